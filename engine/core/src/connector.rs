@@ -1,0 +1,260 @@
+//! What connectors promise: sources that can say where they stand, sinks whose results wait for their checkpoint.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{Attempt, Batch, Epoch, Result};
+
+/// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
+pub const METADATA_KEY: &str = "weir.metadata";
+
+/// A table as its connector sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSpec {
+    /// Name in SQL.
+    pub name: String,
+    /// `'connector'`.
+    pub connector: String,
+    /// All other options, as written.
+    pub options: BTreeMap<String, String>,
+    /// Declared columns that the connector reads or writes: physical ones, and metadata ones marked with
+    /// [`METADATA_KEY`]. Computed columns are not among them.
+    pub schema: SchemaRef,
+    /// Columns of `schema` that are read, in this order; `None`: all.
+    pub projection: Option<Vec<usize>>,
+    /// `PARTITIONED BY` columns.
+    pub partitioned_by: Vec<String>,
+}
+
+impl TableSpec {
+    /// Schema of the batches that the source makes.
+    pub fn output_schema(&self) -> SchemaRef {
+        match &self.projection {
+            None => self.schema.clone(),
+            Some(columns) => {
+                let fields: Vec<Field> = columns.iter().map(|column| self.schema.field(*column).clone()).collect();
+                Arc::new(Schema::new(fields))
+            }
+        }
+    }
+}
+
+/// An option of a connector or format.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionInfo {
+    /// Name. A name that ends in `.*` stands for all names with that beginning.
+    pub name: &'static str,
+    /// Whether the table cannot do without it.
+    pub required: bool,
+    /// What it does, its unit and its default, in a sentence.
+    pub doc: &'static str,
+}
+
+/// What a table is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It is read.
+    Source,
+    /// It is written.
+    Sink,
+}
+
+/// Whether a source comes to an end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundedness {
+    /// It does.
+    Bounded,
+    /// It goes on until it is stopped.
+    Unbounded,
+}
+
+/// A kind of source, sink, or both.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Its name in `'connector' = '…'`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can play this role.
+    fn supports(&self, role: Role) -> bool;
+
+    /// Options of a table, those of its format included. Asked with the options at hand, because a format brings its
+    /// own.
+    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo>;
+
+    /// Metadata columns that a source can provide.
+    fn metadata_columns(&self) -> Vec<Field> {
+        Vec::new()
+    }
+
+    /// Columns of a table that was declared without any; `None` if they have to be declared.
+    ///
+    /// # Errors
+    /// If the options do not say enough.
+    fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
+        let _ = options;
+        Ok(None)
+    }
+
+    /// Checks options and column types, without I/O. Unknown names have been refused already.
+    ///
+    /// # Errors
+    /// A user error that names the option or column.
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()>;
+
+    /// Whether the source ends.
+    fn boundedness(&self, table: &TableSpec) -> Boundedness;
+
+    /// Opens the part of the source that one subtask reads.
+    ///
+    /// # Errors
+    /// If the table is not a source, or cannot be reached.
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>>;
+
+    /// Opens the part of the sink that one subtask writes.
+    ///
+    /// # Errors
+    /// If the table is not a sink, or cannot be reached.
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>>;
+
+    /// Finishes what sinks of this table have prepared. Called for completed checkpoints only, in order of their
+    /// epochs; may be called again with the same committables, in this process or another, at any later time, and has
+    /// to come to the same result. On return the results are visible and durable.
+    ///
+    /// # Errors
+    /// If it could not be finished; it will be tried again.
+    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+        let _ = (table, committables);
+        Ok(())
+    }
+}
+
+/// The connectors that there are.
+pub trait ConnectorRegistry: Send + Sync {
+    /// The connector of that name.
+    fn get(&self, name: &str) -> Option<Arc<dyn Connector>>;
+
+    /// All names, sorted.
+    fn names(&self) -> Vec<&'static str>;
+}
+
+/// What a source subtask learns when it opens.
+#[derive(Debug, Clone)]
+pub struct SourceContext {
+    /// Number of this subtask, from 0.
+    pub subtask: usize,
+    /// Number of subtasks. Which subtask reads a split must follow from the split and this number alone.
+    pub parallelism: usize,
+    /// Positions of all splits of the table, of every subtask, at the checkpoint; empty on a fresh start. A split that
+    /// is not named is new.
+    pub restored: Vec<SplitPosition>,
+    /// Rows that a batch should have.
+    pub batch_rows: usize,
+}
+
+/// How far a split has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SplitPosition {
+    /// Name of the split, stable across executions.
+    pub split: Arc<str>,
+    /// Where to go on, in the connector's own words.
+    pub position: String,
+    /// Whether it has been read to its end. Such a split is never read again.
+    pub finished: bool,
+}
+
+/// One subtask's part of a source.
+#[async_trait]
+pub trait Source: Send {
+    /// Waits for the next event. Dropping the future before it is ready loses nothing.
+    ///
+    /// # Errors
+    /// A data error for a record that cannot be decoded under the policy `fail`, with file, place and reason.
+    async fn next(&mut self) -> Result<SourceEvent>;
+
+    /// Where each split stands that this subtask has been assigned, behind the last event that was returned.
+    fn positions(&self) -> Vec<SplitPosition>;
+}
+
+/// What happens in a source.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// A split was assigned to this subtask. Comes before its first rows, also for restored splits that are not
+    /// finished.
+    SplitAdded {
+        /// Its name.
+        split: Arc<str>,
+        /// Whether the subtask's watermark has to wait until the split is read. `false` only where its rows are known
+        /// to follow those of a split that is read earlier.
+        holds_watermark: bool,
+    },
+    /// Rows of a split.
+    Rows {
+        /// Which split.
+        split: Arc<str>,
+        /// The rows, in the table's output schema. May be empty if all were rejected.
+        records: RecordBatch,
+        /// Records among them that could not be decoded, under the policies `skip` and `dead-letter`.
+        rejected: Vec<Rejected>,
+    },
+    /// A split has been read to its end.
+    SplitFinished {
+        /// Which split.
+        split: Arc<str>,
+    },
+    /// No more rows, ever, for this subtask.
+    End,
+}
+
+/// A record that could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where it stands: a file, a partition.
+    pub origin: Arc<str>,
+    /// Its offset there, in the source's own unit (bytes in a file).
+    pub offset: u64,
+    /// Its bytes, cut off at 64 KiB.
+    pub raw: Vec<u8>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Schema of rows on [`OutputPort::Rejected`](crate::OutputPort::Rejected).
+pub fn rejected_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("table_name", DataType::Utf8View, false),
+        Field::new("origin", DataType::Utf8View, false),
+        Field::new("record_offset", DataType::Int64, false),
+        Field::new("raw", DataType::BinaryView, false),
+        Field::new("reason", DataType::Utf8View, false),
+    ]))
+}
+
+/// What a sink subtask learns when it opens.
+#[derive(Debug, Clone)]
+pub struct SinkContext {
+    /// Identity of the sink's node: two sinks that write one table do not share files.
+    pub uid: crate::OperatorUid,
+    /// Number of this subtask, from 0.
+    pub subtask: usize,
+    /// This execution. What an older one has left behind without committing is of no use.
+    pub attempt: Attempt,
+    /// The last completed epoch; the first rows belong to the one after it.
+    pub epoch: Epoch,
+}
+
+/// One subtask's part of a sink.
+#[async_trait]
+pub trait Sink: Send {
+    /// Takes rows. They must not become visible before their epoch is committed, unless the connector's documentation
+    /// says that it keeps no such promise (`print`).
+    async fn write(&mut self, batch: Batch) -> Result<()>;
+
+    /// The epoch's marker has come. On return all its rows are durable and the committable, if there are rows, holds
+    /// all that [`Connector::commit`] needs to finish without this process.
+    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>>;
+}

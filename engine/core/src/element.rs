@@ -1,0 +1,96 @@
+//! What travels on a stream.
+
+use arrow::array::{Int8Array, RecordBatch};
+use arrow_schema::SchemaRef;
+
+use crate::{Epoch, Watermark};
+
+/// Rows, and for each whether it is added or taken back.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    records: RecordBatch,
+    /// `+1` for a row that is added, `-1` for one that is taken back. Absent on append-only streams, so that they pay
+    /// nothing for what they do not use.
+    weights: Option<Int8Array>,
+}
+
+impl Batch {
+    /// Rows of an append-only stream.
+    pub fn append(records: RecordBatch) -> Self {
+        Self { records, weights: None }
+    }
+
+    /// The rows.
+    pub fn records(&self) -> &RecordBatch {
+        &self.records
+    }
+
+    /// The rows, owned.
+    pub fn into_records(self) -> RecordBatch {
+        self.records
+    }
+
+    /// `+1`/`-1` per row; `None` when every row is added.
+    pub fn weights(&self) -> Option<&Int8Array> {
+        self.weights.as_ref()
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.records.num_rows()
+    }
+
+    /// The rows' schema.
+    pub fn schema(&self) -> SchemaRef {
+        self.records.schema()
+    }
+}
+
+impl From<RecordBatch> for Batch {
+    fn from(records: RecordBatch) -> Self {
+        Self::append(records)
+    }
+}
+
+/// Why a marker was sent, which says what happens where it passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkerKind {
+    /// Operators with pending updates emit them. No state is captured.
+    Flush,
+    /// Operators flush, then capture their state; sinks prepare.
+    Checkpoint,
+    /// A checkpoint that stands alone and is kept until it is deleted.
+    Savepoint,
+    /// A savepoint after which the job ends. Sources send [`Element::End`] behind it.
+    Stop,
+}
+
+impl MarkerKind {
+    /// Whether operators capture state where this marker passes.
+    pub fn captures(self) -> bool {
+        !matches!(self, MarkerKind::Flush)
+    }
+}
+
+/// The one marker that flows from the sources through the dataflow. What an operator emits between two markers belongs
+/// to one consistent prefix of every source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Number of the epoch that this marker closes.
+    pub epoch: Epoch,
+    /// What to do.
+    pub kind: MarkerKind,
+}
+
+/// One element of a stream.
+#[derive(Debug, Clone)]
+pub enum Element {
+    /// Rows.
+    Batch(Batch),
+    /// Progress of event time, or the news that none is to be expected.
+    Watermark(Watermark),
+    /// The end of an epoch.
+    Marker(Marker),
+    /// Nothing follows, ever.
+    End,
+}

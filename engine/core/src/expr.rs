@@ -1,0 +1,181 @@
+//! Scalar expressions of a job, resolved and typed, in a form that can be stored and sent. The planner makes them from
+//! SQL; the operators compile them into kernels.
+
+use arrow_schema::DataType;
+use serde::{Deserialize, Serialize};
+
+/// A scalar expression over the columns of one input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Expr {
+    /// Column by position.
+    Column(usize),
+    /// A constant.
+    Literal(Literal),
+    /// Two operands of types that the planner has made equal where the operator wants that.
+    Binary {
+        /// What is done.
+        operator: BinaryOperator,
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// Logical negation; null stays null.
+    Not(Box<Expr>),
+    /// Arithmetic negation.
+    Negative(Box<Expr>),
+    /// True where the operand is null.
+    IsNull(Box<Expr>),
+    /// True where the operand is not null.
+    IsNotNull(Box<Expr>),
+    /// `LIKE`, `ILIKE` and their negations.
+    Like {
+        /// `NOT LIKE`.
+        negated: bool,
+        /// `ILIKE`.
+        case_insensitive: bool,
+        /// The text.
+        operand: Box<Expr>,
+        /// The pattern.
+        pattern: Box<Expr>,
+    },
+    /// `IN (…)`.
+    InList {
+        /// What is looked for.
+        operand: Box<Expr>,
+        /// Where.
+        list: Vec<Expr>,
+        /// `NOT IN`.
+        negated: bool,
+    },
+    /// `CASE [operand] WHEN … THEN … [ELSE …] END`.
+    Case {
+        /// Compared with each `WHEN`; without it each `WHEN` is a condition.
+        operand: Option<Box<Expr>>,
+        /// Pairs of `WHEN` and `THEN`.
+        branches: Vec<(Expr, Expr)>,
+        /// `ELSE`; null without it.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// Conversion; a value that cannot be converted is an error, or null if `safe`.
+    Cast {
+        /// What is converted.
+        operand: Box<Expr>,
+        /// To which type.
+        data_type: DataType,
+        /// `TRY_CAST`.
+        safe: bool,
+    },
+    /// A scalar function by its name in the function registry.
+    Function {
+        /// Registry name.
+        name: String,
+        /// Arguments, already coerced.
+        arguments: Vec<Expr>,
+        /// Type of the result.
+        data_type: DataType,
+    },
+}
+
+impl Expr {
+    /// Calls `visit` with every column position that the expression reads.
+    pub fn visit_columns(&self, visit: &mut impl FnMut(usize)) {
+        match self {
+            Expr::Column(index) => visit(*index),
+            Expr::Literal(_) => {}
+            Expr::Binary { left, right, .. } | Expr::Like { operand: left, pattern: right, .. } => {
+                left.visit_columns(visit);
+                right.visit_columns(visit);
+            }
+            Expr::Not(operand)
+            | Expr::Negative(operand)
+            | Expr::IsNull(operand)
+            | Expr::IsNotNull(operand)
+            | Expr::Cast { operand, .. } => operand.visit_columns(visit),
+            Expr::InList { operand, list, .. } => {
+                operand.visit_columns(visit);
+                list.iter().for_each(|item| item.visit_columns(visit));
+            }
+            Expr::Case { operand, branches, otherwise } => {
+                operand.iter().chain(otherwise).for_each(|part| part.visit_columns(visit));
+                for (when, then) in branches {
+                    when.visit_columns(visit);
+                    then.visit_columns(visit);
+                }
+            }
+            Expr::Function { arguments, .. } => arguments.iter().for_each(|argument| argument.visit_columns(visit)),
+        }
+    }
+}
+
+/// Operators with two operands, with SQL's treatment of nulls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the operator of its name")]
+pub enum BinaryOperator {
+    Eq,
+    NotEq,
+    Lt,
+    LtEq,
+    Gt,
+    GtEq,
+    Plus,
+    Minus,
+    Multiply,
+    Divide,
+    Modulo,
+    And,
+    Or,
+    IsDistinctFrom,
+    IsNotDistinctFrom,
+    RegexMatch,
+    RegexIMatch,
+    RegexNotMatch,
+    RegexNotIMatch,
+    BitwiseAnd,
+    BitwiseOr,
+    BitwiseXor,
+    BitwiseShiftLeft,
+    BitwiseShiftRight,
+    StringConcat,
+}
+
+/// A constant with its Arrow type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Literal {
+    /// Type of the constant.
+    pub data_type: DataType,
+    /// Its value, in the physical form of that type.
+    pub value: LiteralValue,
+}
+
+/// Physical value of a [`Literal`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum LiteralValue {
+    /// SQL's null.
+    Null,
+    /// A truth value.
+    Boolean(bool),
+    /// Signed integers, dates, times, timestamps, durations and year-month intervals, in the unit of the type.
+    Int(i64),
+    /// Unsigned integers.
+    UInt(u64),
+    /// Unscaled value of a decimal, as text because JSON numbers are too small.
+    Decimal(String),
+    /// Floating-point numbers, as their bits, so that NaN and infinities survive any encoding.
+    Float(u64),
+    /// Text.
+    Utf8(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+    /// An interval of months, days and nanoseconds.
+    Interval {
+        /// Months.
+        months: i32,
+        /// Days.
+        days: i32,
+        /// Nanoseconds.
+        nanoseconds: i64,
+    },
+    /// Elements of a list.
+    List(Vec<Literal>),
+}

@@ -1,0 +1,243 @@
+//! The one hash function that spreads keys over subtasks and names them in state files. It is part of the state
+//! format ([`VERSION`]): the same on every CPU and for ever.
+//!
+//! A key is hashed column by column, left to right, `h = mix(h ^ value)`. Fixed-width values enter as 64-bit words,
+//! strings and bytes as their XXH3-64 hash, so that `Utf8`, `LargeUtf8` and `Utf8View` of the same text agree, and so
+//! do all integer widths. Nulls enter as a constant of their own.
+
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, OffsetSizeTrait, PrimitiveArray, types::*,
+};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{Error, Result};
+
+/// Version of the hash function, written into every manifest.
+pub const VERSION: u32 = 1;
+
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+const NULL: u64 = 0xa076_1d64_78bd_642f;
+
+/// Bijective mixing of 64 bits (the finaliser of SplitMix64: Steele, Lea, Flood, OOPSLA 2014).
+#[inline]
+pub fn mix(mut word: u64) -> u64 {
+    word ^= word >> 30;
+    word = word.wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word ^= word >> 27;
+    word = word.wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// Hashes the rows of `columns` into `hashes`, which is cleared first and gets one value a row. Without columns every
+/// row hashes to the same value.
+///
+/// # Errors
+/// A user error for a column type that cannot be a key.
+pub fn hash_rows(columns: &[ArrayRef], rows: usize, hashes: &mut Vec<u64>) -> Result<()> {
+    hashes.clear();
+    hashes.resize(rows, SEED);
+    columns.iter().try_for_each(|column| hash_column(column, hashes))
+}
+
+/// Whether columns of this type can be keys.
+pub fn is_hashable(data_type: &DataType) -> bool {
+    hash_column(&arrow::array::new_empty_array(data_type), &mut []).is_ok()
+}
+
+fn hash_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
+    match column.data_type() {
+        DataType::Null => hashes.iter_mut().for_each(|hash| *hash = mix(*hash ^ NULL)),
+        DataType::Boolean => hash_booleans(column.as_boolean(), hashes),
+        DataType::Int8 => hash_words(column.as_primitive::<Int8Type>(), hashes, |v| v as i64 as u64),
+        DataType::Int16 => hash_words(column.as_primitive::<Int16Type>(), hashes, |v| v as i64 as u64),
+        DataType::Int32 => hash_words(column.as_primitive::<Int32Type>(), hashes, |v| v as i64 as u64),
+        DataType::Int64 => hash_words(column.as_primitive::<Int64Type>(), hashes, |v| v as u64),
+        DataType::UInt8 => hash_words(column.as_primitive::<UInt8Type>(), hashes, u64::from),
+        DataType::UInt16 => hash_words(column.as_primitive::<UInt16Type>(), hashes, u64::from),
+        DataType::UInt32 => hash_words(column.as_primitive::<UInt32Type>(), hashes, u64::from),
+        DataType::UInt64 => hash_words(column.as_primitive::<UInt64Type>(), hashes, |v| v),
+        DataType::Float32 => hash_words(column.as_primitive::<Float32Type>(), hashes, |v| float_bits(f64::from(v))),
+        DataType::Float64 => hash_words(column.as_primitive::<Float64Type>(), hashes, float_bits),
+        DataType::Date32 => hash_words(column.as_primitive::<Date32Type>(), hashes, |v| v as i64 as u64),
+        DataType::Date64 => hash_words(column.as_primitive::<Date64Type>(), hashes, |v| v as u64),
+        DataType::Time32(TimeUnit::Second) => {
+            hash_words(column.as_primitive::<Time32SecondType>(), hashes, |v| v as i64 as u64);
+        }
+        DataType::Time32(_) => {
+            hash_words(column.as_primitive::<Time32MillisecondType>(), hashes, |v| v as i64 as u64);
+        }
+        DataType::Time64(TimeUnit::Microsecond) => {
+            hash_words(column.as_primitive::<Time64MicrosecondType>(), hashes, |v| v as u64);
+        }
+        DataType::Time64(_) => hash_words(column.as_primitive::<Time64NanosecondType>(), hashes, |v| v as u64),
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            hash_words(column.as_primitive::<TimestampSecondType>(), hashes, |v| v as u64);
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            hash_words(column.as_primitive::<TimestampMillisecondType>(), hashes, |v| v as u64);
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            hash_words(column.as_primitive::<TimestampMicrosecondType>(), hashes, |v| v as u64);
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            hash_words(column.as_primitive::<TimestampNanosecondType>(), hashes, |v| v as u64);
+        }
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            hash_words(column.as_primitive::<IntervalMonthDayNanoType>(), hashes, |v| {
+                mix((v.months as i64 as u64) << 32 ^ v.days as i64 as u64) ^ v.nanoseconds as u64
+            });
+        }
+        DataType::Decimal128(..) => {
+            hash_words(column.as_primitive::<Decimal128Type>(), hashes, |v| mix((v >> 64) as u64) ^ v as u64);
+        }
+        DataType::Utf8 => hash_offsets::<i32>(column, hashes, |a, i| a.as_string::<i32>().value(i).as_bytes()),
+        DataType::LargeUtf8 => hash_offsets::<i64>(column, hashes, |a, i| a.as_string::<i64>().value(i).as_bytes()),
+        DataType::Binary => hash_offsets::<i32>(column, hashes, |a, i| a.as_binary::<i32>().value(i)),
+        DataType::LargeBinary => hash_offsets::<i64>(column, hashes, |a, i| a.as_binary::<i64>().value(i)),
+        DataType::Utf8View => {
+            let strings = column.as_string_view();
+            hash_bytes(column, hashes, |row| strings.value(row).as_bytes());
+        }
+        DataType::BinaryView => {
+            let bytes = column.as_binary_view();
+            hash_bytes(column, hashes, |row| bytes.value(row));
+        }
+        other => {
+            return Err(Error::user(format!("a column of type {other} cannot be a key"))
+                .with_help("group, join or partition by scalar columns, or cast it to STRING"));
+        }
+    }
+    Ok(())
+}
+
+/// `-0.0` and `0.0` are one key, and so are all NaNs.
+fn float_bits(value: f64) -> u64 {
+    if value == 0.0 {
+        0
+    } else if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
+}
+
+fn hash_words<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, hashes: &mut [u64], word: impl Fn(T::Native) -> u64) {
+    let values = column.values().iter().zip(hashes);
+    match column.nulls().filter(|nulls| nulls.null_count() > 0) {
+        None => values.for_each(|(value, hash)| *hash = mix(*hash ^ word(*value))),
+        Some(nulls) => values.zip(nulls.iter()).for_each(|((value, hash), valid)| {
+            *hash = mix(*hash ^ if valid { word(*value) } else { NULL });
+        }),
+    }
+}
+
+fn hash_booleans(column: &BooleanArray, hashes: &mut [u64]) {
+    for (value, hash) in column.iter().zip(hashes) {
+        *hash = mix(*hash ^ value.map_or(NULL, u64::from));
+    }
+}
+
+fn hash_offsets<O: OffsetSizeTrait>(column: &ArrayRef, hashes: &mut [u64], value: impl Fn(&ArrayRef, usize) -> &[u8]) {
+    hash_bytes(column, hashes, |row| value(column, row));
+}
+
+fn hash_bytes<'a>(column: &'a ArrayRef, hashes: &mut [u64], value: impl Fn(usize) -> &'a [u8]) {
+    for (row, hash) in hashes.iter_mut().enumerate() {
+        let word = if column.is_null(row) { NULL } else { xxh3_64(value(row)) };
+        *hash = mix(*hash ^ word);
+    }
+}
+
+/// A contiguous part of the hash space, both ends included. Subtask `i` of `p` owns `[i*2^64/p, (i+1)*2^64/p)`; there
+/// is no maximum parallelism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashRange {
+    /// Smallest hash in the range.
+    pub first: u64,
+    /// Greatest hash in the range.
+    pub last: u64,
+}
+
+impl HashRange {
+    /// The whole hash space.
+    pub const ALL: HashRange = HashRange { first: 0, last: u64::MAX };
+
+    /// The range of subtask `index` of `parallelism`.
+    ///
+    /// # Panics
+    /// If `index` is not below `parallelism`.
+    pub fn of_subtask(index: usize, parallelism: usize) -> Self {
+        assert!(index < parallelism, "subtask {index} of {parallelism}");
+        let start = |index: usize| ((index as u128) << 64).div_ceil(parallelism as u128);
+        Self { first: start(index) as u64, last: (start(index + 1) - 1) as u64 }
+    }
+
+    /// Whether `hash` lies in the range.
+    pub fn contains(&self, hash: u64) -> bool {
+        (self.first..=self.last).contains(&hash)
+    }
+
+    /// Whether the two ranges share a hash.
+    pub fn overlaps(&self, other: &HashRange) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+/// The subtask of `parallelism` that owns `hash`: the inverse of [`HashRange::of_subtask`].
+#[inline]
+pub fn owner(hash: u64, parallelism: usize) -> usize {
+    ((u128::from(hash) * parallelism as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int32Array, Int64Array, StringArray, StringViewArray};
+
+    use super::*;
+
+    fn hashes(columns: &[ArrayRef]) -> Vec<u64> {
+        let mut hashes = Vec::new();
+        hash_rows(columns, columns[0].len(), &mut hashes).expect("hashable");
+        hashes
+    }
+
+    /// The values were computed by a separate program from the definition at the head of this file.
+    #[test]
+    fn the_function_never_changes() {
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), Some(1), Some(-1), None]));
+        let words: ArrayRef = Arc::new(StringArray::from(vec![Some(""), Some("weir"), Some("0123456789abcdef"), None]));
+        assert_eq!(
+            hashes(&[numbers, words]),
+            [1440505297329901505, 5074350175546307683, 12335508293026462216, 11414098957231753161]
+        );
+    }
+
+    #[test]
+    fn representations_of_one_value_agree() {
+        let narrow: ArrayRef = Arc::new(Int32Array::from(vec![7, -7]));
+        let wide: ArrayRef = Arc::new(Int64Array::from(vec![7, -7]));
+        assert_eq!(hashes(&[narrow]), hashes(&[wide]));
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "a string that does not fit a view"]));
+        let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "a string that does not fit a view"]));
+        assert_eq!(hashes(&[text]), hashes(&[view]));
+    }
+
+    #[test]
+    fn ranges_cover_the_space_and_agree_with_owner() {
+        for parallelism in 1..40 {
+            let mut next = 0_u64;
+            for index in 0..parallelism {
+                let range = HashRange::of_subtask(index, parallelism);
+                assert_eq!(range.first, next);
+                assert_eq!(owner(range.first, parallelism), index);
+                assert_eq!(owner(range.last, parallelism), index);
+                next = range.last.wrapping_add(1);
+            }
+            assert_eq!(next, 0, "the last range ends at 2^64 - 1");
+        }
+    }
+}

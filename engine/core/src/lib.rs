@@ -1,0 +1,37 @@
+//! Vocabulary and contracts of the Weir engine.
+//!
+//! Every other crate speaks in these words: what travels on a stream ([`Element`]), what time is ([`EventTime`],
+//! [`Watermark`]), how keys are spread ([`hash`]), what a job is ([`JobGraph`]), and what an operator, a source and a
+//! sink promise ([`Operator`], [`Source`], [`Sink`]).
+//!
+//! The crate does no I/O, spawns nothing, reads no clock, and knows neither tokio, protobuf nor DataFusion.
+
+mod aggregate;
+pub mod connector;
+mod element;
+mod error;
+mod expr;
+mod graph;
+pub mod hash;
+mod ids;
+mod operator;
+mod splits;
+mod time;
+mod window;
+
+pub use aggregate::{AggregateCall, AggregateFunction};
+pub use connector::{Connector, ConnectorRegistry, Sink, Source, SourceEvent, TableSpec};
+pub use element::{Batch, Element, Marker, MarkerKind};
+pub use error::{Error, ErrorKind, Result};
+pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
+pub use graph::{
+    CalcSpec, Chain, Edge, Exchange, ExpandSpec, IntervalJoinSpec, JobGraph, JoinType, Node, NodeSpec, OperatorSpec,
+    OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowTopNSpec,
+};
+pub use hash::HashRange;
+pub use ids::{Attempt, Epoch, NodeId, OperatorUid};
+pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, TableSchema};
+pub use splits::SplitWatermarks;
+pub use time::{EventTime, InputWatermarks, Watermark};
+pub use window::{Pane, WindowKind};

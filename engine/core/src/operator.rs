@@ -1,0 +1,210 @@
+//! What an operator promises.
+//!
+//! An operator is synchronous: it spawns nothing, reads no clock and does no I/O. Rows, watermarks, processing time
+//! and restored state come in; rows and captured state go out through a [`Collector`] and a [`Capture`]. The subtask
+//! loop that calls it does all waiting.
+//!
+//! ```text
+//!   tables() ─ restore()* ─ open() ─ { process() | watermark() | tick() | flush() capture() }*
+//! ```
+
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
+
+use crate::{Batch, EventTime, HashRange, OutputPort, Result};
+
+/// One operator of one subtask.
+pub trait Operator: Send {
+    /// The state that the operator keeps, in a fixed order. Asked once, first.
+    fn tables(&self) -> Vec<TableSchema> {
+        Vec::new()
+    }
+
+    /// Rows of `table` (position in [`tables`](Self::tables)) as the last checkpoint left them: deleted and expired
+    /// ones are gone, one row per key, only keys that this subtask owns. Called any number of times before `open`.
+    /// `hashes` are the rows' key hashes as they were captured.
+    fn restore(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        let _ = (table, rows, hashes);
+        Err(crate::Error::internal("an operator without state was given some"))
+    }
+
+    /// All state is restored; the first element follows.
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Columns of input `ordinal` by which rows were sent here; `None` where any row may come to any subtask.
+    fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
+        let _ = ordinal;
+        None
+    }
+
+    /// Rows from input `ordinal`. The batch is not empty.
+    fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()>;
+
+    /// Event time has arrived at `time`, later than ever before. Returns the watermark that goes downstream behind what
+    /// was emitted: `time`, an earlier one if rows with earlier times may still be emitted, or `None` for none.
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        let _ = out;
+        Ok(Some(time))
+    }
+
+    /// Processing time has gone on; called a few times a second, [`Collector::now`] tells how far. Returns a watermark
+    /// for downstream, where the operator makes its own.
+    fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        let _ = out;
+        Ok(None)
+    }
+
+    /// A marker is about to pass: emit what is held back and is not state.
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// The checkpoint marker passes: hand over what changed since the last capture, for all tables. Has to be quick;
+    /// costly encoding goes into [`CapturedRows`], which run elsewhere. After a capture the operator counts its state
+    /// as stored: if the checkpoint fails, the worker keeps the captured rows and adds them to the next one.
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        Ok(Vec::new())
+    }
+
+    /// Bytes of state in memory, roughly.
+    fn state_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// What an operator learns when it opens.
+#[derive(Debug, Clone)]
+pub struct OpenContext {
+    /// Keys that this subtask owns.
+    pub range: HashRange,
+    /// The watermark that the operator had seen at the checkpoint; [`EventTime::MIN`] on a fresh start. Windows that
+    /// end there or before have been emitted.
+    pub watermark: EventTime,
+}
+
+/// How a state table is spread when it is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Distribution {
+    /// Each row to the owner of its key hash.
+    Keyed,
+    /// Every row to every subtask.
+    Broadcast,
+}
+
+/// A declared table of keyed state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSchema {
+    /// Name, unique within the operator.
+    pub name: String,
+    /// Version of the layout; raised when the meaning of a column changes.
+    pub version: u32,
+    /// Columns; the first [`key_columns`](Self::key_columns) identify a row.
+    pub schema: SchemaRef,
+    /// How many columns make the key; a later row replaces an earlier one with an equal key. 0: rows are only added,
+    /// and leave by expiry alone.
+    pub key_columns: usize,
+    /// `TIMESTAMP(3)` column after which rows expire: see [`Capture::expired`].
+    pub time_column: Option<usize>,
+    /// Who gets which rows on restore.
+    pub distribution: Distribution,
+}
+
+/// What changed in one table since the last capture.
+pub struct Capture {
+    /// Rows put and deleted.
+    pub rows: CapturedRows,
+    /// All rows with a time up to this one are gone, whether they were captured now or earlier. Never goes back.
+    pub expired: Option<EventTime>,
+}
+
+impl Capture {
+    /// Nothing changed but, maybe, what has expired.
+    pub fn unchanged(expired: Option<EventTime>) -> Self {
+        Self { rows: Box::new(|| Ok(Vec::new())), expired }
+    }
+}
+
+/// Makes the captured rows, later and elsewhere. Captured pieces are immutable, so it does not matter when.
+pub type CapturedRows = Box<dyn FnOnce() -> Result<Vec<StateRows>> + Send>;
+
+/// Rows of a state table, in any order. If a key occurs twice, the later row counts.
+#[derive(Debug, Clone)]
+pub struct StateRows {
+    /// Columns of the table.
+    pub rows: RecordBatch,
+    /// Hash of each row's key as [`hash::hash_rows`](crate::hash::hash_rows) gives it.
+    pub hashes: UInt64Array,
+    /// Rows that say that their key is gone; their other columns mean nothing. `None`: all rows are put.
+    pub deleted: Option<BooleanArray>,
+}
+
+/// Takes what operators emit. The subtask loop empties it after each call.
+#[derive(Debug)]
+pub struct Collector {
+    now: i64,
+    emitted: Vec<(OutputPort, Batch)>,
+    late_rows: u64,
+}
+
+impl Collector {
+    /// An empty collector at processing time `now`, in milliseconds since 1970.
+    pub fn new(now: i64) -> Self {
+        Self { now, emitted: Vec::new(), late_rows: 0 }
+    }
+
+    /// Processing time in milliseconds since 1970: the same for a whole batch.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Sets processing time.
+    pub fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// Emits rows on the main output. Empty batches are dropped.
+    pub fn emit(&mut self, batch: Batch) {
+        self.emit_to(OutputPort::Main, batch);
+    }
+
+    /// Emits rows on any output. Empty batches are dropped.
+    pub fn emit_to(&mut self, port: OutputPort, batch: Batch) {
+        if batch.num_rows() > 0 {
+            self.emitted.push((port, batch));
+        }
+    }
+
+    /// Counts rows that came too late. The operator also emits them on [`OutputPort::Late`].
+    pub fn count_late(&mut self, rows: usize) {
+        self.late_rows += rows as u64;
+    }
+
+    /// What was emitted, in order; the collector is empty afterwards.
+    pub fn take(&mut self) -> Vec<(OutputPort, Batch)> {
+        std::mem::take(&mut self.emitted)
+    }
+
+    /// Late rows counted since the last call.
+    pub fn take_late_rows(&mut self) -> u64 {
+        std::mem::take(&mut self.late_rows)
+    }
+
+    /// Schema of rows on [`OutputPort::Late`]: which operator refused the row, its time, the watermark it met, and the
+    /// row as a JSON object.
+    pub fn late_schema() -> SchemaRef {
+        let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+        Arc::new(Schema::new(vec![
+            Field::new("operator", DataType::Utf8View, false),
+            Field::new("event_time", time.clone(), true),
+            Field::new("watermark", time, false),
+            Field::new("row", DataType::Utf8View, false),
+        ]))
+    }
+}

@@ -1,0 +1,158 @@
+//! What a script says, before anything in it is resolved.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion_sql::sqlparser::ast;
+
+/// A piece of the script's text: byte offsets, end excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// First byte behind it.
+    pub end: usize,
+}
+
+/// Something and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanned<T> {
+    /// What.
+    pub value: T,
+    /// Where.
+    pub span: Span,
+}
+
+/// A parsed script.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// The text that spans point into.
+    pub text: Arc<str>,
+    /// Its statements in order.
+    pub statements: Vec<Spanned<Statement>>,
+}
+
+/// One statement.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a script has a few dozen of them")]
+pub enum Statement {
+    /// `CREATE [TEMPORARY] TABLE`.
+    CreateTable(CreateTable),
+    /// `CREATE [OR REPLACE] [TEMPORARY] VIEW [IF NOT EXISTS] name [(columns)] AS query`.
+    CreateView {
+        /// Its name.
+        name: Spanned<String>,
+        /// Names of its columns, if given.
+        columns: Vec<String>,
+        /// `OR REPLACE`.
+        or_replace: bool,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+        /// What it stands for.
+        query: Box<ast::Query>,
+    },
+    /// `DROP TABLE | VIEW [IF EXISTS] name`.
+    Drop {
+        /// What is dropped.
+        name: Spanned<String>,
+        /// Whether it is a view.
+        view: bool,
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
+    /// `INSERT INTO target [(columns)] query`.
+    Insert {
+        /// The table.
+        target: Spanned<String>,
+        /// Columns that the query fills, in its order; empty: all.
+        columns: Vec<Spanned<String>>,
+        /// The rows.
+        query: Box<ast::Query>,
+    },
+    /// A bare `SELECT`, `WITH` or `VALUES`: its result is printed.
+    Query(Box<ast::Query>),
+    /// `EXPLAIN` of an `INSERT` or a query.
+    Explain(Box<Statement>),
+    /// `SET 'key' = 'value'`.
+    Set {
+        /// The key.
+        key: Spanned<String>,
+        /// The value.
+        value: Spanned<String>,
+    },
+    /// `RESET ['key']`.
+    Reset {
+        /// The key; all keys without.
+        key: Option<Spanned<String>>,
+    },
+}
+
+/// `CREATE TABLE`.
+#[derive(Debug, Clone)]
+pub struct CreateTable {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+    /// Columns in order; may be empty where the connector knows them.
+    pub columns: Vec<ColumnDefinition>,
+    /// `WATERMARK FOR`.
+    pub watermark: Option<WatermarkDefinition>,
+    /// `PRIMARY KEY (…) NOT ENFORCED`.
+    pub primary_key: Vec<String>,
+    /// `COMMENT`.
+    pub comment: Option<String>,
+    /// `PARTITIONED BY`.
+    pub partitioned_by: Vec<Spanned<String>>,
+    /// `WITH (…)`.
+    pub options: Vec<TableOption>,
+    /// `LIKE base`: columns, watermark and options are taken from there; those given here are added or win.
+    pub like: Option<Spanned<String>>,
+}
+
+/// One column of `CREATE TABLE`.
+#[derive(Debug, Clone)]
+pub struct ColumnDefinition {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Where its values come from.
+    pub kind: ColumnKind,
+    /// Whether it may be null.
+    pub nullable: bool,
+}
+
+/// Where a column's values come from.
+#[derive(Debug, Clone)]
+pub enum ColumnKind {
+    /// From the records.
+    Physical(DataType),
+    /// `METADATA [FROM 'key'] [VIRTUAL]`: from what the connector knows about the record.
+    Metadata {
+        /// Type of the column.
+        data_type: DataType,
+        /// The connector's name for it; the column's name if not given.
+        from: Option<String>,
+        /// `VIRTUAL`: not written when the table is a sink.
+        virtual_column: bool,
+    },
+    /// `name AS expression`.
+    Computed(ast::Expr),
+}
+
+/// `WATERMARK FOR column AS expression`.
+#[derive(Debug, Clone)]
+pub struct WatermarkDefinition {
+    /// The time attribute.
+    pub column: Spanned<String>,
+    /// How far time has come, given a row.
+    pub expression: ast::Expr,
+}
+
+/// `'key' = 'value'`.
+#[derive(Debug, Clone)]
+pub struct TableOption {
+    /// The key.
+    pub key: Spanned<String>,
+    /// The value.
+    pub value: Spanned<String>,
+}
