@@ -1,0 +1,41 @@
+//! The connectors that there are, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use weir_core::{Connector, ConnectorRegistry};
+
+/// Connectors by name. [`registry`] has the built-in ones; a program adds its own with [`Registry::with`].
+#[derive(Default, Clone)]
+pub struct Registry {
+    connectors: BTreeMap<&'static str, Arc<dyn Connector>>,
+}
+
+impl Registry {
+    /// The connectors that come with Weir.
+    pub fn builtin() -> Self {
+        Self::default()
+    }
+
+    /// Adds a connector, in the place of another one of the same name.
+    #[must_use]
+    pub fn with(mut self, connector: impl Connector + 'static) -> Self {
+        self.connectors.insert(connector.name(), Arc::new(connector));
+        self
+    }
+}
+
+impl ConnectorRegistry for Registry {
+    fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
+        self.connectors.get(name).cloned()
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.connectors.keys().copied().collect()
+    }
+}
+
+/// The connectors that come with Weir.
+pub fn registry() -> Arc<dyn ConnectorRegistry> {
+    Arc::new(Registry::builtin())
+}
