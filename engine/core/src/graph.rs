@@ -180,8 +180,9 @@ pub struct WindowAssignSpec {
 /// Parameters of [`OperatorSpec::WindowAggregate`] and [`OperatorSpec::PartialAggregate`].
 ///
 /// The full aggregate's output is `keys…, aggregates…, window_start, window_end, window_time`, the window columns as
-/// `TIMESTAMP(3)`. The partial one's is `keys…, partial fields of each aggregate…, pane_start`; the aggregate behind it
-/// has `partial_input` set, and reads just that layout.
+/// `TIMESTAMP(3)`. The partial one's is `keys…, partial fields of each aggregate…, pane_start, rows`, the last a `BIGINT`
+/// with the number of rows behind the partial result, so that late ones are counted right; the aggregate behind it has
+/// `partial_input` set, and reads just that layout.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WindowAggregateSpec {
     /// Which windows.

@@ -31,7 +31,7 @@ pub use graph::{
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, Epoch, NodeId, OperatorUid};
-pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, TableSchema};
+pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
 pub use splits::SplitWatermarks;
 pub use time::{EventTime, InputWatermarks, Watermark};
 pub use window::{Pane, WindowKind};
