@@ -1,2 +1,103 @@
 //! The function registry: which scalar and aggregate functions a job may call, by name. The planner resolves names
 //! with it and the operators find the code with it, so that a graph holds names alone.
+//!
+//! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
+//! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
+
+mod refused;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion_expr::planner::ExprPlanner;
+use datafusion_expr::{AggregateUDF, ScalarUDF};
+
+pub use refused::refused;
+
+/// Other names of DataFusion's scalar functions.
+const SCALAR_ALIASES: [(&str, &str); 6] = [
+    ("ceiling", "ceil"),
+    ("lcase", "lower"),
+    ("regexp", "regexp_like"),
+    ("sign", "signum"),
+    ("truncate", "trunc"),
+    ("ucase", "upper"),
+];
+
+/// Other names of DataFusion's aggregate functions.
+const AGGREGATE_ALIASES: [(&str, &str); 5] = [
+    ("approx_count_distinct", "approx_distinct"),
+    ("every", "bool_and"),
+    ("listagg", "string_agg"),
+    ("percentile", "percentile_cont"),
+    ("variance", "var"),
+];
+
+static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let mut functions = BTreeMap::new();
+    let datafusion = datafusion_functions::all_default_functions()
+        .into_iter()
+        .chain(datafusion_functions_nested::all_default_nested_functions());
+    for function in datafusion {
+        for name in function.aliases() {
+            functions.insert(name.to_lowercase(), function.clone());
+        }
+        functions.insert(function.name().to_lowercase(), function);
+    }
+    for (alias, name) in SCALAR_ALIASES {
+        if let Some(function) = functions.get(name).cloned() {
+            functions.insert(alias.to_owned(), function);
+        }
+    }
+    functions.retain(|name, function| refused(name).is_none() && refused(function.name()).is_none());
+    functions
+});
+
+static AGGREGATES: LazyLock<BTreeMap<String, Arc<AggregateUDF>>> = LazyLock::new(|| {
+    let mut functions = BTreeMap::new();
+    for function in datafusion_functions_aggregate::all_default_aggregate_functions() {
+        for name in function.aliases() {
+            functions.insert(name.to_lowercase(), function.clone());
+        }
+        functions.insert(function.name().to_lowercase(), function);
+    }
+    for (alias, name) in AGGREGATE_ALIASES {
+        if let Some(function) = functions.get(name).cloned() {
+            functions.insert(alias.to_owned(), function);
+        }
+    }
+    functions
+});
+
+/// The scalar function of that name, whatever its case. Functions that [`refused`] names are not among them.
+pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
+    SCALARS.get(&name.to_lowercase()).cloned()
+}
+
+/// The aggregate function of that name, whatever its case.
+pub fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
+    AGGREGATES.get(&name.to_lowercase()).cloned()
+}
+
+/// Names of all scalar functions, aliases included, sorted and in lower case.
+pub fn scalar_names() -> Vec<String> {
+    SCALARS.keys().cloned().collect()
+}
+
+/// Names of all aggregate functions, aliases included, sorted and in lower case.
+pub fn aggregate_names() -> Vec<String> {
+    AGGREGATES.keys().cloned().collect()
+}
+
+/// What `SqlToRel` needs to plan expressions that are not function calls by their looks: `EXTRACT`, `POSITION`,
+/// `SUBSTRING … FROM`, array and struct literals, field access.
+pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
+        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
+        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
+        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
+        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
+        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
+    ]
+}
