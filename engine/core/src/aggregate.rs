@@ -3,6 +3,8 @@
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
+use crate::Literal;
+
 /// What is computed over the rows of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AggregateFunction {
@@ -31,6 +33,9 @@ pub struct AggregateCall {
     pub function: AggregateFunction,
     /// Argument columns; none for `COUNT(*)`.
     pub arguments: Vec<usize>,
+    /// Constant arguments, which follow the columns: the separator of `STRING_AGG`, the fraction of a percentile.
+    #[serde(default)]
+    pub constants: Vec<Literal>,
     /// Whether equal argument values count once.
     pub distinct: bool,
     /// Boolean column: only rows where it is true are taken (`FILTER (WHERE …)`).

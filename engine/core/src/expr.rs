@@ -140,7 +140,7 @@ pub enum BinaryOperator {
 }
 
 /// A constant with its Arrow type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Literal {
     /// Type of the constant.
     pub data_type: DataType,
@@ -149,7 +149,7 @@ pub struct Literal {
 }
 
 /// Physical value of a [`Literal`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LiteralValue {
     /// SQL's null.
     Null,

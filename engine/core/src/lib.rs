@@ -27,7 +27,7 @@ pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
     CalcSpec, Chain, Edge, Exchange, ExpandSpec, IntervalJoinSpec, JobGraph, JoinType, Node, NodeSpec, OperatorSpec,
     OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowTopNSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, Epoch, NodeId, OperatorUid};
