@@ -6,7 +6,12 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use weir_core::{Error, Result, TableSpec};
+
+/// Where generated event time begins by default: 2026-01-01T00:00:00Z, in milliseconds. Fixed, so that what is generated
+/// is the same whenever it is.
+pub(crate) const DEFAULT_START: i64 = 1_767_225_600_000;
 
 /// The options of one table.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +82,16 @@ impl<'a> Options<'a> {
     /// If it is none.
     pub fn bytes(&self, name: &str) -> Result<Option<u64>> {
         self.parse(name, "not a size; write it like '64kb', '16mb', '1gb'", parse_bytes)
+    }
+
+    /// A point in time, UTC unless it says otherwise, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn timestamp(&self, name: &str) -> Result<Option<i64>> {
+        self.parse(name, "not a time; write it like '2026-01-31 12:00:00'", |text| {
+            string_to_timestamp_nanos(text).ok().map(|nanos| nanos.div_euclid(1_000_000))
+        })
     }
 
     /// One of several words, in any case.

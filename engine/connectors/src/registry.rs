@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::blackhole::Blackhole;
+use crate::nexmark::Nexmark;
 use weir_core::{Connector, ConnectorRegistry};
 
 /// Connectors by name. [`registry`] has the built-in ones; a program adds its own with [`Registry::with`].
@@ -14,7 +16,7 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default()
+        Self::default().with(Blackhole).with(Nexmark)
     }
 
     /// Adds a connector, in the place of another one of the same name.

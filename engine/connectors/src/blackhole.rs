@@ -1,0 +1,55 @@
+//! `'connector' = 'blackhole'`: takes rows and forgets them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+
+/// The connector.
+#[derive(Debug, Clone, Copy)]
+pub struct Blackhole;
+
+struct BlackholeSink;
+
+#[async_trait]
+impl Connector for Blackhole {
+    fn name(&self) -> &'static str {
+        "blackhole"
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Sink
+    }
+
+    fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        Vec::new()
+    }
+
+    fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
+        Ok(())
+    }
+
+    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
+        Boundedness::Unbounded
+    }
+
+    async fn open_source(&self, table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
+        Err(Error::user(format!("table '{}' cannot be read: nothing comes out of a blackhole", table.name)))
+    }
+
+    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
+        Ok(Box::new(BlackholeSink))
+    }
+}
+
+#[async_trait]
+impl Sink for BlackholeSink {
+    async fn write(&mut self, _batch: Batch) -> Result<()> {
+        Ok(())
+    }
+
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+}
