@@ -106,6 +106,47 @@ impl Expr {
             Expr::Function { arguments, .. } => arguments.iter().for_each(|argument| argument.visit_columns(visit)),
         }
     }
+
+    /// The same expression over other columns: each position is replaced by `map` of it.
+    #[must_use]
+    pub fn map_columns(&self, map: &impl Fn(usize) -> usize) -> Expr {
+        let one = |expr: &Expr| Box::new(expr.map_columns(map));
+        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.map_columns(map)).collect();
+        match self {
+            Expr::Column(index) => Expr::Column(map(*index)),
+            Expr::Literal(literal) => Expr::Literal(literal.clone()),
+            Expr::Binary { operator, left, right } => {
+                Expr::Binary { operator: *operator, left: one(left), right: one(right) }
+            }
+            Expr::Not(operand) => Expr::Not(one(operand)),
+            Expr::Negative(operand) => Expr::Negative(one(operand)),
+            Expr::IsNull(operand) => Expr::IsNull(one(operand)),
+            Expr::IsNotNull(operand) => Expr::IsNotNull(one(operand)),
+            Expr::Like { negated, case_insensitive, operand, pattern } => Expr::Like {
+                negated: *negated,
+                case_insensitive: *case_insensitive,
+                operand: one(operand),
+                pattern: one(pattern),
+            },
+            Expr::InList { operand, list, negated } => {
+                Expr::InList { operand: one(operand), list: all(list), negated: *negated }
+            }
+            Expr::Case { operand, branches, otherwise } => Expr::Case {
+                operand: operand.as_deref().map(one),
+                branches: branches
+                    .iter()
+                    .map(|(when, then)| (when.map_columns(map), then.map_columns(map)))
+                    .collect(),
+                otherwise: otherwise.as_deref().map(one),
+            },
+            Expr::Cast { operand, data_type, safe } => {
+                Expr::Cast { operand: one(operand), data_type: data_type.clone(), safe: *safe }
+            }
+            Expr::Function { name, arguments, data_type } => {
+                Expr::Function { name: name.clone(), arguments: all(arguments), data_type: data_type.clone() }
+            }
+        }
+    }
 }
 
 /// Operators with two operands, with SQL's treatment of nulls.

@@ -1,1 +1,25 @@
-//! Placeholder
+//! Streaming operators over Arrow batches.
+//!
+//! One operator a file, all of them synchronous and without I/O, clock or threads: rows, time and restored state come
+//! in as arguments, results leave through a [`Collector`](weir_core::Collector). [`build`] makes the operator of a node;
+//! [`Scan`] is the part of a source node that is not I/O.
+//!
+//! Of DataFusion this crate uses physical expressions ([`expr`]) and accumulators, nothing that executes.
+
+mod batches;
+mod build;
+mod calc;
+mod checked;
+mod expand;
+pub mod expr;
+mod late;
+mod processing_time;
+mod scan;
+mod unnest;
+mod window_assign;
+
+pub use build::build;
+pub use checked::Checked;
+pub use expr::CompiledExpr;
+pub use late::LateRows;
+pub use scan::Scan;

@@ -1,0 +1,86 @@
+//! What operators do to whole batches: keep the rows of a condition, give columns their declared schema, let go of
+//! memory that a batch holds without need.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
+use arrow::compute::{filter_record_batch, max, min};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use weir_core::{Error, Result};
+
+/// A batch of the declared schema.
+pub(crate) fn with_schema(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+        .map_err(|error| Error::internal("an operator made rows that are not of its schema").with_source(error))
+}
+
+/// The rows where `condition` is true. All of them cost nothing.
+pub(crate) fn keep(records: RecordBatch, condition: &BooleanArray) -> Result<RecordBatch> {
+    match condition.true_count() {
+        all if all == records.num_rows() => Ok(records),
+        0 => Ok(records.slice(0, 0)),
+        _ => Ok(filter_record_batch(&records, condition)?),
+    }
+}
+
+/// The milliseconds of a time attribute, and which rows have none.
+pub(crate) fn event_times(column: &ArrayRef) -> Result<&TimestampMillisecondArray> {
+    column
+        .as_primitive_opt::<TimestampMillisecondType>()
+        .ok_or_else(|| Error::internal(format!("a time attribute has type {}", column.data_type())))
+}
+
+/// [`event_times`] that windows and bounds can be computed from without leaving the range of 64 bits.
+pub(crate) fn bounded_times(column: &ArrayRef) -> Result<&TimestampMillisecondArray> {
+    const LIMIT: i64 = i64::MAX / 4;
+    let times = event_times(column)?;
+    match (min(times), max(times)) {
+        (Some(least), Some(greatest)) if least < -LIMIT || greatest > LIMIT => {
+            let time = if least < -LIMIT { least } else { greatest };
+            Err(Error::data(format!("{time} ms since 1970 is out of the range of event times"))
+                .with_help("check the unit of the time attribute: it is milliseconds"))
+        }
+        _ => Ok(times),
+    }
+}
+
+/// A timestamp column of the declared type, with or without its zone.
+pub(crate) fn timestamps_of_type(values: Vec<i64>, declared: &DataType) -> Result<ArrayRef> {
+    match declared {
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => {
+            Ok(Arc::new(TimestampMillisecondArray::from(values).with_timezone_opt(zone.clone())))
+        }
+        other => Err(Error::internal(format!("a time column is declared as {other}"))),
+    }
+}
+
+/// A copy of `records` that holds no more than it needs, for batches that are kept: a filtered or taken string column
+/// still holds the buffers of the batch that it came from.
+pub(crate) fn compact(records: RecordBatch) -> Result<RecordBatch> {
+    let compacted: Vec<ArrayRef> = records.columns().iter().map(compact_column).collect();
+    with_schema(&records.schema(), compacted, records.num_rows())
+}
+
+/// How many times more memory than it uses a kept column may hold.
+const SLACK: usize = 3;
+
+fn compact_column(column: &ArrayRef) -> ArrayRef {
+    let held = |buffers: &[arrow::buffer::Buffer]| buffers.iter().map(arrow::buffer::Buffer::len).sum::<usize>();
+    match column.data_type() {
+        DataType::Utf8View => {
+            let strings = column.as_string_view();
+            if held(strings.data_buffers()) > SLACK * strings.total_buffer_bytes_used() {
+                return Arc::new(strings.gc());
+            }
+        }
+        DataType::BinaryView => {
+            let bytes = column.as_binary_view();
+            if held(bytes.data_buffers()) > SLACK * bytes.total_buffer_bytes_used() {
+                return Arc::new(bytes.gc());
+            }
+        }
+        _ => {}
+    }
+    column.clone()
+}

@@ -1,0 +1,37 @@
+//! From a node of the graph to the operator that runs it: the one place where operators are constructed.
+
+use arrow::datatypes::SchemaRef;
+use weir_core::{Error, NodeSpec, Operator, OperatorSpec, Result};
+
+use crate::calc::Calc;
+use crate::checked::Checked;
+use crate::expand::Expand;
+use crate::processing_time::ProcessingTime;
+use crate::unnest::Unnest;
+use crate::window_assign::WindowAssign;
+
+/// The operator of a node that is neither source nor sink. `input_schemas` has one schema per input ordinal.
+///
+/// # Errors
+/// An internal error if the planner built a node that makes no sense, a user error if a column type cannot be used the
+/// way the query wants it.
+pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Operator>> {
+    let input = |ordinal: usize| {
+        input_schemas.get(ordinal).ok_or_else(|| Error::internal(format!("{} has no input {ordinal}", node.name)))
+    };
+    let operator: Box<dyn Operator> = match &node.operator {
+        OperatorSpec::Source(_) | OperatorSpec::Sink(_) => {
+            return Err(Error::internal(format!("{} is no operator but does I/O", node.name)));
+        }
+        OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, &node.schema)?),
+        OperatorSpec::ProcessingTime => Box::new(ProcessingTime::new(&node.schema)),
+        OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, &node.schema, &node.name)?),
+        other => return Err(Error::internal(format!("{} is not built yet: {other:?}", node.name))),
+    };
+    if cfg!(debug_assertions) {
+        return Ok(Box::new(Checked::new(operator, &node.name, input_schemas, node.schema.clone())));
+    }
+    Ok(operator)
+}

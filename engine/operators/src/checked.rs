@@ -1,0 +1,155 @@
+//! Checks, around any operator, what operators promise each other. Debug builds run every operator inside it.
+
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::datatypes::SchemaRef;
+use weir_core::hash::hash_rows;
+use weir_core::{
+    Batch, Capture, Collector, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result, TableSchema,
+};
+
+/// An operator whose contract is checked: rows in are of a key that the subtask owns and none is taken back, rows out
+/// have the declared schema, watermarks in and out only grow, captures fit the declared tables.
+pub struct Checked {
+    inner: Box<dyn Operator>,
+    name: String,
+    schema: SchemaRef,
+    inputs: Vec<SchemaRef>,
+    range: HashRange,
+    seen: EventTime,
+    sent: EventTime,
+    hashes: Vec<u64>,
+}
+
+impl Checked {
+    /// Wraps the operator `name`, which reads `inputs` and emits `schema`.
+    pub fn new(inner: Box<dyn Operator>, name: &str, inputs: &[SchemaRef], schema: SchemaRef) -> Self {
+        Self {
+            inner,
+            name: name.to_owned(),
+            schema,
+            inputs: inputs.to_vec(),
+            range: HashRange::ALL,
+            seen: EventTime::MIN,
+            sent: EventTime::MIN,
+            hashes: Vec::new(),
+        }
+    }
+
+    fn broken(&self, what: impl std::fmt::Display) -> Error {
+        Error::internal(format!("contract of {} broken: {what}", self.name))
+    }
+
+    fn check_input(&mut self, ordinal: usize, batch: &Batch) -> Result<()> {
+        let Some(expected) = self.inputs.get(ordinal) else {
+            return Err(self.broken(format_args!("it has no input {ordinal}")));
+        };
+        if batch.num_rows() == 0 {
+            return Err(self.broken("an empty batch came in"));
+        }
+        if batch.weights().is_some() {
+            return Err(self.broken("an append-only operator got rows that are taken back"));
+        }
+        if !same_types(expected, &batch.schema()) {
+            return Err(self.broken(format_args!("input {ordinal} is {:?}, not {expected:?}", batch.schema())));
+        }
+        let Some(keys) = self.inner.key_columns(ordinal) else { return Ok(()) };
+        let columns: Vec<ArrayRef> = keys.iter().map(|key| batch.records().column(*key).clone()).collect();
+        hash_rows(&columns, batch.num_rows(), &mut self.hashes)?;
+        if self.hashes.iter().any(|hash| !self.range.contains(*hash)) {
+            return Err(self.broken("a row came to a subtask that does not own its key"));
+        }
+        Ok(())
+    }
+
+    fn check_output(&self, out: &mut Collector) -> Result<()> {
+        for (port, batch) in out.take() {
+            let expected = match port {
+                OutputPort::Main => self.schema.clone(),
+                OutputPort::Late => Collector::late_schema(),
+                OutputPort::Rejected => return Err(self.broken("it rejected rows")),
+            };
+            if batch.schema() != expected {
+                return Err(self.broken(format_args!("it emitted {:?}, not {expected:?}", batch.schema())));
+            }
+            out.emit_to(port, batch);
+        }
+        Ok(())
+    }
+
+    fn check_sent(&mut self, time: Option<EventTime>) -> Result<Option<EventTime>> {
+        let Some(time) = time else { return Ok(None) };
+        if time < self.sent {
+            return Err(self.broken(format_args!("its watermark went back from {} to {time}", self.sent)));
+        }
+        self.sent = time;
+        Ok(Some(time))
+    }
+}
+
+/// Names may differ along a plan; types and their order must not.
+fn same_types(a: &SchemaRef, b: &SchemaRef) -> bool {
+    a.fields().len() == b.fields().len() && a.fields().iter().zip(b.fields()).all(|(a, b)| a.data_type() == b.data_type())
+}
+
+impl Operator for Checked {
+    fn tables(&self) -> Vec<TableSchema> {
+        self.inner.tables()
+    }
+
+    fn restore(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        if rows.num_rows() != hashes.len() {
+            return Err(self.broken("restored rows and hashes differ in number"));
+        }
+        self.inner.restore(table, rows, hashes)
+    }
+
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.range = context.range;
+        self.seen = context.watermark;
+        self.inner.open(context)
+    }
+
+    fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
+        self.inner.key_columns(ordinal)
+    }
+
+    fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
+        self.check_input(ordinal, &batch)?;
+        self.inner.process(ordinal, batch, out)?;
+        self.check_output(out)
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if time <= self.seen {
+            return Err(self.broken(format_args!("event time went from {} to {time}", self.seen)));
+        }
+        self.seen = time;
+        let sent = self.inner.watermark(time, out)?;
+        self.check_output(out)?;
+        self.check_sent(sent)
+    }
+
+    fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        let sent = self.inner.tick(out)?;
+        self.check_output(out)?;
+        self.check_sent(sent)
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        self.inner.flush(out)?;
+        self.check_output(out)
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        let captures = self.inner.capture()?;
+        let tables = self.inner.tables().len();
+        if captures.len() != tables {
+            return Err(self.broken(format_args!("{} captures of {tables} tables", captures.len())));
+        }
+        Ok(captures)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.inner.state_bytes()
+    }
+}
