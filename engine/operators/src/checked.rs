@@ -88,7 +88,8 @@ impl Checked {
 
 /// Names may differ along a plan; types and their order must not.
 fn same_types(a: &SchemaRef, b: &SchemaRef) -> bool {
-    a.fields().len() == b.fields().len() && a.fields().iter().zip(b.fields()).all(|(a, b)| a.data_type() == b.data_type())
+    a.fields().len() == b.fields().len()
+        && a.fields().iter().zip(b.fields()).all(|(a, b)| a.data_type() == b.data_type())
 }
 
 impl Operator for Checked {

@@ -26,7 +26,8 @@ impl Scan {
         let read = spec.table.output_schema();
         let projection = match &spec.projection {
             None => {
-                let types = |schema: &SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+                let types =
+                    |schema: &SchemaRef| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
                 if types(&read) != types(&schema) {
                     return Err(Error::internal("a source node without computed columns has a schema of its own"));
                 }

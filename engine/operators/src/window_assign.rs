@@ -5,7 +5,7 @@
 //! - watermark: closes windows, goes on as it is.
 //! - marker: nothing to keep, because the watermark comes back at open.
 
-use arrow::array::{Array, RecordBatch, TimestampMillisecondArray, UInt32Array};
+use arrow::array::{RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use weir_core::{
@@ -53,8 +53,10 @@ impl WindowAssign {
 
     fn assign(&mut self, times: &TimestampMillisecondArray) {
         let Windows { rows, starts, ends, late } = &mut self.windows;
-        [rows, late].into_iter().for_each(Vec::clear);
-        [starts, ends].into_iter().for_each(Vec::clear);
+        rows.clear();
+        starts.clear();
+        ends.clear();
+        late.clear();
         // Neighbouring rows share their pane more often than not.
         let mut pane = Pane { start: 0, end: 0 };
         let mut windows: Vec<Pane> = Vec::new();
@@ -98,9 +100,13 @@ impl Operator for WindowAssign {
         if rows == 0 {
             return Ok(());
         }
-        let once_each = rows == records.num_rows() && self.windows.rows.iter().enumerate().all(|(i, row)| i == *row as usize);
-        let repeated: RecordBatch =
-            if once_each { records } else { take_record_batch(&records, &UInt32Array::from(self.windows.rows.clone()))? };
+        let once_each =
+            rows == records.num_rows() && self.windows.rows.iter().enumerate().all(|(i, row)| i == *row as usize);
+        let repeated: RecordBatch = if once_each {
+            records
+        } else {
+            take_record_batch(&records, &UInt32Array::from(self.windows.rows.clone()))?
+        };
         let mut columns = repeated.columns().to_vec();
         let last = self.windows.ends.iter().map(|end| end - 1).collect::<Vec<_>>();
         for values in [self.windows.starts.clone(), self.windows.ends.clone(), last] {

@@ -37,9 +37,9 @@ pub(super) fn scalar(literal: &Literal) -> Result<ScalarValue> {
             _ => None,
         },
         LiteralValue::Interval { months, days, nanoseconds } => match data_type {
-            DataType::Interval(IntervalUnit::MonthDayNano) => Some(ScalarValue::IntervalMonthDayNano(Some(
-                IntervalMonthDayNano::new(*months, *days, *nanoseconds),
-            ))),
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                Some(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, *nanoseconds))))
+            }
             _ => None,
         },
         LiteralValue::List(items) => list(items, data_type)?,
