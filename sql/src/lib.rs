@@ -4,9 +4,12 @@
 //!   text ──parse──▶ Script of Statements ──catalog, SqlToRel──▶ logical plan ──optimise──▶ lower ──▶ JobGraph
 //! ```
 
+pub mod diagnostics;
 pub mod functions;
+pub mod parse;
 mod statement;
 
+pub use parse::parse;
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

@@ -1,0 +1,114 @@
+//! Errors that point into the script: line, column, the line itself with the place underlined, and a suggestion.
+//!
+//! ```text
+//! line 2, column 8: there is no column `prize`
+//!   |
+//! 2 | SELECT prize FROM bid
+//!   |        ^^^^^
+//!   help: did you mean `price`?
+//! ```
+
+mod datafusion;
+mod nearest;
+mod parser;
+
+use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
+use weir_core::Error;
+
+use crate::Span;
+
+pub use datafusion::from_datafusion;
+pub use nearest::{did_you_mean, nearest, one_of};
+pub(crate) use parser::from_parser;
+
+/// Characters of a source line that an error shows.
+const LINE_WIDTH: usize = 140;
+
+/// A script's text, with the beginnings of its lines.
+#[derive(Debug, Clone)]
+pub struct Source<'a> {
+    text: &'a str,
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    /// Of this text.
+    pub fn new(text: &'a str) -> Self {
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(index, _)| index + 1);
+        Self { text, lines: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// What stands at `span`.
+    pub fn slice(&self, span: Span) -> &'a str {
+        self.text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// The parser's line and column, both from 1 and in characters, as an offset in bytes. Line 0 is the parser's word
+    /// for "unknown" and gives none.
+    pub fn offset(&self, location: Location) -> Option<usize> {
+        let line = usize::try_from(location.line).ok()?.checked_sub(1)?;
+        let start = *self.lines.get(line)?;
+        let column = usize::try_from(location.column).ok()?.checked_sub(1)?;
+        let rest = &self.text[start..];
+        Some(start + rest.char_indices().nth(column).map_or(rest.len(), |(index, _)| index))
+    }
+
+    /// The parser's span in bytes, if it is known.
+    pub fn span(&self, span: ParserSpan) -> Option<Span> {
+        let start = self.offset(span.start)?;
+        Some(Span { start, end: self.offset(span.end).unwrap_or(start).max(start) })
+    }
+
+    /// Line and column of an offset, both from 1 and in characters.
+    pub fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let line = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
+        let start = self.lines.get(line).copied().unwrap_or_default();
+        let before = self.text.get(start..offset.min(self.text.len())).unwrap_or_default();
+        (line + 1, before.chars().count() + 1)
+    }
+
+    /// A user error about what stands at `span`.
+    pub fn error(&self, span: Span, message: impl AsRef<str>) -> Error {
+        let (line, column) = self.line_and_column(span.start);
+        let head = format!("line {line}, column {column}: {}", message.as_ref());
+        Error::user(format!("{head}\n{}", self.excerpt(span, line, column)))
+    }
+
+    fn excerpt(&self, span: Span, line: usize, column: usize) -> String {
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        let shown: Vec<char> = self.text[start..end].trim_end_matches('\r').chars().collect();
+        let marked = self.slice(Span { start: span.start, end: span.end.min(end).max(span.start) }).trim_end();
+        let width = marked.chars().count().max(1);
+        let skipped = if column > LINE_WIDTH / 2 && shown.len() > LINE_WIDTH { column - LINE_WIDTH / 2 } else { 0 };
+        let cut: String = shown
+            .iter()
+            .skip(skipped)
+            .take(LINE_WIDTH)
+            .map(|character| if character.is_whitespace() { ' ' } else { *character })
+            .collect();
+        let indent = column - 1 - skipped;
+        let carets = width.min(LINE_WIDTH.saturating_sub(indent)).max(1);
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        format!("{margin} |\n{number} | {}\n{margin} | {}{}", cut.trim_end(), " ".repeat(indent), "^".repeat(carets))
+    }
+}
+
+/// A user error about what stands at `span` of `text`.
+pub fn error_at(text: &str, span: Span, message: impl AsRef<str>) -> Error {
+    Source::new(text).error(span, message)
+}
+
+/// The parser's span as bytes of `text`, if it is known.
+pub fn span_in(text: &str, span: ParserSpan) -> Option<Span> {
+    Source::new(text).span(span)
+}
+
+#[cfg(test)]
+mod tests;

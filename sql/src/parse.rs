@@ -1,0 +1,50 @@
+//! SQL text to [`Script`]: what is said, and nothing yet of what it means.
+//!
+//! ```text
+//!   text ─tokenise─▶ tokens ─split at `;`─▶ segments ─refuse what is known not to work─▶ Parser ─▶ AST
+//!                                                         └ rewrite `TUMBLE(TABLE t, …)`           └ check, rewrite
+//! ```
+//!
+//! The statements that Flink has of its own (tables with watermarks, computed and metadata columns, statement sets) are
+//! parsed here, with the methods of sqlparser's [`Parser`](datafusion_sql::sqlparser::parser::Parser); expressions and
+//! queries are sqlparser's. It accepts much that no planner reads, so [`refuse`] goes through every part of a query and
+//! refuses what is not known to be planned: a modifier is obeyed or it is an error.
+
+mod create_table;
+mod cursor;
+mod dialect;
+mod expression;
+mod query;
+mod refuse;
+mod rewrite;
+mod scan;
+mod segments;
+mod statement;
+mod types;
+mod unsupported;
+mod window_function;
+
+use std::sync::Arc;
+
+use weir_core::Result;
+
+use crate::Script;
+use crate::diagnostics::Source;
+
+pub use expression::parse_expression;
+pub use types::{FlinkTypes, sql_type_name};
+pub use window_function::{PARTITION_BY, WindowArgument, WindowFunction};
+
+/// Parses a script.
+///
+/// # Errors
+/// A user error with the place, what was found, what was expected, and what works instead where that is known.
+pub fn parse(text: &str) -> Result<Script> {
+    let source = Source::new(text);
+    let segments = segments::split(&source)?;
+    let statements = statement::statements(&source, segments)?;
+    Ok(Script { text: Arc::from(text), statements })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Expressions between sqlparser and the planner: Flink's spellings that DataFusion has under another form.
+//!
+//! | as written | as planned |
+//! |---|---|
+//! | `IF(a, b, c)` | `CASE WHEN a THEN b ELSE c END` |
+//! | `MOD(a, b)` | `a % b` |
+//! | `LISTAGG(x)` | `listagg(x, ',')` |
+//! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
+//! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
+//! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
+use datafusion_sql::sqlparser::ast::{
+    BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, Value, ValueWithSpan, VisitMut,
+    VisitorMut,
+};
+use datafusion_sql::sqlparser::parser::Parser;
+use weir_core::{Error, Result};
+
+use super::dialect::WeirDialect;
+use super::refuse;
+use crate::Span;
+use crate::diagnostics::{Source, from_parser};
+use crate::functions::refused;
+
+/// Functions whose first argument names a unit of time.
+const TAKE_A_UNIT: [&str; 4] = ["timestampdiff", "timestampadd", "datediff", "dateadd"];
+
+/// Parses a lone expression, such as a watermark's, for tests and options.
+///
+/// # Errors
+/// A user error if the text is no expression.
+pub fn parse_expression(text: &str) -> Result<Expr> {
+    let source = Source::new(text);
+    let convert = |error| from_parser(&source, &[], text.len(), error);
+    let mut parser = Parser::new(&WeirDialect).try_with_sql(text).map_err(convert)?;
+    let expression = parser.parse_expr().map_err(convert)?;
+    check(&source, Span { start: 0, end: text.len() }, expression)
+}
+
+/// Gives a parsed expression the form that the planner expects, or refuses it.
+pub(super) fn check(source: &Source<'_>, span: Span, mut expression: Expr) -> Result<Expr> {
+    struct Rewrite<'a>(&'a Source<'a>);
+    impl VisitorMut for Rewrite<'_> {
+        type Break = Box<Error>;
+
+        fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+            match rewrite(self.0, expression) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(Box::new(error)),
+            }
+        }
+    }
+    if let ControlFlow::Break(error) = expression.visit(&mut Rewrite(source)) {
+        return Err(*error);
+    }
+    refuse::check(source, &[], span, &expression)?;
+    Ok(expression)
+}
+
+/// Rewrites one expression whose parts are rewritten already.
+pub(super) fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
+    match expression {
+        Expr::Function(function) => {
+            refuse_function(source, function)?;
+            if let Some(rewritten) = rewrite_function(source, function)? {
+                *expression = rewritten;
+            }
+        }
+        Expr::Floor { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
+            let unit = string_literal(field.to_string().to_lowercase(), expr);
+            *expression = call("date_trunc", vec![unit, (**expr).clone()], expr);
+        }
+        Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
+            let span = source.span(expr.span()).unwrap_or_default();
+            return Err(source
+                .error(span, format!("CEIL to {field} is not supported"))
+                .with_help(format!("write `FLOOR(ts TO {field}) + INTERVAL '1' {field}`")));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn refuse_function(source: &Source<'_>, function: &Function) -> Result<()> {
+    let name = function.name.to_string();
+    let Some(reason) = refused(&name) else { return Ok(()) };
+    let span = source.span(function.name.span()).unwrap_or_default();
+    let (why, instead) = reason.split_once("; ").unwrap_or((reason, ""));
+    Err(source.error(span, format!("`{name}` cannot be used in a job: {why}")).with_help(instead))
+}
+
+fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Option<Expr>> {
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else { return Ok(None) };
+    if name.quote_style.is_none() {
+        name.value = name.value.to_lowercase();
+    }
+    let (name, span) = (name.value.clone(), name.span);
+    let FunctionArguments::List(list) = &mut function.args else { return Ok(None) };
+    let plain = function.over.is_none() && function.filter.is_none() && list.duplicate_treatment.is_none();
+    match name.as_str() {
+        "if" if plain => {
+            let [condition, then, otherwise] = arguments::<3>(source, span, "IF(condition, then, else)", list)?;
+            let token = |span| AttachedToken(datafusion_sql::sqlparser::tokenizer::TokenWithSpan {
+                token: datafusion_sql::sqlparser::tokenizer::Token::make_keyword("CASE"),
+                span,
+            });
+            Ok(Some(Expr::Case {
+                case_token: token(span),
+                end_token: token(span),
+                operand: None,
+                conditions: vec![CaseWhen { condition, result: then }],
+                else_result: Some(Box::new(otherwise)),
+            }))
+        }
+        "mod" if plain => {
+            let [left, right] = arguments::<2>(source, span, "MOD(a, b)", list)?;
+            let nested = |expression| Box::new(Expr::Nested(Box::new(expression)));
+            Ok(Some(Expr::Nested(Box::new(Expr::BinaryOp {
+                left: nested(left),
+                op: BinaryOperator::Modulo,
+                right: nested(right),
+            }))))
+        }
+        "listagg" | "string_agg" if list.args.len() == 1 => {
+            let separator = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(",".to_owned()), span });
+            list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
+            Ok(None)
+        }
+        _ if TAKE_A_UNIT.contains(&name.as_str()) => {
+            if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(unit))) = list.args.first_mut()
+                && let Expr::Identifier(Ident { value, .. }) = unit
+            {
+                *unit = string_literal(value.to_lowercase(), unit);
+            }
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn arguments<const N: usize>(
+    source: &Source<'_>,
+    span: datafusion_sql::sqlparser::tokenizer::Span,
+    form: &str,
+    list: &FunctionArgumentList,
+) -> Result<[Expr; N]> {
+    let expressions: Vec<Expr> = list
+        .args
+        .iter()
+        .filter_map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => Some(expression.clone()),
+            _ => None,
+        })
+        .collect();
+    let wrong = |_| source.error(source.span(span).unwrap_or_default(), format!("expected `{form}`"));
+    if list.args.len() != N || !list.clauses.is_empty() {
+        return Err(wrong(Vec::new()));
+    }
+    <[Expr; N]>::try_from(expressions).map_err(wrong)
+}
+
+fn string_literal(value: String, beside: &Expr) -> Expr {
+    Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value), span: beside.span() })
+}
+
+fn call(name: &str, arguments: Vec<Expr>, beside: &Expr) -> Expr {
+    let name = Ident { value: name.to_owned(), quote_style: None, span: beside.span() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments
+                .into_iter()
+                .map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)))
+                .collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}

@@ -1,0 +1,536 @@
+//! What sqlparser accepts and no planner reads.
+//!
+//! Every struct is taken apart field by field: a field that a new version of sqlparser adds does not compile until
+//! somebody has decided here what becomes of it.
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{
+    Cte, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
+    FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderBy, OrderByExpr, OrderByKind,
+    Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, TableFunctionArgs, Values, Visit,
+    Visitor, WildcardAdditionalOptions, WindowSpec, WindowType, With,
+};
+use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
+use weir_core::{Error, Result};
+
+use super::scan::is_word;
+use super::segments::is_word_of_the_script;
+use super::window_function::{WindowFunction, is_window_function};
+use crate::Span;
+use crate::diagnostics::Source;
+
+/// Something that is not planned.
+#[derive(Debug)]
+struct Refusal {
+    what: &'static str,
+    instead: &'static str,
+    /// Where it stands, if the tree says so.
+    span: ParserSpan,
+    /// The words by which it is found in the text otherwise.
+    words: &'static [&'static str],
+}
+
+type Check = ControlFlow<Box<Refusal>>;
+
+fn refuse(what: &'static str, instead: &'static str, span: ParserSpan, words: &'static [&'static str]) -> Check {
+    ControlFlow::Break(Box::new(Refusal { what, instead, span, words }))
+}
+
+/// Refuses it if `present`; the words say where it stands.
+fn unless(present: bool, what: &'static str, instead: &'static str, words: &'static [&'static str]) -> Check {
+    if present { refuse(what, instead, ParserSpan::empty(), words) } else { ControlFlow::Continue(()) }
+}
+
+/// Goes through a query or an expression that was read from `tokens`, within `span`.
+pub(super) fn check(source: &Source<'_>, tokens: &[TokenWithSpan], span: Span, tree: &impl Visit) -> Result<()> {
+    match tree.visit(&mut Checker) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(refusal) => Err(error(source, tokens, span, &refusal)),
+    }
+}
+
+fn error(source: &Source<'_>, tokens: &[TokenWithSpan], within: Span, refusal: &Refusal) -> Error {
+    let span = source.span(refusal.span).or_else(|| find(source, tokens, refusal.words)).unwrap_or_else(|| {
+        let text = source.slice(within);
+        Span { start: within.start, end: within.start + text.find('\n').unwrap_or(text.len()) }
+    });
+    source.error(span, refusal.what).with_help(refusal.instead)
+}
+
+fn find(source: &Source<'_>, tokens: &[TokenWithSpan], words: &[&str]) -> Option<Span> {
+    let tokens: Vec<&TokenWithSpan> = tokens.iter().filter(|token| is_word_of_the_script(token)).collect();
+    let at = tokens
+        .windows(words.len().max(1))
+        .find(|window| !words.is_empty() && words.iter().zip(*window).all(|(word, token)| is_word(token, word)))?;
+    let (first, last) = (at.first()?, at.last()?);
+    debug_assert!(first.token != Token::EOF);
+    Some(Span { start: source.span(first.span)?.start, end: source.span(last.span)?.end })
+}
+
+struct Checker;
+
+impl Visitor for Checker {
+    type Break = Box<Refusal>;
+
+    fn pre_visit_query(&mut self, query: &Query) -> Check {
+        check_query(query)
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> Check {
+        check_select(select)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Check {
+        check_table_factor(factor)
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> Check {
+        check_expression(expression)
+    }
+}
+
+fn check_query(query: &Query) -> Check {
+    let Query { with, body, order_by, limit_clause, fetch, locks, for_clause, settings, format_clause, pipe_operators } =
+        query;
+    if let Some(With { with_token: _, recursive, cte_tables }) = with {
+        unless(
+            *recursive,
+            "recursive queries are not supported: a stream has no end that a recursion could reach",
+            "join the table with itself once for each level",
+            &["RECURSIVE"],
+        )?;
+        for Cte { alias, query: _, from, materialized, closing_paren_token: _ } in cte_tables {
+            check_alias(alias)?;
+            unless(from.is_some(), "FROM behind a WITH query is not supported", "leave it out", &["FROM"])?;
+            unless(
+                materialized.is_some(),
+                "MATERIALIZED is not supported",
+                "leave it out: what several parts of a job share runs once anyway",
+                &["MATERIALIZED"],
+            )?;
+        }
+    }
+    if let Some(order_by) = order_by {
+        check_order_by(order_by)?;
+    }
+    match limit_clause {
+        None => {}
+        Some(LimitClause::LimitOffset { limit: _, offset: _, limit_by }) => {
+            unless(
+                !limit_by.is_empty(),
+                "LIMIT … BY is not supported",
+                "write ROW_NUMBER() OVER (PARTITION BY …, window_start, window_end ORDER BY …) and keep the first rows",
+                &["LIMIT"],
+            )?;
+        }
+        Some(LimitClause::OffsetCommaLimit { .. }) => {
+            unless(true, "LIMIT with two numbers is not supported", "write `LIMIT n OFFSET m`", &["LIMIT"])?;
+        }
+    }
+    unless(fetch.is_some(), "FETCH is not supported", "write `LIMIT n`", &["FETCH"])?;
+    unless(!locks.is_empty(), "FOR UPDATE and FOR SHARE are not supported", "leave it out: streams have no locks", &["FOR"])?;
+    unless(for_clause.is_some(), "FOR is not supported behind a query", "leave it out", &["FOR"])?;
+    unless(settings.is_some(), "SETTINGS is not supported", "write `SET 'key' = 'value'` before the query", &["SETTINGS"])?;
+    unless(
+        format_clause.is_some(),
+        "FORMAT is not supported behind a query",
+        "the command line's --output says how results are printed",
+        &["FORMAT"],
+    )?;
+    unless(!pipe_operators.is_empty(), "pipe syntax (|>) is not supported", "write a subquery", &[])?;
+    check_set_expression(body)
+}
+
+fn check_set_expression(body: &SetExpr) -> Check {
+    match body {
+        SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
+        SetExpr::SetOperation { left, right, op: _, set_quantifier: _ } => {
+            check_set_expression(left)?;
+            check_set_expression(right)
+        }
+        SetExpr::Values(Values { explicit_row, value_keyword, rows: _ }) => {
+            unless(*explicit_row, "ROW in VALUES is not supported", "write `VALUES (1, 2), (3, 4)`", &["ROW"])?;
+            unless(*value_keyword, "VALUE is not supported", "write VALUES", &["VALUE"])
+        }
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => unless(
+            true,
+            "a change of a table is no query",
+            "write the WITH behind the INSERT INTO, as in `INSERT INTO t WITH x AS (…) SELECT …`",
+            &["INSERT|UPDATE|DELETE|MERGE"],
+        ),
+        SetExpr::Table(_) => unless(true, "TABLE is not a query here", "write `SELECT * FROM t`", &["TABLE"]),
+    }
+}
+
+fn check_select(select: &Select) -> Check {
+    let Select {
+        select_token: _,
+        optimizer_hints,
+        distinct,
+        select_modifiers,
+        top,
+        top_before_distinct: _,
+        projection,
+        exclude,
+        into,
+        from,
+        lateral_views,
+        prewhere,
+        selection: _,
+        connect_by,
+        group_by,
+        cluster_by,
+        distribute_by,
+        sort_by,
+        having: _,
+        named_window: _,
+        qualify: _,
+        window_before_qualify: _,
+        value_table_mode,
+        flavor,
+    } = select;
+    unless(!optimizer_hints.is_empty(), "hints are not supported yet", "leave them out", &["SELECT"])?;
+    unless(
+        matches!(distinct, Some(Distinct::On(_))),
+        "DISTINCT ON is not supported",
+        "write ROW_NUMBER() OVER (PARTITION BY …, window_start, window_end ORDER BY …) and keep the first row",
+        &["DISTINCT", "ON"],
+    )?;
+    unless(select_modifiers.is_some(), "this modifier of SELECT is not supported", "leave it out", &["SELECT"])?;
+    unless(top.is_some(), "TOP is not supported", "write `LIMIT n`", &["TOP"])?;
+    unless(exclude.is_some(), "EXCLUDE is supported behind `*` only", "write `* EXCLUDE (…)`", &["EXCLUDE"])?;
+    unless(into.is_some(), "SELECT INTO is not supported", "write `INSERT INTO t SELECT …`", &["INTO"])?;
+    unless(!lateral_views.is_empty(), "LATERAL VIEW is not supported", "write `CROSS JOIN UNNEST(array)`", &["LATERAL"])?;
+    unless(prewhere.is_some(), "PREWHERE is not supported", "write WHERE", &["PREWHERE"])?;
+    unless(!connect_by.is_empty(), "CONNECT BY is not supported", "join the table with itself", &["CONNECT"])?;
+    unless(!cluster_by.is_empty(), "CLUSTER BY is not supported", "leave it out", &["CLUSTER", "BY"])?;
+    unless(!distribute_by.is_empty(), "DISTRIBUTE BY is not supported", "leave it out", &["DISTRIBUTE", "BY"])?;
+    unless(!sort_by.is_empty(), "SORT BY is not supported", "leave it out", &["SORT", "BY"])?;
+    unless(value_table_mode.is_some(), "SELECT AS is not supported", "name the columns", &["SELECT", "AS"])?;
+    unless(!matches!(flavor, SelectFlavor::Standard), "a query begins with SELECT", "write `SELECT … FROM …`", &["FROM"])?;
+    match group_by {
+        GroupByExpr::All(_) => unless(true, "GROUP BY ALL is not supported", "name the columns", &["GROUP", "BY"])?,
+        GroupByExpr::Expressions(_, modifiers) => unless(
+            !modifiers.is_empty(),
+            "WITH ROLLUP, WITH CUBE and WITH TOTALS are not supported",
+            "write `GROUP BY window_start, window_end, ROLLUP (a, b)`, and the same with CUBE or GROUPING SETS",
+            &["WITH|GROUPING", "ROLLUP|CUBE|TOTALS|SETS"],
+        )?,
+    }
+    projection.iter().try_for_each(check_select_item)?;
+    from.iter().flat_map(|table| &table.joins).try_for_each(check_join)
+}
+
+fn check_select_item(item: &SelectItem) -> Check {
+    match item {
+        SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => ControlFlow::Continue(()),
+        SelectItem::ExprWithAliases { expr, .. } => {
+            refuse("several names for one expression are not supported", "give it one name", expr.span(), &[])
+        }
+        SelectItem::QualifiedWildcard(_, options) | SelectItem::Wildcard(options) => {
+            let WildcardAdditionalOptions {
+                wildcard_token,
+                opt_ilike,
+                opt_exclude: _,
+                opt_except: _,
+                opt_replace: _,
+                opt_rename,
+                opt_alias,
+            } = options;
+            if opt_ilike.is_some() || opt_rename.is_some() || opt_alias.is_some() {
+                return refuse(
+                    "ILIKE, RENAME and AS behind `*` are not supported",
+                    "name the columns; `* EXCEPT (…)` and `* REPLACE (…)` are supported",
+                    wildcard_token.0.span,
+                    &[],
+                );
+            }
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+fn check_order_by(order_by: &OrderBy) -> Check {
+    let OrderBy { kind, interpolate } = order_by;
+    unless(interpolate.is_some(), "INTERPOLATE is not supported", "leave it out", &["INTERPOLATE"])?;
+    match kind {
+        OrderByKind::All(_) => unless(true, "ORDER BY ALL is not supported", "name the columns", &["ORDER", "BY"]),
+        OrderByKind::Expressions(keys) => keys.iter().try_for_each(check_order_key),
+    }
+}
+
+fn check_order_key(key: &OrderByExpr) -> Check {
+    let OrderByExpr { expr: _, options: _, with_fill } = key;
+    unless(with_fill.is_some(), "WITH FILL is not supported", "leave it out", &["WITH", "FILL"])
+}
+
+fn check_join(join: &Join) -> Check {
+    let Join { relation, global, join_operator } = join;
+    unless(*global, "GLOBAL JOIN is not supported", "leave GLOBAL out", &["GLOBAL"])?;
+    let constraint = match join_operator {
+        JoinOperator::CrossJoin(constraint) => {
+            return unless(
+                !matches!(constraint, JoinConstraint::None),
+                "CROSS JOIN has no condition",
+                "write JOIN … ON",
+                &["CROSS", "JOIN"],
+            );
+        }
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => constraint,
+        JoinOperator::Semi(_) => {
+            return unless(true, "SEMI JOIN has to say of which side", "write LEFT SEMI JOIN", &["SEMI", "JOIN"]);
+        }
+        JoinOperator::Anti(_) => {
+            return unless(true, "ANTI JOIN has to say of which side", "write LEFT ANTI JOIN", &["ANTI", "JOIN"]);
+        }
+        JoinOperator::CrossApply | JoinOperator::OuterApply => {
+            return unless(true, "APPLY is not supported", "write `CROSS JOIN UNNEST(array)`", &["CROSS|OUTER", "APPLY"]);
+        }
+        JoinOperator::AsOf { .. } => {
+            return unless(true, "ASOF JOIN is not supported yet", "join with time bounds", &["ASOF"]);
+        }
+        JoinOperator::StraightJoin(_) => {
+            return unless(true, "STRAIGHT_JOIN is not supported", "write JOIN", &["STRAIGHT_JOIN"]);
+        }
+        JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => {
+            return unless(true, "ARRAY JOIN is not supported", "write `CROSS JOIN UNNEST(array)`", &["ARRAY", "JOIN"]);
+        }
+    };
+    // sqlparser lets the condition away, and the planner would make it a cross join.
+    let is_unnest = matches!(relation, TableFactor::UNNEST { .. });
+    if matches!(constraint, JoinConstraint::None) && !is_unnest {
+        return refuse(
+            "this join has no condition",
+            "write ON or USING behind it, or CROSS JOIN if every pair is meant",
+            relation.span(),
+            &["JOIN"],
+        );
+    }
+    ControlFlow::Continue(())
+}
+
+fn check_alias(alias: &TableAlias) -> Check {
+    let TableAlias { explicit: _, name, columns, at } = alias;
+    if at.is_some() || columns.iter().any(|column| column.data_type.is_some()) {
+        return refuse(
+            "types and AT in the alias of a table are not supported",
+            "name the columns alone, as in `t (a, b)`",
+            name.span,
+            &[],
+        );
+    }
+    ControlFlow::Continue(())
+}
+
+fn check_table_factor(factor: &TableFactor) -> Check {
+    match factor {
+        TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            with_ordinality,
+            partitions,
+            json_path,
+            sample,
+            index_hints,
+        } => {
+            alias.iter().try_for_each(check_alias)?;
+            let span = name.span();
+            if name.0.len() > 1 || name.0.iter().any(|part| part.as_ident().is_none()) {
+                return refuse(
+                    "catalogs and databases are not supported yet",
+                    "write the name alone: all tables of a script live in one place",
+                    span,
+                    &[],
+                );
+            }
+            if version.is_some() {
+                return refuse(
+                    "versions of a table (temporal and lookup joins) are not supported yet",
+                    "join the tables on a window, or with time bounds",
+                    span,
+                    &["FOR"],
+                );
+            }
+            if !with_hints.is_empty() || !index_hints.is_empty() {
+                return refuse("hints are not supported yet", "options of a table stand in its own WITH", span, &[]);
+            }
+            if *with_ordinality || json_path.is_some() || !partitions.is_empty() || sample.is_some() {
+                return refuse(
+                    "this modifier of a table is not supported",
+                    "leave out WITH ORDINALITY, PARTITION, TABLESAMPLE and paths behind a table's name",
+                    span,
+                    &[],
+                );
+            }
+            match args {
+                Some(args) => check_table_function(factor, args, span),
+                None => ControlFlow::Continue(()),
+            }
+        }
+        TableFactor::Derived { lateral: _, subquery: _, alias, sample } => {
+            alias.iter().try_for_each(check_alias)?;
+            unless(sample.is_some(), "TABLESAMPLE is not supported", "leave it out", &["TABLESAMPLE"])
+        }
+        TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias: _, with_ordinality } => {
+            alias.iter().try_for_each(check_alias)?;
+            if *with_offset || *with_ordinality {
+                let span = array_exprs.first().map_or(ParserSpan::empty(), Spanned::span);
+                return refuse(
+                    "UNNEST WITH ORDINALITY and WITH OFFSET are not supported yet",
+                    "leave it out: rows come in the order of the array",
+                    span,
+                    &["WITH", "ORDINALITY|OFFSET"],
+                );
+            }
+            ControlFlow::Continue(())
+        }
+        TableFactor::NestedJoin { table_with_joins, alias } => {
+            alias.iter().try_for_each(check_alias)?;
+            table_with_joins.joins.iter().try_for_each(check_join)
+        }
+        TableFactor::Function { name, .. } => refuse(
+            "LATERAL functions are not supported",
+            "an array becomes rows with `CROSS JOIN UNNEST(array)`",
+            name.span(),
+            &["LATERAL"],
+        ),
+        // Window functions in TABLE(…) are tables by now.
+        TableFactor::TableFunction { expr, .. } => refuse(
+            "this table function is not supported",
+            "TUMBLE, HOP, CUMULATE, SESSION and UNNEST are",
+            expr.span(),
+            &["TABLE"],
+        ),
+        TableFactor::Pivot { .. } => unless(true, "PIVOT is not supported", "write aggregates with FILTER", &["PIVOT"]),
+        TableFactor::Unpivot { .. } => unless(true, "UNPIVOT is not supported", "write UNION ALL", &["UNPIVOT"]),
+        TableFactor::MatchRecognize { .. } => {
+            unless(true, "MATCH_RECOGNIZE is not supported yet", "write a window join", &["MATCH_RECOGNIZE"])
+        }
+        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => unless(
+            true,
+            "JSON_TABLE is not supported",
+            "read values with JSON_VALUE",
+            &["JSON_TABLE|OPENJSON"],
+        ),
+        TableFactor::XmlTable { .. } => unless(true, "XMLTABLE is not supported", "leave it out", &["XMLTABLE"]),
+        TableFactor::SemanticView { .. } => unless(true, "SEMANTIC_VIEW is not supported", "leave it out", &[]),
+    }
+}
+
+fn check_table_function(factor: &TableFactor, args: &TableFunctionArgs, span: ParserSpan) -> Check {
+    let TableFunctionArgs { args, settings } = args;
+    unless(settings.is_some(), "SETTINGS is not supported", "leave it out", &["SETTINGS"])?;
+    if WindowFunction::of(factor).is_none() {
+        return refuse(
+            "this table function is not supported",
+            "TUMBLE, HOP, CUMULATE, SESSION and UNNEST are",
+            span,
+            &[],
+        );
+    }
+    for argument in args {
+        let plain = matches!(
+            argument,
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(_)) | FunctionArg::Named { arg: FunctionArgExpr::Expr(_), .. }
+        );
+        if !plain {
+            return refuse("this argument of a window function is not supported", "name the table", span, &[]);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn check_expression(expression: &Expr) -> Check {
+    match expression {
+        Expr::Function(function) => check_function(function),
+        Expr::MatchAgainst { .. } => {
+            unless(true, "MATCH … AGAINST is not supported", "write LIKE or REGEXP_LIKE", &["MATCH"])
+        }
+        Expr::Prior(_) | Expr::OuterJoin(_) => {
+            refuse("this expression is not supported", "write a JOIN", expression.span(), &[])
+        }
+        Expr::Lambda(_) => refuse(
+            "lambdas are not supported yet",
+            "UNNEST the array, and aggregate with ARRAY_AGG",
+            expression.span(),
+            &[],
+        ),
+        Expr::Collate { .. } => refuse("COLLATE is not supported", "leave it out", expression.span(), &["COLLATE"]),
+        Expr::TypedString(string) => unless(string.uses_odbc_syntax, "this literal is not supported", "write DATE '…'", &[]),
+        Expr::Case { .. } | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Continue(()),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn check_function(function: &Function) -> Check {
+    let Function { name, uses_odbc_syntax, parameters, args, filter: _, null_treatment: _, over, within_group } = function;
+    let span = name.span();
+    if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
+        return refuse("this form of a function call is not supported", "write `name(arguments)`", span, &[]);
+    }
+    let called = name.to_string();
+    if is_window_function(&called) {
+        return refuse(
+            "window functions stand in the FROM clause here",
+            "write `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, window_end`",
+            span,
+            &[],
+        );
+    }
+    within_group.iter().try_for_each(check_order_key)?;
+    match over {
+        Some(WindowType::WindowSpec(WindowSpec { window_name: _, partition_by: _, order_by, window_frame: _ })) => {
+            order_by.iter().try_for_each(check_order_key)?;
+        }
+        Some(WindowType::NamedWindow(_)) | None => {}
+    }
+    match args {
+        FunctionArguments::None => ControlFlow::Continue(()),
+        FunctionArguments::Subquery(_) => {
+            refuse("a query as an argument is not supported", "write ARRAY_AGG in a subquery", span, &[])
+        }
+        FunctionArguments::List(FunctionArgumentList { duplicate_treatment: _, args, clauses }) => {
+            if args.iter().any(|argument| {
+                matches!(
+                    argument,
+                    FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(_)) | FunctionArg::ExprNamed { .. }
+                )
+            }) {
+                return refuse("this argument is not supported", "name the columns", span, &[]);
+            }
+            clauses.iter().try_for_each(|clause| check_function_clause(clause, span))
+        }
+    }
+}
+
+fn check_function_clause(clause: &FunctionArgumentClause, span: ParserSpan) -> Check {
+    let (what, instead) = match clause {
+        FunctionArgumentClause::IgnoreOrRespectNulls(_) => return ControlFlow::Continue(()),
+        FunctionArgumentClause::OrderBy(keys) => return keys.iter().try_for_each(check_order_key),
+        FunctionArgumentClause::Limit(_) => ("LIMIT in a function is not supported", "leave it out"),
+        FunctionArgumentClause::OnOverflow(_) => ("ON OVERFLOW is not supported", "leave it out: text has no limit"),
+        FunctionArgumentClause::Having(_) => ("HAVING in a function is not supported", "write FILTER (WHERE …)"),
+        FunctionArgumentClause::Separator(_) => {
+            ("SEPARATOR is not supported", "write the separator as the second argument of LISTAGG")
+        }
+        FunctionArgumentClause::JsonNullClause(_) => ("ON NULL is not supported", "leave it out"),
+        FunctionArgumentClause::JsonReturningClause(_) => {
+            ("RETURNING is not supported", "cast the result, as in `CAST(JSON_VALUE(…) AS BIGINT)`")
+        }
+    };
+    refuse(what, instead, span, &[])
+}

@@ -1,0 +1,172 @@
+//! What can be told of a statement from its tokens: constructs that sqlparser passes over in silence, takes for an
+//! alias, or stumbles over far from where they begin.
+
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use weir_core::Result;
+
+use super::segments::{Segment, is_word_of_the_script};
+use crate::diagnostics::Source;
+
+/// Tokens on one level of parentheses without a comma. Long chains of operators become deep trees, and what goes
+/// through a tree does so recursively.
+const LONGEST_CHAIN: usize = 4000;
+
+/// A construct: how it begins, what it is, and what works instead.
+struct Construct {
+    words: &'static [&'static str],
+    what: &'static str,
+    instead: &'static str,
+}
+
+const PER_WINDOW: &str = "aggregate per window instead, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' \
+     MINUTE) GROUP BY window_start, window_end`: its rows come out once, when the watermark passes the window's end";
+
+const CONSTRUCTS: [Construct; 15] = [
+    Construct {
+        words: &["EMIT", "ON|CHANGES|FINAL|EVERY|AFTER|WITH|WITHOUT"],
+        what: "EMIT is not supported yet: a window's rows come out once, when the watermark passes its end",
+        instead: "leave the EMIT clause out",
+    },
+    Construct {
+        words: &["ALLOWED", "LATENESS"],
+        what: "ALLOWED LATENESS is not supported yet",
+        instead: "wait longer in the watermark instead, as in `WATERMARK FOR ts AS ts - INTERVAL '1' HOUR`; late rows \
+                  are counted and can be written to a side output",
+    },
+    Construct {
+        words: &["FOR", "SYSTEM_TIME"],
+        what: "FOR SYSTEM_TIME AS OF (temporal and lookup joins) is not supported yet",
+        instead: "join the tables on a window, or with time bounds as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND \
+                  b.ts`",
+    },
+    Construct {
+        words: &["MATCH_RECOGNIZE", "("],
+        what: "MATCH_RECOGNIZE is not supported yet",
+        instead: "simple patterns can be written as a window join or an interval join of the table with itself",
+    },
+    Construct {
+        words: &["ASOF", "JOIN"],
+        what: "ASOF JOIN is not supported yet",
+        instead: "join with time bounds, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`",
+    },
+    Construct {
+        words: &["LATERAL", "TABLE"],
+        what: "table functions are not supported yet",
+        instead: "an array becomes rows with `CROSS JOIN UNNEST(array)`",
+    },
+    Construct {
+        words: &["LATERAL", "VIEW"],
+        what: "LATERAL VIEW is not supported",
+        instead: "an array becomes rows with `CROSS JOIN UNNEST(array)`",
+    },
+    Construct {
+        words: &["TABLESAMPLE", "(|BERNOULLI|SYSTEM"],
+        what: "TABLESAMPLE is not supported: it is random, and a row that is computed again after a restart would differ",
+        instead: "take a share of the keys, as in `WHERE id % 100 = 0`",
+    },
+    Construct {
+        words: &["FETCH", "FIRST|NEXT"],
+        what: "FETCH is not supported",
+        instead: "write `LIMIT n`",
+    },
+    Construct { words: &["PIVOT", "("], what: "PIVOT is not supported", instead: "write `SUM(x) FILTER (WHERE …)` for each column" },
+    Construct { words: &["UNPIVOT", "("], what: "UNPIVOT is not supported", instead: "write one SELECT for each column, with UNION ALL between them" },
+    Construct {
+        words: &["CONNECT", "BY"],
+        what: "CONNECT BY is not supported: a stream has no end that a recursion could reach",
+        instead: "join the table with itself once for each level",
+    },
+    Construct {
+        words: &["GROUP", "BY", "ALL"],
+        what: "GROUP BY ALL is not supported",
+        instead: "name the columns",
+    },
+    Construct { words: &["DISTRIBUTE", "BY"], what: "DISTRIBUTE BY is not supported", instead: PER_WINDOW },
+    Construct { words: &["WITH", "RECURSIVE"], what: "recursive queries are not supported: a stream has no end that a recursion could reach", instead: "join the table with itself once for each level" },
+];
+
+/// Refuses what the tokens show to be wrong.
+pub(super) fn scan(source: &Source<'_>, segment: &Segment) -> Result<()> {
+    refuse_hints(source, segment)?;
+    let tokens: Vec<&TokenWithSpan> = segment.tokens.iter().filter(|token| is_word_of_the_script(token)).collect();
+    refuse_long_chains(source, &tokens)?;
+    for (index, token) in tokens.iter().enumerate() {
+        let span = source.span(token.span).unwrap_or(segment.span);
+        if let Token::Placeholder(name) = &token.token {
+            return Err(source
+                .error(span, format!("`{name}` stands for a parameter, and a script has none"))
+                .with_help("write the value itself"));
+        }
+        // sqlparser consumes a FILTER without its condition and forgets it.
+        if is_word(token, "FILTER")
+            && index > 0
+            && tokens[index - 1].token == Token::RParen
+            && !tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen)
+        {
+            return Err(source
+                .error(span, "expected a condition after FILTER")
+                .with_help("write `FILTER (WHERE condition)`, or a name with AS and in backticks"));
+        }
+        for construct in &CONSTRUCTS {
+            if matches(&tokens[index..], construct.words) {
+                return Err(source.error(span, construct.what).with_help(construct.instead));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_hints(source: &Source<'_>, segment: &Segment) -> Result<()> {
+    for token in &segment.tokens {
+        let Token::Whitespace(Whitespace::MultiLineComment(comment)) = &token.token else { continue };
+        if comment.starts_with('+') {
+            let span = source.span(token.span).unwrap_or(segment.span);
+            return Err(source.error(span, "hints are not supported yet").with_help(
+                "options of a table stand in its WITH clause, options of the job in `SET 'key' = 'value'`; \
+                 a mere comment begins with `/* `",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_long_chains(source: &Source<'_>, tokens: &[&TokenWithSpan]) -> Result<()> {
+    let mut lengths = vec![0_usize];
+    for token in tokens {
+        match token.token {
+            Token::LParen | Token::LBracket => lengths.push(0),
+            Token::RParen | Token::RBracket if lengths.len() > 1 => {
+                lengths.pop();
+            }
+            Token::Comma => {
+                if let Some(length) = lengths.last_mut() {
+                    *length = 0;
+                }
+            }
+            _ => {}
+        }
+        if let Some(length) = lengths.last_mut() {
+            *length += 1;
+            if *length > LONGEST_CHAIN {
+                let span = source.span(token.span).unwrap_or_default();
+                return Err(source
+                    .error(span, "this expression is too long")
+                    .with_help("write `x IN (…)` for a chain of ORs, or divide the statement into views"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether `token` is this word, unquoted. `|` separates alternatives; `(` stands for itself.
+pub(super) fn is_word(token: &TokenWithSpan, words: &str) -> bool {
+    words.split('|').any(|wanted| match &token.token {
+        Token::LParen => wanted == "(",
+        Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted),
+        _ => false,
+    })
+}
+
+fn matches(tokens: &[&TokenWithSpan], words: &[&str]) -> bool {
+    tokens.len() >= words.len() && words.iter().zip(tokens).all(|(word, token)| is_word(token, word))
+}

@@ -1,0 +1,397 @@
+//! Flink's data types, in declarations of columns and in casts.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
+use datafusion_common::{DataFusionError, Result as DataFusionResult};
+use datafusion_expr::planner::TypePlanner;
+use datafusion_sql::sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo,
+};
+use datafusion_sql::sqlparser::tokenizer::Token;
+use weir_core::{Error, Result};
+
+use super::cursor::Cursor;
+use crate::diagnostics::did_you_mean;
+use crate::{Span, Spanned};
+
+/// Types that a declaration may name.
+const NAMES: [&str; 26] = [
+    "ARRAY", "BIGINT", "BINARY", "BOOLEAN", "BYTES", "CHAR", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "INT", "INTEGER",
+    "MAP", "NUMERIC", "REAL", "ROW", "SMALLINT", "STRING", "TEXT", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "TINYINT",
+    "VARBINARY", "VARCHAR", "BOOL",
+];
+
+/// Types that Flink or others have and Weir has not, and what works instead.
+const REFUSED: [(&str, &str); 12] = [
+    ("MULTISET", "write ARRAY<…>"),
+    ("RAW", "write BYTES"),
+    ("JSON", "write STRING, and read it with JSON_VALUE"),
+    ("JSONB", "write STRING, and read it with JSON_VALUE"),
+    ("VARIANT", "write STRING, and read it with JSON_VALUE"),
+    ("UUID", "write STRING"),
+    ("INTERVAL", "write BIGINT and say the unit in the column's name"),
+    ("TIMESTAMP_TZ", "write TIMESTAMP_LTZ(3): an instant, without the zone that it was written in"),
+    ("TIMESTAMPTZ", "write TIMESTAMP_LTZ(3): an instant, without the zone that it was written in"),
+    ("DATETIME", "write TIMESTAMP(3)"),
+    ("STRUCT", "write ROW<…>"),
+    ("LIST", "write ARRAY<…>"),
+];
+
+/// A type in the declaration of a column.
+pub(super) fn data_type(cursor: &mut Cursor<'_>) -> Result<DataType> {
+    let mut open = Brackets { owed: false };
+    let data_type = open.data_type(cursor, 0)?;
+    if open.owed {
+        return Err(cursor.error_here("there is one `>` too many before this"));
+    }
+    Ok(data_type)
+}
+
+/// The tokenizer takes the end of `ARRAY<ARRAY<INT>>` for a shift to the right.
+struct Brackets {
+    /// Half of a `>>` has been used.
+    owed: bool,
+}
+
+impl Brackets {
+    fn close(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        if self.owed {
+            self.owed = false;
+            return Ok(());
+        }
+        if cursor.take_token(&Token::ShiftRight) {
+            self.owed = true;
+            return Ok(());
+        }
+        cursor.expect_token(&Token::Gt)
+    }
+
+    fn data_type(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<DataType> {
+        const DEEPEST: usize = 30;
+        if depth > DEEPEST {
+            return Err(cursor.error_here("this type is nested too deeply"));
+        }
+        if !matches!(&cursor.parser().peek_token_ref().token, Token::Word(word) if word.quote_style.is_none()) {
+            return Err(cursor.unexpected("a type"));
+        }
+        let name = cursor.identifier("a type")?;
+        let upper = name.value.to_uppercase();
+        let data_type = match upper.as_str() {
+            "ARRAY" => {
+                self.open(cursor)?;
+                let (element, nullable) = self.element(cursor, depth)?;
+                self.close(cursor)?;
+                DataType::List(Arc::new(Field::new_list_field(element, nullable)))
+            }
+            "MAP" => {
+                self.open(cursor)?;
+                let (key, _) = self.element(cursor, depth)?;
+                cursor.expect_token(&Token::Comma)?;
+                let (value, nullable) = self.element(cursor, depth)?;
+                self.close(cursor)?;
+                map_type(key, value, nullable)
+            }
+            "ROW" => self.row(cursor, depth)?,
+            "TIMESTAMP" | "TIME" => {
+                let lengths = cursor.lengths()?;
+                let local = cursor.take(&["WITH", "LOCAL", "TIME", "ZONE"]);
+                cursor.take(&["WITHOUT", "TIME", "ZONE"]);
+                if cursor.sees(&["WITH", "TIME", "ZONE"]) {
+                    return Err(refused(cursor, &name, "TIMESTAMP_TZ"));
+                }
+                let upper = if local && upper == "TIMESTAMP" { "TIMESTAMP_LTZ" } else { &upper };
+                self.simple(cursor, &name, upper, &lengths)?
+            }
+            "DOUBLE" => {
+                cursor.take(&["PRECISION"]);
+                self.simple(cursor, &name, &upper, &[])?
+            }
+            "CHAR" | "CHARACTER" => {
+                cursor.take(&["VARYING"]);
+                let lengths = cursor.lengths()?;
+                self.simple(cursor, &name, "CHAR", &lengths)?
+            }
+            _ => {
+                let lengths = cursor.lengths()?;
+                self.simple(cursor, &name, &upper, &lengths)?
+            }
+        };
+        Ok(data_type)
+    }
+
+    fn open(&self, cursor: &mut Cursor<'_>) -> Result<()> {
+        if self.owed {
+            return Err(cursor.error_here("there is one `>` too many before this"));
+        }
+        cursor.expect_token(&Token::Lt)
+    }
+
+    fn element(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<(DataType, bool)> {
+        let data_type = self.data_type(cursor, depth + 1)?;
+        if self.owed {
+            return Ok((data_type, true));
+        }
+        let nullable = !cursor.take(&["NOT", "NULL"]);
+        cursor.take(&["NULL"]);
+        Ok((data_type, nullable))
+    }
+
+    /// `ROW<name type, …>` or `ROW(name type, …)`.
+    fn row(&mut self, cursor: &mut Cursor<'_>, depth: usize) -> Result<DataType> {
+        let parentheses = cursor.take_token(&Token::LParen);
+        if !parentheses {
+            self.open(cursor)?;
+        }
+        let mut fields: Vec<Field> = Vec::new();
+        loop {
+            let name = cursor.identifier("the name of a field")?;
+            if fields.iter().any(|field| *field.name() == name.value) {
+                return Err(cursor.source.error(name.span, format!("field `{}` is named twice", name.value)));
+            }
+            let (data_type, nullable) = self.element(cursor, depth)?;
+            if !self.owed && cursor.take(&["COMMENT"]) {
+                cursor.string("a comment in single quotes")?;
+            }
+            fields.push(Field::new(name.value, data_type, nullable));
+            if self.owed || !cursor.take_token(&Token::Comma) {
+                break;
+            }
+        }
+        if parentheses {
+            cursor.expect_token(&Token::RParen)?;
+        } else {
+            self.close(cursor)?;
+        }
+        Ok(DataType::Struct(Fields::from(fields)))
+    }
+
+    fn simple(
+        &self,
+        cursor: &Cursor<'_>,
+        name: &Spanned<String>,
+        upper: &str,
+        lengths: &[Spanned<u64>],
+    ) -> Result<DataType> {
+        let values: Vec<u64> = lengths.iter().map(|length| length.value).collect();
+        match simple_type(upper, &values) {
+            Ok(data_type) => Ok(data_type),
+            Err(Problem::Unknown) => Err(refused(cursor, name, upper)),
+            Err(Problem::Lengths(message)) => {
+                let end = lengths.last().map_or(name.span.end, |length| length.span.end);
+                Err(cursor.source.error(Span { start: name.span.start, end }, message))
+            }
+        }
+    }
+}
+
+fn refused(cursor: &Cursor<'_>, name: &Spanned<String>, upper: &str) -> Error {
+    match REFUSED.iter().find(|(refused, _)| *refused == upper) {
+        Some((_, instead)) => {
+            cursor.source.error(name.span, format!("type {upper} is not supported")).with_help(*instead)
+        }
+        None => cursor
+            .source
+            .error(name.span, format!("there is no type `{}`", name.value))
+            .with_help(did_you_mean(&name.value, &NAMES, "types are")),
+    }
+}
+
+enum Problem {
+    Unknown,
+    Lengths(String),
+}
+
+/// A type without parts, by its name in capitals.
+fn simple_type(name: &str, lengths: &[u64]) -> Result<DataType, Problem> {
+    let data_type = match name {
+        "STRING" | "TEXT" => return no_lengths(name, lengths, DataType::Utf8View),
+        "BYTES" => return no_lengths(name, lengths, DataType::BinaryView),
+        // Lengths are not enforced, as in Flink by default: data that is longer than declared is kept.
+        "CHAR" | "VARCHAR" => return at_most_one(name, lengths, DataType::Utf8View),
+        "BINARY" | "VARBINARY" => return at_most_one(name, lengths, DataType::BinaryView),
+        "BOOLEAN" | "BOOL" => DataType::Boolean,
+        "TINYINT" => DataType::Int8,
+        "SMALLINT" => DataType::Int16,
+        "INT" | "INTEGER" => DataType::Int32,
+        "BIGINT" => DataType::Int64,
+        "FLOAT" | "REAL" => DataType::Float32,
+        "DOUBLE" => DataType::Float64,
+        "DATE" => DataType::Date32,
+        "DECIMAL" | "NUMERIC" | "DEC" => return decimal(lengths),
+        "TIME" => {
+            precision(name, lengths)?;
+            return Ok(DataType::Time64(TimeUnit::Nanosecond));
+        }
+        "TIMESTAMP" => return Ok(DataType::Timestamp(precision(name, lengths)?, None)),
+        "TIMESTAMP_LTZ" => return Ok(DataType::Timestamp(precision(name, lengths)?, Some("UTC".into()))),
+        _ => return Err(Problem::Unknown),
+    };
+    no_lengths(name, lengths, data_type)
+}
+
+fn no_lengths(name: &str, lengths: &[u64], data_type: DataType) -> Result<DataType, Problem> {
+    if lengths.is_empty() { Ok(data_type) } else { Err(Problem::Lengths(format!("{name} has no length"))) }
+}
+
+fn at_most_one(name: &str, lengths: &[u64], data_type: DataType) -> Result<DataType, Problem> {
+    match lengths {
+        [] => Ok(data_type),
+        [length] if *length > 0 => Ok(data_type),
+        _ => Err(Problem::Lengths(format!("{name} has one length, of at least 1"))),
+    }
+}
+
+fn decimal(lengths: &[u64]) -> Result<DataType, Problem> {
+    // Flink's default: DECIMAL is DECIMAL(10, 0).
+    let (precision, scale) = match lengths {
+        [] => (10, 0),
+        [precision] => (*precision, 0),
+        [precision, scale] => (*precision, *scale),
+        _ => return Err(Problem::Lengths("DECIMAL has a precision and a scale".to_owned())),
+    };
+    match (u8::try_from(precision), i8::try_from(scale)) {
+        (Ok(digits @ 1..=38), Ok(scale)) if u64::from(digits) >= scale.unsigned_abs().into() => {
+            Ok(DataType::Decimal128(digits, scale))
+        }
+        _ => Err(Problem::Lengths(
+            "DECIMAL(p, s) has 1 to 38 digits, of which 0 to p stand behind the point".to_owned(),
+        )),
+    }
+}
+
+/// Digits behind the second. Flink's default is 6; Arrow knows four units, and the next finer one holds them all.
+fn precision(name: &str, lengths: &[u64]) -> Result<TimeUnit, Problem> {
+    match lengths {
+        [0] => Ok(TimeUnit::Second),
+        [1..=3] => Ok(TimeUnit::Millisecond),
+        [] | [4..=6] => Ok(TimeUnit::Microsecond),
+        [7..=9] => Ok(TimeUnit::Nanosecond),
+        _ => Err(Problem::Lengths(format!("{name}(p) has 0 to 9 digits behind the second"))),
+    }
+}
+
+fn map_type(key: DataType, value: DataType, nullable: bool) -> DataType {
+    let entries = Fields::from(vec![Field::new("key", key, false), Field::new("value", value, nullable)]);
+    DataType::Map(Arc::new(Field::new("entries", DataType::Struct(entries), false)), false)
+}
+
+/// A type as SQL spells it, for errors and plans.
+pub fn sql_type_name(data_type: &DataType) -> String {
+    let digits = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "BYTES".to_owned()
+        }
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Int8 => "TINYINT".to_owned(),
+        DataType::Int16 => "SMALLINT".to_owned(),
+        DataType::Int32 => "INT".to_owned(),
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::UInt8 => "TINYINT UNSIGNED".to_owned(),
+        DataType::UInt16 => "SMALLINT UNSIGNED".to_owned(),
+        DataType::UInt32 => "INT UNSIGNED".to_owned(),
+        DataType::UInt64 => "BIGINT UNSIGNED".to_owned(),
+        DataType::Float32 => "FLOAT".to_owned(),
+        DataType::Float64 => "DOUBLE".to_owned(),
+        DataType::Date32 | DataType::Date64 => "DATE".to_owned(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME".to_owned(),
+        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(unit)),
+        DataType::Timestamp(unit, Some(_)) => format!("TIMESTAMP_LTZ({})", digits(unit)),
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            format!("DECIMAL({precision}, {scale})")
+        }
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            format!("ARRAY<{}>", sql_type_name(field.data_type()))
+        }
+        DataType::Struct(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|field| format!("{} {}", field.name(), sql_type_name(field.data_type()))).collect();
+            format!("ROW<{}>", fields.join(", "))
+        }
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(fields) if fields.len() == 2 => format!(
+                "MAP<{}, {}>",
+                sql_type_name(fields[0].data_type()),
+                sql_type_name(fields[1].data_type())
+            ),
+            other => other.to_string(),
+        },
+        DataType::Null => "NULL".to_owned(),
+        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// The types of casts, for `SqlToRel`: as in declarations, so that `CAST(x AS TIMESTAMP(3))` is a time attribute's type.
+#[derive(Debug)]
+pub struct FlinkTypes;
+
+impl TypePlanner for FlinkTypes {
+    fn plan_type_field(&self, sql_type: &SqlType) -> DataFusionResult<Option<FieldRef>> {
+        let data_type = cast_type(sql_type)?;
+        Ok(data_type.map(|data_type| Arc::new(Field::new("", data_type, true))))
+    }
+}
+
+fn cast_type(sql_type: &SqlType) -> DataFusionResult<Option<DataType>> {
+    let simple = |name: &str, lengths: &[u64]| match simple_type(name, lengths) {
+        Ok(data_type) => Ok(Some(data_type)),
+        Err(Problem::Lengths(message)) => Err(refuse_cast(message)),
+        Err(Problem::Unknown) => Err(refuse_cast(match REFUSED.iter().find(|(refused, _)| *refused == name) {
+            Some((_, instead)) => format!("type {name} is not supported; {instead}"),
+            None => format!("there is no type `{name}`; {}", did_you_mean(name, &NAMES, "types are")),
+        })),
+    };
+    match sql_type {
+        SqlType::Varchar(length) | SqlType::Char(length) | SqlType::Character(length) | SqlType::CharacterVarying(length) => {
+            match length {
+                None | Some(CharacterLength::Max) => simple("STRING", &[]),
+                Some(CharacterLength::IntegerLength { length, .. }) => Err(refuse_cast(format!(
+                    "a cast to {sql_type} would have to cut text off, which is not supported; write LEFT(x, {length}) to cut, or CAST(x AS STRING)"
+                ))),
+            }
+        }
+        SqlType::String(None) | SqlType::Text => simple("STRING", &[]),
+        SqlType::Bytes(None) | SqlType::Varbinary(None) | SqlType::Binary(None) => simple("BYTES", &[]),
+        SqlType::Float(_) | SqlType::Real => simple("FLOAT", &[]),
+        SqlType::Decimal(info) | SqlType::Numeric(info) | SqlType::Dec(info) => {
+            let lengths = match *info {
+                ExactNumberInfo::None => vec![],
+                ExactNumberInfo::Precision(precision) => vec![precision],
+                ExactNumberInfo::PrecisionAndScale(precision, scale) => match u64::try_from(scale) {
+                    Ok(scale) => vec![precision, scale],
+                    Err(_) => return Err(refuse_cast("the scale of a DECIMAL cannot be negative".to_owned())),
+                },
+            };
+            simple("DECIMAL", &lengths)
+        }
+        SqlType::Timestamp(precision, zone) => {
+            let lengths: Vec<u64> = precision.iter().copied().collect();
+            match zone {
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => simple("TIMESTAMP", &lengths),
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => simple("TIMESTAMP_TZ", &lengths),
+            }
+        }
+        SqlType::Array(ArrayElemTypeDef::AngleBracket(element)) => Ok(cast_type(element)?
+            .map(|element| DataType::List(Arc::new(Field::new_list_field(element, true))))),
+        SqlType::Custom(name, modifiers) => {
+            let lengths: Option<Vec<u64>> = modifiers.iter().map(|modifier| modifier.parse().ok()).collect();
+            match lengths {
+                Some(lengths) => simple(&name.to_string().to_uppercase(), &lengths),
+                None => Err(refuse_cast(format!("there is no type `{sql_type}`"))),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+fn refuse_cast(message: String) -> DataFusionError {
+    DataFusionError::Plan(message)
+}
