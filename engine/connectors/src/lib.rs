@@ -4,9 +4,11 @@
 //! are. Options are read through [`options::Options`], so that a wrong one is reported alike everywhere.
 
 pub mod blackhole;
+pub mod formats;
 pub mod nexmark;
 mod numbered;
 pub mod options;
+pub mod print;
 mod registry;
 
 pub use registry::{Registry, registry};

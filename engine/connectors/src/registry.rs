@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::blackhole::Blackhole;
 use crate::nexmark::Nexmark;
+use crate::print::Print;
 use weir_core::{Connector, ConnectorRegistry};
 
 /// Connectors by name. [`registry`] has the built-in ones; a program adds its own with [`Registry::with`].
@@ -16,7 +17,7 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default().with(Blackhole).with(Nexmark)
+        Self::default().with(Blackhole).with(Nexmark).with(Print)
     }
 
     /// Adds a connector, in the place of another one of the same name.

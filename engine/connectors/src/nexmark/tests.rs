@@ -92,7 +92,7 @@ mod scalar {
     /// Two draws of one word, each below its bound.
     pub fn draws(word: u64, first: u64, second: u64) -> (u64, u64) {
         let (low, high) = (word & 0xffff_ffff, word >> 32);
-        ((low as u128 * first as u128 >> 32) as u64, (high as u128 * second as u128 >> 32) as u64)
+        (((low as u128 * first as u128) >> 32) as u64, ((high as u128 * second as u128) >> 32) as u64)
     }
 
     pub fn price(word: u64) -> f64 {
@@ -223,7 +223,7 @@ fn persons_equal_a_scalar_computation() {
         assert_eq!(domain.len() as u64, 3 + scalar::draws(word(2), 2, 1).0);
         let groups: Vec<u32> = cards[row].split(' ').map(|group| group.parse().unwrap()).collect();
         let expected: Vec<u32> =
-            (0..4).map(|group| ((word(3) >> (16 * group) & 0xffff) * 10_000 >> 16) as u32).collect();
+            (0..4).map(|group| ((((word(3) >> (16 * group)) & 0xffff) * 10_000) >> 16) as u32).collect();
         assert_eq!((groups, cards[row].len()), (expected, 19));
         let extra = texts(&batch, "extra")[row].len();
         size += 27 + names[row].len() + emails[row].len() + cities[row].len() + 2 + extra;
@@ -326,7 +326,7 @@ fn declared_columns_must_be_the_entitys() {
     let with = |fields: Vec<Field>| Arc::new(Schema::new(fields));
     declared.schema = with(vec![Field::new("DATETIME", time, true), Field::new("seller", DataType::Int64, true)]);
     Nexmark.validate(&declared, Role::Source).unwrap();
-    let batch = Generator::new(&declared).unwrap().rows(&[0..50]).unwrap();
+    let batch = Generator::new(&declared).unwrap().rows(std::slice::from_ref(&(0..50))).unwrap();
     assert_eq!((batch.num_columns(), batch.num_rows()), (2, 3));
 
     declared.schema = with(vec![Field::new("seller", DataType::Int32, true)]);

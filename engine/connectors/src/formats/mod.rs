@@ -1,0 +1,3 @@
+//! Formats: between rows and bytes.
+
+pub mod encode;
