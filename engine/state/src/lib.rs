@@ -1,1 +1,37 @@
-//! Placeholder
+//! Keyed state on disk.
+//!
+//! An operator hands over what changed since its last capture. [`encode`] turns that into *runs*: immutable Arrow IPC
+//! files, sorted by key hash. A [`Manifest`] names the runs that together are the state at one epoch; writing it
+//! ([`Checkpoints::write`]) is what makes a checkpoint. [`read_table`] gives a subtask the rows that it owns, whatever
+//! the parallelism was when they were written. [`compaction`] merges runs, [`retention`] says which objects nobody
+//! needs any more.
+//!
+//! ```text
+//!   Operator::capture ─► encode ─► Storage::put (runs) ─► Manifest::following ─► Checkpoints::write ─► sinks commit
+//!                                                                                                          │
+//!   Operator::restore ◄─ read_table ◄─ Checkpoints::latest            retention ◄─ acknowledge_commit ◄────┘
+//! ```
+//!
+//! Everything here blocks: callers run it where blocking is allowed, never in a subtask's loop. Nothing reads a clock
+//! or spawns a thread.
+
+mod checkpoints;
+pub mod compaction;
+mod expiry;
+pub mod layout;
+mod local;
+mod manifest;
+mod newest;
+mod restore;
+pub mod retention;
+mod run;
+mod snapshot;
+mod storage;
+
+pub use checkpoints::Checkpoints;
+pub use local::{LocalStorage, StateLock};
+pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
+pub use restore::{compatible, read_table};
+pub use run::{Block, Run};
+pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
+pub use storage::Storage;

@@ -1,0 +1,211 @@
+//! Manifests in their storage: the commit point of a checkpoint, and from where to go on after a restart.
+//!
+//! ```text
+//!   1  runs are put                                    nothing names them: without 2 they are orphans
+//!   2  write(manifest)                                 from here the epoch's results are decided
+//!   3  Connector::commit for each sink                 idempotent, in order of epochs
+//!   4  acknowledge_commit(epoch)                       the manifest may retire
+//! ```
+//!
+//! # After a restart
+//!
+//! [`latest`](Checkpoints::latest) is where the job goes on. Between 2 and 4 the process may have died at any point:
+//! so everything in [`uncommitted`](Checkpoints::uncommitted) is committed (again) before the job starts.
+//!
+//! # When the newest checkpoint is damaged
+//!
+//! Going on from an older one, the job makes the results of the epochs between once more. That is only right if none
+//! of the first ones became visible. A missing acknowledgement does not show that: the process may have died between
+//! 3 and 4. What shows it is a manifest that can be read and holds nothing to commit. So a checkpoint is passed over
+//! if its manifest is readable, without committables, and only its runs are damaged. In all other cases, above all if
+//! the manifest itself is damaged, the answer is an error, and a person decides.
+
+use std::sync::Arc;
+
+use weir_core::{Attempt, Epoch, Error, ErrorKind, Result};
+
+use crate::retention::{self, Retirement};
+use crate::{Manifest, Storage, layout, run};
+
+/// The checkpoints of one job in its storage.
+#[derive(Clone)]
+pub struct Checkpoints {
+    storage: Arc<dyn Storage>,
+}
+
+impl Checkpoints {
+    /// The checkpoints in `storage`.
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self { storage }
+    }
+
+    /// The storage, for the files of runs.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// Begins an execution of the job: a number that no execution had before, noted durably. To be called under the
+    /// storage's lock, before anything is written.
+    ///
+    /// # Errors
+    /// If the storage cannot be read or written.
+    pub fn begin_attempt(&self) -> Result<Attempt> {
+        let taken = self.storage.list(layout::ATTEMPTS)?;
+        let last = taken.iter().filter_map(|path| layout::attempt_of(path)).max().unwrap_or_default();
+        let attempt = Attempt(last.0 + 1);
+        self.storage.put(&layout::attempt(attempt), b"begun\n")?;
+        Ok(attempt)
+    }
+
+    /// Completes a checkpoint, whose runs are in the storage already. On return it is durable, and its results decided.
+    /// May be called again with the same manifest.
+    ///
+    /// # Errors
+    /// If it could not be written. It is then not known whether it is there: `latest` tells.
+    pub fn write(&self, manifest: &Manifest) -> Result<()> {
+        self.storage.put(&layout::manifest(manifest.epoch), &manifest.to_bytes()?)
+    }
+
+    /// The manifest of one epoch.
+    ///
+    /// # Errors
+    /// A data error if it is damaged, an environment error if it cannot be read.
+    pub fn read(&self, epoch: Epoch) -> Result<Manifest> {
+        let path = layout::manifest(epoch);
+        let name = self.storage.locate(&path);
+        let manifest = Manifest::from_bytes(&self.storage.get(&path)?, &name)?;
+        if manifest.epoch == epoch {
+            return Ok(manifest);
+        }
+        Err(Error::data(format!("checkpoint manifest {name} is of epoch {}: it was moved", manifest.epoch)))
+    }
+
+    /// Epochs of all manifests, readable or not, in ascending order.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    pub fn epochs(&self) -> Result<Vec<Epoch>> {
+        let paths = self.storage.list(layout::CHECKPOINTS)?;
+        Ok(paths.iter().filter_map(|path| layout::epoch_of_manifest(path)).collect())
+    }
+
+    /// The last number that an epoch has had; new epochs are counted on from here. Greater than the epoch of
+    /// [`latest`](Self::latest) if a damaged checkpoint was passed over.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    pub fn last_epoch(&self) -> Result<Epoch> {
+        Ok(self.epochs()?.last().copied().unwrap_or_default())
+    }
+
+    /// The checkpoint to go on from: the newest whose files are all there and undamaged. See the head of this module
+    /// for when a damaged one is passed over. Reads every byte of the checkpoint. `None` if there is none.
+    ///
+    /// # Errors
+    /// A data error that names the file if the newest checkpoint is damaged and its results may have been committed.
+    pub fn latest(&self) -> Result<Option<Manifest>> {
+        let mut passed_over: Option<Error> = None;
+        for epoch in self.epochs()?.into_iter().rev() {
+            let manifest = self.read(epoch).map_err(|error| self.advise(error, epoch))?;
+            match self.verify(&manifest) {
+                Ok(()) => return Ok(Some(manifest)),
+                Err(error) if error.kind() == ErrorKind::Data && !manifest.has_committables() => {
+                    passed_over.get_or_insert(error);
+                }
+                Err(error) => return Err(self.advise(error, epoch)),
+            }
+        }
+        // Older checkpoints have retired with their results committed: to begin anew would double them.
+        passed_over.map_or(Ok(None), Err)
+    }
+
+    /// Checks that all runs of a checkpoint are there and undamaged.
+    ///
+    /// # Errors
+    /// A data error that names the file.
+    pub fn verify(&self, manifest: &Manifest) -> Result<()> {
+        let files = self.storage.list(layout::RUNS)?;
+        for run in manifest.runs() {
+            if files.binary_search(&run.file).is_err() {
+                return Err(Error::data(format!(
+                    "{} is missing: checkpoint {} needs it",
+                    self.storage.locate(&run.file),
+                    manifest.epoch
+                )));
+            }
+            run::verify(&*self.storage, run)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that all sinks have committed an epoch. Durable on return; may be repeated.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn acknowledge_commit(&self, epoch: Epoch) -> Result<()> {
+        self.storage.put(&layout::commit(epoch), b"committed\n")
+    }
+
+    /// Whether [`acknowledge_commit`](Self::acknowledge_commit) was called for this very epoch.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    pub fn is_committed(&self, epoch: Epoch) -> Result<bool> {
+        let path = layout::commit(epoch);
+        Ok(self.storage.list(&path)?.contains(&path))
+    }
+
+    /// Manifests whose committables may not have been committed, in the order in which they have to be.
+    ///
+    /// # Errors
+    /// A data error if one of them is damaged: its results would be lost.
+    pub fn uncommitted(&self) -> Result<Vec<Manifest>> {
+        let mut manifests = Vec::new();
+        for epoch in self.epochs()? {
+            if !self.is_committed(epoch)? {
+                let manifest = self.read(epoch).map_err(|error| self.advise(error, epoch))?;
+                if manifest.has_committables() {
+                    manifests.push(manifest);
+                }
+            }
+        }
+        Ok(manifests)
+    }
+
+    /// Deletes what [`retention::plan`] finds superfluous, and returns it. `keep`: how many of the newest checkpoints
+    /// stay.
+    ///
+    /// # Errors
+    /// If the storage cannot be read, or something could not be deleted; the next call tries again.
+    pub fn retire(&self, keep: usize) -> Result<Retirement> {
+        let listing = self.storage.list("")?;
+        let mut manifests = Vec::new();
+        for epoch in listing.iter().filter_map(|path| layout::epoch_of_manifest(path)) {
+            match self.read(epoch) {
+                Ok(manifest) => manifests.push(manifest),
+                // It stays, and so does everything that it might name.
+                Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::User) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let retirement = retention::plan(&manifests, keep, &listing);
+        // Manifests go first: one that is left never names a file that is gone.
+        retirement.manifests.iter().chain(&retirement.files).try_for_each(|path| self.storage.delete(path))?;
+        Ok(retirement)
+    }
+
+    fn advise(&self, error: Error, epoch: Epoch) -> Error {
+        if error.kind() != ErrorKind::Data {
+            return error;
+        }
+        let manifest = self.storage.locate(&layout::manifest(epoch));
+        let frame = format!("checkpoint {epoch} cannot be used, and its results may already be out");
+        error.context(frame).with_help(format!(
+            "bring the file back from a copy; or start afresh in another --state-dir; or, if results of epoch {epoch} may \
+             come out twice, delete {manifest} to go on from the checkpoint before it"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Merging runs, so that a restore reads few of them and rows that were replaced leave the disk.
+//!
+//! Runs are put into tiers by size, each tier four times the one below. When [`MERGED_RUNS`] neighbours of one tier
+//! have come together, with whatever smaller ones lie between them, they become one run of a higher tier. A row is
+//! thus rewritten a logarithmic number of times, and a table has a logarithmic number of runs. Only neighbours are
+//! merged, since the order of runs says which row of a key is the newest.
+
+use std::ops::Range;
+
+use weir_core::{Error, HashRange, Result};
+
+use crate::newest::{join, newest};
+use crate::restore::read_runs;
+use crate::run::{self, RunRows};
+use crate::{Run, Storage, TableState};
+
+/// Runs of one tier that are merged.
+pub const MERGED_RUNS: usize = 8;
+/// Runs below this size are in the lowest tier.
+const LOWEST_TIER_BYTES: u64 = 64 * 1024;
+
+/// Neighbouring runs that should be merged now, the cheapest first; `None` if there are not too many.
+pub fn plan(table: &TableState) -> Option<Range<usize>> {
+    let tiers: Vec<u32> = table.runs.iter().map(tier).collect();
+    let highest = tiers.iter().copied().max()?;
+    (0..=highest).find_map(|tier| {
+        let mut start = 0;
+        for stretch in tiers.chunk_by(|a, b| (*a <= tier) == (*b <= tier)) {
+            let end = start + stretch.len();
+            if stretch.iter().filter(|other| **other == tier).count() >= MERGED_RUNS {
+                return Some(start..end);
+            }
+            start = end;
+        }
+        None
+    })
+}
+
+fn tier(run: &Run) -> u32 {
+    (run.length / LOWEST_TIER_BYTES).checked_ilog(4).map_or(0, |tier| tier + 1)
+}
+
+/// Merges neighbouring runs of a table into one, in which the newest row of each key is left. Deletions are kept unless
+/// `runs` begins with the oldest run: there may be something below that they delete. Rows that have expired are dropped.
+///
+/// The file is to be put into the storage, then [`Manifest::replace_runs`](crate::Manifest::replace_runs) names it in
+/// the next manifest. `path_prefix` has to be of that manifest's epoch
+/// ([`layout::runs_prefix`](crate::layout::runs_prefix)): else retention takes the file for an orphan. If no row is
+/// left, there is no file and the run has no rows.
+///
+/// # Errors
+/// If a run cannot be read, or `runs` is out of range.
+pub fn merge(
+    storage: &dyn Storage,
+    table: &TableState,
+    runs: Range<usize>,
+    path_prefix: &str,
+) -> Result<(Vec<(String, Vec<u8>)>, Run)> {
+    let merged = table.runs.get(runs.clone()).ok_or_else(|| {
+        Error::internal(format!("runs {runs:?} of {} in '{}' do not exist", table.runs.len(), table.schema.name))
+    })?;
+    let pieces = read_runs(storage, table, merged, HashRange::ALL)?;
+    let rows = join(&table.schema, &pieces)?;
+    drop(pieces);
+    let order = newest(&table.schema, &rows)?;
+    let written = run::write(&RunRows {
+        table: &table.schema,
+        rows: &rows,
+        order: &order,
+        expired: table.expired,
+        above_others: runs.start > 0,
+    })?;
+    Ok(match written {
+        Some((bytes, mut run)) => {
+            run.file = format!("{path_prefix}.arrow");
+            (vec![(run.file.clone(), bytes)], run)
+        }
+        None => {
+            let nothing = Run { file: String::new(), offset: 0, length: 0, rows: 0, blocks: Vec::new(), crc32: 0 };
+            (Vec::new(), nothing)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Where each kind of object stands. Numbers are written with 16 digits, so that sorting by name sorts by number.
+//!
+//! ```text
+//!   attempts/<attempt>                      that this attempt has begun
+//!   runs/<epoch>/<attempt>/<part>…          runs that an attempt wrote for an epoch
+//!   checkpoints/<epoch>.json                the manifest
+//!   commits/<epoch>                         that all sinks have committed it
+//! ```
+
+use weir_core::{Attempt, Epoch};
+
+/// Beginning of all runs' paths.
+pub const RUNS: &str = "runs/";
+/// Beginning of all manifests' paths.
+pub const CHECKPOINTS: &str = "checkpoints/";
+/// Beginning of all acknowledgements' paths.
+pub const COMMITS: &str = "commits/";
+/// Beginning of all attempts' paths.
+pub const ATTEMPTS: &str = "attempts/";
+
+/// Prefix for [`encode`](crate::encode) and [`compaction::merge`](crate::compaction::merge). `epoch` is that of the
+/// manifest that will name the files; until a manifest with this epoch or a later one is written, retention leaves them
+/// alone. `part` tells writers of one epoch apart (a worker, a merge).
+pub fn runs_prefix(epoch: Epoch, attempt: Attempt, part: &str) -> String {
+    format!("{RUNS}{:016}/{}/{part}", epoch.0, attempt.0)
+}
+
+/// Path of a manifest.
+pub fn manifest(epoch: Epoch) -> String {
+    format!("{CHECKPOINTS}{:016}.json", epoch.0)
+}
+
+/// Path of the acknowledgement that an epoch's results are committed.
+pub fn commit(epoch: Epoch) -> String {
+    format!("{COMMITS}{:016}", epoch.0)
+}
+
+/// Path of the note that an attempt has begun.
+pub fn attempt(attempt: Attempt) -> String {
+    format!("{ATTEMPTS}{:016}", attempt.0)
+}
+
+/// The epoch that a run's file was written for; `None` for any other path.
+pub fn epoch_of_run(path: &str) -> Option<Epoch> {
+    let (epoch, _) = path.strip_prefix(RUNS)?.split_once('/')?;
+    number(epoch).map(Epoch)
+}
+
+/// The epoch of a manifest; `None` for any other path.
+pub fn epoch_of_manifest(path: &str) -> Option<Epoch> {
+    number(path.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?).map(Epoch)
+}
+
+/// The epoch of an acknowledgement; `None` for any other path.
+pub fn epoch_of_commit(path: &str) -> Option<Epoch> {
+    number(path.strip_prefix(COMMITS)?).map(Epoch)
+}
+
+/// The attempt that a path under [`ATTEMPTS`] stands for; `None` for any other path.
+pub fn attempt_of(path: &str) -> Option<Attempt> {
+    number(path.strip_prefix(ATTEMPTS)?).map(Attempt)
+}
+
+/// Only what this module writes: a file that a person put there is none of ours.
+fn number(text: &str) -> Option<u64> {
+    (text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+}

@@ -1,0 +1,250 @@
+//! Checkpoints in a folder of the local file system.
+//!
+//! ```text
+//!   DIR/lock           held by the run that uses the folder
+//!   DIR/tmp/           files being written; emptied by the next holder of the lock
+//!   DIR/<object path>  linked into place when its bytes are on disk
+//! ```
+//!
+//! An object is written to `tmp/`, synced, and hard-linked to its name, which fails if the name is taken; then the
+//! folder is synced. So an object is there as a whole or not at all, also after power loss.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use weir_core::{Error, Result};
+
+use crate::Storage;
+
+const LOCK_FILE: &str = "lock";
+const TEMPORARY_FOLDER: &str = "tmp";
+
+/// A folder as [`Storage`].
+#[derive(Debug)]
+pub struct LocalStorage {
+    root: PathBuf,
+    next_temporary: AtomicU64,
+}
+
+/// The right to use a folder. Ends when it is dropped, and with the process, however that ends.
+#[derive(Debug)]
+pub struct StateLock {
+    /// The lock belongs to the open file.
+    _file: File,
+}
+
+impl LocalStorage {
+    /// Uses the folder `dir`, creating it if need be.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        let given = dir.as_ref();
+        // Errors name absolute paths: the reader may be in another folder than the job.
+        let root = std::path::absolute(given).map_err(|error| failed("resolve", given, error))?;
+        create_folder(&root)?;
+        Ok(Self { root, next_temporary: AtomicU64::new(0) })
+    }
+
+    /// Makes sure that no other run uses the folder, for as long as the result lives, and removes what a run that died
+    /// was writing.
+    ///
+    /// # Errors
+    /// An environment error if another run uses it.
+    pub fn lock(&self) -> Result<StateLock> {
+        let path = self.root.join(LOCK_FILE);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| failed("open", &path, error))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+            if errno == rustix::io::Errno::WOULDBLOCK {
+                Error::environment(format!("another run is using the state folder {}", self.root.display()))
+                    .with_help("wait until it ends, stop it, or give this run a folder of its own with --state-dir")
+            } else {
+                failed("lock", &path, errno.into())
+            }
+        })?;
+        self.remove_temporary_files()?;
+        Ok(StateLock { _file: file })
+    }
+
+    fn remove_temporary_files(&self) -> Result<()> {
+        let folder = self.root.join(TEMPORARY_FOLDER);
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|error| failed("list", &folder, error))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| failed("list", &folder, error))?.path();
+            fs::remove_file(&path).map_err(|error| failed("delete", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// The file of an object. Paths come from manifests too: none may lead out of the folder.
+    fn file(&self, path: &str) -> Result<PathBuf> {
+        let relative = Path::new(path);
+        let plain = !path.is_empty() && relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if plain { Ok(self.root.join(relative)) } else { Err(Error::internal(format!("'{path}' is no object path"))) }
+    }
+
+    fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf> {
+        let folder = self.root.join(TEMPORARY_FOLDER);
+        create_folder(&folder)?;
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!("{}-{number}", std::process::id()));
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.map_err(|error| {
+            // The space is needed back, above all when it has run out; the first error is the one to tell.
+            let _ = fs::remove_file(&path);
+            failed("write", &path, error)
+        })?;
+        Ok(path)
+    }
+
+    fn walk(&self, folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(|error| failed("list", folder, error))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|error| failed("list", folder, error))?;
+            let path = entry.path();
+            let Some(name) = self.object_path(&path) else { continue };
+            let kind = entry.file_type().map_err(|error| failed("look at", &path, error))?;
+            if kind.is_dir() {
+                let inside = format!("{name}/");
+                if name != TEMPORARY_FOLDER && (inside.starts_with(prefix) || prefix.starts_with(&inside)) {
+                    self.walk(&path, prefix, found)?;
+                }
+            } else if name != LOCK_FILE && name.starts_with(prefix) {
+                found.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` for a name that is not Unicode: no object of ours.
+    fn object_path(&self, file: &Path) -> Option<String> {
+        let relative = file.strip_prefix(&self.root).ok()?;
+        let parts: Option<Vec<&str>> = relative.components().map(|part| part.as_os_str().to_str()).collect();
+        Some(parts?.join("/"))
+    }
+}
+
+impl Storage for LocalStorage {
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        let target = self.file(path)?;
+        let folder = target.parent().unwrap_or(&self.root);
+        create_folder(folder)?;
+        let temporary = self.write_temporary(bytes)?;
+        let linked = match fs::hard_link(&temporary, &target) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let same = fs::read(&target).map_err(|error| failed("read", &target, error)).map(|old| old == bytes);
+                same.and_then(|same| if same { Ok(()) } else { Err(taken(&target)) })
+            }
+            linked => linked.map_err(|error| failed("create", &target, error)),
+        };
+        let removed = fs::remove_file(&temporary).map_err(|error| failed("delete", &temporary, error));
+        linked?;
+        sync_folder(folder)?;
+        removed
+    }
+
+    fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let file = self.file(path)?;
+        fs::read(&file).map_err(|error| failed("read", &file, error))
+    }
+
+    fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let path = self.file(path)?;
+        let fail = |error| failed("read", &path, error);
+        let mut file = File::open(&path).map_err(fail)?;
+        let size = file.metadata().map_err(fail)?.len();
+        // Checked before memory is taken: the numbers may come from a damaged manifest.
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(Error::data(format!(
+                "{} is {size} bytes long, but should have {length} bytes from byte {offset}",
+                path.display()
+            )));
+        }
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        let capacity = usize::try_from(length).map_err(|_| Error::internal("a range is larger than memory"))?;
+        bytes.reserve_exact(capacity);
+        file.take(length).read_to_end(&mut bytes).map_err(fail)?;
+        if bytes.len() < capacity {
+            return Err(Error::data(format!("{} became shorter while it was read", path.display())));
+        }
+        Ok(bytes)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        self.walk(&self.root, prefix, &mut found)?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        let file = self.file(path)?;
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|error| failed("delete", &file, error)),
+        }
+    }
+
+    fn locate(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+}
+
+/// Creates a folder and those above it, each durable before something is put into it.
+fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_folder(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        created => created.map_err(|error| failed("create", path, error)),
+    }?;
+    parent.map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| failed("sync", path, error))
+}
+
+fn taken(path: &Path) -> Error {
+    Error::environment(format!("{} exists already and holds something else", path.display()))
+        .with_help("state folders are written by one job only: give this run another --state-dir")
+}
+
+fn failed(action: &str, path: &Path, error: io::Error) -> Error {
+    let help = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space on that disk"),
+        io::ErrorKind::PermissionDenied => Some("give this user the right to read and write there"),
+        io::ErrorKind::ReadOnlyFilesystem => Some("choose a folder that can be written, with --state-dir"),
+        _ => None,
+    };
+    let failure = Error::environment(format!("cannot {action} {}", path.display())).with_source(error);
+    match help {
+        Some(help) => failure.with_help(help),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! A run: immutable rows of one state table, sorted by key hash, as an Arrow IPC file.
+//!
+//! ```text
+//!   columns   _hash UInt64, _deleted Boolean, then the table's
+//!   batches   "blocks" of 8192 rows
+//! ```
+//!
+//! The descriptor, [`Run`], stands in the manifest. It says for each block where it lies and which hashes and times it
+//! holds, so that a reader fetches only the blocks it needs, and checks each by its own checksum.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::buffer::Buffer;
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use arrow::ipc::reader::FileDecoder;
+use arrow::ipc::writer::FileWriter;
+use serde::{Deserialize, Serialize};
+use weir_core::{Error, EventTime, Result, StateRows, TableSchema};
+
+use crate::Storage;
+use crate::expiry::{Fate, Fates, deletions_have_times, times};
+
+/// Rows of a block: small enough that a narrow hash range reads little else, large enough for its header to be nothing.
+const BLOCK_ROWS: usize = 8192;
+
+/// Where the rows of a run are, and which.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Path of the object in the storage.
+    pub file: String,
+    /// First byte of the run in it: small runs share an object.
+    pub offset: u64,
+    /// Number of bytes, which are a complete Arrow IPC file.
+    pub length: u64,
+    /// Number of rows, deletions included.
+    pub rows: u64,
+    /// The record batches, in order.
+    pub blocks: Vec<Block>,
+    /// CRC-32 of all bytes.
+    pub crc32: u32,
+}
+
+/// One record batch of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// Number of rows, deletions included.
+    pub rows: u64,
+    /// Smallest hash.
+    pub first_hash: u64,
+    /// Greatest hash.
+    pub last_hash: u64,
+    /// Smallest time, in milliseconds; `None` if a row has none.
+    pub first_time: Option<i64>,
+    /// Greatest time, in milliseconds; `None` if a row has none, so that the block never expires as a whole.
+    pub last_time: Option<i64>,
+    /// First byte of the block in the run.
+    pub offset: u64,
+    /// Number of bytes.
+    pub length: u64,
+    /// CRC-32 of these bytes.
+    pub crc32: u32,
+}
+
+/// Which rows go into a run and how.
+pub(crate) struct RunRows<'a> {
+    pub(crate) table: &'a TableSchema,
+    pub(crate) rows: &'a StateRows,
+    /// Positions in `rows`, sorted by hash.
+    pub(crate) order: &'a [u32],
+    pub(crate) expired: Option<EventTime>,
+    /// Whether older rows of these keys may stand in other runs.
+    pub(crate) above_others: bool,
+}
+
+/// Writes a run. The descriptor has no file name yet; it is `None` if no row is left.
+pub(crate) fn write(input: &RunRows<'_>) -> Result<Option<(Vec<u8>, Run)>> {
+    let RunRows { table, rows, order, expired, above_others } = *input;
+    let times = times(table, &rows.rows)?;
+    let fates = Fates::new(table, times, rows.deleted.as_ref(), expired, above_others);
+    let mut kept = Vec::with_capacity(order.len());
+    let mut deletions = Vec::with_capacity(order.len());
+    for row in order {
+        let fate = fates.of(*row as usize);
+        if fate != Fate::Gone {
+            kept.push(*row);
+            deletions.push(fate == Fate::Deletion);
+        }
+    }
+    if kept.is_empty() {
+        return Ok(None);
+    }
+
+    let schema = run_schema(&table.schema);
+    let columns = rows.rows.get_array_memory_size() + rows.rows.num_rows() * 9;
+    let mut writer = FileWriter::try_new(Vec::with_capacity(columns), &schema)?;
+    writer.write_metadata("weir.table", table.name.as_str());
+    writer.write_metadata("weir.version", table.version.to_string());
+    writer.write_metadata("weir.key_columns", table.key_columns.to_string());
+    let mut blocks = Vec::with_capacity(kept.len().div_ceil(BLOCK_ROWS));
+    for (kept, deletions) in kept.chunks(BLOCK_ROWS).zip(deletions.chunks(BLOCK_ROWS)) {
+        let positions = UInt32Array::from(kept.to_vec());
+        let hashes = take(&rows.hashes, &positions, None)?;
+        let mut range = TimeRange::new(table);
+        if let Some(times) = times {
+            for (row, deletion) in kept.iter().zip(deletions) {
+                let row = *row as usize;
+                range.add(times.is_valid(row).then(|| times.value(row)), *deletion);
+            }
+        }
+        let mut block = block_of(hashes.as_primitive::<UInt64Type>().values(), &range);
+        let mut columns: Vec<ArrayRef> = vec![hashes, Arc::new(BooleanArray::from(deletions.to_vec()))];
+        for column in rows.rows.columns() {
+            columns.push(compact(&take(column, &positions, None)?));
+        }
+        let start = writer.get_ref().len();
+        writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
+        let bytes = &writer.get_ref()[start..];
+        block.offset = start as u64;
+        block.length = bytes.len() as u64;
+        block.crc32 = crc32fast::hash(bytes);
+        blocks.push(block);
+    }
+    writer.finish()?;
+    let bytes = writer.into_inner()?;
+    let run = Run {
+        file: String::new(),
+        offset: 0,
+        length: bytes.len() as u64,
+        rows: kept.len() as u64,
+        blocks,
+        crc32: crc32fast::hash(&bytes),
+    };
+    Ok(Some((bytes, run)))
+}
+
+/// Reads the blocks of a run that are wanted, in order.
+pub(crate) fn read(
+    storage: &dyn Storage,
+    table: &TableSchema,
+    run: &Run,
+    wanted: impl Fn(&Block) -> bool,
+) -> Result<Vec<StateRows>> {
+    let wanted: Vec<(usize, &Block)> = run.blocks.iter().enumerate().filter(|(_, block)| wanted(block)).collect();
+    let (Some((_, first)), Some((_, last))) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
+    let schema = run_schema(&table.schema);
+    let decoder = FileDecoder::new(schema, arrow::ipc::MetadataVersion::V5);
+    let bytes = range_of(run, first.offset, last).map(|(offset, length)| storage.get_range(&run.file, offset, length));
+    let bytes = Buffer::from_vec(bytes.ok_or_else(|| damaged(storage, run, "its block index makes no sense"))??);
+    let mut pieces = Vec::with_capacity(wanted.len());
+    for &(index, block) in &wanted {
+        let start = block.offset.checked_sub(first.offset).and_then(|start| usize::try_from(start).ok());
+        let piece = start
+            .zip(usize::try_from(block.length).ok())
+            .filter(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= bytes.len()));
+        let piece = piece.map(|(start, length)| bytes.slice_with_length(start, length));
+        let piece = piece.ok_or_else(|| damaged(storage, run, "its block index makes no sense"))?;
+        if crc32fast::hash(&piece) != block.crc32 {
+            return Err(damaged(storage, run, &format!("the checksum of block {index} does not match")));
+        }
+        let rows = decode(&decoder, &piece).map_err(|error| {
+            damaged(storage, run, &format!("block {index} is no record batch of state table '{}'", table.name))
+                .with_source(error)
+        })?;
+        pieces.push(rows);
+    }
+    Ok(pieces)
+}
+
+/// Checks that a run is there and has not changed since it was written.
+pub(crate) fn verify(storage: &dyn Storage, run: &Run) -> Result<()> {
+    let bytes = storage.get_range(&run.file, run.offset, run.length)?;
+    if crc32fast::hash(&bytes) == run.crc32 {
+        Ok(())
+    } else {
+        Err(damaged(storage, run, "its checksum does not match"))
+    }
+}
+
+fn range_of(run: &Run, first: u64, last: &Block) -> Option<(u64, u64)> {
+    let end = last.offset.checked_add(last.length).filter(|end| *end <= run.length)?;
+    Some((run.offset.checked_add(first)?, end.checked_sub(first)?))
+}
+
+fn damaged(storage: &dyn Storage, run: &Run, what: &str) -> Error {
+    Error::data(format!(
+        "{} is damaged: in the {} bytes from byte {}, {what}",
+        storage.locate(&run.file),
+        run.length,
+        run.offset
+    ))
+}
+
+fn run_schema(table: &SchemaRef) -> SchemaRef {
+    let mut fields = vec![
+        Arc::new(Field::new("_hash", DataType::UInt64, false)),
+        Arc::new(Field::new("_deleted", DataType::Boolean, false)),
+    ];
+    fields.extend(table.fields().iter().cloned());
+    Arc::new(Schema::new(fields))
+}
+
+/// A message of the IPC format: a marker, the length of its header, the header, the body.
+fn decode(decoder: &FileDecoder, bytes: &Buffer) -> Result<StateRows, arrow::error::ArrowError> {
+    let invalid = || arrow::error::ArrowError::IpcError("the message header is cut off".to_owned());
+    let header: [u8; 4] = bytes.get(4..8).and_then(|header| header.try_into().ok()).ok_or_else(invalid)?;
+    let header = i32::from_le_bytes(header)
+        .checked_add(8)
+        .filter(|header| usize::try_from(*header).is_ok_and(|header| header >= 8 && header <= bytes.len()));
+    let header = header.ok_or_else(invalid)?;
+    let block = arrow::ipc::Block::new(0, header, bytes.len() as i64 - i64::from(header));
+    let batch = decoder.read_record_batch(&block, bytes)?.ok_or_else(invalid)?;
+    let hashes = batch.column(0).as_primitive::<UInt64Type>().clone();
+    let deleted = batch.column(1).as_boolean().clone();
+    let columns: Vec<usize> = (2..batch.num_columns()).collect();
+    let deleted = (deleted.true_count() > 0).then_some(deleted);
+    Ok(StateRows { rows: batch.project(&columns)?, hashes, deleted })
+}
+
+/// Times of a block.
+struct TimeRange {
+    bounds: Option<(i64, i64)>,
+    complete: bool,
+    deletions_count: bool,
+}
+
+impl TimeRange {
+    fn new(table: &TableSchema) -> Self {
+        Self { bounds: None, complete: true, deletions_count: deletions_have_times(table) }
+    }
+
+    fn add(&mut self, time: Option<i64>, deletion: bool) {
+        match time.filter(|_| !deletion || self.deletions_count) {
+            None => self.complete = false,
+            Some(time) => {
+                let (first, last) = self.bounds.unwrap_or((time, time));
+                self.bounds = Some((first.min(time), last.max(time)));
+            }
+        }
+    }
+
+    fn known(&self) -> Option<(i64, i64)> {
+        self.bounds.filter(|_| self.complete)
+    }
+}
+
+fn block_of(hashes: &[u64], times: &TimeRange) -> Block {
+    Block {
+        rows: hashes.len() as u64,
+        first_hash: hashes.first().copied().unwrap_or(u64::MIN),
+        last_hash: hashes.last().copied().unwrap_or(u64::MAX),
+        first_time: times.known().map(|(first, _)| first),
+        last_time: times.known().map(|(_, last)| last),
+        offset: 0,
+        length: 0,
+        crc32: 0,
+    }
+}
+
+/// Lets go of bytes that the rows do not use. Taking rows out of a view array shares all its buffers, and the IPC
+/// format writes what an array holds, not what it uses: without this each block would contain all strings of the table.
+fn compact(column: &ArrayRef) -> ArrayRef {
+    use arrow::array::{FixedSizeListArray, LargeListArray, ListArray, MapArray};
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        DataType::List(_) => {
+            let (field, offsets, values, nulls) = column.as_list::<i32>().clone().into_parts();
+            Arc::new(ListArray::new(field, offsets, compact(&values), nulls))
+        }
+        DataType::LargeList(_) => {
+            let (field, offsets, values, nulls) = column.as_list::<i64>().clone().into_parts();
+            Arc::new(LargeListArray::new(field, offsets, compact(&values), nulls))
+        }
+        DataType::FixedSizeList(..) => {
+            let (field, size, values, nulls) = column.as_fixed_size_list().clone().into_parts();
+            Arc::new(FixedSizeListArray::new(field, size, compact(&values), nulls))
+        }
+        DataType::Struct(fields) if !fields.is_empty() => Arc::new(compact_struct(column.as_struct())),
+        DataType::Map(..) => {
+            let (field, offsets, entries, nulls, ordered) = column.as_map().clone().into_parts();
+            Arc::new(MapArray::new(field, offsets, compact_struct(&entries), nulls, ordered))
+        }
+        _ => column.clone(),
+    }
+}
+
+fn compact_struct(array: &arrow::array::StructArray) -> arrow::array::StructArray {
+    let (fields, columns, nulls) = array.clone().into_parts();
+    arrow::array::StructArray::new(fields, columns.iter().map(compact).collect(), nulls)
+}
+
+/// The part of rows, sorted by hash, whose hashes lie in the range; shares memory with them.
+pub(crate) fn in_range(rows: &StateRows, range: weir_core::HashRange) -> StateRows {
+    let hashes = rows.hashes.values();
+    let start = hashes.partition_point(|hash| *hash < range.first);
+    let length = hashes.partition_point(|hash| *hash <= range.last).saturating_sub(start);
+    StateRows {
+        rows: rows.rows.slice(start, length),
+        hashes: rows.hashes.slice(start, length),
+        deleted: rows.deleted.as_ref().map(|deleted| deleted.slice(start, length)),
+    }
+}
+
+/// Rows of `batch` and their hashes at `positions`, in batches.
+pub(crate) fn batches_of(rows: &StateRows, positions: &[u32]) -> Result<Vec<(RecordBatch, UInt64Array)>> {
+    let mut batches = Vec::with_capacity(positions.len().div_ceil(BLOCK_ROWS));
+    for positions in positions.chunks(BLOCK_ROWS) {
+        let positions = UInt32Array::from(positions.to_vec());
+        let columns: Vec<ArrayRef> =
+            rows.rows.columns().iter().map(|column| take(column, &positions, None)).collect::<Result<_, _>>()?;
+        let hashes = take(&rows.hashes, &positions, None)?.as_primitive::<UInt64Type>().clone();
+        batches.push((RecordBatch::try_new(rows.rows.schema(), columns)?, hashes));
+    }
+    Ok(batches)
+}
+
+#[cfg(test)]
+mod tests;

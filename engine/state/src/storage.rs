@@ -1,0 +1,45 @@
+//! Where checkpoints are kept: a flat space of immutable objects, as object stores have it.
+
+use weir_core::Result;
+
+/// Objects by path (`runs/…`, `checkpoints/…`). Paths are relative, with `/` between their parts. All calls block.
+///
+/// Errors name the object in full. What the surroundings refuse (no space, no permission, an object that vanished) is
+/// an environment error; an object that is shorter than it was written is a data error.
+pub trait Storage: Send + Sync {
+    /// Creates an object. On return it is durable: it survives the loss of power. An object never changes: putting the
+    /// same bytes again succeeds (a retry after a lost answer), putting other bytes at a path that is taken fails. No
+    /// reader ever sees a part of an object.
+    ///
+    /// # Errors
+    /// If the path is taken by other bytes, or the object could not be made durable.
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// The whole object.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    fn get(&self, path: &str) -> Result<Vec<u8>>;
+
+    /// `length` bytes from `offset`.
+    ///
+    /// # Errors
+    /// If there is no such object, it cannot be read, or it ends earlier.
+    fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>>;
+
+    /// Paths that begin with `prefix`, sorted.
+    ///
+    /// # Errors
+    /// If the storage cannot be read.
+    fn list(&self, prefix: &str) -> Result<Vec<String>>;
+
+    /// Removes an object. One that is not there is no error. Need not be durable on return: whoever deletes twice does
+    /// no harm.
+    ///
+    /// # Errors
+    /// If it is there and could not be removed.
+    fn delete(&self, path: &str) -> Result<()>;
+
+    /// The object's name as a person would look for it: a file path, a URL.
+    fn locate(&self, path: &str) -> String;
+}
