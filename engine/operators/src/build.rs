@@ -3,6 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, NodeSpec, Operator, OperatorSpec, Result};
 
+use crate::aggregate;
 use crate::calc::Calc;
 use crate::checked::Checked;
 use crate::expand::Expand;
@@ -28,6 +29,8 @@ pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Ope
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, &node.schema)?),
         OperatorSpec::ProcessingTime => Box::new(ProcessingTime::new(&node.schema)),
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, &node.schema, &node.name)?),
+        OperatorSpec::PartialAggregate(spec) => aggregate::partial(spec, input(0)?, &node.schema)?,
+        OperatorSpec::WindowAggregate(spec) => aggregate::full(spec, input(0)?, &node.schema, &node.name)?,
         other => return Err(Error::internal(format!("{} is not built yet: {other:?}", node.name))),
     };
     if cfg!(debug_assertions) {

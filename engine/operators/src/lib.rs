@@ -6,6 +6,7 @@
 //!
 //! Of DataFusion this crate uses physical expressions ([`expr`]) and accumulators, nothing that executes.
 
+pub mod aggregate;
 mod batches;
 mod build;
 mod calc;

@@ -1,0 +1,257 @@
+//! Accumulators: one column of states for each aggregate of a table, a state for each group.
+//!
+//! The common aggregates are [`Fold`]s over a typed state, run by [`Columnar`]: each batch updates the whole column in
+//! one loop. Whatever else the function registry has goes through [`RowWise`](row_wise::RowWise), which keeps one of
+//! DataFusion's accumulators for each group.
+//!
+//! All speak of states as Arrow columns: that is how they are captured, restored, merged from pane into window, and
+//! sent from the first phase to the second.
+
+mod average;
+mod count;
+mod extreme;
+mod first_last;
+mod row_wise;
+mod sum;
+mod value;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Schema};
+use weir_core::{AggregateCall, AggregateFunction, Error, Result};
+
+use super::chunked::{Captured, Chunked, Picked};
+
+/// Rows that an update reads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    /// All columns of the operator's input; those that no aggregate reads may be of another length.
+    pub(crate) columns: &'a [ArrayRef],
+    pub(crate) len: usize,
+}
+
+/// States of one aggregate for all groups of a table.
+pub(crate) trait Accumulator: Send {
+    /// The same aggregate without groups.
+    fn fresh(&self) -> Box<dyn Accumulator>;
+
+    /// Columns that make a state.
+    fn state_fields(&self) -> Vec<Field>;
+
+    /// Makes room: groups up to `groups` exist from now on.
+    fn grow(&mut self, groups: usize) -> Result<()>;
+
+    /// Takes rows in, each into the group that `slots` says.
+    fn update(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()>;
+
+    /// Takes states in, each into the group that `slots` says.
+    fn merge(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()>;
+
+    /// Takes states out again that were merged before.
+    fn retract(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()> {
+        let _ = (slots, states);
+        Err(Error::internal("this aggregate cannot be taken back"))
+    }
+
+    /// Each row as a state of its own.
+    fn states_of_rows(&self, rows: Rows<'_>) -> Result<Vec<ArrayRef>> {
+        let _ = rows;
+        Err(Error::internal("this aggregate cannot be sent on row by row"))
+    }
+
+    /// States of a piece of the picked groups.
+    fn states(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>>;
+
+    /// States of the picked groups, to be turned into columns later.
+    fn capture(&mut self, picked: &Picked) -> Result<Box<dyn CapturedStates>>;
+
+    /// Results of a piece of the picked groups.
+    fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef>;
+
+    /// Bytes held, roughly.
+    fn bytes(&self) -> usize;
+}
+
+/// States as they were at a capture.
+pub(crate) trait CapturedStates: Send {
+    /// States of a piece of the picked groups.
+    fn columns(&self, piece: Range<usize>) -> Result<Vec<ArrayRef>>;
+}
+
+/// An aggregate over one typed state a group; what [`Columnar`] runs.
+trait Fold: Send + Sync + 'static {
+    type State: Clone + Default + Send + Sync + 'static;
+
+    fn state_fields(&self) -> Vec<Field>;
+
+    fn update(&self, states: &mut Chunked<Self::State>, slots: &[u32], rows: Rows<'_>) -> Result<()>;
+
+    fn merge(&self, states: &mut Chunked<Self::State>, slots: &[u32], columns: &[ArrayRef]) -> Result<()>;
+
+    fn retract(&self, states: &mut Chunked<Self::State>, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        let _ = (states, slots, columns);
+        Err(Error::internal("this aggregate cannot be taken back"))
+    }
+
+    fn columns(&self, states: &[Self::State]) -> Result<Vec<ArrayRef>>;
+
+    fn results(&self, states: &[Self::State]) -> Result<ArrayRef>;
+}
+
+/// A [`Fold`] and its states.
+struct Columnar<F: Fold> {
+    fold: Arc<F>,
+    states: Chunked<F::State>,
+}
+
+impl<F: Fold> Columnar<F> {
+    fn boxed(fold: F) -> Box<dyn Accumulator> {
+        Box::new(Self { fold: Arc::new(fold), states: Chunked::default() })
+    }
+}
+
+impl<F: Fold> Accumulator for Columnar<F> {
+    fn fresh(&self) -> Box<dyn Accumulator> {
+        Box::new(Self { fold: self.fold.clone(), states: Chunked::default() })
+    }
+
+    fn state_fields(&self) -> Vec<Field> {
+        self.fold.state_fields()
+    }
+
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        self.states.grow(groups);
+        Ok(())
+    }
+
+    fn update(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
+        self.fold.update(&mut self.states, slots, rows)
+    }
+
+    fn merge(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()> {
+        self.fold.merge(&mut self.states, slots, states)
+    }
+
+    fn retract(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()> {
+        self.fold.retract(&mut self.states, slots, states)
+    }
+
+    fn states_of_rows(&self, rows: Rows<'_>) -> Result<Vec<ArrayRef>> {
+        let mut states = Chunked::default();
+        states.grow(rows.len);
+        let slots: Vec<u32> = (0..rows.len as u32).collect();
+        self.fold.update(&mut states, &slots, rows)?;
+        let states: Vec<F::State> = slots.iter().map(|slot| states.get(*slot).clone()).collect();
+        self.fold.columns(&states)
+    }
+
+    fn states(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        self.fold.columns(&self.states.read(picked, piece))
+    }
+
+    fn capture(&mut self, picked: &Picked) -> Result<Box<dyn CapturedStates>> {
+        Ok(Box::new(CapturedFold { fold: self.fold.clone(), states: self.states.capture(picked) }))
+    }
+
+    fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef> {
+        self.fold.results(&self.states.read(picked, piece))
+    }
+
+    fn bytes(&self) -> usize {
+        self.states.bytes()
+    }
+}
+
+struct CapturedFold<F: Fold> {
+    fold: Arc<F>,
+    states: Captured<F::State>,
+}
+
+impl<F: Fold> CapturedStates for CapturedFold<F> {
+    fn columns(&self, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        self.fold.columns(&self.states.read(piece))
+    }
+}
+
+/// Where an aggregate's values come from.
+#[derive(Debug, Clone)]
+struct Argument {
+    columns: Vec<usize>,
+    filter: Option<usize>,
+}
+
+impl Argument {
+    fn of(call: &AggregateCall) -> Self {
+        Self { columns: call.arguments.clone(), filter: call.filter }
+    }
+
+    /// The first argument as `data_type`.
+    fn values(&self, rows: Rows<'_>, data_type: &DataType) -> Result<ArrayRef> {
+        let column = self.columns.first().ok_or_else(|| Error::internal("an aggregate lacks its argument"))?;
+        as_type(&rows.columns[*column], data_type)
+    }
+
+    /// The rows that count: the filter is true and no argument is null. `None`: all of them.
+    fn selected(&self, rows: Rows<'_>) -> Option<NullBuffer> {
+        let mut selected = self.filtered(rows);
+        for column in &self.columns {
+            selected = NullBuffer::union(selected.as_ref(), rows.columns[*column].logical_nulls().as_ref());
+        }
+        selected.filter(|selected| selected.null_count() > 0)
+    }
+
+    /// The rows that the filter lets through, whatever the arguments are. `None`: all of them.
+    fn filtered(&self, rows: Rows<'_>) -> Option<NullBuffer> {
+        let filter = rows.columns[self.filter?].as_boolean();
+        let passed = match filter.nulls() {
+            Some(nulls) => filter.values() & nulls.inner(),
+            None => filter.values().clone(),
+        };
+        Some(NullBuffer::new(passed)).filter(|passed| passed.null_count() > 0)
+    }
+}
+
+fn as_type(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef> {
+    if column.data_type() == data_type { Ok(column.clone()) } else { Ok(cast(column, data_type)?) }
+}
+
+fn state_column(columns: &[ArrayRef], index: usize) -> Result<&ArrayRef> {
+    columns.get(index).ok_or_else(|| Error::internal("an aggregate's state lacks a column"))
+}
+
+/// Calls `each` with the slot and position of every selected row.
+#[inline]
+fn for_each_selected(slots: &[u32], selected: Option<&NullBuffer>, mut each: impl FnMut(u32, usize)) {
+    match selected {
+        None => slots.iter().enumerate().for_each(|(row, slot)| each(*slot, row)),
+        Some(selected) => selected.valid_indices().for_each(|row| each(slots[row], row)),
+    }
+}
+
+/// The accumulator, without groups, of an aggregate over rows of `input`. `time` is the column that orders rows for
+/// `FIRST_VALUE` and `LAST_VALUE`; without it the order of arrival does.
+pub(crate) fn create(call: &AggregateCall, input: &Schema, time: Option<usize>) -> Result<Box<dyn Accumulator>> {
+    if call.distinct || !call.order_by.is_empty() {
+        return row_wise::create(call, input);
+    }
+    let own = match call.function {
+        AggregateFunction::Count => Some(count::create(call)),
+        AggregateFunction::Sum => sum::create(call),
+        AggregateFunction::Avg => average::create(call),
+        AggregateFunction::Min => extreme::create(call, extreme::Extreme::Least),
+        AggregateFunction::Max => extreme::create(call, extreme::Extreme::Greatest),
+        AggregateFunction::FirstValue => first_last::create(call, first_last::End::First, time),
+        AggregateFunction::LastValue => first_last::create(call, first_last::End::Last, time),
+        AggregateFunction::Other(_) => None,
+    };
+    own.map_or_else(|| row_wise::create(call, input), Ok)
+}
+
+/// Counts all rows of a group; beside the aggregates that are asked for.
+pub(crate) fn row_count(name: &str) -> Box<dyn Accumulator> {
+    count::row_count(name)
+}

@@ -1,0 +1,225 @@
+//! Groups with their keys and states: the table in front of an aggregation's state.
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array, types::Int64Type};
+use arrow::datatypes::SchemaRef;
+use weir_core::{Error, Result, StateRows, hash};
+
+use super::accumulator::{Accumulator, CapturedStates, Rows};
+use super::chunked::Picked;
+use super::key_table::{CapturedKeys, KeyTable};
+use super::layout::Layout;
+
+/// Buffers that are reused from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    slots: Vec<u32>,
+}
+
+/// Groups, their states, and which of them changed since the last capture.
+pub(crate) struct GroupTable {
+    keys: KeyTable,
+    accumulators: Vec<Box<dyn Accumulator>>,
+    /// A byte for each group, 1 if it changed: a byte is stored without being read first, a bit is not.
+    dirty: Vec<u8>,
+    any_dirty: bool,
+}
+
+impl GroupTable {
+    /// An empty table with room for `capacity` groups.
+    pub(crate) fn new(layout: &Layout, capacity: usize) -> Self {
+        Self {
+            keys: KeyTable::new(&layout.keys, capacity),
+            accumulators: layout.prototypes.iter().map(|prototype| prototype.fresh()).collect(),
+            dirty: Vec::new(),
+            any_dirty: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Takes input rows in.
+    pub(crate) fn update(&mut self, layout: &Layout, rows: Rows<'_>, scratch: &mut Scratch) -> Result<()> {
+        let slots = &mut scratch.slots;
+        self.keys.intern(&layout.key_arrays(rows.columns), rows.len, slots)?;
+        self.grow()?;
+        self.mark(slots);
+        if !layout.partial_input {
+            return self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(slots, rows));
+        }
+        let states = &rows.columns[layout.key_columns.len()..];
+        for (index, (accumulator, columns)) in self.accumulators.iter_mut().zip(&layout.state_columns).enumerate() {
+            match index < layout.results {
+                true => accumulator.merge(slots, &states[columns.clone()])?,
+                // The row count's state is the last column, behind the pane.
+                false => accumulator.merge(slots, &states[states.len() - 1..])?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes states in that were kept. They do not count as changed.
+    pub(crate) fn restore(
+        &mut self,
+        layout: &Layout,
+        keys: &[ArrayRef],
+        states: &[ArrayRef],
+        rows: usize,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.keys.intern(keys, rows, &mut scratch.slots)?;
+        self.grow()?;
+        self.accumulators.iter_mut().zip(&layout.state_columns).try_for_each(|(accumulator, columns)| {
+            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("restored state lacks columns"))?;
+            accumulator.merge(&scratch.slots, states)
+        })
+    }
+
+    /// Takes all groups of another table in.
+    pub(crate) fn absorb(&mut self, other: &mut GroupTable, scratch: &mut Scratch) -> Result<()> {
+        self.combine(other, scratch, |accumulator, slots, states| accumulator.merge(slots, states))
+    }
+
+    /// Takes all groups of another table out again, which was absorbed before. Groups stay, if only with a row count
+    /// of zero.
+    pub(crate) fn release(&mut self, other: &mut GroupTable, scratch: &mut Scratch) -> Result<()> {
+        self.combine(other, scratch, |accumulator, slots, states| accumulator.retract(slots, states))
+    }
+
+    fn combine(
+        &mut self,
+        other: &mut GroupTable,
+        scratch: &mut Scratch,
+        each: impl Fn(&mut dyn Accumulator, &[u32], &[ArrayRef]) -> Result<()>,
+    ) -> Result<()> {
+        let all = Picked::First(other.len());
+        for piece in all.pieces() {
+            self.keys.intern_from(&other.keys, piece.clone(), &mut scratch.slots);
+            self.grow()?;
+            for (accumulator, others) in self.accumulators.iter_mut().zip(&mut other.accumulators) {
+                each(&mut **accumulator, &scratch.slots, &others.states(&all, piece.clone())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self) -> Result<()> {
+        let groups = self.keys.len();
+        if groups > self.dirty.len() {
+            self.dirty.resize(groups, 0);
+            self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.grow(groups))?;
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, slots: &[u32]) {
+        self.any_dirty |= !slots.is_empty();
+        for slot in slots {
+            self.dirty[*slot as usize] = 1;
+        }
+    }
+
+    /// Key columns and results of the picked groups, in pieces fit for a batch, each with its number of rows.
+    pub(crate) fn results<'a>(
+        &'a mut self,
+        layout: &'a Layout,
+        picked: &'a Picked,
+    ) -> impl Iterator<Item = Result<(Vec<ArrayRef>, usize)>> + 'a {
+        picked.pieces().map(move |piece| {
+            let mut columns = self.keys.columns(picked, piece.clone())?;
+            for accumulator in &mut self.accumulators[..layout.results] {
+                columns.push(accumulator.results(picked, piece.clone())?);
+            }
+            Ok((columns, piece.len()))
+        })
+    }
+
+    /// Key columns and states of all groups, in pieces fit for a batch.
+    pub(crate) fn states(&mut self) -> impl Iterator<Item = Result<Vec<ArrayRef>>> + '_ {
+        let all = Picked::First(self.len());
+        all.pieces().map(move |piece| {
+            let mut columns = self.keys.columns(&all, piece.clone())?;
+            for accumulator in &mut self.accumulators {
+                columns.extend(accumulator.states(&all, piece.clone())?);
+            }
+            Ok(columns)
+        })
+    }
+
+    /// Groups whose row count, kept by the last accumulator, is not zero.
+    pub(crate) fn populated(&mut self) -> Result<Picked> {
+        let all = Picked::First(self.len());
+        let mut populated = Vec::with_capacity(self.len());
+        if let Some(counts) = self.accumulators.last_mut() {
+            for piece in all.pieces() {
+                let first = piece.start as u32;
+                let states = counts.states(&all, piece)?;
+                let counts = states[0].as_primitive::<Int64Type>().values();
+                populated.extend((first..).zip(counts).filter(|(_, count)| **count != 0).map(|(slot, _)| slot));
+            }
+        }
+        Ok(if populated.len() == self.len() { all } else { Picked::Slots(populated.into()) })
+    }
+
+    /// What changed since the last capture, if anything did; from now on it counts as unchanged.
+    pub(crate) fn capture(&mut self) -> Result<Option<CapturedGroups>> {
+        if !std::mem::take(&mut self.any_dirty) {
+            return Ok(None);
+        }
+        let changed = self.dirty.chunks(255).map(|bytes| usize::from(bytes.iter().sum::<u8>())).sum();
+        let picked = if changed == self.dirty.len() {
+            Picked::First(changed)
+        } else {
+            let mut slots = Vec::with_capacity(changed);
+            for (block, bytes) in self.dirty.chunks(64).enumerate() {
+                // Most blocks of a large table are clean; the sum over a block is a few vector instructions.
+                if bytes.iter().sum::<u8>() > 0 {
+                    let first = block as u32 * 64;
+                    slots.extend((first..).zip(bytes).filter(|(_, dirty)| **dirty != 0).map(|(slot, _)| slot));
+                }
+            }
+            Picked::Slots(slots.into())
+        };
+        self.dirty.fill(0);
+        let states = self.accumulators.iter_mut().map(|accumulator| accumulator.capture(&picked));
+        let states = states.collect::<Result<_>>()?;
+        Ok(Some(CapturedGroups { keys: self.keys.capture(&picked), states, picked }))
+    }
+
+    /// Bytes held, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let states: usize = self.accumulators.iter().map(|accumulator| accumulator.bytes()).sum();
+        self.keys.bytes() + self.dirty.len() + states
+    }
+}
+
+/// Groups as they were at a capture.
+pub(crate) struct CapturedGroups {
+    picked: Picked,
+    keys: CapturedKeys,
+    states: Vec<Box<dyn CapturedStates>>,
+}
+
+impl CapturedGroups {
+    /// State rows: keys, the columns that `times` makes for so many rows, and states.
+    pub(crate) fn rows(
+        &self,
+        schema: &SchemaRef,
+        times: impl Fn(usize) -> Vec<ArrayRef>,
+        rows: &mut Vec<StateRows>,
+    ) -> Result<()> {
+        for piece in self.picked.pieces() {
+            let mut columns = self.keys.columns(piece.clone())?;
+            let mut hashes = Vec::new();
+            hash::hash_rows(&columns, piece.len(), &mut hashes)?;
+            columns.extend(times(piece.len()));
+            for states in &self.states {
+                columns.extend(states.columns(piece.clone())?);
+            }
+            let records = RecordBatch::try_new(schema.clone(), columns)?;
+            rows.push(StateRows { rows: records, hashes: UInt64Array::from(hashes), deleted: None });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What the plan fixes about an aggregation: key columns, accumulators, and the schemas of what goes out and of what is
+//! kept.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use weir_core::{Error, Result, WindowAggregateSpec, WindowSource};
+
+use super::accumulator::{self, Accumulator};
+use super::key_table::KeyLayout;
+
+/// Name of the column with the number of rows behind a partial result.
+const ROWS: &str = "rows";
+
+/// Layout of an aggregation.
+pub(crate) struct Layout {
+    /// Key columns of the input.
+    pub(crate) key_columns: Vec<usize>,
+    pub(crate) keys: KeyLayout,
+    key_fields: Vec<FieldRef>,
+    /// Accumulators without groups, one for each aggregate; behind them the row count, if the operator wants one.
+    pub(crate) prototypes: Vec<Box<dyn Accumulator>>,
+    /// Which of all state columns belong to which accumulator.
+    pub(crate) state_columns: Vec<Range<usize>>,
+    /// How many accumulators there are results of.
+    pub(crate) results: usize,
+    /// Whether the input holds states.
+    pub(crate) partial_input: bool,
+}
+
+fn timestamp(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, None), false)
+}
+
+impl Layout {
+    /// The layout for `spec` over `input`. `count_rows` appends an accumulator that counts the rows of each group.
+    pub(crate) fn new(spec: &WindowAggregateSpec, input: &SchemaRef, count_rows: bool) -> Result<Self> {
+        let key_columns = if spec.partial_input { (0..spec.keys.len()).collect() } else { spec.keys.clone() };
+        let time = match spec.window {
+            WindowSource::Assign { time, .. } => Some(time),
+            WindowSource::Attached { .. } => None,
+        };
+        let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time));
+        let mut prototypes = prototypes.collect::<Result<Vec<_>>>()?;
+        if count_rows {
+            prototypes.push(accumulator::row_count(ROWS));
+        }
+        let mut next = 0;
+        let state_columns = prototypes.iter().map(|prototype| {
+            let start = next;
+            next += prototype.state_fields().len();
+            start..next
+        });
+        let state_columns = state_columns.collect();
+        let key_fields: Vec<FieldRef> = key_columns.iter().map(|column| input.fields()[*column].clone()).collect();
+        Ok(Self {
+            keys: KeyLayout::new(key_fields.iter().map(|field| field.data_type().clone()).collect())?,
+            key_columns,
+            key_fields,
+            state_columns,
+            results: spec.aggregates.len(),
+            partial_input: spec.partial_input,
+            prototypes,
+        })
+    }
+
+    /// Schema of kept state: keys, `times`, and the states of all accumulators.
+    pub(crate) fn state_schema(&self, times: &[&str]) -> SchemaRef {
+        let states = self.prototypes.iter().flat_map(|prototype| prototype.state_fields()).map(Arc::new);
+        let times = times.iter().map(|name| Arc::new(timestamp(name)));
+        Arc::new(Schema::new(self.key_fields.iter().cloned().chain(times).chain(states).collect::<Vec<FieldRef>>()))
+    }
+
+    /// Key columns of input rows.
+    pub(crate) fn key_arrays(&self, columns: &[ArrayRef]) -> Vec<ArrayRef> {
+        self.key_columns.iter().map(|column| columns[*column].clone()).collect()
+    }
+}
+
+/// Columns of the input that an aggregation reads.
+pub(crate) fn used_columns(spec: &WindowAggregateSpec, input: &SchemaRef) -> Result<Vec<usize>> {
+    let mut used: Vec<usize> = match spec.partial_input {
+        true => (0..input.fields().len()).collect(),
+        false => {
+            let arguments = spec.aggregates.iter().flat_map(|call| {
+                let order = call.order_by.iter().map(|(column, ..)| *column);
+                call.arguments.iter().copied().chain(call.filter).chain(order)
+            });
+            let time = match spec.window {
+                WindowSource::Assign { time, .. } => time,
+                WindowSource::Attached { end, .. } => end,
+            };
+            spec.keys.iter().copied().chain(arguments).chain([time]).collect()
+        }
+    };
+    used.sort_unstable();
+    used.dedup();
+    match used.last() {
+        Some(last) if *last >= input.fields().len() => {
+            Err(Error::internal(format!("an aggregation reads column {last} of {}", input.fields().len())))
+        }
+        _ => Ok(used),
+    }
+}

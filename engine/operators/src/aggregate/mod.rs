@@ -1,0 +1,53 @@
+//! Aggregation over windows of event time.
+//!
+//! ```text
+//!   batch ──split──▶ pane ──key_table──▶ slots ──accumulator──▶ states          a table of groups for each pane
+//!   watermark ──windows──▶ panes of a closing window, put together ──▶ results
+//!   capture ──chunked──▶ groups that changed, shared until they are written out
+//! ```
+//!
+//! [`full`] aggregates rows, or partial results, up to the end of windows; [`partial`] makes partial results in front of
+//! an exchange.
+
+mod accumulator;
+mod chunked;
+mod group_table;
+mod key_table;
+mod key_words;
+mod layout;
+mod partial;
+mod probe;
+mod split;
+mod window_aggregate;
+mod windows;
+
+use arrow::datatypes::SchemaRef;
+use weir_core::{Error, Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
+
+use partial::PartialAggregate;
+use window_aggregate::WindowAggregate;
+
+/// The first phase of an aggregation over rows of `input`; `output` is the declared schema of partial results.
+///
+/// # Errors
+/// An internal error if the aggregation has no first phase, a user error if its functions do not fit their arguments.
+pub fn partial(spec: &WindowAggregateSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(PartialAggregate::new(spec, input, output)?))
+}
+
+/// An aggregation over rows or partial results of `input`; `output` is the declared schema of results and
+/// `operator_name` is what late rows are filed under.
+///
+/// # Errors
+/// A user error if functions do not fit their arguments or columns cannot be grouped by.
+pub fn full(
+    spec: &WindowAggregateSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    operator_name: &str,
+) -> Result<Box<dyn Operator>> {
+    if let WindowSource::Assign { window: WindowKind::Session { .. }, .. } = spec.window {
+        return Err(Error::user("session windows are not supported yet"));
+    }
+    Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name)?))
+}
