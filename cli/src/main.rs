@@ -1,2 +1,90 @@
-//! Placeholder
-fn main() {}
+//! The `weir` binary: reads the command line, runs what it asks for, and reports errors once, here.
+
+mod args;
+mod clock;
+mod exit;
+mod explain;
+mod figures;
+mod job;
+mod listing;
+mod logging;
+mod planning;
+mod result;
+mod run;
+mod script;
+mod settings;
+mod signals;
+mod status;
+mod terminal;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{CommandFactory, Parser};
+use weir_core::{Error, Result};
+
+use args::{Arguments, Command};
+use exit::Exit;
+use terminal::Screen;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nowhere to report that the usage could not be printed.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::User.into() } else { Exit::Ok.into() };
+        }
+    };
+    let screen = Arc::new(Screen::of_process());
+    let outcome = logging::start(&screen, arguments.log_level.as_deref()).and_then(|()| execute(arguments, &screen));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            screen.message(&exit::render(&error, screen.layout().colour));
+            Exit::from(error.kind()).into()
+        }
+    }
+}
+
+fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
+    let text = match arguments.command {
+        Command::Run(arguments) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .thread_name("weir-io")
+                .build()
+                .map_err(|error| Error::environment("cannot start threads").with_source(error))?;
+            let exit = runtime.block_on(run::run(&arguments, screen));
+            // A thread that waits for a slow reader of stdout, or for a disk, must not keep the process alive.
+            runtime.shutdown_background();
+            return exit;
+        }
+        Command::Explain(arguments) => explain::explain(&arguments, screen)?,
+        Command::Options { json: false } => listing::settings(),
+        Command::Options { json: true } => listing::settings_json(),
+        Command::Connectors { name, format } => {
+            let registry = weir_connectors::registry();
+            match name {
+                None => listing::connectors(registry.as_ref()),
+                Some(name) => listing::connector(registry.as_ref(), &name, format.as_deref())?,
+            }
+        }
+        Command::Completions { shell } => completions(shell),
+    };
+    match screen.write_results(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::environment("cannot write to standard output").with_source(error))
+        }
+        _ => Ok(Exit::Ok),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "weir", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}

@@ -1,0 +1,209 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use weir_core::Result;
+
+use crate::settings::{Layers, Origin, registry};
+
+const AFTER_HELP: &str = "\
+First steps:
+  weir run -e \"SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t (id, name)\"
+  weir run query.sql                        run a script and print or write its results
+  weir run query.sql --state-dir state      the same, surviving ^C and crashes
+  weir explain query.sql                    show the dataflow without running it
+
+`weir run --help` explains scripts, settings, results and exit codes.";
+
+const RUN_AFTER_HELP: &str = "\
+Examples:
+  weir run delays.sql                       rows of a SELECT appear on stdout
+  weir run delays.sql --output csv > delays.csv
+  weir run delays.sql | jq .origin          away from a terminal rows are JSON lines
+  cat delays.sql | weir run -               the script from standard input
+  weir run delays.sql --state-dir state     ^C takes a savepoint; the same command goes on from there,
+  weir run delays.sql --state-dir state --parallelism 8                          also at another parallelism
+  weir run delays.sql -D execution.checkpointing.interval=1s
+
+Scripts:
+  CREATE TABLE, CREATE VIEW, SET, and one or more of INSERT INTO … SELECT and SELECT. All of them run as one job.
+
+Settings:
+  `weir options` lists them. From the weakest to the strongest:
+    the built-in default
+    --config FILE.toml                      [execution.checkpointing]
+                                            interval = \"1s\"
+    SET in the script                       SET 'execution.checkpointing.interval' = '1s';
+    -D key=value and flags such as --parallelism; these two must not contradict each other
+  SET concerns the whole job, wherever it stands in the script. Relative paths start from the working directory.
+
+Results:
+  Rows of a SELECT without INSERT go to stdout, and nothing else does: messages and the status line go to stderr.
+  They are printed as they come. With --state-dir and stdout not a terminal, rows appear when the checkpoint that holds
+  them completes (execution.checkpointing.interval), so that a crash and a resume print none of them twice.
+
+Stopping:
+  ^C or SIGTERM takes a savepoint if there is a --state-dir, and says how to resume; without one nothing is kept.
+  A second one ends the program at once; a resume then starts from the last checkpoint.
+
+Exit codes:
+  0    finished, or stopped with a savepoint; also when the reader of stdout went away, as in `weir … | head`
+  1    internal error: a defect of Weir
+  2    the query, a setting or the command line is wrong
+  3    the data is not what the query says it is: a record that cannot be decoded, a damaged file
+  4    the environment failed: a full disk, a missing permission
+  130  stopped by ^C without a savepoint (143: by SIGTERM)";
+
+/// A stream processor that runs SQL over unbounded data and gets every result out exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// What to log on stderr: error, warn (the default), info, debug, trace, or directives as in RUST_LOG.
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a SQL script in this process until its input ends or ^C.
+    #[command(after_help = RUN_AFTER_HELP)]
+    Run(RunArguments),
+    /// Show the dataflow of a SQL script without running it.
+    Explain(ScriptArguments),
+    /// List every setting with its default and what it does.
+    Options {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the connectors, or the options of one.
+    Connectors {
+        /// The connector whose options to list.
+        name: Option<String>,
+        /// A format, to list its options along with the connector's.
+        #[arg(long, requires = "name")]
+        format: Option<String>,
+    },
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  weir completions bash > ~/.local/share/bash-completion/completions/weir")]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `weir run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// The script and its settings.
+    #[command(flatten)]
+    pub script: ScriptArguments,
+
+    /// Keep state here, and go on from there if an earlier run left any.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+
+    /// How rows of a SELECT are printed; a table on a terminal and JSON lines elsewhere if not given.
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<OutputArgument>,
+
+    /// Print no status line and no summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// A script and what it is planned with.
+#[derive(Debug, Args)]
+pub struct ScriptArguments {
+    /// The SQL script; - is standard input.
+    #[arg(required_unless_present = "execute", conflicts_with = "execute")]
+    pub file: Option<PathBuf>,
+
+    /// The script itself instead of a file.
+    #[arg(long, short, value_name = "SQL")]
+    pub execute: Option<String>,
+
+    /// How many subtasks each operator runs as.
+    #[arg(long, short, value_name = "N")]
+    pub parallelism: Option<String>,
+
+    /// Set anything that `weir options` lists. May be repeated.
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
+    pub define: Vec<(String, String)>,
+
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+}
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OutputArgument {
+    /// Aligned columns.
+    Table,
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("write it as KEY=VALUE, for example -D parallelism.default=4".into()),
+    }
+}
+
+impl ScriptArguments {
+    /// What file and command line set.
+    ///
+    /// # Errors
+    /// If they set what does not exist or cannot be.
+    pub fn layers(&self) -> Result<Layers> {
+        let mut layers = Layers::default();
+        if let Some(path) = &self.config {
+            layers.add_file(path)?;
+        }
+        for (key, value) in &self.define {
+            layers.set_on_command_line(key, value, Origin::Define)?;
+        }
+        if let Some(parallelism) = &self.parallelism {
+            layers.set_on_command_line(registry::PARALLELISM, parallelism, Origin::Flag("--parallelism"))?;
+        }
+        Ok(layers)
+    }
+}
+
+impl RunArguments {
+    /// What file and command line set.
+    ///
+    /// # Errors
+    /// If they set what does not exist or cannot be.
+    pub fn layers(&self) -> Result<Layers> {
+        let mut layers = self.script.layers()?;
+        if let Some(directory) = &self.state_dir {
+            let directory = directory.to_str().ok_or_else(|| {
+                weir_core::Error::user(format!("--state-dir: {} is not valid UTF-8", directory.display()))
+            })?;
+            layers.set_on_command_line(registry::STATE_DIR, directory, Origin::Flag("--state-dir"))?;
+        }
+        if let Some(output) = self.output {
+            let word = match output {
+                OutputArgument::Table => "table",
+                OutputArgument::Json => "json",
+                OutputArgument::Csv => "csv",
+            };
+            layers.set_on_command_line(registry::OUTPUT, word, Origin::Flag("--output"))?;
+        }
+        if self.quiet {
+            layers.set_on_command_line(registry::QUIET, "true", Origin::Flag("--quiet"))?;
+        }
+        Ok(layers)
+    }
+}

@@ -1,0 +1,26 @@
+//! `weir explain`: the dataflow of a script, without running it.
+
+use std::sync::Arc;
+
+use weir_connectors::Registry;
+use weir_core::Result;
+
+use crate::args::ScriptArguments;
+use crate::result::{Output, ResultConnector, Results};
+use crate::settings::Settings;
+use crate::terminal::Screen;
+use crate::{planning, script};
+
+/// The dataflow as text.
+///
+/// # Errors
+/// Those of planning the script.
+pub fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<String> {
+    let mut layers = arguments.layers()?;
+    let parsed = weir_sql::parse(&script::read(arguments)?)?;
+    script::apply_settings(&parsed, &mut layers)?;
+    let settings = Settings::resolve(&layers, 1);
+    let results = Results::new(screen.clone(), Output::Table, None);
+    let connectors = Registry::builtin().with(ResultConnector(results));
+    planning::explain(&parsed, &settings, &connectors)
+}

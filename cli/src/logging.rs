@@ -1,0 +1,61 @@
+//! Where log events go: stderr, above the status line.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use weir_core::{Error, Result};
+
+use crate::terminal::Screen;
+
+/// What is logged without a word from the user.
+const DEFAULT_FILTER: &str = "warn";
+
+/// Sends log events to `screen`. `level` is the flag, which wins over `RUST_LOG`; both may be a level or directives
+/// such as `weir_worker=debug,info`.
+///
+/// # Errors
+/// If the filter cannot be read.
+pub fn start(screen: &Arc<Screen>, level: Option<&str>) -> Result<()> {
+    let given = level.map(|text| (text.to_owned(), "--log-level"));
+    let environment = || std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).map(|text| (text, "RUST_LOG"));
+    let (directives, origin) = given.or_else(environment).unwrap_or((DEFAULT_FILTER.to_owned(), "default"));
+    // The filter takes any lone word for the name of a module, which is not what a misspelled level means.
+    let misspelled = level.is_some_and(|text| !text.contains(['=', ',']) && text.parse::<LevelFilter>().is_err());
+    let filter = EnvFilter::try_new(&directives).ok().filter(|_| !misspelled).ok_or_else(|| {
+        Error::user(format!("{origin}: '{directives}' is no log level"))
+            .with_help("write error, warn, info, debug or trace, or directives such as weir_worker=debug,info")
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(screen.layout().colour)
+        .with_writer(LogLines(screen.clone()))
+        .try_init()
+        .map_err(|error| Error::internal("logging was started twice").with_source(error))
+}
+
+struct LogLines(Arc<Screen>);
+
+impl<'a> MakeWriter<'a> for LogLines {
+    type Writer = LogLine<'a>;
+
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine(&self.0)
+    }
+}
+
+/// One event; it comes in one piece.
+struct LogLine<'a>(&'a Screen);
+
+impl Write for LogLine<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.message(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,280 @@
+//! The connector behind a `SELECT` without `INSERT`: its rows are printed on stdout.
+//!
+//! Rows are printed as they come, before their checkpoint completes, because whoever looks at a terminal wants to see
+//! them. The exception is a job that keeps state and writes into a file or a pipe: there each epoch's rows wait in the
+//! state directory ([`spool`]) until the checkpoint is complete, so that a crash and a resume print none of them again.
+
+mod cells;
+mod csv;
+mod json;
+mod spool;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use tokio::sync::Notify;
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+
+use crate::terminal::Screen;
+
+/// The connector's name, which no table of a user's can have.
+pub const NAME: &str = "$result";
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Aligned columns in boxes.
+    Table,
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// All results of a job, on their way to stdout.
+pub struct Results {
+    screen: Arc<Screen>,
+    output: Output,
+    /// Where rows wait for their checkpoint; `None`: they do not wait.
+    spool: Option<PathBuf>,
+    printers: Mutex<Printers>,
+    /// Something could not be printed: nothing after it may be, or results would have holes.
+    broken: AtomicBool,
+    reader_gone: AtomicBool,
+    news: Notify,
+}
+
+/// Printers by result; those of one `SELECT` share one.
+#[derive(Default)]
+struct Printers {
+    by_result: BTreeMap<String, Box<dyn Printer>>,
+    /// The result that was printed last.
+    current: Option<String>,
+}
+
+/// Turns rows of one result into text.
+trait Printer: Send {
+    /// Adds the text of these rows to `out`; may hold rows back until [`flush`](Self::flush).
+    fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()>;
+
+    /// Adds the text of rows held back.
+    fn flush(&mut self, out: &mut String) {
+        let _ = out;
+    }
+
+    /// Rows of another result follow, or none at all. What is printed afterwards starts afresh.
+    fn close(&mut self, out: &mut String);
+}
+
+impl Results {
+    /// Results as `output`; with `spool`, each epoch's rows wait in that directory for their checkpoint.
+    pub fn new(screen: Arc<Screen>, output: Output, spool: Option<PathBuf>) -> Arc<Self> {
+        Arc::new(Self {
+            screen,
+            output,
+            spool,
+            printers: Mutex::default(),
+            broken: AtomicBool::new(false),
+            reader_gone: AtomicBool::new(false),
+            news: Notify::new(),
+        })
+    }
+
+    /// Prints rows of the result `name`. Blocks while stdout does.
+    fn print(&self, name: &str, records: &RecordBatch) -> Result<()> {
+        let mut printers = self.printers();
+        let mut text = String::new();
+        if printers.current.as_deref() != Some(name) {
+            let previous = printers.current.replace(name.to_owned());
+            if let Some(printer) = previous.and_then(|previous| printers.by_result.get_mut(&previous)) {
+                printer.close(&mut text);
+                if self.output == Output::Csv {
+                    // The only sign that another header follows.
+                    text.push('\n');
+                }
+            }
+        }
+        let printer = printers.by_result.entry(name.to_owned()).or_insert_with(|| self.printer(&records.schema()));
+        printer.rows(records, &mut text)?;
+        self.write(&text)
+    }
+
+    fn printer(&self, schema: &SchemaRef) -> Box<dyn Printer> {
+        match self.output {
+            Output::Table => Box::new(table::Table::new(schema, self.screen.results_size())),
+            Output::Json => Box::new(json::Json),
+            Output::Csv => Box::new(csv::Csv::new()),
+        }
+    }
+
+    /// Prints rows that were held back so that columns could be aligned. Called a few times a second; does nothing
+    /// while rows are being printed. Does not wait: whoever reads stdout may be slow. What goes wrong is reported by
+    /// whatever is printed next.
+    pub fn tick(self: &Arc<Self>) {
+        let results = self.clone();
+        // The runtime waits for nothing at its end, so that a reader who never comes back holds nobody up.
+        drop(tokio::task::spawn_blocking(move || match results.printers.try_lock() {
+            Ok(mut printers) => results.flush(&mut printers),
+            Err(_) => Ok(()),
+        }));
+    }
+
+    /// Prints all that is left, after the last row.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub async fn finish(self: &Arc<Self>) -> Result<()> {
+        let results = self.clone();
+        on_blocking_thread(move || {
+            let mut printers = results.printers();
+            let mut text = String::new();
+            if let Some(current) = printers.current.take()
+                && let Some(printer) = printers.by_result.get_mut(&current)
+            {
+                printer.close(&mut text);
+            }
+            results.write(&text)
+        })
+        .await
+    }
+
+    /// Prints text that is a result by itself, as of `EXPLAIN`.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub fn print_text(&self, text: &str) -> Result<()> {
+        self.write(text)
+    }
+
+    /// Whether rows were lost because nobody reads stdout any more, as behind `| head`. There is no sense in going on.
+    pub fn reader_is_gone(&self) -> bool {
+        self.reader_gone.load(Ordering::Acquire)
+    }
+
+    /// Waits until [`reader_is_gone`](Self::reader_is_gone).
+    pub async fn until_reader_is_gone(&self) {
+        let news = self.news.notified();
+        if !self.reader_is_gone() {
+            news.await;
+        }
+    }
+
+    fn flush(&self, printers: &mut Printers) -> Result<()> {
+        let mut text = String::new();
+        if let Some(current) = printers.current.clone()
+            && let Some(printer) = printers.by_result.get_mut(&current)
+        {
+            printer.flush(&mut text);
+        }
+        self.write(&text)
+    }
+
+    fn write(&self, text: &str) -> Result<()> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(Error::environment("results were lost because standard output could not be written"));
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.screen.write_results(text.as_bytes()).map_err(|error| {
+            self.broken.store(true, Ordering::Release);
+            if error.kind() == std::io::ErrorKind::BrokenPipe {
+                self.reader_gone.store(true, Ordering::Release);
+                self.news.notify_one();
+            }
+            Error::environment("cannot write results to standard output").with_source(error)
+        })
+    }
+
+    fn printers(&self) -> MutexGuard<'_, Printers> {
+        self.printers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connector `$result`.
+pub struct ResultConnector(pub Arc<Results>);
+
+#[async_trait::async_trait]
+impl Connector for ResultConnector {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Sink
+    }
+
+    fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        Vec::new()
+    }
+
+    fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
+        Ok(())
+    }
+
+    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
+        Boundedness::Unbounded
+    }
+
+    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
+        Err(Error::internal("results cannot be read back"))
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let results = self.0.clone();
+        Ok(match &results.spool {
+            None => Box::new(DirectSink { results, name: context.uid.0 }),
+            Some(directory) => Box::new(spool::SpoolSink::open(directory.clone(), table.schema.clone(), context)?),
+        })
+    }
+
+    async fn commit(&self, _table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+        let Some(directory) = self.0.spool.clone() else { return Ok(()) };
+        let results = self.0.clone();
+        on_blocking_thread(move || {
+            let pieces: BTreeSet<Vec<u8>> = committables.into_iter().collect();
+            pieces.iter().try_for_each(|piece| {
+                spool::read_once(&directory, piece, |name, records| results.print(name, records))
+            })?;
+            results.flush(&mut results.printers())
+        })
+        .await
+    }
+}
+
+/// A sink that prints at once.
+struct DirectSink {
+    results: Arc<Results>,
+    name: String,
+}
+
+#[async_trait::async_trait]
+impl Sink for DirectSink {
+    async fn write(&mut self, batch: Batch) -> Result<()> {
+        let (results, name) = (self.results.clone(), self.name.clone());
+        on_blocking_thread(move || results.print(&name, batch.records())).await
+    }
+
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        // A resume goes on behind this epoch: its rows have to be out.
+        let results = self.results.clone();
+        on_blocking_thread(move || results.flush(&mut results.printers())).await?;
+        Ok(None)
+    }
+}
+
+/// stdout may block for as long as nobody reads it, and a thread that runs other tasks must not wait for that.
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("a thread that prints results died").with_source(error))?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+#![allow(clippy::unwrap_used)]
+use std::io::{self, Write};
+
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringViewArray, TimestampMillisecondArray,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use weir_core::{Attempt, OperatorUid};
+
+use super::*;
+use crate::terminal::Layout;
+
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Tape {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Tape {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+struct NobodyReads;
+
+impl Write for NobodyReads {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn results_into(out: impl Write + Send + 'static, output: Output, spool: Option<PathBuf>) -> Arc<Results> {
+    let layout = Layout { out_is_terminal: false, err_is_terminal: false, colour: false };
+    Results::new(Arc::new(Screen::new(Box::new(out), Box::new(io::sink()), layout)), output, spool)
+}
+
+fn flights() -> RecordBatch {
+    let fields = vec![
+        Field::new("origin", DataType::Utf8View, true),
+        Field::new("rows", DataType::Int64, true),
+        Field::new("window_end", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+    ];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringViewArray::from(vec![Some("JFK"), None, Some("a \"b\", c")])),
+        Arc::new(Int64Array::from(vec![Some(7), Some(-1200), None])),
+        Arc::new(TimestampMillisecondArray::from(vec![Some(1_357_034_400_000), Some(1), None])),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+fn one_column(name: &str, column: ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter([(name, column)]).unwrap()
+}
+
+fn texts(name: &str, values: &[&str]) -> RecordBatch {
+    one_column(name, Arc::new(StringViewArray::from(values.to_vec())))
+}
+
+async fn printed(output: Output, batches: &[(&str, RecordBatch)]) -> String {
+    let tape = Tape::default();
+    let results = results_into(tape.clone(), output, None);
+    for (name, batch) in batches {
+        results.print(name, batch).unwrap();
+    }
+    results.finish().await.unwrap();
+    tape.text()
+}
+
+#[tokio::test]
+async fn a_table_aligns_numbers_right_and_shows_nulls() {
+    assert_eq!(
+        printed(Output::Table, &[("a", flights())]).await,
+        "\
+┌──────────┬──────────┬─────────────────────────┐
+│ origin   │     rows │ window_end              │
+├──────────┼──────────┼─────────────────────────┤
+│ JFK      │        7 │ 2013-01-01 10:00:00.000 │
+│ NULL     │    -1200 │ 1970-01-01 00:00:00.001 │
+│ a \"b\", c │     NULL │ NULL                    │
+└──────────┴──────────┴─────────────────────────┘
+"
+    );
+}
+
+#[tokio::test]
+async fn columns_are_as_wide_as_characters_are_on_screen() {
+    assert_eq!(
+        printed(Output::Table, &[("a", texts("name", &["日本", "tab\there"]))]).await,
+        "\
+┌───────────┐
+│ name      │
+├───────────┤
+│ 日本      │
+│ tab\\there │
+└───────────┘
+"
+    );
+}
+
+#[tokio::test]
+async fn a_later_wide_value_begins_a_wider_table() {
+    let tape = Tape::default();
+    let results = results_into(tape.clone(), Output::Table, None);
+    results.print("a", &texts("name", &["short"])).unwrap();
+    results.flush(&mut results.printers()).unwrap();
+    results.print("a", &texts("name", &["as short", "rather longer"])).unwrap();
+    results.finish().await.unwrap();
+    assert_eq!(
+        tape.text(),
+        "\
+┌──────────┐
+│ name     │
+├──────────┤
+│ short    │
+└──────────┘
+┌───────────────┐
+│ name          │
+├───────────────┤
+│ as short      │
+│ rather longer │
+└───────────────┘
+"
+    );
+}
+
+#[test]
+fn a_table_fits_its_terminal_and_brings_its_header_back() {
+    let batch = texts("name", &[&"x".repeat(100)]);
+    let mut table = table::Table::new(&batch.schema(), Some((40, 20)));
+    let mut text = String::new();
+    for _ in 0..21 {
+        table.rows(&batch, &mut text).unwrap();
+    }
+    table.close(&mut text);
+    assert!(text.lines().all(|line| line.chars().count() == 40), "{text}");
+    assert!(text.contains("x… │"), "{text}");
+    assert_eq!(text.matches("│ name").count(), 2, "20 rows are a screen");
+}
+
+#[tokio::test]
+async fn json_has_every_key_and_sql_times() {
+    let text = printed(Output::Json, &[("a", flights())]).await;
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines,
+        [
+            serde_json::json!({"origin": "JFK", "rows": 7, "window_end": "2013-01-01 10:00:00.000"}),
+            serde_json::json!({"origin": null, "rows": -1200, "window_end": "1970-01-01 00:00:00.001"}),
+            serde_json::json!({"origin": "a \"b\", c", "rows": null, "window_end": null}),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn csv_quotes_what_needs_it_and_tells_null_from_empty() {
+    assert_eq!(
+        printed(Output::Csv, &[("a", flights())]).await,
+        "origin,rows,window_end\nJFK,7,2013-01-01 10:00:00.000\n,-1200,1970-01-01 00:00:00.001\n\"a \"\"b\"\", c\",,\n"
+    );
+    assert_eq!(printed(Output::Csv, &[("a", texts("x", &["", "y\nz"]))]).await, "x\n\"\"\n\"y\nz\"\n");
+}
+
+#[tokio::test]
+async fn several_results_are_told_apart() {
+    let batches = [("a", texts("x", &["1"])), ("a", texts("x", &["2"])), ("b", texts("y", &["3"]))];
+    assert_eq!(printed(Output::Csv, &batches).await, "x\n1\n2\n\ny\n3\n");
+    let tables = printed(Output::Table, &batches).await;
+    assert_eq!(tables.matches('└').count(), 2, "{tables}");
+}
+
+#[tokio::test]
+async fn other_types_print_as_sql_writes_them() {
+    let zoned = TimestampMillisecondArray::from(vec![0]).with_timezone("UTC");
+    let price = Decimal128Array::from(vec![12_345]).with_precision_and_scale(10, 2).unwrap();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("at", Arc::new(zoned)),
+        ("price", Arc::new(price)),
+        ("ok", Arc::new(BooleanArray::from(vec![true]))),
+        ("ratio", Arc::new(Float64Array::from(vec![0.5]))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(
+        printed(Output::Csv, &[("a", batch)]).await,
+        "at,price,ok,ratio\n1970-01-01 00:00:00.000Z,123.45,true,0.5\n"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_is_noticed_and_nothing_is_printed_behind_the_hole() {
+    let results = results_into(NobodyReads, Output::Json, None);
+    assert!(!results.reader_is_gone());
+    assert!(results.print("a", &texts("x", &["1"])).is_err());
+    results.until_reader_is_gone().await;
+    assert!(results.reader_is_gone());
+    assert!(results.finish().await.is_err());
+}
+
+fn context(attempt: u64, epoch: u64) -> SinkContext {
+    SinkContext { uid: OperatorUid("sink-1".into()), subtask: 0, attempt: Attempt(attempt), epoch: Epoch(epoch) }
+}
+
+fn table_spec(schema: SchemaRef) -> TableSpec {
+    TableSpec {
+        name: "result".into(),
+        connector: NAME.into(),
+        options: BTreeMap::new(),
+        schema,
+        projection: None,
+        partitioned_by: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn waiting_rows_are_printed_by_their_commit_and_once_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let tape = Tape::default();
+    let results = results_into(tape.clone(), Output::Csv, Some(directory.path().join("results")));
+    let connector = ResultConnector(results);
+    let table = table_spec(texts("x", &[]).schema());
+    let mut sink = connector.open_sink(&table, context(1, 0)).await.unwrap();
+    sink.write(Batch::append(texts("x", &["1"]))).await.unwrap();
+    let first = sink.prepare(Epoch(1)).await.unwrap().unwrap();
+    assert_eq!(sink.prepare(Epoch(2)).await.unwrap(), None, "an epoch without rows");
+    sink.write(Batch::append(texts("x", &["never committed"]))).await.unwrap();
+    sink.prepare(Epoch(3)).await.unwrap();
+    assert_eq!(tape.text(), "");
+
+    connector.commit(&table, vec![first.clone()]).await.unwrap();
+    connector.commit(&table, vec![first]).await.unwrap();
+    assert_eq!(tape.text(), "x\n1\n");
+
+    // The process died before epoch 3 was complete: its rows come again.
+    let mut sink = connector.open_sink(&table, context(2, 2)).await.unwrap();
+    sink.write(Batch::append(texts("x", &["2"]))).await.unwrap();
+    let third = sink.prepare(Epoch(3)).await.unwrap().unwrap();
+    connector.commit(&table, vec![third]).await.unwrap();
+    assert_eq!(tape.text(), "x\n1\n2\n");
+    assert_eq!(std::fs::read_dir(directory.path().join("results")).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn completed_epochs_of_a_dead_process_are_kept_for_their_commit() {
+    let directory = tempfile::tempdir().unwrap();
+    let tape = Tape::default();
+    let connector = ResultConnector(results_into(tape.clone(), Output::Json, Some(directory.path().to_owned())));
+    let table = table_spec(texts("x", &[]).schema());
+    let mut sink = connector.open_sink(&table, context(1, 4)).await.unwrap();
+    sink.write(Batch::append(texts("x", &["1"]))).await.unwrap();
+    let piece = sink.prepare(Epoch(5)).await.unwrap().unwrap();
+    connector.open_sink(&table, context(2, 5)).await.unwrap();
+    connector.commit(&table, vec![piece]).await.unwrap();
+    assert_eq!(tape.text(), "{\"x\":\"1\"}\n");
+}
+
+#[tokio::test]
+async fn a_damaged_waiting_file_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let connector = ResultConnector(results_into(io::sink(), Output::Json, Some(directory.path().to_owned())));
+    let table = table_spec(texts("x", &[]).schema());
+    let mut sink = connector.open_sink(&table, context(1, 0)).await.unwrap();
+    sink.write(Batch::append(texts("x", &["1"]))).await.unwrap();
+    let piece = sink.prepare(Epoch(1)).await.unwrap().unwrap();
+    let path = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = connector.commit(&table, vec![piece]).await.unwrap_err();
+    assert_eq!(error.kind(), weir_core::ErrorKind::Data);
+    assert!(error.to_string().contains("sink-1~1~0~0~0.arrows"), "{error}");
+}

@@ -1,0 +1,237 @@
+//! `weir run`: from a script to the end of its job.
+//!
+//! ```text
+//!   read ─ parse ─ settings ─ plan ─▶ job ◀─ stop ── ^C
+//!                                      │ progress ─▶ status line (stderr)
+//!                                      └ rows ─────▶ results (stdout)
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use weir_connectors::Registry;
+use weir_core::{ConnectorRegistry, Result};
+
+use crate::args::RunArguments;
+use crate::clock::{Stopwatch, wall_millis};
+use crate::exit::Exit;
+use crate::job::{self, Outcome, Progress, RunRequest, Stop};
+use crate::result::{Output, ResultConnector, Results};
+use crate::settings::Settings;
+use crate::signals::{Interrupt, Signals};
+use crate::status::{self, Rates};
+use crate::terminal::Screen;
+use crate::{planning, script};
+
+/// Time between two looks at the job's progress.
+const TICK: Duration = Duration::from_millis(250);
+/// Time between two lines about progress where there is no terminal for a live one.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Below the state directory: rows of a `SELECT` that wait for their checkpoint.
+const SPOOL: &str = "results";
+
+/// Runs the script.
+///
+/// # Errors
+/// Whatever is wrong with the script, the data or the surroundings.
+pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit> {
+    let stopwatch = Stopwatch::start();
+    let mut layers = arguments.layers()?;
+    let parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
+    script::apply_settings(&parsed, &mut layers)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let settings = Settings::resolve(&layers, cores);
+
+    let results = results(screen, &settings);
+    let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin().with(ResultConnector(results.clone())));
+    let planned = planning::plan(&parsed, &settings, connectors.as_ref())?;
+    for explanation in &planned.explanations {
+        results.print_text(explanation)?;
+    }
+    let Some(graph) = planned.graph else { return Ok(Exit::Ok) };
+
+    let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
+    let request = RunRequest {
+        graph,
+        connectors,
+        name: name.clone(),
+        parallelism: settings.parallelism,
+        compute_threads: settings.compute_threads,
+        batch_rows: settings.batch_rows,
+        checkpoint_interval: settings.checkpoint_interval,
+        checkpoint_timeout: settings.checkpoint_timeout,
+        tolerable_failures: u32::try_from(settings.tolerable_failures).unwrap_or(u32::MAX),
+        retained_checkpoints: settings.retained_checkpoints,
+        state_dir: settings.state_dir.clone(),
+    };
+    let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
+    supervise(request, results, display).await
+}
+
+/// Where bare `SELECT`s go, in the format that fits.
+fn results(screen: &Arc<Screen>, settings: &Settings) -> Arc<Results> {
+    let on_terminal = screen.layout().out_is_terminal;
+    let output = settings.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
+    let spool = settings.state_dir.as_ref().filter(|_| !on_terminal).map(|directory| directory.join(SPOOL));
+    Results::new(screen.clone(), output, spool)
+}
+
+/// How the supervision of a job came to its end.
+enum Ended {
+    /// The job itself ended.
+    Job(Result<Outcome>),
+    /// The user did not want to wait.
+    Aborted(Interrupt),
+    /// Nobody reads the results.
+    ReaderGone,
+}
+
+/// Runs the job, shows how it goes, and passes interrupts on.
+async fn supervise(request: RunRequest, results: Arc<Results>, display: Display) -> Result<Exit> {
+    let keeps_state = request.state_dir.is_some();
+    let (progress_sender, progress) = watch::channel(Progress::default());
+    let (stop, stop_receiver) = mpsc::channel(1);
+    let mut signals = Signals::listen()?;
+    let mut interrupted: Option<Interrupt> = None;
+    let mut rates = Rates::default();
+    let mut last_log = Duration::ZERO;
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut job = std::pin::pin!(job::run(request, progress_sender, stop_receiver));
+
+    let ended = loop {
+        tokio::select! {
+            outcome = &mut job => break Ended::Job(outcome),
+            signal = signals.next() => {
+                if interrupted.replace(signal).is_some() {
+                    break Ended::Aborted(signal);
+                }
+                display.say(if keeps_state {
+                    "stopping with a savepoint; ^C once more stops at once"
+                } else {
+                    "stopping; ^C once more stops at once"
+                });
+                // A full or closed channel means that the job has been told, or has ended.
+                let _ = stop.try_send(if keeps_state { Stop::Savepoint } else { Stop::Cancel });
+            }
+            () = results.until_reader_is_gone() => break Ended::ReaderGone,
+            _ = ticks.tick() => {
+                results.tick();
+                display.update(&progress.borrow(), &mut rates, &mut last_log);
+            }
+        }
+    };
+
+    display.screen.set_status("");
+    let progress = progress.borrow().clone();
+    match ended {
+        _ if results.reader_is_gone() => Ok(Exit::Ok),
+        Ended::ReaderGone => Ok(Exit::Ok),
+        Ended::Aborted(signal) => {
+            display.say(&aborted(keeps_state, &progress));
+            Ok(signal.exit())
+        }
+        Ended::Job(outcome) => {
+            // Rows that did come out are shown even if the job failed afterwards.
+            let printed = results.finish().await;
+            if results.reader_is_gone() {
+                return Ok(Exit::Ok);
+            }
+            let outcome = outcome.inspect_err(|_| {
+                if let Some(note) = resumable(keeps_state, &progress) {
+                    display.say(&note);
+                }
+            })?;
+            printed?;
+            display.farewell(&outcome, &progress);
+            Ok(match outcome {
+                Outcome::Cancelled => interrupted.map_or(Exit::Ok, Interrupt::exit),
+                Outcome::Finished | Outcome::AlreadyFinished | Outcome::Stopped { .. } => Exit::Ok,
+            })
+        }
+    }
+}
+
+fn aborted(keeps_state: bool, progress: &Progress) -> String {
+    resumable(keeps_state, progress).map_or_else(|| "stopped at once".into(), |note| format!("stopped at once; {note}"))
+}
+
+/// What a failed or killed job leaves behind, if it is worth a word.
+fn resumable(keeps_state: bool, progress: &Progress) -> Option<String> {
+    let checkpoint = progress.last_checkpoint.as_ref().filter(|_| keeps_state)?;
+    Some(format!("checkpoint {} is complete; the same command goes on from there", checkpoint.epoch))
+}
+
+/// What is told to the user while the job runs and when it has ended.
+struct Display {
+    screen: Arc<Screen>,
+    name: String,
+    quiet: bool,
+    stopwatch: Stopwatch,
+}
+
+impl Display {
+    fn say(&self, message: &str) {
+        if !self.quiet {
+            self.screen.message(&format!("{}: {message}\n", self.name));
+        }
+    }
+
+    fn update(&self, progress: &Progress, rates: &mut Rates, last_log: &mut Duration) {
+        let elapsed = self.stopwatch.elapsed();
+        let rate = rates.observe(elapsed, progress);
+        if self.quiet {
+            return;
+        }
+        let line = || status::line(progress, rate, elapsed, wall_millis());
+        if self.screen.layout().err_is_terminal {
+            self.screen.set_status(&line());
+        } else if elapsed.saturating_sub(*last_log) >= LOG_EVERY {
+            *last_log = elapsed;
+            self.say(&line());
+        }
+    }
+
+    fn farewell(&self, outcome: &Outcome, progress: &Progress) {
+        self.say(&status::summary(outcome, progress, self.stopwatch.elapsed()));
+        match outcome {
+            Outcome::Stopped { epoch } => {
+                let command = command_line(std::env::args());
+                self.say(&format!("savepoint {epoch} is complete; go on with\n  {command}"));
+            }
+            Outcome::Cancelled => {
+                self.say("nothing was kept; with --state-dir DIR a later run goes on where this one stopped");
+            }
+            Outcome::Finished | Outcome::AlreadyFinished => {}
+        }
+    }
+}
+
+/// The command that started this process, to be pasted into a shell.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let quoted = arguments.skip(1).map(|argument| {
+        let plain = |c: char| c.is_alphanumeric() || "-_=./:,@%+".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            argument
+        } else {
+            format!("'{}'", argument.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once("weir".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_resume_can_be_pasted_into_a_shell() {
+        let arguments = ["/usr/bin/weir", "run", "my query.sql", "--state-dir", "/tmp/s", "-e", "SELECT 'a'"];
+        assert_eq!(
+            command_line(arguments.into_iter().map(str::to_owned)),
+            r"weir run 'my query.sql' --state-dir /tmp/s -e 'SELECT '\''a'\'''"
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! The script: where its text comes from, and what its `SET`s say.
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use weir_core::{Error, Result};
+use weir_sql::diagnostics::error_at;
+use weir_sql::{Script, Statement};
+
+use crate::args::ScriptArguments;
+use crate::settings::Layers;
+
+/// Scripts are written by people; what is larger is something else given by mistake.
+const LARGEST: u64 = 16 << 20;
+
+/// Reads the script that the command line names.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(arguments: &ScriptArguments) -> Result<String> {
+    match (&arguments.execute, &arguments.file) {
+        (Some(text), _) => Ok(text.clone()),
+        (None, Some(path)) if path == Path::new("-") => from(std::io::stdin().lock(), "standard input"),
+        (None, Some(path)) => {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path).map_err(|error| unreadable(&name, error))?;
+            from(file, &name)
+        }
+        (None, None) => Err(Error::user("there is no script").with_help("name a file, or give SQL with -e")),
+    }
+}
+
+fn from(reader: impl Read, name: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    reader.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| unreadable(name, error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::user(format!("{name} is larger than {} MiB; is it a script?", LARGEST >> 20)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Error::user(format!("{name}, line {}: the script is not valid UTF-8", line + 1))
+    })
+}
+
+fn unreadable(name: &str, error: std::io::Error) -> Error {
+    let message = format!("cannot read the script {name}");
+    let callers_mistake = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory);
+    if callers_mistake { Error::user(message) } else { Error::environment(message) }.with_source(error)
+}
+
+/// A name for the job, from where its script comes.
+pub fn job_name(arguments: &ScriptArguments) -> String {
+    let stem = arguments.file.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
+    stem.filter(|stem| *stem != "-").unwrap_or("query").to_owned()
+}
+
+/// Takes the script's `SET`s and `RESET`s in, in their order.
+///
+/// # Errors
+/// If one sets what does not exist or cannot be, with its place.
+pub fn apply_settings(script: &Script, layers: &mut Layers) -> Result<()> {
+    for statement in &script.statements {
+        let (outcome, key, value) = match &statement.value {
+            Statement::Set { key, value } => (layers.set_in_script(&key.value, &value.value), key.span, value.span),
+            Statement::Reset { key: Some(key) } => (layers.reset_in_script(Some(&key.value)), key.span, key.span),
+            Statement::Reset { key: None } => (layers.reset_in_script(None), statement.span, statement.span),
+            _ => continue,
+        };
+        outcome.map_err(|problem| {
+            let span = if problem.in_value { value } else { key };
+            error_at(&script.text, span, problem.message).with_help(problem.help)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Everything about a job that can be set, and who wins when it is set twice.
+//!
+//! ```text
+//!   built-in default  <  --config FILE.toml  <  SET in the script  <  -D key=value, --parallelism, --state-dir, …
+//! ```
+//!
+//! [`registry`] declares each setting once: key, type, default, documentation. [`Layers`] collects what was given and
+//! refuses what makes no sense on the spot, naming the place; [`Settings`] is the typed result.
+
+mod file;
+mod layers;
+pub mod registry;
+mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use layers::{Layers, Origin};
+use value::Value;
+
+use crate::result::Output;
+
+/// The settings of one run, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `pipeline.name`, if one was given.
+    pub name: Option<String>,
+    /// `parallelism.default`.
+    pub parallelism: usize,
+    /// `execution.compute-threads`.
+    pub compute_threads: usize,
+    /// `execution.batch-rows`.
+    pub batch_rows: usize,
+    /// `execution.checkpointing.interval`; `None`: no checkpoints but at the end.
+    pub checkpoint_interval: Option<Duration>,
+    /// `execution.checkpointing.timeout`.
+    pub checkpoint_timeout: Duration,
+    /// `execution.checkpointing.tolerable-failed-checkpoints`.
+    pub tolerable_failures: usize,
+    /// `execution.checkpointing.num-retained`.
+    pub retained_checkpoints: usize,
+    /// `execution.checkpointing.dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `table.exec.source.idle-timeout`; `None`: sources never count as idle.
+    pub idle_timeout: Option<Duration>,
+    /// `table.optimizer.agg-phase-strategy`.
+    pub aggregate_phases: AggregatePhases,
+    /// `pipeline.late-rows.table`.
+    pub late_rows_table: Option<String>,
+    /// `client.output`; `None`: as fits where results go.
+    pub output: Option<Output>,
+    /// `client.quiet`.
+    pub quiet: bool,
+}
+
+/// In how many steps aggregations run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AggregatePhases {
+    /// Two where that is possible.
+    Auto,
+    /// All behind the exchange.
+    One,
+    /// Before and behind the exchange.
+    Two,
+}
+
+impl Settings {
+    /// The typed settings of what was given; `cores` is how many the machine has.
+    pub fn resolve(layers: &Layers, cores: usize) -> Self {
+        let count = |key| layers.get(key).map(Value::count);
+        let cores_or = |key| count(key).unwrap_or(cores);
+        let present = |key| layers.get(key).expect("the registry has a default for it");
+        let text = |key| layers.get(key).map(Value::text).filter(|text| !text.is_empty());
+        let duration_or_off = |key| Some(present(key).duration()).filter(|duration| !duration.is_zero());
+        Self {
+            name: text(registry::PIPELINE_NAME),
+            parallelism: cores_or(registry::PARALLELISM),
+            compute_threads: cores_or(registry::COMPUTE_THREADS),
+            batch_rows: present(registry::BATCH_ROWS).count(),
+            checkpoint_interval: duration_or_off(registry::CHECKPOINT_INTERVAL),
+            checkpoint_timeout: present(registry::CHECKPOINT_TIMEOUT).duration(),
+            tolerable_failures: present(registry::TOLERABLE_FAILURES).count(),
+            retained_checkpoints: present(registry::RETAINED_CHECKPOINTS).count(),
+            state_dir: text(registry::STATE_DIR).map(PathBuf::from),
+            idle_timeout: duration_or_off(registry::IDLE_TIMEOUT),
+            aggregate_phases: match present(registry::AGGREGATE_PHASES).text().as_str() {
+                "ONE_PHASE" => AggregatePhases::One,
+                "TWO_PHASE" => AggregatePhases::Two,
+                _ => AggregatePhases::Auto,
+            },
+            late_rows_table: text(registry::LATE_ROWS_TABLE),
+            output: match present(registry::OUTPUT).text().as_str() {
+                "table" => Some(Output::Table),
+                "json" => Some(Output::Json),
+                "csv" => Some(Output::Csv),
+                _ => None,
+            },
+            quiet: present(registry::QUIET).flag(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! The settings that there are. `weir options` prints this list; `-D`, the TOML file and `SET` accept nothing else.
+//! Keys are Flink's where Flink has the setting.
+
+use super::value::Kind;
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// Older keys of Flink's for the same thing.
+    pub aliases: &'static [&'static str],
+    /// What values it takes.
+    pub kind: Kind,
+    /// What holds if it is not given.
+    pub default: Default,
+    /// The command line flag that is short for it.
+    pub flag: Option<&'static str>,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// What holds if a setting is not given.
+#[derive(Debug, Clone, Copy)]
+pub enum Default {
+    /// This value, spelled as a user would.
+    Value(&'static str),
+    /// What these words describe; found out when the job starts.
+    Computed(&'static str),
+}
+
+impl Default {
+    /// For people.
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Default::Value(text) | Default::Computed(text) => text,
+        }
+    }
+}
+
+/// Key of the parallelism.
+pub const PARALLELISM: &str = "parallelism.default";
+/// Key of the number of compute threads.
+pub const COMPUTE_THREADS: &str = "execution.compute-threads";
+/// Key of the batch size.
+pub const BATCH_ROWS: &str = "execution.batch-rows";
+/// Key of the time between checkpoints.
+pub const CHECKPOINT_INTERVAL: &str = "execution.checkpointing.interval";
+/// Key of a checkpoint's deadline.
+pub const CHECKPOINT_TIMEOUT: &str = "execution.checkpointing.timeout";
+/// Key of the number of checkpoints kept.
+pub const RETAINED_CHECKPOINTS: &str = "execution.checkpointing.num-retained";
+/// Key of the number of failures in a row.
+pub const TOLERABLE_FAILURES: &str = "execution.checkpointing.tolerable-failed-checkpoints";
+/// Key of the state directory.
+pub const STATE_DIR: &str = "execution.checkpointing.dir";
+/// Key of the job's name.
+pub const PIPELINE_NAME: &str = "pipeline.name";
+/// Key of the table for late rows.
+pub const LATE_ROWS_TABLE: &str = "pipeline.late-rows.table";
+/// Key of idle detection.
+pub const IDLE_TIMEOUT: &str = "table.exec.source.idle-timeout";
+/// Key of the aggregation strategy.
+pub const AGGREGATE_PHASES: &str = "table.optimizer.agg-phase-strategy";
+/// Key of the result format.
+pub const OUTPUT: &str = "client.output";
+/// Key of silence.
+pub const QUIET: &str = "client.quiet";
+
+/// All settings, sorted by key.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: OUTPUT,
+        aliases: &[],
+        kind: Kind::Choice(&["auto", "table", "json", "csv"]),
+        default: Default::Value("auto"),
+        flag: Some("--output"),
+        doc: "How the rows of a SELECT without INSERT are printed on stdout: an aligned table, a JSON object a line, \
+              or CSV with a header. 'auto' is 'table' on a terminal and 'json' elsewhere.",
+    },
+    Setting {
+        key: QUIET,
+        aliases: &[],
+        kind: Kind::Flag,
+        default: Default::Value("false"),
+        flag: Some("--quiet"),
+        doc: "Print no status line and no summary on stderr; warnings and errors only.",
+    },
+    Setting {
+        key: BATCH_ROWS,
+        aliases: &[],
+        kind: Kind::Count { minimum: 1, maximum: 1_000_000 },
+        default: Default::Value("8192"),
+        flag: None,
+        doc: "How many rows sources put into one batch. Larger batches are faster, smaller ones take less memory.",
+    },
+    Setting {
+        key: STATE_DIR,
+        aliases: &["state.checkpoints.dir"],
+        kind: Kind::Text,
+        default: Default::Computed("none: state is lost when the job ends"),
+        flag: Some("--state-dir"),
+        doc: "Directory for state and checkpoints, made if it is not there. A later run of the same query with the \
+              same directory goes on where the last one ended or died, at whatever parallelism.",
+    },
+    Setting {
+        key: CHECKPOINT_INTERVAL,
+        aliases: &[],
+        kind: Kind::Duration { zero: "no checkpoints but the last one" },
+        default: Default::Value("10 s"),
+        flag: None,
+        doc: "Time between the starts of two checkpoints. File sinks show their rows when the checkpoint that holds \
+              them completes, so this is also how long results wait. 0 turns checkpoints off, but for the one with \
+              which a job stops.",
+    },
+    Setting {
+        key: RETAINED_CHECKPOINTS,
+        aliases: &["state.checkpoints.num-retained"],
+        kind: Kind::Count { minimum: 1, maximum: 1000 },
+        default: Default::Value("2"),
+        flag: None,
+        doc: "How many completed checkpoints are kept; older ones are deleted. Savepoints are not counted.",
+    },
+    Setting {
+        key: CHECKPOINT_TIMEOUT,
+        aliases: &[],
+        kind: Kind::Duration { zero: "" },
+        default: Default::Value("10 min"),
+        flag: None,
+        doc: "A checkpoint that takes longer is given up, and the next one starts.",
+    },
+    Setting {
+        key: TOLERABLE_FAILURES,
+        aliases: &[],
+        kind: Kind::Count { minimum: 0, maximum: 1_000_000 },
+        default: Default::Value("3"),
+        flag: None,
+        doc: "How many checkpoints may fail in a row; one more, and the job fails.",
+    },
+    Setting {
+        key: COMPUTE_THREADS,
+        aliases: &[],
+        kind: Kind::Count { minimum: 1, maximum: 1024 },
+        default: Default::Computed("the number of cores"),
+        flag: None,
+        doc: "Threads that run operators.",
+    },
+    Setting {
+        key: PARALLELISM,
+        aliases: &[],
+        kind: Kind::Count { minimum: 1, maximum: 1024 },
+        default: Default::Computed("the number of cores"),
+        flag: Some("--parallelism"),
+        doc: "How many subtasks each operator runs as. May differ from run to run of the same query.",
+    },
+    Setting {
+        key: LATE_ROWS_TABLE,
+        aliases: &[],
+        kind: Kind::Text,
+        default: Default::Computed("none: late rows are counted only"),
+        flag: None,
+        doc: "Table that gets the rows that came too late for their window. It has the columns operator STRING, \
+              event_time TIMESTAMP(3), watermark TIMESTAMP(3), row STRING (the row as JSON).",
+    },
+    Setting {
+        key: PIPELINE_NAME,
+        aliases: &[],
+        kind: Kind::Text,
+        default: Default::Computed("the name of the script's file"),
+        flag: None,
+        doc: "Name of the job in messages.",
+    },
+    Setting {
+        key: IDLE_TIMEOUT,
+        aliases: &[],
+        kind: Kind::Duration { zero: "never idle" },
+        default: Default::Value("60 s"),
+        flag: None,
+        doc: "A part of a source (a file, a partition) without a row for so long counts as idle and holds back no \
+              watermark. 0 turns this off. A table's own 'scan.watermark.idle-timeout' goes first.",
+    },
+    Setting {
+        key: AGGREGATE_PHASES,
+        aliases: &[],
+        kind: Kind::Choice(&["AUTO", "ONE_PHASE", "TWO_PHASE"]),
+        default: Default::Value("AUTO"),
+        flag: None,
+        doc: "Whether rows are aggregated before they are sent to the subtask that owns their key. TWO_PHASE sends \
+              less; ONE_PHASE is better where nearly every row has a key of its own.",
+    },
+];
+
+/// The setting of that key or alias.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key || setting.aliases.contains(&key))
+}
+
+/// Every key that is accepted, aliases last.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    let aliases = SETTINGS.iter().flat_map(|setting| setting.aliases.iter().copied());
+    SETTINGS.iter().map(|setting| setting.key).chain(aliases)
+}

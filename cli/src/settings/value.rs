@@ -1,0 +1,115 @@
+//! Types of settings, and how their values are written.
+
+use std::time::Duration;
+
+use weir_connectors::options::parse_duration;
+
+/// What values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A number.
+    Count {
+        /// Least.
+        minimum: usize,
+        /// Greatest.
+        maximum: usize,
+    },
+    /// A duration as Flink writes it.
+    Duration {
+        /// What zero means; empty if zero is refused.
+        zero: &'static str,
+    },
+    /// `true` or `false`.
+    Flag,
+    /// One of these words, in any case.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+}
+
+/// A value that its setting's [`Kind`] has accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Of [`Kind::Count`].
+    Count(usize),
+    /// Of [`Kind::Duration`].
+    Duration(Duration),
+    /// Of [`Kind::Flag`].
+    Flag(bool),
+    /// Of [`Kind::Choice`] (in the registry's spelling) and [`Kind::Text`].
+    Text(String),
+}
+
+impl Kind {
+    /// The value that `text` stands for; `None` if it stands for none.
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        let text = text.trim();
+        match self {
+            Kind::Count { minimum, maximum } => {
+                let count = text.replace('_', "").parse().ok()?;
+                (*minimum..=*maximum).contains(&count).then_some(Value::Count(count))
+            }
+            Kind::Duration { zero } => {
+                let duration = parse_duration(text)?;
+                (!duration.is_zero() || !zero.is_empty()).then_some(Value::Duration(duration))
+            }
+            Kind::Flag => text.to_ascii_lowercase().parse().ok().map(Value::Flag),
+            Kind::Choice(words) => {
+                words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Value::Text((*word).to_owned()))
+            }
+            Kind::Text => Some(Value::Text(text.to_owned())),
+        }
+    }
+
+    /// What is accepted, for error messages and documentation.
+    pub fn expected(&self) -> String {
+        match self {
+            Kind::Count { minimum, maximum } => format!("a number from {minimum} to {maximum}"),
+            Kind::Duration { zero } if zero.is_empty() => "a duration such as '500 ms', '10 s' or '1 min'".into(),
+            Kind::Duration { zero } => format!("a duration such as '500 ms', '10 s' or '1 min', or 0 ({zero})"),
+            Kind::Flag => "'true' or 'false'".into(),
+            Kind::Choice(words) => {
+                let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+                match quoted.split_last() {
+                    Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                    _ => quoted.concat(),
+                }
+            }
+            Kind::Text => "text".into(),
+        }
+    }
+}
+
+impl Value {
+    /// The number of a setting that is declared as one.
+    pub fn count(self) -> usize {
+        match self {
+            Value::Count(count) => count,
+            other => unreachable!("the registry declares this setting as a number, not {other:?}"),
+        }
+    }
+
+    /// The duration of a setting that is declared as one.
+    pub fn duration(self) -> Duration {
+        match self {
+            Value::Duration(duration) => duration,
+            other => unreachable!("the registry declares this setting as a duration, not {other:?}"),
+        }
+    }
+
+    /// The truth value of a setting that is declared as one.
+    pub fn flag(self) -> bool {
+        match self {
+            Value::Flag(flag) => flag,
+            other => unreachable!("the registry declares this setting as a flag, not {other:?}"),
+        }
+    }
+
+    /// The text of a setting that is declared as text or a choice.
+    pub fn text(self) -> String {
+        match self {
+            Value::Text(text) => text,
+            other => unreachable!("the registry declares this setting as text, not {other:?}"),
+        }
+    }
+}
