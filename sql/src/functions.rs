@@ -101,3 +101,7 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
         Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
     ]
 }
+
+/// Type of `PROCTIME()`. It is no function of the registry: the planner makes an operator of it.
+pub const PROCESSING_TIME: arrow::datatypes::DataType =
+    arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);

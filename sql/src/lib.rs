@@ -4,6 +4,7 @@
 //!   text ──parse──▶ Script of Statements ──catalog, SqlToRel──▶ logical plan ──optimise──▶ lower ──▶ JobGraph
 //! ```
 
+pub mod catalog;
 pub mod diagnostics;
 pub mod functions;
 pub mod parse;

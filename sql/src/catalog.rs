@@ -1,0 +1,186 @@
+//! The tables and views of a script, resolved: every option known, every type checked, every computed column typed.
+//!
+//! Names: one in quotes is matched as it is; one without matches whatever its case, if there is only one that it could
+//! mean ([`find`]).
+
+mod columns;
+mod duration;
+mod expression;
+mod names;
+mod options;
+mod resolve;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion_sql::sqlparser::ast;
+use weir_core::{ConnectorRegistry, Result};
+
+use crate::diagnostics::{Source, did_you_mean, one_of};
+use crate::{CreateTable, Script, Span, Spanned, Statement};
+
+pub use duration::parse_duration;
+pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
+pub use names::{Found, find};
+pub use table::{Column, ColumnSource, Table, TimeAttribute};
+
+/// `CREATE VIEW`, as it was written: views are planned where they are read.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// Names of its columns, if given.
+    pub columns: Vec<String>,
+    /// What it stands for.
+    pub query: Box<ast::Query>,
+    /// The statement that created it.
+    pub span: Span,
+}
+
+/// What a name in a `FROM` clause can mean.
+#[derive(Debug, Clone)]
+pub enum Relation {
+    /// A table with its connector.
+    Table(Arc<Table>),
+    /// A view.
+    View(Arc<View>),
+}
+
+impl Relation {
+    fn kind(&self) -> &'static str {
+        match self {
+            Relation::Table(_) => "table",
+            Relation::View(_) => "view",
+        }
+    }
+}
+
+/// Tables and views, as the statements of a script create and drop them.
+#[derive(Clone)]
+pub struct Catalog {
+    connectors: Arc<dyn ConnectorRegistry>,
+    relations: BTreeMap<String, Relation>,
+}
+
+impl Catalog {
+    /// Without any table.
+    pub fn new(connectors: Arc<dyn ConnectorRegistry>) -> Self {
+        Self { connectors, relations: BTreeMap::new() }
+    }
+
+    /// Carries a statement out if it is about the catalog, and says whether it was.
+    ///
+    /// # Errors
+    /// A user error at its place in the script.
+    pub fn apply(&mut self, script: &Script, statement: &Spanned<Statement>) -> Result<bool> {
+        let source = Source::new(&script.text);
+        match &statement.value {
+            Statement::CreateTable(table) => self.create_table(&source, table)?,
+            Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
+                if self.is_free(&source, name, *or_replace, *if_not_exists)? {
+                    let view = View {
+                        name: name.value.clone(),
+                        columns: columns.clone(),
+                        query: query.clone(),
+                        span: statement.span,
+                    };
+                    self.relations.insert(name.value.clone(), Relation::View(Arc::new(view)));
+                }
+            }
+            Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The table or view of that name, quoted or not.
+    pub fn get(&self, name: &str, quoted: bool) -> Found<'_, Relation> {
+        match find(self.relations.keys().map(String::as_str), name, quoted) {
+            Found::One(name) => self.relations.get(name).map_or(Found::None, Found::One),
+            Found::None => Found::None,
+            Found::Several(names) => Found::Several(names),
+        }
+    }
+
+    /// The table or view that is named at `span` of the script.
+    ///
+    /// # Errors
+    /// A user error with the nearest name if there is none.
+    pub fn resolve(&self, source: &Source<'_>, name: &str, span: Span) -> Result<&Relation> {
+        match self.get(name, names::is_quoted(source, span)) {
+            Found::One(relation) => Ok(relation),
+            Found::None => Err(source
+                .error(span, format!("there is no table `{name}`"))
+                .with_help(did_you_mean(name, &self.names(), "the tables and views before this statement are"))),
+            Found::Several(names) => Err(source
+                .error(span, format!("`{name}` could be any of {}", one_of(&names)))
+                .with_help("write it in backticks, with its capitals")),
+        }
+    }
+
+    /// Names of all tables and views, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        self.relations.keys().map(String::as_str).collect()
+    }
+
+    fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<()> {
+        if !self.is_free(source, &statement.name, false, statement.if_not_exists)? {
+            return Ok(());
+        }
+        let base = match &statement.like {
+            None => None,
+            Some(base) => match self.resolve(source, &base.value, base.span)? {
+                Relation::Table(table) => Some(table.clone()),
+                Relation::View(_) => {
+                    return Err(source
+                        .error(base.span, format!("`{}` is a view, and LIKE takes a table", base.value))
+                        .with_help("declare the columns"));
+                }
+            },
+        };
+        let table = resolve::table(source, self.connectors.as_ref(), statement, base.as_deref())?;
+        self.relations.insert(table.name.clone(), Relation::Table(Arc::new(table)));
+        Ok(())
+    }
+
+    /// Whether the name is to be given away: not if it is taken and the statement says `IF NOT EXISTS`.
+    fn is_free(
+        &self,
+        source: &Source<'_>,
+        name: &Spanned<String>,
+        or_replace: bool,
+        if_not_exists: bool,
+    ) -> Result<bool> {
+        match self.relations.get(&name.value) {
+            None => Ok(true),
+            Some(Relation::View(_)) if or_replace => Ok(true),
+            Some(_) if if_not_exists => Ok(false),
+            Some(relation) => Err(source
+                .error(name.span, format!("there is a {} `{}` already", relation.kind(), name.value))
+                .with_help("choose another name, or DROP the first one")),
+        }
+    }
+
+    fn drop_relation(&mut self, source: &Source<'_>, name: &Spanned<String>, view: bool, if_exists: bool) -> Result<()> {
+        if if_exists && matches!(self.get(&name.value, names::is_quoted(source, name.span)), Found::None) {
+            return Ok(());
+        }
+        let relation = self.resolve(source, &name.value, name.span)?;
+        let found = match relation {
+            Relation::Table(table) => table.name.clone(),
+            Relation::View(view) => view.name.clone(),
+        };
+        if matches!(relation, Relation::View(_)) != view {
+            let kind = relation.kind();
+            return Err(source
+                .error(name.span, format!("`{found}` is a {kind}"))
+                .with_help(format!("write `DROP {} {found}`", kind.to_uppercase())));
+        }
+        self.relations.remove(&found);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! Expressions over the columns of one table: computed columns and watermarks.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{DFSchema, DataFusionError, Result as DataFusionResult, TableReference};
+use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion_sql::sqlparser::ast::{self, visit_expressions, visit_expressions_mut};
+use weir_core::{Error, Result};
+
+use super::names::{Found, find};
+use super::table::Column;
+use crate::Span;
+use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
+use crate::functions;
+use crate::parse::FlinkTypes;
+
+/// A resolved expression.
+#[derive(Debug, Clone)]
+pub struct ResolvedExpression {
+    /// It, coerced.
+    pub expr: Expr,
+    /// Type of its values.
+    pub data_type: DataType,
+    /// Whether they may be null.
+    pub nullable: bool,
+}
+
+/// Resolves an expression over columns that are named without a qualifier.
+///
+/// # Errors
+/// A user error at the place of what is wrong.
+pub fn scalar_expression(
+    source: &Source<'_>,
+    span: Span,
+    expression: &ast::Expr,
+    columns: &[&Column],
+) -> Result<ResolvedExpression> {
+    let mut expression = expression.clone();
+    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    resolve_columns(source, &mut expression, &names)?;
+    if is_processing_time_inside(&expression) {
+        return Err(source
+            .error(span, "PROCTIME() cannot be part of an expression here")
+            .with_help("declare a column `proc AS PROCTIME()`, and compute on it in a query"));
+    }
+    let fields: Vec<Field> =
+        columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable)).collect();
+    plan(expression, Schema::new(fields)).map_err(|error| from_datafusion(source.text(), span, error))
+}
+
+fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpression> {
+    let schema = DFSchema::try_from(schema)?;
+    let context = Functions::new();
+    let options = ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() };
+    let planner = SqlToRel::new_with_options(&context, options);
+    let expr = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
+    if expr.column_refs().iter().any(|column| !schema.has_column(column)) {
+        return Err(DataFusionError::Plan("this expression names a column that is not the table's".to_owned()));
+    }
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
+    let expr = simplifier.coerce(expr, &schema)?;
+    let (data_type, nullable) = (expr.get_type(&schema)?, expr.nullable(&schema)?);
+    Ok(ResolvedExpression { expr, data_type, nullable })
+}
+
+/// Gives every column that `expression` names without quotes the capitals that it has among `columns`.
+///
+/// # Errors
+/// A user error if there is no such column, or several.
+pub fn resolve_columns(source: &Source<'_>, expression: &mut ast::Expr, columns: &[&str]) -> Result<()> {
+    let outcome = visit_expressions_mut(expression, |expression| {
+        let first = match expression {
+            ast::Expr::Identifier(ident) => ident,
+            ast::Expr::CompoundIdentifier(idents) if !idents.is_empty() => &mut idents[0],
+            _ => return ControlFlow::Continue(()),
+        };
+        match find(columns.iter().copied(), &first.value, first.quote_style.is_some()) {
+            Found::One(name) => {
+                first.value = name.to_owned();
+                ControlFlow::Continue(())
+            }
+            Found::None => ControlFlow::Break(no_column(source, first, columns)),
+            Found::Several(names) => ControlFlow::Break(
+                source
+                    .error(source.span(first.span).unwrap_or_default(), format!("`{}` could be any of {}", first.value, one_of(&names)))
+                    .with_help("write it in backticks, with its capitals"),
+            ),
+        }
+    });
+    match outcome {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn no_column(source: &Source<'_>, name: &ast::Ident, columns: &[&str]) -> Error {
+    source
+        .error(source.span(name.span).unwrap_or_default(), format!("there is no column `{}`", name.value))
+        .with_help(did_you_mean(&name.value, columns, "the columns here are"))
+}
+
+/// Calls `visit` with every column that the expression names.
+pub(super) fn visit_columns(expression: &ast::Expr, visit: &mut impl FnMut(&str)) {
+    let _: ControlFlow<()> = visit_expressions(expression, |expression| {
+        match expression {
+            ast::Expr::Identifier(ident) => visit(&ident.value),
+            ast::Expr::CompoundIdentifier(idents) => idents.iter().for_each(|ident| visit(&ident.value)),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// Whether the expression is `PROCTIME()` and nothing else.
+pub(super) fn is_processing_time(expression: &ast::Expr) -> bool {
+    matches!(expression, ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("proctime"))
+}
+
+fn is_processing_time_inside(expression: &ast::Expr) -> bool {
+    let outcome = visit_expressions(expression, |expression| {
+        if is_processing_time(expression) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    outcome.is_break()
+}
+
+/// What `SqlToRel` may ask for an expression: functions, and no tables.
+struct Functions {
+    options: ConfigOptions,
+    planners: Vec<Arc<dyn ExprPlanner>>,
+    types: Arc<FlinkTypes>,
+}
+
+impl Functions {
+    fn new() -> Self {
+        Self { options: ConfigOptions::default(), planners: functions::expr_planners(), types: Arc::new(FlinkTypes) }
+    }
+}
+
+impl ContextProvider for Functions {
+    fn get_table_source(&self, name: TableReference) -> DataFusionResult<Arc<dyn TableSource>> {
+        Err(DataFusionError::Plan(format!("a query (here of `{name}`) cannot be part of this expression")))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(self.types.clone())
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        functions::scalar(name)
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
+        None
+    }
+
+    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
+        None
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        functions::scalar_names()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,102 @@
+//! The `WITH` clause against what the connector knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::connector::OptionInfo;
+use weir_core::{Connector, ConnectorRegistry, Result};
+
+use super::duration::parse_duration;
+use crate::diagnostics::{Source, did_you_mean, nearest, one_of};
+use crate::{CreateTable, TableOption};
+
+/// Options of every table, which the engine reads and not the connector.
+const CONNECTOR: &str = "connector";
+const IDLE_TIMEOUT: &str = "scan.watermark.idle-timeout";
+
+/// A table's options, read.
+pub(super) struct Options {
+    pub connector: Arc<dyn Connector>,
+    pub idle_timeout: Option<Duration>,
+    /// What is left for the connector.
+    pub rest: BTreeMap<String, String>,
+}
+
+/// Reads the options of a table, which come from `LIKE` too.
+pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, table: &CreateTable) -> Result<Options> {
+    let connector = connector(source, connectors, table)?;
+    let mut rest = BTreeMap::new();
+    let mut idle_timeout = None;
+    for option in &table.options {
+        match option.key.value.as_str() {
+            CONNECTOR => {}
+            IDLE_TIMEOUT => {
+                idle_timeout = Some(parse_duration(&option.value.value).ok_or_else(|| {
+                    source
+                        .error(option.value.span, "expected a duration")
+                        .with_help("write it like '500 ms', '30 s' or '5 min'; '0' means that a split is never idle")
+                })?);
+            }
+            _ => {
+                rest.insert(option.key.value.clone(), option.value.value.clone());
+            }
+        }
+    }
+    let known = connector.options(&rest);
+    for option in &table.options {
+        check(source, connector.as_ref(), &known, option)?;
+    }
+    for info in known.iter().filter(|info| info.required) {
+        if !rest.keys().any(|name| matches(info, name)) {
+            let (name, kind) = (info.name, connector.name());
+            return Err(source
+                .error(table.name.span, format!("table `{}` needs the option '{name}'", table.name.value))
+                .with_help(format!("'{name}' of connector `{kind}`: {}", info.doc)));
+        }
+    }
+    Ok(Options { connector, idle_timeout, rest })
+}
+
+fn connector(
+    source: &Source<'_>,
+    connectors: &dyn ConnectorRegistry,
+    table: &CreateTable,
+) -> Result<Arc<dyn Connector>> {
+    let names = connectors.names();
+    let Some(option) = table.options.iter().find(|option| option.key.value == CONNECTOR) else {
+        let given = table.options.iter().map(|option| option.key.value.as_str());
+        let help = match nearest(CONNECTOR, given) {
+            Some(slip) => format!("is '{slip}' a slip of 'connector'?"),
+            None => format!("write WITH ('connector' = '…'); connectors are {}", one_of(&names)),
+        };
+        return Err(source
+            .error(table.name.span, format!("table `{}` has no connector", table.name.value))
+            .with_help(help));
+    };
+    connectors.get(&option.value.value).ok_or_else(|| {
+        source
+            .error(option.value.span, format!("there is no connector `{}`", option.value.value))
+            .with_help(did_you_mean(&option.value.value, &names, "connectors are"))
+    })
+}
+
+fn check(source: &Source<'_>, connector: &dyn Connector, known: &[OptionInfo], option: &TableOption) -> Result<()> {
+    let name = option.key.value.as_str();
+    if name == CONNECTOR || name == IDLE_TIMEOUT || known.iter().any(|info| matches(info, name)) {
+        return Ok(());
+    }
+    let mut names: Vec<&str> = known.iter().map(|info| info.name).chain([CONNECTOR, IDLE_TIMEOUT]).collect();
+    names.sort_unstable();
+    names.dedup();
+    Err(source
+        .error(option.key.span, format!("connector `{}` has no option '{name}'", connector.name()))
+        .with_help(did_you_mean(name, &names, "its options are")))
+}
+
+fn matches(info: &OptionInfo, name: &str) -> bool {
+    match info.name.strip_suffix(".*") {
+        Some(beginning) => name.strip_prefix(beginning).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.')),
+        None => info.name == name,
+    }
+}
