@@ -86,3 +86,14 @@ fn compact_column(column: &ArrayRef) -> ArrayRef {
     }
     column.clone()
 }
+
+/// Memory that the rows take, roughly, each slice of a shared buffer counted for itself.
+pub(crate) fn approximate_bytes(records: &RecordBatch) -> usize {
+    const VIEW: usize = 16;
+    let of_column = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View => column.len() * VIEW + column.as_string_view().total_buffer_bytes_used(),
+        DataType::BinaryView => column.len() * VIEW + column.as_binary_view().total_buffer_bytes_used(),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    };
+    records.columns().iter().map(of_column).sum()
+}

@@ -7,9 +7,12 @@ use crate::aggregate;
 use crate::calc::Calc;
 use crate::checked::Checked;
 use crate::expand::Expand;
+use crate::interval_join::IntervalJoin;
 use crate::processing_time::ProcessingTime;
 use crate::unnest::Unnest;
 use crate::window_assign::WindowAssign;
+use crate::window_join::WindowJoin;
+use crate::window_top_n::WindowTopN;
 
 /// The operator of a node that is neither source nor sink. `input_schemas` has one schema per input ordinal.
 ///
@@ -31,7 +34,13 @@ pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Ope
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, &node.schema, &node.name)?),
         OperatorSpec::PartialAggregate(spec) => aggregate::partial(spec, input(0)?, &node.schema)?,
         OperatorSpec::WindowAggregate(spec) => aggregate::full(spec, input(0)?, &node.schema, &node.name)?,
-        other => return Err(Error::internal(format!("{} is not built yet: {other:?}", node.name))),
+        OperatorSpec::WindowTopN(spec) => Box::new(WindowTopN::new(spec, input(0)?, &node.schema, &node.name)?),
+        OperatorSpec::WindowJoin(spec) => {
+            Box::new(WindowJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name)?)
+        }
+        OperatorSpec::IntervalJoin(spec) => {
+            Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name)?)
+        }
     };
     if cfg!(debug_assertions) {
         return Ok(Box::new(Checked::new(operator, &node.name, input_schemas, node.schema.clone())));

@@ -13,11 +13,16 @@ mod calc;
 mod checked;
 mod expand;
 pub mod expr;
+mod interval_join;
+mod join;
 mod late;
 mod processing_time;
 mod scan;
 mod unnest;
 mod window_assign;
+mod window_join;
+mod window_top_n;
+mod windows;
 
 pub use build::build;
 pub use checked::Checked;

@@ -1,0 +1,356 @@
+//! Rows that wait for partners: whole batches in order of arrival, and an index by key hash that is made only where it
+//! pays.
+//!
+//! Rows are never copied and never removed one by one. A block of rows leaves when its last row has expired. The index
+//! maps a hash to its youngest row, and each row to the next older one of the same hash, so a chain that arrives at a
+//! block that is gone is at its end. A block that only few rows ever look into (the million bids that meet one highest
+//! price) is searched, 64-bit word by word, and never indexed at all.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{concat, concat_batches, interleave_record_batch, max, min};
+use hashbrown::HashTable;
+use weir_core::{Error, Result};
+
+use super::Keys;
+use crate::batches::{approximate_bytes, compact, event_times};
+
+/// A block is indexed before more rows than this look into it: about where building the index costs what they do.
+const SEARCHES_BEFORE_INDEX: usize = 32;
+/// Smaller blocks are put together, while they are young.
+const SMALL_BLOCK: usize = 1024;
+
+/// Place of a row: number of its block, row in the block. Younger rows are greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowRef(u64);
+
+impl RowRef {
+    const NONE: RowRef = RowRef(u64::MAX);
+
+    fn new(block: u32, row: usize) -> Self {
+        Self(u64::from(block) << 32 | row as u64)
+    }
+
+    fn block(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    fn row(self) -> usize {
+        self.0 as u32 as usize
+    }
+}
+
+/// Flags that can be set through a shared reference, all false.
+pub(crate) fn flags(rows: usize) -> Vec<Cell<bool>> {
+    vec![Cell::new(false); rows]
+}
+
+/// Rows that arrived together.
+pub(crate) struct Block {
+    pub(crate) records: RecordBatch,
+    pub(crate) hashes: UInt64Array,
+    /// Rows without a null in their key; `None`: all.
+    pub(crate) valid: Option<NullBuffer>,
+    /// Which rows have been matched; empty where nobody asks.
+    pub(crate) matched: Vec<Cell<bool>>,
+    /// Numbers that, with the hash, name a row in the state; only where matches are kept there.
+    pub(crate) sequences: Option<Int64Array>,
+    pub(crate) least_time: i64,
+    pub(crate) greatest_time: i64,
+    captured: bool,
+    searches: usize,
+    /// For each row the next older one of its hash; empty until the block is indexed.
+    older: Vec<RowRef>,
+    bytes: usize,
+}
+
+/// The waiting rows of one side.
+pub(crate) struct Buffer {
+    time: usize,
+    blocks: VecDeque<Block>,
+    /// Number of the first block.
+    first: u32,
+    /// Blocks from this number on are not in the index.
+    indexed: u32,
+    youngest: HashTable<(u64, RowRef)>,
+    /// Rows that left, but not the index.
+    gone: usize,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Block {
+    pub(crate) fn new(records: RecordBatch, keys: Keys, time: usize) -> Result<Self> {
+        let records = compact(records)?;
+        let times = event_times(records.column(time))?;
+        let (least_time, greatest_time) = (min(times).unwrap_or(i64::MAX), max(times).unwrap_or(i64::MIN));
+        let bytes = approximate_bytes(&records) + 16 * records.num_rows();
+        Ok(Self {
+            records,
+            hashes: keys.hashes,
+            valid: keys.valid,
+            matched: Vec::new(),
+            sequences: None,
+            least_time,
+            greatest_time,
+            captured: false,
+            searches: 0,
+            older: Vec::new(),
+            bytes,
+        })
+    }
+
+    /// A block of rows that a checkpoint holds already.
+    pub(crate) fn restored(mut self) -> Self {
+        self.captured = true;
+        self
+    }
+
+    fn rows(&self) -> usize {
+        self.records.num_rows()
+    }
+
+    fn followed_by(&self, next: &Block) -> Result<Block> {
+        let concat_two = |a: &dyn Array, b: &dyn Array| concat(&[a, b]);
+        let valid = match (&self.valid, &next.valid) {
+            (None, None) => None,
+            (a, b) => {
+                let all = |block: &Block| NullBuffer::new_valid(block.rows());
+                let a = a.clone().unwrap_or_else(|| all(self));
+                let b = b.clone().unwrap_or_else(|| all(next));
+                Some(a.iter().chain(b.iter()).collect())
+            }
+        };
+        let sequences: Option<ArrayRef> = match (&self.sequences, &next.sequences) {
+            (Some(a), Some(b)) => Some(concat_two(a, b)?),
+            _ => None,
+        };
+        let hashes = concat_two(&self.hashes, &next.hashes)?;
+        Ok(Block {
+            records: concat_batches(self.records.schema_ref(), [&self.records, &next.records])?,
+            hashes: arrow::array::AsArray::as_primitive(&hashes).clone(),
+            valid,
+            matched: self.matched.iter().chain(&next.matched).cloned().collect(),
+            sequences: sequences.map(|sequences| arrow::array::AsArray::as_primitive(&sequences).clone()),
+            least_time: self.least_time.min(next.least_time),
+            greatest_time: self.greatest_time.max(next.greatest_time),
+            captured: false,
+            searches: self.searches.max(next.searches),
+            older: Vec::new(),
+            bytes: self.bytes + next.bytes,
+        })
+    }
+}
+
+impl Buffer {
+    /// An empty buffer of rows whose time is in column `time`.
+    pub(crate) fn new(time: usize) -> Self {
+        Self {
+            time,
+            blocks: VecDeque::new(),
+            first: 0,
+            indexed: 0,
+            youngest: HashTable::new(),
+            gone: 0,
+            rows: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.youngest.capacity() * size_of::<(u64, RowRef)>()
+    }
+
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// Adds rows.
+    pub(crate) fn push(&mut self, block: Block) -> Result<()> {
+        if block.rows() == 0 {
+            return Ok(());
+        }
+        if self.first.checked_add(self.blocks.len() as u32 + 1).is_none() {
+            self.renumber(i64::MIN);
+        }
+        self.rows += block.rows();
+        self.bytes += block.bytes;
+        self.blocks.push_back(block);
+        self.merge_small()
+    }
+
+    /// Puts the youngest blocks together while they are small, of like size, and neither captured nor indexed: each
+    /// row is copied a logarithmic number of times.
+    fn merge_small(&mut self) -> Result<()> {
+        while let Some([before, last]) =
+            self.blocks.len().checked_sub(2).map(|at| [&self.blocks[at], &self.blocks[at + 1]])
+        {
+            let young = |block: &Block| !block.captured && block.older.is_empty();
+            if before.rows() > SMALL_BLOCK || before.rows() > 2 * last.rows() || !young(before) || !young(last) {
+                break;
+            }
+            let merged = before.followed_by(last)?;
+            self.blocks.truncate(self.blocks.len() - 2);
+            self.blocks.push_back(merged);
+        }
+        Ok(())
+    }
+
+    /// Gets ready for a search by `probes` rows: blocks that many rows look into are indexed.
+    pub(crate) fn prepare(&mut self, probes: usize) {
+        let mut number = self.indexed;
+        while let Some(block) = self.blocks.get_mut((number - self.first) as usize) {
+            block.searches += probes;
+            if block.searches <= SEARCHES_BEFORE_INDEX {
+                break;
+            }
+            self.youngest.reserve(block.rows(), |entry| entry.0);
+            block.older.reserve_exact(block.rows());
+            for (row, hash) in block.hashes.values().iter().enumerate() {
+                let here = RowRef::new(number, row);
+                if block.valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
+                    block.older.push(RowRef::NONE);
+                    continue;
+                }
+                match self.youngest.entry(*hash, |entry| entry.0 == *hash, |entry| entry.0) {
+                    hashbrown::hash_table::Entry::Occupied(mut entry) => {
+                        block.older.push(std::mem::replace(&mut entry.get_mut().1, here));
+                    }
+                    hashbrown::hash_table::Entry::Vacant(entry) => {
+                        entry.insert((*hash, here));
+                        block.older.push(RowRef::NONE);
+                    }
+                }
+            }
+            number += 1;
+        }
+        self.indexed = number;
+        for block in self.blocks.iter_mut().skip((number - self.first) as usize + 1) {
+            block.searches += probes;
+        }
+    }
+
+    /// Hands every row with this key hash and a time within `times` to `found`.
+    pub(crate) fn candidates(
+        &self,
+        hash: u64,
+        times: (i64, i64),
+        found: &mut impl FnMut(RowRef) -> Result<()>,
+    ) -> Result<()> {
+        let overlaps = |block: &Block| block.least_time <= times.1 && block.greatest_time >= times.0;
+        let within = |block: &Block, row: usize| {
+            (block.least_time >= times.0 && block.greatest_time <= times.1)
+                || event_times(block.records.column(self.time))
+                    .is_ok_and(|column| (times.0..=times.1).contains(&column.value(row)))
+        };
+        if let Some((_, youngest)) = self.youngest.find(hash, |entry| entry.0 == hash) {
+            let mut next = *youngest;
+            while next != RowRef::NONE && next.block() >= self.first {
+                let block = &self.blocks[(next.block() - self.first) as usize];
+                if within(block, next.row()) {
+                    found(next)?;
+                }
+                next = block.older[next.row()];
+            }
+        }
+        let start = (self.indexed - self.first) as usize;
+        for (number, block) in (self.indexed..).zip(self.blocks.iter().skip(start)) {
+            if !overlaps(block) {
+                continue;
+            }
+            for (chunk, hashes) in block.hashes.values().chunks(32).enumerate() {
+                // A loop without exits, for the compiler to make vector instructions of.
+                if !hashes.iter().fold(false, |hit, other| hit | (*other == hash)) {
+                    continue;
+                }
+                for (offset, _) in hashes.iter().enumerate().filter(|(_, other)| **other == hash) {
+                    let row = chunk * 32 + offset;
+                    if block.valid.as_ref().is_none_or(|valid| valid.is_valid(row)) && within(block, row) {
+                        found(RowRef::new(number, row))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn block(&self, row: RowRef) -> &Block {
+        &self.blocks[(row.block() - self.first) as usize]
+    }
+
+    /// Marks a row as matched and says whether that is news. Nothing to do where matches are not tracked.
+    pub(crate) fn mark(&self, row: RowRef) -> bool {
+        self.block(row).matched.get(row.row()).is_some_and(|matched| !matched.replace(true))
+    }
+
+    /// Hash, sequence and time of a row whose block has sequences.
+    pub(crate) fn identity(&self, row: RowRef) -> Result<(u64, i64, i64)> {
+        let block = self.block(row);
+        let sequences =
+            block.sequences.as_ref().ok_or_else(|| Error::internal("a join tracks matches of rows without a name"))?;
+        let time = event_times(block.records.column(self.time))?.value(row.row());
+        Ok((block.hashes.value(row.row()), sequences.value(row.row()), time))
+    }
+
+    /// The rows, in one batch.
+    pub(crate) fn gather(&self, rows: impl Iterator<Item = RowRef>) -> Result<RecordBatch> {
+        let mut place = vec![usize::MAX; self.blocks.len()];
+        let mut batches = Vec::new();
+        let indices: Vec<(usize, usize)> = rows
+            .map(|row| {
+                let block = (row.block() - self.first) as usize;
+                if place[block] == usize::MAX {
+                    place[block] = batches.len();
+                    batches.push(&self.blocks[block].records);
+                }
+                (place[block], row.row())
+            })
+            .collect();
+        Ok(interleave_record_batch(&batches, &indices)?)
+    }
+
+    /// Lets go of blocks whose every time is `expired` or earlier.
+    pub(crate) fn expire(&mut self, expired: i64) {
+        while self.blocks.front().is_some_and(|block| block.greatest_time <= expired) {
+            let Some(block) = self.blocks.pop_front() else { break };
+            self.rows -= block.rows();
+            self.bytes -= block.bytes;
+            self.gone += block.rows();
+            self.first += 1;
+        }
+        self.indexed = self.indexed.max(self.first);
+        // A row far in the future must not hold those behind it for ever, nor hashes of the past stay in the index.
+        let stuck: usize = self.blocks.iter().filter(|block| block.greatest_time <= expired).map(Block::rows).sum();
+        if stuck + self.gone > self.rows - stuck {
+            self.renumber(expired);
+        }
+    }
+
+    /// Starts the index afresh, over the blocks that have not expired.
+    fn renumber(&mut self, expired: i64) {
+        self.blocks.retain(|block| block.greatest_time > expired);
+        self.rows = self.blocks.iter().map(Block::rows).sum();
+        self.bytes = self.blocks.iter().map(|block| block.bytes).sum();
+        self.blocks.iter_mut().for_each(|block| block.older = Vec::new());
+        self.youngest.clear();
+        (self.first, self.indexed, self.gone) = (0, 0, 0);
+    }
+
+    /// Blocks that no checkpoint holds; afterwards all are held. Batches are shared, not copied.
+    pub(crate) fn capture(&mut self) -> Vec<(RecordBatch, UInt64Array, Option<Int64Array>)> {
+        let fresh = self.blocks.iter_mut().filter(|block| !block.captured);
+        fresh
+            .map(|block| {
+                block.captured = true;
+                (block.records.clone(), block.hashes.clone(), block.sequences.clone())
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,175 @@
+//! The part of a join that the plan fixes: keys, condition, and which rows come out.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array, new_null_array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::kernels::cmp::eq;
+use arrow::compute::{and_kleene, prep_null_mask_filter};
+use arrow::datatypes::{Schema, SchemaRef};
+use weir_core::hash::hash_rows;
+use weir_core::{Collector, Error, Expr, JoinType, Result};
+
+use crate::batches::{keep, with_schema};
+use crate::expr::CompiledExpr;
+
+/// Ordinal of the left input, and index of whatever there is one of per side.
+pub(crate) const LEFT: usize = 0;
+/// Ordinal of the right input.
+pub(crate) const RIGHT: usize = 1;
+
+/// Keys, condition and output of a join.
+pub(crate) struct JoinShape {
+    join_type: JoinType,
+    keys: [Vec<usize>; 2],
+    schemas: [SchemaRef; 2],
+    /// Left columns, then right ones: what the residual reads.
+    combined: SchemaRef,
+    residual: Option<CompiledExpr>,
+    output: SchemaRef,
+}
+
+/// The keys of a batch.
+pub(crate) struct Keys {
+    /// One hash per row.
+    pub(crate) hashes: UInt64Array,
+    /// Rows without a null in their key; `None`: all.
+    pub(crate) valid: Option<NullBuffer>,
+}
+
+impl JoinShape {
+    pub(crate) fn new(
+        join_type: JoinType,
+        on: &[(usize, usize)],
+        residual: Option<&Expr>,
+        inputs: [&SchemaRef; 2],
+        output: &SchemaRef,
+    ) -> Result<Self> {
+        for (left, right) in on {
+            let types = [inputs[LEFT].field(*left).data_type(), inputs[RIGHT].field(*right).data_type()];
+            if types[LEFT] != types[RIGHT] {
+                return Err(Error::internal(format!("a join compares {} with {}", types[LEFT], types[RIGHT])));
+            }
+        }
+        let fields = inputs.iter().flat_map(|schema| schema.fields().iter());
+        let fields: Vec<_> = fields.map(|field| field.as_ref().clone().with_nullable(true)).collect();
+        let combined = Arc::new(Schema::new(fields));
+        let residual = residual.map(|residual| CompiledExpr::new(residual, &combined)).transpose()?;
+        Ok(Self {
+            join_type,
+            keys: [on.iter().map(|pair| pair.0).collect(), on.iter().map(|pair| pair.1).collect()],
+            schemas: inputs.map(Clone::clone),
+            combined,
+            residual,
+            output: output.clone(),
+        })
+    }
+
+    pub(crate) fn key_columns(&self, side: usize) -> &[usize] {
+        &self.keys[side]
+    }
+
+    pub(crate) fn schema(&self, side: usize) -> &SchemaRef {
+        &self.schemas[side]
+    }
+
+    /// Whether rows of `side` come out although nothing matched them.
+    pub(crate) fn keeps_unmatched(&self, side: usize) -> bool {
+        use JoinType::{Full, Left, LeftAnti, Right, RightAnti};
+        match side {
+            LEFT => matches!(self.join_type, Left | Full | LeftAnti),
+            _ => matches!(self.join_type, Right | Full | RightAnti),
+        }
+    }
+
+    /// Whether rows of `side` come out, alone and once, if something matched them.
+    pub(crate) fn keeps_matched(&self, side: usize) -> bool {
+        self.join_type == if side == LEFT { JoinType::LeftSemi } else { JoinType::RightSemi }
+    }
+
+    /// Whether it has to be known which rows of `side` were matched.
+    pub(crate) fn tracks(&self, side: usize) -> bool {
+        self.keeps_unmatched(side) || self.keeps_matched(side)
+    }
+
+    /// Whether matching rows come out side by side.
+    pub(crate) fn emits_pairs(&self) -> bool {
+        matches!(self.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full)
+    }
+
+    pub(crate) fn keys(&self, side: usize, records: &RecordBatch) -> Result<Keys> {
+        let columns: Vec<ArrayRef> = self.keys[side].iter().map(|key| records.column(*key).clone()).collect();
+        let mut hashes = Vec::new();
+        hash_rows(&columns, records.num_rows(), &mut hashes)?;
+        let valid = columns
+            .iter()
+            .fold(None, |valid, column| NullBuffer::union(valid.as_ref(), column.logical_nulls().as_ref()))
+            .filter(|valid| valid.null_count() > 0);
+        Ok(Keys { hashes: UInt64Array::from(hashes), valid })
+    }
+
+    /// Which of the pairs `left[i], right[i]` match; `None`: all.
+    pub(crate) fn matching(&self, left: &RecordBatch, right: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let mut mask: Option<BooleanArray> = None;
+        let mut narrow = |more: BooleanArray| -> Result<()> {
+            mask = Some(match mask.take() {
+                None => more,
+                Some(mask) => and_kleene(&mask, &more)?,
+            });
+            Ok(())
+        };
+        for (left_key, right_key) in self.keys[LEFT].iter().zip(&self.keys[RIGHT]) {
+            narrow(eq(left.column(*left_key), right.column(*right_key))?)?;
+        }
+        if let Some(residual) = &self.residual {
+            let columns = left.columns().iter().chain(right.columns()).cloned().collect();
+            narrow(residual.evaluate_condition(&with_schema(&self.combined, columns, left.num_rows())?)?)?;
+        }
+        let mask = mask.map(|mask| if mask.null_count() > 0 { prep_null_mask_filter(&mask) } else { mask });
+        Ok(mask.filter(|mask| mask.true_count() < mask.len()))
+    }
+
+    /// Emits the pairs `left[i], right[i]` that `mask` lets through.
+    pub(crate) fn emit_pairs(
+        &self,
+        left: &RecordBatch,
+        right: &RecordBatch,
+        mask: Option<&BooleanArray>,
+        out: &mut Collector,
+    ) -> Result<()> {
+        if mask.is_some_and(|mask| mask.true_count() == 0) {
+            return Ok(());
+        }
+        let columns = left.columns().iter().chain(right.columns()).cloned().collect();
+        let rows = match mask {
+            None => with_schema(&self.output, columns, left.num_rows())?,
+            // Pairs that do not match may hold what the output's schema excludes, so they go first.
+            Some(mask) => {
+                let rows = keep(with_schema(&self.combined, columns, left.num_rows())?, mask)?;
+                with_schema(&self.output, rows.columns().to_vec(), rows.num_rows())?
+            }
+        };
+        out.emit(rows.into());
+        Ok(())
+    }
+
+    /// Emits rows of one side alone: padded with nulls by an outer join, as they are by a semi or anti join.
+    pub(crate) fn emit_alone(&self, side: usize, rows: &RecordBatch, out: &mut Collector) -> Result<()> {
+        let count = rows.num_rows();
+        if count == 0 {
+            return Ok(());
+        }
+        let mut columns = rows.columns().to_vec();
+        if self.emits_pairs() {
+            let other = self.schemas[1 - side].fields().iter();
+            let nulls = other.map(|field| new_null_array(field.data_type(), count));
+            if side == LEFT {
+                columns.extend(nulls);
+            } else {
+                columns = nulls.chain(columns).collect();
+            }
+        }
+        out.emit(with_schema(&self.output, columns, count)?.into());
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! First rows of each window and partition in a given order.
+//!
+//! Rows wait in their window. Once a window holds twice as many as were worth keeping, all of them are sorted and those
+//! behind the limit are dropped, so a window keeps about as many rows as it will emit. Ties are broken by the remaining
+//! columns: the result does not depend on the order of arrival.
+//!
+//! - batch: rows go to their window; those of a closed one are late.
+//! - watermark: each window that it closes is sorted and emitted.
+//! - marker: windows are cut down, then what is new in them is captured. Rows that were captured and have been dropped
+//!   since stay in the state until their window closes; they lose again after a restore.
+//! - end: the last watermark closes every window.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::{SortOptions, concat_batches, take_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::row::{RowConverter, Rows, SortField};
+use weir_core::hash::hash_rows;
+use weir_core::{
+    Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, SortKey, StateRows,
+    TableSchema, WindowTopNSpec,
+};
+
+use crate::batches::{approximate_bytes, compact, with_schema};
+use crate::late::LateRows;
+use crate::windows::by_window;
+
+/// Windows with fewer rows than this are not cut down before they close.
+const LEAST_CUT: usize = 4096;
+
+/// The windowed Top-N.
+pub(crate) struct WindowTopN {
+    window_end: usize,
+    partition: Vec<usize>,
+    limit: usize,
+    with_rank: bool,
+    input: SchemaRef,
+    schema: SchemaRef,
+    order: Order,
+    late: LateRows,
+
+    /// Open windows by their end. Checkpointed.
+    windows: BTreeMap<i64, Window>,
+
+    watermark: EventTime,
+}
+
+/// The order of rows within a window: partitions, then `ORDER BY`, then all other columns.
+struct Order {
+    partition: (Vec<usize>, RowConverter),
+    rank: (Vec<usize>, RowConverter),
+}
+
+/// Rows of an open window.
+#[derive(Default)]
+struct Window {
+    /// Rows that a checkpoint holds.
+    captured: Vec<RecordBatch>,
+    /// Rows that none does.
+    fresh: Vec<RecordBatch>,
+    rows: usize,
+    /// Rows that were left when the window was last cut down.
+    kept: usize,
+    bytes: usize,
+}
+
+impl Order {
+    fn new(partition: &[usize], order: &[SortKey], input: &Schema) -> Result<Self> {
+        let mut columns: Vec<usize> = order.iter().map(|key| key.column).collect();
+        let mut options: Vec<SortOptions> =
+            order.iter().map(|key| SortOptions { descending: key.descending, nulls_first: key.nulls_first }).collect();
+        for (column, field) in input.fields().iter().enumerate() {
+            let sortable = RowConverter::supports_fields(&[SortField::new(field.data_type().clone())]);
+            if !columns.contains(&column) && !partition.contains(&column) && sortable {
+                columns.push(column);
+                options.push(SortOptions::default());
+            }
+        }
+        let converter = |columns: &[usize], options: &[SortOptions]| {
+            let typed = columns.iter().zip(options);
+            let fields =
+                typed.map(|(c, o)| SortField::new_with_options(input.field(*c).data_type().clone(), *o)).collect();
+            RowConverter::new(fields)
+                .map_err(|error| Error::user("rows cannot be ranked by such columns").with_source(error))
+        };
+        let by_default = vec![SortOptions::default(); partition.len()];
+        Ok(Self {
+            partition: (partition.to_vec(), converter(partition, &by_default)?),
+            rank: (columns.clone(), converter(&columns, &options)?),
+        })
+    }
+
+    fn encode((columns, converter): &(Vec<usize>, RowConverter), records: &RecordBatch) -> Result<Option<Rows>> {
+        // Without columns all rows are equal; the converter would lose their number.
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let arrays: Vec<ArrayRef> = columns.iter().map(|column| records.column(*column).clone()).collect();
+        Ok(Some(converter.convert_columns(&arrays)?))
+    }
+
+    /// The rows within the limit of their partition, in order, each with its rank from 1.
+    fn first(&self, records: &RecordBatch, limit: usize) -> Result<(Vec<u32>, Vec<u64>)> {
+        let partitions = Self::encode(&self.partition, records)?;
+        let ranks = Self::encode(&self.rank, records)?;
+        let partition = |row: u32| partitions.as_ref().map(|rows| rows.row(row as usize));
+        let rank = |row: u32| ranks.as_ref().map(|rows| rows.row(row as usize));
+        let mut sorted: Vec<u32> = (0..records.num_rows() as u32).collect();
+        sorted.sort_unstable_by(|a, b| partition(*a).cmp(&partition(*b)).then_with(|| rank(*a).cmp(&rank(*b))));
+        let (mut rows, mut numbers) = (Vec::new(), Vec::new());
+        let mut number = 0;
+        for (index, row) in sorted.iter().enumerate() {
+            let same = index > 0 && partition(sorted[index - 1]) == partition(*row);
+            number = if same { number + 1 } else { 1 };
+            if number <= limit as u64 {
+                rows.push(*row);
+                numbers.push(number);
+            }
+        }
+        Ok((rows, numbers))
+    }
+}
+
+impl Window {
+    fn push(&mut self, records: RecordBatch, captured: bool) -> Result<()> {
+        let records = compact(records)?;
+        self.rows += records.num_rows();
+        self.bytes += approximate_bytes(&records);
+        if captured {
+            self.captured.push(records)
+        } else {
+            self.fresh.push(records)
+        }
+        Ok(())
+    }
+
+    fn all(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        Ok(concat_batches(schema, self.captured.iter().chain(&self.fresh))?)
+    }
+
+    /// Drops rows beyond the limit.
+    fn cut(&mut self, order: &Order, limit: usize, schema: &SchemaRef) -> Result<()> {
+        let all = self.all(schema)?;
+        let captured_rows: usize = self.captured.iter().map(RecordBatch::num_rows).sum();
+        let (mut rows, _) = order.first(&all, limit)?;
+        rows.sort_unstable();
+        let (captured, fresh): (Vec<u32>, Vec<u32>) = rows.into_iter().partition(|row| (*row as usize) < captured_rows);
+        *self = Window::default();
+        for (rows, is_captured) in [(captured, true), (fresh, false)] {
+            if !rows.is_empty() {
+                self.push(take_record_batch(&all, &UInt32Array::from(rows))?, is_captured)?;
+            }
+        }
+        self.kept = self.rows;
+        Ok(())
+    }
+}
+
+impl WindowTopN {
+    pub(crate) fn new(spec: &WindowTopNSpec, input: &SchemaRef, output: &SchemaRef, name: &str) -> Result<Self> {
+        Ok(Self {
+            window_end: spec.window_end,
+            partition: spec.partition.clone(),
+            limit: usize::try_from(spec.limit).unwrap_or(usize::MAX),
+            with_rank: spec.with_rank,
+            input: input.clone(),
+            schema: output.clone(),
+            order: Order::new(&spec.partition, &spec.order, input)?,
+            late: LateRows::new(name),
+            windows: BTreeMap::new(),
+            watermark: EventTime::MIN,
+        })
+    }
+
+    fn close(&self, window: &Window, out: &mut Collector) -> Result<()> {
+        let all = window.all(&self.input)?;
+        let (rows, ranks) = self.order.first(&all, self.limit)?;
+        let first = take_record_batch(&all, &UInt32Array::from(rows))?;
+        let mut columns = first.columns().to_vec();
+        if self.with_rank {
+            columns.push(Arc::new(UInt64Array::from(ranks)));
+        }
+        out.emit(with_schema(&self.schema, columns, first.num_rows())?.into());
+        Ok(())
+    }
+
+    fn hashes(partition: &[usize], rows: &RecordBatch) -> Result<UInt64Array> {
+        let keys: Vec<ArrayRef> = partition.iter().map(|column| rows.column(*column).clone()).collect();
+        let mut hashes = Vec::new();
+        hash_rows(&keys, rows.num_rows(), &mut hashes)?;
+        Ok(UInt64Array::from(hashes))
+    }
+}
+
+impl Operator for WindowTopN {
+    fn tables(&self) -> Vec<TableSchema> {
+        vec![TableSchema {
+            name: "rows".to_owned(),
+            version: 1,
+            schema: self.input.clone(),
+            key_columns: 0,
+            time_column: Some(self.window_end),
+            distribution: Distribution::Keyed,
+        }]
+    }
+
+    fn restore(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        // Nothing is late here: what the watermark had closed is gone from the state.
+        let mut nowhere = Collector::new(0);
+        let split = by_window(rows.clone(), self.window_end, EventTime::MIN, &self.late, &mut nowhere)?;
+        for (end, records) in split.open {
+            self.windows.entry(end).or_default().push(records, true)?;
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.watermark = context.watermark;
+        Ok(())
+    }
+
+    fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
+        Some(&self.partition)
+    }
+
+    fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
+        let split = by_window(batch.into_records(), self.window_end, self.watermark, &self.late, out)?;
+        for (end, records) in split.open {
+            let window = self.windows.entry(end).or_default();
+            window.push(records, false)?;
+            if window.rows >= LEAST_CUT.max(2 * window.kept) {
+                window.cut(&self.order, self.limit, &self.input)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.watermark = time;
+        while let Some(entry) = self.windows.first_entry() {
+            if *entry.key() - 1 > time.0 {
+                break;
+            }
+            let window = entry.remove();
+            self.close(&window, out)?;
+        }
+        Ok(Some(time))
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        let mut fresh = Vec::new();
+        for window in self.windows.values_mut().filter(|window| !window.fresh.is_empty()) {
+            window.cut(&self.order, self.limit, &self.input)?;
+            fresh.extend(window.fresh.iter().cloned());
+            let newly_captured = std::mem::take(&mut window.fresh);
+            window.captured.extend(newly_captured);
+        }
+        let partition = self.partition.clone();
+        let rows = move || {
+            let state_rows =
+                |rows: RecordBatch| Ok(StateRows { hashes: Self::hashes(&partition, &rows)?, rows, deleted: None });
+            fresh.into_iter().map(state_rows).collect()
+        };
+        let expired = (self.watermark > EventTime::MIN).then(|| EventTime(self.watermark.0.saturating_add(1)));
+        Ok(vec![Capture { rows: Box::new(rows), expired }])
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.windows.values().map(|window| window.bytes).sum()
+    }
+}
