@@ -1,1 +1,33 @@
-//! Placeholder
+//! The data plane: subtasks, the exchange between them, and the snapshots they take.
+//!
+//! ```text
+//!                 Command::Marker                                  one report per epoch
+//!   driver ───────────────┐                                 ┌─────────────────────────▶ driver
+//!                         ▼                                 │
+//!                  ┌─────────────┐  Element   ┌──────────┐  │  captures   ┌───────────┐
+//!                  │ source loop │──router──▶│   gate   │──┴────────────▶│ snapshots │──▶ storage
+//!                  └─────────────┘            │ operator │   committable   └───────────┘
+//!                                             │   loop   │──▶ sink
+//!                                             └──────────┘
+//! ```
+//!
+//! A [`deployment`](deploy) turns each chain of a job graph into subtasks, each one task of the compute runtime. What
+//! a subtask sends goes through its [`router`](exchange::Router) into the [`gate`](exchange::Gate) of another. Uploads
+//! run beside the stream, in [`snapshot`].
+//!
+//! The worker sees no SQL text and knows nothing of consensus.
+
+mod chain;
+mod clock;
+mod deploy;
+mod exchange;
+mod metrics;
+mod snapshot;
+mod source_state;
+mod subtask;
+
+pub use clock::{Clock, SystemClock};
+pub use deploy::{Deployment, JobHandle, deploy};
+pub use metrics::{JobMetrics, Totals};
+pub use snapshot::EpochReport;
+pub use subtask::{Command, WorkerEvent};

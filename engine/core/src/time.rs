@@ -78,11 +78,6 @@ impl InputWatermarks {
         self.news()
     }
 
-    /// The channel has ended: it holds nobody up any more.
-    pub fn end(&mut self, channel: usize) -> Option<Watermark> {
-        self.update(channel, Watermark::At(EventTime::MAX))
-    }
-
     fn news(&mut self) -> Option<Watermark> {
         let active = self.channels.iter().filter(|channel| !channel.idle).map(|channel| channel.time).min();
         match active {
@@ -133,13 +128,5 @@ mod tests {
         assert_eq!(inputs.update(0, Watermark::Idle), Some(Watermark::Idle));
         assert_eq!(inputs.update(0, Watermark::Idle), None);
         assert_eq!(inputs.update(0, at(2)), Some(at(7)));
-    }
-
-    #[test]
-    fn an_ended_channel_leaves_the_others_to_decide() {
-        let mut inputs = InputWatermarks::new(2, EventTime::MIN);
-        inputs.update(0, at(10));
-        assert_eq!(inputs.end(1), Some(at(10)));
-        assert_eq!(inputs.end(0), Some(Watermark::At(EventTime::MAX)));
     }
 }

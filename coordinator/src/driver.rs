@@ -1,0 +1,357 @@
+//! The checkpoint protocol of one job, as a state machine without I/O.
+//!
+//! ```text
+//!             Tick: interval over            Reported              ManifestWritten            Committed
+//!   Waiting ────────────────────▶ Gathering ──────────▶ Writing ──────────────────▶ Committing ─────────▶ Waiting
+//!      ▲     SendMarker              │       WriteManifest           Commit                    Retire
+//!      └─────────────────────────────┘
+//!        deadline over, or a failure: the epoch is given up, its files go into the next one's manifest
+//! ```
+//!
+//! The manifest is the commit point: before it is written the epoch may fail and nothing has happened; once it is
+//! written the epoch's results are decided, and committing is repeated until it succeeds. What a given-up epoch had
+//! captured is not captured again, so its report is carried over, in order, into the next manifest.
+
+use std::time::Duration;
+
+use weir_core::{Epoch, Error, Marker, MarkerKind};
+use weir_state::{OperatorDelta, SinkCommittables};
+
+#[cfg(test)]
+mod tests;
+
+/// When to checkpoint, and how patient to be.
+#[derive(Debug, Clone)]
+pub struct DriverConfig {
+    /// Pause between the starts of checkpoints; `None`: only the last one is taken.
+    pub interval: Option<Duration>,
+    /// How long a checkpoint may take before it is given up.
+    pub timeout: Duration,
+    /// Checkpoints that may fail in a row before the job does.
+    pub tolerable_failures: u32,
+    /// The last epoch of earlier executions.
+    pub last_epoch: Epoch,
+}
+
+/// How to end a job early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopKind {
+    /// Take a savepoint, commit it, end.
+    Savepoint,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// Every source has come to its end.
+    SourcesExhausted,
+    /// The user wants the job to end.
+    Stop(StopKind),
+    /// The epoch's state is durable.
+    Reported(EpochContent),
+    /// The epoch's state could not be stored; the worker keeps it for the next epoch.
+    ReportFailed {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Why.
+        error: Error,
+    },
+    /// The epoch's manifest is durable.
+    ManifestWritten(Epoch),
+    /// The epoch's manifest is not there: nothing of it will ever be read.
+    ManifestFailed {
+        /// Which epoch.
+        epoch: Epoch,
+        /// What it would have held, handed back.
+        contents: Vec<EpochContent>,
+        /// Why.
+        error: Error,
+    },
+    /// The sinks have made the epoch visible, and that is durably known.
+    Committed(Epoch),
+    /// Committing failed; it has to be tried again.
+    CommitFailed {
+        /// Which epoch.
+        epoch: Epoch,
+        /// Why.
+        error: Error,
+    },
+    /// All subtasks have ended in order.
+    Ended,
+}
+
+/// What an epoch adds to the job's checkpoint.
+#[derive(Debug, Default)]
+pub struct EpochContent {
+    /// Which epoch; for several put together, the last.
+    pub epoch: Epoch,
+    /// New runs.
+    pub operators: Vec<OperatorDelta>,
+    /// What sinks have prepared.
+    pub committables: Vec<SinkCommittables>,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send this marker from every source.
+    SendMarker(Marker),
+    /// Write the manifest of the content's epoch: the previous manifest and what is new, oldest first.
+    WriteManifest {
+        /// What is new.
+        contents: Vec<EpochContent>,
+        /// Whether it is kept until the user deletes it.
+        savepoint: bool,
+        /// Whether the job is over with it: its sources are exhausted.
+        finished: bool,
+    },
+    /// Let the sinks make the epoch visible, and record that it is done. Safe to repeat.
+    Commit(Epoch),
+    /// Checkpoints before this epoch are not needed any more.
+    Retire(Epoch),
+    /// A checkpoint was given up; tell people.
+    Report(Error),
+    /// The job is over.
+    Finish(Outcome),
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its sources are exhausted, and all results are committed.
+    Finished,
+    /// It was stopped with a savepoint of this epoch.
+    Stopped(Epoch),
+    /// It cannot go on.
+    Failed(Error),
+}
+
+/// What is known of the checkpoints so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CheckpointStats {
+    /// The last completed one and how long it took, from marker to commit.
+    pub last: Option<(Epoch, Duration)>,
+    /// Bytes that it wrote.
+    pub last_bytes: u64,
+    /// When it was completed, on the driver's clock.
+    pub last_at: Duration,
+    /// Completed in this execution.
+    pub completed: u64,
+    /// Given up in this execution.
+    pub failed: u64,
+}
+
+/// Checkpoints of one execution of a job.
+#[derive(Debug)]
+pub struct CheckpointDriver {
+    config: DriverConfig,
+    phase: Phase,
+    epoch: Epoch,
+    /// Start of the last checkpoint.
+    started: Duration,
+    /// Reports of epochs that were given up, oldest first.
+    carried: Vec<EpochContent>,
+    exhausted: bool,
+    stop: Option<StopKind>,
+    /// The marker that ends the job has been sent.
+    stopping: bool,
+    ended: bool,
+    failures: u32,
+    stats: CheckpointStats,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Gathering,
+    Writing,
+    /// Holds when the next try is due, if the last one failed.
+    Committing(Option<Duration>),
+    Over,
+}
+
+/// Pause between two tries to commit.
+const COMMIT_RETRY: Duration = Duration::from_millis(500);
+
+impl CheckpointDriver {
+    /// A driver for a job that starts `now`.
+    pub fn new(config: DriverConfig, now: Duration) -> Self {
+        Self {
+            epoch: config.last_epoch,
+            config,
+            phase: Phase::Waiting,
+            started: now,
+            carried: Vec::new(),
+            exhausted: false,
+            stop: None,
+            stopping: false,
+            ended: false,
+            failures: 0,
+            stats: CheckpointStats::default(),
+        }
+    }
+
+    /// Checkpoints so far.
+    pub fn stats(&self) -> CheckpointStats {
+        self.stats
+    }
+
+    /// When the driver next wants a [`Event::Tick`]; `None` if it waits for something else.
+    pub fn next_tick(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::Waiting => self.config.interval.map(|interval| self.started + interval),
+            Phase::Gathering | Phase::Writing => Some(self.started + self.config.timeout),
+            Phase::Committing(retry) => retry,
+            Phase::Over => None,
+        }
+    }
+
+    /// Takes in what has happened at `now` and says what is to be done, in order.
+    pub fn step(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Tick => self.tick(now, effects),
+            Event::SourcesExhausted => {
+                self.exhausted = true;
+                self.begin_if_due(now, effects);
+            }
+            Event::Stop(kind) => {
+                self.stop = Some(kind);
+                self.begin_if_due(now, effects);
+            }
+            Event::Reported(content) => self.reported(content, effects),
+            Event::ReportFailed { epoch, error } if self.expects(epoch, &Phase::Gathering) => {
+                self.give_up(now, error, effects);
+            }
+            Event::ManifestWritten(epoch) if self.expects(epoch, &Phase::Writing) => {
+                self.phase = Phase::Committing(None);
+                effects.push(Effect::Commit(epoch));
+            }
+            Event::ManifestFailed { epoch, contents, error } if self.expects(epoch, &Phase::Writing) => {
+                self.carried = contents;
+                self.give_up(now, error, effects);
+            }
+            Event::Committed(epoch) if epoch == self.epoch && matches!(self.phase, Phase::Committing(_)) => {
+                self.committed(now, effects);
+            }
+            Event::CommitFailed { epoch, error }
+                if epoch == self.epoch && matches!(self.phase, Phase::Committing(_)) =>
+            {
+                self.failures += 1;
+                if self.failures > self.config.tolerable_failures {
+                    self.finish(Outcome::Failed(error), effects);
+                } else {
+                    self.phase = Phase::Committing(Some(now + COMMIT_RETRY));
+                    effects.push(Effect::Report(error));
+                }
+            }
+            Event::Ended => {
+                self.ended = true;
+                self.finish_if_over(effects);
+            }
+            // An answer that comes after its epoch was given up.
+            Event::ReportFailed { .. }
+            | Event::ManifestWritten(_)
+            | Event::ManifestFailed { .. }
+            | Event::Committed(_)
+            | Event::CommitFailed { .. } => {}
+        }
+    }
+
+    fn expects(&self, epoch: Epoch, phase: &Phase) -> bool {
+        epoch == self.epoch && self.phase == *phase
+    }
+
+    fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if self.next_tick().is_none_or(|due| now < due) {
+            return;
+        }
+        match self.phase {
+            Phase::Waiting => self.begin(now, MarkerKind::Checkpoint, effects),
+            Phase::Gathering => {
+                let error = Error::environment(format!(
+                    "checkpoint {} was not complete after {:?}",
+                    self.epoch, self.config.timeout
+                ))
+                .with_help("a slow sink or a long computation holds the marker up; see execution.checkpointing.timeout");
+                self.give_up(now, error, effects);
+            }
+            Phase::Committing(_) => {
+                self.phase = Phase::Committing(None);
+                effects.push(Effect::Commit(self.epoch));
+            }
+            // Whether a manifest is there must be known before anything else is decided.
+            Phase::Writing | Phase::Over => {}
+        }
+    }
+
+    /// Starts the last checkpoint as soon as nothing else is under way.
+    fn begin_if_due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if self.phase == Phase::Waiting && !self.stopping && (self.exhausted || self.stop.is_some()) {
+            self.stopping = true;
+            self.begin(now, MarkerKind::Stop, effects);
+        }
+    }
+
+    fn begin(&mut self, now: Duration, kind: MarkerKind, effects: &mut Vec<Effect>) {
+        self.epoch = self.epoch.next();
+        self.started = now;
+        self.phase = Phase::Gathering;
+        effects.push(Effect::SendMarker(Marker { epoch: self.epoch, kind }));
+    }
+
+    fn reported(&mut self, content: EpochContent, effects: &mut Vec<Effect>) {
+        let current = self.expects(content.epoch, &Phase::Gathering);
+        self.carried.push(content);
+        if current {
+            self.phase = Phase::Writing;
+            self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).sum();
+            effects.push(Effect::WriteManifest {
+                contents: std::mem::take(&mut self.carried),
+                savepoint: self.stopping && !self.exhausted,
+                finished: self.stopping && self.exhausted,
+            });
+        }
+    }
+
+    fn give_up(&mut self, now: Duration, error: Error, effects: &mut Vec<Effect>) {
+        self.stats.failed += 1;
+        self.failures += 1;
+        // The last marker cannot be sent again: the subtasks behind it have ended.
+        if self.stopping || self.failures > self.config.tolerable_failures {
+            self.finish(Outcome::Failed(error), effects);
+            return;
+        }
+        effects.push(Effect::Report(error));
+        self.phase = Phase::Waiting;
+        self.begin_if_due(now, effects);
+    }
+
+    fn committed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.failures = 0;
+        self.stats.completed += 1;
+        self.stats.last = Some((self.epoch, now.saturating_sub(self.started)));
+        self.stats.last_at = now;
+        self.phase = Phase::Waiting;
+        effects.push(Effect::Retire(self.epoch));
+        self.begin_if_due(now, effects);
+        self.finish_if_over(effects);
+    }
+
+    fn finish_if_over(&mut self, effects: &mut Vec<Effect>) {
+        if self.ended && self.stopping && self.phase == Phase::Waiting {
+            let outcome = if self.exhausted { Outcome::Finished } else { Outcome::Stopped(self.epoch) };
+            self.finish(outcome, effects);
+        }
+    }
+
+    fn finish(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            effects.push(Effect::Finish(outcome));
+        }
+    }
+}

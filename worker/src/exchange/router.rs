@@ -1,0 +1,164 @@
+//! The sending side of an edge: spreads a subtask's output over the subtasks of the receiver.
+//!
+//! Small pieces are put together before they are sent: rows wait until there are enough of them, until a marker
+//! passes, or until [`LINGER`] is over. A watermark waits with the rows in front of it; nothing is reordered.
+
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use tokio::time::Instant;
+use weir_core::{Batch, Element, Error, Exchange, Result, Watermark};
+
+use super::partition::{self, Scratch};
+use super::{ChannelSender, Closed};
+
+/// How long a row can wait for company when input is slow.
+const LINGER: Duration = Duration::from_millis(10);
+
+/// Rows per destination worth sending at once.
+const PIECE_ROWS: usize = 4096;
+
+/// One edge out of a subtask.
+#[derive(Debug)]
+pub struct Router {
+    target: Target,
+    channels: Vec<ChannelSender>,
+    /// Pieces per destination, not sent yet.
+    pending: Vec<Vec<RecordBatch>>,
+    pending_rows: usize,
+    pending_watermark: Option<Watermark>,
+    oldest: Option<Instant>,
+    turn: usize,
+    scratch: Scratch,
+}
+
+/// Which of a receiver's subtasks an edge leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The only one in reach.
+    One,
+    /// The owner of the hash of these columns.
+    Hash(Vec<usize>),
+    /// All.
+    Broadcast,
+    /// One after the other.
+    Rebalance,
+}
+
+/// Sending failed.
+#[derive(Debug)]
+pub enum SendError {
+    /// The receiver is gone.
+    Closed,
+    /// The rows could not be spread.
+    Failed(Error),
+}
+
+impl From<Closed> for SendError {
+    fn from(_: Closed) -> Self {
+        SendError::Closed
+    }
+}
+
+impl From<Error> for SendError {
+    fn from(error: Error) -> Self {
+        SendError::Failed(error)
+    }
+}
+
+impl Target {
+    /// What `exchange` means towards `channels` subtasks.
+    pub fn new(exchange: &Exchange, channels: usize) -> Self {
+        match exchange {
+            _ if channels == 1 => Target::One,
+            Exchange::Forward => Target::One,
+            Exchange::Hash(columns) => Target::Hash(columns.clone()),
+            Exchange::Broadcast => Target::Broadcast,
+            Exchange::Rebalance => Target::Rebalance,
+        }
+    }
+}
+
+impl Router {
+    /// An edge to `channels`; `turn` is where taking turns starts.
+    pub fn new(target: Target, channels: Vec<ChannelSender>, turn: usize) -> Self {
+        Self {
+            target,
+            pending: channels.iter().map(|_| Vec::new()).collect(),
+            turn: turn % channels.len(),
+            channels,
+            pending_rows: 0,
+            pending_watermark: None,
+            oldest: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// When pending elements have waited long enough; `None` if there are none.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.oldest.map(|oldest| oldest + LINGER)
+    }
+
+    /// Sends an element on. It may linger; see [`flush`](Self::flush).
+    pub async fn send(&mut self, element: Element) -> Result<(), SendError> {
+        match element {
+            Element::Batch(batch) => {
+                self.spread(batch)?;
+                self.oldest.get_or_insert_with(Instant::now);
+                if self.pending_rows >= PIECE_ROWS * self.channels.len() {
+                    self.flush().await?;
+                }
+            }
+            Element::Watermark(watermark) if self.pending_rows > 0 => self.pending_watermark = Some(watermark),
+            control => {
+                self.flush().await?;
+                for channel in &mut self.channels {
+                    channel.send_control(control.clone())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends everything that is pending.
+    pub async fn flush(&mut self) -> Result<(), SendError> {
+        for (pieces, channel) in self.pending.iter_mut().zip(&mut self.channels) {
+            let whole = match pieces.as_slice() {
+                [] => continue,
+                [only] => only.clone(),
+                several => concat_batches(&several[0].schema(), several).map_err(Error::from)?,
+            };
+            pieces.clear();
+            channel.send(Batch::append(whole)).await?;
+        }
+        self.pending_rows = 0;
+        self.oldest = None;
+        if let Some(watermark) = self.pending_watermark.take() {
+            for channel in &mut self.channels {
+                channel.send_control(Element::Watermark(watermark))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn spread(&mut self, batch: Batch) -> Result<()> {
+        self.pending_rows += batch.num_rows();
+        let records = batch.into_records();
+        match &self.target {
+            Target::One => self.pending[0].push(records),
+            Target::Hash(columns) => {
+                let pieces = partition::by_hash(&records, columns, self.channels.len(), &mut self.scratch)?;
+                for (pending, piece) in self.pending.iter_mut().zip(pieces) {
+                    pending.extend(piece);
+                }
+            }
+            Target::Broadcast => self.pending.iter_mut().for_each(|pending| pending.push(records.clone())),
+            Target::Rebalance => {
+                self.pending[self.turn].push(records);
+                self.turn = (self.turn + 1) % self.channels.len();
+            }
+        }
+        Ok(())
+    }
+}

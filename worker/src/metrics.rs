@@ -1,0 +1,148 @@
+//! Counters of a running job, per operator and subtask; counted per batch, read by whoever shows progress.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+use weir_core::{EventTime, OperatorSpec, OperatorUid};
+
+/// Counters of one operator in one subtask.
+#[derive(Debug)]
+pub struct OperatorMetrics {
+    rows_in: AtomicU64,
+    rows_out: AtomicU64,
+    late_rows: AtomicU64,
+    rejected_rows: AtomicU64,
+    state_bytes: AtomicU64,
+    watermark: AtomicI64,
+}
+
+impl OperatorMetrics {
+    fn new() -> Self {
+        Self {
+            rows_in: AtomicU64::new(0),
+            rows_out: AtomicU64::new(0),
+            late_rows: AtomicU64::new(0),
+            rejected_rows: AtomicU64::new(0),
+            state_bytes: AtomicU64::new(0),
+            watermark: AtomicI64::new(EventTime::MIN.0),
+        }
+    }
+
+    /// Rows came in.
+    pub fn count_in(&self, rows: usize) {
+        self.rows_in.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows went out on the main output.
+    pub fn count_out(&self, rows: usize) {
+        self.rows_out.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows were too late.
+    pub fn count_late(&self, rows: u64) {
+        self.late_rows.fetch_add(rows, Relaxed);
+    }
+
+    /// Records could not be decoded.
+    pub fn count_rejected(&self, records: usize) {
+        self.rejected_rows.fetch_add(records as u64, Relaxed);
+    }
+
+    /// Size of the state at the last capture.
+    pub fn set_state_bytes(&self, bytes: usize) {
+        self.state_bytes.store(bytes as u64, Relaxed);
+    }
+
+    /// Event time has come to `time`.
+    pub fn set_watermark(&self, time: EventTime) {
+        self.watermark.store(time.0, Relaxed);
+    }
+}
+
+/// Counters of a job, registered while it is deployed.
+#[derive(Debug, Default)]
+pub struct JobMetrics {
+    operators: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    uid: OperatorUid,
+    kind: Kind,
+    metrics: Arc<OperatorMetrics>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Source,
+    Sink,
+    Between,
+}
+
+/// What a job has done since it was deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Totals {
+    /// Rows read by sources.
+    pub rows_in: u64,
+    /// Rows taken by sinks.
+    pub rows_out: u64,
+    /// Rows that came too late, over all operators.
+    pub late_rows: u64,
+    /// Records that could not be decoded.
+    pub rejected_rows: u64,
+    /// Bytes of state in memory at the last capture, roughly.
+    pub state_bytes: u64,
+    /// The watermark that all sinks have seen.
+    pub watermark: EventTime,
+}
+
+impl JobMetrics {
+    /// Adds the counters of one operator of one subtask.
+    pub(crate) fn register(&mut self, uid: &OperatorUid, operator: &OperatorSpec) -> Arc<OperatorMetrics> {
+        let kind = match operator {
+            OperatorSpec::Source(_) => Kind::Source,
+            OperatorSpec::Sink(_) => Kind::Sink,
+            _ => Kind::Between,
+        };
+        let metrics = Arc::new(OperatorMetrics::new());
+        self.operators.push(Entry { uid: uid.clone(), kind, metrics: metrics.clone() });
+        metrics
+    }
+
+    /// The job as a whole.
+    pub fn totals(&self) -> Totals {
+        let sum = |kind: Option<Kind>, counter: fn(&OperatorMetrics) -> &AtomicU64| {
+            self.operators
+                .iter()
+                .filter(|entry| kind.is_none_or(|kind| kind == entry.kind))
+                .map(|entry| counter(&entry.metrics).load(Relaxed))
+                .sum()
+        };
+        let watermarks = self.operators.iter().filter(|entry| entry.kind == Kind::Sink);
+        Totals {
+            rows_in: sum(Some(Kind::Source), |metrics| &metrics.rows_out),
+            rows_out: sum(Some(Kind::Sink), |metrics| &metrics.rows_in),
+            late_rows: sum(None, |metrics| &metrics.late_rows),
+            rejected_rows: sum(None, |metrics| &metrics.rejected_rows),
+            state_bytes: sum(None, |metrics| &metrics.state_bytes),
+            watermark: watermarks
+                .map(|entry| EventTime(entry.metrics.watermark.load(Relaxed)))
+                .min()
+                .unwrap_or(EventTime::MIN),
+        }
+    }
+
+    /// Rows that came too late, per operator that refused any.
+    pub fn late_rows(&self) -> Vec<(OperatorUid, u64)> {
+        let mut late: Vec<(OperatorUid, u64)> = Vec::new();
+        for entry in &self.operators {
+            let rows = entry.metrics.late_rows.load(Relaxed);
+            match late.iter_mut().find(|(uid, _)| *uid == entry.uid) {
+                Some((_, sum)) => *sum += rows,
+                None if rows > 0 => late.push((entry.uid.clone(), rows)),
+                None => {}
+            }
+        }
+        late
+    }
+}

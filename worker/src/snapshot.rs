@@ -1,0 +1,196 @@
+//! Gathers what the subtasks of this process captured for an epoch, makes it durable beside the stream, and reports
+//! once per epoch.
+//!
+//! Nothing that was captured is ever dropped: an operator counts its state as stored once it has captured it. If an
+//! upload fails, the rows are kept and go into the next epoch's files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema};
+use weir_state::{CapturedTable, OperatorDelta, SinkCommittables, Storage};
+
+use crate::chain::NodeCapture;
+use crate::subtask::WorkerEvent;
+
+/// What a subtask hands over when a marker has passed it.
+pub struct SubtaskSnapshot {
+    /// The marker's epoch.
+    pub epoch: Epoch,
+    /// State of each of its nodes.
+    pub nodes: Vec<NodeCapture>,
+    /// What its sink has prepared.
+    pub committable: Option<(OperatorUid, Vec<u8>)>,
+}
+
+/// What this process adds to a checkpoint: the files named here are durable.
+#[derive(Debug)]
+pub struct EpochReport {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// New runs of each operator.
+    pub operators: Vec<OperatorDelta>,
+    /// What the sinks have prepared.
+    pub committables: Vec<SinkCommittables>,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+/// Gathers, uploads, reports.
+pub struct Snapshots {
+    /// Number of subtasks that hand in a snapshot per epoch.
+    pub subtasks: usize,
+    /// Where state goes; without, state is not kept and only sinks take part in the checkpoint.
+    pub storage: Option<Arc<dyn Storage>>,
+    /// This execution; part of every path.
+    pub attempt: Attempt,
+    /// The sinks' tables.
+    pub sinks: BTreeMap<OperatorUid, weir_core::TableSpec>,
+    /// Where reports go.
+    pub events: mpsc::Sender<WorkerEvent>,
+}
+
+/// Captured rows of one table, made but not stored.
+struct PendingTable {
+    uid: OperatorUid,
+    /// The last epoch that added rows.
+    epoch: Epoch,
+    watermark: EventTime,
+    schema: TableSchema,
+    rows: Vec<Rows>,
+}
+
+struct Rows {
+    rows: Vec<StateRows>,
+    expired: Option<EventTime>,
+}
+
+impl Snapshots {
+    /// Runs until all subtasks are gone.
+    pub async fn run(self, mut snapshots: mpsc::Receiver<SubtaskSnapshot>) {
+        let mut gathering: BTreeMap<Epoch, Vec<SubtaskSnapshot>> = BTreeMap::new();
+        let mut pending: Vec<PendingTable> = Vec::new();
+        let mut committables: Vec<(OperatorUid, Vec<u8>)> = Vec::new();
+        while let Some(snapshot) = snapshots.recv().await {
+            let epoch = snapshot.epoch;
+            let gathered = gathering.entry(epoch).or_default();
+            gathered.push(snapshot);
+            if gathered.len() < self.subtasks {
+                continue;
+            }
+            let complete = gathering.remove(&epoch).unwrap_or_default();
+            let mut nodes = Vec::new();
+            for snapshot in complete {
+                nodes.extend(snapshot.nodes);
+                committables.extend(snapshot.committable);
+            }
+            let (kept, outcome) = self.store(epoch, pending, nodes).await;
+            pending = kept;
+            let event = match outcome {
+                Ok((operators, bytes)) => WorkerEvent::Reported(EpochReport {
+                    epoch,
+                    operators,
+                    committables: self.by_sink(std::mem::take(&mut committables)),
+                    bytes,
+                }),
+                Err(error) => WorkerEvent::ReportFailed { epoch, error },
+            };
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes the captured rows and writes them. Returns what has to go into the next epoch, and what was written.
+    async fn store(
+        &self,
+        epoch: Epoch,
+        pending: Vec<PendingTable>,
+        nodes: Vec<NodeCapture>,
+    ) -> (Vec<PendingTable>, Result<(Vec<OperatorDelta>, u64)>) {
+        let Some(storage) = self.storage.clone() else {
+            return (Vec::new(), Ok((Vec::new(), 0)));
+        };
+        let prefix = format!("runs/{:06}-{:016}", self.attempt.0, epoch.0);
+        let stored = tokio::task::spawn_blocking(move || {
+            let mut tables = pending;
+            if let Err(error) = materialise(&mut tables, epoch, nodes) {
+                return (tables, Err(error));
+            }
+            match write(&*storage, &tables, &prefix) {
+                Ok(written) => (Vec::new(), Ok(written)),
+                Err(error) => (tables, Err(error)),
+            }
+        });
+        match stored.await {
+            Ok(stored) => stored,
+            Err(panic) => (Vec::new(), Err(Error::internal("the upload of a checkpoint panicked").with_source(panic))),
+        }
+    }
+
+    fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>) -> Vec<SinkCommittables> {
+        let mut sinks: BTreeMap<OperatorUid, Vec<Vec<u8>>> = BTreeMap::new();
+        for (uid, committable) in committables {
+            sinks.entry(uid).or_default().push(committable);
+        }
+        sinks
+            .into_iter()
+            .map(|(uid, committables)| SinkCommittables { table: self.sinks[&uid].clone(), uid, committables })
+            .collect()
+    }
+}
+
+fn materialise(tables: &mut Vec<PendingTable>, epoch: Epoch, nodes: Vec<NodeCapture>) -> Result<()> {
+    for node in nodes {
+        for (schema, capture) in node.tables {
+            let rows = Rows { rows: (capture.rows)()?, expired: capture.expired };
+            match tables.iter_mut().find(|table| table.uid == node.uid && table.schema.name == schema.name) {
+                Some(table) => {
+                    // Subtasks behind an exchange agree, because a marker is aligned over channels that all carry the
+                    // same watermarks. Sources do not, and the least of them is what all have reached.
+                    table.watermark = match table.epoch == epoch {
+                        true => table.watermark.min(node.watermark),
+                        false => node.watermark,
+                    };
+                    table.epoch = epoch;
+                    table.rows.push(rows);
+                }
+                None => tables.push(PendingTable {
+                    uid: node.uid.clone(),
+                    epoch,
+                    watermark: node.watermark,
+                    schema,
+                    rows: vec![rows],
+                }),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write(storage: &dyn Storage, tables: &[PendingTable], prefix: &str) -> Result<(Vec<OperatorDelta>, u64)> {
+    let captured = tables
+        .iter()
+        .map(|table| CapturedTable {
+            uid: table.uid.clone(),
+            watermark: table.watermark,
+            schema: table.schema.clone(),
+            capture: table
+                .rows
+                .iter()
+                .map(|captured| {
+                    let rows = captured.rows.clone();
+                    Capture { rows: Box::new(move || Ok(rows)), expired: captured.expired }
+                })
+                .collect(),
+        })
+        .collect();
+    let snapshot = weir_state::encode(captured, prefix)?;
+    let mut bytes = 0;
+    for (path, content) in &snapshot.files {
+        storage.put(path, content)?;
+        bytes += content.len() as u64;
+    }
+    Ok((snapshot.operators, bytes))
+}

@@ -1,0 +1,78 @@
+//! A subtask: one parallel instance of a chain, one task of the compute runtime.
+//!
+//! What a subtask does where a marker passes, in this order:
+//!
+//! 1. it aligns: channels that have delivered the marker wait for the others,
+//! 2. its operators flush what they hold back,
+//! 3. they capture their state, without I/O, and the sink prepares,
+//! 4. it hands the snapshot over and sends the marker on.
+
+mod operator;
+mod outputs;
+mod source;
+
+pub use operator::OperatorSubtask;
+pub use outputs::{Outputs, SideOutput, SinkStage};
+pub use source::SourceSubtask;
+
+use weir_core::{Epoch, Error, Marker};
+
+use crate::exchange::{Closed, SendError};
+use crate::snapshot::EpochReport;
+
+/// What the driver tells the sources of a job.
+#[derive(Debug, Clone, Copy)]
+pub enum Command {
+    /// Send this marker.
+    Marker(Marker),
+}
+
+/// What a job tells its driver.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// Every source has come to its end; its last watermark is on the way.
+    SourcesExhausted,
+    /// All subtasks have passed the epoch's marker, and what they captured is durable.
+    Reported(EpochReport),
+    /// All subtasks have passed the epoch's marker, but storing what they captured failed. It is kept for the next.
+    ReportFailed {
+        /// The epoch.
+        epoch: Epoch,
+        /// Why.
+        error: Error,
+    },
+    /// All subtasks have ended in order.
+    Finished,
+    /// A subtask has failed; the others were stopped.
+    Failed(Error),
+}
+
+/// Why a subtask stops before its end.
+#[derive(Debug)]
+pub enum Interrupt {
+    /// A neighbour is gone, and says itself why.
+    Disconnected,
+    /// Something failed here.
+    Failed(Error),
+}
+
+impl From<Error> for Interrupt {
+    fn from(error: Error) -> Self {
+        Interrupt::Failed(error)
+    }
+}
+
+impl From<Closed> for Interrupt {
+    fn from(_: Closed) -> Self {
+        Interrupt::Disconnected
+    }
+}
+
+impl From<SendError> for Interrupt {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Closed => Interrupt::Disconnected,
+            SendError::Failed(error) => Interrupt::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The loop of a subtask that receives from others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use weir_core::{Element, Error, InputWatermarks, Marker};
+
+use super::{Interrupt, Outputs};
+use crate::chain::{Emission, OperatorChain};
+use crate::clock::Clock;
+use crate::exchange::Gate;
+use crate::snapshot::SubtaskSnapshot;
+
+/// How often operators learn that processing time goes on.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// A subtask with a gate.
+pub struct OperatorSubtask {
+    /// Its inputs.
+    pub gate: Gate,
+    /// For each channel of the gate, which input of the chain's head it feeds.
+    pub ordinals: Vec<usize>,
+    /// What its channels have said about time.
+    pub watermarks: InputWatermarks,
+    /// Its operators.
+    pub chain: OperatorChain,
+    /// Where its rows go.
+    pub outputs: Outputs,
+    /// Where its snapshots go.
+    pub snapshots: mpsc::Sender<SubtaskSnapshot>,
+    /// Processing time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A marker that has arrived on some channels.
+struct Alignment {
+    marker: Marker,
+    arrived: usize,
+}
+
+impl OperatorSubtask {
+    /// Runs until every channel has ended.
+    pub async fn run(mut self) -> Result<(), Interrupt> {
+        let mut emissions = Vec::new();
+        let mut alignment: Option<Alignment> = None;
+        let mut open_channels = self.ordinals.len();
+        let mut next_tick = self.chain.wants_ticks().then(|| Instant::now() + TICK);
+        while open_channels > 0 {
+            let wake = [self.outputs.deadline(), next_tick].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
+                    next_tick = self.wake(next_tick, &mut emissions).await?;
+                }
+                (channel, element) = self.gate.next() => match element {
+                    Element::Batch(batch) => {
+                        self.chain.set_now(self.clock.now());
+                        self.chain.process(self.ordinals[channel], batch, &mut emissions)?;
+                        self.outputs.deliver(&mut emissions).await?;
+                    }
+                    Element::Watermark(watermark) => {
+                        if let Some(news) = self.watermarks.update(channel, watermark) {
+                            self.chain.watermark(news, &mut emissions)?;
+                            self.outputs.deliver(&mut emissions).await?;
+                        }
+                    }
+                    Element::Marker(marker) => {
+                        self.gate.block(channel);
+                        let aligning = alignment.get_or_insert(Alignment { marker, arrived: 0 });
+                        if aligning.marker != marker {
+                            return Err(misaligned(aligning.marker, marker).into());
+                        }
+                        aligning.arrived += 1;
+                        if aligning.arrived == self.ordinals.len() {
+                            alignment = None;
+                            self.marker(marker, &mut emissions).await?;
+                            self.gate.unblock_all();
+                        }
+                    }
+                    Element::End => open_channels -= 1,
+                },
+            }
+        }
+        self.outputs.control(Element::End).await
+    }
+
+    /// A row has lingered, or processing time has gone on.
+    async fn wake(
+        &mut self,
+        next_tick: Option<Instant>,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<Option<Instant>, Interrupt> {
+        let now = Instant::now();
+        if self.outputs.deadline().is_some_and(|deadline| deadline <= now) {
+            self.outputs.flush().await?;
+        }
+        if next_tick.is_none_or(|tick| tick > now) {
+            return Ok(next_tick);
+        }
+        self.chain.set_now(self.clock.now());
+        self.chain.tick(emissions)?;
+        self.outputs.deliver(emissions).await?;
+        Ok(Some(now + TICK))
+    }
+
+    /// The marker has arrived on all channels.
+    async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        self.chain.set_now(self.clock.now());
+        self.chain.flush(emissions)?;
+        self.outputs.deliver(emissions).await?;
+        if marker.kind.captures() {
+            let nodes = self.chain.capture()?;
+            let committable = self.outputs.prepare(marker.epoch).await?;
+            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, committable };
+            self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+        }
+        self.outputs.control(Element::Marker(marker)).await
+    }
+}
+
+fn misaligned(expected: Marker, found: Marker) -> Error {
+    Error::internal(format!("a channel delivered {found:?} while the others align on {expected:?}"))
+}

@@ -1,0 +1,118 @@
+//! Where the elements that leave a subtask's operators go: into its sink, or over its edges.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use weir_core::{Batch, Element, Epoch, OperatorUid, OutputPort, Result, Sink, Watermark};
+
+use super::Interrupt;
+use crate::chain::Emission;
+use crate::exchange::Router;
+use crate::metrics::OperatorMetrics;
+
+/// All ways out of a subtask.
+pub struct Outputs {
+    /// The sink at the chain's end.
+    pub sink: Option<SinkStage>,
+    /// Edges from the main output of the chain's last node.
+    pub main: Vec<Router>,
+    /// Edges from side outputs of any node of the chain.
+    pub side: Vec<SideOutput>,
+}
+
+/// A sink at the end of a chain.
+pub struct SinkStage {
+    /// Identity of its node.
+    pub uid: OperatorUid,
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+    /// Its counters.
+    pub metrics: Arc<OperatorMetrics>,
+}
+
+/// An edge from a side output.
+pub struct SideOutput {
+    /// Position of the node in the chain.
+    pub position: usize,
+    /// Which of its outputs.
+    pub port: OutputPort,
+    /// The edge.
+    pub router: Router,
+}
+
+impl Outputs {
+    /// Sends what the chain has emitted, and leaves `emissions` empty.
+    pub async fn deliver(&mut self, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        for emission in emissions.drain(..) {
+            match emission {
+                Emission::Rows { port: OutputPort::Main, batch, .. } => self.rows(batch).await?,
+                Emission::Rows { position, port, batch } => self.side_rows(position, port, batch).await?,
+                Emission::Watermark(watermark) => self.watermark(watermark).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&mut self, batch: Batch) -> Result<(), Interrupt> {
+        if let Some(stage) = &mut self.sink {
+            stage.metrics.count_in(batch.num_rows());
+            stage.sink.write(batch).await?;
+            return Ok(());
+        }
+        if let Some((last, others)) = self.main.split_last_mut() {
+            for router in others {
+                router.send(Element::Batch(batch.clone())).await?;
+            }
+            last.send(Element::Batch(batch)).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows of a side output. Where nobody reads it they were counted, and that is all.
+    pub async fn side_rows(&mut self, position: usize, port: OutputPort, batch: Batch) -> Result<(), Interrupt> {
+        for side in self.side.iter_mut().filter(|side| side.position == position && side.port == port) {
+            side.router.send(Element::Batch(batch.clone())).await?;
+        }
+        Ok(())
+    }
+
+    async fn watermark(&mut self, watermark: Watermark) -> Result<(), Interrupt> {
+        if let (Some(stage), Watermark::At(time)) = (&self.sink, watermark) {
+            stage.metrics.set_watermark(time);
+        }
+        self.control(Element::Watermark(watermark)).await
+    }
+
+    /// Sends a watermark, marker or end over every edge.
+    pub async fn control(&mut self, element: Element) -> Result<(), Interrupt> {
+        for router in self.routers() {
+            router.send(element.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the sink prepare what was written for `epoch`.
+    pub async fn prepare(&mut self, epoch: Epoch) -> Result<Option<(OperatorUid, Vec<u8>)>> {
+        let Some(stage) = &mut self.sink else { return Ok(None) };
+        let committable = stage.sink.prepare(epoch).await?;
+        Ok(committable.map(|committable| (stage.uid.clone(), committable)))
+    }
+
+    /// When the first lingering row has to be sent; `None` if there is none.
+    pub fn deadline(&self) -> Option<Instant> {
+        let side = self.side.iter().map(|side| &side.router);
+        self.main.iter().chain(side).filter_map(Router::deadline).min()
+    }
+
+    /// Sends lingering rows.
+    pub async fn flush(&mut self) -> Result<(), Interrupt> {
+        for router in self.routers() {
+            router.flush().await?;
+        }
+        Ok(())
+    }
+
+    fn routers(&mut self) -> impl Iterator<Item = &mut Router> {
+        self.main.iter_mut().chain(self.side.iter_mut().map(|side| &mut side.router))
+    }
+}
