@@ -1,11 +1,19 @@
-//! One job in one process: the seam between the command line and the engine.
+//! One job in one process: the seam between the command line and the engine, and the shell around the checkpoint
+//! driver. The driver decides; what it asks for is done here, by the worker's subtasks and the checkpoint store.
+
+mod checkpoints;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, EpochContent, Event, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, Result};
+use weir_worker::{Clock, Command, Deployment, JobHandle, SystemClock, WorkerEvent};
+
+use self::checkpoints::CheckpointStore;
 
 /// What to run and how.
 pub struct RunRequest {
@@ -107,14 +115,178 @@ pub enum Outcome {
     Cancelled,
 }
 
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(200);
+
 /// Runs a job to its end.
 ///
 /// # Errors
 /// What made the job fail.
 pub async fn run(
-    _request: RunRequest,
-    _progress: watch::Sender<Progress>,
-    _stop: mpsc::Receiver<Stop>,
+    request: RunRequest,
+    progress: watch::Sender<Progress>,
+    stop: mpsc::Receiver<Stop>,
 ) -> Result<Outcome> {
-    Err(Error::internal("the engine is not part of this build"))
+    let graph = Arc::new(request.graph);
+    let mut store =
+        CheckpointStore::open(request.state_dir.as_deref(), &request.name, &graph, request.retained_checkpoints)
+            .await?;
+    store.finish_commit(&*request.connectors).await?;
+    if store.is_finished() {
+        return Ok(Outcome::AlreadyFinished);
+    }
+    // Operators run on threads of their own, so that this loop and the uploads never wait behind a batch.
+    let compute = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(request.compute_threads)
+        .thread_name("weir-compute")
+        .enable_time()
+        .build()
+        .map_err(|error| Error::environment("threads for the operators could not be started").with_source(error))?;
+    let clock = Arc::new(SystemClock);
+    let deployed = weir_worker::deploy(Deployment {
+        graph,
+        connectors: request.connectors.clone(),
+        parallelism: request.parallelism,
+        attempt: store.attempt(),
+        restore: store.latest().cloned(),
+        storage: store.storage(),
+        batch_rows: request.batch_rows,
+        clock: clock.clone(),
+        compute: compute.handle().clone(),
+    })
+    .await;
+    let outcome = match deployed {
+        Ok(job) => {
+            store.set_parallelism(request.parallelism);
+            let start = Instant::now();
+            let config = DriverConfig {
+                interval: request.checkpoint_interval,
+                timeout: request.checkpoint_timeout,
+                tolerable_failures: request.tolerable_failures,
+                last_epoch: store.last_epoch(),
+            };
+            let driver = CheckpointDriver::new(config, Duration::ZERO);
+            let shell =
+                Shell { job, driver, store, connectors: request.connectors, progress, clock, start, outcome: None };
+            shell.run(stop).await
+        }
+        Err(error) => Err(error),
+    };
+    // A subtask in the middle of a batch ends with it; there is nothing left to wait for.
+    compute.shutdown_background();
+    outcome
+}
+
+/// Carries out what the driver asks for.
+struct Shell {
+    job: JobHandle,
+    driver: CheckpointDriver,
+    store: CheckpointStore,
+    connectors: Arc<dyn ConnectorRegistry>,
+    progress: watch::Sender<Progress>,
+    clock: Arc<dyn Clock>,
+    start: Instant,
+    outcome: Option<Result<Outcome>>,
+}
+
+impl Shell {
+    async fn run(mut self, mut stop: mpsc::Receiver<Stop>) -> Result<Outcome> {
+        let mut next_progress = self.start;
+        loop {
+            let due = self.driver.next_tick().map(|due| self.start + due);
+            tokio::select! {
+                event = self.job.event() => match event {
+                    Some(WorkerEvent::Failed(error)) => return Err(error),
+                    Some(WorkerEvent::SourcesExhausted) => self.step(Event::SourcesExhausted).await,
+                    Some(WorkerEvent::Reported(report)) => {
+                        let content = EpochContent {
+                            epoch: report.epoch,
+                            operators: report.operators,
+                            committables: report.committables,
+                            bytes: report.bytes,
+                        };
+                        self.step(Event::Reported(content)).await;
+                    }
+                    Some(WorkerEvent::ReportFailed { epoch, error }) => {
+                        self.step(Event::ReportFailed { epoch, error }).await;
+                    }
+                    Some(WorkerEvent::Finished) => self.step(Event::Ended).await,
+                    None => return Err(Error::internal("the job's subtasks are gone without a word")),
+                },
+                Some(stop) = stop.recv() => match stop {
+                    Stop::Savepoint => self.step(Event::Stop(StopKind::Savepoint)).await,
+                    Stop::Cancel => return Ok(Outcome::Cancelled),
+                },
+                () = sleep_until(due.unwrap_or(self.start)), if due.is_some() => self.step(Event::Tick).await,
+                () = sleep_until(next_progress) => {
+                    next_progress = Instant::now() + PROGRESS;
+                    self.tell_progress();
+                }
+            }
+            if let Some(outcome) = self.outcome.take() {
+                self.tell_progress();
+                return outcome;
+            }
+        }
+    }
+
+    /// One event, and all that follows from it.
+    async fn step(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let mut effects = Vec::new();
+            self.driver.step(self.start.elapsed(), event, &mut effects);
+            for effect in effects {
+                events.extend(self.carry_out(effect).await);
+            }
+        }
+    }
+
+    /// Does what the driver asks for and brings back what came of it.
+    async fn carry_out(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::SendMarker(marker) => self.job.command(Command::Marker(marker)).await,
+            Effect::WriteManifest { contents, savepoint, finished } => {
+                return Some(self.store.write(contents, savepoint, finished).await);
+            }
+            Effect::Commit(epoch) => {
+                return Some(match self.store.finish_commit(&*self.connectors).await {
+                    Ok(()) => Event::Committed(epoch),
+                    Err(error) => Event::CommitFailed { epoch, error },
+                });
+            }
+            Effect::Retire(_) => self.store.tidy().await,
+            Effect::Report(error) => tracing::warn!(error = error.report(), "a checkpoint failed"),
+            Effect::Finish(outcome) => {
+                self.outcome = Some(match outcome {
+                    weir_coordinator::Outcome::Finished => Ok(Outcome::Finished),
+                    weir_coordinator::Outcome::Stopped(epoch) => Ok(Outcome::Stopped { epoch }),
+                    weir_coordinator::Outcome::Failed(error) => Err(error),
+                });
+            }
+        }
+        None
+    }
+
+    fn tell_progress(&self) {
+        let totals = self.job.metrics().totals();
+        let stats = self.driver.stats();
+        let age = self.start.elapsed().saturating_sub(stats.last_at);
+        let at = self.clock.now() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        self.progress.send_replace(Progress {
+            rows_in: totals.rows_in,
+            rows_out: totals.rows_out,
+            late_rows: totals.late_rows,
+            rejected_rows: totals.rejected_rows,
+            watermark: totals.watermark,
+            checkpoints: stats.completed,
+            last_checkpoint: stats.last.map(|(epoch, duration)| CheckpointProgress {
+                epoch,
+                duration,
+                bytes: stats.last_bytes,
+                at,
+            }),
+            state_bytes: totals.state_bytes,
+        });
+    }
 }

@@ -83,7 +83,7 @@ pub enum Event {
 }
 
 /// What an epoch adds to the job's checkpoint.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct EpochContent {
     /// Which epoch; for several put together, the last.
     pub epoch: Epoch,

@@ -153,7 +153,7 @@ pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
                     uid: head.uid.clone(),
                     table: spec.table.name.clone(),
                     source,
-                    scan: Scan::new(spec, &head.spec.schema)?,
+                    scan: Scan::new(spec, head.spec.schema.clone())?,
                     watermarks: split_watermarks(spec, emitted),
                     state: SourceState::restored(&restored),
                     restored,

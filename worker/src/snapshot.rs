@@ -112,7 +112,7 @@ impl Snapshots {
         let Some(storage) = self.storage.clone() else {
             return (Vec::new(), Ok((Vec::new(), 0)));
         };
-        let prefix = format!("runs/{:06}-{:016}", self.attempt.0, epoch.0);
+        let prefix = weir_state::layout::runs_prefix(epoch, self.attempt, "worker");
         let stored = tokio::task::spawn_blocking(move || {
             let mut tables = pending;
             if let Err(error) = materialise(&mut tables, epoch, nodes) {

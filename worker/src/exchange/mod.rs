@@ -9,4 +9,4 @@ mod partition;
 mod router;
 
 pub use gate::{ChannelSender, Closed, Gate};
-pub use router::{Router, Target};
+pub use router::{Router, SendError, Target};

@@ -1,0 +1,245 @@
+//! The checkpoints of a job that runs in one process: where the last run ended, the commit point, what sinks still have
+//! to commit, and tidying up behind it all.
+//!
+//! Without a state directory the same steps are taken in memory: sinks commit with their epochs as ever, and nothing
+//! outlives the process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+use weir_coordinator::{EpochContent, Event};
+use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorUid, Result};
+use weir_state::{
+    Checkpoints, LocalStorage, Manifest, ManifestHeader, Run, SinkCommittables, StateLock, Storage, compaction, layout,
+};
+
+/// Checkpoints of one execution of a job.
+pub struct CheckpointStore {
+    durable: Option<Durable>,
+    name: String,
+    parallelism: usize,
+    retained: usize,
+    attempt: Attempt,
+    last_epoch: Epoch,
+    latest: Option<Manifest>,
+    /// Manifests whose results may not be visible yet, oldest first.
+    uncommitted: Vec<(Epoch, Vec<SinkCommittables>)>,
+    merging: Option<JoinHandle<Result<Vec<Merged>>>>,
+}
+
+struct Durable {
+    checkpoints: Checkpoints,
+    _lock: StateLock,
+}
+
+/// Runs of a table that became one.
+struct Merged {
+    uid: OperatorUid,
+    table: String,
+    runs: Vec<Run>,
+    into: Run,
+}
+
+/// Blocking calls must not hold up the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => Err(Error::internal("access to checkpoints panicked").with_source(panic)),
+    }
+}
+
+impl CheckpointStore {
+    /// Opens the checkpoints in `dir` and begins a new attempt.
+    ///
+    /// # Errors
+    /// If the folder cannot be used, holds another query's state, or its newest checkpoint is damaged.
+    pub async fn open(dir: Option<&Path>, name: &str, graph: &Arc<JobGraph>, retained: usize) -> Result<Self> {
+        let mut store = Self {
+            durable: None,
+            name: name.to_owned(),
+            parallelism: 1,
+            retained,
+            attempt: Attempt(1),
+            last_epoch: Epoch(0),
+            latest: None,
+            uncommitted: Vec::new(),
+            merging: None,
+        };
+        let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
+        let graph = graph.clone();
+        blocking(move || {
+            let storage = LocalStorage::open(&dir)?;
+            let lock = storage.lock()?;
+            let checkpoints = Checkpoints::new(Arc::new(storage));
+            store.latest = checkpoints.latest()?;
+            if let Some(manifest) = &store.latest {
+                check_same_query(manifest, &graph, &dir)?;
+            }
+            store.last_epoch = checkpoints.last_epoch()?;
+            store.attempt = checkpoints.begin_attempt()?;
+            let uncommitted = checkpoints.uncommitted()?;
+            store.uncommitted = uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
+            store.durable = Some(Durable { checkpoints, _lock: lock });
+            Ok(store)
+        })
+        .await
+    }
+
+    /// Sets the parallelism that manifests tell of.
+    pub fn set_parallelism(&mut self, parallelism: usize) {
+        self.parallelism = parallelism;
+    }
+
+    /// This execution.
+    pub fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// The last epoch that was numbered.
+    pub fn last_epoch(&self) -> Epoch {
+        self.last_epoch
+    }
+
+    /// The newest checkpoint.
+    pub fn latest(&self) -> Option<&Manifest> {
+        self.latest.as_ref()
+    }
+
+    /// Whether the job has come to its end.
+    pub fn is_finished(&self) -> bool {
+        self.latest.as_ref().is_some_and(|manifest| manifest.finished)
+    }
+
+    /// Where state goes; `None` if it is not kept.
+    pub fn storage(&self) -> Option<Arc<dyn Storage>> {
+        self.durable.as_ref().map(|durable| durable.checkpoints.storage().clone())
+    }
+
+    /// Writes the manifest of the newest of `contents`. A failed write is harmless even if the manifest turns out to be
+    /// there: the next one holds the same contents again, and committing twice is committing once.
+    pub async fn write(&mut self, contents: Vec<EpochContent>, savepoint: bool, finished: bool) -> Event {
+        let epoch = contents.iter().map(|content| content.epoch).max().unwrap_or(self.last_epoch);
+        let header = ManifestHeader {
+            job: self.name.clone(),
+            epoch,
+            attempt: self.attempt,
+            savepoint,
+            finished,
+            parallelism: self.parallelism,
+        };
+        let reports = contents.iter().flat_map(|content| content.operators.iter().cloned()).collect();
+        let committables = contents.iter().flat_map(|content| content.committables.iter().cloned()).collect();
+        let mut manifest = Manifest::following(self.latest.as_ref(), header, reports, committables);
+        for merged in self.finished_merges().await {
+            manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
+        }
+        if let Some(durable) = &self.durable {
+            let (checkpoints, written) = (durable.checkpoints.clone(), manifest.clone());
+            if let Err(error) = blocking(move || checkpoints.write(&written)).await {
+                let error = error.context(format!("checkpoint {epoch} failed"));
+                return Event::ManifestFailed { epoch, contents, error };
+            }
+        }
+        self.last_epoch = epoch;
+        self.uncommitted.push((epoch, manifest.committables.clone()));
+        self.latest = Some(manifest);
+        Event::ManifestWritten(epoch)
+    }
+
+    /// Lets sinks make visible what decided epochs hold, in order, and notes durably that it is done.
+    ///
+    /// # Errors
+    /// If a sink could not; everything can be tried again.
+    pub async fn finish_commit(&mut self, connectors: &dyn ConnectorRegistry) -> Result<()> {
+        while let Some((epoch, sinks)) = self.uncommitted.first() {
+            let epoch = *epoch;
+            for sink in sinks {
+                let connector = connectors.get(&sink.table.connector).ok_or_else(|| {
+                    Error::user(format!("the connector '{}' of table {} is not here", sink.table.connector, sink.table.name))
+                })?;
+                connector
+                    .commit(&sink.table, sink.committables.clone())
+                    .await
+                    .map_err(|error| error.context(format!("results of epoch {epoch} could not be committed")))?;
+            }
+            if let Some(durable) = &self.durable {
+                let checkpoints = durable.checkpoints.clone();
+                blocking(move || checkpoints.acknowledge_commit(epoch)).await?;
+            }
+            self.uncommitted.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Deletes what no retained checkpoint needs, and merges runs where there are too many. Neither is needed for
+    /// correctness, so a failure is told and left to the next time.
+    pub async fn tidy(&mut self) {
+        let Some(durable) = &self.durable else { return };
+        // A merge writes files that no manifest names yet.
+        if self.merging.is_some() {
+            return;
+        }
+        let (checkpoints, keep) = (durable.checkpoints.clone(), self.retained);
+        if let Err(error) = blocking(move || checkpoints.retire(keep)).await {
+            tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
+        }
+        if let Some(manifest) = &self.latest
+            && manifest.operators.iter().flat_map(|operator| &operator.tables).any(|table| compaction::plan(table).is_some())
+        {
+            let storage = durable.checkpoints.storage().clone();
+            let (manifest, attempt) = (manifest.clone(), self.attempt);
+            self.merging = Some(spawn_blocking(move || merge_runs(&*storage, &manifest, attempt)));
+        }
+    }
+
+    /// What a merge in the background has come to, if it is done.
+    async fn finished_merges(&mut self) -> Vec<Merged> {
+        if !self.merging.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Vec::new();
+        }
+        let Some(merging) = self.merging.take() else { return Vec::new() };
+        let outcome = merging.await.unwrap_or_else(|panic| {
+            Err(Error::internal("merging runs panicked").with_source(panic))
+        });
+        outcome.unwrap_or_else(|error| {
+            tracing::warn!(error = error.report(), "runs could not be merged");
+            Vec::new()
+        })
+    }
+}
+
+/// Merges what [`compaction::plan`] finds in each table, and stores the merged runs for the next manifest.
+fn merge_runs(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -> Result<Vec<Merged>> {
+    let mut merged = Vec::new();
+    for operator in &manifest.operators {
+        for table in &operator.tables {
+            let Some(runs) = compaction::plan(table) else { continue };
+            let part = format!("merge-{}", merged.len());
+            let prefix = layout::runs_prefix(manifest.epoch.next(), attempt, &part);
+            let (files, into) = compaction::merge(storage, table, runs.clone(), &prefix)?;
+            files.iter().try_for_each(|(path, bytes)| storage.put(path, bytes))?;
+            merged.push(Merged {
+                uid: operator.uid.clone(),
+                table: table.schema.name.clone(),
+                runs: table.runs[runs].to_vec(),
+                into,
+            });
+        }
+    }
+    Ok(merged)
+}
+
+/// State belongs to operators by their uid: state of an operator that the query does not have is another query's.
+fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
+    let known = |uid: &OperatorUid| graph.nodes().iter().any(|node| node.uid == *uid);
+    match manifest.operators.iter().find(|operator| !known(&operator.uid)) {
+        None => Ok(()),
+        Some(operator) => Err(Error::user(format!(
+            "the state in {} belongs to another query: this one has no operator {}",
+            dir.display(),
+            operator.uid
+        ))
+        .with_help("give each query a --state-dir of its own; a changed query starts with an empty one")),
+    }
+}
