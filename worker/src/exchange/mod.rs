@@ -7,6 +7,8 @@
 mod gate;
 mod partition;
 mod router;
+#[cfg(test)]
+mod tests;
 
 pub use gate::{ChannelSender, Closed, Gate};
 pub use router::{Router, SendError, Target};

@@ -1,0 +1,159 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int64Type;
+use futures::FutureExt;
+use weir_core::{Batch, Element, Epoch, EventTime, Exchange, HashRange, Marker, MarkerKind, Watermark, hash};
+
+use super::*;
+
+fn numbers(values: impl IntoIterator<Item = i64>) -> Batch {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(values));
+    Batch::append(RecordBatch::try_from_iter([("n", column)]).unwrap())
+}
+
+fn marker(epoch: u64) -> Element {
+    Element::Marker(Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint })
+}
+
+/// The element in a few letters; `None` if the gate would have to wait.
+fn next(gate: &mut Gate) -> Option<(usize, String)> {
+    let (channel, element) = gate.next().now_or_never()?;
+    let text = match element {
+        Element::Batch(batch) => format!("rows {}", batch.num_rows()),
+        Element::Watermark(Watermark::At(time)) => format!("at {}", time.0),
+        Element::Watermark(Watermark::Idle) => "idle".into(),
+        Element::Marker(marker) => format!("marker {}", marker.epoch),
+        Element::End => "end".into(),
+    };
+    Some((channel, text))
+}
+
+fn row(channel: usize, text: &str) -> Option<(usize, String)> {
+    Some((channel, text.to_owned()))
+}
+
+#[test]
+fn rows_wait_for_credit_and_markers_do_not() {
+    let (mut gate, mut senders) = Gate::new(1);
+    let sender = &mut senders[0];
+    assert_eq!(sender.send(numbers(0..40_000)).now_or_never(), Some(Ok(())), "let in whole while there is credit");
+    assert_eq!(sender.send(numbers(0..1)).now_or_never(), None, "no credit");
+    assert_eq!(next(&mut gate), row(0, "rows 40000"));
+    assert_eq!(sender.send(numbers(0..1)).now_or_never(), Some(Ok(())));
+    assert_eq!(sender.send(numbers(0..40_000)).now_or_never(), Some(Ok(())));
+    assert_eq!(sender.send_control(marker(1)), Ok(()), "though the credit is used up");
+    assert_eq!(next(&mut gate), row(0, "rows 1"));
+    assert_eq!(next(&mut gate), row(0, "rows 40000"));
+    assert_eq!(next(&mut gate), row(0, "marker 1"));
+}
+
+#[tokio::test]
+async fn a_waiting_sender_and_a_waiting_receiver_wake_each_other() {
+    let (mut gate, mut senders) = Gate::new(1);
+    let mut sender = senders.remove(0);
+    let sending = async move {
+        for batch in 0..100 {
+            sender.send(numbers(0..10_000 + batch)).await.unwrap();
+        }
+        sender.send_control(Element::End).unwrap();
+    };
+    let receiving = async move {
+        let mut rows = 0;
+        loop {
+            match gate.next().await.1 {
+                Element::Batch(batch) => rows += batch.num_rows(),
+                Element::End => return rows,
+                other => panic!("{other:?} was never sent"),
+            }
+        }
+    };
+    let (_, rows) = tokio::join!(sending, receiving);
+    assert_eq!(rows, 100 * 10_000 + 99 * 100 / 2);
+}
+
+#[test]
+fn a_blocked_channel_is_not_read_and_the_others_are() {
+    let (mut gate, mut senders) = Gate::new(2);
+    senders[0].send(numbers(0..1)).now_or_never();
+    gate.block(0);
+    assert_eq!(next(&mut gate), None);
+    senders[1].send(numbers(0..2)).now_or_never();
+    assert_eq!(next(&mut gate), row(1, "rows 2"));
+    gate.unblock_all();
+    assert_eq!(next(&mut gate), row(0, "rows 1"));
+}
+
+#[test]
+fn no_channel_is_starved() {
+    let (mut gate, mut senders) = Gate::new(2);
+    for _ in 0..2 {
+        senders[0].send(numbers(0..1)).now_or_never();
+        senders[1].send(numbers(0..2)).now_or_never();
+    }
+    let order: Vec<usize> = (0..4).map(|_| next(&mut gate).unwrap().0).collect();
+    assert_eq!(order, [0, 1, 0, 1]);
+}
+
+#[test]
+fn consecutive_watermarks_are_one() {
+    let (mut gate, mut senders) = Gate::new(1);
+    for time in [1, 2, 3] {
+        senders[0].send_control(Element::Watermark(Watermark::At(EventTime(time)))).unwrap();
+    }
+    assert_eq!(next(&mut gate), row(0, "at 3"));
+    assert_eq!(next(&mut gate), None);
+}
+
+#[test]
+fn a_sender_learns_that_the_receiver_is_gone() {
+    let (gate, mut senders) = Gate::new(1);
+    drop(gate);
+    assert_eq!(senders[0].send(numbers(0..1)).now_or_never(), Some(Err(Closed)));
+    assert_eq!(senders[0].send_control(Element::End), Err(Closed));
+}
+
+fn three_gates() -> (Vec<Gate>, Vec<ChannelSender>) {
+    (0..3)
+        .map(|_| {
+            let (gate, mut senders) = Gate::new(1);
+            (gate, senders.remove(0))
+        })
+        .unzip()
+}
+
+#[test]
+fn a_hash_exchange_sends_every_row_to_the_owner_of_its_key() {
+    let (mut gates, senders) = three_gates();
+    let mut router = Router::new(Target::new(&Exchange::Hash(vec![0]), 3), senders, 0);
+    router.send(Element::Batch(numbers(0..1000))).now_or_never().unwrap().unwrap();
+    router.flush().now_or_never().unwrap().unwrap();
+    let mut received = Vec::new();
+    for (index, gate) in gates.iter_mut().enumerate() {
+        let range = HashRange::of_subtask(index, 3);
+        let Some((_, Element::Batch(batch))) = gate.next().now_or_never() else { panic!("no rows for {index}") };
+        let mut hashes = Vec::new();
+        hash::hash_rows(batch.records().columns(), batch.num_rows(), &mut hashes).unwrap();
+        assert!(hashes.iter().all(|hash| range.contains(*hash)));
+        received.extend_from_slice(batch.records().column(0).as_primitive::<Int64Type>().values());
+    }
+    received.sort_unstable();
+    assert_eq!(received, (0..1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn small_pieces_travel_together_and_a_watermark_stays_behind_them() {
+    let (mut gates, senders) = three_gates();
+    let mut router = Router::new(Target::new(&Exchange::Broadcast, 3), senders, 0);
+    let mut send = |element| router.send(element).now_or_never().unwrap().unwrap();
+    send(Element::Batch(numbers(0..1)));
+    send(Element::Watermark(Watermark::At(EventTime(5))));
+    send(Element::Batch(numbers(0..2)));
+    assert!(gates.iter_mut().all(|gate| next(gate).is_none()), "it lingers");
+    send(marker(1));
+    for gate in &mut gates {
+        assert_eq!(next(gate), row(0, "rows 3"));
+        assert_eq!(next(gate), row(0, "at 5"));
+        assert_eq!(next(gate), row(0, "marker 1"));
+    }
+}
