@@ -1,0 +1,155 @@
+//! A job that is killed with SIGKILL at random moments, again and again, writes every row exactly once.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::batch::oracle::{Oracle, Row, difference, rows_of_csv};
+use crate::flights;
+
+/// A query, the columns of its result, and the question for the oracle.
+struct Case {
+    name: &'static str,
+    columns: &'static str,
+    streaming: &'static str,
+    batch: &'static str,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "pass through",
+        columns: "carrier STRING, flight INT, time_hour TIMESTAMP(3)",
+        streaming: "SELECT carrier, flight, time_hour FROM flights",
+        batch: "SELECT carrier, flight, time_hour FROM flights",
+    },
+    Case {
+        name: "hopping windows",
+        columns: "starts TIMESTAMP(3), origin STRING, departures BIGINT, mean DOUBLE",
+        streaming: "SELECT window_start, origin, COUNT(*), AVG(dep_delay)
+                    FROM TABLE(HOP(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' HOUR, INTERVAL '3' HOUR))
+                    GROUP BY window_start, window_end, origin",
+        batch: "SELECT date_bin(INTERVAL '1 hour', time_hour) - i * INTERVAL '1 hour', origin, COUNT(*), AVG(dep_delay)
+                FROM flights CROSS JOIN (VALUES (0), (1), (2)) AS back(i) GROUP BY 1, 2",
+    },
+    Case {
+        name: "sessions",
+        columns: "tailnum STRING, starts TIMESTAMP(3), flights BIGINT",
+        streaming: "SELECT tailnum, window_start, COUNT(*)
+                    FROM TABLE(SESSION(TABLE flights PARTITION BY tailnum, DESCRIPTOR(time_hour), INTERVAL '6' HOUR))
+                    GROUP BY tailnum, window_start, window_end",
+        batch: "SELECT tailnum, MIN(time_hour), COUNT(*)
+                FROM (SELECT *, SUM(begins) OVER (PARTITION BY tailnum ORDER BY time_hour) AS session
+                      FROM (SELECT *, CASE WHEN time_hour - LAG(time_hour) OVER (PARTITION BY tailnum ORDER BY time_hour)
+                                                <= INTERVAL '6 hours' THEN 0 ELSE 1 END AS begins FROM flights))
+                GROUP BY tailnum, session",
+    },
+    Case {
+        name: "interval join",
+        columns: "tailnum STRING, first INT, second INT, at TIMESTAMP(3)",
+        streaming: "SELECT a.tailnum, a.flight, b.flight, b.time_hour FROM flights a JOIN flights b
+                    ON a.tailnum = b.tailnum
+                       AND b.time_hour BETWEEN a.time_hour + INTERVAL '1' HOUR AND a.time_hour + INTERVAL '5' HOUR",
+        batch: "SELECT a.tailnum, a.flight, b.flight, b.time_hour FROM flights a JOIN flights b ON a.tailnum = b.tailnum
+                AND b.time_hour >= a.time_hour + INTERVAL '1 hour' AND b.time_hour <= a.time_hour + INTERVAL '5 hours'",
+    },
+];
+
+/// Kills before the job is left to end by itself; the moments are spread over its usual length.
+const KILLS: u64 = 8;
+
+#[test]
+fn killed_jobs_write_every_row_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("flights.csv");
+    flights::unpack(&data);
+    let oracle = Oracle::new(&data);
+    let mut random = Random(0x5eed);
+    for case in CASES {
+        let expected = oracle.answer(case.batch);
+        for first_parallelism in [1, 2, 4] {
+            let work = tempfile::tempdir().unwrap();
+            let kills = run_with_kills(work.path(), &data, case, first_parallelism, &mut random);
+            let found = visible_rows(&work.path().join("out"));
+            assert!(
+                found == expected,
+                "{} from parallelism {first_parallelism}, {kills} kills: {}",
+                case.name,
+                difference(&expected, &found)
+            );
+        }
+    }
+}
+
+/// Runs the job until it ends by itself. Returns how many kills hit it.
+fn run_with_kills(work: &Path, data: &Path, case: &Case, first_parallelism: u64, random: &mut Random) -> u64 {
+    let script = format!(
+        "{}CREATE TABLE result ({}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv',
+           'csv.header' = 'false');\nINSERT INTO result {};\n",
+        flights::table(data, "64kb"),
+        case.columns,
+        work.join("out").display(),
+        case.streaming
+    );
+    let file = work.join("query.sql");
+    std::fs::write(&file, script).unwrap();
+    let mut hits = 0;
+    for kill in 0.. {
+        // Every execution has another parallelism than the one before.
+        let parallelism = (first_parallelism + kill) % 4 + 1;
+        let mut child = start(work, &file, parallelism);
+        if kill < KILLS {
+            let moment = Duration::from_millis(50 + random.below(700));
+            #[allow(clippy::disallowed_methods, reason = "the moment of the kill is what is random, nothing waits for it")]
+            std::thread::sleep(moment);
+            child.kill().unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code().is_none(), "{}: {errors}", case.name);
+        hits += 1;
+    }
+    hits
+}
+
+fn start(work: &Path, file: &Path, parallelism: u64) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_weir"))
+        .arg("run")
+        .arg(file)
+        .arg("--state-dir")
+        .arg(work.join("state"))
+        .args(["--quiet", "--parallelism", &parallelism.to_string()])
+        .args(["-D", "execution.checkpointing.interval=10ms", "-D", "execution.batch-rows=256"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// All rows in committed files.
+fn visible_rows(folder: &Path) -> Vec<Row> {
+    let mut text = String::from("header\n");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("part-") {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+    rows_of_csv(&text)
+}
+
+/// SplitMix64: the moments differ from kill to kill, and a failing test names its kills.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (word ^ (word >> 31)) % bound
+    }
+}
