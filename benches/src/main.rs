@@ -139,11 +139,9 @@ fn run(weir: &Path, query: &str, arguments: &Arguments) -> Result<Stats, Failure
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("query.sql");
     let stats = folder.path().join("stats.json");
-    let options =
-        format!("'events.num' = '{}', 'rate' = '{}', 'preload' = 'true'", arguments.events, arguments.rate);
-    let text = format!("{TABLES}\n{query}")
-        .replace("${options}", &options)
-        .replace("${sink}", "'connector' = 'blackhole'");
+    let options = format!("'events.num' = '{}', 'rate' = '{}', 'preload' = 'true'", arguments.events, arguments.rate);
+    let text =
+        format!("{TABLES}\n{query}").replace("${options}", &options).replace("${sink}", "'connector' = 'blackhole'");
     std::fs::write(&script, text)?;
     let output = Command::new(weir)
         .arg("run")

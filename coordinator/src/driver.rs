@@ -276,7 +276,9 @@ impl CheckpointDriver {
                     "checkpoint {} was not complete after {:?}",
                     self.epoch, self.config.timeout
                 ))
-                .with_help("a slow sink or a long computation holds the marker up; see execution.checkpointing.timeout");
+                .with_help(
+                    "a slow sink or a long computation holds the marker up; see execution.checkpointing.timeout",
+                );
                 self.give_up(now, error, effects);
             }
             Phase::Committing(_) => {

@@ -110,9 +110,11 @@ impl Catalog {
     pub fn resolve(&self, source: &Source<'_>, name: &str, span: Span) -> Result<&Relation> {
         match self.get(name, names::is_quoted(source, span)) {
             Found::One(relation) => Ok(relation),
-            Found::None => Err(source
-                .error(span, format!("there is no table `{name}`"))
-                .with_help(did_you_mean(name, &self.names(), "the tables and views before this statement are"))),
+            Found::None => Err(source.error(span, format!("there is no table `{name}`")).with_help(did_you_mean(
+                name,
+                &self.names(),
+                "the tables and views before this statement are",
+            ))),
             Found::Several(names) => Err(source
                 .error(span, format!("`{name}` could be any of {}", one_of(&names)))
                 .with_help("write it in backticks, with its capitals")),
@@ -162,7 +164,13 @@ impl Catalog {
         }
     }
 
-    fn drop_relation(&mut self, source: &Source<'_>, name: &Spanned<String>, view: bool, if_exists: bool) -> Result<()> {
+    fn drop_relation(
+        &mut self,
+        source: &Source<'_>,
+        name: &Spanned<String>,
+        view: bool,
+        if_exists: bool,
+    ) -> Result<()> {
         if if_exists && matches!(self.get(&name.value, names::is_quoted(source, name.span)), Found::None) {
             return Ok(());
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use weir_core::{Batch, Capture, Collector, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark};
+use weir_core::{
+    Batch, Capture, Collector, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
+};
 
 use crate::metrics::OperatorMetrics;
 
@@ -126,7 +128,11 @@ impl OperatorChain {
 
     fn rows_at(&mut self, index: usize, ordinal: usize, batch: Batch, out: &mut Vec<Emission>) -> Result<()> {
         let Some(stage) = self.stages.get_mut(index) else {
-            out.push(Emission::Rows { position: (self.first + index).saturating_sub(1), port: OutputPort::Main, batch });
+            out.push(Emission::Rows {
+                position: (self.first + index).saturating_sub(1),
+                port: OutputPort::Main,
+                batch,
+            });
             return Ok(());
         };
         stage.metrics.count_in(batch.num_rows());

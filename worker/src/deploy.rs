@@ -25,9 +25,7 @@ use crate::clock::Clock;
 use crate::metrics::JobMetrics;
 use crate::snapshot::Snapshots;
 use crate::source_state::SourceState;
-use crate::subtask::{
-    Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask, WorkerEvent,
-};
+use crate::subtask::{Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask, WorkerEvent};
 
 /// What to run and how.
 pub struct Deployment {
@@ -170,10 +168,7 @@ pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
             } else {
                 let (gate, ordinals) = wiring.gate(chain, index);
                 let subtask = OperatorSubtask {
-                    watermarks: InputWatermarks::new(
-                        ordinals.len(),
-                        restorer.watermark(&graph.node(chain.head()).uid),
-                    ),
+                    watermarks: InputWatermarks::new(ordinals.len(), restorer.watermark(&graph.node(chain.head()).uid)),
                     gate,
                     ordinals,
                     chain: operators,
@@ -214,10 +209,7 @@ impl Place<'_> {
     }
 }
 
-async fn framed(
-    name: String,
-    subtask: impl Future<Output = Result<(), Interrupt>>,
-) -> Result<(), Interrupt> {
+async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt>>) -> Result<(), Interrupt> {
     subtask.await.map_err(|interrupt| match interrupt {
         Interrupt::Failed(error) => Interrupt::Failed(error.context(format!("{name} failed"))),
         Interrupt::Disconnected => Interrupt::Disconnected,

@@ -79,7 +79,8 @@ impl CheckpointStore {
             store.last_epoch = checkpoints.last_epoch()?;
             store.attempt = checkpoints.begin_attempt()?;
             let uncommitted = checkpoints.uncommitted()?;
-            store.uncommitted = uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
+            store.uncommitted =
+                uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
             store.durable = Some(Durable { checkpoints, _lock: lock });
             Ok(store)
         })
@@ -156,7 +157,10 @@ impl CheckpointStore {
             let epoch = *epoch;
             for sink in sinks {
                 let connector = connectors.get(&sink.table.connector).ok_or_else(|| {
-                    Error::user(format!("the connector '{}' of table {} is not here", sink.table.connector, sink.table.name))
+                    Error::user(format!(
+                        "the connector '{}' of table {} is not here",
+                        sink.table.connector, sink.table.name
+                    ))
                 })?;
                 connector
                     .commit(&sink.table, sink.committables.clone())
@@ -185,7 +189,11 @@ impl CheckpointStore {
             tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
         }
         if let Some(manifest) = &self.latest
-            && manifest.operators.iter().flat_map(|operator| &operator.tables).any(|table| compaction::plan(table).is_some())
+            && manifest
+                .operators
+                .iter()
+                .flat_map(|operator| &operator.tables)
+                .any(|table| compaction::plan(table).is_some())
         {
             let storage = durable.checkpoints.storage().clone();
             let (manifest, attempt) = (manifest.clone(), self.attempt);
@@ -199,9 +207,8 @@ impl CheckpointStore {
             return Vec::new();
         }
         let Some(merging) = self.merging.take() else { return Vec::new() };
-        let outcome = merging.await.unwrap_or_else(|panic| {
-            Err(Error::internal("merging runs panicked").with_source(panic))
-        });
+        let outcome =
+            merging.await.unwrap_or_else(|panic| Err(Error::internal("merging runs panicked").with_source(panic)));
         outcome.unwrap_or_else(|error| {
             tracing::warn!(error = error.report(), "runs could not be merged");
             Vec::new()

@@ -99,7 +99,10 @@ fn run_with_kills(work: &Path, data: &Path, case: &Case, first_parallelism: u64,
         let mut child = start(work, &file, parallelism);
         if kill < KILLS {
             let moment = Duration::from_millis(50 + random.below(700));
-            #[allow(clippy::disallowed_methods, reason = "the moment of the kill is what is random, nothing waits for it")]
+            #[allow(
+                clippy::disallowed_methods,
+                reason = "the moment of the kill is what is random, nothing waits for it"
+            )]
             std::thread::sleep(moment);
             child.kill().unwrap();
         }

@@ -21,7 +21,11 @@ fn step(driver: &mut CheckpointDriver, seconds: u32, event: Event) -> Vec<String
             Effect::SendMarker(marker) => format!("{:?} {}", marker.kind, marker.epoch),
             Effect::WriteManifest { contents, savepoint, finished } => {
                 let epochs: Vec<u64> = contents.iter().map(|content| content.epoch.0).collect();
-                format!("write {epochs:?}{}{}", if savepoint { " savepoint" } else { "" }, if finished { " last" } else { "" })
+                format!(
+                    "write {epochs:?}{}{}",
+                    if savepoint { " savepoint" } else { "" },
+                    if finished { " last" } else { "" }
+                )
             }
             Effect::Commit(epoch) => format!("commit {epoch}"),
             Effect::Retire(epoch) => format!("retire <{epoch}"),

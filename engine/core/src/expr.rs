@@ -133,10 +133,7 @@ impl Expr {
             }
             Expr::Case { operand, branches, otherwise } => Expr::Case {
                 operand: operand.as_deref().map(one),
-                branches: branches
-                    .iter()
-                    .map(|(when, then)| (when.map_columns(map), then.map_columns(map)))
-                    .collect(),
+                branches: branches.iter().map(|(when, then)| (when.map_columns(map), then.map_columns(map))).collect(),
                 otherwise: otherwise.as_deref().map(one),
             },
             Expr::Cast { operand, data_type, safe } => {

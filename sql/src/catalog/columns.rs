@@ -25,7 +25,11 @@ pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Option
         if columns.iter().take(provided).any(|column| column.name == definition.name.value) {
             return Err(source.error(
                 definition.name.span,
-                format!("connector `{}` provides a column `{}` already", options.connector.name(), definition.name.value),
+                format!(
+                    "connector `{}` provides a column `{}` already",
+                    options.connector.name(),
+                    definition.name.value
+                ),
             ));
         }
         columns.push(stored(source, options, definition)?);
@@ -38,9 +42,8 @@ pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Option
             && column.source != ColumnSource::ProcessingTime
         {
             let span = expression_span(source, expression, definition.name.span);
-            let resolved = scalar_expression(source, span, expression, &known).map_err(|error| {
-                explain_computed(source, table, error, expression, definition)
-            })?;
+            let resolved = scalar_expression(source, span, expression, &known)
+                .map_err(|error| explain_computed(source, table, error, expression, definition))?;
             column.data_type = resolved.data_type;
             column.nullable = resolved.nullable;
             column.source = ColumnSource::Computed(resolved.expr);
@@ -74,7 +77,10 @@ fn columns_of_connector(source: &Source<'_>, table: &CreateTable, options: &Opti
     let Some(schema) = schema else {
         return Err(source
             .error(table.name.span, format!("table `{}` has no physical column", table.name.value))
-            .with_help(format!("connector `{}` does not know them: declare each with its type", options.connector.name())));
+            .with_help(format!(
+                "connector `{}` does not know them: declare each with its type",
+                options.connector.name()
+            )));
     };
     let column = |field: &std::sync::Arc<Field>| Column {
         name: field.name().clone(),
@@ -147,9 +153,9 @@ fn explain_computed(
     let computed = table.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Computed(_)));
     let mut mentioned = Vec::new();
     super::expression::visit_columns(expression, &mut |name| mentioned.push(name.to_owned()));
-    let other = computed.filter(|column| column.name.value != definition.name.value).find(|column| {
-        mentioned.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value))
-    });
+    let other = computed
+        .filter(|column| column.name.value != definition.name.value)
+        .find(|column| mentioned.iter().any(|name| name.eq_ignore_ascii_case(&column.name.value)));
     match other {
         Some(other) => source
             .error(

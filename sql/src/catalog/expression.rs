@@ -89,7 +89,10 @@ pub fn resolve_columns(source: &Source<'_>, expression: &mut ast::Expr, columns:
             Found::None => ControlFlow::Break(no_column(source, first, columns)),
             Found::Several(names) => ControlFlow::Break(
                 source
-                    .error(source.span(first.span).unwrap_or_default(), format!("`{}` could be any of {}", first.value, one_of(&names)))
+                    .error(
+                        source.span(first.span).unwrap_or_default(),
+                        format!("`{}` could be any of {}", first.value, one_of(&names)),
+                    )
                     .with_help("write it in backticks, with its capitals"),
             ),
         }

@@ -108,7 +108,10 @@ fn time_attribute(source: &Source<'_>, columns: &[Column], watermark: &Watermark
     if !is_event_time(data_type) {
         let kind = sql_type_name(data_type);
         return Err(source
-            .error(named.span, format!("`{name}` is {kind}; a time attribute has to be TIMESTAMP(3) or TIMESTAMP_LTZ(3)"))
+            .error(
+                named.span,
+                format!("`{name}` is {kind}; a time attribute has to be TIMESTAMP(3) or TIMESTAMP_LTZ(3)"),
+            )
             .with_help(conversion(name, data_type, *from == ColumnSource::Physical)));
     }
     let span = columns::expression_span(source, &watermark.expression, named.span);
@@ -118,7 +121,11 @@ fn time_attribute(source: &Source<'_>, columns: &[Column], watermark: &Watermark
         return Err(source
             .error(
                 span,
-                format!("this watermark is {}, but `{name}` is {}", sql_type_name(&expression.data_type), sql_type_name(data_type)),
+                format!(
+                    "this watermark is {}, but `{name}` is {}",
+                    sql_type_name(&expression.data_type),
+                    sql_type_name(data_type)
+                ),
             )
             .with_help(format!("write something like `{name} - INTERVAL '5' SECOND`, or CAST it")));
     }

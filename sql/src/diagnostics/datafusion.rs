@@ -81,9 +81,11 @@ fn from_schema(source: &Source<'_>, span: Span, exact: bool, error: &SchemaError
             let names: Vec<String> = valid_fields.iter().map(|column| shown(column, field)).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let name = shown(field, field);
-            source
-                .error(span, format!("there is no column `{name}`"))
-                .with_help(did_you_mean(&name, &names, "the columns here are"))
+            source.error(span, format!("there is no column `{name}`")).with_help(did_you_mean(
+                &name,
+                &names,
+                "the columns here are",
+            ))
         }
         SchemaError::AmbiguousReference { field } => source
             .error(span, format!("`{}` is a column of several tables here", field.name))

@@ -9,10 +9,48 @@ use crate::Span;
 
 /// Words that a slip of the pen may have meant.
 const KEYWORDS: [&str; 42] = [
-    "SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "JOIN", "INNER", "LEFT", "RIGHT", "FULL", "OUTER", "CROSS",
-    "UNION", "VALUES", "INSERT", "INTO", "CREATE", "TABLE", "VIEW", "TEMPORARY", "WITH", "LIMIT", "OFFSET", "BETWEEN",
-    "DISTINCT", "WINDOW", "PARTITION", "INTERVAL", "WATERMARK", "PRIMARY", "METADATA", "VIRTUAL", "ENFORCED", "COMMENT",
-    "PARTITIONED", "EXPLAIN", "EXECUTE", "STATEMENT", "BEGIN", "RESET", "DROP",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "JOIN",
+    "INNER",
+    "LEFT",
+    "RIGHT",
+    "FULL",
+    "OUTER",
+    "CROSS",
+    "UNION",
+    "VALUES",
+    "INSERT",
+    "INTO",
+    "CREATE",
+    "TABLE",
+    "VIEW",
+    "TEMPORARY",
+    "WITH",
+    "LIMIT",
+    "OFFSET",
+    "BETWEEN",
+    "DISTINCT",
+    "WINDOW",
+    "PARTITION",
+    "INTERVAL",
+    "WATERMARK",
+    "PRIMARY",
+    "METADATA",
+    "VIRTUAL",
+    "ENFORCED",
+    "COMMENT",
+    "PARTITIONED",
+    "EXPLAIN",
+    "EXECUTE",
+    "STATEMENT",
+    "BEGIN",
+    "RESET",
+    "DROP",
 ];
 
 /// Words that are near a keyword and mean themselves.
@@ -97,16 +135,17 @@ fn lower(message: &str) -> String {
 /// parser takes `FORM` for an alias and stumbles over `t`.
 fn misspelt(tokens: &[TokenWithSpan]) -> Option<(String, &'static str)> {
     let words = tokens.iter().rev().filter(|token| !matches!(token.token, Token::Whitespace(_))).take(2);
-    words.filter_map(|token| match &token.token {
-        Token::Word(word) if word.quote_style.is_none() => Some(word.value.clone()),
-        _ => None,
-    })
-    .find_map(|word| {
-        let upper = word.to_uppercase();
-        let exact = KEYWORDS.contains(&upper.as_str()) || NEVER_A_SLIP.contains(&upper.as_str());
-        if exact || upper.len() < 3 {
-            return None;
-        }
-        nearest(&upper, KEYWORDS).map(|keyword| (word, keyword))
-    })
+    words
+        .filter_map(|token| match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word.value.clone()),
+            _ => None,
+        })
+        .find_map(|word| {
+            let upper = word.to_uppercase();
+            let exact = KEYWORDS.contains(&upper.as_str()) || NEVER_A_SLIP.contains(&upper.as_str());
+            if exact || upper.len() < 3 {
+                return None;
+            }
+            nearest(&upper, KEYWORDS).map(|keyword| (word, keyword))
+        })
 }

@@ -17,8 +17,16 @@ const WATERMARK: &str = "watermarks cannot be read in a query yet; \
 /// Why the function of that name may not be called and what works instead, if it is one of those.
 pub fn refused(name: &str) -> Option<&'static str> {
     match name.to_lowercase().as_str() {
-        "now" | "current_timestamp" | "current_date" | "current_time" | "today" | "localtime" | "localtimestamp"
-        | "current_row_timestamp" | "unix_timestamp" | "sysdate" => Some(CLOCK),
+        "now"
+        | "current_timestamp"
+        | "current_date"
+        | "current_time"
+        | "today"
+        | "localtime"
+        | "localtimestamp"
+        | "current_row_timestamp"
+        | "unix_timestamp"
+        | "sysdate" => Some(CLOCK),
         "random" | "rand" | "rand_integer" | "uuid" | "gen_random_uuid" => Some(RANDOM),
         "input_file_name" | "file_row_index" => Some(PLACE),
         "array_any_match" | "any_match" | "list_any_match" | "array_filter" | "list_filter" | "array_first"

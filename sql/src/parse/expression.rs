@@ -14,8 +14,8 @@ use std::ops::ControlFlow;
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, Value, ValueWithSpan, VisitMut,
-    VisitorMut,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use weir_core::{Error, Result};
@@ -104,10 +104,12 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
     match name.as_str() {
         "if" if plain => {
             let [condition, then, otherwise] = arguments::<3>(source, span, "IF(condition, then, else)", list)?;
-            let token = |span| AttachedToken(datafusion_sql::sqlparser::tokenizer::TokenWithSpan {
-                token: datafusion_sql::sqlparser::tokenizer::Token::make_keyword("CASE"),
-                span,
-            });
+            let token = |span| {
+                AttachedToken(datafusion_sql::sqlparser::tokenizer::TokenWithSpan {
+                    token: datafusion_sql::sqlparser::tokenizer::Token::make_keyword("CASE"),
+                    span,
+                })
+            };
             Ok(Some(Expr::Case {
                 case_token: token(span),
                 end_token: token(span),
@@ -175,10 +177,7 @@ fn call(name: &str, arguments: Vec<Expr>, beside: &Expr) -> Expr {
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: arguments
-                .into_iter()
-                .map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)))
-                .collect(),
+            args: arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect(),
             clauses: Vec::new(),
         }),
         filter: None,

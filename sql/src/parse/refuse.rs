@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use datafusion_sql::sqlparser::ast::{
     Cte, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList,
     FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator, LimitClause, OrderBy, OrderByExpr, OrderByKind,
-    Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, TableFunctionArgs, Values, Visit,
-    Visitor, WildcardAdditionalOptions, WindowSpec, WindowType, With,
+    Query, Select, SelectFlavor, SelectItem, SetExpr, Spanned, TableAlias, TableFactor, TableFunctionArgs, Values,
+    Visit, Visitor, WildcardAdditionalOptions, WindowSpec, WindowType, With,
 };
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
 use weir_core::{Error, Result};
@@ -129,9 +129,19 @@ fn check_query(query: &Query) -> Check {
         }
     }
     unless(fetch.is_some(), "FETCH is not supported", "write `LIMIT n`", &["FETCH"])?;
-    unless(!locks.is_empty(), "FOR UPDATE and FOR SHARE are not supported", "leave it out: streams have no locks", &["FOR"])?;
+    unless(
+        !locks.is_empty(),
+        "FOR UPDATE and FOR SHARE are not supported",
+        "leave it out: streams have no locks",
+        &["FOR"],
+    )?;
     unless(for_clause.is_some(), "FOR is not supported behind a query", "leave it out", &["FOR"])?;
-    unless(settings.is_some(), "SETTINGS is not supported", "write `SET 'key' = 'value'` before the query", &["SETTINGS"])?;
+    unless(
+        settings.is_some(),
+        "SETTINGS is not supported",
+        "write `SET 'key' = 'value'` before the query",
+        &["SETTINGS"],
+    )?;
     unless(
         format_clause.is_some(),
         "FORMAT is not supported behind a query",
@@ -201,14 +211,24 @@ fn check_select(select: &Select) -> Check {
     unless(top.is_some(), "TOP is not supported", "write `LIMIT n`", &["TOP"])?;
     unless(exclude.is_some(), "EXCLUDE is supported behind `*` only", "write `* EXCLUDE (…)`", &["EXCLUDE"])?;
     unless(into.is_some(), "SELECT INTO is not supported", "write `INSERT INTO t SELECT …`", &["INTO"])?;
-    unless(!lateral_views.is_empty(), "LATERAL VIEW is not supported", "write `CROSS JOIN UNNEST(array)`", &["LATERAL"])?;
+    unless(
+        !lateral_views.is_empty(),
+        "LATERAL VIEW is not supported",
+        "write `CROSS JOIN UNNEST(array)`",
+        &["LATERAL"],
+    )?;
     unless(prewhere.is_some(), "PREWHERE is not supported", "write WHERE", &["PREWHERE"])?;
     unless(!connect_by.is_empty(), "CONNECT BY is not supported", "join the table with itself", &["CONNECT"])?;
     unless(!cluster_by.is_empty(), "CLUSTER BY is not supported", "leave it out", &["CLUSTER", "BY"])?;
     unless(!distribute_by.is_empty(), "DISTRIBUTE BY is not supported", "leave it out", &["DISTRIBUTE", "BY"])?;
     unless(!sort_by.is_empty(), "SORT BY is not supported", "leave it out", &["SORT", "BY"])?;
     unless(value_table_mode.is_some(), "SELECT AS is not supported", "name the columns", &["SELECT", "AS"])?;
-    unless(!matches!(flavor, SelectFlavor::Standard), "a query begins with SELECT", "write `SELECT … FROM …`", &["FROM"])?;
+    unless(
+        !matches!(flavor, SelectFlavor::Standard),
+        "a query begins with SELECT",
+        "write `SELECT … FROM …`",
+        &["FROM"],
+    )?;
     match group_by {
         GroupByExpr::All(_) => unless(true, "GROUP BY ALL is not supported", "name the columns", &["GROUP", "BY"])?,
         GroupByExpr::Expressions(_, modifiers) => unless(
@@ -295,7 +315,12 @@ fn check_join(join: &Join) -> Check {
             return unless(true, "ANTI JOIN has to say of which side", "write LEFT ANTI JOIN", &["ANTI", "JOIN"]);
         }
         JoinOperator::CrossApply | JoinOperator::OuterApply => {
-            return unless(true, "APPLY is not supported", "write `CROSS JOIN UNNEST(array)`", &["CROSS|OUTER", "APPLY"]);
+            return unless(
+                true,
+                "APPLY is not supported",
+                "write `CROSS JOIN UNNEST(array)`",
+                &["CROSS|OUTER", "APPLY"],
+            );
         }
         JoinOperator::AsOf { .. } => {
             return unless(true, "ASOF JOIN is not supported yet", "join with time bounds", &["ASOF"]);
@@ -420,12 +445,9 @@ fn check_table_factor(factor: &TableFactor) -> Check {
         TableFactor::MatchRecognize { .. } => {
             unless(true, "MATCH_RECOGNIZE is not supported yet", "write a window join", &["MATCH_RECOGNIZE"])
         }
-        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => unless(
-            true,
-            "JSON_TABLE is not supported",
-            "read values with JSON_VALUE",
-            &["JSON_TABLE|OPENJSON"],
-        ),
+        TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => {
+            unless(true, "JSON_TABLE is not supported", "read values with JSON_VALUE", &["JSON_TABLE|OPENJSON"])
+        }
         TableFactor::XmlTable { .. } => unless(true, "XMLTABLE is not supported", "leave it out", &["XMLTABLE"]),
         TableFactor::SemanticView { .. } => unless(true, "SEMANTIC_VIEW is not supported", "leave it out", &[]),
     }
@@ -470,14 +492,17 @@ fn check_expression(expression: &Expr) -> Check {
             &[],
         ),
         Expr::Collate { .. } => refuse("COLLATE is not supported", "leave it out", expression.span(), &["COLLATE"]),
-        Expr::TypedString(string) => unless(string.uses_odbc_syntax, "this literal is not supported", "write DATE '…'", &[]),
+        Expr::TypedString(string) => {
+            unless(string.uses_odbc_syntax, "this literal is not supported", "write DATE '…'", &[])
+        }
         Expr::Case { .. } | Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Continue(()),
         _ => ControlFlow::Continue(()),
     }
 }
 
 fn check_function(function: &Function) -> Check {
-    let Function { name, uses_odbc_syntax, parameters, args, filter: _, null_treatment: _, over, within_group } = function;
+    let Function { name, uses_odbc_syntax, parameters, args, filter: _, null_treatment: _, over, within_group } =
+        function;
     let span = name.span();
     if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
         return refuse("this form of a function call is not supported", "write `name(arguments)`", span, &[]);

@@ -34,9 +34,10 @@ pub(super) fn table_arguments(source: &Source<'_>, segment: &mut Segment) -> Res
                 calls.pop();
             }
             Token::Word(_) if is_word(current, "TABLE") => {
-                let starts_argument = position.checked_sub(1).and_then(token).is_some_and(|previous| {
-                    matches!(previous.token, Token::LParen | Token::Comma | Token::RArrow)
-                });
+                let starts_argument = position
+                    .checked_sub(1)
+                    .and_then(token)
+                    .is_some_and(|previous| matches!(previous.token, Token::LParen | Token::Comma | Token::RArrow));
                 let names_table = token(position + 1).is_some_and(|next| matches!(next.token, Token::Word(_)));
                 let Some(Some(call)) = calls.last() else { continue };
                 if !starts_argument || !names_table || is_keyword_before_parenthesis(call) {
@@ -49,7 +50,8 @@ pub(super) fn table_arguments(source: &Source<'_>, segment: &mut Segment) -> Res
                         .with_help("TUMBLE, HOP, CUMULATE and SESSION do"));
                 }
                 replaced.push((words[position], Vec::new()));
-                let partition = (position + 2..position + 7).find(|at| token(*at).is_some_and(|t| is_word(t, "PARTITION")));
+                let partition =
+                    (position + 2..position + 7).find(|at| token(*at).is_some_and(|t| is_word(t, "PARTITION")));
                 if let Some(at) = partition
                     && token(at + 1).is_some_and(|next| is_word(next, "BY"))
                     && (position + 1..at).all(|at| token(at).is_some_and(is_part_of_name))

@@ -64,25 +64,29 @@ const CONSTRUCTS: [Construct; 15] = [
         what: "TABLESAMPLE is not supported: it is random, and a row that is computed again after a restart would differ",
         instead: "take a share of the keys, as in `WHERE id % 100 = 0`",
     },
+    Construct { words: &["FETCH", "FIRST|NEXT"], what: "FETCH is not supported", instead: "write `LIMIT n`" },
     Construct {
-        words: &["FETCH", "FIRST|NEXT"],
-        what: "FETCH is not supported",
-        instead: "write `LIMIT n`",
+        words: &["PIVOT", "("],
+        what: "PIVOT is not supported",
+        instead: "write `SUM(x) FILTER (WHERE …)` for each column",
     },
-    Construct { words: &["PIVOT", "("], what: "PIVOT is not supported", instead: "write `SUM(x) FILTER (WHERE …)` for each column" },
-    Construct { words: &["UNPIVOT", "("], what: "UNPIVOT is not supported", instead: "write one SELECT for each column, with UNION ALL between them" },
+    Construct {
+        words: &["UNPIVOT", "("],
+        what: "UNPIVOT is not supported",
+        instead: "write one SELECT for each column, with UNION ALL between them",
+    },
     Construct {
         words: &["CONNECT", "BY"],
         what: "CONNECT BY is not supported: a stream has no end that a recursion could reach",
         instead: "join the table with itself once for each level",
     },
-    Construct {
-        words: &["GROUP", "BY", "ALL"],
-        what: "GROUP BY ALL is not supported",
-        instead: "name the columns",
-    },
+    Construct { words: &["GROUP", "BY", "ALL"], what: "GROUP BY ALL is not supported", instead: "name the columns" },
     Construct { words: &["DISTRIBUTE", "BY"], what: "DISTRIBUTE BY is not supported", instead: PER_WINDOW },
-    Construct { words: &["WITH", "RECURSIVE"], what: "recursive queries are not supported: a stream has no end that a recursion could reach", instead: "join the table with itself once for each level" },
+    Construct {
+        words: &["WITH", "RECURSIVE"],
+        what: "recursive queries are not supported: a stream has no end that a recursion could reach",
+        instead: "join the table with itself once for each level",
+    },
 ];
 
 /// Refuses what the tokens show to be wrong.

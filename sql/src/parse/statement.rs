@@ -43,7 +43,9 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
     }
     match open_set {
         None => Ok(statements),
-        Some(span) => Err(source.error(span, "this statement set has no END").with_help("write `END;` behind its last INSERT")),
+        Some(span) => {
+            Err(source.error(span, "this statement set has no END").with_help("write `END;` behind its last INSERT"))
+        }
     }
 }
 

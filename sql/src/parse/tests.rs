@@ -19,8 +19,21 @@ fn smoke() {
     )
     .unwrap_or_else(|error| panic!("{}", error.report()));
     println!("{script:#?}");
-    for bad in ["SELEC 1", "SELECT a FORM t", "SELECT a, FROM t", "SELECT 'x", "SELECT * FROM t EMIT CHANGES", "SELECT * FROM", "ALTER TABLE x", "SELECT now()",
-      "CREATE TABLE t (a STRNG)", "SELECT * FROM a JOIN b", "SELECT * FROM t FOR UPDATE", "SELECT TOP 3 a FROM t", "SELECT a FROM t WITH (nolock)"] {
+    for bad in [
+        "SELEC 1",
+        "SELECT a FORM t",
+        "SELECT a, FROM t",
+        "SELECT 'x",
+        "SELECT * FROM t EMIT CHANGES",
+        "SELECT * FROM",
+        "ALTER TABLE x",
+        "SELECT now()",
+        "CREATE TABLE t (a STRNG)",
+        "SELECT * FROM a JOIN b",
+        "SELECT * FROM t FOR UPDATE",
+        "SELECT TOP 3 a FROM t",
+        "SELECT a FROM t WITH (nolock)",
+    ] {
         println!("{}\n", parse(bad).unwrap_err().report());
     }
 }

@@ -17,9 +17,32 @@ use crate::{Span, Spanned};
 
 /// Types that a declaration may name.
 const NAMES: [&str; 26] = [
-    "ARRAY", "BIGINT", "BINARY", "BOOLEAN", "BYTES", "CHAR", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "INT", "INTEGER",
-    "MAP", "NUMERIC", "REAL", "ROW", "SMALLINT", "STRING", "TEXT", "TIME", "TIMESTAMP", "TIMESTAMP_LTZ", "TINYINT",
-    "VARBINARY", "VARCHAR", "BOOL",
+    "ARRAY",
+    "BIGINT",
+    "BINARY",
+    "BOOLEAN",
+    "BYTES",
+    "CHAR",
+    "DATE",
+    "DECIMAL",
+    "DOUBLE",
+    "FLOAT",
+    "INT",
+    "INTEGER",
+    "MAP",
+    "NUMERIC",
+    "REAL",
+    "ROW",
+    "SMALLINT",
+    "STRING",
+    "TEXT",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMP_LTZ",
+    "TINYINT",
+    "VARBINARY",
+    "VARCHAR",
+    "BOOL",
 ];
 
 /// Types that Flink or others have and Weir has not, and what works instead.
@@ -190,10 +213,11 @@ fn refused(cursor: &Cursor<'_>, name: &Spanned<String>, upper: &str) -> Error {
         Some((_, instead)) => {
             cursor.source.error(name.span, format!("type {upper} is not supported")).with_help(*instead)
         }
-        None => cursor
-            .source
-            .error(name.span, format!("there is no type `{}`", name.value))
-            .with_help(did_you_mean(&name.value, &NAMES, "types are")),
+        None => cursor.source.error(name.span, format!("there is no type `{}`", name.value)).with_help(did_you_mean(
+            &name.value,
+            &NAMES,
+            "types are",
+        )),
     }
 }
 
@@ -254,9 +278,9 @@ fn decimal(lengths: &[u64]) -> Result<DataType, Problem> {
         (Ok(digits @ 1..=38), Ok(scale)) if u64::from(digits) >= scale.unsigned_abs().into() => {
             Ok(DataType::Decimal128(digits, scale))
         }
-        _ => Err(Problem::Lengths(
-            "DECIMAL(p, s) has 1 to 38 digits, of which 0 to p stand behind the point".to_owned(),
-        )),
+        _ => {
+            Err(Problem::Lengths("DECIMAL(p, s) has 1 to 38 digits, of which 0 to p stand behind the point".to_owned()))
+        }
     }
 }
 
@@ -316,11 +340,9 @@ pub fn sql_type_name(data_type: &DataType) -> String {
             format!("ROW<{}>", fields.join(", "))
         }
         DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(fields) if fields.len() == 2 => format!(
-                "MAP<{}, {}>",
-                sql_type_name(fields[0].data_type()),
-                sql_type_name(fields[1].data_type())
-            ),
+            DataType::Struct(fields) if fields.len() == 2 => {
+                format!("MAP<{}, {}>", sql_type_name(fields[0].data_type()), sql_type_name(fields[1].data_type()))
+            }
             other => other.to_string(),
         },
         DataType::Null => "NULL".to_owned(),
@@ -350,14 +372,15 @@ fn cast_type(sql_type: &SqlType) -> DataFusionResult<Option<DataType>> {
         })),
     };
     match sql_type {
-        SqlType::Varchar(length) | SqlType::Char(length) | SqlType::Character(length) | SqlType::CharacterVarying(length) => {
-            match length {
-                None | Some(CharacterLength::Max) => simple("STRING", &[]),
-                Some(CharacterLength::IntegerLength { length, .. }) => Err(refuse_cast(format!(
-                    "a cast to {sql_type} would have to cut text off, which is not supported; write LEFT(x, {length}) to cut, or CAST(x AS STRING)"
-                ))),
-            }
-        }
+        SqlType::Varchar(length)
+        | SqlType::Char(length)
+        | SqlType::Character(length)
+        | SqlType::CharacterVarying(length) => match length {
+            None | Some(CharacterLength::Max) => simple("STRING", &[]),
+            Some(CharacterLength::IntegerLength { length, .. }) => Err(refuse_cast(format!(
+                "a cast to {sql_type} would have to cut text off, which is not supported; write LEFT(x, {length}) to cut, or CAST(x AS STRING)"
+            ))),
+        },
         SqlType::String(None) | SqlType::Text => simple("STRING", &[]),
         SqlType::Bytes(None) | SqlType::Varbinary(None) | SqlType::Binary(None) => simple("BYTES", &[]),
         SqlType::Float(_) | SqlType::Real => simple("FLOAT", &[]),
@@ -379,8 +402,9 @@ fn cast_type(sql_type: &SqlType) -> DataFusionResult<Option<DataType>> {
                 TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => simple("TIMESTAMP_TZ", &lengths),
             }
         }
-        SqlType::Array(ArrayElemTypeDef::AngleBracket(element)) => Ok(cast_type(element)?
-            .map(|element| DataType::List(Arc::new(Field::new_list_field(element, true))))),
+        SqlType::Array(ArrayElemTypeDef::AngleBracket(element)) => {
+            Ok(cast_type(element)?.map(|element| DataType::List(Arc::new(Field::new_list_field(element, true)))))
+        }
         SqlType::Custom(name, modifiers) => {
             let lengths: Option<Vec<u64>> = modifiers.iter().map(|modifier| modifier.parse().ok()).collect();
             match lengths {

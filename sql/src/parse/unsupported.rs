@@ -7,7 +7,11 @@ use super::cursor::Cursor;
 /// First words, what they begin, and what works instead.
 const STATEMENTS: [(&[&str], &str, &str); 31] = [
     (&["ALTER"], "ALTER is not supported yet", "change the CREATE statement: tables live as long as the script runs"),
-    (&["CREATE", "JOB"], "CREATE JOB is not supported yet", "write `SET 'pipeline.name' = 'name'`, then `INSERT INTO …`"),
+    (
+        &["CREATE", "JOB"],
+        "CREATE JOB is not supported yet",
+        "write `SET 'pipeline.name' = 'name'`, then `INSERT INTO …`",
+    ),
     (
         &["CREATE|DROP|ALTER", "DATABASE|CATALOG|SCHEMA"],
         "catalogs and databases are not supported yet",
@@ -45,7 +49,11 @@ const STATEMENTS: [(&[&str], &str, &str); 31] = [
     (&["ANALYZE"], "ANALYZE is not supported", "leave the statement out: the planner needs no statistics"),
     (&["LOAD|UNLOAD"], "modules are not supported", "leave the statement out: all functions are there"),
     (&["ADD|REMOVE", "JAR|ARTIFACT"], "JARs are not supported", "see whether one of the built-in functions does it"),
-    (&["UPDATE|DELETE|MERGE|TRUNCATE|REPLACE|UPSERT"], "rows of a stream cannot be changed", "write `INSERT INTO … SELECT …`"),
+    (
+        &["UPDATE|DELETE|MERGE|TRUNCATE|REPLACE|UPSERT"],
+        "rows of a stream cannot be changed",
+        "write `INSERT INTO … SELECT …`",
+    ),
     (&["COPY"], "COPY is not supported", "create a table with `'connector' = 'filesystem'` and INSERT INTO it"),
     (&["CALL"], "procedures are not supported", "leave the statement out"),
     (&["EXECUTE", "PLAN"], "EXECUTE PLAN is not supported", "run the script itself"),

@@ -106,10 +106,9 @@ impl WindowFunction {
                         key => vec![key.clone()],
                     };
                 }
-                name => function.arguments.push(WindowArgument {
-                    name: name.map(|name| name.value.to_uppercase()),
-                    value: value.clone(),
-                }),
+                name => function
+                    .arguments
+                    .push(WindowArgument { name: name.map(|name| name.value.to_uppercase()), value: value.clone() }),
             }
         }
         Some(function)

@@ -31,14 +31,18 @@ fn bounded_queries_equal_the_batch_answer() {
         assert!(!expected.is_empty(), "{}: the oracle's answer is empty, so it proves nothing", case.name);
         for parallelism in [1, 2, 4] {
             let script = format!("{}{}", flights::table(&data, "128kb"), case.streaming);
-            let output = flights::run(folder.path(), &script, &[
-                "--output",
-                "csv",
-                "--parallelism",
-                &parallelism.to_string(),
-                "-D",
-                "execution.checkpointing.interval=20ms",
-            ]);
+            let output = flights::run(
+                folder.path(),
+                &script,
+                &[
+                    "--output",
+                    "csv",
+                    "--parallelism",
+                    &parallelism.to_string(),
+                    "-D",
+                    "execution.checkpointing.interval=20ms",
+                ],
+            );
             match output {
                 Ok(csv) => {
                     let found = oracle::rows_of_csv(&csv);

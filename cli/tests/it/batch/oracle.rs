@@ -77,7 +77,8 @@ impl Oracle {
 
 /// The rows of a CSV text with a header, each cell in canonical form, sorted.
 pub fn rows_of_csv(csv: &str) -> Vec<Row> {
-    let mut rows: Vec<Row> = csv.lines().skip(1).map(|line| cells(line).iter().map(|cell| canonical(cell)).collect()).collect();
+    let mut rows: Vec<Row> =
+        csv.lines().skip(1).map(|line| cells(line).iter().map(|cell| canonical(cell)).collect()).collect();
     rows.sort();
     rows
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, types::*};
 use arrow::buffer::NullBuffer;
-use arrow::row::{RowConverter, SortField};
 use arrow::datatypes::DataType;
+use arrow::row::{RowConverter, SortField};
 use weir_core::{Error, Result};
 
 use super::chunked::{Captured, Chunked, Picked};
@@ -123,7 +123,12 @@ enum Keys {
     Rows(Probe<RowHash>, Chunked<RowBytes>),
 }
 
-fn intern<K: ProbeKey>(probe: &mut Probe<K>, values: &mut Chunked<K>, keys: impl Iterator<Item = K>, slots: &mut Vec<u32>) {
+fn intern<K: ProbeKey>(
+    probe: &mut Probe<K>,
+    values: &mut Chunked<K>,
+    keys: impl Iterator<Item = K>,
+    slots: &mut Vec<u32>,
+) {
     slots.extend(keys.map(|key| {
         let next = values.len() as u32;
         probe.find_or_insert(key, next, |_| true).unwrap_or_else(|| {
@@ -317,12 +322,16 @@ impl CapturedKeys {
 /// Gives floating-point keys that are equal equal bits.
 fn one_zero(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
-        DataType::Float32 => Arc::new(column.as_primitive::<Float32Type>().unary::<_, Float32Type>(|value| {
-            if value.is_nan() { f32::NAN } else { value + 0.0 }
-        })),
-        DataType::Float64 => Arc::new(column.as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| {
-            if value.is_nan() { f64::NAN } else { value + 0.0 }
-        })),
+        DataType::Float32 => Arc::new(
+            column
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
+        ),
+        DataType::Float64 => Arc::new(
+            column
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
+        ),
         _ => column.clone(),
     }
 }

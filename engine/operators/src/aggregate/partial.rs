@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray, types::Int64Type};
 use arrow::datatypes::SchemaRef;
-use weir_core::{Batch, Collector, Error, EventTime, Operator, Pane, Result, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_core::{
+    Batch, Collector, Error, EventTime, Operator, Pane, Result, WindowAggregateSpec, WindowKind, WindowSource,
+};
 
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};

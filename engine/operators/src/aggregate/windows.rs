@@ -171,13 +171,7 @@ impl Running {
         Ok(Some((self.table.insert(table), picked)))
     }
 
-    fn drop_pane(
-        &mut self,
-        pane: Pane,
-        table: &mut GroupTable,
-        layout: &Layout,
-        scratch: &mut Scratch,
-    ) -> Result<()> {
+    fn drop_pane(&mut self, pane: Pane, table: &mut GroupTable, layout: &Layout, scratch: &mut Scratch) -> Result<()> {
         if self.covered.contains(&pane.start) {
             self.groups(layout).release(table, scratch)?;
             // Panes are dropped in order, so all up to this one are gone.

@@ -48,7 +48,10 @@ fn scalars() -> RecordBatch {
         nullable("s", Arc::new(StringViewArray::from(vec![Some("a \"b\", c\nd\\ ä\u{1}"), None, Some("é")]))),
         nullable("day", Arc::new(Date32Array::from(vec![Some(-1), None, Some(11_016)]))),
         nullable("at", Arc::new(TimestampMillisecondArray::from(vec![Some(-1), None, Some(951_782_400_123)]))),
-        nullable("zoned", Arc::new(TimestampMillisecondArray::from(vec![Some(0), None, Some(1)]).with_timezone("+00:00"))),
+        nullable(
+            "zoned",
+            Arc::new(TimestampMillisecondArray::from(vec![Some(0), None, Some(1)]).with_timezone("+00:00")),
+        ),
     ])
     .unwrap()
 }

@@ -68,9 +68,10 @@ pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Acc
         .build()
         .map_err(refused)?;
     let state_fields = function.state_fields().map_err(refused)?;
-    let state_fields = state_fields.iter().enumerate().map(|(index, field)| {
-        Field::new(format!("{}${index}", call.name), field.data_type().clone(), true)
-    });
+    let state_fields = state_fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| Field::new(format!("{}${index}", call.name), field.data_type().clone(), true));
     let sorted = !function.order_bys().is_empty();
     let plan = Plan {
         name: call.name.clone(),
@@ -99,7 +100,10 @@ fn scalar(literal: &Literal) -> Result<ScalarValue> {
             _ => ScalarValue::Null,
         },
         _ => {
-            return Err(Error::user(format!("a constant of type {} is no argument of an aggregate", literal.data_type)));
+            return Err(Error::user(format!(
+                "a constant of type {} is no argument of an aggregate",
+                literal.data_type
+            )));
         }
     };
     value.cast_to(&literal.data_type).map_err(|error| Error::user("a constant argument is unfit").with_source(error))
@@ -138,7 +142,8 @@ impl Plan {
 fn for_each_group(slots: &[u32], rows: Vec<u32>, mut each: impl FnMut(u32, &[u32]) -> Result<()>) -> Result<()> {
     let mut rows = rows;
     rows.sort_by_key(|row| slots[*row as usize]);
-    rows.chunk_by(|a, b| slots[*a as usize] == slots[*b as usize]).try_for_each(|rows| each(slots[rows[0] as usize], rows))
+    rows.chunk_by(|a, b| slots[*a as usize] == slots[*b as usize])
+        .try_for_each(|rows| each(slots[rows[0] as usize], rows))
 }
 
 impl Accumulator for RowWise {
