@@ -1,0 +1,3 @@
+//! `'connector' = 'filesystem'`.
+
+pub mod sink;

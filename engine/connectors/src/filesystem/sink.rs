@@ -1,0 +1,187 @@
+//! The sink of `'connector' = 'filesystem'`: files that appear when their checkpoint is complete, each row in one of
+//! them once.
+//!
+//! The life of a file, all of it in the table's folder and under names that readers pass over until the last step:
+//!
+//! ```text
+//!   .weir-<uid>-a<attempt>-s<subtask>-<instance>-<n>.inprogress          being written
+//!        │  prepare: finish, fsync, rename
+//!   .weir-<uid>-e<epoch>-a<attempt>-s<subtask>-<instance>-<n>.prepared    durable, and named by a committable
+//!        │  commit: rename without replacing, fsync of the folder
+//!   [<column>=<value>/]part-<uid>-<epoch>-<subtask>-<n>.<extension>       visible
+//! ```
+//!
+//! 1. A file in progress belongs to a live sink, which holds the lock file beside it. Whoever gets that lock may remove
+//!    the file: nothing names it ([`workplace`]).
+//! 2. A prepared file may belong to a completed checkpoint, so only one that provably does not is removed: of an older
+//!    attempt, and of an epoch behind the last completed one.
+//! 3. A commit looks at what is there: the prepared file (rename it), or else the final one (done before). It can be
+//!    repeated by any process at any time ([`committable`]).
+
+mod committable;
+mod disk;
+mod part;
+mod partition;
+#[cfg(test)]
+mod tests;
+mod workplace;
+mod writer;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use weir_core::connector::{METADATA_KEY, OptionInfo, SinkContext};
+use weir_core::{Batch, Epoch, Error, Result, Sink, TableSpec};
+
+use crate::options::Options;
+use part::Parts;
+use partition::Partitioning;
+use writer::Format;
+
+const FILE_SIZE: &str = "sink.rolling-policy.file-size";
+const FILE_ROWS: &str = "sink.rolling-policy.rows";
+const GUARANTEE: &str = "sink.delivery-guarantee";
+const DEFAULT_PARTITION: &str = "partition.default-name";
+
+const OPTIONS: &[OptionInfo] = &[
+    OptionInfo {
+        name: FILE_SIZE,
+        required: false,
+        doc: "Size at which a new file is begun; '128mb' by default. Every checkpoint begins new files too.",
+    },
+    OptionInfo { name: FILE_ROWS, required: false, doc: "Rows after which a new file is begun; unlimited by default." },
+    OptionInfo { name: GUARANTEE, required: false, doc: "'exactly-once', which is the default and all there is." },
+    OptionInfo {
+        name: DEFAULT_PARTITION,
+        required: false,
+        doc: "What stands for null in the name of a partition; '__DEFAULT_PARTITION__' by default.",
+    },
+];
+
+/// Options of the sink, without those of its format ([`format_options`]).
+pub fn options() -> &'static [OptionInfo] {
+    OPTIONS
+}
+
+/// Options of a format when it is written; none for a format that cannot be.
+pub fn format_options(format: &str) -> &'static [OptionInfo] {
+    writer::options(format)
+}
+
+/// What the table's options and columns say.
+#[derive(Debug, Clone)]
+struct Settings {
+    folder: std::path::PathBuf,
+    format: Format,
+    partitioning: Partitioning,
+    /// Columns of the files: those that the partition's name does not say already.
+    file_schema: SchemaRef,
+    file_size: u64,
+    file_rows: u64,
+}
+
+impl Settings {
+    fn of(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table);
+        let guarantees = [("exactly-once", ())];
+        if options.choice(GUARANTEE, &guarantees).is_err() {
+            return Err(options
+                .error(GUARANTEE, "not a guarantee that the filesystem sink gives")
+                .with_help("leave it out: the sink is always 'exactly-once'"));
+        }
+        let path = options.required("path")?;
+        let folder = path.strip_prefix("file://").unwrap_or(path);
+        if folder.is_empty() || folder.contains(['*', '?', '[']) {
+            return Err(options.error("path", "not a folder to write files into"));
+        }
+        if let Some(field) = table.schema.fields().iter().find(|field| field.metadata().contains_key(METADATA_KEY)) {
+            return Err(Error::user(format!(
+                "metadata column '{}' of table '{}' cannot be written",
+                field.name(),
+                table.name
+            ))
+            .with_help("declare it METADATA VIRTUAL, so that it is only read"));
+        }
+        let null = options.text(DEFAULT_PARTITION).unwrap_or("__DEFAULT_PARTITION__");
+        let partitioning = Partitioning::of(table, null)?;
+        let file_schema = partitioning.file_schema(&table.schema);
+        let format = Format::of(table, &file_schema)?;
+        Ok(Self {
+            folder: folder.into(),
+            format,
+            partitioning,
+            file_schema,
+            file_size: options.bytes(FILE_SIZE)?.unwrap_or(128 << 20).max(1),
+            file_rows: options.number(FILE_ROWS, 1, u64::MAX)?.unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Checks the options and columns of a table that is written, without I/O.
+///
+/// # Errors
+/// A user error that names the option or column.
+pub fn validate(table: &TableSpec) -> Result<()> {
+    Settings::of(table).map(|_| ())
+}
+
+/// Opens one subtask's part of the sink. Removes what executions that have died left behind in the folder.
+///
+/// # Errors
+/// If the folder cannot be made or written.
+pub async fn open(table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+    let settings = Settings::of(table)?;
+    let parts = blocking(move || Parts::open(settings, context)).await?;
+    Ok(Box::new(FileSink { parts: Some(parts) }))
+}
+
+/// Makes the files of these committables visible. Can be repeated.
+///
+/// # Errors
+/// A data error if a file is lost; an environment error if it cannot be renamed.
+pub async fn commit(table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+    let folder = Settings::of(table)?.folder;
+    blocking(move || committable::commit(&folder, &committables)).await
+}
+
+/// The sink. Without parts it has failed, or its last call was given up: what is in its files is not known then.
+struct FileSink {
+    parts: Option<Parts>,
+}
+
+impl FileSink {
+    /// Does work that waits for the disk beside the runtime's threads.
+    async fn with_parts<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Parts) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut parts =
+            self.parts.take().ok_or_else(|| Error::internal("a filesystem sink was used after it had failed"))?;
+        let (parts, result) = blocking(move || {
+            let result = work(&mut parts)?;
+            Ok((parts, result))
+        })
+        .await?;
+        self.parts = Some(parts);
+        Ok(result)
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn write(&mut self, batch: Batch) -> Result<()> {
+        if batch.weights().is_some() {
+            return Err(Error::internal("a filesystem sink was sent rows that take others back"));
+        }
+        self.with_parts(move |parts| parts.write(batch.records())).await
+    }
+
+    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        self.with_parts(move |parts| parts.prepare(epoch)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("work on the filesystem was broken off").with_source(error))?
+}
