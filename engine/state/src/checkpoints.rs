@@ -138,7 +138,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Notes that all sinks have committed an epoch. Durable on return; may be repeated.
+    /// Notes that all sinks have committed an epoch, also if there was nothing to commit. Durable on return; may be
+    /// repeated.
     ///
     /// # Errors
     /// If it could not be written.

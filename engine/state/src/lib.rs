@@ -27,6 +27,8 @@ pub mod retention;
 mod run;
 mod snapshot;
 mod storage;
+#[cfg(test)]
+mod testing;
 
 pub use checkpoints::Checkpoints;
 pub use local::{LocalStorage, StateLock};

@@ -8,7 +8,8 @@ use crate::newest::{join, newest};
 use crate::run::{self, RunRows};
 
 /// Runs below this size share one object, so that a checkpoint writes a few objects and not one per table.
-const SHARED_BELOW: usize = 256 * 1024;
+/// Small in this crate's tests, so that they see both kinds.
+const SHARED_BELOW: usize = if cfg!(test) { 4096 } else { 256 * 1024 };
 /// Runs in a shared object begin at multiples of this, as Arrow wants its buffers.
 const ALIGNMENT: usize = 64;
 

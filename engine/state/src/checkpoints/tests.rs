@@ -1,1 +1,171 @@
-//! Tests.
+//! From where a job goes on, and when it must not.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::testing::*;
+
+struct Job {
+    storage: Arc<MemoryStorage>,
+    checkpoints: Checkpoints,
+    last: Option<Manifest>,
+}
+
+impl Job {
+    fn new() -> Self {
+        let storage = Arc::new(MemoryStorage::default());
+        Self { checkpoints: Checkpoints::new(storage.clone()), storage, last: None }
+    }
+
+    /// A checkpoint with one row more, and results to commit if `commits`.
+    fn checkpoint(&mut self, commits: bool) {
+        let epoch = self.checkpoints.last_epoch().unwrap().0 + 1;
+        let schema = table(Kind::Timeless);
+        let row = Row { number: Some(epoch as i64), word: None, time: None, value: 0 };
+        let tables = vec![captured(&schema, vec![capture(&schema, &[(row, true)], None)])];
+        let mut manifest = checkpoint(&*self.storage, self.last.as_ref(), epoch, tables);
+        if commits {
+            manifest.committables = committables();
+        }
+        self.checkpoints.write(&manifest).unwrap();
+        self.last = Some(manifest);
+    }
+
+    fn newest_run(&self) -> String {
+        self.last.as_ref().unwrap().runs().last().unwrap().file.clone()
+    }
+
+    fn damage(&self, path: &str) {
+        let mut objects = self.storage.objects.lock().unwrap();
+        let bytes = objects.get_mut(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    }
+
+    fn refused(&self, file: &str) -> Error {
+        let error = self.checkpoints.latest().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.report().contains(&self.storage.locate(file)), "{}", error.report());
+        assert!(error.help().is_some());
+        error
+    }
+}
+
+#[test]
+fn the_newest_checkpoint_is_where_the_job_goes_on() {
+    let mut job = Job::new();
+    assert_eq!(job.checkpoints.latest().unwrap(), None);
+    assert_eq!(job.checkpoints.last_epoch().unwrap(), Epoch(0));
+    (0..12).for_each(|_| job.checkpoint(true));
+    assert_eq!(job.checkpoints.latest().unwrap(), job.last);
+    assert_eq!(job.checkpoints.last_epoch().unwrap(), Epoch(12));
+    job.checkpoints.write(job.last.as_ref().unwrap()).unwrap();
+}
+
+#[test]
+fn every_damaged_byte_is_found_before_the_job_starts() {
+    let mut job = Job::new();
+    job.checkpoint(true);
+    let paths = [job.newest_run(), layout::manifest(Epoch(1))];
+    for path in paths {
+        let good = job.storage.get(&path).unwrap();
+        for byte in 0..good.len() {
+            let mut bad = good.clone();
+            bad[byte] ^= 1 << (byte % 8);
+            job.storage.objects.lock().unwrap().insert(path.clone(), bad);
+            let error = job.checkpoints.latest().unwrap_err();
+            assert!(error.report().contains(&job.storage.locate(&path)), "byte {byte} of {path}: {error}");
+        }
+        job.storage.objects.lock().unwrap().insert(path, good);
+    }
+    assert_eq!(job.checkpoints.latest().unwrap(), job.last);
+}
+
+#[test]
+fn results_that_may_be_out_are_not_made_again() {
+    let mut job = Job::new();
+    job.checkpoint(true);
+    job.checkpoint(true);
+    let file = job.newest_run();
+    job.damage(&file);
+    let error = job.refused(&file);
+    assert!(error.help().unwrap().contains(&job.storage.locate(&layout::manifest(Epoch(2)))), "{error}");
+    job.checkpoints.acknowledge_commit(Epoch(2)).unwrap();
+    job.refused(&file);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let mut job = Job::new();
+    job.checkpoint(true);
+    let file = job.newest_run();
+    job.storage.delete(&file).unwrap();
+    job.refused(&file);
+}
+
+#[test]
+fn a_checkpoint_that_committed_nothing_is_passed_over() {
+    let mut job = Job::new();
+    job.checkpoint(true);
+    let good = job.last.clone();
+    job.checkpoint(false);
+    job.damage(&job.newest_run());
+    assert_eq!(job.checkpoints.latest().unwrap(), good);
+    job.last = good;
+    // The number of the damaged one is not used again, so the next one finds its place free.
+    job.checkpoint(true);
+    assert_eq!(job.last.as_ref().unwrap().epoch, Epoch(3));
+    assert_eq!(job.checkpoints.latest().unwrap(), job.last);
+}
+
+#[test]
+fn an_unreadable_manifest_may_have_committed_anything() {
+    let mut job = Job::new();
+    job.checkpoint(false);
+    job.checkpoint(false);
+    let manifest = layout::manifest(Epoch(2));
+    job.damage(&manifest);
+    job.refused(&manifest);
+}
+
+#[test]
+fn the_job_never_begins_anew_behind_damage() {
+    let mut job = Job::new();
+    job.checkpoint(false);
+    job.damage(&job.newest_run());
+    assert_eq!(job.checkpoints.latest().unwrap_err().kind(), ErrorKind::Data);
+}
+
+#[test]
+fn what_has_not_been_acknowledged_is_committed_again_in_order() {
+    let mut job = Job::new();
+    for commits in [true, true, false, true] {
+        job.checkpoint(commits);
+    }
+    job.checkpoints.acknowledge_commit(Epoch(1)).unwrap();
+    job.checkpoints.acknowledge_commit(Epoch(1)).unwrap();
+    assert!(job.checkpoints.is_committed(Epoch(1)).unwrap());
+    assert!(!job.checkpoints.is_committed(Epoch(2)).unwrap());
+    let epochs: Vec<Epoch> = job.checkpoints.uncommitted().unwrap().iter().map(|manifest| manifest.epoch).collect();
+    assert_eq!(epochs, [Epoch(2), Epoch(4)]);
+    job.damage(&layout::manifest(Epoch(2)));
+    assert_eq!(job.checkpoints.uncommitted().unwrap_err().kind(), ErrorKind::Data);
+}
+
+#[test]
+fn no_attempt_has_the_number_of_another() {
+    let mut job = Job::new();
+    assert_eq!(job.checkpoints.begin_attempt().unwrap(), Attempt(1));
+    assert_eq!(job.checkpoints.begin_attempt().unwrap(), Attempt(2));
+    job.checkpoint(true);
+    job.checkpoints.retire(1).unwrap();
+    assert_eq!(job.checkpoints.begin_attempt().unwrap(), Attempt(3), "also when old ones are gone");
+}
+
+#[test]
+fn a_manifest_that_was_moved_is_refused() {
+    let mut job = Job::new();
+    job.checkpoint(true);
+    let bytes = job.storage.get(&layout::manifest(Epoch(1))).unwrap();
+    job.storage.put(&layout::manifest(Epoch(7)), &bytes).unwrap();
+    job.refused(&layout::manifest(Epoch(7)));
+}

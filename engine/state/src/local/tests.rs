@@ -1,1 +1,96 @@
-//! Tests.
+//! The promises of a storage, kept by a folder.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use weir_core::ErrorKind;
+
+use super::*;
+
+fn storage() -> (tempfile::TempDir, LocalStorage) {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = LocalStorage::open(folder.path().join("new/state")).unwrap();
+    (folder, storage)
+}
+
+#[test]
+fn an_object_never_changes() {
+    let (_folder, storage) = storage();
+    storage.put("runs/1/a", b"first").unwrap();
+    storage.put("runs/1/a", b"first").unwrap();
+    let error = storage.put("runs/1/a", b"other").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    assert!(error.to_string().contains(&storage.locate("runs/1/a")), "{error}");
+    assert_eq!(storage.get("runs/1/a").unwrap(), b"first");
+    let temporary = storage.root.join(TEMPORARY_FOLDER);
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "nothing is left behind, not by a failure either");
+}
+
+#[test]
+fn a_range_is_read_or_refused_as_a_whole() {
+    let (_folder, storage) = storage();
+    storage.put("a", b"0123456789").unwrap();
+    assert_eq!(storage.get_range("a", 3, 4).unwrap(), b"3456");
+    assert_eq!(storage.get_range("a", 10, 0).unwrap(), b"");
+    for (offset, length) in [(3, 8), (11, 0), (u64::MAX, 2), (0, u64::MAX)] {
+        let error = storage.get_range("a", offset, length).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.to_string().contains(&storage.locate("a")), "{error}");
+    }
+    assert_eq!(storage.get_range("b", 0, 0).unwrap_err().kind(), ErrorKind::Environment);
+}
+
+#[test]
+fn a_listing_is_sorted_and_shows_objects_only() {
+    let (_folder, storage) = storage();
+    let _lock = storage.lock().unwrap();
+    for path in ["runs/2/b", "runs/1/z", "runs/10", "commits/1"] {
+        storage.put(path, b"").unwrap();
+    }
+    assert_eq!(storage.list("").unwrap(), ["commits/1", "runs/1/z", "runs/10", "runs/2/b"]);
+    assert_eq!(storage.list("runs/").unwrap(), ["runs/1/z", "runs/10", "runs/2/b"]);
+    assert_eq!(storage.list("runs/1").unwrap(), ["runs/1/z", "runs/10"]);
+    assert_eq!(storage.list("run").unwrap().len(), 3);
+    assert!(storage.list("nothing/").unwrap().is_empty());
+    storage.delete("runs/10").unwrap();
+    storage.delete("runs/10").unwrap();
+    assert_eq!(storage.list("runs/1").unwrap(), ["runs/1/z"]);
+}
+
+#[test]
+fn no_path_leads_out_of_the_folder() {
+    let (_folder, storage) = storage();
+    for path in ["", "../x", "/etc/passwd", "runs/../../x", "."] {
+        assert!(storage.put(path, b"").is_err(), "{path}");
+        assert!(storage.get(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn two_runs_never_share_a_folder() {
+    let (folder, first) = storage();
+    let second = LocalStorage::open(folder.path().join("new/state")).unwrap();
+    let lock = first.lock().unwrap();
+    let error = second.lock().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    assert!(error.to_string().contains(&first.root.display().to_string()), "{error}");
+    drop(lock);
+    second.lock().unwrap();
+}
+
+#[test]
+fn what_a_dead_run_was_writing_is_removed() {
+    let (_folder, storage) = storage();
+    let leftover = storage.write_temporary(b"half").unwrap();
+    assert!(leftover.exists());
+    let _lock = storage.lock().unwrap();
+    assert!(!leftover.exists());
+}
+
+#[test]
+fn errors_name_the_file_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = LocalStorage::open(file.join("state")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+}
