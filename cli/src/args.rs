@@ -116,6 +116,10 @@ pub struct RunArguments {
     /// Print no status line and no summary.
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Write figures about the run to this file when it ends, as JSON: rows, seconds, memory, checkpoints.
+    #[arg(long, value_name = "FILE")]
+    pub stats: Option<PathBuf>,
 }
 
 /// A script and what it is planned with.

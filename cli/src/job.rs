@@ -14,6 +14,7 @@ use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, Result};
 use weir_worker::{Clock, Command, Deployment, JobHandle, SystemClock, WorkerEvent};
 
 use self::checkpoints::CheckpointStore;
+use crate::clock::processor_time;
 
 /// What to run and how.
 pub struct RunRequest {
@@ -60,6 +61,10 @@ pub struct Progress {
     pub last_checkpoint: Option<CheckpointProgress>,
     /// State in memory, roughly.
     pub state_bytes: u64,
+    /// Time since all sources and sinks were open.
+    pub running: Duration,
+    /// Processor time that this process has used since then, over all threads.
+    pub processor: Duration,
 }
 
 impl Default for Progress {
@@ -73,6 +78,8 @@ impl Default for Progress {
             checkpoints: 0,
             last_checkpoint: None,
             state_bytes: 0,
+            running: Duration::ZERO,
+            processor: Duration::ZERO,
         }
     }
 }
@@ -166,8 +173,17 @@ pub async fn run(
                 last_epoch: store.last_epoch(),
             };
             let driver = CheckpointDriver::new(config, Duration::ZERO);
-            let shell =
-                Shell { job, driver, store, connectors: request.connectors, progress, clock, start, outcome: None };
+            let shell = Shell {
+                job,
+                driver,
+                store,
+                connectors: request.connectors,
+                progress,
+                clock,
+                start,
+                processor_at_start: processor_time(),
+                outcome: None,
+            };
             shell.run(stop).await
         }
         Err(error) => Err(error),
@@ -186,6 +202,7 @@ struct Shell {
     progress: watch::Sender<Progress>,
     clock: Arc<dyn Clock>,
     start: Instant,
+    processor_at_start: Duration,
     outcome: Option<Result<Outcome>>,
 }
 
@@ -287,6 +304,8 @@ impl Shell {
                 at,
             }),
             state_bytes: totals.state_bytes,
+            running: self.start.elapsed(),
+            processor: processor_time().saturating_sub(self.processor_at_start),
         });
     }
 }

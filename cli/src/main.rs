@@ -14,6 +14,7 @@ mod run;
 mod script;
 mod settings;
 mod signals;
+mod stats;
 mod status;
 mod terminal;
 

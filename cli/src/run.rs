@@ -6,6 +6,7 @@
 //!                                      └ rows ─────▶ results (stdout)
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::settings::Settings;
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
 use crate::terminal::Screen;
-use crate::{planning, script};
+use crate::{planning, script, stats};
 
 /// Time between two looks at the job's progress.
 const TICK: Duration = Duration::from_millis(250);
@@ -67,7 +68,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
         state_dir: settings.state_dir.clone(),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
-    supervise(request, results, display).await
+    supervise(request, results, display, arguments.stats.as_deref()).await
 }
 
 /// Where bare `SELECT`s go, in the format that fits.
@@ -89,7 +90,7 @@ enum Ended {
 }
 
 /// Runs the job, shows how it goes, and passes interrupts on.
-async fn supervise(request: RunRequest, results: Arc<Results>, display: Display) -> Result<Exit> {
+async fn supervise(request: RunRequest, results: Arc<Results>, display: Display, stats: Option<&Path>) -> Result<Exit> {
     let keeps_state = request.state_dir.is_some();
     let (progress_sender, progress) = watch::channel(Progress::default());
     let (stop, stop_receiver) = mpsc::channel(1);
@@ -126,6 +127,9 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display)
 
     display.screen.set_status("");
     let progress = progress.borrow().clone();
+    if let Some(path) = stats {
+        stats::write(path, &progress)?;
+    }
     match ended {
         _ if results.reader_is_gone() => Ok(Exit::Ok),
         Ended::ReaderGone => Ok(Exit::Ok),
