@@ -4,13 +4,20 @@
 //! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
 //! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
 
+mod calendar;
+mod date_format;
+mod definition;
+mod json;
+mod operators;
 mod refused;
+mod text;
+mod time;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::planner::ExprPlanner;
-use datafusion_expr::{AggregateUDF, ScalarUDF};
+use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 
 pub use refused::refused;
 
@@ -49,6 +56,13 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
             functions.insert(alias.to_owned(), function);
         }
     }
+    // Flink's meaning wins over DataFusion's of the same name: `DATE_FORMAT` takes Java's patterns.
+    for function in own_functions() {
+        functions.insert(function.name().to_owned(), function);
+    }
+    if let Some(day) = functions.get("dayofmonth").cloned() {
+        functions.insert("day".to_owned(), day);
+    }
     functions.retain(|name, function| refused(name).is_none() && refused(function.name()).is_none());
     functions
 });
@@ -68,6 +82,37 @@ static AGGREGATES: LazyLock<BTreeMap<String, Arc<AggregateUDF>>> = LazyLock::new
     }
     functions
 });
+
+/// Functions that DataFusion lacks.
+fn own_functions() -> Vec<Arc<ScalarUDF>> {
+    let immutable = [
+        text::REGEXP_EXTRACT,
+        text::SPLIT_INDEX,
+        text::LOCATE,
+        text::COUNT_CHAR,
+        date_format::DATE_FORMAT,
+        time::YEAR,
+        time::QUARTER,
+        time::MONTH,
+        time::WEEK,
+        time::DAYOFYEAR,
+        time::DAYOFMONTH,
+        time::DAYOFWEEK,
+        time::HOUR,
+        time::MINUTE,
+        time::SECOND,
+        time::TIMESTAMPDIFF,
+        time::TIMESTAMPADD,
+        time::TO_TIMESTAMP_LTZ,
+        json::JSON_VALUE,
+        json::JSON_QUERY,
+        json::JSON_EXISTS,
+        json::JSON_GET,
+        json::JSON_GET_TEXT,
+    ];
+    let immutable = immutable.into_iter().map(|definition| definition::function(definition, Volatility::Immutable));
+    immutable.chain([definition::function(time::PROCTIME, Volatility::Volatile)]).collect()
+}
 
 /// The scalar function of that name, whatever its case. Functions that [`refused`] names are not among them.
 pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
@@ -93,6 +138,7 @@ pub fn aggregate_names() -> Vec<String> {
 /// `SUBSTRING … FROM`, array and struct literals, field access.
 pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![
+        Arc::new(operators::JsonOperators),
         Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
         Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
         Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
@@ -102,6 +148,7 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     ]
 }
 
-/// Type of `PROCTIME()`. It is no function of the registry: the planner makes an operator of it.
+/// Type of `PROCTIME()`. The function of that name in the registry cannot be computed: the planner makes an operator of
+/// it.
 pub const PROCESSING_TIME: arrow::datatypes::DataType =
     arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);

@@ -1,0 +1,197 @@
+//! What Weir's own scalar functions have in common.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, TimeUnit};
+use datafusion_common::{DataFusionError, Result, ScalarValue};
+use datafusion_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// What an argument is converted to before the function sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    /// `STRING`.
+    Text,
+    /// `BIGINT`.
+    Integer,
+    /// A date or timestamp, as milliseconds; a zone is kept.
+    Time,
+}
+
+/// A function.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Definition {
+    /// Its name, in lower case.
+    pub name: &'static str,
+    /// How it is called, for errors.
+    pub usage: &'static str,
+    /// Its arguments.
+    pub parameters: &'static [Parameter],
+    /// How many of them must be given.
+    pub required: usize,
+    /// Type of the result, given the arguments' types.
+    pub returns: fn(&[DataType]) -> DataType,
+    /// Refuses constant arguments that can never work, when the query is planned.
+    pub check: fn(&[Option<&ScalarValue>]) -> Result<()>,
+    /// Computes `rows` results.
+    pub compute: fn(&[ColumnarValue], usize) -> Result<ArrayRef>,
+}
+
+/// Nothing to be checked.
+pub(super) fn unchecked(_: &[Option<&ScalarValue>]) -> Result<()> {
+    Ok(())
+}
+
+/// The function of a definition.
+pub(super) fn function(definition: Definition, volatility: Volatility) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::from(Function { definition, signature: Signature::user_defined(volatility) }))
+}
+
+#[derive(Debug)]
+struct Function {
+    definition: Definition,
+    signature: Signature,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.definition.name == other.definition.name
+    }
+}
+
+impl Eq for Function {}
+
+impl Hash for Function {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.definition.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        self.definition.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        Ok((self.definition.returns)(types))
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        (self.definition.check)(args.scalar_arguments)?;
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Arc::new(Field::new(self.name(), (self.definition.returns)(&types), true)))
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let Definition { usage, parameters, required, .. } = self.definition;
+        if types.len() < required || types.len() > parameters.len() {
+            return plan_error(format!("expected `{usage}`, found {} arguments", types.len()));
+        }
+        let coerced = types.iter().zip(parameters).map(|(given, parameter)| coerce(given, *parameter));
+        coerced
+            .collect::<Option<Vec<DataType>>>()
+            .map_or_else(|| plan_error(format!("expected `{usage}`, found other types of arguments")), Ok)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let result = (self.definition.compute)(&args.args, rows)?;
+        if constant {
+            return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
+        }
+        Ok(ColumnarValue::Array(result))
+    }
+}
+
+fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
+    let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    match parameter {
+        Parameter::Text if is_text || given.is_null() => Some(DataType::Utf8View),
+        Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
+        Parameter::Time => match given {
+            DataType::Timestamp(_, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
+            DataType::Date32 | DataType::Date64 | DataType::Null => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+            _ if is_text => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An error of the user's, found while planning or in a constant.
+pub(super) fn plan_error<T>(message: impl Into<String>) -> Result<T> {
+    Err(DataFusionError::Plan(message.into()))
+}
+
+fn wrong_type<T>(expected: &str, found: &DataType) -> Result<T> {
+    Err(DataFusionError::Internal(format!("expected {expected}, found {found}")))
+}
+
+/// Text, the same for all rows or not.
+pub(super) enum Text<'a> {
+    Constant(Option<&'a str>),
+    Column(&'a StringViewArray),
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn of(value: &'a ColumnarValue) -> Result<Self> {
+        match value {
+            ColumnarValue::Scalar(ScalarValue::Null) => Ok(Text::Constant(None)),
+            ColumnarValue::Scalar(scalar) => match scalar.try_as_str() {
+                Some(text) => Ok(Text::Constant(text)),
+                None => wrong_type("text", &scalar.data_type()),
+            },
+            ColumnarValue::Array(array) => match array.as_string_view_opt() {
+                Some(array) => Ok(Text::Column(array)),
+                None => wrong_type("text", array.data_type()),
+            },
+        }
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<&'a str> {
+        match self {
+            Text::Constant(text) => *text,
+            Text::Column(array) => array.is_valid(row).then(|| array.value(row)),
+        }
+    }
+}
+
+/// Whole numbers, the same for all rows or not.
+pub(super) enum Integers<'a> {
+    Constant(Option<i64>),
+    Column(&'a Int64Array),
+}
+
+impl<'a> Integers<'a> {
+    pub(super) fn of(value: &'a ColumnarValue) -> Result<Self> {
+        match value {
+            ColumnarValue::Scalar(ScalarValue::Int64(number)) => Ok(Integers::Constant(*number)),
+            ColumnarValue::Scalar(ScalarValue::Null) => Ok(Integers::Constant(None)),
+            ColumnarValue::Scalar(scalar) => wrong_type("BIGINT", &scalar.data_type()),
+            ColumnarValue::Array(array) => match array.as_primitive_opt::<Int64Type>() {
+                Some(array) => Ok(Integers::Column(array)),
+                None => wrong_type("BIGINT", array.data_type()),
+            },
+        }
+    }
+
+    /// The argument at `index`; `default` if the call has none there.
+    pub(super) fn or(values: &'a [ColumnarValue], index: usize, default: i64) -> Result<Self> {
+        values.get(index).map_or(Ok(Integers::Constant(Some(default))), Self::of)
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<i64> {
+        match self {
+            Integers::Constant(number) => *number,
+            Integers::Column(array) => array.is_valid(row).then(|| array.value(row)),
+        }
+    }
+}
