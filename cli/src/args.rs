@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::ContextKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_core::Result;
 
@@ -9,7 +10,6 @@ use crate::settings::{Layers, Origin, registry};
 
 const AFTER_HELP: &str = "\
 First steps:
-  weir run -e \"SELECT * FROM (VALUES (1, 'a'), (2, 'b')) AS t (id, name)\"
   weir run query.sql                        run a script and print or write its results
   weir run query.sql --state-dir state      the same, surviving ^C and crashes
   weir explain query.sql                    show the dataflow without running it
@@ -155,6 +155,12 @@ pub enum OutputArgument {
     Json,
     /// Comma-separated values with a header.
     Csv,
+}
+
+/// A word more about a command line that clap has refused.
+pub fn tip(error: &clap::Error) -> Option<String> {
+    let word = error.get(ContextKind::InvalidSubcommand)?.to_string();
+    word.ends_with(".sql").then(|| format!("\n  tip: to run a script, write: weir run {word}\n"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, EpochContent, Event, StopKind};
@@ -142,13 +143,7 @@ pub async fn run(
     if store.is_finished() {
         return Ok(Outcome::AlreadyFinished);
     }
-    // Operators run on threads of their own, so that this loop and the uploads never wait behind a batch.
-    let compute = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(request.compute_threads)
-        .thread_name("weir-compute")
-        .enable_time()
-        .build()
-        .map_err(|error| Error::environment("threads for the operators could not be started").with_source(error))?;
+    let compute = Compute::start(request.compute_threads)?;
     let clock = Arc::new(SystemClock);
     let deployed = weir_worker::deploy(Deployment {
         graph,
@@ -159,10 +154,10 @@ pub async fn run(
         storage: store.storage(),
         batch_rows: request.batch_rows,
         clock: clock.clone(),
-        compute: compute.handle().clone(),
+        compute: compute.handle(),
     })
     .await;
-    let outcome = match deployed {
+    match deployed {
         Ok(job) => {
             store.set_parallelism(request.parallelism);
             let start = Instant::now();
@@ -187,10 +182,36 @@ pub async fn run(
             shell.run(stop).await
         }
         Err(error) => Err(error),
-    };
-    // A subtask in the middle of a batch ends with it; there is nothing left to wait for.
-    compute.shutdown_background();
-    outcome
+    }
+}
+
+/// The threads that operators run on: their own, so that this loop and the uploads never wait behind a batch.
+struct Compute(Option<Runtime>);
+
+impl Compute {
+    fn start(threads: usize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("weir-compute")
+            .enable_time()
+            .build()
+            .map_err(|error| Error::environment("threads for the operators could not be started").with_source(error))?;
+        Ok(Self(Some(runtime)))
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().expect("it is taken on drop only").handle().clone()
+    }
+}
+
+impl Drop for Compute {
+    /// A subtask in the middle of a batch ends with it; there is nothing left to wait for. Nor may anything wait here:
+    /// a job that is given up is dropped in the middle of [`run`].
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Carries out what the driver asks for.

@@ -37,6 +37,9 @@ fn main() -> ExitCode {
         Err(error) => {
             // Nowhere to report that the usage could not be printed.
             let _ = error.print();
+            if let Some(tip) = args::tip(&error) {
+                Screen::of_process().message(&tip);
+            }
             return if error.use_stderr() { Exit::User.into() } else { Exit::Ok.into() };
         }
     };

@@ -1,5 +1,7 @@
 //! Values as text, the same in tables and CSV.
 
+use std::fmt::Write;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -27,10 +29,15 @@ impl<'a> Cells<'a> {
         Ok(Self { columns })
     }
 
-    /// A value as text; `None` if it is null.
-    pub fn get(&self, row: usize, column: usize) -> Option<String> {
+    /// Adds a value as text to `out`; `false` if it is null, which adds nothing.
+    pub fn write(&self, row: usize, column: usize, out: &mut String) -> bool {
         let (array, formatter) = &self.columns[column];
-        (!array.is_null(row)).then(|| formatter.value(row).to_string())
+        if array.is_null(row) {
+            return false;
+        }
+        // Formatting errors become part of the text, and a string takes all that is written.
+        let _ = write!(out, "{}", formatter.value(row));
+        true
     }
 
     /// How many columns.

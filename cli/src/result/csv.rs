@@ -21,18 +21,24 @@ impl Csv {
 impl Printer for Csv {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
         if std::mem::take(&mut self.header_is_due) {
-            let names: Vec<String> = records.schema_ref().fields().iter().map(|field| quoted(field.name())).collect();
-            out.push_str(&names.join(","));
+            for (index, field) in records.schema_ref().fields().iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_quoted(field.name(), out);
+            }
             out.push('\n');
         }
         let cells = Cells::new(records)?;
+        let mut value = String::new();
         for row in 0..records.num_rows() {
             for column in 0..cells.width() {
                 if column > 0 {
                     out.push(',');
                 }
-                if let Some(value) = cells.get(row, column) {
-                    out.push_str(&quoted(&value));
+                value.clear();
+                if cells.write(row, column, &mut value) {
+                    push_quoted(&value, out);
                 }
             }
             out.push('\n');
@@ -45,10 +51,14 @@ impl Printer for Csv {
     }
 }
 
-fn quoted(value: &str) -> String {
+fn push_quoted(value: &str, out: &mut String) {
     let plain = !value.is_empty()
         && !value.contains([',', '"', '\n', '\r'])
         && !value.starts_with(' ')
         && !value.ends_with(' ');
-    if plain { value.to_owned() } else { format!("\"{}\"", value.replace('"', "\"\"")) }
+    if plain {
+        out.push_str(value);
+    } else {
+        out.extend(["\"", &value.replace('"', "\"\""), "\""]);
+    }
 }

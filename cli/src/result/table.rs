@@ -43,7 +43,7 @@ impl Table {
             .fields()
             .iter()
             .map(|field| {
-                let name = one_line(field.name());
+                let name = one_line(field.name().clone());
                 let width = name.width().max(usual_width(field.data_type()));
                 Column { name, right_aligned: is_numeric(field.data_type()), width }
             })
@@ -127,7 +127,10 @@ impl Printer for Table {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
         let cells = Cells::new(records)?;
         for row in 0..records.num_rows() {
-            let value = |column| cells.get(row, column).map_or_else(|| "NULL".to_owned(), |text| one_line(&text));
+            let value = |column| {
+                let mut text = String::new();
+                if cells.write(row, column, &mut text) { one_line(text) } else { "NULL".to_owned() }
+            };
             self.held.push_back((0..cells.width()).map(value).collect());
             if self.held.len() >= HELD_ROWS {
                 self.draw_held(out);
@@ -166,9 +169,9 @@ fn fit(widths: &mut [usize], terminal: usize) {
 }
 
 /// A table has one line a row: line breaks and other control characters are shown as escapes.
-fn one_line(text: &str) -> String {
+fn one_line(text: String) -> String {
     if !text.contains(|c: char| c.is_control()) {
-        return text.to_owned();
+        return text;
     }
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

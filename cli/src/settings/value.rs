@@ -65,7 +65,7 @@ impl Kind {
     pub fn expected(&self) -> String {
         match self {
             Kind::Count { minimum, maximum } => format!("a number from {minimum} to {maximum}"),
-            Kind::Duration { zero } if zero.is_empty() => "a duration such as '500 ms', '10 s' or '1 min'".into(),
+            Kind::Duration { zero: "" } => "a duration such as '500 ms', '10 s' or '1 min'".into(),
             Kind::Duration { zero } => format!("a duration such as '500 ms', '10 s' or '1 min', or 0 ({zero})"),
             Kind::Flag => "'true' or 'false'".into(),
             Kind::Choice(words) => {

@@ -18,6 +18,7 @@ fn help_teaches() {
 fn a_wrong_command_line_is_a_user_error() {
     weir(&[]).code(2);
     weir(&["fly"]).code(2);
+    weir(&["query.sql"]).code(2).says(&["write: weir run query.sql"]);
     weir(&["run"]).code(2).says(&["FILE"]);
     weir(&["run", "a.sql", "-e", ONE]).code(2);
     weir(&["run", "-e", ONE, "-D", "parallelism.default"]).code(2).says(&["KEY=VALUE"]);
