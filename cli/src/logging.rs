@@ -20,6 +20,10 @@ const DEFAULT_FILTER: &str = "warn";
 /// If the filter cannot be read.
 pub fn start(screen: &Arc<Screen>, level: Option<&str>) -> Result<()> {
     let given = level.map(|text| (text.to_owned(), "--log-level"));
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how Rust programs are told what to log, also before there are settings"
+    )]
     let environment = || std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty()).map(|text| (text, "RUST_LOG"));
     let (directives, origin) = given.or_else(environment).unwrap_or((DEFAULT_FILTER.to_owned(), "default"));
     // The filter takes any lone word for the name of a module, which is not what a misspelled level means.
