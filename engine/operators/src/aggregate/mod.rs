@@ -17,14 +17,19 @@ mod key_words;
 mod layout;
 mod partial;
 mod probe;
+mod session_aggregate;
+mod session_table;
 mod split;
+#[cfg(test)]
+mod tests;
 mod window_aggregate;
 mod windows;
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{Error, Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_core::{Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
 
 use partial::PartialAggregate;
+use session_aggregate::SessionAggregate;
 use window_aggregate::WindowAggregate;
 
 /// The first phase of an aggregation over rows of `input`; `output` is the declared schema of partial results.
@@ -46,8 +51,8 @@ pub fn full(
     output: &SchemaRef,
     operator_name: &str,
 ) -> Result<Box<dyn Operator>> {
-    if let WindowSource::Assign { window: WindowKind::Session { .. }, .. } = spec.window {
-        return Err(Error::user("session windows are not supported yet"));
+    if let WindowSource::Assign { window: WindowKind::Session { gap }, time } = spec.window {
+        return Ok(Box::new(SessionAggregate::new(spec, gap, time, (input, output), operator_name)?));
     }
     Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name)?))
 }

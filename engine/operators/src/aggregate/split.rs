@@ -79,7 +79,8 @@ fn times(batch: &RecordBatch, column: usize) -> Result<&[i64]> {
     })
 }
 
-fn check(times: &[i64]) -> Result<()> {
+/// Refuses times that sums would overflow with.
+pub(crate) fn check(times: &[i64]) -> Result<()> {
     // Without a branch a row, so that the loop becomes vector instructions.
     let far = times.iter().fold(false, |far, time| far | !(-FURTHEST..=FURTHEST).contains(time));
     if far {

@@ -76,7 +76,7 @@ impl WindowAggregate {
             WindowSource::Assign { window, time } => (Some(window), PaneOf::Time { window, time }),
             WindowSource::Attached { start, end } => (None, PaneOf::Columns { start, end }),
         };
-        let hops = matches!(kind, Some(WindowKind::Hop { slide, size, .. }) if slide < size);
+        let hops = kind.is_some_and(Windows::hops);
         let (releasable, counted) = releasable(spec);
         let layout = Layout::new(spec, input, hops && releasable && !counted)?;
         let keys = layout.key_columns.len();

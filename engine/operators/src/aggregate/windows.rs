@@ -23,6 +23,7 @@ use super::layout::Layout;
 pub(crate) type Panes = BTreeMap<Pane, GroupTable>;
 
 /// How a closing window is put together.
+#[allow(clippy::large_enum_variant, reason = "there is one for each operator")]
 pub(crate) enum Windows {
     /// Windows are panes.
     Panes,
@@ -37,13 +38,18 @@ impl Windows {
     pub(crate) fn new(kind: Option<WindowKind>, releasable: bool) -> Self {
         let running = |releases| Windows::Running(Running { table: None, covered: 0..0, releases });
         match kind {
-            Some(WindowKind::Hop { slide, size, .. }) if slide < size => match releasable {
+            Some(kind) if Self::hops(kind) => match releasable {
                 true => running(true),
                 false => Windows::Stacks(Stacks::default()),
             },
             Some(WindowKind::Cumulate { step, size, .. }) if step < size => running(false),
             _ => Windows::Panes,
         }
+    }
+
+    /// Whether windows are hops of several panes.
+    pub(crate) fn hops(kind: WindowKind) -> bool {
+        matches!(kind, WindowKind::Hop { size, .. } if kind.pane_size() != Some(size))
     }
 
     /// Forgets all groups; the next window is made from its panes alone.

@@ -55,7 +55,8 @@ impl<T: ArrowPrimitiveType> Sum<T> {
         for_each_selected(slots, selected, |slot, row| {
             let state = states.get_mut(slot);
             *state = Some(match *state {
-                None => values[row],
+                // A sum starts at zero: that of negative zeros is zero.
+                None => T::Native::ZERO.add_wrapping(values[row]),
                 Some(sum) => sum.add_checked(values[row]).unwrap_or_else(|_| {
                     overflow = true;
                     sum

@@ -65,7 +65,7 @@ impl<T: ArrowPrimitiveType> Kind for Number<T> {
     }
 
     #[inline]
-    fn get<'a>(values: &'a [T::Native], row: usize) -> T::Native {
+    fn get(values: &[T::Native], row: usize) -> T::Native {
         values[row]
     }
 
@@ -101,7 +101,7 @@ impl Kind for Flag {
         column.as_boolean()
     }
 
-    fn get<'a>(values: &'a BooleanArray, row: usize) -> bool {
+    fn get(values: &BooleanArray, row: usize) -> bool {
         values.value(row)
     }
 
@@ -134,7 +134,7 @@ impl Kind for Text {
         column.as_string_view()
     }
 
-    fn get<'a>(values: &'a StringViewArray, row: usize) -> &'a str {
+    fn get(values: &StringViewArray, row: usize) -> &str {
         values.value(row)
     }
 
@@ -167,7 +167,7 @@ impl Kind for Bytes {
         column.as_binary_view()
     }
 
-    fn get<'a>(values: &'a BinaryViewArray, row: usize) -> &'a [u8] {
+    fn get(values: &BinaryViewArray, row: usize) -> &[u8] {
         values.value(row)
     }
 

@@ -1,0 +1,384 @@
+//! Open sessions by key.
+//!
+//! A key mostly has one open session, and rows mostly extend it: that costs a look at the key's latest session. Other
+//! open sessions of a key (the watermark lags, or rows come out of order) are in a list beside. Sessions are numbered in
+//! the order in which they open; the numbers of closed ones are not used again, but once they are the majority the
+//! whole table is packed, and keys without a session go with them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use arrow::array::ArrayRef;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use weir_core::{Error, Result};
+
+use super::accumulator::{Accumulator, Rows};
+use super::chunked::{Chunked, Picked};
+use super::key_table::KeyTable;
+use super::layout::Layout;
+
+/// No session.
+const NONE: u32 = u32::MAX;
+/// No time.
+const NEVER: i64 = i64::MIN;
+/// Closed sessions below which packing is not worth its while.
+const FEW: usize = 4096;
+
+/// A session of some key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Session {
+    /// Time of its first row.
+    pub(crate) start: i64,
+    /// Time of its last row.
+    pub(crate) last: i64,
+    /// The start under which the last capture stored it, or [`NEVER`].
+    stored: i64,
+    key: u32,
+    open: bool,
+}
+
+/// A stored session that is gone without having ended: it was joined to another, or starts earlier now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone {
+    pub(crate) key: u32,
+    /// The start under which it was stored.
+    pub(crate) start: i64,
+    /// No earlier than the end with which it was stored, so that the deletion does not expire before what it deletes.
+    pub(crate) end: i64,
+}
+
+/// All open sessions of a subtask.
+pub(crate) struct SessionTable {
+    gap: i64,
+    pub(super) keys: KeyTable,
+    /// By key: the open session that started last.
+    latest: Vec<u32>,
+    /// Other open sessions of keys that have several. Only ever looked up, so its order does not matter.
+    others: HashMap<u32, Vec<u32>, FixedState>,
+    pub(super) sessions: Chunked<Session>,
+    pub(super) accumulators: Vec<Box<dyn Accumulator>>,
+    dirty: Vec<u8>,
+    /// Sessions to look at when the watermark gets there. One entry a session; it may have been extended since.
+    timers: BTreeMap<i64, Vec<u32>>,
+    gone: Vec<Gone>,
+    closed: usize,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    keys: Vec<u32>,
+    sessions: Vec<u32>,
+}
+
+impl SessionTable {
+    pub(crate) fn new(layout: &Layout, gap: i64) -> Self {
+        Self {
+            gap,
+            keys: KeyTable::new(&layout.keys, 0),
+            latest: Vec::new(),
+            others: HashMap::default(),
+            sessions: Chunked::default(),
+            accumulators: layout.prototypes.iter().map(|prototype| prototype.fresh()).collect(),
+            dirty: Vec::new(),
+            timers: BTreeMap::new(),
+            gone: Vec::new(),
+            closed: 0,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// When a session ends: at its last row and the gap.
+    pub(crate) fn end(&self, session: &Session) -> i64 {
+        session.last + self.gap
+    }
+
+    /// Takes rows in and returns those that are too late: they join no session, and the one that they would open has
+    /// ended. `slice` cuts the columns.
+    pub(crate) fn update(
+        &mut self,
+        keys: &[ArrayRef],
+        times: &[i64],
+        watermark: i64,
+        take: impl Fn(&[u32]) -> Result<Vec<ArrayRef>>,
+        slice: impl Fn(Range<usize>) -> Vec<ArrayRef>,
+    ) -> Result<Vec<u32>> {
+        let mut rows = std::mem::take(&mut self.scratch);
+        self.keys.intern(keys, times.len(), &mut rows.keys)?;
+        self.latest.resize(self.keys.len(), NONE);
+        rows.sessions.clear();
+        let mut late = Vec::new();
+        // Rows before this one are in the accumulators.
+        let mut taken = 0;
+        for (row, (key, time)) in rows.keys.iter().zip(times).enumerate() {
+            let latest = self.latest[*key as usize];
+            if latest != NONE {
+                let session = self.sessions.get_mut(latest);
+                if *time >= session.start - self.gap && *time <= session.last + self.gap {
+                    session.start = session.start.min(*time);
+                    session.last = session.last.max(*time);
+                    self.dirty[latest as usize] = 1;
+                    rows.sessions.push(latest);
+                    if !self.others.contains_key(key) {
+                        continue;
+                    }
+                    rows.sessions.pop();
+                }
+            }
+            let touching = self.touching(*key, *time);
+            match touching.as_slice() {
+                [] if time + self.gap <= watermark => {
+                    late.push(row as u32);
+                    rows.sessions.push(NONE);
+                }
+                [] => rows.sessions.push(self.add(*key, *time, *time, NEVER)),
+                [session] => rows.sessions.push(self.extend(*session, *time, *time)),
+                [session, ..] => {
+                    // The rows so far have to be in before sessions are put together.
+                    self.accumulate(&rows.sessions[taken..], taken..row, &take, &slice)?;
+                    taken = row;
+                    self.join(&touching)?;
+                    rows.sessions.push(self.extend(*session, *time, *time));
+                }
+            }
+        }
+        self.accumulate(&rows.sessions[taken..], taken..times.len(), &take, &slice)?;
+        self.scratch = rows;
+        Ok(late)
+    }
+
+    /// Takes rows into the sessions found for them. Those that are late have none.
+    fn accumulate(
+        &mut self,
+        sessions: &[u32],
+        rows: Range<usize>,
+        take: &impl Fn(&[u32]) -> Result<Vec<ArrayRef>>,
+        slice: &impl Fn(Range<usize>) -> Vec<ArrayRef>,
+    ) -> Result<()> {
+        let groups = self.sessions.len();
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.grow(groups))?;
+        if !sessions.contains(&NONE) {
+            let columns = slice(rows);
+            let rows = Rows { columns: &columns, len: sessions.len() };
+            return self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(sessions, rows));
+        }
+        let in_time = (rows.start as u32..).zip(sessions).filter(|(_, session)| **session != NONE);
+        let (picked, sessions): (Vec<u32>, Vec<u32>) = in_time.unzip();
+        let columns = take(&picked)?;
+        let rows = Rows { columns: &columns, len: sessions.len() };
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(&sessions, rows))
+    }
+
+    /// Open sessions of `key` within the gap of `time`, in the order in which they start.
+    fn touching(&self, key: u32, time: i64) -> Vec<u32> {
+        let others = self.others.get(&key).map_or(&[] as &[u32], Vec::as_slice);
+        let latest = self.latest[key as usize];
+        let mut touching: Vec<u32> = others.iter().copied().chain((latest != NONE).then_some(latest)).collect();
+        touching.retain(|id| {
+            let session = self.sessions.get(*id);
+            (session.start - self.gap..=session.last + self.gap).contains(&time)
+        });
+        touching.sort_by_key(|id| self.sessions.get(*id).start);
+        touching
+    }
+
+    fn add(&mut self, key: u32, start: i64, last: i64, stored: i64) -> u32 {
+        let id = self.sessions.len() as u32;
+        self.sessions.push(Session { start, last, stored, key, open: true });
+        self.dirty.push(1);
+        self.timers.entry(last + self.gap).or_default().push(id);
+        self.enlist(key, id);
+        id
+    }
+
+    /// Enters an open session under its key.
+    fn enlist(&mut self, key: u32, id: u32) {
+        let latest = self.latest[key as usize];
+        if latest == NONE {
+            self.latest[key as usize] = id;
+        } else if self.sessions.get(latest).start > self.sessions.get(id).start {
+            self.others.entry(key).or_default().push(id);
+        } else {
+            self.others.entry(key).or_default().push(latest);
+            self.latest[key as usize] = id;
+        }
+    }
+
+    fn extend(&mut self, id: u32, start: i64, last: i64) -> u32 {
+        let session = self.sessions.get_mut(id);
+        session.start = session.start.min(start);
+        session.last = session.last.max(last);
+        self.dirty[id as usize] = 1;
+        id
+    }
+
+    /// Makes one session of several of a key: the first takes the others in.
+    fn join(&mut self, ids: &[u32]) -> Result<()> {
+        for id in &ids[1..] {
+            let session = *self.sessions.get(*id);
+            let picked = Picked::Slots([*id].into());
+            for accumulator in &mut self.accumulators {
+                let states = accumulator.states(&picked, 0..1)?;
+                accumulator.merge(&ids[..1], &states)?;
+            }
+            self.extend(ids[0], session.start, session.last);
+            if session.stored != NEVER {
+                self.gone.push(Gone { key: session.key, start: session.stored, end: self.end(&session) });
+            }
+            self.shut(*id);
+        }
+        Ok(())
+    }
+
+    /// Counts a session as closed and takes it off its key.
+    fn shut(&mut self, id: u32) {
+        let session = self.sessions.get_mut(id);
+        session.open = false;
+        let key = session.key;
+        self.dirty[id as usize] = 0;
+        self.closed += 1;
+        let others = self.others.get_mut(&key);
+        if self.latest[key as usize] != id {
+            if let Some(others) = others {
+                others.retain(|other| *other != id);
+                if others.is_empty() {
+                    self.others.remove(&key);
+                }
+            }
+            return;
+        }
+        self.latest[key as usize] = NONE;
+        for other in self.others.remove(&key).unwrap_or_default() {
+            self.enlist(key, other);
+        }
+    }
+
+    /// Takes a stored session in.
+    pub(crate) fn restore(
+        &mut self,
+        layout: &Layout,
+        keys: &[ArrayRef],
+        starts: &[i64],
+        ends: &[i64],
+        states: &[ArrayRef],
+    ) -> Result<()> {
+        let mut slots = Vec::new();
+        self.keys.intern(keys, starts.len(), &mut slots)?;
+        self.latest.resize(self.keys.len(), NONE);
+        let mut ids = Vec::with_capacity(starts.len());
+        for ((key, start), end) in slots.iter().zip(starts).zip(ends) {
+            let id = self.add(*key, *start, end - self.gap, *start);
+            self.dirty[id as usize] = 0;
+            ids.push(id);
+        }
+        let groups = self.sessions.len();
+        for (accumulator, columns) in self.accumulators.iter_mut().zip(&layout.state_columns) {
+            accumulator.grow(groups)?;
+            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("restored state lacks columns"))?;
+            accumulator.merge(&ids, states)?;
+        }
+        Ok(())
+    }
+
+    /// Takes sessions off that have ended: no row that joins them is expected any more. In the order of their ends.
+    pub(crate) fn close(&mut self, watermark: i64) -> Vec<u32> {
+        let mut ended = Vec::new();
+        while let Some(entry) = self.timers.first_entry().filter(|entry| *entry.key() <= watermark) {
+            for id in entry.remove() {
+                let session = *self.sessions.get(id);
+                let end = self.end(&session);
+                if !session.open {
+                    continue;
+                }
+                if end <= watermark {
+                    ended.push((end, id));
+                } else {
+                    self.timers.entry(end).or_default().push(id);
+                }
+            }
+        }
+        ended.sort_unstable();
+        ended.iter().for_each(|(_, id)| self.shut(*id));
+        ended.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The keys of sessions, as slots of the key table.
+    pub(crate) fn keys_of(&self, ids: &[u32]) -> Picked {
+        Picked::Slots(ids.iter().map(|id| self.sessions.get(*id).key).collect())
+    }
+
+    /// Open sessions that changed since the last call, and what is gone since.
+    pub(crate) fn changes(&mut self) -> (Vec<u32>, Vec<Gone>) {
+        let mut gone = std::mem::take(&mut self.gone);
+        let mut changed = Vec::new();
+        for (block, bytes) in self.dirty.chunks(64).enumerate() {
+            if bytes.iter().sum::<u8>() > 0 {
+                let first = block as u32 * 64;
+                changed.extend((first..).zip(bytes).filter(|(_, dirty)| **dirty != 0).map(|(id, _)| id));
+            }
+        }
+        self.dirty.fill(0);
+        for id in &changed {
+            let session = self.sessions.get(*id);
+            if session.stored != session.start {
+                let session = self.sessions.get_mut(*id);
+                if session.stored != NEVER {
+                    gone.push(Gone { key: session.key, start: session.stored, end: session.last + self.gap });
+                }
+                session.stored = session.start;
+            }
+        }
+        (changed, gone)
+    }
+
+    /// Packs the table if most sessions in it are closed.
+    pub(crate) fn pack(&mut self, layout: &Layout) -> Result<()> {
+        let open = self.sessions.len() - self.closed;
+        if self.closed < FEW || self.closed < open {
+            return Ok(());
+        }
+        let ids: Vec<u32> = (0..self.sessions.len() as u32).filter(|id| self.sessions.get(*id).open).collect();
+        let mut packed = SessionTable::new(layout, self.gap);
+        // Keys of sessions that are gone go last: they are still to be told.
+        let gone_keys = Picked::Slots(self.gone.iter().map(|gone| gone.key).collect());
+        let mut slots = Vec::new();
+        let keys = self.keys_of(&ids);
+        let picked = Picked::Slots(ids.as_slice().into());
+        for piece in picked.pieces() {
+            packed.keys.intern(&self.keys.columns(&keys, piece.clone())?, piece.len(), &mut slots)?;
+            packed.latest.resize(packed.keys.len(), NONE);
+            let mut new_ids = Vec::with_capacity(piece.len());
+            for (id, key) in ids[piece.clone()].iter().zip(&slots) {
+                let session = self.sessions.get(*id);
+                let new_id = packed.add(*key, session.start, session.last, session.stored);
+                packed.dirty[new_id as usize] = self.dirty[*id as usize];
+                new_ids.push(new_id);
+            }
+            for (accumulator, old) in packed.accumulators.iter_mut().zip(&mut self.accumulators) {
+                accumulator.grow(packed.sessions.len())?;
+                accumulator.merge(&new_ids, &old.states(&picked, piece.clone())?)?;
+            }
+        }
+        for piece in gone_keys.pieces() {
+            packed.keys.intern(&self.keys.columns(&gone_keys, piece.clone())?, piece.len(), &mut slots)?;
+            let gone = slots.iter().zip(&self.gone[piece]);
+            packed.gone.extend(gone.map(|(key, gone)| Gone { key: *key, ..*gone }));
+        }
+        packed.latest.resize(packed.keys.len(), NONE);
+        *self = packed;
+        Ok(())
+    }
+
+    /// Bytes held, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        let states: usize = self.accumulators.iter().map(|accumulator| accumulator.bytes()).sum();
+        // A timer is an entry of a tree with a small vector; 64 bytes is what the two take together.
+        self.keys.bytes()
+            + self.sessions.bytes()
+            + states
+            + self.dirty.len()
+            + self.latest.len() * 4
+            + self.timers.len() * 64
+    }
+}
