@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::blackhole::Blackhole;
+use crate::filesystem::Filesystem;
 use crate::nexmark::Nexmark;
 use crate::print::Print;
 use weir_core::{Connector, ConnectorRegistry};
@@ -17,7 +18,7 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default().with(Blackhole).with(Nexmark).with(Print)
+        Self::default().with(Blackhole).with(Filesystem).with(Nexmark).with(Print)
     }
 
     /// Adds a connector, in the place of another one of the same name.

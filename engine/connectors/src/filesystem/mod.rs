@@ -1,3 +1,118 @@
-//! `'connector' = 'filesystem'`.
+//! Files in local folders as tables: JSON lines, CSV, Parquet, Arrow IPC.
+//!
+//! As a source, a table is a file, a folder or a pattern. Files are listed once, or watched for with
+//! `'source.monitor-interval'`; a file has to appear in one step (be renamed into its folder) and must not change
+//! afterwards. Large files are cut into ranges that several subtasks read ([`split`]). As a sink, files appear when the
+//! checkpoint that they belong to completes ([`sink`]).
 
+mod discovery;
+mod layout;
+mod lines;
+mod listing;
+mod options;
+mod reader;
 pub mod sink;
+mod source;
+mod split;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::Field;
+use async_trait::async_trait;
+use weir_core::connector::{
+    Boundedness, Connector, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
+};
+use weir_core::{Error, Result, TableSpec};
+
+use self::layout::Layout;
+use self::options::{Format, SourceOptions};
+use crate::formats::decode::RecordDecoder;
+use crate::formats::decode::sql_name;
+
+/// The connector `filesystem`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filesystem;
+
+#[async_trait]
+impl Connector for Filesystem {
+    fn name(&self) -> &'static str {
+        "filesystem"
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        match role {
+            Role::Source | Role::Sink => true,
+        }
+    }
+
+    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        let mut options: Vec<OptionInfo> = options::known(given.get("format").map(String::as_str)).collect();
+        let format = given.get("format").map_or("", String::as_str);
+        for option in sink::options().iter().chain(sink::format_options(format)) {
+            if options.iter().all(|known| known.name != option.name) {
+                options.push(*option);
+            }
+        }
+        options
+    }
+
+    fn metadata_columns(&self) -> Vec<Field> {
+        layout::metadata_columns()
+    }
+
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
+        match role {
+            Role::Sink => sink::validate(table),
+            Role::Source => validate_source(table),
+        }
+    }
+
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        if table.options.contains_key("source.monitor-interval") {
+            Boundedness::Unbounded
+        } else {
+            Boundedness::Bounded
+        }
+    }
+
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        source::open(table, context).await.map_err(within)
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        sink::open(table, context).await
+    }
+
+    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+        sink::commit(table, committables).await
+    }
+}
+
+fn validate_source(table: &TableSpec) -> Result<()> {
+    let options = SourceOptions::read(table)?;
+    listing::local_path(&options.path)?;
+    let layout = Layout::new(table)?;
+    let is_text = matches!(options.format, Format::Json { .. } | Format::Csv(_));
+    if !is_text && layout.wants_offsets() {
+        return Err(Error::user("metadata 'record.offset' is there in the formats 'json' and 'csv' only"));
+    }
+    for field in table.schema.fields().iter().filter(|field| !field.metadata().contains_key(METADATA_KEY)) {
+        let of_column = |error: Error| error.context(format!("column '{}' of table '{}'", field.name(), table.name));
+        if is_text || table.partitioned_by.contains(field.name()) {
+            RecordDecoder::check(field).map_err(of_column)?;
+        }
+        if matches!(options.format, Format::Csv(_)) && field.data_type().is_nested() {
+            return Err(Error::user(format!(
+                "column '{}' of table '{}': {} cannot be read from CSV",
+                field.name(),
+                table.name,
+                sql_name(field.data_type())
+            )));
+        }
+    }
+    Ok(())
+}

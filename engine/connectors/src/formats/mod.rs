@@ -1,3 +1,4 @@
 //! Formats: between rows and bytes.
 
+pub(crate) mod decode;
 pub mod encode;

@@ -1,0 +1,159 @@
+//! Which files a path stands for.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use weir_core::{Error, Result};
+
+use super::options::file_error;
+use crate::options::nearest;
+
+/// A file as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileInfo {
+    /// Its path, as far as it was given relative.
+    pub(super) path: String,
+    /// In bytes.
+    pub(super) size: u64,
+    /// Last modification, in milliseconds since 1970.
+    pub(super) modified: i64,
+}
+
+impl FileInfo {
+    /// The file at `path` as it is now.
+    ///
+    /// # Errors
+    /// If it cannot be looked at.
+    pub(super) fn look(path: &str) -> Result<Self> {
+        let metadata = std::fs::metadata(path).map_err(|error| file_error(path, "cannot look at this file", error))?;
+        Ok(Self::of(path.to_owned(), &metadata))
+    }
+
+    fn of(path: String, metadata: &std::fs::Metadata) -> Self {
+        let modified = metadata.modified().ok().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+        });
+        Self { path, size: metadata.len(), modified }
+    }
+
+    /// The last part of its path.
+    pub(super) fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+}
+
+/// The path of a `'path'` option, which may be written as a URL.
+pub(super) fn local_path(path: &str) -> Result<&str> {
+    if let Some(path) = path.strip_prefix("file://") {
+        return if path.starts_with('/') {
+            Ok(path)
+        } else {
+            Err(Error::user(format!("the URL 'file://{path}' names a host"))
+                .with_help("a local path has three slashes: file:///folder/file"))
+        };
+    }
+    match path.split_once("://") {
+        Some((scheme, _)) => Err(Error::user(format!("'{path}' is not a local path: '{scheme}' is not supported"))),
+        None if path.is_empty() => Err(Error::user("the path is empty")),
+        None => Ok(path.strip_prefix("file:").unwrap_or(path)),
+    }
+}
+
+/// The files that `path` stands for, in order of their paths. With `may_be_empty`, a pattern need not match.
+///
+/// # Errors
+/// A user error if there is nothing of that name; one of the environment if a folder cannot be read.
+pub(super) fn list(path: &str, may_be_empty: bool) -> Result<Vec<FileInfo>> {
+    let path = local_path(path)?;
+    let mut walk = Walk::default();
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => walk.folder(Path::new(path))?,
+        Ok(metadata) => walk.files.push(FileInfo::of(path.to_owned(), &metadata)),
+        Err(_) if path.contains(['*', '?', '[']) => {
+            let entries = glob::glob(path)
+                .map_err(|error| Error::user(format!("'{path}' is not a valid pattern")).with_source(error))?;
+            let mut any = false;
+            for entry in entries {
+                let entry = entry.map_err(|error| {
+                    let folder = error.path().display().to_string();
+                    file_error(&folder, "cannot read this folder", error.into())
+                })?;
+                if !is_hidden(&entry) {
+                    any = true;
+                    walk.entry(entry)?;
+                }
+            }
+            if !any && !may_be_empty {
+                return Err(Error::user(format!("no file matches '{path}'")).with_help(
+                    "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'",
+                ));
+            }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(path)),
+        Err(error) => return Err(file_error(path, "cannot look at this path", error)),
+    }
+    walk.files.sort_by(|left, right| left.path.cmp(&right.path));
+    walk.files.dedup_by(|left, right| left.path == right.path);
+    Ok(walk.files)
+}
+
+fn missing(path: &str) -> Error {
+    let error = Error::user(format!("there is no file or folder '{path}'"));
+    let whole = Path::new(path);
+    let folder = whole.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+        .unwrap_or_default();
+    let wanted = whole.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match nearest(&wanted, names.iter().map(String::as_str)) {
+        Some(name) => error.with_help(format!("did you mean '{}'?", whole.with_file_name(name).display())),
+        None if !folder.is_dir() => error.with_help(format!("the folder '{}' does not exist either", folder.display())),
+        None => error.with_help("a relative path begins at the working directory"),
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| matches!(name.as_encoded_bytes().first(), Some(b'.' | b'_')))
+}
+
+#[derive(Default)]
+struct Walk {
+    files: Vec<FileInfo>,
+    /// Folders that have been entered, so that links in a circle end.
+    entered: BTreeSet<PathBuf>,
+}
+
+impl Walk {
+    fn folder(&mut self, folder: &Path) -> Result<()> {
+        let fail = |error| file_error(&folder.display().to_string(), "cannot read this folder", error);
+        if !self.entered.insert(folder.canonicalize().map_err(fail)?) {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(folder).map_err(fail)? {
+            let path = entry.map_err(fail)?.path();
+            if !is_hidden(&path) {
+                self.entry(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, path: PathBuf) -> Result<()> {
+        let text = path
+            .to_str()
+            .ok_or_else(|| Error::data(format!("the name of '{}' is not valid UTF-8", path.display())))?
+            .to_owned();
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => self.folder(&path),
+            Ok(metadata) => {
+                self.files.push(FileInfo::of(text, &metadata));
+                Ok(())
+            }
+            // Renamed or deleted since its folder was read.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(file_error(&text, "cannot look at this file", error)),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The blocking side of the source: reads splits one after the other and hands over rows.
+//!
+//! It runs on a thread of its own, owned by the [`FileSource`](super::source::FileSource) at the other end of a short
+//! channel. When that is dropped, the next hand-over fails and the thread ends.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use tokio::sync::mpsc::Sender;
+use weir_core::connector::Rejected;
+use weir_core::{Error, Result};
+
+use super::layout::Layout;
+use super::lines::{Piece, Range, RecordEnds, RecordReader, line_number};
+use super::listing::FileInfo;
+use super::options::{BadRecordPolicy, Format, SourceOptions};
+use super::split::Split;
+use crate::formats::decode::columnar::{Columnar, ColumnarRange};
+use crate::formats::decode::csv::{CsvDialect, CsvRecords, QuotedLines, header};
+use crate::formats::decode::json::JsonRecords;
+use crate::formats::decode::{Decoded, RecordDecoder, RecordFormat};
+
+/// What the reader hands over.
+pub(super) enum Step {
+    /// Rows of a split, and where it goes on behind them.
+    Rows { split: Arc<str>, records: RecordBatch, rejected: Vec<Rejected>, place: u64 },
+    /// A split is at its end.
+    Finished { split: Arc<str> },
+}
+
+/// A split, and where to go on in it.
+pub(super) struct Assigned {
+    pub(super) split: Split,
+    pub(super) name: Arc<str>,
+    pub(super) file: FileInfo,
+    /// Text: the offset of the next record, or `None` at the beginning; columnar: rows that have been read.
+    pub(super) place: Option<u64>,
+}
+
+/// What all splits of a table have in common.
+pub(super) struct Reading {
+    pub(super) options: SourceOptions,
+    pub(super) layout: Layout,
+    pub(super) batch_rows: usize,
+}
+
+/// Nobody wants the rows any more.
+struct Abandoned;
+
+/// Why reading a split ended early.
+enum Stop {
+    Abandoned,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+impl From<Abandoned> for Stop {
+    fn from(_: Abandoned) -> Self {
+        Stop::Abandoned
+    }
+}
+
+/// Reads `splits`, which are in order of their files and places.
+///
+/// The end of a split is told only behind the first rows of the next split of the same file: that one begins to hold
+/// the watermark with its rows, and there must be no moment at which neither does.
+///
+/// # Errors
+/// Of the first split that cannot be read.
+pub(super) fn read(reading: &Reading, splits: Vec<Assigned>, output: &Sender<Step>) -> Result<()> {
+    let mut output = Output { output, ended: Vec::new() };
+    let mut splits = splits.into_iter().peekable();
+    while let Some(assigned) = splits.next() {
+        let done = match &reading.options.format {
+            Format::Json { .. } | Format::Csv(_) => read_text(reading, &assigned, &mut output),
+            Format::Parquet => read_columnar(reading, &assigned, Columnar::Parquet, &mut output),
+            Format::Arrow => read_columnar(reading, &assigned, Columnar::Arrow, &mut output),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Stop::Abandoned) => return Ok(()),
+            Err(Stop::Failed(error)) => return Err(error),
+        }
+        let last_of_file = splits.peek().is_none_or(|next| next.split.path != assigned.split.path);
+        output.ended.push(assigned.name);
+        if last_of_file && output.tell_ends().is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+struct Output<'a> {
+    output: &'a Sender<Step>,
+    /// Splits whose end has not been told.
+    ended: Vec<Arc<str>>,
+}
+
+impl Output<'_> {
+    fn rows(&mut self, step: Step) -> Result<(), Abandoned> {
+        self.output.blocking_send(step).map_err(|_| Abandoned)?;
+        self.tell_ends()
+    }
+
+    fn tell_ends(&mut self) -> Result<(), Abandoned> {
+        for split in self.ended.drain(..) {
+            self.output.blocking_send(Step::Finished { split }).map_err(|_| Abandoned)?;
+        }
+        Ok(())
+    }
+}
+
+/// The range of a text file.
+fn range<'a>(reading: &Reading, assigned: &'a Assigned) -> Range<'a> {
+    Range {
+        path: &assigned.split.path,
+        size: assigned.split.size,
+        compression: reading.options.compression(assigned.file.name()),
+        start: assigned.place.unwrap_or(assigned.split.start),
+        aligned: assigned.place.is_some(),
+        end: assigned.split.end,
+        max_record_size: reading.options.max_record_size,
+    }
+}
+
+/// What stands before the first record of a file.
+struct Preamble {
+    /// Names of the columns, if the file says them.
+    header: Option<Vec<String>>,
+    /// Offset of the first record.
+    end: u64,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a file's byte order mark and header.
+fn preamble(reading: &Reading, assigned: &Assigned) -> Result<Preamble> {
+    let dialect = match &reading.options.format {
+        Format::Csv(dialect) if dialect.header => Some(dialect),
+        _ if assigned.split.start > 0 || assigned.place.is_some() => return Ok(Preamble { header: None, end: 0 }),
+        _ => None,
+    };
+    let path = &assigned.split.path;
+    let whole = Range { start: 0, aligned: true, end: None, ..range(reading, assigned) };
+    let mut reader = RecordReader::open(&whole, ends(dialect))?;
+    let mut first = true;
+    loop {
+        match reader.next()? {
+            Piece::End => return Ok(Preamble { header: None, end: reader.offset() }),
+            Piece::TooLong { .. } if dialect.is_none() => return Ok(Preamble { header: None, end: 0 }),
+            Piece::TooLong { .. } => {
+                return Err(Error::data(format!("{path}: the header is longer than 'max-record-size' allows")));
+            }
+            Piece::Records => {}
+        }
+        if std::mem::take(&mut first) && reader.records().starts_with(BYTE_ORDER_MARK) {
+            reader.take(BYTE_ORDER_MARK.len());
+        }
+        let Some(dialect) = dialect else { return Ok(Preamble { header: None, end: reader.offset() }) };
+        while !reader.records().is_empty() {
+            let length = match dialect.multiline {
+                true => QuotedLines::new(dialect).first_end(reader.records()),
+                false => memchr::memchr(b'\n', reader.records()).map(|end| end + 1),
+            };
+            let record = &reader.records()[..length.unwrap_or(reader.records().len())];
+            let length = record.len();
+            let text = std::str::from_utf8(record)
+                .map_err(|error| Error::data(format!("{path}: the header is not valid UTF-8")).with_source(error))?
+                .trim_end_matches(['\r', '\n']);
+            let is_comment = dialect.comments && text.starts_with('#');
+            let names = (!text.is_empty() && !is_comment)
+                .then(|| header(text, dialect))
+                .transpose()
+                .map_err(|reason| Error::data(format!("{path}, line 1: in the header, {reason}")))?;
+            reader.take(length);
+            if names.is_some() {
+                return Ok(Preamble { header: names, end: reader.offset() });
+            }
+        }
+    }
+}
+
+fn ends(dialect: Option<&CsvDialect>) -> RecordEnds {
+    match dialect {
+        Some(dialect) if dialect.multiline => RecordEnds::Quoted(QuotedLines::new(dialect)),
+        _ => RecordEnds::Lines,
+    }
+}
+
+fn read_text(reading: &Reading, assigned: &Assigned, output: &mut Output<'_>) -> Result<(), Stop> {
+    let path: Arc<str> = assigned.split.path.clone();
+    let Reading { options, layout, batch_rows } = reading;
+    let preamble = preamble(reading, assigned)?;
+    let fields = layout.file_fields().to_vec();
+    let (format, dialect) = match &options.format {
+        Format::Csv(dialect) if dialect.header && preamble.header.is_none() => return Ok(()),
+        Format::Csv(dialect) => {
+            let columns = preamble.header.as_deref().unwrap_or_else(|| layout.declared());
+            let records = CsvRecords::new(dialect.clone(), columns, &fields)
+                .map_err(|error| error.context(format!("cannot read {path}")))?;
+            (RecordFormat::Csv(records), Some(dialect))
+        }
+        Format::Json { fail_on_missing_field } => {
+            (RecordFormat::Json(JsonRecords::new(&fields, *fail_on_missing_field)), None)
+        }
+        _ => return Err(Error::internal("a columnar file is read as text").into()),
+    };
+    let mut range = range(reading, assigned);
+    if range.start < preamble.end {
+        range.start = preamble.end;
+        range.aligned = true;
+    }
+    let mut reader = RecordReader::open(&range, ends(dialect))?;
+    let mut decoder = RecordDecoder::new(format, fields, options.max_record_size, layout.wants_offsets())?;
+    let stop_at_bad = options.policy == BadRecordPolicy::Fail;
+    let flush = |decoder: &mut RecordDecoder, place: u64, output: &mut Output<'_>| -> Result<(), Stop> {
+        let decoded = decoder.finish()?;
+        let rejected = decoded.bad.iter().map(|bad| Rejected {
+            origin: path.clone(),
+            offset: bad.offset,
+            raw: bad.raw.clone(),
+            reason: bad.reason.clone(),
+        });
+        let rejected = rejected.collect();
+        let records = assemble(layout, &assigned.file, decoded)?;
+        Ok(output.rows(Step::Rows { split: assigned.name.clone(), records, rejected, place })?)
+    };
+    loop {
+        match reader.next()? {
+            Piece::End => break,
+            Piece::TooLong { offset, raw } => decoder.reject_too_long(offset, raw),
+            Piece::Records => {
+                let taken = decoder.push(reader.records(), reader.offset(), *batch_rows, stop_at_bad);
+                reader.take(taken);
+            }
+        }
+        if let (true, Some(bad)) = (stop_at_bad, decoder.bad().first()) {
+            let line = line_number(&path, range.size, range.compression, bad.offset);
+            let line = line.map(|line| format!("line {line}, ")).unwrap_or_default();
+            let error = Error::data(format!("{path}, {line}byte {}: {}", bad.offset, bad.reason));
+            return Err(error
+                .with_help("'error-policy' = 'skip' passes over such records, 'dead-letter' keeps them")
+                .into());
+        }
+        if decoder.records() >= *batch_rows || decoder.bad().len() >= *batch_rows {
+            flush(&mut decoder, reader.offset(), output)?;
+        }
+    }
+    if decoder.records() > 0 || !decoder.bad().is_empty() {
+        flush(&mut decoder, reader.offset(), output)?;
+    }
+    Ok(())
+}
+
+fn read_columnar(
+    reading: &Reading,
+    assigned: &Assigned,
+    format: Columnar,
+    output: &mut Output<'_>,
+) -> Result<(), Stop> {
+    let Split { path, start, end, size, .. } = &assigned.split;
+    if FileInfo::look(path)?.size != *size {
+        return Err(changed(path, *size).into());
+    }
+    let range = ColumnarRange {
+        path,
+        start: *start,
+        end: *end,
+        skip_rows: assigned.place.unwrap_or(0),
+        batch_rows: reading.batch_rows,
+    };
+    let mut place = range.skip_rows;
+    let mut batches = format.open(&range, reading.layout.file_fields())?;
+    while let Some((columns, rows)) = batches.next()? {
+        place += rows as u64;
+        let decoded = Decoded { columns, rows, offsets: None, bad: Vec::new() };
+        let records = assemble(&reading.layout, &assigned.file, decoded)?;
+        output.rows(Step::Rows { split: assigned.name.clone(), records, rejected: Vec::new(), place })?;
+    }
+    Ok(())
+}
+
+/// The error for a file that is not what it was when its splits were made.
+pub(super) fn changed(path: &str, size: u64) -> Error {
+    Error::data(format!("{path}: the file was changed; it had {size} bytes when reading it began"))
+        .with_help("restore the file, or start without the saved state")
+}
+
+/// Puts the columns of the file and those that describe it in the order of the table.
+fn assemble(layout: &Layout, file: &FileInfo, decoded: Decoded) -> Result<RecordBatch> {
+    let rows = decoded.rows;
+    let columns: Vec<ArrayRef> = layout.arrange(file, &decoded)?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(layout.schema(), columns, &options)?)
+}

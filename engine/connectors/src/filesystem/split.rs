@@ -1,0 +1,113 @@
+//! Splits: ranges of files, named so that a checkpoint's names are enough to go on.
+//!
+//! A split is called `path#index:start-end@size`. `size` is the file's size when it was first seen, in bytes. The range
+//! counts bytes in text files, row groups in Parquet, record batches in Arrow IPC; without `end` it goes to the end of
+//! the file as it was seen. All ranges of a file but the last have the same length, so that any one of them tells how
+//! the file was cut ([`Split::siblings`]).
+//!
+//! Subtask `(hash(path) + index) mod parallelism` reads it.
+
+use std::sync::Arc;
+
+use weir_core::hash::mix;
+
+/// A range of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Split {
+    /// The file.
+    pub(super) path: Arc<str>,
+    /// Number of the range in its file, from 0.
+    pub(super) index: u64,
+    /// First unit of the range.
+    pub(super) start: u64,
+    /// First unit behind the range; `None`: it goes to the file's end.
+    pub(super) end: Option<u64>,
+    /// The file's size in bytes when it was first seen.
+    pub(super) size: u64,
+}
+
+impl Split {
+    /// Its name.
+    pub(super) fn name(&self) -> Arc<str> {
+        let end = self.end.map(|end| end.to_string()).unwrap_or_default();
+        format!("{}#{}:{}-{end}@{}", self.path, self.index, self.start, self.size).into()
+    }
+
+    /// The split of that name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (path, rest) = name.rsplit_once('#')?;
+        let (index, rest) = rest.split_once(':')?;
+        let (start, rest) = rest.split_once('-')?;
+        let (end, size) = rest.split_once('@')?;
+        Some(Self {
+            path: path.into(),
+            index: index.parse().ok()?,
+            start: start.parse().ok()?,
+            end: if end.is_empty() { None } else { Some(end.parse().ok()?) },
+            size: size.parse().ok()?,
+        })
+    }
+
+    /// The subtask that reads it.
+    pub(super) fn subtask(&self, parallelism: usize) -> usize {
+        let hash = self.path.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        let place = hash.wrapping_add(self.index) % parallelism as u64;
+        // Less than `parallelism`, which is a usize.
+        place as usize
+    }
+
+    /// Units in each range of the file but the last; `None` if it was not cut.
+    pub(super) fn siblings(&self) -> Option<u64> {
+        match self.index {
+            0 => self.end,
+            index => Some(self.start / index),
+        }
+    }
+}
+
+/// Cuts a file of `size` bytes and `units` units into ranges of `length` units; `None`: into one.
+pub(super) fn cut(path: &str, size: u64, units: u64, length: Option<u64>) -> Vec<Split> {
+    let path: Arc<str> = path.into();
+    let length = length.unwrap_or(units).max(1);
+    let ranges = units.div_ceil(length).max(1);
+    (0..ranges)
+        .map(|index| Split {
+            path: path.clone(),
+            index,
+            start: index * length,
+            end: (index + 1 < ranges).then_some((index + 1) * length),
+            size,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_all() {
+        for split in cut("/data/odd#name:1-2@3.csv", 100, 100, Some(30)) {
+            assert_eq!(Split::parse(&split.name()), Some(split.clone()));
+            assert_eq!(cut(&split.path, split.size, 100, split.siblings())[split.index as usize], split);
+        }
+        assert_eq!(Split::parse("x"), None);
+        assert_eq!(Split::parse("x#0:a-@5"), None);
+    }
+
+    #[test]
+    fn ranges_cover_a_file_once() {
+        for units in 1..50 {
+            for length in 1..60 {
+                let splits = cut("f", units, units, Some(length));
+                assert_eq!(splits[0].start, 0);
+                assert_eq!(splits[splits.len() - 1].end, None);
+                assert!(splits.iter().all(|split| split.start < units));
+                for pair in splits.windows(2) {
+                    assert_eq!(pair[0].end, Some(pair[1].start));
+                    assert_ne!(pair[0].subtask(2), pair[1].subtask(2), "neighbours are spread");
+                }
+            }
+        }
+    }
+}

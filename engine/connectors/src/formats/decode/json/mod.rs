@@ -1,0 +1,193 @@
+//! JSON, one object a line.
+//!
+//! A line is walked once to check its syntax and to note where the values of the wanted columns stand; then each of
+//! those is converted. Values of other columns are never copied.
+
+mod scan;
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use weir_core::Result;
+
+use super::{Column, quoted, sql_name};
+use scan::Fault;
+
+/// Reads JSON records.
+pub(crate) struct JsonRecords {
+    by_name: HashMap<String, usize>,
+    fail_on_missing_field: bool,
+    /// Keys of the last record in their order, as written, with their columns: most records look like the one before.
+    order: Vec<(String, Option<usize>)>,
+    /// Where each column's value stands in the record; an empty span if it is missing.
+    spans: Vec<(usize, usize)>,
+    scratch: String,
+}
+
+impl JsonRecords {
+    /// A reader of these fields.
+    pub(crate) fn new(fields: &[FieldRef], fail_on_missing_field: bool) -> Self {
+        Self {
+            by_name: fields.iter().enumerate().map(|(index, field)| (field.name().clone(), index)).collect(),
+            fail_on_missing_field,
+            order: Vec::new(),
+            spans: vec![(0, 0); fields.len()],
+            scratch: String::new(),
+        }
+    }
+
+    pub(super) fn decode(
+        &mut self,
+        record: &str,
+        fields: &[FieldRef],
+        columns: &mut [Column],
+    ) -> Result<(), String> {
+        self.locate(record).map_err(|fault| explain(&fault, record))?;
+        for ((span, field), column) in self.spans.iter().zip(fields).zip(columns) {
+            if span.1 > span.0 {
+                append(column, field, &record[span.0..span.1], &mut self.scratch)
+                    .map_err(|reason| format!("column '{}': {reason}", field.name()))?;
+            } else if self.fail_on_missing_field || !field.is_nullable() {
+                return Err(format!("there is no field '{}'", field.name()));
+            } else {
+                column.append_null();
+            }
+        }
+        Ok(())
+    }
+
+    fn locate(&mut self, record: &str) -> Result<(), Fault> {
+        let Self { by_name, order, spans, scratch, .. } = self;
+        spans.fill((0, 0));
+        let mut number = 0;
+        let start = scan::skip_blank(record.as_bytes(), 0);
+        let end = scan::members(record, start, 0, |key, begin, end| {
+            let column = match order.get(number) {
+                Some((known, column)) if known == key => *column,
+                _ => {
+                    let name = scan::unescape(key, scratch).map_err(|what| Fault { at: begin, what })?;
+                    let column = by_name.get(name).copied();
+                    order.truncate(number);
+                    order.push((key.to_owned(), column));
+                    column
+                }
+            };
+            number += 1;
+            if let Some(column) = column {
+                spans[column] = (begin, end);
+            }
+            Ok::<(), Fault>(())
+        })?;
+        match scan::skip_blank(record.as_bytes(), end) {
+            end if end == record.len() => Ok(()),
+            at => Err(Fault { at, what: "there is more behind the object" }),
+        }
+    }
+}
+
+fn explain(fault: &Fault, record: &str) -> String {
+    let mut reason = format!("invalid JSON at its byte {}: {}", fault.at + 1, fault.what);
+    if matches!(record.trim(), "{" | "[") {
+        reason.push_str("; the format 'json' wants one whole object on each line");
+    }
+    reason
+}
+
+fn append(column: &mut Column, field: &Field, value: &str, scratch: &mut String) -> Result<(), String> {
+    let accepted = match value.as_bytes().first() {
+        Some(b'n') => {
+            if !field.is_nullable() {
+                return Err("it is NOT NULL and has no value".to_owned());
+            }
+            column.append_null();
+            true
+        }
+        Some(b'"') => {
+            let text = scan::unescape(&value[1..value.len() - 1], scratch)?;
+            column.append_text(text)
+        }
+        Some(b'{') => match column {
+            Column::Row { .. } => return append_row(column, value, scratch),
+            Column::Map { .. } => return append_map(column, value, scratch),
+            Column::Text(text) => {
+                text.append_value(value);
+                true
+            }
+            _ => false,
+        },
+        Some(b'[') => match column {
+            Column::List { .. } => return append_list(column, value, scratch),
+            Column::Text(text) => {
+                text.append_value(value);
+                true
+            }
+            _ => false,
+        },
+        Some(b't' | b'f') => matches!(column, Column::Boolean(_) | Column::Text(_)) && column.append_text(value),
+        _ => {
+            let is_number = matches!(
+                column,
+                Column::Int8(_)
+                    | Column::Int16(_)
+                    | Column::Int32(_)
+                    | Column::Int64(_)
+                    | Column::Float32(_)
+                    | Column::Float64(_)
+                    | Column::Decimal { .. }
+                    | Column::Text(_)
+            );
+            is_number && column.append_text(value)
+        }
+    };
+    if accepted { Ok(()) } else { Err(refusal(value, field.data_type())) }
+}
+
+#[cold]
+fn refusal(value: &str, data_type: &DataType) -> String {
+    format!("{} is not a valid {}", quoted(value), sql_name(data_type))
+}
+
+fn append_list(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+    if let Column::List { item, field, .. } = column {
+        scan::elements(value, 0, 0, |begin, end| {
+            append(item, field, &value[begin..end], scratch).map_err(|reason| format!("element: {reason}"))
+        })?;
+    }
+    column.close(true);
+    Ok(())
+}
+
+fn append_map(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+    if let Column::Map { key, value: item, entries, .. } = column {
+        let DataType::Struct(fields) = entries.data_type() else { return Err("it is not a map".to_owned()) };
+        scan::members(value, 0, 0, |name, begin, end| {
+            let name = scan::unescape(name, scratch)?;
+            if !key.append_text(name) {
+                return Err(format!("key: {}", refusal(name, fields[0].data_type())));
+            }
+            let part = &value[begin..end];
+            append(item, &fields[1], part, scratch).map_err(|reason| format!("value: {reason}"))
+        })?;
+    }
+    column.close(true);
+    Ok(())
+}
+
+fn append_row(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+    if let Column::Row { children, fields, .. } = column {
+        let mut spans = vec![(0, 0); fields.len()];
+        scan::members(value, 0, 0, |name, begin, end| {
+            let name = scan::unescape(name, scratch)?;
+            if let Some((index, _)) = fields.find(name) {
+                spans[index] = (begin, end);
+            }
+            Ok::<(), String>(())
+        })?;
+        for ((child, field), (begin, end)) in children.iter_mut().zip(fields.iter()).zip(spans) {
+            let part = if begin < end { &value[begin..end] } else { "null" };
+            append(child, field, part, scratch).map_err(|reason| format!("field '{}': {reason}", field.name()))?;
+        }
+    }
+    column.close(true);
+    Ok(())
+}
