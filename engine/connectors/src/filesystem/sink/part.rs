@@ -76,7 +76,7 @@ impl Parts {
             part.last_write = self.writes;
             written += count;
             if part.rows >= self.settings.file_rows || part.encoder.size() >= self.settings.file_size {
-                self.finish(&partition.to_owned())?;
+                self.finish(partition)?;
             }
         }
         Ok(())

@@ -127,9 +127,9 @@ impl Format {
                 let to = match compression {
                     LineCompression::None => Compressor::None(file),
                     LineCompression::Gzip => Compressor::Gzip(GzEncoder::new(file, flate2::Compression::default())),
-                    LineCompression::Zstd => Compressor::Zstd(Box::new(zstd::Encoder::new(file, 0)?)),
+                    LineCompression::Zstd => Compressor::Zstd(zstd::Encoder::new(file, 0)?),
                 };
-                FileEncoder::Lines { encoder: encoder.clone(), lines, to }
+                FileEncoder::Lines { encoder: encoder.clone(), lines, to: Box::new(to) }
             }
             Self::Parquet { compression } => {
                 let properties = WriterProperties::builder()
@@ -161,7 +161,7 @@ pub(super) fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Opti
 
 /// A file that takes rows.
 pub(super) enum FileEncoder {
-    Lines { encoder: LineEncoder, lines: Vec<u8>, to: Compressor },
+    Lines { encoder: LineEncoder, lines: Vec<u8>, to: Box<Compressor> },
     Parquet(Box<ArrowWriter<Counted>>),
     Arrow(Box<FileWriter<Counted>>),
 }
@@ -196,7 +196,7 @@ impl FileEncoder {
         let mut counted = match self {
             Self::Lines { lines, mut to, .. } => {
                 to.write_all(&lines)?;
-                match to {
+                match *to {
                     Compressor::None(file) => file,
                     Compressor::Gzip(to) => to.finish()?,
                     Compressor::Zstd(to) => to.finish()?,
@@ -219,7 +219,7 @@ impl FileEncoder {
 pub(super) enum Compressor {
     None(Counted),
     Gzip(GzEncoder<Counted>),
-    Zstd(Box<zstd::Encoder<'static, Counted>>),
+    Zstd(zstd::Encoder<'static, Counted>),
 }
 
 impl Compressor {
