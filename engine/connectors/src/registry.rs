@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use weir_core::{Connector, ConnectorRegistry};
+
 use crate::blackhole::Blackhole;
+use crate::datagen::Datagen;
 use crate::filesystem::Filesystem;
 use crate::nexmark::Nexmark;
 use crate::print::Print;
-use weir_core::{Connector, ConnectorRegistry};
 
 /// Connectors by name. [`registry`] has the built-in ones; a program adds its own with [`Registry::with`].
 #[derive(Default, Clone)]
@@ -18,7 +20,7 @@ pub struct Registry {
 impl Registry {
     /// The connectors that come with Weir.
     pub fn builtin() -> Self {
-        Self::default().with(Blackhole).with(Filesystem).with(Nexmark).with(Print)
+        Self::default().with(Blackhole).with(Datagen).with(Filesystem).with(Nexmark).with(Print)
     }
 
     /// Adds a connector, in the place of another one of the same name.

@@ -4,9 +4,9 @@ use arrow::array::ArrayRef;
 use weir_core::Result;
 
 use super::model::Model;
-use super::random::{below, high, low};
 use super::text::{COLD_CHANNELS, HOT_CHANNELS, Pool, Texts, channels, padding_length, urls};
 use super::{INTEGER, TEXT, TIME, integers, times};
+use crate::numbered::random::{below, high, low};
 
 /// Names and types of the columns, in order.
 pub(super) const COLUMNS: &[(&str, super::Kind)] = &[

@@ -3,7 +3,7 @@
 //!
 //! Written after the published generators of Apache Beam and Flink: of every 50 events the first is a person, the next
 //! three are auctions, and 46 are bids; ids, prices, what is hot, and sizes are distributed as there. Unlike there, an
-//! event follows from the seed and its number alone ([`random`]), so the sequence is the same under every parallelism,
+//! event follows from the seed and its number alone, so the sequence is the same under every parallelism,
 //! can be entered anywhere, and a table costs nothing for events and columns that it does not read.
 
 mod auction;
@@ -11,7 +11,6 @@ mod bid;
 mod connector;
 mod model;
 mod person;
-mod random;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,7 +1,7 @@
 //! The benchmark's rules: which event is what, whose ids there are at an event, what is hot, what things cost.
 //! The numbers are those that Apache Beam's and Flink's generators use by default.
 
-use super::random::{Random, below, high, low};
+use crate::numbered::random::{Random, below, high, low};
 
 /// Events of one round: one person, then three auctions, then the bids.
 pub(super) const ROUND: u64 = 50;

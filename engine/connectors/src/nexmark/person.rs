@@ -6,9 +6,9 @@ use arrow::array::{ArrayRef, StringViewBuilder};
 use weir_core::Result;
 
 use super::model::{FIRST_ID, Model, last_person};
-use super::random::{below, high, low};
 use super::text::{Pool, Texts, padding_length, push_word, word_length};
 use super::{INTEGER, TEXT, TIME, integers, times};
+use crate::numbered::random::{below, high, low};
 
 /// Names and types of the columns, in order.
 pub(super) const COLUMNS: &[(&str, super::Kind)] = &[

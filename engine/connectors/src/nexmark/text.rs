@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, StringViewArray, StringViewBuilder, UInt32Array};
 use weir_core::Result;
 use weir_core::hash::mix;
 
-use super::random::{GOLDEN, Random, below, high, low};
+use crate::numbered::random::{GOLDEN, Random, below, high, low};
 
 /// Words have at least so many letters.
 const SHORTEST_WORD: u64 = 3;

@@ -7,6 +7,7 @@
 
 mod deal;
 mod pace;
+pub(crate) mod random;
 #[cfg(test)]
 mod tests;
 

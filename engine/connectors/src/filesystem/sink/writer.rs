@@ -75,8 +75,13 @@ impl Format {
         let names = [("json", Name::Json), ("csv", Name::Csv), ("parquet", Name::Parquet), ("arrow", Name::Arrow)];
         let lines = |encoder: LineEncoder, extension| -> Result<Self> {
             encoder.check(schema, table)?;
-            let compressions =
-                [("none", LineCompression::None), ("gzip", LineCompression::Gzip), ("zstd", LineCompression::Zstd)];
+            // Sources of the same table can tell by the files' names.
+            let compressions = [
+                ("none", LineCompression::None),
+                ("auto", LineCompression::None),
+                ("gzip", LineCompression::Gzip),
+                ("zstd", LineCompression::Zstd),
+            ];
             let compression = options.choice(COMPRESSION.name, &compressions)?.unwrap_or(LineCompression::None);
             Ok(Self::Lines { encoder, extension, compression })
         };

@@ -18,10 +18,18 @@ pub(super) struct Csv {
 
 impl Csv {
     pub(super) fn from_options(options: Options<'_>) -> Result<Self> {
-        let character = |name| options.parse(name, "not a single ASCII character", single_character);
+        let character = |name: &str, default| match options.text(name) {
+            None => Ok(default),
+            Some(text) => single_character(text).ok_or_else(|| options.error(name, "not a single ASCII character")),
+        };
+        let delimiter = character("csv.field-delimiter", b',')?;
+        let quote = character("csv.quote-character", b'"')?;
+        if delimiter == quote {
+            return Err(options.error("csv.quote-character", "also the delimiter"));
+        }
         Ok(Self {
-            delimiter: character("csv.field-delimiter")?.unwrap_or(b','),
-            quote: character("csv.quote-character")?.unwrap_or(b'"'),
+            delimiter,
+            quote,
             null: options.text("csv.null-literal").unwrap_or_default().to_owned(),
             header: options.boolean("csv.header")?.unwrap_or(false),
         })
@@ -50,7 +58,8 @@ impl Csv {
                 }
                 self.push_value(out, column, row);
             }
-            // An empty line would be no row at all for a reader.
+            // An empty line would be no row at all for a reader. That the null of a table whose only column is a STRING
+            // reads back as an empty one is the lesser evil; a null literal helps.
             if out.len() == start {
                 out.extend([self.quote, self.quote]);
             }
@@ -113,7 +122,7 @@ impl Csv {
 
 fn single_character(text: &str) -> Option<u8> {
     match text.as_bytes() {
-        [byte] if byte.is_ascii() => Some(*byte),
+        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Some(*byte),
         b"\\t" => Some(b'\t'),
         _ => None,
     }

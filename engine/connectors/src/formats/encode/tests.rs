@@ -166,9 +166,14 @@ fn csv_quotes_what_could_be_misread() {
 
 #[test]
 fn wrong_options_and_types_are_user_errors() {
-    let values = BTreeMap::from([("csv.field-delimiter".to_owned(), ";;".to_owned())]);
-    let error = LineEncoder::csv(Options::new("t", &values)).unwrap_err();
-    assert!(error.to_string().contains("'csv.field-delimiter' of table 't'"));
+    for (option, value) in [("csv.field-delimiter", ";;"), ("csv.field-delimiter", "\n"), ("csv.quote-character", ",")]
+    {
+        let values = BTreeMap::from([(option.to_owned(), value.to_owned())]);
+        let error = LineEncoder::csv(Options::new("t", &values)).unwrap_err();
+        assert!(error.to_string().contains(&format!("'{option}' of table 't'")), "{error}");
+    }
+    assert!(encoded(&encoder("csv", &[("csv.field-delimiter", "\t")]), &scalars()).starts_with("true\t"));
+    assert!(encoded(&encoder("csv", &[("csv.field-delimiter", "\\t")]), &scalars()).starts_with("true\t"));
     let list = DataType::new_list(DataType::Int32, true);
     let schema = Arc::new(Schema::new(vec![Field::new("tags", list, true)]));
     let table = TableSpec {
