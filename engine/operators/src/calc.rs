@@ -66,3 +66,6 @@ impl Operator for Calc {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

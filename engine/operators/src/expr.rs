@@ -226,3 +226,6 @@ fn binary_operator(operator: BinaryOperator) -> Operator {
         BinaryOperator::StringConcat => Operator::StringConcat,
     }
 }
+
+#[cfg(test)]
+mod tests;

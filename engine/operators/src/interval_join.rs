@@ -356,3 +356,6 @@ impl Operator for IntervalJoin {
         names + self.waiting.iter().map(Buffer::bytes).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests;

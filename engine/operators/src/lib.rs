@@ -18,6 +18,8 @@ mod join;
 mod late;
 mod processing_time;
 mod scan;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod unnest;
 mod window_assign;
 mod window_join;

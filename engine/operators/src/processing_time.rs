@@ -109,3 +109,6 @@ impl Operator for ProcessingTime {
         Ok(vec![Capture { rows: Box::new(rows), expired: None }])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,3 +67,6 @@ impl Scan {
         Ok((Batch::append(output), time))
     }
 }
+
+#[cfg(test)]
+mod tests;

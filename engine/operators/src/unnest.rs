@@ -95,3 +95,6 @@ impl Lists {
         Self { elements: list.values().clone(), extents }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ impl Operator for WindowAssign {
         Ok(Some(time))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ impl Operator for WindowJoin {
         self.windows.values().flatten().map(Buffer::bytes).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

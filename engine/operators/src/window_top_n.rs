@@ -271,3 +271,6 @@ impl Operator for WindowTopN {
         self.windows.values().map(|window| window.bytes).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -261,7 +261,7 @@ impl Buffer {
             }
         }
         let start = (self.indexed - self.first) as usize;
-        for (number, block) in (self.indexed..).zip(self.blocks.iter().skip(start)) {
+        for (number, block) in (self.indexed..).zip(self.blocks.range(start..)) {
             if !overlaps(block) {
                 continue;
             }

@@ -1,0 +1,58 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::DataType;
+use weir_core::{BinaryOperator, EventTime, Expr, Literal, LiteralValue, SourceSpec, TableSpec, WatermarkSpec};
+
+use super::Scan;
+use crate::testing::{rows, schema, text};
+
+fn source(projection: Option<Vec<Expr>>, filter: Option<Expr>, watermark: Option<Expr>) -> SourceSpec {
+    let table = TableSpec {
+        name: "t".to_owned(),
+        connector: "test".to_owned(),
+        options: BTreeMap::new(),
+        schema: schema("id BIGINT, at TIMESTAMP, unread STRING"),
+        projection: Some(vec![0, 1]),
+        partitioned_by: Vec::new(),
+    };
+    let watermark = watermark.map(|expression| WatermarkSpec { expression, idle_timeout_ms: None });
+    SourceSpec { table, projection, filter, watermark }
+}
+
+fn binary(operator: BinaryOperator, left: Expr, right: Expr) -> Expr {
+    Expr::Binary { operator, left: Box::new(left), right: Box::new(right) }
+}
+
+fn number(value: i64) -> Expr {
+    Expr::Literal(Literal { data_type: DataType::Int64, value: LiteralValue::Int(value) })
+}
+
+#[test]
+fn the_watermark_sees_rows_that_the_filter_drops() {
+    let lag = LiteralValue::Interval { months: 0, days: 0, nanoseconds: 5_000_000_000 };
+    let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
+    let lag = Expr::Literal(Literal { data_type: interval, value: lag });
+    let watermark = binary(BinaryOperator::Minus, Expr::Column(1), lag);
+    let filter = binary(BinaryOperator::Lt, Expr::Column(0), number(3));
+    let twice = binary(BinaryOperator::Multiply, Expr::Column(0), number(2));
+    let projection = vec![Expr::Column(0), Expr::Column(1), twice];
+    let output = schema("id BIGINT, at TIMESTAMP, twice BIGINT");
+    let mut scan = Scan::new(&source(Some(projection), Some(filter), Some(watermark)), output).unwrap();
+    let read = schema("id BIGINT, at TIMESTAMP");
+    let (batch, time) = scan.rows(rows(&read, &["1 | 12:00:01", "2 | NULL", "3 | 12:00:09"])).unwrap();
+    assert_eq!(text(batch.records()), ["1 | 12:00:01 | 2", "2 | NULL | 4"]);
+    assert_eq!(time, Some(EventTime((12 * 3600 + 4) * 1000)));
+    let (batch, time) = scan.rows(rows(&read, &["7 | NULL"])).unwrap();
+    assert_eq!((batch.num_rows(), time), (0, None));
+}
+
+#[test]
+fn a_source_without_extras_passes_rows_on() {
+    let read = schema("id BIGINT, at TIMESTAMP");
+    let mut scan = Scan::new(&source(None, None, None), read.clone()).unwrap();
+    let (batch, time) = scan.rows(rows(&read, &["1 | 12:00:01"])).unwrap();
+    assert_eq!(text(batch.records()), ["1 | 12:00:01"]);
+    assert_eq!(time, None);
+}

@@ -1,0 +1,62 @@
+//! The operators' test harness: a script of text in, text out, and a checkpoint with restore and another parallelism at
+//! every marker, whether the test's author thought of it or not.
+//!
+//! A script says, a line each, what arrives and what is to come out until the next marker (in any order):
+//!
+//! ```text
+//!   left> 1 | a | 12:00:05          a row of input 0 (also `in>`); lines that follow each other are one batch
+//!   right> 1 | b | 12:00:07         a row of input 1
+//!   -                               ends a batch
+//!   watermark 12:00:10              of all inputs; `watermark right 12:00:10` of one
+//!   idle left                       nothing comes from this input for now
+//!   tick 12:00:11                   processing time
+//!   out> 1 | a | 12:00:05           a row that has to come out
+//!   late> 12:00:05 | 12:00:10 | {"id":1}    a late row: its time, the watermark that it met, the row
+//!   sent> 12:00:09                  the watermark that has been sent downstream
+//!   marker                          a checkpoint
+//!   end                             all inputs end
+//! ```
+//!
+//! [`check`] runs it at parallelism 1 without a break, at parallelism 3 without a break, and restored from real state
+//! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key.
+
+mod run;
+mod script;
+mod text;
+
+use arrow::datatypes::SchemaRef;
+use weir_core::{NodeSpec, OperatorSpec, Parallelism};
+
+pub use run::{Interval, Plan, run};
+pub use script::{Script, Step};
+pub use text::{rows, schema, text, time_text};
+
+/// A node with that operator.
+pub fn node(operator: OperatorSpec, output: &SchemaRef) -> NodeSpec {
+    NodeSpec {
+        name: "tested".to_owned(),
+        operator,
+        inputs: Vec::new(),
+        schema: output.clone(),
+        parallelism: Parallelism::Job,
+    }
+}
+
+/// Runs `script` in every way and compares what comes out, marker by marker.
+///
+/// # Panics
+/// If anything fails or differs.
+pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
+    let (script, expected) = script::parse(script, inputs);
+    for plan in Plan::ALL {
+        let found = run(node, inputs, &script, plan).unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
+        assert_eq!(found.len(), expected.len(), "{plan:?}: number of intervals between markers");
+        for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert_eq!(found.rows, expected.rows, "{plan:?}: rows before marker {}", number + 1);
+            assert_eq!(found.late, expected.late, "{plan:?}: late rows before marker {}", number + 1);
+            if expected.sent.is_some() {
+                assert_eq!(found.sent, expected.sent, "{plan:?}: watermark before marker {}", number + 1);
+            }
+        }
+    }
+}

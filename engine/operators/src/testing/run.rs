@@ -1,0 +1,321 @@
+//! Runs a script over as many subtasks as its plan says, with real state files in between.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::SchemaRef;
+use weir_core::hash::{hash_rows, owner};
+use weir_core::{
+    Attempt, Capture, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec, OpenContext, Operator,
+    OperatorUid, OutputPort, Result, TableSchema, Watermark,
+};
+use weir_state::{CapturedTable, Manifest, ManifestHeader, Storage, compatible, encode, layout, read_table};
+
+use super::script::{Script, Step};
+use super::text::{text, time_text};
+use crate::{Checked, build};
+
+/// How a script is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// One subtask from beginning to end.
+    Alone,
+    /// Three subtasks from beginning to end.
+    Parallel,
+    /// At each marker the subtasks are thrown away and restored as 1, 2, 3, 2, 1, 2, … of them.
+    Rescaled,
+}
+
+impl Plan {
+    /// All ways to run a script.
+    pub const ALL: [Plan; 3] = [Plan::Alone, Plan::Parallel, Plan::Rescaled];
+
+    fn parallelism(self, markers: usize) -> usize {
+        match self {
+            Plan::Alone => 1,
+            Plan::Parallel => 3,
+            Plan::Rescaled => [1, 2, 3, 2][markers % 4],
+        }
+    }
+}
+
+/// What came out between two markers; rows are sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interval {
+    /// Rows of the main output.
+    pub rows: Vec<String>,
+    /// Late rows: time, watermark, row.
+    pub late: Vec<String>,
+    /// Where downstream stands at its end.
+    pub sent: Option<String>,
+}
+
+/// Runs `script` and returns what came out, per marker.
+///
+/// # Errors
+/// What the operator or the state says.
+pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -> Result<Vec<Interval>> {
+    let mut job = Job::new(node, inputs, plan)?;
+    for step in &script.steps {
+        match step {
+            Step::Rows(ordinal, records) => job.rows(*ordinal, records)?,
+            Step::Watermark(input, watermark) => job.input_watermark(*input, *watermark)?,
+            Step::Tick(now) => job.tick(*now)?,
+            Step::Marker => job.marker()?,
+        }
+    }
+    Ok(job.finish())
+}
+
+struct Job<'a> {
+    node: &'a NodeSpec,
+    inputs: &'a [SchemaRef],
+    plan: Plan,
+    subtasks: Vec<Subtask>,
+    watermarks: InputWatermarks,
+    /// What each input said last: it says so again after a restore.
+    said: Vec<Option<Watermark>>,
+    batches: usize,
+    now: i64,
+    markers: usize,
+    storage: Memory,
+    manifest: Option<Manifest>,
+    intervals: Vec<Interval>,
+    sent: EventTime,
+}
+
+struct Subtask {
+    operator: Box<dyn Operator>,
+    sent: EventTime,
+}
+
+impl<'a> Job<'a> {
+    fn new(node: &'a NodeSpec, inputs: &'a [SchemaRef], plan: Plan) -> Result<Self> {
+        let mut job = Self {
+            node,
+            inputs,
+            plan,
+            subtasks: Vec::new(),
+            watermarks: InputWatermarks::new(inputs.len(), EventTime::MIN),
+            said: vec![None; inputs.len()],
+            batches: 0,
+            now: 0,
+            markers: 0,
+            storage: Memory::default(),
+            manifest: None,
+            intervals: vec![Interval::default()],
+            sent: EventTime::MIN,
+        };
+        job.start()?;
+        Ok(job)
+    }
+
+    fn uid(&self) -> OperatorUid {
+        OperatorUid("tested".to_owned())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let parallelism = self.plan.parallelism(self.markers);
+        self.subtasks.clear();
+        for index in 0..parallelism {
+            let operator = build(self.node, self.inputs)?;
+            let mut operator: Box<dyn Operator> =
+                Box::new(Checked::new(operator, &self.node.name, self.inputs, self.node.schema.clone()));
+            let range = HashRange::of_subtask(index, parallelism);
+            let stored = self.manifest.as_ref().and_then(|manifest| manifest.operator(&self.uid()));
+            for (number, table) in operator.tables().iter().enumerate() {
+                let Some(state) = stored.and_then(|stored| stored.tables.iter().find(|t| t.schema.name == table.name))
+                else {
+                    continue;
+                };
+                compatible(&state.schema, table)?;
+                for (rows, hashes) in read_table(&self.storage, state, range)? {
+                    operator.restore(number, &rows, &hashes)?;
+                }
+            }
+            operator.open(&OpenContext { range, watermark: self.watermarks.combined() })?;
+            self.subtasks.push(Subtask { operator, sent: EventTime::MIN });
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, ordinal: usize, records: &RecordBatch) -> Result<()> {
+        self.batches += 1;
+        let parallelism = self.subtasks.len();
+        let rows_of = match self.subtasks[0].operator.key_columns(ordinal) {
+            None => {
+                let mut rows_of = vec![Vec::new(); parallelism];
+                rows_of[self.batches % parallelism] = (0..records.num_rows() as u32).collect();
+                rows_of
+            }
+            Some(keys) => {
+                let columns: Vec<ArrayRef> = keys.iter().map(|key| records.column(*key).clone()).collect();
+                let mut hashes = Vec::new();
+                hash_rows(&columns, records.num_rows(), &mut hashes)?;
+                let mut rows_of = vec![Vec::new(); parallelism];
+                hashes.iter().enumerate().for_each(|(row, hash)| rows_of[owner(*hash, parallelism)].push(row as u32));
+                rows_of
+            }
+        };
+        for (subtask, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let part = take_record_batch(records, &UInt32Array::from(rows))?;
+            self.call(subtask, |operator, out| operator.process(ordinal, part.into(), out))?;
+        }
+        Ok(())
+    }
+
+    fn input_watermark(&mut self, input: usize, watermark: Watermark) -> Result<()> {
+        self.said[input] = Some(watermark);
+        if let Some(Watermark::At(time)) = self.watermarks.update(input, watermark) {
+            self.advance(time)?;
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, time: EventTime) -> Result<()> {
+        for subtask in 0..self.subtasks.len() {
+            let sent = self.call(subtask, |operator, out| operator.watermark(time, out))?;
+            self.sent(subtask, sent);
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, now: i64) -> Result<()> {
+        self.now = now;
+        for subtask in 0..self.subtasks.len() {
+            let sent = self.call(subtask, |operator, out| operator.tick(out))?;
+            self.sent(subtask, sent);
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self, subtask: usize, time: Option<EventTime>) {
+        let subtask = &mut self.subtasks[subtask];
+        subtask.sent = subtask.sent.max(time.unwrap_or(EventTime::MIN));
+        let least = self.subtasks.iter().map(|subtask| subtask.sent).min().unwrap_or(EventTime::MIN);
+        self.sent = self.sent.max(least);
+    }
+
+    /// Calls one subtask's operator and files what it emits.
+    fn call<R>(
+        &mut self,
+        subtask: usize,
+        action: impl FnOnce(&mut dyn Operator, &mut Collector) -> Result<R>,
+    ) -> Result<R> {
+        let mut out = Collector::new(self.now);
+        let result = action(self.subtasks[subtask].operator.as_mut(), &mut out)?;
+        let mut late_rows = 0;
+        let interval = self.intervals.last_mut().ok_or_else(|| Error::internal("there is always an interval"))?;
+        for (port, batch) in out.take() {
+            match port {
+                OutputPort::Main => interval.rows.extend(text(batch.records())),
+                _ => {
+                    late_rows += batch.num_rows() as u64;
+                    interval.late.extend(text(&batch.records().project(&[1, 2, 3])?));
+                }
+            }
+        }
+        if out.take_late_rows() != late_rows {
+            return Err(Error::internal("late rows were emitted that were not counted, or the reverse"));
+        }
+        Ok(result)
+    }
+
+    fn marker(&mut self) -> Result<()> {
+        let mut tables: Vec<(TableSchema, Vec<Capture>)> =
+            self.subtasks[0].operator.tables().into_iter().map(|table| (table, Vec::new())).collect();
+        for subtask in 0..self.subtasks.len() {
+            self.call(subtask, |operator, out| operator.flush(out))?;
+            let captures = self.subtasks[subtask].operator.capture()?;
+            tables.iter_mut().zip(captures).for_each(|(table, capture)| table.1.push(capture));
+        }
+        self.markers += 1;
+        self.end_interval();
+        self.intervals.push(Interval::default());
+        let (epoch, attempt) = (Epoch(self.markers as u64), Attempt(self.markers as u64));
+        let (uid, watermark) = (self.uid(), self.watermarks.combined());
+        let captured = tables
+            .into_iter()
+            .map(|(schema, capture)| CapturedTable { uid: uid.clone(), watermark, schema, capture })
+            .collect();
+        let snapshot = encode(captured, &layout::runs_prefix(epoch, attempt, "test"))?;
+        snapshot.files.iter().try_for_each(|(path, bytes)| self.storage.put(path, bytes))?;
+        let header = ManifestHeader {
+            job: "test".to_owned(),
+            epoch,
+            attempt,
+            savepoint: false,
+            finished: false,
+            parallelism: self.subtasks.len(),
+        };
+        let manifest = Manifest::following(self.manifest.as_ref(), header, snapshot.operators, Vec::new());
+        self.manifest = Some(Manifest::from_bytes(&manifest.to_bytes()?, "test")?);
+        if self.plan == Plan::Rescaled {
+            self.watermarks = InputWatermarks::new(self.inputs.len(), watermark);
+            self.start()?;
+            for (input, said) in self.said.clone().into_iter().enumerate() {
+                if let Some(said) = said {
+                    self.input_watermark(input, said)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_interval(&mut self) {
+        let sent = (self.sent > EventTime::MIN)
+            .then(|| if self.sent == EventTime::MAX { "end".to_owned() } else { time_text(self.sent.0) });
+        if let Some(interval) = self.intervals.last_mut() {
+            interval.rows.sort();
+            interval.late.sort();
+            interval.sent = sent;
+        }
+    }
+
+    fn finish(mut self) -> Vec<Interval> {
+        self.end_interval();
+        self.intervals
+    }
+}
+
+/// Checkpoint storage in memory.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Memory {
+    fn objects(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for Memory {
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.objects().insert(path.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn get(&self, path: &str) -> Result<Vec<u8>> {
+        self.objects().get(path).cloned().ok_or_else(|| Error::environment(format!("there is no {path}")))
+    }
+
+    fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let object = self.get(path)?;
+        let range = offset as usize..(offset + length) as usize;
+        object.get(range).map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{path} is too short")))
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        Ok(self.objects().keys().filter(|path| path.starts_with(prefix)).cloned().collect())
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        self.objects().remove(path);
+        Ok(())
+    }
+
+    fn locate(&self, path: &str) -> String {
+        format!("memory:{path}")
+    }
+}

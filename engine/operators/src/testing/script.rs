@@ -1,0 +1,97 @@
+//! What happens to an operator under test.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use weir_core::{EventTime, Watermark};
+
+use super::run::Interval;
+use super::text::{rows, time, time_text};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Rows come from an input.
+    Rows(usize, RecordBatch),
+    /// An input says how far it is.
+    Watermark(usize, Watermark),
+    /// Processing time goes on.
+    Tick(i64),
+    /// A checkpoint.
+    Marker,
+}
+
+/// Things that happen, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Script {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// Reads a script, and what it says is to come out between its markers.
+pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval>) {
+    let mut steps = Vec::new();
+    let mut expected = vec![Interval::default()];
+    let mut batch: Option<(usize, Vec<&str>)> = None;
+    let everyone = 0..inputs.len();
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        let interval = expected.last_mut().expect("there is always an interval");
+        let input = match word {
+            "in>" | "left>" => Some(0),
+            "right>" => Some(1),
+            _ => None,
+        };
+        if let Some((ordinal, lines)) = &mut batch {
+            if input == Some(*ordinal) {
+                lines.push(rest);
+                continue;
+            }
+            steps.push(Step::Rows(*ordinal, rows(&inputs[*ordinal], lines)));
+            batch = None;
+        }
+        if let Some(ordinal) = input {
+            batch = Some((ordinal, vec![rest]));
+            continue;
+        }
+        let one_or_all = |rest: &str| match rest.split_once(' ').map_or(rest, |(first, _)| first) {
+            "left" => 0..1,
+            "right" => 1..2,
+            _ => everyone.clone(),
+        };
+        match word {
+            "-" => {}
+            "out>" => interval.rows.push(normal(rest)),
+            "late>" => interval.late.push(normal(rest)),
+            "sent>" => interval.sent = Some(rest.to_owned()),
+            "idle" => steps.extend(one_or_all(rest).map(|input| Step::Watermark(input, Watermark::Idle))),
+            "watermark" => {
+                let at = Watermark::At(EventTime(time(rest.rsplit(' ').next().unwrap_or(rest))));
+                steps.extend(one_or_all(rest).map(|input| Step::Watermark(input, at)));
+            }
+            "tick" => steps.push(Step::Tick(time(rest))),
+            "marker" => {
+                steps.push(Step::Marker);
+                expected.push(Interval::default());
+            }
+            "end" => {
+                steps.extend(everyone.clone().map(|input| Step::Watermark(input, Watermark::At(EventTime::MAX))));
+            }
+            other => panic!("no step {other:?} in a script: {line}"),
+        }
+    }
+    assert!(batch.is_none(), "rows at the end of a script need something behind them");
+    for interval in &mut expected {
+        interval.rows.sort();
+        interval.late.sort();
+    }
+    (Script { steps }, expected)
+}
+
+/// The text of a row as the operator's output will have it.
+fn normal(line: &str) -> String {
+    let cells = line.split('|').map(str::trim);
+    let cells = cells
+        .map(|cell| if cell.contains(':') && !cell.contains('{') { time_text(time(cell)) } else { cell.to_owned() });
+    cells.collect::<Vec<_>>().join(" | ")
+}

@@ -1,0 +1,150 @@
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use weir_core::{EventTime, NodeSpec, OperatorSpec, SortKey, Watermark, WindowTopNSpec};
+
+use crate::testing::{Plan, Script, Step, check, node, rows, run, schema, time_text};
+
+const INPUT: &str = "end TIMESTAMP, shop STRING, price BIGINT, id BIGINT";
+
+fn top(limit: u64, with_rank: bool, partition: Vec<usize>) -> NodeSpec {
+    let output = if with_rank { format!("{INPUT}, rank BIGINT UNSIGNED") } else { INPUT.to_owned() };
+    let order = vec![SortKey { column: 2, descending: true, nulls_first: false }];
+    let spec = WindowTopNSpec { window_end: 0, partition, order, limit, with_rank };
+    node(OperatorSpec::WindowTopN(spec), &schema(&output))
+}
+
+#[test]
+fn the_highest_prices_of_each_shop_and_window() {
+    let script = r#"
+        in> 12:00:10 | a | 5 | 1
+        in> 12:00:10 | a | 7 | 2
+        in> 12:00:10 | b | NULL | 3
+        in> 12:00:20 | a | 1 | 4
+        marker
+        in> 12:00:10 | a | 7 | 0
+        in> 12:00:10 | a | 6 | 5
+        in> NULL | a | 9 | 9
+        marker
+        watermark 12:00:09.999
+        out> 12:00:10 | a | 7 | 0 | 1
+        out> 12:00:10 | a | 7 | 2 | 2
+        out> 12:00:10 | b | NULL | 3 | 1
+        marker
+        in> 12:00:10 | c | 1 | 6
+        in> 12:00:20 | NULL | 3 | 7
+        late> 12:00:10 | 12:00:09.999 | {"end":"1970-01-01T12:00:10","shop":"c","price":1,"id":6}
+        marker
+        idle
+        in> 12:00:20 | NULL | 4 | 8
+        end
+        out> 12:00:20 | a | 1 | 4 | 1
+        out> 12:00:20 | NULL | 4 | 8 | 1
+        out> 12:00:20 | NULL | 3 | 7 | 2
+        sent> end
+    "#;
+    check(&top(2, true, vec![0, 1]), &[schema(INPUT)], script);
+}
+
+#[test]
+fn without_a_rank_and_over_the_whole_window() {
+    let script = r#"
+        in> 12:00:10 | a | 5 | 1
+        in> 12:00:10 | b | 7 | 2
+        marker
+        in> 12:00:10 | c | 9 | 3
+        end
+        out> 12:00:10 | c | 9 | 3
+    "#;
+    check(&top(1, false, vec![0]), &[schema(INPUT)], script);
+}
+
+type Row = (i64, i64, Option<i64>);
+
+#[derive(Debug, Clone)]
+enum Event {
+    Rows(Vec<Row>),
+    Watermark(i64),
+    Marker,
+}
+
+fn events(rows: usize) -> impl Strategy<Value = Vec<Event>> {
+    let row = ((1..4_i64).prop_map(|window| window * 10), 0..3_i64, proptest::option::weighted(0.9, 0..9_i64));
+    let event = prop_oneof![
+        6 => prop::collection::vec(row, 1..rows).prop_map(Event::Rows),
+        1 => (0..35_i64).prop_map(Event::Watermark),
+        2 => Just(Event::Marker),
+    ];
+    prop::collection::vec(event, 1..15)
+}
+
+fn agrees_with_sorting(events: &[Event], limit: u64) -> Result<(), TestCaseError> {
+    let mut kept: Vec<(i64, i64, Option<i64>, i64)> = Vec::new();
+    let (mut late, mut watermark, mut id) = (0, i64::MIN, 0);
+    let mut steps = Vec::new();
+    for event in events {
+        match event {
+            Event::Marker => steps.push(Step::Marker),
+            Event::Watermark(time) => {
+                watermark = watermark.max(*time);
+                steps.push(Step::Watermark(0, Watermark::At(EventTime(*time))));
+            }
+            Event::Rows(batch) => {
+                let mut lines = Vec::new();
+                for (end, shop, price) in batch {
+                    id += 1;
+                    let price_text = price.map_or("NULL".to_owned(), |price| price.to_string());
+                    lines.push(format!("{end} | {shop} | {price_text} | {id}"));
+                    if end - 1 <= watermark { late += 1 } else { kept.push((*end, *shop, *price, id)) }
+                }
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                steps.push(Step::Rows(0, rows(&schema(INPUT), &lines)));
+            }
+        }
+    }
+    steps.push(Step::Watermark(0, Watermark::At(EventTime::MAX)));
+    // Highest price first, nulls last, then the least id.
+    let mut expected = Vec::new();
+    for row in &kept {
+        let ahead = kept.iter().filter(|other| (other.0, other.1) == (row.0, row.1));
+        let rank = 1 + ahead
+            .filter(|other| {
+                let (a, b) = (other.2.unwrap_or(-1), row.2.unwrap_or(-1));
+                a > b || (a == b && other.3 < row.3)
+            })
+            .count() as u64;
+        if rank <= limit {
+            let price = row.2.map_or("NULL".to_owned(), |price| price.to_string());
+            expected.push(format!("{} | {} | {price} | {} | {rank}", time_text(row.0), row.1, row.3));
+        }
+    }
+    expected.sort();
+    for plan in Plan::ALL {
+        let found =
+            run(&top(limit, true, vec![0, 1]), &[schema(INPUT)], &Script { steps: steps.clone() }, plan).unwrap();
+        let mut all: Vec<String> = found.iter().flat_map(|interval| interval.rows.clone()).collect();
+        all.sort();
+        prop_assert_eq!(&all, &expected, "{:?}", plan);
+        prop_assert_eq!(found.iter().map(|interval| interval.late.len()).sum::<usize>(), late);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+
+    #[test]
+    fn few_rows(events in events(8), limit in 1..4_u64) {
+        agrees_with_sorting(&events, limit)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4) })]
+
+    /// So many that windows are cut down before they close.
+    #[test]
+    fn many_rows(events in events(900), limit in 1..4_u64) {
+        agrees_with_sorting(&events, limit)?;
+    }
+}
