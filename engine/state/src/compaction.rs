@@ -50,6 +50,7 @@ fn tier(run: &Run) -> u32 {
 ///
 /// # Errors
 /// If a run cannot be read, or `runs` is out of range.
+#[allow(clippy::type_complexity, reason = "files as in a snapshot, and the run that they hold")]
 pub fn merge(
     storage: &dyn Storage,
     table: &TableState,

@@ -116,3 +116,6 @@ fn encode_table(
     let order = newest(table, &rows)?;
     run::write(&RunRows { table, rows: &rows, order: &order, expired, above_others: true })
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,13 +102,16 @@ pub(crate) struct Row {
     pub(crate) value: i64,
 }
 
+/// Number, word, and the time if it is part of the key.
+type Key = (Option<i64>, Option<String>, Option<i64>);
+
 impl Row {
     /// Two keys in three share their hash with others. Spread over the whole space, so that every subtask owns some.
     pub(crate) fn hash(&self) -> u64 {
         (self.number.unwrap_or(7).rem_euclid(5) as u64).wrapping_mul(0x3333_3333_3333_3334)
     }
 
-    fn key(&self, kind: Kind) -> (Option<i64>, Option<String>, Option<i64>) {
+    fn key(&self, kind: Kind) -> Key {
         (self.number, self.word.clone(), self.time.filter(|_| kind == Kind::TimeInKey))
     }
 }
@@ -222,7 +225,7 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
 /// What a table holds after puts, deletions and expiry, by the letter of the contract and without regard to speed.
 pub(crate) struct Model {
     kind: Kind,
-    keyed: BTreeMap<(Option<i64>, Option<String>, Option<i64>), Row>,
+    keyed: BTreeMap<Key, Row>,
     added: Vec<Row>,
 }
 

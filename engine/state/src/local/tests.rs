@@ -42,13 +42,13 @@ fn a_range_is_read_or_refused_as_a_whole() {
 fn a_listing_is_sorted_and_shows_objects_only() {
     let (_folder, storage) = storage();
     let _lock = storage.lock().unwrap();
-    for path in ["runs/2/b", "runs/1/z", "runs/10", "commits/1"] {
+    for path in ["runs/2/b", "runs/1/z", "runs/10", "runs/30", "commits/1"] {
         storage.put(path, b"").unwrap();
     }
-    assert_eq!(storage.list("").unwrap(), ["commits/1", "runs/1/z", "runs/10", "runs/2/b"]);
-    assert_eq!(storage.list("runs/").unwrap(), ["runs/1/z", "runs/10", "runs/2/b"]);
+    assert_eq!(storage.list("").unwrap(), ["commits/1", "runs/1/z", "runs/10", "runs/2/b", "runs/30"]);
+    assert_eq!(storage.list("runs/").unwrap(), ["runs/1/z", "runs/10", "runs/2/b", "runs/30"]);
     assert_eq!(storage.list("runs/1").unwrap(), ["runs/1/z", "runs/10"]);
-    assert_eq!(storage.list("run").unwrap().len(), 3);
+    assert_eq!(storage.list("run").unwrap().len(), 4);
     assert!(storage.list("nothing/").unwrap().is_empty());
     storage.delete("runs/10").unwrap();
     storage.delete("runs/10").unwrap();

@@ -97,6 +97,20 @@ proptest! {
     }
 }
 
+#[test]
+fn a_row_that_expired_does_not_bring_back_the_one_it_replaced() {
+    let storage = MemoryStorage::default();
+    let schema = table(Kind::TimeInValue);
+    let put = |time| (Row { number: Some(1), word: None, time: Some(time), value: time }, true);
+    let step = |manifest: Option<&Manifest>, epoch, rows: &[(Row, bool)], expired| {
+        checkpoint(&storage, manifest, epoch, vec![captured(&schema, vec![capture(&schema, rows, expired)])])
+    };
+    let first = step(None, 1, &[put(20)], None);
+    let second = step(Some(&first), 2, &[put(3)], None);
+    let third = step(Some(&second), 3, &[], Some(EventTime(5)));
+    assert_eq!(read_all(&storage, &third.operators[0].tables[0], 1).unwrap(), []);
+}
+
 fn one_run(schema: &TableSchema, rows: &[(Row, bool)], storage: &MemoryStorage) -> TableState {
     let manifest = checkpoint(storage, None, 1, vec![captured(schema, vec![capture(schema, rows, None)])]);
     manifest.operators[0].tables[0].clone()
