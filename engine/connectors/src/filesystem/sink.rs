@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use weir_core::connector::{METADATA_KEY, OptionInfo, SinkContext};
 use weir_core::{Batch, Epoch, Error, Result, Sink, TableSpec};
 
+use super::listing::local_path;
 use crate::options::Options;
 use part::Parts;
 use partition::Partitioning;
@@ -88,8 +89,7 @@ impl Settings {
                 .error(GUARANTEE, "not a guarantee that the filesystem sink gives")
                 .with_help("leave it out: the sink is always 'exactly-once'"));
         }
-        let path = options.required("path")?;
-        let folder = path.strip_prefix("file://").unwrap_or(path);
+        let folder = local_path(options.required("path")?)?;
         if folder.is_empty() || folder.contains(['*', '?', '[']) {
             return Err(options.error("path", "not a folder to write files into"));
         }

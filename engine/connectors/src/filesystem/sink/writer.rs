@@ -36,7 +36,7 @@ const LINES: usize = 64 << 10;
 
 /// Options of a format.
 pub(super) fn options(format: &str) -> &'static [OptionInfo] {
-    match format {
+    match format.to_ascii_lowercase().as_str() {
         "json" => JSON,
         "csv" => CSV,
         "parquet" => &[PARQUET_COMPRESSION],
