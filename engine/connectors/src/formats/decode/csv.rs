@@ -73,12 +73,7 @@ impl CsvRecords {
         QuotedLines::new(&self.dialect).first_end(bytes).unwrap_or(bytes.len())
     }
 
-    pub(super) fn decode(
-        &mut self,
-        record: &str,
-        fields: &[FieldRef],
-        columns: &mut [Column],
-    ) -> Result<(), String> {
+    pub(super) fn decode(&mut self, record: &str, fields: &[FieldRef], columns: &mut [Column]) -> Result<(), String> {
         let Self { dialect, targets, needed, scratch } = self;
         let mut walk = Fields { record, at: 0, dialect, ended: false };
         let mut count = 0;
@@ -93,11 +88,7 @@ impl CsvRecords {
                 }
             }
         }
-        if count == targets.len() {
-            Ok(())
-        } else {
-            Err(format!("it has {count} fields instead of {}", targets.len()))
-        }
+        if count == targets.len() { Ok(()) } else { Err(format!("it has {count} fields instead of {}", targets.len())) }
     }
 }
 
@@ -117,7 +108,10 @@ pub(crate) fn header(record: &str, dialect: &CsvDialect) -> Result<Vec<String>, 
 }
 
 enum Field<'a> {
-    Value { text: &'a str, is_quoted: bool },
+    Value {
+        text: &'a str,
+        is_quoted: bool,
+    },
     /// So many fields that nobody reads.
     Rest(usize),
 }
@@ -217,7 +211,7 @@ fn append(
     is_quoted: bool,
     dialect: &CsvDialect,
 ) -> Result<(), String> {
-    let is_text = matches!(column, Column::Text(_));
+    let is_text = matches!(column, Column::Text(_) | Column::Bytes(_));
     let is_null = match &dialect.null_literal {
         _ if text.is_empty() && !is_text => true,
         Some(literal) => !is_quoted && text == literal,
@@ -234,7 +228,8 @@ fn append(
     if column.append_text(text) {
         return Ok(());
     }
-    let mut reason = format!("column '{}': {} is not a valid {}", field.name(), quoted(text), sql_name(field.data_type()));
+    let mut reason =
+        format!("column '{}': {} is not a valid {}", field.name(), quoted(text), sql_name(field.data_type()));
     if text == field.name() && !dialect.header {
         reason.push_str("; if the first line names the columns, set 'csv.header' = 'true'");
     }

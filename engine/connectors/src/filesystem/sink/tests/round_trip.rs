@@ -24,7 +24,10 @@ fn flat() -> RecordBatch {
         ("text", Arc::new(StringViewArray::from(vec![Some(" a,\"b\"\\ ; ä\t'"), None, Some("")]))),
         ("raw", Arc::new(BinaryViewArray::from(vec![Some(b"\xff\x00\n".as_slice()), None, Some(b"")]))),
         ("day", Arc::new(Date32Array::from(vec![Some(-719_162), None, Some(2_932_896)]))),
-        ("at", Arc::new(TimestampMillisecondArray::from(vec![Some(-62_135_596_800_000), None, Some(253_402_300_799_999)]))),
+        (
+            "at",
+            Arc::new(TimestampMillisecondArray::from(vec![Some(-62_135_596_800_000), None, Some(253_402_300_799_999)])),
+        ),
         ("moment", Arc::new(TimestampMillisecondArray::from(vec![Some(-1), None, Some(0)]).with_timezone("UTC"))),
     ];
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
