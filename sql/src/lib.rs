@@ -6,11 +6,16 @@
 
 pub mod catalog;
 pub mod diagnostics;
+mod explain;
 pub mod functions;
+mod lower;
 pub mod parse;
+mod plan;
 mod statement;
 
+pub use explain::explain;
 pub use parse::parse;
+pub use plan::{Plan, PlanOptions, plan, settings};
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

@@ -1,0 +1,241 @@
+//! What each kind of operator does, and what it keeps.
+
+use arrow::datatypes::SchemaRef;
+use weir_core::{
+    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, SourceSpec, WindowAggregateSpec, WindowKind,
+    WindowSource,
+};
+
+use super::expression::{length, sql};
+
+fn names(schema: &SchemaRef) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
+}
+
+/// Columns of an input; of both inputs one after the other for a join.
+fn input_names(graph: &JobGraph, node: &Node) -> Vec<String> {
+    let mut names_of_inputs = Vec::new();
+    for ordinal in 0..2 {
+        if let Some(edge) = node.spec.inputs.iter().find(|edge| edge.ordinal == ordinal) {
+            let prefix = match (&node.spec.operator, ordinal) {
+                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_), 0) => "left.",
+                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_), _) => "right.",
+                _ => "",
+            };
+            let columns = names(&graph.node(edge.from).spec.schema);
+            names_of_inputs.extend(columns.into_iter().map(|name| format!("{prefix}{name}")));
+        }
+    }
+    names_of_inputs
+}
+
+/// The operator's parameters.
+pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
+    let input = input_names(graph, node);
+    let output = names(&node.spec.schema);
+    let name = |column: usize| input.get(column).cloned().unwrap_or_else(|| format!("${column}"));
+    let all = |columns: &[usize]| columns.iter().map(|column| name(*column)).collect::<Vec<_>>().join(", ");
+    let text = match &node.spec.operator {
+        OperatorSpec::Source(source) => source_text(source, &output),
+        OperatorSpec::Calc(calc) => calc_text(calc, &input, &output),
+        OperatorSpec::Expand(expand) => format!("each row {} times: {}", expand.projections.len(), output.join(", ")),
+        OperatorSpec::Unnest(unnest) => {
+            let kept = if unnest.keep_empty { ", rows without elements stay" } else { "" };
+            format!("{}{kept}", all(&unnest.columns))
+        }
+        OperatorSpec::ProcessingTime => "time is processing time from here on".to_owned(),
+        OperatorSpec::WindowAssign(assign) => format!("{} of {}", window(assign.window), name(assign.time)),
+        OperatorSpec::PartialAggregate(spec) => format!("first phase, {}", aggregate_text(spec, &input)),
+        OperatorSpec::WindowAggregate(spec) => aggregate_text(spec, &input),
+        OperatorSpec::WindowTopN(spec) => {
+            let order: Vec<String> = spec
+                .order
+                .iter()
+                .map(|key| {
+                    let direction = if key.descending { " DESC" } else { "" };
+                    let nulls = if key.nulls_first == key.descending {
+                        if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" }
+                    } else {
+                        ""
+                    };
+                    format!("{}{direction}{nulls}", name(key.column))
+                })
+                .collect();
+            let rank = if spec.with_rank { ", with row numbers" } else { "" };
+            let (partition, limit) = (all(&spec.partition), spec.limit);
+            format!("first {limit} of each {partition} by {}{rank}", order.join(", "))
+        }
+        OperatorSpec::WindowJoin(spec) => {
+            let width = left_width(graph, node);
+            let residual = residual_text(spec.residual.as_ref(), &input);
+            format!("{} on {}{residual}", join_name(spec.join_type), equalities(&spec.on, width, &input))
+        }
+        OperatorSpec::IntervalJoin(spec) => {
+            let width = left_width(graph, node);
+            let (left, right) = (name(spec.time.0), name(width + spec.time.1));
+            let residual = residual_text(spec.residual.as_ref(), &input);
+            format!(
+                "{} on {}, {left} - {right} from {} to {}{residual}",
+                join_name(spec.join_type),
+                equalities(&spec.on, width, &input),
+                length(spec.lower),
+                length(spec.upper),
+            )
+        }
+        OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
+    };
+    format!("[{text}]")
+}
+
+fn source_text(source: &SourceSpec, output: &[String]) -> String {
+    let read = names(&source.table.output_schema());
+    let columns = match &source.projection {
+        None => output.join(", "),
+        Some(projection) => projected(projection, &read, output),
+    };
+    let mut text = format!("connector {}, {columns}", source.table.connector);
+    if let Some(filter) = &source.filter {
+        text.push_str(&format!(" where {}", sql(filter, output)));
+    }
+    if let Some(watermark) = &source.watermark {
+        text.push_str(&format!(", watermark {}", sql(&watermark.expression, output)));
+        if let Some(timeout) = watermark.idle_timeout_ms {
+            text.push_str(&format!(", idle after {}", length(i64::try_from(timeout).unwrap_or(i64::MAX))));
+        }
+    }
+    text
+}
+
+fn projected(projection: &[Expr], input: &[String], output: &[String]) -> String {
+    let column = |(expression, name): (&Expr, &String)| {
+        let text = sql(expression, input);
+        if text == *name { text } else { format!("{text} AS {name}") }
+    };
+    projection.iter().zip(output).map(column).collect::<Vec<_>>().join(", ")
+}
+
+fn calc_text(calc: &CalcSpec, input: &[String], output: &[String]) -> String {
+    let columns = projected(&calc.projection, input, output);
+    match &calc.predicate {
+        None => columns,
+        Some(predicate) => format!("{columns} where {}", sql(predicate, input)),
+    }
+}
+
+fn aggregate_text(spec: &WindowAggregateSpec, input: &[String]) -> String {
+    let name = |column: usize| input.get(column).cloned().unwrap_or_else(|| format!("${column}"));
+    // Partial results come with their keys in front.
+    let keys: Vec<String> = spec.keys.iter().map(|key| name(*key)).collect();
+    let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, spec.partial_input, &name)).collect();
+    let windows = match spec.window {
+        WindowSource::Assign { window: kind, .. } if spec.partial_input => format!("{} of partial results", window(kind)),
+        WindowSource::Assign { window: kind, time } => format!("{} of {}", window(kind), name(time)),
+        WindowSource::Attached { start, end } => format!("windows {} to {}", name(start), name(end)),
+    };
+    let mut text = windows;
+    if !keys.is_empty() {
+        text.push_str(&format!(", by {}", keys.join(", ")));
+    }
+    if !calls.is_empty() {
+        text.push_str(&format!(": {}", calls.join(", ")));
+    }
+    text
+}
+
+fn call_text(call: &AggregateCall, partial: bool, name: &dyn Fn(usize) -> String) -> String {
+    let mut text = call.name.clone();
+    if partial {
+        return text;
+    }
+    if !call.order_by.is_empty() {
+        let order: Vec<String> = call
+            .order_by
+            .iter()
+            .map(|(column, descending, _)| format!("{}{}", name(*column), if *descending { " DESC" } else { "" }))
+            .collect();
+        text.push_str(&format!(" ORDER BY {}", order.join(", ")));
+    }
+    if let Some(filter) = call.filter {
+        text.push_str(&format!(" FILTER (WHERE {})", name(filter)));
+    }
+    text
+}
+
+fn left_width(graph: &JobGraph, node: &Node) -> usize {
+    let left = node.spec.inputs.iter().find(|edge| edge.ordinal == 0);
+    left.map_or(0, |edge| graph.node(edge.from).spec.schema.fields().len())
+}
+
+fn equalities(on: &[(usize, usize)], width: usize, input: &[String]) -> String {
+    let name = |column: usize| input.get(column).cloned().unwrap_or_else(|| format!("${column}"));
+    on.iter()
+        .map(|(left, right)| format!("{} = {}", name(*left), name(width + right)))
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+fn residual_text(residual: Option<&Expr>, input: &[String]) -> String {
+    residual.map_or_else(String::new, |residual| format!(" and {}", sql(residual, input)))
+}
+
+fn join_name(join_type: JoinType) -> &'static str {
+    match join_type {
+        JoinType::Inner => "inner",
+        JoinType::Left => "left",
+        JoinType::Right => "right",
+        JoinType::Full => "full",
+        JoinType::LeftSemi => "left semi",
+        JoinType::LeftAnti => "left anti",
+        JoinType::RightSemi => "right semi",
+        JoinType::RightAnti => "right anti",
+    }
+}
+
+fn window(kind: WindowKind) -> String {
+    let shifted = |offset: i64| if offset == 0 { String::new() } else { format!(" shifted by {}", length(offset)) };
+    match kind {
+        WindowKind::Tumble { size, offset } => format!("TUMBLE {}{}", length(size), shifted(offset)),
+        WindowKind::Hop { slide, size, offset } => {
+            format!("HOP {} every {}{}", length(size), length(slide), shifted(offset))
+        }
+        WindowKind::Cumulate { step, size, offset } => {
+            format!("CUMULATE up to {} by {}{}", length(size), length(step), shifted(offset))
+        }
+        WindowKind::Session { gap } => format!("SESSION with gap {}", length(gap)),
+    }
+}
+
+/// What the operator keeps between rows, and what bounds it.
+pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
+    match operator {
+        OperatorSpec::Source(_) => Some("the position in each split".to_owned()),
+        OperatorSpec::WindowAggregate(spec) => Some(match spec.window {
+            WindowSource::Assign { window: WindowKind::Session { .. }, .. } => {
+                "open sessions of each key, until the watermark passes their end".to_owned()
+            }
+            WindowSource::Assign { window: WindowKind::Hop { .. } | WindowKind::Cumulate { .. }, .. } => {
+                "groups of each pane, until the watermark passes the end of the last window over it".to_owned()
+            }
+            _ => "groups of each window, until the watermark passes its end".to_owned(),
+        }),
+        OperatorSpec::WindowTopN(spec) => Some(format!(
+            "up to {} rows of each partition, until the watermark passes the end of their window",
+            spec.limit
+        )),
+        OperatorSpec::WindowJoin(_) => {
+            Some("rows of both sides, until the watermark passes the end of their window".to_owned())
+        }
+        OperatorSpec::IntervalJoin(spec) => Some(format!(
+            "rows of the left side until the watermark is {} past them, of the right side {}",
+            length(spec.lower.saturating_neg().max(0)),
+            length(spec.upper.max(0)),
+        )),
+        OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
+        OperatorSpec::Calc(_)
+        | OperatorSpec::Expand(_)
+        | OperatorSpec::Unnest(_)
+        | OperatorSpec::ProcessingTime
+        | OperatorSpec::WindowAssign(_)
+        | OperatorSpec::PartialAggregate(_) => None,
+    }
+}

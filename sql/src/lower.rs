@@ -1,0 +1,163 @@
+//! From DataFusion's logical plan to nodes of a [`JobGraph`].
+//!
+//! The plan is walked from its sources up. What is known about a stream on the way is a [`Stream`](stream::Stream):
+//! which columns are time attributes, which are parts of the window that a row is in, and what has gathered but is not
+//! a node yet. Each kind of plan node has a file here that turns the streams of its inputs into its own. A shape that
+//! no file knows is refused; nothing is passed over.
+
+mod aggregate;
+mod bounds;
+mod call;
+mod error;
+mod expr;
+mod grouping;
+mod join;
+mod literal;
+mod rank;
+mod shape;
+mod sink;
+mod source;
+mod stream;
+mod union;
+mod unnest;
+mod window;
+mod windowed;
+
+use std::sync::Arc;
+
+use datafusion_common::DFSchema;
+use datafusion_expr::utils::split_conjunction;
+use datafusion_expr::{Distinct, Expr as LogicalExpr, LogicalPlan, Projection};
+use weir_core::{Error, JobGraph, NodeId, Result};
+
+use self::stream::{Lineage, Pending, Stream};
+use crate::catalog::Table;
+use crate::plan::{PlanOptions, WindowTvf};
+
+pub(crate) use self::sink::Columns;
+
+/// Builds one job.
+pub(crate) struct Lowering<'a> {
+    options: &'a PlanOptions,
+    graph: JobGraph,
+    next_lineage: u32,
+    two_phase: bool,
+    /// Operators that refuse late rows.
+    windowed: Vec<NodeId>,
+    used_tables: Vec<Arc<Table>>,
+}
+
+impl<'a> Lowering<'a> {
+    /// An empty job.
+    pub fn new(options: &'a PlanOptions) -> Self {
+        // A first phase has put late rows and others together before anyone could tell them apart.
+        let two_phase = options.two_phase && options.late_table.is_none();
+        Self { options, graph: JobGraph::new(), next_lineage: 0, two_phase, windowed: Vec::new(), used_tables: Vec::new() }
+    }
+
+    /// Tables that the job reads.
+    pub fn used_tables(&self) -> &[Arc<Table>] {
+        &self.used_tables
+    }
+
+    /// The job.
+    pub fn into_graph(self) -> JobGraph {
+        self.graph
+    }
+
+    fn lineage(&mut self) -> Lineage {
+        self.next_lineage += 1;
+        Lineage(self.next_lineage)
+    }
+
+    /// The stream of a plan's rows.
+    fn relation(&mut self, plan: &LogicalPlan) -> Result<Stream> {
+        match plan {
+            LogicalPlan::Projection(projection) => self.projection(projection),
+            LogicalPlan::Filter(filter) => self.filter(&filter.predicate, &filter.input),
+            LogicalPlan::SubqueryAlias(alias) => self.relation(&alias.input),
+            LogicalPlan::Subquery(subquery) if subquery.outer_ref_columns.is_empty() => {
+                self.relation(&subquery.subquery)
+            }
+            LogicalPlan::Subquery(_) => Err(Error::user("a LATERAL subquery cannot be made a join here")
+                .with_help("write it as a join on window_start and window_end, or with time bounds")),
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
+            LogicalPlan::Window(window) => self.ranked(window),
+            LogicalPlan::Join(join) => self.join(join),
+            LogicalPlan::Union(union) => self.union(union),
+            LogicalPlan::Unnest(unnest) => self.unnest(unnest),
+            LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowTvf>() {
+                Some(function) => self.window_function(function),
+                None => Err(Error::internal(format!("no operator does `{}`", extension.node.name()))),
+            },
+            other => Err(refused(other)),
+        }
+    }
+
+    fn projection(&mut self, projection: &Projection) -> Result<Stream> {
+        let input = self.relation(&projection.input)?;
+        let schema = projection.input.schema();
+        let exprs =
+            projection.expr.iter().map(|expression| expr::expr(expression, schema)).collect::<Result<Vec<_>>>()?;
+        let fields = projection.schema.fields();
+        let names = fields.iter().map(|field| field.name().clone()).collect();
+        let types = fields.iter().map(|field| field.data_type().clone()).collect();
+        shape::project(&mut self.graph, input, exprs, names, types)
+    }
+
+    fn filter(&mut self, predicate: &LogicalExpr, input: &LogicalPlan) -> Result<Stream> {
+        let stream = self.relation(input)?;
+        let schema: &DFSchema = input.schema();
+        let conditions = split_conjunction(predicate)
+            .into_iter()
+            .filter(|condition| !expr::is_true(condition))
+            .map(|condition| expr::expr(condition, schema))
+            .collect::<Result<Vec<_>>>()?;
+        let mut parts = Vec::with_capacity(conditions.len());
+        for condition in conditions {
+            stream::conjuncts(condition, &mut parts);
+        }
+        let stream = match stream.pending {
+            Pending::Rank(_) => self.limited(stream, &parts)?,
+            _ => stream,
+        };
+        shape::filter(&mut self.graph, stream, parts)
+    }
+}
+
+fn refused(plan: &LogicalPlan) -> Error {
+    match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_some() => limit(),
+        LogicalPlan::Limit(_) => limit(),
+        LogicalPlan::Sort(_) => {
+            Error::user("ORDER BY would have to wait for the end of the stream, and is not supported yet").with_help(
+                "leave it out; the first rows of each window are `ROW_NUMBER() OVER (PARTITION BY window_start, \
+                 window_end ORDER BY …) AS rn … WHERE rn <= 10`",
+            )
+        }
+        LogicalPlan::EmptyRelation(_) => {
+            Error::user("a query without a table has no stream to run on, and is not supported")
+                .with_help("select FROM a table; `'connector' = 'datagen'` makes rows")
+        }
+        LogicalPlan::Values(_) => Error::user("VALUES is not supported yet").with_help(
+            "put the rows into a file and read it with `'connector' = 'filesystem'`; for one value write it into the \
+             expression",
+        ),
+        LogicalPlan::Distinct(Distinct::On(_)) => Error::user("DISTINCT ON is not supported").with_help(
+            "keep the first row of each key per window: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k \
+             ORDER BY ts) AS rn … WHERE rn = 1`",
+        ),
+        LogicalPlan::RecursiveQuery(_) => Error::user("WITH RECURSIVE is not supported on streams"),
+        LogicalPlan::Repartition(_) => Error::user("DISTRIBUTE BY is not supported")
+            .with_help("leave it out: rows are spread by the keys that operators need"),
+        other => Error::user(format!("`{}` is not supported in a streaming query", other.display())),
+    }
+}
+
+fn limit() -> Error {
+    Error::user("LIMIT and OFFSET would pick rows by the order of their arrival, and are not supported yet").with_help(
+        "keep the first rows of each window: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY …) AS \
+         rn … WHERE rn <= 10`",
+    )
+}

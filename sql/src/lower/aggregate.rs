@@ -1,0 +1,387 @@
+//! Aggregations per window.
+//!
+//! Where the windows come from decides the shape:
+//!
+//! | input | lowered to |
+//! |---|---|
+//! | a window function, read by this aggregation alone | the aggregation assigns windows itself, in two phases if it can |
+//! | the same, but with expressions over window columns and others mixed | an operator that assigns them, then as below |
+//! | rows that carry their window (aggregated, joined or limited before) | an aggregation by the columns at hand |
+
+use arrow::datatypes::DataType;
+use datafusion_expr::Aggregate;
+use weir_core::{
+    AggregateCall, Error, Exchange, ExpandSpec, Expr, JobGraph, Literal, LiteralValue, OperatorSpec, Result,
+    WindowAggregateSpec, WindowKind, WindowSource,
+};
+
+use super::Lowering;
+use super::call::{Call, call};
+use super::grouping::{Grouping, grouping_ids};
+use super::shape::{Shaped, Wanted, add, edges, settle, shape_base};
+use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, map_columns, timestamp};
+use super::window::WINDOW_COLUMNS;
+use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
+
+/// How a key of the query comes out of the aggregation.
+enum KeyPlace {
+    /// As key number so many.
+    Key(usize),
+    /// As a column of the window.
+    Window(WindowPart),
+}
+
+/// Where an aggregation's windows come from, over the stream's base.
+enum Windows {
+    Assign(PendingWindow),
+    Attached { window: CarriedWindow, start: Expr, end: Expr },
+}
+
+impl Lowering<'_> {
+    /// An aggregation.
+    ///
+    /// # Errors
+    /// A user error if its groups are not bounded by a window.
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Stream> {
+        let stream = self.relation(&aggregate.input)?;
+        let schema = aggregate.input.schema();
+        let stream = if self.assigns_itself(aggregate, &stream)? { stream } else { settle(&mut self.graph, stream)? };
+        let grouping = Grouping::of(aggregate, schema, &stream)?;
+        let calls =
+            aggregate.aggr_expr.iter().map(|expression| call(expression, schema, &stream)).collect::<Result<Vec<_>>>()?;
+        let windows = windows(&stream, &grouping)?;
+        let places = key_places(&stream, &grouping, &windows)?;
+        let (before, after): (Vec<Expr>, Vec<Expr>) =
+            stream.predicates.iter().cloned().partition(|predicate| !stream.reads_pending(predicate));
+        let mut wanted = Vec::new();
+        for (index, (key, place)) in grouping.keys.iter().zip(&places).enumerate() {
+            if matches!(place, KeyPlace::Key(place) if *place == wanted.len()) {
+                wanted.push(key.clone().wanted(&format!("$key{index}"), &stream.columns));
+            }
+        }
+        let keys = wanted.len();
+        match &windows {
+            Windows::Assign(window) => {
+                let expression = Expr::Column(window.time);
+                wanted.push(Typed { expression, data_type: timestamp() }.wanted("$time", &stream.columns));
+            }
+            Windows::Attached { start, end, .. } => {
+                for (expression, name) in [(start, "$window_start"), (end, "$window_end")] {
+                    let typed = Typed { expression: expression.clone(), data_type: timestamp() };
+                    wanted.push(typed.wanted(name, &stream.columns));
+                }
+            }
+        }
+        let first_argument = wanted.len();
+        for call in &calls {
+            wanted.extend(call.inputs(&stream.columns));
+        }
+        let shaped = shape_base(&mut self.graph, &stream.base, &stream.columns, before, wanted);
+        let key_positions = shaped.positions[..keys].to_vec();
+        let (shaped, key_positions) = match &grouping.sets {
+            None => (shaped, key_positions),
+            Some(sets) => expand(&mut self.graph, shaped, key_positions, sets, &places, aggregate)?,
+        };
+        let mut arguments = shaped.positions[first_argument..].iter().copied();
+        let mut placed: Vec<AggregateCall> = Vec::with_capacity(calls.len());
+        for call in calls {
+            let mut call = call.placed(&mut arguments, &shaped.columns);
+            let same = placed.iter().filter(|other| other.name.starts_with(&call.name)).count();
+            if same > 0 {
+                call.name = format!("{}#{}", call.name, same + 1);
+            }
+            placed.push(call);
+        }
+        let source = match &windows {
+            Windows::Assign(window) => {
+                WindowSource::Assign { window: window.kind, time: shaped.positions[keys] }
+            }
+            Windows::Attached { .. } => WindowSource::Attached {
+                start: shaped.positions[keys],
+                end: shaped.positions[keys + 1],
+            },
+        };
+        let spec = WindowAggregateSpec { window: source, keys: key_positions, aggregates: placed, partial_input: false };
+        let (kind, processing) = match &windows {
+            Windows::Assign(window) => (window.kind, window.processing),
+            Windows::Attached { window, .. } => (window.kind, window.processing),
+        };
+        let aggregated = self.add_aggregation(spec, &shaped, kind, processing);
+        self.arrange(aggregate, aggregated, &places, keys, grouping.sets.is_some(), &after, &stream)
+    }
+
+    /// Whether the aggregation can assign the windows that are pending in its input. It cannot if something is
+    /// computed from a window column before.
+    fn assigns_itself(&self, aggregate: &Aggregate, stream: &Stream) -> Result<bool> {
+        let Pending::Window(window) = &stream.pending else { return Ok(false) };
+        let session = matches!(window.kind, WindowKind::Session { .. });
+        let schema = aggregate.input.schema();
+        let grouping = Grouping::of(aggregate, schema, stream)?;
+        let calls = aggregate.aggr_expr.iter().map(|expression| call(expression, schema, stream));
+        let mut mixed = false;
+        for call in calls {
+            mixed |= call?.inputs(&stream.columns_with_pending()).iter().any(|input| stream.reads_pending(&input.expression));
+        }
+        let computed = |key: &Expr| !matches!(key, Expr::Column(_)) && stream.reads_pending(key);
+        mixed |= grouping.keys.iter().any(|key| computed(&key.expression));
+        let only_pending = |predicate: &Expr| {
+            let mut only = true;
+            predicate.visit_columns(&mut |column| only &= stream.is_pending(column));
+            only
+        };
+        mixed |= stream.predicates.iter().any(|predicate| stream.reads_pending(predicate) && !only_pending(predicate));
+        if !session {
+            return Ok(!mixed);
+        }
+        if mixed {
+            return Err(Error::user("window columns of a SESSION cannot be computed with before the aggregation")
+                .with_help("aggregate in a subquery first, and compute with its window_start and window_end around it"));
+        }
+        let is_key = |expression: &Expr| window.partition.contains(expression);
+        if !stream.predicates.iter().all(|predicate| stream.reads_pending(predicate) || reads_only(predicate, &is_key)) {
+            return Err(Error::user("rows of a SESSION are filtered after their sessions are made")
+                .with_help("filter first: `SESSION((SELECT * FROM t WHERE …), DESCRIPTOR(ts), …)` over a view or subquery"));
+        }
+        let mut keys: Vec<&Expr> =
+            grouping.keys.iter().map(|key| &key.expression).filter(|key| !stream.reads_pending(key)).collect();
+        keys.dedup();
+        let same = keys.iter().all(|key| is_key(key)) && window.partition.iter().all(|key| keys.contains(&key));
+        if !same || grouping.sets.is_some() {
+            return Err(Error::user("a SESSION has to be aggregated by just the keys that it is partitioned by")
+                .with_help("name the same columns in `SESSION(TABLE t PARTITION BY …)` and in GROUP BY, next to window_start and window_end"));
+        }
+        Ok(true)
+    }
+
+    /// One operator, or two with an exchange between them. Their output has the layout that
+    /// [`WindowAggregateSpec`] describes.
+    fn add_aggregation(&mut self, spec: WindowAggregateSpec, shaped: &Shaped, kind: WindowKind, processing: bool) -> Stream {
+        let key_columns: Vec<StreamColumn> = spec
+            .keys
+            .iter()
+            .map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() })
+            .collect();
+        let mut columns = key_columns.clone();
+        columns.extend(spec.aggregates.iter().map(|call| StreamColumn::plain(&call.name, call.data_type.clone())));
+        let lineage = self.lineage();
+        for (name, part) in WINDOW_COLUMNS.iter().zip([WindowPart::Start, WindowPart::End, WindowPart::Time]) {
+            let role = Role::Window { part, kind, lineage, processing };
+            columns.push(StreamColumn { name: (*name).to_owned(), data_type: timestamp(), role });
+        }
+        let partial_fields: Option<Vec<_>> = spec.aggregates.iter().map(AggregateCall::partial_fields).collect();
+        let assigned = match spec.window {
+            WindowSource::Assign { window, .. } => Some(window),
+            WindowSource::Attached { .. } => None,
+        };
+        let node = match (partial_fields, assigned) {
+            (Some(fields), Some(window)) if self.two_phase && window.pane_size().is_some() => {
+                let mut partial = key_columns;
+                for field in fields.into_iter().flatten() {
+                    partial.push(StreamColumn::plain(field.name(), field.data_type().clone()));
+                }
+                let pane = partial.len();
+                partial.push(StreamColumn::plain("pane_start", timestamp()));
+                partial.push(StreamColumn::plain("rows", DataType::Int64));
+                let first = add(
+                    &mut self.graph,
+                    "PartialAggregate",
+                    OperatorSpec::PartialAggregate(spec.clone()),
+                    edges(&shaped.nodes, 0, Exchange::Forward),
+                    &partial,
+                );
+                let keys: Vec<usize> = (0..spec.keys.len()).collect();
+                let second = WindowAggregateSpec {
+                    window: WindowSource::Assign { window, time: pane },
+                    keys: keys.clone(),
+                    aggregates: spec.aggregates,
+                    partial_input: true,
+                };
+                let inputs = edges(&[first], 0, Exchange::Hash(keys));
+                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(second), inputs, &columns)
+            }
+            _ => {
+                let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.keys.clone()));
+                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(spec), inputs, &columns)
+            }
+        };
+        self.windowed.push(node);
+        Stream::of_nodes(vec![node], columns)
+    }
+
+    /// The aggregation's columns in the order that the query has them, and the conditions on window columns that had to
+    /// wait for it.
+    #[allow(clippy::too_many_arguments, reason = "all that one aggregation knows about itself")]
+    fn arrange(
+        &mut self,
+        aggregate: &Aggregate,
+        aggregated: Stream,
+        places: &[KeyPlace],
+        keys: usize,
+        sets: bool,
+        after: &[Expr],
+        input: &Stream,
+    ) -> Result<Stream> {
+        let grouping_id = keys;
+        let calls = aggregate.aggr_expr.len();
+        let first_call = keys + usize::from(sets);
+        let window = |part: WindowPart| {
+            let offset = match part {
+                WindowPart::Start => 0,
+                WindowPart::End => 1,
+                WindowPart::Time => 2,
+            };
+            Expr::Column(first_call + calls + offset)
+        };
+        let mut projection: Vec<Expr> = places
+            .iter()
+            .map(|place| match place {
+                KeyPlace::Key(key) => Expr::Column(*key),
+                KeyPlace::Window(part) => window(*part),
+            })
+            .collect();
+        if sets {
+            projection.push(Expr::Column(grouping_id));
+        }
+        projection.extend((0..calls).map(|call| Expr::Column(first_call + call)));
+        let parts = [WindowPart::Start, WindowPart::End, WindowPart::Time];
+        let base = input.columns.len();
+        let predicates =
+            after.iter().map(|predicate| map_columns(predicate, &|column| window(parts[column - base]))).collect();
+        let fields = aggregate.schema.fields();
+        if fields.len() != projection.len() {
+            return Err(Error::internal("an aggregation has another number of columns than its plan"));
+        }
+        Ok(Stream {
+            predicates,
+            projection,
+            names: fields.iter().map(|field| field.name().clone()).collect(),
+            types: fields.iter().map(|field| field.data_type().clone()).collect(),
+            ..aggregated
+        })
+    }
+}
+
+fn reads_only(predicate: &Expr, is_key: &dyn Fn(&Expr) -> bool) -> bool {
+    let mut only = true;
+    predicate.visit_columns(&mut |column| only &= is_key(&Expr::Column(column)));
+    only
+}
+
+/// Where the windows come from that bound the groups.
+fn windows(stream: &Stream, grouping: &Grouping) -> Result<Windows> {
+    let keys: Vec<Expr> = grouping.keys.iter().map(|key| key.expression.clone()).collect();
+    if let Pending::Window(window) = &stream.pending {
+        let session = matches!(window.kind, WindowKind::Session { .. });
+        let named = keys.iter().any(|key| match stream.role_of(key) {
+            Role::Window { part, lineage, kind, .. } if lineage == window.lineage => session || determines(part, kind),
+            _ => false,
+        });
+        return if named { Ok(Windows::Assign(window.clone())) } else { Err(unbounded()) };
+    }
+    let window = window_of(&keys, &stream.columns).ok_or_else(unbounded)?;
+    let start = start_of(&window, &stream.columns)?;
+    let end = end_of(&window, &stream.columns)?;
+    Ok(Windows::Attached { window, start, end })
+}
+
+fn unbounded() -> Error {
+    Error::user(
+        "an aggregation without a window updates its results with every row, which is not supported yet",
+    )
+    .with_help(
+        "aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, \
+         window_end, …`",
+    )
+}
+
+/// Which keys are columns of the window, and which have to be kept by the aggregation.
+fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result<Vec<KeyPlace>> {
+    let lineage = match windows {
+        Windows::Assign(window) => window.lineage,
+        Windows::Attached { window, .. } => window.lineage,
+    };
+    let mut next = 0;
+    let mut places: Vec<KeyPlace> = Vec::new();
+    let mut known: Vec<(&Expr, usize)> = Vec::new();
+    for (index, key) in grouping.keys.iter().enumerate() {
+        match stream.role_of(&key.expression) {
+            Role::Window { part, lineage: other, .. } if other == lineage => {
+                if let Some(sets) = &grouping.sets
+                    && !sets.iter().all(|set| set[index])
+                {
+                    return Err(Error::user("a grouping set leaves the window out")
+                        .with_help("write `GROUP BY window_start, window_end, GROUPING SETS (…)`: the window belongs to every set"));
+                }
+                places.push(KeyPlace::Window(part));
+            }
+            _ => {
+                // The same expression twice is one key, unless grouping sets treat the two differently.
+                let same = known.iter().find(|(expression, _)| **expression == key.expression);
+                let place = match same {
+                    Some((_, place)) if grouping.sets.is_none() => *place,
+                    _ => {
+                        next += 1;
+                        next - 1
+                    }
+                };
+                known.push((&key.expression, place));
+                places.push(KeyPlace::Key(place));
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// Repeats each row for each grouping set, with nulls for the keys that the set leaves out and the set's number.
+fn expand(
+    graph: &mut JobGraph,
+    shaped: Shaped,
+    keys: Vec<usize>,
+    sets: &[Vec<bool>],
+    places: &[KeyPlace],
+    aggregate: &Aggregate,
+) -> Result<(Shaped, Vec<usize>)> {
+    let id_type = aggregate
+        .schema
+        .field_with_unqualified_name(Aggregate::INTERNAL_GROUPING_ID)
+        .map_err(super::error::from_planner)?
+        .data_type()
+        .clone();
+    let width = shaped.columns.len();
+    let mut columns = shaped.columns.clone();
+    // Keys get columns of their own: the same column may be an argument too, and there it stays as it is.
+    for key in &keys {
+        columns.push(StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() });
+    }
+    columns.push(StreamColumn::plain("grouping_id", id_type.clone()));
+    let projections = sets
+        .iter()
+        .zip(grouping_ids(sets))
+        .map(|(set, id)| {
+            let mut projection: Vec<Expr> = (0..width).map(Expr::Column).collect();
+            for (place, kept) in places.iter().zip(set) {
+                let KeyPlace::Key(key) = place else { continue };
+                let column = keys[*key];
+                projection.push(if *kept {
+                    Expr::Column(column)
+                } else {
+                    let data_type = shaped.columns[column].data_type.clone();
+                    Expr::Literal(Literal { data_type, value: LiteralValue::Null })
+                });
+            }
+            projection.push(Expr::Literal(Literal { data_type: id_type.clone(), value: LiteralValue::UInt(id) }));
+            projection
+        })
+        .collect();
+    let operator = OperatorSpec::Expand(ExpandSpec { projections });
+    let node = add(graph, "Expand", operator, edges(&shaped.nodes, 0, Exchange::Forward), &columns);
+    let positions = (width..width + keys.len() + 1).collect();
+    Ok((Shaped { nodes: vec![node], columns, positions: shaped.positions }, positions))
+}
+
+impl Call {
+    /// The columns that the call reads.
+    fn inputs(&self, columns: &[StreamColumn]) -> Vec<Wanted> {
+        self.typed_inputs().map(|input| input.clone().wanted("$argument", columns)).collect()
+    }
+}

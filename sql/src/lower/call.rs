@@ -1,0 +1,140 @@
+//! Calls of aggregate functions.
+
+use arrow::datatypes::DataType;
+use datafusion_common::DFSchema;
+use datafusion_expr::expr::NullTreatment;
+use datafusion_expr::{Expr as LogicalExpr, ExprSchemable};
+use weir_core::{AggregateCall, AggregateFunction, BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
+
+use super::error::from_planner;
+use super::stream::{Stream, StreamColumn, Typed, typed};
+
+/// A call whose inputs are expressions over a stream's base and pending columns.
+#[derive(Debug)]
+pub(super) struct Call {
+    function: AggregateFunction,
+    name: String,
+    arguments: Vec<Typed>,
+    constants: Vec<Literal>,
+    distinct: bool,
+    filter: Option<Typed>,
+    /// Expression, descending, nulls first.
+    order_by: Vec<(Typed, bool, bool)>,
+    data_type: DataType,
+}
+
+/// The call that `expression` is.
+///
+/// # Errors
+/// A user error for what no accumulator does.
+pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream) -> Result<Call> {
+    let inner = match expression {
+        LogicalExpr::Alias(alias) => &*alias.expr,
+        other => other,
+    };
+    let LogicalExpr::AggregateFunction(aggregate) = inner else {
+        return Err(Error::internal(format!("`{expression}` is not an aggregate")));
+    };
+    let name = aggregate.func.name();
+    let params = &aggregate.params;
+    let mut arguments =
+        params.args.iter().map(|argument| typed(argument, schema, stream)).collect::<Result<Vec<_>>>()?;
+    let mut filter = params.filter.as_deref().map(|filter| typed(filter, schema, stream)).transpose()?;
+    let order_by = params
+        .order_by
+        .iter()
+        .map(|sort| Ok((typed(&sort.expr, schema, stream)?, !sort.asc, sort.nulls_first)))
+        .collect::<Result<Vec<_>>>()?;
+    let function = match name {
+        "count" => AggregateFunction::Count,
+        "sum" => AggregateFunction::Sum,
+        "avg" => AggregateFunction::Avg,
+        "min" => AggregateFunction::Min,
+        "max" => AggregateFunction::Max,
+        "first_value" => AggregateFunction::FirstValue,
+        "last_value" => AggregateFunction::LastValue,
+        other => AggregateFunction::Other(other.to_owned()),
+    };
+    if function == AggregateFunction::Count {
+        if arguments.len() > 1 {
+            return Err(Error::user("COUNT of several columns is not supported yet")
+                .with_help("count one expression, such as `COUNT(DISTINCT concat_ws('|', a, b))`"));
+        }
+        // COUNT(*) arrives as COUNT of a constant.
+        let constant = |argument: &Typed| {
+            matches!(&argument.expression, Expr::Literal(literal) if literal.value != LiteralValue::Null)
+        };
+        if !params.distinct && arguments.first().is_some_and(constant) {
+            arguments.clear();
+        }
+    }
+    let mut constants = Vec::new();
+    if matches!(function, AggregateFunction::Other(_)) {
+        while let [_, .., Typed { expression: Expr::Literal(literal), .. }] = arguments.as_slice() {
+            constants.insert(0, literal.clone());
+            arguments.pop();
+        }
+    }
+    match (&params.null_treatment, &function) {
+        (None | Some(NullTreatment::RespectNulls), _) => {}
+        (Some(NullTreatment::IgnoreNulls), AggregateFunction::FirstValue | AggregateFunction::LastValue) => {
+            // The first value that is not null is the first value of the rows where it is not.
+            if let Some(argument) = arguments.first() {
+                let present = Expr::IsNotNull(Box::new(argument.expression.clone()));
+                let expression = match filter {
+                    None => present,
+                    Some(filter) => Expr::Binary {
+                        operator: BinaryOperator::And,
+                        left: Box::new(filter.expression),
+                        right: Box::new(present),
+                    },
+                };
+                filter = Some(Typed { expression, data_type: DataType::Boolean });
+            }
+        }
+        (Some(NullTreatment::IgnoreNulls), _) => {
+            return Err(Error::user(format!("IGNORE NULLS is not supported for `{name}`"))
+                .with_help(format!("filter them out: `{name}(x) FILTER (WHERE x IS NOT NULL)`")));
+        }
+    }
+    Ok(Call {
+        function,
+        name: name.to_owned(),
+        arguments,
+        constants,
+        distinct: params.distinct,
+        filter,
+        order_by,
+        data_type: inner.get_type(schema).map_err(from_planner)?,
+    })
+}
+
+impl Call {
+    /// What the call reads, in the order in which [`placed`](Self::placed) expects the columns.
+    pub fn typed_inputs(&self) -> impl Iterator<Item = &Typed> {
+        self.arguments.iter().chain(&self.filter).chain(self.order_by.iter().map(|(order, ..)| order))
+    }
+
+    /// The call over the columns that its inputs have become, taken from `positions` in their order. Its name follows
+    /// from what it computes, so that equal calls of differently written queries are equal.
+    pub fn placed(self, positions: &mut dyn Iterator<Item = usize>, columns: &[StreamColumn]) -> AggregateCall {
+        let mut next = || positions.next().unwrap_or_default();
+        let arguments: Vec<usize> = self.arguments.iter().map(|_| next()).collect();
+        let filter = self.filter.as_ref().map(|_| next());
+        let order_by =
+            self.order_by.iter().map(|(_, descending, nulls_first)| (next(), *descending, *nulls_first)).collect();
+        let shown: Vec<&str> = arguments.iter().map(|argument| columns[*argument].name.as_str()).collect();
+        let shown = if shown.is_empty() { "*".to_owned() } else { shown.join(", ") };
+        let distinct = if self.distinct { "DISTINCT " } else { "" };
+        AggregateCall {
+            name: format!("{}({distinct}{shown})", self.name),
+            function: self.function,
+            arguments,
+            constants: self.constants,
+            distinct: self.distinct,
+            filter,
+            order_by,
+            data_type: self.data_type,
+        }
+    }
+}

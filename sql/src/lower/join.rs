@@ -1,0 +1,327 @@
+//! Joins. Two kinds have an end: rows of the same window, and rows whose times lie within bounds of each other. Every
+//! other join would have to keep its inputs for ever, and is refused with what would work.
+
+use datafusion_common::{DFSchema, NullEquality};
+use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
+use weir_core::{
+    Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec,
+};
+
+use super::Lowering;
+use super::bounds::{self, Bounds};
+use super::expr::expr;
+use super::shape::{Shaped, Wanted, add, edges, role_after_window, settle, shape};
+use super::stream::{
+    Role, Stream, StreamColumn, Typed, WindowPart, conjunction, conjuncts, inline, map_columns, timestamp, typed,
+};
+use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
+
+/// One side of a join.
+pub(super) struct Side {
+    pub stream: Stream,
+    /// The keys that have to be equal, over the stream's base.
+    pub keys: Vec<Typed>,
+}
+
+impl Lowering<'_> {
+    /// A join.
+    ///
+    /// # Errors
+    /// A user error for joins without a window and without time bounds.
+    pub(super) fn join(&mut self, join: &Join) -> Result<Stream> {
+        let join_type = join_type(join)?;
+        let left = self.relation(&join.left)?;
+        let left = settle(&mut self.graph, left)?;
+        let right = self.relation(&join.right)?;
+        let right = settle(&mut self.graph, right)?;
+        let keys = |pick: fn(&(LogicalExpr, LogicalExpr)) -> &LogicalExpr, schema: &DFSchema, stream: &Stream| {
+            join.on.iter().map(|pair| typed(pick(pair), schema, stream)).collect::<Result<Vec<_>>>()
+        };
+        let left_keys = keys(|pair| &pair.0, join.left.schema(), &left)?;
+        let right_keys = keys(|pair| &pair.1, join.right.schema(), &right)?;
+        let sides = (Side { stream: left, keys: left_keys }, Side { stream: right, keys: right_keys });
+        let condition = self.condition(join, &sides)?;
+        if let Some((left, right)) = common_window(&sides) {
+            return self.window_join(join, join_type, sides, (left, right), condition);
+        }
+        let width = sides.0.stream.columns.len();
+        match bounds::of(&sides, &condition, width) {
+            Some(bounds) => self.interval_join(join, join_type, sides, bounds),
+            None => Err(unbounded(&sides)),
+        }
+    }
+
+    /// The condition's parts over the left base columns followed by the right ones.
+    fn condition(&self, join: &Join, (left, right): &(Side, Side)) -> Result<Vec<Expr>> {
+        let Some(filter) = &join.filter else { return Ok(Vec::new()) };
+        let schema = join.left.schema().join(join.right.schema()).map_err(super::error::from_planner)?;
+        let width = left.stream.columns.len();
+        let mut projection = left.stream.projection.clone();
+        projection.extend(right.stream.projection.iter().map(|expression| {
+            map_columns(expression, &|column| Expr::Column(width + column))
+        }));
+        let mut parts = Vec::new();
+        conjuncts(inline(&expr(filter, &schema)?, &projection), &mut parts);
+        Ok(parts)
+    }
+
+    fn window_join(
+        &mut self,
+        join: &Join,
+        join_type: JoinType,
+        sides: (Side, Side),
+        windows: (CarriedWindow, CarriedWindow),
+        condition: Vec<Expr>,
+    ) -> Result<Stream> {
+        let widths = (sides.0.stream.columns.len(), sides.1.stream.columns.len());
+        let ends = (end_of(&windows.0, &sides.0.stream.columns)?, end_of(&windows.1, &sides.1.stream.columns)?);
+        let left = self.join_input(sides.0, &ends.0, &condition, 0, widths.0)?;
+        let right = self.join_input(sides.1, &ends.1, &condition, widths.0, widths.1)?;
+        let mut on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
+        // Equal starts mean equal ends here; saying so spreads rows by both.
+        if !on.contains(&(left.time, right.time)) {
+            on.push((left.time, right.time));
+        }
+        let residual = self.residual(condition, &left, &right);
+        let operator = OperatorSpec::WindowJoin(WindowJoinSpec {
+            join_type,
+            on: on.clone(),
+            window_end: (left.time, right.time),
+            residual,
+        });
+        self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &|role, _| role_after_window(role))
+    }
+
+    fn interval_join(&mut self, join: &Join, join_type: JoinType, sides: (Side, Side), bounds: Bounds) -> Result<Stream> {
+        if !matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) {
+            return Err(Error::user("IN and EXISTS with time bounds are not supported yet")
+                .with_help("compare window_start and window_end of both sides instead, or write a JOIN"));
+        }
+        if sides.0.keys.is_empty() {
+            return Err(Error::user("a join with time bounds needs a column that is equal on both sides")
+                .with_help("add `ON a.key = b.key` to the time bounds"));
+        }
+        if bounds.lower > bounds.upper {
+            return Err(Error::user("the time bounds of this join let no rows meet")
+                .with_help("check the signs of the intervals"));
+        }
+        let widths = (sides.0.stream.columns.len(), sides.1.stream.columns.len());
+        let condition = bounds.residual;
+        let left = self.join_input(sides.0, &bounds.time.0, &condition, 0, widths.0)?;
+        let right = self.join_input(sides.1, &bounds.time.1, &condition, widths.0, widths.1)?;
+        let on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
+        let residual = self.residual(condition, &left, &right);
+        let times = (left.time, right.time);
+        let operator = OperatorSpec::IntervalJoin(IntervalJoinSpec {
+            join_type,
+            on: on.clone(),
+            time: times,
+            lower: bounds.lower,
+            upper: bounds.upper,
+            residual,
+        });
+        // The operator holds its watermark back so far that the two times it joins by stay time attributes; other times
+        // of the rows may be older.
+        let role = move |role: Role, (side, column): (usize, usize)| {
+            let joined_by = if side == 0 { times.0 } else { times.1 };
+            match role {
+                Role::Time { processing } if column == joined_by => Role::Time { processing },
+                _ => Role::Plain,
+            }
+        };
+        self.joined(join, join_type, operator, "IntervalJoin", &on, (left, right), &role)
+    }
+
+    /// Puts one side into the graph: the columns that the output and the condition read, the time, and the keys.
+    fn join_input(&mut self, side: Side, time: &Expr, condition: &[Expr], first: usize, width: usize) -> Result<Input> {
+        let columns = side.stream.columns.clone();
+        let mut read = vec![false; width];
+        for expression in &side.stream.projection {
+            expression.visit_columns(&mut |column| read[column] = true);
+        }
+        for part in condition {
+            part.visit_columns(&mut |column| {
+                if let Some(read) = column.checked_sub(first).and_then(|column| read.get_mut(column)) {
+                    *read = true;
+                }
+            });
+        }
+        let mut wanted: Vec<Wanted> = (0..width)
+            .filter(|column| read[*column])
+            .map(|column| Wanted { expression: Expr::Column(column), column: columns[column].clone() })
+            .collect();
+        let sources: Vec<usize> = (0..width).filter(|column| read[*column]).collect();
+        wanted.push(Typed { expression: time.clone(), data_type: timestamp() }.wanted("$time", &columns));
+        for (index, key) in side.keys.into_iter().enumerate() {
+            wanted.push(key.wanted(&format!("$key{index}"), &columns));
+        }
+        let projection = side.stream.projection.clone();
+        let shaped = shape(&mut self.graph, side.stream, wanted)?;
+        let mut place = vec![None; width];
+        for (source, position) in sources.iter().zip(&shaped.positions) {
+            place[*source] = Some(*position);
+        }
+        let time = shaped.positions[sources.len()];
+        let keys = shaped.positions[sources.len() + 1..].to_vec();
+        let projection = projection
+            .iter()
+            .map(|expression| map_columns(expression, &|column| Expr::Column(place[column].unwrap_or_default())))
+            .collect();
+        Ok(Input { shaped, place, time, keys, projection, first })
+    }
+
+    /// The condition over the left input's columns followed by the right one's.
+    fn residual(&self, condition: Vec<Expr>, left: &Input, right: &Input) -> Option<Expr> {
+        let width = left.shaped.columns.len();
+        let place = |column: usize| {
+            let position = if column < right.first {
+                left.place[column]
+            } else {
+                right.place[column - right.first].map(|position| width + position)
+            };
+            Expr::Column(position.unwrap_or_default())
+        };
+        conjunction(condition.iter().map(|part| map_columns(part, &place)).collect())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all that a join knows about itself")]
+    fn joined(
+        &mut self,
+        join: &Join,
+        join_type: JoinType,
+        operator: OperatorSpec,
+        name: &str,
+        on: &[(usize, usize)],
+        (left, right): (Input, Input),
+        role: &dyn Fn(Role, (usize, usize)) -> Role,
+    ) -> Result<Stream> {
+        let (has_left, has_right) = match join_type {
+            JoinType::LeftSemi | JoinType::LeftAnti => (true, false),
+            JoinType::RightSemi | JoinType::RightAnti => (false, true),
+            _ => (true, true),
+        };
+        // A side that may be filled with nulls has no time any more.
+        let (left_null, right_null) = match join_type {
+            JoinType::Left => (false, true),
+            JoinType::Right => (true, false),
+            JoinType::Full => (true, true),
+            _ => (false, false),
+        };
+        let mut columns = Vec::new();
+        let mut projection = Vec::new();
+        for (side, input, present, null) in
+            [(0, &left, has_left, left_null), (1, &right, has_right, right_null)]
+        {
+            if !present {
+                continue;
+            }
+            let first = columns.len();
+            projection.extend(
+                input
+                    .projection
+                    .iter()
+                    .map(|expression| map_columns(expression, &|column| Expr::Column(first + column))),
+            );
+            for (index, column) in input.shaped.columns.iter().enumerate() {
+                let role = if null { Role::Plain } else { role(column.role, (side, index)) };
+                columns.push(StreamColumn { role, ..column.clone() });
+            }
+        }
+        let (left_on, right_on): (Vec<usize>, Vec<usize>) = on.iter().copied().unzip();
+        let mut inputs = edges(&left.shaped.nodes, 0, Exchange::Hash(left_on));
+        inputs.extend(edges(&right.shaped.nodes, 1, Exchange::Hash(right_on)));
+        let node = add(&mut self.graph, name, operator, inputs, &columns);
+        self.windowed.push(node);
+        let fields = join.schema.fields();
+        if fields.len() != projection.len() {
+            return Err(Error::internal("a join has another number of columns than its plan"));
+        }
+        Ok(Stream {
+            projection,
+            names: fields.iter().map(|field| field.name().clone()).collect(),
+            types: fields.iter().map(|field| field.data_type().clone()).collect(),
+            ..Stream::of_nodes(vec![node], columns)
+        })
+    }
+}
+
+/// One side of a join in the graph.
+struct Input {
+    shaped: Shaped,
+    /// Where each base column of the side is, if it was needed.
+    place: Vec<Option<usize>>,
+    time: usize,
+    keys: Vec<usize>,
+    /// The side's output over the input's columns.
+    projection: Vec<Expr>,
+    /// Number of the side's first column in conditions.
+    first: usize,
+}
+
+fn join_type(join: &Join) -> Result<JoinType> {
+    if join.null_equality == NullEquality::NullEqualsNull {
+        return Err(Error::user("a join in which NULL equals NULL is not supported (INTERSECT, EXCEPT or IS NOT DISTINCT FROM)")
+            .with_help("compare with `=`, and replace nulls by a value with COALESCE first"));
+    }
+    if join.null_aware {
+        let nullable = |expression: &LogicalExpr, schema: &DFSchema| {
+            datafusion_expr::ExprSchemable::nullable(expression, schema).map_err(super::error::from_planner)
+        };
+        for (left, right) in &join.on {
+            if nullable(left, join.left.schema())? || nullable(right, join.right.schema())? {
+                return Err(Error::user("NOT IN (SELECT …) over columns that may be null is not supported")
+                    .with_help("write NOT EXISTS, whose result does not change with a null"));
+            }
+        }
+    }
+    Ok(match join.join_type {
+        LogicalJoinType::Inner => JoinType::Inner,
+        LogicalJoinType::Left => JoinType::Left,
+        LogicalJoinType::Right => JoinType::Right,
+        LogicalJoinType::Full => JoinType::Full,
+        LogicalJoinType::LeftSemi => JoinType::LeftSemi,
+        LogicalJoinType::LeftAnti => JoinType::LeftAnti,
+        LogicalJoinType::RightSemi => JoinType::RightSemi,
+        LogicalJoinType::RightAnti => JoinType::RightAnti,
+        LogicalJoinType::LeftMark | LogicalJoinType::RightMark => {
+            return Err(Error::user("IN or EXISTS inside OR or another expression is not supported")
+                .with_help("let it stand alone in WHERE, next to other conditions with AND"));
+        }
+    })
+}
+
+/// The window that equal rows of the two sides share.
+fn common_window((left, right): &(Side, Side)) -> Option<(CarriedWindow, CarriedWindow)> {
+    let role = |side: &Side, key: &Typed| match &key.expression {
+        Expr::Column(column) => match side.stream.columns[*column].role {
+            Role::Window { part, kind, lineage, processing } => Some((part, CarriedWindow { kind, lineage, processing })),
+            _ => None,
+        },
+        _ => None,
+    };
+    left.keys.iter().zip(&right.keys).find_map(|(left_key, right_key)| {
+        let (left_part, left_window) = role(left, left_key)?;
+        let (right_part, right_window) = role(right, right_key)?;
+        let same_end = match (left_part, right_part) {
+            (WindowPart::End, WindowPart::End) | (WindowPart::Time, WindowPart::Time) => true,
+            (WindowPart::Start, WindowPart::Start) => {
+                determines(WindowPart::Start, left_window.kind)
+                    && fixed_size(left_window.kind) == fixed_size(right_window.kind)
+            }
+            _ => false,
+        };
+        same_end.then_some((left_window, right_window))
+    })
+}
+
+fn unbounded((left, right): &(Side, Side)) -> Error {
+    let has_window = |side: &Side| side.stream.columns.iter().any(|column| matches!(column.role, Role::Window { .. }));
+    let error = Error::user("a join without a window or time bounds keeps its inputs for ever, which is not supported yet");
+    if has_window(left) && has_window(right) {
+        return error.with_help("compare the windows of both sides: `ON a.window_start = b.window_start AND a.window_end = b.window_end AND …`");
+    }
+    error.with_help(
+        "bound it by time, as in `ON a.id = b.id AND a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`, where both times \
+         are time attributes; or join rows of the same window by window_start and window_end",
+    )
+}

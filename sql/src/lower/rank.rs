@@ -1,0 +1,187 @@
+//! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window.
+
+use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
+use datafusion_expr::{Expr as LogicalExpr, Window, WindowFrame, WindowFunctionDefinition};
+use weir_core::{
+    BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, WindowTopNSpec,
+};
+
+use super::Lowering;
+use super::shape::{Wanted, add, edges, role_after_window, settle, shape};
+use super::stream::{Pending, PendingRank, Stream, StreamColumn, Typed, inline, timestamp, typed};
+use super::windowed::{end_of, window_of};
+use crate::plan::ROW_NUMBER;
+
+impl Lowering<'_> {
+    /// The rows of the input, with the row number pending.
+    pub(super) fn ranked(&mut self, window: &Window) -> Result<Stream> {
+        let input = self.relation(&window.input)?;
+        let mut stream = settle(&mut self.graph, input)?;
+        let [call] = window.window_expr.as_slice() else {
+            return Err(Error::user("several functions with OVER in one query are not supported yet")
+                .with_help("use one ROW_NUMBER() and keep its first rows, as in `WHERE rn <= 3`"));
+        };
+        let call = row_number(call)?;
+        let schema = window.input.schema();
+        let order = call
+            .order_by
+            .iter()
+            .map(|sort| Ok((typed(&sort.expr, schema, &stream)?, !sort.asc, sort.nulls_first)))
+            .collect::<Result<_>>()?;
+        let partition = call.partition_by.iter().map(|key| typed(key, schema, &stream)).collect::<Result<_>>()?;
+        stream.projection.push(Expr::Column(stream.columns.len()));
+        stream.names.push(ROW_NUMBER.to_owned());
+        stream.types.push(arrow::datatypes::DataType::UInt64);
+        stream.pending = Pending::Rank(PendingRank { partition, order });
+        Ok(stream)
+    }
+
+    /// Keeps the first rows, as many as the conditions on the row number allow; the conditions themselves, given over
+    /// the stream's output, stay to be applied.
+    pub(super) fn limited(&mut self, stream: Stream, conditions: &[Expr]) -> Result<Stream> {
+        let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
+        let number = stream.columns.len();
+        let limit = conditions
+            .iter()
+            .filter_map(|condition| upper_bound(&inline(condition, &stream.projection), number))
+            .min()
+            .ok_or_else(unlimited)?;
+        let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
+            Error::user(format!("no row has a row number of {limit} or less")).with_help("row numbers begin with 1")
+        })?;
+        let columns = stream.columns.clone();
+        let keys: Vec<Expr> = rank.partition.iter().map(|key| key.expression.clone()).collect();
+        let window = window_of(&keys, &columns).ok_or_else(|| {
+            Error::user("a Top-N that is not bounded by a window changes its result all the time, which is not supported yet")
+                .with_help("put window_start and window_end into PARTITION BY, over a table with windows: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)`")
+        })?;
+        let end = end_of(&window, &columns)?;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for expression in &stream.projection {
+            expression.visit_columns(&mut |column| {
+                if column < number {
+                    wanted.push(Wanted { expression: Expr::Column(column), column: columns[column].clone() });
+                }
+            });
+        }
+        let passed = wanted.len();
+        wanted.push(Typed { expression: end, data_type: timestamp() }.wanted("$window_end", &columns));
+        for (index, key) in rank.partition.iter().enumerate() {
+            wanted.push(key.clone().wanted(&format!("$key{index}"), &columns));
+        }
+        for (index, (key, ..)) in rank.order.iter().enumerate() {
+            wanted.push(key.clone().wanted(&format!("$order{index}"), &columns));
+        }
+        let sources: Vec<Expr> = wanted.iter().map(|wanted| wanted.expression.clone()).collect();
+        let input = Stream { pending: Pending::Nothing, ..stream.clone() };
+        let shaped = shape(&mut self.graph, input, wanted)?;
+        let keys = &shaped.positions[passed + 1..];
+        let (partition, order) = keys.split_at(rank.partition.len());
+        let order = order
+            .iter()
+            .zip(&rank.order)
+            .map(|(column, (_, descending, nulls_first))| SortKey {
+                column: *column,
+                descending: *descending,
+                nulls_first: *nulls_first,
+            })
+            .collect();
+        let mut output: Vec<StreamColumn> = shaped
+            .columns
+            .iter()
+            .map(|column| StreamColumn { role: role_after_window(column.role), ..column.clone() })
+            .collect();
+        let rank_column = output.len();
+        let with_rank = stream.projection.iter().any(|expression| stream.reads_pending(expression));
+        if with_rank {
+            output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::UInt64));
+        }
+        let operator = OperatorSpec::WindowTopN(WindowTopNSpec {
+            window_end: shaped.positions[passed],
+            partition: partition.to_vec(),
+            order,
+            limit,
+            with_rank,
+        });
+        let inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.to_vec()));
+        let node = add(&mut self.graph, "WindowTopN", operator, inputs, &output);
+        self.windowed.push(node);
+        let place = |column: usize| {
+            if column == number {
+                return Expr::Column(rank_column);
+            }
+            let index = sources.iter().position(|source| *source == Expr::Column(column));
+            Expr::Column(index.map_or(column, |index| shaped.positions[index]))
+        };
+        let projection =
+            stream.projection.iter().map(|expression| super::stream::map_columns(expression, &place)).collect();
+        let (names, types) = (stream.names, stream.types);
+        Ok(Stream { projection, names, types, ..Stream::of_nodes(vec![node], output) })
+    }
+}
+
+/// The greatest row number that passes `condition`, if there is one.
+fn upper_bound(condition: &Expr, number: usize) -> Option<i128> {
+    let Expr::Binary { operator, left, right } = condition else { return None };
+    let (operator, constant) = match (&**left, &**right) {
+        (Expr::Column(column), Expr::Literal(literal)) if *column == number => (*operator, literal),
+        (Expr::Literal(literal), Expr::Column(column)) if *column == number => (mirrored(*operator)?, literal),
+        _ => return None,
+    };
+    let constant = match constant.value {
+        LiteralValue::Int(value) if constant.data_type.is_integer() => i128::from(value),
+        LiteralValue::UInt(value) => i128::from(value),
+        _ => return None,
+    };
+    match operator {
+        BinaryOperator::Eq | BinaryOperator::LtEq => Some(constant),
+        BinaryOperator::Lt => Some(constant - 1),
+        _ => None,
+    }
+}
+
+fn mirrored(operator: BinaryOperator) -> Option<BinaryOperator> {
+    match operator {
+        BinaryOperator::Eq => Some(BinaryOperator::Eq),
+        BinaryOperator::GtEq => Some(BinaryOperator::LtEq),
+        BinaryOperator::Gt => Some(BinaryOperator::Lt),
+        _ => None,
+    }
+}
+
+fn row_number(call: &LogicalExpr) -> Result<&WindowFunctionParams> {
+    let call = match call {
+        LogicalExpr::Alias(alias) => &*alias.expr,
+        other => other,
+    };
+    let LogicalExpr::WindowFunction(call) = call else {
+        return Err(Error::internal(format!("`{call}` is not a function with OVER")));
+    };
+    let WindowFunction { fun, params } = &**call;
+    if !matches!(fun, WindowFunctionDefinition::WindowUDF(function) if function.name() == ROW_NUMBER) {
+        return Err(over_refused(&fun.to_string()));
+    }
+    let default_frame = WindowFrame::new(Some(false));
+    let other_frame = params.window_frame != default_frame
+        && params.window_frame != WindowFrame::new(None)
+        && params.window_frame != WindowFrame::new(Some(true));
+    if params.filter.is_some() || params.distinct || params.null_treatment.is_some() || other_frame {
+        return Err(Error::user("ROW_NUMBER() takes PARTITION BY and ORDER BY only"));
+    }
+    Ok(params)
+}
+
+/// A function with OVER that is none of a Top-N's.
+pub(super) fn over_refused(function: &str) -> Error {
+    Error::user(format!("`{}(…) OVER (…)` is not supported yet", function.to_uppercase())).with_help(
+        "of the functions with OVER, ROW_NUMBER() works with PARTITION BY window_start, window_end and a limit on its \
+         result; for totals per window, GROUP BY window_start, window_end",
+    )
+}
+
+/// A row number of all rows.
+pub(super) fn unlimited() -> Error {
+    Error::user("ROW_NUMBER() without an upper limit on its result is not supported yet")
+        .with_help("keep the first rows of each window, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`")
+}
+

@@ -1,0 +1,232 @@
+//! Where rows end: tables that are written, and the printed result of a bare query.
+
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion_expr::LogicalPlan;
+use weir_core::connector::rejected_schema;
+use weir_core::{
+    Collector, Edge, Error, Exchange, Expr, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec,
+    OutputPort, Parallelism, Result, SinkSpec, TableSpec,
+};
+
+use super::Lowering;
+use super::shape::{self, edges, exact, settle};
+use super::stream::Stream;
+use crate::parse::sql_type_name;
+use crate::plan::travelling_type;
+
+/// For each column of a table that is written, which column of the query fills it; `None` is filled with null.
+pub(crate) type Columns = Vec<Option<usize>>;
+
+impl Lowering<'_> {
+    /// `INSERT INTO` a table with these columns.
+    ///
+    /// # Errors
+    /// A user error that names the column whose type does not fit.
+    pub fn insert(&mut self, plan: &LogicalPlan, table: TableSpec, filled: &Columns) -> Result<()> {
+        let stream = self.relation(plan)?;
+        let stream = settle(&mut self.graph, stream)?;
+        let mut projection = Vec::new();
+        for (field, from) in table.schema.fields().iter().zip(filled) {
+            let Some(from) = *from else {
+                projection.push(null(field, &table.name)?);
+                continue;
+            };
+            let given = plan.schema().field(from);
+            if given.is_nullable() && !field.is_nullable() {
+                return Err(Error::user(format!(
+                    "column `{}` of `{}` is NOT NULL, but `{}` may be null",
+                    field.name(),
+                    table.name,
+                    given.name()
+                ))
+                .with_help("replace nulls with COALESCE, or declare the column without NOT NULL"));
+            }
+            let value = stream.projection[from].clone();
+            projection.push(assigned(value, &stream.types[from], field, &table.name)?);
+        }
+        let names = table.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let types = table.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let stream = Stream { projection, names, types, ..stream };
+        let (nodes, _) = exact(&mut self.graph, stream)?;
+        let inputs = edges(&nodes, 0, Exchange::Forward);
+        self.sink(table, inputs, Parallelism::Job);
+        Ok(())
+    }
+
+    /// A bare query: its rows go to the result connector, all in one place.
+    ///
+    /// # Errors
+    /// A user error if the query cannot run as a stream.
+    pub fn result(&mut self, plan: &LogicalPlan) -> Result<SchemaRef> {
+        let stream = self.relation(plan)?;
+        let mut stream = settle(&mut self.graph, stream)?;
+        for index in 0..stream.types.len() {
+            if let Some(view) = travelling_type(&stream.types[index]) {
+                let operand = Box::new(stream.projection[index].clone());
+                stream.projection[index] = Expr::Cast { operand, data_type: view.clone(), safe: false };
+                stream.types[index] = view;
+            }
+        }
+        let (nodes, columns) = exact(&mut self.graph, stream)?;
+        let schema = shape::schema(&columns);
+        let table = TableSpec {
+            name: "result".to_owned(),
+            connector: self.options.result_connector.clone(),
+            options: Default::default(),
+            schema: schema.clone(),
+            projection: None,
+            partitioned_by: Vec::new(),
+        };
+        self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single);
+        Ok(schema)
+    }
+
+    fn sink(&mut self, table: TableSpec, inputs: Vec<Edge>, parallelism: Parallelism) -> NodeId {
+        self.graph.add(NodeSpec {
+            name: format!("Sink({})", table.name),
+            schema: table.schema.clone(),
+            operator: OperatorSpec::Sink(SinkSpec { table }),
+            inputs,
+            parallelism,
+        })
+    }
+
+    /// Writes the rows that came too late, of all operators that refuse any, to `table`. Says whether there are any
+    /// such operators.
+    ///
+    /// # Errors
+    /// A user error if the table has other columns.
+    pub fn late_rows(&mut self, table: TableSpec) -> Result<bool> {
+        fits(&table, &Collector::late_schema(), "late rows")?;
+        let mut nodes = self.windowed.clone();
+        nodes.sort_unstable();
+        nodes.dedup();
+        if nodes.is_empty() {
+            return Ok(false);
+        }
+        self.side_output(table, nodes, OutputPort::Late);
+        Ok(true)
+    }
+
+    /// Writes the records that could not be decoded, of all sources that `reads` picks, to `table`.
+    ///
+    /// # Errors
+    /// A user error if the table has other columns.
+    pub fn rejected_records(&mut self, table: TableSpec, reads: &dyn Fn(&TableSpec) -> bool) -> Result<()> {
+        fits(&table, &rejected_schema(), "records that cannot be decoded")?;
+        let nodes: Vec<NodeId> = self
+            .graph
+            .iter()
+            .filter(|(_, node)| matches!(&node.spec.operator, OperatorSpec::Source(source) if reads(&source.table)))
+            .map(|(id, _)| id)
+            .collect();
+        if !nodes.is_empty() {
+            self.side_output(table, nodes, OutputPort::Rejected);
+        }
+        Ok(())
+    }
+
+    fn side_output(&mut self, table: TableSpec, nodes: Vec<NodeId>, port: OutputPort) {
+        let inputs =
+            nodes.into_iter().map(|from| Edge { from, port, ordinal: 0, exchange: Exchange::Forward }).collect();
+        self.sink(table, inputs, Parallelism::Job);
+    }
+
+    /// The tables that the job's sources read.
+    pub fn sources(&self) -> Vec<TableSpec> {
+        self.graph
+            .nodes()
+            .iter()
+            .filter_map(|node| match &node.spec.operator {
+                OperatorSpec::Source(source) => Some(source.table.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn null(field: &Field, table: &str) -> Result<Expr> {
+    if !field.is_nullable() {
+        return Err(Error::user(format!("column `{}` of `{table}` is NOT NULL, but nothing fills it", field.name()))
+            .with_help("name it in the column list of the INSERT and select a value for it"));
+    }
+    Ok(Expr::Literal(Literal { data_type: field.data_type().clone(), value: LiteralValue::Null }))
+}
+
+/// `value` as the column wants it.
+fn assigned(value: Expr, from: &DataType, field: &Field, table: &str) -> Result<Expr> {
+    let to = field.data_type();
+    if from == to {
+        return Ok(value);
+    }
+    if !is_safe_assignment(from, to) {
+        let (from, to) = (sql_type_name(from), sql_type_name(to));
+        return Err(Error::user(format!("column `{}` of `{table}` is {to}, but the query has {from} for it", field.name()))
+            .with_help(format!("write `CAST(… AS {to})` if that is what you want")));
+    }
+    Ok(Expr::Cast { operand: Box::new(value), data_type: to.clone(), safe: false })
+}
+
+/// Whether every value of one type is one of the other too, or says so when it is not: a conversion that loses
+/// something in silence has to be written.
+fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
+    use DataType::{
+        Binary, BinaryView, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList, LargeUtf8,
+        List, Null, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+    };
+    let rank = |data_type: &DataType| match data_type {
+        Int8 | UInt8 => Some(1),
+        Int16 | UInt16 => Some(2),
+        Int32 | UInt32 => Some(3),
+        Int64 | UInt64 => Some(4),
+        _ => None,
+    };
+    let digits = |data_type: &DataType| match data_type {
+        Int8 | UInt8 => Some(3),
+        Int16 | UInt16 => Some(5),
+        Int32 | UInt32 => Some(10),
+        Int64 => Some(19),
+        UInt64 => Some(20),
+        _ => None,
+    };
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Null, _) => true,
+        (from, to) if rank(from).is_some() && rank(to).is_some() => rank(from) <= rank(to),
+        (from, Float64) if rank(from).is_some() => true,
+        (from, Float32) => rank(from).is_some_and(|rank| rank <= 2),
+        (Float32, Float64) => true,
+        (Decimal128(..), Float64) => true,
+        (Decimal128(precision, scale), Decimal128(to_precision, to_scale)) => {
+            to_scale >= scale
+                && i16::from(*to_precision) - i16::from(*to_scale) >= i16::from(*precision) - i16::from(*scale)
+        }
+        (from, Decimal128(precision, scale)) => {
+            digits(from).is_some_and(|digits| i16::from(*precision) - i16::from(*scale) >= digits)
+        }
+        (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
+        (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
+        // Timestamps of any precision are one instant; what is finer than the column's is cut off, as in Flink.
+        (Timestamp(_, from), Timestamp(_, to)) => from.is_none() == to.is_none(),
+        (List(from) | LargeList(from), List(to) | LargeList(to)) => is_safe_assignment(from.data_type(), to.data_type()),
+        _ => false,
+    }
+}
+
+/// Whether `table` takes rows of `schema`.
+fn fits(table: &TableSpec, schema: &SchemaRef, what: &str) -> Result<()> {
+    let same = table.schema.fields().len() == schema.fields().len()
+        && table.schema.fields().iter().zip(schema.fields()).all(|(column, wanted)| {
+            column.data_type() == wanted.data_type() && (column.is_nullable() || !wanted.is_nullable())
+        });
+    if same {
+        return Ok(());
+    }
+    let wanted: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("{} {}", field.name(), sql_type_name(field.data_type())))
+        .collect();
+    Err(Error::user(format!("table `{}` cannot take {what}: it has other columns", table.name))
+        .with_help(format!("declare it with ({})", wanted.join(", "))))
+}

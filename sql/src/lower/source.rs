@@ -1,0 +1,146 @@
+//! Tables that are read: which of their columns the connector has to deliver, which are computed at the source, and
+//! where event time comes from.
+
+use std::collections::BTreeSet;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion_common::DFSchema;
+use datafusion_expr::TableScan;
+use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, WatermarkSpec};
+
+use super::Lowering;
+use super::error::from_planner;
+use super::expr::expr;
+use super::stream::{Base, Role, Stream, StreamColumn, map_columns};
+use crate::catalog::{ColumnSource, Table};
+use crate::plan::ScannedTable;
+
+impl Lowering<'_> {
+    /// A scan, not yet in the graph so that filters can go into it.
+    pub(super) fn scan(&mut self, scan: &TableScan) -> Result<Stream> {
+        let Some(source) = scan.source.downcast_ref::<ScannedTable>() else {
+            return Err(Error::internal(format!("`{}` is not a table of the catalog", scan.table_name)));
+        };
+        if !scan.filters.is_empty() || scan.fetch.is_some() {
+            return Err(Error::internal("a scan was given a filter or a limit that it does not take"));
+        }
+        let table = &source.table;
+        let output: Vec<usize> = scan.projection.clone().unwrap_or_else(|| (0..table.columns.len()).collect());
+        self.used_tables.push(source.table.clone());
+        let clock = output.iter().any(|column| table.columns[*column].source == ColumnSource::ProcessingTime);
+        let schema = DFSchema::try_from(table.schema()).map_err(from_planner)?;
+        // Watermarks from the data end where processing time begins.
+        let watermark = table.time_attribute.as_ref().filter(|_| !clock);
+        let watermark_expression =
+            watermark.map(|attribute| expr(&attribute.expression, &schema)).transpose()?;
+        let mut produced: BTreeSet<usize> = output.iter().copied().collect();
+        produced.retain(|column| table.columns[*column].source != ColumnSource::ProcessingTime);
+        if let (Some(attribute), Some(expression)) = (watermark, &watermark_expression) {
+            produced.insert(attribute.column);
+            expression.visit_columns(&mut |column| {
+                produced.insert(column);
+            });
+        }
+        let layout = Layout::of(table, &source.spec, produced, &schema)?;
+        let place = |column: usize| layout.produced.iter().position(|produced| *produced == column);
+        let watermark = watermark_expression.map(|expression| WatermarkSpec {
+            expression: map_columns(&expression, &|column| Expr::Column(place(column).unwrap_or_default())),
+            idle_timeout_ms: self.idle_timeout(table),
+        });
+        let mut columns = Vec::with_capacity(layout.produced.len() + 1);
+        for column in &layout.produced {
+            let is_time = watermark.is_some()
+                && table.time_attribute.as_ref().is_some_and(|attribute| attribute.column == *column);
+            let declared = &table.columns[*column];
+            if is_time && !matches!(declared.data_type, DataType::Timestamp(TimeUnit::Millisecond, _)) {
+                return Err(Error::internal(format!("the time attribute `{}` is {}", declared.name, declared.data_type)));
+            }
+            let role = if is_time { Role::Time { processing: false } } else { Role::Plain };
+            columns.push(StreamColumn { name: declared.name.clone(), data_type: declared.data_type.clone(), role });
+        }
+        let width = columns.len();
+        if clock {
+            columns.push(StreamColumn {
+                name: "proctime".to_owned(),
+                data_type: crate::functions::PROCESSING_TIME,
+                role: Role::Time { processing: true },
+            });
+        }
+        let spec = SourceSpec { table: layout.table, projection: layout.projection, filter: None, watermark };
+        let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock }, columns);
+        stream.projection = output.iter().map(|column| Expr::Column(place(*column).unwrap_or(width))).collect();
+        stream.names = output.iter().map(|column| table.columns[*column].name.clone()).collect();
+        stream.types = output.iter().map(|column| table.columns[*column].data_type.clone()).collect();
+        Ok(stream)
+    }
+
+    fn idle_timeout(&self, table: &Table) -> Option<u64> {
+        let timeout = table.idle_timeout.or(self.options.source_idle_timeout)?;
+        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        (milliseconds > 0).then_some(milliseconds)
+    }
+}
+
+/// What a source node makes.
+struct Layout {
+    table: TableSpec,
+    /// Computed columns need one; else the connector's columns are the node's.
+    projection: Option<Vec<Expr>>,
+    /// Columns of the table that the node's output has, in order.
+    produced: Vec<usize>,
+}
+
+impl Layout {
+    fn of(table: &Table, spec: &TableSpec, produced: BTreeSet<usize>, schema: &DFSchema) -> Result<Self> {
+        // Which column of the connector's schema each stored column of the table is.
+        let mut stored = Vec::new();
+        for (index, column) in table.columns.iter().enumerate() {
+            if column.source.is_stored() {
+                stored.push(index);
+            }
+        }
+        let mut read: BTreeSet<usize> = BTreeSet::new();
+        let mut computed: Vec<(usize, Expr)> = Vec::new();
+        for column in &produced {
+            match &table.columns[*column].source {
+                ColumnSource::Physical | ColumnSource::Metadata { .. } => {
+                    read.insert(*column);
+                }
+                ColumnSource::Computed(expression) => {
+                    let expression = expr(expression, schema)?;
+                    expression.visit_columns(&mut |column| {
+                        read.insert(column);
+                    });
+                    computed.push((*column, expression));
+                }
+                ColumnSource::ProcessingTime => {}
+            }
+        }
+        // A batch without columns has no rows to most kernels.
+        if read.is_empty() {
+            let cheapest = stored.iter().min_by_key(|column| !table.columns[**column].data_type.is_primitive());
+            read.extend(cheapest);
+        }
+        let in_connector = |column: usize| stored.iter().position(|stored| *stored == column);
+        let projected: Vec<usize> = read.iter().filter_map(|column| in_connector(*column)).collect();
+        if projected.len() != read.len() {
+            return Err(Error::internal("a computed column reads another one"));
+        }
+        let all = projected.len() == spec.schema.fields().len();
+        let table_spec = TableSpec { projection: (!all).then_some(projected), ..spec.clone() };
+        let read: Vec<usize> = read.into_iter().collect();
+        if computed.is_empty() {
+            return Ok(Self { table: table_spec, projection: None, produced: read });
+        }
+        let place = |column: usize| Expr::Column(read.iter().position(|read| *read == column).unwrap_or_default());
+        let produced: Vec<usize> = produced.into_iter().collect();
+        let projection = produced
+            .iter()
+            .map(|column| match computed.iter().find(|(computed, _)| computed == column) {
+                Some((_, expression)) => map_columns(expression, &place),
+                None => place(*column),
+            })
+            .collect();
+        Ok(Self { table: table_spec, projection: Some(projection), produced })
+    }
+}

@@ -1,0 +1,301 @@
+//! A stream while it is being lowered: which nodes make its rows, what still has to be done to them, and what is known
+//! about its columns.
+//!
+//! Filters and projections are not nodes of their own: they gather here and become one calculation when something
+//! needs the rows. In the same way a window function or a row number stays *pending* until it is known what its
+//! consumer makes of it.
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion_common::DFSchema;
+use datafusion_expr::{Expr as LogicalExpr, ExprSchemable};
+use weir_core::{BinaryOperator, Expr, Literal, LiteralValue, NodeId, Result, SourceSpec, WindowKind};
+
+use super::error::from_planner;
+use super::expr::expr;
+use super::shape::Wanted;
+use super::window::WINDOW_COLUMNS;
+
+/// Which part of a window a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WindowPart {
+    Start,
+    End,
+    Time,
+}
+
+/// Tells the windows of one assignment from those of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lineage(pub u32);
+
+/// What a column is to event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nothing in particular.
+    Plain,
+    /// A time attribute: watermarks speak about it.
+    Time {
+        /// Of the clock, not of the data.
+        processing: bool,
+    },
+    /// A part of the row's window. `Time` is a time attribute; `End` is one millisecond later and serves as one in
+    /// bounds of a join.
+    Window { part: WindowPart, kind: WindowKind, lineage: Lineage, processing: bool },
+}
+
+/// A column of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct StreamColumn {
+    pub name: String,
+    pub data_type: DataType,
+    pub role: Role,
+}
+
+impl StreamColumn {
+    pub fn plain(name: impl Into<String>, data_type: DataType) -> Self {
+        Self { name: name.into(), data_type, role: Role::Plain }
+    }
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub(super) enum Base {
+    /// A source that is not in the graph yet, so that a filter can still go into it. `clock` asks for a processing-time
+    /// column behind the source's own.
+    Scan { spec: Box<SourceSpec>, clock: bool },
+    /// Nodes; several make a union.
+    Nodes(Vec<NodeId>),
+}
+
+/// Something whose columns are not computed yet. They are numbered from the number of base columns on.
+#[derive(Debug, Clone)]
+pub(super) enum Pending {
+    Nothing,
+    /// `window_start`, `window_end` and `window_time`.
+    Window(PendingWindow),
+    /// One column: the row number.
+    Rank(PendingRank),
+}
+
+/// A window function that has not been computed yet.
+#[derive(Debug, Clone)]
+pub(super) struct PendingWindow {
+    pub kind: WindowKind,
+    pub lineage: Lineage,
+    /// The time attribute, a base column.
+    pub time: usize,
+    pub processing: bool,
+    /// `PARTITION BY` of a session.
+    pub partition: Vec<Expr>,
+}
+
+/// A `ROW_NUMBER()` that has not been computed yet.
+#[derive(Debug, Clone)]
+pub(super) struct PendingRank {
+    pub partition: Vec<Typed>,
+    /// Expression, descending, nulls first.
+    pub order: Vec<(Typed, bool, bool)>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    pub base: Base,
+    /// Columns that the base makes.
+    pub columns: Vec<StreamColumn>,
+    pub pending: Pending,
+    /// Conditions that all have to be true, over base and pending columns.
+    pub predicates: Vec<Expr>,
+    /// The output, over base and pending columns.
+    pub projection: Vec<Expr>,
+    /// Names of the output columns.
+    pub names: Vec<String>,
+    /// Types of the output columns.
+    pub types: Vec<DataType>,
+}
+
+/// `TIMESTAMP(3)`.
+pub(super) fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Millisecond, None)
+}
+
+impl Stream {
+    /// The rows of nodes as they are.
+    pub fn of_nodes(nodes: Vec<NodeId>, columns: Vec<StreamColumn>) -> Self {
+        Self::new(Base::Nodes(nodes), columns)
+    }
+
+    /// The rows of a base as they are.
+    pub fn new(base: Base, columns: Vec<StreamColumn>) -> Self {
+        Self {
+            base,
+            pending: Pending::Nothing,
+            predicates: Vec::new(),
+            projection: (0..columns.len()).map(Expr::Column).collect(),
+            names: columns.iter().map(|column| column.name.clone()).collect(),
+            types: columns.iter().map(|column| column.data_type.clone()).collect(),
+            columns,
+        }
+    }
+
+    /// Base columns and those of a pending window.
+    pub fn columns_with_pending(&self) -> Vec<StreamColumn> {
+        let mut columns = self.columns.clone();
+        if matches!(self.pending, Pending::Window(_)) {
+            for offset in 0..3 {
+                let role = self.role(self.columns.len() + offset);
+                columns.push(StreamColumn { name: WINDOW_COLUMNS[offset].to_owned(), data_type: timestamp(), role });
+            }
+        }
+        columns
+    }
+
+    /// Whether `column` is one of those that are pending.
+    pub fn is_pending(&self, column: usize) -> bool {
+        column >= self.columns.len()
+    }
+
+    /// Whether `expression` reads a pending column.
+    pub fn reads_pending(&self, expression: &Expr) -> bool {
+        let mut found = false;
+        expression.visit_columns(&mut |column| found |= self.is_pending(column));
+        found
+    }
+
+    /// What base or pending column `column` is to event time.
+    pub fn role(&self, column: usize) -> Role {
+        if let Some(column) = self.columns.get(column) {
+            return column.role;
+        }
+        match &self.pending {
+            Pending::Window(window) => {
+                let part = match column - self.columns.len() {
+                    0 => WindowPart::Start,
+                    1 => WindowPart::End,
+                    _ => WindowPart::Time,
+                };
+                Role::Window { part, kind: window.kind, lineage: window.lineage, processing: window.processing }
+            }
+            Pending::Nothing | Pending::Rank(_) => Role::Plain,
+        }
+    }
+
+    /// What the value of `expression` is to event time: a column's role, and nothing for what is computed.
+    pub fn role_of(&self, expression: &Expr) -> Role {
+        match expression {
+            Expr::Column(column) => self.role(*column),
+            _ => Role::Plain,
+        }
+    }
+
+    /// Columns of the output.
+    pub fn output(&self) -> Vec<StreamColumn> {
+        let columns = self.projection.iter().zip(&self.names).zip(&self.types);
+        columns
+            .map(|((expression, name), data_type)| StreamColumn {
+                name: name.clone(),
+                data_type: data_type.clone(),
+                role: self.role_of(expression),
+            })
+            .collect()
+    }
+}
+
+/// An expression and its type.
+#[derive(Debug, Clone)]
+pub(super) struct Typed {
+    pub expression: Expr,
+    pub data_type: DataType,
+}
+
+impl Typed {
+    /// This expression as a column for a consumer; a column keeps its name and role.
+    pub fn wanted(self, name: &str, columns: &[StreamColumn]) -> Wanted {
+        let column = match &self.expression {
+            Expr::Column(column) => columns[*column].clone(),
+            _ => StreamColumn::plain(name, self.data_type),
+        };
+        Wanted { expression: self.expression, column }
+    }
+}
+
+/// `expression`, given over the output of `stream`, in terms of its base and pending columns.
+pub(super) fn typed(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream) -> Result<Typed> {
+    let data_type = expression.get_type(schema).map_err(from_planner)?;
+    Ok(Typed { expression: inline(&expr(expression, schema)?, &stream.projection), data_type })
+}
+
+/// `expression` over the output of `projection`, in terms of what the projection reads.
+pub(super) fn inline(expression: &Expr, projection: &[Expr]) -> Expr {
+    map_columns(expression, &|column| projection[column].clone())
+}
+
+/// `expression` with each column replaced.
+pub(super) fn map_columns(expression: &Expr, replace: &dyn Fn(usize) -> Expr) -> Expr {
+    let map = |inner: &Expr| map_columns(inner, replace);
+    let boxed = |inner: &Expr| Box::new(map_columns(inner, replace));
+    match expression {
+        Expr::Column(column) => replace(*column),
+        Expr::Literal(_) => expression.clone(),
+        Expr::Binary { operator, left, right } => {
+            Expr::Binary { operator: *operator, left: boxed(left), right: boxed(right) }
+        }
+        Expr::Not(inner) => Expr::Not(boxed(inner)),
+        Expr::Negative(inner) => Expr::Negative(boxed(inner)),
+        Expr::IsNull(inner) => Expr::IsNull(boxed(inner)),
+        Expr::IsNotNull(inner) => Expr::IsNotNull(boxed(inner)),
+        Expr::Like { negated, case_insensitive, operand, pattern } => Expr::Like {
+            negated: *negated,
+            case_insensitive: *case_insensitive,
+            operand: boxed(operand),
+            pattern: boxed(pattern),
+        },
+        Expr::InList { operand, list, negated } => {
+            Expr::InList { operand: boxed(operand), list: list.iter().map(map).collect(), negated: *negated }
+        }
+        Expr::Case { operand, branches, otherwise } => Expr::Case {
+            operand: operand.as_deref().map(boxed),
+            branches: branches.iter().map(|(when, then)| (map(when), map(then))).collect(),
+            otherwise: otherwise.as_deref().map(boxed),
+        },
+        Expr::Cast { operand, data_type, safe } => {
+            Expr::Cast { operand: boxed(operand), data_type: data_type.clone(), safe: *safe }
+        }
+        Expr::Function { name, arguments, data_type } => Expr::Function {
+            name: name.clone(),
+            arguments: arguments.iter().map(map).collect(),
+            data_type: data_type.clone(),
+        },
+    }
+}
+
+/// All of `predicates` together.
+pub(super) fn conjunction(predicates: Vec<Expr>) -> Option<Expr> {
+    predicates.into_iter().reduce(|left, right| Expr::Binary {
+        operator: BinaryOperator::And,
+        left: Box::new(left),
+        right: Box::new(right),
+    })
+}
+
+/// The conditions that `predicate` is the conjunction of.
+pub(super) fn conjuncts(predicate: Expr, into: &mut Vec<Expr>) {
+    match predicate {
+        Expr::Binary { operator: BinaryOperator::And, left, right } => {
+            conjuncts(*left, into);
+            conjuncts(*right, into);
+        }
+        other => into.push(other),
+    }
+}
+
+/// `time` moved by so many milliseconds.
+pub(super) fn shifted(time: Expr, milliseconds: i64) -> Expr {
+    if milliseconds == 0 {
+        return time;
+    }
+    let by = Literal {
+        data_type: DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano),
+        value: LiteralValue::Interval { months: 0, days: 0, nanoseconds: milliseconds.saturating_mul(1_000_000) },
+    };
+    Expr::Binary { operator: BinaryOperator::Plus, left: Box::new(time), right: Box::new(Expr::Literal(by)) }
+}

@@ -1,0 +1,262 @@
+//! From a script to a job: the statements in order, the catalog as it is at each of them, and for every query a logical
+//! plan that is optimised and lowered.
+//!
+//! All `INSERT`s of a script are one job. What they share, such as the scan of a table, runs once, because equal nodes of
+//! a [`JobGraph`] are one.
+
+mod insert;
+mod lateral;
+mod optimise;
+mod ranking;
+mod relations;
+mod strings;
+mod tables;
+mod unnest_factor;
+mod window_tvf;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use datafusion_expr::LogicalPlan;
+use datafusion_sql::sqlparser::ast;
+use weir_core::connector::Boundedness;
+use weir_core::{ConnectorRegistry, Error, JobGraph, Result, TableSpec};
+
+use crate::catalog::{Catalog, Relation, Table};
+use crate::diagnostics::Source;
+use crate::lower::Lowering;
+use crate::{Script, Span, Spanned, Statement};
+
+use self::tables::Tables;
+
+pub(crate) use self::ranking::ROW_NUMBER;
+pub(crate) use self::strings::travelling_type;
+pub(crate) use self::tables::ScannedTable;
+pub(crate) use self::window_tvf::{WINDOW_COLUMNS, WindowTvf};
+
+/// What a plan depends on besides the script.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// A split of a source without a row for so long counts as idle; `None`: never. A table can say otherwise.
+    pub source_idle_timeout: Option<Duration>,
+    /// Table that takes the late rows of all operators with windows.
+    pub late_table: Option<String>,
+    /// Whether aggregations are split into a phase before the exchange and one behind it.
+    pub two_phase: bool,
+    /// Connector of the table that a bare `SELECT` writes.
+    pub result_connector: String,
+}
+
+/// What a script comes to.
+#[derive(Debug)]
+pub struct Plan {
+    /// The job; `None` if the script has no `INSERT` and no bare query.
+    pub graph: Option<JobGraph>,
+    /// Answers to `EXPLAIN` statements, in their order.
+    pub explain: Vec<String>,
+    /// `SET` statements that hold at the end of the script.
+    pub settings: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Columns of a bare query's result.
+    pub result_schema: Option<SchemaRef>,
+    /// Whether the job ends by itself.
+    pub boundedness: Boundedness,
+    /// What is legal and yet likely not meant.
+    pub warnings: Vec<String>,
+    /// What to call the job if nobody says.
+    pub default_name: String,
+}
+
+/// The `SET` statements of a script that hold at its end, for whoever has to know them before planning.
+pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
+    let mut settings: Vec<(Spanned<String>, Spanned<String>)> = Vec::new();
+    for statement in &script.statements {
+        match &statement.value {
+            Statement::Set { key, value } => {
+                settings.retain(|(known, _)| known.value != key.value);
+                settings.push((key.clone(), value.clone()));
+            }
+            Statement::Reset { key: Some(key) } => settings.retain(|(known, _)| known.value != key.value),
+            Statement::Reset { key: None } => settings.clear(),
+            _ => {}
+        }
+    }
+    settings
+}
+
+/// Plans a script.
+///
+/// # Errors
+/// A user error at its place in the script if it names what does not exist or cannot run as a stream.
+pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
+    let mut catalog = Catalog::new(Arc::clone(&connectors));
+    let mut job = Job::new(script, options);
+    let mut explain = Vec::new();
+    for statement in &script.statements {
+        if catalog.apply(script, statement)? {
+            continue;
+        }
+        match &statement.value {
+            Statement::Explain(inner) => {
+                let mut explained = Job::new(script, options);
+                explained.add(&catalog, inner, statement.span)?;
+                explained.finish(&catalog)?;
+                explain.push(crate::explain::explain(&explained.lowering.into_graph()));
+            }
+            Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
+            _ => {}
+        }
+    }
+    job.finish(&catalog)?;
+    let boundedness = job.boundedness();
+    let graph = job.lowering.into_graph();
+    Ok(Plan {
+        graph: (!graph.nodes().is_empty()).then_some(graph),
+        explain,
+        settings: settings(script),
+        result_schema: job.result_schema,
+        boundedness,
+        warnings: job.warnings,
+        default_name: job.names.join(", "),
+    })
+}
+
+/// A job that grows by a statement at a time.
+struct Job<'a> {
+    script: &'a Script,
+    options: &'a PlanOptions,
+    lowering: Lowering<'a>,
+    names: Vec<String>,
+    result_schema: Option<SchemaRef>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Job<'a> {
+    fn new(script: &'a Script, options: &'a PlanOptions) -> Self {
+        Self {
+            script,
+            options,
+            lowering: Lowering::new(options),
+            names: Vec::new(),
+            result_schema: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, catalog: &Catalog, statement: &Statement, span: Span) -> Result<()> {
+        let source = Source::new(&self.script.text);
+        let tables = Tables::new(&self.script.text, catalog, span);
+        match statement {
+            Statement::Insert { target, columns, query } => {
+                if self.result_schema.is_some() {
+                    return Err(mixed(&source, span));
+                }
+                let plan = optimised(&tables, query)?;
+                let table = insert::target(catalog, &source, target)?;
+                let spec = table.sink_spec(&source, target.span)?;
+                let filled = insert::filled(&source, &spec, target, columns, &plan)?;
+                let name = table.name.clone();
+                self.lowering.insert(&plan, spec, &filled).map_err(|error| placed(&source, span, error))?;
+                self.names.push(format!("insert-into_{name}"));
+            }
+            Statement::Query(query) => {
+                if !self.names.is_empty() {
+                    return Err(mixed(&source, span));
+                }
+                let plan = optimised(&tables, query)?;
+                let schema = self.lowering.result(&plan).map_err(|error| placed(&source, span, error))?;
+                self.result_schema = Some(schema);
+                self.names.push("select".to_owned());
+            }
+            _ => {
+                return Err(source
+                    .error(span, "only queries and INSERT INTO have a dataflow to explain")
+                    .with_help("write `EXPLAIN SELECT …` or `EXPLAIN INSERT INTO …`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Side outputs, once all operators are there that may feed them.
+    fn finish(&mut self, catalog: &Catalog) -> Result<()> {
+        let source = Source::new(&self.script.text);
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        for (reader, dead_letters) in self.dead_letter_tables() {
+            let named = Spanned { value: dead_letters, span: reader.span };
+            let table = insert::target(catalog, &source, &named)?;
+            let spec = table.sink_spec(&source, reader.span)?;
+            let reads = |read: &TableSpec| read.name == reader.name;
+            self.lowering.rejected_records(spec, &reads).map_err(|error| placed(&source, table.span, error))?;
+        }
+        if let Some(late) = &self.options.late_table {
+            let table = match catalog.get(late, false) {
+                crate::catalog::Found::One(Relation::Table(table)) => Arc::clone(table),
+                _ => {
+                    return Err(Error::user(format!("there is no table `{late}` for late rows")).with_help(
+                        crate::diagnostics::did_you_mean(late, &catalog.names(), "the tables are"),
+                    ));
+                }
+            };
+            let spec = table.sink_spec(&source, table.span)?;
+            if !self.lowering.late_rows(spec).map_err(|error| placed(&source, table.span, error))? {
+                self.warnings.push(format!("nothing can be late in this job, so `{late}` stays empty"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables with the policy `dead-letter`, and where their records go.
+    fn dead_letter_tables(&self) -> Vec<(Arc<Table>, String)> {
+        let mut found: Vec<(Arc<Table>, String)> = Vec::new();
+        let sources = self.lowering.sources();
+        for table in self.lowering.used_tables() {
+            let Some(spec) = sources.iter().find(|spec| spec.name == table.name) else { continue };
+            let policy = spec.options.get("error-policy").map(String::as_str);
+            let (Some("dead-letter"), Some(target)) = (policy, spec.options.get("dead-letter.table")) else { continue };
+            if !found.iter().any(|(known, _)| known.name == table.name) {
+                found.push((Arc::clone(table), target.clone()));
+            }
+        }
+        found
+    }
+
+    fn boundedness(&self) -> Boundedness {
+        let tables = self.lowering.used_tables();
+        let ends = |spec: &TableSpec| {
+            let reader = tables.iter().find(|table| table.name == spec.name);
+            reader.is_some_and(|table| table.connector.boundedness(spec) == Boundedness::Bounded)
+        };
+        if self.lowering.sources().iter().all(ends) { Boundedness::Bounded } else { Boundedness::Unbounded }
+    }
+}
+
+fn optimised(tables: &Tables<'_>, query: &ast::Query) -> Result<LogicalPlan> {
+    let plan = tables.query(query)?;
+    optimise::optimise(plan, &Arc::new(tables.options().clone())).map_err(|error| tables.error(error))
+}
+
+fn mixed(source: &Source<'_>, span: Span) -> Error {
+    source
+        .error(first_line(source, span), "a query whose result is printed is a job of its own")
+        .with_help("put it into a script of its own, or write `INSERT INTO` a table with `'connector' = 'print'`")
+}
+
+/// An error of lowering, which knows no place, at its statement.
+fn placed(source: &Source<'_>, statement: Span, error: Error) -> Error {
+    if error.kind() != weir_core::ErrorKind::User {
+        return error;
+    }
+    let at_place = source.error(first_line(source, statement), error.to_string());
+    match error.help() {
+        Some(help) => at_place.with_help(help),
+        None => at_place,
+    }
+}
+
+fn first_line(source: &Source<'_>, statement: Span) -> Span {
+    let text = source.slice(statement);
+    let length = text.find('\n').unwrap_or(text.len());
+    Span { start: statement.start, end: statement.start + length }
+}

@@ -1,0 +1,66 @@
+//! `INSERT INTO`: the table, and which column of the query fills which of its columns.
+
+use std::sync::Arc;
+
+use datafusion_expr::LogicalPlan;
+use weir_core::{Result, TableSpec};
+
+use crate::Spanned;
+use crate::catalog::{Catalog, Found, Relation, Table, find};
+use crate::diagnostics::{Source, did_you_mean};
+use crate::lower::Columns;
+
+/// The table of that name.
+///
+/// # Errors
+/// A user error if there is none, or a view.
+pub(super) fn target(catalog: &Catalog, source: &Source<'_>, name: &Spanned<String>) -> Result<Arc<Table>> {
+    match catalog.resolve(source, &name.value, name.span)? {
+        Relation::Table(table) => Ok(Arc::clone(table)),
+        Relation::View(view) => Err(source
+            .error(name.span, format!("`{}` is a view, and rows cannot be inserted into it", view.name))
+            .with_help("insert into a table")),
+    }
+}
+
+/// For each column that the table's connector writes, which column of the query fills it: by position, or by position
+/// in the list of columns if there is one.
+///
+/// # Errors
+/// A user error if the numbers differ or a name is wrong.
+pub(super) fn filled(
+    source: &Source<'_>,
+    table: &TableSpec,
+    target: &Spanned<String>,
+    columns: &[Spanned<String>],
+    plan: &LogicalPlan,
+) -> Result<Columns> {
+    let names: Vec<&str> = table.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let given = plan.schema().fields().len();
+    let wanted = if columns.is_empty() { names.len() } else { columns.len() };
+    if given != wanted {
+        let queried: Vec<&str> = plan.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        return Err(source
+            .error(target.span, format!("`{}` takes {wanted} columns here, but the query has {given}", table.name))
+            .with_help(format!("the table's are {}; the query's are {}", names.join(", "), queried.join(", "))));
+    }
+    if columns.is_empty() {
+        return Ok((0..given).map(Some).collect());
+    }
+    let mut filled: Columns = vec![None; names.len()];
+    for (index, column) in columns.iter().enumerate() {
+        let found = match find(names.iter().copied(), &column.value, false) {
+            Found::One(name) => names.iter().position(|known| *known == name),
+            _ => None,
+        };
+        let Some(position) = found else {
+            return Err(source
+                .error(column.span, format!("`{}` has no column `{}` to be filled", table.name, column.value))
+                .with_help(did_you_mean(&column.value, &names, "its columns are")));
+        };
+        if filled[position].replace(index).is_some() {
+            return Err(source.error(column.span, format!("column `{}` is named twice", column.value)));
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,68 @@
+//! Functions with an `OVER` clause, as far as the planner has to know them: their names and the types of their results.
+//! Only `ROW_NUMBER` is lowered, and only where a limit makes it a Top-N; the others are known so that they can be
+//! refused by what they are, not as unknown names.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion_common::{Result, internal_err};
+use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
+use datafusion_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+
+/// The one that is lowered.
+pub(crate) const ROW_NUMBER: &str = "row_number";
+
+const NAMES: [&str; 9] =
+    [ROW_NUMBER, "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value"];
+
+static FUNCTIONS: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
+    let function = |name: &&'static str| {
+        let signature = match *name {
+            ROW_NUMBER => Signature::nullary(Volatility::Immutable),
+            _ => Signature::variadic_any(Volatility::Immutable),
+        };
+        Arc::new(WindowUDF::from(PlannedOnly { name, signature }))
+    };
+    NAMES.iter().map(function).collect()
+});
+
+/// The function of that name, whatever its case.
+pub(super) fn window_function(name: &str) -> Option<Arc<WindowUDF>> {
+    FUNCTIONS.iter().find(|function| function.name().eq_ignore_ascii_case(name)).cloned()
+}
+
+/// Their names.
+pub(super) fn names() -> Vec<String> {
+    NAMES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct PlannedOnly {
+    name: &'static str,
+    signature: Signature,
+}
+
+impl WindowUDFImpl for PlannedOnly {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn partition_evaluator(&self, _arguments: PartitionEvaluatorArgs<'_>) -> Result<Box<dyn PartitionEvaluator>> {
+        internal_err!("{} is lowered to an operator of its own", self.name)
+    }
+
+    fn field(&self, arguments: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
+        let data_type = match self.name {
+            "lag" | "lead" | "nth_value" => {
+                arguments.get_input_field(0).map_or(DataType::Null, |field| field.data_type().clone())
+            }
+            "percent_rank" | "cume_dist" => DataType::Float64,
+            _ => DataType::UInt64,
+        };
+        Ok(Arc::new(Field::new(arguments.name(), data_type, self.name != ROW_NUMBER)))
+    }
+}

@@ -1,0 +1,58 @@
+//! Strings travel as views. DataFusion's literals and some of its functions make the older layout, so what a projection
+//! or a group key makes of it is converted where it leaves the expression.
+
+use arrow::datatypes::DataType;
+use datafusion_common::Result;
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::{Transformed, TransformedResult};
+use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, cast};
+use datafusion_optimizer::AnalyzerRule;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct StringsAsViews;
+
+/// The layout that a column of this type travels in, if it is another.
+pub(crate) fn travelling_type(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
+        _ => None,
+    }
+}
+
+impl AnalyzerRule for StringsAsViews {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| convert(plan).map(Transformed::yes)).data()
+    }
+
+    fn name(&self) -> &str {
+        "strings_as_views"
+    }
+}
+
+fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
+    match plan.recompute_schema()? {
+        LogicalPlan::Projection(Projection { expr, input, .. }) => {
+            let expr = expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
+            Projection::try_new(expr, input).map(LogicalPlan::Projection)
+        }
+        LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. })
+            if !group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) =>
+        {
+            let group_expr = group_expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
+            Aggregate::try_new(input, group_expr, aggr_expr).map(LogicalPlan::Aggregate)
+        }
+        other => Ok(other),
+    }
+}
+
+fn as_view(expr: Expr, input: &LogicalPlan) -> Result<Expr> {
+    let Some(view) = travelling_type(&expr.get_type(input.schema())?) else { return Ok(expr) };
+    let (qualifier, name) = expr.qualified_name();
+    let inner = match expr {
+        Expr::Alias(alias) => *alias.expr,
+        other => other,
+    };
+    Ok(cast(inner, view).alias_qualified(qualifier, name))
+}

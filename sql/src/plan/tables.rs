@@ -1,0 +1,221 @@
+//! What `SqlToRel` asks for: the catalog's tables and views, functions, types.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{DataFusionError, Result, TableReference};
+use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use datafusion_sql::sqlparser::ast;
+use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
+use weir_core::TableSpec;
+
+use super::ranking;
+use super::relations::WindowFunctions;
+use crate::Span;
+use crate::catalog::{Catalog, Relation, Table, View};
+use crate::diagnostics::{Source, from_datafusion};
+use crate::functions;
+use crate::parse::FlinkTypes;
+
+/// A table in a logical plan.
+#[derive(Debug)]
+pub(crate) struct ScannedTable {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The same as its connector reads it, all columns.
+    pub spec: TableSpec,
+}
+
+impl TableSource for ScannedTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+}
+
+/// A view in a logical plan: the plan takes its place.
+struct PlannedView(LogicalPlan);
+
+impl TableSource for PlannedView {
+    fn schema(&self) -> SchemaRef {
+        Arc::new(self.0.schema().as_arrow().clone())
+    }
+
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        Some(Cow::Borrowed(&self.0))
+    }
+}
+
+/// Plans queries over a catalog.
+pub(super) struct Tables<'a> {
+    source: Source<'a>,
+    catalog: &'a Catalog,
+    statement: Span,
+    options: ConfigOptions,
+    expr_planners: Vec<Arc<dyn ExprPlanner>>,
+    relation_planners: Vec<Arc<dyn RelationPlanner>>,
+    types: Arc<FlinkTypes>,
+    /// Where the relation stands that is being planned: DataFusion asks for tables by name alone.
+    place: Arc<Mutex<ParserSpan>>,
+    /// Views that are being planned, outermost first.
+    views: RefCell<Vec<String>>,
+}
+
+impl<'a> Tables<'a> {
+    /// For one statement of the script.
+    pub fn new(text: &'a str, catalog: &'a Catalog, statement: Span) -> Self {
+        let place = Arc::new(Mutex::new(ParserSpan::empty()));
+        let mut options = ConfigOptions::default();
+        // An ORDER BY in a subquery is refused like any other, so it has to be seen.
+        options.sql_parser.enable_subquery_sort_elimination = false;
+        Self {
+            source: Source::new(text),
+            catalog,
+            statement,
+            options,
+            expr_planners: functions::expr_planners(),
+            relation_planners: vec![Arc::new(WindowFunctions::new(text, place.clone()))],
+            types: Arc::new(FlinkTypes),
+            place,
+            views: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// The options that plans are made with.
+    pub fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    /// The plan of a query, as it is written.
+    ///
+    /// # Errors
+    /// A user error at its place in the script.
+    pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
+        self.to_plan(query).map_err(|error| self.error(error))
+    }
+
+    /// DataFusion's error at its place in the script.
+    pub fn error(&self, error: DataFusionError) -> weir_core::Error {
+        from_datafusion(self.source.text(), self.statement, error)
+    }
+
+    fn to_plan(&self, query: &ast::Query) -> Result<LogicalPlan> {
+        let options = ParserOptions {
+            enable_ident_normalization: false,
+            collect_spans: true,
+            // As in Flink, null is less than every value.
+            default_null_ordering: NullOrdering::NullsMin,
+            ..ParserOptions::default()
+        };
+        let planner = SqlToRel::new_with_options(self, options);
+        let mut query = query.clone();
+        super::unnest_factor::make_lateral(&mut query);
+        let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))?;
+        super::lateral::unnests(plan)
+    }
+
+    fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
+        if self.views.borrow().contains(&view.name) {
+            return Err(DataFusionError::External(Box::new(
+                self.source
+                    .error(view.span, format!("the view `{}` reads itself", view.name))
+                    .with_help("give the view that it was before another name"),
+            )));
+        }
+        self.views.borrow_mut().push(view.name.clone());
+        let plan = self.to_plan(&view.query);
+        self.views.borrow_mut().pop();
+        let plan = plan?;
+        if view.columns.is_empty() {
+            return Ok(Arc::new(PlannedView(plan)));
+        }
+        let fields = plan.schema().fields().len();
+        if fields != view.columns.len() {
+            return Err(DataFusionError::External(Box::new(self.source.error(
+                view.span,
+                format!("the view `{}` names {} columns, but its query has {fields}", view.name, view.columns.len()),
+            ))));
+        }
+        let renamed: Vec<Expr> = plan
+            .schema()
+            .columns()
+            .into_iter()
+            .zip(&view.columns)
+            .map(|(column, name)| Expr::Column(column).alias(name))
+            .collect();
+        Ok(Arc::new(PlannedView(LogicalPlanBuilder::from(plan).project(renamed)?.build()?)))
+    }
+}
+
+impl ContextProvider for Tables<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let weir = |error: weir_core::Error| DataFusionError::External(Box::new(error));
+        let place = self.place.lock().map_or(ParserSpan::empty(), |place| *place);
+        let span = self.source.span(place).unwrap_or(self.statement);
+        match self.catalog.resolve(&self.source, name.table(), span).map_err(weir)? {
+            Relation::View(view) => self.view(&Arc::clone(view)),
+            Relation::Table(table) => {
+                let spec = table.source_spec(&self.source, span).map_err(weir)?;
+                Ok(Arc::new(ScannedTable { table: Arc::clone(table), spec }))
+            }
+        }
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        &self.expr_planners
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.relation_planners
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(self.types.clone())
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        functions::scalar(name)
+    }
+
+    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        functions::aggregate(name)
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        ranking::window_function(name)
+    }
+
+    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        &self.options
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        functions::scalar_names()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        functions::aggregate_names()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        ranking::names()
+    }
+}

@@ -1,0 +1,58 @@
+//! Connectors that are never opened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::{Connector, ConnectorRegistry, Error, Result, Sink, Source, TableSpec};
+
+/// Connectors `fake` (unbounded), `ends` (bounded) and `result`.
+#[derive(Debug)]
+pub struct Fakes;
+
+struct Fake(&'static str);
+
+const NAMES: [&str; 3] = ["ends", "fake", "result"];
+
+impl ConnectorRegistry for Fakes {
+    fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
+        let name = NAMES.iter().find(|known| **known == name)?;
+        Some(Arc::new(Fake(name)))
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        NAMES.to_vec()
+    }
+}
+
+#[async_trait]
+impl Connector for Fake {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Sink || self.0 != "result"
+    }
+
+    fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        ["error-policy", "dead-letter.table"].map(|name| OptionInfo { name, required: false, doc: "" }).to_vec()
+    }
+
+    fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
+        Ok(())
+    }
+
+    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
+        if self.0 == "ends" { Boundedness::Bounded } else { Boundedness::Unbounded }
+    }
+
+    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
+        Err(Error::internal("never opened"))
+    }
+
+    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
+        Err(Error::internal("never opened"))
+    }
+}

@@ -1,0 +1,64 @@
+//! The crate as its users see it: text in, dataflow or error out.
+
+#![allow(clippy::unwrap_used)]
+
+mod connectors;
+mod nexmark;
+mod queries;
+mod refusals;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::Result;
+use weir_sql::{Plan, PlanOptions};
+
+use connectors::Fakes;
+
+/// Tables that most tests read.
+const TABLES: &str = "
+CREATE TABLE bid (auction BIGINT, bidder BIGINT, price BIGINT, channel STRING, url STRING, dateTime TIMESTAMP(3),
+  extra STRING, proc AS PROCTIME(), WATERMARK FOR dateTime AS dateTime - INTERVAL '4' SECOND) WITH ('connector' = 'fake');
+CREATE TABLE auction (id BIGINT, itemName STRING, seller BIGINT, category BIGINT, dateTime TIMESTAMP(3),
+  expires TIMESTAMP(3), tags ARRAY<STRING>,
+  WATERMARK FOR dateTime AS dateTime - INTERVAL '4' SECOND) WITH ('connector' = 'fake');
+CREATE TABLE person (id BIGINT, name STRING, city STRING, dateTime TIMESTAMP(3),
+  WATERMARK FOR dateTime AS dateTime - INTERVAL '4' SECOND) WITH ('connector' = 'fake');
+CREATE TABLE plain (k BIGINT, v DOUBLE, s STRING, ts TIMESTAMP(3)) WITH ('connector' = 'fake');
+";
+
+fn options() -> PlanOptions {
+    PlanOptions {
+        source_idle_timeout: Some(Duration::from_secs(60)),
+        late_table: None,
+        two_phase: true,
+        result_connector: "result".to_owned(),
+    }
+}
+
+fn plan_with(sql: &str, options: &PlanOptions) -> Result<Plan> {
+    let script = weir_sql::parse(&format!("{TABLES}{sql}"))?;
+    weir_sql::plan(&script, Arc::new(Fakes), options)
+}
+
+fn plan(sql: &str) -> Result<Plan> {
+    plan_with(sql, &options())
+}
+
+/// The dataflow of a script, without the lines that say what is kept.
+fn dataflow(sql: &str) -> String {
+    let plan = plan(sql).unwrap_or_else(|error| panic!("{}", error.report()));
+    let text = weir_sql::explain(&plan.graph.unwrap());
+    text.lines().filter(|line| !line.contains("keeps: ")).map(|line| format!("{line}\n")).collect()
+}
+
+/// What the planner says to a script that it refuses.
+fn refusal(sql: &str) -> String {
+    match plan(sql) {
+        Ok(plan) => panic!("planned:\n{}", plan.graph.map(|graph| weir_sql::explain(&graph)).unwrap_or_default()),
+        Err(error) => {
+            assert_eq!(error.kind(), weir_core::ErrorKind::User, "{}", error.report());
+            error.report()
+        }
+    }
+}
