@@ -18,27 +18,52 @@ const SOURCE: &[OptionInfo] = &[
         required: true,
         doc: "A file, a folder (read recursively; names that begin with '.' or '_' are passed over), or a glob pattern.",
     },
-    OptionInfo { name: "format", required: true, doc: "How files are written: 'json' (a line each), 'csv', 'parquet' or 'arrow'." },
-    option("source.monitor-interval", "Look for new files every so often, and go on for ever, e.g. '1s'. Default: read what is there, then end."),
-    option("source.split-size", "Larger files are cut into ranges of this size, which are read in parallel. Default '16mb'; '0' never cuts."),
-    option("compression", "'none', 'gzip', 'zstd', or 'auto' (default): by the endings '.gz' and '.zst'. Compressed files are not cut."),
-    option("error-policy", "What to do with a record that cannot be decoded: 'fail' (default), 'skip' and count it, or 'dead-letter'."),
+    OptionInfo {
+        name: "format",
+        required: true,
+        doc: "How files are written: 'json' (a line each), 'csv', 'parquet' or 'arrow'.",
+    },
+    option(
+        "source.monitor-interval",
+        "Look for new files every so often, and go on for ever, e.g. '1s'. Default: read what is there, then end.",
+    ),
+    option(
+        "source.split-size",
+        "Larger files are cut into ranges of this size, which are read in parallel. Default '16mb'; '0' never cuts.",
+    ),
+    option(
+        "compression",
+        "'none', 'gzip', 'zstd', or 'auto' (default): by the endings '.gz' and '.zst'. Compressed files are not cut.",
+    ),
+    option(
+        "error-policy",
+        "What to do with a record that cannot be decoded: 'fail' (default), 'skip' and count it, or 'dead-letter'.",
+    ),
     option("dead-letter.table", "The table that gets undecodable records under 'error-policy' = 'dead-letter'."),
     option("max-record-size", "A longer record counts as undecodable. Default '16mb'."),
 ];
 
 const JSON: &[OptionInfo] = &[
     option("json.ignore-parse-errors", "'true' is another way to say 'error-policy' = 'skip'."),
-    option("json.fail-on-missing-field", "Whether a record without one of the columns is undecodable; otherwise it is null. Default 'false'."),
+    option(
+        "json.fail-on-missing-field",
+        "Whether a record without one of the columns is undecodable; otherwise it is null. Default 'false'.",
+    ),
 ];
 
 const CSV: &[OptionInfo] = &[
-    option("csv.header", "'true' if the first record names the columns, which are then found by name. Default 'false': by position."),
+    option(
+        "csv.header",
+        "'true' if the first record names the columns, which are then found by name. Default 'false': by position.",
+    ),
     option("csv.field-delimiter", "The character between fields. Default ','; '\\t' is a tab."),
     option("csv.quote-character", "The character around fields. Default '\"'; '' makes quotes ordinary characters."),
     option("csv.null-literal", "Unquoted text that stands for null, e.g. 'NA'. Default: an empty unquoted field."),
     option("csv.allow-comments", "Whether lines that begin with '#' are passed over. Default 'false'."),
-    option("csv.multiline", "Whether quoted fields may contain line breaks. Such files are not cut. Default 'false': that is an error."),
+    option(
+        "csv.multiline",
+        "Whether quoted fields may contain line breaks. Such files are not cut. Default 'false': that is an error.",
+    ),
     option("csv.ignore-parse-errors", "'true' is another way to say 'error-policy' = 'skip'."),
 ];
 
@@ -98,13 +123,12 @@ impl SourceOptions {
     pub(super) fn read(table: &TableSpec) -> Result<Self> {
         let options = Options::of(table);
         options.required("format")?;
-        let format = options
-            .choice("format", &[("json", 0), ("csv", 1), ("parquet", 2), ("arrow", 3)])?
-            .unwrap_or_default();
+        let format =
+            options.choice("format", &[("json", 0), ("csv", 1), ("parquet", 2), ("arrow", 3)])?.unwrap_or_default();
         let format = match format {
-            0 => Format::Json {
-                fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false),
-            },
+            0 => {
+                Format::Json { fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false) }
+            }
             1 => Format::Csv(csv_dialect(&options)?),
             2 => Format::Parquet,
             _ => Format::Arrow,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewBuilder, BooleanBuilder, ListArray, MapArray, PrimitiveBuilder, StringViewBuilder,
+    ArrayRef, BinaryViewBuilder, BooleanBuilder, Int64Array, ListArray, MapArray, PrimitiveBuilder, StringViewBuilder,
     StructArray, types::*,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -26,17 +26,43 @@ pub(super) enum Column {
     Int64(PrimitiveBuilder<Int64Type>),
     Float32(PrimitiveBuilder<Float32Type>),
     Float64(PrimitiveBuilder<Float64Type>),
-    Decimal { values: PrimitiveBuilder<Decimal128Type>, precision: u8, scale: i8 },
+    Decimal {
+        values: PrimitiveBuilder<Decimal128Type>,
+        precision: u8,
+        scale: i8,
+    },
     Date(PrimitiveBuilder<Date32Type>),
     /// Time of day, in the unit of the type.
-    Time { values: PrimitiveBuilder<Int64Type>, unit: TimeUnit },
+    Time {
+        values: PrimitiveBuilder<Int64Type>,
+        unit: TimeUnit,
+    },
     /// Time since 1970, in the unit of the type.
-    Timestamp { values: PrimitiveBuilder<Int64Type>, unit: TimeUnit, zone: Option<Arc<str>> },
+    Timestamp {
+        values: PrimitiveBuilder<Int64Type>,
+        unit: TimeUnit,
+        zone: Option<Arc<str>>,
+    },
     Text(StringViewBuilder),
     Bytes(BinaryViewBuilder),
-    List { offsets: Vec<i32>, valid: Vec<bool>, item: Box<Column>, field: FieldRef },
-    Map { offsets: Vec<i32>, valid: Vec<bool>, key: Box<Column>, value: Box<Column>, entries: FieldRef },
-    Row { valid: Vec<bool>, children: Vec<Column>, fields: Fields },
+    List {
+        offsets: Vec<i32>,
+        valid: Vec<bool>,
+        item: Box<Column>,
+        field: FieldRef,
+    },
+    Map {
+        offsets: Vec<i32>,
+        valid: Vec<bool>,
+        key: Box<Column>,
+        value: Box<Column>,
+        entries: FieldRef,
+    },
+    Row {
+        valid: Vec<bool>,
+        children: Vec<Column>,
+        fields: Fields,
+    },
 }
 
 impl Column {
@@ -239,23 +265,7 @@ impl Column {
                 Arc::new(values.finish().reinterpret_cast::<Time64MicrosecondType>())
             }
             Column::Time { values, .. } => Arc::new(values.finish().reinterpret_cast::<Time64NanosecondType>()),
-            Column::Timestamp { values, unit, zone } => {
-                let (values, zone) = (values.finish(), zone.clone());
-                match unit {
-                    TimeUnit::Second => {
-                        Arc::new(values.reinterpret_cast::<TimestampSecondType>().with_timezone_opt(zone))
-                    }
-                    TimeUnit::Millisecond => {
-                        Arc::new(values.reinterpret_cast::<TimestampMillisecondType>().with_timezone_opt(zone))
-                    }
-                    TimeUnit::Microsecond => {
-                        Arc::new(values.reinterpret_cast::<TimestampMicrosecondType>().with_timezone_opt(zone))
-                    }
-                    TimeUnit::Nanosecond => {
-                        Arc::new(values.reinterpret_cast::<TimestampNanosecondType>().with_timezone_opt(zone))
-                    }
-                }
-            }
+            Column::Timestamp { values, unit, zone } => timestamps(values.finish(), *unit, zone.clone()),
             Column::Text(values) => Arc::new(values.finish()),
             Column::Bytes(values) => Arc::new(values.finish()),
             Column::List { offsets, valid, item, field } => {
@@ -276,6 +286,20 @@ impl Column {
                 Arc::new(StructArray::try_new_with_length(fields.clone(), children, take_nulls(valid), rows)?)
             }
         })
+    }
+}
+
+/// Times since 1970 in units of `unit`.
+pub(super) fn timestamps(values: Int64Array, unit: TimeUnit, zone: Option<Arc<str>>) -> ArrayRef {
+    match unit {
+        TimeUnit::Second => Arc::new(values.reinterpret_cast::<TimestampSecondType>().with_timezone_opt(zone)),
+        TimeUnit::Millisecond => {
+            Arc::new(values.reinterpret_cast::<TimestampMillisecondType>().with_timezone_opt(zone))
+        }
+        TimeUnit::Microsecond => {
+            Arc::new(values.reinterpret_cast::<TimestampMicrosecondType>().with_timezone_opt(zone))
+        }
+        TimeUnit::Nanosecond => Arc::new(values.reinterpret_cast::<TimestampNanosecondType>().with_timezone_opt(zone)),
     }
 }
 

@@ -3,20 +3,20 @@
 //! A file that cannot be read as such fails the job under every error policy: there are no single records to pass over.
 
 use std::fs::File;
-use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::{FileReader, FileReaderBuilder};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use weir_core::{Error, Result};
 
-use super::sql_name;
+use super::column::{sql_name, timestamps};
+use super::ipc::IpcFile;
+use super::time::per_second;
 use crate::options::nearest;
 
 /// A format that holds columns.
@@ -58,7 +58,7 @@ impl Columnar {
         guarded(self, path, || {
             Ok(match self {
                 Columnar::Parquet => parquet_metadata(path)?.1.metadata().num_row_groups(),
-                Columnar::Arrow => arrow_file(path, None)?.num_batches(),
+                Columnar::Arrow => arrow_file(path)?.batches(),
             } as u64)
         })
     }
@@ -177,28 +177,17 @@ fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batche
     Ok(Box::new(builder.build().map_err(fail)?))
 }
 
-fn arrow_file(path: &str, projection: Option<Vec<usize>>) -> Result<FileReader<BufReader<File>>> {
-    let file = BufReader::new(open_file(path)?);
-    let builder = match projection {
-        Some(columns) => FileReaderBuilder::new().with_projection(columns),
-        None => FileReaderBuilder::new(),
-    };
-    builder.build(file).map_err(|error| damaged(Columnar::Arrow, path, error))
+fn arrow_file(path: &str) -> Result<IpcFile> {
+    IpcFile::open(open_file(path)?).map_err(|error| damaged(Columnar::Arrow, path, error))
 }
 
 fn open_arrow(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
-    let schema = arrow_file(range.path, None)?.schema();
-    let mut columns = find_columns(range.path, &schema, fields)?;
-    columns.sort_unstable();
-    let mut reader = arrow_file(range.path, Some(columns))?;
-    let all = reader.num_batches();
+    let file = arrow_file(range.path)?;
+    let columns = find_columns(range.path, file.schema(), fields)?;
+    let all = file.batches();
     let end = range.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(all).min(all);
-    let start = usize::try_from(range.start).unwrap_or(all);
-    if start >= end {
-        return Ok(Box::new(std::iter::empty()));
-    }
-    reader.set_index(start).map_err(|error| damaged(Columnar::Arrow, range.path, error))?;
-    Ok(Box::new(reader.take(end - start)))
+    let start = usize::try_from(range.start).unwrap_or(all).min(end);
+    Ok(Box::new(file.into_batches(start..end, columns)))
 }
 
 /// Where the fields are in the file.
@@ -278,9 +267,27 @@ fn fit(path: &str, column: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     if column.data_type() == field.data_type() {
         return Ok(column.clone());
     }
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(column, field.data_type(), &options).map_err(|error| {
+    let cast = match (column.data_type(), field.data_type()) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, zone)) => {
+            in_unit(column, *from, *to).map(|values| timestamps(values, *to, zone.clone()))
+        }
+        (_, to) => cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() }),
+    };
+    cast.map_err(|error| {
         let wanted = sql_name(field.data_type());
         Error::data(format!("{path}: column '{}' has a value that is no {wanted}", field.name())).with_source(error)
+    })
+}
+
+/// Times in another unit, rounded down. A file's zone says how to show them; what is stored is UTC, as here.
+fn in_unit(times: &ArrayRef, from: TimeUnit, to: TimeUnit) -> Result<Int64Array, ArrowError> {
+    let times = cast(times, &DataType::Int64)?;
+    let times = times.as_primitive::<Int64Type>();
+    let (from, to) = (per_second(from), per_second(to));
+    if from >= to {
+        return Ok(times.unary(|time| time.div_euclid(from / to)));
+    }
+    times.try_unary(|time| {
+        time.checked_mul(to / from).ok_or_else(|| ArrowError::ComputeError(format!("time {time} is out of range")))
     })
 }

@@ -7,6 +7,7 @@
 mod column;
 pub(crate) mod columnar;
 pub(crate) mod csv;
+mod ipc;
 pub(crate) mod json;
 mod number;
 mod time;

@@ -35,14 +35,19 @@ pub(super) fn timestamp(text: &str, unit: TimeUnit, zoned: bool) -> Option<i64> 
     in_unit(midnight + seconds - offset, nanos, unit)
 }
 
+/// Units in a second.
+pub(super) fn per_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
+}
+
 fn in_unit(seconds: i64, nanos: i64, unit: TimeUnit) -> Option<i64> {
-    let (per_second, nanos_each) = match unit {
-        TimeUnit::Second => (1, 1_000_000_000),
-        TimeUnit::Millisecond => (1_000, 1_000_000),
-        TimeUnit::Microsecond => (1_000_000, 1_000),
-        TimeUnit::Nanosecond => (1_000_000_000, 1),
-    };
-    seconds.checked_mul(per_second)?.checked_add(nanos / nanos_each)
+    let each = per_second(unit);
+    seconds.checked_mul(each)?.checked_add(nanos / (1_000_000_000 / each))
 }
 
 #[inline]

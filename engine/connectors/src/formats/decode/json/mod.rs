@@ -36,12 +36,7 @@ impl JsonRecords {
         }
     }
 
-    pub(super) fn decode(
-        &mut self,
-        record: &str,
-        fields: &[FieldRef],
-        columns: &mut [Column],
-    ) -> Result<(), String> {
+    pub(super) fn decode(&mut self, record: &str, fields: &[FieldRef], columns: &mut [Column]) -> Result<(), String> {
         self.locate(record).map_err(|fault| explain(&fault, record))?;
         for ((span, field), column) in self.spans.iter().zip(fields).zip(columns) {
             if span.1 > span.0 {

@@ -1,0 +1,174 @@
+//! Parquet and Arrow IPC.
+
+use arrow::array::{Int32Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use arrow::ipc::writer::FileWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+
+use super::*;
+
+/// 20 rows, with types other than those of the table.
+fn batch() -> RecordBatch {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("s", DataType::Utf8, true),
+        Field::new("extra", DataType::Int64, true),
+        Field::new("ts", DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Berlin".into())), false),
+        Field::new("n", DataType::Int32, true),
+    ]));
+    RecordBatch::try_new(
+        schema,
+        vec![
+            Arc::new(StringArray::from_iter((0..20).map(|n| (n != 4).then(|| format!("row {n} with a long text"))))),
+            Arc::new(Int64Array::from_iter_values(0..20)),
+            Arc::new(
+                TimestampMicrosecondArray::from_iter_values((0..20).map(|n| n * 1_000_000 + 999))
+                    .with_timezone("Europe/Berlin"),
+            ),
+            Arc::new(Int32Array::from_iter_values(0..20)),
+        ],
+    )
+    .unwrap()
+}
+
+fn parquet(rows_per_group: usize) -> Vec<u8> {
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_per_group)).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch().schema(), Some(properties)).unwrap();
+    writer.write(&batch()).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn arrow(rows_per_batch: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = FileWriter::try_new(&mut bytes, &batch().schema()).unwrap();
+    for start in (0..20).step_by(rows_per_batch) {
+        writer.write(&batch().slice(start, rows_per_batch.min(20 - start))).unwrap();
+    }
+    writer.finish().unwrap();
+    drop(writer);
+    bytes
+}
+
+fn table(format: &str) -> Table {
+    Table::new(&[("format", format)], &["n BIGINT", "s STRING", "ts TIMESTAMP NOT NULL"])
+}
+
+fn expected() -> Vec<String> {
+    (0..20)
+        .map(|n| {
+            let text = if n == 4 { "∅".to_owned() } else { format!("row {n} with a long text") };
+            format!("{n} {text} 1970-01-01T00:00:{n:02}")
+        })
+        .collect()
+}
+
+fn encoded(format: &str, rows: usize) -> Vec<u8> {
+    if format == "parquet" { parquet(rows) } else { arrow(rows) }
+}
+
+#[tokio::test]
+async fn columns_are_found_by_name_and_brought_to_their_types() {
+    for format in ["parquet", "arrow"] {
+        for rows in [1, 3, 7, 20] {
+            let bytes = encoded(format, rows);
+            let table = table(format).file("f", &bytes);
+            assert_eq!(table.read().await.unwrap(), expected());
+            for split_size in [1, 100, bytes.len() / 2, bytes.len()] {
+                let table = table_with_split_size(format, &bytes, split_size);
+                assert_eq!(table.read().await.unwrap(), expected());
+                for parallelism in 2..=3 {
+                    let rows = table.read_all(parallelism, &[]).await.unwrap().rows;
+                    assert_eq!(sorted(rows), sorted(expected()));
+                }
+            }
+        }
+    }
+}
+
+fn table_with_split_size(format: &str, bytes: &[u8], split_size: usize) -> Table {
+    table(format).file("f", bytes).with("source.split-size", &split_size.to_string())
+}
+
+#[tokio::test]
+async fn only_wanted_columns_are_read() {
+    for format in ["parquet", "arrow"] {
+        let mut table = table(format).file("f", encoded(format, 20));
+        table.spec.projection = Some(vec![0]);
+        assert_eq!(table.read().await.unwrap(), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+        table.spec.projection = Some(vec![]);
+        assert_eq!(table.read().await.unwrap(), vec![""; 20], "{format}");
+    }
+}
+
+#[tokio::test]
+async fn reading_goes_on_where_it_stopped() {
+    for format in ["parquet", "arrow"] {
+        for split_size in ["0", "1"] {
+            check_resume(&table(format).file("f", encoded(format, 7)).with("source.split-size", split_size), 2, 3)
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_that_a_checkpoint_does_not_know_are_found_again() {
+    for format in ["parquet", "arrow"] {
+        let table = table(format).file("f", encoded(format, 3)).with("source.split-size", "1");
+        let all = table.open(0, 1, &[]).await.unwrap().positions();
+        assert_eq!(all.len(), 7);
+        for known in &all {
+            let rows = table.read_all(2, std::slice::from_ref(known)).await.unwrap().rows;
+            assert_eq!(sorted(rows), sorted(expected()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_and_missing_columns_are_named() {
+    for format in ["parquet", "arrow"] {
+        let other = Table::new(&[("format", format)], &["nn INT"]).file("f", encoded(format, 20));
+        contains(&other.fails().await, &["/f", "no column 'nn'", "s, extra, ts, n"]);
+        let other = Table::new(&[("format", format)], &["s INT"]).file("f", encoded(format, 20));
+        contains(&other.fails().await, &["/f", "'s' is STRING in the file, but INT in the table"]);
+        let other = Table::new(&[("format", format)], &["s STRING NOT NULL"]).file("f", encoded(format, 20));
+        contains(&other.fails().await, &["/f", "'s' is NOT NULL"]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_anywhere_is_refused() {
+    for format in ["parquet", "arrow"] {
+        let bytes = encoded(format, 7);
+        let table = table(format);
+        for length in (1..bytes.len()).step_by(13).chain([bytes.len() - 1]) {
+            table.write("f", &bytes[..length]);
+            let error = table.fails().await;
+            assert_eq!(error.kind(), weir_core::ErrorKind::Data, "{length}: {}", error.report());
+            contains(&error, &["/f"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_never_panics() {
+    for format in ["parquet", "arrow"] {
+        let bytes = encoded(format, 7);
+        let table = table(format);
+        for place in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0xff;
+            table.write("f", &damaged);
+            if let Err(error) = table.read_all(1, &[]).await {
+                assert_eq!(error.kind(), weir_core::ErrorKind::Data, "{place}: {}", error.report());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_another_format_is_refused() {
+    contains(&table("parquet").file("f", arrow(20)).fails().await, &["cannot be read as Parquet"]);
+    contains(&table("arrow").file("f", parquet(20)).fails().await, &["cannot be read as Arrow IPC"]);
+    contains(&table("csv").file("f", parquet(20)).fails().await, &["/f"]);
+}
