@@ -22,5 +22,5 @@ pub fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<Stri
     let settings = Settings::resolve(&layers, 1);
     let results = Results::new(screen.clone(), Output::Table, None);
     let connectors = Registry::builtin().with(ResultConnector(results));
-    planning::explain(&parsed, &settings, &connectors)
+    planning::explain(&parsed, &settings, Arc::new(connectors))
 }

@@ -1,32 +1,36 @@
 //! From a parsed script to a job: where the command line meets the planner.
 
-use weir_core::{ConnectorRegistry, JobGraph, Result};
-use weir_sql::Script;
+use std::sync::Arc;
 
-use crate::settings::Settings;
+use weir_core::{ConnectorRegistry, Error, Result};
+use weir_sql::{Plan, PlanOptions, Script};
 
-/// What a script comes to.
-pub struct Planned {
-    /// The job; `None` if the script only explains.
-    pub graph: Option<JobGraph>,
-    /// Answers to `EXPLAIN` statements.
-    pub explanations: Vec<String>,
-}
+use crate::result;
+use crate::settings::{AggregatePhases, Settings};
 
 /// Plans the script.
 ///
 /// # Errors
 /// If it asks for what does not exist or cannot run as a stream, with the place.
-pub fn plan(script: &Script, settings: &Settings, connectors: &dyn ConnectorRegistry) -> Result<Planned> {
-    let _ = (script, settings, connectors);
-    Err(weir_core::Error::internal("the planner is not part of this build"))
+pub fn plan(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
+    let options = PlanOptions {
+        source_idle_timeout: settings.idle_timeout,
+        late_table: settings.late_rows_table.clone(),
+        two_phase: settings.aggregate_phases != AggregatePhases::One,
+        result_connector: result::NAME.to_owned(),
+    };
+    weir_sql::plan(script, connectors, &options)
 }
 
 /// The dataflow of the script's job, as text.
 ///
 /// # Errors
 /// Those of [`plan`].
-pub fn explain(script: &Script, settings: &Settings, connectors: &dyn ConnectorRegistry) -> Result<String> {
-    let planned = plan(script, settings, connectors)?;
-    Ok(planned.explanations.concat())
+pub fn explain(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<String> {
+    let plan = plan(script, settings, connectors)?;
+    match (&plan.graph, plan.explain.as_slice()) {
+        (Some(graph), _) => Ok(weir_sql::explain(graph)),
+        (None, []) => Err(Error::user("the script has nothing to explain: no INSERT, no SELECT")),
+        (None, explanations) => Ok(explanations.concat()),
+    }
 }

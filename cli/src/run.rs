@@ -47,8 +47,11 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
 
     let results = results(screen, &settings);
     let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin().with(ResultConnector(results.clone())));
-    let planned = planning::plan(&parsed, &settings, connectors.as_ref())?;
-    for explanation in &planned.explanations {
+    let planned = planning::plan(&parsed, &settings, connectors.clone())?;
+    for warning in &planned.warnings {
+        screen.message(&format!("warning: {warning}\n"));
+    }
+    for explanation in &planned.explain {
         results.print_text(explanation)?;
     }
     let Some(graph) = planned.graph else { return Ok(Exit::Ok) };

@@ -52,7 +52,14 @@ impl<'a> Lowering<'a> {
     pub fn new(options: &'a PlanOptions) -> Self {
         // A first phase has put late rows and others together before anyone could tell them apart.
         let two_phase = options.two_phase && options.late_table.is_none();
-        Self { options, graph: JobGraph::new(), next_lineage: 0, two_phase, windowed: Vec::new(), used_tables: Vec::new() }
+        Self {
+            options,
+            graph: JobGraph::new(),
+            next_lineage: 0,
+            two_phase,
+            windowed: Vec::new(),
+            used_tables: Vec::new(),
+        }
     }
 
     /// Tables that the job reads.

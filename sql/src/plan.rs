@@ -194,9 +194,8 @@ impl<'a> Job<'a> {
             let table = match catalog.get(late, false) {
                 crate::catalog::Found::One(Relation::Table(table)) => Arc::clone(table),
                 _ => {
-                    return Err(Error::user(format!("there is no table `{late}` for late rows")).with_help(
-                        crate::diagnostics::did_you_mean(late, &catalog.names(), "the tables are"),
-                    ));
+                    return Err(Error::user(format!("there is no table `{late}` for late rows"))
+                        .with_help(crate::diagnostics::did_you_mean(late, &catalog.names(), "the tables are")));
                 }
             };
             let spec = table.sink_spec(&source, table.span)?;

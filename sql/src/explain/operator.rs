@@ -128,7 +128,9 @@ fn aggregate_text(spec: &WindowAggregateSpec, input: &[String]) -> String {
     let keys: Vec<String> = spec.keys.iter().map(|key| name(*key)).collect();
     let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, spec.partial_input, &name)).collect();
     let windows = match spec.window {
-        WindowSource::Assign { window: kind, .. } if spec.partial_input => format!("{} of partial results", window(kind)),
+        WindowSource::Assign { window: kind, .. } if spec.partial_input => {
+            format!("{} of partial results", window(kind))
+        }
         WindowSource::Assign { window: kind, time } => format!("{} of {}", window(kind), name(time)),
         WindowSource::Attached { start, end } => format!("windows {} to {}", name(start), name(end)),
     };

@@ -118,7 +118,9 @@ fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
         Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
         Parameter::Time => match given {
             DataType::Timestamp(_, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
-            DataType::Date32 | DataType::Date64 | DataType::Null => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+            DataType::Date32 | DataType::Date64 | DataType::Null => {
+                Some(DataType::Timestamp(TimeUnit::Millisecond, None))
+            }
             _ if is_text => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
             _ => None,
         },

@@ -7,9 +7,9 @@ use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
 
+use super::PROCESSING_TIME;
 use super::calendar::{self, DAY_MS, Day};
 use super::definition::{Definition, Integers, Parameter, Text, plan_error, unchecked};
-use super::PROCESSING_TIME;
 
 /// A part of a timestamp.
 macro_rules! part {
@@ -115,7 +115,9 @@ fn part(arguments: &[ColumnarValue], rows: usize, compute: fn(i64, i64) -> i64) 
             let (days, of_day) = calendar::split(millis);
             compute(days, of_day)
         }))),
-        times => Ok(Arc::new((0..rows).map(|row| times.at(row).map(calendar::split).map(|(d, t)| compute(d, t))).collect::<Int64Array>())),
+        times => Ok(Arc::new(
+            (0..rows).map(|row| times.at(row).map(calendar::split).map(|(d, t)| compute(d, t))).collect::<Int64Array>(),
+        )),
     }
 }
 

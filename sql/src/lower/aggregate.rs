@@ -47,8 +47,11 @@ impl Lowering<'_> {
         let schema = aggregate.input.schema();
         let stream = if self.assigns_itself(aggregate, &stream)? { stream } else { settle(&mut self.graph, stream)? };
         let grouping = Grouping::of(aggregate, schema, &stream)?;
-        let calls =
-            aggregate.aggr_expr.iter().map(|expression| call(expression, schema, &stream)).collect::<Result<Vec<_>>>()?;
+        let calls = aggregate
+            .aggr_expr
+            .iter()
+            .map(|expression| call(expression, schema, &stream))
+            .collect::<Result<Vec<_>>>()?;
         let windows = windows(&stream, &grouping)?;
         let places = key_places(&stream, &grouping, &windows)?;
         let (before, after): (Vec<Expr>, Vec<Expr>) =
@@ -93,15 +96,13 @@ impl Lowering<'_> {
             placed.push(call);
         }
         let source = match &windows {
-            Windows::Assign(window) => {
-                WindowSource::Assign { window: window.kind, time: shaped.positions[keys] }
+            Windows::Assign(window) => WindowSource::Assign { window: window.kind, time: shaped.positions[keys] },
+            Windows::Attached { .. } => {
+                WindowSource::Attached { start: shaped.positions[keys], end: shaped.positions[keys + 1] }
             }
-            Windows::Attached { .. } => WindowSource::Attached {
-                start: shaped.positions[keys],
-                end: shaped.positions[keys + 1],
-            },
         };
-        let spec = WindowAggregateSpec { window: source, keys: key_positions, aggregates: placed, partial_input: false };
+        let spec =
+            WindowAggregateSpec { window: source, keys: key_positions, aggregates: placed, partial_input: false };
         let (kind, processing) = match &windows {
             Windows::Assign(window) => (window.kind, window.processing),
             Windows::Attached { window, .. } => (window.kind, window.processing),
@@ -120,7 +121,10 @@ impl Lowering<'_> {
         let calls = aggregate.aggr_expr.iter().map(|expression| call(expression, schema, stream));
         let mut mixed = false;
         for call in calls {
-            mixed |= call?.inputs(&stream.columns_with_pending()).iter().any(|input| stream.reads_pending(&input.expression));
+            mixed |= call?
+                .inputs(&stream.columns_with_pending())
+                .iter()
+                .any(|input| stream.reads_pending(&input.expression));
         }
         let computed = |key: &Expr| !matches!(key, Expr::Column(_)) && stream.reads_pending(key);
         mixed |= grouping.keys.iter().any(|key| computed(&key.expression));
@@ -135,12 +139,16 @@ impl Lowering<'_> {
         }
         if mixed {
             return Err(Error::user("window columns of a SESSION cannot be computed with before the aggregation")
-                .with_help("aggregate in a subquery first, and compute with its window_start and window_end around it"));
+                .with_help(
+                    "aggregate in a subquery first, and compute with its window_start and window_end around it",
+                ));
         }
         let is_key = |expression: &Expr| window.partition.contains(expression);
-        if !stream.predicates.iter().all(|predicate| stream.reads_pending(predicate) || reads_only(predicate, &is_key)) {
-            return Err(Error::user("rows of a SESSION are filtered after their sessions are made")
-                .with_help("filter first: `SESSION((SELECT * FROM t WHERE …), DESCRIPTOR(ts), …)` over a view or subquery"));
+        if !stream.predicates.iter().all(|predicate| stream.reads_pending(predicate) || reads_only(predicate, &is_key))
+        {
+            return Err(Error::user("rows of a SESSION are filtered after their sessions are made").with_help(
+                "filter first: `SESSION((SELECT * FROM t WHERE …), DESCRIPTOR(ts), …)` over a view or subquery",
+            ));
         }
         let mut keys: Vec<&Expr> =
             grouping.keys.iter().map(|key| &key.expression).filter(|key| !stream.reads_pending(key)).collect();
@@ -155,12 +163,15 @@ impl Lowering<'_> {
 
     /// One operator, or two with an exchange between them. Their output has the layout that
     /// [`WindowAggregateSpec`] describes.
-    fn add_aggregation(&mut self, spec: WindowAggregateSpec, shaped: &Shaped, kind: WindowKind, processing: bool) -> Stream {
-        let key_columns: Vec<StreamColumn> = spec
-            .keys
-            .iter()
-            .map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() })
-            .collect();
+    fn add_aggregation(
+        &mut self,
+        spec: WindowAggregateSpec,
+        shaped: &Shaped,
+        kind: WindowKind,
+        processing: bool,
+    ) -> Stream {
+        let key_columns: Vec<StreamColumn> =
+            spec.keys.iter().map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() }).collect();
         let mut columns = key_columns.clone();
         columns.extend(spec.aggregates.iter().map(|call| StreamColumn::plain(&call.name, call.data_type.clone())));
         let lineage = self.lineage();
@@ -285,13 +296,11 @@ fn windows(stream: &Stream, grouping: &Grouping) -> Result<Windows> {
 }
 
 fn unbounded() -> Error {
-    Error::user(
-        "an aggregation without a window updates its results with every row, which is not supported yet",
-    )
-    .with_help(
-        "aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, \
+    Error::user("an aggregation without a window updates its results with every row, which is not supported yet")
+        .with_help(
+            "aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, \
          window_end, …`",
-    )
+        )
 }
 
 /// Which keys are columns of the window, and which have to be kept by the aggregation.
@@ -309,8 +318,9 @@ fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result
                 if let Some(sets) = &grouping.sets
                     && !sets.iter().all(|set| set[index])
                 {
-                    return Err(Error::user("a grouping set leaves the window out")
-                        .with_help("write `GROUP BY window_start, window_end, GROUPING SETS (…)`: the window belongs to every set"));
+                    return Err(Error::user("a grouping set leaves the window out").with_help(
+                        "write `GROUP BY window_start, window_end, GROUPING SETS (…)`: the window belongs to every set",
+                    ));
                 }
                 places.push(KeyPlace::Window(part));
             }

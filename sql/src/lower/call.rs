@@ -61,9 +61,7 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
                 .with_help("count one expression, such as `COUNT(DISTINCT concat_ws('|', a, b))`"));
         }
         // COUNT(*) arrives as COUNT of a constant.
-        let constant = |argument: &Typed| {
-            matches!(&argument.expression, Expr::Literal(literal) if literal.value != LiteralValue::Null)
-        };
+        let constant = |argument: &Typed| matches!(&argument.expression, Expr::Literal(literal) if literal.value != LiteralValue::Null);
         if !params.distinct && arguments.first().is_some_and(constant) {
             arguments.clear();
         }

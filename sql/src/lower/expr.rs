@@ -72,11 +72,8 @@ fn truth(operator: BinaryOperator, operand: Box<Expr>, value: bool) -> Expr {
 
 fn between_expr(between: &Between, schema: &DFSchema) -> Result<Expr> {
     let operand = expr(&between.expr, schema)?;
-    let binary = |operator, right: Expr| Expr::Binary {
-        operator,
-        left: Box::new(operand.clone()),
-        right: Box::new(right),
-    };
+    let binary =
+        |operator, right: Expr| Expr::Binary { operator, left: Box::new(operand.clone()), right: Box::new(right) };
     let (low, high, both) = if between.negated {
         (BinaryOperator::Lt, BinaryOperator::Gt, BinaryOperator::Or)
     } else {
@@ -104,9 +101,8 @@ fn like_expr(like: &Like, schema: &DFSchema) -> Result<Expr> {
 }
 
 fn binary_expr(operator: Operator, left: Box<Expr>, right: Box<Expr>) -> Result<Expr> {
-    let like = |negated, case_insensitive, operand, pattern| {
-        Ok(Expr::Like { negated, case_insensitive, operand, pattern })
-    };
+    let like =
+        |negated, case_insensitive, operand, pattern| Ok(Expr::Like { negated, case_insensitive, operand, pattern });
     let operator = match operator {
         Operator::Eq => BinaryOperator::Eq,
         Operator::NotEq => BinaryOperator::NotEq,
@@ -151,10 +147,11 @@ fn refused(expression: &LogicalExpr) -> Error {
         LogicalExpr::InSubquery(_) => subquery("IN (SELECT …)"),
         LogicalExpr::ScalarSubquery(_) => subquery("a subquery for a value"),
         LogicalExpr::SetComparison(_) => subquery("ANY or ALL of a subquery"),
-        LogicalExpr::OuterReferenceColumn(_, column) => {
-            Error::user(format!("a subquery refers to the column `{}` of the query around it in a way that cannot be made a join", column.name))
-                .with_help("write it as a join on window_start and window_end, or with time bounds")
-        }
+        LogicalExpr::OuterReferenceColumn(_, column) => Error::user(format!(
+            "a subquery refers to the column `{}` of the query around it in a way that cannot be made a join",
+            column.name
+        ))
+        .with_help("write it as a join on window_start and window_end, or with time bounds"),
         LogicalExpr::AggregateFunction(call) => {
             Error::user(format!("the aggregate `{}` stands where a value of a single row is wanted", call.func.name()))
         }

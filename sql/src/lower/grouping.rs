@@ -43,13 +43,12 @@ impl Grouping {
             GroupingSet::Rollup(_) => {
                 (0..=width).rev().map(|kept| (0..width).map(|index| index < kept).collect()).collect()
             }
-            GroupingSet::Cube(_) => (0..1usize << width)
-                .map(|mask| (0..width).map(|index| mask & (1 << index) == 0).collect())
-                .collect(),
-            GroupingSet::GroupingSets(sets) => sets
-                .iter()
-                .map(|set| expressions.iter().map(|expression| set.contains(expression)).collect())
-                .collect(),
+            GroupingSet::Cube(_) => {
+                (0..1usize << width).map(|mask| (0..width).map(|index| mask & (1 << index) == 0).collect()).collect()
+            }
+            GroupingSet::GroupingSets(sets) => {
+                sets.iter().map(|set| expressions.iter().map(|expression| set.contains(expression)).collect()).collect()
+            }
         };
         if sets.len() > MOST_SETS {
             return Err(Error::user(format!("{} grouping sets are too many", sets.len()))

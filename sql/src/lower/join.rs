@@ -3,9 +3,7 @@
 
 use datafusion_common::{DFSchema, NullEquality};
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
-use weir_core::{
-    Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec,
-};
+use weir_core::{Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec};
 
 use super::Lowering;
 use super::bounds::{self, Bounds};
@@ -57,9 +55,13 @@ impl Lowering<'_> {
         let schema = join.left.schema().join(join.right.schema()).map_err(super::error::from_planner)?;
         let width = left.stream.columns.len();
         let mut projection = left.stream.projection.clone();
-        projection.extend(right.stream.projection.iter().map(|expression| {
-            map_columns(expression, &|column| Expr::Column(width + column))
-        }));
+        projection.extend(
+            right
+                .stream
+                .projection
+                .iter()
+                .map(|expression| map_columns(expression, &|column| Expr::Column(width + column))),
+        );
         let mut parts = Vec::new();
         conjuncts(inline(&expr(filter, &schema)?, &projection), &mut parts);
         Ok(parts)
@@ -92,7 +94,13 @@ impl Lowering<'_> {
         self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &|role, _| role_after_window(role))
     }
 
-    fn interval_join(&mut self, join: &Join, join_type: JoinType, sides: (Side, Side), bounds: Bounds) -> Result<Stream> {
+    fn interval_join(
+        &mut self,
+        join: &Join,
+        join_type: JoinType,
+        sides: (Side, Side),
+        bounds: Bounds,
+    ) -> Result<Stream> {
         if !matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) {
             return Err(Error::user("IN and EXISTS with time bounds are not supported yet")
                 .with_help("compare window_start and window_end of both sides instead, or write a JOIN"));
@@ -209,9 +217,7 @@ impl Lowering<'_> {
         };
         let mut columns = Vec::new();
         let mut projection = Vec::new();
-        for (side, input, present, null) in
-            [(0, &left, has_left, left_null), (1, &right, has_right, right_null)]
-        {
+        for (side, input, present, null) in [(0, &left, has_left, left_null), (1, &right, has_right, right_null)] {
             if !present {
                 continue;
             }
@@ -260,8 +266,10 @@ struct Input {
 
 fn join_type(join: &Join) -> Result<JoinType> {
     if join.null_equality == NullEquality::NullEqualsNull {
-        return Err(Error::user("a join in which NULL equals NULL is not supported (INTERSECT, EXCEPT or IS NOT DISTINCT FROM)")
-            .with_help("compare with `=`, and replace nulls by a value with COALESCE first"));
+        return Err(Error::user(
+            "a join in which NULL equals NULL is not supported (INTERSECT, EXCEPT or IS NOT DISTINCT FROM)",
+        )
+        .with_help("compare with `=`, and replace nulls by a value with COALESCE first"));
     }
     if join.null_aware {
         let nullable = |expression: &LogicalExpr, schema: &DFSchema| {
@@ -294,7 +302,9 @@ fn join_type(join: &Join) -> Result<JoinType> {
 fn common_window((left, right): &(Side, Side)) -> Option<(CarriedWindow, CarriedWindow)> {
     let role = |side: &Side, key: &Typed| match &key.expression {
         Expr::Column(column) => match side.stream.columns[*column].role {
-            Role::Window { part, kind, lineage, processing } => Some((part, CarriedWindow { kind, lineage, processing })),
+            Role::Window { part, kind, lineage, processing } => {
+                Some((part, CarriedWindow { kind, lineage, processing }))
+            }
             _ => None,
         },
         _ => None,
@@ -316,7 +326,8 @@ fn common_window((left, right): &(Side, Side)) -> Option<(CarriedWindow, Carried
 
 fn unbounded((left, right): &(Side, Side)) -> Error {
     let has_window = |side: &Side| side.stream.columns.iter().any(|column| matches!(column.role, Role::Window { .. }));
-    let error = Error::user("a join without a window or time bounds keeps its inputs for ever, which is not supported yet");
+    let error =
+        Error::user("a join without a window or time bounds keeps its inputs for ever, which is not supported yet");
     if has_window(left) && has_window(right) {
         return error.with_help("compare the windows of both sides: `ON a.window_start = b.window_start AND a.window_end = b.window_end AND …`");
     }

@@ -2,9 +2,7 @@
 
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, Window, WindowFrame, WindowFunctionDefinition};
-use weir_core::{
-    BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, WindowTopNSpec,
-};
+use weir_core::{BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, WindowTopNSpec};
 
 use super::Lowering;
 use super::shape::{Wanted, add, edges, role_after_window, settle, shape};
@@ -184,4 +182,3 @@ pub(super) fn unlimited() -> Error {
     Error::user("ROW_NUMBER() without an upper limit on its result is not supported yet")
         .with_help("keep the first rows of each window, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`")
 }
-

@@ -36,10 +36,7 @@ pub(super) fn schema(columns: &[StreamColumn]) -> SchemaRef {
 
 /// Edges from nodes into input `ordinal`.
 pub(super) fn edges(nodes: &[NodeId], ordinal: usize, exchange: Exchange) -> Vec<Edge> {
-    nodes
-        .iter()
-        .map(|from| Edge { from: *from, port: OutputPort::Main, ordinal, exchange: exchange.clone() })
-        .collect()
+    nodes.iter().map(|from| Edge { from: *from, port: OutputPort::Main, ordinal, exchange: exchange.clone() }).collect()
 }
 
 /// Puts an operator with one input into the graph.
@@ -218,7 +215,8 @@ fn nodes_of(
         parallelism: Parallelism::Job,
     });
     if clock {
-        node = add(graph, "ProcessingTime", OperatorSpec::ProcessingTime, edges(&[node], 0, Exchange::Forward), columns);
+        node =
+            add(graph, "ProcessingTime", OperatorSpec::ProcessingTime, edges(&[node], 0, Exchange::Forward), columns);
     }
     (vec![node], left)
 }

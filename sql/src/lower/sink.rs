@@ -4,8 +4,8 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::rejected_schema;
 use weir_core::{
-    Collector, Edge, Error, Exchange, Expr, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec,
-    OutputPort, Parallelism, Result, SinkSpec, TableSpec,
+    Collector, Edge, Error, Exchange, Expr, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort,
+    Parallelism, Result, SinkSpec, TableSpec,
 };
 
 use super::Lowering;
@@ -161,8 +161,11 @@ fn assigned(value: Expr, from: &DataType, field: &Field, table: &str) -> Result<
     }
     if !is_safe_assignment(from, to) {
         let (from, to) = (sql_type_name(from), sql_type_name(to));
-        return Err(Error::user(format!("column `{}` of `{table}` is {to}, but the query has {from} for it", field.name()))
-            .with_help(format!("write `CAST(… AS {to})` if that is what you want")));
+        return Err(Error::user(format!(
+            "column `{}` of `{table}` is {to}, but the query has {from} for it",
+            field.name()
+        ))
+        .with_help(format!("write `CAST(… AS {to})` if that is what you want")));
     }
     Ok(Expr::Cast { operand: Box::new(value), data_type: to.clone(), safe: false })
 }
@@ -208,7 +211,9 @@ fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
         (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
         // Timestamps of any precision are one instant; what is finer than the column's is cut off, as in Flink.
         (Timestamp(_, from), Timestamp(_, to)) => from.is_none() == to.is_none(),
-        (List(from) | LargeList(from), List(to) | LargeList(to)) => is_safe_assignment(from.data_type(), to.data_type()),
+        (List(from) | LargeList(from), List(to) | LargeList(to)) => {
+            is_safe_assignment(from.data_type(), to.data_type())
+        }
         _ => false,
     }
 }
@@ -222,11 +227,8 @@ fn fits(table: &TableSpec, schema: &SchemaRef, what: &str) -> Result<()> {
     if same {
         return Ok(());
     }
-    let wanted: Vec<String> = schema
-        .fields()
-        .iter()
-        .map(|field| format!("{} {}", field.name(), sql_type_name(field.data_type())))
-        .collect();
+    let wanted: Vec<String> =
+        schema.fields().iter().map(|field| format!("{} {}", field.name(), sql_type_name(field.data_type()))).collect();
     Err(Error::user(format!("table `{}` cannot take {what}: it has other columns", table.name))
         .with_help(format!("declare it with ({})", wanted.join(", "))))
 }

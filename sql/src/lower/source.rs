@@ -31,8 +31,7 @@ impl Lowering<'_> {
         let schema = DFSchema::try_from(table.schema()).map_err(from_planner)?;
         // Watermarks from the data end where processing time begins.
         let watermark = table.time_attribute.as_ref().filter(|_| !clock);
-        let watermark_expression =
-            watermark.map(|attribute| expr(&attribute.expression, &schema)).transpose()?;
+        let watermark_expression = watermark.map(|attribute| expr(&attribute.expression, &schema)).transpose()?;
         let mut produced: BTreeSet<usize> = output.iter().copied().collect();
         produced.retain(|column| table.columns[*column].source != ColumnSource::ProcessingTime);
         if let (Some(attribute), Some(expression)) = (watermark, &watermark_expression) {
@@ -53,7 +52,10 @@ impl Lowering<'_> {
                 && table.time_attribute.as_ref().is_some_and(|attribute| attribute.column == *column);
             let declared = &table.columns[*column];
             if is_time && !matches!(declared.data_type, DataType::Timestamp(TimeUnit::Millisecond, _)) {
-                return Err(Error::internal(format!("the time attribute `{}` is {}", declared.name, declared.data_type)));
+                return Err(Error::internal(format!(
+                    "the time attribute `{}` is {}",
+                    declared.name, declared.data_type
+                )));
             }
             let role = if is_time { Role::Time { processing: false } } else { Role::Plain };
             columns.push(StreamColumn { name: declared.name.clone(), data_type: declared.data_type.clone(), role });

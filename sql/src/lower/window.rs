@@ -21,17 +21,19 @@ impl Lowering<'_> {
             let (nodes, columns) = exact(&mut self.graph, stream)?;
             stream = Stream::of_nodes(nodes, columns);
         }
-        let output = |column: &Column| {
-            function.input.schema().index_of_column(column).map_err(super::error::from_planner)
-        };
+        let output =
+            |column: &Column| function.input.schema().index_of_column(column).map_err(super::error::from_planner);
         let time = &stream.projection[output(&function.time)?];
         let (time, processing) = match (time, stream.role_of(time)) {
             (Expr::Column(column), Role::Time { processing }) => (*column, processing),
             (Expr::Column(column), Role::Window { part: WindowPart::Time, processing, .. }) => (*column, processing),
             (_, role) => return Err(no_time_attribute(&function.time, role)),
         };
-        let partition =
-            function.partition.iter().map(|column| Ok(stream.projection[output(column)?].clone())).collect::<Result<_>>()?;
+        let partition = function
+            .partition
+            .iter()
+            .map(|column| Ok(stream.projection[output(column)?].clone()))
+            .collect::<Result<_>>()?;
         let first = stream.columns.len();
         stream.pending = Pending::Window(PendingWindow {
             kind: function.kind,

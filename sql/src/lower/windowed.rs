@@ -44,9 +44,7 @@ pub(super) fn window_of(keys: &[Expr], columns: &[StreamColumn]) -> Option<Carri
 
 /// The column with that part of the window.
 fn part_of(window: &CarriedWindow, part: WindowPart, columns: &[StreamColumn]) -> Option<Expr> {
-    let is_part = |column: &StreamColumn| {
-        matches!(column.role, Role::Window { part: other, lineage, .. } if other == part && lineage == window.lineage)
-    };
+    let is_part = |column: &StreamColumn| matches!(column.role, Role::Window { part: other, lineage, .. } if other == part && lineage == window.lineage);
     columns.iter().position(is_part).map(Expr::Column)
 }
 

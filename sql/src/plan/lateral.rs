@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{Result, TableReference, not_impl_err};
-use datafusion_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, Unnest};
 use datafusion_expr::{EmptyRelation, Subquery, SubqueryAlias};
+use datafusion_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, Unnest};
 
 /// The plan with every such join replaced.
 pub(super) fn unnests(plan: LogicalPlan) -> Result<LogicalPlan> {

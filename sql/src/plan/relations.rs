@@ -137,7 +137,8 @@ impl WindowFunctions {
 
     fn arguments<'a>(&self, function: &'a WindowFunction) -> Result<Arguments<'a>, Refused> {
         let signature = signature(&function.name);
-        let wrong = |span: ParserSpan, message: String| self.refuse(span, message, format!("write {}", signature.example));
+        let wrong =
+            |span: ParserSpan, message: String| self.refuse(span, message, format!("write {}", signature.example));
         let mut names = vec!["DATA", "TIMECOL"];
         names.extend(signature.lengths);
         let required = names.len();
@@ -286,9 +287,8 @@ impl WindowFunctions {
                 "round it",
             )));
         }
-        i64::try_from(sign * nanoseconds / 1_000_000).map_err(|_| {
-            travelling(self.refuse(argument.span(), "this interval is too long", "write a shorter one"))
-        })
+        i64::try_from(sign * nanoseconds / 1_000_000)
+            .map_err(|_| travelling(self.refuse(argument.span(), "this interval is too long", "write a shorter one")))
     }
 
     fn kind(
@@ -306,9 +306,7 @@ impl WindowFunctions {
         let kind = match (function.name.as_str(), lengths) {
             ("TUMBLE", [size]) => WindowKind::Tumble { size: *size, offset },
             ("HOP", [slide, size]) => WindowKind::Hop { slide: *slide, size: *size, offset },
-            ("CUMULATE", [step, size]) if size % step == 0 => {
-                WindowKind::Cumulate { step: *step, size: *size, offset }
-            }
+            ("CUMULATE", [step, size]) if size % step == 0 => WindowKind::Cumulate { step: *step, size: *size, offset },
             ("CUMULATE", _) => {
                 return Err(self.refuse(
                     function.span,

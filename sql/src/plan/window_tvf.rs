@@ -34,8 +34,7 @@ impl WindowTvf {
     pub fn try_new(kind: WindowKind, time: Column, partition: Vec<Column>, input: Arc<LogicalPlan>) -> Result<Self> {
         let timestamp = DataType::Timestamp(TimeUnit::Millisecond, None);
         let own = WINDOW_COLUMNS.map(|name| (None, Arc::new(Field::new(name, timestamp.clone(), false))));
-        let fields =
-            input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).chain(own);
+        let fields = input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).chain(own);
         let schema = DFSchema::new_with_metadata(fields.collect(), input.schema().metadata().clone())?;
         Ok(Self { kind, time, partition, input, schema: Arc::new(schema) })
     }
