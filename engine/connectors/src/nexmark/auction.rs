@@ -37,7 +37,7 @@ pub(super) fn column(column: usize, model: &Model, pool: &Pool, events: &[u64]) 
         let mut column = StringViewBuilder::with_capacity(events.len());
         for event in events {
             text.clear();
-            push_word(&mut text, random.word(*event, field), longest, ' ');
+            push_word(&mut text, random.word(*event, field), longest, Some(b' '));
             column.append_value(&text);
         }
         Arc::new(column.finish())

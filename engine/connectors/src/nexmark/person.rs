@@ -74,9 +74,9 @@ impl Persons {
             0 => integers(events, |event| (FIRST_ID + last_person(event)) as i64),
             1 => self.names.column(events.iter().map(|event| name(*event)))?,
             2 => written(&|text, event| {
-                push_word(text, random.word(event, 1), LONGEST_MAILBOX, 'a');
+                push_word(text, random.word(event, 1), LONGEST_MAILBOX, None);
                 text.push('@');
-                push_word(text, random.word(event, 2), LONGEST_DOMAIN, 'a');
+                push_word(text, random.word(event, 2), LONGEST_DOMAIN, None);
                 text.push_str(".com");
             }),
             3 => written(&|text, event| push_card(text, random.word(event, 3))),

@@ -10,8 +10,9 @@ use crate::numbered::random::{GOLDEN, Random, below, high, low};
 
 /// Words have at least so many letters.
 const SHORTEST_WORD: u64 = 3;
-/// One in so many characters inside a word is the special one.
-const SPECIAL_RATIO: u64 = 13;
+const LONGEST_WORD: usize = 100;
+/// Of 256 characters inside a word so many are the special one: one in 13.
+const SPECIAL: u8 = 20;
 /// Letters that padding is cut out of.
 const POOL: usize = 1 << 16;
 /// Channels beside the four hot ones.
@@ -24,26 +25,33 @@ pub(super) fn word_length(word: u64, longest: u64) -> usize {
     (SHORTEST_WORD + below(low(word), longest - SHORTEST_WORD)) as usize
 }
 
-/// Appends a word of less than `longest` letters, some of those inside it replaced by `special`.
-pub(super) fn push_word(out: &mut String, word: u64, longest: u64, special: char) {
-    let length = word_length(word, longest);
+/// Appends a word of less than `longest` letters (100 at most), some of those inside it replaced by `special`.
+pub(super) fn push_word(out: &mut String, word: u64, longest: u64, special: Option<u8>) {
+    let mut letters = [0; LONGEST_WORD];
+    let letters = &mut letters[..word_length(word, longest).min(LONGEST_WORD)];
     let mut state = word;
-    let mut bits = 0;
-    for position in 0..length {
-        if position % 4 == 0 {
-            state = state.wrapping_add(GOLDEN);
-            bits = mix(state);
+    for eight in letters.chunks_mut(8) {
+        state = state.wrapping_add(GOLDEN);
+        for (place, byte) in eight.iter_mut().zip(mix(state).to_le_bytes()) {
+            *place = match special {
+                Some(special) if byte < SPECIAL => special,
+                _ => letter(byte),
+            };
         }
-        let draw = bits as u16;
-        bits >>= 16;
-        let inside = position > 0 && position + 1 < length;
-        let is_special = inside && special != 'a' && u64::from(draw >> 8) * SPECIAL_RATIO < 256;
-        out.push(if is_special { special } else { letter(draw as u8) });
     }
+    // Words neither begin nor end with it.
+    if let ([first, .., last], Some(special)) = (&mut *letters, special) {
+        for edge in [first, last] {
+            if *edge == special {
+                *edge = letter(high(word) as u8);
+            }
+        }
+    }
+    out.push_str(std::str::from_utf8(letters).expect("all of it is ASCII"));
 }
 
-fn letter(byte: u8) -> char {
-    char::from(b'a' + (u16::from(byte) * 26 / 256) as u8)
+fn letter(byte: u8) -> u8 {
+    b'a' + (u16::from(byte) * 26 / 256) as u8
 }
 
 /// How much padding brings `present` bytes to about `average`.
@@ -60,7 +68,7 @@ pub(super) struct Pool(String);
 
 impl Pool {
     pub(super) fn new(random: Random) -> Self {
-        let letters = (0..POOL as u64).map(|index| letter(random.word(index, 15) as u8));
+        let letters = (0..POOL as u64).map(|index| char::from(letter(random.word(index, 15) as u8)));
         Self(letters.collect())
     }
 
@@ -111,7 +119,7 @@ pub(super) fn urls(random: Random) -> Texts {
     Texts::new((0..hot + COLD_CHANNELS).map(|channel| {
         let mut url = "https://www.nexmark.com/".to_owned();
         for part in 0..3 {
-            push_word(&mut url, random.word(u64::from(channel), 8 + part), 5, '_');
+            push_word(&mut url, random.word(u64::from(channel), 8 + part), 5, Some(b'_'));
             url.push('/');
         }
         url.push_str("item.htm?query=1");
