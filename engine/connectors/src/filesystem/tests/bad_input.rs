@@ -80,18 +80,17 @@ async fn a_line_of_100_mb() {
     let mut content = b"1,a\n".to_vec();
     content.resize(100 << 20, b'x');
     content.extend(b"\n2,b\n");
-    for split_size in ["0", "7mb"] {
-        let table = csv(&content).with("source.split-size", split_size);
-        contains(&table.fails().await, &["f.csv, line 2, byte 4", "longer than 16777216 bytes"]);
-        let answer = table.with("error-policy", "skip").read_all(2, &[]).await.unwrap();
-        assert_eq!(sorted(answer.rows), ["1 a", "2 b"]);
-        assert_eq!(answer.rejected.len(), 1);
-        assert_eq!(answer.rejected[0].raw, vec![b'x'; 64 << 10]);
-    }
+    let table = csv(&content);
+    contains(&table.fails().await, &["f.csv, line 2, byte 4", "longer than 16777216 bytes"]);
+    let table = table.with("source.split-size", "7mb").with("error-policy", "skip");
+    let answer = table.read_all(2, &[]).await.unwrap();
+    assert_eq!(sorted(answer.rows), ["1 a", "2 b"]);
+    assert_eq!(answer.rejected.len(), 1);
+    assert_eq!(answer.rejected[0].raw, vec![b'x'; 64 << 10]);
 }
 
 #[tokio::test]
-async fn long_records_are_rejected_whereever_blocks_end() {
+async fn long_records_are_rejected_wherever_blocks_end() {
     let content = "1,a\n2,bbbbbbbbbbbbbbbbbb\n3,c\n4,dddddddddddddddddddddddd";
     let mut table = csv(content).with("max-record-size", "8").with("error-policy", "skip");
     for split_size in 1..content.len() {
@@ -130,7 +129,7 @@ async fn damaged_compression() {
 async fn a_folder_without_permission() {
     use std::os::unix::fs::PermissionsExt;
     let table = csv("1,a\n").file("closed/g.csv", "1,a\n");
-    std::fs::set_permissions(table.path("closed"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(table.path("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
     // Root may read everything.
     if std::fs::read_dir(table.path("closed")).is_err() {
         let error = table.fails().await;

@@ -10,6 +10,8 @@ pub(crate) mod csv;
 mod ipc;
 pub(crate) mod json;
 mod number;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
