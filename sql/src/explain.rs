@@ -11,11 +11,10 @@
 
 mod expression;
 mod operator;
-#[cfg(test)]
-mod tests;
 
 use std::fmt::Write as _;
 
+pub(crate) use expression::sql;
 use weir_core::{Edge, Exchange, JobGraph, NodeId, OperatorSpec, OutputPort, Parallelism};
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.

@@ -23,6 +23,7 @@ mod unnest;
 mod window;
 mod windowed;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion_common::DFSchema;
@@ -30,6 +31,7 @@ use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Distinct, Expr as LogicalExpr, LogicalPlan, Projection};
 use weir_core::{Error, JobGraph, NodeId, Result};
 
+use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
 use crate::plan::{PlanOptions, WindowTvf};
@@ -45,6 +47,7 @@ pub(crate) struct Lowering<'a> {
     /// Operators that refuse late rows.
     windowed: Vec<NodeId>,
     used_tables: Vec<Arc<Table>>,
+    scans: BTreeMap<TableKey, TableUse>,
 }
 
 impl<'a> Lowering<'a> {
@@ -59,6 +62,7 @@ impl<'a> Lowering<'a> {
             two_phase,
             windowed: Vec::new(),
             used_tables: Vec::new(),
+            scans: BTreeMap::new(),
         }
     }
 
@@ -126,7 +130,7 @@ impl<'a> Lowering<'a> {
             stream::conjuncts(condition, &mut parts);
         }
         let stream = match stream.pending {
-            Pending::Rank(_) => self.limited(stream, &parts)?,
+            Pending::Rank(_) => self.limited(stream, &mut parts)?,
             _ => stream,
         };
         shape::filter(&mut self.graph, stream, parts)

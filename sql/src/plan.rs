@@ -25,7 +25,7 @@ use weir_core::{ConnectorRegistry, Error, JobGraph, Result, TableSpec};
 
 use crate::catalog::{Catalog, Relation, Table};
 use crate::diagnostics::Source;
-use crate::lower::Lowering;
+use crate::lower::{Columns, Lowering};
 use crate::{Script, Span, Spanned, Statement};
 
 use self::tables::Tables;
@@ -121,11 +121,20 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     })
 }
 
+/// A query of a job, planned and checked against its target.
+struct Query {
+    plan: LogicalPlan,
+    span: Span,
+    /// The table that it fills; without one its rows are printed.
+    target: Option<(TableSpec, Columns)>,
+}
+
 /// A job that grows by a statement at a time.
 struct Job<'a> {
     script: &'a Script,
     options: &'a PlanOptions,
     lowering: Lowering<'a>,
+    queries: Vec<Query>,
     names: Vec<String>,
     result_schema: Option<SchemaRef>,
     warnings: Vec<String>,
@@ -137,6 +146,7 @@ impl<'a> Job<'a> {
             script,
             options,
             lowering: Lowering::new(options),
+            queries: Vec::new(),
             names: Vec::new(),
             result_schema: None,
             warnings: Vec::new(),
@@ -148,25 +158,23 @@ impl<'a> Job<'a> {
         let tables = Tables::new(&self.script.text, catalog, span);
         match statement {
             Statement::Insert { target, columns, query } => {
-                if self.result_schema.is_some() {
+                if self.queries.iter().any(|query| query.target.is_none()) {
                     return Err(mixed(&source, span));
                 }
                 let plan = optimised(&tables, query)?;
                 let table = insert::target(catalog, &source, target)?;
                 let spec = table.sink_spec(&source, target.span)?;
                 let filled = insert::filled(&source, &spec, target, columns, &plan)?;
-                let name = table.name.clone();
-                self.lowering.insert(&plan, spec, &filled).map_err(|error| placed(&source, span, error))?;
-                self.names.push(format!("insert-into_{name}"));
+                self.names.push(format!("insert-into_{}", table.name));
+                self.queries.push(Query { plan, span, target: Some((spec, filled)) });
             }
             Statement::Query(query) => {
-                if !self.names.is_empty() {
+                if !self.queries.is_empty() {
                     return Err(mixed(&source, span));
                 }
                 let plan = optimised(&tables, query)?;
-                let schema = self.lowering.result(&plan).map_err(|error| placed(&source, span, error))?;
-                self.result_schema = Some(schema);
                 self.names.push("select".to_owned());
+                self.queries.push(Query { plan, span, target: None });
             }
             _ => {
                 return Err(source
@@ -177,11 +185,21 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Side outputs, once all operators are there that may feed them.
+    /// Lowers all queries, then adds the side outputs of what they came to.
     fn finish(&mut self, catalog: &Catalog) -> Result<()> {
         let source = Source::new(&self.script.text);
-        if self.names.is_empty() {
+        if self.queries.is_empty() {
             return Ok(());
+        }
+        for query in &self.queries {
+            self.lowering.announce(&query.plan)?;
+        }
+        for Query { plan, span, target } in &self.queries {
+            let lowered = match target {
+                Some((table, filled)) => self.lowering.insert(plan, table.clone(), filled),
+                None => self.lowering.result(plan).map(|schema| self.result_schema = Some(schema)),
+            };
+            lowered.map_err(|error| placed(&source, *span, error))?;
         }
         for (reader, dead_letters) in self.dead_letter_tables() {
             let named = Spanned { value: dead_letters, span: reader.span };

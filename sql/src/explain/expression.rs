@@ -6,7 +6,7 @@ use weir_core::{BinaryOperator, EventTime, Expr, Literal, LiteralValue};
 use crate::parse::sql_type_name;
 
 /// `expression` with its columns named.
-pub(super) fn sql(expression: &Expr, names: &[String]) -> String {
+pub(crate) fn sql(expression: &Expr, names: &[String]) -> String {
     let show = |inner: &Expr| sql(inner, names);
     let operand = |inner: &Expr| match inner {
         Expr::Binary { .. } | Expr::Like { .. } | Expr::Not(_) => format!("({})", sql(inner, names)),

@@ -287,15 +287,19 @@ fn windows(stream: &Stream, grouping: &Grouping) -> Result<Windows> {
             Role::Window { part, lineage, kind, .. } if lineage == window.lineage => session || determines(part, kind),
             _ => false,
         });
-        return if named { Ok(Windows::Assign(window.clone())) } else { Err(unbounded()) };
+        return if named { Ok(Windows::Assign(window.clone())) } else { Err(unbounded(&keys, stream)) };
     }
-    let window = window_of(&keys, &stream.columns).ok_or_else(unbounded)?;
+    let window = window_of(&keys, &stream.columns).ok_or_else(|| unbounded(&keys, stream))?;
     let start = start_of(&window, &stream.columns)?;
     let end = end_of(&window, &stream.columns)?;
     Ok(Windows::Attached { window, start, end })
 }
 
-fn unbounded() -> Error {
+fn unbounded(keys: &[Expr], stream: &Stream) -> Error {
+    if keys.iter().any(|key| matches!(stream.role_of(key), Role::Window { .. })) {
+        return Error::user("window_start alone does not say which window a row is in: several windows start together")
+            .with_help("name window_end in GROUP BY too");
+    }
     Error::user("an aggregation without a window updates its results with every row, which is not supported yet")
         .with_help(
             "aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, \

@@ -133,7 +133,11 @@ impl Lowering<'_> {
         let role = move |role: Role, (side, column): (usize, usize)| {
             let joined_by = if side == 0 { times.0 } else { times.1 };
             match role {
-                Role::Time { processing } if column == joined_by => Role::Time { processing },
+                Role::Time { processing } | Role::Window { part: WindowPart::End, processing, .. }
+                    if column == joined_by =>
+                {
+                    Role::Time { processing }
+                }
                 _ => Role::Plain,
             }
         };

@@ -1,7 +1,7 @@
 //! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window.
 
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
-use datafusion_expr::{Expr as LogicalExpr, Window, WindowFrame, WindowFunctionDefinition};
+use datafusion_expr::{Expr as LogicalExpr, Window, WindowFunctionDefinition};
 use weir_core::{BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, WindowTopNSpec};
 
 use super::Lowering;
@@ -34,16 +34,14 @@ impl Lowering<'_> {
         Ok(stream)
     }
 
-    /// Keeps the first rows, as many as the conditions on the row number allow; the conditions themselves, given over
-    /// the stream's output, stay to be applied.
-    pub(super) fn limited(&mut self, stream: Stream, conditions: &[Expr]) -> Result<Stream> {
+    /// Keeps the first rows, as many as the conditions on the row number allow. The conditions are given over the
+    /// stream's output; those that say more than the limit stay.
+    pub(super) fn limited(&mut self, stream: Stream, conditions: &mut Vec<Expr>) -> Result<Stream> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
-        let limit = conditions
-            .iter()
-            .filter_map(|condition| upper_bound(&inline(condition, &stream.projection), number))
-            .min()
-            .ok_or_else(unlimited)?;
+        let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
+        let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min().ok_or_else(unlimited)?;
+        conditions.retain(|condition| !matches!(bound(condition), Some((_, true))));
         let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
             Error::user(format!("no row has a row number of {limit} or less")).with_help("row numbers begin with 1")
         })?;
@@ -90,6 +88,7 @@ impl Lowering<'_> {
             .map(|column| StreamColumn { role: role_after_window(column.role), ..column.clone() })
             .collect();
         let rank_column = output.len();
+        // Conditions that stay read the number by way of the output.
         let with_rank = stream.projection.iter().any(|expression| stream.reads_pending(expression));
         if with_rank {
             output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::UInt64));
@@ -118,8 +117,8 @@ impl Lowering<'_> {
     }
 }
 
-/// The greatest row number that passes `condition`, if there is one.
-fn upper_bound(condition: &Expr, number: usize) -> Option<i128> {
+/// The greatest row number that passes `condition`, if there is one, and whether all smaller ones pass too.
+fn upper_bound(condition: &Expr, number: usize) -> Option<(i128, bool)> {
     let Expr::Binary { operator, left, right } = condition else { return None };
     let (operator, constant) = match (&**left, &**right) {
         (Expr::Column(column), Expr::Literal(literal)) if *column == number => (*operator, literal),
@@ -132,8 +131,9 @@ fn upper_bound(condition: &Expr, number: usize) -> Option<i128> {
         _ => return None,
     };
     match operator {
-        BinaryOperator::Eq | BinaryOperator::LtEq => Some(constant),
-        BinaryOperator::Lt => Some(constant - 1),
+        BinaryOperator::Eq => Some((constant, constant == 1)),
+        BinaryOperator::LtEq => Some((constant, true)),
+        BinaryOperator::Lt => Some((constant - 1, true)),
         _ => None,
     }
 }
@@ -159,11 +159,8 @@ fn row_number(call: &LogicalExpr) -> Result<&WindowFunctionParams> {
     if !matches!(fun, WindowFunctionDefinition::WindowUDF(function) if function.name() == ROW_NUMBER) {
         return Err(over_refused(&fun.to_string()));
     }
-    let default_frame = WindowFrame::new(Some(false));
-    let other_frame = params.window_frame != default_frame
-        && params.window_frame != WindowFrame::new(None)
-        && params.window_frame != WindowFrame::new(Some(true));
-    if params.filter.is_some() || params.distinct || params.null_treatment.is_some() || other_frame {
+    // Frames and the treatment of nulls do not touch a row's number.
+    if params.filter.is_some() || params.distinct {
         return Err(Error::user("ROW_NUMBER() takes PARTITION BY and ORDER BY only"));
     }
     Ok(params)

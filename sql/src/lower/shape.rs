@@ -189,15 +189,15 @@ fn nodes_of(
     columns: &[StreamColumn],
     predicates: Vec<Expr>,
 ) -> (Vec<NodeId>, Vec<Expr>) {
-    let (spec, clock) = match base {
+    let (spec, clock, shared) = match base {
         Base::Nodes(nodes) => return (nodes.clone(), predicates),
-        Base::Scan { spec, clock } => (spec, *clock),
+        Base::Scan { spec, clock, shared } => (spec, *clock, *shared),
     };
     let own = columns.len() - usize::from(clock);
     let (into_source, left): (Vec<Expr>, Vec<Expr>) = predicates.into_iter().partition(|predicate| {
         let mut own_columns_only = true;
         predicate.visit_columns(&mut |column| own_columns_only &= column < own);
-        own_columns_only
+        own_columns_only && !shared
     });
     let mut spec = (**spec).clone();
     spec.filter = conjunction(into_source);
@@ -282,6 +282,6 @@ fn materialise_if_costly(graph: &mut JobGraph, stream: Stream, readers: &[Expr])
 pub(super) fn role_after_window(role: Role) -> Role {
     match role {
         Role::Window { .. } => role,
-        Role::Plain | Role::Time { .. } => Role::Plain,
+        Role::Plain | Role::Overruled | Role::Time { .. } => Role::Plain,
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
-use datafusion_expr::TableScan;
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_expr::{LogicalPlan, TableScan};
 use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, WatermarkSpec};
 
 use super::Lowering;
@@ -25,14 +26,16 @@ impl Lowering<'_> {
             return Err(Error::internal("a scan was given a filter or a limit that it does not take"));
         }
         let table = &source.table;
-        let output: Vec<usize> = scan.projection.clone().unwrap_or_else(|| (0..table.columns.len()).collect());
+        let output = output_of(scan, table);
         self.used_tables.push(source.table.clone());
-        let clock = output.iter().any(|column| table.columns[*column].source == ColumnSource::ProcessingTime);
+        let clock = reads_clock(table, &output);
+        let uses = self.scans.get(&key(table, clock)).cloned().unwrap_or_default();
+        let shared = uses.scans > 1;
         let schema = DFSchema::try_from(table.schema()).map_err(from_planner)?;
         // Watermarks from the data end where processing time begins.
         let watermark = table.time_attribute.as_ref().filter(|_| !clock);
         let watermark_expression = watermark.map(|attribute| expr(&attribute.expression, &schema)).transpose()?;
-        let mut produced: BTreeSet<usize> = output.iter().copied().collect();
+        let mut produced: BTreeSet<usize> = output.iter().chain(&uses.columns).copied().collect();
         produced.retain(|column| table.columns[*column].source != ColumnSource::ProcessingTime);
         if let (Some(attribute), Some(expression)) = (watermark, &watermark_expression) {
             produced.insert(attribute.column);
@@ -57,7 +60,12 @@ impl Lowering<'_> {
                     declared.name, declared.data_type
                 )));
             }
-            let role = if is_time { Role::Time { processing: false } } else { Role::Plain };
+            let overruled = clock && table.time_attribute.as_ref().is_some_and(|attribute| attribute.column == *column);
+            let role = match (is_time, overruled) {
+                (true, _) => Role::Time { processing: false },
+                (false, true) => Role::Overruled,
+                (false, false) => Role::Plain,
+            };
             columns.push(StreamColumn { name: declared.name.clone(), data_type: declared.data_type.clone(), role });
         }
         let width = columns.len();
@@ -69,7 +77,7 @@ impl Lowering<'_> {
             });
         }
         let spec = SourceSpec { table: layout.table, projection: layout.projection, filter: None, watermark };
-        let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock }, columns);
+        let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock, shared }, columns);
         stream.projection = output.iter().map(|column| Expr::Column(place(*column).unwrap_or(width))).collect();
         stream.names = output.iter().map(|column| table.columns[*column].name.clone()).collect();
         stream.types = output.iter().map(|column| table.columns[*column].data_type.clone()).collect();
@@ -80,6 +88,51 @@ impl Lowering<'_> {
         let timeout = table.idle_timeout.or(self.options.source_idle_timeout)?;
         let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         (milliseconds > 0).then_some(milliseconds)
+    }
+}
+
+/// How a job reads a table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TableUse {
+    scans: usize,
+    columns: BTreeSet<usize>,
+}
+
+/// A table, and whether its scan is given a clock: those two have no source in common.
+pub(super) type TableKey = (usize, bool);
+
+fn key(table: &Table, clock: bool) -> TableKey {
+    (table.span.start, clock)
+}
+
+fn output_of(scan: &TableScan, table: &Table) -> Vec<usize> {
+    scan.projection.clone().unwrap_or_else(|| (0..table.columns.len()).collect())
+}
+
+fn reads_clock(table: &Table, columns: &[usize]) -> bool {
+    columns.iter().any(|column| table.columns[*column].source == ColumnSource::ProcessingTime)
+}
+
+impl Lowering<'_> {
+    /// Takes note of the tables that `plan` reads. Called for all plans of the job before the first is lowered, so that
+    /// a table which is read several times is read once, with the columns that anyone needs.
+    ///
+    /// # Errors
+    /// None that a user can cause.
+    pub fn announce(&mut self, plan: &LogicalPlan) -> Result<()> {
+        plan.apply_with_subqueries(|plan| {
+            if let LogicalPlan::TableScan(scan) = plan
+                && let Some(source) = scan.source.downcast_ref::<ScannedTable>()
+            {
+                let columns = output_of(scan, &source.table);
+                let uses = self.scans.entry(key(&source.table, reads_clock(&source.table, &columns))).or_default();
+                uses.scans += 1;
+                uses.columns.extend(columns);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .map_err(from_planner)?;
+        Ok(())
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Lineage(pub u32);
 pub(super) enum Role {
     /// Nothing in particular.
     Plain,
+    /// It would be a time attribute, if the stream did not carry processing time.
+    Overruled,
     /// A time attribute: watermarks speak about it.
     Time {
         /// Of the clock, not of the data.
@@ -60,8 +62,8 @@ impl StreamColumn {
 #[derive(Debug, Clone)]
 pub(super) enum Base {
     /// A source that is not in the graph yet, so that a filter can still go into it. `clock` asks for a processing-time
-    /// column behind the source's own.
-    Scan { spec: Box<SourceSpec>, clock: bool },
+    /// column behind the source's own; a `shared` source has other readers, and takes no filter of one of them.
+    Scan { spec: Box<SourceSpec>, clock: bool, shared: bool },
     /// Nodes; several make a union.
     Nodes(Vec<NodeId>),
 }
@@ -200,6 +202,9 @@ impl Stream {
     }
 }
 
+/// Characters of an expression that can be a column's name.
+const LONGEST_NAME: usize = 60;
+
 /// An expression and its type.
 #[derive(Debug, Clone)]
 pub(super) struct Typed {
@@ -208,11 +213,17 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    /// This expression as a column for a consumer; a column keeps its name and role.
+    /// This expression as a column for a consumer; a column keeps its name and role. A computed one is named after what
+    /// it computes, or `name` if that is too long.
     pub fn wanted(self, name: &str, columns: &[StreamColumn]) -> Wanted {
         let column = match &self.expression {
             Expr::Column(column) => columns[*column].clone(),
-            _ => StreamColumn::plain(name, self.data_type),
+            computed => {
+                let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+                let text = crate::explain::sql(computed, &names);
+                let readable = text.chars().count() <= LONGEST_NAME;
+                StreamColumn::plain(if readable { text } else { name.to_owned() }, self.data_type)
+            }
         };
         Wanted { expression: self.expression, column }
     }

@@ -56,6 +56,10 @@ fn no_time_attribute(column: &Column, role: Role) -> Error {
     match role {
         Role::Window { .. } => Error::user(format!("`{name}` is a bound of a window, not a time attribute"))
             .with_help("windows over windows take `window_time`, as in `DESCRIPTOR(window_time)`"),
+        Role::Overruled => Error::user(format!(
+            "`{name}` is no time attribute here, because the query reads a processing-time column of the same table"
+        ))
+        .with_help("leave the column with PROCTIME() out of the query: name the columns instead of `*`"),
         _ => Error::user(format!("`{name}` is not a time attribute here, so no window can be made of it")).with_help(
             format!(
                 "declare `WATERMARK FOR {name} AS {name} - INTERVAL '5' SECOND` in its table, and pass the column on \

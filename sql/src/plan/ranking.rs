@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+use datafusion_expr::{PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDF, WindowUDFImpl};
 
 /// The one that is lowered.
 pub(crate) const ROW_NUMBER: &str = "row_number";
@@ -19,7 +19,7 @@ static FUNCTIONS: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     let function = |name: &&'static str| {
         let signature = match *name {
             ROW_NUMBER => Signature::nullary(Volatility::Immutable),
-            _ => Signature::variadic_any(Volatility::Immutable),
+            _ => Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Immutable),
         };
         Arc::new(WindowUDF::from(PlannedOnly { name, signature }))
     };

@@ -1,1 +1,281 @@
-//!
+//! What cannot run as a stream, and what is said to it.
+
+use super::{options, plan_with, refusal};
+
+const TUMBLE: &str = "TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)";
+const PERSON: &str = "TUMBLE(TABLE person, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)";
+
+/// Each script, a part of the message, and a part of the advice.
+#[track_caller]
+fn refused(cases: &[(&str, &str, &str)]) {
+    for (sql, message, help) in cases {
+        let sql = sql.replace("TUMBLED_BID", TUMBLE).replace("TUMBLED_PERSON", PERSON);
+        let report = refusal(&sql);
+        assert!(report.contains(message), "{sql}\n{report}\nlacks: {message}");
+        let advice = report.split("\n  help: ").nth(1).unwrap_or_default();
+        assert!(advice.contains(help) && !advice.is_empty(), "{sql}\n{report}\nlacks the advice: {help}");
+    }
+}
+
+#[test]
+fn aggregations_without_a_window() {
+    let (message, help) = ("an aggregation without a window updates its results", "GROUP BY window_start, window_end");
+    refused(&[
+        ("SELECT auction, COUNT(*) FROM bid GROUP BY auction", message, help),
+        ("SELECT COUNT(*) FROM bid", message, help),
+        ("SELECT DISTINCT auction FROM bid", message, help),
+        ("SELECT auction FROM bid UNION SELECT id FROM auction", message, help),
+        ("SELECT bidder, COUNT(*) FROM TUMBLED_BID GROUP BY bidder", message, help),
+        (
+            "SELECT window_start, COUNT(*) FROM CUMULATE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR, \
+             INTERVAL '1' DAY) GROUP BY window_start",
+            "window_start alone does not say",
+            "window_end",
+        ),
+        (
+            "SELECT window_start, COUNT(*) FROM TUMBLED_BID GROUP BY ROLLUP (window_start, window_end)",
+            "a grouping set leaves the window out",
+            "GROUPING SETS",
+        ),
+    ]);
+}
+
+#[test]
+fn joins_that_nothing_bounds() {
+    let (message, help) = ("a join without a window or time bounds", "bound it by time");
+    refused(&[
+        ("SELECT * FROM bid b JOIN auction a ON b.auction = a.id", message, help),
+        ("SELECT b.auction FROM bid b LEFT JOIN auction a ON b.auction = a.id", message, help),
+        ("SELECT b.auction FROM bid b, auction a", message, help),
+        ("SELECT b.auction FROM bid b JOIN auction a ON b.auction = a.id AND b.dateTime >= a.dateTime", message, help),
+        (
+            "SELECT b.auction FROM bid b JOIN plain p ON b.auction = p.k AND b.dateTime BETWEEN p.ts AND p.ts + \
+             INTERVAL '1' HOUR",
+            message,
+            help,
+        ),
+        (
+            "SELECT b.auction FROM bid b JOIN auction a ON b.auction = a.id AND b.dateTime BETWEEN a.dateTime AND \
+             a.dateTime + INTERVAL '1' MONTH",
+            message,
+            help,
+        ),
+        ("SELECT auction FROM bid WHERE bidder IN (SELECT id FROM person)", message, help),
+        (
+            "SELECT a.auction FROM TUMBLED_BID a JOIN TUMBLED_PERSON b ON a.bidder = b.id",
+            "a join without a window or time bounds",
+            "a.window_start = b.window_start",
+        ),
+        (
+            "SELECT a.auction FROM bid a JOIN auction b ON a.dateTime BETWEEN b.dateTime AND b.dateTime + INTERVAL '1' DAY",
+            "needs a column that is equal",
+            "a.key = b.key",
+        ),
+        (
+            "SELECT auction FROM bid b WHERE EXISTS (SELECT 1 FROM auction a WHERE a.id = b.auction AND b.dateTime \
+             BETWEEN a.dateTime AND a.expires AND b.dateTime <= a.dateTime + INTERVAL '1' DAY)",
+            "IN and EXISTS with time bounds",
+            "window_start",
+        ),
+        ("SELECT auction FROM bid INTERSECT SELECT id FROM auction", "NULL equals NULL", "COALESCE"),
+        (
+            "SELECT auction FROM TUMBLED_BID a WHERE bidder NOT IN (SELECT id FROM TUMBLED_PERSON p WHERE p.window_end \
+             = a.window_end)",
+            "NOT IN (SELECT …)",
+            "NOT EXISTS",
+        ),
+        ("SELECT auction FROM bid WHERE price > (SELECT AVG(price) FROM bid)", "cannot be made a join", "join"),
+        (
+            "SELECT auction FROM bid WHERE price > 3 OR bidder IN (SELECT id FROM person)",
+            "inside OR",
+            "stand alone in WHERE",
+        ),
+    ]);
+}
+
+#[test]
+fn orders_and_limits() {
+    refused(&[
+        ("SELECT auction FROM bid ORDER BY price", "ORDER BY would have to wait", "ROW_NUMBER()"),
+        (
+            "SELECT auction FROM (SELECT auction FROM bid ORDER BY price) x",
+            "ORDER BY would have to wait",
+            "leave it out",
+        ),
+        ("SELECT auction FROM bid LIMIT 3", "LIMIT and OFFSET", "ROW_NUMBER()"),
+        ("SELECT auction FROM bid OFFSET 3", "LIMIT and OFFSET", "ROW_NUMBER()"),
+        ("SELECT auction FROM bid ORDER BY price LIMIT 3", "LIMIT and OFFSET", "ROW_NUMBER()"),
+    ]);
+}
+
+#[test]
+fn functions_with_over() {
+    refused(&[
+        (
+            "SELECT SUM(price) OVER (PARTITION BY bidder ORDER BY dateTime) FROM bid",
+            "`SUM(…) OVER (…)`",
+            "ROW_NUMBER()",
+        ),
+        (
+            "SELECT LAG(price) OVER (PARTITION BY bidder ORDER BY dateTime) FROM bid",
+            "`LAG(…) OVER (…)`",
+            "ROW_NUMBER()",
+        ),
+        (
+            "SELECT * FROM (SELECT price, RANK() OVER (PARTITION BY window_start, window_end ORDER BY price) AS r FROM \
+             TUMBLED_BID) WHERE r < 3",
+            "`RANK(…) OVER (…)`",
+            "ROW_NUMBER()",
+        ),
+        (
+            "SELECT * FROM (SELECT price, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price) AS r FROM bid) WHERE \
+             r <= 3",
+            "a Top-N that is not bounded by a window",
+            "PARTITION BY",
+        ),
+        (
+            "SELECT price, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price) AS r FROM TUMBLED_BID",
+            "without an upper limit",
+            "WHERE rn <= 3",
+        ),
+        (
+            "SELECT * FROM (SELECT price, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price) AS \
+             r FROM TUMBLED_BID) WHERE r > 3",
+            "without an upper limit",
+            "WHERE rn <= 3",
+        ),
+    ]);
+}
+
+#[test]
+fn sessions_that_an_aggregation_does_not_make() {
+    let session = |rest: &str| {
+        format!("FROM SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) {rest}")
+    };
+    refused(&[
+        (&format!("SELECT bidder {}", session("")), "rows cannot be given their SESSION", "GROUP BY"),
+        (
+            &format!("SELECT auction, COUNT(*) {}", session("GROUP BY auction, window_start, window_end")),
+            "by just the keys",
+            "PARTITION BY",
+        ),
+        (
+            &format!("SELECT COUNT(*) {}", session("WHERE price > 5 GROUP BY bidder, window_start, window_end")),
+            "filtered after their sessions",
+            "filter first",
+        ),
+    ]);
+}
+
+#[test]
+fn times_that_are_no_time_attributes() {
+    let grouped = "GROUP BY window_start, window_end";
+    refused(&[
+        (
+            &format!("SELECT COUNT(*) FROM TUMBLE(TABLE plain, DESCRIPTOR(ts), INTERVAL '1' DAY) {grouped}"),
+            "`ts` is not a time attribute",
+            "WATERMARK FOR ts",
+        ),
+        (
+            &format!(
+                "WITH w AS (SELECT window_end AS e FROM TUMBLED_BID {grouped}) SELECT COUNT(*) FROM TUMBLE(TABLE w, \
+                 DESCRIPTOR(e), INTERVAL '1' DAY) {grouped}"
+            ),
+            "`e` is a bound of a window",
+            "window_time",
+        ),
+        (
+            &format!(
+                "CREATE VIEW best AS SELECT dateTime FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, \
+                 window_end ORDER BY price) AS rn FROM (SELECT dateTime, price, window_start, window_end FROM \
+                 TUMBLED_BID)) WHERE rn <= 3; SELECT COUNT(*) FROM TUMBLE(TABLE best, DESCRIPTOR(dateTime), INTERVAL \
+                 '1' DAY) {grouped}"
+            ),
+            "`dateTime` is not a time attribute",
+            "behind a window",
+        ),
+        ("SELECT * FROM TUMBLED_BID", "because the query reads a processing-time column", "name the columns"),
+        (
+            &format!("SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' MONTH) {grouped}"),
+            "months and years differ in length",
+            "days",
+        ),
+        (
+            &format!("SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(datum), INTERVAL '1' DAY) {grouped}"),
+            "there is no column `datum`",
+            "",
+        ),
+        (
+            &format!("SELECT COUNT(*) FROM HOP(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' DAY) {grouped}"),
+            "HOP needs SIZE",
+            "the slide before the size",
+        ),
+    ]);
+}
+
+#[test]
+fn rows_without_a_table() {
+    refused(&[
+        ("VALUES (1, 2)", "VALUES is not supported yet", "filesystem"),
+        ("SELECT 1", "a query without a table", "datagen"),
+    ]);
+}
+
+#[test]
+fn inserts_that_do_not_fit() {
+    let insert = |column: &str, query: &str| {
+        format!("CREATE TABLE o ({column}) WITH ('connector' = 'fake'); INSERT INTO o {query}")
+    };
+    refused(&[
+        (
+            &insert("a INT", "SELECT auction FROM bid"),
+            "column `a` of `o` is INT, but the query has BIGINT for it",
+            "CAST(… AS INT)",
+        ),
+        (&insert("a STRING", "SELECT auction FROM bid"), "is STRING, but the query has BIGINT", "CAST(… AS STRING)"),
+        (&insert("a DECIMAL(20, 2)", "SELECT auction FROM bid"), "is DECIMAL(20, 2), but the query has BIGINT", "CAST"),
+        (
+            &insert("a INT", "SELECT auction, bidder FROM bid"),
+            "takes 1 columns here, but the query has 2",
+            "auction, bidder",
+        ),
+        (
+            &insert("a BIGINT NOT NULL", "SELECT auction FROM bid"),
+            "column `a` of `o` is NOT NULL, but `auction` may be null",
+            "COALESCE",
+        ),
+        (
+            &insert("a BIGINT NOT NULL, b BIGINT", "(b) SELECT auction FROM bid"),
+            "column `a` of `o` is NOT NULL, but nothing fills it",
+            "column list",
+        ),
+        (&insert("a BIGINT", "(c) SELECT auction FROM bid"), "`o` has no column `c`", "a"),
+        (
+            &insert("a BIGINT", "SELECT auction FROM bid; SELECT auction FROM bid"),
+            "a query whose result is printed is a job of its own",
+            "INSERT INTO",
+        ),
+    ]);
+}
+
+#[test]
+fn names_that_nothing_has() {
+    refused(&[
+        ("SELECT * FROM bidd", "there is no table `bidd`", "`bid`"),
+        ("SELECT prize FROM bid", "there is no column `prize`", "`price`"),
+        (
+            "CREATE VIEW v AS SELECT auction FROM bid; CREATE OR REPLACE VIEW v AS SELECT * FROM v; SELECT * FROM v",
+            "the view `v` reads itself",
+            "another name",
+        ),
+    ]);
+}
+
+#[test]
+fn side_outputs_want_their_columns() {
+    let late = weir_sql::PlanOptions { late_table: Some("plain".to_owned()), ..options() };
+    let sql = format!("SELECT COUNT(*) AS n FROM {TUMBLE} GROUP BY window_start, window_end");
+    let error = plan_with(&sql, &late).unwrap_err();
+    assert!(error.report().contains("table `plain` cannot take late rows"), "{}", error.report());
+    assert!(error.help().unwrap().contains("event_time TIMESTAMP(3)"), "{}", error.report());
+}
