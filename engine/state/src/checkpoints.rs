@@ -61,7 +61,9 @@ impl Checkpoints {
     /// May be called again with the same manifest.
     ///
     /// # Errors
-    /// If it could not be written. It is then not known whether it is there: `latest` tells.
+    /// If it could not be written. It is then not known whether it is there. The job can go on if its next checkpoint
+    /// contains what this one should have, captures and committables: should both be found after a restart, the
+    /// committables are committed twice, which does no harm.
     pub fn write(&self, manifest: &Manifest) -> Result<()> {
         self.storage.put(&layout::manifest(manifest.epoch), &manifest.to_bytes()?)
     }

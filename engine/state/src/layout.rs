@@ -1,8 +1,9 @@
 //! Where each kind of object stands. Numbers are written with 16 digits, so that sorting by name sorts by number.
+//! There are no folders below the first level: a folder per checkpoint would have to be made durable, and removed.
 //!
 //! ```text
 //!   attempts/<attempt>                      that this attempt has begun
-//!   runs/<epoch>/<attempt>/<part>…          runs that an attempt wrote for an epoch
+//!   runs/<epoch>-<attempt>-<part>…          runs that an attempt wrote for an epoch
 //!   checkpoints/<epoch>.json                the manifest
 //!   commits/<epoch>                         that all sinks have committed it
 //! ```
@@ -22,7 +23,7 @@ pub const ATTEMPTS: &str = "attempts/";
 /// manifest that will name the files; until a manifest with this epoch or a later one is written, retention leaves them
 /// alone. `part` tells writers of one epoch apart (a worker, a merge).
 pub fn runs_prefix(epoch: Epoch, attempt: Attempt, part: &str) -> String {
-    format!("{RUNS}{:016}/{}/{part}", epoch.0, attempt.0)
+    format!("{RUNS}{:016}-{}-{part}", epoch.0, attempt.0)
 }
 
 /// Path of a manifest.
@@ -42,7 +43,7 @@ pub fn attempt(attempt: Attempt) -> String {
 
 /// The epoch that a run's file was written for; `None` for any other path.
 pub fn epoch_of_run(path: &str) -> Option<Epoch> {
-    let (epoch, _) = path.strip_prefix(RUNS)?.split_once('/')?;
+    let (epoch, _) = path.strip_prefix(RUNS)?.split_once('-')?;
     number(epoch).map(Epoch)
 }
 
