@@ -2,6 +2,7 @@
 //! between.
 
 mod drive;
+mod edges;
 mod oracle;
 mod row;
 
