@@ -19,47 +19,49 @@ use weir_core::{Edge, Exchange, JobGraph, NodeId, OperatorSpec, OutputPort, Para
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
 pub fn explain(graph: &JobGraph) -> String {
-    let mut text = String::new();
-    let mut shown: Vec<NodeId> = Vec::new();
+    let mut tree = Tree { graph, shown: Vec::new(), text: String::new() };
     for (id, node) in graph.iter() {
         if matches!(node.spec.operator, OperatorSpec::Sink(_)) {
-            tree(graph, id, "", "", "", &mut shown, &mut text);
+            tree.node(id, "", "", "");
         }
     }
-    text
+    tree.text
 }
 
-fn tree(
-    graph: &JobGraph,
-    id: NodeId,
-    first: &str,
-    rest: &str,
-    travel: &str,
-    shown: &mut Vec<NodeId>,
-    text: &mut String,
-) {
-    let node = graph.node(id);
-    let uid = &node.uid;
-    // Writing to a string does not fail.
-    if shown.contains(&id) {
-        let _ = writeln!(text, "{first}{travel}{} (shown above as {uid})", node.spec.name);
-        return;
-    }
-    shown.push(id);
-    let used_twice = graph.outputs(id).count() > 1;
-    let label = if used_twice { format!(" as {uid}") } else { String::new() };
-    let single = if node.spec.parallelism == Parallelism::Single { " (one subtask)" } else { "" };
-    let inputs: Vec<&Edge> = node.spec.inputs.iter().collect();
-    let _ = writeln!(text, "{first}{travel}{}{label}{single}  {}", node.spec.name, operator::parameters(graph, node));
-    if let Some(state) = operator::state(&node.spec.operator) {
-        let bar = if inputs.is_empty() { " " } else { "│" };
-        let _ = writeln!(text, "{rest}{bar} keeps: {state}");
-    }
-    for (index, edge) in inputs.iter().enumerate() {
-        let last = index + 1 == inputs.len();
-        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let travel = travel_of(graph, edge, inputs.iter().any(|edge| edge.ordinal > 0));
-        tree(graph, edge.from, &format!("{rest}{branch}"), &format!("{rest}{below}"), &travel, shown, text);
+struct Tree<'a> {
+    graph: &'a JobGraph,
+    shown: Vec<NodeId>,
+    text: String,
+}
+
+impl Tree<'_> {
+    /// A node and what feeds it. `first` stands before its own line, `rest` before those below; `travel` is how its rows
+    /// leave.
+    fn node(&mut self, id: NodeId, first: &str, rest: &str, travel: &str) {
+        let graph = self.graph;
+        let node = graph.node(id);
+        let (name, uid) = (&node.spec.name, &node.uid);
+        // Writing to a string does not fail.
+        if self.shown.contains(&id) {
+            let _ = writeln!(self.text, "{first}{travel}{name} (shown above as {uid})");
+            return;
+        }
+        self.shown.push(id);
+        let label = if graph.outputs(id).count() > 1 { format!(" as {uid}") } else { String::new() };
+        let single = if node.spec.parallelism == Parallelism::Single { " (one subtask)" } else { "" };
+        let inputs = &node.spec.inputs;
+        let _ = writeln!(self.text, "{first}{travel}{name}{label}{single}  {}", operator::parameters(graph, node));
+        if let Some(state) = operator::state(&node.spec.operator) {
+            let bar = if inputs.is_empty() { " " } else { "│" };
+            let _ = writeln!(self.text, "{rest}{bar} keeps: {state}");
+        }
+        let two_sides = inputs.iter().any(|edge| edge.ordinal > 0);
+        for (index, edge) in inputs.iter().enumerate() {
+            let last = index + 1 == inputs.len();
+            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let travel = travel_of(graph, edge, two_sides);
+            self.node(edge.from, &format!("{rest}{branch}"), &format!("{rest}{below}"), &travel);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod aggregate;
 mod bounds;
 mod call;
 mod error;
+mod expand;
 mod expr;
 mod grouping;
 mod join;

@@ -11,20 +11,20 @@
 use arrow::datatypes::DataType;
 use datafusion_expr::Aggregate;
 use weir_core::{
-    AggregateCall, Error, Exchange, ExpandSpec, Expr, JobGraph, Literal, LiteralValue, OperatorSpec, Result,
-    WindowAggregateSpec, WindowKind, WindowSource,
+    AggregateCall, Error, Exchange, Expr, OperatorSpec, Result, WindowAggregateSpec, WindowKind, WindowSource,
 };
 
 use super::Lowering;
 use super::call::{Call, call};
-use super::grouping::{Grouping, grouping_ids};
+use super::expand::expand;
+use super::grouping::Grouping;
 use super::shape::{Shaped, Wanted, add, edges, settle, shape_base};
 use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, map_columns, timestamp};
 use super::window::WINDOW_COLUMNS;
 use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
 
 /// How a key of the query comes out of the aggregation.
-enum KeyPlace {
+pub(super) enum KeyPlace {
     /// As key number so many.
     Key(usize),
     /// As a column of the window.
@@ -344,53 +344,6 @@ fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result
         }
     }
     Ok(places)
-}
-
-/// Repeats each row for each grouping set, with nulls for the keys that the set leaves out and the set's number.
-fn expand(
-    graph: &mut JobGraph,
-    shaped: Shaped,
-    keys: Vec<usize>,
-    sets: &[Vec<bool>],
-    places: &[KeyPlace],
-    aggregate: &Aggregate,
-) -> Result<(Shaped, Vec<usize>)> {
-    let id_type = aggregate
-        .schema
-        .field_with_unqualified_name(Aggregate::INTERNAL_GROUPING_ID)
-        .map_err(super::error::from_planner)?
-        .data_type()
-        .clone();
-    let width = shaped.columns.len();
-    let mut columns = shaped.columns.clone();
-    // Keys get columns of their own: the same column may be an argument too, and there it stays as it is.
-    for key in &keys {
-        columns.push(StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() });
-    }
-    columns.push(StreamColumn::plain("grouping_id", id_type.clone()));
-    let projections = sets
-        .iter()
-        .zip(grouping_ids(sets))
-        .map(|(set, id)| {
-            let mut projection: Vec<Expr> = (0..width).map(Expr::Column).collect();
-            for (place, kept) in places.iter().zip(set) {
-                let KeyPlace::Key(key) = place else { continue };
-                let column = keys[*key];
-                projection.push(if *kept {
-                    Expr::Column(column)
-                } else {
-                    let data_type = shaped.columns[column].data_type.clone();
-                    Expr::Literal(Literal { data_type, value: LiteralValue::Null })
-                });
-            }
-            projection.push(Expr::Literal(Literal { data_type: id_type.clone(), value: LiteralValue::UInt(id) }));
-            projection
-        })
-        .collect();
-    let operator = OperatorSpec::Expand(ExpandSpec { projections });
-    let node = add(graph, "Expand", operator, edges(&shaped.nodes, 0, Exchange::Forward), &columns);
-    let positions = (width..width + keys.len() + 1).collect();
-    Ok((Shaped { nodes: vec![node], columns, positions: shaped.positions }, positions))
 }
 
 impl Call {

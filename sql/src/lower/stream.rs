@@ -143,9 +143,9 @@ impl Stream {
     pub fn columns_with_pending(&self) -> Vec<StreamColumn> {
         let mut columns = self.columns.clone();
         if matches!(self.pending, Pending::Window(_)) {
-            for offset in 0..3 {
+            for (offset, name) in WINDOW_COLUMNS.iter().enumerate() {
                 let role = self.role(self.columns.len() + offset);
-                columns.push(StreamColumn { name: WINDOW_COLUMNS[offset].to_owned(), data_type: timestamp(), role });
+                columns.push(StreamColumn { name: (*name).to_owned(), data_type: timestamp(), role });
             }
         }
         columns

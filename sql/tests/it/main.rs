@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod connectors;
+mod joins;
 mod nexmark;
 mod queries;
 mod refusals;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Duration;
