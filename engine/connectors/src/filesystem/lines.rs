@@ -162,9 +162,9 @@ impl RecordReader {
 
     /// Finds whole records in what has been read since the last search.
     fn search(&mut self) {
-        // Records that begin before the range's end: all ends before it count, and the first one behind it.
-        let inside =
-            usize::try_from(self.end - self.base).unwrap_or(usize::MAX).saturating_sub(1).min(self.buffer.len());
+        // Records that begin before the range's end: all ends up to it count, and the first one behind it if the last
+        // one before it is not at the very end.
+        let inside = usize::try_from(self.end - self.base).unwrap_or(usize::MAX).min(self.buffer.len());
         if self.searched < inside {
             if let Some(end) = self.ends.last(&self.buffer[self.searched..inside]) {
                 self.whole = self.searched + end;
