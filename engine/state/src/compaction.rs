@@ -12,7 +12,7 @@ use weir_core::{Error, HashRange, Result};
 use crate::newest::{join, newest};
 use crate::restore::read_runs;
 use crate::run::{self, RunRows};
-use crate::{Manifest, Run, Storage, TableState, layout};
+use crate::{Run, Storage, TableState};
 
 /// Runs of one tier that are merged.
 pub const MERGED_RUNS: usize = 8;
@@ -40,30 +40,10 @@ fn tier(run: &Run) -> u32 {
     (run.length / LOWEST_TIER_BYTES).checked_ilog(4).map_or(0, |tier| tier + 1)
 }
 
-/// Merges what [`plan`] finds in each table of a manifest that has not been written yet, so that it names the merged
-/// runs and not those they were made of. Returns how many merges there were.
-///
-/// # Errors
-/// If a run cannot be read or written. The manifest is as good as before: it names runs that exist.
-pub fn compact(storage: &dyn Storage, manifest: &mut Manifest) -> Result<usize> {
-    let mut merges = 0;
-    for operator in &mut manifest.operators {
-        for table in &mut operator.tables {
-            let Some(runs) = plan(table) else { continue };
-            let prefix = layout::runs_prefix(manifest.epoch, manifest.attempt, &format!("merge-{merges}"));
-            let (files, run) = merge(storage, table, runs.clone(), &prefix)?;
-            files.iter().try_for_each(|(path, bytes)| storage.put(path, bytes))?;
-            table.runs.splice(runs, (run.rows > 0).then_some(run));
-            merges += 1;
-        }
-    }
-    Ok(merges)
-}
-
 /// Merges neighbouring runs of a table into one, in which the newest row of each key is left. Deletions are kept unless
 /// `runs` begins with the oldest run: there may be something below that they delete. Rows that have expired are dropped.
 ///
-/// The file is to be put into the storage, then [`Manifest::replace_runs`] names it in
+/// The file is to be put into the storage, then [`Manifest::replace_runs`](crate::Manifest::replace_runs) names it in
 /// the next manifest. `path_prefix` has to be of that manifest's epoch
 /// ([`layout::runs_prefix`](crate::layout::runs_prefix)): else retention takes the file for an orphan. If no row is
 /// left, there is no file and the run has no rows.

@@ -96,9 +96,8 @@ pub(crate) fn write(input: &RunRows<'_>) -> Result<Option<(Vec<u8>, Run)>> {
     let schema = run_schema(&table.schema);
     let columns = rows.rows.get_array_memory_size() + rows.rows.num_rows() * 9;
     let mut writer = FileWriter::try_new(Vec::with_capacity(columns), &schema)?;
-    writer.write_metadata("weir.table", table.name.as_str());
-    writer.write_metadata("weir.version", table.version.to_string());
-    writer.write_metadata("weir.key_columns", table.key_columns.to_string());
+    // A single entry: the writer keeps them in a random order, and the same rows have to give the same bytes.
+    writer.write_metadata("weir.table", format!("{} v{} key {}", table.name, table.version, table.key_columns));
     let mut blocks = Vec::with_capacity(kept.len().div_ceil(BLOCK_ROWS));
     for (kept, deletions) in kept.chunks(BLOCK_ROWS).zip(deletions.chunks(BLOCK_ROWS)) {
         let positions = UInt32Array::from(kept.to_vec());

@@ -82,26 +82,3 @@ fn a_merge_that_leaves_nothing_gives_no_file() {
     assert!(second.operators[0].tables[0].runs.is_empty());
     assert!(merge(&storage, &state, 1..3, "runs/m").is_err());
 }
-
-#[test]
-fn a_manifest_names_merged_runs_from_its_own_epoch() {
-    let storage = MemoryStorage::default();
-    let schema = table(Kind::Timeless);
-    let mut manifest: Option<Manifest> = None;
-    let mut merged = Vec::new();
-    for epoch in 1..=20 {
-        let row = Row { number: Some(epoch as i64 % 10), word: None, time: None, value: epoch as i64 };
-        let tables = vec![captured(&schema, vec![capture(&schema, &[(row, true)], None)])];
-        let mut next = checkpoint(&storage, manifest.as_ref(), epoch, tables);
-        if compact(&storage, &mut next).unwrap() > 0 {
-            merged.push(epoch);
-            assert_eq!(layout::epoch_of_run(&next.runs().next().unwrap().file), Some(next.epoch));
-        }
-        manifest = Some(next);
-    }
-    // Eight runs become one, and with seven more there are eight again.
-    assert_eq!(merged, [8, 15]);
-    let rows = read_all(&storage, &manifest.unwrap().operators[0].tables[0], 3).unwrap();
-    let values: Vec<i64> = rows.iter().map(|row| row.value).collect();
-    assert_eq!(values, [20, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
-}

@@ -28,7 +28,7 @@ fn any_arrow_reader_can_open_a_run() {
     let (bytes, run) = encode(Kind::TimeInValue, &rows, None).unwrap();
     assert_eq!((run.rows, run.length, run.blocks.len()), (10, bytes.len() as u64, 3));
     let reader = FileReader::try_new(Cursor::new(bytes), None).unwrap();
-    assert_eq!(reader.custom_metadata()["weir.table"], "TimeInValue");
+    assert_eq!(reader.custom_metadata()["weir.table"], "TimeInValue v1 key 2");
     let names: Vec<String> = reader.schema().fields().iter().map(|field| field.name().clone()).collect();
     assert_eq!(names, ["_hash", "_deleted", "number", "word", "time", "value"]);
     let mut hashes = Vec::new();
@@ -42,6 +42,13 @@ fn any_arrow_reader_can_open_a_run() {
         deletions += batch.column(1).as_boolean().true_count();
     }
     assert!(hashes.is_sorted() && hashes.len() == 10 && deletions == 1);
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    let rows: Vec<(Row, bool)> = (0..10).map(|number| (at(number, Some(number)), true)).collect();
+    let first = encode(Kind::TimeInValue, &rows, None);
+    assert!((0..20).all(|_| encode(Kind::TimeInValue, &rows, None) == first));
 }
 
 #[test]
