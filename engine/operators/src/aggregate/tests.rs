@@ -5,6 +5,7 @@ mod drive;
 mod edges;
 mod oracle;
 mod row;
+mod scripts;
 
 use proptest::prelude::*;
 use weir_core::{AggregateCall, AggregateFunction, Literal, LiteralValue, WindowKind};
