@@ -1,6 +1,7 @@
 //! The `weir` binary as a user meets it: run as a process, judged by its output and exit code.
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
+mod bad_input;
 mod batch;
 mod command_line;
 mod flights;
