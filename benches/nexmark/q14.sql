@@ -7,7 +7,7 @@ CREATE TABLE result (
 INSERT INTO result
 SELECT auction,
        bidder,
-       CAST(0.908 AS DECIMAL(4, 3)) * price AS price,
+       CAST(CAST(0.908 AS DECIMAL(4, 3)) * price AS DECIMAL(23, 3)) AS price,
        CASE
          WHEN HOUR(dateTime) >= 8 AND HOUR(dateTime) <= 18 THEN 'dayTime'
          WHEN HOUR(dateTime) <= 6 OR HOUR(dateTime) >= 20 THEN 'nightTime'

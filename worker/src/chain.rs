@@ -85,6 +85,8 @@ impl OperatorChain {
             Watermark::At(time) => self.watermark_at(0, time, out),
             Watermark::Idle => {
                 if !self.wants_ticks() {
+                    // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
+                    self.flush(out)?;
                     out.push(Emission::Watermark(Watermark::Idle));
                 }
                 Ok(())

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
-use weir_core::{Batch, Element};
+use weir_core::{Batch, Element, Watermark};
 
 /// Rows that may wait in one channel before its sender has to. A batch is let in whole once there is any credit, so a
 /// queue holds at most this many rows and one batch.
@@ -166,8 +166,8 @@ impl Shared {
     fn push(&mut self, channel: usize, element: Element) {
         let channel = &mut self.channels[channel];
         // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all.
-        if let (Element::Watermark(_), Some(Element::Watermark(last))) = (&element, channel.elements.back_mut())
-            && let Element::Watermark(new) = element
+        if let Element::Watermark(Watermark::At(new)) = element
+            && let Some(Element::Watermark(Watermark::At(last))) = channel.elements.back_mut()
         {
             *last = new;
             return;
