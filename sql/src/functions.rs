@@ -152,3 +152,6 @@ pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
 /// it.
 pub const PROCESSING_TIME: arrow::datatypes::DataType =
     arrow::datatypes::DataType::Timestamp(arrow::datatypes::TimeUnit::Millisecond, None);
+
+#[cfg(test)]
+mod tests;

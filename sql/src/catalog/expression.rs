@@ -50,6 +50,11 @@ pub fn scalar_expression(
             .error(span, "PROCTIME() cannot be part of an expression here")
             .with_help("declare a column `proc AS PROCTIME()`, and compute on it in a query"));
     }
+    if has_query(&expression) {
+        return Err(source
+            .error(span, "a query cannot be part of this expression")
+            .with_help("compute it in a view over the table"));
+    }
     let fields: Vec<Field> =
         columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable)).collect();
     plan(expression, Schema::new(fields)).map_err(|error| from_datafusion(source.text(), span, error))
@@ -64,6 +69,8 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     if expr.column_refs().iter().any(|column| !schema.has_column(column)) {
         return Err(DataFusionError::Plan("this expression names a column that is not the table's".to_owned()));
     }
+    // Functions check their constants here; behind the coercion these may be casts.
+    expr.get_type(&schema)?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     let expr = simplifier.coerce(expr, &schema)?;
     let (data_type, nullable) = (expr.get_type(&schema)?, expr.nullable(&schema)?);
@@ -129,6 +136,14 @@ pub(super) fn is_processing_time(expression: &ast::Expr) -> bool {
 fn is_processing_time_inside(expression: &ast::Expr) -> bool {
     let outcome = visit_expressions(expression, |expression| {
         if is_processing_time(expression) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    outcome.is_break()
+}
+
+fn has_query(expression: &ast::Expr) -> bool {
+    let outcome = visit_expressions(expression, |expression| match expression {
+        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
     });
     outcome.is_break()
 }

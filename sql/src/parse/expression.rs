@@ -7,6 +7,7 @@
 //! | `LISTAGG(x)` | `listagg(x, ',')` |
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
 //! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
+//! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
 use std::ops::ControlFlow;
@@ -18,6 +19,7 @@ use datafusion_sql::sqlparser::ast::{
     VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::parser::Parser;
+use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
 use weir_core::{Error, Result};
 
 use super::dialect::WeirDialect;
@@ -72,7 +74,16 @@ pub(super) fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> 
         }
         Expr::Floor { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
             let unit = string_literal(field.to_string().to_lowercase(), expr);
-            *expression = call("date_trunc", vec![unit, (**expr).clone()], expr);
+            let time = (**expr).clone();
+            *expression = call("date_trunc", vec![unit, time.clone()], &time);
+        }
+        Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
+            let one = Expr::Value(ValueWithSpan { value: Value::Number("1".to_owned(), false), span: expr.span() });
+            let from = substring_from.take().map_or(one, |from| *from);
+            let length = substring_for.take().map(|length| *length);
+            let arguments = [(**expr).clone(), from].into_iter().chain(length).collect();
+            let beside = (**expr).clone();
+            *expression = call("substr", arguments, &beside);
         }
         Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
             let span = source.span(expr.span()).unwrap_or_default();
@@ -104,12 +115,7 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
     match name.as_str() {
         "if" if plain => {
             let [condition, then, otherwise] = arguments::<3>(source, span, "IF(condition, then, else)", list)?;
-            let token = |span| {
-                AttachedToken(datafusion_sql::sqlparser::tokenizer::TokenWithSpan {
-                    token: datafusion_sql::sqlparser::tokenizer::Token::make_keyword("CASE"),
-                    span,
-                })
-            };
+            let token = |span| AttachedToken(TokenWithSpan { token: Token::make_keyword("CASE"), span });
             Ok(Some(Expr::Case {
                 case_token: token(span),
                 end_token: token(span),
@@ -146,7 +152,7 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
 
 fn arguments<const N: usize>(
     source: &Source<'_>,
-    span: datafusion_sql::sqlparser::tokenizer::Span,
+    span: ParserSpan,
     form: &str,
     list: &FunctionArgumentList,
 ) -> Result<[Expr; N]> {

@@ -8,8 +8,8 @@ use super::segments::{Segment, is_word_of_the_script};
 use crate::diagnostics::Source;
 
 /// Tokens on one level of parentheses without a comma. Long chains of operators become deep trees, and what goes
-/// through a tree does so recursively.
-const LONGEST_CHAIN: usize = 4000;
+/// through a tree does so recursively: this many are safe on the 2 MiB stack of a thread in a debug build.
+const LONGEST_CHAIN: usize = 1500;
 
 /// A construct: how it begins, what it is, and what works instead.
 struct Construct {

@@ -1,0 +1,221 @@
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_expr::simplify::SimplifyContext;
+use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
+use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+
+use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
+use crate::Span;
+use crate::catalog::scalar_expression;
+use crate::diagnostics::Source;
+use crate::parse::parse_expression;
+
+/// What an expression over constants comes to, by the way of the planner.
+fn evaluate(text: &str) -> Result<String, String> {
+    let source = Source::new(text);
+    let parsed = parse_expression(text).map_err(|error| error.report())?;
+    let resolved =
+        scalar_expression(&source, Span { start: 0, end: text.len() }, &parsed, &[]).map_err(|error| error.report())?;
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(DFSchema::empty())).build());
+    match simplifier.simplify(resolved.expr).map_err(|error| error.to_string())? {
+        Expr::Literal(value, _) if value.is_null() => Ok("NULL".to_owned()),
+        Expr::Literal(value, _) => Ok(value.to_string()),
+        Expr::Alias(alias) => Ok(alias.expr.to_string()),
+        other => Err(format!("is not constant: {other}")),
+    }
+}
+
+#[test]
+fn constants() {
+    for (expression, expected) in [
+        ("REGEXP_EXTRACT('a=1&channel_id=42&b', '(&|^)channel_id=([^&]*)', 2)", "42"),
+        ("REGEXP_EXTRACT('foothebar', 'foo(.*?)(bar)')", "foothebar"),
+        ("REGEXP_EXTRACT('foothebar', 'x(.)', 1)", "NULL"),
+        ("REGEXP_EXTRACT('b', '(a)|b', 1)", "NULL"),
+        ("SPLIT_INDEX('https://www.nexmark.com/dir/item', '/', 3)", "dir"),
+        ("SPLIT_INDEX('a--b--c', '--', 2)", "c"),
+        ("SPLIT_INDEX('a,b', ',', 2)", "NULL"),
+        ("SPLIT_INDEX('a,b', ',', -1)", "NULL"),
+        ("SPLIT_INDEX('', ',', 0)", "NULL"),
+        ("SPLIT_INDEX('a,,b', ',', 1)", ""),
+        ("LOCATE('bar', 'foobarbar')", "4"),
+        ("LOCATE('bar', 'foobarbar', 5)", "7"),
+        ("LOCATE('é', 'aéé', 3)", "3"),
+        ("LOCATE('x', 'foobar')", "0"),
+        ("LOCATE('o', 'foo', 9)", "0"),
+        ("COUNT_CHAR('banana', 'a')", "3"),
+        ("COUNT_CHAR('ééa', 'é')", "2"),
+        ("COUNT_CHAR(CAST(NULL AS STRING), 'é')", "NULL"),
+        ("DATE_FORMAT(TIMESTAMP '2013-01-05 17:04:09', 'yyyy-MM-dd HH:mm')", "2013-01-05 17:04"),
+        ("DATE_FORMAT(DATE '2013-01-05', 'EEE d.M.yy')", "Sat 5.1.13"),
+        ("HOUR(TIMESTAMP '2013-01-05 17:04:09')", "17"),
+        ("MINUTE(TIMESTAMP '1969-12-31 23:59:58')", "59"),
+        ("SECOND(TIMESTAMP '1969-12-31 23:59:58')", "58"),
+        ("YEAR(DATE '1900-03-01')", "1900"),
+        ("MONTH(DATE '2000-02-29')", "2"),
+        ("DAYOFMONTH(DATE '2000-02-29')", "29"),
+        ("DAYOFYEAR(DATE '2000-12-31')", "366"),
+        // Sunday is 1: 2013-01-05 was a Saturday.
+        ("DAYOFWEEK(DATE '2013-01-05')", "7"),
+        ("DAYOFWEEK(DATE '2013-01-06')", "1"),
+        ("QUARTER(DATE '2013-10-01')", "4"),
+        // ISO weeks: 2016-01-03 (Sunday) is in week 53 of 2015, 2018-12-31 (Monday) in week 1 of 2019.
+        ("WEEK(DATE '2016-01-03')", "53"),
+        ("WEEK(DATE '2018-12-31')", "1"),
+        ("TIMESTAMPDIFF(DAY, TIMESTAMP '2013-01-01 12:00:00', TIMESTAMP '2013-01-03 11:59:59')", "1"),
+        ("TIMESTAMPDIFF(HOUR, TIMESTAMP '2013-01-01 12:00:00', TIMESTAMP '2013-01-01 09:30:00')", "-2"),
+        ("TIMESTAMPDIFF(MONTH, TIMESTAMP '2013-01-31 00:00:00', TIMESTAMP '2013-02-28 00:00:00')", "0"),
+        ("TIMESTAMPDIFF(MONTH, TIMESTAMP '2013-03-15 00:00:00', TIMESTAMP '2013-01-15 00:00:01')", "-1"),
+        ("TIMESTAMPDIFF(YEAR, DATE '2000-02-29', DATE '2004-02-29')", "4"),
+        ("DATE_FORMAT(TIMESTAMPADD(MONTH, 1, TIMESTAMP '2013-01-31 10:00:00'), 'yyyy-MM-dd HH')", "2013-02-28 10"),
+        ("DATE_FORMAT(TIMESTAMPADD(WEEK, -1, DATE '2013-01-03'), 'yyyy-MM-dd')", "2012-12-27"),
+        ("DATE_FORMAT(TO_TIMESTAMP_LTZ(1362071109042, 3), 'yyyy-MM-dd HH:mm:ss.SSS')", "2013-02-28 17:05:09.042"),
+        ("DATE_FORMAT(TO_TIMESTAMP_LTZ(1362071109, 0), 'HH:mm:ss.SSS')", "17:05:09.000"),
+        ("JSON_VALUE('{\"a\": {\"b\": [1, \"x\"]}}', '$.a.b[1]')", "x"),
+        ("JSON_VALUE('{\"a\": {\"b\": 1.10}}', '$.a.b')", "1.10"),
+        ("JSON_VALUE('{\"a\": {\"b\": 1.10}}', '$.a')", "NULL"),
+        ("JSON_VALUE('{\"a\": ', '$.a')", "NULL"),
+        ("JSON_QUERY('{\"a\": { \"b\": 1 }}', '$.a')", "{\"b\":1}"),
+        ("JSON_QUERY('{\"a\": { \"b\": 1 }}', '$.a.b')", "NULL"),
+        ("JSON_EXISTS('{\"a\": null}', '$.a')", "true"),
+        ("JSON_EXISTS('{\"a\": null}', '$.b')", "false"),
+        ("'{\"a\": [{\"b\": \"x\"}]}' -> 'a' -> 0 ->> 'b'", "x"),
+        ("'{\"a\": [1, 2]}' -> 'a'", "[1,2]"),
+        ("IF(1 > 2, 'a', 'b')", "b"),
+        ("IFNULL(CAST(NULL AS INT), 3)", "3"),
+        ("MOD(7, 4) + 1", "4"),
+        ("MOD(-7 + 2, 1 + 2)", "-2"),
+        ("DATE_FORMAT(FLOOR(TIMESTAMP '2013-01-05 17:04:09' TO HOUR), 'HH:mm:ss')", "17:00:00"),
+        ("CHAR_LENGTH('Käse')", "4"),
+        ("CEILING(1.2)", "2"),
+        ("UPPER(LCASE('ABC'))", "ABC"),
+        ("CAST('2013-01-05 17:04:09.123' AS TIMESTAMP(3))", "1357405449123"),
+        ("CAST(1 AS STRING)", "1"),
+        ("EXTRACT(YEAR FROM DATE '2013-01-05')", "2013"),
+        ("POSITION('b' IN 'abc')", "2"),
+        ("SUBSTRING('abcdef' FROM 2 FOR 3)", "bcd"),
+        ("TRIM(BOTH 'x' FROM 'xxaxx')", "a"),
+        ("ARRAY[1, 2, 3][2]", "2"),
+    ] {
+        assert_eq!(evaluate(expression).as_deref(), Ok(expected), "{expression}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_when_planned() {
+    for (expression, expected) in [
+        ("REGEXP_EXTRACT('a', '(')", "`(` is no regular expression: unclosed group"),
+        ("REGEXP_EXTRACT('a', '(a)', 2)", "`(a)` has no group 2; its last one is 1"),
+        ("SPLIT_INDEX('a', ',')", "expected `SPLIT_INDEX(text, delimiter, index)`, found 2 arguments"),
+        ("HOUR(1)", "expected `hour(timestamp)`, found other types of arguments"),
+        ("DATE_FORMAT(DATE '2013-01-05', 'YYYY')", "unknown field `YYYY`"),
+        ("TIMESTAMPDIFF(FORTNIGHT, DATE '2013-01-05', DATE '2013-01-05')", "`fortnight` is no unit of time"),
+        ("TO_TIMESTAMP_LTZ(1, 6)", "is 0 for seconds or 3 for milliseconds"),
+        ("JSON_VALUE('{}', 'a')", "`a` is no JSON path"),
+        ("NOW()", "`NOW` cannot be used in a job: it reads the clock"),
+        ("CURRENT_TIMESTAMP", "`CURRENT_TIMESTAMP` cannot be used in a job: it reads the clock"),
+        ("RAND()", "cannot be used in a job: it is random"),
+        ("IF(TRUE, 1)", "expected `IF(condition, then, else)`"),
+        ("CAST('abc' AS VARCHAR(2))", "would have to cut text off"),
+        ("CEIL(TIMESTAMP '2013-01-05 17:04:09' TO HOUR)", "CEIL to HOUR is not supported"),
+        ("PROCTIME()", "PROCTIME() cannot be part of an expression here"),
+        ("upperr('a')", "upper"),
+    ] {
+        let error = evaluate(expression).unwrap_err();
+        assert!(error.contains(expected), "{expression}: {error}");
+    }
+}
+
+fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> ArrayRef {
+    let function = scalar(name).unwrap();
+    let fields: Vec<_> =
+        arguments.iter().map(|argument| Arc::new(Field::new("a", argument.data_type(), true))).collect();
+    let types: Vec<DataType> = arguments.iter().map(ColumnarValue::data_type).collect();
+    let return_field = Arc::new(Field::new("r", function.return_type(&types).unwrap(), true));
+    let result = function
+        .invoke_with_args(ScalarFunctionArgs {
+            args: arguments,
+            arg_fields: fields,
+            number_rows: rows,
+            return_field: return_field.clone(),
+            config_options: Arc::new(ConfigOptions::default()),
+        })
+        .unwrap()
+        .into_array(rows)
+        .unwrap();
+    assert_eq!(result.data_type(), return_field.data_type());
+    result
+}
+
+fn column(values: &[Option<&str>]) -> ColumnarValue {
+    ColumnarValue::Array(Arc::new(StringViewArray::from(values.to_vec())))
+}
+
+#[test]
+fn columns_with_nulls_and_varying_patterns() {
+    let text = column(&[Some("a1b2"), None, Some("x9"), Some("nothing here at all, and long")]);
+    let patterns = column(&[Some("[a-z](\\d)"), Some("."), None, Some("(all), (a..)")]);
+    let groups = ColumnarValue::Array(Arc::new(Int64Array::from(vec![1, 0, 0, 2])));
+    let found = invoke("regexp_extract", vec![text, patterns, groups], 4);
+    let found: Vec<_> = found.as_string_view().iter().collect();
+    assert_eq!(found, [Some("1"), None, None, Some("and")]);
+
+    let times = TimestampMillisecondArray::from(vec![Some(-1), None, Some(3_600_000)]);
+    let hours = invoke("hour", vec![ColumnarValue::Array(Arc::new(times))], 3);
+    let hours: Vec<_> = hours.as_primitive::<Int64Type>().iter().collect();
+    assert_eq!(hours, [Some(23), None, Some(1)]);
+
+    let delimiter = ColumnarValue::Scalar(ScalarValue::Utf8View(Some("/".to_owned())));
+    let index = ColumnarValue::Scalar(ScalarValue::Int64(Some(1)));
+    let parts = invoke("split_index", vec![column(&[Some("a/b"), None, Some("a")]), delimiter, index], 3);
+    let parts: Vec<_> = parts.as_string_view().iter().collect();
+    assert_eq!(parts, [Some("b"), None, None]);
+
+    let zone = Some("UTC".into());
+    let count = ColumnarValue::Scalar(ScalarValue::Int64(Some(2)));
+    let unit = ColumnarValue::Scalar(ScalarValue::Utf8View(Some("second".to_owned())));
+    let times = TimestampMillisecondArray::from(vec![Some(5), None]).with_timezone_opt(zone.clone());
+    let later = invoke("timestampadd", vec![unit, count, ColumnarValue::Array(Arc::new(times))], 2);
+    assert_eq!(later.data_type(), &DataType::Timestamp(TimeUnit::Millisecond, zone));
+    assert_eq!(later.len(), 2);
+    assert!(later.is_null(1));
+}
+
+#[test]
+fn a_name_in_a_graph_finds_its_function_again() {
+    for name in scalar_names() {
+        let function = scalar(&name).unwrap();
+        let again = scalar(function.name()).unwrap();
+        assert_eq!(again, function, "{name}");
+        assert_eq!(refused(&name), None, "{name}");
+    }
+    for name in aggregate_names() {
+        let function = aggregate(&name).unwrap();
+        assert_eq!(aggregate(function.name()).unwrap(), function, "{name}");
+    }
+    for name in [
+        "count",
+        "SUM",
+        "avg",
+        "STDDEV_POP",
+        "var_samp",
+        "variance",
+        "LISTAGG",
+        "array_agg",
+        "first_value",
+        "last_value",
+        "APPROX_COUNT_DISTINCT",
+        "percentile_cont",
+        "median",
+        "bool_or",
+        "corr",
+    ] {
+        assert!(aggregate(name).is_some(), "{name}");
+    }
+}
