@@ -11,6 +11,7 @@
 mod datafusion;
 mod nearest;
 mod parser;
+mod secrets;
 
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
@@ -82,7 +83,7 @@ impl<'a> Source<'a> {
     fn excerpt(&self, span: Span, line: usize, column: usize) -> String {
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
-        let shown: Vec<char> = self.text[start..end].trim_end_matches('\r').chars().collect();
+        let shown = secrets::masked(self.text[start..end].trim_end_matches('\r'));
         let marked = self.slice(Span { start: span.start, end: span.end.min(end).max(span.start) }).trim_end();
         let width = marked.chars().count().max(1);
         let skipped = if column > LINE_WIDTH / 2 && shown.len() > LINE_WIDTH { column - LINE_WIDTH / 2 } else { 0 };

@@ -196,7 +196,7 @@ fn errors() {
         ("CREATE TABLE t (a INT) WITH ('connector' = 'file')".to_owned(), "line 1, column 44: there is no connector `file`", "did you mean `files`?"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'kafka')".to_owned(), "there is no connector `kafka`", "connectors are `files`, `print`"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files')".to_owned(), "table `t` needs the option 'path'", "'path' of connector `files`: where the files are"),
-        ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'fromat' = 'x')".to_owned(), "line 1, column 73: connector `files` has no option 'fromat'", "did you mean `format`?"),
+        ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'fromat' = 'x')".to_owned(), "line 1, column 72: connector `files` has no option 'fromat'", "did you mean `format`?"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'scan.watermark.idletimeout' = 'x')".to_owned(), "has no option 'scan.watermark.idletimeout'", "did you mean `scan.watermark.idle-timeout`?"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'scan.watermark.idle-timeout' = 'x')".to_owned(), "expected a duration", "'30 s'"),
         (format!("CREATE TABLE t (a INT, a BIGINT) {with}"), "line 1, column 24: column `a` is declared twice", ""),

@@ -3,7 +3,8 @@
 /// The candidate that `name` is most likely a slip of: the same but for case, or a few keystrokes away.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    let limit = (lower.chars().count() / 3).clamp(1, 4);
+    // A name of one or two letters is near to everything.
+    let limit = (lower.chars().count() / 3).min(4);
     candidates
         .into_iter()
         .filter_map(|candidate| {

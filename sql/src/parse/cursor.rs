@@ -23,8 +23,8 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// At the beginning of a statement.
-    pub(super) fn new(source: &'a Source<'a>, segment: &'a Segment) -> Self {
-        let parser = Parser::new(&WeirDialect).with_tokens_with_locations(segment.tokens.clone());
+    pub(super) fn new(source: &'a Source<'a>, segment: &'a Segment, dialect: &'a WeirDialect) -> Self {
+        let parser = Parser::new(dialect).with_tokens_with_locations(segment.tokens.clone());
         Self { source, parser, segment }
     }
 

@@ -2,17 +2,42 @@
 //! refused by name, rather than by a word that the parser stumbles over.
 
 use std::any::TypeId;
+use std::cell::Cell;
 
+use datafusion_sql::sqlparser::ast::Expr;
 use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 
-/// Weir's dialect of SQL.
+/// Weir's dialect of SQL, for one statement.
+///
+/// sqlparser tries a reserved word twice, as a keyword and as a name, with all that follows: an error inside of thirty
+/// nested CASEs would keep it busy for 2^30 tries. So the attempts are counted.
 #[derive(Debug)]
-pub(super) struct WeirDialect;
+pub(super) struct WeirDialect {
+    attempts_left: Cell<usize>,
+}
+
+impl WeirDialect {
+    /// For a statement of so many tokens. Sound statements need a handful of attempts for each.
+    pub(super) fn new(tokens: usize) -> Self {
+        Self { attempts_left: Cell::new(50_000 + 100 * tokens) }
+    }
+}
 
 impl Dialect for WeirDialect {
     /// sqlparser asks for its own dialects by type in a few places; the generic one is the one that parses `UNNEST`.
     fn dialect(&self) -> TypeId {
         TypeId::of::<GenericDialect>()
+    }
+
+    fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        match self.attempts_left.get().checked_sub(1) {
+            Some(left) => {
+                self.attempts_left.set(left);
+                None
+            }
+            None => Some(Err(ParserError::RecursionLimitExceeded)),
+        }
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {

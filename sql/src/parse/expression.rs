@@ -38,7 +38,8 @@ const TAKE_A_UNIT: [&str; 4] = ["timestampdiff", "timestampadd", "datediff", "da
 pub fn parse_expression(text: &str) -> Result<Expr> {
     let source = Source::new(text);
     let convert = |error| from_parser(&source, &[], text.len(), error);
-    let mut parser = Parser::new(&WeirDialect).try_with_sql(text).map_err(convert)?;
+    let dialect = WeirDialect::new(text.len());
+    let mut parser = Parser::new(&dialect).try_with_sql(text).map_err(convert)?;
     let expression = parser.parse_expr().map_err(convert)?;
     check(&source, Span { start: 0, end: text.len() }, expression)
 }

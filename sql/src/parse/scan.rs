@@ -8,8 +8,12 @@ use super::segments::{Segment, is_word_of_the_script};
 use crate::diagnostics::Source;
 
 /// Tokens on one level of parentheses without a comma. Long chains of operators become deep trees, and what goes
-/// through a tree does so recursively: this many are safe on the 2 MiB stack of a thread in a debug build.
+/// through a tree does so recursively: this many are safe on a stack of 2 MiB in a debug build.
 const LONGEST_CHAIN: usize = 1500;
+
+/// Depth of parentheses that begin with another one, where a table is expected. sqlparser tries each as a query and then
+/// as a join, with all that is inside.
+const DEEPEST_TABLES: usize = 8;
 
 /// A construct: how it begins, what it is, and what works instead.
 struct Construct {
@@ -94,6 +98,7 @@ pub(super) fn scan(source: &Source<'_>, segment: &Segment) -> Result<()> {
     refuse_hints(source, segment)?;
     let tokens: Vec<&TokenWithSpan> = segment.tokens.iter().filter(|token| is_word_of_the_script(token)).collect();
     refuse_long_chains(source, &tokens)?;
+    refuse_deep_tables(source, &tokens)?;
     for (index, token) in tokens.iter().enumerate() {
         let span = source.span(token.span).unwrap_or(segment.span);
         if let Token::Placeholder(name) = &token.token {
@@ -157,6 +162,35 @@ fn refuse_long_chains(source: &Source<'_>, tokens: &[&TokenWithSpan]) -> Result<
                     .error(span, "this expression is too long")
                     .with_help("write `x IN (…)` for a chain of ORs, or divide the statement into views"));
             }
+        }
+    }
+    Ok(())
+}
+
+fn refuse_deep_tables(source: &Source<'_>, tokens: &[&TokenWithSpan]) -> Result<()> {
+    // For each open parenthesis: whether a table is expected inside of it, and whether it begins with another one.
+    let mut open: Vec<(bool, bool)> = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        match token.token {
+            Token::LParen => {
+                let expects_table = match index.checked_sub(1).map(|before| tokens[before]) {
+                    Some(before) if before.token == Token::LParen => open.last().is_some_and(|(table, _)| *table),
+                    Some(before) => before.token == Token::Comma || is_word(before, "FROM|JOIN|LATERAL"),
+                    None => false,
+                };
+                let begins_with_another = tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen);
+                open.push((expects_table, expects_table && begins_with_another));
+                if open.iter().filter(|(_, deep)| *deep).count() > DEEPEST_TABLES {
+                    let span = source.span(token.span).unwrap_or_default();
+                    return Err(source
+                        .error(span, "this statement is nested too deeply")
+                        .with_help("split it into views, one for each layer"));
+                }
+            }
+            Token::RParen => {
+                open.pop();
+            }
+            _ => {}
         }
     }
     Ok(())

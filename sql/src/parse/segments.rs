@@ -24,7 +24,7 @@ pub(super) fn is_word_of_the_script(token: &TokenWithSpan) -> bool {
 
 /// Divides a script at its semicolons. Empty statements are passed over.
 pub(super) fn split(source: &Source<'_>) -> Result<Vec<Segment>> {
-    let tokens = Tokenizer::new(&WeirDialect, source.text())
+    let tokens = Tokenizer::new(&WeirDialect::new(0), source.text())
         .tokenize_with_location()
         .map_err(|error| from_parser(source, &[], source.text().len(), ParserError::from(error)))?;
     let mut segments = Vec::new();

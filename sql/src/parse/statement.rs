@@ -5,6 +5,7 @@ use weir_core::Result;
 
 use super::create_table::create_table;
 use super::cursor::Cursor;
+use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::{rewrite, scan, unsupported};
 use crate::diagnostics::Source;
@@ -17,7 +18,8 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
     for mut segment in segments {
         scan::scan(source, &segment)?;
         rewrite::table_arguments(source, &mut segment)?;
-        let mut cursor = Cursor::new(source, &segment);
+        let dialect = WeirDialect::new(segment.tokens.len());
+        let mut cursor = Cursor::new(source, &segment, &dialect);
         if open_set.is_some() && cursor.take(&["END"]) {
             cursor.end()?;
             open_set = None;

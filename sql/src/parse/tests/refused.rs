@@ -231,6 +231,10 @@ fn queries() {
 
 #[test]
 fn what_is_too_deep_or_too_long() {
+    super::on_a_main_threads_stack(too_deep_or_too_long);
+}
+
+fn too_deep_or_too_long() {
     let deep = format!("SELECT {}1{}", "(".repeat(500), ")".repeat(500));
     assert!(error(&deep).contains("this statement is nested too deeply"), "{}", error(&deep));
     let long = format!("SELECT 1{}", " + 1".repeat(100_000));
@@ -239,6 +243,15 @@ fn what_is_too_deep_or_too_long() {
     assert!(error(&unions).contains("this expression is too long"));
     let types = format!("CREATE TABLE t (a {}INT{})", "ARRAY<".repeat(500), ">".repeat(500));
     assert!(error(&types).contains("this type is nested too deeply"));
+    // Errors deep inside are found without trying every way to read what is around them.
+    for opening in ["CASE WHEN ", "CAST(", "NOT ", "f(CASE a ", "EXISTS(", "EXTRACT(", "INTERVAL ", "ARRAY[", "("] {
+        let text = format!("SELECT {} )", opening.repeat(40));
+        assert!(error(&text).starts_with("line 1, column "), "{opening}");
+    }
+    for opening in ["(", "(SELECT * FROM ", "((SELECT * FROM ", "a JOIN ("] {
+        let text = format!("SELECT * FROM {} )", opening.repeat(40));
+        assert!(error(&text).starts_with("line 1, column "), "{opening}");
+    }
     // What is just short enough is parsed, taken apart and dropped without running out of stack.
     let fits = format!("SELECT 1{}", " + 1".repeat(745));
     assert!(parse(&fits).is_ok());

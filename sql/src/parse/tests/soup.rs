@@ -1,6 +1,7 @@
 //! Whatever the text, the parser comes to an end and does not panic.
 
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 use crate::parse::parse;
 
@@ -99,33 +100,45 @@ const WORDS: [&str; 92] = [
     "\n",
 ];
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+fn check<S>(strategy: S, test: fn(S::Value))
+where
+    S: Strategy + Send + 'static,
+{
+    super::on_a_main_threads_stack(move || {
+        let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, ..Config::default() });
+        let outcome = runner.run(&strategy, |value| {
+            test(value);
+            Ok(())
+        });
+        assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    });
+}
 
-    #[test]
-    fn of_words(words in prop::collection::vec(prop::sample::select(&WORDS[..]), 0..40)) {
-        let text = words.join(" ");
-        if let Err(error) = parse(&text) {
-            prop_assert!(error.report().starts_with("line "), "{}", error.report());
+#[test]
+fn of_words() {
+    check(prop::collection::vec(prop::sample::select(&WORDS[..]), 0..40), |words| {
+        if let Err(error) = parse(&words.join(" ")) {
+            assert!(error.report().starts_with("line "), "{}", error.report());
         }
-    }
+    });
+}
 
-    #[test]
-    fn of_characters(text in "\\PC{0,60}") {
-        let _ = parse(&text);
-    }
+#[test]
+fn of_characters() {
+    check("\\PC{0,60}", |text| drop(parse(&text)));
+}
 
-    /// A valid script with a few characters cut out or doubled.
-    #[test]
-    fn of_damaged_scripts(start in 0_usize..600, length in 0_usize..6, doubled in any::<bool>()) {
-        const SCRIPT: &str = "CREATE TABLE t (id BIGINT, tags ARRAY<ROW<a INT, b MAP<STRING, INT>>>, ts TIMESTAMP(3), \
-            x AS id + 1, m STRING METADATA FROM 'k' VIRTUAL, WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, PRIMARY KEY (id) \
-            NOT ENFORCED) PARTITIONED BY (id) WITH ('connector' = 'x', a.b = 3); EXECUTE STATEMENT SET BEGIN INSERT INTO u \
-            SELECT COUNT(*) FILTER (WHERE a > 1), LISTAGG(x) FROM TABLE(SESSION(TABLE t PARTITION BY (id), DESCRIPTOR(ts), \
-            INTERVAL '1' DAY)) AS w GROUP BY window_start, window_end; END; SELECT CASE WHEN a IS NULL THEN b END FROM t";
-        let start = start.min(SCRIPT.len());
+/// A valid script with a few characters cut out or doubled.
+#[test]
+fn of_damaged_scripts() {
+    const SCRIPT: &str = "CREATE TABLE t (id BIGINT, tags ARRAY<ROW<a INT, b MAP<STRING, INT>>>, ts TIMESTAMP(3), \
+        x AS id + 1, m STRING METADATA FROM 'k' VIRTUAL, WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, PRIMARY KEY (id) \
+        NOT ENFORCED) PARTITIONED BY (id) WITH ('connector' = 'x', a.b = 3); EXECUTE STATEMENT SET BEGIN INSERT INTO u \
+        SELECT COUNT(*) FILTER (WHERE a > 1), LISTAGG(x) FROM TABLE(SESSION(TABLE t PARTITION BY (id), DESCRIPTOR(ts), \
+        INTERVAL '1' DAY)) AS w GROUP BY window_start, window_end; END; SELECT CASE WHEN a IS NULL THEN b END FROM t";
+    check((0..SCRIPT.len(), 0_usize..6, any::<bool>()), |(start, length, doubled)| {
         let end = (start + length).min(SCRIPT.len());
         let middle = if doubled { SCRIPT[start..end].repeat(2) } else { String::new() };
-        let _ = parse(&format!("{}{middle}{}", &SCRIPT[..start], &SCRIPT[end..]));
-    }
+        drop(parse(&format!("{}{middle}{}", &SCRIPT[..start], &SCRIPT[end..])));
+    });
 }

@@ -1,0 +1,57 @@
+//! Secrets in a line of a script that an error shows.
+
+/// Parts of the names of options whose values are not for every eye.
+const SENSITIVE: [&str; 8] = ["password", "passwd", "secret", "token", "credential", "access-key", "apikey", "jaas"];
+
+/// The characters of a line. Of an option with a sensitive name, as in `'password' = '…'`, the value is masked, each
+/// character by one, so that what is underlined stays in its place.
+pub(super) fn masked(line: &str) -> Vec<char> {
+    let mut characters: Vec<char> = line.chars().collect();
+    let mut name = String::new();
+    let mut sensitive = false;
+    let mut index = 0;
+    while index < characters.len() {
+        if characters[index] != '\'' {
+            match characters[index] {
+                '=' | ' ' | '\t' => sensitive = sensitive || is_sensitive(&name),
+                ',' | '(' | ')' | ';' => (sensitive, name) = (false, String::new()),
+                other => name.push(other),
+            }
+            index += 1;
+            continue;
+        }
+        let closing = characters[index + 1..].iter().position(|character| *character == '\'');
+        let end = closing.map_or(characters.len(), |length| index + 1 + length);
+        if sensitive {
+            characters[index + 1..end].fill('*');
+        } else {
+            name = characters[index + 1..end].iter().collect();
+            sensitive = is_sensitive(&name);
+        }
+        index = end + 1;
+    }
+    characters
+}
+
+fn is_sensitive(name: &str) -> bool {
+    let name = name.to_lowercase();
+    SENSITIVE.iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_values_of_sensitive_options_are_masked() {
+        for (line, expected) in [
+            ("'a' = 'b', 'db.password' = 'hunter2', 'c' = 'd'", "'a' = 'b', 'db.password' = '*******', 'c' = 'd'"),
+            ("WITH (secret.key='x y', path = 'z')", "WITH (secret.key='***', path = 'z')"),
+            ("SELECT 'it''s', b FROM t", "SELECT 'it''s', b FROM t"),
+            ("'token' = 'open", "'token' = '****"),
+            ("SET 's3.access-key' = 'AKIA'", "SET 's3.access-key' = '****'"),
+        ] {
+            assert_eq!(masked(line).into_iter().collect::<String>(), expected);
+        }
+    }
+}
