@@ -230,10 +230,11 @@ struct Shell {
 impl Shell {
     async fn run(mut self, mut stop: mpsc::Receiver<Stop>) -> Result<Outcome> {
         let mut next_progress = self.start;
+        let mut running = true;
         loop {
             let due = self.driver.next_tick().map(|due| self.start + due);
             tokio::select! {
-                event = self.job.event() => match event {
+                event = self.job.event(), if running => match event {
                     Some(WorkerEvent::Failed(error)) => return Err(error),
                     Some(WorkerEvent::SourcesExhausted) => self.step(Event::SourcesExhausted).await,
                     Some(WorkerEvent::Reported(report)) => {
@@ -249,6 +250,8 @@ impl Shell {
                         self.step(Event::ReportFailed { epoch, error }).await;
                     }
                     Some(WorkerEvent::Finished) => self.step(Event::Ended).await,
+                    // All subtasks have ended; the driver still tries to commit, or waits for what will time out.
+                    None if self.driver.next_tick().is_some() => running = false,
                     None => return Err(Error::internal("the job's subtasks are gone without a word")),
                 },
                 Some(stop) = stop.recv() => match stop {

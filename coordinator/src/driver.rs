@@ -203,6 +203,8 @@ impl CheckpointDriver {
     /// When the driver next wants a [`Event::Tick`]; `None` if it waits for something else.
     pub fn next_tick(&self) -> Option<Duration> {
         match self.phase {
+            // No marker finds its way behind the last one: the sources have ended.
+            Phase::Waiting if self.stopping => None,
             Phase::Waiting => self.config.interval.map(|interval| self.started + interval),
             Phase::Gathering | Phase::Writing => Some(self.started + self.config.timeout),
             Phase::Committing(retry) => retry,

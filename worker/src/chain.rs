@@ -176,3 +176,6 @@ impl OperatorChain {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

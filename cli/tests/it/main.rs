@@ -6,4 +6,5 @@ mod batch;
 mod command_line;
 mod flights;
 mod kill;
+mod nexmark;
 mod weir;

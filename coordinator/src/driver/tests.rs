@@ -124,3 +124,14 @@ fn an_answer_to_an_older_epoch_is_ignored() {
     assert_eq!(step(&mut driver, 1, Event::ReportFailed { epoch: Epoch(4), error: environment() }), [""; 0]);
     assert_eq!(step(&mut driver, 2, Event::Reported(content(5))), ["write [5]"]);
 }
+
+#[test]
+fn nothing_is_begun_behind_the_last_marker() {
+    let mut driver = driver(Some(SECOND));
+    step(&mut driver, 1, Event::SourcesExhausted);
+    step(&mut driver, 1, Event::Reported(content(5)));
+    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Committed(Epoch(5)));
+    assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "though the interval is long over");
+    assert_eq!(step(&mut driver, 9, Event::Ended), ["Finished"]);
+}

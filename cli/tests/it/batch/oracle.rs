@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::csv::{ReaderBuilder, WriterBuilder};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
@@ -53,10 +54,21 @@ impl Oracle {
             .build(File::open(path).unwrap())
             .unwrap();
         let batches = reader.collect::<Result<Vec<_>, _>>().unwrap();
-        let context = SessionContext::new();
-        context.register_table("flights", Arc::new(MemTable::try_new(schema, vec![batches]).unwrap())).unwrap();
+        let mut oracle = Self::empty();
+        oracle.add("flights", schema, batches);
+        oracle
+    }
+
+    /// Without tables.
+    pub fn empty() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { context, runtime }
+        Self { context: SessionContext::new(), runtime }
+    }
+
+    /// Adds a table.
+    pub fn add(&mut self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) {
+        let table = MemTable::try_new(schema, vec![batches]).unwrap();
+        self.context.register_table(name, Arc::new(table)).unwrap();
     }
 
     /// All rows of the answer, sorted.

@@ -1,0 +1,80 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use weir_core::{Batch, EventTime, OperatorSpec, Watermark};
+
+use super::*;
+use crate::metrics::JobMetrics;
+
+/// Holds every batch back until it is told to flush, or until time has come to 100.
+#[derive(Default)]
+struct Holding(Vec<Batch>);
+
+impl Operator for Holding {
+    fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
+        self.0.push(batch);
+        Ok(())
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if time >= EventTime(100) {
+            self.flush(out)?;
+        }
+        Ok(Some(time))
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        self.0.drain(..).for_each(|batch| out.emit(batch));
+        Ok(())
+    }
+}
+
+fn chain() -> OperatorChain {
+    let uid = OperatorUid("holding".into());
+    let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
+    let operator = Box::<Holding>::default();
+    let watermark = EventTime::MIN;
+    OperatorChain::new(vec![Stage { uid, operator, tables: Vec::new(), watermark, makes_watermarks: false, metrics }], 0)
+}
+
+fn rows(count: i64) -> Batch {
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+    Batch::append(RecordBatch::try_from_iter([("n", column)]).unwrap())
+}
+
+fn shown(emissions: &[Emission]) -> Vec<String> {
+    emissions
+        .iter()
+        .map(|emission| match emission {
+            Emission::Rows { batch, .. } => format!("rows {}", batch.num_rows()),
+            Emission::Watermark(watermark) => format!("{watermark:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn rows_leave_before_the_watermark_that_lets_them_go() {
+    let (mut chain, mut out) = (chain(), Vec::new());
+    chain.process(0, rows(3), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(99)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(100)), &mut out).unwrap();
+    assert_eq!(shown(&out), ["At(EventTime(99))", "rows 3", "At(EventTime(100))"]);
+}
+
+/// Others' time goes on while this input is idle: rows that were held back would be late behind it.
+#[test]
+fn what_is_held_back_leaves_before_the_word_that_the_input_is_idle() {
+    let (mut chain, mut out) = (chain(), Vec::new());
+    chain.process(0, rows(3), &mut out).unwrap();
+    chain.watermark(Watermark::Idle, &mut out).unwrap();
+    assert_eq!(shown(&out), ["rows 3", "Idle"]);
+}
+
+#[test]
+fn an_operator_hears_of_each_time_once() {
+    let (mut chain, mut out) = (chain(), Vec::new());
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(4)), &mut out).unwrap();
+    assert_eq!(shown(&out), ["At(EventTime(5))"]);
+}
