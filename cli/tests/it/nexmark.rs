@@ -38,8 +38,8 @@ const CASES: &[Case] = &[
         query: "q5",
         text: query!("q5"),
         batch: "WITH counts AS (
-                  SELECT auction, date_bin(INTERVAL '2 seconds', \"dateTime\") - i * INTERVAL '2 seconds' AS starts, COUNT(*) AS num
-                  FROM bid CROSS JOIN (VALUES (0), (1), (2), (3), (4)) AS back(i) GROUP BY 1, 2)
+                  SELECT auction, date_bin(INTERVAL '2 seconds', \"dateTime\") - i AS starts, COUNT(*) AS num
+                  FROM bid CROSS JOIN (VALUES (INTERVAL '0 seconds'), (INTERVAL '2 seconds'), (INTERVAL '4 seconds'), (INTERVAL '6 seconds'), (INTERVAL '8 seconds')) AS back(i) GROUP BY 1, 2)
                 SELECT auction, num FROM (SELECT *, MAX(num) OVER (PARTITION BY starts) AS most FROM counts) WHERE num = most",
     },
     Case {
@@ -127,8 +127,18 @@ fn events() -> Oracle {
     let mut oracle = Oracle::empty();
     let time = || DataType::Timestamp(TimeUnit::Millisecond, None);
     let tables_of = [
-        ("bid", vec![("auction", DataType::Int64), ("bidder", DataType::Int64), ("price", DataType::Int64),
-                     ("channel", DataType::Utf8), ("url", DataType::Utf8), ("dateTime", time()), ("extra", DataType::Utf8)]),
+        (
+            "bid",
+            vec![
+                ("auction", DataType::Int64),
+                ("bidder", DataType::Int64),
+                ("price", DataType::Int64),
+                ("channel", DataType::Utf8),
+                ("url", DataType::Utf8),
+                ("dateTime", time()),
+                ("extra", DataType::Utf8),
+            ],
+        ),
         ("person", vec![("id", DataType::Int64), ("name", DataType::Utf8), ("dateTime", time())]),
         ("auction", vec![("seller", DataType::Int64), ("dateTime", time())]),
     ];

@@ -34,7 +34,10 @@ fn chain() -> OperatorChain {
     let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
     let operator = Box::<Holding>::default();
     let watermark = EventTime::MIN;
-    OperatorChain::new(vec![Stage { uid, operator, tables: Vec::new(), watermark, makes_watermarks: false, metrics }], 0)
+    OperatorChain::new(
+        vec![Stage { uid, operator, tables: Vec::new(), watermark, makes_watermarks: false, metrics }],
+        0,
+    )
 }
 
 fn rows(count: i64) -> Batch {

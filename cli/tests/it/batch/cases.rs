@@ -55,10 +55,10 @@ pub const CASES: &[Case] = &[
         streaming: "SELECT window_start, window_end, origin, COUNT(*), AVG(dep_delay), MIN(dep_delay)
                     FROM TABLE(HOP(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' HOUR, INTERVAL '6' HOUR))
                     GROUP BY window_start, window_end, origin",
-        batch: "SELECT date_bin(INTERVAL '1 hour', time_hour) - i * INTERVAL '1 hour',
-                       date_bin(INTERVAL '1 hour', time_hour) - i * INTERVAL '1 hour' + INTERVAL '6 hours',
+        batch: "SELECT date_bin(INTERVAL '1 hour', time_hour) - i,
+                       date_bin(INTERVAL '1 hour', time_hour) - i + INTERVAL '6 hours',
                        origin, COUNT(*), AVG(dep_delay), MIN(dep_delay)
-                FROM flights CROSS JOIN (VALUES (0), (1), (2), (3), (4), (5)) AS back(i) GROUP BY 1, 2, 3",
+                FROM flights CROSS JOIN (VALUES (INTERVAL '0 hours'), (INTERVAL '1 hours'), (INTERVAL '2 hours'), (INTERVAL '3 hours'), (INTERVAL '4 hours'), (INTERVAL '5 hours')) AS back(i) GROUP BY 1, 2, 3",
     },
     Case {
         name: "cumulating windows",
@@ -66,9 +66,9 @@ pub const CASES: &[Case] = &[
                     FROM TABLE(CUMULATE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '6' HOUR, INTERVAL '1' DAY))
                     GROUP BY window_start, window_end, carrier",
         batch: "SELECT date_bin(INTERVAL '1 day', time_hour),
-                       date_bin(INTERVAL '1 day', time_hour) + i * INTERVAL '6 hours', carrier, COUNT(*), SUM(distance)
-                FROM flights CROSS JOIN (VALUES (1), (2), (3), (4)) AS step(i)
-                WHERE time_hour < date_bin(INTERVAL '1 day', time_hour) + i * INTERVAL '6 hours' GROUP BY 1, 2, 3",
+                       date_bin(INTERVAL '1 day', time_hour) + i, carrier, COUNT(*), SUM(distance)
+                FROM flights CROSS JOIN (VALUES (INTERVAL '6 hours'), (INTERVAL '12 hours'), (INTERVAL '18 hours'), (INTERVAL '24 hours')) AS step(i)
+                WHERE time_hour < date_bin(INTERVAL '1 day', time_hour) + i GROUP BY 1, 2, 3",
     },
     Case {
         name: "sessions",
@@ -96,8 +96,9 @@ pub const CASES: &[Case] = &[
         streaming: "SELECT window_start, origin, carrier, COUNT(*)
                     FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' DAY))
                     GROUP BY window_start, window_end, GROUPING SETS ((origin, carrier), (origin), ())",
-        batch: "SELECT day, origin, carrier, COUNT(*) FROM (SELECT *, date_bin(INTERVAL '1 day', time_hour) AS day FROM flights)
-                GROUP BY GROUPING SETS ((day, origin, carrier), (day, origin), (day))",
+        batch: "SELECT starts, origin, carrier, COUNT(*)
+                FROM (SELECT *, date_bin(INTERVAL '1 day', time_hour) AS starts FROM flights)
+                GROUP BY GROUPING SETS ((starts, origin, carrier), (starts, origin), (starts))",
     },
     Case {
         name: "distinct rows of a window",
@@ -109,11 +110,11 @@ pub const CASES: &[Case] = &[
     Case {
         name: "window over window",
         streaming: "WITH hourly AS (
-                      SELECT window_time, origin, COUNT(*) AS departures
+                      SELECT window_time AS hour_time, origin, COUNT(*) AS departures
                       FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' HOUR))
                       GROUP BY window_start, window_end, window_time, origin)
                     SELECT window_start, origin, MAX(departures), COUNT(*)
-                    FROM TABLE(TUMBLE(TABLE hourly, DESCRIPTOR(window_time), INTERVAL '1' DAY))
+                    FROM TABLE(TUMBLE(TABLE hourly, DESCRIPTOR(hour_time), INTERVAL '1' DAY))
                     GROUP BY window_start, window_end, origin",
         batch: "SELECT date_bin(INTERVAL '1 day', hour), origin, MAX(departures), COUNT(*)
                 FROM (SELECT date_bin(INTERVAL '1 hour', time_hour) AS hour, origin, COUNT(*) AS departures
@@ -137,10 +138,10 @@ pub const CASES: &[Case] = &[
                                                    ORDER BY dep_delay DESC NULLS LAST, carrier, flight, dest) AS rank
                       FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' DAY)))
                     WHERE rank <= 3",
-        batch: "SELECT day, origin, carrier, flight, dep_delay, rank FROM (
-                  SELECT *, ROW_NUMBER() OVER (PARTITION BY day, origin
+        batch: "SELECT starts, origin, carrier, flight, dep_delay, rank FROM (
+                  SELECT *, ROW_NUMBER() OVER (PARTITION BY starts, origin
                                                ORDER BY dep_delay DESC NULLS LAST, carrier, flight, dest) AS rank
-                  FROM (SELECT *, date_bin(INTERVAL '1 day', time_hour) AS day FROM flights))
+                  FROM (SELECT *, date_bin(INTERVAL '1 day', time_hour) AS starts FROM flights))
                 WHERE rank <= 3",
     },
     Case {

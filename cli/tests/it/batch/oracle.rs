@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::csv::{ReaderBuilder, WriterBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 
 /// A row as canonical text.
@@ -73,10 +74,10 @@ impl Oracle {
 
     /// All rows of the answer, sorted.
     pub fn answer(&self, query: &str) -> Vec<Row> {
-        let batches = self
+        let batches: Vec<RecordBatch> = self
             .runtime
             .block_on(async { self.context.sql(query).await?.collect().await })
-            .unwrap_or_else(|error| panic!("the oracle cannot answer {query}: {error}"));
+            .unwrap_or_else(|error: DataFusionError| panic!("the oracle cannot answer {query}: {error}"));
         let mut csv = Vec::new();
         let mut writer = WriterBuilder::new().with_header(true).build(&mut csv);
         for batch in &batches {
