@@ -7,28 +7,37 @@ const SENSITIVE: [&str; 8] = ["password", "passwd", "secret", "token", "credenti
 /// character by one, so that what is underlined stays in its place.
 pub(super) fn masked(line: &str) -> Vec<char> {
     let mut characters: Vec<char> = line.chars().collect();
-    let mut name = String::new();
+    // The last word, and whether it has ended.
+    let (mut name, mut ended) = (String::new(), false);
     let mut sensitive = false;
     let mut index = 0;
     while index < characters.len() {
-        if characters[index] != '\'' {
-            match characters[index] {
-                '=' | ' ' | '\t' => sensitive = sensitive || is_sensitive(&name),
-                ',' | '(' | ')' | ';' => (sensitive, name) = (false, String::new()),
-                other => name.push(other),
+        match characters[index] {
+            '\'' => {
+                let closing = characters[index + 1..].iter().position(|character| *character == '\'');
+                let end = closing.map_or(characters.len(), |length| index + 1 + length);
+                if sensitive {
+                    characters[index + 1..end].fill('*');
+                } else {
+                    name = characters[index + 1..end].iter().collect();
+                    ended = true;
+                }
+                index = end;
             }
-            index += 1;
-            continue;
+            '=' => sensitive = is_sensitive(&name),
+            ',' | '(' | ')' | ';' => {
+                sensitive = false;
+                name.clear();
+            }
+            space if space.is_whitespace() => ended = true,
+            other => {
+                if std::mem::take(&mut ended) {
+                    name.clear();
+                }
+                name.push(other);
+            }
         }
-        let closing = characters[index + 1..].iter().position(|character| *character == '\'');
-        let end = closing.map_or(characters.len(), |length| index + 1 + length);
-        if sensitive {
-            characters[index + 1..end].fill('*');
-        } else {
-            name = characters[index + 1..end].iter().collect();
-            sensitive = is_sensitive(&name);
-        }
-        index = end + 1;
+        index += 1;
     }
     characters
 }
@@ -49,6 +58,7 @@ mod tests {
             ("WITH (secret.key='x y', path = 'z')", "WITH (secret.key='***', path = 'z')"),
             ("SELECT 'it''s', b FROM t", "SELECT 'it''s', b FROM t"),
             ("'token' = 'open", "'token' = '****"),
+            ("'password' =\'a\'", "'password' =\'*\'"),
             ("SET 's3.access-key' = 'AKIA'", "SET 's3.access-key' = '****'"),
         ] {
             assert_eq!(masked(line).into_iter().collect::<String>(), expected);
