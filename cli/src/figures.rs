@@ -45,8 +45,8 @@ pub fn duration(value: Duration) -> String {
     let seconds = value.as_secs();
     match seconds {
         0 => format!("{millis} ms"),
-        1..10 => format!("{:.1} s", millis as f64 / 1e3),
-        10..60 => format!("{seconds} s"),
+        1..10 if !millis.is_multiple_of(1000) => format!("{:.1} s", millis as f64 / 1e3),
+        1..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn durations_have_at_most_two_units() {
-        let shown = [3, 1200, 45_000, 125_000, 11_040_000, 180_000_000].map(|ms| duration(Duration::from_millis(ms)));
-        assert_eq!(shown, ["3 ms", "1.2 s", "45 s", "2 min 5 s", "3 h 4 min", "2 d 2 h"]);
+        let shown =
+            [3, 1200, 3000, 45_000, 125_000, 11_040_000, 180_000_000].map(|ms| duration(Duration::from_millis(ms)));
+        assert_eq!(shown, ["3 ms", "1.2 s", "3 s", "45 s", "2 min 5 s", "3 h 4 min", "2 d 2 h"]);
     }
 }

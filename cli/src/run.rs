@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use weir_connectors::Registry;
-use weir_core::{ConnectorRegistry, Result};
+use weir_core::{ConnectorRegistry, Error, Result};
 
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
@@ -54,7 +54,13 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     for explanation in &planned.explain {
         results.print_text(explanation)?;
     }
-    let Some(graph) = planned.graph else { return Ok(Exit::Ok) };
+    let graph = match planned.graph {
+        Some(graph) => graph,
+        None if planned.explain.is_empty() => {
+            return Err(Error::user("the script has nothing to run: no INSERT, no SELECT"));
+        }
+        None => return Ok(Exit::Ok),
+    };
 
     let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
     let request = RunRequest {

@@ -17,7 +17,7 @@ use crate::terminal::clip;
 
 /// Rows that are at most held back.
 const HELD_ROWS: usize = 1000;
-/// A column does not get narrower than this to fit a terminal.
+/// A column of text does not get narrower than this to fit a terminal.
 const NARROWEST: usize = 8;
 
 /// Prints an aligned table.
@@ -33,6 +33,8 @@ pub struct Table {
 struct Column {
     name: String,
     right_aligned: bool,
+    /// Half a text says something; half a number or a time is wrong.
+    can_be_cut: bool,
     width: usize,
 }
 
@@ -45,7 +47,9 @@ impl Table {
             .map(|field| {
                 let name = one_line(field.name().clone());
                 let width = name.width().max(usual_width(field.data_type()));
-                Column { name, right_aligned: is_numeric(field.data_type()), width }
+                let right_aligned = is_numeric(field.data_type());
+                let can_be_cut = !right_aligned && !field.data_type().is_temporal();
+                Column { name, right_aligned, can_be_cut, width }
             })
             .collect();
         Self { columns, terminal, held: VecDeque::new(), since_header: None }
@@ -81,11 +85,23 @@ impl Table {
             }
         }
         if let Some((columns, _)) = self.terminal {
-            fit(&mut widths, columns);
+            self.fit(&mut widths, columns);
         }
         if widths.iter().zip(&self.columns).any(|(width, column)| *width != column.width) {
             self.end(out);
             self.columns.iter_mut().zip(widths).for_each(|(column, width)| column.width = width);
+        }
+    }
+
+    /// Takes width away from the widest texts until the table fits into `terminal` columns, if it can.
+    fn fit(&self, widths: &mut [usize], terminal: usize) {
+        let room = terminal.saturating_sub(widths.len() * 3 + 1);
+        while widths.iter().sum::<usize>() > room {
+            let texts = widths.iter_mut().zip(&self.columns).filter(|(_, column)| column.can_be_cut);
+            match texts.map(|(width, _)| width).max().filter(|width| **width > NARROWEST) {
+                Some(widest) => *widest -= 1,
+                None => return,
+            }
         }
     }
 
@@ -156,15 +172,6 @@ fn usual_width(data_type: &DataType) -> usize {
         DataType::Utf8View | DataType::Utf8 => 8,
         DataType::Timestamp(_, _) => 23,
         _ => 4,
-    }
-}
-
-/// Takes width away from the widest columns until the table fits into `terminal` columns.
-fn fit(widths: &mut [usize], terminal: usize) {
-    let room = terminal.saturating_sub(widths.len() * 3 + 1);
-    while widths.iter().sum::<usize>() > room {
-        let Some(widest) = widths.iter_mut().max().filter(|width| **width > NARROWEST) else { return };
-        *widest -= 1;
     }
 }
 

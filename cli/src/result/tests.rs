@@ -150,6 +150,16 @@ fn a_table_fits_its_terminal_and_brings_its_header_back() {
     assert_eq!(text.matches("│ name").count(), 2, "20 rows are a screen");
 }
 
+#[test]
+fn numbers_and_times_are_never_cut() {
+    let batch = flights();
+    let mut table = table::Table::new(&batch.schema(), Some((20, 20)));
+    let mut text = String::new();
+    table.rows(&batch, &mut text).unwrap();
+    table.close(&mut text);
+    assert!(text.contains("│    -1200 │ 1970-01-01 00:00:00.001 │"), "{text}");
+}
+
 #[tokio::test]
 async fn json_has_every_key_and_sql_times() {
     let text = printed(Output::Json, &[("a", flights())]).await;

@@ -5,6 +5,8 @@ mod bad_input;
 mod batch;
 mod command_line;
 mod flights;
+mod interrupts;
 mod kill;
 mod nexmark;
+mod results;
 mod weir;
