@@ -4,6 +4,7 @@
 //! All `INSERT`s of a script are one job. What they share, such as the scan of a table, runs once, because equal nodes of
 //! a [`JobGraph`] are one.
 
+mod capitals;
 mod insert;
 mod lateral;
 mod optimise;

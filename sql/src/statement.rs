@@ -123,6 +123,7 @@ pub struct ColumnDefinition {
 
 /// Where a column's values come from.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a script has a few hundred of them")]
 pub enum ColumnKind {
     /// From the records.
     Physical(DataType),

@@ -1,6 +1,6 @@
 //! DataFusion's errors. It keeps the place of a name that it cannot resolve, if spans are collected.
 
-use datafusion_common::{Column, DataFusionError, Diagnostic, SchemaError};
+use datafusion_common::{Column, DataFusionError, Diagnostic, SchemaError, Span as DataFusionSpan};
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
 
@@ -16,8 +16,12 @@ pub fn from_datafusion(text: &str, statement: Span, error: DataFusionError) -> E
         Err(error) => error,
     };
     let diagnostic = error.diagnostic().cloned();
-    let place = diagnostic.as_ref().and_then(|diagnostic| span(&source, diagnostic));
     let root = error.find_root();
+    let place = diagnostic
+        .as_ref()
+        .and_then(|diagnostic| diagnostic.span)
+        .or_else(|| column_span(root))
+        .and_then(|place| span(&source, place));
     if let DataFusionError::SchemaError(schema, _) = root {
         return from_schema(&source, place.unwrap_or(statement), place.is_some(), schema);
     }
@@ -54,8 +58,16 @@ fn take_weir_error(error: DataFusionError) -> Result<Error, DataFusionError> {
     }
 }
 
-fn span(source: &Source<'_>, diagnostic: &Diagnostic) -> Option<Span> {
-    let span = diagnostic.span?;
+/// A column knows where it was named even where the error does not.
+fn column_span(error: &DataFusionError) -> Option<DataFusionSpan> {
+    let DataFusionError::SchemaError(schema, _) = error else { return None };
+    match &**schema {
+        SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field } => field.spans().first(),
+        SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => None,
+    }
+}
+
+fn span(source: &Source<'_>, span: DataFusionSpan) -> Option<Span> {
     let location = |line, column| Location { line, column };
     source.span(ParserSpan {
         start: location(span.start.line, span.start.column),

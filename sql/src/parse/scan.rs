@@ -110,7 +110,7 @@ pub(super) fn scan(source: &Source<'_>, segment: &Segment) -> Result<()> {
         if is_word(token, "FILTER")
             && index > 0
             && tokens[index - 1].token == Token::RParen
-            && !tokens.get(index + 1).is_some_and(|next| next.token == Token::LParen)
+            && tokens.get(index + 1).is_none_or(|next| next.token != Token::LParen)
         {
             return Err(source
                 .error(span, "expected a condition after FILTER")

@@ -31,7 +31,7 @@ pub(super) fn split(source: &Source<'_>) -> Result<Vec<Segment>> {
     for tokens in tokens.split(|token| token.token == Token::SemiColon) {
         let mut spans = tokens.iter().filter(|token| is_word_of_the_script(token)).map(|token| token.span);
         let Some(first) = spans.next() else { continue };
-        let last = spans.last().unwrap_or(first);
+        let last = spans.next_back().unwrap_or(first);
         let start = source.offset(first.start).unwrap_or_default();
         let end = source.offset(last.end).unwrap_or(source.text().len());
         segments.push(Segment { tokens: tokens.to_vec(), span: Span { start, end } });

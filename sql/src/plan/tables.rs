@@ -16,6 +16,7 @@ use datafusion_sql::sqlparser::ast;
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::TableSpec;
 
+use super::capitals::Capitals;
 use super::ranking;
 use super::relations::WindowFunctions;
 use crate::Span;
@@ -116,8 +117,14 @@ impl<'a> Tables<'a> {
         let planner = SqlToRel::new_with_options(self, options);
         let mut query = query.clone();
         super::unnest_factor::make_lateral(&mut query);
-        let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query)))?;
-        super::lateral::unnests(plan)
+        let mut capitals = Capitals::default();
+        loop {
+            match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
+                Ok(plan) => return super::lateral::unnests(plan),
+                Err(error) if capitals.correct(&mut query, &error) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {

@@ -4,6 +4,7 @@
 
 mod connectors;
 mod joins;
+mod names;
 mod nexmark;
 mod queries;
 mod refusals;

@@ -1,0 +1,79 @@
+//! Columns that are named without quotes and in other capitals than they have: `tailnum` for `TAILNUM`.
+//!
+//! DataFusion resolves names as they are written, and says which it knew where one is missing. If just one of those
+//! differs in its capitals alone, it is what was meant: the query gets it, and is planned again.
+
+use std::ops::ControlFlow;
+
+use datafusion_common::{Column, DataFusionError, SchemaError, Span as DataFusionSpan};
+use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, visit_expressions_mut};
+use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
+
+/// Names that have been corrected, so that none is corrected twice.
+#[derive(Debug, Default)]
+pub(super) struct Capitals {
+    corrected: Vec<ParserSpan>,
+}
+
+impl Capitals {
+    /// Corrects the name in `query` that `error` is about, and says whether it could.
+    pub(super) fn correct(&mut self, query: &mut Query, error: &DataFusionError) -> bool {
+        let DataFusionError::SchemaError(schema, _) = error.find_root() else { return false };
+        let SchemaError::FieldNotFound { field, valid_fields } = &**schema else { return false };
+        let Some(meant) = meant(field, valid_fields) else { return false };
+        let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first());
+        let before = self.corrected.len();
+        let _: ControlFlow<()> = visit_expressions_mut(query, |expression| {
+            match expression {
+                Expr::Identifier(name) if field.relation.is_none() => {
+                    self.replace(name, &field.name, &meant.name, place)
+                }
+                Expr::CompoundIdentifier(names) => match (names.as_mut_slice(), &field.relation, &meant.relation) {
+                    ([table, name], Some(asked), Some(relation)) if table.value == asked.table() => {
+                        // The place of a compound name is that of its first part or of the whole.
+                        let place = place.filter(|place| !starts_at(table, *place));
+                        self.replace(table, asked.table(), relation.table(), None);
+                        self.replace(name, &field.name, &meant.name, place);
+                    }
+                    ([name, ..], None, _) => self.replace(name, &field.name, &meant.name, place),
+                    _ => {}
+                },
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        });
+        self.corrected.len() > before
+    }
+
+    fn replace(&mut self, name: &mut Ident, asked: &str, meant: &str, place: Option<DataFusionSpan>) {
+        let elsewhere = place.is_some_and(|place| !starts_at(name, place));
+        if name.quote_style.is_some() || name.value != asked || asked == meant || elsewhere {
+            return;
+        }
+        if !self.corrected.contains(&name.span) {
+            self.corrected.push(name.span);
+            meant.clone_into(&mut name.value);
+        }
+    }
+}
+
+fn starts_at(name: &Ident, place: DataFusionSpan) -> bool {
+    (name.span.start.line, name.span.start.column) == (place.start.line, place.start.column)
+}
+
+/// The only known column that differs from `asked` in its capitals alone, in its table's too if it has one.
+fn meant<'a>(asked: &Column, known: &'a [Column]) -> Option<&'a Column> {
+    let same = |left: &str, right: &str| left.to_lowercase() == right.to_lowercase();
+    let mut similar = known.iter().filter(|column| {
+        let table = match (&asked.relation, &column.relation) {
+            (None, _) => true,
+            (Some(asked), Some(relation)) => same(asked.table(), relation.table()),
+            (Some(_), None) => false,
+        };
+        table && same(&asked.name, &column.name)
+    });
+    let first = similar.next()?;
+    // The same name of two tables is ambiguous, and DataFusion says so once it is spelt right.
+    let one_name = similar.all(|other| other.name == first.name && (asked.relation.is_none() || other == first));
+    one_name.then_some(first)
+}

@@ -1,0 +1,92 @@
+//! Names in any capitals, and the messages about those that are not there.
+
+use super::{dataflow, refusal};
+
+#[test]
+fn capitals_do_not_matter_without_quotes() {
+    for (loose, exact) in [
+        ("SELECT AUCTION, datetime FROM BID WHERE Price > 3", "SELECT auction, dateTime FROM bid WHERE price > 3"),
+        (
+            "SELECT B.AUCTION FROM Bid B WHERE b.DATETIME IS NOT NULL",
+            "SELECT B.auction FROM bid B WHERE B.dateTime IS NOT NULL",
+        ),
+        (
+            "SELECT Bidder, COUNT(*) AS n, Window_End FROM Tumble(TABLE BID, DESCRIPTOR(DateTime), INTERVAL '10' SECOND) \
+             GROUP BY bidder, WINDOW_START, window_end HAVING count(*) > 1",
+            "SELECT bidder, COUNT(*) AS n, window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) \
+             GROUP BY bidder, window_start, window_end HAVING COUNT(*) > 1",
+        ),
+        (
+            "SELECT x.ITEMNAME FROM auction x JOIN person P ON X.seller = p.ID AND p.datetime BETWEEN x.DATETIME AND \
+             x.datetime + INTERVAL '1' HOUR",
+            "SELECT x.itemName FROM auction x JOIN person P ON x.seller = P.id AND P.dateTime BETWEEN x.dateTime AND \
+             x.dateTime + INTERVAL '1' HOUR",
+        ),
+        (
+            "CREATE VIEW v AS SELECT ITEMNAME AS Name, id FROM auction; SELECT NAME FROM V",
+            "CREATE VIEW v AS SELECT itemName AS Name, id FROM auction; SELECT Name FROM v",
+        ),
+        (
+            "WITH q AS (SELECT PRICE FROM bid) SELECT Q.Price + 1 FROM q",
+            "WITH q AS (SELECT price FROM bid) SELECT q.price + 1 FROM q",
+        ),
+    ] {
+        assert_eq!(dataflow(loose), dataflow(exact), "{loose}");
+    }
+}
+
+#[test]
+fn quotes_mean_what_they_say() {
+    assert!(refusal("SELECT `AUCTION` FROM bid").contains("there is no column `AUCTION`"));
+    assert!(refusal("SELECT \"datetime\" FROM bid").contains("there is no column `datetime`"));
+    assert!(refusal("SELECT auction FROM `Bid`").contains("there is no table `Bid`"));
+    let both = "CREATE VIEW v AS SELECT auction AS ab, bidder AS AB FROM bid; ";
+    assert!(refusal(&format!("{both}SELECT aB FROM v")).contains("there is no column `aB`"));
+    assert!(dataflow(&format!("{both}SELECT AB FROM v")).contains("bidder"));
+}
+
+/// The message about a statement behind the tables of these tests: line and column, text, underlined place, help.
+fn message(sql: &str) -> String {
+    let report = refusal(&format!("\n{sql}"));
+    let place = report.split_once(", column ").map(|(_, rest)| rest).unwrap_or(&report);
+    place.lines().filter(|line| !line.trim().is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn says(sql: &str, parts: &[&str]) {
+    let message = message(sql);
+    for part in parts {
+        assert!(message.contains(part), "{sql}\n{message}\nlacks: {part}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_named_with_its_place_and_the_nearest_name() {
+    says("SELECT prise FROM bid", &["8: there is no column `prise`", "did you mean `price`?", "       ^^^^^"]);
+    says("SELECT b.prise FROM bid b", &["there is no column `b.prise`", "did you mean `b.price`?"]);
+    says("SELECT price FROM bidd", &["19: there is no table `bidd`", "did you mean `bid`?"]);
+    says("SELECT price FROM bid WHERE bider > 3", &["29: there is no column `bider`", "did you mean `bidder`?"]);
+    says("SELECT price FROM bid ORDER BY pirce", &["there is no column `pirce`", "did you mean `price`?"]);
+    says("SELECT upperr(channel) FROM bid", &["8: ", "upper"]);
+    says("SELECT price FROM bid, bid b2 WHERE auction = 1", &["auction", "several tables"]);
+    says(
+        "INSERT INTO plain SELECT auction, price, channel FROM bid",
+        &["13: `plain` takes 4 columns here, but the query has 3"],
+    );
+    says("INSERT INTO plain (k, vv) SELECT auction, 1.0 FROM bid", &["23: `plain` has no column `vv`"]);
+    says("INSERT INTO plian SELECT 1", &["13: there is no table `plian`", "did you mean `plain`?"]);
+    says(
+        "SELECT * FROM TUMBLE(TABLE bid, DESCRIPTOR(datetim), INTERVAL '1' DAY)",
+        &["44: there is no column `datetim`", "did you mean `dateTime`?"],
+    );
+}
+
+#[test]
+fn functions_that_cannot_work_are_refused_when_planned() {
+    says("SELECT REGEXP_EXTRACT(url, '(', 1) FROM bid", &["is no regular expression"]);
+    says("SELECT auction FROM bid WHERE JSON_VALUE(extra, 'a') = 'x'", &["`a` is no JSON path"]);
+    says("SELECT DATE_FORMAT(dateTime, 'YYYY') FROM bid", &["unknown field `YYYY`"]);
+    says("SELECT SPLIT_INDEX(url, '/') FROM bid", &["expected `SPLIT_INDEX(text, delimiter, index)`"]);
+    says("SELECT CAST(channel AS VARCHAR(3)) FROM bid", &["would have to cut text off", "LEFT(x, 3)"]);
+    says("SELECT CAST(channel AS TIMESTAMP_TZ(3)) FROM bid", &["TIMESTAMP_LTZ(3)"]);
+}
