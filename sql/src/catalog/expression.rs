@@ -8,7 +8,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DFSchema, DataFusionError, Result as DataFusionResult, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, visit_expressions, visit_expressions_mut};
@@ -20,6 +20,7 @@ use crate::Span;
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::functions;
 use crate::parse::FlinkTypes;
+use crate::plan::travelling_type;
 
 /// A resolved expression.
 #[derive(Debug, Clone)]
@@ -72,8 +73,14 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     // Functions check their constants here; behind the coercion these may be casts.
     expr.get_type(&schema)?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
-    let expr = simplifier.coerce(expr, &schema)?;
-    let (data_type, nullable) = (expr.get_type(&schema)?, expr.nullable(&schema)?);
+    // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
+    let mut expr = simplifier.simplify(simplifier.coerce(expr, &schema)?)?;
+    let nullable = expr.nullable(&schema)?;
+    let mut data_type = expr.get_type(&schema)?;
+    if let Some(view) = travelling_type(&data_type) {
+        expr = cast(expr, view.clone());
+        data_type = view;
+    }
     Ok(ResolvedExpression { expr, data_type, nullable })
 }
 

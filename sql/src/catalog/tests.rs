@@ -139,6 +139,23 @@ fn a_table_is_resolved() {
     assert!(!format!("{table:?}").contains("/x"), "values of options may be secret");
 }
 
+/// Functions that exist in a plan only are replaced, and text travels in one layout whatever a function returns.
+#[test]
+fn computed_columns_can_be_computed() {
+    let table = table(
+        "CREATE TABLE t (a STRING, b STRING, n INT, c AS COALESCE(a, b, 'x'), d AS IFNULL(a, b), e AS NVL2(a, b, 'y'), \
+         f AS TO_CHAR(DATE '2020-01-01', '%Y'), g AS a || n, h AS IF(n > 3, 'many', 'few'), i AS ENCODE(a, 'hex')) \
+         WITH ('connector' = 'files', 'path' = '/x')",
+        "t",
+    );
+    for column in &table.columns[3..] {
+        let ColumnSource::Computed(expression) = &column.source else { panic!() };
+        let text = expression.to_string().to_lowercase();
+        assert!(!text.contains("coalesce") && !text.contains("nvl"), "{text}");
+        assert_eq!(column.data_type, DataType::Utf8View, "{}: {text}", column.name);
+    }
+}
+
 #[test]
 fn a_connector_may_know_the_columns() {
     let known = table(

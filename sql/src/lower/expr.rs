@@ -51,6 +51,11 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
             Expr::Cast { operand: child(&cast.expr)?, data_type: cast.field.data_type().clone(), safe: true }
         }
         LogicalExpr::ScalarFunction(call) => {
+            if call.func.name() == "proctime" {
+                return Err(Error::user("PROCTIME() in a query is not supported yet").with_help(
+                    "declare it as a column of the table, as in `CREATE TABLE t (…, proc AS PROCTIME()) WITH (…)`",
+                ));
+            }
             if call.func.signature().volatility == datafusion_expr::Volatility::Volatile {
                 return Err(Error::user(format!("the function `{}` gives another result each time", call.func.name()))
                     .with_help("a row that is computed again after a restart has to come out as before"));

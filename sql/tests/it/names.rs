@@ -83,6 +83,7 @@ fn what_is_not_there_is_named_with_its_place_and_the_nearest_name() {
 
 #[test]
 fn functions_that_cannot_work_are_refused_when_planned() {
+    says("SELECT PROCTIME() AS p FROM bid", &["PROCTIME() in a query is not supported yet", "proc AS PROCTIME()"]);
     says("SELECT REGEXP_EXTRACT(url, '(', 1) FROM bid", &["is no regular expression"]);
     says("SELECT auction FROM bid WHERE JSON_VALUE(extra, 'a') = 'x'", &["`a` is no JSON path"]);
     says("SELECT DATE_FORMAT(dateTime, 'YYYY') FROM bid", &["unknown field `YYYY`"]);
