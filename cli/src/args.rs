@@ -27,7 +27,8 @@ Examples:
   weir run delays.sql -D execution.checkpointing.interval=1s
 
 Scripts:
-  CREATE TABLE, CREATE VIEW, SET, and one or more of INSERT INTO … SELECT and SELECT. All of them run as one job.
+  CREATE TABLE, CREATE VIEW, SET, and then either one SELECT, whose rows are printed, or any number of
+  INSERT INTO … SELECT, which run as one job.
 
 Settings:
   `weir options` lists them. From the weakest to the strongest:

@@ -45,10 +45,6 @@ impl Printer for Csv {
         }
         Ok(())
     }
-
-    fn close(&mut self, _out: &mut String) {
-        self.header_is_due = true;
-    }
 }
 
 fn push_quoted(value: &str, out: &mut String) {

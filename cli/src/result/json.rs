@@ -26,6 +26,4 @@ impl Printer for Json {
         out.push_str(&text);
         Ok(())
     }
-
-    fn close(&mut self, _out: &mut String) {}
 }

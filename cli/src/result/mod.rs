@@ -37,28 +37,21 @@ pub enum Output {
     Csv,
 }
 
-/// All results of a job, on their way to stdout.
+/// The result of a job, on its way to stdout. A job has one at most: the planner sees to that.
 pub struct Results {
     screen: Arc<Screen>,
     output: Output,
     /// Where rows wait for their checkpoint; `None`: they do not wait.
     spool: Option<PathBuf>,
-    printers: Mutex<Printers>,
+    /// Made with the first rows, which know the schema; shared by all subtasks.
+    printer: Mutex<Option<Box<dyn Printer>>>,
     /// Something could not be printed: nothing after it may be, or results would have holes.
     broken: AtomicBool,
     reader_gone: AtomicBool,
     news: Notify,
 }
 
-/// Printers by result; those of one `SELECT` share one.
-#[derive(Default)]
-struct Printers {
-    by_result: BTreeMap<String, Box<dyn Printer>>,
-    /// The result that was printed last.
-    current: Option<String>,
-}
-
-/// Turns rows of one result into text.
+/// Turns rows into text.
 trait Printer: Send {
     /// Adds the text of these rows to `out`; may hold rows back until [`flush`](Self::flush).
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()>;
@@ -68,8 +61,10 @@ trait Printer: Send {
         let _ = out;
     }
 
-    /// Rows of another result follow, or none at all. What is printed afterwards starts afresh.
-    fn close(&mut self, out: &mut String);
+    /// No rows follow: adds the text of rows held back, and of the end.
+    fn close(&mut self, out: &mut String) {
+        let _ = out;
+    }
 }
 
 impl Results {
@@ -79,29 +74,18 @@ impl Results {
             screen,
             output,
             spool,
-            printers: Mutex::default(),
+            printer: Mutex::default(),
             broken: AtomicBool::new(false),
             reader_gone: AtomicBool::new(false),
             news: Notify::new(),
         })
     }
 
-    /// Prints rows of the result `name`. Blocks while stdout does.
-    fn print(&self, name: &str, records: &RecordBatch) -> Result<()> {
-        let mut printers = self.printers();
+    /// Prints rows. Blocks while stdout does.
+    fn print(&self, records: &RecordBatch) -> Result<()> {
+        let mut printer = self.lock();
         let mut text = String::new();
-        if printers.current.as_deref() != Some(name) {
-            let previous = printers.current.replace(name.to_owned());
-            if let Some(printer) = previous.and_then(|previous| printers.by_result.get_mut(&previous)) {
-                printer.close(&mut text);
-                if self.output == Output::Csv {
-                    // The only sign that another header follows.
-                    text.push('\n');
-                }
-            }
-        }
-        let printer = printers.by_result.entry(name.to_owned()).or_insert_with(|| self.printer(&records.schema()));
-        printer.rows(records, &mut text)?;
+        printer.get_or_insert_with(|| self.printer(&records.schema())).rows(records, &mut text)?;
         self.write(&text)
     }
 
@@ -119,8 +103,8 @@ impl Results {
     pub fn tick(self: &Arc<Self>) {
         let results = self.clone();
         // The runtime waits for nothing at its end, so that a reader who never comes back holds nobody up.
-        drop(tokio::task::spawn_blocking(move || match results.printers.try_lock() {
-            Ok(mut printers) => results.flush(&mut printers),
+        drop(tokio::task::spawn_blocking(move || match results.printer.try_lock() {
+            Ok(mut printer) => results.flush(printer.as_mut()),
             Err(_) => Ok(()),
         }));
     }
@@ -132,11 +116,9 @@ impl Results {
     pub async fn finish(self: &Arc<Self>) -> Result<()> {
         let results = self.clone();
         on_blocking_thread(move || {
-            let mut printers = results.printers();
+            let mut printer = results.lock();
             let mut text = String::new();
-            if let Some(current) = printers.current.take()
-                && let Some(printer) = printers.by_result.get_mut(&current)
-            {
+            if let Some(mut printer) = printer.take() {
                 printer.close(&mut text);
             }
             results.write(&text)
@@ -165,11 +147,9 @@ impl Results {
         }
     }
 
-    fn flush(&self, printers: &mut Printers) -> Result<()> {
+    fn flush(&self, printer: Option<&mut Box<dyn Printer>>) -> Result<()> {
         let mut text = String::new();
-        if let Some(current) = printers.current.clone()
-            && let Some(printer) = printers.by_result.get_mut(&current)
-        {
+        if let Some(printer) = printer {
             printer.flush(&mut text);
         }
         self.write(&text)
@@ -192,8 +172,8 @@ impl Results {
         })
     }
 
-    fn printers(&self) -> MutexGuard<'_, Printers> {
-        self.printers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Printer>>> {
+        self.printer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -229,7 +209,7 @@ impl Connector for ResultConnector {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
         let results = self.0.clone();
         Ok(match &results.spool {
-            None => Box::new(DirectSink { results, name: context.uid.0 }),
+            None => Box::new(DirectSink(results)),
             Some(directory) => Box::new(spool::SpoolSink::open(directory.clone(), table.schema.clone(), context)?),
         })
     }
@@ -239,32 +219,29 @@ impl Connector for ResultConnector {
         let results = self.0.clone();
         on_blocking_thread(move || {
             let pieces: BTreeSet<Vec<u8>> = committables.into_iter().collect();
-            pieces.iter().try_for_each(|piece| {
-                spool::read_once(&directory, piece, |name, records| results.print(name, records))
-            })?;
-            results.flush(&mut results.printers())
+            pieces
+                .iter()
+                .try_for_each(|piece| spool::read_once(&directory, piece, |records| results.print(records)))?;
+            results.flush(results.lock().as_mut())
         })
         .await
     }
 }
 
 /// A sink that prints at once.
-struct DirectSink {
-    results: Arc<Results>,
-    name: String,
-}
+struct DirectSink(Arc<Results>);
 
 #[async_trait::async_trait]
 impl Sink for DirectSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
-        let (results, name) = (self.results.clone(), self.name.clone());
-        on_blocking_thread(move || results.print(&name, batch.records())).await
+        let results = self.0.clone();
+        on_blocking_thread(move || results.print(batch.records())).await
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
         // A resume goes on behind this epoch: its rows have to be out.
-        let results = self.results.clone();
-        on_blocking_thread(move || results.flush(&mut results.printers())).await?;
+        let results = self.0.clone();
+        on_blocking_thread(move || results.flush(results.lock().as_mut())).await?;
         Ok(None)
     }
 }

@@ -126,21 +126,21 @@ impl Write for ChecksummedFile {
     }
 }
 
-/// Gives each batch of a committable to `print`, with the name of the result, and deletes the file. A file that is not
-/// there was printed before.
+/// Gives each batch of a committable to `print`, and deletes the file. A file that is not there was printed before.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or `print` fails.
 pub fn read_once(
     directory: &Path,
     committable: &[u8],
-    mut print: impl FnMut(&str, &RecordBatch) -> Result<()>,
+    mut print: impl FnMut(&RecordBatch) -> Result<()>,
 ) -> Result<()> {
     let parsed = std::str::from_utf8(committable).ok().and_then(|text| {
         let (name, checksum) = text.split_once(' ')?;
-        Some((name, Piece::parse(name)?, u32::from_str_radix(checksum, 16).ok()?))
+        Piece::parse(name)?;
+        Some((name, u32::from_str_radix(checksum, 16).ok()?))
     });
-    let Some((name, piece, checksum)) = parsed else {
+    let Some((name, checksum)) = parsed else {
         return Err(Error::internal("a checkpoint describes waiting results in a way that they never are"));
     };
     let path = directory.join(name);
@@ -154,7 +154,7 @@ pub fn read_once(
         return Err(Error::data(format!("the waiting results in {} are damaged", path.display())));
     }
     for records in StreamReader::try_new(BufReader::new(file), None)? {
-        print(&piece.uid, &records?)?;
+        print(&records?)?;
     }
     fs::remove_file(&path).map_err(|error| failed("remove", &path, error))
 }

@@ -69,11 +69,11 @@ fn texts(name: &str, values: &[&str]) -> RecordBatch {
     one_column(name, Arc::new(StringViewArray::from(values.to_vec())))
 }
 
-async fn printed(output: Output, batches: &[(&str, RecordBatch)]) -> String {
+async fn printed(output: Output, batches: &[RecordBatch]) -> String {
     let tape = Tape::default();
     let results = results_into(tape.clone(), output, None);
-    for (name, batch) in batches {
-        results.print(name, batch).unwrap();
+    for batch in batches {
+        results.print(batch).unwrap();
     }
     results.finish().await.unwrap();
     tape.text()
@@ -82,7 +82,7 @@ async fn printed(output: Output, batches: &[(&str, RecordBatch)]) -> String {
 #[tokio::test]
 async fn a_table_aligns_numbers_right_and_shows_nulls() {
     assert_eq!(
-        printed(Output::Table, &[("a", flights())]).await,
+        printed(Output::Table, &[flights()]).await,
         "\
 ┌──────────┬──────────┬─────────────────────────┐
 │ origin   │     rows │ window_end              │
@@ -98,7 +98,7 @@ async fn a_table_aligns_numbers_right_and_shows_nulls() {
 #[tokio::test]
 async fn columns_are_as_wide_as_characters_are_on_screen() {
     assert_eq!(
-        printed(Output::Table, &[("a", texts("name", &["日本", "tab\there"]))]).await,
+        printed(Output::Table, &[texts("name", &["日本", "tab\there"])]).await,
         "\
 ┌───────────┐
 │ name      │
@@ -114,9 +114,9 @@ async fn columns_are_as_wide_as_characters_are_on_screen() {
 async fn a_later_wide_value_begins_a_wider_table() {
     let tape = Tape::default();
     let results = results_into(tape.clone(), Output::Table, None);
-    results.print("a", &texts("name", &["short"])).unwrap();
-    results.flush(&mut results.printers()).unwrap();
-    results.print("a", &texts("name", &["as short", "rather longer"])).unwrap();
+    results.print(&texts("name", &["short"])).unwrap();
+    results.flush(results.lock().as_mut()).unwrap();
+    results.print(&texts("name", &["as short", "rather longer"])).unwrap();
     results.finish().await.unwrap();
     assert_eq!(
         tape.text(),
@@ -162,7 +162,7 @@ fn numbers_and_times_are_never_cut() {
 
 #[tokio::test]
 async fn json_has_every_key_and_sql_times() {
-    let text = printed(Output::Json, &[("a", flights())]).await;
+    let text = printed(Output::Json, &[flights()]).await;
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         lines,
@@ -177,18 +177,10 @@ async fn json_has_every_key_and_sql_times() {
 #[tokio::test]
 async fn csv_quotes_what_needs_it_and_tells_null_from_empty() {
     assert_eq!(
-        printed(Output::Csv, &[("a", flights())]).await,
+        printed(Output::Csv, &[flights()]).await,
         "origin,rows,window_end\nJFK,7,2013-01-01 10:00:00.000\n,-1200,1970-01-01 00:00:00.001\n\"a \"\"b\"\", c\",,\n"
     );
-    assert_eq!(printed(Output::Csv, &[("a", texts("x", &["", "y\nz"]))]).await, "x\n\"\"\n\"y\nz\"\n");
-}
-
-#[tokio::test]
-async fn several_results_are_told_apart() {
-    let batches = [("a", texts("x", &["1"])), ("a", texts("x", &["2"])), ("b", texts("y", &["3"]))];
-    assert_eq!(printed(Output::Csv, &batches).await, "x\n1\n2\n\ny\n3\n");
-    let tables = printed(Output::Table, &batches).await;
-    assert_eq!(tables.matches('└').count(), 2, "{tables}");
+    assert_eq!(printed(Output::Csv, &[texts("x", &["", "y\nz"])]).await, "x\n\"\"\n\"y\nz\"\n");
 }
 
 #[tokio::test]
@@ -202,17 +194,14 @@ async fn other_types_print_as_sql_writes_them() {
         ("ratio", Arc::new(Float64Array::from(vec![0.5]))),
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
-    assert_eq!(
-        printed(Output::Csv, &[("a", batch)]).await,
-        "at,price,ok,ratio\n1970-01-01 00:00:00.000Z,123.45,true,0.5\n"
-    );
+    assert_eq!(printed(Output::Csv, &[batch]).await, "at,price,ok,ratio\n1970-01-01 00:00:00.000Z,123.45,true,0.5\n");
 }
 
 #[tokio::test]
 async fn a_reader_who_leaves_is_noticed_and_nothing_is_printed_behind_the_hole() {
     let results = results_into(NobodyReads, Output::Json, None);
     assert!(!results.reader_is_gone());
-    assert!(results.print("a", &texts("x", &["1"])).is_err());
+    assert!(results.print(&texts("x", &["1"])).is_err());
     results.until_reader_is_gone().await;
     assert!(results.reader_is_gone());
     assert!(results.finish().await.is_err());
