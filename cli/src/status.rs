@@ -45,6 +45,13 @@ pub fn line(progress: &Progress, (rate_in, rate_out): (f64, f64), elapsed: Durat
         format!("in {} ({}/s)", short_count(progress.rows_in as f64), short_count(rate_in)),
         format!("out {} ({}/s)", short_count(progress.rows_out as f64), short_count(rate_out)),
     ];
+    // Before what a narrow terminal cuts off: these are the figures that ask for action.
+    if progress.late_rows > 0 {
+        parts.push(format!("late {}", short_count(progress.late_rows as f64)));
+    }
+    if progress.rejected_rows > 0 {
+        parts.push(format!("rejected {}", short_count(progress.rejected_rows as f64)));
+    }
     parts.extend(watermark(progress.watermark, now));
     if let Some(checkpoint) = &progress.last_checkpoint {
         let age = u64::try_from(now.saturating_sub(checkpoint.at)).unwrap_or(0);
@@ -58,12 +65,6 @@ pub fn line(progress: &Progress, (rate_in, rate_out): (f64, f64), elapsed: Durat
     }
     if progress.state_bytes > 0 {
         parts.push(format!("state {}", bytes(progress.state_bytes)));
-    }
-    if progress.late_rows > 0 {
-        parts.push(format!("late {}", short_count(progress.late_rows as f64)));
-    }
-    if progress.rejected_rows > 0 {
-        parts.push(format!("rejected {}", short_count(progress.rejected_rows as f64)));
     }
     parts.join(" · ")
 }
