@@ -5,9 +5,7 @@
 //! strings and bytes as their XXH3-64 hash, so that `Utf8`, `LargeUtf8` and `Utf8View` of the same text agree, and so
 //! do all integer widths. Nulls enter as a constant of their own.
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, OffsetSizeTrait, PrimitiveArray, types::*,
-};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, types::*};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -92,10 +90,22 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
         DataType::Decimal128(..) => {
             hash_words(column.as_primitive::<Decimal128Type>(), hashes, |v| mix((v >> 64) as u64) ^ v as u64);
         }
-        DataType::Utf8 => hash_offsets::<i32>(column, hashes, |a, i| a.as_string::<i32>().value(i).as_bytes()),
-        DataType::LargeUtf8 => hash_offsets::<i64>(column, hashes, |a, i| a.as_string::<i64>().value(i).as_bytes()),
-        DataType::Binary => hash_offsets::<i32>(column, hashes, |a, i| a.as_binary::<i32>().value(i)),
-        DataType::LargeBinary => hash_offsets::<i64>(column, hashes, |a, i| a.as_binary::<i64>().value(i)),
+        DataType::Utf8 => {
+            let strings = column.as_string::<i32>();
+            hash_bytes(column, hashes, |row| strings.value(row).as_bytes());
+        }
+        DataType::LargeUtf8 => {
+            let strings = column.as_string::<i64>();
+            hash_bytes(column, hashes, |row| strings.value(row).as_bytes());
+        }
+        DataType::Binary => {
+            let bytes = column.as_binary::<i32>();
+            hash_bytes(column, hashes, |row| bytes.value(row));
+        }
+        DataType::LargeBinary => {
+            let bytes = column.as_binary::<i64>();
+            hash_bytes(column, hashes, |row| bytes.value(row));
+        }
         DataType::Utf8View => {
             let strings = column.as_string_view();
             hash_bytes(column, hashes, |row| strings.value(row).as_bytes());
@@ -137,10 +147,6 @@ fn hash_booleans(column: &BooleanArray, hashes: &mut [u64]) {
     for (value, hash) in column.iter().zip(hashes) {
         *hash = mix(*hash ^ value.map_or(NULL, u64::from));
     }
-}
-
-fn hash_offsets<O: OffsetSizeTrait>(column: &ArrayRef, hashes: &mut [u64], value: impl Fn(&ArrayRef, usize) -> &[u8]) {
-    hash_bytes(column, hashes, |row| value(column, row));
 }
 
 fn hash_bytes<'a>(column: &'a ArrayRef, hashes: &mut [u64], value: impl Fn(usize) -> &'a [u8]) {
