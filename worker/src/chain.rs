@@ -24,8 +24,10 @@ pub struct Stage {
     pub operator: Box<dyn Operator>,
     /// Its declared state.
     pub tables: Vec<TableSchema>,
-    /// The last watermark that it was given.
+    /// The last watermark that it was given, in an earlier execution or in this one.
     pub watermark: EventTime,
+    /// Whether it was given that one in this execution: what stands behind it is new and has to be told again.
+    pub told: bool,
     /// Whether it makes watermarks of its own from processing time: idleness upstream means nothing behind it.
     pub makes_watermarks: bool,
     /// Counters of its node.
@@ -147,10 +149,11 @@ impl OperatorChain {
             out.push(Emission::Watermark(Watermark::At(time)));
             return Ok(());
         };
-        if time <= stage.watermark {
+        if time < stage.watermark || (time == stage.watermark && stage.told) {
             return Ok(());
         }
         stage.watermark = time;
+        stage.told = true;
         stage.metrics.set_watermark(time);
         let onward = stage.operator.watermark(time, &mut self.collector)?;
         self.forward(index, out)?;

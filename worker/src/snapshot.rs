@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema};
+use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, OperatorDelta, SinkCommittables, Storage};
 
 use crate::chain::NodeCapture;
@@ -46,9 +46,17 @@ pub struct Snapshots {
     /// This execution; part of every path.
     pub attempt: Attempt,
     /// The sinks' tables.
-    pub sinks: BTreeMap<OperatorUid, weir_core::TableSpec>,
+    pub sinks: BTreeMap<OperatorUid, TableSpec>,
     /// Where reports go.
     pub events: mpsc::Sender<WorkerEvent>,
+}
+
+/// What came of storing an epoch.
+enum Stored {
+    /// It is durable: what each operator adds, and bytes written.
+    Written(Vec<OperatorDelta>, u64),
+    /// It is not, and goes into the next epoch.
+    Kept(Vec<PendingTable>, Error),
 }
 
 /// Captured rows of one table, made but not stored.
@@ -85,16 +93,19 @@ impl Snapshots {
                 nodes.extend(snapshot.nodes);
                 committables.extend(snapshot.committable);
             }
-            let (kept, outcome) = self.store(epoch, pending, nodes).await;
-            pending = kept;
-            let event = match outcome {
-                Ok((operators, bytes)) => WorkerEvent::Reported(EpochReport {
+            let event = match self.store(epoch, std::mem::take(&mut pending), nodes).await {
+                Ok(Stored::Written(operators, bytes)) => WorkerEvent::Reported(EpochReport {
                     epoch,
                     operators,
                     committables: self.by_sink(std::mem::take(&mut committables)),
                     bytes,
                 }),
-                Err(error) => WorkerEvent::ReportFailed { epoch, error },
+                Ok(Stored::Kept(tables, error)) => {
+                    pending = tables;
+                    WorkerEvent::ReportFailed { epoch, error }
+                }
+                // What was captured is lost, and no later checkpoint could be right.
+                Err(error) => WorkerEvent::Failed(error),
             };
             if self.events.send(event).await.is_err() {
                 return;
@@ -102,31 +113,24 @@ impl Snapshots {
         }
     }
 
-    /// Makes the captured rows and writes them. Returns what has to go into the next epoch, and what was written.
-    async fn store(
-        &self,
-        epoch: Epoch,
-        pending: Vec<PendingTable>,
-        nodes: Vec<NodeCapture>,
-    ) -> (Vec<PendingTable>, Result<(Vec<OperatorDelta>, u64)>) {
-        let Some(storage) = self.storage.clone() else {
-            return (Vec::new(), Ok((Vec::new(), 0)));
-        };
+    /// Makes the captured rows and writes them.
+    ///
+    /// # Errors
+    /// If the rows could not be made: they are lost.
+    async fn store(&self, epoch: Epoch, pending: Vec<PendingTable>, nodes: Vec<NodeCapture>) -> Result<Stored> {
+        let Some(storage) = self.storage.clone() else { return Ok(Stored::Written(Vec::new(), 0)) };
         let prefix = weir_state::layout::runs_prefix(epoch, self.attempt, "worker");
         let stored = tokio::task::spawn_blocking(move || {
             let mut tables = pending;
-            if let Err(error) = materialise(&mut tables, epoch, nodes) {
-                return (tables, Err(error));
-            }
-            match write(&*storage, &tables, &prefix) {
-                Ok(written) => (Vec::new(), Ok(written)),
-                Err(error) => (tables, Err(error)),
-            }
+            materialise(&mut tables, epoch, nodes)?;
+            Ok(match write(&*storage, &tables, &prefix) {
+                Ok((operators, bytes)) => Stored::Written(operators, bytes),
+                Err(error) => Stored::Kept(tables, error),
+            })
         });
-        match stored.await {
-            Ok(stored) => stored,
-            Err(panic) => (Vec::new(), Err(Error::internal("the upload of a checkpoint panicked").with_source(panic))),
-        }
+        stored.await.unwrap_or_else(|panic| {
+            Err(Error::internal("the upload of a checkpoint panicked").with_source(panic))
+        })
     }
 
     fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>) -> Vec<SinkCommittables> {
@@ -149,10 +153,8 @@ fn materialise(tables: &mut Vec<PendingTable>, epoch: Epoch, nodes: Vec<NodeCapt
                 Some(table) => {
                     // Subtasks behind an exchange agree, because a marker is aligned over channels that all carry the
                     // same watermarks. Sources do not, and the least of them is what all have reached.
-                    table.watermark = match table.epoch == epoch {
-                        true => table.watermark.min(node.watermark),
-                        false => node.watermark,
-                    };
+                    table.watermark =
+                        if table.epoch == epoch { table.watermark.min(node.watermark) } else { node.watermark };
                     table.epoch = epoch;
                     table.rows.push(rows);
                 }

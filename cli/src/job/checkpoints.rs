@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 use weir_coordinator::{EpochContent, Event};
-use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorUid, Result};
+use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorSpec, OperatorUid, Result};
 use weir_state::{
     Checkpoints, LocalStorage, Manifest, ManifestHeader, Run, SinkCommittables, StateLock, Storage, compaction, layout,
 };
@@ -30,7 +30,8 @@ pub struct CheckpointStore {
 
 struct Durable {
     checkpoints: Checkpoints,
-    _lock: StateLock,
+    /// Also held by every write that is under way: it may outlive this store, and must not outlive the lock.
+    lock: Arc<StateLock>,
 }
 
 /// Runs of a table that became one.
@@ -81,7 +82,7 @@ impl CheckpointStore {
             let uncommitted = checkpoints.uncommitted()?;
             store.uncommitted =
                 uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
-            store.durable = Some(Durable { checkpoints, _lock: lock });
+            store.durable = Some(Durable { checkpoints, lock: Arc::new(lock) });
             Ok(store)
         })
         .await
@@ -129,15 +130,23 @@ impl CheckpointStore {
             finished,
             parallelism: self.parallelism,
         };
-        let reports = contents.iter().flat_map(|content| content.operators.iter().cloned()).collect();
         let committables = contents.iter().flat_map(|content| content.committables.iter().cloned()).collect();
-        let mut manifest = Manifest::following(self.latest.as_ref(), header, reports, committables);
+        let mut manifest = Manifest::following(self.latest.as_ref(), header.clone(), Vec::new(), committables);
+        // One by one: within an epoch the least watermark counts, from one epoch to the next the later one.
+        for content in &contents {
+            let committables = std::mem::take(&mut manifest.committables);
+            manifest = Manifest::following(Some(&manifest), header.clone(), content.operators.clone(), committables);
+        }
         for merged in self.finished_merges().await {
             manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
         }
         if let Some(durable) = &self.durable {
-            let (checkpoints, written) = (durable.checkpoints.clone(), manifest.clone());
-            if let Err(error) = blocking(move || checkpoints.write(&written)).await {
+            let (checkpoints, lock, written) = (durable.checkpoints.clone(), durable.lock.clone(), manifest.clone());
+            let write = move || {
+                let _lock = lock;
+                checkpoints.write(&written)
+            };
+            if let Err(error) = blocking(write).await {
                 let error = error.context(format!("checkpoint {epoch} failed"));
                 return Event::ManifestFailed { epoch, contents, error };
             }
@@ -237,16 +246,31 @@ fn merge_runs(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -> R
     Ok(merged)
 }
 
-/// State belongs to operators by their uid: state of an operator that the query does not have is another query's.
+/// State belongs to operators by their uid. State of an operator that the query does not have is another query's; an
+/// operator that the state does not know would begin in the middle of its input.
 fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::user(format!("the state in {} belongs to another query: {what}", dir.display()))
+            .with_help("give each query a --state-dir of its own; a changed query starts with an empty one"))
+    };
     let known = |uid: &OperatorUid| graph.nodes().iter().any(|node| node.uid == *uid);
-    match manifest.operators.iter().find(|operator| !known(&operator.uid)) {
+    if let Some(operator) = manifest.operators.iter().find(|operator| !known(&operator.uid)) {
+        return refuse(format!("this one has no operator {}", operator.uid));
+    }
+    let stateless = |operator: &OperatorSpec| {
+        matches!(
+            operator,
+            OperatorSpec::Calc(_)
+                | OperatorSpec::Expand(_)
+                | OperatorSpec::Unnest(_)
+                | OperatorSpec::WindowAssign(_)
+                | OperatorSpec::PartialAggregate(_)
+                | OperatorSpec::Sink(_)
+        )
+    };
+    let mut stateful = graph.nodes().iter().filter(|node| !stateless(&node.spec.operator));
+    match stateful.find(|node| manifest.operator(&node.uid).is_none()) {
+        Some(node) => refuse(format!("it knows nothing of the operator {}", node.uid)),
         None => Ok(()),
-        Some(operator) => Err(Error::user(format!(
-            "the state in {} belongs to another query: this one has no operator {}",
-            dir.display(),
-            operator.uid
-        ))
-        .with_help("give each query a --state-dir of its own; a changed query starts with an empty one")),
     }
 }

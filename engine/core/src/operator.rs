@@ -46,7 +46,8 @@ pub trait Operator: Send {
     /// Rows from input `ordinal`. The batch is not empty.
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()>;
 
-    /// Event time has arrived at `time`, later than ever before. Returns the watermark that goes downstream behind what
+    /// Event time has arrived at `time`, later than ever before; the first call after a restart may repeat the last
+    /// time of the execution before, so that what stands behind learns of it. Returns the watermark that goes downstream behind what
     /// was emitted: `time`, an earlier one if rows with earlier times may still be emitted, or `None` for none.
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
         let _ = out;

@@ -23,8 +23,9 @@ pub struct SplitWatermarks {
 struct Split {
     time: EventTime,
     holds: bool,
-    /// Processing time, in milliseconds, of the last row.
-    last_row: i64,
+    /// Processing time, in milliseconds, of the last row; `None`: no row has been read in this execution. Such a split
+    /// is waiting for its turn, and not idle.
+    last_row: Option<i64>,
     finished: bool,
 }
 
@@ -37,8 +38,15 @@ impl SplitWatermarks {
 
     /// A split is assigned. `holds` says that nothing is known of its times until it is read; `time` is where an
     /// earlier execution had arrived in it.
-    pub fn add(&mut self, split: Arc<str>, holds: bool, time: EventTime, now: i64) {
-        self.splits.insert(split, Split { time, holds, last_row: now, finished: false });
+    pub fn add(&mut self, split: Arc<str>, holds: bool, time: EventTime) {
+        self.splits.insert(split, Split { time, holds, last_row: None, finished: false });
+    }
+
+    /// For so many milliseconds no split could deliver anything.
+    pub fn pause(&mut self, milliseconds: i64) {
+        for last_row in self.splits.values_mut().filter_map(|split| split.last_row.as_mut()) {
+            *last_row += milliseconds;
+        }
     }
 
     /// Rows were read from `split`; `time` is the greatest value of the watermark expression over them.
@@ -46,7 +54,7 @@ impl SplitWatermarks {
         if let Some(split) = self.splits.get_mut(split) {
             split.time = split.time.max(time);
             split.holds = true;
-            split.last_row = now;
+            split.last_row = Some(now);
         }
     }
 
@@ -67,7 +75,8 @@ impl SplitWatermarks {
         let idle_after = self.idle_after.map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
         let mut minimum: Option<EventTime> = None;
         for split in self.splits.values().filter(|split| split.holds && !split.finished) {
-            let idle = idle_after.is_some_and(|limit| now.saturating_sub(split.last_row) >= limit);
+            let quiet = split.last_row.map(|last_row| now.saturating_sub(last_row));
+            let idle = idle_after.is_some_and(|limit| quiet.is_some_and(|quiet| quiet >= limit));
             if !idle {
                 minimum = Some(minimum.map_or(split.time, |time| time.min(split.time)));
             }
@@ -95,8 +104,8 @@ mod tests {
     fn two_splits(idle_after: Option<Duration>) -> (SplitWatermarks, Arc<str>, Arc<str>) {
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let mut splits = SplitWatermarks::new(EventTime::MIN, idle_after);
-        splits.add(a.clone(), true, EventTime::MIN, 0);
-        splits.add(b.clone(), true, EventTime::MIN, 0);
+        splits.add(a.clone(), true, EventTime::MIN);
+        splits.add(b.clone(), true, EventTime::MIN);
         (splits, a, b)
     }
 
@@ -115,10 +124,15 @@ mod tests {
     fn a_split_without_rows_becomes_idle_and_wakes_up() {
         let (mut splits, a, b) = two_splits(Some(Duration::from_millis(100)));
         splits.observe(&a, EventTime(10), 90);
-        assert_eq!(splits.advance(90), None);
-        assert_eq!(splits.advance(100), Some(Watermark::At(EventTime(10))));
-        assert_eq!(splits.advance(190), Some(Watermark::Idle));
-        splits.observe(&b, EventTime(4), 200);
-        assert_eq!(splits.advance(200), Some(Watermark::At(EventTime(10))), "time does not go back");
+        assert_eq!(splits.advance(500), None, "b waits for its turn");
+        splits.observe(&b, EventTime(2), 500);
+        splits.observe(&a, EventTime(10), 590);
+        assert_eq!(splits.advance(590), Some(Watermark::At(EventTime(2))));
+        assert_eq!(splits.advance(600), Some(Watermark::At(EventTime(10))));
+        splits.pause(10);
+        assert_eq!(splits.advance(690), None, "it could not deliver anything for a while");
+        assert_eq!(splits.advance(700), Some(Watermark::Idle));
+        splits.observe(&b, EventTime(4), 800);
+        assert_eq!(splits.advance(800), Some(Watermark::At(EventTime(10))), "time does not go back");
     }
 }

@@ -8,7 +8,7 @@ use weir_core::{
 };
 
 /// An operator whose contract is checked: rows in are of a key that the subtask owns and none is taken back, rows out
-/// have the declared schema, watermarks in and out only grow, captures fit the declared tables.
+/// have the declared schema, watermarks in and out never go back, captures fit the declared tables.
 pub struct Checked {
     inner: Box<dyn Operator>,
     name: String,
@@ -121,7 +121,7 @@ impl Operator for Checked {
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
-        if time <= self.seen {
+        if time < self.seen {
             return Err(self.broken(format_args!("event time went from {} to {time}", self.seen)));
         }
         self.seen = time;

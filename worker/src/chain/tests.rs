@@ -35,7 +35,7 @@ fn chain() -> OperatorChain {
     let operator = Box::<Holding>::default();
     let watermark = EventTime::MIN;
     OperatorChain::new(
-        vec![Stage { uid, operator, tables: Vec::new(), watermark, makes_watermarks: false, metrics }],
+        vec![Stage { uid, operator, tables: Vec::new(), watermark, told: false, makes_watermarks: false, metrics }],
         0,
     )
 }
@@ -79,5 +79,15 @@ fn an_operator_hears_of_each_time_once() {
     chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
     chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
     chain.watermark(Watermark::At(EventTime(4)), &mut out).unwrap();
+    assert_eq!(shown(&out), ["At(EventTime(5))"]);
+}
+
+#[test]
+fn where_an_earlier_execution_stood_is_passed_on_once() {
+    let (mut chain, mut out) = (chain(), Vec::new());
+    chain.stages[0].watermark = EventTime(5);
+    chain.watermark(Watermark::At(EventTime(4)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
     assert_eq!(shown(&out), ["At(EventTime(5))"]);
 }

@@ -114,6 +114,7 @@ impl Shared {
             operator,
             tables,
             watermark,
+            told: false,
             makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime),
             metrics,
         })

@@ -126,6 +126,23 @@ impl Shared {
         }
         None
     }
+
+    fn push(&mut self, channel: usize, element: Element) {
+        let channel = &mut self.channels[channel];
+        // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all.
+        if let Element::Watermark(Watermark::At(new)) = element
+            && let Some(Element::Watermark(Watermark::At(last))) = channel.elements.back_mut()
+        {
+            *last = new;
+            return;
+        }
+        channel.elements.push_back(element);
+        if !channel.blocked
+            && let Some(waker) = self.receiver.take()
+        {
+            waker.wake();
+        }
+    }
 }
 
 impl ChannelSender {
@@ -159,24 +176,5 @@ impl ChannelSender {
         }
         shared.push(self.channel, element);
         Ok(())
-    }
-}
-
-impl Shared {
-    fn push(&mut self, channel: usize, element: Element) {
-        let channel = &mut self.channels[channel];
-        // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all.
-        if let Element::Watermark(Watermark::At(new)) = element
-            && let Some(Element::Watermark(Watermark::At(last))) = channel.elements.back_mut()
-        {
-            *last = new;
-            return;
-        }
-        channel.elements.push_back(element);
-        if !channel.blocked
-            && let Some(waker) = self.receiver.take()
-        {
-            waker.wake();
-        }
     }
 }

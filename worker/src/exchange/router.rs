@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use tokio::time::Instant;
-use weir_core::{Batch, Element, Error, Exchange, Result, Watermark};
+use weir_core::{Batch, Element, Error, EventTime, Exchange, Result, Watermark};
 
 use super::partition::{self, Scratch};
 use super::{ChannelSender, Closed};
@@ -27,7 +27,9 @@ pub struct Router {
     /// Pieces per destination, not sent yet.
     pending: Vec<Vec<RecordBatch>>,
     pending_rows: usize,
-    pending_watermark: Option<Watermark>,
+    /// What is to be said behind the pending pieces: how far time has come, then whether the input is idle.
+    pending_time: Option<EventTime>,
+    pending_idle: bool,
     oldest: Option<Instant>,
     turn: usize,
     scratch: Scratch,
@@ -89,7 +91,8 @@ impl Router {
             turn: turn % channels.len(),
             channels,
             pending_rows: 0,
-            pending_watermark: None,
+            pending_time: None,
+            pending_idle: false,
             oldest: None,
             scratch: Scratch::default(),
         }
@@ -110,7 +113,11 @@ impl Router {
                     self.flush().await?;
                 }
             }
-            Element::Watermark(watermark) if self.pending_rows > 0 => self.pending_watermark = Some(watermark),
+            Element::Watermark(Watermark::At(time)) if self.pending_rows > 0 => {
+                self.pending_time = Some(time);
+                self.pending_idle = false;
+            }
+            Element::Watermark(Watermark::Idle) if self.pending_rows > 0 => self.pending_idle = true,
             control => {
                 self.flush().await?;
                 for channel in &mut self.channels {
@@ -134,7 +141,9 @@ impl Router {
         }
         self.pending_rows = 0;
         self.oldest = None;
-        if let Some(watermark) = self.pending_watermark.take() {
+        let time = self.pending_time.take().map(Watermark::At);
+        let idle = std::mem::take(&mut self.pending_idle).then_some(Watermark::Idle);
+        for watermark in time.into_iter().chain(idle) {
             for channel in &mut self.channels {
                 channel.send_control(Element::Watermark(watermark))?;
             }
@@ -143,6 +152,9 @@ impl Router {
     }
 
     fn spread(&mut self, batch: Batch) -> Result<()> {
+        if batch.weights().is_some() {
+            return Err(Error::internal("rows that are taken back cannot be exchanged"));
+        }
         self.pending_rows += batch.num_rows();
         let records = batch.into_records();
         match &self.target {

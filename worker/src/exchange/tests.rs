@@ -149,11 +149,13 @@ fn small_pieces_travel_together_and_a_watermark_stays_behind_them() {
     send(Element::Batch(numbers(0..1)));
     send(Element::Watermark(Watermark::At(EventTime(5))));
     send(Element::Batch(numbers(0..2)));
+    send(Element::Watermark(Watermark::Idle));
     assert!(gates.iter_mut().all(|gate| next(gate).is_none()), "it lingers");
     send(marker(1));
     for gate in &mut gates {
         assert_eq!(next(gate), row(0, "rows 3"));
         assert_eq!(next(gate), row(0, "at 5"));
+        assert_eq!(next(gate), row(0, "idle"), "and that does not hide how far time had come");
         assert_eq!(next(gate), row(0, "marker 1"));
     }
 }

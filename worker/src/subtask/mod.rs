@@ -15,10 +15,19 @@ pub use operator::OperatorSubtask;
 pub use outputs::{Outputs, SideOutput, SinkStage};
 pub use source::SourceSubtask;
 
+use std::time::Duration;
+
 use weir_core::{Epoch, Error, Marker};
 
 use crate::exchange::{Closed, SendError};
 use crate::snapshot::EpochReport;
+
+/// How often operators learn that processing time goes on.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Turns of a subtask's loop, a batch each, after which it lets others have its thread. Input that is always ready would
+/// else keep them from theirs for ever.
+const TURNS: u32 = 16;
 
 /// What the driver tells the sources of a job.
 #[derive(Debug, Clone, Copy)]

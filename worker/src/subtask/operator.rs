@@ -1,20 +1,16 @@
 //! The loop of a subtask that receives from others.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use weir_core::{Element, Error, InputWatermarks, Marker};
+use weir_core::{Element, Error, InputWatermarks, Marker, Watermark};
 
-use super::{Interrupt, Outputs};
+use super::{Interrupt, Outputs, TICK, TURNS};
 use crate::chain::{Emission, OperatorChain};
 use crate::clock::Clock;
 use crate::exchange::Gate;
 use crate::snapshot::SubtaskSnapshot;
-
-/// How often operators learn that processing time goes on.
-pub const TICK: Duration = Duration::from_millis(100);
 
 /// A subtask with a gate.
 pub struct OperatorSubtask {
@@ -47,7 +43,12 @@ impl OperatorSubtask {
         let mut alignment: Option<Alignment> = None;
         let mut open_channels = self.ordinals.len();
         let mut next_tick = self.chain.wants_ticks().then(|| Instant::now() + TICK);
+        let mut turns = 0_u32;
         while open_channels > 0 {
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(TURNS) {
+                tokio::task::yield_now().await;
+            }
             let wake = [self.outputs.deadline(), next_tick].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -61,10 +62,8 @@ impl OperatorSubtask {
                         self.outputs.deliver(&mut emissions).await?;
                     }
                     Element::Watermark(watermark) => {
-                        if let Some(news) = self.watermarks.update(channel, watermark) {
-                            self.chain.watermark(news, &mut emissions)?;
-                            self.outputs.deliver(&mut emissions).await?;
-                        }
+                        let news = self.watermarks.update(channel, watermark);
+                        self.advance(news, &mut emissions).await?;
                     }
                     Element::Marker(marker) => {
                         self.gate.block(channel);
@@ -76,6 +75,8 @@ impl OperatorSubtask {
                         if aligning.arrived == self.ordinals.len() {
                             alignment = None;
                             self.marker(marker, &mut emissions).await?;
+                            let news = self.watermarks.marker();
+                            self.advance(news, &mut emissions).await?;
                             self.gate.unblock_all();
                         }
                     }
@@ -84,6 +85,14 @@ impl OperatorSubtask {
             }
         }
         self.outputs.control(Element::End).await
+    }
+
+    async fn advance(&mut self, news: Vec<Watermark>, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        for watermark in news {
+            self.chain.watermark(watermark, emissions)?;
+            self.outputs.deliver(emissions).await?;
+        }
+        Ok(())
     }
 
     /// A row has lingered, or processing time has gone on.

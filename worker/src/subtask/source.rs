@@ -12,8 +12,7 @@ use weir_core::{
 };
 use weir_operators::Scan;
 
-use super::operator::TICK;
-use super::{Command, Interrupt, Outputs};
+use super::{Command, Interrupt, Outputs, TICK, TURNS};
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
 use crate::metrics::OperatorMetrics;
@@ -60,7 +59,16 @@ impl SourceSubtask {
         let mut emissions = Vec::new();
         let mut reading = true;
         let mut next_tick = Instant::now() + TICK;
+        // Channels behind are new and know nothing of where an earlier execution had arrived.
+        if self.emitted > EventTime::MIN {
+            self.watermark(Watermark::At(self.emitted), &mut emissions).await?;
+        }
+        let mut turns = 0_u32;
         loop {
+            turns = turns.wrapping_add(1);
+            if turns.is_multiple_of(TURNS) {
+                tokio::task::yield_now().await;
+            }
             let wake = self.outputs.deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
             tokio::select! {
                 biased;
@@ -87,7 +95,7 @@ impl SourceSubtask {
             SourceEvent::SplitAdded { split, holds_watermark } => {
                 let time = self.restored_time(&split);
                 if let Some(watermarks) = &mut self.watermarks {
-                    watermarks.add(split, holds_watermark, time, self.clock.now());
+                    watermarks.add(split, holds_watermark, time);
                 }
             }
             SourceEvent::Rows { split, records, rejected } => {
@@ -123,15 +131,18 @@ impl SourceSubtask {
         records: RecordBatch,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Interrupt> {
-        let now = self.clock.now();
-        self.chain.set_now(now);
+        let begin = self.clock.now();
+        self.chain.set_now(begin);
         self.metrics.count_out(records.num_rows());
         let (batch, time) = self.scan.rows(records)?;
         if batch.num_rows() > 0 {
             self.chain.process(0, batch, emissions)?;
             self.outputs.deliver(emissions).await?;
         }
+        let now = self.clock.now();
         if let Some(watermarks) = &mut self.watermarks {
+            // While this subtask had to wait for others, no split had the chance to deliver anything.
+            watermarks.pause(now - begin);
             watermarks.observe(split, time.unwrap_or(EventTime::MIN), now);
         }
         self.advance(emissions).await
