@@ -181,7 +181,7 @@ fn generator_speed(table: &str, arguments: &Arguments) -> Result<f64> {
     let mut rows = 0;
     let mut event = 0;
     while start.elapsed().as_secs_f64() < 0.5 {
-        rows += generator.rows(&[event..event + 10_000])?.num_rows();
+        rows += generator.rows(std::slice::from_ref(&(event..event + 10_000)))?.num_rows();
         event += 10_000;
     }
     Ok(rows as f64 / start.elapsed().as_secs_f64())

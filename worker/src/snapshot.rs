@@ -128,9 +128,9 @@ impl Snapshots {
                 Err(error) => Stored::Kept(tables, error),
             })
         });
-        stored.await.unwrap_or_else(|panic| {
-            Err(Error::internal("the upload of a checkpoint panicked").with_source(panic))
-        })
+        stored
+            .await
+            .unwrap_or_else(|panic| Err(Error::internal("the upload of a checkpoint panicked").with_source(panic)))
     }
 
     fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>) -> Vec<SinkCommittables> {

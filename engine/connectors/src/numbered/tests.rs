@@ -124,7 +124,7 @@ async fn the_lead_speaks_for_all_splits_also_after_a_rescale() {
                     SourceEvent::SplitAdded { split, holds_watermark } => {
                         let time =
                             stored.iter().find(|(name, _)| *name == split).map_or(EventTime::MIN, |(_, time)| *time);
-                        splits.add(split, holds_watermark, time, 0);
+                        splits.add(split, holds_watermark, time);
                     }
                     SourceEvent::Rows { split, records, .. } => {
                         let rows = numbers(&records);

@@ -168,8 +168,15 @@ impl<'a> Job<'a> {
 
     fn input_watermark(&mut self, input: usize, watermark: Watermark) -> Result<()> {
         self.said[input] = Some(watermark);
-        if let Some(Watermark::At(time)) = self.watermarks.update(input, watermark) {
-            self.advance(time)?;
+        let news = self.watermarks.update(input, watermark);
+        self.tell(news)
+    }
+
+    fn tell(&mut self, news: Vec<Watermark>) -> Result<()> {
+        for watermark in news {
+            if let Watermark::At(time) = watermark {
+                self.advance(time)?;
+            }
         }
         Ok(())
     }
@@ -260,8 +267,10 @@ impl<'a> Job<'a> {
                     self.input_watermark(input, said)?;
                 }
             }
+            return Ok(());
         }
-        Ok(())
+        let news = self.watermarks.marker();
+        self.tell(news)
     }
 
     fn end_interval(&mut self) {
