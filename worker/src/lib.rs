@@ -11,9 +11,8 @@
 //!                                             └──────────┘
 //! ```
 //!
-//! A [`deployment`](deploy) turns each chain of a job graph into subtasks, each one task of the compute runtime. What
-//! a subtask sends goes through its [`router`](exchange::Router) into the [`gate`](exchange::Gate) of another. Uploads
-//! run beside the stream, in [`snapshot`].
+//! [`deploy()`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
+//! goes through its router into the gate of another (`exchange`). Uploads run beside the stream (`snapshot`).
 //!
 //! The worker sees no SQL text and knows nothing of consensus.
 
