@@ -23,8 +23,6 @@ pub struct RunRequest {
     pub graph: JobGraph,
     /// Where its tables are opened.
     pub connectors: Arc<dyn ConnectorRegistry>,
-    /// Its name.
-    pub name: String,
     /// Subtasks of each operator.
     pub parallelism: usize,
     /// Threads that run operators.
@@ -136,9 +134,7 @@ pub async fn run(
     stop: mpsc::Receiver<Stop>,
 ) -> Result<Outcome> {
     let graph = Arc::new(request.graph);
-    let mut store =
-        CheckpointStore::open(request.state_dir.as_deref(), &request.name, &graph, request.retained_checkpoints)
-            .await?;
+    let mut store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
     store.finish_commit(&*request.connectors).await?;
     if store.is_finished() {
         return Ok(Outcome::AlreadyFinished);

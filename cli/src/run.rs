@@ -66,7 +66,6 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     let request = RunRequest {
         graph,
         connectors,
-        name: name.clone(),
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,
         batch_rows: settings.batch_rows,

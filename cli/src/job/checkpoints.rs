@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 use weir_coordinator::{EpochContent, Event};
-use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorSpec, OperatorUid, Result};
+use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorUid, Result};
 use weir_state::{
     Checkpoints, LocalStorage, Manifest, ManifestHeader, Run, SinkCommittables, StateLock, Storage, compaction, layout,
 };
@@ -17,7 +17,8 @@ use weir_state::{
 /// Checkpoints of one execution of a job.
 pub struct CheckpointStore {
     durable: Option<Durable>,
-    name: String,
+    /// Identity of the query.
+    identity: String,
     parallelism: usize,
     retained: usize,
     attempt: Attempt,
@@ -55,10 +56,10 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// If the folder cannot be used, holds another query's state, or its newest checkpoint is damaged.
-    pub async fn open(dir: Option<&Path>, name: &str, graph: &Arc<JobGraph>, retained: usize) -> Result<Self> {
+    pub async fn open(dir: Option<&Path>, graph: &JobGraph, retained: usize) -> Result<Self> {
         let mut store = Self {
             durable: None,
-            name: name.to_owned(),
+            identity: graph.fingerprint(),
             parallelism: 1,
             retained,
             attempt: Attempt(1),
@@ -68,14 +69,13 @@ impl CheckpointStore {
             merging: None,
         };
         let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
-        let graph = graph.clone();
         blocking(move || {
             let storage = LocalStorage::open(&dir)?;
             let lock = storage.lock()?;
             let checkpoints = Checkpoints::new(Arc::new(storage));
             store.latest = checkpoints.latest()?;
             if let Some(manifest) = &store.latest {
-                check_same_query(manifest, &graph, &dir)?;
+                check_same_query(manifest, &store.identity, &dir)?;
             }
             store.last_epoch = checkpoints.last_epoch()?;
             store.attempt = checkpoints.begin_attempt()?;
@@ -123,7 +123,7 @@ impl CheckpointStore {
     pub async fn write(&mut self, contents: Vec<EpochContent>, savepoint: bool, finished: bool) -> Event {
         let epoch = contents.iter().map(|content| content.epoch).max().unwrap_or(self.last_epoch);
         let header = ManifestHeader {
-            job: self.name.clone(),
+            job: self.identity.clone(),
             epoch,
             attempt: self.attempt,
             savepoint,
@@ -246,31 +246,15 @@ fn merge_runs(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -> R
     Ok(merged)
 }
 
-/// State belongs to operators by their uid. State of an operator that the query does not have is another query's; an
-/// operator that the state does not know would begin in the middle of its input.
-fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
-    let refuse = |what: String| {
-        Err(Error::user(format!("the state in {} belongs to another query: {what}", dir.display()))
-            .with_help("give each query a --state-dir of its own; a changed query starts with an empty one"))
-    };
-    let known = |uid: &OperatorUid| graph.nodes().iter().any(|node| node.uid == *uid);
-    if let Some(operator) = manifest.operators.iter().find(|operator| !known(&operator.uid)) {
-        return refuse(format!("this one has no operator {}", operator.uid));
+/// Another query's state is refused even if some of its operators are the same: those it lacks would begin in the middle
+/// of their input, and results already written would belong to two queries.
+fn check_same_query(manifest: &Manifest, identity: &str, dir: &Path) -> Result<()> {
+    if manifest.job == identity {
+        return Ok(());
     }
-    let stateless = |operator: &OperatorSpec| {
-        matches!(
-            operator,
-            OperatorSpec::Calc(_)
-                | OperatorSpec::Expand(_)
-                | OperatorSpec::Unnest(_)
-                | OperatorSpec::WindowAssign(_)
-                | OperatorSpec::PartialAggregate(_)
-                | OperatorSpec::Sink(_)
-        )
-    };
-    let mut stateful = graph.nodes().iter().filter(|node| !stateless(&node.spec.operator));
-    match stateful.find(|node| manifest.operator(&node.uid).is_none()) {
-        Some(node) => refuse(format!("it knows nothing of the operator {}", node.uid)),
-        None => Ok(()),
-    }
+    Err(Error::user(format!(
+        "the state in {} belongs to another query, or to this one before it was changed",
+        dir.display()
+    ))
+    .with_help("give each query a --state-dir of its own; a changed query starts with an empty one"))
 }

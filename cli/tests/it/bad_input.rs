@@ -134,11 +134,15 @@ impl Folder {
     }
 
     fn run(&self, state: &str) -> Ran {
+        self.run_query(state, "SELECT id FROM t")
+    }
+
+    fn run_query(&self, state: &str, query: &str) -> Ran {
         let columns = "id INT, name STRING, ts TIMESTAMP(3)";
         let script = format!(
             "CREATE TABLE t ({columns}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');
              CREATE TABLE o (id INT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
-             INSERT INTO o SELECT id FROM t;",
+             INSERT INTO o {query};",
             self.path("in"),
             self.path("out")
         );
@@ -175,6 +179,15 @@ fn a_damaged_checkpoint_is_named_and_costs_nothing() {
     let name = newest.file_name().unwrap().to_string_lossy().into_owned();
     job.run(&job.path("state")).code(3).says(&[&name, "damaged"]);
     assert_eq!(job.ids(), before);
+}
+
+#[test]
+fn the_state_of_another_query_is_refused() {
+    let job = Folder::new();
+    job.add("rows.json", 0..10);
+    job.run(&job.path("state")).code(0);
+    job.run_query(&job.path("state"), "SELECT id + 1 FROM t").code(2).says(&["another query", "--state-dir"]);
+    assert_eq!(job.ids(), (0..10).collect::<Vec<_>>());
 }
 
 #[test]

@@ -159,3 +159,60 @@ impl Random {
         (word ^ (word >> 31)) % bound
     }
 }
+
+/// Files that are there at the start are read, their windows close though no other file comes, and a savepoint taken
+/// by ^C is where the next run goes on: with the files that came in between.
+#[test]
+fn a_watched_folder_goes_on_where_it_was_stopped() {
+    use std::io::{BufRead, BufReader};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (input, script) = (folder.path().join("in"), folder.path().join("watch.sql"));
+    std::fs::create_dir(&input).unwrap();
+    let put = |minute: u32| {
+        let rows = (0..60).step_by(10).map(|second| format!("{{\"ts\": \"2026-01-01 00:{minute:02}:{second:02}\"}}\n"));
+        let written = folder.path().join("written.json");
+        std::fs::write(&written, rows.collect::<String>()).unwrap();
+        std::fs::rename(written, input.join(format!("{minute:02}.json"))).unwrap();
+    };
+    std::fs::write(
+        &script,
+        format!(
+            "CREATE TABLE t (ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '{}',
+               'format' = 'json', 'source.monitor-interval' = '50ms');
+             SELECT window_start, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))
+             GROUP BY window_start, window_end;",
+            input.display()
+        ),
+    )
+    .unwrap();
+    let mut minutes = 0;
+    for parallelism in ["1", "2"] {
+        put(minutes);
+        put(minutes + 1);
+        let mut job = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("run")
+            .arg(&script)
+            .arg("--state-dir")
+            .arg(folder.path().join("state"))
+            .args(["--quiet", "--output", "csv", "--parallelism", parallelism])
+            .args(["-D", "execution.checkpointing.interval=50ms"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(job.stdout.take().unwrap()).lines();
+        // The last minute's window stays open. The first run has a header and one window, the second one two windows.
+        for window in minutes.saturating_sub(1)..=minutes {
+            let mut line = lines.next().unwrap().unwrap();
+            if line.starts_with("window_start") {
+                line = lines.next().unwrap().unwrap();
+            }
+            assert_eq!(line, format!("2026-01-01 00:{window:02}:00.000,6"));
+        }
+        let process = rustix::process::Pid::from_child(&job);
+        rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+        assert!(job.wait().unwrap().success());
+        minutes += 2;
+    }
+}

@@ -357,6 +357,14 @@ impl JobGraph {
         OperatorUid(format!("{kind}-{:016x}", xxh3_128(identity.as_bytes()) as u64))
     }
 
+    /// Identity of the whole job: two graphs have the same one if they compute the same from the same inputs into the
+    /// same outputs, at whatever parallelism and in whatever order their statements stand.
+    pub fn fingerprint(&self) -> String {
+        let mut uids: Vec<&str> = self.nodes.iter().map(|node| &*node.uid.0).collect();
+        uids.sort_unstable();
+        format!("{:032x}", xxh3_128(uids.join(" ").as_bytes()))
+    }
+
     /// The nodes, inputs before what they feed.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
