@@ -7,6 +7,8 @@ mod wiring;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -104,7 +106,7 @@ pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
     let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
     let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
     let mut commands = Vec::new();
-    let mut tasks: JoinSet<Result<(), Interrupt>> = JoinSet::new();
+    let mut subtasks: Vec<BoxFuture<'static, Result<(), Interrupt>>> = Vec::new();
     let mut sinks: BTreeMap<OperatorUid, TableSpec> = BTreeMap::new();
 
     for chain in &chains {
@@ -164,7 +166,7 @@ pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
                     clock: clock.clone(),
                     emitted,
                 };
-                tasks.spawn_on(framed(name, subtask.run()), &compute);
+                subtasks.push(framed(name, subtask.run()).boxed());
             } else {
                 let (gate, ordinals) = wiring.gate(chain, index);
                 let subtask = OperatorSubtask {
@@ -176,9 +178,14 @@ pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
                     snapshots: snapshot_sender.clone(),
                     clock: clock.clone(),
                 };
-                tasks.spawn_on(framed(name, subtask.run()), &compute);
+                subtasks.push(framed(name, subtask.run()).boxed());
             }
         }
+    }
+    // Nothing runs before everything is open: a job that cannot start has not done anything.
+    let mut tasks = JoinSet::new();
+    for subtask in subtasks {
+        tasks.spawn_on(subtask, &compute);
     }
     let uploads = Snapshots { subtasks: tasks.len(), storage, attempt, sinks, events: event_sender.clone() };
     let uploads = tokio::spawn(uploads.run(snapshots));
