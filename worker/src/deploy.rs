@@ -6,6 +6,7 @@ mod wiring;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -14,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use weir_core::connector::{SinkContext, SourceContext};
 use weir_core::{
-    Attempt, Chain, ConnectorRegistry, Epoch, Error, HashRange, InputWatermarks, JobGraph, NodeId, OperatorSpec,
-    OperatorUid, Parallelism, Result, SourceSpec, SplitWatermarks, TableSpec,
+    Attempt, Chain, Connector, ConnectorRegistry, Epoch, Error, EventTime, HashRange, InputWatermarks, JobGraph,
+    NodeId, OperatorSpec, OperatorUid, Parallelism, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
 };
 use weir_operators::Scan;
 use weir_state::{Manifest, Storage};
@@ -24,8 +25,8 @@ use self::restore::Restorer;
 use self::wiring::Wiring;
 use crate::chain::OperatorChain;
 use crate::clock::Clock;
-use crate::metrics::JobMetrics;
-use crate::snapshot::Snapshots;
+use crate::metrics::{JobMetrics, OperatorMetrics};
+use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::source_state::SourceState;
 use crate::subtask::{Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask, WorkerEvent};
 
@@ -94,103 +95,151 @@ const CONTROL_QUEUE: usize = 16;
 /// # Errors
 /// If a source or sink cannot be opened, or the checkpoint does not fit the job.
 pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
-    let Deployment { graph, connectors, parallelism, attempt, restore, storage, batch_rows, clock, compute } =
-        deployment;
-    let chains = graph.chains();
-    let mut wiring = Wiring::new(&graph, &chains, parallelism);
-    let mut metrics = JobMetrics::default();
-    let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
-    let restorer = Restorer::new(graph.clone(), restore, storage.clone());
-
+    let chains = deployment.graph.chains();
     let (event_sender, events) = mpsc::channel(CONTROL_QUEUE);
     let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
     let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
-    let mut commands = Vec::new();
-    let mut subtasks: Vec<BoxFuture<'static, Result<(), Interrupt>>> = Vec::new();
-    let mut sinks: BTreeMap<OperatorUid, TableSpec> = BTreeMap::new();
-
+    let mut opener = Opener {
+        wiring: Wiring::new(&deployment.graph, &chains, deployment.parallelism),
+        restorer: Restorer::new(deployment.graph.clone(), deployment.restore.clone(), deployment.storage.clone()),
+        deployment: &deployment,
+        exhausted: exhausted_sender,
+        snapshots: snapshot_sender,
+        metrics: JobMetrics::default(),
+        commands: Vec::new(),
+        sinks: BTreeMap::new(),
+    };
+    let mut subtasks = Vec::new();
     for chain in &chains {
-        let count = wiring::subtasks(&graph, chain, parallelism);
+        let count = wiring::subtasks(&deployment.graph, chain, deployment.parallelism);
         for index in 0..count {
-            let place = Place { graph: &graph, chain, index, count };
-            let range = HashRange::of_subtask(index, count);
-            let first = usize::from(matches!(place.head(), OperatorSpec::Source(_)));
-            let registered: Vec<_> = chain
-                .nodes
-                .iter()
-                .map(|id| metrics.register(&graph.node(*id).uid, &graph.node(*id).spec.operator))
-                .collect();
-            let stages = restorer.stages(chain, range, &registered).await.map_err(|error| place.frame(error))?;
-            let operators = OperatorChain::new(stages, first);
-            let (main, side) = wiring.routers(chain, index);
-            let side = side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
-            let mut outputs = Outputs { sink: None, main, side: side.collect() };
-            let tail = graph.node(chain.tail());
-            if let OperatorSpec::Sink(sink) = &tail.spec.operator {
-                let context = SinkContext { uid: tail.uid.clone(), subtask: index, attempt, epoch };
-                let connector = connector(&*connectors, &sink.table)?;
-                let opened = connector.open_sink(&sink.table, context).await.map_err(|error| place.frame(error))?;
-                let metrics = registered[registered.len() - 1].clone();
-                outputs.sink = Some(SinkStage { uid: tail.uid.clone(), sink: opened, metrics });
-                sinks.insert(tail.uid.clone(), sink.table.clone());
-            }
-            let name = place.name();
-            if let OperatorSpec::Source(spec) = place.head() {
-                let head = graph.node(chain.head());
-                let (command_sender, command_receiver) = mpsc::channel(CONTROL_QUEUE);
-                commands.push(command_sender);
-                let restored = restorer.splits(&head.uid).await?;
-                let emitted = restorer.watermark(&head.uid);
-                let context = SourceContext {
-                    subtask: index,
-                    parallelism: count,
-                    restored: restored.iter().map(|state| state.position.clone()).collect(),
-                    batch_rows,
-                };
-                let connector = connector(&*connectors, &spec.table)?;
-                let source = connector.open_source(&spec.table, context).await.map_err(|error| place.frame(error))?;
-                let subtask = SourceSubtask {
-                    uid: head.uid.clone(),
-                    table: spec.table.name.clone(),
-                    source,
-                    scan: Scan::new(spec, head.spec.schema.clone())?,
-                    watermarks: split_watermarks(spec, emitted),
-                    state: SourceState::restored(&restored),
-                    restored,
-                    metrics: registered[0].clone(),
-                    chain: operators,
-                    outputs,
-                    commands: command_receiver,
-                    exhausted: exhausted_sender.clone(),
-                    snapshots: snapshot_sender.clone(),
-                    clock: clock.clone(),
-                    emitted,
-                };
-                subtasks.push(framed(name, subtask.run()).boxed());
-            } else {
-                let (gate, ordinals) = wiring.gate(chain, index);
-                let subtask = OperatorSubtask {
-                    watermarks: InputWatermarks::new(ordinals.len(), restorer.watermark(&graph.node(chain.head()).uid)),
-                    gate,
-                    ordinals,
-                    chain: operators,
-                    outputs,
-                    snapshots: snapshot_sender.clone(),
-                    clock: clock.clone(),
-                };
-                subtasks.push(framed(name, subtask.run()).boxed());
-            }
+            let place = Place { graph: &deployment.graph, chain, index, count };
+            let subtask = opener.open(&place).await;
+            subtasks.push(subtask.map_err(|error| error.context(format!("{} could not start", place.name())))?);
         }
     }
+    let Opener { metrics, commands, sinks, .. } = opener;
     // Nothing runs before everything is open: a job that cannot start has not done anything.
     let mut tasks = JoinSet::new();
     for subtask in subtasks {
-        tasks.spawn_on(subtask, &compute);
+        tasks.spawn_on(subtask, &deployment.compute);
     }
+    let Deployment { storage, attempt, .. } = deployment;
     let uploads = Snapshots { subtasks: tasks.len(), storage, attempt, sinks, events: event_sender.clone() };
     let uploads = tokio::spawn(uploads.run(snapshots));
     let supervisor = tokio::spawn(supervise(tasks, commands.len(), exhausted, event_sender));
     Ok(JobHandle { commands, events, metrics: Arc::new(metrics), supervisor, uploads })
+}
+
+type Running = BoxFuture<'static, Result<(), Interrupt>>;
+
+/// Opens subtasks, one after the other.
+struct Opener<'a> {
+    deployment: &'a Deployment,
+    wiring: Wiring,
+    restorer: Restorer,
+    exhausted: mpsc::Sender<()>,
+    snapshots: mpsc::Sender<SubtaskSnapshot>,
+    metrics: JobMetrics,
+    commands: Vec<mpsc::Sender<Command>>,
+    sinks: BTreeMap<OperatorUid, TableSpec>,
+}
+
+/// What both kinds of subtasks have.
+struct Parts {
+    chain: OperatorChain,
+    outputs: Outputs,
+    metrics: Vec<Arc<OperatorMetrics>>,
+}
+
+impl Opener<'_> {
+    async fn open(&mut self, place: &Place<'_>) -> Result<Running> {
+        let parts = self.parts(place).await?;
+        let name = place.name();
+        Ok(match place.head() {
+            OperatorSpec::Source(spec) => framed(name, self.source(place, spec, parts).await?.run()).boxed(),
+            _ => framed(name, self.operator(place, parts).run()).boxed(),
+        })
+    }
+
+    async fn parts(&mut self, place: &Place<'_>) -> Result<Parts> {
+        let nodes = place.chain.nodes.iter().map(|id| place.graph.node(*id));
+        let metrics: Vec<_> = nodes.map(|node| self.metrics.register(&node.uid, &node.spec.operator)).collect();
+        let range = HashRange::of_subtask(place.index, place.count);
+        let stages = self.restorer.stages(place.chain, range, &metrics).await?;
+        let first = usize::from(matches!(place.head(), OperatorSpec::Source(_)));
+        let (main, side) = self.wiring.routers(place.chain, place.index);
+        let side = side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
+        let sink = self.sink(place, metrics.last()).await?;
+        let outputs = Outputs { sink, main, side: side.collect() };
+        Ok(Parts { chain: OperatorChain::new(stages, first), outputs, metrics })
+    }
+
+    /// The sink at the end of the chain, if there is one.
+    async fn sink(&mut self, place: &Place<'_>, metrics: Option<&Arc<OperatorMetrics>>) -> Result<Option<SinkStage>> {
+        let node = place.graph.node(place.chain.tail());
+        let (OperatorSpec::Sink(SinkSpec { table }), Some(metrics)) = (&node.spec.operator, metrics) else {
+            return Ok(None);
+        };
+        let Deployment { attempt, restore, .. } = self.deployment;
+        let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
+        let context = SinkContext { uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
+        let sink = self.connector(table)?.open_sink(table, context).await?;
+        self.sinks.insert(node.uid.clone(), table.clone());
+        Ok(Some(SinkStage { uid: node.uid.clone(), sink, metrics: metrics.clone() }))
+    }
+
+    async fn source(&mut self, place: &Place<'_>, spec: &SourceSpec, parts: Parts) -> Result<SourceSubtask> {
+        let node = place.graph.node(place.chain.head());
+        let restored = self.restorer.splits(&node.uid).await?;
+        let emitted = self.restorer.watermark(&node.uid);
+        let context = SourceContext {
+            subtask: place.index,
+            parallelism: place.count,
+            restored: restored.iter().map(|state| state.position.clone()).collect(),
+            batch_rows: self.deployment.batch_rows,
+        };
+        let source = self.connector(&spec.table)?.open_source(&spec.table, context).await?;
+        let (command_sender, commands) = mpsc::channel(CONTROL_QUEUE);
+        self.commands.push(command_sender);
+        Ok(SourceSubtask {
+            uid: node.uid.clone(),
+            table: spec.table.name.clone(),
+            source,
+            scan: Scan::new(spec, node.spec.schema.clone())?,
+            watermarks: split_watermarks(spec, emitted),
+            state: SourceState::restored(&restored),
+            restored,
+            metrics: parts.metrics[0].clone(),
+            chain: parts.chain,
+            outputs: parts.outputs,
+            commands,
+            exhausted: self.exhausted.clone(),
+            snapshots: self.snapshots.clone(),
+            clock: self.deployment.clock.clone(),
+            emitted,
+        })
+    }
+
+    fn operator(&mut self, place: &Place<'_>, parts: Parts) -> OperatorSubtask {
+        let (gate, ordinals) = self.wiring.gate(place.chain, place.index);
+        let restored = self.restorer.watermark(&place.graph.node(place.chain.head()).uid);
+        OperatorSubtask {
+            watermarks: InputWatermarks::new(ordinals.len(), restored),
+            gate,
+            ordinals,
+            chain: parts.chain,
+            outputs: parts.outputs,
+            snapshots: self.snapshots.clone(),
+            clock: self.deployment.clock.clone(),
+        }
+    }
+
+    fn connector(&self, table: &TableSpec) -> Result<Arc<dyn Connector>> {
+        self.deployment.connectors.get(&table.connector).ok_or_else(|| {
+            Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
+        })
+    }
 }
 
 /// Where a subtask stands in its job, for errors.
@@ -210,10 +259,6 @@ impl Place<'_> {
         let names: Vec<&str> = self.chain.nodes.iter().map(|id: &NodeId| &*self.graph.node(*id).spec.name).collect();
         format!("{} (subtask {} of {})", names.join(" -> "), self.index + 1, self.count)
     }
-
-    fn frame(&self, error: Error) -> Error {
-        error.context(format!("{} could not start", self.name()))
-    }
 }
 
 async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt>>) -> Result<(), Interrupt> {
@@ -223,15 +268,9 @@ async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt
     })
 }
 
-fn connector(connectors: &dyn ConnectorRegistry, table: &TableSpec) -> Result<Arc<dyn weir_core::Connector>> {
-    connectors.get(&table.connector).ok_or_else(|| {
-        Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
-    })
-}
-
-fn split_watermarks(spec: &SourceSpec, emitted: weir_core::EventTime) -> Option<SplitWatermarks> {
+fn split_watermarks(spec: &SourceSpec, emitted: EventTime) -> Option<SplitWatermarks> {
     let watermark = spec.watermark.as_ref()?;
-    let idle_after = watermark.idle_timeout_ms.map(std::time::Duration::from_millis);
+    let idle_after = watermark.idle_timeout_ms.map(Duration::from_millis);
     Some(SplitWatermarks::new(emitted, idle_after))
 }
 
