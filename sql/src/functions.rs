@@ -114,7 +114,7 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
     immutable.chain([definition::function(time::PROCTIME, Volatility::Volatile)]).collect()
 }
 
-/// The scalar function of that name, whatever its case. Functions that [`refused`] names are not among them.
+/// The scalar function of that name, whatever its case. Functions that [`refused()`] names are not among them.
 pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
     SCALARS.get(&name.to_lowercase()).cloned()
 }

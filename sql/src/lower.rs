@@ -1,6 +1,6 @@
 //! From DataFusion's logical plan to nodes of a [`JobGraph`].
 //!
-//! The plan is walked from its sources up. What is known about a stream on the way is a [`Stream`](stream::Stream):
+//! The plan is walked from its sources up. What is known about a stream on the way is a [`Stream`]:
 //! which columns are time attributes, which are parts of the window that a row is in, and what has gathered but is not
 //! a node yet. Each kind of plan node has a file here that turns the streams of its inputs into its own. A shape that
 //! no file knows is refused; nothing is passed over.

@@ -7,7 +7,7 @@
 //!
 //! The statements that Flink has of its own (tables with watermarks, computed and metadata columns, statement sets) are
 //! parsed here, with the methods of sqlparser's [`Parser`](datafusion_sql::sqlparser::parser::Parser); expressions and
-//! queries are sqlparser's. It accepts much that no planner reads, so [`refuse`] goes through every part of a query and
+//! queries are sqlparser's. It accepts much that no planner reads, so `refuse` goes through every part of a query and
 //! refuses what is not known to be planned: a modifier is obeyed or it is an error.
 
 mod create_table;

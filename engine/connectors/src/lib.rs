@@ -1,6 +1,6 @@
 //! Sources, sinks and formats: where rows come from, and how results get out exactly once.
 //!
-//! Each connector is a folder or a file of its own behind [`weir_core::Connector`]; [`registry`] holds those that there
+//! Each connector is a folder or a file of its own behind [`weir_core::Connector`]; [`registry()`] holds those that there
 //! are. Options are read through [`options::Options`], so that a wrong one is reported alike everywhere.
 
 pub mod blackhole;

@@ -1,7 +1,7 @@
 //! Streaming operators over Arrow batches.
 //!
 //! One operator a file, all of them synchronous and without I/O, clock or threads: rows, time and restored state come
-//! in as arguments, results leave through a [`Collector`](weir_core::Collector). [`build`] makes the operator of a node;
+//! in as arguments, results leave through a [`Collector`](weir_core::Collector). [`build()`] makes the operator of a node;
 //! [`Scan`] is the part of a source node that is not I/O.
 //!
 //! Of DataFusion this crate uses physical expressions ([`expr`]) and accumulators, nothing that executes.

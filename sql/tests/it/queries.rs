@@ -161,3 +161,19 @@ fn equal_subplans_run_once() {
     assert_eq!((count("Source(bid)"), count("WindowAggregate"), count("Sink(a)"), count("Sink(b)")), (1, 1, 1, 1));
     assert_eq!(plan.boundedness, weir_core::connector::Boundedness::Unbounded);
 }
+
+#[test]
+fn functions_with_a_syntax_of_their_own() {
+    for (written, called) in [
+        ("SUBSTRING(channel FROM 2 FOR 3)", "substr(channel, 2, 3)"),
+        ("SUBSTRING(channel, 2)", "substr(channel, 2)"),
+        ("SUBSTR(channel, 2, 3)", "substr(channel, 2, 3)"),
+        ("POSITION('a' IN channel)", "strpos(channel, 'a')"),
+        ("OVERLAY(channel PLACING 'x' FROM 2 FOR 1)", "overlay(channel, 'x', 2, 1)"),
+        ("TRIM(LEADING 'x' FROM channel)", "ltrim(channel, 'x')"),
+        ("EXTRACT(YEAR FROM dateTime)", "date_part('YEAR', dateTime)"),
+    ] {
+        let flow = super::dataflow(&format!("SELECT {written} AS x FROM bid"));
+        assert!(flow.contains(called), "{written}\n{flow}");
+    }
+}

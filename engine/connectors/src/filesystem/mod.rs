@@ -2,7 +2,7 @@
 //!
 //! As a source, a table is a file, a folder or a pattern. Files are listed once, or watched for with
 //! `'source.monitor-interval'`; a file has to appear in one step (be renamed into its folder) and must not change
-//! afterwards. Large files are cut into ranges that several subtasks read ([`split`]). As a sink, files appear when the
+//! afterwards. Large files are cut into ranges that several subtasks read (`split`). As a sink, files appear when the
 //! checkpoint that they belong to completes ([`sink`]).
 
 mod discovery;

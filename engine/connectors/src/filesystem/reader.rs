@@ -1,6 +1,6 @@
 //! The blocking side of the source: reads splits one after the other and hands over rows.
 //!
-//! It runs on a thread of its own, owned by the [`FileSource`](super::source::FileSource) at the other end of a short
+//! It runs on a thread of its own, owned by the `FileSource` at the other end of a short
 //! channel. When that is dropped, the next hand-over fails and the thread ends.
 
 use std::sync::Arc;

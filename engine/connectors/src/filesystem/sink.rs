@@ -12,11 +12,11 @@
 //! ```
 //!
 //! 1. A file in progress belongs to a live sink, which holds the lock file beside it. Whoever gets that lock may remove
-//!    the file: nothing names it ([`workplace`]).
+//!    the file: nothing names it (`workplace`).
 //! 2. A prepared file may belong to a completed checkpoint, so only one that provably does not is removed: of an older
 //!    attempt, and of an epoch behind the last completed one.
 //! 3. A commit looks at what is there: the prepared file (rename it), or else the final one (done before). It can be
-//!    repeated by any process at any time ([`committable`]).
+//!    repeated by any process at any time (`committable`).
 
 mod committable;
 mod disk;

@@ -6,7 +6,7 @@
 //!   capture ──chunked──▶ groups that changed, shared until they are written out
 //! ```
 //!
-//! [`full`] aggregates rows, or partial results, up to the end of windows; [`partial`] makes partial results in front of
+//! [`full`] aggregates rows, or partial results, up to the end of windows; [`partial()`] makes partial results in front of
 //! an exchange.
 
 mod accumulator;

@@ -1,7 +1,7 @@
 //! Accumulators: one column of states for each aggregate of a table, a state for each group.
 //!
 //! The common aggregates are [`Fold`]s over a typed state, run by [`Columnar`]: each batch updates the whole column in
-//! one loop. Whatever else the function registry has goes through [`RowWise`](row_wise::RowWise), which keeps one of
+//! one loop. Whatever else the function registry has goes through `RowWise`, which keeps one of
 //! DataFusion's accumulators for each group.
 //!
 //! All speak of states as Arrow columns: that is how they are captured, restored, merged from pane into window, and
