@@ -5,6 +5,7 @@
 //! a [`JobGraph`] are one.
 
 mod capitals;
+mod duplicates;
 mod insert;
 mod lateral;
 mod optimise;
@@ -31,6 +32,7 @@ use crate::{Script, Span, Spanned, Statement};
 
 use self::tables::Tables;
 
+pub(crate) use self::duplicates::free_name;
 pub(crate) use self::ranking::ROW_NUMBER;
 pub(crate) use self::strings::travelling_type;
 pub(crate) use self::tables::ScannedTable;
@@ -202,7 +204,7 @@ impl<'a> Job<'a> {
             };
             lowered.map_err(|error| placed(&source, *span, error))?;
         }
-        for (reader, dead_letters) in self.dead_letter_tables() {
+        for (reader, dead_letters) in self.dead_letter_tables(&source)? {
             let named = Spanned { value: dead_letters, span: reader.span };
             let table = insert::target(catalog, &source, &named)?;
             let spec = table.sink_spec(&source, reader.span)?;
@@ -226,18 +228,26 @@ impl<'a> Job<'a> {
     }
 
     /// Tables with the policy `dead-letter`, and where their records go.
-    fn dead_letter_tables(&self) -> Vec<(Arc<Table>, String)> {
+    fn dead_letter_tables(&self, source: &Source<'_>) -> Result<Vec<(Arc<Table>, String)>> {
         let mut found: Vec<(Arc<Table>, String)> = Vec::new();
         let sources = self.lowering.sources();
         for table in self.lowering.used_tables() {
             let Some(spec) = sources.iter().find(|spec| spec.name == table.name) else { continue };
-            let policy = spec.options.get("error-policy").map(String::as_str);
-            let (Some("dead-letter"), Some(target)) = (policy, spec.options.get("dead-letter.table")) else { continue };
+            if spec.options.get("error-policy").map(String::as_str) != Some("dead-letter") {
+                continue;
+            }
+            let Some(target) = spec.options.get("dead-letter.table") else {
+                let message = format!("`{}` keeps records that cannot be decoded, but does not say where", table.name);
+                return Err(source.error(table.span, message).with_help(
+                    "name a table with `'dead-letter.table' = '…'`, or pass over such records with \
+                     `'error-policy' = 'skip'`",
+                ));
+            };
             if !found.iter().any(|(known, _)| known.name == table.name) {
                 found.push((Arc::clone(table), target.clone()));
             }
         }
-        found
+        Ok(found)
     }
 
     fn boundedness(&self) -> Boundedness {

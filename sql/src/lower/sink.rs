@@ -4,15 +4,15 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::rejected_schema;
 use weir_core::{
-    Collector, Edge, Error, Exchange, Expr, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort,
-    Parallelism, Result, SinkSpec, TableSpec,
+    CalcSpec, Collector, Edge, Error, Exchange, Expr, JobGraph, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec,
+    OutputPort, Parallelism, Result, SinkSpec, TableSpec,
 };
 
 use super::Lowering;
-use super::shape::{self, edges, exact, settle};
-use super::stream::Stream;
+use super::shape::{self, add, edges, exact, settle};
+use super::stream::{Stream, StreamColumn};
 use crate::parse::sql_type_name;
-use crate::plan::travelling_type;
+use crate::plan::{free_name, travelling_type};
 
 /// For each column of a table that is written, which column of the query fills it; `None` is filled with null.
 pub(crate) type Columns = Vec<Option<usize>>;
@@ -47,7 +47,8 @@ impl Lowering<'_> {
         let names = table.schema.fields().iter().map(|field| field.name().clone()).collect();
         let types = table.schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let stream = Stream { projection, names, types, ..stream };
-        let (nodes, _) = exact(&mut self.graph, stream)?;
+        let (nodes, columns) = exact(&mut self.graph, stream)?;
+        let nodes = self.named(nodes, &columns);
         let inputs = edges(&nodes, 0, Exchange::Forward);
         self.sink(table, inputs, Parallelism::Job);
         Ok(())
@@ -60,6 +61,13 @@ impl Lowering<'_> {
     pub fn result(&mut self, plan: &LogicalPlan) -> Result<SchemaRef> {
         let stream = self.relation(plan)?;
         let mut stream = settle(&mut self.graph, stream)?;
+        // The names are the query's, whatever operators call their columns; a reader of JSON could not tell equal ones
+        // apart.
+        stream.names.clear();
+        for field in plan.schema().fields() {
+            let name = free_name(field.name(), |name| stream.names.iter().any(|known| known == name));
+            stream.names.push(name);
+        }
         for index in 0..stream.types.len() {
             if let Some(view) = travelling_type(&stream.types[index]) {
                 let operand = Box::new(stream.projection[index].clone());
@@ -68,6 +76,7 @@ impl Lowering<'_> {
             }
         }
         let (nodes, columns) = exact(&mut self.graph, stream)?;
+        let nodes = self.named(nodes, &columns);
         let schema = shape::schema(&columns);
         let table = TableSpec {
             name: "result".to_owned(),
@@ -79,6 +88,21 @@ impl Lowering<'_> {
         };
         self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single);
         Ok(schema)
+    }
+
+    /// The nodes with a calculation behind those whose columns have other names: batches carry the names of the node
+    /// that made them, and formats write those.
+    fn named(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Vec<NodeId> {
+        let named = |graph: &mut JobGraph, node: NodeId| {
+            let made = graph.node(node).spec.schema.clone();
+            if made.fields().iter().map(|field| field.name()).eq(columns.iter().map(|column| &column.name)) {
+                return node;
+            }
+            let projection = (0..columns.len()).map(Expr::Column).collect();
+            let operator = OperatorSpec::Calc(CalcSpec { predicate: None, projection });
+            add(graph, "Calc", operator, edges(&[node], 0, Exchange::Forward), columns)
+        };
+        nodes.into_iter().map(|node| named(&mut self.graph, node)).collect()
     }
 
     fn sink(&mut self, table: TableSpec, inputs: Vec<Edge>, parallelism: Parallelism) -> NodeId {

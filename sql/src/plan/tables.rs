@@ -119,6 +119,7 @@ impl<'a> Tables<'a> {
         super::unnest_factor::make_lateral(&mut query);
         let mut capitals = Capitals::default();
         loop {
+            super::duplicates::rename(&mut query);
             match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
                 Ok(plan) => return super::lateral::unnests(plan),
                 Err(error) if capitals.correct(&mut query, &error) => {}

@@ -91,3 +91,73 @@ fn functions_that_cannot_work_are_refused_when_planned() {
     says("SELECT CAST(channel AS VARCHAR(3)) FROM bid", &["would have to cut text off", "LEFT(x, 3)"]);
     says("SELECT CAST(channel AS TIMESTAMP_TZ(3)) FROM bid", &["TIMESTAMP_LTZ(3)"]);
 }
+
+/// Names of the columns that a bare query prints, as its result and as the node that makes the rows call them.
+fn printed(sql: &str) -> Vec<String> {
+    let plan = super::plan(sql).unwrap_or_else(|error| panic!("{}", error.report()));
+    let names = |schema: &arrow::datatypes::SchemaRef| -> Vec<String> {
+        schema.fields().iter().map(|field| field.name().clone()).collect()
+    };
+    let result = names(&plan.result_schema.unwrap());
+    let graph = plan.graph.unwrap();
+    let sink = graph.nodes().iter().find(|node| node.spec.name == "Sink(result)").unwrap();
+    for edge in &sink.spec.inputs {
+        assert_eq!(names(&graph.node(edge.from).spec.schema), result, "{sql}");
+    }
+    result
+}
+
+#[test]
+fn results_have_the_names_of_the_query() {
+    let top = "SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) AS rn FROM (
+        SELECT window_start, window_end, channel, COUNT(*) AS n
+        FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY window_start, window_end, channel)";
+    let names = ["window_start", "window_end", "channel", "n", "rn"];
+    assert_eq!(printed(&format!("SELECT * FROM ({top}) WHERE rn = 1")), names);
+    assert_eq!(printed(&format!("CREATE VIEW v AS {top}; SELECT * FROM v WHERE rn <= 3")), names);
+    let renamed = ["a", "b", "c", "d", "e"];
+    assert_eq!(printed(&format!("CREATE VIEW v (a, b, c, d, e) AS {top}; SELECT * FROM v WHERE e <= 3")), renamed);
+    assert_eq!(printed(&format!("SELECT * FROM ({top}) AS t (a, b, c, d, e) WHERE e <= 3")), renamed);
+    assert_eq!(
+        printed("SELECT k, v, s FROM plain UNION ALL SELECT auction AS x, 1.5 AS y, url FROM bid"),
+        ["k", "v", "s"]
+    );
+    assert_eq!(
+        printed(
+            "SELECT a.id, p.id FROM auction a JOIN person p ON a.seller = p.id AND p.dateTime BETWEEN a.dateTime AND \
+             a.dateTime + INTERVAL '1' HOUR"
+        ),
+        ["id", "id0"]
+    );
+}
+
+#[test]
+fn columns_of_one_name_are_told_apart() {
+    assert_eq!(printed("SELECT k, k, k FROM plain"), ["k", "k0", "k1"]);
+    assert_eq!(printed("SELECT k, CAST(k AS STRING), (k) FROM plain"), ["k", "EXPR$1", "EXPR$2"]);
+    assert_eq!(printed("SELECT k AS a, v AS a FROM plain"), ["a", "a0"]);
+    assert_eq!(printed("SELECT *, k FROM plain"), ["k", "v", "s", "ts", "k0"]);
+    assert_eq!(printed("SELECT k0 FROM (SELECT k, k FROM plain)"), ["k0"]);
+    assert_eq!(printed("SELECT k, k + 1 AS k0, k FROM plain"), ["k", "k0", "k1"]);
+    assert_eq!(
+        printed(
+            "SELECT COUNT(*), COUNT(*), window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) \
+             GROUP BY window_start, window_end"
+        ),
+        ["count(*)", "EXPR$1", "window_end"]
+    );
+    assert!(
+        dataflow(
+            "CREATE TABLE two (x BIGINT, y BIGINT) WITH ('connector' = 'fake'); INSERT INTO two SELECT k, k FROM plain"
+        )
+        .contains("[k AS x, k AS y]")
+    );
+}
+
+#[test]
+fn dead_letters_need_a_table() {
+    says(
+        "CREATE TABLE logs (line STRING) WITH ('connector' = 'ends', 'error-policy' = 'dead-letter'); SELECT line FROM logs",
+        &["14: `logs` keeps records", "dead-letter.table", "'error-policy' = 'skip'"],
+    );
+}

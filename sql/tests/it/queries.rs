@@ -19,9 +19,10 @@ fn unnest() {
     check(
         r#"SELECT id, tag FROM auction CROSS JOIN UNNEST(tags) AS t(tag)"#,
         r#"
-└─ rebalance ─ Unnest  [__unnest_placeholder(outer_ref(auction.tags))]
-   └─ Calc  [id, tags AS __unnest_placeholder(outer_ref(auction.tags))]
-      └─ Source(auction)  [id, dateTime, tags]
+└─ rebalance ─ Calc  [id, __unnest_placeholder(outer_ref(auction.tags),depth=1) AS tag]
+   └─ Unnest  [__unnest_placeholder(outer_ref(auction.tags))]
+      └─ Calc  [id, tags AS __unnest_placeholder(outer_ref(auction.tags))]
+         └─ Source(auction)  [id, dateTime, tags]
 "#,
     );
 }
@@ -44,9 +45,10 @@ fn unnest_in_the_select_list() {
     check(
         r#"SELECT id, UNNEST(tags) AS tag FROM auction"#,
         r#"
-└─ rebalance ─ Unnest  [__unnest_placeholder(auction.tags)]
-   └─ Calc  [id, tags AS __unnest_placeholder(auction.tags)]
-      └─ Source(auction)  [id, dateTime, tags]
+└─ rebalance ─ Calc  [id, __unnest_placeholder(auction.tags,depth=1) AS tag]
+   └─ Unnest  [__unnest_placeholder(auction.tags)]
+      └─ Calc  [id, tags AS __unnest_placeholder(auction.tags)]
+         └─ Source(auction)  [id, dateTime, tags]
 "#,
     );
 }

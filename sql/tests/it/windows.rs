@@ -144,10 +144,11 @@ fn top_n() {
     check(
         r#"SELECT * FROM (SELECT bidder, price, window_start, window_end, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price DESC) AS rn FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)) WHERE rn <= 3"#,
         r#"
-└─ rebalance ─ WindowTopN  [first 3 of each window_start, window_end by price DESC, with row numbers]
-   └─ hash(window_start, window_end) ─ Calc  [bidder, price, window_start, window_end]
-      └─ WindowAssign  [TUMBLE 10 s of dateTime]
-         └─ Source(bid)  [bidder, price, dateTime]
+└─ rebalance ─ Calc  [bidder, price, window_start, window_end, row_number AS rn]
+   └─ WindowTopN  [first 3 of each window_start, window_end by price DESC, with row numbers]
+      └─ hash(window_start, window_end) ─ Calc  [bidder, price, window_start, window_end]
+         └─ WindowAssign  [TUMBLE 10 s of dateTime]
+            └─ Source(bid)  [bidder, price, dateTime]
 "#,
     );
 }
