@@ -1,8 +1,8 @@
 //! A job that is killed with SIGKILL at random moments, again and again, writes every row exactly once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::batch::oracle::{Oracle, Row, difference, rows_of_csv};
 use crate::flights;
@@ -67,9 +67,10 @@ fn killed_jobs_write_every_row_once() {
     let mut total_kills = 0;
     for case in CASES {
         let expected = oracle.answer(case.batch);
+        let length = length_without_kills(&data, case);
         for first_parallelism in [1, 2, 4] {
             let work = tempfile::tempdir().unwrap();
-            let kills = run_with_kills(work.path(), &data, case, first_parallelism, &mut random);
+            let kills = run_with_kills(&Job::new(work.path(), &data, case), first_parallelism, length, &mut random);
             let found = visible_rows(&work.path().join("out"));
             assert!(
                 found == expected,
@@ -80,28 +81,64 @@ fn killed_jobs_write_every_row_once() {
             total_kills += kills;
         }
     }
-    assert!(total_kills >= 12, "only {total_kills} kills hit a running job: that proves little");
+    assert!(total_kills >= CASES.len() as u64, "only {total_kills} kills hit a running job: that proves little");
+}
+
+/// A job that keeps its state in a folder and writes into it.
+struct Job<'a> {
+    work: &'a Path,
+    script: PathBuf,
+}
+
+impl<'a> Job<'a> {
+    fn new(work: &'a Path, data: &Path, case: &Case) -> Self {
+        let text = format!(
+            "{}CREATE TABLE result ({}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv',
+               'csv.header' = 'false');\nINSERT INTO result {};\n",
+            flights::table(data, "64kb"),
+            case.columns,
+            work.join("out").display(),
+            case.streaming
+        );
+        let script = work.join("query.sql");
+        std::fs::write(&script, text).unwrap();
+        Self { work, script }
+    }
+
+    fn start(&self, parallelism: u64) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("run")
+            .arg(&self.script)
+            .arg("--state-dir")
+            .arg(self.work.join("state"))
+            .args(["--quiet", "--parallelism", &parallelism.to_string()])
+            .args(["-D", "execution.checkpointing.interval=10ms", "-D", "execution.batch-rows=256"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// How long the job takes on this machine if nobody kills it: kills later than that would hit nothing.
+fn length_without_kills(data: &Path, case: &Case) -> Duration {
+    let work = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let output = Job::new(work.path(), data, case).start(2).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}: {}", case.name, String::from_utf8_lossy(&output.stderr));
+    start.elapsed()
 }
 
 /// Runs the job until it ends by itself. Returns how many kills hit it.
-fn run_with_kills(work: &Path, data: &Path, case: &Case, first_parallelism: u64, random: &mut Random) -> u64 {
-    let script = format!(
-        "{}CREATE TABLE result ({}) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv',
-           'csv.header' = 'false');\nINSERT INTO result {};\n",
-        flights::table(data, "64kb"),
-        case.columns,
-        work.join("out").display(),
-        case.streaming
-    );
-    let file = work.join("query.sql");
-    std::fs::write(&file, script).unwrap();
+fn run_with_kills(job: &Job<'_>, first_parallelism: u64, length: Duration, random: &mut Random) -> u64 {
     let mut hits = 0;
     for kill in 0.. {
         // Every execution has another parallelism than the one before.
         let parallelism = (first_parallelism + kill) % 4 + 1;
-        let mut child = start(work, &file, parallelism);
+        let mut child = job.start(parallelism);
         if kill < KILLS {
-            let moment = Duration::from_millis(50 + random.below(700));
+            let moment = Duration::from_micros(random.below(length.as_micros() as u64));
             #[allow(
                 clippy::disallowed_methods,
                 reason = "the moment of the kill is what is random, nothing waits for it"
@@ -114,25 +151,10 @@ fn run_with_kills(work: &Path, data: &Path, case: &Case, first_parallelism: u64,
             break;
         }
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code().is_none(), "{}: {errors}", case.name);
+        assert!(output.status.code().is_none(), "{errors}");
         hits += 1;
     }
     hits
-}
-
-fn start(work: &Path, file: &Path, parallelism: u64) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_weir"))
-        .arg("run")
-        .arg(file)
-        .arg("--state-dir")
-        .arg(work.join("state"))
-        .args(["--quiet", "--parallelism", &parallelism.to_string()])
-        .args(["-D", "execution.checkpointing.interval=10ms", "-D", "execution.batch-rows=256"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
 }
 
 /// All rows in committed files.
