@@ -12,6 +12,7 @@ mod datafusion;
 mod nearest;
 mod parser;
 mod secrets;
+mod types;
 
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;

@@ -123,7 +123,7 @@ fn first_line(text: &str, statement: Span) -> Span {
     Span { start: statement.start, end }
 }
 
-/// DataFusion prefixes its messages with the kind of the error, once for each layer.
+/// DataFusion prefixes its messages with the kind of the error, once for each layer, and names types as Arrow does.
 fn clean(message: &str) -> String {
     const PREFIXES: [&str; 6] = [
         "Error during planning: ",
@@ -138,5 +138,5 @@ fn clean(message: &str) -> String {
         message = rest;
     }
     let cut = message.find(".\nThis issue was likely caused by a bug").unwrap_or(message.len());
-    message[..cut].trim_end().to_owned()
+    super::types::in_sql(message[..cut].trim_end())
 }

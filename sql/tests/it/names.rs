@@ -161,3 +161,8 @@ fn dead_letters_need_a_table() {
         &["14: `logs` keeps records", "dead-letter.table", "'error-policy' = 'skip'"],
     );
 }
+
+#[test]
+fn types_have_the_names_of_sql() {
+    says("SELECT dateTime + channel AS x FROM bid", &["TIMESTAMP(3)", "STRING"]);
+}
