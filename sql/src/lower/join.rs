@@ -1,9 +1,14 @@
 //! Joins. Two kinds have an end: rows of the same window, and rows whose times lie within bounds of each other. Every
 //! other join would have to keep its inputs for ever, and is refused with what would work.
 
+use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
+use datafusion_expr::type_coercion::binary::comparison_coercion;
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
-use weir_core::{Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec};
+use weir_core::{
+    BinaryOperator, Error, Exchange, Expr, IntervalJoinSpec, JoinType, Literal, LiteralValue, OperatorSpec, Result,
+    WindowJoinSpec,
+};
 
 use super::Lowering;
 use super::bounds::{self, Bounds};
@@ -13,6 +18,7 @@ use super::stream::{
     Role, Stream, StreamColumn, Typed, WindowPart, conjunction, conjuncts, inline, map_columns, timestamp, typed,
 };
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
+use crate::parse::sql_type_name;
 
 /// One side of a join.
 pub(super) struct Side {
@@ -37,6 +43,11 @@ impl Lowering<'_> {
         };
         let left_keys = keys(|pair| &pair.0, join.left.schema(), &left)?;
         let right_keys = keys(|pair| &pair.1, join.right.schema(), &right)?;
+        let (left_keys, right_keys) = left_keys
+            .into_iter()
+            .zip(right_keys)
+            .map(|(left, right)| comparable(left, right))
+            .collect::<Result<(Vec<_>, Vec<_>)>>()?;
         let sides = (Side { stream: left, keys: left_keys }, Side { stream: right, keys: right_keys });
         let condition = self.condition(join, &sides)?;
         if let Some((left, right)) = common_window(&sides) {
@@ -266,6 +277,33 @@ struct Input {
     projection: Vec<Expr>,
     /// Number of the side's first column in conditions.
     first: usize,
+}
+
+/// Keys of one type, in which equal values have equal bits. A union makes one type of its inputs' only after the planner
+/// has looked at the joins over it.
+fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
+    let common = if left.data_type == right.data_type {
+        left.data_type.clone()
+    } else {
+        comparison_coercion(&left.data_type, &right.data_type).ok_or_else(|| {
+            let (left, right) = (sql_type_name(&left.data_type), sql_type_name(&right.data_type));
+            Error::user(format!("a join compares {left} with {right}")).with_help("CAST one of them to the other")
+        })?
+    };
+    Ok((key(left, &common), key(right, &common)))
+}
+
+fn key(Typed { mut expression, data_type }: Typed, common: &DataType) -> Typed {
+    if data_type != *common {
+        expression = Expr::Cast { operand: Box::new(expression), data_type: common.clone(), safe: false };
+    }
+    if common.is_floating() {
+        // Minus zero equals zero, and plus zero makes it that.
+        let value = LiteralValue::Float(0_f64.to_bits());
+        let zero = Expr::Literal(Literal { data_type: common.clone(), value });
+        expression = Expr::Binary { operator: BinaryOperator::Plus, left: Box::new(expression), right: Box::new(zero) };
+    }
+    Typed { expression, data_type: common.clone() }
 }
 
 fn join_type(join: &Join) -> Result<JoinType> {
