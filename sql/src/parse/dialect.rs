@@ -5,7 +5,8 @@ use std::any::TypeId;
 use std::cell::Cell;
 
 use datafusion_sql::sqlparser::ast::Expr;
-use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect};
+use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 
 /// Weir's dialect of SQL, for one statement.
@@ -38,6 +39,19 @@ impl Dialect for WeirDialect {
             }
             None => Some(Err(ParserError::RecursionLimitExceeded)),
         }
+    }
+
+    /// sqlparser takes all that follows `IS DISTINCT FROM` for its right side, `b AND c` in `a IS DISTINCT FROM b AND c`.
+    fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let negated = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
+        let plain = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
+        let same = parser.parse_keywords(&negated);
+        if !same && !parser.parse_keywords(&plain) {
+            return None;
+        }
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Eq));
+        let build = if same { Expr::IsNotDistinctFrom } else { Expr::IsDistinctFrom };
+        Some(right.map(|right| build(Box::new(left.clone()), Box::new(right))))
     }
 
     fn is_delimited_identifier_start(&self, character: char) -> bool {
