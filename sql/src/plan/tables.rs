@@ -139,7 +139,8 @@ impl<'a> Tables<'a> {
         self.views.borrow_mut().push(view.name.clone());
         let plan = self.to_plan(&view.query);
         self.views.borrow_mut().pop();
-        let plan = plan?;
+        // A Weir error comes through as it is: the planner takes any other for a table that is not there.
+        let plan = plan.map_err(|error| DataFusionError::External(Box::new(self.error(error))))?;
         if view.columns.is_empty() {
             return Ok(Arc::new(PlannedView(plan)));
         }
