@@ -5,6 +5,7 @@
 //! | `TUMBLE(TABLE t, …)` | `TUMBLE(t, …)` |
 //! | `TUMBLE(DATA => TABLE t, …)` | `TUMBLE(DATA => t, …)` |
 //! | `SESSION(TABLE t PARTITION BY k, …)` | `SESSION(t, "$partition_by" => k, …)` |
+//! | `SESSION(TABLE t PARTITION BY j, k, …)` | `SESSION(t, "$partition_by" => j, k, …)` |
 //! | `SESSION(TABLE t PARTITION BY (j, k), …)` | `SESSION(t, "$partition_by" => (j, k), …)` |
 //!
 //! A token that goes becomes a space and one that comes takes the place of another, so that every position in an error

@@ -16,6 +16,10 @@ pub(super) fn is_window_function(name: &str) -> bool {
     NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
+fn is_descriptor(expression: &Expr) -> bool {
+    matches!(expression, Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("DESCRIPTOR"))
+}
+
 /// A call of `TUMBLE`, `HOP`, `CUMULATE` or `SESSION` as a table, its arguments as written.
 #[derive(Debug, Clone)]
 pub struct WindowFunction {
@@ -53,7 +57,7 @@ impl WindowArgument {
     /// The columns of `DESCRIPTOR(…)`.
     pub fn descriptor(&self) -> Option<Vec<Ident>> {
         let Expr::Function(function) = &self.value else { return None };
-        if !function.name.to_string().eq_ignore_ascii_case("DESCRIPTOR") {
+        if !is_descriptor(&self.value) {
             return None;
         }
         let FunctionArguments::List(list) = &function.args else { return None };
@@ -92,6 +96,8 @@ impl WindowFunction {
             partition_by: Vec::new(),
             alias: alias.clone(),
         };
+        // In `PARTITION BY j, k, DESCRIPTOR(ts)` the keys end where the time column begins.
+        let mut in_keys = false;
         for argument in args {
             let (name, value) = match argument {
                 FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (Some(name), value),
@@ -100,15 +106,19 @@ impl WindowFunction {
             };
             match name {
                 Some(name) if name.value == PARTITION_BY => {
+                    in_keys = true;
                     function.partition_by = match value {
                         Expr::Tuple(keys) => keys.clone(),
                         Expr::Nested(key) => vec![(**key).clone()],
                         key => vec![key.clone()],
                     };
                 }
-                name => function
-                    .arguments
-                    .push(WindowArgument { name: name.map(|name| name.value.to_uppercase()), value: value.clone() }),
+                None if in_keys && !is_descriptor(value) => function.partition_by.push(value.clone()),
+                name => {
+                    in_keys = false;
+                    let name = name.map(|name| name.value.to_uppercase());
+                    function.arguments.push(WindowArgument { name, value: value.clone() });
+                }
             }
         }
         Some(function)
