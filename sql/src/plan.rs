@@ -5,6 +5,7 @@
 //! a [`JobGraph`] are one.
 
 mod capitals;
+mod decimals;
 mod duplicates;
 mod insert;
 mod lateral;

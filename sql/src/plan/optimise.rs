@@ -36,12 +36,14 @@ use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext};
 
+use super::decimals::ExactDecimals;
 use super::strings::StringsAsViews;
 
 /// Coerces types, then rewrites the plan until nothing changes any more. No rule sees a clock.
 pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Result<LogicalPlan> {
     let analyzer = Analyzer::with_rules(vec![
         Arc::new(ResolveGroupingFunction::new()),
+        Arc::new(ExactDecimals),
         Arc::new(TypeCoercion::new()),
         Arc::new(StringsAsViews),
         // What reads a column whose type has just become another is coerced once more.

@@ -8,6 +8,7 @@ mod names;
 mod nexmark;
 mod queries;
 mod refusals;
+mod values;
 mod windows;
 
 use std::sync::Arc;

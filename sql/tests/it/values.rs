@@ -1,0 +1,76 @@
+//! Comparisons that have to mean what is written.
+
+use super::{dataflow, refusal};
+
+const MONEY: &str = "CREATE TABLE m (k INT, m DECIMAL(10, 2), d DOUBLE, w DECIMAL(20, 2), a INT, b INT,
+     c BOOLEAN) WITH ('connector'='fake');";
+
+#[track_caller]
+fn condition(written: &str, planned: &str) {
+    let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE {written}"));
+    assert!(text.contains(planned), "{planned:?} is not in\n{text}");
+}
+
+#[test]
+fn decimals_compare_exactly_with_numbers() {
+    for written in
+        ["m = 99428.65", "m IN (99428.65, 1.5)", "m BETWEEN 1.25 AND 99428.65", "m IS DISTINCT FROM 99428.65"]
+    {
+        let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE {written}"));
+        assert!(text.contains("99428.65"), "{text}");
+        assert!(!text.contains("(30, 15)") && !text.contains("DOUBLE"), "{text}");
+    }
+    let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE m = d"));
+    assert!(text.contains("CAST(m AS DOUBLE) = d"), "{text}");
+    let text = refusal(&format!("{MONEY} SELECT k FROM m WHERE w = 123456789012345678.25"));
+    assert!(text.contains("more digits than a DOUBLE keeps") && text.contains("CAST('"), "{text}");
+}
+
+#[test]
+fn is_distinct_from_ends_at_and_and_or() {
+    // The planner puts the two sides of a symmetric comparison into an order of its own.
+    condition("a IS DISTINCT FROM b AND c", "where b IS DISTINCT FROM a AND c]");
+    condition("k = 1 AND a IS NOT DISTINCT FROM b OR c", "where (k = 1 AND b IS NOT DISTINCT FROM a) OR c]");
+    condition("NOT a IS DISTINCT FROM b AND c", "where b IS NOT DISTINCT FROM a AND c]");
+    condition("a IS DISTINCT FROM b + 1 OR c", "(CAST(a AS BIGINT) IS DISTINCT FROM (CAST(b AS BIGINT) + 1)) OR c]");
+    condition("c IS DISTINCT FROM (k = 1 AND c)", "k = 1 AND c)");
+}
+
+#[test]
+fn a_broken_view_says_why() {
+    let text = refusal("CREATE VIEW v AS SELECT nosuch FROM bid; SELECT * FROM v");
+    assert!(text.contains("nosuch") && !text.contains("`v`"), "{text}");
+}
+
+#[test]
+fn sessions_have_several_keys() {
+    let of = |keys: &str| {
+        dataflow(&format!(
+            "SELECT auction, bidder, window_end, COUNT(*) AS n FROM TABLE(SESSION(TABLE bid PARTITION BY {keys}, \
+             DESCRIPTOR(dateTime), INTERVAL '5' SECOND)) GROUP BY auction, bidder, window_start, window_end"
+        ))
+    };
+    assert_eq!(of("auction, bidder"), of("(auction, bidder)"));
+}
+
+#[test]
+fn join_keys_have_one_type_and_one_zero() {
+    let join = |left: &str, right: &str| {
+        let side = |key: &str| {
+            format!(
+                "(SELECT window_start, window_end, {key} AS g \
+                 FROM TABLE(TUMBLE(TABLE v, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)))"
+            )
+        };
+        dataflow(&format!(
+            "CREATE VIEW v AS SELECT CAST(auction AS INT) AS g, CAST(price AS DOUBLE) AS d, dateTime FROM bid \
+             UNION ALL SELECT auction AS g, 1e0 AS d, dateTime FROM bid; \
+             SELECT a.window_end FROM {} a WHERE EXISTS (SELECT 1 FROM {} b WHERE a.window_start = b.window_start \
+             AND a.window_end = b.window_end AND a.g = b.g)",
+            side(left),
+            side(right)
+        ))
+    };
+    assert!(join("g", "CAST(g AS INT)").contains("AS BIGINT)"), "{}", join("g", "CAST(g AS INT)"));
+    assert!(join("d", "d").contains(" + 0"), "{}", join("d", "d"));
+}
