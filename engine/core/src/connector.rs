@@ -184,7 +184,8 @@ pub trait Source: Send {
 #[derive(Debug)]
 pub enum SourceEvent {
     /// A split was assigned to this subtask. Comes before its first rows, also for restored splits that are not
-    /// finished.
+    /// finished. Splits that are known when the source is opened are told before the first wait, those that hold the
+    /// watermark first: a subtask without splits counts as idle.
     SplitAdded {
         /// Its name.
         split: Arc<str>,

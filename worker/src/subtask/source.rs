@@ -81,10 +81,14 @@ impl SourceSubtask {
                         }
                     }
                 },
-                () = sleep_until(wake) => next_tick = self.wake(next_tick, &mut emissions).await?,
+                // Asked before the timer: a subtask that has not yet heard of its splits would take itself for idle.
                 event = self.source.next(), if reading => {
                     reading = self.event(event?, &mut emissions).await?;
+                    if wake <= Instant::now() {
+                        next_tick = self.wake(next_tick, &mut emissions).await?;
+                    }
                 }
+                () = sleep_until(wake) => next_tick = self.wake(next_tick, &mut emissions).await?,
             }
         }
     }
