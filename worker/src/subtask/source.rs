@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use weir_core::connector::{Rejected, rejected_schema};
 use weir_core::{
-    Batch, Element, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
+    Batch, Element, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
     SplitWatermarks, Watermark,
 };
 use weir_operators::Scan;
@@ -99,6 +99,9 @@ impl SourceSubtask {
             SourceEvent::SplitAdded { split, holds_watermark } => {
                 let time = self.restored_time(&split);
                 if let Some(watermarks) = &mut self.watermarks {
+                    if self.emitted == EventTime::MAX {
+                        return Err(more_than_the_end(&self.table, &split).into());
+                    }
                     watermarks.add(split, holds_watermark, time);
                 }
             }
@@ -223,6 +226,12 @@ impl SourceSubtask {
             tables: vec![(source_state::table(), capture)],
         })
     }
+}
+
+/// The end of the input has been told to everybody behind: all rows that come now would be late.
+fn more_than_the_end(table: &str, split: &str) -> Error {
+    Error::user(format!("an earlier run has read table {table} to its end, and now there is more: {split}"))
+        .with_help("start afresh with another --state-dir; a table that grows wants 'source.monitor-interval'")
 }
 
 fn rejected_rows(table: &str, rejected: &[Rejected]) -> Result<RecordBatch> {
