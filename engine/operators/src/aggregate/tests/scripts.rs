@@ -49,7 +49,9 @@ fn sessions_grow_at_both_ends_and_join() {
         in> 12:00:10 | a | 1
         in> 12:00:30 | a | 2
         in> 12:00:10 | b | 3
+        in> 12:00:12 | NULL | 7
         marker
+        idle
         in> 12:00:05 | a | 4
         in> 12:00:40 | a | 8
         marker
@@ -63,6 +65,7 @@ fn sessions_grow_at_both_ends_and_join() {
         late> 12:00:09 | 12:00:20 | {"time":"1970-01-01T12:00:09","who":"b","amount":5}
         marker
         watermark 12:00:49.999
+        out> NULL | 1 | 7 | 12:00:12 | 12:00:22 | 12:00:21.999
         marker
         watermark 12:00:50
         out> a | 5 | 31 | 12:00:05 | 12:00:50 | 12:00:49.999
@@ -70,4 +73,26 @@ fn sessions_grow_at_both_ends_and_join() {
         end
     "#;
     check(&counts_and_sums(WindowKind::Session { gap: 10_000 }), &[schema(INPUT)], script);
+}
+
+#[test]
+fn tumbling_windows_wait_out_an_idle_input() {
+    let script = r#"
+        in> 12:00:01 | a | 1
+        in> 12:00:05 | a | 2
+        in> 12:00:02 | NULL | 3
+        marker
+        idle
+        marker
+        watermark 12:00:03.999
+        out> a | 1 | 1 | 12:00:00 | 12:00:04 | 12:00:03.999
+        out> NULL | 1 | 3 | 12:00:00 | 12:00:04 | 12:00:03.999
+        marker
+        in> 12:00:03 | a | 9
+        late> 12:00:03 | 12:00:03.999 | {"time":"1970-01-01T12:00:03","who":"a","amount":9}
+        marker
+        end
+        out> a | 1 | 2 | 12:00:04 | 12:00:08 | 12:00:07.999
+    "#;
+    check(&counts_and_sums(WindowKind::Tumble { size: 4000, offset: 0 }), &[schema(INPUT)], script);
 }
