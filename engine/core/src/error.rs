@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Result with Weir's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who must act on an error. The command line maps each kind to an exit code of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The query, an option or the way Weir was called is wrong; the user changes it. Never retried.
     User,

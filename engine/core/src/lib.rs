@@ -30,7 +30,7 @@ pub use graph::{
     WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
-pub use ids::{Attempt, Epoch, NodeId, OperatorUid};
+pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, NodeId, OperatorUid, WorkerId};
 pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
 pub use splits::SplitWatermarks;
 pub use time::{EventTime, InputWatermarks, Watermark};
