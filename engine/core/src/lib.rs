@@ -15,6 +15,7 @@ mod graph;
 pub mod hash;
 mod ids;
 mod operator;
+mod placement;
 mod splits;
 mod time;
 mod window;
@@ -32,6 +33,7 @@ pub use graph::{
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, NodeId, OperatorUid, WorkerId};
 pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
+pub use placement::{PlacedWorker, Placement};
 pub use splits::SplitWatermarks;
 pub use time::{EventTime, InputWatermarks, Watermark};
 pub use window::{Pane, WindowKind};
