@@ -79,7 +79,7 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// Identity of a coordinator among its peers.
+/// Identity of a coordinator among its peers, for ever: one that has lost its disk comes back under another. Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CoordinatorId(pub u64);
 
