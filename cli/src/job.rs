@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, EpochContent, Event, StopKind};
+use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, Event, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, Result};
+use weir_state::EpochContent;
 use weir_worker::{Clock, Command, Deployment, JobHandle, SystemClock, WorkerEvent};
 
 use self::checkpoints::CheckpointStore;

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use weir_core::{Epoch, Error, Marker, MarkerKind};
-use weir_state::{OperatorDelta, SinkCommittables};
+use weir_state::EpochContent;
 
 #[cfg(test)]
 mod tests;
@@ -80,19 +80,6 @@ pub enum Event {
     },
     /// All subtasks have ended in order.
     Ended,
-}
-
-/// What an epoch adds to the job's checkpoint.
-#[derive(Debug, Clone, Default)]
-pub struct EpochContent {
-    /// Which epoch; for several put together, the last.
-    pub epoch: Epoch,
-    /// New runs.
-    pub operators: Vec<OperatorDelta>,
-    /// What sinks have prepared.
-    pub committables: Vec<SinkCommittables>,
-    /// Bytes written.
-    pub bytes: u64,
 }
 
 /// What is to be done.

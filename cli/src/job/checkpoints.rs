@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
-use weir_coordinator::{EpochContent, Event};
-use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, OperatorUid, Result};
+use weir_coordinator::Event;
+use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, Result};
 use weir_state::{
-    Checkpoints, LocalStorage, Manifest, ManifestHeader, Run, SinkCommittables, StateLock, Storage, compaction, layout,
+    Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MergedRuns, SinkCommittables, StateLock,
+    Storage, compaction,
 };
 
 /// Checkpoints of one execution of a job.
@@ -26,21 +27,13 @@ pub struct CheckpointStore {
     latest: Option<Manifest>,
     /// Manifests whose results may not be visible yet, oldest first.
     uncommitted: Vec<(Epoch, Vec<SinkCommittables>)>,
-    merging: Option<JoinHandle<Result<Vec<Merged>>>>,
+    merging: Option<JoinHandle<Result<Vec<MergedRuns>>>>,
 }
 
 struct Durable {
     checkpoints: Checkpoints,
     /// Also held by every write that is under way: it may outlive this store, and must not outlive the lock.
     lock: Arc<StateLock>,
-}
-
-/// Runs of a table that became one.
-struct Merged {
-    uid: OperatorUid,
-    table: String,
-    runs: Vec<Run>,
-    into: Run,
 }
 
 /// Blocking calls must not hold up the runtime.
@@ -130,13 +123,7 @@ impl CheckpointStore {
             finished,
             parallelism: self.parallelism,
         };
-        let committables = contents.iter().flat_map(|content| content.committables.iter().cloned()).collect();
-        let mut manifest = Manifest::following(self.latest.as_ref(), header.clone(), Vec::new(), committables);
-        // One by one: within an epoch the least watermark counts, from one epoch to the next the later one.
-        for content in &contents {
-            let committables = std::mem::take(&mut manifest.committables);
-            manifest = Manifest::following(Some(&manifest), header.clone(), content.operators.clone(), committables);
-        }
+        let mut manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
         for merged in self.finished_merges().await {
             manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
         }
@@ -198,20 +185,16 @@ impl CheckpointStore {
             tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
         }
         if let Some(manifest) = &self.latest
-            && manifest
-                .operators
-                .iter()
-                .flat_map(|operator| &operator.tables)
-                .any(|table| compaction::plan(table).is_some())
+            && compaction::is_due(manifest)
         {
             let storage = durable.checkpoints.storage().clone();
             let (manifest, attempt) = (manifest.clone(), self.attempt);
-            self.merging = Some(spawn_blocking(move || merge_runs(&*storage, &manifest, attempt)));
+            self.merging = Some(spawn_blocking(move || compaction::merge_all(&*storage, &manifest, attempt)));
         }
     }
 
     /// What a merge in the background has come to, if it is done.
-    async fn finished_merges(&mut self) -> Vec<Merged> {
+    async fn finished_merges(&mut self) -> Vec<MergedRuns> {
         if !self.merging.as_ref().is_some_and(JoinHandle::is_finished) {
             return Vec::new();
         }
@@ -223,27 +206,6 @@ impl CheckpointStore {
             Vec::new()
         })
     }
-}
-
-/// Merges what [`compaction::plan`] finds in each table, and stores the merged runs for the next manifest.
-fn merge_runs(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -> Result<Vec<Merged>> {
-    let mut merged = Vec::new();
-    for operator in &manifest.operators {
-        for table in &operator.tables {
-            let Some(runs) = compaction::plan(table) else { continue };
-            let part = format!("merge-{}", merged.len());
-            let prefix = layout::runs_prefix(manifest.epoch.next(), attempt, &part);
-            let (files, into) = compaction::merge(storage, table, runs.clone(), &prefix)?;
-            files.iter().try_for_each(|(path, bytes)| storage.put(path, bytes))?;
-            merged.push(Merged {
-                uid: operator.uid.clone(),
-                table: table.schema.name.clone(),
-                runs: table.runs[runs].to_vec(),
-                into,
-            });
-        }
-    }
-    Ok(merged)
 }
 
 /// Another query's state is refused even if some of its operators are the same: those it lacks would begin in the middle

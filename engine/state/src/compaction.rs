@@ -7,12 +7,13 @@
 
 use std::ops::Range;
 
-use weir_core::{Error, HashRange, Result};
+use serde::{Deserialize, Serialize};
+use weir_core::{Attempt, Error, HashRange, OperatorUid, Result};
 
 use crate::newest::{join, newest};
 use crate::restore::read_runs;
 use crate::run::{self, RunRows};
-use crate::{Run, Storage, TableState};
+use crate::{Manifest, Run, Storage, TableState, layout};
 
 /// Runs of one tier that are merged.
 pub const MERGED_RUNS: usize = 8;
@@ -81,6 +82,48 @@ pub fn merge(
             (Vec::new(), nothing)
         }
     })
+}
+
+/// Runs of a table that became one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedRuns {
+    /// The operator.
+    pub uid: OperatorUid,
+    /// The table's name.
+    pub table: String,
+    /// The runs that were merged.
+    pub runs: Vec<Run>,
+    /// What became of them.
+    pub into: Run,
+}
+
+/// Whether [`merge_all`] would find something to merge.
+pub fn is_due(manifest: &Manifest) -> bool {
+    manifest.operators.iter().flat_map(|operator| &operator.tables).any(|table| plan(table).is_some())
+}
+
+/// Merges what [`plan`] finds in each table of a checkpoint and stores the merged runs, for the manifest of the next epoch.
+///
+/// # Errors
+/// If a run cannot be read or written.
+pub fn merge_all(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -> Result<Vec<MergedRuns>> {
+    let mut merged = Vec::new();
+    for operator in &manifest.operators {
+        for table in &operator.tables {
+            let Some(runs) = plan(table) else { continue };
+            let part = format!("merge-{}", merged.len());
+            let prefix = layout::runs_prefix(manifest.epoch.next(), attempt, &part);
+            let (files, into) = merge(storage, table, runs.clone(), &prefix)?;
+            files.iter().try_for_each(|(path, bytes)| storage.put(path, bytes))?;
+            merged.push(MergedRuns {
+                uid: operator.uid.clone(),
+                table: table.schema.name.clone(),
+                runs: table.runs[runs].to_vec(),
+                into,
+            });
+        }
+    }
+    Ok(merged)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 //! ```text
 //!   attempts/<attempt>                      that this attempt has begun
 //!   runs/<epoch>-<attempt>-<part>…          runs that an attempt wrote for an epoch
-//!   checkpoints/<epoch>.json                the manifest
+//!   checkpoints/<epoch>.json                the manifest, of a job that runs in one process
+//!   checkpoints/<epoch>-<attempt>-<term>.json   the manifest, of a job that runs in a cluster
 //!   commits/<epoch>                         that all sinks have committed it
 //! ```
 
@@ -31,6 +32,12 @@ pub fn manifest(epoch: Epoch) -> String {
     format!("{CHECKPOINTS}{:016}.json", epoch.0)
 }
 
+/// Path of a manifest in a cluster. There the replicated state says which manifest counts; two leaders that both write one
+/// for an epoch must not stand in each other's way.
+pub fn manifest_of_term(epoch: Epoch, attempt: Attempt, term: u64) -> String {
+    format!("{CHECKPOINTS}{:016}-{}-{term}.json", epoch.0, attempt.0)
+}
+
 /// Path of the acknowledgement that an epoch's results are committed.
 pub fn commit(epoch: Epoch) -> String {
     format!("{COMMITS}{:016}", epoch.0)
@@ -49,7 +56,8 @@ pub fn epoch_of_run(path: &str) -> Option<Epoch> {
 
 /// The epoch of a manifest; `None` for any other path.
 pub fn epoch_of_manifest(path: &str) -> Option<Epoch> {
-    number(path.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?).map(Epoch)
+    let name = path.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?;
+    number(name.split_once('-').map_or(name, |(epoch, _)| epoch)).map(Epoch)
 }
 
 /// The epoch of an acknowledgement; `None` for any other path.

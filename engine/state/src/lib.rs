@@ -17,6 +17,7 @@
 
 mod checkpoints;
 pub mod compaction;
+mod content;
 mod expiry;
 pub mod layout;
 mod local;
@@ -31,9 +32,11 @@ mod storage;
 mod testing;
 
 pub use checkpoints::Checkpoints;
+pub use compaction::MergedRuns;
+pub use content::EpochContent;
 pub use local::{LocalStorage, StateLock};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use restore::{compatible, read_table};
 pub use run::{Block, Run};
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
-pub use storage::Storage;
+pub use storage::{Storage, open_url};

@@ -154,6 +154,11 @@ impl Manifest {
         true
     }
 
+    /// Bytes of all runs.
+    pub fn state_bytes(&self) -> u64 {
+        self.runs().map(|run| run.length).sum()
+    }
+
     /// All runs of all tables.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.operators.iter().flat_map(|operator| &operator.tables).flat_map(|table| &table.runs)

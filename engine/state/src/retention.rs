@@ -60,5 +60,21 @@ pub fn plan(manifests: &[Manifest], keep: usize, listing: &[String]) -> Retireme
     }
 }
 
+/// Decides what is deleted where somebody else decides which checkpoints are kept: `retained` are the manifests of all of
+/// them, each with its path. Everything else that was written for an epoch up to the newest of them goes.
+pub fn plan_for(retained: &[(String, Manifest)], listing: &[String]) -> Retirement {
+    let Some(newest) = retained.iter().map(|(_, manifest)| manifest.epoch).max() else { return Retirement::default() };
+    let manifests: BTreeSet<&str> = retained.iter().map(|(path, _)| path.as_str()).collect();
+    let runs: BTreeSet<&str> =
+        retained.iter().flat_map(|(_, manifest)| manifest.runs()).map(|run| run.file.as_str()).collect();
+    let superfluous = |path: &String, epoch: fn(&str) -> Option<Epoch>, named: &BTreeSet<&str>| {
+        epoch(path).is_some_and(|epoch| epoch <= newest) && !named.contains(path.as_str())
+    };
+    let select = |epoch: fn(&str) -> Option<Epoch>, named: &BTreeSet<&str>| {
+        listing.iter().filter(|path| superfluous(path, epoch, named)).cloned().collect()
+    };
+    Retirement { manifests: select(layout::epoch_of_manifest, &manifests), files: select(layout::epoch_of_run, &runs) }
+}
+
 #[cfg(test)]
 mod tests;

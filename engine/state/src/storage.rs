@@ -1,6 +1,11 @@
 //! Where checkpoints are kept: a flat space of immutable objects, as object stores have it.
 
-use weir_core::Result;
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_core::{Error, Result};
+
+use crate::LocalStorage;
 
 /// Objects by path (`runs/…`, `checkpoints/…`). Paths are relative, with `/` between their parts. All calls block.
 ///
@@ -42,4 +47,17 @@ pub trait Storage: Send + Sync {
 
     /// The object's name as a person would look for it: a file path, a URL.
     fn locate(&self, path: &str) -> String;
+}
+
+/// The storage that a URL names: `file:///folder`.
+///
+/// # Errors
+/// A user error for any other URL; an environment error if the folder cannot be used.
+pub fn open_url(url: &str) -> Result<Arc<dyn Storage>> {
+    let path = url.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
+    let path = path.ok_or_else(|| {
+        Error::user(format!("'{url}' is no place for checkpoints"))
+            .with_help("name a folder that all coordinators and workers reach, as in file:///var/lib/weir/checkpoints")
+    })?;
+    Ok(Arc::new(LocalStorage::open(path)?))
 }

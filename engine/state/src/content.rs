@@ -1,0 +1,53 @@
+//! What an epoch adds to a job's checkpoint, between the worker that captured it and the manifest that will name it.
+
+use serde::{Deserialize, Serialize};
+use weir_core::Epoch;
+
+use crate::manifest::{Manifest, ManifestHeader};
+use crate::{OperatorDelta, SinkCommittables};
+
+/// What one worker adds. The files named here are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochContent {
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// New runs.
+    pub operators: Vec<OperatorDelta>,
+    /// What sinks have prepared.
+    pub committables: Vec<SinkCommittables>,
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+impl Manifest {
+    /// The manifest after `previous` that holds `contents`: those of the header's epoch, and those of epochs that were given
+    /// up on the way to it.
+    pub fn with_contents(previous: Option<&Manifest>, header: ManifestHeader, contents: &[EpochContent]) -> Self {
+        let mut by_epoch: Vec<&EpochContent> = contents.iter().collect();
+        by_epoch.sort_by_key(|content| content.epoch);
+        let committables = merge_by_sink(by_epoch.iter().flat_map(|content| &content.committables));
+        let mut manifest = Manifest::following(previous, header.clone(), Vec::new(), committables);
+        // Epoch by epoch: within one the least watermark counts, from one to the next the later.
+        for same in by_epoch.chunk_by(|a, b| a.epoch == b.epoch) {
+            let deltas = same.iter().flat_map(|content| content.operators.iter().cloned()).collect();
+            let committables = std::mem::take(&mut manifest.committables);
+            manifest = Manifest::following(Some(&manifest), header.clone(), deltas, committables);
+        }
+        manifest
+    }
+}
+
+/// One entry per sink, with the committables of all its subtasks and epochs in order.
+fn merge_by_sink<'a>(committables: impl Iterator<Item = &'a SinkCommittables>) -> Vec<SinkCommittables> {
+    let mut merged: Vec<SinkCommittables> = Vec::new();
+    for sink in committables {
+        match merged.iter_mut().find(|known| known.uid == sink.uid) {
+            Some(known) => known.committables.extend(sink.committables.iter().cloned()),
+            None => merged.push(sink.clone()),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests;
