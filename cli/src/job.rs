@@ -163,6 +163,8 @@ pub async fn run(
                 timeout: request.checkpoint_timeout,
                 tolerable_failures: request.tolerable_failures,
                 last_epoch: store.last_epoch(),
+                first: None,
+                participants: 1,
             };
             let driver = CheckpointDriver::new(config, Duration::ZERO);
             let shell = Shell {
@@ -241,7 +243,7 @@ impl Shell {
                             committables: report.committables,
                             bytes: report.bytes,
                         };
-                        self.step(Event::Reported(content)).await;
+                        self.step(Event::Reported { participant: 0, content }).await;
                     }
                     Some(WorkerEvent::ReportFailed { epoch, error }) => {
                         self.step(Event::ReportFailed { epoch, error }).await;

@@ -12,6 +12,7 @@
 //! written the epoch's results are decided, and committing is repeated until it succeeds. What a given-up epoch had
 //! captured is not captured again, so its report is carried over, in order, into the next manifest.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use weir_core::{Epoch, Error, Marker, MarkerKind};
@@ -31,6 +32,10 @@ pub struct DriverConfig {
     pub tolerable_failures: u32,
     /// The last epoch of earlier executions.
     pub last_epoch: Epoch,
+    /// When the first checkpoint is taken, if that is sooner than the interval: after a failure results should not wait long.
+    pub first: Option<Duration>,
+    /// How many workers report each epoch.
+    pub participants: usize,
 }
 
 /// How to end a job early.
@@ -38,6 +43,23 @@ pub struct DriverConfig {
 pub enum StopKind {
     /// Take a savepoint, commit it, end.
     Savepoint,
+    /// Let all windows fire, as if the input had ended; then as above.
+    Drain,
+    /// Take a checkpoint, commit it, end; the job will go on from it in another shape.
+    Checkpoint,
+}
+
+/// How far an execution had come when another coordinator takes it over.
+#[derive(Debug, Default)]
+pub struct Takeover {
+    /// What workers have reported of epochs behind the last completed one.
+    pub reported: Vec<(usize, EpochContent)>,
+    /// The last marker that any of them was given, if it is behind the last completed epoch.
+    pub last_marker: Option<Marker>,
+    /// Whether every source has come to its end.
+    pub exhausted: bool,
+    /// How the user wants the job to end, if so.
+    pub stop: Option<StopKind>,
 }
 
 /// What has happened.
@@ -49,8 +71,15 @@ pub enum Event {
     SourcesExhausted,
     /// The user wants the job to end.
     Stop(StopKind),
-    /// The epoch's state is durable.
-    Reported(EpochContent),
+    /// The user wants a checkpoint that is kept.
+    Savepoint,
+    /// What one worker adds to an epoch is durable.
+    Reported {
+        /// Which of the participants.
+        participant: usize,
+        /// What it adds.
+        content: EpochContent,
+    },
     /// The epoch's state could not be stored; the worker keeps it for the next epoch.
     ReportFailed {
         /// Which epoch.
@@ -140,10 +169,17 @@ pub struct CheckpointDriver {
     epoch: Epoch,
     /// Start of the last checkpoint.
     started: Duration,
-    /// Reports of epochs that were given up, oldest first.
+    /// When the next one is due; `None`: when something asks for it.
+    due: Option<Duration>,
+    /// Kind of the last marker.
+    kind: MarkerKind,
+    /// Participants that have reported the current epoch.
+    reported: BTreeSet<usize>,
+    /// What was reported and is in no manifest yet, oldest first.
     carried: Vec<EpochContent>,
     exhausted: bool,
     stop: Option<StopKind>,
+    savepoint: bool,
     /// The marker that ends the job has been sent.
     stopping: bool,
     ended: bool,
@@ -169,17 +205,54 @@ impl CheckpointDriver {
     pub fn new(config: DriverConfig, now: Duration) -> Self {
         Self {
             epoch: config.last_epoch,
+            due: config.interval.map(|interval| now + config.first.map_or(interval, |first| first.min(interval))),
             config,
             phase: Phase::Waiting,
             started: now,
+            kind: MarkerKind::Checkpoint,
+            reported: BTreeSet::new(),
             carried: Vec::new(),
             exhausted: false,
             stop: None,
+            savepoint: false,
             stopping: false,
             ended: false,
             failures: 0,
             stats: CheckpointStats::default(),
         }
+    }
+
+    /// A driver for an execution that another one has begun: the epoch that is under way is brought to its end.
+    pub fn take_over(config: DriverConfig, now: Duration, takeover: Takeover, effects: &mut Vec<Effect>) -> Self {
+        let mut driver = Self::new(config, now);
+        driver.exhausted = takeover.exhausted;
+        driver.stop = takeover.stop;
+        let Some(marker) = takeover.last_marker else {
+            driver.carried = takeover.reported.into_iter().map(|(_, content)| content).collect();
+            driver.begin_if_due(now, effects);
+            return driver;
+        };
+        driver.epoch = marker.epoch;
+        driver.kind = marker.kind;
+        driver.stopping = marker.kind.ends();
+        driver.phase = Phase::Gathering;
+        // Sources that have it already do not take it again.
+        effects.push(Effect::SendMarker(marker));
+        for (participant, content) in takeover.reported {
+            driver.reported(participant, content, effects);
+        }
+        driver
+    }
+
+    /// The last marker that was sent: epoch and kind.
+    pub fn last_marker(&self) -> Marker {
+        Marker { epoch: self.epoch, kind: self.kind }
+    }
+
+    /// When the checkpoint that is under way began.
+    pub fn under_way(&self) -> Option<(Epoch, Duration)> {
+        matches!(self.phase, Phase::Gathering | Phase::Writing | Phase::Committing(_))
+            .then_some((self.epoch, self.started))
     }
 
     /// Checkpoints so far.
@@ -192,7 +265,7 @@ impl CheckpointDriver {
         match self.phase {
             // No marker finds its way behind the last one: the sources have ended.
             Phase::Waiting if self.stopping => None,
-            Phase::Waiting => self.config.interval.map(|interval| self.started + interval),
+            Phase::Waiting => self.due,
             Phase::Gathering | Phase::Writing => Some(self.started + self.config.timeout),
             Phase::Committing(retry) => retry,
             Phase::Over => None,
@@ -211,7 +284,11 @@ impl CheckpointDriver {
                 self.stop = Some(kind);
                 self.begin_if_due(now, effects);
             }
-            Event::Reported(content) => self.reported(content, effects),
+            Event::Savepoint => {
+                self.savepoint = true;
+                self.begin_if_due(now, effects);
+            }
+            Event::Reported { participant, content } => self.reported(participant, content, effects),
             Event::ReportFailed { epoch, error } if self.expects(epoch, &Phase::Gathering) => {
                 self.give_up(now, error, effects);
             }
@@ -279,31 +356,50 @@ impl CheckpointDriver {
         }
     }
 
-    /// Starts the last checkpoint as soon as nothing else is under way.
+    /// Starts the last checkpoint, or one that the user wants, as soon as nothing else is under way.
     fn begin_if_due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.phase == Phase::Waiting && !self.stopping && (self.exhausted || self.stop.is_some()) {
-            self.stopping = true;
-            self.begin(now, MarkerKind::Stop, effects);
+        if self.phase != Phase::Waiting || self.stopping {
+            return;
+        }
+        match self.stop {
+            _ if self.exhausted => self.begin(now, MarkerKind::Stop, effects),
+            Some(StopKind::Savepoint | StopKind::Checkpoint) => self.begin(now, MarkerKind::Stop, effects),
+            Some(StopKind::Drain) => self.begin(now, MarkerKind::Drain, effects),
+            None if self.savepoint => self.begin(now, MarkerKind::Savepoint, effects),
+            None => {}
         }
     }
 
     fn begin(&mut self, now: Duration, kind: MarkerKind, effects: &mut Vec<Effect>) {
         self.epoch = self.epoch.next();
+        self.kind = kind;
+        self.stopping = kind.ends();
+        if kind == MarkerKind::Savepoint {
+            self.savepoint = false;
+        }
         self.started = now;
+        self.due = self.config.interval.map(|interval| now + interval);
+        self.reported.clear();
         self.phase = Phase::Gathering;
         effects.push(Effect::SendMarker(Marker { epoch: self.epoch, kind }));
     }
 
-    fn reported(&mut self, content: EpochContent, effects: &mut Vec<Effect>) {
+    fn reported(&mut self, participant: usize, content: EpochContent, effects: &mut Vec<Effect>) {
         let current = self.expects(content.epoch, &Phase::Gathering);
+        if current && !self.reported.insert(participant) {
+            return;
+        }
         self.carried.push(content);
-        if current {
+        if current && self.reported.len() == self.config.participants {
             self.phase = Phase::Writing;
             self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).sum();
+            let finished = self.stopping && (self.exhausted || self.kind == MarkerKind::Drain);
+            // The job goes on from the last checkpoint of a stop: nobody but its owner may decide that it can go.
+            let kept = self.stopping && !finished && self.stop != Some(StopKind::Checkpoint);
             effects.push(Effect::WriteManifest {
                 contents: std::mem::take(&mut self.carried),
-                savepoint: self.stopping && !self.exhausted,
-                finished: self.stopping && self.exhausted,
+                savepoint: kept || self.kind == MarkerKind::Savepoint,
+                finished,
             });
         }
     }
@@ -334,7 +430,8 @@ impl CheckpointDriver {
 
     fn finish_if_over(&mut self, effects: &mut Vec<Effect>) {
         if self.ended && self.stopping && self.phase == Phase::Waiting {
-            let outcome = if self.exhausted { Outcome::Finished } else { Outcome::Stopped(self.epoch) };
+            let finished = self.exhausted || self.kind == MarkerKind::Drain;
+            let outcome = if finished { Outcome::Finished } else { Outcome::Stopped(self.epoch) };
             self.finish(outcome, effects);
         }
     }

@@ -2,6 +2,7 @@
 
 use arrow::array::{Int8Array, RecordBatch};
 use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
 
 use crate::{Epoch, Watermark};
 
@@ -53,7 +54,7 @@ impl From<RecordBatch> for Batch {
 }
 
 /// Why a marker was sent, which says what happens where it passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MarkerKind {
     /// Operators with pending updates emit them. No state is captured.
     Flush,
@@ -63,12 +64,19 @@ pub enum MarkerKind {
     Savepoint,
     /// A savepoint after which the job ends. Sources send [`Element::End`] behind it.
     Stop,
+    /// A stop in front of which event time comes to its end, so that all windows fire: the input counts as over.
+    Drain,
 }
 
 impl MarkerKind {
     /// Whether operators capture state where this marker passes.
     pub fn captures(self) -> bool {
         !matches!(self, MarkerKind::Flush)
+    }
+
+    /// Whether the job ends behind this marker.
+    pub fn ends(self) -> bool {
+        matches!(self, MarkerKind::Stop | MarkerKind::Drain)
     }
 }
 

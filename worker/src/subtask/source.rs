@@ -75,8 +75,11 @@ impl SourceSubtask {
                 command = self.commands.recv() => match command {
                     None => return Err(Interrupt::Disconnected),
                     Some(Command::Marker(marker)) => {
+                        if marker.kind == MarkerKind::Drain && self.emitted < EventTime::MAX {
+                            self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
+                        }
                         self.marker(marker, &mut emissions).await?;
-                        if marker.kind == MarkerKind::Stop {
+                        if marker.kind.ends() {
                             return self.outputs.control(Element::End).await;
                         }
                     }
