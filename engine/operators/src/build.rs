@@ -20,10 +20,19 @@ use crate::window_top_n::WindowTopN;
 /// An internal error if the planner built a node that makes no sense, a user error if a column type cannot be used the
 /// way the query wants it.
 pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Operator>> {
+    let operator = bare(node, input_schemas)?;
+    if cfg!(debug_assertions) {
+        return Ok(Box::new(Checked::new(operator, &node.name, input_schemas, node.schema.clone())));
+    }
+    Ok(operator)
+}
+
+/// The operator alone, which nobody checks.
+pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Operator>> {
     let input = |ordinal: usize| {
         input_schemas.get(ordinal).ok_or_else(|| Error::internal(format!("{} has no input {ordinal}", node.name)))
     };
-    let operator: Box<dyn Operator> = match &node.operator {
+    Ok(match &node.operator {
         OperatorSpec::Source(_) | OperatorSpec::Sink(_) => {
             return Err(Error::internal(format!("{} is no operator but does I/O", node.name)));
         }
@@ -41,9 +50,5 @@ pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Ope
         OperatorSpec::IntervalJoin(spec) => {
             Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name)?)
         }
-    };
-    if cfg!(debug_assertions) {
-        return Ok(Box::new(Checked::new(operator, &node.name, input_schemas, node.schema.clone())));
-    }
-    Ok(operator)
+    })
 }

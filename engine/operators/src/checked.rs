@@ -35,6 +35,12 @@ impl Checked {
         }
     }
 
+    /// The operator without the checks.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn unchecked(&mut self) -> &mut dyn Operator {
+        self.inner.as_mut()
+    }
+
     fn broken(&self, what: impl std::fmt::Display) -> Error {
         Error::internal(format!("contract of {} broken: {what}", self.name))
     }
