@@ -5,5 +5,6 @@
 //! effects out and brings their outcome back as events.
 
 mod driver;
+pub mod raft;
 
 pub use driver::{CheckpointDriver, CheckpointStats, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};

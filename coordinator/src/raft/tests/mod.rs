@@ -1,0 +1,42 @@
+//! Consensus under test: each store against the contract, one coordinator alone, whole clusters on a simulated network,
+//! and the file under loss of power, damage and kills.
+
+mod alone;
+mod random;
+mod store;
+
+use std::collections::BTreeMap;
+
+use weir_core::CoordinatorId;
+use weir_proto::peer::{self, entry::Content};
+
+use super::{Identity, RaftConfig};
+
+fn config(id: u64, seed: u64) -> RaftConfig {
+    RaftConfig {
+        id: CoordinatorId(id),
+        election_ticks: 10,
+        heartbeat_ticks: 2,
+        max_message_bytes: 1 << 10,
+        max_inflight: 8,
+        snapshot_after_entries: 20,
+        seed,
+    }
+}
+
+fn identity() -> Identity {
+    Identity { cluster: "test".into(), coordinator: CoordinatorId(1) }
+}
+
+fn members(ids: impl IntoIterator<Item = u64>) -> BTreeMap<CoordinatorId, String> {
+    ids.into_iter().map(|id| (CoordinatorId(id), format!("host{id}:7000"))).collect()
+}
+
+fn entry(index: u64, term: u64, payload: impl Into<Vec<u8>>) -> peer::Entry {
+    peer::Entry { index, term, content: Some(Content::Payload(payload.into().into())) }
+}
+
+fn snapshot(index: u64, term: u64, state: impl Into<Vec<u8>>) -> peer::Snapshot {
+    let membership = super::Membership { voters: members(1..=3), learners: BTreeMap::new() };
+    peer::Snapshot { index, term, membership: Some(membership.to_wire()), state: state.into().into() }
+}
