@@ -1,0 +1,271 @@
+//! What the cluster tells about itself. Serialised as it stands, this is what `--json` of the command line prints: fields are
+//! added, never renamed. Times end in `_at` and are milliseconds since 1970, on the leader's clock.
+
+use serde::Serialize;
+use weir_core::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, Placement, WorkerId};
+
+use crate::control::Figures;
+
+/// Words of [`JobSummary::status`] and [`JobSummary::desired`]. They are text on the wire, so that a client can show a word that
+/// it has never heard of.
+pub mod status {
+    /// Waits for slots.
+    pub const SCHEDULING: &str = "scheduling";
+    /// Workers restore state and open sources and sinks.
+    pub const DEPLOYING: &str = "deploying";
+    /// Runs.
+    pub const RUNNING: &str = "running";
+    /// Waits for a pause after a failure to be over.
+    pub const RESTARTING: &str = "restarting";
+    /// Stopped with a savepoint; can be resumed.
+    pub const STOPPED: &str = "stopped";
+    /// Its input has ended, and all results are out.
+    pub const FINISHED: &str = "finished";
+    /// Cannot go on without a person; can be resumed.
+    pub const FAILED: &str = "failed";
+    /// Ended at once, by a user; can be resumed from its last checkpoint.
+    pub const CANCELLED: &str = "cancelled";
+    /// Desired only: its windows fire, then it stops with a savepoint.
+    pub const DRAINED: &str = "drained";
+}
+
+/// How a job is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobSettingsInfo {
+    /// Rows that sources put into a batch.
+    pub batch_rows: u32,
+    /// Pause between the starts of checkpoints; 0: only the last one is taken.
+    pub checkpoint_interval_ms: u64,
+    /// When a checkpoint is given up.
+    pub checkpoint_timeout_ms: u64,
+    /// Checkpoints that may fail in a row before the attempt does.
+    pub tolerable_failures: u32,
+    /// How many completed checkpoints are kept, savepoints not counted.
+    pub retained_checkpoints: u32,
+    /// Failures in a row after which the job is failed; `None`: it is restarted for ever.
+    pub restart_attempts: Option<u32>,
+    /// Pause after the first failure.
+    pub restart_initial_delay_ms: u64,
+    /// The longest pause.
+    pub restart_maximum_delay_ms: u64,
+    /// A job that ran for so long without a failure starts counting anew.
+    pub restart_stable_ms: u64,
+}
+
+/// A job in a list.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobSummary {
+    /// Its number.
+    pub job: JobId,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+    /// How far it is, a word of [`status`].
+    pub status: String,
+    /// What is wanted of it: `running`, `stopped`, `drained` or `cancelled`.
+    pub desired: String,
+    /// How many slots it has or shall have.
+    pub parallelism: u32,
+    /// The last attempt; 0 before the first.
+    pub attempt: Attempt,
+    /// Attempts after the first.
+    pub restarts: u64,
+    /// When it was submitted.
+    pub submitted_at: i64,
+    /// When its status last changed.
+    pub changed_at: i64,
+    /// Sums over its workers; the watermark is the least.
+    pub figures: Option<Figures>,
+    /// The newest completed checkpoint.
+    pub last_checkpoint: Option<CheckpointInfo>,
+    /// The last failure.
+    pub last_failure: Option<JobFailureInfo>,
+    /// Why it does not run, though it should: `needs 4 slots; …`.
+    pub waiting_for: Option<String>,
+}
+
+impl JobSummary {
+    /// `namespace/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Whether it has come to an end of some kind.
+    pub fn has_ended(&self) -> bool {
+        [status::STOPPED, status::FINISHED, status::FAILED, status::CANCELLED].contains(&self.status.as_str())
+    }
+}
+
+/// All about a job.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct JobDetail {
+    /// What lists tell.
+    #[serde(flatten)]
+    pub summary: JobSummary,
+    /// The text that it was planned from.
+    pub sql: String,
+    /// How it is run.
+    pub settings: JobSettingsInfo,
+    /// Identity of its dataflow.
+    pub fingerprint: String,
+    /// Where its last attempt runs.
+    pub placement: Option<Placement>,
+    /// A line per node of its dataflow.
+    pub operators: Vec<String>,
+    /// Checkpoints that are kept, oldest first.
+    pub checkpoints: Vec<CheckpointInfo>,
+    /// The one that is being taken.
+    pub checkpoint_in_progress: Option<CheckpointProgress>,
+    /// Of the last rescale or restart, in milliseconds: from the end of one attempt's processing to the start of the next.
+    pub last_pause_ms: Option<u64>,
+}
+
+/// A checkpoint that is being taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CheckpointProgress {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Milliseconds since it began.
+    pub running_ms: u64,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobFailureInfo {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The whole chain of errors, and what can be done.
+    pub report: String,
+    /// When.
+    pub at: i64,
+    /// When the next attempt may start; `None`: there is none.
+    pub retry_at: Option<i64>,
+}
+
+/// A completed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckpointInfo {
+    /// The epoch that it closed.
+    pub epoch: Epoch,
+    /// The attempt that made it.
+    pub attempt: Attempt,
+    /// When it was completed.
+    pub completed_at: i64,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// State that it holds.
+    pub state_bytes: u64,
+    /// What it wrote.
+    pub written_bytes: u64,
+    /// Whether it is kept until a person deletes it.
+    pub savepoint: bool,
+    /// Whether the job's input had ended with it.
+    pub finished: bool,
+    /// Whether all sinks have made its results visible.
+    pub committed: bool,
+    /// The job's parallelism then.
+    pub parallelism: u32,
+    /// Path of its manifest in the job's storage.
+    pub manifest: String,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerInfo {
+    /// Its name.
+    pub worker: WorkerId,
+    /// Its process.
+    pub incarnation: Incarnation,
+    /// Where other workers reach it.
+    pub address: String,
+    /// Slots that it offers.
+    pub slots: u32,
+    /// Slots in use.
+    pub used: u32,
+    /// Whether its work is being moved away.
+    pub draining: bool,
+    /// Whether it is connected to the leader.
+    pub connected: bool,
+    /// Weir's version there.
+    pub version: String,
+    /// Milliseconds since it was last heard of.
+    pub last_heard_ms: Option<u64>,
+    /// What it runs.
+    pub jobs: Vec<WorkerJob>,
+}
+
+/// A job's part on a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerJob {
+    /// Which job.
+    pub job: JobId,
+    /// `namespace/name`.
+    pub name: String,
+    /// Its slots there.
+    pub slots: u32,
+}
+
+/// Limits; `None`: no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QuotaInfo {
+    /// Slots of jobs that have not ended.
+    pub slots: Option<u32>,
+    /// Jobs that have not ended.
+    pub jobs: Option<u32>,
+    /// Bytes of the newest checkpoints of jobs that have not ended.
+    pub state_bytes: Option<u64>,
+}
+
+/// A namespace, and what its jobs use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamespaceInfo {
+    /// Its name.
+    pub namespace: String,
+    /// Its limits.
+    pub quota: QuotaInfo,
+    /// Slots of jobs that have not ended.
+    pub slots_used: u32,
+    /// Jobs that have not ended.
+    pub jobs: u32,
+    /// Bytes of their newest checkpoints.
+    pub state_bytes: u64,
+}
+
+/// The cluster at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClusterInfo {
+    /// Its name.
+    pub cluster: String,
+    /// URL of where checkpoints are.
+    pub storage: String,
+    /// Who leads.
+    pub leader: Option<CoordinatorId>,
+    /// The leader's term.
+    pub term: u64,
+    /// All coordinators.
+    pub coordinators: Vec<CoordinatorInfo>,
+    /// Workers that are here.
+    pub workers: u32,
+    /// Slots that they offer.
+    pub slots: u32,
+    /// Slots in use.
+    pub slots_used: u32,
+    /// Jobs that run.
+    pub jobs_running: u32,
+}
+
+/// A coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CoordinatorInfo {
+    /// Its identity.
+    pub id: CoordinatorId,
+    /// Where it is reached.
+    pub address: String,
+    /// `leader`, `follower` or `learner`, as far as the answering coordinator knows.
+    pub role: String,
+    /// The last entry of the log that it is known to have.
+    pub matched: Option<u64>,
+    /// The last entry that is committed.
+    pub commit: u64,
+}

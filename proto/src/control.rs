@@ -1,0 +1,301 @@
+//! What coordinators and workers tell each other.
+//!
+//! A worker keeps one connection to the leader. Its first message is [`Hello`], which says all that the leader has to know of
+//! what the worker runs; so after a break, or under a new leader, both sides know where they stand without a history.
+//!
+//! ```text
+//!   worker                                    leader
+//!     ── Hello { attempts } ───────────────────▶
+//!     ◀───────────────────────────── Welcome ──     or Redirect, or Refused
+//!     ◀────────────────────────────── Deploy ──
+//!     ── Status { Ready } ─────────────────────▶    everything is open, nothing runs
+//!     ◀─────────────────────────────── Start ──     all workers of the attempt are ready
+//!     ── Status { Running } ───────────────────▶
+//!     ◀────────────────────────── Marker { n } ──
+//!     ── Report { n } ─────────────────────────▶    repeated on every new connection until
+//!     ◀─────────────────────── Completed { n } ──   the checkpoint is decided
+//!     ◀───────────────────────── Commit { n } ──    to one worker
+//!     ── Committed { n } ──────────────────────▶
+//! ```
+//!
+//! Everything a coordinator sends may come twice, and is then done once: an attempt is deployed, started and cancelled by its
+//! number, a marker is taken only if it follows the last one taken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use weir_core::{Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, MarkerKind, Placement, WorkerId};
+use weir_state::{EpochContent, MergedRuns};
+
+/// From a worker.
+#[derive(Debug, Clone)]
+pub enum FromWorker {
+    /// The first message of a connection.
+    Hello(Hello),
+    /// The worker is alive; how its jobs are doing.
+    Heartbeat(Heartbeat),
+    /// An attempt has come to another phase.
+    Status(AttemptStatus),
+    /// What the worker adds to a checkpoint.
+    Report(Report),
+    /// What came of a [`ToWorker::Commit`].
+    Committed {
+        /// Which job.
+        job: JobId,
+        /// Which checkpoint.
+        epoch: Epoch,
+        /// Whether its results are visible.
+        result: Result<(), Failure>,
+    },
+    /// What came of a [`ToWorker::Merge`].
+    Merged {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// The checkpoint whose runs were looked at.
+        epoch: Epoch,
+        /// Runs that became one; none if nothing was worth it.
+        merged: Result<Vec<MergedRuns>, Failure>,
+    },
+    /// The worker wants to go: its work is to be moved away first.
+    Leaving,
+}
+
+/// Who a worker is and what it runs.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// The cluster that the worker belongs to; `None` before its first connection.
+    pub cluster: Option<String>,
+    /// Its name, the same across restarts.
+    pub worker: WorkerId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// How many slots it offers.
+    pub slots: u32,
+    /// Where other workers reach it, `host:port`.
+    pub address: String,
+    /// Weir's version, for people.
+    pub version: String,
+    /// Everything it runs or has run and was not told to forget.
+    pub attempts: Vec<AttemptStatus>,
+    /// Whether it wants to go.
+    pub leaving: bool,
+    /// The protocol that it speaks, [`PROTOCOL`](crate::PROTOCOL).
+    pub protocol: u32,
+}
+
+/// Where an attempt stands on one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptStatus {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// How far it is.
+    pub phase: AttemptPhase,
+    /// The last marker that its sources were given; the epoch of the restored checkpoint before the first.
+    pub last_epoch: Epoch,
+    /// Kind of that marker, once there was one.
+    pub last_kind: Option<MarkerKind>,
+    /// Whether all sources of this worker have come to their end.
+    pub exhausted: bool,
+}
+
+/// Phases of an attempt on one worker, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptPhase {
+    /// State is being restored, sources and sinks are being opened.
+    Opening,
+    /// Everything is open, nothing runs.
+    Ready,
+    /// It runs.
+    Running,
+    /// All its subtasks have ended in order, behind a stop marker.
+    Ended,
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+/// An error of another process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Who must act.
+    pub kind: ErrorKind,
+    /// The whole chain of errors, and what can be done.
+    pub report: String,
+}
+
+/// What a worker adds to a checkpoint.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// What is durable now; or why it is not, and then it comes with the next epoch.
+    pub outcome: Result<EpochContent, Failure>,
+}
+
+/// Sent in regular intervals.
+#[derive(Debug, Clone, Default)]
+pub struct Heartbeat {
+    /// Figures of each attempt that runs.
+    pub figures: Vec<AttemptFigures>,
+}
+
+/// How one attempt does on one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Figures {
+    /// Rows read by sources since the attempt started.
+    pub rows_in: u64,
+    /// Rows taken by sinks.
+    pub rows_out: u64,
+    /// Rows that came too late.
+    pub late_rows: u64,
+    /// Records that could not be decoded.
+    pub rejected_rows: u64,
+    /// State in memory at the last capture, in bytes, roughly.
+    pub state_bytes: u64,
+    /// The watermark that the sinks here have seen; `None` if no sink is here.
+    pub watermark: Option<EventTime>,
+}
+
+/// [`Figures`] and whose they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptFigures {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// How it does.
+    pub figures: Figures,
+}
+
+/// To a worker.
+#[derive(Debug, Clone)]
+pub enum ToWorker {
+    /// The worker belongs to the cluster now.
+    Welcome(Welcome),
+    /// This coordinator does not lead. The connection is closed.
+    Redirect {
+        /// Address of the one that does, if it is known.
+        leader: Option<String>,
+    },
+    /// The worker must not come again before a person has changed something. The connection is closed.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// Open a part of an attempt. Older attempts of the job end at once.
+    Deploy(Arc<Deploy>),
+    /// All workers of the attempt are ready.
+    Start {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+    },
+    /// Send this marker from every source.
+    Marker {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Number; the one after the last.
+        epoch: Epoch,
+        /// Kind.
+        kind: MarkerKind,
+    },
+    /// A checkpoint is decided: reports up to it can be forgotten.
+    Completed {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Which checkpoint.
+        epoch: Epoch,
+    },
+    /// End this attempt, and those before it, at once, and forget them.
+    Cancel {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+    },
+    /// Let the sinks make visible what a checkpoint holds.
+    Commit {
+        /// Which job.
+        job: JobId,
+        /// Where its checkpoints are.
+        storage: StoragePlace,
+        /// The checkpoint.
+        checkpoint: CheckpointRef,
+    },
+    /// Merge runs where there are too many.
+    Merge {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Where its checkpoints are.
+        storage: StoragePlace,
+        /// The checkpoint whose runs to look at.
+        checkpoint: CheckpointRef,
+    },
+    /// The worker has nothing more to do and may go.
+    Farewell,
+}
+
+/// The worker belongs to the cluster now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// The cluster.
+    pub cluster: String,
+    /// The leader's term; messages of lower terms are refused from now on.
+    pub term: u64,
+    /// Pause between heartbeats.
+    pub heartbeat_interval: Duration,
+}
+
+/// A part of an attempt.
+#[derive(Debug, Clone)]
+pub struct Deploy {
+    /// Which job.
+    pub job: JobId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The job's name, for people.
+    pub name: String,
+    /// What to run.
+    pub graph: Arc<JobGraph>,
+    /// Where its parts run; the job has as many slots as it has parallelism.
+    pub placement: Placement,
+    /// Where checkpoints are.
+    pub storage: StoragePlace,
+    /// The checkpoint to go on from.
+    pub restore: Option<CheckpointRef>,
+    /// The last epoch that the job has had; markers count on from here.
+    pub last_epoch: Epoch,
+    /// Rows that sources put into a batch.
+    pub batch_rows: u32,
+}
+
+/// Where the checkpoints of a job are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoragePlace {
+    /// URL of a folder, `file:///…`.
+    pub url: String,
+}
+
+/// A completed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRef {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Path of its manifest in the job's storage.
+    pub manifest: String,
+}

@@ -1,0 +1,28 @@
+//! The calls of `weir.client.v1.Cluster`, once: request, method, message, response. Server, client and tests are made from this.
+
+macro_rules! each_rpc {
+    ($make:ident) => {
+        $make! {
+            SubmitJob submit_job SubmitJobRequest SubmitJobResponse,
+            ListJobs list_jobs ListJobsRequest ListJobsResponse,
+            DescribeJob describe_job DescribeJobRequest DescribeJobResponse,
+            StopJob stop_job StopJobRequest Accepted,
+            CancelJob cancel_job CancelJobRequest Accepted,
+            RestartJob restart_job RestartJobRequest Accepted,
+            RescaleJob rescale_job RescaleJobRequest Accepted,
+            DeleteJob delete_job DeleteJobRequest Accepted,
+            TakeSavepoint take_savepoint TakeSavepointRequest TakeSavepointResponse,
+            ListCheckpoints list_checkpoints ListCheckpointsRequest ListCheckpointsResponse,
+            ForgetCheckpoint forget_checkpoint ForgetCheckpointRequest Accepted,
+            ListWorkers list_workers ListWorkersRequest ListWorkersResponse,
+            DrainWorker drain_worker DrainWorkerRequest Accepted,
+            ListNamespaces list_namespaces ListNamespacesRequest ListNamespacesResponse,
+            SetNamespace set_namespace SetNamespaceRequest Accepted,
+            DropNamespace drop_namespace DropNamespaceRequest Accepted,
+            DescribeCluster describe_cluster DescribeClusterRequest DescribeClusterResponse,
+            AddCoordinator add_coordinator AddCoordinatorRequest Accepted,
+            RemoveCoordinator remove_coordinator RemoveCoordinatorRequest Accepted,
+            TransferLeadership transfer_leadership TransferLeadershipRequest Accepted,
+        }
+    };
+}

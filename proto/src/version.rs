@@ -1,0 +1,51 @@
+//! Which protocol the two sides speak.
+
+/// The protocol of this version. Raised when the previous version would misunderstand something.
+pub const PROTOCOL: u32 = 1;
+
+/// The oldest protocol that is still understood.
+pub const OLDEST_PROTOCOL: u32 = 1;
+
+/// Metadata of a call that says which protocol the caller speaks.
+pub const PROTOCOL_HEADER: &str = "weir-protocol";
+
+/// Metadata of a call that another coordinator has passed on.
+pub const FORWARDED_HEADER: &str = "weir-forwarded";
+
+/// Whether a coordinator can talk to a `client` or `worker` (this is `who`) of that protocol.
+///
+/// # Errors
+/// If not, a sentence that says why and what to do.
+pub fn check(who: &str, protocol: u32) -> Result<(), String> {
+    if protocol > PROTOCOL {
+        return Err(format!(
+            "{who} speaks protocol {protocol}, this coordinator {PROTOCOL}: upgrade the coordinators first, or use an older {who}"
+        ));
+    }
+    if protocol < OLDEST_PROTOCOL {
+        return Err(format!(
+            "{who} speaks protocol {protocol}, this coordinator {OLDEST_PROTOCOL} to {PROTOCOL}: upgrade the {who}"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newer_side_must_be_the_coordinator() {
+        assert_eq!(check("client", PROTOCOL), Ok(()));
+        assert_eq!(check("client", OLDEST_PROTOCOL), Ok(()));
+        let newer = check("client", PROTOCOL + 1).unwrap_err();
+        assert_eq!(
+            newer,
+            format!(
+                "client speaks protocol {}, this coordinator {PROTOCOL}: upgrade the coordinators first, or use an older client",
+                PROTOCOL + 1
+            )
+        );
+        assert!(check("worker", OLDEST_PROTOCOL - 1).unwrap_err().ends_with("upgrade the worker"));
+    }
+}

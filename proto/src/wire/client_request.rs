@@ -1,0 +1,210 @@
+//! What clients ask.
+
+use std::sync::Arc;
+
+use prost::Message;
+use weir_core::{CoordinatorId, Epoch, Error, Result, WorkerId};
+
+use super::{job_id, json, named, required};
+use crate::client::{ClientRequest, JobRef, SubmitJob};
+use crate::generated::client::v1 as wire;
+
+macro_rules! any_request {
+    ($($variant:ident $rpc:ident $message:ident $response:ident,)*) => {
+        /// The message of whichever call a request is.
+        #[derive(Debug, Clone)]
+        pub(crate) enum AnyRequest {
+            $($variant(wire::$message),)*
+        }
+
+        impl AnyRequest {
+            /// Bytes that the message takes.
+            pub(crate) fn encoded_len(&self) -> usize {
+                match self {
+                    $(AnyRequest::$variant(message) => message.encoded_len(),)*
+                }
+            }
+        }
+    };
+}
+each_rpc!(any_request);
+
+impl From<&ClientRequest> for AnyRequest {
+    fn from(request: &ClientRequest) -> Self {
+        let reference = |job: &JobRef| Some(job.into());
+        match request {
+            ClientRequest::SubmitJob(job) => AnyRequest::SubmitJob(job.into()),
+            ClientRequest::ListJobs { namespace, all } => {
+                AnyRequest::ListJobs(wire::ListJobsRequest { namespace: namespace.clone(), all: *all })
+            }
+            ClientRequest::DescribeJob { job } => {
+                AnyRequest::DescribeJob(wire::DescribeJobRequest { job: reference(job) })
+            }
+            ClientRequest::StopJob { job, drain } => {
+                AnyRequest::StopJob(wire::StopJobRequest { job: reference(job), drain: *drain })
+            }
+            ClientRequest::CancelJob { job } => AnyRequest::CancelJob(wire::CancelJobRequest { job: reference(job) }),
+            ClientRequest::RestartJob { job, from } => {
+                AnyRequest::RestartJob(wire::RestartJobRequest { job: reference(job), from: from.map(|epoch| epoch.0) })
+            }
+            ClientRequest::RescaleJob { job, parallelism } => {
+                AnyRequest::RescaleJob(wire::RescaleJobRequest { job: reference(job), parallelism: *parallelism })
+            }
+            ClientRequest::DeleteJob { job } => AnyRequest::DeleteJob(wire::DeleteJobRequest { job: reference(job) }),
+            ClientRequest::TakeSavepoint { job } => {
+                AnyRequest::TakeSavepoint(wire::TakeSavepointRequest { job: reference(job) })
+            }
+            ClientRequest::ListCheckpoints { job } => {
+                AnyRequest::ListCheckpoints(wire::ListCheckpointsRequest { job: reference(job) })
+            }
+            ClientRequest::ForgetCheckpoint { job, epoch } => {
+                AnyRequest::ForgetCheckpoint(wire::ForgetCheckpointRequest { job: reference(job), epoch: epoch.0 })
+            }
+            ClientRequest::ListWorkers => AnyRequest::ListWorkers(wire::ListWorkersRequest {}),
+            ClientRequest::DrainWorker { worker, draining } => {
+                AnyRequest::DrainWorker(wire::DrainWorkerRequest { worker: worker.0.clone(), draining: *draining })
+            }
+            ClientRequest::ListNamespaces => AnyRequest::ListNamespaces(wire::ListNamespacesRequest {}),
+            ClientRequest::SetNamespace { namespace, quota } => AnyRequest::SetNamespace(wire::SetNamespaceRequest {
+                namespace: namespace.clone(),
+                quota: Some(quota.into()),
+            }),
+            ClientRequest::DropNamespace { namespace } => {
+                AnyRequest::DropNamespace(wire::DropNamespaceRequest { namespace: namespace.clone() })
+            }
+            ClientRequest::DescribeCluster => AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}),
+            ClientRequest::AddCoordinator { id, address } => {
+                AnyRequest::AddCoordinator(wire::AddCoordinatorRequest { id: id.0, address: address.clone() })
+            }
+            ClientRequest::RemoveCoordinator { id } => {
+                AnyRequest::RemoveCoordinator(wire::RemoveCoordinatorRequest { id: id.0 })
+            }
+            ClientRequest::TransferLeadership { to } => {
+                AnyRequest::TransferLeadership(wire::TransferLeadershipRequest { to: to.map(|id| id.0) })
+            }
+        }
+    }
+}
+
+impl TryFrom<AnyRequest> for ClientRequest {
+    type Error = Error;
+
+    fn try_from(request: AnyRequest) -> Result<Self> {
+        Ok(match request {
+            AnyRequest::SubmitJob(job) => ClientRequest::SubmitJob(job.try_into()?),
+            AnyRequest::ListJobs(list) => ClientRequest::ListJobs { namespace: list.namespace, all: list.all },
+            AnyRequest::DescribeJob(of) => {
+                ClientRequest::DescribeJob { job: job_ref(of.job, "DescribeJobRequest.job")? }
+            }
+            AnyRequest::StopJob(stop) => {
+                ClientRequest::StopJob { job: job_ref(stop.job, "StopJobRequest.job")?, drain: stop.drain }
+            }
+            AnyRequest::CancelJob(of) => ClientRequest::CancelJob { job: job_ref(of.job, "CancelJobRequest.job")? },
+            AnyRequest::RestartJob(restart) => ClientRequest::RestartJob {
+                job: job_ref(restart.job, "RestartJobRequest.job")?,
+                from: restart.from.map(Epoch),
+            },
+            AnyRequest::RescaleJob(rescale) => ClientRequest::RescaleJob {
+                job: job_ref(rescale.job, "RescaleJobRequest.job")?,
+                parallelism: parallelism(rescale.parallelism, "RescaleJobRequest.parallelism")?,
+            },
+            AnyRequest::DeleteJob(of) => ClientRequest::DeleteJob { job: job_ref(of.job, "DeleteJobRequest.job")? },
+            AnyRequest::TakeSavepoint(of) => {
+                ClientRequest::TakeSavepoint { job: job_ref(of.job, "TakeSavepointRequest.job")? }
+            }
+            AnyRequest::ListCheckpoints(of) => {
+                ClientRequest::ListCheckpoints { job: job_ref(of.job, "ListCheckpointsRequest.job")? }
+            }
+            AnyRequest::ForgetCheckpoint(forget) => ClientRequest::ForgetCheckpoint {
+                job: job_ref(forget.job, "ForgetCheckpointRequest.job")?,
+                epoch: Epoch(forget.epoch),
+            },
+            AnyRequest::ListWorkers(wire::ListWorkersRequest {}) => ClientRequest::ListWorkers,
+            AnyRequest::DrainWorker(drain) => ClientRequest::DrainWorker {
+                worker: WorkerId(named(drain.worker, "DrainWorkerRequest.worker")?),
+                draining: drain.draining,
+            },
+            AnyRequest::ListNamespaces(wire::ListNamespacesRequest {}) => ClientRequest::ListNamespaces,
+            AnyRequest::SetNamespace(set) => ClientRequest::SetNamespace {
+                namespace: named(set.namespace, "SetNamespaceRequest.namespace")?,
+                quota: required(set.quota, "SetNamespaceRequest.quota")?.into(),
+            },
+            AnyRequest::DropNamespace(drop) => {
+                ClientRequest::DropNamespace { namespace: named(drop.namespace, "DropNamespaceRequest.namespace")? }
+            }
+            AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}) => ClientRequest::DescribeCluster,
+            AnyRequest::AddCoordinator(add) => ClientRequest::AddCoordinator {
+                id: coordinator(add.id, "AddCoordinatorRequest.id")?,
+                address: named(add.address, "AddCoordinatorRequest.address")?,
+            },
+            AnyRequest::RemoveCoordinator(remove) => {
+                ClientRequest::RemoveCoordinator { id: coordinator(remove.id, "RemoveCoordinatorRequest.id")? }
+            }
+            AnyRequest::TransferLeadership(transfer) => {
+                ClientRequest::TransferLeadership { to: transfer.to.map(CoordinatorId) }
+            }
+        })
+    }
+}
+
+fn job_ref(job: Option<wire::JobRef>, name: &str) -> Result<JobRef> {
+    use wire::job_ref::Reference;
+    match required(required(job, name)?.reference, name)? {
+        Reference::Id(id) => Ok(JobRef::Id(job_id(id, name)?)),
+        Reference::Name(job) => {
+            Ok(JobRef::Name { namespace: named(job.namespace, name)?, name: named(job.name, name)? })
+        }
+    }
+}
+
+/// Coordinators count from 1.
+fn coordinator(id: u64, name: &str) -> Result<CoordinatorId> {
+    if id == 0 { Err(Error::data(format!("the message lacks {name}"))) } else { Ok(CoordinatorId(id)) }
+}
+
+fn parallelism(slots: u32, name: &str) -> Result<u32> {
+    if slots == 0 { Err(Error::data(format!("the message lacks {name}"))) } else { Ok(slots) }
+}
+
+impl From<&JobRef> for wire::JobRef {
+    fn from(job: &JobRef) -> Self {
+        use wire::job_ref::Reference;
+        let reference = match job {
+            JobRef::Id(id) => Reference::Id(id.0),
+            JobRef::Name { namespace, name } => {
+                Reference::Name(wire::JobName { namespace: namespace.clone(), name: name.clone() })
+            }
+        };
+        Self { reference: Some(reference) }
+    }
+}
+
+impl From<&SubmitJob> for wire::SubmitJobRequest {
+    fn from(job: &SubmitJob) -> Self {
+        Self {
+            namespace: job.namespace.clone(),
+            name: job.name.clone(),
+            graph: json::encode(&job.graph),
+            fingerprint: job.fingerprint.clone(),
+            sql: job.sql.clone(),
+            parallelism: job.parallelism,
+            settings: Some((&job.settings).into()),
+        }
+    }
+}
+
+impl TryFrom<wire::SubmitJobRequest> for SubmitJob {
+    type Error = Error;
+
+    fn try_from(job: wire::SubmitJobRequest) -> Result<Self> {
+        Ok(Self {
+            namespace: named(job.namespace, "SubmitJobRequest.namespace")?,
+            name: named(job.name, "SubmitJobRequest.name")?,
+            graph: Arc::new(json::decode(&job.graph, "SubmitJobRequest.graph")?),
+            fingerprint: named(job.fingerprint, "SubmitJobRequest.fingerprint")?,
+            sql: job.sql,
+            parallelism: parallelism(job.parallelism, "SubmitJobRequest.parallelism")?,
+            settings: required(job.settings, "SubmitJobRequest.settings")?.into(),
+        })
+    }
+}

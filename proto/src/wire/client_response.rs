@@ -1,0 +1,174 @@
+//! What clients are told.
+
+use weir_core::{Epoch, Error, Result};
+
+use super::{all, job_id, required};
+use crate::client::{ClientError, ClientErrorKind, ClientResponse};
+use crate::generated::client::v1 as wire;
+
+/// The answer is not the one that belongs to the request.
+fn mismatch(expected: &str, response: &ClientResponse) -> Error {
+    Error::internal(format!("a request that is answered with {expected} was answered with {}", response.name()))
+}
+
+impl TryFrom<ClientResponse> for wire::SubmitJobResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Submitted { job, already_there } => Ok(Self { job: job.0, already_there }),
+            other => Err(mismatch("Submitted", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::SubmitJobResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::SubmitJobResponse) -> Result<Self> {
+        let job = job_id(response.job, "SubmitJobResponse.job")?;
+        Ok(ClientResponse::Submitted { job, already_there: response.already_there })
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::Accepted {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Accepted => Ok(Self {}),
+            other => Err(mismatch("Accepted", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::Accepted> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(_: wire::Accepted) -> Result<Self> {
+        Ok(ClientResponse::Accepted)
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::TakeSavepointResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::SavepointBegun { epoch } => Ok(Self { epoch: epoch.0 }),
+            other => Err(mismatch("SavepointBegun", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::TakeSavepointResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::TakeSavepointResponse) -> Result<Self> {
+        Ok(ClientResponse::SavepointBegun { epoch: Epoch(response.epoch) })
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::DescribeJobResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Job(job) => Ok(Self { job: Some(job.as_ref().into()) }),
+            other => Err(mismatch("Job", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::DescribeJobResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::DescribeJobResponse) -> Result<Self> {
+        let job = required(response.job, "DescribeJobResponse.job")?;
+        Ok(ClientResponse::Job(Box::new(job.try_into()?)))
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::DescribeClusterResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Cluster(cluster) => Ok(Self { cluster: Some((&cluster).into()) }),
+            other => Err(mismatch("Cluster", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::DescribeClusterResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::DescribeClusterResponse) -> Result<Self> {
+        let cluster = required(response.cluster, "DescribeClusterResponse.cluster")?;
+        Ok(ClientResponse::Cluster(cluster.try_into()?))
+    }
+}
+
+macro_rules! lists {
+    ($($message:ident $field:ident $variant:ident,)*) => {$(
+        impl TryFrom<ClientResponse> for wire::$message {
+            type Error = Error;
+
+            fn try_from(response: ClientResponse) -> Result<Self> {
+                match response {
+                    ClientResponse::$variant(list) => Ok(Self { $field: list.iter().map(Into::into).collect() }),
+                    other => Err(mismatch(stringify!($variant), &other)),
+                }
+            }
+        }
+
+        impl TryFrom<wire::$message> for ClientResponse {
+            type Error = Error;
+
+            fn try_from(response: wire::$message) -> Result<Self> {
+                Ok(ClientResponse::$variant(all(response.$field, TryInto::try_into)?))
+            }
+        }
+    )*};
+}
+lists! {
+    ListJobsResponse jobs Jobs,
+    ListCheckpointsResponse checkpoints Checkpoints,
+    ListWorkersResponse workers Workers,
+    ListNamespacesResponse namespaces Namespaces,
+}
+
+impl From<&ClientError> for wire::Error {
+    fn from(error: &ClientError) -> Self {
+        use wire::error::Kind;
+        let kind = match error.kind {
+            ClientErrorKind::NotFound => Kind::NotFound,
+            ClientErrorKind::Conflict => Kind::Conflict,
+            ClientErrorKind::Quota => Kind::Quota,
+            ClientErrorKind::Invalid => Kind::Invalid,
+            ClientErrorKind::Unknown => Kind::Unknown,
+            ClientErrorKind::Unavailable => Kind::Unavailable,
+            ClientErrorKind::Internal => Kind::Internal,
+        };
+        Self { kind: kind.into(), message: error.message.clone(), help: error.help.clone() }
+    }
+}
+
+impl TryFrom<wire::Error> for ClientError {
+    type Error = Error;
+
+    fn try_from(error: wire::Error) -> Result<Self> {
+        use wire::error::Kind;
+        let kind = match Kind::try_from(error.kind) {
+            Ok(Kind::NotFound) => ClientErrorKind::NotFound,
+            Ok(Kind::Conflict) => ClientErrorKind::Conflict,
+            Ok(Kind::Quota) => ClientErrorKind::Quota,
+            Ok(Kind::Invalid) => ClientErrorKind::Invalid,
+            Ok(Kind::Unknown) => ClientErrorKind::Unknown,
+            Ok(Kind::Unavailable) => ClientErrorKind::Unavailable,
+            Ok(Kind::Internal) => ClientErrorKind::Internal,
+            Ok(Kind::Unspecified) | Err(_) => return Err(super::unknown(error.kind, "Error.kind")),
+        };
+        Ok(Self { kind, message: error.message, help: error.help })
+    }
+}
