@@ -239,6 +239,7 @@ pub(super) fn marker_kind(kind: MarkerKind) -> wire::MarkerKind {
         MarkerKind::Checkpoint => wire::MarkerKind::Checkpoint,
         MarkerKind::Savepoint => wire::MarkerKind::Savepoint,
         MarkerKind::Stop => wire::MarkerKind::Stop,
+        MarkerKind::Drain => wire::MarkerKind::Drain,
     }
 }
 
@@ -249,6 +250,7 @@ pub(super) fn known_marker_kind(number: i32, name: &str) -> Result<MarkerKind> {
         Ok(wire::MarkerKind::Checkpoint) => Ok(MarkerKind::Checkpoint),
         Ok(wire::MarkerKind::Savepoint) => Ok(MarkerKind::Savepoint),
         Ok(wire::MarkerKind::Stop) => Ok(MarkerKind::Stop),
+        Ok(wire::MarkerKind::Drain) => Ok(MarkerKind::Drain),
         Ok(wire::MarkerKind::Unspecified) | Err(_) => Err(unknown(number, name)),
     }
 }
