@@ -11,9 +11,9 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, Event, StopKind};
-use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, Result};
+use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_state::EpochContent;
-use weir_worker::{Clock, Command, Deployment, JobHandle, SystemClock, WorkerEvent};
+use weir_worker::{BlockingThreads, Clock, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
 
 use self::checkpoints::CheckpointStore;
 use crate::clock::processor_time;
@@ -142,20 +142,23 @@ pub async fn run(
     }
     let compute = Compute::start(request.compute_threads)?;
     let clock = Arc::new(SystemClock);
-    let deployed = weir_worker::deploy(Deployment {
+    let opened = weir_worker::open(Deployment {
+        job: JobId(1),
         graph,
         connectors: request.connectors.clone(),
-        parallelism: request.parallelism,
+        part: Part::whole(request.parallelism),
+        part_name: "worker".into(),
         attempt: store.attempt(),
         restore: store.latest().cloned(),
         storage: store.storage(),
         batch_rows: request.batch_rows,
         clock: clock.clone(),
         compute: compute.handle(),
+        blocking: Arc::new(BlockingThreads),
     })
     .await;
-    match deployed {
-        Ok(job) => {
+    match opened {
+        Ok(opened) => {
             store.set_parallelism(request.parallelism);
             let start = Instant::now();
             let config = DriverConfig {
@@ -168,7 +171,7 @@ pub async fn run(
             };
             let driver = CheckpointDriver::new(config, Duration::ZERO);
             let shell = Shell {
-                job,
+                job: opened.start(),
                 driver,
                 store,
                 connectors: request.connectors,

@@ -1,43 +1,49 @@
 //! From a job graph to running subtasks: wires the exchange, restores state, opens sources and sinks, spawns, and
 //! watches over what it has spawned.
 
+mod opener;
+mod part;
 mod restore;
+mod supervisor;
 mod wiring;
+
+pub use part::Part;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use weir_core::connector::{SinkContext, SourceContext};
 use weir_core::{
-    Attempt, Chain, Connector, ConnectorRegistry, Epoch, Error, EventTime, HashRange, InputWatermarks, JobGraph,
-    NodeId, OperatorSpec, OperatorUid, Parallelism, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
+    Attempt, ConnectorRegistry, JobGraph, JobId, OperatorSpec, OperatorUid, Parallelism, Result, SinkSpec, TableSpec,
 };
-use weir_operators::Scan;
 use weir_state::{Manifest, Storage};
 
+use self::opener::{Opened, Opener, Place, Seat};
 use self::restore::Restorer;
+use self::supervisor::Supervisor;
 use self::wiring::Wiring;
-use crate::chain::OperatorChain;
+use crate::blocking::Blocking;
 use crate::clock::Clock;
-use crate::metrics::{JobMetrics, OperatorMetrics};
+use crate::metrics::JobMetrics;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
-use crate::source_state::SourceState;
-use crate::subtask::{Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask, WorkerEvent};
+use crate::subtask::{Command, IdleSubtask, WorkerEvent};
 
 /// What to run and how.
 pub struct Deployment {
-    /// The job.
+    /// Which job.
+    pub job: JobId,
+    /// What it computes. The same for all parts of the job.
     pub graph: Arc<JobGraph>,
     /// Sources and sinks.
     pub connectors: Arc<dyn ConnectorRegistry>,
-    /// Subtasks of each node that does not insist on one.
-    pub parallelism: usize,
+    /// The slots that run here.
+    pub part: Part,
+    /// Tells the files that this part writes for a checkpoint from those of other parts.
+    pub part_name: String,
     /// This execution.
     pub attempt: Attempt,
     /// The checkpoint to go on from.
@@ -50,9 +56,25 @@ pub struct Deployment {
     pub clock: Arc<dyn Clock>,
     /// The runtime that subtasks run on, apart from the caller's.
     pub compute: Handle,
+    /// Where state is read and written.
+    pub blocking: Arc<dyn Blocking>,
 }
 
-/// A running job. Dropping it stops every subtask where it stands.
+/// A part of a job that is ready to run: its state is restored, its sources and sinks are open. Dropping it undoes that;
+/// it has not done anything.
+pub struct OpenedJob {
+    subtasks: Vec<Opened>,
+    sources: usize,
+    compute: Handle,
+    commands: Vec<mpsc::Sender<Command>>,
+    exhausted: mpsc::Receiver<()>,
+    snapshots: mpsc::Receiver<SubtaskSnapshot>,
+    uploads: Snapshots,
+    events: mpsc::Receiver<WorkerEvent>,
+    metrics: JobMetrics,
+}
+
+/// A running part of a job. Dropping it stops every subtask where it stands.
 pub struct JobHandle {
     commands: Vec<mpsc::Sender<Command>>,
     events: mpsc::Receiver<WorkerEvent>,
@@ -61,8 +83,91 @@ pub struct JobHandle {
     uploads: JoinHandle<()>,
 }
 
+/// Queue lengths, in messages: each is a handful per epoch.
+const CONTROL_QUEUE: usize = 16;
+
+/// Restores a part of a job and opens its sources and sinks. Nothing runs before [`OpenedJob::start`]: a job that cannot
+/// start has not done anything.
+///
+/// # Errors
+/// If a source or sink cannot be opened, or the checkpoint does not fit the job.
+pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
+    let graph = &deployment.graph;
+    let chains = graph.chains();
+    let parallelism = deployment.part.parallelism();
+    let mut wiring = Wiring::new(graph, &chains, &deployment.part);
+    let (event_sender, events) = mpsc::channel(CONTROL_QUEUE);
+    let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
+    let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
+    let Deployment { restore, storage, blocking, .. } = &deployment;
+    let opener = Opener {
+        restorer: Restorer::new(graph.clone(), restore.clone(), storage.clone(), blocking.clone()),
+        deployment: &deployment,
+        exhausted: exhausted_sender,
+        snapshots: snapshot_sender.clone(),
+    };
+    let mut metrics = JobMetrics::default();
+    let mut commands = Vec::new();
+    let mut opening = Vec::new();
+    for chain in &chains {
+        let count = wiring::subtasks(graph, chain, parallelism);
+        for index in (0..count).filter(|index| deployment.part.has(*index)) {
+            let place = Place { graph, chain, index, count };
+            let (command_sender, command_receiver) = mpsc::channel(CONTROL_QUEUE);
+            if place.is_source() {
+                commands.push(command_sender);
+            }
+            let nodes = chain.nodes.iter().map(|id| graph.node(*id));
+            let metrics = nodes.map(|node| metrics.register(&node.uid, &node.spec.operator)).collect();
+            let ends = wiring.take(chain, index);
+            opening.push(opener.open(Seat { place, ends, metrics, commands: command_receiver }));
+        }
+    }
+    let sources = commands.len();
+    let mut subtasks = try_join_all(opening).await?;
+    if subtasks.is_empty() {
+        let (command_sender, commands_receiver) = mpsc::channel(CONTROL_QUEUE);
+        commands.push(command_sender);
+        subtasks.push(IdleSubtask { commands: commands_receiver, snapshots: snapshot_sender }.run().boxed());
+    }
+    drop(opener);
+    let sinks = sinks(graph);
+    let Deployment { storage, attempt, compute, blocking, part_name, .. } = deployment;
+    let uploads =
+        Snapshots { subtasks: subtasks.len(), storage, blocking, attempt, part_name, sinks, events: event_sender };
+    Ok(OpenedJob { subtasks, sources, compute, commands, exhausted, snapshots, uploads, events, metrics })
+}
+
+fn sinks(graph: &JobGraph) -> BTreeMap<OperatorUid, TableSpec> {
+    let sinks = graph.nodes().iter().filter_map(|node| match &node.spec.operator {
+        OperatorSpec::Sink(SinkSpec { table }) => Some((node.uid.clone(), table.clone())),
+        _ => None,
+    });
+    sinks.collect()
+}
+
+impl OpenedJob {
+    /// Lets the subtasks run. The supervisor and the uploads run on the caller's runtime.
+    pub fn start(self) -> JobHandle {
+        let mut tasks = JoinSet::new();
+        for subtask in self.subtasks {
+            tasks.spawn_on(subtask, &self.compute);
+        }
+        let events = self.uploads.events.clone();
+        let uploads = tokio::spawn(self.uploads.run(self.snapshots));
+        let supervisor = Supervisor { tasks, sources: self.sources, exhausted: self.exhausted, events };
+        JobHandle {
+            commands: self.commands,
+            events: self.events,
+            metrics: Arc::new(self.metrics),
+            supervisor: tokio::spawn(supervisor.run()),
+            uploads,
+        }
+    }
+}
+
 impl JobHandle {
-    /// Tells every source. A source that is gone has failed, and the supervisor says so.
+    /// Tells every source of this part. A source that is gone has failed, and the supervisor says so.
     pub async fn command(&self, command: Command) {
         for source in &self.commands {
             let _ = source.send(command).await;
@@ -74,7 +179,7 @@ impl JobHandle {
         self.events.recv().await
     }
 
-    /// The job's counters.
+    /// The part's counters.
     pub fn metrics(&self) -> &Arc<JobMetrics> {
         &self.metrics
     }
@@ -84,227 +189,6 @@ impl Drop for JobHandle {
     fn drop(&mut self) {
         self.supervisor.abort();
         self.uploads.abort();
-    }
-}
-
-/// Queue lengths, in messages: each is a handful per epoch.
-const CONTROL_QUEUE: usize = 16;
-
-/// Restores and starts a job. Returns when every source and sink is open and every subtask runs.
-///
-/// # Errors
-/// If a source or sink cannot be opened, or the checkpoint does not fit the job.
-pub async fn deploy(deployment: Deployment) -> Result<JobHandle> {
-    let chains = deployment.graph.chains();
-    let (event_sender, events) = mpsc::channel(CONTROL_QUEUE);
-    let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
-    let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
-    let mut opener = Opener {
-        wiring: Wiring::new(&deployment.graph, &chains, deployment.parallelism),
-        restorer: Restorer::new(deployment.graph.clone(), deployment.restore.clone(), deployment.storage.clone()),
-        deployment: &deployment,
-        exhausted: exhausted_sender,
-        snapshots: snapshot_sender,
-        metrics: JobMetrics::default(),
-        commands: Vec::new(),
-        sinks: BTreeMap::new(),
-    };
-    let mut subtasks = Vec::new();
-    for chain in &chains {
-        let count = wiring::subtasks(&deployment.graph, chain, deployment.parallelism);
-        for index in 0..count {
-            let place = Place { graph: &deployment.graph, chain, index, count };
-            let subtask = opener.open(&place).await;
-            subtasks.push(subtask.map_err(|error| error.context(format!("{} could not start", place.name())))?);
-        }
-    }
-    let Opener { metrics, commands, sinks, .. } = opener;
-    // Nothing runs before everything is open: a job that cannot start has not done anything.
-    let mut tasks = JoinSet::new();
-    for subtask in subtasks {
-        tasks.spawn_on(subtask, &deployment.compute);
-    }
-    let Deployment { storage, attempt, .. } = deployment;
-    let uploads = Snapshots { subtasks: tasks.len(), storage, attempt, sinks, events: event_sender.clone() };
-    let uploads = tokio::spawn(uploads.run(snapshots));
-    let supervisor = tokio::spawn(supervise(tasks, commands.len(), exhausted, event_sender));
-    Ok(JobHandle { commands, events, metrics: Arc::new(metrics), supervisor, uploads })
-}
-
-type Running = BoxFuture<'static, Result<(), Interrupt>>;
-
-/// Opens subtasks, one after the other.
-struct Opener<'a> {
-    deployment: &'a Deployment,
-    wiring: Wiring,
-    restorer: Restorer,
-    exhausted: mpsc::Sender<()>,
-    snapshots: mpsc::Sender<SubtaskSnapshot>,
-    metrics: JobMetrics,
-    commands: Vec<mpsc::Sender<Command>>,
-    sinks: BTreeMap<OperatorUid, TableSpec>,
-}
-
-/// What both kinds of subtasks have.
-struct Parts {
-    chain: OperatorChain,
-    outputs: Outputs,
-    metrics: Vec<Arc<OperatorMetrics>>,
-}
-
-impl Opener<'_> {
-    async fn open(&mut self, place: &Place<'_>) -> Result<Running> {
-        let parts = self.parts(place).await?;
-        let name = place.name();
-        Ok(match place.head() {
-            OperatorSpec::Source(spec) => framed(name, self.source(place, spec, parts).await?.run()).boxed(),
-            _ => framed(name, self.operator(place, parts).run()).boxed(),
-        })
-    }
-
-    async fn parts(&mut self, place: &Place<'_>) -> Result<Parts> {
-        let nodes = place.chain.nodes.iter().map(|id| place.graph.node(*id));
-        let metrics: Vec<_> = nodes.map(|node| self.metrics.register(&node.uid, &node.spec.operator)).collect();
-        let range = HashRange::of_subtask(place.index, place.count);
-        let stages = self.restorer.stages(place.chain, range, &metrics).await?;
-        let first = usize::from(matches!(place.head(), OperatorSpec::Source(_)));
-        let (main, side) = self.wiring.routers(place.chain, place.index);
-        let side = side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
-        let sink = self.sink(place, metrics.last()).await?;
-        let outputs = Outputs { sink, main, side: side.collect() };
-        Ok(Parts { chain: OperatorChain::new(stages, first), outputs, metrics })
-    }
-
-    /// The sink at the end of the chain, if there is one.
-    async fn sink(&mut self, place: &Place<'_>, metrics: Option<&Arc<OperatorMetrics>>) -> Result<Option<SinkStage>> {
-        let node = place.graph.node(place.chain.tail());
-        let (OperatorSpec::Sink(SinkSpec { table }), Some(metrics)) = (&node.spec.operator, metrics) else {
-            return Ok(None);
-        };
-        let Deployment { attempt, restore, .. } = self.deployment;
-        let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
-        let context = SinkContext { uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
-        let sink = self.connector(table)?.open_sink(table, context).await?;
-        self.sinks.insert(node.uid.clone(), table.clone());
-        Ok(Some(SinkStage { uid: node.uid.clone(), sink, metrics: metrics.clone() }))
-    }
-
-    async fn source(&mut self, place: &Place<'_>, spec: &SourceSpec, parts: Parts) -> Result<SourceSubtask> {
-        let node = place.graph.node(place.chain.head());
-        let restored = self.restorer.splits(&node.uid).await?;
-        let emitted = self.restorer.watermark(&node.uid);
-        let context = SourceContext {
-            subtask: place.index,
-            parallelism: place.count,
-            restored: restored.iter().map(|state| state.position.clone()).collect(),
-            batch_rows: self.deployment.batch_rows,
-        };
-        let source = self.connector(&spec.table)?.open_source(&spec.table, context).await?;
-        let (command_sender, commands) = mpsc::channel(CONTROL_QUEUE);
-        self.commands.push(command_sender);
-        Ok(SourceSubtask {
-            uid: node.uid.clone(),
-            table: spec.table.name.clone(),
-            source,
-            scan: Scan::new(spec, node.spec.schema.clone())?,
-            watermarks: split_watermarks(spec, emitted),
-            state: SourceState::restored(&restored),
-            restored,
-            metrics: parts.metrics[0].clone(),
-            chain: parts.chain,
-            outputs: parts.outputs,
-            commands,
-            exhausted: self.exhausted.clone(),
-            snapshots: self.snapshots.clone(),
-            clock: self.deployment.clock.clone(),
-            emitted,
-        })
-    }
-
-    fn operator(&mut self, place: &Place<'_>, parts: Parts) -> OperatorSubtask {
-        let (gate, ordinals) = self.wiring.gate(place.chain, place.index);
-        let restored = self.restorer.watermark(&place.graph.node(place.chain.head()).uid);
-        OperatorSubtask {
-            watermarks: InputWatermarks::new(ordinals.len(), restored),
-            gate,
-            ordinals,
-            chain: parts.chain,
-            outputs: parts.outputs,
-            snapshots: self.snapshots.clone(),
-            clock: self.deployment.clock.clone(),
-        }
-    }
-
-    fn connector(&self, table: &TableSpec) -> Result<Arc<dyn Connector>> {
-        self.deployment.connectors.get(&table.connector).ok_or_else(|| {
-            Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
-        })
-    }
-}
-
-/// Where a subtask stands in its job, for errors.
-struct Place<'a> {
-    graph: &'a JobGraph,
-    chain: &'a Chain,
-    index: usize,
-    count: usize,
-}
-
-impl Place<'_> {
-    fn head(&self) -> &OperatorSpec {
-        &self.graph.node(self.chain.head()).spec.operator
-    }
-
-    fn name(&self) -> String {
-        let names: Vec<&str> = self.chain.nodes.iter().map(|id: &NodeId| &*self.graph.node(*id).spec.name).collect();
-        format!("{} (subtask {} of {})", names.join(" -> "), self.index + 1, self.count)
-    }
-}
-
-async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt>>) -> Result<(), Interrupt> {
-    subtask.await.map_err(|interrupt| match interrupt {
-        Interrupt::Failed(error) => Interrupt::Failed(error.context(format!("{name} failed"))),
-        Interrupt::Disconnected => Interrupt::Disconnected,
-    })
-}
-
-fn split_watermarks(spec: &SourceSpec, emitted: EventTime) -> Option<SplitWatermarks> {
-    let watermark = spec.watermark.as_ref()?;
-    let idle_after = watermark.idle_timeout_ms.map(Duration::from_millis);
-    Some(SplitWatermarks::new(emitted, idle_after))
-}
-
-/// Owns the subtasks: says when the sources are exhausted, when all have ended, and which one failed first; then stops
-/// the others.
-async fn supervise(
-    mut tasks: JoinSet<Result<(), Interrupt>>,
-    mut sources: usize,
-    mut exhausted: mpsc::Receiver<()>,
-    events: mpsc::Sender<WorkerEvent>,
-) {
-    loop {
-        let event = tokio::select! {
-            joined = tasks.join_next() => match joined {
-                None => WorkerEvent::Finished,
-                Some(Ok(Ok(()) | Err(Interrupt::Disconnected))) => continue,
-                Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
-                Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),
-            },
-            Some(()) = exhausted.recv() => {
-                sources -= 1;
-                if sources > 0 {
-                    continue;
-                }
-                WorkerEvent::SourcesExhausted
-            }
-        };
-        let last = matches!(event, WorkerEvent::Finished | WorkerEvent::Failed(_));
-        // The driver is gone only when the job is being dropped, and then nobody wants to know.
-        let _ = events.send(event).await;
-        if last {
-            tasks.shutdown().await;
-            return;
-        }
     }
 }
 

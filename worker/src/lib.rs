@@ -11,11 +11,12 @@
 //!                                             └──────────┘
 //! ```
 //!
-//! [`deploy()`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
+//! [`open`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
 //! goes through its router into the gate of another (`exchange`). Uploads run beside the stream (`snapshot`).
 //!
 //! The worker sees no SQL text and knows nothing of consensus.
 
+mod blocking;
 mod chain;
 mod clock;
 mod deploy;
@@ -25,8 +26,9 @@ mod snapshot;
 mod source_state;
 mod subtask;
 
+pub use blocking::{Blocking, BlockingInline, BlockingThreads, Work};
 pub use clock::{Clock, SystemClock};
-pub use deploy::{Deployment, JobHandle, deploy};
+pub use deploy::{Deployment, JobHandle, OpenedJob, Part, open};
 pub use metrics::{JobMetrics, Totals};
 pub use snapshot::EpochReport;
 pub use subtask::{Command, WorkerEvent};

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, OperatorDelta, SinkCommittables, Storage};
 
+use crate::blocking::{self, Blocking};
 use crate::chain::NodeCapture;
 use crate::subtask::WorkerEvent;
 
@@ -43,8 +44,12 @@ pub struct Snapshots {
     pub subtasks: usize,
     /// Where state goes; without, state is not kept and only sinks take part in the checkpoint.
     pub storage: Option<Arc<dyn Storage>>,
+    /// Where files are made and written.
+    pub blocking: Arc<dyn Blocking>,
     /// This execution; part of every path.
     pub attempt: Attempt,
+    /// Tells the files of this part of the job from those of others.
+    pub part_name: String,
     /// The sinks' tables.
     pub sinks: BTreeMap<OperatorUid, TableSpec>,
     /// Where reports go.
@@ -119,8 +124,8 @@ impl Snapshots {
     /// If the rows could not be made: they are lost.
     async fn store(&self, epoch: Epoch, pending: Vec<PendingTable>, nodes: Vec<NodeCapture>) -> Result<Stored> {
         let Some(storage) = self.storage.clone() else { return Ok(Stored::Written(Vec::new(), 0)) };
-        let prefix = weir_state::layout::runs_prefix(epoch, self.attempt, "worker");
-        let stored = tokio::task::spawn_blocking(move || {
+        let prefix = weir_state::layout::runs_prefix(epoch, self.attempt, &self.part_name);
+        let stored = blocking::run(&self.blocking, move || {
             let mut tables = pending;
             materialise(&mut tables, epoch, nodes)?;
             Ok(match write(&*storage, &tables, &prefix) {
@@ -128,9 +133,7 @@ impl Snapshots {
                 Err(error) => Stored::Kept(tables, error),
             })
         });
-        stored
-            .await
-            .unwrap_or_else(|panic| Err(Error::internal("the upload of a checkpoint panicked").with_source(panic)))
+        stored.await.map_err(|error| error.context(format!("checkpoint {epoch} could not be made")))
     }
 
     fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>) -> Vec<SinkCommittables> {

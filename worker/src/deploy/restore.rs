@@ -5,11 +5,12 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use weir_core::connector::rejected_schema;
 use weir_core::{
-    Chain, Collector, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, OperatorSpec, OperatorUid,
-    OutputPort, Result,
+    Chain, Collector, EventTime, HashRange, JobGraph, NodeId, OpenContext, OperatorSpec, OperatorUid, OutputPort,
+    Result,
 };
 use weir_state::{Manifest, OperatorState, Storage};
 
+use crate::blocking::{self, Blocking};
 use crate::chain::Stage;
 use crate::metrics::OperatorMetrics;
 use crate::source_state::{self, SplitState};
@@ -17,6 +18,8 @@ use crate::source_state::{self, SplitState};
 /// Access to one checkpoint, or to none on a fresh start.
 pub struct Restorer {
     shared: Arc<Shared>,
+    /// State is read with blocking calls, which must not hold up the runtime.
+    blocking: Arc<dyn Blocking>,
 }
 
 struct Shared {
@@ -26,8 +29,13 @@ struct Shared {
 
 impl Restorer {
     /// Restores `graph` from `manifest`.
-    pub fn new(graph: Arc<JobGraph>, manifest: Option<Manifest>, storage: Option<Arc<dyn Storage>>) -> Self {
-        Self { shared: Arc::new(Shared { graph, checkpoint: manifest.zip(storage) }) }
+    pub fn new(
+        graph: Arc<JobGraph>,
+        manifest: Option<Manifest>,
+        storage: Option<Arc<dyn Storage>>,
+        blocking: Arc<dyn Blocking>,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { graph, checkpoint: manifest.zip(storage) }), blocking }
     }
 
     /// The watermark that a node had seen; the beginning of time on a fresh start.
@@ -38,7 +46,7 @@ impl Restorer {
     /// The stored splits of a source.
     pub async fn splits(&self, uid: &OperatorUid) -> Result<Vec<SplitState>> {
         let (shared, uid) = (self.shared.clone(), uid.clone());
-        blocking(move || shared.splits(&uid)).await
+        blocking::run(&self.blocking, move || shared.splits(&uid)).await
     }
 
     /// The operators of `chain`, restored to the keys in `range` and open. Sources and sinks are not among them.
@@ -49,7 +57,7 @@ impl Restorer {
         metrics: &[Arc<OperatorMetrics>],
     ) -> Result<Vec<Stage>> {
         let (shared, nodes, metrics) = (self.shared.clone(), chain.nodes.clone(), metrics.to_vec());
-        blocking(move || {
+        blocking::run(&self.blocking, move || {
             let is_operator = |id: &NodeId| {
                 !matches!(shared.graph.node(*id).spec.operator, OperatorSpec::Source(_) | OperatorSpec::Sink(_))
             };
@@ -57,14 +65,6 @@ impl Restorer {
             operators.map(|(id, metrics)| shared.stage(*id, range, metrics)).collect()
         })
         .await
-    }
-}
-
-/// State is read with blocking calls, which must not hold up the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => Err(Error::internal("restoring a checkpoint panicked").with_source(panic)),
     }
 }
 

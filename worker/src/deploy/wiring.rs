@@ -4,13 +4,25 @@ use std::collections::HashMap;
 
 use weir_core::{Chain, Exchange, JobGraph, NodeId, OutputPort};
 
-use super::count_of;
+use super::{Part, count_of};
 use crate::exchange::{ChannelSender, Gate, Router, Target};
 
 /// Gates and routers that have been made and not yet been given to their subtask.
 pub struct Wiring {
     gates: HashMap<(NodeId, usize), (Gate, Vec<usize>)>,
     routers: HashMap<(NodeId, usize), Vec<(OutputPort, Router)>>,
+}
+
+/// The ends of channels that one subtask holds.
+pub struct Ends {
+    /// Its inputs; a source has none.
+    pub gate: Gate,
+    /// For each channel of the gate, which input of the chain's head it feeds.
+    pub ordinals: Vec<usize>,
+    /// Edges from the main output of the chain's last node.
+    pub main: Vec<Router>,
+    /// Edges from side outputs, with the node's position in the chain.
+    pub side: Vec<(usize, OutputPort, Router)>,
 }
 
 /// Subtasks of a chain in a job of `parallelism`.
@@ -20,7 +32,8 @@ pub fn subtasks(graph: &JobGraph, chain: &Chain, parallelism: usize) -> usize {
 
 impl Wiring {
     /// Wires every edge into the head of a chain; the edges inside chains need no channel.
-    pub fn new(graph: &JobGraph, chains: &[Chain], parallelism: usize) -> Self {
+    pub fn new(graph: &JobGraph, chains: &[Chain], part: &Part) -> Self {
+        let parallelism = part.parallelism();
         let mut wiring = Self { gates: HashMap::new(), routers: HashMap::new() };
         for chain in chains {
             let head = graph.node(chain.head());
@@ -68,17 +81,13 @@ impl Wiring {
         wiring
     }
 
-    /// The gate of a chain's subtask, and which input each of its channels feeds.
+    /// The ends that belong to a chain's subtask.
     ///
     /// # Panics
-    /// If it was taken before.
-    pub fn gate(&mut self, chain: &Chain, index: usize) -> (Gate, Vec<usize>) {
-        self.gates.remove(&(chain.head(), index)).expect("every head has a gate, and takes it once")
-    }
-
-    /// The routers out of a chain's subtask: from the main output of its last node, and from side outputs with the
-    /// node's position in the chain.
-    pub fn routers(&mut self, chain: &Chain, index: usize) -> (Vec<Router>, Vec<(usize, OutputPort, Router)>) {
+    /// If they were taken before.
+    pub fn take(&mut self, chain: &Chain, index: usize) -> Ends {
+        let gate = self.gates.remove(&(chain.head(), index));
+        let (gate, ordinals) = gate.expect("every head has a gate, and takes it once");
         let (mut main, mut side) = (Vec::new(), Vec::new());
         for (position, node) in chain.nodes.iter().enumerate() {
             for (port, router) in self.routers.remove(&(*node, index)).unwrap_or_default() {
@@ -88,6 +97,6 @@ impl Wiring {
                 }
             }
         }
-        (main, side)
+        Ends { gate, ordinals, main, side }
     }
 }

@@ -7,10 +7,12 @@
 //! 3. they capture their state, without I/O, and the sink prepares,
 //! 4. it hands the snapshot over and sends the marker on.
 
+mod idle;
 mod operator;
 mod outputs;
 mod source;
 
+pub use idle::IdleSubtask;
 pub use operator::OperatorSubtask;
 pub use outputs::{Outputs, SideOutput, SinkStage};
 pub use source::SourceSubtask;
@@ -29,30 +31,32 @@ const TICK: Duration = Duration::from_millis(100);
 /// else keep them from theirs for ever.
 const TURNS: u32 = 16;
 
-/// What the driver tells the sources of a job.
+/// What the driver tells the sources of a part.
 #[derive(Debug, Clone, Copy)]
 pub enum Command {
     /// Send this marker.
     Marker(Marker),
 }
 
-/// What a job tells its driver.
+/// What a part of a job tells its driver.
 #[derive(Debug)]
 pub enum WorkerEvent {
-    /// Every source has come to its end; its last watermark is on the way.
+    /// Every source of this part has come to its end; its last watermark is on the way. A part without sources says so
+    /// when it starts.
     SourcesExhausted,
-    /// All subtasks have passed the epoch's marker, and what they captured is durable.
+    /// All subtasks of this part have passed the epoch's marker, and what they captured is durable.
     Reported(EpochReport),
-    /// All subtasks have passed the epoch's marker, but storing what they captured failed. It is kept for the next.
+    /// All subtasks of this part have passed the epoch's marker, but storing what they captured failed. It is kept for the next.
     ReportFailed {
         /// The epoch.
         epoch: Epoch,
         /// Why.
         error: Error,
     },
-    /// All subtasks have ended in order.
+    /// All subtasks of this part have ended in order.
     Finished,
-    /// A subtask has failed; the others were stopped.
+    /// A subtask has failed, or the connection to a worker that has another part of the job broke. The subtasks of this
+    /// part were stopped.
     Failed(Error),
 }
 

@@ -84,7 +84,7 @@ impl OperatorSubtask {
                 },
             }
         }
-        self.outputs.control(Element::End).await
+        self.outputs.end().await
     }
 
     async fn advance(&mut self, news: Vec<Watermark>, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {

@@ -91,6 +91,11 @@ impl Outputs {
         Ok(())
     }
 
+    /// Says over every edge that nothing follows.
+    pub async fn end(&mut self) -> Result<(), Interrupt> {
+        self.control(Element::End).await
+    }
+
     /// Lets the sink prepare what was written for `epoch`.
     pub async fn prepare(&mut self, epoch: Epoch) -> Result<Option<(OperatorUid, Vec<u8>)>> {
         let Some(stage) = &mut self.sink else { return Ok(None) };

@@ -80,7 +80,7 @@ impl SourceSubtask {
                         }
                         self.marker(marker, &mut emissions).await?;
                         if marker.kind.ends() {
-                            return self.outputs.control(Element::End).await;
+                            return self.outputs.end().await;
                         }
                     }
                 },

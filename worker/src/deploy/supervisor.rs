@@ -1,0 +1,59 @@
+//! Watches over the subtasks of a part.
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use weir_core::{Error, Result};
+
+use crate::subtask::{Interrupt, WorkerEvent};
+
+/// Owns the subtasks: says when the sources are exhausted, when all have ended, and what has failed first; then stops
+/// the others.
+pub struct Supervisor {
+    /// The subtasks.
+    pub tasks: JoinSet<Result<(), Interrupt>>,
+    /// How many of them are sources.
+    pub sources: usize,
+    /// Told once by each source.
+    pub exhausted: mpsc::Receiver<()>,
+    /// Who wants to know.
+    pub events: mpsc::Sender<WorkerEvent>,
+}
+
+impl Supervisor {
+    /// Runs until all subtasks have ended or one has failed.
+    pub async fn run(mut self) {
+        if self.sources == 0 {
+            self.tell(WorkerEvent::SourcesExhausted).await;
+        }
+        loop {
+            let event = tokio::select! {
+                biased;
+                // Asked first: a source says that it is exhausted before it ends.
+                Some(()) = self.exhausted.recv() => {
+                    self.sources -= 1;
+                    if self.sources > 0 {
+                        continue;
+                    }
+                    WorkerEvent::SourcesExhausted
+                }
+                joined = self.tasks.join_next() => match joined {
+                    None => WorkerEvent::Finished,
+                    Some(Ok(Ok(()) | Err(Interrupt::Disconnected))) => continue,
+                    Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
+                    Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),
+                },
+            };
+            let last = matches!(event, WorkerEvent::Finished | WorkerEvent::Failed(_));
+            self.tell(event).await;
+            if last {
+                self.tasks.shutdown().await;
+                return;
+            }
+        }
+    }
+
+    async fn tell(&self, event: WorkerEvent) {
+        // The driver is gone only when the job is being dropped, and then nobody wants to know.
+        let _ = self.events.send(event).await;
+    }
+}
