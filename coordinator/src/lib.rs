@@ -2,9 +2,12 @@
 //! count, and when a job is over.
 //!
 //! Decisions are pure. [`CheckpointDriver`] is a state machine `step(now, event) -> effects`; who calls it carries the
-//! effects out and brings their outcome back as events.
+//! effects out and brings their outcome back as events. [`cluster::ClusterState`] is what all coordinators agree on, and changes
+//! by `apply(command)` alone. [`scheduler::place`] says where a job runs.
 
+pub mod cluster;
 mod driver;
 pub mod raft;
+pub mod scheduler;
 
 pub use driver::{CheckpointDriver, CheckpointStats, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};

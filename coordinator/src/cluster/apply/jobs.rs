@@ -1,0 +1,155 @@
+//! What users want of jobs.
+
+use std::sync::Arc;
+
+use weir_core::{Attempt, Epoch, JobId};
+
+use super::{Applied, check_name};
+use crate::cluster::{ClusterState, Desired, Job, JobSpec, JobStatus, Refusal};
+
+impl ClusterState {
+    pub(super) fn submit_job(
+        &mut self,
+        namespace: String,
+        name: String,
+        spec: Arc<JobSpec>,
+        parallelism: u32,
+        at: i64,
+    ) -> Result<Applied, Refusal> {
+        check_name("job", &name)?;
+        check_parallelism(parallelism)?;
+        if !self.namespaces.contains_key(&namespace) {
+            return Err(Refusal::NoSuchNamespace(namespace));
+        }
+        if let Some((job, there)) = self.job_by_name(&namespace, &name) {
+            if !there.status.is_active() {
+                return Err(Refusal::NameOfEndedJob { namespace, name, job, status: there.status });
+            }
+            return match difference(there, &spec, parallelism) {
+                None => Ok(Applied::Submitted { job, already_there: true }),
+                Some(difference) => Err(Refusal::NameTaken { namespace, name, job, difference }),
+            };
+        }
+        let job = Job {
+            namespace,
+            name,
+            spec,
+            parallelism,
+            desired: Desired::Running,
+            status: JobStatus::Scheduling,
+            attempt: Attempt::default(),
+            execution: None,
+            last_epoch: Epoch::default(),
+            start_from: None,
+            checkpoints: Vec::new(),
+            failures: 0,
+            last_failure: None,
+            submitted_at: at,
+            changed_at: at,
+        };
+        self.admit(None, &job)?;
+        let id = JobId(self.next_job);
+        self.next_job = self.next_job.saturating_add(1);
+        self.jobs.insert(id, job);
+        Ok(Applied::Submitted { job: id, already_there: false })
+    }
+
+    pub(super) fn stop_job(&mut self, id: JobId, drain: bool, at: i64) -> Result<Applied, Refusal> {
+        let desired = if drain { Desired::Drained } else { Desired::Stopped };
+        self.change(id, |_, job| {
+            if !job.status.is_active() {
+                return match job.status {
+                    JobStatus::Stopped if job.desired == desired => Ok(Applied::Unchanged),
+                    status => Err(Refusal::NotNow { job: id, status, cannot: "be stopped" }),
+                };
+            }
+            // Also if that is desired already: what stood in the way then may be gone.
+            let before = (job.desired, job.status);
+            job.desired = desired;
+            job.settle(id, at)?;
+            Ok(if before == (job.desired, job.status) { Applied::Unchanged } else { Applied::Changed })
+        })
+    }
+
+    pub(super) fn cancel_job(&mut self, id: JobId, at: i64) -> Result<Applied, Refusal> {
+        self.change(id, |_, job| match job.status {
+            JobStatus::Cancelled => Ok(Applied::Unchanged),
+            status if !status.is_active() => Err(Refusal::NotNow { job: id, status, cannot: "be cancelled" }),
+            _ => {
+                job.desired = Desired::Cancelled;
+                job.execution = None;
+                job.enter(id, JobStatus::Cancelled, at)?;
+                Ok(Applied::Changed)
+            }
+        })
+    }
+
+    pub(super) fn restart_job(&mut self, id: JobId, from: Option<Epoch>, at: i64) -> Result<Applied, Refusal> {
+        self.change(id, |state, job| {
+            if job.status == JobStatus::Finished {
+                return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be restarted" });
+            }
+            if let Some(epoch) = from {
+                job.checkpoint(epoch).ok_or(Refusal::NoSuchCheckpoint { job: id, epoch })?;
+                job.start_from = from;
+            }
+            if let Some(last) = job.restore_point().filter(|checkpoint| checkpoint.finished) {
+                return Err(Refusal::InputEnded { job: id, epoch: last.epoch });
+            }
+            if !job.status.is_active() {
+                state.admit(Some(id), job)?;
+            }
+            job.desired = Desired::Running;
+            job.execution = None;
+            job.failures = 0;
+            if job.status != JobStatus::Scheduling {
+                job.enter(id, JobStatus::Scheduling, at)?;
+            }
+            Ok(Applied::Changed)
+        })
+    }
+
+    pub(super) fn rescale_job(&mut self, id: JobId, parallelism: u32) -> Result<Applied, Refusal> {
+        check_parallelism(parallelism)?;
+        self.change(id, |state, job| {
+            if job.status == JobStatus::Finished {
+                return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be rescaled" });
+            }
+            let before = std::mem::replace(&mut job.parallelism, parallelism);
+            // To ask for less is allowed also where the limit was lowered under what is used.
+            if parallelism > before && job.status.is_active() {
+                state.admit_slots(id, job)?;
+            }
+            Ok(if before == parallelism { Applied::Unchanged } else { Applied::Changed })
+        })
+    }
+
+    pub(super) fn delete_job(&mut self, id: JobId) -> Result<Applied, Refusal> {
+        let job = self.jobs.get(&id).ok_or(Refusal::NoSuchJob(id))?;
+        if job.status.is_active() {
+            return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be deleted" });
+        }
+        if let Some(checkpoint) = job.uncommitted() {
+            return Err(Refusal::Uncommitted { job: id, epoch: checkpoint.epoch });
+        }
+        self.jobs.remove(&id);
+        Ok(Applied::Deleted { job: id })
+    }
+}
+
+fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
+    if parallelism == 0 { Err(Refusal::BadValue("a job has a parallelism of at least 1")) } else { Ok(()) }
+}
+
+/// What makes a submission another job than the one that is there.
+fn difference(there: &Job, spec: &JobSpec, parallelism: u32) -> Option<&'static str> {
+    if there.spec.fingerprint != spec.fingerprint {
+        Some("definition")
+    } else if there.spec.settings != spec.settings {
+        Some("settings")
+    } else if there.parallelism != parallelism {
+        Some("parallelism")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,196 @@
+//! What can happen to the replicated state.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobId, WorkerId};
+
+use super::{Checkpoint, Execution, JobSpec, Quota};
+
+/// A change, proposed by the leader and applied by all. Times are the leader's clock and data only: nothing is decided by
+/// comparing them to another clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// The cluster's first command. Later ones of the kind change nothing.
+    Found {
+        /// The cluster's name and a random part.
+        cluster: String,
+        /// Where checkpoints are, a URL.
+        storage: String,
+    },
+    /// A worker is here. Another incarnation under the same name replaces it.
+    RegisterWorker {
+        /// Its name.
+        worker: WorkerId,
+        /// Its process.
+        incarnation: Incarnation,
+        /// Where other workers reach it.
+        address: String,
+        /// Slots that it offers.
+        slots: u32,
+        /// Weir's version there.
+        version: String,
+        /// The leader's clock, in milliseconds since 1970.
+        at: i64,
+    },
+    /// A worker is gone. Attempts that used it have failed with it.
+    LoseWorker {
+        /// Its name.
+        worker: WorkerId,
+        /// Its process: another one is not meant.
+        incarnation: Incarnation,
+        /// Why, for people.
+        reason: String,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// A worker gets no new work, or gets work again.
+    DrainWorker {
+        /// Its name.
+        worker: WorkerId,
+        /// Whether it is to be emptied.
+        draining: bool,
+    },
+    /// A new job; or the same once more, which changes nothing.
+    SubmitJob {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// What it is.
+        spec: Arc<JobSpec>,
+        /// How many slots it shall have.
+        parallelism: u32,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// A job has got its slots. The attempt is the one after the last.
+    StartAttempt {
+        /// Which job.
+        job: JobId,
+        /// The new attempt.
+        attempt: Attempt,
+        /// Where it runs. Workers that are not here any more make this refused.
+        execution: Execution,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// All workers of an attempt run.
+    AttemptRunning {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// An attempt is over, and not in order.
+    AttemptFailed {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Who must act; `None` if the cluster lost something and nobody has to.
+        kind: Option<ErrorKind>,
+        /// The whole chain of errors.
+        report: String,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The pause after a failure is over.
+    RetryJob {
+        /// Which job.
+        job: JobId,
+        /// The attempt that failed.
+        attempt: Attempt,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// A checkpoint's files and manifest are durable. Its results are decided by this.
+    CompleteCheckpoint {
+        /// Which job.
+        job: JobId,
+        /// The checkpoint; its attempt must be the current one, its epoch greater than all before, and it is not committed.
+        checkpoint: Checkpoint,
+    },
+    /// All sinks have made a checkpoint's results visible; so they have those of all before it. What is no longer to be kept
+    /// is forgotten. May come at any time, also after the job has ended: what is completed is decided.
+    CommitCheckpoint {
+        /// Which job.
+        job: JobId,
+        /// Which checkpoint.
+        epoch: Epoch,
+        /// The leader's clock: a job that only waited for this ends with it.
+        at: i64,
+    },
+    /// A savepoint is not needed any more, or a checkpoint is given up.
+    ForgetCheckpoint {
+        /// Which job.
+        job: JobId,
+        /// Which one.
+        epoch: Epoch,
+    },
+    /// All subtasks of an attempt have ended behind a stop marker, and its last checkpoint is committed. The job is finished
+    /// if its input has ended, stopped if that is desired, and otherwise scheduled again: it was stopped for another
+    /// parallelism, or to leave a worker.
+    EndAttempt {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The user wants a job to stop with a savepoint. If nothing of it runs, it stops at its newest checkpoint.
+    StopJob {
+        /// Which job.
+        job: JobId,
+        /// Whether its windows shall fire before.
+        drain: bool,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The user wants a job to end at once.
+    CancelJob {
+        /// Which job.
+        job: JobId,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The user wants a job that has ended, or failed, to run again; or a running one to go back to a checkpoint.
+    RestartJob {
+        /// Which job.
+        job: JobId,
+        /// From which checkpoint, if not where it would go on by itself. Later ones are forgotten once the job is started
+        /// from it, savepoints excepted.
+        from: Option<Epoch>,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// The user wants another parallelism.
+    RescaleJob {
+        /// Which job.
+        job: JobId,
+        /// How many slots.
+        parallelism: u32,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// Forgets a job that has ended.
+    DeleteJob {
+        /// Which job.
+        job: JobId,
+    },
+    /// Creates a namespace or changes its limits.
+    SetNamespace {
+        /// Its name.
+        namespace: String,
+        /// Its limits.
+        quota: Quota,
+    },
+    /// Removes a namespace that has no jobs.
+    DropNamespace {
+        /// Its name.
+        namespace: String,
+    },
+}
