@@ -1,13 +1,17 @@
-//! The control plane. It sees no row and runs no user code: it decides when checkpoints are taken, when their results
-//! count, and when a job is over.
+//! The control plane. It sees no row and runs no user code: it decides where jobs run, when checkpoints are taken, when their
+//! results count, and when a job is over.
 //!
 //! Decisions are pure. [`CheckpointDriver`] is a state machine `step(now, event) -> effects`; who calls it carries the
 //! effects out and brings their outcome back as events. [`cluster::ClusterState`] is what all coordinators agree on, and changes
-//! by `apply(command)` alone. [`scheduler::place`] says where a job runs.
+//! by `apply(command)` alone. [`scheduler::place`] says where a job runs. [`leader::Leader`] is what the leader does for the
+//! cluster, and [`node::Node`] one coordinator as a whole.
 
 pub mod cluster;
 mod driver;
+pub mod leader;
+pub mod node;
 pub mod raft;
 pub mod scheduler;
+pub mod server;
 
 pub use driver::{CheckpointDriver, CheckpointStats, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};

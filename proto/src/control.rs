@@ -125,6 +125,8 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// The whole chain of errors, and what can be done.
     pub report: String,
+    /// Whether a connection to another worker broke: then nothing is wrong with the job.
+    pub peer_lost: bool,
 }
 
 /// What a worker adds to a checkpoint.

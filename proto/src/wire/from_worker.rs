@@ -180,7 +180,7 @@ impl From<&Failure> for wire::Failure {
             ErrorKind::Environment => Kind::Environment,
             ErrorKind::Internal => Kind::Internal,
         };
-        Self { kind: kind.into(), report: failure.report.clone() }
+        Self { kind: kind.into(), report: failure.report.clone(), peer_lost: failure.peer_lost }
     }
 }
 
@@ -196,7 +196,7 @@ impl TryFrom<wire::Failure> for Failure {
             Ok(Kind::Internal) => ErrorKind::Internal,
             Ok(Kind::Unspecified) | Err(_) => return Err(unknown(failure.kind, "Failure.kind")),
         };
-        Ok(Self { kind, report: failure.report })
+        Ok(Self { kind, report: failure.report, peer_lost: failure.peer_lost })
     }
 }
 

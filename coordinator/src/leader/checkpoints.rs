@@ -1,0 +1,341 @@
+//! Carries out what the checkpoint driver of an attempt asks for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::{Attempt, Epoch, Error, JobId, Marker, Result, WorkerId};
+use weir_proto::control::{CheckpointRef, Failure, Report, ToWorker};
+use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns, compaction, layout};
+
+use super::run::{Base, Writing};
+use super::{Context, Leader, Purpose, Step, StorageOperation};
+use crate::cluster::{Checkpoint, Command, Desired, Job};
+use crate::driver::{CheckpointDriver, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};
+
+impl Leader {
+    /// Begins to drive the checkpoints of an attempt, once the manifest that the next one follows is known and every worker
+    /// has said where it stands.
+    pub(super) fn ensure_driver(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.driver.is_some() || run.parts.iter().any(|part| part.status.is_none()) {
+            return;
+        }
+        match (&run.base, followed(job)) {
+            (Base::Known(_), _) => {}
+            (Base::Loading, _) => return,
+            (Base::Unknown, None) => run.base = Base::Known(None),
+            (Base::Unknown, Some(checkpoint)) => {
+                let (place, path, attempt) = (context.place(id), checkpoint.manifest.clone(), run.attempt);
+                run.base = Base::Loading;
+                return self.store(context, Purpose::Base(id, attempt), StorageOperation::LoadManifest { place, path });
+            }
+        }
+        let completed = job.last_epoch;
+        let statuses = || run.parts.iter().filter_map(|part| part.status.as_ref());
+        let last = statuses().filter(|status| status.last_epoch > completed).max_by_key(|status| status.last_epoch);
+        let (reported, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut run.reports)
+            .into_iter()
+            .filter(|(_, report)| report.epoch > completed)
+            .partition(|(_, report)| report.outcome.is_ok());
+        let takeover = Takeover {
+            reported: reported.into_iter().filter_map(|(part, report)| Some((part, report.outcome.ok()?))).collect(),
+            last_marker: last.and_then(|status| Some(Marker { epoch: status.last_epoch, kind: status.last_kind? })),
+            exhausted: run.exhausted(),
+            stop: stop_kind(job),
+        };
+        let settings = &job.spec.settings;
+        let interval = Duration::from_millis(settings.checkpoint_interval_ms);
+        let config = DriverConfig {
+            interval: (!interval.is_zero()).then_some(interval),
+            timeout: Duration::from_millis(settings.checkpoint_timeout_ms),
+            tolerable_failures: settings.tolerable_failures,
+            last_epoch: completed,
+            first: (!job.checkpoints.is_empty()).then_some(self.config.first_checkpoint),
+            participants: run.parts.len(),
+        };
+        let mut effects = Vec::new();
+        run.driver = Some(CheckpointDriver::take_over(config, context.now.elapsed, takeover, &mut effects));
+        self.carry_out(context, id, effects);
+        for (position, report) in failed {
+            self.take_report(context, id, position, report);
+        }
+        self.advance(context, id);
+        self.ensure_commit(context, id);
+    }
+
+    /// One event for the driver of a job, and what follows from it.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>, id: JobId, event: Event) {
+        let Some(driver) = self.runs.get_mut(&id).and_then(|run| run.driver.as_mut()) else { return };
+        let mut effects = Vec::new();
+        driver.step(context.now.elapsed, event, &mut effects);
+        self.carry_out(context, id, effects);
+    }
+
+    pub(super) fn drive_what_is_due(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let due = |driver: &CheckpointDriver| driver.next_tick().is_some_and(|due| due <= now);
+        let due: Vec<JobId> =
+            self.runs.iter().filter(|(_, run)| run.driver.as_ref().is_some_and(due)).map(|(id, _)| *id).collect();
+        due.into_iter().for_each(|id| self.drive(context, id, Event::Tick));
+    }
+
+    fn carry_out(&mut self, context: &mut Context<'_>, id: JobId, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::SendMarker(marker) => {
+                    if marker.kind.ends() {
+                        self.pauses.entry(id).or_default().since.get_or_insert(context.now.elapsed);
+                    }
+                    self.send_markers(context, id, None);
+                }
+                Effect::WriteManifest { contents, savepoint, finished } => {
+                    self.write_manifest(context, id, contents, savepoint, finished);
+                }
+                Effect::Commit(_) => self.ensure_commit(context, id),
+                Effect::Retire(_) => self.tidy(context, id),
+                Effect::Report(error) => {
+                    if let Some(run) = self.runs.get_mut(&id) {
+                        run.checkpoint_failure = Some(error.report());
+                    }
+                }
+                Effect::Finish(outcome) => self.finish(context, id, outcome),
+            }
+        }
+    }
+
+    fn finish(&mut self, context: &mut Context<'_>, id: JobId, outcome: Outcome) {
+        let Some(attempt) = self.runs.get(&id).map(|run| run.attempt) else { return };
+        match outcome {
+            Outcome::Finished | Outcome::Stopped(_) => {
+                let at = context.now.wall;
+                self.propose_step(context, Command::EndAttempt { job: id, attempt, at });
+            }
+            Outcome::Failed(error) => self.fail(context, id, attempt, Some(error.kind()), error.report()),
+        }
+    }
+
+    /// A worker has reported an epoch.
+    pub(super) fn report(&mut self, context: &mut Context<'_>, worker: &WorkerId, report: Report) {
+        let id = report.job;
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == report.attempt) else { return };
+        let Some(position) = run.placement.position(worker) else { return };
+        // What a checkpoint holds that is complete is not taken into the next one.
+        if context.state.jobs.get(&id).is_none_or(|job| report.epoch <= job.last_epoch) {
+            return;
+        }
+        if run.driver.is_none() {
+            run.reports.push((position, report));
+            return;
+        }
+        self.take_report(context, id, position, report);
+    }
+
+    fn take_report(&mut self, context: &mut Context<'_>, id: JobId, position: usize, report: Report) {
+        let event = match report.outcome {
+            Ok(content) => Event::Reported { participant: position, content },
+            Err(failure) => Event::ReportFailed { epoch: report.epoch, error: error_of(&failure) },
+        };
+        self.drive(context, id, event);
+    }
+
+    fn write_manifest(
+        &mut self,
+        context: &mut Context<'_>,
+        id: JobId,
+        contents: Vec<EpochContent>,
+        savepoint: bool,
+        finished: bool,
+    ) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let (place, term) = (context.place(id), self.term);
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let (Some(driver), Base::Known(base)) = (&run.driver, &run.base) else { return };
+        let (attempt, epoch) = (run.attempt, driver.last_marker().epoch);
+        let header = ManifestHeader {
+            job: job.spec.fingerprint.clone(),
+            epoch,
+            attempt,
+            savepoint,
+            finished,
+            parallelism: run.placement.slots.len(),
+        };
+        let contents = Arc::new(contents);
+        let path = layout::manifest_of_term(epoch, attempt, term);
+        run.writing = Some(Writing { epoch, path: path.clone(), contents: contents.clone(), manifest: None });
+        let operation = StorageOperation::WriteManifest {
+            place,
+            path,
+            base: base.clone(),
+            header,
+            contents,
+            merged: std::mem::take(&mut run.merged),
+        };
+        self.store(context, Purpose::Manifest(id, attempt, epoch), operation);
+    }
+
+    /// The manifest is durable: what makes it count is the replicated state.
+    pub(super) fn manifest_written(
+        &mut self,
+        context: &mut Context<'_>,
+        id: JobId,
+        attempt: Attempt,
+        epoch: Epoch,
+        result: Result<Arc<Manifest>>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
+        let Some(writing) = run.writing.as_mut().filter(|writing| writing.epoch == epoch) else { return };
+        match result {
+            Ok(manifest) => {
+                let started = run.driver.as_ref().and_then(CheckpointDriver::under_way).map(|(_, started)| started);
+                let took = started.map_or(Duration::ZERO, |started| context.now.elapsed.saturating_sub(started));
+                let checkpoint = Checkpoint {
+                    epoch,
+                    attempt,
+                    manifest: writing.path.clone(),
+                    state_bytes: manifest.state_bytes(),
+                    written_bytes: writing.contents.iter().map(|content| content.bytes).sum(),
+                    completed_at: context.now.wall,
+                    duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                    savepoint: manifest.savepoint,
+                    finished: manifest.finished,
+                    parallelism: u32::try_from(run.placement.slots.len()).unwrap_or(u32::MAX),
+                    committed: false,
+                };
+                writing.manifest = Some(manifest);
+                self.propose_step(context, Command::CompleteCheckpoint { job: id, checkpoint });
+            }
+            Err(error) => {
+                let contents = writing.contents.to_vec();
+                run.writing = None;
+                let error = error.context(format!("checkpoint {epoch} failed"));
+                self.drive(context, id, Event::ManifestFailed { epoch, contents, error });
+            }
+        }
+    }
+
+    pub(super) fn base_loaded(
+        &mut self,
+        context: &mut Context<'_>,
+        id: JobId,
+        attempt: Attempt,
+        result: Result<Arc<Manifest>>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
+        match result {
+            Ok(manifest) => {
+                run.base = Base::Known(Some(manifest));
+                self.ensure_driver(context, id);
+            }
+            Err(error) => {
+                let error = error.context("the last checkpoint's manifest cannot be read");
+                self.fail(context, id, attempt, Some(error.kind()), error.report());
+            }
+        }
+    }
+
+    /// A checkpoint is in the replicated state: its results are decided.
+    pub(super) fn completed(&mut self, context: &mut Context<'_>, id: JobId, epoch: Epoch) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(writing) = run.writing.take_if(|writing| writing.epoch == epoch) else { return };
+        run.base = Base::Known(writing.manifest);
+        run.checkpoint_failure = None;
+        let attempt = run.attempt;
+        for placed in &run.placement.workers {
+            if let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) {
+                context.send(session, ToWorker::Completed { job: id, attempt, epoch });
+            }
+        }
+        self.drive(context, id, Event::ManifestWritten(epoch));
+    }
+
+    /// Deletes what no retained checkpoint needs, and has runs merged where there are too many. A merge writes files that no
+    /// manifest names yet, so nothing is deleted while one is under way.
+    pub(super) fn tidy(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let place = context.place(id);
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.merging.is_some() || !run.merged.is_empty() {
+            return;
+        }
+        let due = matches!(&run.base, Base::Known(Some(manifest)) if compaction::is_due(manifest));
+        if let (true, Some(checkpoint), Some(placed)) = (due, followed(job), run.placement.worker_of(0))
+            && let Some(session) = self.sessions.of(&placed.worker, placed.incarnation)
+        {
+            let checkpoint = CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() };
+            run.merging = Some(checkpoint.epoch);
+            let attempt = run.attempt;
+            context.send(session, ToWorker::Merge { job: id, attempt, storage: place, checkpoint });
+            return;
+        }
+        let manifests = job.checkpoints.iter().map(|checkpoint| checkpoint.manifest.clone()).collect();
+        self.store(context, Purpose::Tidy, StorageOperation::Retire { place, manifests });
+    }
+
+    pub(super) fn merged(
+        &mut self,
+        _context: &mut Context<'_>,
+        id: JobId,
+        attempt: Attempt,
+        epoch: Epoch,
+        merged: Result<Vec<MergedRuns>, Failure>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
+        if run.merging.take_if(|merging| *merging == epoch).is_some() {
+            run.merged.extend(merged.unwrap_or_default());
+        }
+    }
+
+    /// A savepoint begins as soon as it can. Returns its epoch.
+    ///
+    /// # Errors
+    /// If the job does not run.
+    pub(crate) fn savepoint(&mut self, context: &mut Context<'_>, id: JobId) -> Option<Epoch> {
+        let driver = |leader: &Self| leader.runs.get(&id)?.driver.as_ref().map(CheckpointDriver::last_marker);
+        let before = driver(self)?;
+        self.drive(context, id, Event::Savepoint);
+        let after = driver(self)?;
+        Some(if after.epoch > before.epoch { after.epoch } else { before.epoch.next() })
+    }
+
+    /// Stops a job whose user wants it to stop, or to have another shape.
+    pub(super) fn stop_if_wanted(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let stop = match stop_kind(job) {
+            Some(stop) => stop,
+            None if self.should_move(context, id) => StopKind::Checkpoint,
+            None => return,
+        };
+        if stop == StopKind::Checkpoint && !self.fits_elsewhere(context, id) {
+            return;
+        }
+        if !self.is_in_flight(id, Step::End) {
+            self.drive(context, id, Event::Stop(stop));
+        }
+    }
+}
+
+/// How the job is to be stopped, as far as the replicated state says so.
+fn stop_kind(job: &Job) -> Option<StopKind> {
+    let slots = job.execution.as_ref().map(|execution| execution.placement.slots.len());
+    match job.desired {
+        Desired::Stopped => Some(StopKind::Savepoint),
+        Desired::Drained => Some(StopKind::Drain),
+        Desired::Running | Desired::Cancelled => {
+            let rescaled = slots.is_some_and(|slots| usize::try_from(job.parallelism) != Ok(slots));
+            rescaled.then_some(StopKind::Checkpoint)
+        }
+    }
+}
+
+/// The checkpoint that the next one follows: the newest of this attempt, or the one that it was restored from, which need not
+/// be the newest of all.
+fn followed(job: &Job) -> Option<&Checkpoint> {
+    let restored = job.execution.as_ref().and_then(|execution| execution.restored);
+    let newest = job.checkpoints.last().filter(|checkpoint| checkpoint.attempt == job.attempt);
+    newest.or_else(|| job.checkpoints.iter().find(|checkpoint| Some(checkpoint.epoch) == restored))
+}
+
+fn error_of(failure: &Failure) -> Error {
+    Error::new(failure.kind, failure.report.clone())
+}

@@ -1,0 +1,114 @@
+//! Sinks commit what is decided. Any worker can do it, at any later time, any number of times; it is repeated until it is done,
+//! oldest checkpoint first.
+
+use std::time::Duration;
+
+use weir_core::{Epoch, Error, JobId};
+use weir_proto::control::{CheckpointRef, Failure, ToWorker};
+
+use super::run::Base;
+use super::{Context, Leader, SessionId, Step};
+use crate::cluster::{Checkpoint, Command, Job};
+use crate::driver::Event;
+
+/// A commit that is under way.
+#[derive(Debug)]
+pub struct CommitWork {
+    /// Which checkpoint.
+    pub epoch: Epoch,
+    /// Who does it; `None` while nobody can or a pause is on.
+    pub session: Option<SessionId>,
+    /// When to try (again).
+    pub due: Duration,
+    /// Why it failed the last time.
+    pub failure: Option<String>,
+}
+
+impl Leader {
+    /// Sees to it that the oldest checkpoint of a job that is not committed is being committed.
+    pub(super) fn ensure_commit(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let Some(checkpoint) = uncommitted(job) else {
+            self.commits.remove(&id);
+            return;
+        };
+        if self.is_in_flight(id, Step::Commit) {
+            return;
+        }
+        if self.has_nothing_to_commit(id, checkpoint.epoch) {
+            return self.propose_step(
+                context,
+                Command::CommitCheckpoint { job: id, epoch: checkpoint.epoch, at: context.now.wall },
+            );
+        }
+        let now = context.now.elapsed;
+        let fresh = || CommitWork { epoch: checkpoint.epoch, session: None, due: now, failure: None };
+        let work = self.commits.entry(id).or_insert_with(fresh);
+        if work.epoch != checkpoint.epoch {
+            *work = fresh();
+        }
+        if work.session.is_some() || work.due > now {
+            return;
+        }
+        let preferred = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
+        let session = preferred
+            .and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation))
+            .or_else(|| self.sessions.connected().next().map(|(_, session)| session));
+        let Some(session) = session else { return };
+        work.session = Some(session);
+        let checkpoint = CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() };
+        let storage = context.place(id);
+        context.send(session, ToWorker::Commit { job: id, storage, checkpoint });
+    }
+
+    fn has_nothing_to_commit(&self, id: JobId, epoch: Epoch) -> bool {
+        let base = self.runs.get(&id).map(|run| &run.base);
+        matches!(base, Some(Base::Known(Some(manifest))) if manifest.epoch == epoch && !manifest.has_committables())
+    }
+
+    pub(super) fn commit_answered(
+        &mut self,
+        context: &mut Context<'_>,
+        session: SessionId,
+        id: JobId,
+        epoch: Epoch,
+        result: Result<(), Failure>,
+    ) {
+        let Some(work) = self.commits.get_mut(&id) else { return };
+        if work.epoch != epoch || work.session != Some(session) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.commits.remove(&id);
+                self.propose_step(context, Command::CommitCheckpoint { job: id, epoch, at: context.now.wall });
+            }
+            Err(failure) => {
+                work.session = None;
+                work.due = context.now.elapsed + self.config.commit_retry;
+                work.failure = Some(failure.report.clone());
+                let error = Error::new(failure.kind, failure.report);
+                self.drive(context, id, Event::CommitFailed { epoch, error });
+            }
+        }
+    }
+
+    /// A worker is gone: what it was to commit is for others.
+    pub(super) fn reassign_commits(&mut self, context: &mut Context<'_>, session: SessionId) {
+        let theirs = |work: &&mut CommitWork| work.session == Some(session);
+        self.commits.values_mut().filter(theirs).for_each(|work| work.session = None);
+        self.commit_again(context);
+    }
+
+    pub(super) fn commit_again(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let due = |work: &CommitWork| work.session.is_none() && work.due <= now;
+        let jobs: Vec<JobId> = self.commits.iter().filter(|(_, work)| due(work)).map(|(id, _)| *id).collect();
+        jobs.into_iter().for_each(|id| self.ensure_commit(context, id));
+    }
+}
+
+/// The oldest checkpoint whose results may not be visible yet.
+pub(super) fn uncommitted(job: &Job) -> Option<&Checkpoint> {
+    job.checkpoints.iter().find(|checkpoint| !checkpoint.committed)
+}

@@ -1,0 +1,359 @@
+//! What a leader does for the cluster: deploys attempts, drives their checkpoints, notices who is gone, and starts again what has
+//! failed.
+//!
+//! A [`Leader`] lives as long as its term. It begins with nothing but the replicated state and learns the rest from the workers,
+//! whose first message says all that they run; so a new leader takes running jobs over as they are.
+//!
+//! ```text
+//!   worker messages ─┐                               ┌─▶ Propose: a command for the replicated state
+//!   applied commands ├─▶ Leader::step(now, state) ───┼─▶ Send, Close: to workers
+//!   storage results ─┤      no I/O, no clock         └─▶ Store: objects of checkpoints
+//!   ticks ───────────┘
+//! ```
+//!
+//! Nothing is acted upon before it is in the replicated state: an attempt is deployed once `StartAttempt` is applied, a
+//! checkpoint's results are committed once `CompleteCheckpoint` is. Whatever happens in between, reconciliation compares what
+//! the state wants with what the workers say, and closes the gap.
+
+mod checkpoints;
+mod commits;
+mod deploy;
+mod reconcile;
+mod run;
+mod sessions;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::{Attempt, Epoch, Incarnation, JobId, Placement, WorkerId};
+use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
+use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns};
+
+use crate::cluster::{Applied, ClusterState, Command, Refusal};
+
+use self::commits::CommitWork;
+use self::run::Run;
+pub use self::run::RunView;
+use self::sessions::Sessions;
+
+/// Number of a worker's connection, never used twice by one coordinator process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// Number of something that storage was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(pub u64);
+
+/// What time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Since this process started, never going back: decisions are made by it.
+    pub elapsed: Duration,
+    /// Milliseconds since 1970: for people.
+    pub wall: i64,
+}
+
+/// How patient a leader is.
+#[derive(Debug, Clone)]
+pub struct LeaderConfig {
+    /// Pause between two heartbeats of a worker.
+    pub heartbeat_interval: Duration,
+    /// A worker that says nothing for so long is lost.
+    pub worker_timeout: Duration,
+    /// A worker whose connection broke may come back for so long.
+    pub reconnect_grace: Duration,
+    /// Opening an attempt may take so long.
+    pub deploy_timeout: Duration,
+    /// The first checkpoint after a restart is taken after so long, if the interval is longer: results should not wait.
+    pub first_checkpoint: Duration,
+    /// Pause between two tries to commit.
+    pub commit_retry: Duration,
+}
+
+impl Default for LeaderConfig {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval: Duration::from_millis(500),
+            worker_timeout: Duration::from_secs(5),
+            reconnect_grace: Duration::from_millis(250),
+            deploy_timeout: Duration::from_secs(600),
+            first_checkpoint: Duration::from_millis(250),
+            commit_retry: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum LeaderEvent {
+    /// Time has passed.
+    Tick,
+    /// A worker has connected.
+    Connected(SessionId, Hello),
+    /// A worker has said something.
+    Worker(SessionId, FromWorker),
+    /// A connection is gone.
+    Disconnected(SessionId),
+    /// Storage has done what it was asked.
+    Stored(OperationId, StorageOutcome),
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Duty {
+    /// Put this into the replicated state.
+    Propose(Command),
+    /// Tell a worker.
+    Send(SessionId, ToWorker),
+    /// Close a connection.
+    Close(SessionId),
+    /// Ask storage.
+    Store(OperationId, StorageOperation),
+}
+
+/// What storage is asked to do. All of it may block.
+#[derive(Debug)]
+pub enum StorageOperation {
+    /// Read a manifest.
+    LoadManifest {
+        /// The job's storage.
+        place: StoragePlace,
+        /// Path of the manifest.
+        path: String,
+    },
+    /// Write the manifest that follows another one.
+    WriteManifest {
+        /// The job's storage.
+        place: StoragePlace,
+        /// Path of the new manifest.
+        path: String,
+        /// The manifest before.
+        base: Option<Arc<Manifest>>,
+        /// What it says of itself.
+        header: ManifestHeader,
+        /// What is new.
+        contents: Arc<Vec<EpochContent>>,
+        /// Runs that became one since the last manifest.
+        merged: Vec<MergedRuns>,
+    },
+    /// Delete what no checkpoint of these needs.
+    Retire {
+        /// The job's storage.
+        place: StoragePlace,
+        /// Paths of the manifests that are kept.
+        manifests: Vec<String>,
+    },
+    /// Delete everything of a job.
+    Delete {
+        /// The job's storage.
+        place: StoragePlace,
+    },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum StorageOutcome {
+    /// The manifest, read or written.
+    Manifest(weir_core::Result<Arc<Manifest>>),
+    /// Something that nobody waits for.
+    Done,
+}
+
+/// Steps of a job's life of which at most one is proposed at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Start,
+    Running,
+    Fail,
+    Retry,
+    Complete,
+    Commit,
+    End,
+}
+
+/// What a storage operation was for.
+#[derive(Debug)]
+enum Purpose {
+    Base(JobId, Attempt),
+    Manifest(JobId, Attempt, Epoch),
+    Tidy,
+}
+
+/// The duties of a leader in one term.
+#[derive(Debug)]
+pub struct Leader {
+    term: u64,
+    config: LeaderConfig,
+    sessions: Sessions,
+    runs: BTreeMap<JobId, Run>,
+    commits: BTreeMap<JobId, CommitWork>,
+    /// When a failed job is tried again.
+    retries: BTreeMap<JobId, (Attempt, Duration)>,
+    /// Why a job does not run.
+    waiting: BTreeMap<JobId, String>,
+    /// Where a job ran last, for its state is there.
+    last_placement: BTreeMap<JobId, Placement>,
+    /// When the last attempt of a job stopped to run, and how long it then took until the next one ran.
+    pauses: BTreeMap<JobId, Pause>,
+    in_flight: BTreeSet<(JobId, Step)>,
+    operations: BTreeMap<OperationId, Purpose>,
+    next_operation: u64,
+}
+
+/// Time in which a job did not process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pause {
+    since: Option<Duration>,
+    last: Option<Duration>,
+}
+
+/// What every step needs.
+pub(crate) struct Context<'a> {
+    now: Now,
+    state: &'a ClusterState,
+    duties: &'a mut Vec<Duty>,
+}
+
+impl<'a> Context<'a> {
+    /// A step's surroundings.
+    pub(crate) fn new(now: Now, state: &'a ClusterState, duties: &'a mut Vec<Duty>) -> Self {
+        Self { now, state, duties }
+    }
+
+    fn send(&mut self, session: SessionId, message: ToWorker) {
+        self.duties.push(Duty::Send(session, message));
+    }
+
+    fn propose(&mut self, command: Command) {
+        self.duties.push(Duty::Propose(command));
+    }
+
+    /// Where a job's checkpoints are.
+    fn place(&self, job: JobId) -> StoragePlace {
+        StoragePlace { url: format!("{}/{}/jobs/{job}", self.state.storage, self.state.cluster) }
+    }
+}
+
+impl Leader {
+    /// A leader that knows the replicated state up to the beginning of its term.
+    pub fn new(term: u64, config: LeaderConfig, now: Now, state: &ClusterState) -> Self {
+        let mut leader = Self {
+            term,
+            config,
+            sessions: Sessions::default(),
+            runs: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            last_placement: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
+            operations: BTreeMap::new(),
+            // An answer that was meant for the leader of an earlier term is not taken for one of ours.
+            next_operation: term << 32,
+        };
+        let deadline = now.elapsed + leader.config.worker_timeout;
+        for (worker, registered) in &state.workers {
+            leader.sessions.miss(worker.clone(), registered.incarnation, deadline, "it did not come to the new leader");
+        }
+        leader
+    }
+
+    /// Connections of workers.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionId> {
+        self.sessions.all()
+    }
+
+    /// When a worker was last heard of; `None` if it is not connected.
+    pub(crate) fn heard(&self, worker: &WorkerId, incarnation: Incarnation) -> Option<Duration> {
+        self.sessions.get(self.sessions.of(worker, incarnation)?).map(|session| session.heard)
+    }
+
+    /// The term in which this is the leader.
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// Takes in what has happened and says what is to be done, in order.
+    pub fn step(&mut self, now: Now, state: &ClusterState, event: LeaderEvent, duties: &mut Vec<Duty>) {
+        let mut context = Context::new(now, state, duties);
+        match event {
+            LeaderEvent::Tick => self.tick(&mut context),
+            LeaderEvent::Connected(session, hello) => self.connected(&mut context, session, hello),
+            LeaderEvent::Worker(session, message) => self.worker_message(&mut context, session, message),
+            LeaderEvent::Disconnected(session) => self.disconnected(&mut context, session),
+            LeaderEvent::Stored(operation, outcome) => self.stored(&mut context, operation, outcome),
+        }
+    }
+
+    /// A command has been applied, whoever proposed it; `state` is the one after it.
+    pub fn applied(
+        &mut self,
+        now: Now,
+        state: &ClusterState,
+        command: &Command,
+        outcome: &Result<Applied, Refusal>,
+        duties: &mut Vec<Duty>,
+    ) {
+        let mut context = Context::new(now, state, duties);
+        if let Some(step) = step_of(command) {
+            self.in_flight.remove(&step);
+        }
+        self.after(&mut context, command, outcome);
+    }
+
+    /// Proposes a step of a job unless the same is under way.
+    fn propose_step(&mut self, context: &mut Context<'_>, command: Command) {
+        let Some(step) = step_of(&command) else { return context.propose(command) };
+        if self.in_flight.insert(step) {
+            context.propose(command);
+        }
+    }
+
+    fn is_in_flight(&self, job: JobId, step: Step) -> bool {
+        self.in_flight.contains(&(job, step))
+    }
+
+    fn store(&mut self, context: &mut Context<'_>, purpose: Purpose, operation: StorageOperation) {
+        self.next_operation += 1;
+        let id = OperationId(self.next_operation);
+        self.operations.insert(id, purpose);
+        context.duties.push(Duty::Store(id, operation));
+    }
+
+    fn stored(&mut self, context: &mut Context<'_>, operation: OperationId, outcome: StorageOutcome) {
+        match (self.operations.remove(&operation), outcome) {
+            (Some(Purpose::Base(job, attempt)), StorageOutcome::Manifest(result)) => {
+                self.base_loaded(context, job, attempt, result);
+            }
+            (Some(Purpose::Manifest(job, attempt, epoch)), StorageOutcome::Manifest(result)) => {
+                self.manifest_written(context, job, attempt, epoch, result);
+            }
+            (Some(Purpose::Base(..) | Purpose::Manifest(..) | Purpose::Tidy) | None, _) => {}
+        }
+    }
+
+    fn tick(&mut self, context: &mut Context<'_>) {
+        self.lose_the_silent(context);
+        self.retry_what_is_due(context);
+        self.drive_what_is_due(context);
+        self.give_up_slow_deployments(context);
+        self.commit_again(context);
+    }
+}
+
+/// The step of a job's life that a command is, for those that a leader takes by itself.
+fn step_of(command: &Command) -> Option<(JobId, Step)> {
+    Some(match command {
+        Command::StartAttempt { job, .. } => (*job, Step::Start),
+        Command::AttemptRunning { job, .. } => (*job, Step::Running),
+        Command::AttemptFailed { job, .. } => (*job, Step::Fail),
+        Command::RetryJob { job, .. } => (*job, Step::Retry),
+        Command::CompleteCheckpoint { job, .. } => (*job, Step::Complete),
+        Command::CommitCheckpoint { job, .. } => (*job, Step::Commit),
+        Command::EndAttempt { job, .. } => (*job, Step::End),
+        _ => return None,
+    })
+}

@@ -1,0 +1,263 @@
+//! What each job needs next, found from what it is: called after every change, and safe to call at any time.
+
+use std::time::Duration;
+
+use weir_core::{Attempt, JobId, Placement};
+
+use super::run::Run;
+use super::{Context, Leader, Pause, Purpose, Step, StorageOperation};
+use crate::cluster::{Applied, Command, Desired, Execution, Job, JobStatus, Refusal};
+use crate::driver::Event;
+use crate::scheduler::{self, Problem};
+
+impl Leader {
+    /// A command has been applied.
+    pub(super) fn after(&mut self, context: &mut Context<'_>, command: &Command, outcome: &Result<Applied, Refusal>) {
+        match command {
+            Command::RegisterWorker { .. } | Command::LoseWorker { .. } | Command::DrainWorker { .. } => {
+                return self.after_worker_command(context, command, outcome);
+            }
+            Command::Found { .. } | Command::SetNamespace { .. } | Command::DropNamespace { .. } => return,
+            Command::CompleteCheckpoint { job, checkpoint } if outcome.is_ok() => {
+                self.completed(context, *job, checkpoint.epoch);
+            }
+            Command::CommitCheckpoint { job, epoch, .. } if outcome.is_ok() => {
+                self.drive(context, *job, Event::Committed(*epoch));
+                self.ensure_commit(context, *job);
+            }
+            Command::DeleteJob { job } if outcome.is_ok() => {
+                let place = context.place(*job);
+                self.store(context, Purpose::Tidy, StorageOperation::Delete { place });
+            }
+            Command::StartAttempt { job, .. } => {
+                self.waiting.remove(job);
+            }
+            Command::AttemptRunning { job, .. } if outcome.is_ok() => self.ran(context, *job),
+            Command::SubmitJob { .. } => return self.schedule(context),
+            _ => {}
+        }
+        if let Some(job) = job_of(command) {
+            self.reconcile(context, job);
+        }
+        self.schedule(context);
+        self.dismiss_the_empty(context);
+    }
+
+    pub(super) fn reconcile_all(&mut self, context: &mut Context<'_>) {
+        let jobs: Vec<JobId> = context.state.jobs.keys().copied().collect();
+        jobs.into_iter().for_each(|id| self.reconcile(context, id));
+        self.schedule(context);
+    }
+
+    /// What this job needs next, but for slots.
+    pub(super) fn reconcile(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return self.forget(context, id) };
+        let current = job.execution.as_ref().map(|_| job.attempt);
+        if self.runs.get(&id).is_some_and(|run| Some(run.attempt) != current) {
+            self.ended(context, id);
+        }
+        self.ensure_run(context, id);
+        self.ensure_commit(context, id);
+        match job.status {
+            JobStatus::Deploying => {
+                self.deploy(context, id);
+                self.advance(context, id);
+            }
+            JobStatus::Running => {
+                self.ensure_driver(context, id);
+                self.advance(context, id);
+                self.stop_if_wanted(context, id);
+            }
+            JobStatus::Restarting => self.retry_later(context, id, job),
+            JobStatus::Scheduling
+            | JobStatus::Stopped
+            | JobStatus::Finished
+            | JobStatus::Failed
+            | JobStatus::Cancelled => {}
+        }
+    }
+
+    /// Keeps an eye on the current attempt of a job.
+    pub(super) fn ensure_run(&mut self, context: &mut Context<'_>, id: JobId) {
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        let Some(execution) = &job.execution else { return };
+        let now = context.now.elapsed;
+        let run = self.runs.entry(id).or_insert_with(|| Run::new(job.attempt, execution, now));
+        if run.attempt != job.attempt {
+            *run = Run::new(job.attempt, execution, now);
+        }
+        self.last_placement.insert(id, execution.placement.clone());
+    }
+
+    /// The last attempt is over.
+    fn ended(&mut self, context: &mut Context<'_>, id: JobId) {
+        self.runs.remove(&id);
+        self.pauses.entry(id).or_default().since.get_or_insert(context.now.elapsed);
+        self.forget_all_strays(context);
+    }
+
+    /// An attempt runs.
+    fn ran(&mut self, context: &mut Context<'_>, id: JobId) {
+        if let Some(pause) = self.pauses.get_mut(&id)
+            && let Some(since) = pause.since.take()
+        {
+            *pause = Pause { since: None, last: Some(context.now.elapsed.saturating_sub(since)) };
+        }
+    }
+
+    /// How long the job last stood still between two attempts.
+    pub(crate) fn last_pause(&self, id: JobId) -> Option<Duration> {
+        self.pauses.get(&id)?.last
+    }
+
+    /// The job is not there any more.
+    fn forget(&mut self, context: &mut Context<'_>, id: JobId) {
+        self.runs.remove(&id);
+        self.commits.remove(&id);
+        self.retries.remove(&id);
+        self.waiting.remove(&id);
+        self.last_placement.remove(&id);
+        self.pauses.remove(&id);
+        self.forget_all_strays(context);
+    }
+
+    /// The pause after a failure. It is measured by this leader's clock, from when it hears of the failure.
+    fn retry_later(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) {
+        if self.retries.get(&id).is_some_and(|(attempt, _)| *attempt == job.attempt) {
+            return;
+        }
+        let pause = job.last_failure.as_ref().and_then(|failure| Some(failure.retry_at? - failure.at)).unwrap_or(0);
+        let pause = Duration::from_millis(u64::try_from(pause).unwrap_or(0));
+        self.retries.insert(id, (job.attempt, context.now.elapsed + pause));
+        self.retry_what_is_due(context);
+    }
+
+    pub(super) fn retry_what_is_due(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        for (job, (attempt, _)) in self.retries.extract_if(.., |_, (_, due)| *due <= now).collect::<Vec<_>>() {
+            self.propose_step(context, Command::RetryJob { job, attempt, at: context.now.wall });
+        }
+    }
+
+    /// Gives slots to jobs that wait for them, oldest first. One at a time: the next place is found when the state knows of
+    /// the last.
+    pub(super) fn schedule(&mut self, context: &mut Context<'_>) {
+        if self.in_flight.iter().any(|(_, step)| *step == Step::Start) {
+            return;
+        }
+        let state = context.state;
+        let waiting = state.jobs.iter().filter(|(_, job)| job.status == JobStatus::Scheduling);
+        for (id, job) in waiting {
+            if let Some(command) = self.next_for(context, *id, job) {
+                return self.propose_step(context, command);
+            }
+        }
+    }
+
+    /// What takes a job on that waits for slots; `None` if it has to wait.
+    fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
+        let at = context.now.wall;
+        if super::commits::uncommitted(job).is_some() {
+            let failure = self.commits.get(&id).and_then(|work| work.failure.clone());
+            let why = failure.unwrap_or_else(|| "a worker is needed for it".into());
+            self.waiting.insert(id, format!("results of its last checkpoint are to be committed first: {why}"));
+            self.ensure_commit(context, id);
+            return None;
+        }
+        if job.is_over() {
+            return Some(Command::EndAttempt { job: id, attempt: job.attempt, at });
+        }
+        match scheduler::place(&self.problem(context, id, job)) {
+            Ok(placement) => {
+                let restored = job.restore_point().map(|checkpoint| checkpoint.epoch);
+                let execution = Execution { placement, restored, running_since: None };
+                let attempt = Attempt(job.attempt.0 + 1);
+                Some(Command::StartAttempt { job: id, attempt, execution, at })
+            }
+            Err(shortfall) => {
+                self.waiting.insert(id, shortfall.to_string());
+                None
+            }
+        }
+    }
+
+    /// Where the job could run: on workers that are connected, with the slots that it has itself counted as free.
+    fn problem(&self, context: &Context<'_>, id: JobId, job: &Job) -> Problem {
+        let mut workers = context.state.candidates(Some(id));
+        workers.retain(|candidate| self.sessions.of(&candidate.worker.worker, candidate.worker.incarnation).is_some());
+        Problem { slots_wanted: job.parallelism, workers, previous: self.last_placement.get(&id).cloned() }
+    }
+
+    /// Whether a running job has work on workers that are to be emptied.
+    pub(super) fn should_move(&self, context: &Context<'_>, id: JobId) -> bool {
+        let placement = self.runs.get(&id).map(|run| &run.placement);
+        placement.is_some_and(|placement: &Placement| {
+            placement
+                .workers
+                .iter()
+                .any(|placed| context.state.workers.get(&placed.worker).is_some_and(|worker| worker.draining))
+        })
+    }
+
+    /// Whether the job would find its slots if it were stopped now. If not, it rather runs on as it is, and says why.
+    pub(super) fn fits_elsewhere(&mut self, context: &Context<'_>, id: JobId) -> bool {
+        let Some(job) = context.state.jobs.get(&id) else { return false };
+        match scheduler::place(&self.problem(context, id, job)) {
+            Ok(_) => {
+                self.waiting.remove(&id);
+                true
+            }
+            Err(shortfall) => {
+                self.waiting.insert(id, shortfall.to_string());
+                false
+            }
+        }
+    }
+
+    /// Why a job does not run, or not as its user wants.
+    pub(crate) fn waiting_for(&self, id: JobId) -> Option<&str> {
+        self.waiting.get(&id).map(String::as_str)
+    }
+
+    /// How the current attempt of a job does.
+    pub(crate) fn run(&self, id: JobId) -> Option<super::RunView> {
+        self.runs.get(&id).map(Run::view)
+    }
+}
+
+impl Job {
+    /// Whether nothing is left to be run: the input had ended with the newest checkpoint, or the savepoint that its user wanted
+    /// is there.
+    fn is_over(&self) -> bool {
+        let Some(newest) = self.checkpoints.last() else { return false };
+        let stopping = matches!(self.desired, Desired::Stopped | Desired::Drained);
+        self.start_from.is_none()
+            && (newest.finished || (stopping && newest.savepoint && newest.attempt == self.attempt))
+    }
+}
+
+/// The job that a command is about.
+fn job_of(command: &Command) -> Option<JobId> {
+    match command {
+        Command::StartAttempt { job, .. }
+        | Command::AttemptRunning { job, .. }
+        | Command::AttemptFailed { job, .. }
+        | Command::RetryJob { job, .. }
+        | Command::CompleteCheckpoint { job, .. }
+        | Command::CommitCheckpoint { job, .. }
+        | Command::ForgetCheckpoint { job, .. }
+        | Command::EndAttempt { job, .. }
+        | Command::StopJob { job, .. }
+        | Command::CancelJob { job, .. }
+        | Command::RestartJob { job, .. }
+        | Command::RescaleJob { job, .. }
+        | Command::DeleteJob { job } => Some(*job),
+        Command::Found { .. }
+        | Command::RegisterWorker { .. }
+        | Command::LoseWorker { .. }
+        | Command::DrainWorker { .. }
+        | Command::SubmitJob { .. }
+        | Command::SetNamespace { .. }
+        | Command::DropNamespace { .. } => None,
+    }
+}

@@ -1,0 +1,178 @@
+//! One attempt as the leader sees it: what each of its workers has said, and the driver of its checkpoints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::{Attempt, Epoch, Placement, WorkerId};
+use weir_proto::control::{AttemptFigures, AttemptPhase, AttemptStatus, Figures, Report};
+use weir_state::{EpochContent, Manifest, MergedRuns};
+
+use super::SessionId;
+use crate::cluster::Execution;
+use crate::driver::CheckpointDriver;
+
+/// One attempt.
+#[derive(Debug)]
+pub struct Run {
+    /// Its number.
+    pub attempt: Attempt,
+    /// Where it runs.
+    pub placement: Placement,
+    /// When this leader first knew of it.
+    pub since: Duration,
+    /// Its workers, by their position in the placement.
+    pub parts: Vec<Part>,
+    /// Reports that came before there was a driver, by position of the worker.
+    pub reports: Vec<(usize, Report)>,
+    /// Its checkpoints; there once all workers have said where they stand.
+    pub driver: Option<CheckpointDriver>,
+    /// The checkpoint that the next one follows.
+    pub base: Base,
+    /// The manifest that is being written or proposed, and what it holds.
+    pub writing: Option<Writing>,
+    /// Runs that became one and are not in a manifest yet.
+    pub merged: Vec<MergedRuns>,
+    /// A worker is merging runs of this checkpoint.
+    pub merging: Option<Epoch>,
+    /// Why the last checkpoint failed.
+    pub checkpoint_failure: Option<String>,
+}
+
+/// What is known of the manifest of the newest checkpoint.
+#[derive(Debug)]
+pub enum Base {
+    /// Nothing yet.
+    Unknown,
+    /// It is being read.
+    Loading,
+    /// This; `None` if there is no checkpoint yet.
+    Known(Option<Arc<Manifest>>),
+}
+
+/// A manifest on its way.
+#[derive(Debug)]
+pub struct Writing {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its path.
+    pub path: String,
+    /// What is new in it.
+    pub contents: Arc<Vec<EpochContent>>,
+    /// Once it is written.
+    pub manifest: Option<Arc<Manifest>>,
+}
+
+/// What is known of the attempt on one of its workers.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// What the worker said last.
+    pub status: Option<AttemptStatus>,
+    /// The connection on which it was told to deploy.
+    pub deployed_on: Option<SessionId>,
+    /// The connection on which it was told to start.
+    pub started_on: Option<SessionId>,
+    /// The last marker that it was given, as far as is known.
+    pub last_marker: Epoch,
+    /// How it does.
+    pub figures: Figures,
+}
+
+impl Part {
+    /// Whether the worker is in a phase for which this holds.
+    pub fn is(&self, phase: fn(&AttemptPhase) -> bool) -> bool {
+        self.status.as_ref().is_some_and(|status| phase(&status.phase))
+    }
+}
+
+/// What others may know of an attempt.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunView {
+    /// Figures of all workers: sums, and the least watermark.
+    pub figures: Figures,
+    /// The checkpoint that is under way, and since when.
+    pub under_way: Option<(Epoch, Duration)>,
+    /// Why the last checkpoint failed.
+    pub checkpoint_failure: Option<String>,
+}
+
+impl Run {
+    /// An attempt of which nothing but its place is known.
+    pub fn new(attempt: Attempt, execution: &Execution, now: Duration) -> Self {
+        let placement = execution.placement.clone();
+        Self {
+            attempt,
+            parts: placement.workers.iter().map(|_| Part::default()).collect(),
+            placement,
+            since: now,
+            reports: Vec::new(),
+            driver: None,
+            base: Base::Unknown,
+            writing: None,
+            merged: Vec::new(),
+            merging: None,
+            checkpoint_failure: None,
+        }
+    }
+
+    /// Whether all workers are in a phase for which this holds.
+    pub fn all(&self, phase: fn(&AttemptPhase) -> bool) -> bool {
+        self.parts.iter().all(|part| part.is(phase))
+    }
+
+    /// Whether all sources have come to their end.
+    pub fn exhausted(&self) -> bool {
+        self.parts.iter().all(|part| part.status.as_ref().is_some_and(|status| status.exhausted))
+    }
+
+    /// A worker's connection is gone: what it was told may not have arrived.
+    pub fn part_left(&mut self, worker: &WorkerId) {
+        if let Some(part) = self.placement.position(worker).and_then(|position| self.parts.get_mut(position)) {
+            part.deployed_on = None;
+            part.started_on = None;
+            // What it has merged, if it has, nobody will hear of.
+            self.merging = None;
+        }
+    }
+
+    /// A worker has said how it does.
+    pub fn take_figures(&mut self, worker: &WorkerId, figures: &AttemptFigures) {
+        if figures.attempt == self.attempt
+            && let Some(part) = self.placement.position(worker).and_then(|position| self.parts.get_mut(position))
+        {
+            part.figures = figures.figures;
+        }
+    }
+
+    /// What others may know.
+    pub fn view(&self) -> RunView {
+        let mut figures = Figures::default();
+        for part in &self.parts {
+            figures.rows_in += part.figures.rows_in;
+            figures.rows_out += part.figures.rows_out;
+            figures.late_rows += part.figures.late_rows;
+            figures.rejected_rows += part.figures.rejected_rows;
+            figures.state_bytes += part.figures.state_bytes;
+            figures.watermark = [figures.watermark, part.figures.watermark].into_iter().flatten().min();
+        }
+        RunView {
+            figures,
+            under_way: self.driver.as_ref().and_then(CheckpointDriver::under_way),
+            checkpoint_failure: self.checkpoint_failure.clone(),
+        }
+    }
+}
+
+/// The worker has everything open, or is further than that.
+pub fn is_ready(phase: &AttemptPhase) -> bool {
+    matches!(phase, AttemptPhase::Ready) || is_running(phase)
+}
+
+/// The worker runs its part, or has run it to its end.
+pub fn is_running(phase: &AttemptPhase) -> bool {
+    matches!(phase, AttemptPhase::Running | AttemptPhase::Ended)
+}
+
+/// The worker has run its part to its end.
+pub fn is_ended(phase: &AttemptPhase) -> bool {
+    matches!(phase, AttemptPhase::Ended)
+}

@@ -1,0 +1,210 @@
+//! Workers come, speak, and go.
+
+use weir_proto::control::{FromWorker, Heartbeat, Hello, ToWorker, Welcome};
+
+use super::{Context, Leader, SessionId};
+use crate::cluster::{Applied, Command, Refusal};
+
+impl Leader {
+    /// A worker has connected. It is registered first, unless it is; then it is told what to do.
+    pub(super) fn connected(&mut self, context: &mut Context<'_>, session: SessionId, hello: Hello) {
+        if let Some(cluster) = hello.cluster.as_ref().filter(|cluster| **cluster != context.state.cluster) {
+            let reason = format!(
+                "worker {} belongs to the cluster {cluster}, and this is {}: give it a data directory of its own for \
+                 this one",
+                hello.worker, context.state.cluster
+            );
+            context.send(session, ToWorker::Refused { reason });
+            context.duties.push(super::Duty::Close(session));
+            return;
+        }
+        let (worker, incarnation) = (hello.worker.clone(), hello.incarnation);
+        let registered = context.state.workers.get(&worker);
+        let known = registered.is_some_and(|known| {
+            known.incarnation == incarnation && known.address == hello.address && known.slots == hello.slots
+        });
+        let command = Command::RegisterWorker {
+            worker: worker.clone(),
+            incarnation,
+            address: hello.address.clone(),
+            slots: hello.slots,
+            version: hello.version.clone(),
+            at: context.now.wall,
+        };
+        self.sessions.open(session, hello, context.now.elapsed);
+        if known {
+            self.welcome(context, session);
+        } else {
+            context.propose(command);
+        }
+    }
+
+    /// The worker is registered: it gets to know the leader, and the leader looks at what it runs.
+    fn welcome(&mut self, context: &mut Context<'_>, session: SessionId) {
+        let welcome = Welcome {
+            cluster: context.state.cluster.clone(),
+            term: self.term,
+            heartbeat_interval: self.config.heartbeat_interval,
+        };
+        if let Some(old) = self.sessions.welcome(session) {
+            let same = self
+                .sessions
+                .get(old)
+                .zip(self.sessions.get(session))
+                .is_some_and(|(old, new)| old.hello.incarnation == new.hello.incarnation);
+            if !same {
+                let reason = "another process has registered under the same name: names of workers must differ".into();
+                context.send(old, ToWorker::Refused { reason });
+            }
+            self.sessions.close(old);
+            context.duties.push(super::Duty::Close(old));
+        }
+        context.send(session, ToWorker::Welcome(welcome));
+        let Some(known) = self.sessions.get(session) else { return };
+        let statuses = known.hello.attempts.clone();
+        let (worker, leaving) = (known.hello.worker.clone(), known.leaving);
+        for job in context.state.jobs.keys().copied().collect::<Vec<_>>() {
+            let status = statuses.iter().find(|status| status.job == job);
+            self.reunited(context, job, &worker, session, status);
+        }
+        self.forget_strays(context, session);
+        if leaving {
+            context.propose(Command::DrainWorker { worker, draining: true });
+        }
+        self.schedule(context);
+    }
+
+    /// Ends what a worker runs and should not.
+    fn forget_strays(&mut self, context: &mut Context<'_>, session: SessionId) {
+        let Some(known) = self.sessions.get_mut(session) else { return };
+        let stray: Vec<_> = known
+            .attempts
+            .extract_if(.., |job, attempt| {
+                let wanted = context.state.jobs.get(job).filter(|job| job.execution.is_some());
+                wanted.is_none_or(|job| job.attempt != *attempt)
+            })
+            .collect();
+        for (job, attempt) in stray {
+            context.send(session, ToWorker::Cancel { job, attempt });
+        }
+    }
+
+    /// As [`forget_strays`](Self::forget_strays), on all workers.
+    pub(super) fn forget_all_strays(&mut self, context: &mut Context<'_>) {
+        let sessions: Vec<SessionId> = self.sessions.connected().map(|(_, session)| session).collect();
+        for session in sessions {
+            self.forget_strays(context, session);
+        }
+    }
+
+    pub(super) fn worker_message(&mut self, context: &mut Context<'_>, session: SessionId, message: FromWorker) {
+        let Some(known) = self.sessions.get_mut(session) else { return };
+        known.heard = context.now.elapsed;
+        if !known.welcome {
+            return;
+        }
+        let worker = known.hello.worker.clone();
+        match message {
+            // It comes once, at the beginning.
+            FromWorker::Hello(_) => {}
+            FromWorker::Heartbeat(heartbeat) => self.heartbeat(session, &heartbeat),
+            FromWorker::Status(status) => {
+                known.attempts.insert(status.job, status.attempt);
+                self.status(context, &worker, session, status);
+                self.forget_strays(context, session);
+            }
+            FromWorker::Report(report) => self.report(context, &worker, report),
+            FromWorker::Committed { job, epoch, result } => self.commit_answered(context, session, job, epoch, result),
+            FromWorker::Merged { job, attempt, epoch, merged } => self.merged(context, job, attempt, epoch, merged),
+            FromWorker::Leaving => {
+                known.leaving = true;
+                context.propose(Command::DrainWorker { worker, draining: true });
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, session: SessionId, heartbeat: &Heartbeat) {
+        let Some(known) = self.sessions.get(session) else { return };
+        for figures in &heartbeat.figures {
+            if let Some(run) = self.runs.get_mut(&figures.job) {
+                run.take_figures(&known.hello.worker, figures);
+            }
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, context: &mut Context<'_>, session: SessionId) {
+        let Some(gone) = self.sessions.close(session) else { return };
+        let deadline = context.now.elapsed + self.config.reconnect_grace;
+        if !gone.dismissed {
+            self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, deadline, "its connection broke");
+        }
+        for run in self.runs.values_mut() {
+            run.part_left(&gone.hello.worker);
+        }
+        self.reassign_commits(context, session);
+    }
+
+    pub(super) fn lose_the_silent(&mut self, context: &mut Context<'_>) {
+        for session in self.sessions.silent(context.now.elapsed, self.config.worker_timeout) {
+            context.duties.push(super::Duty::Close(session));
+            let Some(gone) = self.sessions.close(session) else { continue };
+            let reason = format!("it said nothing for {:?}", self.config.worker_timeout);
+            self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, context.now.elapsed, &reason);
+            self.reassign_commits(context, session);
+        }
+        for (worker, missing) in self.sessions.overdue(context.now.elapsed) {
+            context.propose(Command::LoseWorker {
+                worker,
+                incarnation: missing.incarnation,
+                reason: missing.reason,
+                at: context.now.wall,
+            });
+        }
+    }
+
+    /// A command about workers has been applied.
+    pub(super) fn after_worker_command(
+        &mut self,
+        context: &mut Context<'_>,
+        command: &Command,
+        outcome: &Result<Applied, Refusal>,
+    ) {
+        if let Command::RegisterWorker { worker, incarnation, .. } = command {
+            for session in self.sessions.waiting(worker, *incarnation) {
+                match outcome {
+                    Ok(_) => self.welcome(context, session),
+                    Err(refusal) => {
+                        context.send(session, ToWorker::Refused { reason: refusal.to_string() });
+                        context.duties.push(super::Duty::Close(session));
+                        self.sessions.close(session);
+                    }
+                }
+            }
+        }
+        self.reconcile_all(context);
+        self.dismiss_the_empty(context);
+    }
+
+    /// Workers that want to go and have nothing left may go.
+    pub(super) fn dismiss_the_empty(&mut self, context: &mut Context<'_>) {
+        let busy =
+            |session: &super::sessions::Session| {
+                context.state.jobs.values().filter_map(|job| job.execution.as_ref()).any(|execution| {
+                    execution.placement.workers.iter().any(|placed| placed.worker == session.hello.worker)
+                })
+            };
+        let mut empty = Vec::new();
+        for (id, session) in self.sessions.iter_mut() {
+            let drained = context.state.workers.get(&session.hello.worker).is_some_and(|worker| worker.draining);
+            if session.leaving && !session.dismissed && drained && !busy(session) {
+                session.dismissed = true;
+                empty.push((id, session.hello.worker.clone(), session.hello.incarnation));
+            }
+        }
+        for (session, worker, incarnation) in empty {
+            context.send(session, ToWorker::Farewell);
+            let reason = "it has left in order".to_owned();
+            context.propose(Command::LoseWorker { worker, incarnation, reason, at: context.now.wall });
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! One coordinator, without I/O: consensus, the replicated state, and, while it leads, the leader's duties.
+//!
+//! ```text
+//!   peers ──┐                ┌──────── raft ────────┐ committed  ┌──────────────┐
+//!   clients ┼─▶ Node::step ──┤ propose     persist  ├───────────▶│ ClusterState │
+//!   workers ┤                └──────────▲───────────┘   apply    └──────┬───────┘
+//!   storage ┤                           │ Propose                       ▼
+//!   ticks ──┘                           └─────────────── Leader (only in its own term)
+//! ```
+//!
+//! What a step sends out is durable here before it leaves: [`Raft::drive`] persists before it hands anything over. If that
+//! fails the node is done for: its process must end, and recovery is the way it starts again.
+
+mod requests;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use weir_core::{CoordinatorId, Error, Result};
+use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use weir_proto::control::{FromWorker, Hello, ToWorker};
+use weir_proto::peer::PeerMessage;
+
+use crate::cluster::{Applied, ClusterState, Command, Refusal};
+use crate::leader::{
+    Duty, Leader, LeaderConfig, LeaderEvent, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
+};
+use crate::raft::{Committed, LogStore, MembershipChange, Output, Raft, Role, Status};
+
+/// Number of a client's request, given by whoever brings it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// How a leader goes about its duties.
+    pub leader: LeaderConfig,
+    /// Name of the cluster and a random part, for the case that this node founds it.
+    pub cluster: String,
+    /// URL of where checkpoints are, for the same case.
+    pub storage: String,
+    /// A number that no process of this node has had before, so that its proposals are told from those of an earlier one.
+    pub incarnation: u64,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// A peer has sent something.
+    Peer(CoordinatorId, PeerMessage),
+    /// Nothing gets through to a peer.
+    PeerUnreachable(CoordinatorId),
+    /// A client wants something.
+    Client(RequestId, ClientRequest),
+    /// A worker has connected.
+    WorkerConnected(SessionId, Hello),
+    /// A worker has said something.
+    Worker(SessionId, FromWorker),
+    /// A worker's connection is gone.
+    WorkerDisconnected(SessionId),
+    /// Storage has done what it was asked.
+    Stored(OperationId, StorageOutcome),
+    /// The process is about to end: somebody else shall lead.
+    Leaving,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send to a peer. May be lost.
+    SendPeer(CoordinatorId, PeerMessage),
+    /// Send to a worker.
+    SendWorker(SessionId, ToWorker),
+    /// Close a worker's connection, behind what was sent.
+    CloseWorker(SessionId),
+    /// Answer a client.
+    Reply(RequestId, Result<ClientResponse, ClientError>),
+    /// Ask storage.
+    Store(OperationId, StorageOperation),
+    /// Keep a copy of the replicated state beside the checkpoints.
+    CopySnapshot {
+        /// Where checkpoints are.
+        storage: String,
+        /// The cluster.
+        cluster: String,
+        /// Place in the log up to which it goes.
+        index: u64,
+        /// The state.
+        state: Bytes,
+    },
+    /// Another coordinator leads, or none does, or the members are others.
+    View(Box<Status>),
+}
+
+/// One coordinator.
+pub struct Node<S: LogStore> {
+    config: NodeConfig,
+    raft: Raft<S>,
+    state: ClusterState,
+    /// The last entry that `state` holds.
+    applied: u64,
+    leader: Option<Leader>,
+    status: Status,
+    /// Sessions of workers that came before this coordinator knew that it leads.
+    requests: Requests,
+    /// What consensus would not take just now.
+    unproposed: VecDeque<Vec<u8>>,
+}
+
+/// Clients that wait for an answer.
+#[derive(Debug, Default)]
+struct Requests {
+    next: u64,
+    /// Until a proposal is applied.
+    proposed: BTreeMap<u64, RequestId>,
+    /// Until it is known that this coordinator still leads.
+    reading: BTreeMap<u64, (RequestId, ClientRequest)>,
+}
+
+impl<S: LogStore> Node<S> {
+    /// A node on the log that it has written, if any.
+    pub fn new(config: NodeConfig, raft: Raft<S>) -> Self {
+        let status = raft.status();
+        let requests = Requests { next: config.incarnation << 24, ..Requests::default() };
+        Self {
+            config,
+            raft,
+            state: ClusterState::default(),
+            applied: 0,
+            leader: None,
+            status,
+            requests,
+            unproposed: VecDeque::new(),
+        }
+    }
+
+    /// How this node sees things.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The replicated state, as far as it is known here.
+    pub fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// Whether this node has the duties of a leader.
+    pub fn leads(&self) -> bool {
+        self.leader.is_some()
+    }
+
+    /// Takes in what has happened and says what is to be done, in order.
+    ///
+    /// # Errors
+    /// If the log could not be made durable, or what was decided cannot be read. The node must not be used any more.
+    pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<()> {
+        self.take(now, input, effects)?;
+        self.settle(now, effects)
+    }
+
+    /// The first half of a step. Several inputs may be taken in before they are [settled](Self::settle) together, so that they
+    /// are made durable together.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub fn take(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<()> {
+        match input {
+            Input::Tick => {
+                self.raft.tick();
+                self.promote_learners();
+                self.lead(now, LeaderEvent::Tick, effects)?;
+            }
+            Input::Peer(from, message) => {
+                // A message that makes no sense is a peer's fault and changes nothing here.
+                if let Err(error) = self.raft.receive(from, message) {
+                    tracing::debug!(peer = from.0, error = error.report(), "a peer's message was refused");
+                }
+            }
+            Input::PeerUnreachable(peer) => self.raft.report_unreachable(peer),
+            Input::Client(id, request) => self.request(now, id, request, effects),
+            Input::WorkerConnected(session, hello) if self.leader.is_none() => {
+                let _ = hello;
+                let leader = self.status.leader.filter(|leader| *leader != self.status.id);
+                let leader = leader.and_then(|leader| self.status.membership.address(leader)).map(str::to_owned);
+                effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader }));
+                effects.push(Effect::CloseWorker(session));
+            }
+            Input::WorkerConnected(session, hello) => {
+                self.lead(now, LeaderEvent::Connected(session, hello), effects)?
+            }
+            Input::Worker(session, message) => self.lead(now, LeaderEvent::Worker(session, message), effects)?,
+            Input::WorkerDisconnected(session) => self.lead(now, LeaderEvent::Disconnected(session), effects)?,
+            Input::Stored(operation, outcome) => self.lead(now, LeaderEvent::Stored(operation, outcome), effects)?,
+            Input::Leaving => self.raft.transfer_leadership(None),
+        }
+        Ok(())
+    }
+
+    /// The second half of a step: runs consensus until it has nothing more to do.
+    ///
+    /// # Errors
+    /// As for [`step`](Self::step).
+    pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) -> Result<()> {
+        loop {
+            let mut output = Output::default();
+            self.propose_what_waits();
+            self.raft.drive(&mut output)?;
+            let idle = output.messages.is_empty()
+                && output.committed.is_empty()
+                && output.restored.is_none()
+                && output.reads.is_empty()
+                && output.role_changed.is_none();
+            if idle {
+                break;
+            }
+            effects.extend(output.messages.into_iter().map(|(to, message)| Effect::SendPeer(to, message)));
+            if let Some(restored) = output.restored {
+                self.state = match restored.state.as_ref() {
+                    [] => ClusterState::default(),
+                    state => ClusterState::from_bytes(state, "in a snapshot of the log")?,
+                };
+                self.applied = restored.index;
+            }
+            if let Some(status) = output.role_changed {
+                self.role_changed(status, effects);
+            }
+            for committed in output.committed {
+                self.commit(now, committed, effects)?;
+            }
+            for (read, _) in output.reads {
+                self.answer_read(now, read, effects);
+            }
+        }
+        if self.raft.wants_snapshot() {
+            self.snapshot(effects)?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self, effects: &mut Vec<Effect>) -> Result<()> {
+        let state = self.state.to_bytes()?;
+        self.raft.compact(self.applied, state.clone())?;
+        effects.push(Effect::CopySnapshot {
+            storage: self.state.storage.clone(),
+            cluster: self.state.cluster.clone(),
+            index: self.applied,
+            state: state.into(),
+        });
+        Ok(())
+    }
+
+    fn role_changed(&mut self, status: Status, effects: &mut Vec<Effect>) {
+        let leads = status.role == Role::Leader;
+        let stays = self.leader.as_ref().is_some_and(|leader| leads && leader.term() == status.term);
+        if !stays && let Some(leader) = self.leader.take() {
+            self.step_down(&leader, effects);
+        }
+        self.status = status;
+        effects.push(Effect::View(Box::new(self.status.clone())));
+    }
+
+    /// Whoever waits here waits in vain: what was proposed may yet be decided, by another leader.
+    fn step_down(&mut self, leader: &Leader, effects: &mut Vec<Effect>) {
+        for session in leader.sessions() {
+            effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader: None }));
+            effects.push(Effect::CloseWorker(session));
+        }
+        self.unproposed.clear();
+        let unknown = ClientError::new(
+            ClientErrorKind::Unknown,
+            "the leader changed while the request was under way: it is not known whether it was carried out",
+        );
+        let proposed = std::mem::take(&mut self.requests.proposed);
+        effects.extend(proposed.into_values().map(|request| Effect::Reply(request, Err(unknown.clone()))));
+        let reading = std::mem::take(&mut self.requests.reading);
+        effects.extend(reading.into_values().map(|(request, _)| Effect::Reply(request, Err(unavailable()))));
+    }
+
+    fn commit(&mut self, now: Now, committed: Committed, effects: &mut Vec<Effect>) -> Result<()> {
+        self.applied = committed.index();
+        match committed {
+            Committed::Empty { term, .. } => {
+                // Everything that was decided before is in the state now: only from here on may a leader act.
+                if self.status.role == Role::Leader && self.status.term == term && self.leader.is_none() {
+                    self.leader = Some(Leader::new(term, self.config.leader.clone(), now, &self.state));
+                    if self.state.cluster.is_empty() {
+                        let (cluster, storage) = (self.config.cluster.clone(), self.config.storage.clone());
+                        self.propose(&Command::Found { cluster, storage }, None)?;
+                    }
+                    self.lead(now, LeaderEvent::Tick, effects)?;
+                }
+            }
+            Committed::Membership { membership, context, .. } => {
+                self.status.membership = membership;
+                effects.push(Effect::View(Box::new(self.raft.status())));
+                self.reply_to_proposal(&context, Ok(ClientResponse::Accepted), effects);
+            }
+            Committed::Payload { bytes, .. } => {
+                let (id, command) = decode(&bytes)?;
+                let outcome = self.state.apply(command.clone());
+                self.log(&command, &outcome);
+                if let Some(request) = self.requests.proposed.remove(&id) {
+                    effects.push(Effect::Reply(request, requests::answer(&outcome)));
+                }
+                if let Some(mut leader) = self.leader.take() {
+                    let mut duties = Vec::new();
+                    leader.applied(now, &self.state, &command, &outcome, &mut duties);
+                    self.leader = Some(leader);
+                    self.carry_out(duties, effects)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&self, command: &Command, outcome: &Result<Applied, Refusal>) {
+        match outcome {
+            Ok(_) => tracing::debug!(?command, "applied"),
+            Err(refusal) => tracing::debug!(?command, %refusal, "refused"),
+        }
+    }
+
+    /// Lets the leader act, if this node is the leader.
+    fn lead(&mut self, now: Now, event: LeaderEvent, effects: &mut Vec<Effect>) -> Result<()> {
+        let Some(leader) = &mut self.leader else { return Ok(()) };
+        let mut duties = Vec::new();
+        leader.step(now, &self.state, event, &mut duties);
+        self.carry_out(duties, effects)
+    }
+
+    fn carry_out(&mut self, duties: Vec<Duty>, effects: &mut Vec<Effect>) -> Result<()> {
+        for duty in duties {
+            match duty {
+                Duty::Propose(command) => self.propose(&command, None)?,
+                Duty::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
+                Duty::Close(session) => effects.push(Effect::CloseWorker(session)),
+                Duty::Store(id, operation) => effects.push(Effect::Store(id, operation)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a command on its way into the log. The leader that does so stays the leader until it is there, or is none any more.
+    fn propose(&mut self, command: &Command, request: Option<RequestId>) -> Result<()> {
+        let bytes = command.to_bytes()?;
+        self.requests.next += 1;
+        let id = self.requests.next;
+        if let Some(request) = request {
+            self.requests.proposed.insert(id, request);
+        }
+        let mut payload = id.to_be_bytes().to_vec();
+        payload.extend_from_slice(&bytes);
+        self.unproposed.push_back(payload);
+        Ok(())
+    }
+
+    fn propose_what_waits(&mut self) {
+        while let Some(payload) = self.unproposed.front() {
+            match self.raft.propose(payload.clone()) {
+                Ok(()) => {
+                    self.unproposed.pop_front();
+                }
+                Err(refused) => {
+                    tracing::debug!(%refused, "a proposal has to wait");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn reply_to_proposal(
+        &mut self,
+        context: &[u8],
+        answer: Result<ClientResponse, ClientError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Ok(id) = context.try_into().map(u64::from_be_bytes) else { return };
+        if let Some(request) = self.requests.proposed.remove(&id) {
+            effects.push(Effect::Reply(request, answer));
+        }
+    }
+
+    /// A new coordinator gets its vote when it has the log.
+    fn promote_learners(&mut self) {
+        if self.leader.is_none() || self.status.membership.learners.is_empty() {
+            return;
+        }
+        let status = self.raft.status();
+        let caught_up =
+            |id: &&CoordinatorId| status.matched.get(id).is_some_and(|matched| matched + 16 >= status.commit);
+        if let Some(id) = status.membership.learners.keys().find(caught_up)
+            && let Err(refused) = self.raft.change_membership(&MembershipChange::Promote(*id), Vec::new())
+        {
+            tracing::debug!(%refused, "a coordinator has to wait for its vote");
+        }
+    }
+}
+
+fn decode(payload: &[u8]) -> Result<(u64, Command)> {
+    let (id, command) = payload
+        .split_first_chunk::<8>()
+        .ok_or_else(|| Error::data("an entry of the coordinators' log is too short to hold a command"))?;
+    Ok((u64::from_be_bytes(*id), Command::from_bytes(command)?))
+}
+
+fn unavailable() -> ClientError {
+    ClientError::new(ClientErrorKind::Unavailable, "the coordinators have no leader at the moment")
+}

@@ -1,0 +1,200 @@
+//! What clients ask for: changes become commands, reads wait until it is certain that this node still leads.
+
+use std::sync::Arc;
+
+use weir_core::{Error, JobId};
+use weir_proto::client::{
+    ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, QuotaInfo, SubmitJob,
+};
+
+use super::{Effect, Node, RequestId, unavailable, view};
+use crate::cluster::{
+    Applied, ClusterState, Command, JobSettings, JobSpec, Quota, Refusal, RefusalKind, RestartPolicy,
+};
+use crate::leader::{Context, Now};
+use crate::raft::{LogStore, MembershipChange, Refused};
+
+impl<S: LogStore> Node<S> {
+    /// A client wants something.
+    pub(super) fn request(&mut self, now: Now, id: RequestId, request: ClientRequest, effects: &mut Vec<Effect>) {
+        if self.leader.is_none() {
+            return effects.push(Effect::Reply(id, Err(unavailable())));
+        }
+        if request.is_read() {
+            self.requests.next += 1;
+            let read = self.requests.next;
+            return match self.raft.read_index(read) {
+                Ok(()) => {
+                    self.requests.reading.insert(read, (id, request));
+                }
+                Err(_) => effects.push(Effect::Reply(id, Err(unavailable()))),
+            };
+        }
+        if let Some(answer) = self.change(now, id, request, effects).transpose() {
+            effects.push(Effect::Reply(id, answer));
+        }
+    }
+
+    /// Starts a change. An answer now, or later by what is proposed.
+    fn change(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        request: ClientRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<ClientResponse>, ClientError> {
+        let at = now.wall;
+        let command = match request {
+            ClientRequest::SubmitJob(submit) => submission(submit, at),
+            ClientRequest::StopJob { job, drain } => Command::StopJob { job: self.find(&job)?, drain, at },
+            ClientRequest::CancelJob { job } => Command::CancelJob { job: self.find(&job)?, at },
+            ClientRequest::RestartJob { job, from } => Command::RestartJob { job: self.find(&job)?, from, at },
+            ClientRequest::RescaleJob { job, parallelism } => {
+                Command::RescaleJob { job: self.find(&job)?, parallelism, at }
+            }
+            ClientRequest::DeleteJob { job } => Command::DeleteJob { job: self.find(&job)? },
+            ClientRequest::ForgetCheckpoint { job, epoch } => {
+                Command::ForgetCheckpoint { job: self.find(&job)?, epoch }
+            }
+            ClientRequest::DrainWorker { worker, draining } => Command::DrainWorker { worker, draining },
+            ClientRequest::SetNamespace { namespace, quota } => {
+                Command::SetNamespace { namespace, quota: quota_of(quota) }
+            }
+            ClientRequest::DropNamespace { namespace } => Command::DropNamespace { namespace },
+            ClientRequest::TakeSavepoint { job } => return self.take_savepoint(now, &job, effects).map(Some),
+            ClientRequest::AddCoordinator { id: new, address } => {
+                return self.change_members(id, &MembershipChange::AddLearner(new, address));
+            }
+            ClientRequest::RemoveCoordinator { id: old } => {
+                return self.change_members(id, &MembershipChange::Remove(old));
+            }
+            ClientRequest::TransferLeadership { to } => {
+                self.raft.transfer_leadership(to);
+                return Ok(Some(ClientResponse::Accepted));
+            }
+            ClientRequest::ListJobs { .. }
+            | ClientRequest::DescribeJob { .. }
+            | ClientRequest::ListCheckpoints { .. }
+            | ClientRequest::ListWorkers
+            | ClientRequest::ListNamespaces
+            | ClientRequest::DescribeCluster => {
+                return Err(ClientError::new(ClientErrorKind::Internal, "a read was taken for a change"));
+            }
+        };
+        self.propose(&command, Some(id)).map_err(internal)?;
+        Ok(None)
+    }
+
+    fn find(&self, job: &JobRef) -> Result<JobId, ClientError> {
+        find(&self.state, job)
+    }
+
+    fn take_savepoint(
+        &mut self,
+        now: Now,
+        job: &JobRef,
+        effects: &mut Vec<Effect>,
+    ) -> Result<ClientResponse, ClientError> {
+        let id = self.find(job)?;
+        let leader = self.leader.as_mut().ok_or_else(unavailable)?;
+        let mut duties = Vec::new();
+        let epoch = leader.savepoint(&mut Context::new(now, &self.state, &mut duties), id);
+        self.carry_out(duties, effects).map_err(internal)?;
+        let epoch = epoch.ok_or_else(|| {
+            ClientError::new(ClientErrorKind::Conflict, format!("job {job} does not run, so it has nothing to save"))
+                .with_help("its last checkpoint is kept: see `weir checkpoints list`")
+        })?;
+        Ok(ClientResponse::SavepointBegun { epoch })
+    }
+
+    fn change_members(
+        &mut self,
+        request: RequestId,
+        change: &MembershipChange,
+    ) -> Result<Option<ClientResponse>, ClientError> {
+        self.requests.next += 1;
+        let id = self.requests.next;
+        self.raft.change_membership(change, id.to_be_bytes().to_vec()).map_err(|refused| match refused {
+            Refused::NotLeader { .. } => unavailable(),
+            Refused::Busy(why) => ClientError::new(ClientErrorKind::Conflict, why),
+            Refused::Invalid(why) => ClientError::new(ClientErrorKind::Invalid, why),
+        })?;
+        self.requests.proposed.insert(id, request);
+        Ok(None)
+    }
+
+    /// This node still led when the read came in: its state holds all that was acknowledged before.
+    pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
+        let Some((id, request)) = self.requests.reading.remove(&read) else { return };
+        let answer = match &self.leader {
+            Some(leader) => view::answer(now, &self.state, &self.raft.status(), leader, &request),
+            None => Err(unavailable()),
+        };
+        effects.push(Effect::Reply(id, answer));
+    }
+}
+
+/// The job that is meant.
+pub(super) fn find(state: &ClusterState, job: &JobRef) -> Result<JobId, ClientError> {
+    let found = match job {
+        JobRef::Id(id) => state.jobs.contains_key(id).then_some(*id),
+        JobRef::Name { namespace, name } => state.job_by_name(namespace, name).map(|(id, _)| id),
+    };
+    found.ok_or_else(|| {
+        ClientError::new(ClientErrorKind::NotFound, format!("there is no job {job}"))
+            .with_help("`weir jobs list --all` shows all jobs")
+    })
+}
+
+/// What became of a change.
+pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientResponse, ClientError> {
+    match outcome {
+        Ok(Applied::Submitted { job, already_there }) => {
+            Ok(ClientResponse::Submitted { job: *job, already_there: *already_there })
+        }
+        Ok(_) => Ok(ClientResponse::Accepted),
+        Err(refusal) => {
+            let kind = match refusal.kind() {
+                RefusalKind::NotFound => ClientErrorKind::NotFound,
+                RefusalKind::Conflict | RefusalKind::Stale => ClientErrorKind::Conflict,
+                RefusalKind::Quota => ClientErrorKind::Quota,
+                RefusalKind::Invalid => ClientErrorKind::Invalid,
+            };
+            let error = ClientError::new(kind, refusal.to_string());
+            Err(match refusal.help() {
+                Some(help) => error.with_help(help),
+                None => error,
+            })
+        }
+    }
+}
+
+fn submission(submit: SubmitJob, at: i64) -> Command {
+    let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings } = submit;
+    let spec = Arc::new(JobSpec { graph, fingerprint, sql, settings: settings_of(&settings) });
+    Command::SubmitJob { namespace, name, spec, parallelism, at }
+}
+
+fn settings_of(info: &JobSettingsInfo) -> JobSettings {
+    JobSettings {
+        batch_rows: info.batch_rows,
+        checkpoint_interval_ms: info.checkpoint_interval_ms,
+        checkpoint_timeout_ms: info.checkpoint_timeout_ms,
+        tolerable_failures: info.tolerable_failures,
+        retained_checkpoints: info.retained_checkpoints,
+        restart: RestartPolicy {
+            attempts: info.restart_attempts,
+            initial_delay_ms: info.restart_initial_delay_ms,
+            maximum_delay_ms: info.restart_maximum_delay_ms,
+            stable_ms: info.restart_stable_ms,
+        },
+    }
+}
+
+fn quota_of(info: QuotaInfo) -> Quota {
+    Quota { slots: info.slots, jobs: info.jobs, state_bytes: info.state_bytes }
+}
+
+fn internal(error: Error) -> ClientError {
+    ClientError::new(ClientErrorKind::Internal, error.report())
+}

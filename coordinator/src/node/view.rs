@@ -1,0 +1,209 @@
+//! What clients are told: the replicated state, and what only the leader knows.
+
+use std::time::Duration;
+
+use weir_core::{JobId, WorkerId};
+use weir_proto::client::{
+    CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
+    CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo,
+    WorkerJob, status,
+};
+
+use super::requests::find;
+use crate::cluster::{Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus};
+use crate::leader::{Leader, Now};
+use crate::raft::{Role, Status};
+
+/// Answers a read.
+pub(super) fn answer(
+    now: Now,
+    state: &ClusterState,
+    raft: &Status,
+    leader: &Leader,
+    request: &ClientRequest,
+) -> Result<ClientResponse, ClientError> {
+    Ok(match request {
+        ClientRequest::ListJobs { namespace, all } => {
+            let wanted = |job: &Job| {
+                namespace.as_ref().is_none_or(|namespace| job.namespace == *namespace)
+                    && (*all || job.status.is_active())
+            };
+            let jobs = state.jobs.iter().filter(|(_, job)| wanted(job));
+            ClientResponse::Jobs(jobs.map(|(id, job)| summary(leader, *id, job)).collect())
+        }
+        ClientRequest::DescribeJob { job } => {
+            let id = find(state, job)?;
+            ClientResponse::Job(Box::new(detail(now, leader, id, &state.jobs[&id])))
+        }
+        ClientRequest::ListCheckpoints { job } => {
+            let id = find(state, job)?;
+            ClientResponse::Checkpoints(state.jobs[&id].checkpoints.iter().map(checkpoint).collect())
+        }
+        ClientRequest::ListWorkers => {
+            ClientResponse::Workers(state.workers.keys().map(|id| worker(now, state, leader, id)).collect())
+        }
+        ClientRequest::ListNamespaces => {
+            ClientResponse::Namespaces(state.namespaces.keys().map(|name| namespace(state, name)).collect())
+        }
+        ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(state, raft)),
+        _ => return Err(ClientError::new(ClientErrorKind::Internal, "a change was taken for a read")),
+    })
+}
+
+fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
+    JobSummary {
+        job: id,
+        namespace: job.namespace.clone(),
+        name: job.name.clone(),
+        status: word(job.status).to_owned(),
+        desired: match job.desired {
+            Desired::Running => status::RUNNING,
+            Desired::Stopped => status::STOPPED,
+            Desired::Drained => status::DRAINED,
+            Desired::Cancelled => status::CANCELLED,
+        }
+        .to_owned(),
+        parallelism: job.parallelism,
+        attempt: job.attempt,
+        restarts: job.attempt.0.saturating_sub(1),
+        submitted_at: job.submitted_at,
+        changed_at: job.changed_at,
+        figures: leader.run(id).map(|run| run.figures),
+        last_checkpoint: job.checkpoints.last().map(checkpoint),
+        last_failure: job.last_failure.as_ref().map(|failure| JobFailureInfo {
+            attempt: failure.attempt,
+            report: failure.report.clone(),
+            at: failure.at,
+            retry_at: failure.retry_at,
+        }),
+        waiting_for: leader.waiting_for(id).map(str::to_owned).filter(|_| job.status.is_active()),
+    }
+}
+
+fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
+    let under_way = leader.run(id).and_then(|run| run.under_way);
+    JobDetail {
+        summary: summary(leader, id, job),
+        sql: job.spec.sql.clone(),
+        settings: settings(&job.spec.settings),
+        fingerprint: job.spec.fingerprint.clone(),
+        placement: job.execution.as_ref().map(|execution| execution.placement.clone()),
+        operators: job.spec.graph.nodes().iter().map(|node| format!("{}  {}", node.spec.name, node.uid)).collect(),
+        checkpoints: job.checkpoints.iter().map(checkpoint).collect(),
+        checkpoint_in_progress: under_way.map(|(epoch, started)| CheckpointProgress {
+            epoch,
+            running_ms: milliseconds(now.elapsed.saturating_sub(started)),
+        }),
+        last_pause_ms: leader.last_pause(id).map(milliseconds),
+    }
+}
+
+/// The word for a status.
+fn word(job: JobStatus) -> &'static str {
+    match job {
+        JobStatus::Scheduling => status::SCHEDULING,
+        JobStatus::Deploying => status::DEPLOYING,
+        JobStatus::Running => status::RUNNING,
+        JobStatus::Restarting => status::RESTARTING,
+        JobStatus::Stopped => status::STOPPED,
+        JobStatus::Finished => status::FINISHED,
+        JobStatus::Failed => status::FAILED,
+        JobStatus::Cancelled => status::CANCELLED,
+    }
+}
+
+fn settings(settings: &JobSettings) -> JobSettingsInfo {
+    JobSettingsInfo {
+        batch_rows: settings.batch_rows,
+        checkpoint_interval_ms: settings.checkpoint_interval_ms,
+        checkpoint_timeout_ms: settings.checkpoint_timeout_ms,
+        tolerable_failures: settings.tolerable_failures,
+        retained_checkpoints: settings.retained_checkpoints,
+        restart_attempts: settings.restart.attempts,
+        restart_initial_delay_ms: settings.restart.initial_delay_ms,
+        restart_maximum_delay_ms: settings.restart.maximum_delay_ms,
+        restart_stable_ms: settings.restart.stable_ms,
+    }
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> CheckpointInfo {
+    CheckpointInfo {
+        epoch: checkpoint.epoch,
+        attempt: checkpoint.attempt,
+        completed_at: checkpoint.completed_at,
+        duration_ms: checkpoint.duration_ms,
+        state_bytes: checkpoint.state_bytes,
+        written_bytes: checkpoint.written_bytes,
+        savepoint: checkpoint.savepoint,
+        finished: checkpoint.finished,
+        committed: checkpoint.committed,
+        parallelism: checkpoint.parallelism,
+        manifest: checkpoint.manifest.clone(),
+    }
+}
+
+fn worker(now: Now, state: &ClusterState, leader: &Leader, id: &WorkerId) -> WorkerInfo {
+    let registered = &state.workers[id];
+    let heard = leader.heard(id, registered.incarnation);
+    WorkerInfo {
+        worker: id.clone(),
+        incarnation: registered.incarnation,
+        address: registered.address.clone(),
+        slots: registered.slots,
+        used: state.used_slots(id),
+        draining: registered.draining,
+        connected: heard.is_some(),
+        version: registered.version.clone(),
+        last_heard_ms: heard.map(|heard| milliseconds(now.elapsed.saturating_sub(heard))),
+        jobs: state
+            .executions_on(id)
+            .map(|(job, known, execution)| WorkerJob {
+                job,
+                name: format!("{}/{}", known.namespace, known.name),
+                slots: execution.placement.position(id).map_or(0, |position| {
+                    u32::try_from(execution.placement.slots_of(position).count()).unwrap_or(u32::MAX)
+                }),
+            })
+            .collect(),
+    }
+}
+
+fn namespace(state: &ClusterState, name: &str) -> NamespaceInfo {
+    let usage = state.usage(name);
+    let quota = &state.namespaces[name].quota;
+    NamespaceInfo {
+        namespace: name.to_owned(),
+        quota: QuotaInfo { slots: quota.slots, jobs: quota.jobs, state_bytes: quota.state_bytes },
+        slots_used: u32::try_from(usage.slots).unwrap_or(u32::MAX),
+        jobs: u32::try_from(usage.jobs).unwrap_or(u32::MAX),
+        state_bytes: usage.state_bytes,
+    }
+}
+
+fn cluster(state: &ClusterState, raft: &Status) -> ClusterInfo {
+    let voters = raft.membership.voters.iter().map(|member| (member, "follower"));
+    let learners = raft.membership.learners.iter().map(|member| (member, "learner"));
+    let coordinators = voters.chain(learners).map(|((id, address), role)| CoordinatorInfo {
+        id: *id,
+        address: address.clone(),
+        role: if raft.role == Role::Leader && *id == raft.id { "leader" } else { role }.to_owned(),
+        matched: raft.matched.get(id).copied(),
+        commit: raft.commit,
+    });
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    ClusterInfo {
+        cluster: state.cluster.clone(),
+        storage: state.storage.clone(),
+        leader: raft.leader,
+        term: raft.term,
+        coordinators: coordinators.collect(),
+        workers: count(state.workers.len()),
+        slots: state.workers.values().map(|worker| worker.slots).sum(),
+        slots_used: state.workers.keys().map(|worker| state.used_slots(worker)).sum(),
+        jobs_running: count(state.jobs.values().filter(|job| job.status == JobStatus::Running).count()),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,12 @@
+//! The coordinator as a process: everything that knows tokio, gRPC and the disk.
+//!
+//! One task owns the [node](crate::node); whatever else there is reaches it by a [`NodeHandle`].
+
+mod handle;
+mod node_loop;
+mod peers;
+pub mod storage;
+
+pub use handle::{INBOX, LeaderPlace, Message, NodeHandle};
+pub use node_loop::{NodeLoop, Surroundings};
+pub use peers::Peers;

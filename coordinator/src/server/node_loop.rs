@@ -1,0 +1,178 @@
+//! The task that owns the node: takes messages in, carries effects out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
+use weir_core::Result;
+use weir_proto::client::{ClientError, ClientResponse};
+use weir_proto::control::ToWorker;
+
+use super::handle::Message;
+use super::peers::Peers;
+use super::storage::{self, Storages};
+use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
+use crate::node::{Effect, Input, Node, RequestId};
+use crate::raft::{LogStore, Status};
+
+/// Messages that are made durable together at most.
+const BATCH: usize = 256;
+
+/// What the loop needs besides the node.
+pub struct Surroundings {
+    /// Where messages come from.
+    pub inbox: mpsc::Receiver<Message>,
+    /// Where it is told how the node sees the others.
+    pub view: watch::Sender<Status>,
+    /// The other coordinators.
+    pub peers: Peers,
+    /// Checkpoint storage.
+    pub storages: Arc<dyn Storages>,
+    /// Time between two ticks.
+    pub tick: Duration,
+    /// Milliseconds since 1970.
+    pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+/// The node and all that hangs on it.
+pub struct NodeLoop<S: LogStore> {
+    node: Node<S>,
+    surroundings: Surroundings,
+    started: Instant,
+    replies: BTreeMap<RequestId, oneshot::Sender<Result<ClientResponse, ClientError>>>,
+    workers: BTreeMap<SessionId, mpsc::Sender<ToWorker>>,
+    storage: JoinSet<Option<(OperationId, StorageOutcome)>>,
+}
+
+impl<S: LogStore> NodeLoop<S> {
+    /// A loop around a node.
+    pub fn new(node: Node<S>, surroundings: Surroundings) -> Self {
+        Self {
+            node,
+            surroundings,
+            started: Instant::now(),
+            replies: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            storage: JoinSet::new(),
+        }
+    }
+
+    /// Runs until nobody has a handle any more.
+    ///
+    /// # Errors
+    /// If the log could not be made durable: the process must end.
+    pub async fn run(mut self) -> Result<()> {
+        let mut ticks = tokio::time::interval(self.surroundings.tick);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut messages = Vec::new();
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => self.step(Some(Input::Tick), messages)?,
+                stored = self.storage.join_next(), if !self.storage.is_empty() => {
+                    // A panic in there is a defect that has been reported where it happened; the deadline of the checkpoint ends
+                    // the wait for it.
+                    let done = stored.and_then(Result::ok).flatten();
+                    let input = done.map(|(operation, outcome)| Input::Stored(operation, outcome));
+                    self.step(input, messages)?;
+                }
+                received = self.surroundings.inbox.recv_many(&mut messages, BATCH) => {
+                    if received == 0 {
+                        return Ok(());
+                    }
+                    self.step(None, messages)?;
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now { elapsed: self.started.elapsed(), wall: (self.surroundings.wall_clock)() }
+    }
+
+    /// Takes all of it in, makes it durable once, and carries out what follows.
+    fn step(&mut self, input: Option<Input>, messages: Vec<Message>) -> Result<()> {
+        let now = self.now();
+        let inputs: Vec<Input> =
+            input.into_iter().chain(messages.into_iter().map(|message| self.input(message))).collect();
+        let node = &mut self.node;
+        // Writing the log blocks, and must not keep other tasks of this thread waiting.
+        let effects = tokio::task::block_in_place(|| {
+            let mut effects = Vec::new();
+            inputs.into_iter().try_for_each(|input| node.take(now, input, &mut effects))?;
+            node.settle(now, &mut effects)?;
+            Ok::<_, weir_core::Error>(effects)
+        })?;
+        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        Ok(())
+    }
+
+    fn input(&mut self, message: Message) -> Input {
+        match message {
+            Message::Client(id, request, reply) => {
+                self.replies.insert(id, reply);
+                Input::Client(id, request)
+            }
+            Message::Peer(from, message) => Input::Peer(from, message),
+            Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
+            Message::Connected(session, hello, sender) => {
+                self.workers.insert(session, sender);
+                Input::WorkerConnected(session, hello)
+            }
+            Message::Worker(session, message) => Input::Worker(session, message),
+            Message::Disconnected(session) => {
+                self.workers.remove(&session);
+                Input::WorkerDisconnected(session)
+            }
+            Message::Stored(operation, outcome) => Input::Stored(operation, outcome),
+            Message::Leaving => Input::Leaving,
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::SendPeer(to, message) => self.surroundings.peers.send(to, message),
+            Effect::SendWorker(session, message) => {
+                let sent = self.workers.get(&session).map(|sender| sender.try_send(message));
+                // A worker that does not take its messages is as good as gone; the closed connection tells the leader.
+                if matches!(sent, Some(Err(_))) {
+                    self.workers.remove(&session);
+                }
+            }
+            Effect::CloseWorker(session) => {
+                self.workers.remove(&session);
+            }
+            Effect::Reply(request, answer) => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    // Whoever asked may not want to know any more.
+                    let _ = reply.send(answer);
+                }
+            }
+            Effect::Store(operation, what) => self.store(operation, what),
+            Effect::CopySnapshot { storage: root, cluster, index, state } => {
+                let storages = self.surroundings.storages.clone();
+                self.storage.spawn_blocking(move || {
+                    if let Err(error) = storage::copy_snapshot(&*storages, &root, &cluster, index, &state) {
+                        tracing::warn!(
+                            error = error.report(),
+                            "the state of the cluster could not be copied to the storage"
+                        );
+                    }
+                    None
+                });
+            }
+            Effect::View(status) => {
+                self.surroundings.peers.members(&status);
+                self.surroundings.view.send_replace(*status);
+            }
+        }
+    }
+
+    fn store(&mut self, operation: OperationId, what: StorageOperation) {
+        let storages = self.surroundings.storages.clone();
+        self.storage.spawn_blocking(move || Some((operation, storage::execute(&*storages, what))));
+    }
+}
