@@ -16,6 +16,7 @@
 //!
 //! The worker sees no SQL text and knows nothing of consensus.
 
+pub mod agent;
 mod blocking;
 mod chain;
 mod clock;

@@ -1,0 +1,209 @@
+//! Whom the worker talks to, and whether it believes them.
+//!
+//! ```text
+//!            pause over             Welcome of a term not lower
+//!   Pausing ───────────▶ Greeting ───────────────────────────────▶ Welcomed
+//!      ▲                     │                                         │
+//!      └─ lost, Redirect, ───┴────────── lost, Redirect ───────────────┘
+//!         too late, lower term
+//! ```
+//!
+//! Coordinators are tried in turn, with pauses that double from 50 ms to 1 s. A redirect is followed at once, but not for ever:
+//! while coordinators elect a leader they may send the worker in a circle.
+
+use std::time::Duration;
+
+use weir_proto::control::Welcome;
+
+use super::SessionId;
+use super::random::Random;
+
+/// Pause after the first failed try.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a coordinator has to take the connection and to answer the hello. One that hangs is no leader.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Redirects that are followed without a pause.
+const PROMPT_REDIRECTS: u32 = 3;
+/// The shortest pause between heartbeats, whatever the leader wishes.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The one connection of a worker.
+#[derive(Debug)]
+pub struct Connection {
+    coordinators: Vec<String>,
+    /// Position of the coordinator to try next.
+    next: usize,
+    /// Where the last redirect pointed to, to be tried before the others.
+    redirect: Option<String>,
+    state: State,
+    sessions: u64,
+    /// Tries in a row that led to nothing.
+    failures: u32,
+    /// Redirects in a row.
+    redirects: u32,
+    /// The highest term of which a welcome was seen.
+    term: Option<u64>,
+    random: Random,
+}
+
+#[derive(Debug)]
+enum State {
+    Pausing { until: Duration },
+    Greeting { session: SessionId, deadline: Duration },
+    Welcomed { session: SessionId, interval: Duration, next_heartbeat: Duration },
+}
+
+/// What the current session is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is none of ours, or not any more.
+    Unknown,
+    /// It was, or is being, greeted.
+    Greeting,
+    /// The other side leads.
+    Welcomed,
+}
+
+impl Connection {
+    /// No connection yet.
+    pub fn new(coordinators: Vec<String>, seed: u64) -> Self {
+        Self {
+            coordinators,
+            next: 0,
+            redirect: None,
+            state: State::Pausing { until: Duration::ZERO },
+            sessions: 0,
+            failures: 0,
+            redirects: 0,
+            term: None,
+            random: Random::new(seed),
+        }
+    }
+
+    /// When something has to be done.
+    pub fn next_tick(&self) -> Duration {
+        match &self.state {
+            State::Pausing { until } => *until,
+            State::Greeting { deadline, .. } => *deadline,
+            State::Welcomed { next_heartbeat, .. } => *next_heartbeat,
+        }
+    }
+
+    fn session(&self) -> Option<SessionId> {
+        match &self.state {
+            State::Pausing { .. } => None,
+            State::Greeting { session, .. } | State::Welcomed { session, .. } => Some(*session),
+        }
+    }
+
+    /// What a message of this session is to be taken for.
+    pub fn standing(&self, session: SessionId) -> Standing {
+        match &self.state {
+            State::Greeting { session: current, .. } if *current == session => Standing::Greeting,
+            State::Welcomed { session: current, .. } if *current == session => Standing::Welcomed,
+            _ => Standing::Unknown,
+        }
+    }
+
+    /// The session with the leader.
+    pub fn leader(&self) -> Option<SessionId> {
+        match &self.state {
+            State::Welcomed { session, .. } => Some(*session),
+            _ => None,
+        }
+    }
+
+    /// Whether a leader ever welcomed this process.
+    pub fn was_welcomed(&self) -> bool {
+        self.term.is_some()
+    }
+
+    /// Whether the current leader is of this term.
+    pub fn is_of(&self, term: u64) -> bool {
+        self.term == Some(term)
+    }
+
+    /// Whom to connect to now.
+    pub fn begin(&mut self, now: Duration) -> Option<(SessionId, String)> {
+        let State::Pausing { until } = &self.state else { return None };
+        if now < *until {
+            return None;
+        }
+        let address = self.redirect.take().or_else(|| {
+            let address = self.coordinators.get(self.next).cloned();
+            self.next = (self.next + 1) % self.coordinators.len().max(1);
+            address
+        })?;
+        self.sessions += 1;
+        let session = SessionId(self.sessions);
+        self.state = State::Greeting { session, deadline: now + PATIENCE };
+        Some((session, address))
+    }
+
+    /// The session that is given up because it came to nothing in time.
+    pub fn expired(&mut self, now: Duration) -> Option<SessionId> {
+        match &self.state {
+            State::Greeting { session, deadline } if now >= *deadline => {
+                let session = *session;
+                self.lost(now, session);
+                Some(session)
+            }
+            _ => None,
+        }
+    }
+
+    /// The other side says that it leads. Whether that is to be believed.
+    pub fn welcomed(&mut self, now: Duration, welcome: &Welcome) -> bool {
+        let State::Greeting { session, .. } = &self.state else { return false };
+        if Some(welcome.term) < self.term {
+            return false;
+        }
+        self.term = Some(welcome.term);
+        self.redirects = 0;
+        let interval = welcome.heartbeat_interval.max(SHORTEST_INTERVAL);
+        self.state = State::Welcomed { session: *session, interval, next_heartbeat: now + interval };
+        true
+    }
+
+    /// The session on which a heartbeat is due.
+    pub fn heartbeat(&mut self, now: Duration) -> Option<SessionId> {
+        let State::Welcomed { session, interval, next_heartbeat } = &mut self.state else { return None };
+        if now < *next_heartbeat {
+            return None;
+        }
+        // After a time in which nothing was possible one heartbeat is enough.
+        *next_heartbeat = now + *interval;
+        // Only a connection that lasted shows that all is well: one that breaks as soon as it is there must not be tried
+        // in a tight loop.
+        self.failures = 0;
+        Some(*session)
+    }
+
+    /// A session is over. Others have been before.
+    pub fn lost(&mut self, now: Duration, session: SessionId) {
+        if self.session() == Some(session) {
+            self.pause(now);
+        }
+    }
+
+    /// The other side does not lead.
+    pub fn redirected(&mut self, now: Duration, leader: Option<String>) {
+        self.redirects += 1;
+        let prompt = leader.is_some() && self.redirects <= PROMPT_REDIRECTS;
+        self.redirect = leader;
+        if prompt {
+            self.state = State::Pausing { until: now };
+        } else {
+            self.redirects = 0;
+            self.pause(now);
+        }
+    }
+
+    fn pause(&mut self, now: Duration) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
+        self.failures += 1;
+        self.state = State::Pausing { until: now + self.random.jitter(pause) };
+    }
+}
