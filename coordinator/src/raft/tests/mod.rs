@@ -2,8 +2,18 @@
 //! and the file under loss of power, damage and kills.
 
 mod alone;
+mod cluster;
+mod disk;
+mod kill;
+mod messages;
+mod network;
+mod oracle;
+mod platter;
 mod random;
+mod scenarios;
+mod simulation;
 mod store;
+mod torture;
 
 use std::collections::BTreeMap;
 
