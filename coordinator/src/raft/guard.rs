@@ -27,8 +27,17 @@ pub(super) fn check(node: &RawNode<Log>, from: CoordinatorId, message: &Message)
     if message.term == 0 {
         return refuse("it is of no term".into());
     }
-    let numbers =
-        [message.term, message.index, message.log_term, message.commit, message.commit_term, message.reject_hint];
+    let snapshot = message.get_snapshot().get_metadata();
+    let numbers = [
+        message.term,
+        message.index,
+        message.log_term,
+        message.commit,
+        message.commit_term,
+        message.reject_hint,
+        snapshot.index,
+        snapshot.term,
+    ];
     if numbers.iter().any(|number| *number >= LIMIT) {
         return refuse("a position or term in it is out of range".into());
     }
@@ -43,6 +52,10 @@ pub(super) fn check(node: &RawNode<Log>, from: CoordinatorId, message: &Message)
     let last = node.raft.raft_log.last_index();
     match kind {
         MessageType::MsgAppend => {
+            // The library takes term 0 for that of every position beyond the end of its log.
+            if message.log_term == 0 && message.index > 0 {
+                return refuse(format!("entry {} is of no term", message.index));
+            }
             let mut previous = (message.index, message.log_term);
             for entry in message.entries.iter() {
                 if entry.index != previous.0 + 1 || entry.term < previous.1 || entry.term == 0 {
@@ -71,7 +84,7 @@ pub(super) fn check(node: &RawNode<Log>, from: CoordinatorId, message: &Message)
                 return refuse(format!("it confirms entry {}, and the log ends at {last}", message.index));
             }
         }
-        MessageType::MsgSnapshot if message.get_snapshot().get_metadata().term > message.term => {
+        MessageType::MsgSnapshot if snapshot.term > message.term => {
             return refuse("its snapshot is of a later term than itself".into());
         }
         // A coordinator without a log has been told nothing, or has forgotten what it was told: its vote may have been

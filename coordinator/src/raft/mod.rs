@@ -203,7 +203,7 @@ impl<S: LogStore> Raft<S> {
             }
             MembershipChange::Promote(id) => {
                 let matched = self.node.raft.prs().get(id.0).map_or(0, |progress| progress.matched);
-                if matched + PROMOTION_LAG < self.node.raft.raft_log.committed {
+                if matched == 0 || matched + PROMOTION_LAG < self.node.raft.raft_log.committed {
                     return Err(Refused::Busy("the new coordinator has not caught up yet"));
                 }
             }

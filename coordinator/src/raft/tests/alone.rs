@@ -55,6 +55,17 @@ fn leads_commits_and_comes_back() {
     assert_eq!((raft.status().term, raft.status().applied), (3, 5));
 }
 
+/// A new leader does not know yet what is decided; the read waits until it does.
+#[test]
+fn a_read_right_after_the_election_is_answered() {
+    let mut raft = Raft::open(config(1, 7), founded()).unwrap();
+    (0..20).for_each(|_| raft.tick());
+    raft.read_index(3).unwrap();
+    let mut out = Output::default();
+    raft.drive(&mut out).unwrap();
+    assert_eq!(out.reads, [(3, 2)]);
+}
+
 #[test]
 fn snapshots_take_the_place_of_the_log() {
     let (mut raft, _) = leader(founded());

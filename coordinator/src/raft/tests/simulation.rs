@@ -152,27 +152,37 @@ fn run(seeds: std::ops::Range<u64>) -> (Counts, usize) {
         into.compactions += of.compactions;
         into.installed += of.installed;
         into.memberships += of.memberships;
-        into.refused_messages += of.refused_messages;
-        into.removed_leaders += of.removed_leaders;
         sum.1 += outcome.leaders;
     }
     sum
 }
 
+/// What did not happen was not tested.
+fn much_happened(histories: u64, counts: &Counts, leaders: usize) {
+    let per_history = [
+        counts.committed / 100,
+        counts.reads / 5,
+        counts.crashes,
+        counts.failed_writes,
+        counts.compactions,
+        leaders as u64 / 2,
+        counts.memberships,
+    ];
+    let enough = per_history.iter().all(|count| *count > histories) && counts.installed > histories / 10;
+    assert!(enough, "{histories} histories, {leaders} leaders, {counts:?}");
+}
+
 #[test]
 fn histories_hold_what_raft_promises() {
     let (counts, leaders) = run(0..HISTORIES);
-    // What did not happen was not tested.
-    let floors = [counts.committed / 1000, counts.reads / 100, counts.crashes / 10, counts.failed_writes / 5];
-    let more = [counts.compactions / 10, counts.installed / 5, counts.memberships / 10, leaders as u64 / 200];
-    assert!(floors.iter().chain(&more).all(|count| *count > 0), "{counts:?} {leaders}");
+    much_happened(HISTORIES, &counts, leaders);
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn many_histories_hold_what_raft_promises() {
     let (counts, leaders) = run(HISTORIES..HISTORIES + MORE_HISTORIES);
-    panic!("all is well: {leaders} leaders, {counts:?}");
+    much_happened(MORE_HISTORIES, &counts, leaders);
 }
 
 #[test]
@@ -187,5 +197,5 @@ fn a_history_is_its_seed() {
 #[test]
 fn a_disk_that_lies_is_caught() {
     let caught = (0..HISTORIES).filter(|seed| history(*seed, 3).is_err()).count();
-    assert!(caught > 0, "nobody noticed");
+    assert!(caught as u64 > HISTORIES / 10, "{caught} of {HISTORIES}");
 }

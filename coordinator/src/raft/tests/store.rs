@@ -1,5 +1,6 @@
 //! The contract of a log store, as one suite that every implementation passes.
 
+use redb::ReadableTable;
 use weir_core::{CoordinatorId, ErrorKind};
 
 use super::super::{Batch, Compaction, HardState, Identity, LogStore, MemoryStore, RedbStore, Stored};
@@ -200,6 +201,57 @@ fn a_file_belongs_to_one_coordinator() {
         assert!(error.report().contains("the log belongs to coordinator 1 of cluster \"test\""), "{}", error.report());
     }
     RedbStore::open(&path, &identity()).unwrap();
+}
+
+/// Puts a value where it does not belong, as redb itself would not: its own checksums are right.
+fn misplaced(change: impl Fn(&redb::WriteTransaction)) -> weir_core::Error {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("raft.redb");
+    let mut store = RedbStore::open(&path, &identity()).unwrap();
+    store
+        .write(&Batch {
+            hard_state: hard(1, 1, 1),
+            entries: vec![entry(1, 1, "a"), entry(2, 1, "b")],
+            ..Batch::default()
+        })
+        .unwrap();
+    drop(store);
+    let database = redb::Database::open(&path).unwrap();
+    let write = database.begin_write().unwrap();
+    change(&write);
+    write.commit().unwrap();
+    drop(database);
+    let error = RedbStore::open(&path, &identity()).and_then(|store| store.load()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    error
+}
+
+#[test]
+fn every_record_has_a_checksum_of_its_own() {
+    const LOG: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("log");
+    const STATE: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("state");
+    const ABOUT: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("about");
+    let error = misplaced(|write| {
+        let mut log = write.open_table(LOG).unwrap();
+        let other = log.get(1).unwrap().unwrap().value().to_vec();
+        log.insert(2, &*other).unwrap();
+    });
+    assert_eq!(error.to_string(), "the log is damaged: entry 2 of the log");
+    let error = misplaced(|write| {
+        let mut state = write.open_table(STATE).unwrap();
+        let mut hard = state.get("hard").unwrap().unwrap().value().to_vec();
+        hard[4] ^= 1;
+        state.insert("hard", &*hard).unwrap();
+    });
+    assert_eq!(error.to_string(), "the log is damaged: the hard record");
+    let error = misplaced(|write| {
+        write.open_table(ABOUT).unwrap().remove("cluster").unwrap();
+    });
+    assert!(error.report().contains("the log is damaged: its cluster is missing"), "{}", error.report());
+    let error = misplaced(|write| {
+        write.delete_table(ABOUT).unwrap();
+    });
+    assert!(error.report().contains("whose log it is"), "{}", error.report());
 }
 
 #[test]
