@@ -12,6 +12,8 @@
 //! fails the node is done for: its process must end, and recovery is the way it starts again.
 
 mod requests;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
