@@ -21,10 +21,12 @@ use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 
 pub use refused::refused;
 
-/// Other names of DataFusion's scalar functions.
-const SCALAR_ALIASES: [(&str, &str); 6] = [
+/// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.
+const SCALAR_ALIASES: [(&str, &str); 8] = [
     ("ceiling", "ceil"),
+    ("ifnull", "coalesce"),
     ("lcase", "lower"),
+    ("nvl", "coalesce"),
     ("regexp", "regexp_like"),
     ("sign", "signum"),
     ("truncate", "trunc"),

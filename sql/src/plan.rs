@@ -33,6 +33,7 @@ use crate::{Script, Span, Spanned, Statement};
 
 use self::tables::Tables;
 
+pub(crate) use self::decimals::exact_decimals;
 pub(crate) use self::duplicates::free_name;
 pub(crate) use self::ranking::ROW_NUMBER;
 pub(crate) use self::strings::travelling_type;

@@ -4,6 +4,7 @@
 mod bad_input;
 mod batch;
 mod command_line;
+mod decimals;
 mod flights;
 mod interrupts;
 mod kill;

@@ -20,7 +20,7 @@ use crate::Span;
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::functions;
 use crate::parse::FlinkTypes;
-use crate::plan::travelling_type;
+use crate::plan::{exact_decimals, travelling_type};
 
 /// A resolved expression.
 #[derive(Debug, Clone)]
@@ -74,6 +74,7 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     expr.get_type(&schema)?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
+    let expr = exact_decimals(expr, &schema)?;
     let mut expr = simplifier.simplify(simplifier.coerce(expr, &schema)?)?;
     let nullable = expr.nullable(&schema)?;
     let mut data_type = expr.get_type(&schema)?;

@@ -1,20 +1,35 @@
-//! Comparisons of DECIMAL with DOUBLE. DataFusion would make a DECIMAL(30, 15) of a DOUBLE, which moves its digits, so
-//! that `m = 99428.65` finds nothing. A number as written is compared as the decimal that it says; every other DOUBLE
-//! is compared as DOUBLE.
+//! DECIMAL among other numbers, exactly. DataFusion would make a DECIMAL(30, 15) of a DOUBLE that meets a DECIMAL, which
+//! moves its digits or overflows. What is compared, and what comes to stand in one column, gets its type here instead,
+//! before DataFusion looks at it:
+//!
+//! | what meets | comes to |
+//! |---|---|
+//! | DECIMAL and integers | the DECIMAL that has room for all of them |
+//! | DECIMAL and numbers as they are written, such as 1.5 | the same, with the decimals that were written |
+//! | DECIMAL and DOUBLE or FLOAT | DOUBLE |
+//!
+//! A DECIMAL has no more than 38 digits. A comparison may take more, as nobody sees the type that it is made in; a value
+//! may not, and is refused.
 
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+mod common_type;
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
-use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
-use datafusion_expr::expr::InList;
-use datafusion_expr::expr_rewriter::NamePreserver;
+use datafusion_common::{DFSchema, Result, ScalarValue};
+use datafusion_expr::expr::{InList, InSubquery, ScalarFunction};
+use datafusion_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
+use datafusion_expr::expr_schema::cast_subquery;
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{Between, BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, cast};
+use datafusion_expr::{
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Union, binary_expr,
+};
 use datafusion_optimizer::AnalyzerRule;
-use weir_core::Error;
+use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 
-/// Digits that a DOUBLE keeps of any number.
-const EXACT_DIGITS: usize = 15;
+use self::common_type::{Meeting, Part, common_type};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -25,11 +40,16 @@ impl AnalyzerRule for ExactDecimals {
         plan.transform_up_with_subqueries(|plan| {
             let schema = merge_schema(&plan.inputs());
             let names = NamePreserver::new(&plan);
-            plan.map_expressions(|expr| {
+            let plan = plan.map_expressions(|expr| {
                 let name = names.save(&expr);
-                let expr = expr.transform_up(|expr| comparison(expr, &schema))?;
-                Ok(expr.update_data(|expr| name.restore(expr)))
-            })
+                Ok(Transformed::yes(name.restore(exact_decimals(expr, &schema)?)))
+            })?;
+            let plan = match plan.data {
+                LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join)?),
+                LogicalPlan::Union(union) => LogicalPlan::Union(branches(union)?),
+                other => other,
+            };
+            Ok(Transformed::yes(plan.recompute_schema()?))
         })
         .data()
     }
@@ -39,131 +59,134 @@ impl AnalyzerRule for ExactDecimals {
     }
 }
 
+/// The expression over columns of `schema`, with types that are exact wherever a DECIMAL meets other numbers.
+///
+/// # Errors
+/// A user error where no type has room for all values.
+pub(crate) fn exact_decimals(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    expr.transform_up(|expr| meeting(expr, schema).map(Transformed::yes)).data()
+}
+
 fn is_comparison(operator: Operator) -> bool {
     use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
     matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
-fn comparison(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    match expr {
+fn meeting(expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    Ok(match expr {
         Expr::BinaryExpr(BinaryExpr { mut left, op, mut right }) if is_comparison(op) => {
-            align(&mut [&mut left, &mut right], schema)?;
-            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+            // Columns that are equal may become the key of a join, which is a column.
+            let written = [&left, &right].into_iter().any(|part| matches!(**part, Expr::Literal(..)));
+            let is_key = matches!(op, Operator::Eq | Operator::IsNotDistinctFrom) && !written;
+            let meeting = if is_key { Meeting::Key } else { Meeting::Comparison };
+            align(&mut [&mut left, &mut right], schema, meeting)?;
+            Expr::BinaryExpr(BinaryExpr { left, op, right })
         }
         Expr::Between(Between { mut expr, negated, mut low, mut high }) => {
-            align(&mut [&mut expr, &mut low, &mut high], schema)?;
-            Ok(Transformed::yes(Expr::Between(Between { expr, negated, low, high })))
+            align(&mut [&mut expr, &mut low, &mut high], schema, Meeting::Comparison)?;
+            Expr::Between(Between { expr, negated, low, high })
         }
         Expr::InList(InList { mut expr, mut list, negated }) => {
             let mut parts: Vec<&mut Expr> = vec![&mut *expr];
             parts.extend(&mut list);
-            align(&mut parts, schema)?;
-            Ok(Transformed::yes(Expr::InList(InList { expr, list, negated })))
+            align(&mut parts, schema, Meeting::Comparison)?;
+            Expr::InList(InList { expr, list, negated })
         }
-        Expr::Case(Case { expr: Some(mut operand), mut when_then_expr, else_expr }) => {
-            let mut parts: Vec<&mut Expr> = vec![&mut *operand];
-            parts.extend(when_then_expr.iter_mut().map(|(when, _)| &mut **when));
-            align(&mut parts, schema)?;
-            Ok(Transformed::yes(Expr::Case(Case { expr: Some(operand), when_then_expr, else_expr })))
+        Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+            let column = subquery.subquery.schema().field(0).data_type().clone();
+            let parts = [Part::of(&expr, schema), Part::Values(column)];
+            let Some(common) = common_type(&parts, Meeting::Key)? else {
+                return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated }));
+            };
+            let expr = parts[0].converted(*expr, &common, schema)?;
+            let subquery = cast_subquery(subquery, &common)?;
+            Expr::InSubquery(InSubquery::new(Box::new(expr), subquery, negated))
         }
-        other => Ok(Transformed::no(other)),
-    }
+        Expr::Case(Case { expr: mut operand, mut when_then_expr, mut else_expr }) => {
+            if let Some(operand) = &mut operand {
+                let mut parts: Vec<&mut Expr> = vec![&mut **operand];
+                parts.extend(when_then_expr.iter_mut().map(|(when, _)| &mut **when));
+                align(&mut parts, schema, Meeting::Comparison)?;
+            }
+            let mut parts: Vec<&mut Expr> = when_then_expr.iter_mut().map(|(_, then)| &mut **then).collect();
+            parts.extend(else_expr.as_deref_mut());
+            align(&mut parts, schema, Meeting::Values)?;
+            Expr::Case(Case { expr: operand, when_then_expr, else_expr })
+        }
+        Expr::ScalarFunction(call) => function(call, schema)?,
+        other => other,
+    })
 }
 
-/// Gives expressions that are compared with each other types that compare exactly.
-fn align(parts: &mut [&mut Expr], schema: &DFSchema) -> Result<()> {
-    // What has no type yet is refused by the coercion that follows.
-    let types: Vec<DataType> = parts.iter().map(|part| part.get_type(schema).unwrap_or(DataType::Null)).collect();
-    let decimals: Vec<(u8, i8)> = types
-        .iter()
-        .filter_map(|data_type| match data_type {
-            DataType::Decimal128(precision, scale) => Some((*precision, *scale)),
-            _ => None,
-        })
-        .collect();
-    if decimals.is_empty() || !types.iter().any(DataType::is_floating) {
-        return Ok(());
+/// Functions that compare their arguments, or that return one of them.
+fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    let is_decimal = |arg: &Expr| matches!(arg.get_type(schema), Ok(DataType::Decimal128(..)));
+    match (func.name(), &mut args[..]) {
+        ("coalesce" | "greatest" | "least" | "make_array", args) => {
+            align(&mut args.iter_mut().collect::<Vec<_>>(), schema, Meeting::Values)?;
+        }
+        // DataFusion's returns the type that it compares in.
+        ("nullif", [value, other]) if is_decimal(value) || is_decimal(other) => {
+            let null = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
+            let equal = meeting(binary_expr(value.clone(), Operator::Eq, other.clone()), schema)?;
+            return Ok(choice(equal, null, value.clone()));
+        }
+        // DataFusion's gives the tested argument the type of the others.
+        ("nvl2", [tested, value, other]) if [&*tested, value, other].into_iter().any(is_decimal) => {
+            return meeting(choice(tested.clone().is_not_null(), value.clone(), other.clone()), schema);
+        }
+        _ => {}
     }
-    match written(parts, &types, &decimals)? {
-        Some(literals) => {
-            for (at, literal) in literals {
-                *parts[at] = Expr::Literal(literal, None);
-            }
-        }
-        None => {
-            for (part, data_type) in parts.iter_mut().zip(&types) {
-                if matches!(data_type, DataType::Decimal128(..)) {
-                    **part = cast(std::mem::take(*part), DataType::Float64);
-                }
-            }
-        }
+    Ok(Expr::ScalarFunction(ScalarFunction { func, args }))
+}
+
+fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {
+    let branches = vec![(Box::new(when), Box::new(then))];
+    Expr::Case(Case { expr: None, when_then_expr: branches, else_expr: Some(Box::new(otherwise)) })
+}
+
+/// Gives expressions that meet one type, if there is a DECIMAL among them.
+fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
+    let parts: Vec<Part> = expressions.iter().map(|expr| Part::of(expr, schema)).collect();
+    let Some(common) = common_type(&parts, meeting)? else { return Ok(()) };
+    for (expr, part) in expressions.iter_mut().zip(&parts) {
+        **expr = part.converted(std::mem::take(*expr), &common, schema)?;
     }
     Ok(())
 }
 
-/// The floating parts as decimals, if each is a number as written and all fit into one type with `decimals`.
-fn written(
-    parts: &[&mut Expr],
-    types: &[DataType],
-    decimals: &[(u8, i8)],
-) -> Result<Option<Vec<(usize, ScalarValue)>>> {
-    let mut literals = Vec::new();
-    let mut all = decimals.to_vec();
-    for (at, part) in parts.iter().enumerate().filter(|(at, _)| types[*at].is_floating()) {
-        let Expr::Literal(ScalarValue::Float64(Some(value)), _) = &**part else { return Ok(None) };
-        let Some((unscaled, precision, scale)) = decimal(*value)? else { return Ok(None) };
-        all.push((precision, scale));
-        literals.push((at, ScalarValue::Decimal128(Some(unscaled), precision, scale)));
+/// `USING` and such compare columns of two inputs without an expression.
+fn join_keys(mut join: Join) -> Result<Join> {
+    for (left, right) in &mut join.on {
+        let schemas = [join.left.schema(), join.right.schema()];
+        let parts = [Part::of(left, schemas[0]), Part::of(right, schemas[1])];
+        let Some(common) = common_type(&parts, Meeting::Key)? else { continue };
+        *left = parts[0].converted(std::mem::take(left), &common, schemas[0])?;
+        *right = parts[1].converted(std::mem::take(right), &common, schemas[1])?;
     }
-    let whole = all.iter().map(|(precision, scale)| i16::from(*precision) - i16::from(*scale)).max();
-    let scale = all.iter().map(|(_, scale)| i16::from(*scale)).max();
-    let width = whole.unwrap_or(0) + scale.unwrap_or(0);
-    Ok((width <= i16::from(DECIMAL128_MAX_PRECISION)).then_some(literals))
+    Ok(join)
 }
 
-/// The decimal that was written for `value`: its unscaled value, precision and scale.
-fn decimal(value: f64) -> Result<Option<(i128, u8, i8)>> {
-    let text = format!("{value:e}");
-    let parsed = text.split_once('e').and_then(|(mantissa, exponent)| {
-        let unscaled: i128 = mantissa.replace('.', "").parse().ok()?;
-        let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
-        Some((unscaled, digits, exponent.parse::<i32>().ok()?))
-    });
-    let Some((unscaled, digits, exponent)) = parsed else { return Ok(None) };
-    if digits > EXACT_DIGITS {
-        return Err(DataFusionError::External(Box::new(
-            Error::user(format!(
-                "a DECIMAL is compared with the number {value}, which has more digits than a DOUBLE keeps"
-            ))
-            .with_help("write the number as `CAST('…' AS DECIMAL(p, s))`"),
-        )));
+fn branches(Union { inputs, schema }: Union) -> Result<Union> {
+    let mut fields = Vec::new();
+    for (index, (qualifier, field)) in schema.iter().enumerate() {
+        let parts: Vec<Part> =
+            inputs.iter().map(|input| Part::Values(input.schema().field(index).data_type().clone())).collect();
+        let common = common_type(&parts, Meeting::Values)?;
+        fields.push((qualifier.cloned(), common.map(|common| field.as_ref().clone().with_data_type(common))));
     }
-    let scale = i32::try_from(digits).unwrap_or(i32::MAX) - 1 - exponent;
-    let fit = || {
-        let whole = u32::try_from(-scale).unwrap_or(0);
-        let unscaled = unscaled.checked_mul(10_i128.checked_pow(whole)?)?;
-        let scale = scale.max(0);
-        let precision = i32::try_from(unscaled.unsigned_abs().checked_ilog10().unwrap_or(0)).ok()? + 1;
-        let precision = u8::try_from(precision.max(scale)).ok()?;
-        (precision <= DECIMAL128_MAX_PRECISION).then_some((unscaled, precision, i8::try_from(scale).ok()?))
+    if fields.iter().all(|(_, field)| field.is_none()) {
+        return Ok(Union { inputs, schema });
+    }
+    let branch = |input: Arc<LogicalPlan>| -> Result<Arc<LogicalPlan>> {
+        let own = input.schema().fields().iter();
+        let target = fields.iter().zip(own).map(|((qualifier, common), own)| {
+            (qualifier.clone(), common.clone().map_or_else(|| own.clone(), Arc::new))
+        });
+        let target = DFSchema::new_with_metadata(target.collect(), schema.metadata().clone())?;
+        coerce_plan_expr_for_schema(Arc::unwrap_or_clone(input), &target).map(Arc::new)
     };
-    Ok(fit())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail")]
-
-    use super::decimal;
-
-    #[test]
-    fn numbers_are_the_decimals_that_were_written() {
-        assert_eq!(decimal(99428.65).unwrap(), Some((9_942_865, 7, 2)));
-        assert_eq!(decimal(-0.05).unwrap(), Some((-5, 2, 2)));
-        assert_eq!(decimal(1e3).unwrap(), Some((1000, 4, 0)));
-        assert_eq!(decimal(0.0).unwrap(), Some((0, 1, 0)));
-        assert_eq!(decimal(1e-60).unwrap(), None);
-        assert_eq!(decimal(1e60).unwrap(), None);
-        assert!(decimal(1.0 / 3.0).is_err());
-    }
+    let inputs: Vec<_> = inputs.into_iter().map(branch).collect::<Result<_>>()?;
+    let schema = Arc::new(coerce_union_schema(&inputs)?);
+    Ok(Union { inputs, schema })
 }

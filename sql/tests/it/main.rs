@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connectors;
+mod decimals;
 mod joins;
 mod names;
 mod nexmark;
