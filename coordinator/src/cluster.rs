@@ -17,6 +17,8 @@ mod job;
 mod namespace;
 mod queries;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use apply::Applied;
@@ -25,7 +27,7 @@ pub use command::Command;
 pub use job::{Desired, Execution, Job, JobFailure, JobSettings, JobSpec, JobStatus, RestartPolicy};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
-pub use refusal::{PlacementDifference, Refusal, RefusalKind, Resource};
+pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};
 pub use worker::Worker;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,9 @@ use std::fmt;
 
 use weir_core::{JobId, PlacedWorker, Placement, WorkerId};
 
+#[cfg(test)]
+mod tests;
+
 /// Where a job's slots could be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

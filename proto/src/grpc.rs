@@ -1,1 +1,57 @@
-//! gRPC, so that nobody else has to know what is generated: services that turn calls into the plain types, and the calling side.
+//! gRPC, so that nobody else has to know what is generated: services that turn calls into the plain types, and the calling sides.
+//!
+//! | service | serves | calls |
+//! |---|---|---|
+//! | `weir.client.v1.Cluster` | [`cluster_service`] with a [`ClientHandler`] | [`ClusterChannel`] |
+//! | `weir.worker.v1.Workers` | [`workers_service`] with a [`WorkerHandler`] | [`WorkerLink`] |
+//! | `weir.peer.v1.Peer` | [`peer`](crate::peer) as it is generated | the same |
+
+mod channel;
+mod cluster;
+mod status;
+mod worker_link;
+mod workers;
+
+use std::time::Duration;
+
+use tonic::transport::Endpoint;
+
+pub use crate::generated::client::v1::cluster_server::ClusterServer;
+pub use crate::generated::worker::v1::workers_server::WorkersServer;
+pub use channel::{CallOptions, ClusterChannel};
+pub use cluster::{Call, ClientHandler, ClusterService, cluster_service};
+pub use status::{from_status, to_status};
+pub use worker_link::{LinkOptions, WorkerLink};
+pub use workers::{WorkerHandler, WorkerMessages, WorkersService, workers_service};
+
+use crate::client::{ClientError, ClientErrorKind};
+
+/// Room for the details of an error among the headers of an answer; HTTP/2 libraries take less if not told.
+const HEADER_BYTES: u32 = 64 << 10;
+
+/// Where a coordinator is, as gRPC wants it.
+fn endpoint(address: &str, connect_timeout: Duration) -> Result<Endpoint, ClientError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).ok().filter(|endpoint| {
+        let uri = endpoint.uri();
+        uri.host().is_some_and(|host| !host.is_empty()) && uri.port_u16().is_some() && uri.path() == "/"
+    });
+    let endpoint = endpoint.ok_or_else(|| {
+        ClientError::new(ClientErrorKind::Invalid, format!("'{address}' is no address of a coordinator"))
+            .with_help("write it as host:port")
+    })?;
+    Ok(endpoint.connect_timeout(connect_timeout).tcp_nodelay(true).http2_max_header_list_size(HEADER_BYTES))
+}
+
+/// Nobody answers there: nothing has been asked yet.
+fn unreachable(address: &str, error: &tonic::transport::Error) -> ClientError {
+    ClientError::new(ClientErrorKind::Unavailable, format!("no coordinator answers at {address}: {}", innermost(error)))
+}
+
+/// The error at the end of the chain, which is the one that says something ("connection refused").
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}

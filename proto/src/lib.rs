@@ -24,6 +24,7 @@ pub mod client;
 pub mod control;
 mod generated;
 pub mod grpc;
+pub mod json;
 pub mod limits;
 pub mod peer;
 pub mod version;

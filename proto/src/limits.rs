@@ -12,7 +12,7 @@ pub const SUBMITTED_JOB: usize = 16 << 20;
 pub const WORKER_MESSAGE: usize = SUBMITTED_JOB + (1 << 20);
 
 /// A message between coordinators: entries of the log, one of which may be a submitted job, or a snapshot.
-pub const PEER_MESSAGE: usize = 256 << 20;
+pub const PEER_MESSAGE: usize = 128 << 20;
 
 /// `n` bytes as people read limits.
 pub(crate) fn mebibytes(n: usize) -> String {

@@ -6,11 +6,14 @@ mod client_request;
 mod client_response;
 mod from_worker;
 mod job;
-mod json;
 mod to_worker;
 
+pub(crate) use client_request::AnyRequest;
 use prost::Message;
 use weir_core::{Attempt, Error, JobId, Result};
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 use crate::control::{FromWorker, ToWorker};
 use crate::generated::worker::v1 as worker;

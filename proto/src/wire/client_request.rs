@@ -5,9 +5,10 @@ use std::sync::Arc;
 use prost::Message;
 use weir_core::{CoordinatorId, Epoch, Error, Result, WorkerId};
 
-use super::{job_id, json, named, required};
+use super::{job_id, named, required};
 use crate::client::{ClientRequest, JobRef, SubmitJob};
 use crate::generated::client::v1 as wire;
+use crate::json;
 
 macro_rules! any_request {
     ($($variant:ident $rpc:ident $message:ident $response:ident,)*) => {
@@ -200,7 +201,7 @@ impl TryFrom<wire::SubmitJobRequest> for SubmitJob {
         Ok(Self {
             namespace: named(job.namespace, "SubmitJobRequest.namespace")?,
             name: named(job.name, "SubmitJobRequest.name")?,
-            graph: Arc::new(json::decode(&job.graph, "SubmitJobRequest.graph")?),
+            graph: Arc::new(json::decode_graph(&job.graph, "SubmitJobRequest.graph")?),
             fingerprint: named(job.fingerprint, "SubmitJobRequest.fingerprint")?,
             sql: job.sql,
             parallelism: parallelism(job.parallelism, "SubmitJobRequest.parallelism")?,

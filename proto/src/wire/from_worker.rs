@@ -2,10 +2,11 @@
 
 use weir_core::{Epoch, Error, ErrorKind, Incarnation, MarkerKind, Result, WorkerId};
 
-use super::{all, attempt, job_id, json, named, required, unknown};
+use super::{all, attempt, job_id, named, required, unknown};
 use crate::control::{AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Report};
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::from_worker::Message;
+use crate::json;
 
 impl From<&FromWorker> for wire::FromWorker {
     fn from(message: &FromWorker) -> Self {

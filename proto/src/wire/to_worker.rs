@@ -6,10 +6,11 @@ use std::time::Duration;
 use weir_core::{Epoch, Error, Result};
 
 use super::from_worker::{known_marker_kind, marker_kind};
-use super::{attempt, job_id, json, named, required};
+use super::{attempt, job_id, named, required};
 use crate::control::{CheckpointRef, Deploy, StoragePlace, ToWorker, Welcome};
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::to_worker::Message;
+use crate::json;
 
 impl From<&ToWorker> for wire::ToWorker {
     fn from(message: &ToWorker) -> Self {
@@ -122,7 +123,7 @@ impl TryFrom<wire::Deploy> for Deploy {
             job: job_id(deploy.job, "Deploy.job")?,
             attempt: attempt(deploy.attempt, "Deploy.attempt")?,
             name: deploy.name,
-            graph: Arc::new(json::decode(&deploy.graph, "Deploy.graph")?),
+            graph: Arc::new(json::decode_graph(&deploy.graph, "Deploy.graph")?),
             placement: required(deploy.placement, "Deploy.placement")?.try_into()?,
             storage: required(deploy.storage, "Deploy.storage")?.try_into()?,
             restore: deploy.restore.map(TryInto::try_into).transpose()?,

@@ -19,11 +19,11 @@ impl ClusterState {
         at: i64,
     ) -> Result<Applied, Refusal> {
         self.change(id, |state, job| {
-            if job.attempt.0.checked_add(1) != Some(attempt.0) {
-                return Err(Refusal::StaleAttempt { job: id, attempt, last: job.attempt });
-            }
             if job.status != JobStatus::Scheduling {
                 return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be started" });
+            }
+            if job.attempt.0.checked_add(1) != Some(attempt.0) {
+                return Err(Refusal::StaleAttempt { job: id, attempt, last: job.attempt });
             }
             // Also one that the job does not go on from: what is decided becomes visible before anything else is.
             if let Some(checkpoint) = job.uncommitted() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use weir_core::{Attempt, Epoch, JobId};
 
 use super::{Applied, check_name};
-use crate::cluster::{ClusterState, Desired, Job, JobSpec, JobStatus, Refusal};
+use crate::cluster::{ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
 
 impl ClusterState {
     pub(super) fn submit_job(
@@ -142,13 +142,13 @@ fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
 }
 
 /// What makes a submission another job than the one that is there.
-fn difference(there: &Job, spec: &JobSpec, parallelism: u32) -> Option<&'static str> {
+fn difference(there: &Job, spec: &JobSpec, parallelism: u32) -> Option<JobDifference> {
     if there.spec.fingerprint != spec.fingerprint {
-        Some("definition")
+        Some(JobDifference::Definition)
     } else if there.spec.settings != spec.settings {
-        Some("settings")
+        Some(JobDifference::Settings)
     } else if there.parallelism != parallelism {
-        Some("parallelism")
+        Some(JobDifference::Parallelism)
     } else {
         None
     }

@@ -1,0 +1,133 @@
+//! Refusals in words: what is wrong, and what can be done.
+
+use std::fmt;
+
+use weir_core::Epoch;
+
+use super::{JobDifference, PlacementDifference, Refusal, Resource};
+use crate::cluster::JobStatus;
+
+impl Refusal {
+    /// What can be done, as a sentence.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Refusal::NameTaken { job, difference: JobDifference::Parallelism, .. } => {
+                format!("rescale job {job}, or choose another name")
+            }
+            Refusal::NameTaken { job, .. } => format!("cancel and delete job {job}, or choose another name"),
+            Refusal::NameOfEndedJob { job, status: JobStatus::Finished, .. } => {
+                format!("delete job {job}, or choose another name")
+            }
+            Refusal::NameOfEndedJob { job, .. } => format!("restart job {job}, delete it, or choose another name"),
+            Refusal::BadName { .. } => "use 1 to 128 letters, digits, dots, underscores and hyphens".into(),
+            Refusal::InputEnded { .. } => "restart it from an earlier checkpoint".into(),
+            Refusal::Uncommitted { .. } => "this is tried again and again; try later, or see the cluster's log".into(),
+            Refusal::QuotaExceeded { resource: Resource::StateBytes, .. } => {
+                "stop or cancel jobs there, or raise the limit".into()
+            }
+            Refusal::QuotaExceeded { .. } => "stop or cancel jobs there, ask for less, or raise the limit".into(),
+            Refusal::NamespaceNotEmpty { .. } => "delete its jobs first".into(),
+            Refusal::NoSuchNamespace(_) => "create it first, or use the namespace default".into(),
+            _ => return None,
+        };
+        Some(help)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NotFounded => f.write_str("the cluster is not founded yet"),
+            Refusal::NoSuchJob(job) => write!(f, "there is no job {job}"),
+            Refusal::NoSuchWorker(worker) => write!(f, "there is no worker {worker}"),
+            Refusal::NoSuchNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
+            Refusal::NoSuchCheckpoint { job, epoch } => write!(f, "job {job} has no checkpoint {epoch}"),
+            Refusal::StaleAttempt { job, attempt, last } if attempt == last => {
+                write!(f, "attempt {attempt} of job {job} is over")
+            }
+            Refusal::StaleAttempt { job, attempt, last } => {
+                write!(f, "attempt {attempt} of job {job} is not the current one: the last is {last}")
+            }
+            Refusal::StaleIncarnation { worker, incarnation, current } => {
+                write!(f, "process {incarnation} of worker {worker} is not the current one: that is {current}")
+            }
+            Refusal::StaleEpoch { job, epoch, last } => {
+                write!(f, "checkpoint {epoch} of job {job} is not newer than the last: that is {last}")
+            }
+            Refusal::StalePlacement { job, difference } => {
+                write!(f, "job {job} cannot be placed like this any more: {difference}")
+            }
+            Refusal::BadPlacement { job, reason } => write!(f, "a placement of job {job} is wrong: {reason}"),
+            Refusal::BadName { of, name } => write!(f, "{name:?} cannot be the name of a {of}"),
+            Refusal::BadValue(what) => f.write_str(what),
+            Refusal::NameTaken { namespace, name, job, difference } => {
+                write!(f, "job {job} in namespace {namespace} has the name {name} already, and {difference}")
+            }
+            Refusal::NameOfEndedJob { namespace, name, job, status } => {
+                write!(f, "job {job} in namespace {namespace} has the name {name} already, and is {status}")
+            }
+            Refusal::NotNow { job, status, cannot } => write!(f, "job {job} cannot {cannot}: it is {status}"),
+            Refusal::NoTransition { job, from, to } => write!(f, "job {job} is {from}, which cannot become {to}"),
+            Refusal::InputEnded { job, epoch } => {
+                write!(f, "job {job} has nothing left to do: its input ended with checkpoint {epoch}")
+            }
+            Refusal::NoLastCheckpoint { job, attempt } => {
+                write!(f, "attempt {attempt} of job {job} has completed no checkpoint, so it has not ended in order")
+            }
+            Refusal::Uncommitted { job, epoch } => {
+                write!(f, "results of checkpoint {epoch} of job {job} are decided and not committed yet")
+            }
+            Refusal::CheckpointNeeded { job, epoch } => {
+                write!(f, "job {job} would go on from checkpoint {epoch}, so that cannot be given up")
+            }
+            Refusal::QuotaExceeded { namespace, resource, limit, asked } => {
+                write!(f, "namespace {namespace} may use {limit} {resource}, and would use {asked}")
+            }
+            Refusal::NamespaceNotEmpty { namespace, jobs: 1 } => write!(f, "namespace {namespace} has a job"),
+            Refusal::NamespaceNotEmpty { namespace, jobs } => write!(f, "namespace {namespace} has {jobs} jobs"),
+            Refusal::DefaultNamespace => f.write_str("the default namespace cannot be removed"),
+            Refusal::SlotsInUse { worker, offered, used } => {
+                write!(f, "worker {worker} offers {offered} slots, and {used} are in use there")
+            }
+        }
+    }
+}
+
+impl fmt::Display for JobDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JobDifference::Definition => "another definition",
+            JobDifference::Settings => "other settings",
+            JobDifference::Parallelism => "another parallelism",
+        })
+    }
+}
+
+impl fmt::Display for PlacementDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let point = |epoch: &Option<Epoch>| epoch.map_or_else(|| "the beginning".into(), |e| format!("checkpoint {e}"));
+        match self {
+            PlacementDifference::Parallelism { placed, wanted } => {
+                write!(f, "its parallelism is {wanted}, not {placed}")
+            }
+            PlacementDifference::RestorePoint { placed, wanted } => {
+                write!(f, "it goes on from {}, not from {}", point(wanted), point(placed))
+            }
+            PlacementDifference::Address(worker) => write!(f, "worker {worker} has another address"),
+            PlacementDifference::Draining(worker) => write!(f, "worker {worker} is being drained"),
+            PlacementDifference::Slots { worker, placed, free } => {
+                write!(f, "worker {worker} has {free} free slots, not {placed}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Resource::Slots => "slots",
+            Resource::Jobs => "jobs",
+            Resource::StateBytes => "bytes of state",
+        })
+    }
+}

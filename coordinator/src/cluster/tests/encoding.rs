@@ -1,0 +1,169 @@
+use super::*;
+
+fn commands() -> Vec<(Command, &'static str)> {
+    let (job, attempt, epoch, at) = (JobId(7), Attempt(2), Epoch(5), 1_700_000_000_000);
+    let (worker, incarnation) = (WorkerId("a".into()), Incarnation(255));
+    let placed = PlacedWorker { worker: worker.clone(), incarnation, address: "a:1".into() };
+    let placement = Placement { workers: vec![placed], slots: vec![0, 0] };
+    let execution = Execution { placement, restored: Some(epoch), running_since: None };
+    let quota = Quota { slots: Some(4), jobs: None, state_bytes: Some(1) };
+    vec![
+        (
+            Command::Found { cluster: "test-1".into(), storage: "file:///c".into() },
+            r#"{"Found":{"cluster":"test-1","storage":"file:///c"}}"#,
+        ),
+        (
+            Command::RegisterWorker {
+                worker: worker.clone(),
+                incarnation,
+                address: "a:1".into(),
+                slots: 2,
+                version: "0.1.0".into(),
+                at,
+            },
+            r#"{"RegisterWorker":{"worker":"a","incarnation":255,"address":"a:1","slots":2,"version":"0.1.0","at":1700000000000}}"#,
+        ),
+        (
+            Command::LoseWorker { worker: worker.clone(), incarnation, reason: "silent".into(), at },
+            r#"{"LoseWorker":{"worker":"a","incarnation":255,"reason":"silent","at":1700000000000}}"#,
+        ),
+        (Command::DrainWorker { worker, draining: true }, r#"{"DrainWorker":{"worker":"a","draining":true}}"#),
+        (
+            Command::SubmitJob {
+                namespace: "default".into(),
+                name: "orders".into(),
+                spec: Arc::new(spec("a", 2)),
+                parallelism: 2,
+                at,
+            },
+            concat!(
+                r#"{"SubmitJob":{"namespace":"default","name":"orders","spec":{"graph":{"nodes":[]},"fingerprint":"a","#,
+                r#""sql":"INSERT INTO sink SELECT * FROM source","settings":{"batch_rows":8192,"checkpoint_interval_ms":10000,"#,
+                r#""checkpoint_timeout_ms":60000,"tolerable_failures":3,"retained_checkpoints":2,"restart":{"attempts":3,"#,
+                r#""initial_delay_ms":100,"maximum_delay_ms":300,"stable_ms":60000}}},"parallelism":2,"at":1700000000000}}"#,
+            ),
+        ),
+        (
+            Command::StartAttempt { job, attempt, execution, at },
+            concat!(
+                r#"{"StartAttempt":{"job":7,"attempt":2,"execution":{"placement":{"workers":[{"worker":"a","incarnation":255,"#,
+                r#""address":"a:1"}],"slots":[0,0]},"restored":5,"running_since":null},"at":1700000000000}}"#,
+            ),
+        ),
+        (
+            Command::AttemptRunning { job, attempt, at },
+            r#"{"AttemptRunning":{"job":7,"attempt":2,"at":1700000000000}}"#,
+        ),
+        (
+            Command::AttemptFailed { job, attempt, kind: Some(ErrorKind::Data), report: "line 3".into(), at },
+            r#"{"AttemptFailed":{"job":7,"attempt":2,"kind":"Data","report":"line 3","at":1700000000000}}"#,
+        ),
+        (Command::RetryJob { job, attempt, at }, r#"{"RetryJob":{"job":7,"attempt":2,"at":1700000000000}}"#),
+        (
+            Command::CompleteCheckpoint { job, checkpoint: checkpoint(epoch, attempt) },
+            concat!(
+                r#"{"CompleteCheckpoint":{"job":7,"checkpoint":{"epoch":5,"attempt":2,"manifest":"manifest/5","#,
+                r#""state_bytes":100,"written_bytes":10,"completed_at":0,"duration_ms":5,"savepoint":false,"#,
+                r#""finished":false,"parallelism":2,"committed":false}}}"#,
+            ),
+        ),
+        (
+            Command::CommitCheckpoint { job, epoch, at },
+            r#"{"CommitCheckpoint":{"job":7,"epoch":5,"at":1700000000000}}"#,
+        ),
+        (Command::ForgetCheckpoint { job, epoch }, r#"{"ForgetCheckpoint":{"job":7,"epoch":5}}"#),
+        (Command::EndAttempt { job, attempt, at }, r#"{"EndAttempt":{"job":7,"attempt":2,"at":1700000000000}}"#),
+        (Command::StopJob { job, drain: true, at }, r#"{"StopJob":{"job":7,"drain":true,"at":1700000000000}}"#),
+        (Command::CancelJob { job, at }, r#"{"CancelJob":{"job":7,"at":1700000000000}}"#),
+        (Command::RestartJob { job, from: Some(epoch), at }, r#"{"RestartJob":{"job":7,"from":5,"at":1700000000000}}"#),
+        (
+            Command::RescaleJob { job, parallelism: 4, at },
+            r#"{"RescaleJob":{"job":7,"parallelism":4,"at":1700000000000}}"#,
+        ),
+        (Command::DeleteJob { job }, r#"{"DeleteJob":{"job":7}}"#),
+        (
+            Command::SetNamespace { namespace: "blue".into(), quota },
+            r#"{"SetNamespace":{"namespace":"blue","quota":{"slots":4,"jobs":null,"state_bytes":1}}}"#,
+        ),
+        (Command::DropNamespace { namespace: "blue".into() }, r#"{"DropNamespace":{"namespace":"blue"}}"#),
+    ]
+}
+
+/// A log is read by later versions: what stands here may be added to, but never changed.
+#[test]
+fn commands_are_written_as_they_always_were() {
+    for (command, golden) in commands() {
+        let bytes = command.to_bytes().unwrap();
+        assert_eq!(bytes[0], 1);
+        assert_eq!(std::str::from_utf8(&bytes[1..]).unwrap(), golden);
+        assert_eq!(Command::from_bytes(&bytes).unwrap(), command);
+    }
+}
+
+#[test]
+fn every_command_has_its_golden_bytes() {
+    let names = |command: &Command| format!("{command:?}").split([' ', '{']).next().unwrap().to_owned();
+    let listed: std::collections::BTreeSet<String> = commands().iter().map(|(command, _)| names(command)).collect();
+    let error = serde_json::from_str::<Command>(r#"{"Unheard":{}}"#).unwrap_err().to_string();
+    let known = error.split_once("expected one of ").unwrap().1.split(" at line").next().unwrap();
+    let known = known.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn a_command_of_a_later_version_is_named_and_not_guessed() {
+    let mut bytes = Command::DeleteJob { job: JobId(1) }.to_bytes().unwrap();
+    bytes[0] = 2;
+    let error = Command::from_bytes(&bytes).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert_eq!(error.to_string(), "a command of the log has format 2, which this version of Weir cannot read");
+    for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
+        assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
+    }
+}
+
+#[test]
+fn the_state_comes_back_as_it_was_or_not_at_all() {
+    let state = run("worker a 2
+        worker b 2
+        submit orders 2
+        start 1 a,b
+        running 1
+        complete 1 1
+        fail 1 data
+        submit clicks 1");
+    let bytes = state.to_bytes().unwrap();
+    assert!(bytes.starts_with(b"weir-cluster 1 "));
+    assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
+    for position in (0..bytes.len()).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[position] ^= 1;
+        assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
+    }
+    assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
+    let error = ClusterState::from_bytes(b"weir-cluster 2 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 2, which this version of Weir cannot read");
+}
+
+/// A snapshot is read by later versions.
+#[test]
+fn the_state_is_written_as_it_always_was() {
+    let state = run("worker a 2
+        submit orders 1
+        start 1 a");
+    let bytes = state.to_bytes().unwrap();
+    let body = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap().1;
+    let golden = concat!(
+        r#"{"cluster":"test-1","storage":"file:///checkpoints","next_job":2,"jobs":{"1":{"namespace":"default","#,
+        r#""name":"orders","spec":{"graph":{"nodes":[]},"fingerprint":"a","sql":"INSERT INTO sink SELECT * FROM source","#,
+        r#""settings":{"batch_rows":8192,"checkpoint_interval_ms":10000,"checkpoint_timeout_ms":60000,"#,
+        r#""tolerable_failures":3,"retained_checkpoints":2,"restart":{"attempts":3,"initial_delay_ms":100,"#,
+        r#""maximum_delay_ms":300,"stable_ms":60000}}},"parallelism":1,"desired":"Running","status":"Deploying","#,
+        r#""attempt":1,"execution":{"placement":{"workers":[{"worker":"a","incarnation":1,"address":"a:1"}],"#,
+        r#""slots":[0]},"restored":null,"running_since":null},"last_epoch":0,"start_from":null,"checkpoints":[],"#,
+        r#""failures":0,"last_failure":null,"submitted_at":3000,"changed_at":4000}},"workers":{"a":{"incarnation":1,"#,
+        r#""address":"a:1","slots":2,"version":"0.1.0","draining":false}},"#,
+        r#""namespaces":{"default":{"quota":{"slots":null,"jobs":null,"state_bytes":null}}}}"#,
+    );
+    assert_eq!(body, golden);
+}

@@ -1,0 +1,320 @@
+use super::*;
+
+#[test]
+fn a_job_lives_from_submission_to_its_end() {
+    run("worker a 2
+        submit orders 2      | job 1
+        start 1 a,a          | deploying 1
+        running 1            | running 1
+        running 1            | unchanged
+        complete 1 1         | running 1: 1?
+        commit 1 1           | running 1: 1
+        commit 1 1           | unchanged
+        complete 1 2f        | running 1: 1 2f?
+        commit 1 2           | running 1: 1 2f
+        end 1                | finished 1: 1 2f
+        forget 1 2           | finished 1: 1, forgot 2
+        delete 1             | job 1 deleted
+        delete 1             | refused: there is no job 1");
+}
+
+#[test]
+fn the_same_submission_twice_is_one_job() {
+    run("submit orders 2                 | job 1
+        submit orders 2                  | job 1, already there
+        submit clicks 2                  | job 2
+        submit orders 3                  | refused: job 1 in namespace default has the name orders already, and another parallelism
+        submit orders 2 definition=b     | refused: job 1 in namespace default has the name orders already, and another definition
+        submit orders 2 retained=9       | refused: job 1 in namespace default has the name orders already, and other settings
+        namespace blue
+        submit orders 3 in=blue          | job 3
+        submit orders 2 in=red           | refused: there is no namespace red
+        submit or/ders 2                 | refused: \"or/ders\" cannot be the name of a job
+        submit nothing 0                 | refused: a job has a parallelism of at least 1
+        cancel 1
+        submit orders 2                  | refused: job 1 in namespace default has the name orders already, and is cancelled
+        delete 1
+        submit orders 2                  | job 4");
+}
+
+#[test]
+fn names_have_bounds() {
+    let mut state = run("");
+    let submit = |name: &str| Command::SubmitJob {
+        namespace: DEFAULT_NAMESPACE.into(),
+        name: name.into(),
+        spec: Arc::new(spec("a", 1)),
+        parallelism: 1,
+        at: 0,
+    };
+    assert_eq!(state.apply(submit("")).unwrap_err().kind(), RefusalKind::Invalid);
+    assert_eq!(state.apply(submit(&"x".repeat(129))).unwrap_err().kind(), RefusalKind::Invalid);
+    assert_eq!(state.apply(submit("Zähler")).unwrap_err().kind(), RefusalKind::Invalid);
+    assert!(state.apply(submit(&"x".repeat(128))).is_ok());
+    assert!(state.apply(submit("A-z_0.9")).is_ok());
+}
+
+#[test]
+fn stopping_is_a_wish_while_something_runs() {
+    run("worker a 2
+        submit orders 1
+        start 1 a
+        stop 1               | deploying 1, to be stopped
+        stop 1               | unchanged
+        running 1            | running 1, to be stopped
+        end 1                | refused: attempt 1 of job 1 has completed no checkpoint, so it has not ended in order
+        complete 1 1s
+        end 1                | refused: results of checkpoint 1 of job 1 are decided and not committed yet
+        commit 1 1           | running 1: 1s, to be stopped
+        end 1                | stopped 1: 1s
+        stop 1               | unchanged
+        cancel 1             | refused: job 1 cannot be cancelled: it is stopped
+        restart 1            | scheduling 1: 1s
+        start 1 a from=9     | refused: job 1 cannot be placed like this any more: it goes on from checkpoint 1, not from checkpoint 9
+        start 1 a            | deploying 2: 1s");
+}
+
+#[test]
+fn a_job_of_which_nothing_runs_stops_at_its_newest_checkpoint() {
+    run("worker a 2
+        submit never 1
+        stop 1               | stopped 0
+        submit waiting 1
+        start 2 a
+        running 2
+        complete 2 1
+        commit 2 1
+        lose a
+        stop 2               | stopped 1: 1
+        worker a 2
+        submit undecided 1
+        start 3 a
+        running 3
+        complete 3 1
+        lose a
+        stop 3               | restarting 1: 1?, to be stopped, again in -1000
+        retry 3              | scheduling 1: 1?, to be stopped
+        worker a 2
+        start 3 a            | refused: results of checkpoint 1 of job 3 are decided and not committed yet
+        commit 3 1           | stopped 1: 1");
+}
+
+#[test]
+fn an_attempt_that_fails_while_it_is_stopped_stops_the_job() {
+    run("worker a 2
+        submit orders 1
+        start 1 a
+        running 1
+        complete 1 1
+        commit 1 1
+        stop 1                | running 1: 1, to be stopped
+        fail 1 environment    | stopped 1: 1
+        restart 1
+        start 1 a
+        running 1
+        stop 1
+        fail 1 user           | failed 2: 1");
+}
+
+#[test]
+fn to_be_drained_a_job_has_to_run() {
+    run("worker a 2
+        submit never 1
+        drain 1              | stopped 0
+        submit orders 1
+        start 2 a
+        running 2
+        complete 2 1
+        commit 2 1
+        lose a
+        drain 2              | restarting 1: 1, to be drained, again in -1000
+        retry 2
+        worker a 2
+        start 2 a            | deploying 2: 1, to be drained
+        running 2
+        complete 2 2
+        commit 2 2           | running 2: 1 2, to be drained
+        end 2                | scheduling 2: 1 2, to be drained
+        start 2 a
+        running 2
+        complete 2 3f
+        commit 2 3
+        end 2                | finished 3: 2 3f
+        restart 2            | refused: job 2 cannot be restarted: it is finished
+        drain 2              | refused: job 2 cannot be stopped: it is finished
+        rescale 2 2          | refused: job 2 cannot be rescaled: it is finished");
+}
+
+#[test]
+fn a_job_whose_input_has_ended_only_waits_for_its_commit() {
+    run("worker a 2
+        submit orders 1
+        start 1 a
+        running 1
+        complete 1 1f
+        complete 1 2         | refused: job 1 has nothing left to do: its input ended with checkpoint 1
+        fail 1 user          | restarting 1: 1f?, again in 0
+        restart 1            | refused: job 1 has nothing left to do: its input ended with checkpoint 1
+        retry 1
+        commit 1 1           | finished 1: 1f
+        submit again 1
+        start 2 a
+        running 2
+        complete 2 1f
+        commit 2 1
+        lose a               | lost by 2
+        stop 2               | refused: job 2 cannot be stopped: it is finished");
+}
+
+#[test]
+fn cancelling_ends_a_job_at_once_and_its_decided_results_still_count() {
+    run("worker a 2
+        submit orders 2
+        start 1 a,a
+        running 1
+        complete 1 1
+        cancel 1             | cancelled 1: 1?
+        cancel 1             | unchanged
+        complete 1 2         | refused: attempt 1 of job 1 is over
+        delete 1             | refused: results of checkpoint 1 of job 1 are decided and not committed yet
+        commit 1 1           | cancelled 1: 1
+        submit clicks 2
+        start 2 a,a          | deploying 1
+        cancel 2
+        restart 1            | scheduling 1: 1
+        stop 1               | stopped 1: 1
+        delete 1             | job 1 deleted");
+}
+
+#[test]
+fn a_running_job_goes_back_to_an_earlier_checkpoint() {
+    let state = run("worker a 2
+        submit orders 1 retained=9
+        start 1 a
+        running 1
+        complete 1 1
+        complete 1 2s
+        complete 1 3
+        commit 1 3           | running 1: 1 2s 3
+        restart 1 from=7     | refused: job 1 has no checkpoint 7
+        restart 1 from=1     | scheduling 1: 1 2s 3, from 1
+        start 1 a            | deploying 2: 1 2s, from 1, forgot 3
+        forget 1 1           | refused: job 1 would go on from checkpoint 1, so that cannot be given up
+        lose a
+        retry 1
+        worker a 2
+        start 1 a from=2     | refused: job 1 cannot be placed like this any more: it goes on from checkpoint 1, not from checkpoint 2
+        start 1 a            | deploying 3: 1 2s, from 1
+        restart 1            | scheduling 3: 1 2s, from 1
+        start 1 a
+        running 1
+        complete 1 3         | refused: checkpoint 3 of job 1 is not newer than the last: that is 3
+        complete 1 4         | running 4: 1 2s 4?
+        commit 1 4           | running 4: 1 2s 4
+        forget 1 2           | running 4: 1 4, forgot 2");
+    assert_eq!(state.jobs[&JobId(1)].last_epoch, Epoch(4));
+}
+
+#[test]
+fn a_restart_by_a_person_forgives_failures() {
+    let state = run("worker a 2
+        submit orders 1
+        start 1 a
+        running 1
+        fail 1 environment
+        restart 1            | scheduling 1");
+    assert_eq!(state.jobs[&JobId(1)].failures, 0);
+}
+
+#[test]
+fn rescaling_is_for_the_next_attempt() {
+    run("worker a 3
+        submit orders 1
+        start 1 a
+        running 1
+        rescale 1 1          | unchanged
+        rescale 1 0          | refused: a job has a parallelism of at least 1
+        rescale 1 3          | running 1
+        complete 1 1
+        commit 1 1
+        end 1                | scheduling 1: 1
+        start 1 a            | refused: job 1 cannot be placed like this any more: its parallelism is 3, not 1
+        start 1 a,a,a        | deploying 2: 1
+        cancel 1
+        rescale 1 2          | cancelled 2: 1");
+}
+
+#[test]
+fn a_namespace_bounds_what_its_jobs_use() {
+    run("worker a 9
+        namespace blue slots=3 jobs=2 bytes=150
+        submit one 2 in=blue
+        submit two 2 in=blue   | refused: namespace blue may use 3 slots, and would use 4
+        submit two 1 in=blue
+        submit three 1 in=blue | refused: namespace blue may use 2 jobs, and would use 3
+        rescale 2 2            | refused: namespace blue may use 3 slots, and would use 4
+        cancel 1
+        rescale 2 2            | scheduling 0
+        restart 1              | refused: namespace blue may use 3 slots, and would use 4
+        rescale 1 1
+        restart 1              | scheduling 0
+        namespace blue slots=1 jobs=9 bytes=150
+        rescale 2 1            | scheduling 0
+        namespace blue bytes=150
+        start 1 a
+        running 1
+        complete 1 1
+        submit three 1 in=blue | job 3
+        start 2 a
+        running 2
+        complete 2 1
+        submit four 1 in=blue  | refused: namespace blue may use 150 bytes of state, and would use 200
+        restart 2              | scheduling 1: 1?
+        drop blue              | refused: namespace blue has 3 jobs
+        drop default           | refused: the default namespace cannot be removed
+        drop green             | refused: there is no namespace green
+        namespace green        | changed
+        namespace green        | unchanged
+        drop green             | changed
+        namespace gr/een       | refused: \"gr/een\" cannot be the name of a namespace");
+}
+
+#[test]
+fn nothing_is_before_the_first_command() {
+    let mut state = ClusterState::default();
+    let command = Command::SetNamespace { namespace: "blue".into(), quota: Quota::default() };
+    assert_eq!(state.apply(command), Err(Refusal::NotFounded));
+    assert_eq!(state, ClusterState::default());
+    let found = |cluster: &str| Command::Found { cluster: cluster.into(), storage: "file:///a".into() };
+    assert!(state.apply(found("")).is_err());
+    assert_eq!(state.apply(found("one")), Ok(Applied::Changed));
+    assert_eq!(state.apply(found("two")), Ok(Applied::Unchanged));
+    assert_eq!(state.cluster, "one");
+    assert!(state.namespaces.contains_key(DEFAULT_NAMESPACE));
+}
+
+#[test]
+fn the_transition_table_is_as_drawn() {
+    use JobStatus::*;
+    let all = [Scheduling, Deploying, Running, Restarting, Stopped, Finished, Failed, Cancelled];
+    let table: Vec<String> = all
+        .iter()
+        .map(|from| {
+            let next = all.iter().filter(|to| from.may_become(**to)).map(|to| format!(" {to}"));
+            format!("{from} ->{}", next.collect::<String>())
+        })
+        .collect();
+    assert_eq!(
+        table,
+        [
+            "scheduling -> deploying stopped finished cancelled",
+            "deploying -> scheduling running restarting failed cancelled",
+            "running -> scheduling restarting stopped finished failed cancelled",
+            "restarting -> scheduling stopped finished cancelled",
+            "stopped -> scheduling",
+            "finished ->",
+            "failed -> scheduling",
+            "cancelled -> scheduling",
+        ]
+    );
+}

@@ -1,0 +1,108 @@
+//! The calling side of `weir.client.v1.Cluster`: one request to one coordinator, once.
+
+use std::time::Duration;
+
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Channel;
+
+use super::cluster::too_large;
+use super::status::from_status;
+use super::{endpoint, unreachable};
+use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use crate::generated::client::v1::cluster_client::ClusterClient;
+use crate::limits;
+use crate::version::{FORWARDED_HEADER, PROTOCOL, PROTOCOL_HEADER};
+use crate::wire::AnyRequest;
+
+/// How often a connection with requests under way is asked whether it is alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// A connection to a coordinator; clones share it. Once it was there, it comes back by itself when it breaks.
+#[derive(Debug, Clone)]
+pub struct ClusterChannel {
+    address: String,
+    client: ClusterClient<Channel>,
+}
+
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+    /// Whether it is passed on for a client: it is not passed on again.
+    pub forwarded: bool,
+}
+
+impl ClusterChannel {
+    /// Connects to the coordinator at `host:port`.
+    ///
+    /// # Errors
+    /// If nobody answers there: nothing has been asked yet.
+    pub async fn connect(address: &str, timeout: Duration) -> Result<Self, ClientError> {
+        let endpoint = endpoint(address, timeout)?.http2_keep_alive_interval(KEEP_ALIVE);
+        let channel = endpoint.connect().await.map_err(|error| unreachable(address, &error))?;
+        // An answer may hold a job's text, which was submitted under the larger limit.
+        let client =
+            ClusterClient::new(channel).max_decoding_message_size(limits::SUBMITTED_JOB + limits::CLIENT_MESSAGE);
+        Ok(Self { address: address.to_owned(), client })
+    }
+
+    /// Where it leads.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// What the coordinator says; or [`ClientErrorKind::Unknown`] if the answer did not come, and whether the request was carried
+    /// out is not known; or [`ClientErrorKind::Unavailable`] if it could not be sent.
+    pub async fn call(&self, request: &ClientRequest, options: CallOptions) -> Result<ClientResponse, ClientError> {
+        let message = AnyRequest::from(request);
+        let limit = match message {
+            AnyRequest::SubmitJob(_) => limits::SUBMITTED_JOB,
+            _ => limits::CLIENT_MESSAGE,
+        };
+        let size = message.encoded_len();
+        if size > limit {
+            return Err(too_large(size, limit));
+        }
+        let answer = tokio::time::timeout(options.timeout, Box::pin(self.send(message, options)));
+        answer.await.unwrap_or_else(|_| {
+            Err(ClientError::new(ClientErrorKind::Unknown, format!("{} did not answer in time", self.address)))
+        })
+    }
+}
+
+macro_rules! send {
+    ($($variant:ident $rpc:ident $message:ident $response:ident,)*) => {
+        impl ClusterChannel {
+            async fn send(&self, message: AnyRequest, options: CallOptions) -> Result<ClientResponse, ClientError> {
+                // The channel is shared; a client is a handle to it that wants to be borrowed mutably.
+                let mut client = self.client.clone();
+                let answer = match message {
+                    $(AnyRequest::$variant(message) => client
+                        .$rpc(request(message, options))
+                        .await
+                        .map(|response| ClientResponse::try_from(response.into_inner())),)*
+                };
+                let answer = answer.map_err(|status| from_status(&status, &self.address))?;
+                // What was asked has been done; only what came of it cannot be read.
+                answer.map_err(|error| ClientError::new(ClientErrorKind::Unknown, error.report()))
+            }
+        }
+    };
+}
+each_rpc!(send);
+
+fn request<T>(message: T, options: CallOptions) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(options.timeout);
+    let metadata = request.metadata_mut();
+    metadata.insert(PROTOCOL_HEADER, MetadataValue::from(PROTOCOL));
+    if options.forwarded {
+        metadata.insert(FORWARDED_HEADER, MetadataValue::from(1_u32));
+    }
+    request
+}

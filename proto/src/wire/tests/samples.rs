@@ -1,0 +1,344 @@
+//! One of everything, with every field at a value that is not its default.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::{DataType, Field, Schema};
+use weir_core::{
+    Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
+    MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, Parallelism, PlacedWorker, Placement, SinkSpec,
+    SourceSpec, TableSpec, WorkerId,
+};
+use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
+
+use crate::client::{
+    CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
+    CoordinatorInfo, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo,
+    SubmitJob, WorkerInfo, WorkerJob,
+};
+use crate::control::{
+    AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
+    Report, StoragePlace, ToWorker, Welcome,
+};
+
+fn table(name: &str) -> TableSpec {
+    TableSpec {
+        name: name.into(),
+        connector: "filesystem".into(),
+        options: BTreeMap::from([("path".to_owned(), "/data/größe".to_owned())]),
+        schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
+        projection: None,
+        partitioned_by: Vec::new(),
+    }
+}
+
+/// A dataflow of three nodes, as it comes out of a decoder.
+pub(crate) fn graph() -> JobGraph {
+    let mut graph = JobGraph::default();
+    let schema = table("t").schema;
+    let edge = |from| Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Forward };
+    let mut add = |name: &str, operator, inputs| {
+        let parallelism = Parallelism::Job;
+        graph.add(NodeSpec { name: name.into(), operator, inputs, schema: schema.clone(), parallelism })
+    };
+    let source = SourceSpec { table: table("in"), projection: None, filter: None, watermark: None };
+    let source = add("Source(in)", OperatorSpec::Source(source), vec![]);
+    let calc = CalcSpec { predicate: Some(Expr::IsNotNull(Box::new(Expr::Column(0)))), projection: vec![] };
+    let calc = add("Calc", OperatorSpec::Calc(calc), vec![edge(source)]);
+    add("Sink(out)", OperatorSpec::Sink(SinkSpec { table: table("out") }), vec![edge(calc)]);
+    serde_json::from_slice(&serde_json::to_vec(&graph).unwrap()).unwrap()
+}
+
+fn settings() -> JobSettingsInfo {
+    JobSettingsInfo {
+        batch_rows: 8192,
+        checkpoint_interval_ms: 10_000,
+        checkpoint_timeout_ms: 600_000,
+        tolerable_failures: 3,
+        retained_checkpoints: 2,
+        restart_attempts: Some(10),
+        restart_initial_delay_ms: 1000,
+        restart_maximum_delay_ms: 60_000,
+        restart_stable_ms: 600_000,
+    }
+}
+
+fn by_name() -> JobRef {
+    JobRef::Name { namespace: "default".into(), name: "delays".into() }
+}
+
+/// Requests, with the file of each in `tests/golden` and its method.
+pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
+    use ClientRequest as R;
+    let id = || JobRef::Id(JobId(7));
+    let submit = SubmitJob {
+        namespace: "default".into(),
+        name: "delays".into(),
+        graph: Arc::new(graph()),
+        fingerprint: "0123".into(),
+        sql: "INSERT INTO out SELECT …".into(),
+        parallelism: 4,
+        settings: settings(),
+    };
+    let quota = QuotaInfo { slots: Some(0), jobs: Some(3), state_bytes: Some(1 << 40) };
+    vec![
+        ("submit_job", "submit_job", R::SubmitJob(submit)),
+        ("list_jobs", "list_jobs", R::ListJobs { namespace: Some("default".into()), all: true }),
+        ("list_jobs-everywhere", "list_jobs", R::ListJobs { namespace: None, all: false }),
+        ("describe_job", "describe_job", R::DescribeJob { job: by_name() }),
+        ("stop_job", "stop_job", R::StopJob { job: id(), drain: true }),
+        ("cancel_job", "cancel_job", R::CancelJob { job: id() }),
+        ("restart_job", "restart_job", R::RestartJob { job: id(), from: Some(Epoch(9)) }),
+        ("restart_job-newest", "restart_job", R::RestartJob { job: id(), from: None }),
+        ("rescale_job", "rescale_job", R::RescaleJob { job: id(), parallelism: 8 }),
+        ("delete_job", "delete_job", R::DeleteJob { job: id() }),
+        ("take_savepoint", "take_savepoint", R::TakeSavepoint { job: id() }),
+        ("list_checkpoints", "list_checkpoints", R::ListCheckpoints { job: id() }),
+        ("forget_checkpoint", "forget_checkpoint", R::ForgetCheckpoint { job: id(), epoch: Epoch(9) }),
+        ("list_workers", "list_workers", R::ListWorkers),
+        ("drain_worker", "drain_worker", R::DrainWorker { worker: WorkerId("w1".into()), draining: true }),
+        ("list_namespaces", "list_namespaces", R::ListNamespaces),
+        ("set_namespace", "set_namespace", R::SetNamespace { namespace: "team".into(), quota }),
+        ("drop_namespace", "drop_namespace", R::DropNamespace { namespace: "team".into() }),
+        ("describe_cluster", "describe_cluster", R::DescribeCluster),
+        ("add_coordinator", "add_coordinator", R::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into() }),
+        ("remove_coordinator", "remove_coordinator", R::RemoveCoordinator { id: CoordinatorId(4) }),
+        ("transfer_leadership", "transfer_leadership", R::TransferLeadership { to: Some(CoordinatorId(2)) }),
+        ("transfer_leadership-any", "transfer_leadership", R::TransferLeadership { to: None }),
+    ]
+}
+
+/// How a job does.
+pub(super) fn figures() -> Figures {
+    Figures {
+        rows_in: 1,
+        rows_out: 2,
+        late_rows: 3,
+        rejected_rows: 4,
+        state_bytes: 5,
+        watermark: Some(EventTime(-62_135_596_800_000)),
+    }
+}
+
+/// Two workers, three slots.
+pub(super) fn placement() -> Placement {
+    let worker = |name: &str, incarnation| PlacedWorker {
+        worker: WorkerId(name.into()),
+        incarnation: Incarnation(incarnation),
+        address: format!("{name}:7421"),
+    };
+    Placement { workers: vec![worker("w1", u64::MAX), worker("w2", 2)], slots: vec![0, 1, 0] }
+}
+
+/// A savepoint at the end of a job.
+pub(super) fn checkpoint() -> CheckpointInfo {
+    CheckpointInfo {
+        epoch: Epoch(12),
+        attempt: Attempt(3),
+        completed_at: 1_767_225_600_000,
+        duration_ms: 35,
+        state_bytes: 1000,
+        written_bytes: 100,
+        savepoint: true,
+        finished: true,
+        committed: true,
+        parallelism: 4,
+        manifest: "manifests/12".into(),
+    }
+}
+
+/// A job for which everything is there.
+pub(super) fn detail() -> JobDetail {
+    let summary = JobSummary {
+        job: JobId(7),
+        namespace: "default".into(),
+        name: "delays".into(),
+        status: "restarting".into(),
+        desired: "running".into(),
+        parallelism: 4,
+        attempt: Attempt(3),
+        restarts: 2,
+        submitted_at: 1_767_225_600_000,
+        changed_at: 1_767_225_601_000,
+        figures: Some(figures()),
+        last_checkpoint: Some(checkpoint()),
+        last_failure: Some(JobFailureInfo {
+            attempt: Attempt(2),
+            report: "worker w2 is gone".into(),
+            at: 1_767_225_601_000,
+            retry_at: Some(1_767_225_602_000),
+        }),
+        waiting_for: Some("needs 4 slots; 2 are free".into()),
+    };
+    JobDetail {
+        summary,
+        sql: "SELECT".into(),
+        settings: settings(),
+        fingerprint: "0123".into(),
+        placement: Some(placement()),
+        operators: vec!["Source(in)".into(), "Sink(out)".into()],
+        checkpoints: vec![checkpoint()],
+        checkpoint_in_progress: Some(CheckpointProgress { epoch: Epoch(13), running_ms: 250 }),
+        last_pause_ms: Some(900),
+    }
+}
+
+/// Answers, with the file of each and a method that it belongs to.
+pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
+    let worker = WorkerInfo {
+        worker: WorkerId("w1".into()),
+        incarnation: Incarnation(1),
+        address: "w1:7421".into(),
+        slots: 8,
+        used: 4,
+        draining: true,
+        connected: true,
+        version: "0.1.0".into(),
+        last_heard_ms: Some(120),
+        jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+    };
+    let namespace = NamespaceInfo {
+        namespace: "default".into(),
+        quota: QuotaInfo { slots: Some(16), jobs: None, state_bytes: Some(1) },
+        slots_used: 4,
+        jobs: 1,
+        state_bytes: 1000,
+    };
+    let coordinator = CoordinatorInfo {
+        id: CoordinatorId(1),
+        address: "c1:7420".into(),
+        role: "leader".into(),
+        matched: Some(99),
+        commit: 98,
+    };
+    let cluster = ClusterInfo {
+        cluster: "weir-0a1b".into(),
+        storage: "file:///srv/weir".into(),
+        leader: Some(CoordinatorId(1)),
+        term: 5,
+        coordinators: vec![coordinator],
+        workers: 2,
+        slots: 16,
+        slots_used: 4,
+        jobs_running: 1,
+    };
+    vec![
+        ("submitted", "submit_job", ClientResponse::Submitted { job: JobId(7), already_there: true }),
+        ("jobs", "list_jobs", ClientResponse::Jobs(vec![detail().summary])),
+        ("job", "describe_job", ClientResponse::Job(Box::new(detail()))),
+        ("accepted", "stop_job", ClientResponse::Accepted),
+        ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { epoch: Epoch(13) }),
+        ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
+        ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
+        ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
+        ("cluster", "describe_cluster", ClientResponse::Cluster(cluster)),
+    ]
+}
+
+/// A refusal.
+pub(super) fn error() -> ClientError {
+    ClientError::new(ClientErrorKind::Quota, "the namespace has 4 of 4 slots in use").with_help("ask for more")
+}
+
+fn failure() -> Failure {
+    Failure { kind: ErrorKind::Data, report: "line 3: not a number".into(), peer_lost: true }
+}
+
+fn statuses() -> Vec<AttemptStatus> {
+    let phases = [
+        AttemptPhase::Opening,
+        AttemptPhase::Ready,
+        AttemptPhase::Running,
+        AttemptPhase::Ended,
+        AttemptPhase::Failed(failure()),
+    ];
+    let kinds = [None, Some(MarkerKind::Flush), Some(MarkerKind::Checkpoint), Some(MarkerKind::Savepoint)];
+    let kinds = kinds.into_iter().chain([Some(MarkerKind::Drain)]);
+    let of = |(phase, last_kind)| AttemptStatus {
+        job: JobId(7),
+        attempt: Attempt(3),
+        phase,
+        last_epoch: Epoch(12),
+        last_kind,
+        exhausted: true,
+    };
+    phases.into_iter().zip(kinds).map(of).collect()
+}
+
+/// What a sink has prepared.
+pub(crate) fn committables(bytes: Vec<u8>) -> SinkCommittables {
+    SinkCommittables { uid: OperatorUid("sink-1".into()), table: table("out"), committables: vec![bytes] }
+}
+
+/// Messages of workers, with the file of each.
+pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
+    let run = Run { file: "a.run".into(), offset: 1, length: 2, rows: 3, blocks: Vec::new(), crc32: 4 };
+    let sink = committables(vec![1, 2]);
+    let content = EpochContent { epoch: Epoch(12), operators: Vec::new(), committables: vec![sink], bytes: 9 };
+    let merged = MergedRuns {
+        uid: OperatorUid("agg-1".into()),
+        table: "groups".into(),
+        runs: vec![run.clone(), run.clone()],
+        into: run,
+    };
+    let hello = Hello {
+        cluster: Some("weir-0a1b".into()),
+        worker: WorkerId("w1".into()),
+        incarnation: Incarnation(u64::MAX - 1),
+        slots: 8,
+        address: "w1:7421".into(),
+        version: "0.1.0".into(),
+        attempts: statuses(),
+        leaving: true,
+        protocol: 1,
+    };
+    let (job, attempt, epoch) = (JobId(7), Attempt(3), Epoch(12));
+    let figures = AttemptFigures { job, attempt, figures: figures() };
+    let status = statuses().remove(4);
+    vec![
+        ("hello", FromWorker::Hello(hello)),
+        ("heartbeat", FromWorker::Heartbeat(Heartbeat { figures: vec![figures] })),
+        ("status", FromWorker::Status(status)),
+        ("report", FromWorker::Report(Report { job, attempt, epoch, outcome: Ok(content) })),
+        ("report-failed", FromWorker::Report(Report { job, attempt, epoch, outcome: Err(failure()) })),
+        ("committed", FromWorker::Committed { job, epoch, result: Ok(()) }),
+        ("committed-not", FromWorker::Committed { job, epoch, result: Err(failure()) }),
+        ("merged", FromWorker::Merged { job, attempt, epoch, merged: Ok(vec![merged]) }),
+        ("merged-not", FromWorker::Merged { job, attempt, epoch, merged: Err(failure()) }),
+        ("leaving", FromWorker::Leaving),
+    ]
+}
+
+/// Messages to workers, with the file of each.
+pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
+    let (job, attempt, epoch) = (JobId(7), Attempt(3), Epoch(12));
+    let storage = StoragePlace { url: "file:///srv/weir".into() };
+    let checkpoint = CheckpointRef { epoch, manifest: "manifests/12".into() };
+    let deploy = Deploy {
+        job,
+        attempt,
+        name: "delays".into(),
+        graph: Arc::new(graph()),
+        placement: placement(),
+        storage: storage.clone(),
+        restore: Some(checkpoint.clone()),
+        last_epoch: epoch,
+        batch_rows: 8192,
+    };
+    let welcome = Welcome { cluster: "weir-0a1b".into(), term: 5, heartbeat_interval: Duration::from_millis(500) };
+    vec![
+        ("welcome", ToWorker::Welcome(welcome)),
+        ("redirect", ToWorker::Redirect { leader: Some("c2:7420".into()) }),
+        ("redirect-nowhere", ToWorker::Redirect { leader: None }),
+        ("refused", ToWorker::Refused { reason: "another cluster".into() }),
+        ("deploy", ToWorker::Deploy(Arc::new(deploy))),
+        ("start", ToWorker::Start { job, attempt }),
+        ("marker", ToWorker::Marker { job, attempt, epoch, kind: MarkerKind::Stop }),
+        ("completed", ToWorker::Completed { job, attempt, epoch }),
+        ("cancel", ToWorker::Cancel { job, attempt }),
+        ("commit", ToWorker::Commit { job, storage: storage.clone(), checkpoint: checkpoint.clone() }),
+        ("merge", ToWorker::Merge { job, attempt, storage, checkpoint }),
+        ("farewell", ToWorker::Farewell),
+    ]
+}
