@@ -18,16 +18,18 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use weir_core::{
-    Attempt, ConnectorRegistry, JobGraph, JobId, OperatorSpec, OperatorUid, Parallelism, Result, SinkSpec, TableSpec,
+    Attempt, ConnectorRegistry, JobGraph, JobId, OperatorSpec, OperatorUid, Parallelism, PlacedWorker, Result,
+    SinkSpec, TableSpec,
 };
 use weir_state::{Manifest, Storage};
 
 use self::opener::{Opened, Opener, Place, Seat};
 use self::restore::Restorer;
 use self::supervisor::Supervisor;
-use self::wiring::Wiring;
+use self::wiring::{Plan, Wiring};
 use crate::blocking::Blocking;
 use crate::clock::Clock;
+use crate::exchange::network::{Membership, Network};
 use crate::metrics::JobMetrics;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
@@ -72,6 +74,9 @@ pub struct OpenedJob {
     uploads: Snapshots,
     events: mpsc::Receiver<WorkerEvent>,
     metrics: JobMetrics,
+    network: Option<Arc<Network>>,
+    peers: Vec<PlacedWorker>,
+    membership: Option<Membership>,
 }
 
 /// A running part of a job. Dropping it stops every subtask where it stands.
@@ -86,16 +91,22 @@ pub struct JobHandle {
 /// Queue lengths, in messages: each is a handful per epoch.
 const CONTROL_QUEUE: usize = 16;
 
-/// Restores a part of a job and opens its sources and sinks. Nothing runs before [`OpenedJob::start`]: a job that cannot
+/// Restores a part of a job, opens its sources and sinks, and is ready for the channels that other workers open into it.
+/// Nothing runs and nothing is sent before [`OpenedJob::start`], which is for when all parts are open: a job that cannot
 /// start has not done anything.
 ///
 /// # Errors
-/// If a source or sink cannot be opened, or the checkpoint does not fit the job.
+/// If a source or sink cannot be opened, the checkpoint does not fit the job, or a newer attempt of the job is here.
 pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let graph = &deployment.graph;
     let chains = graph.chains();
     let parallelism = deployment.part.parallelism();
-    let mut wiring = Wiring::new(graph, &chains, &deployment.part);
+    let Deployment { job, attempt, part, .. } = &deployment;
+    let membership = part.network().map(|network| network.join(*job, *attempt)).transpose()?;
+    let plan = Plan { job: *job, attempt: *attempt, graph, part, membership: membership.as_ref() };
+    let mut wiring = Wiring::new(&plan, &chains);
+    let network = part.network().cloned();
+    let peers = wiring.peers();
     let (event_sender, events) = mpsc::channel(CONTROL_QUEUE);
     let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
     let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
@@ -135,7 +146,20 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let Deployment { storage, attempt, compute, blocking, part_name, .. } = deployment;
     let uploads =
         Snapshots { subtasks: subtasks.len(), storage, blocking, attempt, part_name, sinks, events: event_sender };
-    Ok(OpenedJob { subtasks, sources, compute, commands, exhausted, snapshots, uploads, events, metrics })
+    Ok(OpenedJob {
+        subtasks,
+        sources,
+        compute,
+        commands,
+        exhausted,
+        snapshots,
+        uploads,
+        events,
+        metrics,
+        network,
+        peers,
+        membership,
+    })
 }
 
 fn sinks(graph: &JobGraph) -> BTreeMap<OperatorUid, TableSpec> {
@@ -149,13 +173,17 @@ fn sinks(graph: &JobGraph) -> BTreeMap<OperatorUid, TableSpec> {
 impl OpenedJob {
     /// Lets the subtasks run. The supervisor and the uploads run on the caller's runtime.
     pub fn start(self) -> JobHandle {
+        if let Some(network) = &self.network {
+            self.peers.iter().for_each(|peer| network.connect(peer));
+        }
         let mut tasks = JoinSet::new();
         for subtask in self.subtasks {
             tasks.spawn_on(subtask, &self.compute);
         }
         let events = self.uploads.events.clone();
         let uploads = tokio::spawn(self.uploads.run(self.snapshots));
-        let supervisor = Supervisor { tasks, sources: self.sources, exhausted: self.exhausted, events };
+        let supervisor =
+            Supervisor { tasks, sources: self.sources, exhausted: self.exhausted, membership: self.membership, events };
         JobHandle {
             commands: self.commands,
             events: self.events,

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! [`open`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
-//! goes through its router into the gate of another (`exchange`). Uploads run beside the stream (`snapshot`).
+//! goes through its router into the gate of another (`exchange`), if need be in another process ([`network`]). Uploads run
+//! beside the stream (`snapshot`).
 //!
 //! The worker sees no SQL text and knows nothing of consensus.
 
@@ -30,6 +31,7 @@ mod subtask;
 pub use blocking::{Blocking, BlockingInline, BlockingThreads, Work};
 pub use clock::{Clock, SystemClock};
 pub use deploy::{Deployment, JobHandle, OpenedJob, Part, open};
+pub use exchange::network;
 pub use metrics::{JobMetrics, Totals};
 pub use snapshot::EpochReport;
 pub use subtask::{Command, WorkerEvent};

@@ -4,6 +4,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use weir_core::{Error, Result};
 
+use crate::exchange::network::Membership;
 use crate::subtask::{Interrupt, WorkerEvent};
 
 /// Owns the subtasks: says when the sources are exhausted, when all have ended, and what has failed first; then stops
@@ -15,6 +16,8 @@ pub struct Supervisor {
     pub sources: usize,
     /// Told once by each source.
     pub exhausted: mpsc::Receiver<()>,
+    /// This part among the others, if there are others.
+    pub membership: Option<Membership>,
     /// Who wants to know.
     pub events: mpsc::Sender<WorkerEvent>,
 }
@@ -42,6 +45,7 @@ impl Supervisor {
                     Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
                     Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),
                 },
+                error = lost(self.membership.as_mut()) => WorkerEvent::Failed(error),
             };
             let last = matches!(event, WorkerEvent::Finished | WorkerEvent::Failed(_));
             self.tell(event).await;
@@ -55,5 +59,13 @@ impl Supervisor {
     async fn tell(&self, event: WorkerEvent) {
         // The driver is gone only when the job is being dropped, and then nobody wants to know.
         let _ = self.events.send(event).await;
+    }
+}
+
+/// Waits until a peer is lost.
+async fn lost(membership: Option<&mut Membership>) -> Error {
+    match membership {
+        Some(membership) => membership.lost().await,
+        None => std::future::pending().await,
     }
 }

@@ -1,16 +1,22 @@
-//! Makes the channels of a job: every gate, and for each subtask the routers into them.
+//! Makes the channels of a part: every gate that is here, and for each subtask that is here the routers out of it.
+//!
+//! All workers number the channels of a gate in the same way, from the graph and the parallelism alone: by the edges into
+//! the chain's head, then by the sending subtask.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use weir_core::{Chain, Exchange, JobGraph, NodeId, OutputPort};
+use weir_core::{Attempt, Chain, Edge, Exchange, JobGraph, JobId, NodeId, OutputPort, PlacedWorker};
 
 use super::{Part, count_of};
-use crate::exchange::{ChannelSender, Gate, Router, Target};
+use crate::exchange::network::{ChannelId, Membership, Process, RemoteSender};
+use crate::exchange::{ChannelSender, Gate, Inlet, Router, Target};
 
 /// Gates and routers that have been made and not yet been given to their subtask.
 pub struct Wiring {
-    gates: HashMap<(NodeId, usize), (Gate, Vec<usize>)>,
-    routers: HashMap<(NodeId, usize), Vec<(OutputPort, Router)>>,
+    gates: BTreeMap<(NodeId, usize), (Gate, Vec<usize>)>,
+    routers: BTreeMap<(NodeId, usize), Vec<(OutputPort, Router)>>,
+    /// Workers that subtasks of this part send to.
+    peers: BTreeMap<Process, PlacedWorker>,
 }
 
 /// The ends of channels that one subtask holds.
@@ -25,6 +31,36 @@ pub struct Ends {
     pub side: Vec<(usize, OutputPort, Router)>,
 }
 
+/// What is to be wired.
+pub struct Plan<'a> {
+    /// The job.
+    pub job: JobId,
+    /// Its execution.
+    pub attempt: Attempt,
+    /// What it computes.
+    pub graph: &'a JobGraph,
+    /// Its slots that are here.
+    pub part: &'a Part,
+    /// This part among the others, if there are others.
+    pub membership: Option<&'a Membership>,
+}
+
+/// An edge into the head of a chain.
+struct Input<'a> {
+    edge: &'a Edge,
+    /// Subtasks that send.
+    senders: usize,
+    /// Subtask *i* sends to subtask *i* only.
+    pairwise: bool,
+}
+
+impl Input<'_> {
+    /// The subtasks that send to subtask `receiver`.
+    fn senders_to(&self, receiver: usize) -> std::ops::Range<usize> {
+        if self.pairwise { receiver..receiver + 1 } else { 0..self.senders }
+    }
+}
+
 /// Subtasks of a chain in a job of `parallelism`.
 pub fn subtasks(graph: &JobGraph, chain: &Chain, parallelism: usize) -> usize {
     count_of(graph.node(chain.head()).spec.parallelism, parallelism)
@@ -32,53 +68,86 @@ pub fn subtasks(graph: &JobGraph, chain: &Chain, parallelism: usize) -> usize {
 
 impl Wiring {
     /// Wires every edge into the head of a chain; the edges inside chains need no channel.
-    pub fn new(graph: &JobGraph, chains: &[Chain], part: &Part) -> Self {
-        let parallelism = part.parallelism();
-        let mut wiring = Self { gates: HashMap::new(), routers: HashMap::new() };
+    pub fn new(plan: &Plan<'_>, chains: &[Chain]) -> Self {
+        let mut wiring = Self { gates: BTreeMap::new(), routers: BTreeMap::new(), peers: BTreeMap::new() };
         for chain in chains {
-            let head = graph.node(chain.head());
-            let receivers = count_of(head.spec.parallelism, parallelism);
-            // From each edge, the senders by sending subtask, then by receiving one.
-            let mut senders: Vec<Vec<Vec<ChannelSender>>> = Vec::new();
-            let edges: Vec<_> = head
-                .spec
-                .inputs
-                .iter()
-                .map(|edge| {
-                    let count = count_of(graph.node(edge.from).spec.parallelism, parallelism);
-                    let pairwise = edge.exchange == Exchange::Forward && count == receivers;
-                    senders.push((0..count).map(|_| Vec::new()).collect());
-                    (edge, count, pairwise)
-                })
-                .collect();
-            for receiver in 0..receivers {
-                let sending = |count: usize, pairwise: bool| if pairwise { receiver..receiver + 1 } else { 0..count };
-                let mut ordinals = Vec::new();
-                for (edge, count, pairwise) in &edges {
-                    ordinals.extend(sending(*count, *pairwise).map(|_| edge.ordinal));
-                }
-                let (gate, channels) = Gate::new(ordinals.len());
-                let mut channels = channels.into_iter();
-                for ((_, count, pairwise), senders) in edges.iter().zip(&mut senders) {
-                    for sender in sending(*count, *pairwise) {
-                        senders[sender].extend(channels.next());
-                    }
-                }
-                wiring.gates.insert((chain.head(), receiver), (gate, ordinals));
-            }
-            for ((edge, _, pairwise), senders) in edges.iter().zip(senders) {
-                for (sender, channels) in senders.into_iter().enumerate() {
-                    // A forward edge between different parallelisms has no partner to go to, and spreads its batches.
-                    let exchange = match (&edge.exchange, pairwise) {
-                        (Exchange::Forward, false) => &Exchange::Rebalance,
-                        (exchange, _) => exchange,
-                    };
-                    let router = Router::new(Target::new(exchange, channels.len()), channels, sender);
-                    wiring.routers.entry((edge.from, sender)).or_default().push((edge.port, router));
-                }
-            }
+            wiring.chain(plan, chain.head());
         }
         wiring
+    }
+
+    fn chain(&mut self, plan: &Plan<'_>, head: NodeId) {
+        let parallelism = plan.part.parallelism();
+        let spec = &plan.graph.node(head).spec;
+        let receivers = count_of(spec.parallelism, parallelism);
+        let inputs = spec.inputs.iter().map(|edge| {
+            let senders = count_of(plan.graph.node(edge.from).spec.parallelism, parallelism);
+            Input { edge, senders, pairwise: edge.exchange == Exchange::Forward && senders == receivers }
+        });
+        let inputs: Vec<Input<'_>> = inputs.collect();
+        // From each edge, the channels by sending subtask, then by receiving one.
+        let mut outlets: Vec<Vec<Vec<ChannelSender>>> =
+            inputs.iter().map(|input| (0..input.senders).map(|_| Vec::new()).collect()).collect();
+        for receiver in 0..receivers {
+            let channels: Vec<(usize, usize)> = inputs
+                .iter()
+                .enumerate()
+                .flat_map(|(input, edge)| edge.senders_to(receiver).map(move |sender| (input, sender)))
+                .collect();
+            let mut inlets = Vec::new();
+            if plan.part.has(receiver) {
+                let ordinals = channels.iter().map(|(input, _)| inputs[*input].edge.ordinal).collect();
+                let (gate, ways) = Gate::new(channels.len());
+                inlets = ways;
+                self.gates.insert((head, receiver), (gate, ordinals));
+            }
+            let mut inlets = inlets.into_iter();
+            for (channel, (input, sender)) in channels.into_iter().enumerate() {
+                let id = ChannelId { job: plan.job, attempt: plan.attempt, head, subtask: receiver, channel };
+                outlets[input][sender].extend(self.channel(plan, id, sender, inlets.next()));
+            }
+        }
+        for (input, outlets) in inputs.iter().zip(outlets) {
+            // A forward edge between different parallelisms has no partner to go to, and spreads its batches.
+            let exchange = match (&input.edge.exchange, input.pairwise) {
+                (Exchange::Forward, false) => &Exchange::Rebalance,
+                (exchange, _) => exchange,
+            };
+            for (sender, channels) in outlets.into_iter().enumerate().filter(|(_, channels)| !channels.is_empty()) {
+                let router = Router::new(Target::new(exchange, channels.len()), channels, sender);
+                self.routers.entry((input.edge.from, sender)).or_default().push((input.edge.port, router));
+            }
+        }
+    }
+
+    /// Makes a channel, as far as one of its ends is here. Returns the sending end.
+    fn channel(
+        &mut self,
+        plan: &Plan<'_>,
+        id: ChannelId,
+        sender: usize,
+        inlet: Option<Inlet>,
+    ) -> Option<ChannelSender> {
+        match (inlet, plan.part.peer(sender), plan.membership) {
+            (Some(inlet), None, _) => Some(ChannelSender::Local(inlet.into())),
+            (Some(inlet), Some(from), Some(membership)) => {
+                membership.expect(id, from.into(), inlet);
+                None
+            }
+            (None, None, Some(membership)) => {
+                let to = plan.part.peer(id.subtask)?.clone();
+                self.peers.insert(Process::from(&to), to.clone());
+                let hub = membership.hub().clone();
+                Some(ChannelSender::Remote(RemoteSender::new(hub, to, id, membership.lost_sender())))
+            }
+            // Between others, or nobody can tell where: without a network all subtasks are here.
+            _ => None,
+        }
+    }
+
+    /// Workers that subtasks of this part send to.
+    pub fn peers(&self) -> Vec<PlacedWorker> {
+        self.peers.values().cloned().collect()
     }
 
     /// The ends that belong to a chain's subtask.

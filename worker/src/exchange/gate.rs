@@ -1,15 +1,18 @@
 //! The receiving side of a subtask: one queue per input channel, and alignment of markers over them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
 use weir_core::{Batch, Element, Watermark};
 
-/// Rows that may wait in one channel before its sender has to. A batch is let in whole once there is any credit, so a
-/// queue holds at most this many rows and one batch.
-const CREDIT_ROWS: usize = 32 * 1024;
+use super::size::batch_bytes;
+
+/// Bytes that may wait in one channel before its sender has to. A batch is let in whole once there is any credit, so a
+/// queue holds less than this and one batch.
+pub const CREDIT_BYTES: usize = 1024 * 1024;
 
 /// The other end of a channel is gone: its subtask has failed or was stopped, and says so itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +24,26 @@ pub struct Gate {
     shared: Arc<Mutex<Shared>>,
 }
 
-/// The sending end of one channel of a [`Gate`].
-#[derive(Debug)]
-pub struct ChannelSender {
+/// Where the elements of one channel of a [`Gate`] are put in.
+#[derive(Debug, Clone)]
+pub struct Inlet {
     shared: Arc<Mutex<Shared>>,
     channel: usize,
+}
+
+/// The sending end of a channel whose both ends are in this process.
+#[derive(Debug)]
+pub struct LocalSender {
+    inlet: Inlet,
+}
+
+/// What a channel whose elements come from another process has to hear of its reader. Nothing is told behind the end.
+pub trait Origin: Send + Sync + fmt::Debug {
+    /// The reader has taken a batch that counted so many bytes.
+    fn taken(&self, bytes: usize);
+
+    /// The reader is gone.
+    fn abandoned(&self);
 }
 
 #[derive(Debug)]
@@ -39,11 +57,22 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Channel {
-    elements: VecDeque<Element>,
-    rows: usize,
+    /// Elements, and what each counts against the credit.
+    elements: VecDeque<(Element, usize)>,
+    /// What all of them count.
+    bytes: usize,
     /// Not read from until the marker has arrived on all channels.
     blocked: bool,
     sender: Option<Waker>,
+    origin: Option<Arc<dyn Origin>>,
+}
+
+/// What was taken out of a gate.
+struct Taken {
+    channel: usize,
+    element: Element,
+    /// Whom to tell how much room there is again.
+    origin: Option<(Arc<dyn Origin>, usize)>,
 }
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
@@ -51,31 +80,35 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Gate {
-    /// A gate with `channels` inputs, and their sending ends in order.
-    pub fn new(channels: usize) -> (Self, Vec<ChannelSender>) {
+    /// A gate with `channels` inputs, and the ways into them in order.
+    pub fn new(channels: usize) -> (Self, Vec<Inlet>) {
         let shared = Arc::new(Mutex::new(Shared {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             next: 0,
             receiver: None,
             closed: false,
         }));
-        let senders = (0..channels).map(|channel| ChannelSender { shared: shared.clone(), channel }).collect();
-        (Self { shared }, senders)
+        let inlets = (0..channels).map(|channel| Inlet { shared: shared.clone(), channel }).collect();
+        (Self { shared }, inlets)
     }
 
     /// Waits for the next element of any channel that is not blocked. Dropping the future loses nothing.
     pub async fn next(&mut self) -> (usize, Element) {
-        poll_fn(|context| {
+        let taken = poll_fn(|context| {
             let mut shared = lock(&self.shared);
             match shared.pop() {
-                Some(found) => Poll::Ready(found),
+                Some(taken) => Poll::Ready(taken),
                 None => {
                     shared.receiver = Some(context.waker().clone());
                     Poll::Pending
                 }
             }
         })
-        .await
+        .await;
+        if let Some((origin, bytes)) = taken.origin {
+            origin.taken(bytes);
+        }
+        (taken.channel, taken.element)
     }
 
     /// Reads nothing more from `channel` until [`unblock_all`](Self::unblock_all).
@@ -91,6 +124,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
+        let mut origins = Vec::new();
         let mut shared = lock(&self.shared);
         shared.closed = true;
         for channel in &mut shared.channels {
@@ -98,12 +132,17 @@ impl Drop for Gate {
             if let Some(waker) = channel.sender.take() {
                 waker.wake();
             }
+            origins.extend(channel.origin.take());
+        }
+        drop(shared);
+        for origin in origins {
+            origin.abandoned();
         }
     }
 }
 
 impl Shared {
-    fn pop(&mut self) -> Option<(usize, Element)> {
+    fn pop(&mut self) -> Option<Taken> {
         let count = self.channels.len();
         for step in 0..count {
             let index = (self.next + step) % count;
@@ -111,32 +150,38 @@ impl Shared {
             if channel.blocked {
                 continue;
             }
-            if let Some(element) = channel.elements.pop_front() {
-                if let Element::Batch(batch) = &element {
-                    channel.rows -= batch.num_rows();
-                    if channel.rows < CREDIT_ROWS
+            if let Some((element, bytes)) = channel.elements.pop_front() {
+                let mut origin = None;
+                if bytes > 0 {
+                    channel.bytes -= bytes;
+                    if channel.bytes < CREDIT_BYTES
                         && let Some(waker) = channel.sender.take()
                     {
                         waker.wake();
                     }
+                    origin = channel.origin.clone().map(|origin| (origin, bytes));
                 }
                 self.next = (index + 1) % count;
-                return Some((index, element));
+                return Some(Taken { channel: index, element, origin });
             }
         }
         None
     }
 
-    fn push(&mut self, channel: usize, element: Element) {
+    fn push(&mut self, channel: usize, element: Element, bytes: usize) {
         let channel = &mut self.channels[channel];
         // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all.
         if let Element::Watermark(Watermark::At(new)) = element
-            && let Some(Element::Watermark(Watermark::At(last))) = channel.elements.back_mut()
+            && let Some((Element::Watermark(Watermark::At(last)), _)) = channel.elements.back_mut()
         {
             *last = new;
             return;
         }
-        channel.elements.push_back(element);
+        if matches!(element, Element::End) {
+            channel.origin = None;
+        }
+        channel.bytes += bytes;
+        channel.elements.push_back((element, bytes));
         if !channel.blocked
             && let Some(waker) = self.receiver.take()
         {
@@ -145,23 +190,51 @@ impl Shared {
     }
 }
 
-impl ChannelSender {
+impl Inlet {
+    /// Puts an element in that counts `bytes` against the credit, which is the caller's to keep.
+    pub fn deliver(&self, element: Element, bytes: usize) -> Result<(), Closed> {
+        let mut shared = lock(&self.shared);
+        if shared.closed {
+            return Err(Closed);
+        }
+        shared.push(self.channel, element, bytes);
+        Ok(())
+    }
+
+    /// From here on `origin` hears of the reader.
+    pub fn attach(&self, origin: Arc<dyn Origin>) -> Result<(), Closed> {
+        let mut shared = lock(&self.shared);
+        if shared.closed {
+            return Err(Closed);
+        }
+        shared.channels[self.channel].origin = Some(origin);
+        Ok(())
+    }
+}
+
+impl From<Inlet> for LocalSender {
+    fn from(inlet: Inlet) -> Self {
+        Self { inlet }
+    }
+}
+
+impl LocalSender {
     /// Sends rows, waiting for credit.
     pub async fn send(&mut self, batch: Batch) -> Result<(), Closed> {
+        let bytes = batch_bytes(batch.records());
+        let Inlet { shared, channel } = &self.inlet;
         let mut batch = Some(batch);
         poll_fn(|context| {
-            let mut shared = lock(&self.shared);
+            let mut shared = lock(shared);
             if shared.closed {
                 return Poll::Ready(Err(Closed));
             }
-            let channel = &mut shared.channels[self.channel];
-            if channel.rows >= CREDIT_ROWS {
-                channel.sender = Some(context.waker().clone());
+            if shared.channels[*channel].bytes >= CREDIT_BYTES {
+                shared.channels[*channel].sender = Some(context.waker().clone());
                 return Poll::Pending;
             }
             if let Some(batch) = batch.take() {
-                channel.rows += batch.num_rows();
-                shared.push(self.channel, Element::Batch(batch));
+                shared.push(*channel, Element::Batch(batch), bytes);
             }
             Poll::Ready(Ok(()))
         })
@@ -170,11 +243,6 @@ impl ChannelSender {
 
     /// Sends a watermark, a marker or an end, behind the rows that were sent before, without waiting for credit.
     pub fn send_control(&mut self, element: Element) -> Result<(), Closed> {
-        let mut shared = lock(&self.shared);
-        if shared.closed {
-            return Err(Closed);
-        }
-        shared.push(self.channel, element);
-        Ok(())
+        self.inlet.deliver(element, 0)
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use weir_core::{Batch, Element, Error, EventTime, Exchange, Result, Watermark};
 
 use super::partition::{self, Scratch};
-use super::{ChannelSender, Closed};
+use super::{ChannelSender, SendError};
 
 /// How long a row can wait for company when input is slow.
 const LINGER: Duration = Duration::from_millis(10);
@@ -46,27 +46,6 @@ pub enum Target {
     Broadcast,
     /// One after the other.
     Rebalance,
-}
-
-/// Sending failed.
-#[derive(Debug)]
-pub enum SendError {
-    /// The receiver is gone.
-    Closed,
-    /// The rows could not be spread.
-    Failed(Error),
-}
-
-impl From<Closed> for SendError {
-    fn from(_: Closed) -> Self {
-        SendError::Closed
-    }
-}
-
-impl From<Error> for SendError {
-    fn from(error: Error) -> Self {
-        SendError::Failed(error)
-    }
 }
 
 impl Target {
@@ -147,6 +126,14 @@ impl Router {
             for channel in &mut self.channels {
                 channel.send_control(Element::Watermark(watermark))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything up to the end has arrived in the processes of the receivers.
+    pub async fn arrived(&mut self) -> Result<(), SendError> {
+        for channel in &mut self.channels {
+            channel.arrived().await?;
         }
         Ok(())
     }

@@ -12,6 +12,11 @@ fn numbers(values: impl IntoIterator<Item = i64>) -> Batch {
     Batch::append(RecordBatch::try_from_iter([("n", column)]).unwrap())
 }
 
+fn gate(channels: usize) -> (Gate, Vec<LocalSender>) {
+    let (gate, inlets) = Gate::new(channels);
+    (gate, inlets.into_iter().map(LocalSender::from).collect())
+}
+
 fn marker(epoch: u64) -> Element {
     Element::Marker(Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint })
 }
@@ -35,22 +40,22 @@ fn row(channel: usize, text: &str) -> Option<(usize, String)> {
 
 #[test]
 fn rows_wait_for_credit_and_markers_do_not() {
-    let (mut gate, mut senders) = Gate::new(1);
+    let (mut gate, mut senders) = gate(1);
     let sender = &mut senders[0];
-    assert_eq!(sender.send(numbers(0..40_000)).now_or_never(), Some(Ok(())), "let in whole while there is credit");
+    assert_eq!(sender.send(numbers(0..140_000)).now_or_never(), Some(Ok(())), "let in whole while there is credit");
     assert_eq!(sender.send(numbers(0..1)).now_or_never(), None, "no credit");
-    assert_eq!(next(&mut gate), row(0, "rows 40000"));
+    assert_eq!(next(&mut gate), row(0, "rows 140000"));
     assert_eq!(sender.send(numbers(0..1)).now_or_never(), Some(Ok(())));
-    assert_eq!(sender.send(numbers(0..40_000)).now_or_never(), Some(Ok(())));
+    assert_eq!(sender.send(numbers(0..140_000)).now_or_never(), Some(Ok(())));
     assert_eq!(sender.send_control(marker(1)), Ok(()), "though the credit is used up");
     assert_eq!(next(&mut gate), row(0, "rows 1"));
-    assert_eq!(next(&mut gate), row(0, "rows 40000"));
+    assert_eq!(next(&mut gate), row(0, "rows 140000"));
     assert_eq!(next(&mut gate), row(0, "marker 1"));
 }
 
 #[tokio::test]
 async fn a_waiting_sender_and_a_waiting_receiver_wake_each_other() {
-    let (mut gate, mut senders) = Gate::new(1);
+    let (mut gate, mut senders) = gate(1);
     let mut sender = senders.remove(0);
     let sending = async move {
         for batch in 0..100 {
@@ -74,7 +79,7 @@ async fn a_waiting_sender_and_a_waiting_receiver_wake_each_other() {
 
 #[test]
 fn a_blocked_channel_is_not_read_and_the_others_are() {
-    let (mut gate, mut senders) = Gate::new(2);
+    let (mut gate, mut senders) = gate(2);
     senders[0].send(numbers(0..1)).now_or_never();
     gate.block(0);
     assert_eq!(next(&mut gate), None);
@@ -86,7 +91,7 @@ fn a_blocked_channel_is_not_read_and_the_others_are() {
 
 #[test]
 fn no_channel_is_starved() {
-    let (mut gate, mut senders) = Gate::new(2);
+    let (mut gate, mut senders) = gate(2);
     for _ in 0..2 {
         senders[0].send(numbers(0..1)).now_or_never();
         senders[1].send(numbers(0..2)).now_or_never();
@@ -97,7 +102,7 @@ fn no_channel_is_starved() {
 
 #[test]
 fn consecutive_watermarks_are_one() {
-    let (mut gate, mut senders) = Gate::new(1);
+    let (mut gate, mut senders) = gate(1);
     for time in [1, 2, 3] {
         senders[0].send_control(Element::Watermark(Watermark::At(EventTime(time)))).unwrap();
     }
@@ -107,7 +112,7 @@ fn consecutive_watermarks_are_one() {
 
 #[test]
 fn a_sender_learns_that_the_receiver_is_gone() {
-    let (gate, mut senders) = Gate::new(1);
+    let (gate, mut senders) = gate(1);
     drop(gate);
     assert_eq!(senders[0].send(numbers(0..1)).now_or_never(), Some(Err(Closed)));
     assert_eq!(senders[0].send_control(Element::End), Err(Closed));
@@ -116,8 +121,8 @@ fn a_sender_learns_that_the_receiver_is_gone() {
 fn three_gates() -> (Vec<Gate>, Vec<ChannelSender>) {
     (0..3)
         .map(|_| {
-            let (gate, mut senders) = Gate::new(1);
-            (gate, senders.remove(0))
+            let (gate, mut senders) = gate(1);
+            (gate, ChannelSender::Local(senders.remove(0)))
         })
         .unzip()
 }

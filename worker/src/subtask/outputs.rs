@@ -91,9 +91,13 @@ impl Outputs {
         Ok(())
     }
 
-    /// Says over every edge that nothing follows.
+    /// Says over every edge that nothing follows, and waits until all of it has arrived in the process of its reader.
     pub async fn end(&mut self) -> Result<(), Interrupt> {
-        self.control(Element::End).await
+        self.control(Element::End).await?;
+        for router in self.routers() {
+            router.arrived().await?;
+        }
+        Ok(())
     }
 
     /// Lets the sink prepare what was written for `epoch`.
