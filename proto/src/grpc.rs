@@ -9,6 +9,8 @@
 mod channel;
 mod cluster;
 mod status;
+#[cfg(test)]
+mod tests;
 mod worker_link;
 mod workers;
 

@@ -2,6 +2,7 @@
 //!
 //! One task owns the [node](crate::node); whatever else there is reaches it by a [`NodeHandle`].
 
+pub mod grpc;
 mod handle;
 mod node_loop;
 mod peers;

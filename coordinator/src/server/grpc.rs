@@ -1,0 +1,126 @@
+//! The coordinator's port: clients, workers and peers come in here, by gRPC.
+//!
+//! ```text
+//!   accept ─▶ Connection (limits) ─▶ HTTP/2 ─┬─▶ weir.client.v1.Cluster ──▶ here, or on to the leader
+//!                                            ├─▶ weir.worker.v1.Workers ──▶ a session of the node
+//!                                            └─▶ weir.peer.v1.Peer ───────▶ the node
+//! ```
+//!
+//! Nothing that comes over one connection can disturb another: each has a limit for what it may hold, and one that does not speak
+//! HTTP/2 is cut.
+
+mod clients;
+mod connection;
+mod peers;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use weir_core::{Error, Result};
+use weir_proto::grpc::{cluster_service, workers_service};
+use weir_proto::limits;
+use weir_proto::peer::peer_server::PeerServer;
+
+use self::clients::Clients;
+use self::connection::accept;
+use self::peers::Peers;
+use self::workers::WorkerSessions;
+use super::NodeHandle;
+
+/// What one stream, and one connection, may have under way unread: enough for a state of a few MiB to come in one go.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// Limits of the port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcConfig {
+    /// The cluster that peers have to be of.
+    pub cluster: String,
+    /// Connections at a time; more are closed as they come.
+    pub max_connections: usize,
+    /// Calls at a time on one connection; more wait.
+    pub calls_per_connection: u32,
+    /// How long a connection may take for its first bytes.
+    pub first_bytes_timeout: Duration,
+    /// How often the other end is asked whether it is alive, and how long it has for the answer.
+    pub keep_alive: Duration,
+    /// The longest that a client can make this coordinator wait, whatever it asks for.
+    pub request_timeout: Duration,
+    /// How long connecting to the leader may take when a request is passed on.
+    pub connect_timeout: Duration,
+    /// How long calls under way have to end when the server is shut down.
+    pub shutdown_grace: Duration,
+}
+
+impl GrpcConfig {
+    /// Limits that suit any cluster.
+    pub fn new(cluster: impl Into<String>) -> Self {
+        Self {
+            cluster: cluster.into(),
+            max_connections: 4096,
+            calls_per_connection: 128,
+            first_bytes_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(2),
+            shutdown_grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Serves until `shutdown` resolves; then calls under way get some time, and all connections are closed. Dropping the future
+/// closes them at once.
+///
+/// # Errors
+/// If the server cannot go on.
+pub async fn serve(
+    listener: TcpListener,
+    node: NodeHandle,
+    config: GrpcConfig,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    // Connections live as long as the sender.
+    let (alive, over) = watch::channel(());
+    let incoming = accept(listener, config.max_connections, config.first_bytes_timeout, over);
+    let clients = Clients::new(node.clone(), config.request_timeout, config.connect_timeout);
+    let workers = Arc::new(WorkerSessions::new(node.clone()));
+    let (stopping, stopped) = watch::channel(false);
+    let server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(config.calls_per_connection)
+        .http2_keepalive_interval(Some(config.keep_alive))
+        .http2_keepalive_timeout(Some(config.keep_alive))
+        .tcp_nodelay(true)
+        .add_service(cluster_service(Arc::new(clients)))
+        .add_service(workers_service(workers.clone()))
+        .add_service(
+            PeerServer::new(Peers { cluster: config.cluster, node }).max_decoding_message_size(limits::PEER_MESSAGE),
+        )
+        .serve_with_incoming_shutdown(incoming, async {
+            shutdown.await;
+            stopping.send_replace(true);
+        });
+    let grace = async {
+        let mut stopped = stopped;
+        // An error would mean that the server has ended.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        tokio::time::sleep(config.shutdown_grace).await;
+    };
+    let outcome = tokio::select! {
+        outcome = server => outcome,
+        // Streams of workers and peers do not end by themselves.
+        () = grace => Ok(()),
+    };
+    drop(alive);
+    // A node that takes nothing any more is no reason to stay.
+    let _ = tokio::time::timeout(config.shutdown_grace, workers.ended()).await;
+    outcome.map_err(|error| Error::environment("the gRPC server cannot go on").with_source(error))
+}

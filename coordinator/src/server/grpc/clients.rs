@@ -1,0 +1,92 @@
+//! Requests of clients: decided here, or passed on to whoever leads; once, because a second hop would only chase a leadership that is
+//! moving, and the client asks again anyway.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::async_trait;
+use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use weir_proto::grpc::{Call, CallOptions, ClientHandler, ClusterChannel};
+
+use super::super::{LeaderPlace, NodeHandle};
+
+/// What is taken off a client's patience, so that an answer from here is there before it gives up.
+const MARGIN: Duration = Duration::from_millis(100);
+
+/// Answers requests.
+pub(super) struct Clients {
+    node: NodeHandle,
+    longest: Duration,
+    leader: LeaderChannel,
+}
+
+impl Clients {
+    pub(super) fn new(node: NodeHandle, longest: Duration, connect_timeout: Duration) -> Self {
+        Self { node, longest, leader: LeaderChannel { connect_timeout, last: Mutex::new(None) } }
+    }
+}
+
+#[async_trait]
+impl ClientHandler for Clients {
+    async fn handle(&self, request: ClientRequest, call: Call) -> Result<ClientResponse, ClientError> {
+        let patience = call.timeout.unwrap_or(self.longest).min(self.longest);
+        let patience = patience.saturating_sub(MARGIN.min(patience / 10));
+        let is_read = request.is_read();
+        let answer = match self.node.leader() {
+            LeaderPlace::Here => {
+                let answer = tokio::time::timeout(patience, self.node.client(request)).await;
+                answer.unwrap_or_else(|_| {
+                    Err(ClientError::new(ClientErrorKind::Unknown, "the coordinators did not agree in time"))
+                })
+            }
+            LeaderPlace::There(address) if !call.forwarded => self.leader.ask(&address, &request, patience).await,
+            LeaderPlace::There(_) => Err(no_leader("leadership is moving from one coordinator to another")),
+            LeaderPlace::Unknown => Err(no_leader("no coordinator leads just now")),
+        };
+        answer.map_err(|error| match error.kind {
+            // There is nothing that could have been done.
+            ClientErrorKind::Unknown if is_read => ClientError { kind: ClientErrorKind::Unavailable, ..error },
+            _ => error,
+        })
+    }
+}
+
+fn no_leader(message: &str) -> ClientError {
+    ClientError::new(ClientErrorKind::Unavailable, message)
+        .with_help("it takes a second or two; if it lasts, see whether a majority of the coordinators runs")
+}
+
+/// The connection to the coordinator that leads. There is one leader at a time, so one is kept.
+struct LeaderChannel {
+    connect_timeout: Duration,
+    last: Mutex<Option<ClusterChannel>>,
+}
+
+impl LeaderChannel {
+    async fn ask(
+        &self,
+        address: &str,
+        request: &ClientRequest,
+        patience: Duration,
+    ) -> Result<ClientResponse, ClientError> {
+        let begun = Instant::now();
+        let channel = self.channel(address, patience).await?;
+        let timeout = patience.saturating_sub(begun.elapsed());
+        channel.call(request, CallOptions { timeout, forwarded: true }).await
+    }
+
+    async fn channel(&self, address: &str, patience: Duration) -> Result<ClusterChannel, ClientError> {
+        if let Some(channel) = self.last().as_ref().filter(|channel| channel.address() == address) {
+            return Ok(channel.clone());
+        }
+        // Requests that come meanwhile connect too; the last one's connection stays.
+        let channel = ClusterChannel::connect(address, self.connect_timeout.min(patience)).await?;
+        *self.last() = Some(channel.clone());
+        Ok(channel)
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Option<ClusterChannel>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
