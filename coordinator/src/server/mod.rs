@@ -6,8 +6,10 @@ pub mod grpc;
 mod handle;
 mod node_loop;
 mod peers;
+mod process;
 pub mod storage;
 
 pub use handle::{INBOX, LeaderPlace, Message, NodeHandle};
 pub use node_loop::{NodeLoop, Surroundings};
 pub use peers::Peers;
+pub use process::{CoordinatorConfig, listen, run};

@@ -1,0 +1,144 @@
+//! From a configuration to a coordinator that runs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use weir_core::{CoordinatorId, Error, Result};
+
+use super::grpc::{self, GrpcConfig};
+use super::handle::{INBOX, LeaderPlace, NodeHandle};
+use super::node_loop::{NodeLoop, Surroundings};
+use super::peers::Peers;
+use super::storage::UrlStorages;
+use crate::leader::LeaderConfig;
+use crate::node::{Node, NodeConfig};
+use crate::raft::{Identity, Raft, RaftConfig, RedbStore};
+
+/// What a coordinator is told.
+pub struct CoordinatorConfig {
+    /// Which of the coordinators this is.
+    pub id: CoordinatorId,
+    /// Name of the cluster. Coordinators of another name are refused.
+    pub cluster: String,
+    /// Where the log is kept.
+    pub data_dir: PathBuf,
+    /// The founding members and their addresses; empty: this one is added to a cluster that is there.
+    pub members: BTreeMap<CoordinatorId, String>,
+    /// URL of where checkpoints are kept, for founding.
+    pub storage: String,
+    /// How a leader goes about its duties.
+    pub leader: LeaderConfig,
+    /// Time between two ticks.
+    pub tick: Duration,
+    /// A follower that hears nothing of a leader for so long, or up to twice as long, tries to become one.
+    pub election_timeout: Duration,
+    /// Time between heartbeats of the leader to the others.
+    pub heartbeat: Duration,
+    /// Entries of the log between two snapshots.
+    pub snapshot_after_entries: u64,
+    /// Milliseconds since 1970.
+    pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Drawn when the process starts.
+    pub seed: u64,
+}
+
+/// Bytes of entries in one message to a peer, and of one command.
+const MAX_MESSAGE_BYTES: u64 = 16 << 20;
+/// Messages with entries under way to one follower.
+const MAX_INFLIGHT: usize = 64;
+/// How long a leader that goes away waits for another to take over.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+/// Runs a coordinator on `listener` until `shutdown` is true.
+///
+/// # Errors
+/// If the log cannot be opened or written, or the port cannot be served.
+pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: watch::Receiver<bool>) -> Result<()> {
+    let store = open(&config)?;
+    let ticks = |duration: Duration| usize::try_from(duration.div_duration_f64(config.tick).ceil() as u64).unwrap_or(1);
+    let raft = Raft::open(
+        RaftConfig {
+            id: config.id,
+            election_ticks: ticks(config.election_timeout),
+            heartbeat_ticks: ticks(config.heartbeat),
+            max_message_bytes: MAX_MESSAGE_BYTES,
+            max_inflight: MAX_INFLIGHT,
+            snapshot_after_entries: config.snapshot_after_entries,
+            seed: config.seed,
+        },
+        store,
+    )?;
+    let node_config = NodeConfig {
+        leader: config.leader.clone(),
+        cluster: format!("{}-{:08x}", config.cluster, config.seed & 0xffff_ffff),
+        storage: config.storage.trim_end_matches('/').to_owned(),
+        incarnation: config.seed & 0xff_ffff_ffff,
+    };
+    let node = Node::new(node_config, raft);
+    let (inbox_sender, inbox) = mpsc::channel(INBOX);
+    let (view_sender, view) = watch::channel(node.status().clone());
+    let handle = NodeHandle::new(inbox_sender, view);
+    let mut peers = Peers::new(config.cluster.clone(), handle.clone());
+    peers.members(node.status());
+    let surroundings = Surroundings {
+        inbox,
+        view: view_sender,
+        peers,
+        storages: Arc::new(UrlStorages),
+        tick: config.tick,
+        wall_clock: config.wall_clock,
+    };
+    let node_loop = NodeLoop::new(node, surroundings).run();
+    // Streams stay open while leadership is handed over; they end with the process.
+    let serve = grpc::serve(listener, handle.clone(), GrpcConfig::new(config.cluster), std::future::pending());
+    tokio::select! {
+        ended = node_loop => ended,
+        served = serve => served,
+        () = leave(handle, shutdown) => Ok(()),
+    }
+}
+
+/// Waits for the end, then lets somebody else lead.
+async fn leave(handle: NodeHandle, mut shutdown: watch::Receiver<bool>) {
+    // The sender is gone only when the process is ending anyway.
+    let _ = shutdown.wait_for(|ending| *ending).await;
+    if handle.leader() != LeaderPlace::Here || handle.view().borrow().membership.voters.len() == 1 {
+        return;
+    }
+    handle.leave().await;
+    let mut view = handle.view();
+    let handed_over = view.wait_for(|view| view.leader.is_some_and(|leader| leader != view.id));
+    // If nobody takes over in time, they elect one when this one is gone.
+    let _ = tokio::time::timeout(HAND_OVER, handed_over).await;
+}
+
+fn open(config: &CoordinatorConfig) -> Result<RedbStore> {
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+        Error::environment(format!("cannot create {}", config.data_dir.display())).with_source(error)
+    })?;
+    let identity = Identity { cluster: config.cluster.clone(), coordinator: config.id };
+    let mut store = RedbStore::open(&config.data_dir.join("log.redb"), &identity)?;
+    if crate::raft::LogStore::load(&store)?.is_empty() && !config.members.is_empty() {
+        if !config.members.contains_key(&config.id) {
+            return Err(Error::user(format!("coordinator {} is not among the founding members", config.id))
+                .with_help("list every founding member with its address, this one too"));
+        }
+        Raft::bootstrap(&mut store, &config.members)?;
+    }
+    Ok(store)
+}
+
+/// Opens the port of a coordinator.
+///
+/// # Errors
+/// If it is taken, or may not be used.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::environment(format!("cannot listen on {address}")).with_source(error))
+}
