@@ -12,6 +12,7 @@ mod resolve;
 mod table;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion_sql::sqlparser::ast;
@@ -61,12 +62,20 @@ impl Relation {
 pub struct Catalog {
     connectors: Arc<dyn ConnectorRegistry>,
     relations: BTreeMap<String, Relation>,
+    directory: Option<PathBuf>,
 }
 
 impl Catalog {
     /// Without any table.
     pub fn new(connectors: Arc<dyn ConnectorRegistry>) -> Self {
-        Self { connectors, relations: BTreeMap::new() }
+        Self { connectors, relations: BTreeMap::new(), directory: None }
+    }
+
+    /// Relative places in the options of tables are meant from this directory, wherever the job runs.
+    #[must_use]
+    pub fn anchored(mut self, directory: Option<PathBuf>) -> Self {
+        self.directory = directory;
+        self
     }
 
     /// Carries a statement out if it is about the catalog, and says whether it was.
@@ -141,7 +150,10 @@ impl Catalog {
                 }
             },
         };
-        let table = resolve::table(source, self.connectors.as_ref(), statement, base.as_deref())?;
+        let mut table = resolve::table(source, self.connectors.as_ref(), statement, base.as_deref())?;
+        if let Some(directory) = &self.directory {
+            table.connector.anchor(&mut table.options, directory);
+        }
         self.relations.insert(table.name.clone(), Relation::Table(Arc::new(table)));
         Ok(())
     }

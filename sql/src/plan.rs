@@ -17,6 +17,7 @@ mod tables;
 mod unnest_factor;
 mod window_tvf;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,9 @@ pub struct PlanOptions {
     pub two_phase: bool,
     /// Connector of the table that a bare `SELECT` writes.
     pub result_connector: String,
+    /// Where relative places in the options of tables are meant from, if the job runs in other processes: an absolute path. `None`:
+    /// from the working directory of the process that runs it.
+    pub directory: Option<PathBuf>,
 }
 
 /// What a script comes to.
@@ -94,7 +98,7 @@ pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
 /// # Errors
 /// A user error at its place in the script if it names what does not exist or cannot run as a stream.
 pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
-    let mut catalog = Catalog::new(Arc::clone(&connectors));
+    let mut catalog = Catalog::new(Arc::clone(&connectors)).anchored(options.directory.clone());
     let mut job = Job::new(script, options);
     let mut explain = Vec::new();
     for statement in &script.statements {

@@ -72,6 +72,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
         last_checkpoint: job.checkpoints.last().map(checkpoint),
         last_failure: job.last_failure.as_ref().map(|failure| JobFailureInfo {
             attempt: failure.attempt,
+            kind: failure.kind,
             report: failure.report.clone(),
             at: failure.at,
             retry_at: failure.retry_at,

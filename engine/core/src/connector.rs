@@ -1,6 +1,7 @@
 //! What connectors promise: sources that can say where they stand, sinks whose results wait for their checkpoint.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -98,6 +99,13 @@ pub trait Connector: Send + Sync {
     fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
         let _ = options;
         Ok(None)
+    }
+
+    /// Lets options that name places relative to a working directory name the same places from everywhere. Called, before
+    /// [`validate`](Self::validate), for jobs that run in other processes than the one that plans them; `directory` is absolute.
+    /// Does nothing to options that hold everywhere already.
+    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
+        let _ = (options, directory);
     }
 
     /// Checks options and column types, without I/O. Unknown names have been refused already.

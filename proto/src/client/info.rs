@@ -2,7 +2,7 @@
 //! added, never renamed. Times end in `_at` and are milliseconds since 1970, on the leader's clock.
 
 use serde::Serialize;
-use weir_core::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, Placement, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, Placement, WorkerId};
 
 use crate::control::Figures;
 
@@ -135,6 +135,8 @@ pub struct CheckpointProgress {
 pub struct JobFailureInfo {
     /// Which attempt.
     pub attempt: Attempt,
+    /// Who must act; `None` if nobody has to, because the cluster itself lost something.
+    pub kind: Option<ErrorKind>,
     /// The whole chain of errors, and what can be done.
     pub report: String,
     /// When.

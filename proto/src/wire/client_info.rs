@@ -1,8 +1,8 @@
 //! What the cluster tells about itself.
 
-use weir_core::{Attempt, CoordinatorId, Epoch, Error, Incarnation, Result, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, Result, WorkerId};
 
-use super::{all, job_id, named, required};
+use super::{all, job_id, named, required, unknown};
 use crate::client::{
     CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo,
     JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
@@ -79,7 +79,7 @@ impl TryFrom<wire::JobSummary> for JobSummary {
             changed_at: info.changed_at,
             figures: info.figures.map(Into::into),
             last_checkpoint: info.last_checkpoint.map(TryInto::try_into).transpose()?,
-            last_failure: info.last_failure.map(Into::into),
+            last_failure: info.last_failure.map(TryInto::try_into).transpose()?,
             waiting_for: info.waiting_for,
         })
     }
@@ -133,13 +133,40 @@ impl From<wire::CheckpointInProgress> for CheckpointProgress {
 
 impl From<&JobFailureInfo> for wire::JobFailure {
     fn from(info: &JobFailureInfo) -> Self {
-        Self { attempt: info.attempt.0, report: info.report.clone(), at: info.at, retry_at: info.retry_at }
+        let kind = info.kind.map(|kind| match kind {
+            ErrorKind::User => wire::FailureKind::User,
+            ErrorKind::Data => wire::FailureKind::Data,
+            ErrorKind::Environment => wire::FailureKind::Environment,
+            ErrorKind::Internal => wire::FailureKind::Internal,
+        });
+        Self {
+            attempt: info.attempt.0,
+            report: info.report.clone(),
+            at: info.at,
+            retry_at: info.retry_at,
+            kind: kind.map(Into::into),
+        }
     }
 }
 
-impl From<wire::JobFailure> for JobFailureInfo {
-    fn from(info: wire::JobFailure) -> Self {
-        Self { attempt: Attempt(info.attempt), report: info.report, at: info.at, retry_at: info.retry_at }
+impl TryFrom<wire::JobFailure> for JobFailureInfo {
+    type Error = Error;
+
+    fn try_from(info: wire::JobFailure) -> Result<Self> {
+        let kind = info.kind.map(|kind| match wire::FailureKind::try_from(kind) {
+            Ok(wire::FailureKind::User) => Ok(ErrorKind::User),
+            Ok(wire::FailureKind::Data) => Ok(ErrorKind::Data),
+            Ok(wire::FailureKind::Environment) => Ok(ErrorKind::Environment),
+            Ok(wire::FailureKind::Internal) => Ok(ErrorKind::Internal),
+            Ok(wire::FailureKind::Unspecified) | Err(_) => Err(unknown(kind, "JobFailure.kind")),
+        });
+        Ok(Self {
+            attempt: Attempt(info.attempt),
+            kind: kind.transpose()?,
+            report: info.report,
+            at: info.at,
+            retry_at: info.retry_at,
+        })
     }
 }
 

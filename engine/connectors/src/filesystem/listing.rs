@@ -61,6 +61,24 @@ pub(super) fn local_path(path: &str) -> Result<&str> {
     }
 }
 
+/// The same place, whatever the working directory is. A path that is no local one stays for [`local_path`] to refuse.
+pub(super) fn anchored(path: &str, directory: &Path) -> String {
+    let Some(relative) = local_path(path).ok().filter(|path| !path.starts_with('/')) else { return path.to_owned() };
+    let relative = relative.trim_start_matches("./");
+    let directory = directory.to_string_lossy();
+    let directory = directory.trim_end_matches('/');
+    match relative {
+        "" | "." => format!("{directory}/"),
+        // Only the pattern is one, wherever it stands.
+        _ if is_pattern(relative) => format!("{}/{relative}", glob::Pattern::escape(directory)),
+        _ => format!("{directory}/{relative}"),
+    }
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
 /// The files that `path` stands for, in order of their paths. With `may_be_empty`, a pattern need not match.
 ///
 /// # Errors
@@ -71,7 +89,7 @@ pub(super) fn list(path: &str, may_be_empty: bool) -> Result<Vec<FileInfo>> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => walk.folder(Path::new(path))?,
         Ok(metadata) => walk.files.push(FileInfo::of(path.to_owned(), &metadata)),
-        Err(_) if path.contains(['*', '?', '[']) => {
+        Err(_) if is_pattern(path) => {
             let entries = glob::glob(path)
                 .map_err(|error| Error::user(format!("'{path}' is not a valid pattern")).with_source(error))?;
             let mut any = false;
@@ -155,5 +173,26 @@ impl Walk {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(file_error(&text, "cannot look at this file", error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_is_meant_from_where_it_was_written() {
+        let from = |path: &str| anchored(path, Path::new("/home/me [1]"));
+        assert_eq!(from("in.csv"), "/home/me [1]/in.csv");
+        assert_eq!(from("./data/"), "/home/me [1]/data/");
+        assert_eq!(from("../in.csv"), "/home/me [1]/../in.csv");
+        assert_eq!(from("file:in.csv"), "/home/me [1]/in.csv");
+        assert_eq!(from("."), "/home/me [1]/");
+        assert_eq!(from("*.csv"), "/home/me [[]1[]]/*.csv", "only the pattern is a pattern");
+        assert_eq!(anchored("in.csv", Path::new("/")), "/in.csv");
+        for fixed in ["/in.csv", "file:///in.csv", "s3://bucket/in.csv", "", "file://host/in.csv"] {
+            assert_eq!(from(fixed), fixed);
+        }
+        assert_eq!(from(&from("in.csv")), from("in.csv"));
     }
 }

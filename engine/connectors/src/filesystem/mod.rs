@@ -19,6 +19,7 @@ mod split;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
@@ -61,6 +62,12 @@ impl Connector for Filesystem {
 
     fn metadata_columns(&self) -> Vec<Field> {
         layout::metadata_columns()
+    }
+
+    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
+        if let Some(path) = options.get_mut("path") {
+            *path = listing::anchored(path, directory);
+        }
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -165,6 +165,7 @@ pub(super) fn detail() -> JobDetail {
         last_checkpoint: Some(checkpoint()),
         last_failure: Some(JobFailureInfo {
             attempt: Attempt(2),
+            kind: Some(ErrorKind::Data),
             report: "worker w2 is gone".into(),
             at: 1_767_225_601_000,
             retry_at: Some(1_767_225_602_000),
