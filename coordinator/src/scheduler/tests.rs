@@ -48,6 +48,7 @@ fn solve(slots_wanted: u32, workers: &str, previous: &str) -> String {
 fn slots_are_spread_by_what_is_free() {
     assert_eq!(solve(4, "a 4/4, b 4/4", ""), "abab");
     assert_eq!(solve(3, "b 4/4, a 4/4", ""), "aba", "the order in which workers are listed does not matter");
+    assert_eq!(solve(10, "e 2/2, c 2/2, a 2/2, d 2/2, b 2/2", ""), "abcdeabcde");
     assert_eq!(solve(3, "a 4/4, b 1/4", ""), "aaa");
     assert_eq!(solve(6, "a 8/8, b 4/4", ""), "abaaba", "a worker with twice the slots gets twice as many");
     assert_eq!(solve(5, "a 2/2, b 3/3, c 9/9 draining", ""), "babab");

@@ -118,7 +118,8 @@ fn a_stretch_of_peace_is_the_end_of_a_row_of_failures() {
 
 #[test]
 fn an_attempt_that_ends_in_order_is_the_end_of_a_row_of_failures() {
-    let state = run("worker a 1
+    let state = run(
+        "worker a 1
         submit orders 1
         start 1 a
         fail 1 environment
@@ -127,7 +128,11 @@ fn an_attempt_that_ends_in_order_is_the_end_of_a_row_of_failures() {
         running 1
         complete 1 1
         commit 1 1
-        end 1                  | scheduling 2: 1");
+        end 1                  | scheduling 2: 1
+        start 1 a
+        running 1
+        end 1                  | refused: attempt 3 of job 1 has completed no checkpoint, so it has not ended in order",
+    );
     assert_eq!(state.jobs[&JobId(1)].failures, 0);
 }
 

@@ -256,6 +256,7 @@ fn a_namespace_bounds_what_its_jobs_use() {
         cancel 1
         rescale 2 2            | scheduling 0
         restart 1              | refused: namespace blue may use 3 slots, and would use 4
+        rescale 1 9            | cancelled 0
         rescale 1 1
         restart 1              | scheduling 0
         namespace blue slots=1 jobs=9 bytes=150
