@@ -63,10 +63,11 @@ pub(super) fn library_change(change: &MembershipChange) -> eraftpb::ConfChange {
 
 /// The membership in the library's words.
 pub(super) fn library_membership(membership: &Membership) -> eraftpb::ConfState {
-    let mut into = eraftpb::ConfState::default();
-    into.voters = membership.voters.keys().map(|id| id.0).collect();
-    into.learners = membership.learners.keys().map(|id| id.0).collect();
-    into
+    eraftpb::ConfState {
+        voters: membership.voters.keys().map(|id| id.0).collect(),
+        learners: membership.learners.keys().map(|id| id.0).collect(),
+        ..Default::default()
+    }
 }
 
 /// A snapshot that was received or read. Its membership stands beside its state in our encoding; the library gets to

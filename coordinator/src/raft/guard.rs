@@ -78,11 +78,12 @@ pub(super) fn check(node: &RawNode<Log>, from: CoordinatorId, message: &Message)
             ));
         }
         MessageType::MsgAppendResponse
-            if !message.reject && node.raft.state == StateRole::Leader && message.term == node.raft.term =>
+            if !message.reject
+                && node.raft.state == StateRole::Leader
+                && message.term == node.raft.term
+                && message.index > last =>
         {
-            if message.index > last {
-                return refuse(format!("it confirms entry {}, and the log ends at {last}", message.index));
-            }
+            return refuse(format!("it confirms entry {}, and the log ends at {last}", message.index));
         }
         MessageType::MsgSnapshot if snapshot.term > message.term => {
             return refuse("its snapshot is of a later term than itself".into());

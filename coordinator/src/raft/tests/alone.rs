@@ -88,6 +88,24 @@ fn snapshots_take_the_place_of_the_log() {
     assert_eq!(payloads(&out), [(applied - 1, vec![48]), (applied, vec![49])], "only what the snapshot does not hold");
 }
 
+/// The state that is handed in may be older than what was handed out: its membership is the one of then.
+#[test]
+fn a_snapshot_has_the_membership_of_its_place() {
+    let (mut raft, _) = leader(founded());
+    let before = raft.status();
+    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), "host2:7000".into()), Vec::new()).unwrap();
+    raft.drive(&mut Output::default()).unwrap();
+    assert_eq!(raft.status().membership.learners, members([2]));
+    raft.compact(before.applied, b"old".to_vec()).unwrap();
+
+    let mut raft = Raft::open(config(1, 7), raft.into_store()).unwrap();
+    let mut out = Output::default();
+    (0..20).for_each(|_| raft.tick());
+    raft.drive(&mut out).unwrap();
+    assert_eq!(out.restored.unwrap().membership, before.membership);
+    assert_eq!(raft.status().membership.learners, members([2]), "the change is applied again");
+}
+
 #[test]
 fn a_snapshot_that_cannot_be_is_refused() {
     let (mut raft, _) = leader(founded());
