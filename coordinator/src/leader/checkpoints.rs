@@ -7,7 +7,7 @@ use weir_core::{Attempt, Epoch, Error, JobId, Marker, Result, WorkerId};
 use weir_proto::control::{CheckpointRef, Failure, Report, ToWorker};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns, compaction, layout};
 
-use super::run::{Base, Writing};
+use super::run::{Base, Writing, is_ended};
 use super::{Context, Leader, Purpose, Step, StorageOperation};
 use crate::cluster::{Checkpoint, Command, Desired, Job};
 use crate::driver::{CheckpointDriver, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};
@@ -19,6 +19,15 @@ impl Leader {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
         if run.driver.is_some() || run.parts.iter().any(|part| part.status.is_none()) {
+            return;
+        }
+        let statuses = || run.parts.iter().filter_map(|part| part.status.as_ref());
+        // An earlier leader has brought it to its end, all but to say so.
+        if run.all(is_ended) && statuses().all(|status| status.last_epoch <= job.last_epoch) {
+            if job.checkpoints.last().is_some_and(|checkpoint| checkpoint.committed) {
+                let (attempt, at) = (run.attempt, context.now.wall);
+                self.propose_step(context, Command::EndAttempt { job: id, attempt, at });
+            }
             return;
         }
         match (&run.base, followed(job)) {
@@ -268,7 +277,18 @@ impl Leader {
             context.send(session, ToWorker::Merge { job: id, attempt, storage: place, checkpoint });
             return;
         }
-        let manifests = job.checkpoints.iter().map(|checkpoint| checkpoint.manifest.clone()).collect();
+        self.retire(context, id);
+    }
+
+    /// Deletes what no retained checkpoint needs.
+    pub(super) fn retire(&mut self, context: &mut Context<'_>, id: JobId) {
+        let merging = |run: &super::run::Run| run.merging.is_some() || !run.merged.is_empty();
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        if self.runs.get(&id).is_some_and(merging) {
+            return;
+        }
+        let (place, manifests) =
+            (context.place(id), job.checkpoints.iter().map(|checkpoint| checkpoint.manifest.clone()).collect());
         self.store(context, Purpose::Tidy, StorageOperation::Retire { place, manifests });
     }
 
@@ -306,7 +326,8 @@ impl Leader {
             None if self.should_move(context, id) => StopKind::Checkpoint,
             None => return,
         };
-        if stop == StopKind::Checkpoint && !self.fits_elsewhere(context, id) {
+        // A job whose worker goes in any case had better be stopped in order.
+        if stop == StopKind::Checkpoint && !self.is_deserted(id) && !self.fits_elsewhere(context, id) {
             return;
         }
         if !self.is_in_flight(id, Step::End) {

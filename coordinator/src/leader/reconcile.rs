@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use weir_core::{Attempt, JobId, Placement};
+use weir_core::{Attempt, JobId, PlacedWorker};
 
 use super::run::Run;
 use super::{Context, Leader, Pause, Purpose, Step, StorageOperation};
-use crate::cluster::{Applied, Command, Desired, Execution, Job, JobStatus, Refusal};
+use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal};
 use crate::driver::Event;
-use crate::scheduler::{self, Problem};
+use crate::scheduler::{self, Candidate, Problem};
 
 impl Leader {
     /// A command has been applied.
@@ -24,7 +24,12 @@ impl Leader {
             Command::CommitCheckpoint { job, epoch, .. } if outcome.is_ok() => {
                 self.drive(context, *job, Event::Committed(*epoch));
                 self.ensure_commit(context, *job);
+                // While it runs, its driver says when.
+                if !self.runs.contains_key(job) {
+                    self.retire(context, *job);
+                }
             }
+            Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => self.retire(context, *job),
             Command::DeleteJob { job } if outcome.is_ok() => {
                 let place = context.place(*job);
                 self.store(context, Purpose::Tidy, StorageOperation::Delete { place });
@@ -164,9 +169,6 @@ impl Leader {
             self.ensure_commit(context, id);
             return None;
         }
-        if job.is_over() {
-            return Some(Command::EndAttempt { job: id, attempt: job.attempt, at });
-        }
         match scheduler::place(&self.problem(context, id, job)) {
             Ok(placement) => {
                 let restored = job.restore_point().map(|checkpoint| checkpoint.epoch);
@@ -181,21 +183,43 @@ impl Leader {
         }
     }
 
-    /// Where the job could run: on workers that are connected, with the slots that it has itself counted as free.
+    /// Where the job could run.
     fn problem(&self, context: &Context<'_>, id: JobId, job: &Job) -> Problem {
-        let mut workers = context.state.candidates(Some(id));
-        workers.retain(|candidate| self.sessions.of(&candidate.worker.worker, candidate.worker.incarnation).is_some());
-        Problem { slots_wanted: job.parallelism, workers, previous: self.last_placement.get(&id).cloned() }
+        Problem {
+            slots_wanted: job.parallelism,
+            workers: self.candidates(context.state, Some(id)),
+            previous: self.last_placement.get(&id).cloned(),
+        }
     }
 
-    /// Whether a running job has work on workers that are to be emptied.
+    /// Whether a running job is to be moved off workers that are to be emptied. Those that find room elsewhere are, all of them
+    /// together.
     pub(super) fn should_move(&self, context: &Context<'_>, id: JobId) -> bool {
-        let placement = self.runs.get(&id).map(|run| &run.placement);
-        placement.is_some_and(|placement: &Placement| {
-            placement
-                .workers
-                .iter()
-                .any(|placed| context.state.workers.get(&placed.worker).is_some_and(|worker| worker.draining))
+        let state = context.state;
+        let drains = |placed: &PlacedWorker| state.workers.get(&placed.worker).is_some_and(|worker| worker.draining);
+        if !self.runs.get(&id).is_some_and(|run| run.placement.workers.iter().any(drains)) {
+            return false;
+        }
+        let running = state.jobs.iter().filter_map(|(id, job)| {
+            let execution = job.execution.as_ref().filter(|_| job.status == JobStatus::Running)?;
+            Some((*id, job.parallelism, &execution.placement))
+        });
+        self.is_deserted(id) || scheduler::rebalance(running, &self.candidates(state, None)).contains(&id)
+    }
+
+    /// Workers that are connected, with the slots that a job has itself counted as free.
+    fn candidates(&self, state: &ClusterState, job: Option<JobId>) -> Vec<Candidate> {
+        let mut workers = state.candidates(job);
+        workers.retain(|candidate| self.sessions.of(&candidate.worker.worker, candidate.worker.incarnation).is_some());
+        workers
+    }
+
+    /// Whether a worker of the job has said that it goes.
+    pub(super) fn is_deserted(&self, id: JobId) -> bool {
+        let Some(run) = self.runs.get(&id) else { return false };
+        run.placement.workers.iter().any(|placed| {
+            let session = self.sessions.of(&placed.worker, placed.incarnation);
+            session.and_then(|session| self.sessions.get(session)).is_some_and(|session| session.leaving)
         })
     }
 
@@ -222,17 +246,6 @@ impl Leader {
     /// How the current attempt of a job does.
     pub(crate) fn run(&self, id: JobId) -> Option<super::RunView> {
         self.runs.get(&id).map(Run::view)
-    }
-}
-
-impl Job {
-    /// Whether nothing is left to be run: the input had ended with the newest checkpoint, or the savepoint that its user wanted
-    /// is there.
-    fn is_over(&self) -> bool {
-        let Some(newest) = self.checkpoints.last() else { return false };
-        let stopping = matches!(self.desired, Desired::Stopped | Desired::Drained);
-        self.start_from.is_none()
-            && (newest.finished || (stopping && newest.savepoint && newest.attempt == self.attempt))
     }
 }
 

@@ -181,6 +181,14 @@ impl Leader {
                 }
             }
         }
+        // It came back while it was being given up: it has to come again, as one that has nothing.
+        if let Command::LoseWorker { worker, incarnation, .. } = command
+            && let Some(session) = self.sessions.of(worker, *incarnation)
+            && outcome.is_ok()
+        {
+            self.sessions.close(session);
+            context.duties.push(super::Duty::Close(session));
+        }
         self.reconcile_all(context);
         self.dismiss_the_empty(context);
     }

@@ -477,3 +477,30 @@ fn a_worker_that_wants_to_go_is_emptied_first() {
     assert!(cluster.heard(b).contains(&"deploy 2 from 1".to_owned()));
     assert_eq!(cluster.node.state().workers.len(), 1);
 }
+
+#[test]
+fn a_new_leader_ends_what_the_old_one_had_brought_to_its_end() {
+    let (mut cluster, a, b) = Cluster::running();
+    cluster.ask(ClientRequest::StopJob { job: JobRef::Id(JobId(1)), drain: false }).unwrap();
+    cluster.report(a, 1);
+    cluster.report(b, 1);
+    cluster.say(a, committed(1));
+    let mut cluster = cluster.restart();
+    cluster.connect(11, "a", 1, vec![status(1, AttemptPhase::Ended, 1)]);
+    assert_eq!(cluster.job().status.to_string(), "running");
+    let b = cluster.connect(12, "b", 1, vec![status(1, AttemptPhase::Ended, 1)]);
+    assert_eq!(cluster.job().status.to_string(), "stopped");
+    assert_eq!(cluster.heard(b), ["welcome", "completed 1", "cancel 1"]);
+}
+
+#[test]
+fn a_worker_that_comes_back_while_it_is_given_up_has_to_come_again() {
+    let (mut cluster, a, b) = Cluster::running();
+    cluster.heard(b);
+    let lose = Command::LoseWorker { worker: WorkerId("a".into()), incarnation: Incarnation(1), reason: "r".into(), at: 0 };
+    cluster.node.propose(&lose, None).unwrap();
+    cluster.step(Input::Tick);
+    assert_eq!(cluster.closed, [a]);
+    cluster.connect(7, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
+    assert_eq!(cluster.heard(SessionId(7))[..2], ["welcome", "cancel 1"]);
+}
