@@ -1,7 +1,7 @@
 //! What an epoch adds to a job's checkpoint, between the worker that captured it and the manifest that will name it.
 
 use serde::{Deserialize, Serialize};
-use weir_core::Epoch;
+use weir_core::{Epoch, EventTime};
 
 use crate::manifest::{Manifest, ManifestHeader};
 use crate::{OperatorDelta, SinkCommittables};
@@ -27,9 +27,14 @@ impl Manifest {
         by_epoch.sort_by_key(|content| content.epoch);
         let committables = merge_by_sink(by_epoch.iter().flat_map(|content| &content.committables));
         let mut manifest = Manifest::following(previous, header.clone(), Vec::new(), committables);
-        // Epoch by epoch: within one the least watermark counts, from one to the next the later.
         for same in by_epoch.chunk_by(|a, b| a.epoch == b.epoch) {
-            let deltas = same.iter().flat_map(|content| content.operators.iter().cloned()).collect();
+            let mut deltas: Vec<OperatorDelta> =
+                same.iter().flat_map(|content| content.operators.iter().cloned()).collect();
+            // How far time has come only the header's epoch says, of which all workers have reported. Of one that was given
+            // up the report of the worker that was furthest behind may be missing.
+            if same.iter().any(|content| content.epoch < header.epoch) {
+                deltas.iter_mut().for_each(|delta| delta.watermark = EventTime::MIN);
+            }
             let committables = std::mem::take(&mut manifest.committables);
             manifest = Manifest::following(Some(&manifest), header.clone(), deltas, committables);
         }

@@ -23,6 +23,14 @@ fn within_an_epoch_the_least_watermark_counts_and_from_one_to_the_next_the_later
 }
 
 #[test]
+fn an_epoch_of_which_not_all_have_reported_says_nothing_of_time() {
+    // One worker has no splits, so its source is at the end; the report of the one that has some was lost.
+    let contents = [content(1, i64::MAX, 1), content(2, i64::MAX, 2), content(2, 20, 3)];
+    let manifest = Manifest::with_contents(None, header(2), &contents);
+    assert_eq!(manifest.operators[0].watermark, EventTime(20));
+}
+
+#[test]
 fn a_sinks_committables_stand_together_in_order_of_their_epochs() {
     let contents = [content(2, 1, 30), content(1, 1, 10), content(1, 1, 20)];
     let manifest = Manifest::with_contents(None, header(2), &contents);
