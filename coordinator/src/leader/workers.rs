@@ -58,6 +58,8 @@ impl Leader {
             }
             self.sessions.close(old);
             context.duties.push(super::Duty::Close(old));
+            // It may have been asked to commit, and nobody will say of it any more that it is gone.
+            self.reassign_commits(context, old);
         }
         context.send(session, ToWorker::Welcome(welcome));
         let Some(known) = self.sessions.get(session) else { return };
@@ -188,6 +190,7 @@ impl Leader {
         {
             self.sessions.close(session);
             context.duties.push(super::Duty::Close(session));
+            self.reassign_commits(context, session);
         }
         self.reconcile_all(context);
         self.dismiss_the_empty(context);
