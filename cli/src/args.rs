@@ -6,6 +6,10 @@ use clap::error::ContextKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_core::Result;
 
+use crate::cluster::args::{
+    CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments, SubmitArguments,
+    WorkersArguments,
+};
 use crate::settings::{Layers, Origin, registry};
 
 const AFTER_HELP: &str = "\
@@ -13,6 +17,9 @@ First steps:
   weir run query.sql                        run a script and print or write its results
   weir run query.sql --state-dir state      the same, surviving ^C and crashes
   weir explain query.sql                    show the dataflow without running it
+
+In a cluster:
+  weir submit query.sql                     run it there; `weir jobs list` shows what runs
 
 `weir run --help` explains scripts, settings, results and exit codes.";
 
@@ -77,6 +84,18 @@ pub enum Command {
     Run(RunArguments),
     /// Show the dataflow of a SQL script without running it.
     Explain(ScriptArguments),
+    /// Run a SQL script as a job of a cluster.
+    Submit(SubmitArguments),
+    /// List, describe, stop, restart, rescale the jobs of a cluster.
+    Jobs(JobsArguments),
+    /// List and drain the workers of a cluster.
+    Workers(WorkersArguments),
+    /// List and delete the checkpoints of a job.
+    Checkpoints(CheckpointsArguments),
+    /// Keep the jobs of different people apart, and bound what they use.
+    Namespaces(NamespacesArguments),
+    /// See to the cluster itself: its coordinators and their leader.
+    Cluster(ClusterCommandArguments),
     /// List every setting with its default and what it does.
     Options {
         /// As JSON.

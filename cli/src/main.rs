@@ -2,6 +2,7 @@
 
 mod args;
 mod clock;
+mod cluster;
 mod exit;
 mod explain;
 mod figures;
@@ -67,6 +68,12 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
             runtime.shutdown_background();
             return exit;
         }
+        Command::Submit(arguments) => return in_cluster(cluster::Command::Submit(arguments), screen),
+        Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),
+        Command::Workers(arguments) => return in_cluster(cluster::Command::Workers(arguments), screen),
+        Command::Checkpoints(arguments) => return in_cluster(cluster::Command::Checkpoints(arguments), screen),
+        Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
+        Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
         Command::Explain(arguments) => explain::explain(&arguments, screen)?,
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),
@@ -85,6 +92,15 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         }
         _ => Ok(Exit::Ok),
     }
+}
+
+/// Commands that only talk to others need one thread.
+fn in_cluster(command: cluster::Command, screen: &Arc<Screen>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::environment("cannot wait for the network").with_source(error))?;
+    runtime.block_on(cluster::execute(command, screen))
 }
 
 fn completions(shell: clap_complete::Shell) -> String {

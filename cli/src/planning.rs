@@ -1,5 +1,6 @@
 //! From a parsed script to a job: where the command line meets the planner.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_core::{ConnectorRegistry, Error, Result};
@@ -13,13 +14,27 @@ use crate::settings::{AggregatePhases, Settings};
 /// # Errors
 /// If it asks for what does not exist or cannot run as a stream, with the place.
 pub fn plan(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
-    let options = PlanOptions {
+    weir_sql::plan(script, connectors, &options(settings, None))
+}
+
+/// Plans a script for other processes, which have other working directories than this one.
+///
+/// # Errors
+/// Those of [`plan`], and if this process has no working directory.
+pub fn plan_elsewhere(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
+    let directory = std::env::current_dir()
+        .map_err(|error| Error::environment("the working directory is gone").with_source(error))?;
+    weir_sql::plan(script, connectors, &options(settings, Some(directory)))
+}
+
+fn options(settings: &Settings, directory: Option<PathBuf>) -> PlanOptions {
+    PlanOptions {
         source_idle_timeout: settings.idle_timeout,
         late_table: settings.late_rows_table.clone(),
         two_phase: settings.aggregate_phases != AggregatePhases::One,
         result_connector: result::NAME.to_owned(),
-    };
-    weir_sql::plan(script, connectors, &options)
+        directory,
+    }
 }
 
 /// The dataflow of the script's job, as text.

@@ -67,6 +67,18 @@ trait Printer: Send {
     }
 }
 
+/// All rows as one table; `terminal` has its columns and rows, if it is one.
+///
+/// # Errors
+/// A defect: values that cannot be shown.
+pub fn table(records: &RecordBatch, terminal: Option<(usize, usize)>) -> Result<String> {
+    let mut printer = table::Table::new(&records.schema(), terminal).snug();
+    let mut text = String::new();
+    printer.rows(records, &mut text)?;
+    printer.close(&mut text);
+    Ok(text)
+}
+
 impl Results {
     /// Results as `output`; with `spool`, each epoch's rows wait in that directory for their checkpoint.
     pub fn new(screen: Arc<Screen>, output: Output, spool: Option<PathBuf>) -> Arc<Self> {

@@ -55,6 +55,13 @@ impl Table {
         Self { columns, terminal, held: VecDeque::new(), since_header: None }
     }
 
+    /// No wider than what is in it: for tables whose rows are all there at once.
+    #[must_use]
+    pub fn snug(mut self) -> Self {
+        self.columns.iter_mut().for_each(|column| column.width = column.name.width());
+        self
+    }
+
     fn draw_held(&mut self, out: &mut String) {
         if self.held.is_empty() {
             return;

@@ -47,10 +47,27 @@ pub struct Settings {
     pub aggregate_phases: AggregatePhases,
     /// `pipeline.late-rows.table`.
     pub late_rows_table: Option<String>,
+    /// `restart-strategy.*`.
+    pub restart: Restart,
+    /// `client.coordinators`.
+    pub coordinators: String,
     /// `client.output`; `None`: as fits where results go.
     pub output: Option<Output>,
     /// `client.quiet`.
     pub quiet: bool,
+}
+
+/// What happens to a job in a cluster after a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// Failures in a row that it is started again after; `None`: any number.
+    pub attempts: Option<usize>,
+    /// The first pause.
+    pub initial: Duration,
+    /// The longest pause.
+    pub maximum: Duration,
+    /// Peace after which counting starts anew.
+    pub stable: Duration,
 }
 
 /// In how many steps aggregations run.
@@ -89,6 +106,16 @@ impl Settings {
                 _ => AggregatePhases::Auto,
             },
             late_rows_table: text(registry::LATE_ROWS_TABLE),
+            restart: Restart {
+                attempts: match present(registry::RESTART).text().as_str() {
+                    "none" => Some(0),
+                    _ => count(registry::RESTART_ATTEMPTS),
+                },
+                initial: present(registry::RESTART_INITIAL).duration(),
+                maximum: present(registry::RESTART_MAXIMUM).duration(),
+                stable: present(registry::RESTART_STABLE).duration(),
+            },
+            coordinators: present(registry::COORDINATORS).text(),
             output: match present(registry::OUTPUT).text().as_str() {
                 "table" => Some(Output::Table),
                 "json" => Some(Output::Json),

@@ -62,6 +62,18 @@ pub const LATE_ROWS_TABLE: &str = "pipeline.late-rows.table";
 pub const IDLE_TIMEOUT: &str = "table.exec.source.idle-timeout";
 /// Key of the aggregation strategy.
 pub const AGGREGATE_PHASES: &str = "table.optimizer.agg-phase-strategy";
+/// Key of what happens after a failure.
+pub const RESTART: &str = "restart-strategy.type";
+/// Key of the number of failures in a row.
+pub const RESTART_ATTEMPTS: &str = "restart-strategy.exponential-delay.attempts-before-reset-backoff";
+/// Key of the first pause.
+pub const RESTART_INITIAL: &str = "restart-strategy.exponential-delay.initial-backoff";
+/// Key of the longest pause.
+pub const RESTART_MAXIMUM: &str = "restart-strategy.exponential-delay.max-backoff";
+/// Key of the peace after which pauses are short again.
+pub const RESTART_STABLE: &str = "restart-strategy.exponential-delay.reset-backoff-threshold";
+/// Key of where the cluster is.
+pub const COORDINATORS: &str = "client.coordinators";
 /// Key of the result format.
 pub const OUTPUT: &str = "client.output";
 /// Key of silence.
@@ -69,6 +81,16 @@ pub const QUIET: &str = "client.quiet";
 
 /// All settings, sorted by key.
 pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: COORDINATORS,
+        aliases: &[],
+        kind: Kind::Text,
+        default: Default::Value("127.0.0.1:7420"),
+        flag: Some("--coordinators"),
+        doc: "Coordinators of the cluster that `weir submit` sends the job to, as host:port, separated by commas. Any of \
+              them will do; several, in case one is down. The environment variable WEIR_COORDINATORS goes before it, \
+              and is what the other commands go by.",
+    },
     Setting {
         key: OUTPUT,
         aliases: &[],
@@ -151,7 +173,8 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Count { minimum: 1, maximum: 1024 },
         default: Default::Computed("the number of cores"),
         flag: Some("--parallelism"),
-        doc: "How many subtasks each operator runs as. May differ from run to run of the same query.",
+        doc: "How many subtasks each operator runs as. May differ from run to run of the same query. In a cluster it is \
+              the number of slots that the job takes; there the default is 1.",
     },
     Setting {
         key: LATE_ROWS_TABLE,
@@ -169,6 +192,49 @@ pub const SETTINGS: &[Setting] = &[
         default: Default::Computed("the name of the script's file"),
         flag: None,
         doc: "Name of the job in messages.",
+    },
+    Setting {
+        key: RESTART_ATTEMPTS,
+        aliases: &[],
+        kind: Kind::Count { minimum: 1, maximum: 1_000_000 },
+        default: Default::Computed("no limit"),
+        flag: None,
+        doc: "How many times in a row a job in a cluster is started again after a failure; one more, and it is failed. \
+              Losing a worker is not counted.",
+    },
+    Setting {
+        key: RESTART_INITIAL,
+        aliases: &[],
+        kind: Kind::Duration { zero: "no pause" },
+        default: Default::Value("1 s"),
+        flag: None,
+        doc: "Pause before a job in a cluster is started again after its first failure. Each further one in a row doubles \
+              it.",
+    },
+    Setting {
+        key: RESTART_MAXIMUM,
+        aliases: &[],
+        kind: Kind::Duration { zero: "no pause" },
+        default: Default::Value("1 min"),
+        flag: None,
+        doc: "The longest pause before a job in a cluster is started again.",
+    },
+    Setting {
+        key: RESTART_STABLE,
+        aliases: &[],
+        kind: Kind::Duration { zero: "" },
+        default: Default::Value("10 min"),
+        flag: None,
+        doc: "A job in a cluster that ran for so long without a failure starts counting anew.",
+    },
+    Setting {
+        key: RESTART,
+        aliases: &["restart-strategy"],
+        kind: Kind::Choice(&["exponential-delay", "none"]),
+        default: Default::Value("exponential-delay"),
+        flag: None,
+        doc: "What happens to a job in a cluster after a failure: it is started again from its last checkpoint after a \
+              pause that doubles from failure to failure, or it is failed at once. `weir run` never starts a job again.",
     },
     Setting {
         key: IDLE_TIMEOUT,

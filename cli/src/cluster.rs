@@ -1,0 +1,100 @@
+//! Commands that talk to a cluster: `weir submit`, `jobs`, `workers`, `checkpoints`, `namespaces`, `cluster`.
+//!
+//! ```text
+//!   command line ─▶ requests ─▶ Client ─▶ any coordinator
+//!                                 │
+//!        table or JSON (stdout) ◀─┴─▶ follow: look twice a second until a goal is reached (stderr)
+//! ```
+
+pub mod args;
+mod checkpoints;
+mod client;
+mod follow;
+mod goal;
+mod jobs;
+mod members;
+mod namespaces;
+mod show;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use weir_core::{Error, Result};
+
+use self::args::{
+    CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments,
+    SubmitArguments, WorkersArguments,
+};
+use self::client::Client;
+use crate::exit::Exit;
+use crate::settings::registry;
+use crate::terminal::Screen;
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// `weir submit`.
+    Submit(SubmitArguments),
+    /// `weir jobs`.
+    Jobs(JobsArguments),
+    /// `weir workers`.
+    Workers(WorkersArguments),
+    /// `weir checkpoints`.
+    Checkpoints(CheckpointsArguments),
+    /// `weir namespaces`.
+    Namespaces(NamespacesArguments),
+    /// `weir cluster`.
+    Cluster(ClusterCommandArguments),
+}
+
+/// Does it.
+///
+/// # Errors
+/// What the cluster answers, or that it does not.
+pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
+    match command {
+        Command::Submit(arguments) => submit::submit(&arguments, screen).await,
+        Command::Jobs(arguments) => jobs::execute(arguments.command, client(&arguments.cluster)?, screen).await,
+        Command::Workers(arguments) => workers::execute(arguments.command, client(&arguments.cluster)?, screen).await,
+        Command::Checkpoints(arguments) => {
+            checkpoints::execute(arguments.command, client(&arguments.cluster)?, screen).await
+        }
+        Command::Namespaces(arguments) => {
+            namespaces::execute(arguments.command, client(&arguments.cluster)?, screen).await
+        }
+        Command::Cluster(arguments) => members::execute(arguments.command, client(&arguments.cluster)?, screen).await,
+    }
+}
+
+/// A client of the cluster that is meant.
+fn client(arguments: &ClusterArguments) -> Result<Client> {
+    let default = registry::find(registry::COORDINATORS).map_or("", |setting| setting.default.describe());
+    Client::new(arguments.coordinators.as_deref().unwrap_or(default), arguments.timeout)
+}
+
+/// Tells the user what was done, on stderr.
+fn said(screen: &Screen, text: &str) -> Result<Exit> {
+    screen.message(&format!("{text}\n"));
+    Ok(Exit::Ok)
+}
+
+/// Writes text to stdout.
+fn print(screen: &Screen, text: &str) -> Result<Exit> {
+    match screen.write_results(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::environment("cannot write to standard output").with_source(error))
+        }
+        _ => Ok(Exit::Ok),
+    }
+}
+
+/// Writes a value to stdout as JSON.
+fn print_json<T: Serialize>(screen: &Screen, value: &T) -> Result<Exit> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::internal("the answer cannot be written as JSON").with_source(error))?;
+    print(screen, &format!("{json}\n"))
+}

@@ -1,0 +1,430 @@
+//! The command line of everything that talks to a cluster.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use weir_connectors::options::{parse_bytes, parse_duration};
+use weir_core::JobId;
+use weir_proto::client::JobRef;
+
+use crate::args::ScriptArguments;
+
+const SUBMIT_HELP: &str = "\
+Examples:
+  weir submit delays.sql                    run it in the cluster and watch it; ^C leaves it running
+  weir submit delays.sql --detach           submit it and return
+  weir submit delays.sql -p 8 --name delays --namespace flights
+  weir submit -e \"$(cat delays.sql)\" -D restart-strategy.type=none
+  weir submit delays.sql --coordinators c1:7420,c2:7420,c3:7420
+
+The script is planned here; the cluster gets the dataflow. It has to write its results with INSERT INTO: a SELECT alone has nobody
+in the cluster to print to. Relative paths in its tables start from this working directory, and have to be there, under the same
+name, on the workers. Submitting the same job under the same name once more changes nothing and watches the one that is there.
+
+Exit codes are those of `weir run`: 0 when the job has finished or was stopped, 2 to 4 when it has failed, 130 after ^C.";
+
+const JOBS_HELP: &str = "\
+Examples:
+  weir jobs list                            what runs, in all namespaces
+  weir jobs describe delays                 all about one; by name, by namespace/name, or by number
+  weir jobs savepoint delays                a checkpoint that is kept until it is deleted
+  weir jobs stop delays                     with a savepoint; `restart` goes on from there
+  weir jobs stop delays --drain             its windows fire first: the input counts as ended
+  weir jobs rescale delays -p 8             go on with 8 slots
+  weir jobs restart delays --from 12        go back to checkpoint 12
+  weir jobs cancel delays && weir jobs delete delays";
+
+const WORKERS_HELP: &str = "\
+Examples:
+  weir workers list
+  weir workers drain w3 --wait              move its work away, before it is shut down
+  weir workers undrain w3                   give it work again";
+
+const CHECKPOINTS_HELP: &str = "\
+Examples:
+  weir checkpoints list delays
+  weir checkpoints delete delays 12         give a savepoint up";
+
+const NAMESPACES_HELP: &str = "\
+Examples:
+  weir namespaces list
+  weir namespaces create flights --slots 16 --state-bytes 10gb
+  weir namespaces set flights --slots none  lift a limit; what is not named stays
+  weir namespaces delete flights";
+
+const CLUSTER_HELP: &str = "\
+Examples:
+  weir cluster status
+  weir cluster add 4 c4:7420                let another coordinator take part; start it first
+  weir cluster remove 1
+  weir cluster transfer-leadership --to 2   before the leader is shut down";
+
+/// Where the cluster is.
+#[derive(Debug, Clone, Args)]
+pub struct ClusterArguments {
+    /// Coordinators to ask, any of them; 127.0.0.1:7420 if nothing is said.
+    #[arg(long, global = true, value_name = "HOST:PORT,…", env = "WEIR_COORDINATORS")]
+    pub coordinators: Option<String>,
+
+    /// How long to try to get an answer.
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// `weir submit`.
+#[derive(Debug, Args)]
+#[command(after_help = SUBMIT_HELP)]
+pub struct SubmitArguments {
+    /// The script and its settings.
+    #[command(flatten)]
+    pub script: ScriptArguments,
+
+    /// Name of the job; the name of the script's file if not given.
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// Namespace of the job.
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+
+    /// Return when the job is submitted.
+    #[arg(long)]
+    pub detach: bool,
+
+    /// ^C stops the job with a savepoint instead of leaving it running.
+    #[arg(long, conflicts_with = "detach")]
+    pub stop_on_interrupt: bool,
+
+    /// Print no status line.
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Where to.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Format {
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which job.
+#[derive(Debug, Clone, Args)]
+pub struct JobArgument {
+    /// Number, name, or namespace/name of the job.
+    pub job: String,
+
+    /// Namespace of a job that is given by its name alone.
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+}
+
+impl JobArgument {
+    /// What the cluster is asked for.
+    pub fn reference(&self) -> JobRef {
+        if let Ok(number) = self.job.parse() {
+            return JobRef::Id(JobId(number));
+        }
+        let (namespace, name) = self.job.split_once('/').unwrap_or((&self.namespace, &self.job));
+        JobRef::Name { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+/// `weir jobs`.
+#[derive(Debug, Args)]
+#[command(after_help = JOBS_HELP)]
+pub struct JobsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: JobsCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with jobs.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List the jobs that have not ended.
+    List {
+        /// Of this namespace only.
+        #[arg(long)]
+        namespace: Option<String>,
+        /// Also jobs that have ended.
+        #[arg(long, short)]
+        all: bool,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Show all about a job: how it does, where it runs, its checkpoints.
+    Describe {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Stop a job with a savepoint, from which `restart` goes on.
+    Stop {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// Let all windows fire first: the input counts as ended.
+        #[arg(long)]
+        drain: bool,
+        /// Return at once instead of when it has stopped.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// End a job at once, keeping its last checkpoint.
+    Cancel {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// Return when it has ended.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Run a job again that has ended, or take a running one back to a checkpoint.
+    Restart {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// The checkpoint to start from instead of the newest.
+        #[arg(long, value_name = "EPOCH")]
+        from: Option<u64>,
+        /// Return at once instead of when it runs.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Give a job another number of slots.
+    Rescale {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How many subtasks each operator runs as.
+        #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+        parallelism: u32,
+        /// Return at once instead of when it runs.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Take a savepoint: a checkpoint that is kept until it is deleted.
+    Savepoint {
+        /// Of which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// Return when it is begun instead of when it is complete.
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Forget a job that has ended, and delete its checkpoints.
+    Delete {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+    },
+}
+
+/// `weir workers`.
+#[derive(Debug, Args)]
+#[command(after_help = WORKERS_HELP)]
+pub struct WorkersArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: WorkersCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with workers.
+#[derive(Debug, Subcommand)]
+pub enum WorkersCommand {
+    /// List the workers and what they run.
+    List {
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Move the work of a worker to others, and give it no more.
+    Drain {
+        /// Its name.
+        worker: String,
+        /// Return when it runs nothing any more.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Give a worker work again.
+    Undrain {
+        /// Its name.
+        worker: String,
+    },
+}
+
+/// `weir checkpoints`.
+#[derive(Debug, Args)]
+#[command(after_help = CHECKPOINTS_HELP)]
+pub struct CheckpointsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CheckpointsCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with checkpoints.
+#[derive(Debug, Subcommand)]
+pub enum CheckpointsCommand {
+    /// List the checkpoints of a job that are kept, oldest first.
+    List {
+        /// Of which job.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Delete a checkpoint or savepoint.
+    Delete {
+        /// Of which job.
+        #[command(flatten)]
+        job: JobArgument,
+        /// Which one.
+        epoch: u64,
+    },
+}
+
+/// `weir namespaces`.
+#[derive(Debug, Args)]
+#[command(after_help = NAMESPACES_HELP)]
+pub struct NamespacesArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NamespacesCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// Limits as they are given: `Some(None)` lifts one.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Limits {
+    /// Slots that its jobs may have together; `none`: no limit.
+    #[arg(long, value_name = "N", value_parser = limit)]
+    pub slots: Option<Limit<u32>>,
+    /// Jobs that it may have; `none`: no limit.
+    #[arg(long, value_name = "N", value_parser = limit)]
+    pub jobs: Option<Limit<u32>>,
+    /// State that its jobs may have together, such as 10gb; `none`: no limit.
+    #[arg(long, value_name = "SIZE", value_parser = size_limit)]
+    pub state_bytes: Option<Limit<u64>>,
+}
+
+/// A limit, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit<T>(pub Option<T>);
+
+/// What to do with namespaces.
+#[derive(Debug, Subcommand)]
+pub enum NamespacesCommand {
+    /// List the namespaces, their limits, and what they use.
+    List {
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Create a namespace.
+    Create {
+        /// Its name.
+        namespace: String,
+        /// Its limits.
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Change the limits of a namespace that are named; the others stay.
+    Set {
+        /// Its name.
+        namespace: String,
+        /// Its limits.
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Delete a namespace that has no jobs.
+    Delete {
+        /// Its name.
+        namespace: String,
+    },
+}
+
+/// `weir cluster`.
+#[derive(Debug, Args)]
+#[command(after_help = CLUSTER_HELP)]
+pub struct ClusterCommandArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ClusterCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with the cluster itself.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show who leads, the coordinators, and how full the cluster is.
+    Status {
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Let another coordinator take part.
+    Add {
+        /// Its number, which no coordinator has had before.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+        /// Where the others reach it, host:port.
+        address: String,
+    },
+    /// Take a coordinator out for good.
+    Remove {
+        /// Its number.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        id: u64,
+    },
+    /// Let another coordinator lead.
+    TransferLeadership {
+        /// Its number; whichever knows most if not given.
+        #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
+        to: Option<u64>,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "write a duration such as '500 ms', '10 s' or '1 min'".into())
+}
+
+fn limit(text: &str) -> Result<Limit<u32>, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => text.parse().map(|limit| Limit(Some(limit))).map_err(|_| "write a number, or 'none'".into()),
+    }
+}
+
+fn size_limit(text: &str) -> Result<Limit<u64>, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        _ => match parse_bytes(text) {
+            Some(limit) => Ok(Limit(Some(limit))),
+            None => Err("write a size such as '500mb' or '10gb', or 'none'".into()),
+        },
+    }
+}

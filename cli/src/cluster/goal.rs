@@ -1,0 +1,133 @@
+//! What a command waits for, and whether a job has come to that. Pure functions of what the cluster tells.
+
+use std::time::Duration;
+
+use weir_core::{Attempt, Epoch, Error, ErrorKind};
+use weir_proto::client::{CheckpointInfo, JobDetail, JobSummary, status};
+
+use crate::figures::{bytes, duration};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// The job's end, of whatever kind.
+    Ended,
+    /// A new attempt runs.
+    Running {
+        /// The last attempt before.
+        after: Attempt,
+    },
+    /// A savepoint is complete.
+    Savepoint {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The attempt that takes it.
+        by: Attempt,
+    },
+}
+
+/// How far a job is from a goal.
+#[derive(Debug)]
+pub enum Look {
+    /// Not there yet; how it stands.
+    Waiting(String),
+    /// There; what to tell.
+    Reached(String),
+    /// It will not come to that.
+    Missed(Error),
+}
+
+impl Goal {
+    /// How far the job is.
+    pub fn look(&self, job: &JobDetail) -> Look {
+        match self {
+            Goal::Ended => ended(job),
+            Goal::Running { after } => running(job, *after),
+            Goal::Savepoint { epoch, by } => savepoint(job, *epoch, *by),
+        }
+    }
+}
+
+fn ended(job: &JobDetail) -> Look {
+    let summary = &job.summary;
+    match summary.status.as_str() {
+        status::FINISHED => Look::Reached("finished".into()),
+        status::STOPPED => Look::Reached(match &summary.last_checkpoint {
+            Some(savepoint) => format!("stopped with savepoint {}", savepoint.epoch),
+            None => "stopped".into(),
+        }),
+        status::CANCELLED => Look::Reached("cancelled".into()),
+        status::FAILED => Look::Missed(failure(summary)),
+        _ => Look::Waiting(standing(job)),
+    }
+}
+
+fn running(job: &JobDetail, after: Attempt) -> Look {
+    let summary = &job.summary;
+    match summary.status.as_str() {
+        status::RUNNING if summary.attempt > after => {
+            let pause = job.last_pause_ms.map_or_else(String::new, |pause| {
+                format!("; processing paused for {}", duration(Duration::from_millis(pause)))
+            });
+            let slots = summary.parallelism;
+            let slots = format!("{slots} {}", if slots == 1 { "slot" } else { "slots" });
+            Look::Reached(format!("attempt {} runs on {slots}{pause}", summary.attempt))
+        }
+        status::FINISHED => Look::Reached("finished".into()),
+        status::FAILED => Look::Missed(failure(summary)),
+        other @ (status::STOPPED | status::CANCELLED) => {
+            Look::Missed(Error::user(format!("job {} was {other} meanwhile", summary.full_name())))
+        }
+        _ => Look::Waiting(standing(job)),
+    }
+}
+
+fn savepoint(job: &JobDetail, epoch: Epoch, by: Attempt) -> Look {
+    if let Some(done) = job.checkpoints.iter().find(|checkpoint| checkpoint.epoch == epoch) {
+        let CheckpointInfo { state_bytes, duration_ms, manifest, .. } = done;
+        let (size, took) = (bytes(*state_bytes), duration(Duration::from_millis(*duration_ms)));
+        return Look::Reached(format!("savepoint {epoch} is complete: {size} in {took}, {manifest}"));
+    }
+    let summary = &job.summary;
+    let later = |other: Epoch| other > epoch;
+    let given_up = job.checkpoints.iter().any(|checkpoint| later(checkpoint.epoch))
+        || job.checkpoint_in_progress.is_some_and(|progress| later(progress.epoch));
+    if summary.attempt != by || summary.has_ended() || given_up {
+        let why = if given_up { "it took too long or failed" } else { "the job did not go on" };
+        return Look::Missed(
+            Error::environment(format!("savepoint {epoch} of job {} did not come about: {why}", summary.full_name()))
+                .with_help("see `weir jobs describe`, and take another"),
+        );
+    }
+    Look::Waiting(standing(job))
+}
+
+/// How the job stands, in a line.
+pub fn standing(job: &JobDetail) -> String {
+    let summary = &job.summary;
+    let mut parts = vec![match summary.desired.as_str() {
+        desired if desired == status::RUNNING || desired == summary.status => summary.status.clone(),
+        desired => format!("{} (to be {desired})", summary.status),
+    }];
+    if let Some(progress) = job.checkpoint_in_progress {
+        let since = duration(Duration::from_millis(progress.running_ms));
+        parts.push(format!("checkpoint {} under way for {since}", progress.epoch));
+    }
+    parts.extend(summary.waiting_for.clone());
+    if summary.status == status::RESTARTING
+        && let Some(failure) = &summary.last_failure
+    {
+        parts.push(format!("after: {}", failure.report.lines().next().unwrap_or_default()));
+    }
+    parts.join(" · ")
+}
+
+/// The error that a job has failed with.
+fn failure(job: &JobSummary) -> Error {
+    let name = job.full_name();
+    let Some(failure) = &job.last_failure else {
+        return Error::environment(format!("job {name} has failed"));
+    };
+    let kind = failure.kind.unwrap_or(ErrorKind::Environment);
+    Error::new(kind, format!("job {name} has failed")).with_source(failure.report.clone())
+}

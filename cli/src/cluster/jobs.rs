@@ -1,0 +1,105 @@
+//! `weir jobs`.
+
+use std::sync::Arc;
+
+use weir_core::{Epoch, Result};
+use weir_proto::client::{ClientRequest, ClientResponse, status};
+
+use super::args::{JobArgument, JobsCommand};
+use super::client::{Client, expect_answer};
+use super::follow::{Follow, OnInterrupt, describe};
+use super::goal::Goal;
+use super::{print, print_json, said, show};
+use crate::clock::wall_millis;
+use crate::exit::Exit;
+use crate::terminal::Screen;
+
+/// Carries the command out.
+///
+/// # Errors
+/// What the cluster answers, or that it does not.
+pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Screen>) -> Result<Exit> {
+    let client = &mut client;
+    match command {
+        JobsCommand::List { namespace, all, format } => {
+            let answer = client.call(ClientRequest::ListJobs { namespace, all }).await?;
+            let jobs = expect_answer!(answer, ClientResponse::Jobs(jobs) => jobs)?;
+            match format.json {
+                true => print_json(screen, &jobs),
+                false if jobs.is_empty() && all => said(screen, "there are no jobs"),
+                false if jobs.is_empty() => said(screen, "no job runs; --all shows ended ones"),
+                false => print(screen, &show::jobs(&jobs, wall_millis(), screen.results_size())?),
+            }
+        }
+        JobsCommand::Describe { job, format } => {
+            let job = describe(client, &job.reference()).await?;
+            match format.json {
+                true => print_json(screen, &job),
+                false => print(screen, &show::job(&job, wall_millis(), screen.results_size())?),
+            }
+        }
+        JobsCommand::Stop { job, drain, detach } => {
+            let reference = job.reference();
+            client.call(ClientRequest::StopJob { job: reference, drain }).await?;
+            wait(client, screen, &job, (!detach).then_some(Goal::Ended)).await
+        }
+        JobsCommand::Cancel { job, wait: waits } => {
+            client.call(ClientRequest::CancelJob { job: job.reference() }).await?;
+            wait(client, screen, &job, waits.then_some(Goal::Ended)).await
+        }
+        JobsCommand::Restart { job, from, detach } => {
+            let before = describe(client, &job.reference()).await?.summary.attempt;
+            let from = from.map(Epoch);
+            client.call(ClientRequest::RestartJob { job: job.reference(), from }).await?;
+            wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
+        }
+        JobsCommand::Rescale { job, parallelism, detach } => rescale(client, screen, &job, parallelism, detach).await,
+        JobsCommand::Savepoint { job, detach } => {
+            let answer = client.call(ClientRequest::TakeSavepoint { job: job.reference() }).await?;
+            let epoch = expect_answer!(answer, ClientResponse::SavepointBegun { epoch } => epoch)?;
+            if detach {
+                return print(screen, &format!("{epoch}\n"));
+            }
+            let by = describe(client, &job.reference()).await?.summary.attempt;
+            wait(client, screen, &job, Some(Goal::Savepoint { epoch, by })).await
+        }
+        JobsCommand::Delete { job } => {
+            client.call(ClientRequest::DeleteJob { job: job.reference() }).await?;
+            said(screen, &format!("{}: deleted", job.job))
+        }
+    }
+}
+
+async fn rescale(
+    client: &mut Client,
+    screen: &Arc<Screen>,
+    job: &JobArgument,
+    parallelism: u32,
+    detach: bool,
+) -> Result<Exit> {
+    let before = describe(client, &job.reference()).await?.summary;
+    client.call(ClientRequest::RescaleJob { job: job.reference(), parallelism }).await?;
+    if before.has_ended() || before.desired != status::RUNNING {
+        return said(screen, &format!("{}: will have {parallelism} slots when it runs again", job.job));
+    }
+    if before.parallelism == parallelism {
+        return said(screen, &format!("{}: has {parallelism} slots already", job.job));
+    }
+    wait(client, screen, job, (!detach).then_some(Goal::Running { after: before.attempt })).await
+}
+
+/// Watches the job until it has come to the goal, if there is one.
+async fn wait(client: &mut Client, screen: &Arc<Screen>, job: &JobArgument, goal: Option<Goal>) -> Result<Exit> {
+    let Some(goal) = goal else {
+        return said(screen, &format!("{}: accepted", job.job));
+    };
+    let follow = Follow {
+        screen: screen.clone(),
+        job: job.reference(),
+        name: job.job.clone(),
+        goal,
+        on_interrupt: OnInterrupt::Leave,
+        quiet: false,
+    };
+    follow.run(client).await
+}

@@ -1,0 +1,290 @@
+//! What the cluster tells, for people. Pure functions of it and of the time.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use weir_core::Result;
+use weir_proto::client::{
+    CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, WorkerInfo, status,
+};
+
+use super::goal::standing;
+use crate::figures::{bytes, duration, full_count, short_count};
+use crate::result;
+
+/// Columns and rows of the terminal, if it is one.
+type Terminal = Option<(usize, usize)>;
+
+/// A column of a table.
+enum Column {
+    Text(&'static str, Vec<String>),
+    Number(&'static str, Vec<u64>),
+}
+
+/// `list`, a column at a time.
+fn text<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> String) -> Column {
+    Column::Text(name, list.iter().map(cell).collect())
+}
+
+fn number<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> u64) -> Column {
+    Column::Number(name, list.iter().map(cell).collect())
+}
+
+fn table(columns: Vec<Column>, terminal: Terminal) -> Result<String> {
+    let columns: Vec<(Field, ArrayRef)> = columns
+        .into_iter()
+        .map(|column| match column {
+            Column::Text(name, cells) => {
+                (Field::new(name, DataType::Utf8, false), Arc::new(StringArray::from(cells)) as ArrayRef)
+            }
+            Column::Number(name, cells) => {
+                (Field::new(name, DataType::UInt64, false), Arc::new(UInt64Array::from(cells)) as ArrayRef)
+            }
+        })
+        .collect();
+    let (fields, cells): (Vec<Field>, Vec<ArrayRef>) = columns.into_iter().unzip();
+    result::table(&RecordBatch::try_new(Arc::new(Schema::new(fields)), cells)?, terminal)
+}
+
+/// `weir jobs list`.
+///
+/// # Errors
+/// A defect.
+pub fn jobs(jobs: &[JobSummary], now: i64, terminal: Terminal) -> Result<String> {
+    let figures = |job: &JobSummary| job.figures.unwrap_or_default();
+    let columns = vec![
+        number("job", jobs, |job| job.job.0),
+        text("name", jobs, JobSummary::full_name),
+        text("status", jobs, |job| job.status.clone()),
+        text("since", jobs, |job| duration(since(now, job.changed_at))),
+        number("slots", jobs, |job| u64::from(job.parallelism)),
+        number("restarts", jobs, |job| job.restarts),
+        text("rows in", jobs, |job| short_count(figures(job).rows_in as f64)),
+        text("rows out", jobs, |job| short_count(figures(job).rows_out as f64)),
+        text("checkpoint", jobs, |job| match &job.last_checkpoint {
+            Some(checkpoint) => format!("{} ({} ago)", checkpoint.epoch, duration(since(now, checkpoint.completed_at))),
+            None => "none".into(),
+        }),
+        text("remark", jobs, remark),
+    ];
+    table(columns, terminal)
+}
+
+/// Why a job is not as it should be.
+fn remark(job: &JobSummary) -> String {
+    let failed = [status::FAILED, status::RESTARTING].contains(&job.status.as_str());
+    let failure = job.last_failure.as_ref().filter(|_| failed);
+    let failure = failure.map(|failure| failure.report.lines().next().unwrap_or_default().to_owned());
+    job.waiting_for.clone().or(failure).unwrap_or_default()
+}
+
+/// `weir jobs describe`.
+///
+/// # Errors
+/// A defect.
+pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
+    let summary = &job.summary;
+    let mut facts = Facts::default();
+    facts.add("job", summary.job);
+    facts.add("name", summary.full_name());
+    facts.add("status", format!("{} · for {}", standing(job), duration(since(now, summary.changed_at))));
+    facts.add("submitted", format!("{} ago", duration(since(now, summary.submitted_at))));
+    facts.add("slots", summary.parallelism);
+    facts.add("attempt", summary.attempt);
+    if let Some(pause) = job.last_pause_ms {
+        facts.add("last pause", format!("{} without processing", duration(Duration::from_millis(pause))));
+    }
+    if let Some(figures) = summary.figures {
+        facts.add("rows", format!("{} in, {} out", full_count(figures.rows_in), full_count(figures.rows_out)));
+        facts.add(
+            "left out",
+            format!("{} late, {} rejected", full_count(figures.late_rows), full_count(figures.rejected_rows)),
+        );
+        facts.add("state", bytes(figures.state_bytes));
+        if let Some(watermark) = figures.watermark {
+            facts.add("watermark", watermark);
+        }
+    }
+    if let Some(placement) = &job.placement {
+        for (position, worker) in placement.workers.iter().enumerate() {
+            let slots: Vec<String> = placement.slots_of(position).map(|slot| slot.to_string()).collect();
+            facts.add("worker", format!("{} at {}: slots {}", worker.worker, worker.address, slots.join(", ")));
+        }
+    }
+    if let Some(failure) = &summary.last_failure {
+        let ago = duration(since(now, failure.at));
+        facts.add("last failure", format!("attempt {}, {ago} ago: {}", failure.attempt, failure.report));
+    }
+    facts.add("checkpoints", cadence(&job.settings));
+    facts.add("after a failure", patience(&job.settings));
+    let mut text = facts.text();
+    if !job.checkpoints.is_empty() {
+        text.push_str(&checkpoints(&job.checkpoints, now, terminal)?);
+    }
+    text.push_str("dataflow\n");
+    for operator in &job.operators {
+        let _ = writeln!(text, "  {operator}");
+    }
+    Ok(text)
+}
+
+fn cadence(settings: &JobSettingsInfo) -> String {
+    let interval = match settings.checkpoint_interval_ms {
+        0 => "only when it stops".into(),
+        interval => format!("every {}", duration(Duration::from_millis(interval))),
+    };
+    let timeout = duration(Duration::from_millis(settings.checkpoint_timeout_ms));
+    format!("{interval}; given up after {timeout}; the last {} are kept", settings.retained_checkpoints)
+}
+
+fn patience(settings: &JobSettingsInfo) -> String {
+    let pause = |millis| duration(Duration::from_millis(millis));
+    let pauses = format!(
+        "pauses from {} to {}",
+        pause(settings.restart_initial_delay_ms),
+        pause(settings.restart_maximum_delay_ms)
+    );
+    match settings.restart_attempts {
+        Some(0) => "it is failed".into(),
+        Some(limit) => format!("restarted up to {limit} times in a row; {pauses}"),
+        None => format!("restarted; {pauses}"),
+    }
+}
+
+/// `weir checkpoints list`.
+///
+/// # Errors
+/// A defect.
+pub fn checkpoints(checkpoints: &[CheckpointInfo], now: i64, terminal: Terminal) -> Result<String> {
+    let columns = vec![
+        number("epoch", checkpoints, |checkpoint| checkpoint.epoch.0),
+        text("kind", checkpoints, |checkpoint| {
+            let kind = if checkpoint.savepoint { "savepoint" } else { "checkpoint" };
+            if checkpoint.finished { format!("{kind}, last") } else { kind.into() }
+        }),
+        text("completed", checkpoints, |checkpoint| format!("{} ago", duration(since(now, checkpoint.completed_at)))),
+        text("took", checkpoints, |checkpoint| duration(Duration::from_millis(checkpoint.duration_ms))),
+        text("state", checkpoints, |checkpoint| bytes(checkpoint.state_bytes)),
+        text("written", checkpoints, |checkpoint| bytes(checkpoint.written_bytes)),
+        number("attempt", checkpoints, |checkpoint| checkpoint.attempt.0),
+        number("slots", checkpoints, |checkpoint| u64::from(checkpoint.parallelism)),
+        text("results", checkpoints, |checkpoint| {
+            if checkpoint.committed { "visible" } else { "being committed" }.into()
+        }),
+        text("manifest", checkpoints, |checkpoint| checkpoint.manifest.clone()),
+    ];
+    table(columns, terminal)
+}
+
+/// `weir workers list`.
+///
+/// # Errors
+/// A defect.
+pub fn workers(workers: &[WorkerInfo], terminal: Terminal) -> Result<String> {
+    let columns = vec![
+        text("worker", workers, |worker| worker.worker.to_string()),
+        text("address", workers, |worker| worker.address.clone()),
+        text("status", workers, |worker| {
+            match (worker.connected, worker.draining) {
+                (true, false) => "connected",
+                (true, true) => "draining",
+                (false, _) => "not connected",
+            }
+            .into()
+        }),
+        number("slots", workers, |worker| u64::from(worker.slots)),
+        number("used", workers, |worker| u64::from(worker.used)),
+        text("heard", workers, |worker| match worker.last_heard_ms {
+            Some(millis) => format!("{} ago", duration(Duration::from_millis(millis))),
+            None => "never".into(),
+        }),
+        text("version", workers, |worker| worker.version.clone()),
+        text("jobs", workers, |worker| {
+            let jobs: Vec<String> = worker.jobs.iter().map(|job| format!("{} ({})", job.name, job.slots)).collect();
+            jobs.join(", ")
+        }),
+    ];
+    table(columns, terminal)
+}
+
+/// `weir namespaces list`.
+///
+/// # Errors
+/// A defect.
+pub fn namespaces(namespaces: &[NamespaceInfo], terminal: Terminal) -> Result<String> {
+    let of = |used: String, limit: Option<String>| match limit {
+        Some(limit) => format!("{used} of {limit}"),
+        None => used,
+    };
+    let count = |limit: Option<u32>| limit.map(|limit| limit.to_string());
+    let columns = vec![
+        text("namespace", namespaces, |namespace| namespace.namespace.clone()),
+        text("jobs", namespaces, |namespace| of(namespace.jobs.to_string(), count(namespace.quota.jobs))),
+        text("slots", namespaces, |namespace| of(namespace.slots_used.to_string(), count(namespace.quota.slots))),
+        text("state", namespaces, |namespace| of(bytes(namespace.state_bytes), namespace.quota.state_bytes.map(bytes))),
+    ];
+    table(columns, terminal)
+}
+
+/// `weir cluster status`.
+///
+/// # Errors
+/// A defect.
+pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
+    let mut facts = Facts::default();
+    facts.add("cluster", &cluster.cluster);
+    facts.add("storage", &cluster.storage);
+    match cluster.leader {
+        Some(leader) => facts.add("leader", format!("coordinator {leader}, term {}", cluster.term)),
+        None => facts.add("leader", format!("none just now, term {}", cluster.term)),
+    }
+    let workers = if cluster.workers == 1 { "1 worker".into() } else { format!("{} workers", cluster.workers) };
+    facts.add("slots", format!("{} of {} in use, {workers}", cluster.slots_used, cluster.slots));
+    facts.add("jobs", format!("{} running", cluster.jobs_running));
+    let coordinators = &cluster.coordinators;
+    let columns = vec![
+        number("coordinator", coordinators, |coordinator| coordinator.id.0),
+        text("address", coordinators, |coordinator| coordinator.address.clone()),
+        text("role", coordinators, |coordinator| coordinator.role.clone()),
+        text("log", coordinators, |coordinator| match coordinator.matched {
+            Some(matched) if matched >= coordinator.commit => "has everything".into(),
+            Some(matched) => format!("{} entries behind", full_count(coordinator.commit - matched)),
+            None => "not known".into(),
+        }),
+    ];
+    Ok(facts.text() + &table(columns, terminal)?)
+}
+
+/// `1 slot`, `2 slots`.
+pub fn slots(count: u32) -> String {
+    if count == 1 { "1 slot".into() } else { format!("{count} slots") }
+}
+
+/// Times of other machines: a clock that is ahead is no reason for nonsense.
+fn since(now: i64, at: i64) -> Duration {
+    let elapsed = Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
+    if elapsed < Duration::from_secs(1) { elapsed } else { Duration::from_secs(elapsed.as_secs()) }
+}
+
+/// Names and values, aligned.
+#[derive(Default)]
+struct Facts(Vec<(&'static str, String)>);
+
+impl Facts {
+    fn add(&mut self, name: &'static str, value: impl ToString) {
+        self.0.push((name, value.to_string()));
+    }
+
+    fn text(&self) -> String {
+        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (name, value) in &self.0 {
+            let indent = format!("\n{:width$}  ", "");
+            let _ = writeln!(text, "{name:width$}  {}", value.trim_end().replace('\n', &indent));
+        }
+        text
+    }
+}

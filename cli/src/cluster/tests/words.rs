@@ -1,0 +1,191 @@
+//! Tables and listings.
+
+use weir_core::{CoordinatorId, Incarnation, JobId, WorkerId};
+use weir_proto::client::{ClusterInfo, CoordinatorInfo, JobRef, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob};
+
+use super::super::args::{JobArgument, Limit, Limits};
+use super::super::namespaces::limited;
+use super::super::show;
+use super::{NOW, detail, savepoint};
+
+/// The text, which has to be exactly this, but for blanks at the ends of lines.
+#[track_caller]
+fn assert_text(text: &str, expected: &str) {
+    let expected: Vec<&str> = expected.trim_matches('\n').lines().collect();
+    let shown: Vec<&str> = text.lines().map(str::trim_end).collect();
+    assert!(shown == expected, "<<<\n{text}>>>");
+}
+
+#[test]
+fn a_job_is_named_in_three_ways() {
+    let of = |job: &str| JobArgument { job: job.into(), namespace: "flights".into() }.reference();
+    let named = |namespace: &str, name: &str| JobRef::Name { namespace: namespace.into(), name: name.into() };
+    assert_eq!(of("7"), JobRef::Id(JobId(7)));
+    assert_eq!(of("delays"), named("flights", "delays"));
+    assert_eq!(of("default/delays"), named("default", "delays"));
+}
+
+#[test]
+fn limits_that_are_not_named_stay() {
+    let quota = QuotaInfo { slots: Some(1), jobs: Some(2), state_bytes: None };
+    let limits = Limits { slots: Some(Limit(None)), jobs: None, state_bytes: Some(Limit(Some(9))) };
+    assert_eq!(limited(quota, limits), QuotaInfo { slots: None, jobs: Some(2), state_bytes: Some(9) });
+}
+
+#[test]
+fn jobs_in_a_list() {
+    let mut waiting = detail().summary;
+    waiting.job = JobId(8);
+    waiting.name = "w".into();
+    waiting.status = "scheduling".into();
+    waiting.waiting_for = Some("needs 3 slots".into());
+    (waiting.figures, waiting.last_checkpoint) = (None, None);
+    let text = show::jobs(&[detail().summary, waiting], NOW, None).unwrap();
+    assert_text(&text, JOBS);
+}
+
+const JOBS: &str = "
+┌─────┬────────────────┬────────────┬───────────┬───────┬──────────┬─────────┬──────────┬────────────────────┬───────────────┐
+│ job │ name           │ status     │ since     │ slots │ restarts │ rows in │ rows out │ checkpoint         │ remark        │
+├─────┼────────────────┼────────────┼───────────┼───────┼──────────┼─────────┼──────────┼────────────────────┼───────────────┤
+│   7 │ default/delays │ running    │ 3 min 4 s │     3 │        2 │ 12.3k   │ 7        │ 12 (1 min 1 s ago) │               │
+│   8 │ default/w      │ scheduling │ 3 min 4 s │     3 │        2 │ 0       │ 0        │ none               │ needs 3 slots │
+└─────┴────────────────┴────────────┴───────────┴───────┴──────────┴─────────┴──────────┴────────────────────┴───────────────┘
+";
+
+#[test]
+fn all_about_a_job() {
+    assert_text(&show::job(&detail(), NOW, None).unwrap(), JOB);
+}
+
+const JOB: &str = "
+job              7
+name             default/delays
+status           running · for 3 min 4 s
+submitted        1 h 0 min ago
+slots            3
+attempt          3
+last pause       900 ms without processing
+rows             12,345 in, 7 out
+left out         1 late, 0 rejected
+state            1.50 MB
+watermark        2025-12-31 23:59:57.500
+worker           w1 at w1:7421: slots 0, 2
+worker           w2 at w2:7421: slots 1
+last failure     attempt 2, 3 min 20 s ago: worker w3 was lost
+                   because: it was silent
+checkpoints      every 10 s; given up after 10 min 0 s; the last 2 are kept
+after a failure  restarted; pauses from 1 s to 1 min 0 s
+┌───────┬───────────┬───────────────┬───────┬─────────┬─────────┬─────────┬───────┬─────────┬──────────────┐
+│ epoch │ kind      │ completed     │ took  │ state   │ written │ attempt │ slots │ results │ manifest     │
+├───────┼───────────┼───────────────┼───────┼─────────┼─────────┼─────────┼───────┼─────────┼──────────────┤
+│    12 │ savepoint │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ visible │ manifests/12 │
+└───────┴───────────┴───────────────┴───────┴─────────┴─────────┴─────────┴───────┴─────────┴──────────────┘
+dataflow
+  Source(flights)  source-1
+  Sink(delays)  sink-2
+";
+
+#[test]
+fn checkpoints_in_a_list() {
+    let mut open = savepoint();
+    (open.savepoint, open.committed, open.finished) = (false, false, true);
+    assert_text(&show::checkpoints(&[savepoint(), open], NOW, None).unwrap(), CHECKPOINTS);
+}
+
+const CHECKPOINTS: &str = "
+┌───────┬──────────────────┬───────────────┬───────┬─────────┬─────────┬─────────┬───────┬─────────────────┬──────────────┐
+│ epoch │ kind             │ completed     │ took  │ state   │ written │ attempt │ slots │ results         │ manifest     │
+├───────┼──────────────────┼───────────────┼───────┼─────────┼─────────┼─────────┼───────┼─────────────────┼──────────────┤
+│    12 │ savepoint        │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ visible         │ manifests/12 │
+│    12 │ checkpoint, last │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ being committed │ manifests/12 │
+└───────┴──────────────────┴───────────────┴───────┴─────────┴─────────┴─────────┴───────┴─────────────────┴──────────────┘
+";
+
+#[test]
+fn workers_in_a_list() {
+    let worker = |name: &str, connected, draining| WorkerInfo {
+        worker: WorkerId(name.into()),
+        incarnation: Incarnation(1),
+        address: format!("{name}:7421"),
+        slots: 8,
+        used: 4,
+        draining,
+        connected,
+        version: "0.1.0".into(),
+        last_heard_ms: connected.then_some(120),
+        jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+    };
+    let list = [worker("w1", true, false), worker("w2", true, true), worker("w3", false, false)];
+    assert_text(&show::workers(&list, None).unwrap(), WORKERS);
+}
+
+const WORKERS: &str = "
+┌────────┬─────────┬───────────────┬───────┬──────┬────────────┬─────────┬────────────────────┐
+│ worker │ address │ status        │ slots │ used │ heard      │ version │ jobs               │
+├────────┼─────────┼───────────────┼───────┼──────┼────────────┼─────────┼────────────────────┤
+│ w1     │ w1:7421 │ connected     │     8 │    4 │ 120 ms ago │ 0.1.0   │ default/delays (4) │
+│ w2     │ w2:7421 │ draining      │     8 │    4 │ 120 ms ago │ 0.1.0   │ default/delays (4) │
+│ w3     │ w3:7421 │ not connected │     8 │    4 │ never      │ 0.1.0   │ default/delays (4) │
+└────────┴─────────┴───────────────┴───────┴──────┴────────────┴─────────┴────────────────────┘
+";
+
+#[test]
+fn namespaces_in_a_list() {
+    let namespace =
+        |name: &str, quota| NamespaceInfo { namespace: name.into(), quota, slots_used: 4, jobs: 1, state_bytes: 1000 };
+    let limits = QuotaInfo { slots: Some(16), jobs: None, state_bytes: Some(10 << 30) };
+    let list = [namespace("default", QuotaInfo::default()), namespace("flights", limits)];
+    assert_text(&show::namespaces(&list, None).unwrap(), NAMESPACES);
+}
+
+const NAMESPACES: &str = "
+┌───────────┬──────┬─────────┬────────────────────┐
+│ namespace │ jobs │ slots   │ state              │
+├───────────┼──────┼─────────┼────────────────────┤
+│ default   │ 1    │ 4       │ 1.00 kB            │
+│ flights   │ 1    │ 4 of 16 │ 1.00 kB of 10.7 GB │
+└───────────┴──────┴─────────┴────────────────────┘
+";
+
+#[test]
+fn the_cluster_at_a_glance() {
+    let coordinator = |id, role: &str, matched| CoordinatorInfo {
+        id: CoordinatorId(id),
+        address: format!("c{id}:7420"),
+        role: role.into(),
+        matched,
+        commit: 1098,
+    };
+    let cluster = ClusterInfo {
+        cluster: "weir-0a1b".into(),
+        storage: "file:///srv/weir".into(),
+        leader: Some(CoordinatorId(1)),
+        term: 5,
+        coordinators: vec![
+            coordinator(1, "leader", Some(1099)),
+            coordinator(2, "follower", Some(8)),
+            coordinator(3, "learner", None),
+        ],
+        workers: 2,
+        slots: 16,
+        slots_used: 4,
+        jobs_running: 1,
+    };
+    assert_text(&show::cluster(&cluster, None).unwrap(), CLUSTER);
+}
+
+const CLUSTER: &str = "
+cluster  weir-0a1b
+storage  file:///srv/weir
+leader   coordinator 1, term 5
+slots    4 of 16 in use, 2 workers
+jobs     1 running
+┌─────────────┬─────────┬──────────┬──────────────────────┐
+│ coordinator │ address │ role     │ log                  │
+├─────────────┼─────────┼──────────┼──────────────────────┤
+│           1 │ c1:7420 │ leader   │ has everything       │
+│           2 │ c2:7420 │ follower │ 1,090 entries behind │
+│           3 │ c3:7420 │ learner  │ not known            │
+└─────────────┴─────────┴──────────┴──────────────────────┘
+";
