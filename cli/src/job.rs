@@ -12,7 +12,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, Event, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
-use weir_state::EpochContent;
 use weir_worker::{BlockingThreads, Clock, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
 
 use self::checkpoints::CheckpointStore;
@@ -237,15 +236,9 @@ impl Shell {
             let due = self.driver.next_tick().map(|due| self.start + due);
             tokio::select! {
                 event = self.job.event(), if running => match event {
-                    Some(WorkerEvent::Failed(error)) => return Err(error),
+                    Some(WorkerEvent::Failed(error) | WorkerEvent::PeerLost(error)) => return Err(error),
                     Some(WorkerEvent::SourcesExhausted) => self.step(Event::SourcesExhausted).await,
-                    Some(WorkerEvent::Reported(report)) => {
-                        let content = EpochContent {
-                            epoch: report.epoch,
-                            operators: report.operators,
-                            committables: report.committables,
-                            bytes: report.bytes,
-                        };
+                    Some(WorkerEvent::Reported(content)) => {
                         self.step(Event::Reported { participant: 0, content }).await;
                     }
                     Some(WorkerEvent::ReportFailed { epoch, error }) => {

@@ -132,6 +132,11 @@ impl JobMetrics {
         }
     }
 
+    /// Whether any of the job's sinks is here.
+    pub fn has_sinks(&self) -> bool {
+        self.operators.iter().any(|entry| entry.kind == Kind::Sink)
+    }
+
     /// Rows that came too late, per operator that refused any.
     pub fn late_rows(&self) -> Vec<(OperatorUid, u64)> {
         let mut late: Vec<(OperatorUid, u64)> = Vec::new();

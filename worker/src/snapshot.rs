@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
-use weir_state::{CapturedTable, OperatorDelta, SinkCommittables, Storage};
+use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, Storage};
 
 use crate::blocking::{self, Blocking};
 use crate::chain::NodeCapture;
@@ -23,19 +23,6 @@ pub struct SubtaskSnapshot {
     pub nodes: Vec<NodeCapture>,
     /// What its sink has prepared.
     pub committable: Option<(OperatorUid, Vec<u8>)>,
-}
-
-/// What this process adds to a checkpoint: the files named here are durable.
-#[derive(Debug)]
-pub struct EpochReport {
-    /// The epoch.
-    pub epoch: Epoch,
-    /// New runs of each operator.
-    pub operators: Vec<OperatorDelta>,
-    /// What the sinks have prepared.
-    pub committables: Vec<SinkCommittables>,
-    /// Bytes written.
-    pub bytes: u64,
 }
 
 /// Gathers, uploads, reports.
@@ -99,7 +86,7 @@ impl Snapshots {
                 committables.extend(snapshot.committable);
             }
             let event = match self.store(epoch, std::mem::take(&mut pending), nodes).await {
-                Ok(Stored::Written(operators, bytes)) => WorkerEvent::Reported(EpochReport {
+                Ok(Stored::Written(operators, bytes)) => WorkerEvent::Reported(EpochContent {
                     epoch,
                     operators,
                     committables: self.by_sink(std::mem::take(&mut committables)),

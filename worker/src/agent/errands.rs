@@ -5,6 +5,7 @@
 //! the old one; should both be lost, the leader asks again, and both errands can be repeated.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use weir_core::{Attempt, Epoch, JobId};
 use weir_proto::control::{CheckpointRef, Failure, FromWorker, StoragePlace};
@@ -109,8 +110,8 @@ impl Errands {
     /// Begins a merge, unless one of the job is under way: merging can always wait for the next checkpoint.
     pub fn merge(&mut self, merge: Merge, effects: &mut Vec<Effect>) {
         let Merge { job, attempt, storage, checkpoint } = merge;
-        if !self.merges.contains_key(&job) {
-            self.merges.insert(job, (attempt, checkpoint.epoch));
+        if let Entry::Vacant(free) = self.merges.entry(job) {
+            free.insert((attempt, checkpoint.epoch));
             effects.push(Effect::Merge { job, attempt, storage, checkpoint });
         }
     }

@@ -45,9 +45,9 @@ impl Supervisor {
                     Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
                     Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),
                 },
-                error = lost(self.membership.as_mut()) => WorkerEvent::Failed(error),
+                error = lost(self.membership.as_mut()) => WorkerEvent::PeerLost(error),
             };
-            let last = matches!(event, WorkerEvent::Finished | WorkerEvent::Failed(_));
+            let last = matches!(event, WorkerEvent::Finished | WorkerEvent::Failed(_) | WorkerEvent::PeerLost(_));
             self.tell(event).await;
             if last {
                 self.tasks.shutdown().await;

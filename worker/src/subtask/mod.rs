@@ -20,9 +20,9 @@ pub use source::SourceSubtask;
 use std::time::Duration;
 
 use weir_core::{Epoch, Error, Marker};
+use weir_state::EpochContent;
 
 use crate::exchange::{Closed, SendError};
-use crate::snapshot::EpochReport;
 
 /// How often operators learn that processing time goes on.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +45,7 @@ pub enum WorkerEvent {
     /// when it starts.
     SourcesExhausted,
     /// All subtasks of this part have passed the epoch's marker, and what they captured is durable.
-    Reported(EpochReport),
+    Reported(EpochContent),
     /// All subtasks of this part have passed the epoch's marker, but storing what they captured failed. It is kept for the next.
     ReportFailed {
         /// The epoch.
@@ -55,9 +55,10 @@ pub enum WorkerEvent {
     },
     /// All subtasks of this part have ended in order.
     Finished,
-    /// A subtask has failed, or the connection to a worker that has another part of the job broke. The subtasks of this
-    /// part were stopped.
+    /// A subtask has failed. The others of this part were stopped.
     Failed(Error),
+    /// The connection to a worker that has another part of the job broke. The subtasks of this part were stopped.
+    PeerLost(Error),
 }
 
 /// Why a subtask stops before its end.

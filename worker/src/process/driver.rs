@@ -1,0 +1,278 @@
+//! The loop around the agent: what happens goes in, what is to be done is done.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+use weir_core::{Attempt, Error, JobId, Result};
+use weir_proto::control::{AttemptFigures, Deploy, Figures, FromWorker, Heartbeat, Hello, ToWorker};
+
+use super::Surroundings;
+use super::attempt::{AttemptCommand, AttemptTask, Happened};
+use super::engine::FiguresSource;
+use super::errands::Errands;
+use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Input, SessionId, failure};
+use crate::blocking;
+
+/// Messages from a coordinator and from attempts that wait for the loop.
+const EVENT_QUEUE: usize = 64;
+/// Messages to a coordinator that wait for the network. A connection that does not take them is given up: what counts is
+/// said again on the next.
+const SESSION_QUEUE: usize = 1024;
+/// Commands that wait for an attempt. There are no more than a start and a few markers under way.
+const COMMAND_QUEUE: usize = 64;
+
+/// Runs the agent until it ends.
+pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown: mpsc::Receiver<()>) -> Ending {
+    let (events, mut happened) = mpsc::channel(EVENT_QUEUE);
+    let mut driver = Driver {
+        agent: Agent::new(config),
+        surroundings,
+        began: Instant::now(),
+        session: None,
+        attempts: BTreeMap::new(),
+        tasks: JoinSet::new(),
+        events,
+    };
+    if let Some(cluster) = driver.agent.cluster() {
+        driver.surroundings.engine.joined(cluster);
+    }
+    loop {
+        let due = driver.began + driver.agent.next_tick().unwrap_or_default();
+        let input = tokio::select! {
+            biased;
+            // Heartbeats come first, however much else there is.
+            () = tokio::time::sleep_until(due) => Input::Tick,
+            Some(()) = shutdown.recv() => Input::Drain,
+            Some(event) = happened.recv() => match event {
+                Happened::Input(input) => input,
+                Happened::Started { job, attempt, figures } => {
+                    driver.started(job, attempt, figures);
+                    continue;
+                }
+            },
+            Some(_) = driver.tasks.join_next() => continue,
+        };
+        if let Some(ending) = driver.step(input) {
+            return ending;
+        }
+    }
+}
+
+struct Driver {
+    agent: Agent,
+    surroundings: Surroundings,
+    began: Instant,
+    session: Option<OpenSession>,
+    attempts: BTreeMap<JobId, OpenAttempt>,
+    /// Everything that runs beside the loop.
+    tasks: JoinSet<()>,
+    events: mpsc::Sender<Happened>,
+}
+
+struct OpenSession {
+    id: SessionId,
+    outgoing: mpsc::Sender<FromWorker>,
+    task: AbortHandle,
+}
+
+struct OpenAttempt {
+    attempt: Attempt,
+    commands: mpsc::Sender<AttemptCommand>,
+    figures: Option<FiguresSource>,
+    task: AbortHandle,
+}
+
+impl Driver {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Lets the agent take in what has happened, and does what it says.
+    fn step(&mut self, input: Input) -> Option<Ending> {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            debug!(?input, "worker");
+            let mut effects = Vec::new();
+            self.agent.step(self.now(), input, &mut effects);
+            for effect in effects {
+                debug!(?effect, "worker");
+                match self.perform(effect) {
+                    Performed::Done => {}
+                    Performed::Answered(answer) => inputs.push(answer),
+                    Performed::Over(ending) => return Some(ending),
+                }
+            }
+        }
+        None
+    }
+
+    fn perform(&mut self, effect: Effect) -> Performed {
+        match effect {
+            Effect::Connect { session, address, hello } => self.connect(session, address, hello),
+            Effect::Disconnect(session) => self.disconnect(session),
+            Effect::Send(session, message) => return self.send(session, message),
+            Effect::Heartbeat(session, attempts) => {
+                let figures = attempts.into_iter().map(|(job, attempt)| self.figures(job, attempt)).collect();
+                return self.send(session, FromWorker::Heartbeat(Heartbeat { figures }));
+            }
+            Effect::RememberCluster(cluster) => self.joined(cluster),
+            Effect::Open(deploy) => self.open(deploy),
+            Effect::Start { job, attempt } => return self.command(job, attempt, AttemptCommand::Start),
+            Effect::Marker { job, attempt, marker } => {
+                return self.command(job, attempt, AttemptCommand::Marker(marker));
+            }
+            Effect::Close { job, attempt } => self.close(job, attempt),
+            Effect::Commit { job, storage, checkpoint } => {
+                let epoch = checkpoint.epoch;
+                let committed = self.errands().commit(storage, checkpoint);
+                self.errand(committed, move |result| {
+                    if let Err(error) = &result {
+                        warn!(%job, %epoch, "a checkpoint could not be committed: {}", error.report());
+                    }
+                    Input::Committed { job, epoch, result: result.map_err(|error| failure(&error)) }
+                });
+            }
+            Effect::Merge { job, attempt, storage, checkpoint } => {
+                let epoch = checkpoint.epoch;
+                let merged = self.errands().merge(storage, checkpoint, attempt);
+                self.errand(merged, move |merged| {
+                    let merged = merged.map_err(|error| failure(&error));
+                    Input::Merged { job, attempt, epoch, merged }
+                });
+            }
+            Effect::Exit(ending) => return Performed::Over(ending),
+        }
+        Performed::Done
+    }
+
+    fn connect(&mut self, session: SessionId, address: String, hello: Hello) {
+        let (outgoing, messages) = mpsc::channel(SESSION_QUEUE);
+        let coordinators = self.surroundings.coordinators.clone();
+        let events = self.events.clone();
+        let task = async move {
+            let carried: Result<()> = async {
+                let mut connection = coordinators.attach(&address, hello, messages).await?;
+                while let Some(message) = connection.next().await? {
+                    if let ToWorker::Welcome(welcome) = &message {
+                        info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader");
+                    }
+                    let _ = events.send(Happened::Input(Input::Received(session, message))).await;
+                }
+                Ok(())
+            }
+            .await;
+            if let Err(error) = carried {
+                info!(%address, "no connection to a coordinator: {}", error.report());
+            }
+            let _ = events.send(Happened::Input(Input::Disconnected(session))).await;
+        };
+        self.session = Some(OpenSession { id: session, outgoing, task: self.tasks.spawn(task) });
+    }
+
+    fn disconnect(&mut self, session: SessionId) {
+        if let Some(open) = self.session.take_if(|open| open.id == session) {
+            open.task.abort();
+        }
+    }
+
+    fn send(&mut self, session: SessionId, message: FromWorker) -> Performed {
+        let Some(open) = self.session.as_ref().filter(|open| open.id == session) else { return Performed::Done };
+        if open.outgoing.try_send(message).is_ok() {
+            return Performed::Done;
+        }
+        self.disconnect(session);
+        Performed::Answered(Input::Disconnected(session))
+    }
+
+    fn joined(&mut self, cluster: String) {
+        info!(cluster, "joined the cluster");
+        self.surroundings.engine.joined(&cluster);
+        let Surroundings { data_dir: Some(data_dir), blocking, io, .. } = &self.surroundings else { return };
+        let (data_dir, blocking) = (data_dir.clone(), blocking.clone());
+        let note = async move {
+            if let Err(error) = blocking::run(&blocking, move || data_dir.remember_cluster(&cluster)).await {
+                warn!("the worker's cluster could not be written down: {}", error.report());
+            }
+        };
+        self.tasks.spawn_on(note, io);
+    }
+
+    fn open(&mut self, deploy: Arc<Deploy>) {
+        let Deploy { job, attempt, .. } = *deploy;
+        info!(%job, %attempt, name = deploy.name, "opening an attempt");
+        let (commands, receiver) = mpsc::channel(COMMAND_QUEUE);
+        let engine = self.surroundings.engine.clone();
+        let task = AttemptTask { deploy, engine, commands: receiver, events: self.events.clone() };
+        let task = self.tasks.spawn_on(task.run(), &self.surroundings.io);
+        let replaced = self.attempts.insert(job, OpenAttempt { attempt, commands, figures: None, task });
+        debug_assert!(replaced.is_none(), "the agent closes an attempt before it opens the next");
+    }
+
+    fn command(&mut self, job: JobId, attempt: Attempt, command: AttemptCommand) -> Performed {
+        let Some(open) = self.attempts.get(&job).filter(|open| open.attempt == attempt) else {
+            return Performed::Done;
+        };
+        if open.commands.try_send(command).is_ok() {
+            return Performed::Done;
+        }
+        let error = Error::internal("an attempt does not take its markers");
+        Performed::Answered(Input::Engine { job, attempt, event: EngineEvent::Failed(failure(&error)) })
+    }
+
+    fn started(&mut self, job: JobId, attempt: Attempt, figures: FiguresSource) {
+        if let Some(open) = self.attempts.get_mut(&job).filter(|open| open.attempt == attempt) {
+            info!(%job, %attempt, "an attempt runs");
+            open.figures = Some(figures);
+        }
+    }
+
+    fn close(&mut self, job: JobId, attempt: Attempt) {
+        if self.attempts.get(&job).is_some_and(|open| open.attempt == attempt) {
+            info!(%job, %attempt, "closing an attempt");
+            if let Some(open) = self.attempts.remove(&job) {
+                open.task.abort();
+            }
+        }
+    }
+
+    fn figures(&self, job: JobId, attempt: Attempt) -> AttemptFigures {
+        let open = self.attempts.get(&job).filter(|open| open.attempt == attempt);
+        let source = open.and_then(|open| open.figures.as_ref());
+        AttemptFigures { job, attempt, figures: source.map_or_else(Figures::default, |source| source()) }
+    }
+
+    fn errands(&self) -> Errands {
+        let Surroundings { storages, connectors, blocking, .. } = &self.surroundings;
+        Errands { storages: storages.clone(), connectors: connectors.clone(), blocking: blocking.clone() }
+    }
+
+    /// Does something beside the loop, and tells the agent what came of it, also if it panicked.
+    fn errand<T: Send + 'static>(
+        &mut self,
+        errand: impl Future<Output = Result<T>> + Send + 'static,
+        answer: impl FnOnce(Result<T>) -> Input + Send + 'static,
+    ) {
+        let events = self.events.clone();
+        let task = async move {
+            let result = AssertUnwindSafe(errand).catch_unwind().await;
+            let result = result.unwrap_or_else(|_| Err(Error::internal("the worker panicked")));
+            let _ = events.send(Happened::Input(answer(result))).await;
+        };
+        self.tasks.spawn_on(task, &self.surroundings.io);
+    }
+}
+
+enum Performed {
+    Done,
+    /// It is known at once what came of it.
+    Answered(Input),
+    /// Nothing more is to be done.
+    Over(Ending),
+}

@@ -1,0 +1,183 @@
+//! What runs attempts.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use tokio::runtime::Handle;
+use weir_core::{ConnectorRegistry, Error, Incarnation, Marker, Result, WorkerId};
+use weir_proto::control::{Deploy, Figures};
+
+use super::WorkerConfig;
+use super::storages::{self, Storages};
+use crate::blocking::{self, Blocking};
+use crate::clock::Clock;
+use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
+use crate::{Command, Deployment, JobHandle, JobMetrics, OpenedJob, Part, WorkerEvent};
+
+/// Opens parts of attempts.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// The worker has learned which cluster it belongs to. Called before anything is opened, and not again.
+    fn joined(&self, cluster: &str);
+
+    /// Restores state, opens sources and sinks. Nothing runs. Dropping the future, or what comes of it, undoes it.
+    ///
+    /// # Errors
+    /// If something could not be opened.
+    async fn open(&self, deploy: Arc<Deploy>) -> Result<Box<dyn OpenPart>>;
+}
+
+/// A part that is open.
+pub trait OpenPart: Send {
+    /// Lets it run.
+    fn start(self: Box<Self>) -> Box<dyn RunningPart>;
+}
+
+/// A part that runs. Dropping it stops it where it stands.
+#[async_trait]
+pub trait RunningPart: Send {
+    /// Sends a marker from every source.
+    async fn marker(&mut self, marker: Marker);
+
+    /// Waits for the next event; `None` when there are no more. Dropping the future loses nothing.
+    async fn event(&mut self) -> Option<WorkerEvent>;
+
+    /// How to learn how it does.
+    fn figures(&self) -> FiguresSource;
+}
+
+/// Says how a part does, at any time.
+pub type FiguresSource = Arc<dyn Fn() -> Figures + Send + Sync>;
+
+/// What a [`JobEngine`] works with.
+pub struct JobEngineConfig {
+    /// This worker.
+    pub worker: WorkerId,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// Sources and sinks.
+    pub connectors: Arc<dyn ConnectorRegistry>,
+    /// Where checkpoints are.
+    pub storages: Arc<dyn Storages>,
+    /// Processing time.
+    pub clock: Arc<dyn Clock>,
+    /// The runtime of subtasks.
+    pub compute: Handle,
+    /// The runtime of connections between workers.
+    pub io: Handle,
+    /// Where blocking work is done.
+    pub blocking: Arc<dyn Blocking>,
+    /// How other workers are reached.
+    pub transport: Arc<dyn Transport>,
+}
+
+/// Runs jobs.
+pub struct JobEngine {
+    config: JobEngineConfig,
+    network: OnceLock<Arc<Network>>,
+}
+
+impl JobEngine {
+    /// An engine that runs nothing.
+    pub fn new(config: JobEngineConfig) -> Self {
+        Self { config, network: OnceLock::new() }
+    }
+
+    fn part(&self, deploy: &Deploy) -> Result<Part> {
+        let network = self.network.get().ok_or_else(|| Error::internal("the worker belongs to no cluster"))?;
+        Part::share(deploy.placement.clone(), network.clone())
+    }
+}
+
+#[async_trait]
+impl Engine for JobEngine {
+    fn joined(&self, cluster: &str) {
+        let JobEngineConfig { worker, incarnation, transport, io, .. } = &self.config;
+        let me = Process { worker: worker.clone(), incarnation: *incarnation };
+        let _entered = io.enter();
+        self.network.get_or_init(|| Arc::new(Network::start(NetworkConfig::new(cluster, me), transport.clone())));
+    }
+
+    async fn open(&self, deploy: Arc<Deploy>) -> Result<Box<dyn OpenPart>> {
+        let JobEngineConfig { connectors, storages, clock, compute, blocking, worker, .. } = &self.config;
+        let part = self.part(&deploy)?;
+        let (opening, place) = (storages.clone(), deploy.clone());
+        let (storage, restore) = blocking::run(blocking, move || {
+            let storage = opening.open(&place.storage)?;
+            let manifest = place.restore.as_ref().map(|checkpoint| storages::manifest(&*storage, checkpoint));
+            Ok((storage, manifest.transpose()?))
+        })
+        .await?;
+        let position = deploy.placement.position(worker).unwrap_or_default();
+        let opened = crate::open(Deployment {
+            job: deploy.job,
+            graph: deploy.graph.clone(),
+            connectors: connectors.clone(),
+            part,
+            part_name: format!("worker-{position}"),
+            attempt: deploy.attempt,
+            restore,
+            storage: Some(storage),
+            batch_rows: usize::try_from(deploy.batch_rows).unwrap_or(usize::MAX),
+            clock: clock.clone(),
+            compute: compute.clone(),
+            blocking: blocking.clone(),
+        });
+        Ok(Box::new(opened.await?))
+    }
+}
+
+impl OpenPart for OpenedJob {
+    fn start(self: Box<Self>) -> Box<dyn RunningPart> {
+        Box::new(OpenedJob::start(*self))
+    }
+}
+
+#[async_trait]
+impl RunningPart for JobHandle {
+    async fn marker(&mut self, marker: Marker) {
+        self.command(Command::Marker(marker)).await;
+    }
+
+    async fn event(&mut self) -> Option<WorkerEvent> {
+        JobHandle::event(self).await
+    }
+
+    fn figures(&self) -> FiguresSource {
+        let metrics = self.metrics().clone();
+        Arc::new(move || figures(&metrics))
+    }
+}
+
+fn figures(metrics: &JobMetrics) -> Figures {
+    let totals = metrics.totals();
+    Figures {
+        rows_in: totals.rows_in,
+        rows_out: totals.rows_out,
+        late_rows: totals.late_rows,
+        rejected_rows: totals.rejected_rows,
+        state_bytes: totals.state_bytes,
+        watermark: metrics.has_sinks().then_some(totals.watermark),
+    }
+}
+
+/// Opens the port for other workers. Returns it and its address as others know it.
+///
+/// # Errors
+/// If it cannot be opened, or others could not find it.
+pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Transport>, String)> {
+    let address = config.listen.to_string();
+    // A socket belongs to the runtime on which it was opened.
+    let listening = io.spawn(async move { TcpTransport::listen(&address, FRAME_BYTES).await });
+    let transport = listening.await.map_err(|error| Error::internal("a task panicked").with_source(error))??;
+    let bound = transport.local_address()?;
+    let address = match &config.advertise {
+        Some(address) => address.clone(),
+        None if bound.ip().is_unspecified() => {
+            return Err(Error::user(format!("other workers cannot find a worker at {bound}"))
+                .with_help("say how they reach it: --advertise host:port"));
+        }
+        None => bound.to_string(),
+    };
+    Ok((Arc::new(transport), address))
+}

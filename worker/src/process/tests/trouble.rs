@@ -1,0 +1,140 @@
+//! Sources that do what they must not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext, SplitPosition};
+use weir_core::{Attempt, Connector, Error, ErrorKind, JobId, Sink, Source, SourceEvent, TableSpec};
+use weir_proto::control::{AttemptPhase, ToWorker};
+
+use super::jobs::{Bench, sequence, table};
+use super::leader::{Leader, within};
+
+/// What is wrong with the source.
+#[derive(Clone)]
+enum Trouble {
+    /// It never gives its thread back, until it is told to.
+    Spins {
+        spinning: Arc<AtomicBool>,
+        enough: Arc<AtomicBool>,
+    },
+    PanicsWhenOpened,
+}
+
+#[async_trait]
+impl Connector for Trouble {
+    fn name(&self) -> &'static str {
+        match self {
+            Trouble::Spins { .. } => "spins",
+            Trouble::PanicsWhenOpened => "panics",
+        }
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Source
+    }
+
+    fn options(&self, _given: &std::collections::BTreeMap<String, String>) -> Vec<OptionInfo> {
+        Vec::new()
+    }
+
+    fn validate(&self, _table: &TableSpec, _role: Role) -> weir_core::Result<()> {
+        Ok(())
+    }
+
+    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
+        Boundedness::Unbounded
+    }
+
+    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> weir_core::Result<Box<dyn Source>> {
+        match self {
+            Trouble::Spins { .. } => Ok(Box::new(self.clone())),
+            Trouble::PanicsWhenOpened => panic!("this is how it is"),
+        }
+    }
+
+    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> weir_core::Result<Box<dyn Sink>> {
+        Err(Error::user("no sink"))
+    }
+}
+
+#[async_trait]
+impl Source for Trouble {
+    async fn next(&mut self) -> weir_core::Result<SourceEvent> {
+        if let Trouble::Spins { spinning, enough } = self {
+            spinning.store(true, Ordering::SeqCst);
+            while !enough.load(Ordering::SeqCst) {
+                std::hint::spin_loop();
+            }
+        }
+        Ok(SourceEvent::End)
+    }
+
+    fn positions(&self) -> Vec<SplitPosition> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_threads_are_all_busy_sends_its_heartbeats() {
+    let (spinning, enough) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let mut bench = Bench::new();
+    bench.registry = bench.registry.with(Trouble::Spins { spinning: spinning.clone(), enough: enough.clone() });
+    let mut leader = Leader::start().await;
+    let _worker = bench.worker(7, &[&leader]);
+    let mut line = leader.welcome(1).await;
+    line.run(bench.deploy(&line, 1, table("busy", "spins", []))).await;
+    while !spinning.load(Ordering::SeqCst) {
+        line.heartbeat().await;
+    }
+    for _ in 0..20 {
+        let heartbeat = line.heartbeat().await;
+        assert_eq!((heartbeat.figures.len(), enough.load(Ordering::SeqCst)), (1, false));
+    }
+    // Also an end to it is put at once, whether the thread is given back or not.
+    line.say(ToWorker::Cancel { job: JobId(1), attempt: Attempt(1) }).await;
+    while !line.heartbeat().await.figures.is_empty() {}
+    enough.store(true, Ordering::SeqCst);
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_job_only() {
+    let mut bench = Bench::new();
+    bench.registry = bench.registry.with(Trouble::PanicsWhenOpened);
+    let mut leader = Leader::start().await;
+    let _worker = bench.worker(7, &[&leader]);
+    let mut line = leader.welcome(1).await;
+    line.run(bench.deploy(&line, 1, sequence(None))).await;
+    let mut second = bench.deploy(&line, 1, table("broken", "panics", []));
+    second.job = JobId(2);
+    line.say(ToWorker::Deploy(Arc::new(second))).await;
+    let AttemptPhase::Failed(failure) = line.status().await.phase else { panic!("it opened") };
+    assert_eq!((failure.kind, failure.peer_lost), (ErrorKind::Internal, false));
+    let figures = line.heartbeat().await.figures;
+    assert_eq!(figures.iter().map(|figures| figures.job).collect::<Vec<_>>(), [JobId(1)]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_told_with_its_reasons() {
+    let bench = Bench::new();
+    let mut leader = Leader::start().await;
+    let _worker = bench.worker(7, &[&leader]);
+    let mut line = leader.welcome(1).await;
+    line.say(ToWorker::Deploy(Arc::new(bench.deploy(&line, 1, table("far", "nowhere", []))))).await;
+    let AttemptPhase::Failed(failure) = line.status().await.phase else { panic!("it opened") };
+    assert_eq!(failure.kind, ErrorKind::User);
+    assert!(failure.report.contains("because: table far has the connector 'nowhere'"), "{}", failure.report);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_refused_says_why() {
+    let bench = Bench::new();
+    let mut leader = Leader::start().await;
+    let worker = bench.worker(7, &[&leader]);
+    let line = leader.visit().await;
+    line.say(ToWorker::Refused { reason: "its name is taken".into() }).await;
+    let error = within(worker.worker).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(error.to_string().contains("its name is taken"), "{error}");
+}
