@@ -10,6 +10,9 @@ use crate::cluster::args::{
     CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments, SubmitArguments,
     WorkersArguments,
 };
+use crate::server::coordinator::{self, CoordinatorArguments};
+use crate::server::local::{self, LocalArguments};
+use crate::server::worker::{self, WorkerArguments};
 use crate::settings::{Layers, Origin, registry};
 
 const AFTER_HELP: &str = "\
@@ -96,6 +99,15 @@ pub enum Command {
     Namespaces(NamespacesArguments),
     /// See to the cluster itself: its coordinators and their leader.
     Cluster(ClusterCommandArguments),
+    /// Run a whole cluster in this process.
+    #[command(after_help = local::AFTER_HELP)]
+    Local(LocalArguments),
+    /// Run a coordinator of a cluster.
+    #[command(after_help = coordinator::AFTER_HELP)]
+    Coordinator(CoordinatorArguments),
+    /// Run a worker of a cluster.
+    #[command(after_help = worker::AFTER_HELP)]
+    Worker(WorkerArguments),
     /// List every setting with its default and what it does.
     Options {
         /// As JSON.

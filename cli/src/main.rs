@@ -13,6 +13,7 @@ mod planning;
 mod result;
 mod run;
 mod script;
+mod server;
 mod settings;
 mod signals;
 mod stats;
@@ -57,17 +58,10 @@ fn main() -> ExitCode {
 
 fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
     let text = match arguments.command {
-        Command::Run(arguments) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .enable_all()
-                .thread_name("weir-io")
-                .build()
-                .map_err(|error| Error::environment("cannot start threads").with_source(error))?;
-            let exit = runtime.block_on(run::run(&arguments, screen));
-            // A thread that waits for a slow reader of stdout, or for a disk, must not keep the process alive.
-            runtime.shutdown_background();
-            return exit;
-        }
+        Command::Run(arguments) => return on_threads(run::run(&arguments, screen)),
+        Command::Local(arguments) => return on_threads(server::local::run(&arguments, screen)),
+        Command::Coordinator(arguments) => return on_threads(server::coordinator::run(&arguments, screen)),
+        Command::Worker(arguments) => return on_threads(server::worker::run(&arguments, screen)),
         Command::Submit(arguments) => return in_cluster(cluster::Command::Submit(arguments), screen),
         Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),
         Command::Workers(arguments) => return in_cluster(cluster::Command::Workers(arguments), screen),
@@ -92,6 +86,19 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         }
         _ => Ok(Exit::Ok),
     }
+}
+
+/// Runs what waits for files, sockets and signals.
+fn on_threads(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("weir-io")
+        .build()
+        .map_err(|error| Error::environment("cannot start threads").with_source(error))?;
+    let exit = runtime.block_on(work);
+    // A thread that waits for a slow reader of stdout, or for a disk, must not keep the process alive.
+    runtime.shutdown_background();
+    exit
 }
 
 /// Commands that only talk to others need one thread.

@@ -497,7 +497,8 @@ fn a_new_leader_ends_what_the_old_one_had_brought_to_its_end() {
 fn a_worker_that_comes_back_while_it_is_given_up_has_to_come_again() {
     let (mut cluster, a, b) = Cluster::running();
     cluster.heard(b);
-    let lose = Command::LoseWorker { worker: WorkerId("a".into()), incarnation: Incarnation(1), reason: "r".into(), at: 0 };
+    let lose =
+        Command::LoseWorker { worker: WorkerId("a".into()), incarnation: Incarnation(1), reason: "r".into(), at: 0 };
     cluster.node.propose(&lose, None).unwrap();
     cluster.step(Input::Tick);
     assert_eq!(cluster.closed, [a]);

@@ -1,0 +1,104 @@
+//! `weir local`: a whole cluster in one process, the same code as on many machines, over the loopback interface.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::{mpsc, watch};
+use weir_coordinator::server;
+use weir_core::{Incarnation, Result};
+use weir_worker::process::{self, WorkerConfig};
+
+use super::coordinator::CoordinatorArguments;
+use super::random;
+use crate::exit::Exit;
+use crate::signals::Signals;
+use crate::terminal::Screen;
+
+/// What `--help` says at its end.
+pub const AFTER_HELP: &str = "\
+Examples:
+  weir local                                a cluster on this machine; then, in another terminal:
+  weir submit query.sql                     run a script there
+  weir jobs list                            see how it does
+
+Jobs, their state and their checkpoints are kept in the data directory: when it is started again, jobs go on.";
+
+/// `weir local`.
+#[derive(Debug, Args)]
+pub struct LocalArguments {
+    /// Where clients come in.
+    #[arg(long, default_value = "127.0.0.1:7420", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// Where everything is kept.
+    #[arg(long, default_value = "weir-data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// How many slots the worker offers; twice the number of cores if not given.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
+}
+
+/// How long work may take to be moved away; there is nowhere to move it to.
+const DRAIN: Duration = Duration::ZERO;
+
+/// Runs the cluster until a signal.
+///
+/// # Errors
+/// If a part cannot start, or ends.
+pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let coordinator = CoordinatorArguments {
+        id: 1,
+        cluster: "local".into(),
+        listen: arguments.listen,
+        members: Vec::new(),
+        join: false,
+        data_dir: arguments.data_dir.clone(),
+        storage: None,
+        insecure: false,
+        worker_timeout: 5000,
+        election_timeout: 100,
+        snapshot_after: 10_000,
+    };
+    let config = coordinator.config()?;
+    let listener = server::listen(arguments.listen).await?;
+    let address = listener.local_addr().unwrap_or(arguments.listen);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let worker = WorkerConfig {
+        name: Some("local".into()),
+        incarnation: Incarnation(random()?),
+        data_dir: Some(arguments.data_dir.join("worker")),
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        advertise: None,
+        slots: arguments.slots.unwrap_or(u32::try_from(cores * 2).unwrap_or(u32::MAX)),
+        coordinators: vec![address.to_string()],
+        compute_threads: cores,
+        drain_timeout: DRAIN,
+        local_runs_bytes: None,
+    };
+    screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
+    let (stop, stopped) = watch::channel(false);
+    let (leave, leaving) = mpsc::channel(2);
+    let coordinator = tokio::spawn(server::run(config, listener, stopped));
+    let mut coordinator = coordinator;
+    let mut worker = std::pin::pin!(process::run(worker, weir_connectors::registry(), leaving));
+    let ended = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| match joined {
+        Ok(ended) => ended,
+        Err(panic) => Err(weir_core::Error::internal("the coordinator panicked").with_source(panic)),
+    };
+    tokio::select! {
+        joined = &mut coordinator => return ended(joined).map(|()| Exit::Ok),
+        outcome = &mut worker => return outcome.map(|_| Exit::Ok),
+        _ = signals.next() => {}
+    }
+    // Jobs are not stopped: they go on from their last checkpoint when the cluster is started again.
+    let _ = leave.send(()).await;
+    let _ = leave.send(()).await;
+    stop.send_replace(true);
+    let outcome = worker.await.map(|_| Exit::Ok);
+    coordinator.abort();
+    outcome
+}

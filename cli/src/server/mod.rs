@@ -1,0 +1,34 @@
+//! The parts of a cluster as processes: `weir coordinator`, `weir worker`, and `weir local`, which is both in one.
+
+pub mod coordinator;
+pub mod local;
+pub mod worker;
+
+use std::net::SocketAddr;
+
+use weir_core::{Error, Result};
+
+/// Without TLS and tokens, only this machine may talk to us, unless the user says that it is all right.
+///
+/// # Errors
+/// If the address can be reached from elsewhere and `insecure` is not set.
+pub fn check_reachability(address: SocketAddr, insecure: bool) -> Result<()> {
+    if address.ip().is_loopback() || insecure {
+        return Ok(());
+    }
+    Err(Error::user(format!(
+        "{address} can be reached from other machines, and nothing here is encrypted or authenticated"
+    ))
+    .with_help("listen on 127.0.0.1, or add --insecure if the network is trusted"))
+}
+
+/// A number that no other process has.
+///
+/// # Errors
+/// If the system has no randomness.
+pub fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| Error::environment("the system has no random numbers").with_source(errno))?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,115 @@
+//! `weir worker`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::mpsc;
+use weir_core::{Incarnation, Result};
+use weir_worker::process::{self, WorkerConfig};
+
+use super::{check_reachability, random};
+use crate::exit::Exit;
+use crate::signals::Signals;
+use crate::terminal::Screen;
+
+/// What `--help` says at its end.
+pub const AFTER_HELP: &str = "\
+Examples:
+  weir worker --coordinators 127.0.0.1:7420
+      a worker on the coordinators' machine, with a slot for each core
+  weir worker --name w1 --coordinators 10.0.0.1:7420,10.0.0.2:7420,10.0.0.3:7420 \\
+      --listen 0.0.0.0:7430 --advertise 10.0.0.11:7430 --insecure --data-dir /var/lib/weir --slots 8
+
+A slot runs one subtask of every operator of a job; a job takes as many slots as it has parallelism. The worker finds the leader
+by itself, and goes on working while there is none.
+
+SIGTERM and ^C move its work to other workers first, for --drain-timeout at most; a second signal ends it at once. Its jobs are
+then restarted elsewhere from their last checkpoint.";
+
+/// `weir worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArguments {
+    /// The coordinators.
+    #[arg(
+        long,
+        env = "WEIR_COORDINATORS",
+        default_value = "127.0.0.1:7420",
+        value_name = "HOST:PORT,…",
+        value_delimiter = ','
+    )]
+    pub coordinators: Vec<String>,
+
+    /// Its name, the same across restarts; made up and kept in the data directory if not given.
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// How many slots it offers; the number of cores if not given.
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
+
+    /// Threads that run operators; the number of cores if not given.
+    #[arg(long, value_name = "N")]
+    pub compute_threads: Option<usize>,
+
+    /// Where other workers come in; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+
+    /// How other workers reach it, if not as it listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+
+    /// What it keeps across restarts; nothing if not given.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Seconds that its work may take to be moved away when it is told to go.
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    pub drain_timeout: u64,
+
+    /// Bytes of state files to keep in the data directory, so that a restart here reads them from the local disk; 1 GiB if not
+    /// given, and none where checkpoints are kept in a folder anyway.
+    #[arg(long, value_name = "BYTES")]
+    pub local_runs_bytes: Option<u64>,
+
+    /// Listen on an address that other machines reach, though nothing is encrypted or authenticated.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// Runs a worker until it is told to go.
+///
+/// # Errors
+/// If the cluster does not take it, or it cannot start.
+pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
+    check_reachability(arguments.listen, arguments.insecure)?;
+    let mut signals = Signals::listen()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let config = WorkerConfig {
+        name: arguments.name.clone(),
+        incarnation: Incarnation(random()?),
+        data_dir: arguments.data_dir.clone(),
+        listen: arguments.listen,
+        advertise: arguments.advertise.clone(),
+        slots: arguments.slots.unwrap_or(u32::try_from(cores).unwrap_or(u32::MAX)),
+        coordinators: arguments.coordinators.clone(),
+        compute_threads: arguments.compute_threads.unwrap_or(cores),
+        drain_timeout: Duration::from_secs(arguments.drain_timeout),
+        local_runs_bytes: arguments.local_runs_bytes,
+    };
+    screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
+    let (sender, shutdown) = mpsc::channel(2);
+    let mut worker = std::pin::pin!(process::run(config, weir_connectors::registry(), shutdown));
+    loop {
+        tokio::select! {
+            ended = &mut worker => return ended.map(|_| Exit::Ok),
+            _ = signals.next() => {
+                screen.message("moving work away; once more ends at once\n");
+                // A full channel means that it has been told twice.
+                let _ = sender.try_send(());
+            }
+        }
+    }
+}
