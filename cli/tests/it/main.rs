@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod batch;
+mod cluster;
 mod command_line;
 mod decimals;
 mod flights;

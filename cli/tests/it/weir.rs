@@ -42,7 +42,12 @@ impl Ran {
 /// The binary, with an environment that does not depend on who runs the tests.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(arguments).env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .env_remove("NO_COLOR")
+        .env_remove("WEIR_COORDINATORS")
+        .stdin(Stdio::null());
     command
 }
 

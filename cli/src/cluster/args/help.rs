@@ -1,0 +1,51 @@
+//! What `--help` teaches behind the list of arguments.
+
+pub(super) const SUBMIT: &str = "\
+Examples:
+  weir submit delays.sql                    run it in the cluster and watch it; ^C leaves it running
+  weir submit delays.sql --detach           submit it and return
+  weir submit delays.sql -p 8 --name delays --namespace flights
+  weir submit -e \"$(cat delays.sql)\" -D restart-strategy.type=none
+  weir submit delays.sql --coordinators c1:7420,c2:7420,c3:7420
+
+The script is planned here; the cluster gets the dataflow. It has to write its results with INSERT INTO: a SELECT alone has nobody
+in the cluster to print to. Relative paths in its tables start from this working directory, and have to be there, under the same
+name, on the workers. Submitting the same job under the same name once more changes nothing and watches the one that is there.
+
+Exit codes are those of `weir run`: 0 when the job has finished or was stopped, 2 to 4 when it has failed, 130 after ^C.";
+
+pub(super) const JOBS: &str = "\
+Examples:
+  weir jobs list                            what runs, in all namespaces
+  weir jobs describe delays                 all about one; by name, by namespace/name, or by number
+  weir jobs savepoint delays                a checkpoint that is kept until it is deleted
+  weir jobs stop delays                     with a savepoint; `restart` goes on from there
+  weir jobs stop delays --drain             its windows fire first: the input counts as ended
+  weir jobs rescale delays -p 8             go on with 8 slots
+  weir jobs restart delays --from 12        go back to checkpoint 12
+  weir jobs cancel delays && weir jobs delete delays";
+
+pub(super) const WORKERS: &str = "\
+Examples:
+  weir workers list
+  weir workers drain w3 --wait              move its work away, before it is shut down
+  weir workers undrain w3                   give it work again";
+
+pub(super) const CHECKPOINTS: &str = "\
+Examples:
+  weir checkpoints list delays
+  weir checkpoints delete delays 12         give a savepoint up";
+
+pub(super) const NAMESPACES: &str = "\
+Examples:
+  weir namespaces list
+  weir namespaces create flights --slots 16 --state-bytes 10gb
+  weir namespaces set flights --slots none  lift a limit; what is not named stays
+  weir namespaces delete flights";
+
+pub(super) const CLUSTER: &str = "\
+Examples:
+  weir cluster status
+  weir cluster add 4 c4:7420                let another coordinator take part; start it first
+  weir cluster remove 1
+  weir cluster transfer-leadership --to 2   before the leader is shut down";
