@@ -79,6 +79,8 @@ impl AttemptTask {
         let mut over = false;
         loop {
             tokio::select! {
+                // A simulation has to be able to repeat it.
+                biased;
                 command = self.commands.recv() => match command {
                     Some(AttemptCommand::Marker(marker)) => part.marker(marker).await,
                     Some(AttemptCommand::Start) => {}
