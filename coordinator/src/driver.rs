@@ -15,6 +15,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Epoch, Error, Marker, MarkerKind};
 use weir_state::EpochContent;
 
@@ -386,11 +387,16 @@ impl CheckpointDriver {
 
     fn reported(&mut self, participant: usize, content: EpochContent, effects: &mut Vec<Effect>) {
         let current = self.expects(content.epoch, &Phase::Gathering);
-        if current && !self.reported.insert(participant) {
+        if current && !self.reported.insert(participant) && !bugs::is_on(Bug::ReportTwice) {
             return;
         }
         self.carried.push(content);
-        if current && self.reported.len() == self.config.participants {
+        let reports = if bugs::is_on(Bug::ReportTwice) {
+            self.carried.iter().filter(|content| content.epoch == self.epoch).count()
+        } else {
+            self.reported.len()
+        };
+        if current && reports == self.config.participants {
             self.phase = Phase::Writing;
             self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).sum();
             let finished = self.stopping && (self.exhausted || self.kind == MarkerKind::Drain);

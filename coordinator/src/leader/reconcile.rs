@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, JobId, PlacedWorker};
 
 use super::run::Run;
@@ -162,7 +163,7 @@ impl Leader {
     /// What takes a job on that waits for slots; `None` if it has to wait.
     fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
         let at = context.now.wall;
-        if super::commits::uncommitted(job).is_some() {
+        if super::commits::uncommitted(job).is_some() && !bugs::is_on(Bug::DroppedCommit) {
             let failure = self.commits.get(&id).and_then(|work| work.failure.clone());
             let why = failure.unwrap_or_else(|| "a worker is needed for it".into());
             self.waiting.insert(id, format!("results of its last checkpoint are to be committed first: {why}"));

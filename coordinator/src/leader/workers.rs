@@ -1,5 +1,6 @@
 //! Workers come, speak, and go.
 
+use weir_core::bugs::{self, Bug};
 use weir_proto::control::{FromWorker, Heartbeat, Hello, ToWorker, Welcome};
 
 use super::{Context, Leader, SessionId};
@@ -59,7 +60,9 @@ impl Leader {
             self.sessions.close(old);
             context.duties.push(super::Duty::Close(old));
             // It may have been asked to commit, and nobody will say of it any more that it is gone.
-            self.reassign_commits(context, old);
+            if !bugs::is_on(Bug::LostCommitRequest) {
+                self.reassign_commits(context, old);
+            }
         }
         context.send(session, ToWorker::Welcome(welcome));
         let Some(known) = self.sessions.get(session) else { return };
@@ -78,6 +81,9 @@ impl Leader {
 
     /// Ends what a worker runs and should not.
     fn forget_strays(&mut self, context: &mut Context<'_>, session: SessionId) {
+        if bugs::is_on(Bug::NoFencing) {
+            return;
+        }
         let Some(known) = self.sessions.get_mut(session) else { return };
         let stray: Vec<_> = known
             .attempts

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Error, Result};
 use weir_proto::control::StoragePlace;
 use weir_state::{Manifest, Storage, layout, retention};
@@ -68,8 +69,11 @@ pub fn load(storage: &dyn Storage, path: &str) -> Result<Manifest> {
 fn retire(storage: &dyn Storage, manifests: &[String]) -> Result<()> {
     // Listed before anything is read: what is written meanwhile is not in the list.
     let listing = storage.list("")?;
-    let kept: Vec<(String, Manifest)> =
+    let mut kept: Vec<(String, Manifest)> =
         manifests.iter().map(|path| Ok((path.clone(), load(storage, path)?))).collect::<Result<_>>()?;
+    if bugs::is_on(Bug::EarlyDeletion) {
+        kept.iter_mut().for_each(|(_, manifest)| manifest.operators.clear());
+    }
     let retirement = retention::plan_for(&kept, &listing);
     retirement.manifests.iter().chain(&retirement.files).try_for_each(|path| storage.delete(path))
 }

@@ -7,6 +7,7 @@
 //! The crate does no I/O, spawns nothing, reads no clock, and knows neither tokio, protobuf nor DataFusion.
 
 mod aggregate;
+pub mod bugs;
 pub mod connector;
 mod element;
 mod error;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, ErrorKind, JobId, Placement};
 
 use super::Applied;
@@ -24,6 +25,9 @@ impl ClusterState {
             }
             if job.attempt.0.checked_add(1) != Some(attempt.0) {
                 return Err(Refusal::StaleAttempt { job: id, attempt, last: job.attempt });
+            }
+            if bugs::is_on(Bug::DroppedCommit) {
+                job.checkpoints.iter_mut().for_each(|checkpoint| checkpoint.committed = true);
             }
             // Also one that the job does not go on from: what is decided becomes visible before anything else is.
             if let Some(checkpoint) = job.uncommitted() {
