@@ -1,0 +1,39 @@
+//! Blocking work, done in simulated time.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use weir_core::{Error, Result};
+use weir_worker::{Blocking, Work};
+
+use crate::cluster::Cluster;
+
+/// Threads that take their time. A request to the storage may arrive there after its sender has died.
+#[derive(Debug, Clone)]
+pub struct SimBlocking(pub Arc<Cluster>);
+
+impl Blocking for SimBlocking {
+    fn run(&self, work: Work) -> BoxFuture<'static, Result<()>> {
+        let chaos = &self.0.chaos;
+        let (before, after) = (chaos.blocking_delay(), chaos.blocking_delay());
+        if !chaos.outlives() {
+            return Box::pin(async move {
+                sleep(before).await;
+                work();
+                sleep(after).await;
+                Ok(())
+            });
+        }
+        let (sender, done) = oneshot::channel();
+        self.0.outlive(async move {
+            sleep(before).await;
+            work();
+            sleep(after).await;
+            // Whoever wanted it may be gone.
+            let _ = sender.send(());
+        });
+        Box::pin(async move { done.await.map_err(|_| Error::internal("blocking work was given up")) })
+    }
+}

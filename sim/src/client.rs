@@ -1,0 +1,166 @@
+//! Users: they submit the jobs, and ask for this and that while these run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
+
+use crate::cluster::Cluster;
+use crate::coordinator::{Answer, Message};
+use crate::jobs::Query;
+use crate::mailbox::Mailbox;
+use crate::network::Machine;
+use crate::random::Random;
+use crate::worker;
+
+/// How long a user waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Pause before somebody else is asked.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// A user.
+pub struct Client {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// What the user decides by.
+    pub random: Random,
+}
+
+impl Client {
+    /// Submits all jobs, some of them twice.
+    pub async fn submit(&mut self) {
+        // Mostly all workers are there by then, and jobs are spread over them.
+        let wait = if self.random.chance(700) { 450 } else { self.random.between(0, 450) };
+        sleep(Duration::from_millis(wait).saturating_sub(self.cluster.trace.elapsed())).await;
+        for (query, parallelism) in self.cluster.shape.jobs.clone() {
+            let request = ClientRequest::SubmitJob(submission(&self.cluster, query, parallelism));
+            for _ in 0..self.random.between(1, 2) {
+                self.insist(&request).await;
+            }
+        }
+    }
+
+    /// Asks for this and that until it is cancelled.
+    pub async fn fuss(mut self, pause: Duration) {
+        loop {
+            let wait = Duration::from_millis(self.random.between(50, u64::try_from(pause.as_millis()).unwrap_or(1000)));
+            sleep(wait).await;
+            let jobs = self.cluster.shape.jobs.clone();
+            let Some((query, _)) = self.random.pick(&jobs).copied() else { return };
+            let job = reference(query);
+            match self.random.below(8) {
+                0 | 1 => self.ask(&ClientRequest::TakeSavepoint { job }).await,
+                2 => {
+                    self.insist(&ClientRequest::StopJob { job: job.clone(), drain: false }).await;
+                    let wait = self.random.milliseconds(0, 800);
+                    sleep(wait).await;
+                    self.ask(&ClientRequest::RestartJob { job, from: None }).await;
+                }
+                3 | 4 => {
+                    let parallelism = u32::try_from(self.random.between(1, 4)).unwrap_or(1);
+                    self.insist(&ClientRequest::RescaleJob { job, parallelism }).await;
+                }
+                5 | 6 => {
+                    let number = self.random.between(1, self.cluster.shape.workers.len() as u64);
+                    let draining = |draining| ClientRequest::DrainWorker { worker: worker::name(number), draining };
+                    self.ask(&draining(true)).await;
+                    let wait = self.random.milliseconds(0, 800);
+                    sleep(wait).await;
+                    self.insist(&draining(false)).await;
+                }
+                _ => self.ask(&ClientRequest::TransferLeadership { to: None }).await,
+            }
+        }
+    }
+
+    /// Sees to it that every job is wanted to run, and every worker to work.
+    pub async fn put_right(&mut self) {
+        for number in 1..=self.cluster.shape.workers.len() as u64 {
+            self.insist(&ClientRequest::DrainWorker { worker: worker::name(number), draining: false }).await;
+        }
+        for (query, _) in self.cluster.shape.jobs.clone() {
+            let job = reference(query);
+            let describe = ClientRequest::DescribeJob { job: job.clone() };
+            if let Some(Ok(ClientResponse::Job(detail))) = self.insist(&describe).await
+                && detail.summary.desired != "running"
+            {
+                self.ask(&ClientRequest::RestartJob { job, from: None }).await;
+            }
+        }
+    }
+
+    /// Asks until it is known that somebody has decided it.
+    async fn insist(&mut self, request: &ClientRequest) -> Option<Answer> {
+        // Nobody can decide anything while most coordinators are gone; the second phase asks again.
+        let patience = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < patience {
+            match self.once(request).await {
+                Some(Err(error)) if matches!(error.kind, ClientErrorKind::Unavailable | ClientErrorKind::Unknown) => {}
+                Some(answer) => return Some(answer),
+                None => {}
+            }
+            sleep(PAUSE).await;
+        }
+        None
+    }
+
+    /// Asks until somebody takes the request, but not again once it may have been carried out.
+    async fn ask(&mut self, request: &ClientRequest) {
+        for _ in 0..20 {
+            match self.once(request).await {
+                Some(Err(error)) if matches!(error.kind, ClientErrorKind::Unavailable) => {}
+                _ => return,
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn once(&mut self, request: &ClientRequest) -> Option<Answer> {
+        let any = Machine::Coordinator(self.random.between(1, self.cluster.shape.coordinators));
+        let leader = self.cluster.oracle.leader().map(|leader| Machine::Coordinator(leader.0));
+        let machine = leader.filter(|_| self.random.chance(800)).unwrap_or(any);
+        let inbox = self.cluster.network.coordinator(machine)?;
+        let reply: Mailbox<Answer> = Mailbox::default();
+        inbox.deliver(Instant::now() + self.random.milliseconds(0, 3), Message::Client(request.clone(), reply.clone()));
+        let answer = timeout(PATIENCE, reply.receive()).await.ok()?;
+        let outcome = answer.as_ref().map(ClientResponse::name).map_err(|error| error.to_string());
+        self.cluster.trace.say("user", format_args!("{} at {machine}: {outcome:?}", word(request)));
+        Some(answer)
+    }
+}
+
+fn reference(query: Query) -> JobRef {
+    JobRef::Name { namespace: "default".to_owned(), name: query.name().to_owned() }
+}
+
+fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
+    let planned = query.plan();
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    SubmitJob {
+        namespace: "default".to_owned(),
+        name: query.name().to_owned(),
+        graph: planned.graph.clone(),
+        fingerprint: planned.fingerprint.clone(),
+        sql: planned.sql.clone(),
+        parallelism,
+        settings: JobSettingsInfo {
+            batch_rows: cluster.shape.batch_rows,
+            checkpoint_interval_ms: milliseconds(cluster.shape.checkpoint_interval),
+            checkpoint_timeout_ms: milliseconds(cluster.shape.checkpoint_timeout),
+            tolerable_failures: 5,
+            retained_checkpoints: cluster.shape.retained,
+            restart_attempts: None,
+            restart_initial_delay_ms: 30,
+            restart_maximum_delay_ms: 400,
+            restart_stable_ms: 2000,
+        },
+    }
+}
+
+fn word(request: &ClientRequest) -> String {
+    match request {
+        ClientRequest::SubmitJob(submit) => format!("submit {} with {} slots", submit.name, submit.parallelism),
+        other => format!("{other:?}"),
+    }
+}

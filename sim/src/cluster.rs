@@ -1,0 +1,86 @@
+//! Everything that outlives the processes of a history, and that all of them reach.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+use weir_worker::Clock;
+
+use crate::chaos::Chaos;
+use crate::expected;
+use crate::lock;
+use crate::network::{Machine, Network};
+use crate::oracle::Oracle;
+use crate::random::Random;
+use crate::shape::Shape;
+use crate::storage::Objects;
+use crate::trace::Trace;
+use crate::world::World;
+
+/// 2026-01-01T00:00:00Z: when every history begins.
+const BEGIN_MS: i64 = 1_767_225_600_000;
+
+/// One history's surroundings.
+#[derive(Debug)]
+pub struct Cluster {
+    /// What it is like.
+    pub shape: Shape,
+    /// What happens.
+    pub trace: Trace,
+    /// Who must not see it happen.
+    pub oracle: Arc<Oracle>,
+    /// Where results go.
+    pub world: World,
+    /// What goes wrong.
+    pub chaos: Chaos,
+    /// How machines reach each other.
+    pub network: Network,
+    /// Where checkpoints are.
+    pub objects: Objects,
+    /// What was sent to the storage and arrives there, whatever becomes of its sender.
+    afterlife: Mutex<JoinSet<()>>,
+}
+
+impl Cluster {
+    /// The surroundings of a history.
+    pub fn new(shape: Shape, random: &mut Random, print: bool) -> Self {
+        let expected: BTreeMap<_, _> = shape
+            .jobs
+            .iter()
+            .map(|(query, _)| (query.name().to_owned(), expected::results(*query, &shape.rows)))
+            .collect();
+        Self {
+            trace: Trace::new(print),
+            oracle: Arc::new(Oracle::new(expected)),
+            world: World::default(),
+            chaos: Chaos::new(random.fork(), shape.failing),
+            network: Network::new(random.fork(), shape.failing),
+            objects: Objects::default(),
+            afterlife: Mutex::default(),
+            shape,
+        }
+    }
+
+    /// Runs `task` to its end, whatever becomes of who wants it.
+    pub fn outlive(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.afterlife);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
+    /// What a machine's clock shows, in milliseconds since 1970.
+    pub fn wall(&self, machine: Machine) -> i64 {
+        let elapsed = i64::try_from(self.trace.elapsed().as_millis()).unwrap_or(i64::MAX);
+        BEGIN_MS + elapsed + self.chaos.skew(machine)
+    }
+}
+
+/// The clock of a machine.
+#[derive(Debug)]
+pub struct MachineClock(pub Arc<Cluster>, pub Machine);
+
+impl Clock for MachineClock {
+    fn now(&self) -> i64 {
+        self.0.wall(self.1)
+    }
+}

@@ -1,0 +1,234 @@
+//! A coordinator's process: the node that production runs, between a simulated network, disk and storage.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use weir_coordinator::leader::{LeaderConfig, Now, OperationId, SessionId, StorageOutcome};
+use weir_coordinator::node::{Effect, Input, Node, NodeConfig, RequestId};
+use weir_coordinator::raft::{Raft, RaftConfig};
+use weir_coordinator::server::storage::{copy_snapshot, execute};
+use weir_core::{CoordinatorId, Result};
+use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
+use weir_proto::control::{FromWorker, Hello};
+use weir_proto::peer::PeerMessage;
+use weir_worker::Blocking;
+
+use crate::blocking::SimBlocking;
+use crate::cluster::Cluster;
+use crate::disk::Disk;
+use crate::mailbox::Mailbox;
+use crate::network::Machine;
+use crate::storage::{Storages, URL};
+
+/// Time between two ticks.
+const TICK: Duration = Duration::from_millis(20);
+/// Messages that are made durable together at most.
+const BATCH: usize = 64;
+
+/// An answer to a client.
+pub type Answer = Result<ClientResponse, ClientError>;
+
+/// What reaches a coordinator.
+pub enum Message {
+    /// A peer's message.
+    Peer(CoordinatorId, PeerMessage),
+    /// A message to a peer was lost.
+    PeerUnreachable(CoordinatorId),
+    /// A client's request, and where to answer.
+    Client(ClientRequest, Mailbox<Answer>),
+    /// A worker's hello.
+    Connected(SessionId, Hello),
+    /// A worker's message.
+    Worker(SessionId, FromWorker),
+    /// A worker's session is gone.
+    Disconnected(SessionId),
+}
+
+/// Who it is.
+pub struct Identity {
+    /// Its number.
+    pub id: CoordinatorId,
+    /// Which process of it, counted from 1.
+    pub incarnation: u64,
+    /// For its election timeouts.
+    pub seed: u64,
+}
+
+/// Settings of consensus.
+pub fn raft_config(cluster: &Cluster, id: CoordinatorId, seed: u64) -> RaftConfig {
+    RaftConfig {
+        id,
+        election_ticks: 10,
+        heartbeat_ticks: 2,
+        max_message_bytes: 1 << 20,
+        max_inflight: 16,
+        snapshot_after_entries: cluster.shape.snapshot_after,
+        seed,
+    }
+}
+
+fn leader_config() -> LeaderConfig {
+    LeaderConfig {
+        heartbeat_interval: Duration::from_millis(100),
+        worker_timeout: Duration::from_millis(700),
+        reconnect_grace: Duration::from_millis(100),
+        deploy_timeout: Duration::from_secs(3),
+        first_checkpoint: Duration::from_millis(80),
+        commit_retry: Duration::from_millis(120),
+    }
+}
+
+/// Runs until its disk fails.
+///
+/// # Errors
+/// That of the disk.
+pub async fn run(cluster: Arc<Cluster>, identity: Identity, disk: Disk, inbox: Mailbox<Message>) -> Result<()> {
+    let Identity { id, incarnation, seed } = identity;
+    cluster.oracle.restarted(id, &disk);
+    let raft = Raft::open(raft_config(&cluster, id, seed), disk.clone())?;
+    let config = NodeConfig { leader: leader_config(), cluster: "sim-0001".into(), storage: URL.into(), incarnation };
+    let process = Process {
+        node: Node::new(config, raft),
+        machine: Machine::Coordinator(id.0),
+        disk,
+        inbox,
+        began: Instant::now(),
+        replies: BTreeMap::new(),
+        requests: 0,
+        storage: JoinSet::new(),
+        cluster,
+    };
+    process.run().await
+}
+
+struct Process {
+    cluster: Arc<Cluster>,
+    machine: Machine,
+    node: Node<Disk>,
+    disk: Disk,
+    inbox: Mailbox<Message>,
+    began: Instant,
+    replies: BTreeMap<RequestId, Mailbox<Answer>>,
+    requests: u64,
+    storage: JoinSet<Option<(OperationId, StorageOutcome)>>,
+}
+
+impl Process {
+    async fn run(mut self) -> Result<()> {
+        let mut next_tick = Instant::now();
+        loop {
+            let mut inputs = Vec::new();
+            tokio::select! {
+                biased;
+                () = sleep_until(next_tick) => {
+                    next_tick = Instant::now() + TICK;
+                    inputs.push(Input::Tick);
+                }
+                Some(Ok(Some((operation, outcome)))) = self.storage.join_next() => inputs.push(Input::Stored(operation, outcome)),
+                message = self.inbox.receive() => {
+                    inputs.push(self.input(message));
+                    while let Some(message) = self.inbox.arrived().filter(|_| inputs.len() < BATCH) {
+                        inputs.push(self.input(message));
+                    }
+                }
+            }
+            if let Some(until) = self.cluster.network.paused(self.machine) {
+                sleep_until(until).await;
+            }
+            self.step(inputs).await?;
+        }
+    }
+
+    async fn step(&mut self, inputs: Vec<Input>) -> Result<()> {
+        let now = Now { elapsed: self.began.elapsed(), wall: self.cluster.wall(self.machine) };
+        let mut effects = Vec::new();
+        let node = &mut self.node;
+        inputs.into_iter().try_for_each(|input| node.take(now, input, &mut effects))?;
+        node.settle(now, &mut effects)?;
+        if self.disk.is_dirty() {
+            let delay = self.cluster.chaos.sync_delay();
+            sleep(delay).await;
+            self.disk.sync();
+        }
+        self.cluster.oracle.stepped(&self.node);
+        effects.into_iter().for_each(|effect| self.carry_out(effect));
+        Ok(())
+    }
+
+    fn input(&mut self, message: Message) -> Input {
+        match message {
+            Message::Peer(from, message) => Input::Peer(from, message),
+            Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
+            Message::Client(request, reply) => {
+                self.requests += 1;
+                let id = RequestId(self.requests);
+                self.replies.insert(id, reply);
+                Input::Client(id, request)
+            }
+            Message::Connected(session, hello) => Input::WorkerConnected(session, hello),
+            Message::Worker(session, message) => Input::Worker(session, message),
+            Message::Disconnected(session) => Input::WorkerDisconnected(session),
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let Cluster { network, trace, .. } = &*self.cluster;
+        match effect {
+            Effect::SendPeer(to, message) => network.send_peer(self.machine, to, message),
+            Effect::SendWorker(session, message) => {
+                trace.say(self.machine, format_args!("to session {}: {}", session.0, crate::worker::word(&message)));
+                network.send_down(session, message);
+            }
+            Effect::CloseWorker(session) => network.close_down(session),
+            Effect::Reply(request, answer) => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    reply.post(answer);
+                }
+            }
+            Effect::Store(operation, what) => {
+                trace.say(self.machine, format_args!("storage {}: {}", operation.0, kind(&what)));
+                let storages = Storages(self.cluster.clone());
+                self.store(Some(operation), move || Some(execute(&storages, what)));
+            }
+            Effect::CopySnapshot { storage: root, cluster, index, state } => {
+                let storages = Storages(self.cluster.clone());
+                self.store(None, move || {
+                    // As in production, a copy that fails is made up for by the next one.
+                    let _ = copy_snapshot(&storages, &root, &cluster, index, &state);
+                    None
+                });
+            }
+            Effect::View(status) => {
+                let leader = status.leader.map_or(0, |leader| leader.0);
+                trace.say(self.machine, format_args!("{:?} in term {}, leader c{leader}", status.role, status.term));
+            }
+        }
+    }
+
+    fn store(
+        &mut self,
+        operation: Option<OperationId>,
+        work: impl FnOnce() -> Option<StorageOutcome> + Send + 'static,
+    ) {
+        let blocking = SimBlocking(self.cluster.clone());
+        let (sender, outcome) = tokio::sync::oneshot::channel();
+        let done = blocking.run(Box::new(move || drop(sender.send(work()))));
+        self.storage.spawn(async move {
+            done.await.ok()?;
+            Some((operation?, outcome.await.ok()??))
+        });
+    }
+}
+
+fn kind(operation: &weir_coordinator::leader::StorageOperation) -> String {
+    use weir_coordinator::leader::StorageOperation as Operation;
+    match operation {
+        Operation::LoadManifest { path, .. } => format!("read {path}"),
+        Operation::WriteManifest { path, .. } => format!("write {path}"),
+        Operation::Retire { manifests, .. } => format!("delete what is not in {manifests:?}"),
+        Operation::Delete { .. } => "delete all".to_owned(),
+    }
+}

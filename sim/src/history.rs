@@ -1,0 +1,177 @@
+//! One history, from its seed to its verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep};
+use weir_coordinator::cluster::JobStatus;
+use weir_core::bugs::Bug;
+use weir_core::{Error, Result};
+
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::faults::Faults;
+use crate::machines::Machines;
+use crate::random::Random;
+use crate::shape::Shape;
+
+/// How long jobs may take to end when nothing breaks any more: sources are at their end long before, sessions are found again
+/// within a few seconds, and restarts wait for less than one.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether all is done.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How to run a history.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Print what happens.
+    pub trace: bool,
+    /// Nothing breaks.
+    pub calm: bool,
+    /// A defence is taken away. Needs the feature `sim-bugs`.
+    pub bug: Option<Bug>,
+}
+
+/// What came of a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Where it begins.
+    pub seed: u64,
+    /// What was wrong, if anything.
+    pub violation: Option<String>,
+    /// The same for equal histories.
+    pub hash: u64,
+    /// Things that were broken on purpose.
+    pub faults: u64,
+    /// Single operations and messages that went wrong.
+    pub failed_operations: u64,
+    /// Checkpoints that were completed.
+    pub checkpoints: u64,
+    /// Attempts of all jobs.
+    pub attempts: u64,
+    /// Virtual time.
+    pub elapsed: Duration,
+}
+
+/// Runs the history of a seed, on this thread.
+///
+/// # Errors
+/// If there is no runtime to run it on, or the bug cannot be had in this build.
+pub fn run(seed: u64, options: Options) -> Result<Outcome> {
+    switch(options.bug)?;
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.map_err(|error| Error::environment("no runtime could be started").with_source(error))?;
+    let outcome = runtime.block_on(history(seed, options));
+    switch(None)?;
+    outcome
+}
+
+#[cfg(feature = "sim-bugs")]
+fn switch(bug: Option<Bug>) -> Result<()> {
+    weir_core::bugs::set(bug);
+    Ok(())
+}
+
+#[cfg(not(feature = "sim-bugs"))]
+fn switch(bug: Option<Bug>) -> Result<()> {
+    match bug {
+        None => Ok(()),
+        Some(bug) => Err(Error::user(format!("this build cannot have the bug '{}'", bug.name()))
+            .with_help("build with --features sim-bugs")),
+    }
+}
+
+async fn history(seed: u64, options: Options) -> Result<Outcome> {
+    let mut random = Random::new(seed);
+    let shape = Shape::draw(&mut random, options.calm);
+    let cluster = Arc::new(Cluster::new(shape, &mut random, options.trace));
+    cluster.trace.say("sim", format_args!("seed {seed}: {:?}", cluster.shape));
+    let machines = Arc::new(Machines::new(cluster.clone(), random.fork())?);
+    machines.all().into_iter().for_each(|machine| machines.start(machine));
+    let mut client = Client { cluster: cluster.clone(), random: random.fork() };
+    let user = Client { cluster: cluster.clone(), random: random.fork() };
+    let faults = Faults::new(cluster.clone(), machines.clone(), random.fork());
+    let story = async {
+        let unrest = async {
+            client.submit().await;
+            if let Some(pause) = cluster.shape.user_pause {
+                user.fuss(pause).await;
+            }
+            std::future::pending::<()>().await
+        };
+        let faults = tokio::select! {
+            biased;
+            faults = faults.run() => faults,
+            () = unrest => 0,
+        };
+        (faults, end(&cluster, &mut client_of(&cluster, &mut random)).await)
+    };
+    let (faults, violation) = tokio::select! {
+        biased;
+        violation = violated(&cluster) => (0, Some(violation)),
+        (faults, unfinished) = story => (faults, unfinished.err()),
+    };
+    cluster.trace.say("sim", format_args!("{violation:?}"));
+    Ok(Outcome {
+        seed,
+        violation,
+        hash: cluster.trace.hash(),
+        faults,
+        failed_operations: cluster.chaos.injected() + cluster.network.lost(),
+        checkpoints: cluster.oracle.checkpoints() as u64,
+        attempts: cluster.oracle.jobs().values().map(|job| job.attempt.0).sum(),
+        elapsed: cluster.trace.elapsed(),
+    })
+}
+
+fn client_of(cluster: &Arc<Cluster>, random: &mut Random) -> Client {
+    Client { cluster: cluster.clone(), random: random.fork() }
+}
+
+/// Waits until something happens that must not.
+async fn violated(cluster: &Cluster) -> String {
+    loop {
+        if let Some(violation) = cluster.oracle.violated() {
+            return violation;
+        }
+        cluster.oracle.news().await;
+    }
+}
+
+/// Nothing breaks any more: every job comes to its end in time.
+async fn end(cluster: &Cluster, client: &mut Client) -> std::result::Result<(), String> {
+    let deadline = Instant::now() + PATIENCE;
+    // Those that could not be submitted before.
+    client.submit().await;
+    loop {
+        client.put_right().await;
+        for _ in 0..20 {
+            let unfinished = unfinished(cluster);
+            let Some(unfinished) = unfinished else { return Ok(()) };
+            if Instant::now() >= deadline {
+                return Err(format!("{PATIENCE:?} after the last fault, {unfinished}"));
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// What is still to be done.
+fn unfinished(cluster: &Cluster) -> Option<String> {
+    let jobs = cluster.oracle.jobs();
+    for (query, _) in &cluster.shape.jobs {
+        let name = query.name();
+        let Some(job) = jobs.values().find(|job| job.name == name) else {
+            return Some(format!("there is no job {name}"));
+        };
+        if job.status != JobStatus::Finished {
+            let failure = job.failure.as_deref().unwrap_or("nothing");
+            return Some(format!("{name} is {:?} at attempt {}, last failure: {failure}", job.status, job.attempt));
+        }
+        if let Err(what) = cluster.oracle.complete(&cluster.world, name) {
+            cluster.oracle.violation(format!("finished, and {what}"));
+        }
+    }
+    None
+}

@@ -1,0 +1,148 @@
+//! What a history is like, drawn from its seed.
+
+use std::time::Duration;
+
+use crate::jobs::{DELAY_MS, Query};
+use crate::random::Random;
+use crate::rows::Rows;
+
+/// The cluster, its jobs and its faults.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    /// Coordinators.
+    pub coordinators: u64,
+    /// Slots of each worker.
+    pub workers: Vec<u32>,
+    /// Jobs, and the parallelism that each begins with.
+    pub jobs: Vec<(Query, u32)>,
+    /// Their input.
+    pub rows: Rows,
+    /// Time between two rows of a split.
+    pub pace: Duration,
+    /// Rows of a batch at most.
+    pub batch_rows: u32,
+    /// Time between two checkpoints.
+    pub checkpoint_interval: Duration,
+    /// When a checkpoint is given up.
+    pub checkpoint_timeout: Duration,
+    /// Checkpoints that are kept.
+    pub retained: u32,
+    /// Entries of the log between two snapshots.
+    pub snapshot_after: u64,
+    /// Kinds of faults that this history has, in some order.
+    pub faults: Vec<Fault>,
+    /// Pause between two faults, at most.
+    pub fault_pause: Duration,
+    /// Pause between two requests of a user, at most; `None`: nobody asks for anything but the jobs.
+    pub user_pause: Option<Duration>,
+    /// How long there are faults.
+    pub unrest: Duration,
+    /// Faults of a thousand operations: storage, commits, messages between coordinators.
+    pub failing: u64,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A coordinator loses its power.
+    CoordinatorCrash,
+    /// The one that leads does.
+    LeaderCrash,
+    /// A worker is killed, and comes back after a while.
+    WorkerCrash,
+    /// A worker is killed, and is back before anybody could notice.
+    WorkerBounce,
+    /// A worker is told to go, and comes back.
+    WorkerRelease,
+    /// Two machines do not hear each other, or one not the other.
+    Partition,
+    /// A machine hears nobody, or nobody hears it, or both.
+    Isolation,
+    /// A process stands still for a while.
+    Pause,
+    /// Messages take long.
+    SlowNetwork,
+    /// The checkpoint storage does not answer.
+    StorageOutage,
+    /// The checkpoint storage is full.
+    StorageFull,
+    /// The disk of a coordinator is full.
+    LogFull,
+    /// Results cannot be committed.
+    CommitOutage,
+    /// A clock jumps.
+    ClockJump,
+    /// All coordinators, or all workers, lose their power.
+    Blackout,
+}
+
+impl Fault {
+    const ALL: [Fault; 15] = [
+        Fault::CoordinatorCrash,
+        Fault::LeaderCrash,
+        Fault::WorkerCrash,
+        Fault::WorkerBounce,
+        Fault::WorkerRelease,
+        Fault::Partition,
+        Fault::Isolation,
+        Fault::Pause,
+        Fault::SlowNetwork,
+        Fault::StorageOutage,
+        Fault::StorageFull,
+        Fault::LogFull,
+        Fault::CommitOutage,
+        Fault::ClockJump,
+        Fault::Blackout,
+    ];
+}
+
+impl Shape {
+    /// The shape that follows from `random`; without faults if it shall be `calm`.
+    pub fn draw(random: &mut Random, calm: bool) -> Self {
+        let coordinators = *random.pick(&[1, 3, 3, 3, 3, 3, 3, 5]).unwrap_or(&3);
+        let mut queries = Query::ALL.to_vec();
+        let mut jobs = Vec::new();
+        for _ in 0..if random.chance(150) { 2 } else { 1 } {
+            let index = usize::try_from(random.below(queries.len() as u64)).unwrap_or(0);
+            jobs.push((queries.remove(index), u32::try_from(random.between(1, 4)).unwrap_or(1)));
+        }
+        // A job can be scaled up to four slots, and a worker can be missing.
+        let wanted = 4 * u32::try_from(jobs.len()).unwrap_or(1);
+        let count = random.between(2, 4);
+        let each = wanted.div_ceil(u32::try_from(count - 1).unwrap_or(1));
+        let workers = (0..count).map(|_| each + u32::try_from(random.below(2)).unwrap_or(0)).collect();
+        let per_split = random.between(12, 40);
+        let duration = random.between(1500, 4500);
+        let rows = Rows {
+            seed: random.word(),
+            splits: random.between(1, 5),
+            per_split,
+            keys: random.between(1, 8),
+            step_ms: random.between(40, 160),
+            disorder_ms: random.between(1, DELAY_MS),
+        };
+        let mut kinds = Fault::ALL.to_vec();
+        let mut faults = Vec::new();
+        for _ in 0..if calm { 0 } else { random.between(1, 6) } {
+            let index = usize::try_from(random.below(kinds.len() as u64)).unwrap_or(0);
+            faults.push(kinds.remove(index));
+        }
+        Self {
+            coordinators,
+            workers,
+            jobs,
+            rows,
+            pace: Duration::from_millis(duration / per_split),
+            batch_rows: u32::try_from(random.between(1, 6)).unwrap_or(1),
+            checkpoint_interval: random.milliseconds(60, 500),
+            checkpoint_timeout: random.milliseconds(600, 2500),
+            retained: u32::try_from(random.between(1, 3)).unwrap_or(1),
+            snapshot_after: random.between(8, 200),
+            faults,
+            fault_pause: random.milliseconds(150, 900),
+            user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
+            unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
+            failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },
+        }
+    }
+}

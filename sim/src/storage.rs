@@ -1,0 +1,115 @@
+//! The checkpoint storage: an object store that all machines reach, and that now and then does not do what it was asked, or
+//! does it and does not say so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use weir_core::{Error, Result};
+use weir_proto::control::StoragePlace;
+use weir_state::Storage;
+
+use crate::chaos::Failing;
+use crate::cluster::Cluster;
+use crate::lock;
+
+/// Where the checkpoints of all clusters are.
+pub const URL: &str = "sim://storage";
+
+/// Objects by their full names.
+#[derive(Debug, Default)]
+pub struct Objects {
+    objects: Mutex<BTreeMap<String, Arc<[u8]>>>,
+}
+
+/// Opens places in the storage.
+#[derive(Debug, Clone)]
+pub struct Storages(pub Arc<Cluster>);
+
+impl Storages {
+    fn place(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
+        Ok(Arc::new(Place { cluster: self.0.clone(), prefix: format!("{}/", place.url) }))
+    }
+}
+
+impl weir_coordinator::server::storage::Storages for Storages {
+    fn open(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
+        self.place(place)
+    }
+}
+
+impl weir_worker::process::Storages for Storages {
+    fn open(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
+        self.place(place)
+    }
+}
+
+/// All objects below a prefix.
+struct Place {
+    cluster: Arc<Cluster>,
+    prefix: String,
+}
+
+impl Place {
+    fn silent(&self, path: &str) -> Error {
+        Error::environment(format!("{} does not answer", self.locate(path)))
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<[u8]>> {
+        if self.cluster.chaos.read_fails() {
+            return Err(self.silent(path));
+        }
+        let found = lock(&self.cluster.objects.objects).get(&self.locate(path)).cloned();
+        found.ok_or_else(|| Error::environment(format!("{} is not there", self.locate(path))))
+    }
+}
+
+impl Storage for Place {
+    fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        let failing = self.cluster.chaos.write_fails();
+        if failing == Some(Failing::Before) {
+            return Err(self.silent(path));
+        }
+        let mut objects = lock(&self.cluster.objects.objects);
+        let there = objects.entry(self.locate(path)).or_insert_with(|| bytes.into());
+        if **there != *bytes {
+            return Err(Error::environment(format!("{} is there with other bytes", self.locate(path))));
+        }
+        match failing {
+            Some(_) => Err(self.silent(path)),
+            None => Ok(()),
+        }
+    }
+
+    fn get(&self, path: &str) -> Result<Vec<u8>> {
+        self.read(path).map(|bytes| bytes.to_vec())
+    }
+
+    fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let bytes = self.read(path)?;
+        let (from, to) = (usize::try_from(offset), usize::try_from(offset.saturating_add(length)));
+        let range = from.ok().zip(to.ok()).and_then(|(from, to)| bytes.get(from..to));
+        range.map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{} ends too early", self.locate(path))))
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if self.cluster.chaos.read_fails() {
+            return Err(self.silent(prefix));
+        }
+        let prefix = self.locate(prefix);
+        let objects = lock(&self.cluster.objects.objects);
+        let below = objects.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
+        Ok(below.map(|(path, _)| path[self.prefix.len()..].to_owned()).collect())
+    }
+
+    fn delete(&self, path: &str) -> Result<()> {
+        if self.cluster.chaos.read_fails() {
+            return Err(self.silent(path));
+        }
+        lock(&self.cluster.objects.objects).remove(&self.locate(path));
+        Ok(())
+    }
+
+    fn locate(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+}

@@ -1,0 +1,123 @@
+//! What is outside of the cluster and outlives all its processes: where sinks stage their results and make them visible.
+//!
+//! Staging and making visible are two steps, as with the filesystem sink: a committable names what was staged, and a commit
+//! makes it visible once, however often it comes. The world refuses nothing that a careless outside would let pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use weir_core::connector::SinkContext;
+use weir_core::{Attempt, Epoch, Error, Result};
+
+use crate::lock;
+
+/// A result, as text.
+pub type ResultRow = String;
+
+/// Results and how often each is there.
+pub type Results = BTreeMap<ResultRow, u64>;
+
+/// What one subtask of a sink has prepared at one marker.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Staged {
+    /// The sink's table.
+    pub table: String,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The execution.
+    pub attempt: Attempt,
+    /// Which subtask.
+    pub subtask: usize,
+    /// The process, in case that an execution is there twice.
+    pub opening: u64,
+}
+
+/// What becomes visible by a commit.
+#[derive(Debug)]
+pub struct Shown {
+    /// What it was.
+    pub staged: Staged,
+    /// Its rows.
+    pub rows: Vec<ResultRow>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    staged: BTreeMap<Staged, Vec<ResultRow>>,
+    visible: BTreeSet<Staged>,
+    results: BTreeMap<String, Results>,
+    openings: u64,
+}
+
+/// The outside.
+#[derive(Debug, Default)]
+pub struct World {
+    state: Mutex<State>,
+}
+
+impl World {
+    /// A sink opens. Like the filesystem sink's first subtask it removes what older attempts have staged and cannot commit any
+    /// more, for they have completed no checkpoint behind the one that this attempt begins from.
+    pub fn open(&self, table: &str, context: &SinkContext) -> u64 {
+        let mut state = lock(&self.state);
+        if context.subtask == 0 {
+            state.staged.retain(|staged, _| {
+                staged.table != table || staged.attempt >= context.attempt || staged.epoch <= context.epoch
+            });
+        }
+        state.openings += 1;
+        state.openings
+    }
+
+    /// Rows are durable, and nobody sees them. Returns the committable.
+    pub fn stage(&self, staged: Staged, rows: Vec<ResultRow>) -> Vec<u8> {
+        let committable =
+            format!("{}/{}/{}/{}/{}", staged.table, staged.epoch, staged.attempt, staged.subtask, staged.opening);
+        lock(&self.state).staged.insert(staged, rows);
+        committable.into_bytes()
+    }
+
+    /// Makes visible what a committable names. Returns what is new.
+    pub fn commit(&self, committable: &[u8]) -> Result<Option<Shown>> {
+        let staged = parse(committable)?;
+        let mut state = lock(&self.state);
+        if state.visible.contains(&staged) {
+            return Ok(None);
+        }
+        let Some(rows) = state.staged.remove(&staged) else {
+            let text = String::from_utf8_lossy(committable).into_owned();
+            return Err(Error::data(format!("committed rows are lost: {text} is neither visible nor staged")));
+        };
+        state.visible.insert(staged.clone());
+        let results = state.results.entry(staged.table.clone()).or_default();
+        for row in &rows {
+            *results.entry(row.clone()).or_default() += 1;
+        }
+        Ok(Some(Shown { staged, rows }))
+    }
+
+    /// How often a row is visible in a table.
+    pub fn count(&self, table: &str, row: &str) -> u64 {
+        lock(&self.state).results.get(table).and_then(|results| results.get(row)).copied().unwrap_or(0)
+    }
+
+    /// All that is visible in a table.
+    pub fn results(&self, table: &str) -> Results {
+        lock(&self.state).results.get(table).cloned().unwrap_or_default()
+    }
+}
+
+fn parse(committable: &[u8]) -> Result<Staged> {
+    let wrong = || Error::data(format!("'{}' is no committable", String::from_utf8_lossy(committable)));
+    let text = std::str::from_utf8(committable).map_err(|_| wrong())?;
+    let parts: Vec<&str> = text.split('/').collect();
+    let [table, epoch, attempt, subtask, opening] = parts.as_slice() else { return Err(wrong()) };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    Ok(Staged {
+        table: (*table).to_owned(),
+        epoch: Epoch(number(epoch)?),
+        attempt: Attempt(number(attempt)?),
+        subtask: usize::try_from(number(subtask)?).map_err(|_| wrong())?,
+        opening: number(opening)?,
+    })
+}

@@ -1,0 +1,26 @@
+//! Is the simulator any good? Takes defences away and sees whether it notices.
+#![cfg(feature = "sim-bugs")]
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use weir_core::bugs::Bug;
+use weir_sim::{Options, run};
+
+/// Every bug that is found within so few histories that every run of the tests can afford it.
+const CHEAP: [Bug; 6] = [
+    Bug::SkippedSync,
+    Bug::EarlyCommit,
+    Bug::IncarnationIgnored,
+    Bug::NoAlignment,
+    Bug::GivenUpTime,
+    Bug::LostCommitRequest,
+];
+const SEEDS: u64 = 400;
+
+#[test]
+fn bugs_that_are_switched_on_are_found() {
+    for bug in CHEAP {
+        let options = Options { bug: Some(bug), ..Options::default() };
+        let found = (1..=SEEDS).find(|seed| run(*seed, options).unwrap().violation.is_some());
+        assert!(found.is_some(), "{} is not found within {SEEDS} histories", bug.name());
+    }
+}

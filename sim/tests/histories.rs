@@ -1,0 +1,37 @@
+//! Histories that every run of the tests repeats.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use weir_sim::{Options, kept, run};
+
+fn passes(seed: u64, options: Options) {
+    let outcome = run(seed, options).unwrap();
+    assert_eq!(outcome.violation, None, "seed {seed}: see `cargo run -p weir-sim -- --seed {seed}`");
+}
+
+#[test]
+fn without_faults_every_job_comes_to_its_end() {
+    let calm = Options { calm: true, ..Options::default() };
+    (1..=20).for_each(|seed| passes(seed, calm));
+}
+
+#[test]
+fn with_faults_every_result_is_out_once() {
+    (1..=150).for_each(|seed| passes(seed, Options::default()));
+}
+
+#[test]
+fn what_was_found_once_is_not_found_again() {
+    let seeds = kept();
+    assert!(!seeds.is_empty());
+    seeds.into_iter().for_each(|seed| passes(seed, Options::default()));
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    for seed in 200..230 {
+        let outcome = || run(seed, Options::default()).unwrap();
+        assert_eq!(outcome(), outcome());
+    }
+    let (one, other) = (run(1, Options::default()).unwrap(), run(2, Options::default()).unwrap());
+    assert_ne!(one.hash, other.hash, "the hash says nothing");
+}
