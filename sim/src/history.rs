@@ -112,6 +112,8 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
         violation = violated(&cluster) => (0, Some(violation)),
         (faults, unfinished) = story => (faults, unfinished.err()),
     };
+    // The last look may have found something while the story came to its end.
+    let violation = violation.or_else(|| cluster.oracle.violated());
     cluster.trace.say("sim", format_args!("{violation:?}"));
     Ok(Outcome {
         seed,

@@ -6,10 +6,12 @@ use weir_core::bugs::Bug;
 use weir_sim::{Options, run};
 
 /// Every bug that is found within so few histories that every run of the tests can afford it.
-const CHEAP: [Bug; 6] = [
+const CHEAP: [Bug; 8] = [
     Bug::SkippedSync,
     Bug::EarlyCommit,
     Bug::IncarnationIgnored,
+    Bug::DroppedCommit,
+    Bug::EarlyDeletion,
     Bug::NoAlignment,
     Bug::GivenUpTime,
     Bug::LostCommitRequest,
