@@ -197,6 +197,12 @@ impl Observer {
         }
     }
 
+    /// Reports that have to be kept, in order.
+    fn unconfirmed(&self) -> Vec<(JobId, Attempt, Epoch)> {
+        let known = self.known.iter();
+        known.flat_map(|(job, known)| known.reports.iter().map(|epoch| (*job, known.attempt, *epoch))).collect()
+    }
+
     /// The leader knows how an attempt stands, but for what it does itself: deploy it and send markers.
     fn check_told(&self, status: &AttemptStatus) {
         let told = self.told.get(&status.job).filter(|told| told.attempt == status.attempt);
@@ -262,11 +268,7 @@ fn play(events: &[Event]) {
                     observer.welcomed = true;
                     observer.cancelled.clear();
                     let repeated: Vec<_> = effects.iter().filter_map(report).collect();
-                    let kept = observer
-                        .known
-                        .iter()
-                        .flat_map(|(job, known)| known.reports.iter().map(|epoch| (*job, known.attempt, *epoch)));
-                    assert_eq!(repeated, kept.collect::<Vec<_>>());
+                    assert_eq!(repeated, observer.unconfirmed());
                 }
             }
             Input::Received(session, message) if current(session) && leader => {
@@ -282,6 +284,8 @@ fn play(events: &[Event]) {
             _ => {}
         }
         first.iter().for_each(|effect| observer.saw(effect));
+        let kept: Vec<_> = agent.attempts.reports().filter_map(|message| reported_by(&message)).collect();
+        assert_eq!(kept, observer.unconfirmed(), "after {input:?}");
         if observer.welcomed {
             agent.attempts.statuses().for_each(|status| observer.check_told(status));
         }
@@ -290,7 +294,14 @@ fn play(events: &[Event]) {
 
 fn report(effect: &Effect) -> Option<(JobId, Attempt, Epoch)> {
     match effect {
-        Effect::Send(_, FromWorker::Report(report)) => Some((report.job, report.attempt, report.epoch)),
+        Effect::Send(_, message) => reported_by(message),
+        _ => None,
+    }
+}
+
+fn reported_by(message: &FromWorker) -> Option<(JobId, Attempt, Epoch)> {
+    match message {
+        FromWorker::Report(report) => Some((report.job, report.attempt, report.epoch)),
         _ => None,
     }
 }

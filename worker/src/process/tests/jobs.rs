@@ -225,7 +225,10 @@ async fn a_job_goes_on_under_another_leader() {
     let (mut old, mut new) = (Leader::start().await, Leader::start().await);
     let _worker = bench.worker(7, &[&old, &new]);
     let mut line = old.welcome(1).await;
-    line.run(bench.deploy(&line, 1, sequence(None))).await;
+    let mut deploy = bench.deploy(&line, 1, sequence(None));
+    // One subtask: two would not stop at the same number.
+    deploy.placement.slots = vec![0];
+    line.run(deploy).await;
     line.marker(1, 1, MarkerKind::Checkpoint).await;
     let lost = line.report().await;
     drop((line, old));
@@ -238,9 +241,12 @@ async fn a_job_goes_on_under_another_leader() {
     let (first, checkpoint) = complete(&storage, None, report);
     line.say(ToWorker::Completed { job: JobId(1), attempt: Attempt(1), epoch: Epoch(1) }).await;
     line.commit(&storage, &checkpoint).await;
+    while line.heartbeat().await.figures[0].figures.rows_out == 0 {}
     line.marker(1, 2, MarkerKind::Stop).await;
     let (_, checkpoint) = complete(&storage, Some(&first), last_report(&mut line).await);
     line.commit(&storage, &checkpoint).await;
     let numbers = bench.numbers();
-    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>(), "each number once, none left out");
+    let strange = numbers.iter().zip(0_u64..).find(|(number, expected)| **number != *expected);
+    assert_eq!(strange, None, "each number once, none left out");
+    assert!(!numbers.is_empty());
 }

@@ -82,25 +82,32 @@ impl Line {
     }
 
     async fn any(&mut self) -> FromWorker {
-        within(self.incoming.next()).await.unwrap().expect("the worker is there")
+        self.incoming.next().await.unwrap().expect("the worker is there")
+    }
+
+    /// The first message of which `take` makes something; the others are passed over.
+    async fn first<T>(&mut self, take: impl Fn(FromWorker) -> Option<T>) -> T {
+        within(async {
+            loop {
+                if let Some(taken) = take(self.any().await) {
+                    return taken;
+                }
+            }
+        })
+        .await
     }
 
     /// The next message that is no heartbeat.
     pub async fn hear(&mut self) -> FromWorker {
-        loop {
-            match self.any().await {
-                FromWorker::Heartbeat(_) => {}
-                message => return message,
-            }
-        }
+        self.first(|message| (!matches!(message, FromWorker::Heartbeat(_))).then_some(message)).await
     }
 
     pub async fn heartbeat(&mut self) -> Heartbeat {
-        loop {
-            if let FromWorker::Heartbeat(heartbeat) = self.any().await {
-                return heartbeat;
-            }
-        }
+        self.first(|message| match message {
+            FromWorker::Heartbeat(heartbeat) => Some(heartbeat),
+            _ => None,
+        })
+        .await
     }
 
     pub async fn status(&mut self) -> AttemptStatus {
