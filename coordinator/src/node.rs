@@ -244,7 +244,7 @@ impl<S: LogStore> Node<S> {
     }
 
     fn snapshot(&mut self, effects: &mut Vec<Effect>) -> Result<()> {
-        let state = self.state.to_bytes()?;
+        let state = self.state.to_bytes();
         self.raft.compact(self.applied, state.clone())?;
         effects.push(Effect::CopySnapshot {
             storage: self.state.storage.clone(),
@@ -348,7 +348,7 @@ impl<S: LogStore> Node<S> {
 
     /// Puts a command on its way into the log. The leader that does so stays the leader until it is there, or is none any more.
     fn propose(&mut self, command: &Command, request: Option<RequestId>) -> Result<()> {
-        let bytes = command.to_bytes()?;
+        let bytes = command.to_bytes();
         self.requests.next += 1;
         let id = self.requests.next;
         if let Some(request) = request {

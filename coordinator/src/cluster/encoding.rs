@@ -9,6 +9,7 @@
 //! ```
 
 use weir_core::{Error, Result};
+use weir_proto::json;
 
 use super::{ClusterState, Command};
 
@@ -20,14 +21,13 @@ const MAGIC: &str = "weir-cluster";
 
 impl Command {
     /// As it stands in the log.
-    ///
-    /// # Errors
-    /// If a part cannot be written as JSON.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut bytes = vec![COMMAND_FORMAT];
-        serde_json::to_writer(&mut bytes, self)
-            .map_err(|error| Error::internal("a command cannot be written as JSON").with_source(error))?;
-        Ok(bytes)
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let body = match self {
+            // There is a dataflow in it.
+            Command::SubmitJob { .. } => json::encode_deep(self),
+            _ => json::encode(self),
+        };
+        [&[COMMAND_FORMAT], &body[..]].concat()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made.
@@ -39,7 +39,7 @@ impl Command {
             None => Err(Error::data("a command of the log is empty")),
             Some((format, _)) if *format > COMMAND_FORMAT => Err(later("a command of the log", u32::from(*format))),
             Some((0, _)) => Err(Error::data("a command of the log is damaged: it has format 0")),
-            Some((_, body)) => serde_json::from_slice(body).map_err(|error| {
+            Some((_, body)) => json::decode(body, "its content").map_err(|error| {
                 Error::data("a command of the log is damaged: it is not what it should be").with_source(error)
             }),
         }
@@ -48,15 +48,11 @@ impl Command {
 
 impl ClusterState {
     /// As it stands in a snapshot.
-    ///
-    /// # Errors
-    /// If a part cannot be written as JSON.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let body = serde_json::to_vec(self)
-            .map_err(|error| Error::internal("the cluster's state cannot be written as JSON").with_source(error))?;
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let body = json::encode_deep(self);
         let mut bytes = first_line(&body).into_bytes();
         bytes.extend_from_slice(&body);
-        Ok(bytes)
+        bytes
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made. `name` is how errors call it.
@@ -74,7 +70,7 @@ impl ClusterState {
                 _ => damaged("the checksum in its first line does not match what follows"),
             });
         }
-        serde_json::from_slice(body).map_err(|error| damaged("it is not what it should be").with_source(error))
+        json::decode(body, "its content").map_err(|error| damaged("it is not what it should be").with_source(error))
     }
 }
 

@@ -185,7 +185,7 @@ impl From<&SubmitJob> for wire::SubmitJobRequest {
         Self {
             namespace: job.namespace.clone(),
             name: job.name.clone(),
-            graph: json::encode(&job.graph),
+            graph: json::encode_deep(&job.graph),
             fingerprint: job.fingerprint.clone(),
             sql: job.sql.clone(),
             parallelism: job.parallelism,

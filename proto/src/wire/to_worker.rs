@@ -105,7 +105,7 @@ impl From<&Deploy> for wire::Deploy {
             job: deploy.job.0,
             attempt: deploy.attempt.0,
             name: deploy.name.clone(),
-            graph: json::encode(&deploy.graph),
+            graph: json::encode_deep(&deploy.graph),
             placement: Some((&deploy.placement).into()),
             storage: Some((&deploy.storage).into()),
             restore: deploy.restore.as_ref().map(Into::into),

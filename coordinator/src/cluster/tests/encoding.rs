@@ -93,7 +93,7 @@ fn commands() -> Vec<(Command, &'static str)> {
 #[test]
 fn commands_are_written_as_they_always_were() {
     for (command, golden) in commands() {
-        let bytes = command.to_bytes().unwrap();
+        let bytes = command.to_bytes();
         assert_eq!(bytes[0], 1);
         assert_eq!(std::str::from_utf8(&bytes[1..]).unwrap(), golden);
         assert_eq!(Command::from_bytes(&bytes).unwrap(), command);
@@ -112,7 +112,7 @@ fn every_command_has_its_golden_bytes() {
 
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
-    let mut bytes = Command::DeleteJob { job: JobId(1) }.to_bytes().unwrap();
+    let mut bytes = Command::DeleteJob { job: JobId(1) }.to_bytes();
     bytes[0] = 2;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
@@ -132,7 +132,7 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         complete 1 1
         fail 1 data
         submit clicks 1");
-    let bytes = state.to_bytes().unwrap();
+    let bytes = state.to_bytes();
     assert!(bytes.starts_with(b"weir-cluster 1 "));
     assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
     for position in (0..bytes.len()).step_by(7) {
@@ -151,7 +151,7 @@ fn the_state_is_written_as_it_always_was() {
     let state = run("worker a 2
         submit orders 1
         start 1 a");
-    let bytes = state.to_bytes().unwrap();
+    let bytes = state.to_bytes();
     let body = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap().1;
     let golden = concat!(
         r#"{"cluster":"test-1","storage":"file:///checkpoints","next_job":2,"jobs":{"1":{"namespace":"default","#,
@@ -166,4 +166,28 @@ fn the_state_is_written_as_it_always_was() {
         r#""namespaces":{"default":{"quota":{"slots":null,"jobs":null,"state_bytes":null}}}}"#,
     );
     assert_eq!(body, golden);
+}
+
+/// Whatever job a client can submit is read back from the log, or no coordinator could start again.
+#[test]
+fn a_dataflow_with_a_long_condition_can_be_read_back() {
+    use weir_core::{CalcSpec, Expr, NodeSpec, OperatorSpec, Parallelism};
+    let deep = (0..1500).fold(Expr::Column(0), |operand, _| Expr::Not(Box::new(operand)));
+    let mut graph = JobGraph::default();
+    graph.add(NodeSpec {
+        name: "Calc".into(),
+        operator: OperatorSpec::Calc(CalcSpec { predicate: Some(deep), projection: Vec::new() }),
+        inputs: Vec::new(),
+        schema: Arc::new(arrow_schema::Schema::empty()),
+        parallelism: Parallelism::Job,
+    });
+    let spec = Arc::new(JobSpec { graph: Arc::new(graph), ..spec("a", 2) });
+    let command = Command::SubmitJob { namespace: "default".into(), name: "deep".into(), spec, parallelism: 2, at: 1 };
+    let bytes = command.to_bytes();
+    assert_eq!(Command::from_bytes(&bytes).unwrap().to_bytes(), bytes);
+    let mut state = ClusterState::default();
+    state.apply(Command::Found { cluster: "c".into(), storage: "file:///c".into() }).unwrap();
+    state.apply(command).unwrap();
+    let bytes = state.to_bytes();
+    assert_eq!(ClusterState::from_bytes(&bytes, "x").unwrap().to_bytes(), bytes);
 }
