@@ -1,0 +1,10 @@
+//! Clusters: the commands that talk to one, and whole ones of real processes.
+
+mod commands;
+mod failures;
+mod leaders;
+mod lifecycle;
+mod local;
+mod nexmark;
+mod processes;
+mod refusals;

@@ -1,0 +1,72 @@
+//! A windowed job over the Nexmark bids, and what it has to come to.
+
+use std::path::Path;
+
+use super::processes::Cluster;
+
+/// Events for each second of event time, and with `realtime` also of the clock.
+const RATE: u64 = 500;
+
+/// A job over so many seconds of bids.
+#[derive(Debug, Clone, Copy)]
+pub struct Bids {
+    pub seconds: u64,
+}
+
+impl Bids {
+    /// Bids of each auction, second by second: rows go to the subtask that owns their auction.
+    fn script(self, out: &Path, realtime: bool) -> String {
+        format!(
+            "CREATE TABLE bid (
+               auction BIGINT, price BIGINT, dateTime TIMESTAMP(3),
+               WATERMARK FOR dateTime AS dateTime - INTERVAL '4' SECOND
+             ) WITH ('connector' = 'nexmark', 'nexmark.table' = 'bid', 'events.num' = '{}', 'rate' = '{RATE}',
+                     'realtime' = '{realtime}');
+             CREATE TABLE result (starts TIMESTAMP(3), auction BIGINT, bids BIGINT, highest BIGINT)
+               WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'csv.header' = 'false');
+             SET 'execution.checkpointing.interval' = '300ms';
+             INSERT INTO result SELECT window_start, auction, COUNT(*), MAX(price)
+             FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' SECOND))
+             GROUP BY window_start, window_end, auction;",
+            self.seconds * RATE,
+            out.display()
+        )
+    }
+
+    /// Submits it under a name, in real time.
+    pub fn submit(self, cluster: &Cluster, name: &str, parallelism: u32) {
+        let script = self.script(&cluster.folder().join(name), true);
+        let parallelism = parallelism.to_string();
+        cluster.weir(&["submit", "-e", &script, "--name", name, "-p", &parallelism, "--detach"]).code(0);
+    }
+
+    /// The files of the job that was submitted under this name hold what `weir run` computes, each row once.
+    #[track_caller]
+    pub fn assert_result(self, cluster: &Cluster, name: &str) {
+        let out = cluster.folder().join(format!("{name}-by-run"));
+        crate::weir::weir(&["run", "--quiet", "-e", &self.script(&out, false)]).code(0);
+        let expected = rows(&out);
+        assert!(expected.len() as u64 > self.seconds, "{} rows prove little", expected.len());
+        let found = rows(&cluster.folder().join(name));
+        let lacks: Vec<_> = expected.iter().filter(|row| !found.contains(row)).take(5).collect();
+        assert!(
+            found == expected,
+            "{} rows instead of {}; among those that are missing: {lacks:?}",
+            found.len(),
+            expected.len()
+        );
+    }
+}
+
+/// The rows in the visible files of a folder, sorted.
+fn rows(folder: &Path) -> Vec<String> {
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("part-") {
+            rows.extend(std::fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
+    }
+    rows.sort();
+    rows
+}

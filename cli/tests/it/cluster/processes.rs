@@ -1,0 +1,215 @@
+//! A cluster of real processes, all of which are gone when the value is.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::weir::{Ran, command};
+
+/// How long anything may take that is waited for, on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Pause between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A process of the cluster, and where its stderr goes.
+struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+/// The processes by name: `c1` for coordinator 1, workers as they are called.
+pub struct Cluster {
+    folder: tempfile::TempDir,
+    coordinators: String,
+    processes: BTreeMap<String, Process>,
+}
+
+/// Addresses on which nothing listens, all different.
+pub fn free_addresses(count: usize) -> Vec<String> {
+    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
+}
+
+impl Cluster {
+    /// A coordinator, and workers of so many slots each: `w1`, `w2`, and so on.
+    pub fn start(workers: usize, slots: u32) -> Self {
+        let mut cluster = Self::of_coordinators(1);
+        cluster.add_workers(workers, slots);
+        cluster
+    }
+
+    /// Coordinators only.
+    pub fn of_coordinators(count: usize) -> Self {
+        let coordinators = free_addresses(count).join(",");
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self { folder, coordinators, processes: BTreeMap::new() };
+        for id in 1..=count {
+            cluster.start_coordinator(id);
+        }
+        cluster
+    }
+
+    /// `weir local`, at the address that it says.
+    pub fn local(slots: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cluster = Self { folder, coordinators: String::new(), processes: BTreeMap::new() };
+        let data = cluster.path("local");
+        let slots = slots.to_string();
+        let arguments = ["local", "--listen", "127.0.0.1:0", "--data-dir", &data, "--slots", &slots];
+        cluster.spawn("local", &arguments);
+        cluster.coordinators = until("the local cluster says where it is", || {
+            let said = cluster.said("local");
+            let (_, rest) = said.split_once("a local cluster on ")?;
+            rest.split_once(';').map(|(address, _)| address.to_owned())
+        });
+        cluster
+    }
+
+    pub fn add_workers(&mut self, count: usize, slots: u32) {
+        for worker in 1..=count {
+            self.start_worker(&format!("w{worker}"), slots);
+        }
+        until("the workers have joined", || {
+            let workers = self.json(&["workers", "list"]);
+            let connected = workers.as_array().unwrap().iter().filter(|worker| worker["connected"] == true);
+            (connected.count() == count).then_some(())
+        });
+    }
+
+    /// Starts a coordinator, for the first time or again.
+    pub fn start_coordinator(&mut self, id: usize) {
+        let addresses: Vec<&str> = self.coordinators.split(',').collect();
+        let members: Vec<String> = (1..).zip(&addresses).map(|(id, address)| format!("{id}={address}")).collect();
+        let (members, address, number) = (members.join(","), addresses[id - 1].to_owned(), id.to_string());
+        let (data, storage) = (self.path("data"), format!("file://{}", self.path("checkpoints")));
+        let arguments =
+            ["coordinator", "--id", &number, "--listen", &address, "--members", &members, "--data-dir", &data];
+        let more = ["--storage", &storage, "--worker-timeout", "2000"];
+        self.spawn(&format!("c{id}"), &[&arguments[..], &more].concat());
+    }
+
+    /// Starts a worker, for the first time or again.
+    pub fn start_worker(&mut self, name: &str, slots: u32) {
+        let (data, slots, coordinators) = (self.path(name), slots.to_string(), self.coordinators.clone());
+        let arguments = ["worker", "--name", name, "--slots", &slots, "--data-dir", &data];
+        self.spawn(name, &[&arguments[..], &["--coordinators", &coordinators]].concat());
+    }
+
+    fn spawn(&mut self, name: &str, arguments: &[&str]) {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let stderr = File::options().append(true).create(true).open(&log).unwrap();
+        let child = command(arguments).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+        self.processes.insert(name.to_owned(), Process { child, log });
+    }
+
+    /// A path in the cluster's folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// The address of the first coordinator.
+    pub fn coordinator(&self) -> &str {
+        self.coordinators.split(',').next().unwrap()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What a process has written to stderr.
+    pub fn said(&self, name: &str) -> String {
+        std::fs::read_to_string(&self.processes[name].log).unwrap()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, name: &str) {
+        let child = &mut self.processes.get_mut(name).unwrap().child;
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, until it has ended.
+    pub fn terminate(&mut self, name: &str) -> ExitStatus {
+        let child = &mut self.processes.get_mut(name).unwrap().child;
+        kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        until(&format!("{name} ends after SIGTERM"), || child.try_wait().unwrap())
+    }
+
+    /// A command to the cluster.
+    pub fn weir(&self, arguments: &[&str]) -> Ran {
+        command(arguments).env("WEIR_COORDINATORS", &self.coordinators).output().unwrap().into()
+    }
+
+    /// What a command prints with `--json`.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.weir(&[arguments, &["--json"]].concat()).code(0).out).unwrap()
+    }
+
+    /// All about a job.
+    pub fn job(&self, name: &str) -> Value {
+        self.json(&["jobs", "describe", name])
+    }
+
+    /// Looks at a job until it is as it should be.
+    #[track_caller]
+    pub fn until_job(&self, name: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        until(&format!("job {name} {what}"), || {
+            let job = self.job(name);
+            assert_ne!(job["status"], "failed", "{job:#}");
+            is_so(&job).then_some(job)
+        })
+    }
+
+    /// Waits until results of the job's current attempt are durable.
+    #[track_caller]
+    pub fn until_checkpoint(&self, name: &str) -> Value {
+        self.until_job(name, "has a checkpoint of this attempt", |job| {
+            job["status"] == "running" && job["last_checkpoint"]["attempt"] == job["attempt"]
+        })
+    }
+
+    /// Waits until it has finished by itself.
+    #[track_caller]
+    pub fn until_finished(&self, name: &str) -> Value {
+        self.until_job(name, "finishes", |job| job["status"] == "finished")
+    }
+}
+
+/// Looks until there is something to see.
+#[track_caller]
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain until {what}");
+        #[allow(clippy::disallowed_methods, reason = "only so as not to keep a core busy with looking")]
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in self.processes.values_mut() {
+            // One that has ended already is what is wanted.
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+        for (name, process) in &self.processes {
+            let log = std::fs::read_to_string(&process.log).unwrap_or_default();
+            if std::thread::panicking() {
+                eprintln!("--- {name} said:\n{log}");
+            } else {
+                let wrong = log.lines().find(|line| line.contains(" ERROR ") || line.contains("panicked"));
+                assert!(wrong.is_none(), "{name} said: {}", wrong.unwrap_or_default());
+            }
+        }
+    }
+}
