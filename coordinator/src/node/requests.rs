@@ -69,6 +69,11 @@ impl<S: LogStore> Node<S> {
                 return self.change_members(id, &MembershipChange::Remove(old));
             }
             ClientRequest::TransferLeadership { to } => {
+                if let Some(to) = to.filter(|to| !self.status.membership.voters.contains_key(to)) {
+                    let message = format!("coordinator {to} has no vote, so it cannot lead");
+                    return Err(ClientError::new(ClientErrorKind::Invalid, message)
+                        .with_help("`weir cluster status` shows who has"));
+                }
                 self.raft.transfer_leadership(to);
                 return Ok(Some(ClientResponse::Accepted));
             }

@@ -23,8 +23,8 @@ const OUTBOX: usize = 1024;
 pub enum Message {
     /// A client wants something.
     Client(RequestId, ClientRequest, oneshot::Sender<Result<ClientResponse, ClientError>>),
-    /// A peer has sent something.
-    Peer(CoordinatorId, PeerMessage),
+    /// A peer has sent something, and where it is reached.
+    Peer(CoordinatorId, PeerMessage, String),
     /// Nothing gets through to a peer.
     PeerUnreachable(CoordinatorId),
     /// A worker has connected.
@@ -99,10 +99,10 @@ impl NodeHandle {
         self.view.clone()
     }
 
-    /// Hands over a peer's message. When the node is behind, it waits.
-    pub async fn peer(&self, from: CoordinatorId, message: PeerMessage) {
+    /// Hands over a peer's message, which is answered at `address`. When the node is behind, it waits.
+    pub async fn peer(&self, from: CoordinatorId, message: PeerMessage, address: String) {
         // A node that is gone needs no messages, here and below.
-        let _ = self.inbox.send(Message::Peer(from, message)).await;
+        let _ = self.inbox.send(Message::Peer(from, message, address)).await;
     }
 
     /// Tells that nothing gets through to a peer.

@@ -116,7 +116,10 @@ impl<S: LogStore> NodeLoop<S> {
                 self.replies.insert(id, reply);
                 Input::Client(id, request)
             }
-            Message::Peer(from, message) => Input::Peer(from, message),
+            Message::Peer(from, message, address) => {
+                self.surroundings.peers.heard_of(from, address);
+                Input::Peer(from, message)
+            }
             Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
             Message::Connected(session, hello, sender) => {
                 self.workers.insert(session, sender);

@@ -25,8 +25,12 @@ const CONNECT: Duration = Duration::from_millis(500);
 /// The other coordinators.
 pub struct Peers {
     cluster: String,
+    /// Where this coordinator is reached.
+    address: String,
     handle: NodeHandle,
     links: BTreeMap<CoordinatorId, Link>,
+    /// Whether the membership is known. Until then whoever writes is answered.
+    member: bool,
 }
 
 struct Link {
@@ -42,9 +46,9 @@ impl Drop for Link {
 }
 
 impl Peers {
-    /// Nobody yet. Messages carry the name of the cluster.
-    pub fn new(cluster: String, handle: NodeHandle) -> Self {
-        Self { cluster, handle, links: BTreeMap::new() }
+    /// Nobody yet. Messages carry the name of the cluster, and where they are answered.
+    pub fn new(cluster: String, address: String, handle: NodeHandle) -> Self {
+        Self { cluster, address, handle, links: BTreeMap::new(), member: false }
     }
 
     /// Who takes part has changed.
@@ -52,20 +56,40 @@ impl Peers {
         let membership = &status.membership;
         let members: BTreeMap<CoordinatorId, &String> =
             membership.voters.iter().chain(&membership.learners).map(|(id, address)| (*id, address)).collect();
+        self.member = members.contains_key(&status.id);
+        if members.is_empty() {
+            return;
+        }
         self.links.retain(|id, link| members.get(id).is_some_and(|address| **address == link.address));
         for (id, address) in members {
-            if id != status.id && !self.links.contains_key(&id) {
-                let (sender, receiver) = mpsc::channel(OUTBOX);
-                let link = Deliverer {
-                    id,
-                    address: address.clone(),
-                    cluster: self.cluster.clone(),
-                    handle: self.handle.clone(),
-                };
-                let task = tokio::spawn(link.run(receiver));
-                self.links.insert(id, Link { address: address.clone(), sender, task });
+            if id != status.id {
+                self.link(id, address.clone());
             }
         }
+    }
+
+    /// A coordinator has written, and is reached there. One that is being added to a cluster hears of the others so.
+    pub fn heard_of(&mut self, id: CoordinatorId, address: String) {
+        if !self.member && !address.is_empty() {
+            self.links.retain(|known, link| *known != id || link.address == address);
+            self.link(id, address);
+        }
+    }
+
+    fn link(&mut self, id: CoordinatorId, address: String) {
+        if self.links.contains_key(&id) {
+            return;
+        }
+        let (sender, receiver) = mpsc::channel(OUTBOX);
+        let deliverer = Deliverer {
+            id,
+            address: address.clone(),
+            own_address: self.address.clone(),
+            cluster: self.cluster.clone(),
+            handle: self.handle.clone(),
+        };
+        let task = tokio::spawn(deliverer.run(receiver));
+        self.links.insert(id, Link { address, sender, task });
     }
 
     /// Sends a message, if there is room for it.
@@ -80,6 +104,7 @@ impl Peers {
 struct Deliverer {
     id: CoordinatorId,
     address: String,
+    own_address: String,
     cluster: String,
     handle: NodeHandle,
 }
@@ -113,7 +138,11 @@ impl Deliverer {
         let channel = endpoint.connect().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
         let mut client = PeerClient::new(channel);
         let (sender, receiver) = mpsc::channel(16);
-        let envelope = |message| Envelope { cluster: self.cluster.clone(), message: Some(message) };
+        let envelope = |message| Envelope {
+            cluster: self.cluster.clone(),
+            message: Some(message),
+            address: self.own_address.clone(),
+        };
         let closed = || tonic::Status::unavailable("the stream was closed");
         sender.send(envelope(first)).await.map_err(|_| closed())?;
         let mut call = std::pin::pin!(client.deliver(ReceiverStream::new(receiver)));

@@ -83,7 +83,12 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
     let (inbox_sender, inbox) = mpsc::channel(INBOX);
     let (view_sender, view) = watch::channel(node.status().clone());
     let handle = NodeHandle::new(inbox_sender, view);
-    let mut peers = Peers::new(config.cluster.clone(), handle.clone());
+    let address = match (config.members.get(&config.id), listener.local_addr()) {
+        (Some(address), _) => address.clone(),
+        (None, Ok(address)) => address.to_string(),
+        (None, Err(error)) => return Err(Error::environment("the port has no address").with_source(error)),
+    };
+    let mut peers = Peers::new(config.cluster.clone(), address, handle.clone());
     peers.members(node.status());
     let surroundings = Surroundings {
         inbox,

@@ -25,7 +25,7 @@ impl Peer for Peers {
                 )));
             }
             let message = envelope.message.ok_or_else(|| Status::invalid_argument("the envelope is empty"))?;
-            self.node.peer(CoordinatorId(message.from), message).await;
+            self.node.peer(CoordinatorId(message.from), message, envelope.address).await;
         }
         Ok(Response::new(Delivered {}))
     }

@@ -81,16 +81,17 @@ async fn peers_are_heard_if_they_are_of_the_cluster() {
     let mut coordinator = Coordinator::start().await;
     let mut peer = PeerClient::connect(format!("http://{}", coordinator.address)).await.unwrap();
     let envelope = |cluster: &str, term| Envelope {
+        address: String::new(),
         cluster: cluster.into(),
         message: Some(PeerMessage { from: 3, term, ..PeerMessage::default() }),
     };
     peer.deliver(tokio_stream::iter([envelope("weir-test", 4)])).await.unwrap();
-    let Message::Peer(from, message) = coordinator.next().await else { panic!("it is heard") };
+    let Message::Peer(from, message, _) = coordinator.next().await else { panic!("it is heard") };
     assert_eq!((from, message.term), (CoordinatorId(3), 4));
     let refused = peer.deliver(tokio_stream::iter([envelope("another", 5), envelope("weir-test", 6)])).await;
     assert!(refused.unwrap_err().message().contains("'weir-test', not of 'another'"));
     peer.deliver(tokio_stream::iter([envelope("weir-test", 7)])).await.unwrap();
-    assert!(matches!(coordinator.next().await, Message::Peer(_, message) if message.term == 7));
+    assert!(matches!(coordinator.next().await, Message::Peer(_, message, _) if message.term == 7));
 }
 
 /// Reads until the other end closes; fails if it does not.
