@@ -9,15 +9,16 @@ use weir_core::{Error, Result};
 use weir_worker::{Blocking, Work};
 
 use crate::cluster::Cluster;
+use crate::network::Machine;
 
-/// Threads that take their time. A request to the storage may arrive there after its sender has died.
+/// A machine's threads, which take their time. A request to the storage may arrive there after its sender has died.
 #[derive(Debug, Clone)]
-pub struct SimBlocking(pub Arc<Cluster>);
+pub struct SimBlocking(pub Arc<Cluster>, pub Machine);
 
 impl Blocking for SimBlocking {
     fn run(&self, work: Work) -> BoxFuture<'static, Result<()>> {
         let chaos = &self.0.chaos;
-        let (before, after) = (chaos.blocking_delay(), chaos.blocking_delay());
+        let (before, after) = (chaos.blocking_delay(self.1), chaos.blocking_delay(self.1));
         if !chaos.outlives() {
             return Box::pin(async move {
                 sleep(before).await;

@@ -24,6 +24,8 @@ struct State {
     storage_out_until: Option<Instant>,
     storage_full_until: Option<Instant>,
     commits_out_until: Option<Instant>,
+    /// Until when a machine writes slowly, and how slowly.
+    slow: BTreeMap<Machine, (Instant, Duration)>,
     skew: BTreeMap<Machine, i64>,
     injected: u64,
 }
@@ -46,6 +48,7 @@ impl Chaos {
             storage_out_until: None,
             storage_full_until: None,
             commits_out_until: None,
+            slow: BTreeMap::new(),
             skew: BTreeMap::new(),
             injected: 0,
         };
@@ -59,6 +62,7 @@ impl Chaos {
         state.storage_out_until = None;
         state.storage_full_until = None;
         state.commits_out_until = None;
+        state.slow.clear();
     }
 
     /// How many single operations went wrong.
@@ -79,6 +83,11 @@ impl Chaos {
     /// Nothing can be committed until then.
     pub fn commits_out(&self, until: Instant) {
         lock(&self.state).commits_out_until = Some(until);
+    }
+
+    /// What a machine writes takes so much longer until then.
+    pub fn slow_uploads(&self, machine: Machine, until: Instant, delay: Duration) {
+        lock(&self.state).slow.insert(machine, (until, delay));
     }
 
     /// A machine's clock is so many milliseconds off.
@@ -126,9 +135,11 @@ impl Chaos {
         lock(&self.state).delay(8)
     }
 
-    /// How long blocking work waits before it begins, and before its end is known.
-    pub fn blocking_delay(&self) -> Duration {
-        lock(&self.state).delay(6)
+    /// How long blocking work on a machine waits before it begins, or before its end is known.
+    pub fn blocking_delay(&self, machine: Machine) -> Duration {
+        let mut state = lock(&self.state);
+        let slow = state.slow.get(&machine).filter(|(until, _)| Instant::now() < *until).map(|(_, delay)| *delay);
+        state.delay(6) + slow.unwrap_or_default()
     }
 
     /// How long a disk takes to sync.

@@ -213,7 +213,7 @@ impl Process {
         operation: Option<OperationId>,
         work: impl FnOnce() -> Option<StorageOutcome> + Send + 'static,
     ) {
-        let blocking = SimBlocking(self.cluster.clone());
+        let blocking = SimBlocking(self.cluster.clone(), self.machine);
         let (sender, outcome) = tokio::sync::oneshot::channel();
         let done = blocking.run(Box::new(move || drop(sender.send(work()))));
         self.storage.spawn(async move {

@@ -139,6 +139,32 @@ impl Faults {
                 let hours = i64::try_from(self.random.between(0, 7_200_000)).unwrap_or(0) - 3_600_000;
                 self.cluster.chaos.set_skew(machine, hours);
             }
+            Fault::BrokenSessions => {
+                let machine = self.worker();
+                let pauses: Vec<_> =
+                    (0..self.random.between(2, 8)).map(|_| self.random.milliseconds(10, 250)).collect();
+                let cluster = self.cluster.clone();
+                self.mending.spawn(async move {
+                    for pause in pauses {
+                        cluster.trace.say(machine, "loses its sessions");
+                        cluster.network.break_sessions(machine);
+                        sleep(pause).await;
+                    }
+                });
+            }
+            Fault::SlowUploads => {
+                let machine = self.worker();
+                let until = Instant::now() + self.random.milliseconds(200, 2000);
+                let delay = self.random.milliseconds(50, 500);
+                self.cluster.trace.say(machine, format_args!("takes {delay:?} to write"));
+                self.cluster.chaos.slow_uploads(machine, until, delay);
+            }
+            Fault::OutOfControl => {
+                let machine = self.worker();
+                let coordinators = self.machines.all().into_iter().filter(|at| matches!(at, Machine::Coordinator(_)));
+                let wires: Vec<_> = coordinators.flat_map(|at| [(machine, at), (at, machine)]).collect();
+                self.cut(&wires);
+            }
             Fault::Blackout => {
                 let workers = self.random.chance(500);
                 for machine in self.machines.all() {

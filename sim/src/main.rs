@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use weir_core::bugs::Bug;
+use weir_core::hash::mix;
 use weir_sim::{Options, Outcome};
 
 #[global_allocator]
@@ -27,6 +28,9 @@ struct Arguments {
     /// Runs each history twice and compares.
     #[arg(long)]
     check_determinism: bool,
+    /// Prints one number over all that happens in all histories: the same in every process that runs the same seeds.
+    #[arg(long)]
+    hash: bool,
     /// Takes a defence away; needs the feature `sim-bugs`.
     #[arg(long, value_parser = bug)]
     bug: Option<Bug>,
@@ -103,6 +107,8 @@ struct Sums {
     checkpoints: u64,
     attempts: u64,
     virtual_time: Duration,
+    /// By seed, since threads take turns as they please.
+    hashes: BTreeMap<u64, u64>,
     failed: BTreeMap<u64, String>,
 }
 
@@ -146,6 +152,10 @@ fn many(arguments: &Arguments, options: Options) -> bool {
         sums.failed.len(),
         sums.failed.keys().next().map(|seed| format!(", the first is seed {seed}")).unwrap_or_default(),
     ));
+    if arguments.hash {
+        let all = sums.hashes.iter().fold(0, |all, (seed, hash)| mix(mix(all ^ seed) ^ hash));
+        say(format_args!("all that happened: {all:016x}"));
+    }
     sums.failed.is_empty()
 }
 
@@ -166,6 +176,7 @@ fn judge(seed: u64, arguments: &Arguments, options: Options, sums: &Mutex<Sums>)
             sums.checkpoints += outcome.checkpoints;
             sums.attempts += outcome.attempts;
             sums.virtual_time += outcome.elapsed;
+            sums.hashes.insert(seed, outcome.hash);
             outcome.violation.is_some().then(|| verdict(&outcome))
         }
     };

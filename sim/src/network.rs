@@ -181,6 +181,18 @@ impl Network {
         }
     }
 
+    /// The sessions of a worker break, and both sides hear of it at once.
+    pub fn break_sessions(&self, worker: Machine) {
+        let mut state = lock(&self.state);
+        let theirs = state.sessions.extract_if(.., |_, session| session.worker == worker).collect::<Vec<_>>();
+        for (id, session) in theirs {
+            state.lost += 1;
+            let now = Instant::now();
+            session.inbox.deliver(session.last_up.max(now), Message::Disconnected(id));
+            session.to_worker.deliver(session.last_down.max(now), Heard::Broken);
+        }
+    }
+
     /// Where a coordinator gets its messages, if it is there.
     pub fn coordinator(&self, machine: Machine) -> Option<Mailbox<Message>> {
         lock(&self.state).coordinators.get(&machine).cloned()

@@ -74,6 +74,12 @@ pub enum Fault {
     ClockJump,
     /// All coordinators, or all workers, lose their power.
     Blackout,
+    /// A worker's sessions with coordinators break, one soon after the other.
+    BrokenSessions,
+    /// What a worker writes takes long to get to its disk and to the checkpoint storage.
+    SlowUploads,
+    /// A worker and the coordinators do not hear each other. All other workers do.
+    OutOfControl,
 }
 
 impl Fault {
@@ -93,6 +99,15 @@ impl Fault {
         Fault::CommitOutage,
         Fault::ClockJump,
         Fault::Blackout,
+    ];
+
+    /// Faults that show certain defects only if they come together, and often.
+    const TOGETHER: [&[Fault]; 3] = [
+        // A report is sent again while another worker's is still missing.
+        &[Fault::BrokenSessions, Fault::SlowUploads, Fault::SlowUploads],
+        // Attempts that were replaced go on, and what they have to say is said later.
+        &[Fault::OutOfControl, Fault::SlowUploads, Fault::WorkerBounce],
+        &[Fault::OutOfControl, Fault::BrokenSessions, Fault::StorageFull, Fault::LeaderCrash],
     ];
 }
 
@@ -126,6 +141,11 @@ impl Shape {
         for _ in 0..if calm { 0 } else { random.between(1, 6) } {
             let index = usize::try_from(random.below(kinds.len() as u64)).unwrap_or(0);
             faults.push(kinds.remove(index));
+        }
+        // Of a sequence of their own, so that all other histories stay what they are.
+        let mut rare = random.clone().fork();
+        if !calm && rare.below(4) == 0 {
+            faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
         Self {
             coordinators,

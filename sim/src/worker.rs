@@ -55,7 +55,7 @@ pub async fn run(
         seed: incarnation,
     };
     let connectors = Arc::new(Connectors(Some(cluster.clone())));
-    let blocking = Arc::new(SimBlocking(cluster.clone()));
+    let blocking = Arc::new(SimBlocking(cluster.clone(), machine));
     let storages = Arc::new(Storages(cluster.clone()));
     let engine = JobEngine::new(JobEngineConfig {
         worker: name(number),

@@ -6,13 +6,15 @@ use weir_core::bugs::Bug;
 use weir_sim::{Options, run};
 
 /// Every bug that is found within so few histories that every run of the tests can afford it.
-const CHEAP: [Bug; 8] = [
+const CHEAP: [Bug; 10] = [
     Bug::SkippedSync,
+    Bug::ReportTwice,
     Bug::EarlyCommit,
     Bug::IncarnationIgnored,
     Bug::DroppedCommit,
     Bug::EarlyDeletion,
     Bug::NoAlignment,
+    Bug::NoFencing,
     Bug::GivenUpTime,
     Bug::LostCommitRequest,
 ];

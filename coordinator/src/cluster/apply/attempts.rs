@@ -163,7 +163,8 @@ impl ClusterState {
 
 impl Job {
     pub(super) fn check_current(&self, id: JobId, attempt: Attempt) -> Result<(), Refusal> {
-        if self.is_current(attempt) {
+        let unfenced = bugs::is_on(Bug::NoFencing) && self.execution.is_some();
+        if self.is_current(attempt) || unfenced {
             Ok(())
         } else {
             Err(Refusal::StaleAttempt { job: id, attempt, last: self.attempt })
