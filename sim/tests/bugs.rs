@@ -1,4 +1,16 @@
 //! Is the simulator any good? Takes defences away and sees whether it notices.
+//!
+//! The first of the histories from seed 1 that fails, by bug:
+//!
+//! | Bug | Seed |
+//! |---|---|
+//! | early-commit, dropped-commit, early-deletion | 1 |
+//! | incarnation-ignored | 3 |
+//! | skipped-sync | 6 |
+//! | no-fencing | 47 |
+//! | lost-commit-request | 68 |
+//! | given-up-time | 70 at the latest |
+//! | report-twice | 260 |
 #![cfg(feature = "sim-bugs")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
