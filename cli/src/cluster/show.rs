@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use weir_core::Result;
+use weir_core::{EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, WorkerInfo, status,
 };
+use weir_proto::control::Figures;
 
 use super::goal::standing;
 use crate::figures::{bytes, duration, full_count, short_count};
@@ -54,7 +55,10 @@ fn table(columns: Vec<Column>, terminal: Terminal) -> Result<String> {
 /// # Errors
 /// A defect.
 pub fn jobs(jobs: &[JobSummary], now: i64, terminal: Terminal) -> Result<String> {
-    let figures = |job: &JobSummary| job.figures.unwrap_or_default();
+    // A job that does not run has no figures, which is not the same as none.
+    let rows = |job: &JobSummary, count: fn(&Figures) -> u64| {
+        job.figures.map_or_else(String::new, |figures| short_count(count(&figures) as f64))
+    };
     let columns = vec![
         number("job", jobs, |job| job.job.0),
         text("name", jobs, JobSummary::full_name),
@@ -62,8 +66,8 @@ pub fn jobs(jobs: &[JobSummary], now: i64, terminal: Terminal) -> Result<String>
         text("since", jobs, |job| duration(since(now, job.changed_at))),
         number("slots", jobs, |job| u64::from(job.parallelism)),
         number("restarts", jobs, |job| job.restarts),
-        text("rows in", jobs, |job| short_count(figures(job).rows_in as f64)),
-        text("rows out", jobs, |job| short_count(figures(job).rows_out as f64)),
+        text("rows in", jobs, |job| rows(job, |figures| figures.rows_in)),
+        text("rows out", jobs, |job| rows(job, |figures| figures.rows_out)),
         text("checkpoint", jobs, |job| match &job.last_checkpoint {
             Some(checkpoint) => format!("{} ({} ago)", checkpoint.epoch, duration(since(now, checkpoint.completed_at))),
             None => "none".into(),
@@ -104,8 +108,10 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
             format!("{} late, {} rejected", full_count(figures.late_rows), full_count(figures.rejected_rows)),
         );
         facts.add("state", bytes(figures.state_bytes));
-        if let Some(watermark) = figures.watermark {
-            facts.add("watermark", watermark);
+        match figures.watermark {
+            None | Some(EventTime::MIN) => {}
+            Some(EventTime::MAX) => facts.add("watermark", "at the end of the input"),
+            Some(watermark) => facts.add("watermark", watermark),
         }
     }
     if let Some(placement) = &job.placement {

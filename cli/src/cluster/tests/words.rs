@@ -1,6 +1,6 @@
 //! Tables and listings.
 
-use weir_core::{CoordinatorId, Incarnation, JobId, WorkerId};
+use weir_core::{CoordinatorId, EventTime, Incarnation, JobId, WorkerId};
 use weir_proto::client::{ClusterInfo, CoordinatorInfo, JobRef, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob};
 
 use super::super::args::{JobArgument, Limit, Limits};
@@ -49,13 +49,24 @@ const JOBS: &str = "
 │ job │ name           │ status     │ since     │ slots │ restarts │ rows in │ rows out │ checkpoint         │ remark        │
 ├─────┼────────────────┼────────────┼───────────┼───────┼──────────┼─────────┼──────────┼────────────────────┼───────────────┤
 │   7 │ default/delays │ running    │ 3 min 4 s │     3 │        2 │ 12.3k   │ 7        │ 12 (1 min 1 s ago) │               │
-│   8 │ default/w      │ scheduling │ 3 min 4 s │     3 │        2 │ 0       │ 0        │ none               │ needs 3 slots │
+│   8 │ default/w      │ scheduling │ 3 min 4 s │     3 │        2 │         │          │ none               │ needs 3 slots │
 └─────┴────────────────┴────────────┴───────────┴───────┴──────────┴─────────┴──────────┴────────────────────┴───────────────┘
 ";
 
 #[test]
 fn all_about_a_job() {
     assert_text(&show::job(&detail(), NOW, None).unwrap(), JOB);
+}
+
+#[test]
+fn a_watermark_that_says_nothing_is_not_shown() {
+    let shown = |time| {
+        let mut job = detail();
+        job.summary.figures.as_mut().unwrap().watermark = time;
+        show::job(&job, NOW, None).unwrap().lines().find(|line| line.starts_with("watermark")).map(str::to_owned)
+    };
+    assert_eq!((shown(None), shown(Some(EventTime::MIN))), (None, None));
+    assert_eq!(shown(Some(EventTime::MAX)).as_deref(), Some("watermark        at the end of the input"));
 }
 
 const JOB: &str = "
