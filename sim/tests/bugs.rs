@@ -10,6 +10,7 @@
 //! | no-fencing | 47 |
 //! | lost-commit-request | 68 |
 //! | given-up-time | 70 at the latest |
+//! | no-alignment | 105 |
 //! | report-twice | 260 |
 #![cfg(feature = "sim-bugs")]
 #![allow(clippy::unwrap_used, reason = "tests")]
