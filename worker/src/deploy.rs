@@ -85,7 +85,6 @@ pub struct JobHandle {
     events: mpsc::Receiver<WorkerEvent>,
     metrics: Arc<JobMetrics>,
     supervisor: JoinHandle<()>,
-    uploads: JoinHandle<()>,
 }
 
 /// Queue lengths, in messages: each is a handful per epoch.
@@ -181,15 +180,21 @@ impl OpenedJob {
             tasks.spawn_on(subtask, &self.compute);
         }
         let events = self.uploads.events.clone();
-        let uploads = tokio::spawn(self.uploads.run(self.snapshots));
-        let supervisor =
-            Supervisor { tasks, sources: self.sources, exhausted: self.exhausted, membership: self.membership, events };
+        let mut uploads = JoinSet::new();
+        uploads.spawn(self.uploads.run(self.snapshots));
+        let supervisor = Supervisor {
+            tasks,
+            sources: self.sources,
+            uploads,
+            exhausted: self.exhausted,
+            membership: self.membership,
+            events,
+        };
         JobHandle {
             commands: self.commands,
             events: self.events,
             metrics: Arc::new(self.metrics),
             supervisor: tokio::spawn(supervisor.run()),
-            uploads,
         }
     }
 }
@@ -216,7 +221,6 @@ impl JobHandle {
 impl Drop for JobHandle {
     fn drop(&mut self) {
         self.supervisor.abort();
-        self.uploads.abort();
     }
 }
 

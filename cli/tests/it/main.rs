@@ -12,3 +12,4 @@ mod kill;
 mod nexmark;
 mod results;
 mod weir;
+mod workers;

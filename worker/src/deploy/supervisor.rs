@@ -7,13 +7,15 @@ use weir_core::{Error, Result};
 use crate::exchange::network::Membership;
 use crate::subtask::{Interrupt, WorkerEvent};
 
-/// Owns the subtasks: says when the sources are exhausted, when all have ended, and what has failed first; then stops
-/// the others.
+/// Owns the subtasks and their uploads: says when the sources are exhausted, when all have ended and the last report is
+/// out, and what has failed first; then stops the others.
 pub struct Supervisor {
     /// The subtasks.
     pub tasks: JoinSet<Result<(), Interrupt>>,
     /// How many of them are sources.
     pub sources: usize,
+    /// What stores the subtasks' snapshots; ends behind the last of them.
+    pub uploads: JoinSet<()>,
     /// Told once by each source.
     pub exhausted: mpsc::Receiver<()>,
     /// This part among the others, if there are others.
@@ -40,7 +42,10 @@ impl Supervisor {
                     WorkerEvent::SourcesExhausted
                 }
                 joined = self.tasks.join_next() => match joined {
-                    None => WorkerEvent::Finished,
+                    None => {
+                        while self.uploads.join_next().await.is_some() {}
+                        WorkerEvent::Finished
+                    }
                     Some(Ok(Ok(()) | Err(Interrupt::Disconnected))) => continue,
                     Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
                     Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),

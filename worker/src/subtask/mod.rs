@@ -53,7 +53,7 @@ pub enum WorkerEvent {
         /// Why.
         error: Error,
     },
-    /// All subtasks of this part have ended in order.
+    /// All subtasks of this part have ended in order. Comes behind the last report.
     Finished,
     /// A subtask has failed. The others of this part were stopped.
     Failed(Error),
