@@ -11,7 +11,7 @@ use weir_core::{
     WorkerId,
 };
 use weir_sql::PlanOptions;
-use weir_state::{EpochContent, LocalStorage, Manifest, ManifestHeader, Storage};
+use weir_state::{LocalStorage, Manifest, ManifestHeader, Storage};
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
 use weir_worker::{BlockingThreads, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
 
@@ -100,6 +100,7 @@ impl Job {
             late_table: None,
             two_phase: true,
             result_connector: "print".into(),
+            directory: None,
         };
         let planned = weir_sql::plan(&weir_sql::parse(&text).unwrap(), connectors.clone(), &options).unwrap();
         let storage = Arc::new(LocalStorage::open(folder.join("state")).unwrap());
@@ -144,8 +145,7 @@ impl Job {
                     WorkerEvent::SourcesExhausted => *exhausted = true,
                     WorkerEvent::Reported(report) => {
                         assert_eq!(report.epoch, self.epoch);
-                        let weir_worker::EpochReport { epoch, operators, committables, bytes } = report;
-                        break EpochContent { epoch, operators, committables, bytes };
+                        break report;
                     }
                     other => panic!("{other:?}"),
                 }
@@ -185,7 +185,7 @@ impl Job {
 async fn event(part: &mut JobHandle) -> WorkerEvent {
     let event = tokio::time::timeout(Duration::from_secs(60), part.event()).await;
     let event = event.expect("a part of the job stands still").expect("a part of the job is gone");
-    if let WorkerEvent::Failed(error) = &event {
+    if let WorkerEvent::Failed(error) | WorkerEvent::PeerLost(error) = &event {
         panic!("{}", error.report());
     }
     event
@@ -314,7 +314,7 @@ fn who_loses_a_peer_says_so_and_names_it() {
         let failed = tokio::time::timeout(Duration::from_secs(60), async {
             loop {
                 match survivor.event().await {
-                    Some(WorkerEvent::Failed(error)) => break error,
+                    Some(WorkerEvent::PeerLost(error)) => break error,
                     Some(_) => {}
                     None => panic!("it said nothing"),
                 }

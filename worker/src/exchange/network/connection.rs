@@ -151,31 +151,29 @@ impl Connection {
 
     /// Whether a batch may be sent.
     pub fn poll_credit(&self, number: u32, context: &Context<'_>) -> Poll<Result<(), Closed>> {
-        self.poll(number, context, |channel| (channel.credit > 0).then_some(()))
+        self.poll(number, context, |channel| channel.credit > 0)
     }
 
     /// Whether the end has arrived.
     pub fn poll_arrived(&self, number: u32, context: &Context<'_>) -> Poll<Result<(), Closed>> {
-        self.poll(number, context, |channel| (channel.state == State::Complete).then_some(()))
+        self.poll(number, context, |channel| channel.state == State::Complete)
     }
 
-    fn poll<T>(
+    fn poll(
         &self,
         number: u32,
         context: &Context<'_>,
-        ask: impl FnOnce(&Outgoing) -> Option<T>,
-    ) -> Poll<Result<T, Closed>> {
+        ready: impl FnOnce(&Outgoing) -> bool,
+    ) -> Poll<Result<(), Closed>> {
         let mut shared = self.lock();
         match shared.outgoing.get_mut(&number) {
             None => Poll::Ready(Err(Closed)),
             Some(channel) if channel.state == State::Closed => Poll::Ready(Err(Closed)),
-            Some(channel) => match ask(channel) {
-                Some(answer) => Poll::Ready(Ok(answer)),
-                None => {
-                    channel.sender = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            },
+            Some(channel) if ready(channel) => Poll::Ready(Ok(())),
+            Some(channel) => {
+                channel.sender = Some(context.waker().clone());
+                Poll::Pending
+            }
         }
     }
 

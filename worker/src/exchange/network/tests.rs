@@ -409,6 +409,30 @@ async fn a_peer_that_overdraws_its_credit_is_cut_off() {
 }
 
 #[tokio::test]
+async fn rows_that_make_no_sense_break_the_connection_and_nothing_else() {
+    let (a, b) = (worker("a").await, worker("b").await);
+    let (at_a, other_b, mut at_b) = (a.join(2), b.join(2), b.join(1));
+    let mut from_a = gate(&other_b, &a, &[id(2, 1, 0)]);
+    let mut sender = a.sender(&at_a, &b, id(2, 1, 0));
+    let (_gate, inlets) = Gate::new(1);
+    for inlet in inlets {
+        at_b.expect(id(1, 1, 0), process("x"), inlet);
+    }
+    let mut confused = Stranger::dial(&b).await;
+    confused.greet("test", "b").await;
+    confused.say(Frame::Open { channel: 0, id: id(1, 1, 0) }).await;
+    let element = Element::Batch(numbers(100));
+    let frame = confused.encoder.encode(&Frame::Element { channel: 0, element, bytes: 1 }, FRAME_BYTES).unwrap();
+    let mut bytes: Vec<u8> = frame.iter().flat_map(|buffer| buffer.to_vec()).collect();
+    // What the schema says of itself.
+    bytes[80..200].fill(0xAB);
+    confused.stream.write_all(&bytes).await.unwrap();
+    assert!(lost(&mut at_b).await.contains("the connection to worker x"));
+    sender.send_control(marker(1)).unwrap();
+    assert_eq!(next(&mut from_a).await.1, "marker 1");
+}
+
+#[tokio::test]
 async fn a_peer_that_falls_silent_is_given_up_and_one_that_is_idle_is_not() {
     let short = |config: &mut NetworkConfig| {
         config.silence = Duration::from_millis(500);
