@@ -1,4 +1,4 @@
-//! The connector `sim`: its sources make [`Rows`] at a virtual pace, its sinks write into the [`World`].
+//! The connector `sim`: its sources make [`Rows`] at a virtual pace, its sinks write into the [`World`](crate::world::World).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
