@@ -8,6 +8,7 @@
 
 pub mod cluster;
 mod driver;
+pub mod founding;
 pub mod leader;
 pub mod node;
 pub mod raft;

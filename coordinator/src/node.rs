@@ -16,7 +16,7 @@ mod requests;
 mod tests;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use weir_core::{CoordinatorId, Error, Result};
@@ -56,6 +56,10 @@ pub enum Input {
     Peer(CoordinatorId, PeerMessage),
     /// Nothing gets through to a peer.
     PeerUnreachable(CoordinatorId),
+    /// A peer's process has ended, or looks like it.
+    PeerGone(CoordinatorId),
+    /// A peer says that this coordinator was removed.
+    RemovedBy(CoordinatorId),
     /// A client wants something.
     Client(RequestId, ClientRequest),
     /// A worker has connected.
@@ -111,6 +115,8 @@ pub struct Node<S: LogStore> {
     requests: Requests,
     /// What consensus would not take just now.
     unproposed: VecDeque<Vec<u8>>,
+    /// Who says that this coordinator was removed.
+    removed_by: BTreeSet<CoordinatorId>,
 }
 
 /// Clients that wait for an answer.
@@ -137,6 +143,7 @@ impl<S: LogStore> Node<S> {
             status,
             requests,
             unproposed: VecDeque::new(),
+            removed_by: BTreeSet::new(),
         }
     }
 
@@ -183,6 +190,8 @@ impl<S: LogStore> Node<S> {
                 }
             }
             Input::PeerUnreachable(peer) => self.raft.report_unreachable(peer),
+            Input::PeerGone(peer) => self.raft.report_gone(peer),
+            Input::RemovedBy(peer) => self.removed_by(peer)?,
             Input::Client(id, request) => self.request(now, id, request, effects),
             Input::WorkerConnected(session, hello) if self.leader.is_none() => {
                 let _ = hello;
@@ -296,7 +305,10 @@ impl<S: LogStore> Node<S> {
                     self.lead(now, LeaderEvent::Tick, effects)?;
                 }
             }
-            Committed::Membership { membership, context, .. } => {
+            Committed::Membership { change, membership, context, .. } => {
+                if change == MembershipChange::Remove(self.status.id) {
+                    return Err(self.removed());
+                }
                 self.status.membership = membership;
                 effects.push(Effect::View(Box::new(self.raft.status())));
                 self.reply_to_proposal(&context, Ok(ClientResponse::Accepted), effects);
@@ -317,6 +329,23 @@ impl<S: LogStore> Node<S> {
             }
         }
         Ok(())
+    }
+
+    /// A coordinator that is removed hears nothing more of the log, mostly not even of its removal. Several say so: one alone may
+    /// be of another cluster with the same name.
+    fn removed_by(&mut self, peer: CoordinatorId) -> Result<()> {
+        let others = self.status.membership.voters.keys().filter(|id| **id != self.status.id);
+        let others: BTreeSet<CoordinatorId> = others.copied().collect();
+        if !others.contains(&peer) || !self.removed_by.insert(peer) {
+            return Ok(());
+        }
+        if self.removed_by.len() > others.len() / 2 { Err(self.removed()) } else { Ok(()) }
+    }
+
+    fn removed(&self) -> Error {
+        let id = self.status.id;
+        Error::user(format!("coordinator {id} was removed from the cluster, so it ends"))
+            .with_help("to come back it needs another number and an empty folder: `weir cluster add --help`")
     }
 
     fn log(&self, command: &Command, outcome: &Result<Applied, Refusal>) {

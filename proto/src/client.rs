@@ -136,6 +136,8 @@ pub enum ClientRequest {
         id: CoordinatorId,
         /// Where it is reached, `host:port`.
         address: String,
+        /// The log that it writes; 0 from a client, who does not know. The leader asks it.
+        log: u64,
     },
     /// Take a coordinator out.
     RemoveCoordinator {

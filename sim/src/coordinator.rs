@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_coordinator::leader::{LeaderConfig, Now, OperationId, SessionId, StorageOutcome};
 use weir_coordinator::node::{Effect, Input, Node, NodeConfig, RequestId};
-use weir_coordinator::raft::{Raft, RaftConfig};
+use weir_coordinator::raft::{LogId, Raft, RaftConfig};
 use weir_coordinator::server::storage::{copy_snapshot, execute};
 use weir_core::{CoordinatorId, Result};
 use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
@@ -37,6 +37,8 @@ pub enum Message {
     Peer(CoordinatorId, PeerMessage),
     /// A message to a peer was lost.
     PeerUnreachable(CoordinatorId),
+    /// A peer's process has ended.
+    PeerGone(CoordinatorId),
     /// A client's request, and where to answer.
     Client(ClientRequest, Mailbox<Answer>),
     /// A worker's hello.
@@ -57,10 +59,16 @@ pub struct Identity {
     pub seed: u64,
 }
 
+/// The log that a coordinator writes.
+pub fn log_of(id: CoordinatorId) -> LogId {
+    LogId(1000 + id.0)
+}
+
 /// Settings of consensus.
 pub fn raft_config(cluster: &Cluster, id: CoordinatorId, seed: u64) -> RaftConfig {
     RaftConfig {
         id,
+        log: log_of(id),
         election_ticks: 10,
         heartbeat_ticks: 2,
         max_message_bytes: 1 << 20,
@@ -162,6 +170,7 @@ impl Process {
         match message {
             Message::Peer(from, message) => Input::Peer(from, message),
             Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
+            Message::PeerGone(peer) => Input::PeerGone(peer),
             Message::Client(request, reply) => {
                 self.requests += 1;
                 let id = RequestId(self.requests);

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use weir_coordinator::raft::Raft;
+use weir_coordinator::raft::{Member, Raft};
 use weir_core::{CoordinatorId, ErrorKind, Result};
 
 use crate::cluster::Cluster;
@@ -45,9 +45,12 @@ struct Process {
 impl Machines {
     /// No process yet, and disks that found a cluster.
     pub fn new(cluster: Arc<Cluster>, random: Random) -> Result<Self> {
-        let members: BTreeMap<CoordinatorId, String> = (1..=cluster.shape.coordinators)
-            .map(|id| (CoordinatorId(id), Machine::Coordinator(id).to_string()))
-            .collect();
+        let ids = (1..=cluster.shape.coordinators).map(CoordinatorId);
+        let member = |id: CoordinatorId| Member {
+            address: Machine::Coordinator(id.0).to_string(),
+            log: coordinator::log_of(id),
+        };
+        let members: BTreeMap<CoordinatorId, Member> = ids.map(|id| (id, member(id))).collect();
         let mut disks = BTreeMap::new();
         for id in members.keys() {
             let mut disk = Disk::new(*id, cluster.oracle.clone());

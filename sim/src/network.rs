@@ -179,6 +179,15 @@ impl Network {
         for id in ids {
             state.break_session(id);
         }
+        // Connections between coordinators break too, which mostly is noticed, and in time.
+        let Machine::Coordinator(number) = machine else { return };
+        let others: Vec<Machine> = state.coordinators.keys().copied().collect();
+        for other in others {
+            let (heard, notice) = (state.random.chance(700), state.random.milliseconds(0, 100));
+            if let Some(inbox) = state.coordinators.get(&other).filter(|_| heard) {
+                inbox.deliver(Instant::now() + notice, Message::PeerGone(CoordinatorId(number)));
+            }
+        }
     }
 
     /// The sessions of a worker break, and both sides hear of it at once.

@@ -26,7 +26,7 @@ pub async fn execute(command: ClusterCommand, mut client: Client, screen: &Arc<S
             }
         }
         ClusterCommand::Add { id, address } => {
-            let request = ClientRequest::AddCoordinator { id: CoordinatorId(id), address: address.clone() };
+            let request = ClientRequest::AddCoordinator { id: CoordinatorId(id), address: address.clone(), log: 0 };
             client.call(request).await?;
             said(screen, &format!("coordinator {id} at {address} follows, and votes once it has caught up"))
         }

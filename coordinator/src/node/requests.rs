@@ -12,7 +12,7 @@ use crate::cluster::{
     Applied, ClusterState, Command, JobSettings, JobSpec, Quota, Refusal, RefusalKind, RestartPolicy,
 };
 use crate::leader::{Context, Now};
-use crate::raft::{LogStore, MembershipChange, Refused};
+use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
 
 impl<S: LogStore> Node<S> {
     /// A client wants something.
@@ -62,8 +62,9 @@ impl<S: LogStore> Node<S> {
             }
             ClientRequest::DropNamespace { namespace } => Command::DropNamespace { namespace },
             ClientRequest::TakeSavepoint { job } => return self.take_savepoint(now, &job, effects).map(Some),
-            ClientRequest::AddCoordinator { id: new, address } => {
-                return self.change_members(id, &MembershipChange::AddLearner(new, address));
+            ClientRequest::AddCoordinator { id: new, address, log } => {
+                let member = Member { address, log: LogId(log) };
+                return self.change_members(id, &MembershipChange::AddLearner(new, member));
             }
             ClientRequest::RemoveCoordinator { id: old } => {
                 return self.change_members(id, &MembershipChange::Remove(old));

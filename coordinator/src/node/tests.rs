@@ -13,7 +13,7 @@ use weir_proto::control::{AttemptPhase, AttemptStatus, Failure, Report, StorageP
 use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage};
 
 use super::*;
-use crate::raft::{MemoryStore, Raft, RaftConfig};
+use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::{self, Storages};
 
 /// A folder for all storages.
@@ -41,6 +41,7 @@ const TICK: Duration = Duration::from_millis(20);
 fn raft(store: MemoryStore) -> Raft<MemoryStore> {
     let config = RaftConfig {
         id: CoordinatorId(1),
+        log: LogId(1),
         election_ticks: 10,
         heartbeat_ticks: 2,
         max_message_bytes: 1 << 20,
@@ -54,7 +55,8 @@ fn raft(store: MemoryStore) -> Raft<MemoryStore> {
 impl Cluster {
     fn new() -> Self {
         let mut store = MemoryStore::default();
-        Raft::bootstrap(&mut store, &BTreeMap::from([(CoordinatorId(1), "here:1".to_owned())])).unwrap();
+        let member = Member { address: "here:1".into(), log: LogId(1) };
+        Raft::bootstrap(&mut store, &BTreeMap::from([(CoordinatorId(1), member)])).unwrap();
         let mut cluster = Self {
             node: node(store),
             storage: Folder(tempfile::tempdir().unwrap()),

@@ -184,9 +184,9 @@ fn namespace(state: &ClusterState, name: &str) -> NamespaceInfo {
 fn cluster(state: &ClusterState, raft: &Status) -> ClusterInfo {
     let voters = raft.membership.voters.iter().map(|member| (member, "follower"));
     let learners = raft.membership.learners.iter().map(|member| (member, "learner"));
-    let coordinators = voters.chain(learners).map(|((id, address), role)| CoordinatorInfo {
+    let coordinators = voters.chain(learners).map(|((id, member), role)| CoordinatorInfo {
         id: *id,
-        address: address.clone(),
+        address: member.address.clone(),
         role: if raft.role == Role::Leader && *id == raft.id { "leader" } else { role }.to_owned(),
         matched: raft.matched.get(id).copied(),
         commit: raft.commit,

@@ -2,11 +2,15 @@
 
 use weir_core::{CoordinatorId, Error, Result};
 
+use super::LogId;
+
 /// Settings of a [`Raft`](super::Raft). A tick is whatever the caller makes it; a tenth of a second suits one data center.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RaftConfig {
     /// Who this is.
     pub id: CoordinatorId,
+    /// The log that it writes.
+    pub log: LogId,
     /// A follower that hears nothing of a leader for this many ticks, or up to twice as many, tries to become one.
     pub election_ticks: usize,
     /// Ticks between heartbeats of the leader. A fifth to a tenth of `election_ticks`.

@@ -92,7 +92,7 @@ pub(super) fn snapshot_to_wire(snapshot: &eraftpb::Snapshot) -> Result<wire::Sna
         .map_err(|error| Error::internal("a snapshot without its content").with_source(error))
 }
 
-/// A message to be sent; `None` for kinds that stay in this process.
+/// A message to be sent, without the logs of its ends; `None` for kinds that stay in this process.
 pub(super) fn message_to_wire(message: eraftpb::Message) -> Result<Option<wire::PeerMessage>> {
     let Some(kind) = kind_to_wire(message.get_msg_type()) else { return Ok(None) };
     let snapshot = match kind {
@@ -114,6 +114,8 @@ pub(super) fn message_to_wire(message: eraftpb::Message) -> Result<Option<wire::
         reject_hint: message.reject_hint,
         context: message.context,
         priority: message.priority,
+        from_log: 0,
+        to_log: 0,
     }))
 }
 

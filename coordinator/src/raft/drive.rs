@@ -11,7 +11,7 @@
 
 use raft::{Ready, StateRole, eraftpb};
 use weir_core::{CoordinatorId, Error, Result};
-use weir_proto::peer::{MessageKind, Snapshot};
+use weir_proto::peer::{MessageKind, PeerMessage, Snapshot};
 
 use super::store::{Batch, Compaction, HardState, LogStore};
 use super::{Committed, MAX_SNAPSHOT_BYTES, MembershipChange, Output, Raft, convert, restored_snapshot};
@@ -96,6 +96,8 @@ impl<S: LogStore> Raft<S> {
     fn send(&mut self, message: eraftpb::Message, out: &mut Output) -> Result<()> {
         let to = CoordinatorId(message.to);
         if let Some(message) = convert::message_to_wire(message)? {
+            let (from_log, to_log) = (self.config.log.0, self.membership().log(to).0);
+            let message = PeerMessage { from_log, to_log, ..message };
             if message.kind() == MessageKind::Snapshot {
                 self.snapshots_under_way.insert(to, self.config.election_ticks * SNAPSHOT_PATIENCE);
             }

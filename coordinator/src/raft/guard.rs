@@ -9,11 +9,26 @@
 use raft::eraftpb::{Message, MessageType};
 use raft::{ProgressState, RawNode, StateRole};
 use weir_core::{CoordinatorId, Error, Result};
+use weir_proto::peer::PeerMessage;
 
 use super::log::Log;
+use super::{LogId, Membership};
 
 /// Terms and positions count up from 1 in steps of one; nobody gets here. Adding to them stays far from overflowing.
 const LIMIT: u64 = 1 << 62;
+
+/// Whether both ends of the message write the logs that they are known to write.
+pub(super) fn check_logs(own: LogId, known: &Membership, from: CoordinatorId, message: &PeerMessage) -> Result<()> {
+    if !known.log(from).may_be(LogId(message.from_log)) {
+        return Err(Error::data(format!(
+            "message of coordinator {from} refused: it is a member of this cluster with another log, and has lost that"
+        )));
+    }
+    if !own.may_be(LogId(message.to_log)) {
+        return Err(Error::data(format!("message of coordinator {from} refused: it is for one with another log")));
+    }
+    Ok(())
+}
 
 /// Whether the library can be given the message.
 pub(super) fn check(node: &RawNode<Log>, from: CoordinatorId, message: &Message) -> Result<()> {

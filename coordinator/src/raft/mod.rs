@@ -47,7 +47,7 @@ use weir_proto::peer::{PeerMessage, Snapshot};
 
 pub use self::config::RaftConfig;
 use self::log::Log;
-pub use self::membership::{Membership, MembershipChange};
+pub use self::membership::{LogId, Member, Membership, MembershipChange};
 pub use self::output::{Committed, Output, Refused, RestoredSnapshot, Role, Status};
 pub use self::store::{Batch, Compaction, HardState, Identity, LogStore, MemoryStore, RedbStore, Stored};
 use self::timeout::ElectionTimeout;
@@ -59,12 +59,25 @@ pub const MAX_SNAPSHOT_BYTES: usize = 64 << 20;
 /// and cannot be had.
 const PROMOTION_LAG: u64 = 64;
 
+/// How often an election is tried in a hurry; after that the usual timeout counts.
+const HURRIED_ELECTIONS: u32 = 5;
+
+/// An election that does not wait for the usual timeout, since the leader is known to be gone.
+#[derive(Debug)]
+struct Hurry {
+    /// Ticks until it is held.
+    ticks: usize,
+    /// How often it is still tried.
+    tries: u32,
+}
+
 /// One coordinator's part in consensus.
 pub struct Raft<S> {
     config: RaftConfig,
     node: RawNode<Log>,
     store: S,
     timeout: ElectionTimeout,
+    hurry: Option<Hurry>,
     /// Membership by the index that brought it, from the snapshot on. The last one holds.
     memberships: BTreeMap<u64, Membership>,
     /// The last entry that was handed out.
@@ -109,6 +122,7 @@ impl<S: LogStore> Raft<S> {
             node,
             store,
             timeout,
+            hurry: None,
             memberships,
             applied,
             restored,
@@ -123,17 +137,18 @@ impl<S: LogStore> Raft<S> {
         Ok(raft)
     }
 
-    /// Makes an empty store that of a founding member of a cluster. Every founding member is started with the same list.
-    /// A founding member whose disk was lost must not be bootstrapped again: it would vote a second time.
+    /// Makes an empty store that of a founding member of a cluster. Every founding member is given the same members, who have
+    /// [introduced](crate::founding) themselves to each other: one that has lost its disk must not be bootstrapped again, since
+    /// it would vote a second time.
     ///
     /// # Errors
     /// A user error if the store is not empty or the list is.
-    pub fn bootstrap(store: &mut S, members: &BTreeMap<CoordinatorId, String>) -> Result<()> {
+    pub fn bootstrap(store: &mut S, members: &BTreeMap<CoordinatorId, Member>) -> Result<()> {
         if !store.load()?.is_empty() {
             return Err(Error::user("this coordinator is a member of a cluster already")
                 .with_help("start it without founding a cluster"));
         }
-        let membership = Membership { voters: members.clone(), learners: BTreeMap::new() }.to_wire();
+        let membership = Membership::founding(members.clone()).to_wire();
         Membership::from_wire(&membership)
             .map_err(|error| Error::user("a cluster cannot be founded").with_source(error))?;
         let hard_state = HardState { term: 1, vote: None, commit: 1 };
@@ -156,6 +171,7 @@ impl<S: LogStore> Raft<S> {
         for id in lost {
             self.report_snapshot(id, false);
         }
+        self.hurry_on();
     }
 
     /// Takes a message of a peer.
@@ -163,6 +179,7 @@ impl<S: LogStore> Raft<S> {
     /// # Errors
     /// A data error if no correct peer sends such a message to this coordinator. It is dropped, nothing has changed.
     pub fn receive(&mut self, from: CoordinatorId, message: PeerMessage) -> Result<()> {
+        guard::check_logs(self.config.log, self.membership(), from, &message)?;
         let mut message = convert::message_from_wire(message)
             .map_err(|error| error.context(format!("message of coordinator {from} refused")))?;
         guard::check(&self.node, from, &message)?;
@@ -250,6 +267,36 @@ impl<S: LogStore> Raft<S> {
     pub fn report_unreachable(&mut self, id: CoordinatorId) {
         self.node.report_unreachable(id.0);
         self.stepped();
+    }
+
+    /// The process of this peer has ended, or looks like it. If it was the leader, the others need not wait until it has been
+    /// silent for long. A guess that is wrong does no harm: whoever still hears the leader refuses the pre-vote.
+    pub fn report_gone(&mut self, id: CoordinatorId) {
+        self.node.report_unreachable(id.0);
+        let raft = &mut self.node.raft;
+        if raft.state == StateRole::Follower && raft.leader_id == id.0 {
+            let term = raft.term;
+            raft.become_follower(term, raft::INVALID_ID);
+            self.hurry = Some(Hurry { ticks: self.timeout.hurried(), tries: HURRIED_ELECTIONS });
+        }
+        self.stepped();
+    }
+
+    /// A tick has passed: stands for election if it is time to.
+    fn hurry_on(&mut self) {
+        let Some(mut hurry) = self.hurry.take() else { return };
+        let has_leader = self.node.raft.leader_id != raft::INVALID_ID;
+        if has_leader || hurry.tries == 0 || !self.membership().voters.contains_key(&self.config.id) {
+            return;
+        }
+        hurry.ticks -= 1;
+        if hurry.ticks == 0 {
+            // Refused only while an earlier change of the membership waits to be applied: then the next try will do.
+            let _ = self.node.campaign();
+            self.stepped();
+            hurry = Hurry { ticks: self.timeout.hurried(), tries: hurry.tries - 1 };
+        }
+        self.hurry = Some(hurry);
     }
 
     /// A message with a snapshot has arrived at this peer, or is lost. If nobody says so it counts as lost after a while.

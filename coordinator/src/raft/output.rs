@@ -123,6 +123,22 @@ pub struct Status {
     pub matched: BTreeMap<CoordinatorId, u64>,
 }
 
+impl Status {
+    /// That of a coordinator that knows no cluster yet.
+    pub fn unknown(id: CoordinatorId) -> Self {
+        Self {
+            id,
+            role: Role::Learner,
+            term: 0,
+            leader: None,
+            commit: 0,
+            applied: 0,
+            membership: Membership::default(),
+            matched: BTreeMap::new(),
+        }
+    }
+}
+
 /// Why a request was not taken. Nothing has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {

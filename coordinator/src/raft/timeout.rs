@@ -35,6 +35,12 @@ impl ElectionTimeout {
         self.ticks
     }
 
+    /// How long to wait before a leader that is known to be gone is replaced: short, and different at each, so that they do not
+    /// all stand for election at once.
+    pub(super) fn hurried(&mut self) -> usize {
+        1 + (self.draw() % (self.base as u64).div_ceil(3)) as usize
+    }
+
     /// xorshift64 (Marsaglia 2003).
     fn draw(&mut self) -> u64 {
         self.random ^= self.random << 13;

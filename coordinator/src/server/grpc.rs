@@ -33,6 +33,7 @@ use self::connection::accept;
 use self::peers::Peers;
 use self::workers::WorkerSessions;
 use super::NodeHandle;
+use crate::raft::LogId;
 
 /// What one stream, and one connection, may have under way unread: enough for a state of a few MiB to come in one go.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -43,6 +44,8 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 pub struct GrpcConfig {
     /// The cluster that peers have to be of.
     pub cluster: String,
+    /// The log that this coordinator writes.
+    pub log: LogId,
     /// Connections at a time; more are closed as they come.
     pub max_connections: usize,
     /// Calls at a time on one connection; more wait.
@@ -61,9 +64,10 @@ pub struct GrpcConfig {
 
 impl GrpcConfig {
     /// Limits that suit any cluster.
-    pub fn new(cluster: impl Into<String>) -> Self {
+    pub fn new(cluster: impl Into<String>, log: LogId) -> Self {
         Self {
             cluster: cluster.into(),
+            log,
             max_connections: 4096,
             calls_per_connection: 128,
             first_bytes_timeout: Duration::from_secs(10),
@@ -89,7 +93,7 @@ pub async fn serve(
     // Connections live as long as the sender.
     let (alive, over) = watch::channel(());
     let incoming = accept(listener, config.max_connections, config.first_bytes_timeout, over);
-    let clients = Clients::new(node.clone(), config.request_timeout, config.connect_timeout);
+    let clients = Clients::new(node.clone(), &config);
     let workers = Arc::new(WorkerSessions::new(node.clone()));
     let (stopping, stopped) = watch::channel(false);
     let server = Server::builder()
@@ -102,7 +106,8 @@ pub async fn serve(
         .add_service(cluster_service(Arc::new(clients)))
         .add_service(workers_service(workers.clone()))
         .add_service(
-            PeerServer::new(Peers { cluster: config.cluster, node }).max_decoding_message_size(limits::PEER_MESSAGE),
+            PeerServer::new(Peers { cluster: config.cluster, log: config.log, node })
+                .max_decoding_message_size(limits::PEER_MESSAGE),
         )
         .serve_with_incoming_shutdown(incoming, async {
             shutdown.await;

@@ -27,6 +27,10 @@ pub enum Message {
     Peer(CoordinatorId, PeerMessage, String),
     /// Nothing gets through to a peer.
     PeerUnreachable(CoordinatorId),
+    /// A connection to a peer has ended: its process has too, most likely.
+    PeerGone(CoordinatorId),
+    /// A peer says that this coordinator was removed.
+    RemovedBy(CoordinatorId),
     /// A worker has connected.
     Connected(SessionId, Hello, mpsc::Sender<ToWorker>),
     /// A worker has said something.
@@ -108,6 +112,16 @@ impl NodeHandle {
     /// Tells that nothing gets through to a peer.
     pub async fn peer_unreachable(&self, peer: CoordinatorId) {
         let _ = self.inbox.send(Message::PeerUnreachable(peer)).await;
+    }
+
+    /// Tells that a connection to a peer has ended.
+    pub async fn peer_gone(&self, peer: CoordinatorId) {
+        let _ = self.inbox.send(Message::PeerGone(peer)).await;
+    }
+
+    /// Tells that a peer says that this coordinator was removed.
+    pub async fn removed_by(&self, peer: CoordinatorId) {
+        let _ = self.inbox.send(Message::RemovedBy(peer)).await;
     }
 
     /// A worker's connection has begun. What the receiver yields is to be sent to it; when it ends, the connection is to be

@@ -4,6 +4,7 @@
 
 pub mod grpc;
 mod handle;
+mod introduction;
 mod node_loop;
 mod peers;
 mod process;

@@ -121,6 +121,8 @@ impl<S: LogStore> NodeLoop<S> {
                 Input::Peer(from, message)
             }
             Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
+            Message::PeerGone(peer) => Input::PeerGone(peer),
+            Message::RemovedBy(peer) => Input::RemovedBy(peer),
             Message::Connected(session, hello, sender) => {
                 self.workers.insert(session, sender);
                 Input::WorkerConnected(session, hello)

@@ -2,11 +2,13 @@
 //! lost, as consensus allows.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tonic::transport::Endpoint;
 use weir_core::CoordinatorId;
 use weir_proto::peer::peer_client::PeerClient;
@@ -53,9 +55,8 @@ impl Peers {
 
     /// Who takes part has changed.
     pub fn members(&mut self, status: &Status) {
-        let membership = &status.membership;
         let members: BTreeMap<CoordinatorId, &String> =
-            membership.voters.iter().chain(&membership.learners).map(|(id, address)| (*id, address)).collect();
+            status.membership.members().map(|(id, member)| (id, &member.address)).collect();
         self.member = members.contains_key(&status.id);
         if members.is_empty() {
             return;
@@ -100,6 +101,23 @@ impl Peers {
     }
 }
 
+/// Why a stream to a peer broke.
+enum Broken {
+    /// It never came about.
+    Never(String),
+    /// It ended: the peer's process has too, or it does not want to hear this coordinator.
+    Ended(tonic::Status),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never(why) => f.write_str(why),
+            Self::Ended(status) => status.fmt(f),
+        }
+    }
+}
+
 /// Keeps a stream to one peer open.
 struct Deliverer {
     id: CoordinatorId,
@@ -112,9 +130,15 @@ struct Deliverer {
 impl Deliverer {
     async fn run(self, mut messages: mpsc::Receiver<PeerMessage>) {
         while let Some(first) = messages.recv().await {
-            if let Err(error) = self.deliver(first, &mut messages).await {
-                tracing::debug!(peer = self.id.0, address = self.address, %error, "a coordinator cannot be reached");
-                self.handle.peer_unreachable(self.id).await;
+            if let Err(broken) = self.deliver(first, &mut messages).await {
+                tracing::debug!(peer = self.id.0, address = self.address, %broken, "a coordinator cannot be reached");
+                match broken {
+                    Broken::Never(_) => self.handle.peer_unreachable(self.id).await,
+                    Broken::Ended(status) if status.code() == Code::PermissionDenied => {
+                        self.handle.removed_by(self.id).await;
+                    }
+                    Broken::Ended(_) => self.handle.peer_gone(self.id).await,
+                }
                 tokio::time::sleep(RETRY).await;
                 // What has waited meanwhile is old.
                 while messages.try_recv().is_ok() {}
@@ -123,19 +147,16 @@ impl Deliverer {
     }
 
     /// Delivers until the stream breaks.
-    async fn deliver(
-        &self,
-        first: PeerMessage,
-        messages: &mut mpsc::Receiver<PeerMessage>,
-    ) -> Result<(), tonic::Status> {
+    async fn deliver(&self, first: PeerMessage, messages: &mut mpsc::Receiver<PeerMessage>) -> Result<(), Broken> {
+        let never = |error: tonic::transport::Error| Broken::Never(error.to_string());
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))
-            .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?
+            .map_err(never)?
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(2))
             .keep_alive_timeout(Duration::from_secs(2))
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect().await.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+        let channel = endpoint.connect().await.map_err(never)?;
         let mut client = PeerClient::new(channel);
         let (sender, receiver) = mpsc::channel(16);
         let envelope = |message| Envelope {
@@ -143,18 +164,19 @@ impl Deliverer {
             message: Some(message),
             address: self.own_address.clone(),
         };
-        let closed = || tonic::Status::unavailable("the stream was closed");
+        let closed = || Broken::Ended(tonic::Status::unavailable("the stream was closed"));
+        let ended = |call: Result<_, tonic::Status>| call.map_err(Broken::Ended).and(Err(closed()));
         sender.send(envelope(first)).await.map_err(|_| closed())?;
         let mut call = std::pin::pin!(client.deliver(ReceiverStream::new(receiver)));
         loop {
             tokio::select! {
                 biased;
-                ended = &mut call => return ended.and(Err(closed())),
+                call = &mut call => return ended(call),
                 message = messages.recv() => match message {
                     Some(message) => {
                         tokio::select! {
                             biased;
-                            ended = &mut call => return ended.and(Err(closed())),
+                            call = &mut call => return ended(call),
                             sent = sender.send(envelope(message)) => sent.map_err(|_| closed())?,
                         }
                     }

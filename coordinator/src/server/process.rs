@@ -12,12 +12,14 @@ use weir_core::{CoordinatorId, Error, Result};
 
 use super::grpc::{self, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
+use super::introduction;
 use super::node_loop::{NodeLoop, Surroundings};
 use super::peers::Peers;
 use super::storage::UrlStorages;
+use crate::founding::Founding;
 use crate::leader::LeaderConfig;
 use crate::node::{Node, NodeConfig};
-use crate::raft::{Identity, Raft, RaftConfig, RedbStore};
+use crate::raft::{Identity, LogId, LogStore, Raft, RaftConfig, RedbStore, Status};
 
 /// What a coordinator is told.
 pub struct CoordinatorConfig {
@@ -59,52 +61,65 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// # Errors
 /// If the log cannot be opened or written, or the port cannot be served.
 pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: watch::Receiver<bool>) -> Result<()> {
-    let store = open(&config)?;
-    let ticks = |duration: Duration| usize::try_from(duration.div_duration_f64(config.tick).ceil() as u64).unwrap_or(1);
-    let raft = Raft::open(
-        RaftConfig {
-            id: config.id,
-            election_ticks: ticks(config.election_timeout),
-            heartbeat_ticks: ticks(config.heartbeat),
-            max_message_bytes: MAX_MESSAGE_BYTES,
-            max_inflight: MAX_INFLIGHT,
-            snapshot_after_entries: config.snapshot_after_entries,
-            seed: config.seed,
-        },
-        store,
-    )?;
-    let node_config = NodeConfig {
-        leader: config.leader.clone(),
-        cluster: format!("{}-{:08x}", config.cluster, config.seed & 0xffff_ffff),
-        storage: config.storage.trim_end_matches('/').to_owned(),
-        incarnation: config.seed & 0xff_ffff_ffff,
-    };
-    let node = Node::new(node_config, raft);
-    let (inbox_sender, inbox) = mpsc::channel(INBOX);
-    let (view_sender, view) = watch::channel(node.status().clone());
+    let mut store = open(&config)?;
+    let log = store.log();
+    let (inbox_sender, mut inbox) = mpsc::channel(INBOX);
+    let (view_sender, view) = watch::channel(Status::unknown(config.id));
     let handle = NodeHandle::new(inbox_sender, view);
     let address = match (config.members.get(&config.id), listener.local_addr()) {
         (Some(address), _) => address.clone(),
         (None, Ok(address)) => address.to_string(),
         (None, Err(error)) => return Err(Error::environment("the port has no address").with_source(error)),
     };
-    let mut peers = Peers::new(config.cluster.clone(), address, handle.clone());
-    peers.members(node.status());
-    let surroundings = Surroundings {
-        inbox,
-        view: view_sender,
-        peers,
-        storages: Arc::new(UrlStorages),
-        tick: config.tick,
-        wall_clock: config.wall_clock,
+    let work = async {
+        if store.load()?.is_empty() && !config.members.is_empty() {
+            let founding = Founding::new(config.id, log, config.members.clone())?;
+            introduction::found(founding, &config.cluster, &mut store, &mut inbox).await?;
+        }
+        let node = Node::new(node_config(&config), Raft::open(raft_config(&config, log), store)?);
+        view_sender.send_replace(node.status().clone());
+        let mut peers = Peers::new(config.cluster.clone(), address, handle.clone());
+        peers.members(node.status());
+        let surroundings = Surroundings {
+            inbox,
+            view: view_sender,
+            peers,
+            storages: Arc::new(UrlStorages),
+            tick: config.tick,
+            wall_clock: config.wall_clock.clone(),
+        };
+        NodeLoop::new(node, surroundings).run().await
     };
-    let node_loop = NodeLoop::new(node, surroundings).run();
     // Streams stay open while leadership is handed over; they end with the process.
-    let serve = grpc::serve(listener, handle.clone(), GrpcConfig::new(config.cluster), std::future::pending());
+    let grpc_config = GrpcConfig::new(config.cluster.clone(), log);
+    let serve = grpc::serve(listener, handle.clone(), grpc_config, std::future::pending());
     tokio::select! {
-        ended = node_loop => ended,
+        ended = work => ended,
         served = serve => served,
-        () = leave(handle, shutdown) => Ok(()),
+        () = leave(handle.clone(), shutdown) => Ok(()),
+    }
+}
+
+fn raft_config(config: &CoordinatorConfig, log: LogId) -> RaftConfig {
+    let ticks = |duration: Duration| usize::try_from(duration.div_duration_f64(config.tick).ceil() as u64).unwrap_or(1);
+    RaftConfig {
+        id: config.id,
+        log,
+        election_ticks: ticks(config.election_timeout),
+        heartbeat_ticks: ticks(config.heartbeat),
+        max_message_bytes: MAX_MESSAGE_BYTES,
+        max_inflight: MAX_INFLIGHT,
+        snapshot_after_entries: config.snapshot_after_entries,
+        seed: config.seed,
+    }
+}
+
+fn node_config(config: &CoordinatorConfig) -> NodeConfig {
+    NodeConfig {
+        leader: config.leader.clone(),
+        cluster: format!("{}-{:08x}", config.cluster, config.seed & 0xffff_ffff),
+        storage: config.storage.trim_end_matches('/').to_owned(),
+        incarnation: config.seed & 0xff_ffff_ffff,
     }
 }
 
@@ -126,16 +141,9 @@ fn open(config: &CoordinatorConfig) -> Result<RedbStore> {
     std::fs::create_dir_all(&config.data_dir).map_err(|error| {
         Error::environment(format!("cannot create {}", config.data_dir.display())).with_source(error)
     })?;
-    let identity = Identity { cluster: config.cluster.clone(), coordinator: config.id };
-    let mut store = RedbStore::open(&config.data_dir.join("log.redb"), &identity)?;
-    if crate::raft::LogStore::load(&store)?.is_empty() && !config.members.is_empty() {
-        if !config.members.contains_key(&config.id) {
-            return Err(Error::user(format!("coordinator {} is not among the founding members", config.id))
-                .with_help("list every founding member with its address, this one too"));
-        }
-        Raft::bootstrap(&mut store, &config.members)?;
-    }
-    Ok(store)
+    let fresh = LogId(config.seed.max(1));
+    let identity = Identity { cluster: config.cluster.clone(), coordinator: config.id, fresh };
+    RedbStore::open(&config.data_dir.join("log.redb"), &identity)
 }
 
 /// Opens the port of a coordinator.

@@ -74,8 +74,12 @@ impl From<&ClientRequest> for AnyRequest {
                 AnyRequest::DropNamespace(wire::DropNamespaceRequest { namespace: namespace.clone() })
             }
             ClientRequest::DescribeCluster => AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}),
-            ClientRequest::AddCoordinator { id, address } => {
-                AnyRequest::AddCoordinator(wire::AddCoordinatorRequest { id: id.0, address: address.clone() })
+            ClientRequest::AddCoordinator { id, address, log } => {
+                AnyRequest::AddCoordinator(wire::AddCoordinatorRequest {
+                    id: id.0,
+                    address: address.clone(),
+                    log: *log,
+                })
             }
             ClientRequest::RemoveCoordinator { id } => {
                 AnyRequest::RemoveCoordinator(wire::RemoveCoordinatorRequest { id: id.0 })
@@ -137,6 +141,7 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::AddCoordinator(add) => ClientRequest::AddCoordinator {
                 id: coordinator(add.id, "AddCoordinatorRequest.id")?,
                 address: named(add.address, "AddCoordinatorRequest.address")?,
+                log: add.log,
             },
             AnyRequest::RemoveCoordinator(remove) => {
                 ClientRequest::RemoveCoordinator { id: coordinator(remove.id, "RemoveCoordinatorRequest.id")? }

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use weir_coordinator::raft::{Membership, Role, Status};
+use weir_coordinator::raft::{LogId, Membership, Role, Status};
 use weir_coordinator::server::grpc::{GrpcConfig, serve};
 use weir_coordinator::server::{Message, NodeHandle};
 use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, JobId, OperatorSpec};
@@ -46,7 +46,7 @@ impl Cluster {
                 matched: BTreeMap::new(),
             });
             let node = NodeHandle::new(sender, seen);
-            serve(listener, node, GrpcConfig::new("weir-test"), std::future::pending()).await.unwrap();
+            serve(listener, node, GrpcConfig::new("weir-test", LogId(7)), std::future::pending()).await.unwrap();
         });
         runtime.spawn(async move {
             while let Some(message) = inbox.recv().await {
@@ -269,7 +269,7 @@ fn changes_ask_for_what_they_say() {
         }),
         (vec!["namespaces", "delete", "x"], ClientRequest::DropNamespace { namespace: "x".into() }),
         (vec!["cluster", "add", "4", "c4:7420"], {
-            ClientRequest::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into() }
+            ClientRequest::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into(), log: 0 }
         }),
         (vec!["cluster", "transfer-leadership"], ClientRequest::TransferLeadership { to: None }),
     ] {

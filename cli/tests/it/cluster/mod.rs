@@ -5,6 +5,7 @@ mod failures;
 mod leaders;
 mod lifecycle;
 mod local;
+mod members;
 mod nexmark;
 mod processes;
 mod refusals;

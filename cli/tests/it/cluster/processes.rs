@@ -46,13 +46,17 @@ impl Cluster {
 
     /// Coordinators only.
     pub fn of_coordinators(count: usize) -> Self {
-        let coordinators = free_addresses(count).join(",");
-        let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, coordinators, processes: BTreeMap::new() };
+        let mut cluster = Self::planned(count);
         for id in 1..=count {
             cluster.start_coordinator(id);
         }
         cluster
+    }
+
+    /// Addresses for coordinators, none of which is started.
+    pub fn planned(count: usize) -> Self {
+        let coordinators = free_addresses(count).join(",");
+        Self { folder: tempfile::tempdir().unwrap(), coordinators, processes: BTreeMap::new() }
     }
 
     /// `weir local`, at the address that it says.
@@ -92,6 +96,19 @@ impl Cluster {
             ["coordinator", "--id", &number, "--listen", &address, "--members", &members, "--data-dir", &data];
         let more = ["--storage", &storage, "--worker-timeout", "2000"];
         self.spawn(&format!("c{id}"), &[&arguments[..], &more].concat());
+    }
+
+    /// Starts a coordinator that waits to be added.
+    pub fn start_joining(&mut self, id: usize, address: &str) {
+        let (number, data) = (id.to_string(), self.path("joining"));
+        let arguments = ["coordinator", "--id", &number, "--listen", address, "--join", "--data-dir", &data];
+        self.spawn(&format!("c{id}"), &arguments);
+    }
+
+    /// Waits until a process has ended by itself.
+    pub fn until_ended(&mut self, name: &str) -> ExitStatus {
+        let child = &mut self.processes.get_mut(name).unwrap().child;
+        until(&format!("{name} ends"), || child.try_wait().unwrap())
     }
 
     /// Starts a worker, for the first time or again.

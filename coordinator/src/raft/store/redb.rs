@@ -2,7 +2,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `about` | `format`, `cluster`, `coordinator` | whose log this is, and how it is written |
+//! | `about` | `format`, `cluster`, `coordinator`, `log` | whose log this is, how it is written, and which one it is |
 //! | `state` | `hard`, `before`, `snapshot` | term, vote, commit; index and term before the log; the snapshot |
 //! | `log` | index | the entry |
 //!
@@ -21,13 +21,14 @@ use redb::{Table, WriteTransaction};
 use weir_core::{CoordinatorId, Error, Result};
 
 use super::{Batch, HardState, LogStore, Stored};
+use crate::raft::LogId;
 
 const ABOUT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("about");
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
 
 /// Counts up when the tables or their values change.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// Pages that redb keeps in memory. The log is read once, so this is for the upper levels of its tree.
 const CACHE_BYTES: usize = 8 << 20;
@@ -39,11 +40,14 @@ pub struct Identity {
     pub cluster: String,
     /// Who this is.
     pub coordinator: CoordinatorId,
+    /// Which log it is, if there is none yet: drawn for this start. One that is there keeps the number that it has.
+    pub fresh: LogId,
 }
 
 /// Keeps the log in one file.
 pub struct RedbStore {
     database: Database,
+    log: LogId,
     failed: bool,
 }
 
@@ -78,13 +82,18 @@ impl RedbStore {
     }
 
     fn with(database: Database, identity: &Identity) -> Result<Self> {
-        guarded(|| {
+        let log = guarded(|| {
             if is_new(&database)? {
                 begin(&database, identity)?;
             }
             verify(&database, identity)
         })?;
-        Ok(Self { database, failed: false })
+        Ok(Self { database, log, failed: false })
+    }
+
+    /// Which log this is.
+    pub fn log(&self) -> LogId {
+        self.log
     }
 }
 
@@ -198,6 +207,7 @@ fn begin(database: &Database, identity: &Identity) -> Result<()> {
             ("format", FORMAT.to_le_bytes().to_vec()),
             ("cluster", identity.cluster.clone().into_bytes()),
             ("coordinator", identity.coordinator.0.to_le_bytes().to_vec()),
+            ("log", identity.fresh.0.to_le_bytes().to_vec()),
         ] {
             about.insert(key, &*seal(&value, "about", key.as_bytes())).map_err(unusable)?;
         }
@@ -207,8 +217,8 @@ fn begin(database: &Database, identity: &Identity) -> Result<()> {
     write.commit().map_err(unusable)
 }
 
-/// Checks whose log it is.
-fn verify(database: &Database, identity: &Identity) -> Result<()> {
+/// Checks whose log it is; returns which one it is.
+fn verify(database: &Database, identity: &Identity) -> Result<LogId> {
     let read = database.begin_read().map_err(unusable)?;
     let about = read.open_table(ABOUT).map_err(unusable)?;
     let value = |key: &str| -> Result<Vec<u8>> {
@@ -222,7 +232,8 @@ fn verify(database: &Database, identity: &Identity) -> Result<()> {
     }
     let [coordinator] = numbers(&value("coordinator")?, "coordinator")?;
     let cluster = String::from_utf8(value("cluster")?).map_err(|_| damaged("its cluster".into()))?;
-    let found = Identity { cluster, coordinator: CoordinatorId(coordinator) };
+    let [log] = numbers(&value("log")?, "number")?;
+    let found = Identity { cluster, coordinator: CoordinatorId(coordinator), fresh: identity.fresh };
     if found != *identity {
         return Err(Error::user(format!(
             "the log belongs to coordinator {} of cluster {:?}, and this is coordinator {} of cluster {:?}",
@@ -230,7 +241,7 @@ fn verify(database: &Database, identity: &Identity) -> Result<()> {
         ))
         .with_help("give each coordinator its own folder, and never a copy of another's"));
     }
-    Ok(())
+    Ok(LogId(log))
 }
 
 fn put(write: &WriteTransaction, batch: &Batch) -> Result<()> {

@@ -5,7 +5,7 @@ use weir_core::{CoordinatorId, ErrorKind};
 use super::super::{
     Batch, Committed, LogStore, MAX_SNAPSHOT_BYTES, MembershipChange, MemoryStore, Output, Raft, Refused, Role, Stored,
 };
-use super::{config, members};
+use super::{config, member, members};
 
 fn founded() -> MemoryStore {
     let mut store = MemoryStore::default();
@@ -93,7 +93,7 @@ fn snapshots_take_the_place_of_the_log() {
 fn a_snapshot_has_the_membership_of_its_place() {
     let (mut raft, _) = leader(founded());
     let before = raft.status();
-    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), "host2:7000".into()), Vec::new()).unwrap();
+    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), member(2)), Vec::new()).unwrap();
     raft.drive(&mut Output::default()).unwrap();
     assert_eq!(raft.status().membership.learners, members([2]));
     raft.compact(before.applied, b"old".to_vec()).unwrap();
@@ -132,10 +132,10 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(refused(MembershipChange::Remove(id(1))), "coordinator 1 is the last one with a vote");
     assert_eq!(refused(MembershipChange::Remove(id(2))), "coordinator 2 is not a member");
     assert_eq!(refused(MembershipChange::Promote(id(1))), "coordinator 1 is not a learner");
-    assert_eq!(refused(MembershipChange::AddLearner(id(1), "x".into())), "coordinator 1 is a member already");
-    assert_eq!(refused(MembershipChange::AddLearner(id(0), "x".into())), "0 is no id of a coordinator");
-    raft.change_membership(&MembershipChange::AddLearner(id(2), "x".into()), Vec::new()).unwrap();
-    let second = raft.change_membership(&MembershipChange::AddLearner(id(3), "x".into()), Vec::new());
+    assert_eq!(refused(MembershipChange::AddLearner(id(1), member(1))), "coordinator 1 is a member already");
+    assert_eq!(refused(MembershipChange::AddLearner(id(0), member(0))), "0 is no id of a coordinator");
+    raft.change_membership(&MembershipChange::AddLearner(id(2), member(2)), Vec::new()).unwrap();
+    let second = raft.change_membership(&MembershipChange::AddLearner(id(3), member(3)), Vec::new());
     assert!(matches!(second, Err(Refused::Busy(_))), "one at a time: {second:?}");
 }
 

@@ -3,12 +3,12 @@
 //! The replicated state is the sequence of all payloads, eight bytes each, so that a lost, doubled or reordered one
 //! shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::CoordinatorId;
 
 use super::super::{
-    Committed, Membership, MembershipChange, MemoryStore, Output, Raft, RaftConfig, Refused, Role, Status,
+    Committed, LogId, Membership, MembershipChange, MemoryStore, Output, Raft, RaftConfig, Refused, Role, Status,
 };
 use super::disk::Disk;
 use super::network::Network;
@@ -47,6 +47,9 @@ pub(super) struct Cluster {
     pub(super) now: u64,
     pub(super) lazy: u64,
     pub(super) compacts: bool,
+    /// Who has begun anew with an empty log, and what was refused since.
+    lost: BTreeSet<CoordinatorId>,
+    pub(super) refused: Vec<String>,
     seed: u64,
     next_request: u64,
 }
@@ -67,6 +70,8 @@ impl Cluster {
             now: 0,
             lazy,
             compacts: true,
+            lost: BTreeSet::new(),
+            refused: Vec::new(),
             seed,
             next_request: 0,
         };
@@ -89,7 +94,18 @@ impl Cluster {
     }
 
     fn settings(&self, id: CoordinatorId) -> RaftConfig {
-        config(id.0, self.seed)
+        let settings = config(id.0, self.seed);
+        let log = if self.lost.contains(&id) { LogId(2000 + id.0) } else { settings.log };
+        RaftConfig { log, ..settings }
+    }
+
+    /// A founding member's folder is emptied, and it is started as a founding member again.
+    pub(super) fn lose_log(&mut self, id: CoordinatorId, founders: u64) {
+        self.crash(id);
+        let mut store = MemoryStore::default();
+        Raft::bootstrap(&mut store, &members(1..=founders)).unwrap();
+        self.lost.insert(id);
+        self.add(id, Disk::new(store, self.lazy));
     }
 
     pub(super) fn start(&mut self, id: CoordinatorId) {
@@ -158,8 +174,11 @@ impl Cluster {
     pub(super) fn step(&mut self) {
         self.now += 1;
         for (from, to, message) in self.network.arrivals(self.now, &mut self.random) {
-            if let Some(raft) = self.raft(to) {
-                raft.receive(from, message).unwrap_or_else(|error| panic!("{}", error.report()));
+            let received = self.raft(to).map(|raft| raft.receive(from, message));
+            if let Some(Err(error)) = received {
+                let strange = self.lost.contains(&from) || self.lost.contains(&to);
+                assert!(strange, "{}", error.report());
+                self.refused.push(error.report());
             }
         }
         for id in self.ids() {

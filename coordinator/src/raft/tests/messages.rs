@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use weir_core::{CoordinatorId, ErrorKind};
 use weir_proto::peer::{Entry, MessageKind, PeerMessage, Snapshot, entry::Content};
 
-use super::super::{MembershipChange, MemoryStore, Output, Raft};
+use super::super::{Member, MembershipChange, MemoryStore, Output, Raft};
 use super::random::Random;
 use super::{config, entry, members, snapshot};
 
@@ -233,6 +233,8 @@ fn garbage(random: &mut Random) -> PeerMessage {
         context: if random.chance(10) { b"CampaignTransfer".to_vec() } else { vec![1; random.below(20) as usize] }
             .into(),
         priority: 0,
+        from_log: if random.chance(95) { 0 } else { 1000 + random.below(4) },
+        to_log: if random.chance(95) { 0 } else { 1000 + random.below(4) },
     }
 }
 
@@ -241,7 +243,7 @@ fn something(index: u64, term: u64, random: &mut Random) -> Entry {
     let content = match random.below(6) {
         0 => Content::Membership(MembershipChange::Remove(id).to_wire(Vec::new())),
         1 => Content::Membership(MembershipChange::Promote(id).to_wire(Vec::new())),
-        2 => Content::Membership(MembershipChange::AddLearner(id, "x".into()).to_wire(Vec::new())),
+        2 => Content::Membership(MembershipChange::AddLearner(id, Member::default()).to_wire(Vec::new())),
         3 => Content::Nothing(weir_proto::peer::Nothing {}),
         _ => Content::Payload(vec![1; random.below(3) as usize].into()),
     };

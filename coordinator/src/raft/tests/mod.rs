@@ -20,11 +20,12 @@ use std::collections::BTreeMap;
 use weir_core::CoordinatorId;
 use weir_proto::peer::{self, entry::Content};
 
-use super::{Identity, RaftConfig};
+use super::{Identity, LogId, Member, RaftConfig};
 
 fn config(id: u64, seed: u64) -> RaftConfig {
     RaftConfig {
         id: CoordinatorId(id),
+        log: log_of(id),
         election_ticks: 10,
         heartbeat_ticks: 2,
         max_message_bytes: 1 << 10,
@@ -35,11 +36,19 @@ fn config(id: u64, seed: u64) -> RaftConfig {
 }
 
 fn identity() -> Identity {
-    Identity { cluster: "test".into(), coordinator: CoordinatorId(1) }
+    Identity { cluster: "test".into(), coordinator: CoordinatorId(1), fresh: log_of(1) }
 }
 
-fn members(ids: impl IntoIterator<Item = u64>) -> BTreeMap<CoordinatorId, String> {
-    ids.into_iter().map(|id| (CoordinatorId(id), format!("host{id}:7000"))).collect()
+fn log_of(id: u64) -> LogId {
+    LogId(1000 + id)
+}
+
+fn member(id: u64) -> Member {
+    Member { address: format!("host{id}:7000"), log: log_of(id) }
+}
+
+fn members(ids: impl IntoIterator<Item = u64>) -> BTreeMap<CoordinatorId, Member> {
+    ids.into_iter().map(|id| (CoordinatorId(id), member(id))).collect()
 }
 
 fn entry(index: u64, term: u64, payload: impl Into<Vec<u8>>) -> peer::Entry {
@@ -47,6 +56,6 @@ fn entry(index: u64, term: u64, payload: impl Into<Vec<u8>>) -> peer::Entry {
 }
 
 fn snapshot(index: u64, term: u64, state: impl Into<Vec<u8>>) -> peer::Snapshot {
-    let membership = super::Membership { voters: members(1..=3), learners: BTreeMap::new() };
+    let membership = super::Membership::founding(members(1..=3));
     peer::Snapshot { index, term, membership: Some(membership.to_wire()), state: state.into().into() }
 }

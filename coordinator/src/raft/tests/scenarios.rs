@@ -4,6 +4,7 @@ use weir_core::CoordinatorId;
 
 use super::super::{MembershipChange, Refused, Role};
 use super::cluster::Cluster;
+use super::member;
 
 const FOUR: CoordinatorId = CoordinatorId(4);
 
@@ -14,7 +15,7 @@ fn others(cluster: &Cluster, id: CoordinatorId) -> Vec<CoordinatorId> {
 /// Adds coordinator 4, which starts with nothing, and waits until it has everything.
 fn add_learner(cluster: &mut Cluster) {
     let leader = cluster.elect();
-    cluster.change(leader, &MembershipChange::AddLearner(FOUR, "host4:7000".into())).unwrap();
+    cluster.change(leader, &MembershipChange::AddLearner(FOUR, member(4))).unwrap();
     cluster.add_blank(FOUR);
     cluster.until("the learner has caught up", |cluster| cluster.nodes[&FOUR].applied >= cluster.oracle.newest());
     // And has said so.
@@ -219,4 +220,69 @@ fn a_coordinator_that_has_forgotten_everything_is_not_heard() {
     let text = errors.first().expect("it notices").report();
     assert!(text.contains("what was stored here is lost") && text.contains("under another id"), "{text}");
     assert_eq!(raft.status().role, Role::Learner);
+}
+
+/// What is decided by the leader and one follower stays decided when that follower's folder is emptied: it must not help the
+/// other one, which never heard of it, to lead.
+#[test]
+fn a_coordinator_that_has_lost_its_log_gives_nobody_its_vote() {
+    let mut cluster = Cluster::new(3, 10);
+    let leader = cluster.elect();
+    cluster.converge();
+    let [forgetful, behind] = others(&cluster, leader)[..] else { panic!("there are three") };
+    cluster.network.cut_off(behind, [leader, forgetful].into_iter());
+    let decided = cluster.decide_one();
+    cluster.crash(leader);
+    cluster.lose_log(forgetful, 3);
+    cluster.network.cut.clear();
+    cluster.steps(500);
+    assert_eq!(cluster.leader(), None, "one with what is decided is missing");
+    let refused = |what: &str| cluster.refused.iter().any(|text| text.contains(what));
+    assert!(refused("has lost that") && refused("for one with another log"), "{:?}", cluster.refused.first());
+    cluster.start(leader);
+    assert!(cluster.decide_one() > decided);
+    cluster.until("the one behind has it", |cluster| cluster.nodes[&behind].applied > decided);
+}
+
+/// Ticks from the crash of the leader to the next one.
+fn leaderless(seed: u64, said: bool) -> u64 {
+    let mut cluster = Cluster::new(3, seed);
+    let leader = cluster.elect();
+    cluster.converge();
+    cluster.crash(leader);
+    for id in others(&cluster, leader).into_iter().filter(|_| said) {
+        cluster.raft(id).unwrap().report_gone(leader);
+    }
+    let crashed_at = cluster.now;
+    cluster.until("another leader", |cluster| cluster.leader().is_some());
+    let ticks = cluster.now - crashed_at;
+    cluster.start(leader);
+    cluster.converge();
+    ticks
+}
+
+#[test]
+fn when_the_leader_is_known_to_be_gone_the_next_one_is_elected_at_once() {
+    let ticks = |said| (0..50).map(|seed| leaderless(seed, said)).sum::<u64>();
+    let (said, silent) = (ticks(true), ticks(false));
+    // What is left is the election itself: two rounds of messages.
+    assert!(
+        said + 50 * 5 < silent,
+        "50 elections took {said} ticks, and {silent} if nobody said that the leader is gone"
+    );
+}
+
+#[test]
+fn a_leader_that_is_wrongly_said_to_be_gone_goes_on() {
+    let mut cluster = Cluster::new(3, 11);
+    let leader = cluster.elect();
+    cluster.converge();
+    let term = cluster.status(leader).unwrap().term;
+    let follower = others(&cluster, leader)[0];
+    for _ in 0..20 {
+        cluster.raft(follower).unwrap().report_gone(leader);
+        cluster.steps(3);
+    }
+    cluster.converge();
+    assert_eq!((cluster.leader(), cluster.status(leader).unwrap().term), (Some(leader), term));
 }

@@ -8,6 +8,7 @@ use weir_core::CoordinatorId;
 
 use super::super::MembershipChange;
 use super::cluster::{Cluster, Counts};
+use super::member;
 use super::network::Faults;
 use super::random::Random;
 
@@ -120,7 +121,7 @@ fn change_membership(cluster: &mut Cluster, random: &mut Random) {
     let new = CoordinatorId(ids.len() as u64 + 1);
     let change = match (random.below(3), learner) {
         (0 | 1, Some(learner)) => MembershipChange::Promote(learner),
-        (0, None) if members.len() < 6 => MembershipChange::AddLearner(new, format!("host{new}:7000")),
+        (0, None) if members.len() < 6 => MembershipChange::AddLearner(new, member(new.0)),
         _ if members.len() > 3 => MembershipChange::Remove(*random.pick(&members)),
         _ => return,
     };

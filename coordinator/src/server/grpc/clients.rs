@@ -6,24 +6,53 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::async_trait;
+use weir_core::CoordinatorId;
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::grpc::{Call, CallOptions, ClientHandler, ClusterChannel};
 
-use super::super::{LeaderPlace, NodeHandle};
+use super::super::{LeaderPlace, NodeHandle, introduction};
+use super::GrpcConfig;
 
 /// What is taken off a client's patience, so that an answer from here is there before it gives up.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// Answers requests.
 pub(super) struct Clients {
+    cluster: String,
     node: NodeHandle,
     longest: Duration,
     leader: LeaderChannel,
 }
 
 impl Clients {
-    pub(super) fn new(node: NodeHandle, longest: Duration, connect_timeout: Duration) -> Self {
-        Self { node, longest, leader: LeaderChannel { connect_timeout, last: Mutex::new(None) } }
+    pub(super) fn new(node: NodeHandle, config: &GrpcConfig) -> Self {
+        let leader = LeaderChannel { connect_timeout: config.connect_timeout, last: Mutex::new(None) };
+        Self { cluster: config.cluster.clone(), node, longest: config.request_timeout, leader }
+    }
+
+    async fn decide(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
+        let request = match request {
+            ClientRequest::AddCoordinator { id, address, .. } => self.introduced(id, address).await?,
+            other => other,
+        };
+        self.node.client(request).await
+    }
+
+    /// A coordinator is added with the log that it writes, which it alone can tell.
+    async fn introduced(&self, id: CoordinatorId, address: String) -> Result<ClientRequest, ClientError> {
+        let invalid = |why: String| ClientError::new(ClientErrorKind::Invalid, why);
+        let start_it =
+            format!("start it first: `weir coordinator --id {id} --join --listen {address}`, with an empty folder");
+        let introduced = introduction::ask(&self.cluster, &address).await;
+        let introduced = introduced.map_err(|error| invalid(error.report()).with_help(start_it.clone()))?;
+        if introduced.id != id {
+            return Err(invalid(format!("at {address} is coordinator {}, not {id}", introduced.id)));
+        }
+        let ours = self.node.view().borrow().membership.member(id).is_some();
+        if introduced.membership.is_some() && !ours {
+            return Err(invalid(format!("the coordinator at {address} is a member of a cluster")).with_help(start_it));
+        }
+        Ok(ClientRequest::AddCoordinator { id, address, log: introduced.log.0 })
     }
 }
 
@@ -35,7 +64,7 @@ impl ClientHandler for Clients {
         let is_read = request.is_read();
         let answer = match self.node.leader() {
             LeaderPlace::Here => {
-                let answer = tokio::time::timeout(patience, self.node.client(request)).await;
+                let answer = tokio::time::timeout(patience, self.decide(request)).await;
                 answer.unwrap_or_else(|_| {
                     Err(ClientError::new(ClientErrorKind::Unknown, "the coordinators did not agree in time"))
                 })

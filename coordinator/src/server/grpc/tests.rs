@@ -17,7 +17,7 @@ use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
 use weir_proto::grpc::{CallOptions, ClusterChannel};
 
 use super::{GrpcConfig, serve};
-use crate::raft::{Membership, Role, Status};
+use crate::raft::{LogId, Member, Membership, Role, Status};
 use crate::server::{Message, NodeHandle};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -35,7 +35,7 @@ struct Coordinator {
 impl Coordinator {
     /// One that leads.
     async fn start() -> Self {
-        Self::with(GrpcConfig::new("weir-test")).await
+        Self::with(GrpcConfig::new("weir-test", LogId(7))).await
     }
 
     async fn with(config: GrpcConfig) -> Self {
@@ -64,7 +64,8 @@ impl Coordinator {
     fn follows(&self, leader: SocketAddr) {
         self.view.send_modify(|view| {
             view.leader = Some(CoordinatorId(2));
-            view.membership.voters.insert(CoordinatorId(2), leader.to_string());
+            let member = Member { address: leader.to_string(), log: LogId(0) };
+            view.membership.voters.insert(CoordinatorId(2), member);
         });
     }
 

@@ -102,7 +102,11 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("set_namespace", "set_namespace", R::SetNamespace { namespace: "team".into(), quota }),
         ("drop_namespace", "drop_namespace", R::DropNamespace { namespace: "team".into() }),
         ("describe_cluster", "describe_cluster", R::DescribeCluster),
-        ("add_coordinator", "add_coordinator", R::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into() }),
+        (
+            "add_coordinator",
+            "add_coordinator",
+            R::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into(), log: 0 },
+        ),
         ("remove_coordinator", "remove_coordinator", R::RemoveCoordinator { id: CoordinatorId(4) }),
         ("transfer_leadership", "transfer_leadership", R::TransferLeadership { to: Some(CoordinatorId(2)) }),
         ("transfer_leadership-any", "transfer_leadership", R::TransferLeadership { to: None }),

@@ -15,6 +15,7 @@ use weir_proto::peer::{Envelope, PeerMessage};
 
 use super::super::GrpcConfig;
 use super::{CALL, Coordinator, SOON};
+use crate::raft::LogId;
 use crate::server::Message;
 
 fn hello(protocol: u32) -> Hello {
@@ -130,7 +131,7 @@ async fn who_says_nothing_and_who_is_one_too_many_is_cut_off() {
     let config = GrpcConfig {
         max_connections: 2,
         first_bytes_timeout: Duration::from_millis(300),
-        ..GrpcConfig::new("weir-test")
+        ..GrpcConfig::new("weir-test", LogId(7))
     };
     let mut coordinator = Coordinator::with(config).await;
     let mut silent = TcpStream::connect(coordinator.address).await.unwrap();
@@ -149,7 +150,7 @@ async fn who_says_nothing_and_who_is_one_too_many_is_cut_off() {
 
 #[tokio::test]
 async fn at_the_end_workers_are_not_waited_for() {
-    let config = GrpcConfig { shutdown_grace: Duration::from_millis(50), ..GrpcConfig::new("weir-test") };
+    let config = GrpcConfig { shutdown_grace: Duration::from_millis(50), ..GrpcConfig::new("weir-test", LogId(7)) };
     let mut coordinator = Coordinator::with(config).await;
     let (mut link, _worker) = attach(&coordinator, hello(PROTOCOL)).await;
     let Message::Connected(session, _, _to_worker) = coordinator.next().await else { panic!("it has connected") };
