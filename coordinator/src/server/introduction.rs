@@ -17,7 +17,9 @@ use crate::raft::{LogId, LogStore, Membership, Raft};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Pause before those are asked again who did not answer.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How often it is told who is waited for.
+/// When it is first told who is waited for: a person starts several coordinators within a few seconds.
+const REMIND_FIRST: Duration = Duration::from_secs(3);
+/// How often it is told again.
 const REMIND: Duration = Duration::from_secs(10);
 
 /// Asks the coordinator at this address who it is.
@@ -52,17 +54,17 @@ pub async fn found<S: LogStore>(
     store: &mut S,
     inbox: &mut mpsc::Receiver<Message>,
 ) -> Result<()> {
-    let begun = Instant::now();
-    let mut reminded = begun;
+    let mut remind_at = Instant::now() + REMIND_FIRST;
     loop {
         let silent = match founding.verdict() {
             Verdict::Ask(silent) => silent,
             Verdict::Found(members) => return Raft::bootstrap(store, &members),
             Verdict::Follow => return Ok(()),
         };
-        if reminded == begun || reminded.elapsed() >= REMIND {
-            reminded = Instant::now();
-            tracing::info!(coordinators = ?silent, "waiting for the other founding members");
+        if Instant::now() >= remind_at {
+            remind_at = Instant::now() + REMIND;
+            let missing = silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(missing, "a cluster is founded by all its founding members together: waiting");
         }
         let asking = async {
             for id in silent {

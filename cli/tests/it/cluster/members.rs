@@ -66,7 +66,7 @@ fn founding_waits_for_all_members() {
     cluster.start_coordinator(1);
     cluster.start_coordinator(2);
     until("it says for whom it waits", || {
-        cluster.said("c1").contains("waiting for the other founding members").then_some(())
+        cluster.said("c1").contains("founded by all its founding members together").then_some(())
     });
     let early = cluster.weir(&["cluster", "status", "--timeout", "2"]);
     assert_ne!(early.code, Some(0), "two of three must not found it");
