@@ -2,8 +2,8 @@
 
 use arrow::array::RecordBatch;
 use arrow::compute::max;
-use arrow::datatypes::SchemaRef;
-use weir_core::{Batch, Error, EventTime, Result, SourceSpec};
+use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
+use weir_core::{Batch, BinaryOperator, Error, EventTime, Expr, LiteralValue, Result, SourceSpec};
 
 use crate::batches::{event_times, keep, with_schema};
 use crate::expr::CompiledExpr;
@@ -13,7 +13,7 @@ use crate::expr::CompiledExpr;
 pub struct Scan {
     schema: SchemaRef,
     projection: Option<Vec<CompiledExpr>>,
-    watermark: Option<CompiledExpr>,
+    watermark: Option<Watermark>,
     filter: Option<CompiledExpr>,
 }
 
@@ -36,7 +36,7 @@ impl Scan {
             Some(exprs) => Some(crate::calc::compile_projection(exprs, &read, &schema)?),
         };
         let watermark =
-            spec.watermark.as_ref().map(|watermark| CompiledExpr::new(&watermark.expression, &schema)).transpose()?;
+            spec.watermark.as_ref().map(|watermark| Watermark::new(&watermark.expression, &schema)).transpose()?;
         let filter = spec.filter.as_ref().map(|filter| CompiledExpr::new(filter, &schema)).transpose()?;
         Ok(Self { schema, projection, watermark, filter })
     }
@@ -55,7 +55,7 @@ impl Scan {
         let output = with_schema(&self.schema, columns, rows)?;
         let time = match &self.watermark {
             None => None,
-            Some(watermark) => max(event_times(&watermark.evaluate(&output)?)?).map(EventTime),
+            Some(watermark) => watermark.greatest(&output)?,
         };
         let output = match &self.filter {
             None => output,
@@ -66,6 +66,46 @@ impl Scan {
         };
         Ok((Batch::append(output), time))
     }
+}
+
+/// The watermark expression.
+#[derive(Debug)]
+struct Watermark {
+    expression: CompiledExpr,
+    /// The column that it rises with: then its greatest value is that of the row with the greatest time. Arithmetic with intervals
+    /// goes over the calendar, and would be done for each row to keep one.
+    rises_with: Option<usize>,
+}
+
+impl Watermark {
+    fn new(expression: &Expr, schema: &SchemaRef) -> Result<Self> {
+        Ok(Self { expression: CompiledExpr::new(expression, schema)?, rises_with: rises_with(expression, schema) })
+    }
+
+    fn greatest(&self, records: &RecordBatch) -> Result<Option<EventTime>> {
+        let all = |records: &RecordBatch| Ok(max(event_times(&self.expression.evaluate(records)?)?).map(EventTime));
+        let Some(column) = self.rises_with else { return all(records) };
+        let times = event_times(records.column(column))?;
+        let latest = max(times).and_then(|greatest| times.iter().position(|time| time == Some(greatest)));
+        latest.map_or(Ok(None), |row| all(&records.slice(row, 1)))
+    }
+}
+
+/// The column, if the expression is an event time in milliseconds, more or less a constant.
+fn rises_with(expression: &Expr, schema: &SchemaRef) -> Option<usize> {
+    let Expr::Binary { operator: BinaryOperator::Minus | BinaryOperator::Plus, left, right } = expression else {
+        return None;
+    };
+    let (Expr::Column(column), Expr::Literal(constant)) = (&**left, &**right) else { return None };
+    // Months and, with a time zone, days are not of one length; to add them need not keep the order.
+    let steady = match (schema.field(*column).data_type(), &constant.value) {
+        (DataType::Timestamp(TimeUnit::Millisecond, None), LiteralValue::Interval { months, .. }) => *months == 0,
+        (DataType::Timestamp(TimeUnit::Millisecond, _), LiteralValue::Interval { months, days, .. }) => {
+            (*months, *days) == (0, 0)
+        }
+        _ => false,
+    };
+    steady.then_some(*column)
 }
 
 #[cfg(test)]

@@ -219,3 +219,21 @@ fn a_name_in_a_graph_finds_its_function_again() {
         assert!(aggregate(name).is_some(), "{name}");
     }
 }
+
+#[test]
+fn parts_are_those_between_delimiters() {
+    let texts =
+        ["/", "//", "a", "a/", "/a", "a//b/", "https://site.net/ä/ö/", "no delimiter in a text that is not short"];
+    for index in 0..6 {
+        for delimiter in ["/", "//", "ä"] {
+            let rows: Vec<_> = texts.iter().copied().map(Some).collect();
+            let scalar = |text: &str| ColumnarValue::Scalar(ScalarValue::Utf8View(Some(text.to_owned())));
+            let number = ColumnarValue::Scalar(ScalarValue::Int64(Some(index)));
+            let parts = invoke("split_index", vec![column(&rows), scalar(delimiter), number], texts.len());
+            for (text, part) in texts.iter().zip(parts.as_string_view().iter()) {
+                let expected = text.split(delimiter).nth(usize::try_from(index).unwrap());
+                assert_eq!(part, expected, "part {index} of {text:?} at {delimiter:?}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
+use memchr::memchr_iter;
 use regex::{CaptureLocations, Regex};
 
 use super::definition::{Definition, Integers, Parameter, Text, plan_error, unchecked};
@@ -137,7 +138,12 @@ fn split_index(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
 fn part<'a>(text: &'a str, delimiter: &str, index: usize) -> Option<&'a str> {
     match delimiter.as_bytes() {
         [] => text.split(char::is_whitespace).nth(index),
-        [byte] if byte.is_ascii() => text.split(char::from(*byte)).nth(index),
+        [byte] if byte.is_ascii() => {
+            // As `str::split`, with the search that is the fastest for a byte.
+            let mut ends = memchr_iter(*byte, text.as_bytes());
+            let begin = if index == 0 { 0 } else { ends.nth(index - 1)? + 1 };
+            Some(&text[begin..ends.next().unwrap_or(text.len())])
+        }
         _ => text.split(delimiter).nth(index),
     }
 }

@@ -56,3 +56,24 @@ fn a_source_without_extras_passes_rows_on() {
     assert_eq!(text(batch.records()), ["1 | 12:00:01"]);
     assert_eq!(time, None);
 }
+
+#[test]
+fn the_watermark_is_the_greatest_over_rows_in_any_order() {
+    let interval = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
+    let lag = |months, days, nanoseconds| {
+        let value = LiteralValue::Interval { months, days, nanoseconds };
+        Expr::Literal(Literal { data_type: interval.clone(), value })
+    };
+    let read = schema("id BIGINT, at TIMESTAMP");
+    // The second is not that of a fixed length, so it is computed for each row.
+    for (lag, expected) in [(lag(0, 1, 1_000_000), -86_400_001), (lag(1, 0, 1_000_000), -31 * 86_400_000 - 1)] {
+        let watermark = binary(BinaryOperator::Minus, Expr::Column(1), lag);
+        let mut scan = Scan::new(&source(None, None, Some(watermark)), read.clone()).unwrap();
+        let (_, time) = scan.rows(rows(&read, &["1 | 12:00:07", "2 | NULL", "3 | 12:00:09", "4 | 12:00:01"])).unwrap();
+        assert_eq!(time, Some(EventTime((12 * 3600 + 9) * 1000 + expected)));
+        let (_, time) = scan.rows(rows(&read, &["1 | NULL"])).unwrap();
+        assert_eq!(time, None);
+        let (_, time) = scan.rows(rows(&read, &[])).unwrap();
+        assert_eq!(time, None);
+    }
+}
