@@ -225,6 +225,10 @@ impl Storage for WithCopies {
         self.remote.delete(path)
     }
 
+    fn vacate(&self) -> Result<()> {
+        self.remote.vacate()
+    }
+
     fn locate(&self, path: &str) -> String {
         self.remote.locate(path)
     }

@@ -82,7 +82,8 @@ fn delete_all(storage: &dyn Storage) -> Result<()> {
     let listing = storage.list("")?;
     let (manifests, others): (Vec<_>, Vec<_>) =
         listing.iter().partition(|path| layout::epoch_of_manifest(path).is_some());
-    manifests.into_iter().chain(others).try_for_each(|path| storage.delete(path))
+    manifests.into_iter().chain(others).try_for_each(|path| storage.delete(path))?;
+    storage.vacate()
 }
 
 /// How many copies of the replicated state are kept beside the checkpoints.

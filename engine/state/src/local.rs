@@ -202,6 +202,11 @@ impl Storage for LocalStorage {
         }
     }
 
+    fn vacate(&self) -> Result<()> {
+        self.remove_temporary_files()?;
+        remove_folders(&self.root)
+    }
+
     fn locate(&self, path: &str) -> String {
         self.root.join(path).display().to_string()
     }
@@ -221,6 +226,26 @@ fn create_folder(path: &Path) -> Result<()> {
         created => created.map_err(|error| failed("create", path, error)),
     }?;
     parent.map_or(Ok(()), sync_folder)
+}
+
+/// Removes a folder and those in it, in none of which there may be a file.
+fn remove_folders(path: &Path) -> Result<()> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| failed("list", path, error))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| failed("list", path, error))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_folders(&entry.path())?;
+        }
+    }
+    fs::remove_dir(path).or_else(gone).map_err(|error| failed("delete the folder", path, error))
+}
+
+/// What somebody else has removed is removed.
+fn gone(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 fn sync_folder(path: &Path) -> Result<()> {

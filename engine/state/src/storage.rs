@@ -45,6 +45,15 @@ pub trait Storage: Send + Sync {
     /// If it is there and could not be removed.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// Removes the place itself, which holds no object any more. There is nothing to do where a place is only a name, as in
+    /// object stores.
+    ///
+    /// # Errors
+    /// If it holds objects, or could not be removed.
+    fn vacate(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The object's name as a person would look for it: a file path, a URL.
     fn locate(&self, path: &str) -> String;
 }
@@ -54,10 +63,21 @@ pub trait Storage: Send + Sync {
 /// # Errors
 /// A user error for any other URL; an environment error if the folder cannot be used.
 pub fn open_url(url: &str) -> Result<Arc<dyn Storage>> {
+    Ok(Arc::new(LocalStorage::open(folder(url)?)?))
+}
+
+/// Whether there is such a storage, as seen from this machine. Makes none.
+///
+/// # Errors
+/// A user error for a URL that [`open_url`] does not take.
+pub fn is_there(url: &str) -> Result<bool> {
+    folder(url).map(Path::is_dir)
+}
+
+fn folder(url: &str) -> Result<&Path> {
     let path = url.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
-    let path = path.ok_or_else(|| {
+    path.ok_or_else(|| {
         Error::user(format!("'{url}' is no place for checkpoints"))
             .with_help("name a folder that all coordinators and workers reach, as in file:///var/lib/weir/checkpoints")
-    })?;
-    Ok(Arc::new(LocalStorage::open(path)?))
+    })
 }

@@ -94,3 +94,19 @@ fn errors_name_the_file_in_full() {
     assert_eq!(error.kind(), ErrorKind::Environment);
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
 }
+
+#[test]
+fn only_a_place_without_objects_is_removed() {
+    let (folder, storage) = storage();
+    let root = folder.path().join("new/state");
+    storage.put("runs/1/a", b"").unwrap();
+    fs::write(root.join(TEMPORARY_FOLDER).join("of a process that died"), "").unwrap();
+    let error = storage.vacate().unwrap_err();
+    assert!(error.to_string().contains("cannot delete the folder"), "{error}");
+    assert_eq!(storage.list("").unwrap(), ["runs/1/a"]);
+
+    storage.delete("runs/1/a").unwrap();
+    storage.vacate().unwrap();
+    assert!(!root.exists() && folder.path().join("new").exists());
+    storage.vacate().unwrap();
+}
