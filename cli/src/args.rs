@@ -222,6 +222,21 @@ impl ScriptArguments {
     }
 }
 
+impl OutputArgument {
+    /// Adds it to what the command line says.
+    ///
+    /// # Errors
+    /// If the command line says something else elsewhere.
+    pub fn set(self, layers: &mut Layers) -> Result<()> {
+        let word = match self {
+            OutputArgument::Table => "table",
+            OutputArgument::Json => "json",
+            OutputArgument::Csv => "csv",
+        };
+        layers.set_on_command_line(registry::OUTPUT, word, Origin::Flag("--output"))
+    }
+}
+
 impl RunArguments {
     /// What file and command line set.
     ///
@@ -236,12 +251,7 @@ impl RunArguments {
             layers.set_on_command_line(registry::STATE_DIR, directory, Origin::Flag("--state-dir"))?;
         }
         if let Some(output) = self.output {
-            let word = match output {
-                OutputArgument::Table => "table",
-                OutputArgument::Json => "json",
-                OutputArgument::Csv => "csv",
-            };
-            layers.set_on_command_line(registry::OUTPUT, word, Origin::Flag("--output"))?;
+            output.set(&mut layers)?;
         }
         if self.quiet {
             layers.set_on_command_line(registry::QUIET, "true", Origin::Flag("--quiet"))?;

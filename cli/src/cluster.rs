@@ -14,6 +14,8 @@ mod goal;
 mod jobs;
 mod members;
 mod namespaces;
+mod rows;
+mod select;
 mod show;
 mod submit;
 #[cfg(test)]

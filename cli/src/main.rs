@@ -107,7 +107,10 @@ fn in_cluster(command: cluster::Command, screen: &Arc<Screen>) -> Result<Exit> {
         .enable_all()
         .build()
         .map_err(|error| Error::environment("cannot wait for the network").with_source(error))?;
-    runtime.block_on(cluster::execute(command, screen))
+    let exit = runtime.block_on(cluster::execute(command, screen));
+    // As in `on_threads`: rows may wait for a reader who never comes back.
+    runtime.shutdown_background();
+    exit
 }
 
 fn completions(shell: clap_complete::Shell) -> String {

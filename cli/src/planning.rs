@@ -1,12 +1,13 @@
 //! From a parsed script to a job: where the command line meets the planner.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_sql::{Plan, PlanOptions, Script};
 
-use crate::result;
 use crate::settings::{AggregatePhases, Settings};
 
 /// Plans the script.
@@ -14,25 +15,32 @@ use crate::settings::{AggregatePhases, Settings};
 /// # Errors
 /// If it asks for what does not exist or cannot run as a stream, with the place.
 pub fn plan(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
-    weir_sql::plan(script, connectors, &options(settings, None))
+    weir_sql::plan(script, connectors, &options(settings, None, BTreeMap::new()))
 }
 
-/// Plans a script for other processes, which have other working directories than this one.
+/// Plans a script for other processes, which have other working directories than this one. `result` are the options of the table
+/// that a bare `SELECT` writes.
 ///
 /// # Errors
 /// Those of [`plan`], and if this process has no working directory.
-pub fn plan_elsewhere(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<Plan> {
+pub fn plan_elsewhere(
+    script: &Script,
+    settings: &Settings,
+    connectors: Arc<dyn ConnectorRegistry>,
+    result: BTreeMap<String, String>,
+) -> Result<Plan> {
     let directory = std::env::current_dir()
         .map_err(|error| Error::environment("the working directory is gone").with_source(error))?;
-    weir_sql::plan(script, connectors, &options(settings, Some(directory)))
+    weir_sql::plan(script, connectors, &options(settings, Some(directory), result))
 }
 
-fn options(settings: &Settings, directory: Option<PathBuf>) -> PlanOptions {
+fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTreeMap<String, String>) -> PlanOptions {
     PlanOptions {
         source_idle_timeout: settings.idle_timeout,
         late_table: settings.late_rows_table.clone(),
         two_phase: settings.aggregate_phases != AggregatePhases::One,
-        result_connector: result::NAME.to_owned(),
+        result_connector: RESULT_CONNECTOR.to_owned(),
+        result_options,
         directory,
     }
 }

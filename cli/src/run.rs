@@ -19,7 +19,7 @@ use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{self, Outcome, Progress, RunRequest, Stop};
-use crate::result::{Output, ResultConnector, Results};
+use crate::result::{ResultConnector, Results};
 use crate::settings::Settings;
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
@@ -82,7 +82,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
 /// Where bare `SELECT`s go, in the format that fits.
 fn results(screen: &Arc<Screen>, settings: &Settings) -> Arc<Results> {
     let on_terminal = screen.layout().out_is_terminal;
-    let output = settings.output.unwrap_or(if on_terminal { Output::Table } else { Output::Json });
+    let output = settings.output_on(screen);
     let spool = settings.state_dir.as_ref().filter(|_| !on_terminal).map(|directory| directory.join(SPOOL));
     Results::new(screen.clone(), output, spool)
 }

@@ -5,6 +5,7 @@
 
 mod error;
 mod info;
+pub mod results;
 
 use std::fmt;
 use std::sync::Arc;

@@ -119,6 +119,7 @@ fn plan(query: Query) -> Result<Planned> {
         late_table: None,
         two_phase: true,
         result_connector: NAME.to_owned(),
+        result_options: Default::default(),
         directory: None,
     };
     let plan = weir_sql::plan(&weir_sql::parse(&sql)?, Arc::new(Connectors(None)), &options)?;

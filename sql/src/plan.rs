@@ -17,6 +17,7 @@ mod tables;
 mod unnest_factor;
 mod window_tvf;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub struct PlanOptions {
     pub two_phase: bool,
     /// Connector of the table that a bare `SELECT` writes.
     pub result_connector: String,
+    /// Options of that table.
+    pub result_options: BTreeMap<String, String>,
     /// Where relative places in the options of tables are meant from, if the job runs in other processes: an absolute path. `None`:
     /// from the working directory of the process that runs it.
     pub directory: Option<PathBuf>,

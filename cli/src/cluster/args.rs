@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weir_connectors::options::{parse_bytes, parse_duration};
-use weir_core::JobId;
+use weir_core::{JobId, Result};
 use weir_proto::client::JobRef;
 
-use crate::args::ScriptArguments;
+use crate::args::{OutputArgument, ScriptArguments};
+use crate::settings::{Layers, Origin, registry};
 
 /// Where the cluster is.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +48,10 @@ pub struct SubmitArguments {
     #[arg(long, conflicts_with = "detach")]
     pub stop_on_interrupt: bool,
 
+    /// How rows of a SELECT are printed; a table on a terminal and JSON lines elsewhere if not given.
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<OutputArgument>,
+
     /// Print no status line.
     #[arg(long, short)]
     pub quiet: bool,
@@ -54,6 +59,23 @@ pub struct SubmitArguments {
     /// Where to.
     #[command(flatten)]
     pub cluster: ClusterArguments,
+}
+
+impl SubmitArguments {
+    /// What file and command line set.
+    ///
+    /// # Errors
+    /// If they set what does not exist or cannot be.
+    pub fn layers(&self) -> Result<Layers> {
+        let mut layers = self.script.layers()?;
+        if let Some(output) = self.output {
+            output.set(&mut layers)?;
+        }
+        if self.quiet {
+            layers.set_on_command_line(registry::QUIET, "true", Origin::Flag("--quiet"))?;
+        }
+        Ok(layers)
+    }
 }
 
 /// How a list is printed.

@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
-use weir_core::{EventTime, Result};
+use weir_core::{Error, EventTime, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSummary, status};
 
 use super::client::{Client, expect_answer};
 use super::goal::{Goal, Look};
+use super::rows::Rows;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{CheckpointProgress, Progress};
+use crate::result::Results;
 use crate::signals::{Interrupt, Signals};
 use crate::status::{Rates, line};
 use crate::terminal::Screen;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(500);
+/// The same where there are rows to be printed.
+const ROWS_TICK: Duration = Duration::from_millis(200);
 /// Time between two lines where there is no terminal for a live one.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
@@ -40,10 +44,22 @@ pub struct Follow {
     pub name: String,
     /// What is waited for.
     pub goal: Goal,
-    /// What ^C does.
-    pub on_interrupt: OnInterrupt,
     /// Whether nothing but the outcome is told.
     pub quiet: bool,
+}
+
+/// Why the watching is over.
+pub enum Watched {
+    /// The goal is reached; what to tell.
+    Reached(String),
+    /// The job will not come to it.
+    Missed(Error),
+    /// The user does not want to wait.
+    Left(Interrupt),
+    /// Nobody reads the rows any more.
+    ReaderGone,
+    /// Rows could not be fetched or printed.
+    Unread(Error),
 }
 
 impl Follow {
@@ -51,45 +67,58 @@ impl Follow {
     ///
     /// # Errors
     /// If it is missed, or the cluster does not answer.
-    pub async fn run(self, client: &mut Client) -> Result<Exit> {
+    pub async fn run(self, client: &mut Client, on_interrupt: OnInterrupt) -> Result<Exit> {
         let mut signals = Signals::listen()?;
-        let outcome = self.watch(client, &mut signals).await;
+        let mut watched = self.watch(client, &mut signals, None).await;
+        if on_interrupt == OnInterrupt::Stop && matches!(watched, Ok(Watched::Left(_))) {
+            self.say("stopping with a savepoint; ^C once more leaves it to the cluster");
+            client.call(ClientRequest::StopJob { job: self.job.clone(), drain: false }).await?;
+            watched = self.watch(client, &mut signals, None).await;
+        }
         self.screen.set_status("");
-        outcome
+        match watched? {
+            Watched::Reached(outcome) => {
+                self.screen.message(&format!("{}: {outcome}\n", self.name));
+                Ok(Exit::Ok)
+            }
+            Watched::Missed(error) | Watched::Unread(error) => Err(error),
+            Watched::Left(signal) => Ok(self.left(signal)),
+            Watched::ReaderGone => Ok(Exit::Ok),
+        }
     }
 
-    async fn watch(&self, client: &mut Client, signals: &mut Signals) -> Result<Exit> {
+    /// Watches until something ends it. Meanwhile prints the rows of the job, if it has some.
+    ///
+    /// # Errors
+    /// If the cluster does not answer.
+    pub async fn watch(
+        &self,
+        client: &mut Client,
+        signals: &mut Signals,
+        mut rows: Option<&mut Rows>,
+    ) -> Result<Watched> {
+        let results = rows.as_ref().map(|rows| rows.results().clone());
         let stopwatch = Stopwatch::start();
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval(if rows.is_some() { ROWS_TICK } else { TICK });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rates = Rates::default();
         let mut last_log = Duration::ZERO;
-        let mut stopping = false;
         loop {
             let next = async {
                 ticks.tick().await;
-                describe(client, &self.job).await
+                self.look(client, rows.as_deref_mut()).await
             };
-            let job = tokio::select! {
-                job = next => job,
-                signal = signals.next() => {
-                    if self.on_interrupt == OnInterrupt::Leave || stopping {
-                        return Ok(self.left(signal));
-                    }
-                    stopping = true;
-                    self.say("stopping with a savepoint; ^C once more leaves it to the cluster");
-                    client.call(ClientRequest::StopJob { job: self.job.clone(), drain: false }).await?;
-                    continue;
-                }
+            let (job, printed) = tokio::select! {
+                next = next => next?,
+                signal = signals.next() => return Ok(Watched::Left(signal)),
+                () = until_nobody_reads(results.as_deref()) => return Ok(Watched::ReaderGone),
             };
-            let job = job.inspect_err(|_| self.say("the job goes on in the cluster, as far as it can"))?;
+            if let Err(error) = printed {
+                return Ok(Watched::Unread(error));
+            }
             match self.goal.look(&job) {
-                Look::Reached(outcome) => {
-                    self.screen.set_status("");
-                    self.screen.message(&format!("{}: {outcome}\n", self.name));
-                    return Ok(Exit::Ok);
-                }
-                Look::Missed(error) => return Err(error),
+                Look::Reached(outcome) => return Ok(Watched::Reached(outcome)),
+                Look::Missed(error) => return Ok(Watched::Missed(error)),
                 Look::Waiting(standing) if !self.quiet => {
                     let elapsed = stopwatch.elapsed();
                     let shown = self.live(&job, standing, &mut rates, elapsed);
@@ -105,6 +134,17 @@ impl Follow {
         }
     }
 
+    /// How the job is, and what came of printing its rows.
+    async fn look(&self, client: &mut Client, rows: Option<&mut Rows>) -> Result<(JobDetail, Result<()>)> {
+        let job = describe(client, &self.job).await;
+        let job = job.inspect_err(|_| self.say("the job goes on in the cluster, as far as it can"))?;
+        let printed = match rows {
+            Some(rows) => rows.print(&job).await,
+            None => Ok(()),
+        };
+        Ok((job, printed))
+    }
+
     /// Figures for who watches a job that runs; how it stands for who waits for something else.
     fn live(&self, job: &JobDetail, standing: String, rates: &mut Rates, elapsed: Duration) -> String {
         let progress = progress(&job.summary);
@@ -114,7 +154,6 @@ impl Follow {
     }
 
     fn left(&self, signal: Interrupt) -> Exit {
-        self.screen.set_status("");
         self.say(&format!(
             "it goes on in the cluster; see `weir jobs describe {0}`, stop it with `weir jobs stop {0}`",
             self.job
@@ -126,6 +165,13 @@ impl Follow {
         if !self.quiet {
             self.screen.message(&format!("{}: {message}\n", self.name));
         }
+    }
+}
+
+async fn until_nobody_reads(results: Option<&Results>) {
+    match results {
+        Some(results) => results.until_reader_is_gone().await,
+        None => std::future::pending().await,
     }
 }
 

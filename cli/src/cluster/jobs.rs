@@ -93,13 +93,6 @@ async fn wait(client: &mut Client, screen: &Arc<Screen>, job: &JobArgument, goal
     let Some(goal) = goal else {
         return said(screen, &format!("{}: accepted", job.job));
     };
-    let follow = Follow {
-        screen: screen.clone(),
-        job: job.reference(),
-        name: job.job.clone(),
-        goal,
-        on_interrupt: OnInterrupt::Leave,
-        quiet: false,
-    };
-    follow.run(client).await
+    let follow = Follow { screen: screen.clone(), job: job.reference(), name: job.job.clone(), goal, quiet: false };
+    follow.run(client, OnInterrupt::Leave).await
 }

@@ -1,57 +1,69 @@
 //! `weir submit`: plans a script here and runs it in the cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_connectors::Registry;
 use weir_core::{Error, JobGraph, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
 use weir_sql::diagnostics::error_at;
-use weir_sql::{Script, Statement};
+use weir_sql::{Plan, Script, Spanned, Statement};
 
 use super::args::SubmitArguments;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
+use super::rows::Rows;
+use super::select::Select;
 use crate::exit::Exit;
 use crate::result::{Output, ResultConnector, Results};
-use crate::settings::Settings;
+use crate::settings::{Settings, registry};
 use crate::terminal::Screen;
 use crate::{planning, script};
+
+/// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
+const INTERACTIVE: Duration = Duration::from_secs(1);
 
 /// Submits the script, and watches the job unless told not to.
 ///
 /// # Errors
 /// Whatever is wrong with the script; what the cluster answers; why the job has failed.
 pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result<Exit> {
-    let mut layers = arguments.script.layers()?;
+    let mut layers = arguments.layers()?;
     let parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
     script::apply_settings(&parsed, &mut layers)?;
-    let settings = Settings::resolve(&layers, 1);
-    let graph = plan(&parsed, &settings, screen)?;
+    let mut settings = Settings::resolve(&layers, 1);
+    let query = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_)));
+    if let Some(query) = query {
+        check_select(arguments, &parsed, query)?;
+        if !layers.is_given(registry::CHECKPOINT_INTERVAL) {
+            settings.checkpoint_interval = Some(INTERACTIVE);
+        }
+    }
+    // Before the cluster is asked: what is wrong with the script can be told without one.
+    let planned = plan(&parsed, &settings, screen, BTreeMap::new())?;
+    for warning in &planned.warnings {
+        screen.message(&format!("warning: {warning}\n"));
+    }
     if settings.state_dir.is_some() {
         screen.message("warning: execution.checkpointing.dir is for `weir run`: a cluster has its own storage\n");
+    }
+    let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
+    let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
+    if query.is_some() {
+        return select(arguments, screen, &parsed, &settings, &mut client).await;
     }
 
     let default_name = || settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
     let name = arguments.name.clone().unwrap_or_else(default_name);
-    let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
-    let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
-    let request = SubmitJob {
-        namespace: arguments.namespace.clone(),
-        name: name.clone(),
-        fingerprint: graph.fingerprint(),
-        graph: Arc::new(graph),
-        sql: parsed.text.to_string(),
-        parallelism: narrow(settings.parallelism),
-        settings: job_settings(&settings),
-    };
+    let request = request(arguments, &parsed, &settings, name.clone(), graph_of(planned)?);
     let answer = client.call(ClientRequest::SubmitJob(request)).await?;
     let (job, already_there) = expect_answer!(
         answer,
         ClientResponse::Submitted { job, already_there } => (job, already_there)
     )?;
-    let quiet = arguments.quiet || settings.quiet;
-    if !quiet {
+    if !settings.quiet {
         let how = if already_there { "was submitted before, as" } else { "is submitted as" };
         screen.message(&format!("{name}: {how} job {job}\n"));
     }
@@ -61,33 +73,90 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     }
     let on_interrupt = if arguments.stop_on_interrupt { OnInterrupt::Stop } else { OnInterrupt::Leave };
     let job = JobRef::Id(job);
-    let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Ended, on_interrupt, quiet };
-    follow.run(&mut client).await
+    let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Ended, quiet: settings.quiet };
+    follow.run(&mut client, on_interrupt).await
 }
 
-/// The script's dataflow, for other processes.
-fn plan(parsed: &Script, settings: &Settings, screen: &Arc<Screen>) -> Result<JobGraph> {
-    if let Some(query) = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_))) {
-        return Err(error_at(
-            &parsed.text,
-            query.span,
-            "a SELECT alone has nobody in the cluster to print its rows to",
+/// A `SELECT` has a job for as long as somebody reads its rows.
+fn check_select(arguments: &SubmitArguments, parsed: &Script, query: &Spanned<Statement>) -> Result<()> {
+    let (what, help) = if arguments.detach {
+        (
+            "with --detach, nobody would be there to read the rows of this SELECT",
+            "leave --detach out, or write the rows into a table with INSERT INTO",
         )
-        .with_help("write them into a table with INSERT INTO, or run the script here with `weir run`"));
-    }
+    } else if arguments.stop_on_interrupt {
+        (
+            "--stop-on-interrupt is of no use to a SELECT, whose job cannot go on without this command",
+            "leave it out: ^C cancels the job and deletes it; or write the rows into a table with INSERT INTO",
+        )
+    } else {
+        return Ok(());
+    };
+    Err(error_at(&parsed.text, query.span, what).with_help(help))
+}
+
+/// Runs a `SELECT` in the cluster and prints its rows here.
+async fn select(
+    arguments: &SubmitArguments,
+    screen: &Arc<Screen>,
+    parsed: &Script,
+    settings: &Settings,
+    client: &mut Client,
+) -> Result<Exit> {
+    let answer = client.call(ClientRequest::DescribeCluster).await?;
+    let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
+    let rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), None)).await?;
+    let graph = match plan(parsed, settings, screen, rows.options()).and_then(graph_of) {
+        Ok(graph) => graph,
+        Err(error) => {
+            rows.remove().await?;
+            return Err(error);
+        }
+    };
+    // Such jobs come and go, and two people may run the same script at the same time.
+    let default_name = || {
+        let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
+        format!("{name}-{}", rows.token())
+    };
+    let name = arguments.name.clone().unwrap_or_else(default_name);
+    let request = request(arguments, parsed, settings, name, graph);
+    Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
+}
+
+/// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.
+fn plan(parsed: &Script, settings: &Settings, screen: &Arc<Screen>, result: BTreeMap<String, String>) -> Result<Plan> {
     let results = Results::new(screen.clone(), Output::Table, None);
     let connectors = Arc::new(Registry::builtin().with(ResultConnector(results)));
-    let planned = planning::plan_elsewhere(parsed, settings, connectors)?;
-    for warning in &planned.warnings {
-        screen.message(&format!("warning: {warning}\n"));
-    }
+    planning::plan_elsewhere(parsed, settings, connectors, result)
+}
+
+fn graph_of(planned: Plan) -> Result<JobGraph> {
     planned.graph.ok_or_else(|| {
-        Error::user("the script has nothing to run: no INSERT").with_help("`weir explain` shows what a script would do")
+        Error::user("the script has nothing to run: no INSERT, no SELECT")
+            .with_help("`weir explain` shows what a script would do")
     })
 }
 
+fn request(
+    arguments: &SubmitArguments,
+    parsed: &Script,
+    settings: &Settings,
+    name: String,
+    graph: JobGraph,
+) -> SubmitJob {
+    SubmitJob {
+        namespace: arguments.namespace.clone(),
+        name,
+        fingerprint: graph.fingerprint(),
+        graph: Arc::new(graph),
+        sql: parsed.text.to_string(),
+        parallelism: narrow(settings.parallelism),
+        settings: job_settings(settings),
+    }
+}
+
 fn job_settings(settings: &Settings) -> JobSettingsInfo {
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     JobSettingsInfo {
         batch_rows: narrow(settings.batch_rows),
         checkpoint_interval_ms: settings.checkpoint_interval.map_or(0, millis),

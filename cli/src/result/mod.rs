@@ -18,13 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::sync::Notify;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
 
 use crate::terminal::Screen;
-
-/// The connector's name, which no table of a user's can have.
-pub const NAME: &str = "$result";
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +88,19 @@ impl Results {
             reader_gone: AtomicBool::new(false),
             news: Notify::new(),
         })
+    }
+
+    /// Prints rows, and holds none of them back.
+    ///
+    /// # Errors
+    /// If stdout cannot be written.
+    pub async fn show(self: &Arc<Self>, batches: Vec<RecordBatch>) -> Result<()> {
+        let results = self.clone();
+        on_blocking_thread(move || {
+            batches.iter().try_for_each(|records| results.print(records))?;
+            results.flush(results.lock().as_mut())
+        })
+        .await
     }
 
     /// Prints rows. Blocks while stdout does.
@@ -195,7 +205,7 @@ pub struct ResultConnector(pub Arc<Results>);
 #[async_trait::async_trait]
 impl Connector for ResultConnector {
     fn name(&self) -> &'static str {
-        NAME
+        RESULT_CONNECTOR
     }
 
     fn supports(&self, role: Role) -> bool {

@@ -214,7 +214,7 @@ fn context(attempt: u64, epoch: u64) -> SinkContext {
 fn table_spec(schema: SchemaRef) -> TableSpec {
     TableSpec {
         name: "result".into(),
-        connector: NAME.into(),
+        connector: RESULT_CONNECTOR.into(),
         options: BTreeMap::new(),
         schema,
         projection: None,

@@ -11,7 +11,7 @@ use weir_core::{Incarnation, Result};
 use weir_worker::process::{self, WorkerConfig};
 
 use super::coordinator::CoordinatorArguments;
-use super::random;
+use super::{connectors, random};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::terminal::Screen;
@@ -84,7 +84,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     let (leave, leaving) = mpsc::channel(2);
     let coordinator = tokio::spawn(server::run(config, listener, stopped));
     let mut coordinator = coordinator;
-    let mut worker = std::pin::pin!(process::run(worker, weir_connectors::registry(), leaving));
+    let mut worker = std::pin::pin!(process::run(worker, connectors(), leaving));
     let ended = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| match joined {
         Ok(ended) => ended,
         Err(panic) => Err(weir_core::Error::internal("the coordinator panicked").with_source(panic)),

@@ -5,8 +5,11 @@ pub mod local;
 pub mod worker;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use weir_core::{Error, Result};
+use weir_connectors::Registry;
+use weir_connectors::results::ResultFiles;
+use weir_core::{ConnectorRegistry, Error, Result};
 
 /// Without TLS and tokens, only this machine may talk to us, unless the user says that it is all right.
 ///
@@ -20,6 +23,11 @@ pub fn check_reachability(address: SocketAddr, insecure: bool) -> Result<()> {
         "{address} can be reached from other machines, and nothing here is encrypted or authenticated"
     ))
     .with_help("listen on 127.0.0.1, or add --insecure if the network is trusted"))
+}
+
+/// The connectors of a worker: beside those for users, the one behind a bare `SELECT`.
+fn connectors() -> Arc<dyn ConnectorRegistry> {
+    Arc::new(Registry::builtin().with(ResultFiles))
 }
 
 /// A number that no other process has.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
 use weir_worker::process::{self, WorkerConfig};
 
-use super::{check_reachability, random};
+use super::{check_reachability, connectors, random};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::terminal::Screen;
@@ -101,7 +101,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
     };
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);
-    let mut worker = std::pin::pin!(process::run(config, weir_connectors::registry(), shutdown));
+    let mut worker = std::pin::pin!(process::run(config, connectors(), shutdown));
     loop {
         tokio::select! {
             ended = &mut worker => return ended.map(|_| Exit::Ok),

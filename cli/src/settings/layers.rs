@@ -129,6 +129,11 @@ impl Layers {
         }
     }
 
+    /// Whether anybody has said anything about it.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.command_line.contains_key(key) || self.script.contains_key(key) || self.file.contains_key(key)
+    }
+
     /// The value that holds; `None` if none was given and the default is not a fixed one.
     pub fn get(&self, key: &str) -> Option<Value> {
         let given = self.command_line.get(key).map(|(value, _)| value);

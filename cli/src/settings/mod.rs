@@ -19,6 +19,7 @@ pub use layers::{Layers, Origin};
 use value::Value;
 
 use crate::result::Output;
+use crate::terminal::Screen;
 
 /// The settings of one run, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +125,11 @@ impl Settings {
             },
             quiet: present(registry::QUIET).flag(),
         }
+    }
+
+    /// How rows are printed on this screen.
+    pub fn output_on(&self, screen: &Screen) -> Output {
+        self.output.unwrap_or(if screen.layout().out_is_terminal { Output::Table } else { Output::Json })
     }
 }
 

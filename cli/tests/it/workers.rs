@@ -100,6 +100,7 @@ impl Job {
             late_table: None,
             two_phase: true,
             result_connector: "print".into(),
+            result_options: Default::default(),
             directory: None,
         };
         let planned = weir_sql::plan(&weir_sql::parse(&text).unwrap(), connectors.clone(), &options).unwrap();

@@ -9,9 +9,11 @@ mod jobs;
 mod namespaces;
 mod workers;
 
+use std::sync::Arc;
+
 use weir_core::JobId;
 
-use super::{Checkpoint, ClusterState, Command, DEFAULT_NAMESPACE, Job, Namespace, Refusal};
+use super::{Checkpoint, ClusterState, Command, DEFAULT_NAMESPACE, Job, JobSpec, Namespace, Refusal};
 
 /// What came of a command, as far as whoever proposed it cannot see it in the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub enum Applied {
     Deleted {
         /// Which job.
         job: JobId,
+        /// What was submitted.
+        spec: Arc<JobSpec>,
     },
 }
 

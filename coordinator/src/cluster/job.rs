@@ -153,6 +153,8 @@ impl PartialEq for JobSpec {
     }
 }
 
+impl Eq for JobSpec {}
+
 /// How a job is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSettings {

@@ -68,7 +68,7 @@ fn print(state: &ClusterState, about: Option<JobId>, applied: Applied, clock: i6
         (Applied::Submitted { job, already_there: true }, _) => format!("job {job}, already there"),
         (Applied::Lost { jobs }, _) if jobs.is_empty() => "lost".into(),
         (Applied::Lost { jobs }, _) => format!("lost by {}", list(jobs.iter().map(JobId::to_string).collect())),
-        (Applied::Deleted { job }, _) => format!("job {job} deleted"),
+        (Applied::Deleted { job, .. }, _) => format!("job {job} deleted"),
         (Applied::Changed, None) => "changed".into(),
         (Applied::Changed, Some(job)) => print_job(job, clock),
         (Applied::Forgotten { checkpoints, .. }, job) => {

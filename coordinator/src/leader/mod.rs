@@ -27,7 +27,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Attempt, Epoch, Incarnation, JobId, Placement, WorkerId};
+use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
+use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, Placement, WorkerId};
+use weir_proto::client::results;
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns};
 
@@ -145,9 +147,9 @@ pub enum StorageOperation {
         /// Paths of the manifests that are kept.
         manifests: Vec<String>,
     },
-    /// Delete everything of a job.
+    /// Delete everything at a place, and the place.
     Delete {
-        /// The job's storage.
+        /// A job's storage, or where its results wait.
         place: StoragePlace,
     },
 }
@@ -233,6 +235,17 @@ impl<'a> Context<'a> {
     /// Where a job's checkpoints are.
     fn place(&self, job: JobId) -> StoragePlace {
         StoragePlace { url: format!("{}/{}/jobs/{job}", self.state.storage, self.state.cluster) }
+    }
+
+    /// Where rows of the `SELECT` of a dataflow wait to be fetched, if it has one. A client names that folder, and it is to be
+    /// deleted: so it is believed only if it is one of those that are for nothing else.
+    fn results_of(&self, graph: &JobGraph) -> Option<StoragePlace> {
+        let table = graph.nodes().iter().find_map(|node| match &node.spec.operator {
+            OperatorSpec::Sink(sink) if sink.table.connector == RESULT_CONNECTOR => Some(&sink.table),
+            _ => None,
+        })?;
+        let url = table.options.get(RESULT_FOLDER)?;
+        results::is_folder(url, &self.state.storage, &self.state.cluster).then(|| StoragePlace { url: url.clone() })
     }
 }
 

@@ -31,10 +31,7 @@ impl Leader {
                 }
             }
             Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => self.retire(context, *job),
-            Command::DeleteJob { job } if outcome.is_ok() => {
-                let place = context.place(*job);
-                self.store(context, Purpose::Tidy, StorageOperation::Delete { place });
-            }
+            Command::DeleteJob { .. } => self.delete_files(context, outcome),
             Command::StartAttempt { job, .. } => {
                 self.waiting.remove(job);
             }
@@ -47,6 +44,15 @@ impl Leader {
         }
         self.schedule(context);
         self.dismiss_the_empty(context);
+    }
+
+    /// A job is deleted: so are its checkpoints, and rows of a `SELECT` that nobody has fetched.
+    fn delete_files(&mut self, context: &mut Context<'_>, outcome: &Result<Applied, Refusal>) {
+        let Ok(Applied::Deleted { job, spec }) = outcome else { return };
+        let places = [context.place(*job)].into_iter().chain(context.results_of(&spec.graph));
+        for place in places.collect::<Vec<_>>() {
+            self.store(context, Purpose::Tidy, StorageOperation::Delete { place });
+        }
     }
 
     pub(super) fn reconcile_all(&mut self, context: &mut Context<'_>) {

@@ -12,5 +12,6 @@ mod numbered;
 pub mod options;
 pub mod print;
 mod registry;
+pub mod results;
 
 pub use registry::{Registry, registry};

@@ -14,6 +14,12 @@ use crate::{Attempt, Batch, Epoch, Result};
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
 
+/// The connector of the table that a bare `SELECT` writes. No table of a user's can have it: a name that begins with `$` is
+/// none of theirs.
+pub const RESULT_CONNECTOR: &str = "$result";
+/// Option of that table in a cluster: URL of the folder in which its rows wait to be printed.
+pub const RESULT_FOLDER: &str = "folder";
+
 /// A table as its connector sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSpec {

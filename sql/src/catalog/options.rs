@@ -63,7 +63,8 @@ fn connector(
     connectors: &dyn ConnectorRegistry,
     table: &CreateTable,
 ) -> Result<Arc<dyn Connector>> {
-    let names = connectors.names();
+    // Those that begin so are for tables that nobody declares.
+    let names: Vec<&str> = connectors.names().into_iter().filter(|name| !name.starts_with('$')).collect();
     let Some(option) = table.options.iter().find(|option| option.key.value == CONNECTOR) else {
         let given = table.options.iter().map(|option| option.key.value.as_str());
         let help = match nearest(CONNECTOR, given) {
@@ -74,7 +75,8 @@ fn connector(
             .error(table.name.span, format!("table `{}` has no connector", table.name.value))
             .with_help(help));
     };
-    connectors.get(&option.value.value).ok_or_else(|| {
+    let name = Some(option.value.value.as_str()).filter(|name| !name.starts_with('$'));
+    name.and_then(|name| connectors.get(name)).ok_or_else(|| {
         source
             .error(option.value.span, format!("there is no connector `{}`", option.value.value))
             .with_help(did_you_mean(&option.value.value, &names, "connectors are"))

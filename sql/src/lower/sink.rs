@@ -81,7 +81,7 @@ impl Lowering<'_> {
         let table = TableSpec {
             name: "result".to_owned(),
             connector: self.options.result_connector.clone(),
-            options: Default::default(),
+            options: self.options.result_options.clone(),
             schema: schema.clone(),
             projection: None,
             partitioned_by: Vec::new(),

@@ -38,6 +38,7 @@ fn options() -> PlanOptions {
         late_table: None,
         two_phase: true,
         result_connector: "result".to_owned(),
+        result_options: Default::default(),
         directory: None,
     }
 }

@@ -9,3 +9,4 @@ mod members;
 mod nexmark;
 mod processes;
 mod refusals;
+mod select;

@@ -7,6 +7,11 @@ use super::processes::Cluster;
 /// Events for each second of event time, and with `realtime` also of the clock.
 const RATE: u64 = 500;
 
+/// Bids of each auction, second by second: rows go to the subtask that owns their auction.
+const QUERY: &str = "SELECT window_start, auction, COUNT(*) AS bids, MAX(price) AS highest
+     FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' SECOND))
+     GROUP BY window_start, window_end, auction";
+
 /// A job over so many seconds of bids.
 #[derive(Debug, Clone, Copy)]
 pub struct Bids {
@@ -14,23 +19,33 @@ pub struct Bids {
 }
 
 impl Bids {
-    /// Bids of each auction, second by second: rows go to the subtask that owns their auction.
-    fn script(self, out: &Path, realtime: bool) -> String {
+    /// What it reads, and how often it takes checkpoints.
+    fn source(self, realtime: bool) -> String {
         format!(
             "CREATE TABLE bid (
                auction BIGINT, price BIGINT, dateTime TIMESTAMP(3),
                WATERMARK FOR dateTime AS dateTime - INTERVAL '4' SECOND
              ) WITH ('connector' = 'nexmark', 'nexmark.table' = 'bid', 'events.num' = '{}', 'rate' = '{RATE}',
                      'realtime' = '{realtime}');
+             SET 'execution.checkpointing.interval' = '300ms';",
+            self.seconds * RATE
+        )
+    }
+
+    fn script(self, out: &Path, realtime: bool) -> String {
+        format!(
+            "{}
              CREATE TABLE result (starts TIMESTAMP(3), auction BIGINT, bids BIGINT, highest BIGINT)
                WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'csv.header' = 'false');
-             SET 'execution.checkpointing.interval' = '300ms';
-             INSERT INTO result SELECT window_start, auction, COUNT(*), MAX(price)
-             FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' SECOND))
-             GROUP BY window_start, window_end, auction;",
-            self.seconds * RATE,
+             INSERT INTO result {QUERY};",
+            self.source(realtime),
             out.display()
         )
+    }
+
+    /// The same rows, to be printed.
+    pub fn select(self, realtime: bool) -> String {
+        format!("{}\n{QUERY};", self.source(realtime))
     }
 
     /// Submits it under a name, in real time.

@@ -163,6 +163,29 @@ impl Cluster {
         command(arguments).env("WEIR_COORDINATORS", &self.coordinators).output().unwrap().into()
     }
 
+    /// A command to the cluster that goes on beside the test. What it prints goes to the file `out`.
+    pub fn begin(&self, arguments: &[&str], out: &str) -> Child {
+        let out = File::create(self.path(out)).unwrap();
+        let mut command = command(arguments);
+        command.env("WEIR_COORDINATORS", &self.coordinators).stdout(out).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The same, for a test that reads what it prints.
+    pub fn begin_piped(&self, arguments: &[&str]) -> Child {
+        let mut command = command(arguments);
+        command
+            .env("WEIR_COORDINATORS", &self.coordinators)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What is in a file of the cluster's folder.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap()
+    }
+
     /// What a command prints with `--json`.
     pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.weir(&[arguments, &["--json"]].concat()).code(0).out).unwrap()

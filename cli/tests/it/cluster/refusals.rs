@@ -84,7 +84,8 @@ fn jobs_that_cannot_be_taken_are_refused_with_a_reason() {
     let submit = |script: &str, more: &[&str]| cluster.weir(&[&["submit", "-e", script, "--detach"], more].concat());
 
     let select = "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen'); SELECT n FROM numbers";
-    submit(select, &[]).code(2).says(&["a SELECT alone", "INSERT INTO", "weir run"]);
+    submit(select, &[]).code(2).says(&["nobody would be there to read the rows", "leave --detach out", "INSERT INTO"]);
+    cluster.weir(&["submit", "-e", select, "--stop-on-interrupt"]).code(2).says(&["of no use to a SELECT"]);
     cluster.weir(&["jobs", "describe", "nobody"]).code(2).says(&["there is no job default/nobody"]);
     cluster.weir(&["jobs", "cancel", "77"]).code(2).says(&["there is no job 77"]);
     submit(ENDLESS, &["--namespace", "flights"]).code(2).says(&["there is no namespace flights"]);

@@ -132,8 +132,9 @@ impl ClusterState {
         if let Some(checkpoint) = job.uncommitted() {
             return Err(Refusal::Uncommitted { job: id, epoch: checkpoint.epoch });
         }
+        let spec = job.spec.clone();
         self.jobs.remove(&id);
-        Ok(Applied::Deleted { job: id })
+        Ok(Applied::Deleted { job: id, spec })
     }
 }
 

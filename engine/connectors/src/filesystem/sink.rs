@@ -38,7 +38,7 @@ use part::Parts;
 use partition::Partitioning;
 use writer::Format;
 
-const FILE_SIZE: &str = "sink.rolling-policy.file-size";
+pub(crate) const FILE_SIZE: &str = "sink.rolling-policy.file-size";
 const FILE_ROWS: &str = "sink.rolling-policy.rows";
 const GUARANTEE: &str = "sink.delivery-guarantee";
 const DEFAULT_PARTITION: &str = "partition.default-name";
@@ -124,6 +124,14 @@ pub fn validate(table: &TableSpec) -> Result<()> {
     Settings::of(table).map(|_| ())
 }
 
+/// The folder that a table's files are in.
+///
+/// # Errors
+/// Those of [`validate`].
+pub(crate) fn folder(table: &TableSpec) -> Result<std::path::PathBuf> {
+    Settings::of(table).map(|settings| settings.folder)
+}
+
 /// Opens one subtask's part of the sink. Removes what executions that have died left behind in the folder.
 ///
 /// # Errors
@@ -180,7 +188,7 @@ impl Sink for FileSink {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::internal("work on the filesystem was broken off").with_source(error))?

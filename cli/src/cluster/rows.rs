@@ -1,0 +1,148 @@
+//! The rows of a `SELECT` that runs in a cluster: fetched from its storage as they become visible, printed, deleted.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::FileReader;
+use weir_connectors::results::{Place, READER};
+use weir_core::connector::RESULT_FOLDER;
+use weir_core::{Epoch, Error, Result};
+use weir_proto::client::{ClusterInfo, JobDetail, results};
+use weir_state::Storage;
+
+use crate::result::Results;
+use crate::server::random;
+
+/// How often the folder is tried to be removed: what still runs of the job removes its own files first.
+const REMOVALS: usize = 20;
+/// Pause between two of these tries.
+const REMOVE_AGAIN: Duration = Duration::from_millis(100);
+
+/// Letters of the folder's name that stand in the name of a job.
+const TOKEN: usize = 6;
+
+const NOT_REACHED: &str = "run `weir submit` on a machine that reaches this folder, such as that of a coordinator or a worker; or write \
+                           the rows into a table with INSERT INTO";
+
+/// Rows on their way to stdout.
+pub struct Rows {
+    folder: String,
+    storage: Arc<dyn Storage>,
+    results: Arc<Results>,
+    printed: u64,
+}
+
+impl Rows {
+    /// Makes a folder for them in the cluster's storage, in which somebody reads from now on.
+    ///
+    /// # Errors
+    /// If the storage is not reached from here.
+    pub async fn expect(cluster: &ClusterInfo, results: Arc<Results>) -> Result<Self> {
+        let unreached = |error: Error| {
+            error.context(format!("cannot fetch the rows of a SELECT from the cluster's storage {}", cluster.storage))
+        };
+        let folder = results::folder(&cluster.storage, &cluster.cluster, random()?);
+        let (root, url) = (cluster.storage.clone(), folder.clone());
+        let storage = blocking(move || {
+            if !weir_state::is_there(&root)? {
+                return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
+            }
+            let storage = weir_state::open_url(&url).map_err(|error| error.with_help(NOT_REACHED))?;
+            storage.put(READER, b"").map_err(|error| error.with_help(NOT_REACHED))?;
+            Ok(storage)
+        });
+        Ok(Self { folder, storage: storage.await.map_err(unreached)?, results, printed: 0 })
+    }
+
+    /// Letters that tell this submission from most others.
+    pub fn token(&self) -> &str {
+        self.folder.get(self.folder.len().saturating_sub(TOKEN)..).unwrap_or_default()
+    }
+
+    /// Options of the table that the job writes them into.
+    pub fn options(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(RESULT_FOLDER.to_owned(), self.folder.clone())])
+    }
+
+    /// Where they are printed.
+    pub fn results(&self) -> &Arc<Results> {
+        &self.results
+    }
+
+    /// How many were printed.
+    pub fn printed(&self) -> u64 {
+        self.printed
+    }
+
+    /// Prints those whose checkpoints are committed, in order, each once. Dropping the future in between loses none, but those of
+    /// the last file may then be printed without being deleted.
+    ///
+    /// # Errors
+    /// If they cannot be read, or stdout cannot be written.
+    pub async fn print(&mut self, job: &JobDetail) -> Result<()> {
+        // Files of later epochs may be there, but a commit of theirs may be repeated, and would then look for them in vain.
+        let committed = job.checkpoints.iter().filter(|checkpoint| checkpoint.committed);
+        let Some(committed) = committed.map(|checkpoint| checkpoint.epoch).max() else { return Ok(()) };
+        let storage = self.storage.clone();
+        for path in blocking(move || waiting(&*storage, committed)).await? {
+            let (storage, from) = (self.storage.clone(), path.clone());
+            let batches = blocking(move || read(&*storage, &from)).await?;
+            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            self.results.show(batches).await?;
+            self.printed += rows as u64;
+            let storage = self.storage.clone();
+            blocking(move || storage.delete(&path)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the folder and what is left in it: nobody reads here any more.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub async fn remove(&self) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            let storage = self.storage.clone();
+            match blocking(move || remove(&*storage)).await {
+                Err(_) if tries < REMOVALS => tries += 1,
+                ended => return ended,
+            }
+            tokio::time::sleep(REMOVE_AGAIN).await;
+        }
+    }
+}
+
+/// Files with rows of epochs up to this one, in order.
+fn waiting(storage: &dyn Storage, committed: Epoch) -> Result<Vec<String>> {
+    let listing = storage.list("part-")?;
+    let mut files: Vec<(Place, String)> =
+        listing.into_iter().filter_map(|path| Some((Place::of(&path)?, path))).collect();
+    files.retain(|(place, _)| place.epoch <= committed);
+    files.sort_unstable();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+fn read(storage: &dyn Storage, path: &str) -> Result<Vec<RecordBatch>> {
+    let damaged = |error: arrow::error::ArrowError| {
+        Error::data(format!("the rows in {} are damaged", storage.locate(path))).with_source(error)
+    };
+    let reader = FileReader::try_new(Cursor::new(storage.get(path)?), None).map_err(damaged)?;
+    reader.map(|records| records.map_err(damaged)).collect()
+}
+
+/// `reader` goes first: without it, workers take nothing for lost.
+fn remove(storage: &dyn Storage) -> Result<()> {
+    storage.delete(READER)?;
+    storage.list("")?.iter().try_for_each(|path| storage.delete(path))?;
+    storage.vacate()
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("a thread that fetches rows died").with_source(error))?
+}

@@ -1,0 +1,132 @@
+//! The connector `$result` of a cluster: rows of a `SELECT`, on their way from a worker to the command that prints them.
+//!
+//! They go through files, so that no coordinator sees a row and none is printed twice, whoever dies meanwhile: those of the
+//! `filesystem` sink, in Arrow's format, in a folder of this query alone below the checkpoint storage.
+//!
+//! ```text
+//!   <folder>/reader                          made before the job is submitted: somebody reads here
+//!   <folder>/.weir-…                         rows that are not decided yet
+//!   <folder>/part-<uid>-<epoch>-<subtask>-<n>.arrow
+//!                                            rows of a completed checkpoint: printed in order, then deleted
+//! ```
+//!
+//! 1. The reader looks only at files of epochs that the replicated state calls committed. A commit that is repeated before that
+//!    finds the file; behind it, nobody repeats it. So a file may be deleted once it is printed.
+//! 2. A reader that goes deletes `reader` first. From then on there is nothing to commit, and a sink does not open; both would
+//!    be for nobody. A worker that has another folder under this name finds no `reader` either, and says so.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use weir_core::connector::{
+    Boundedness, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext, Source, SourceContext,
+};
+use weir_core::{Epoch, Error, Result, TableSpec};
+
+use crate::filesystem::sink;
+use crate::options::Options;
+
+/// Name of the object that says that somebody reads.
+pub const READER: &str = "reader";
+/// Size of a file: the reader holds one at a time in memory.
+const FILE_SIZE: &str = "16mb";
+
+const OPTIONS: &[OptionInfo] =
+    &[OptionInfo { name: RESULT_FOLDER, required: true, doc: "URL of the folder in which rows wait to be printed." }];
+
+/// The connector.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResultFiles;
+
+/// Where a file stands among the others: rows of earlier epochs come first, and within an epoch those of earlier files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The epoch that its rows belong to.
+    pub epoch: Epoch,
+    /// The subtask that wrote it.
+    pub subtask: usize,
+    /// Its number among those of this epoch and subtask.
+    pub number: u64,
+}
+
+impl Place {
+    /// Where the file of that name stands; `None` for what is no visible file of rows.
+    pub fn of(name: &str) -> Option<Self> {
+        let mut words = name.strip_prefix("part-")?.strip_suffix(".arrow")?.rsplit('-');
+        let number = words.next()?.parse().ok()?;
+        let subtask = words.next()?.parse().ok()?;
+        let epoch = words.next()?.parse().ok()?;
+        Some(Self { epoch: Epoch(epoch), subtask, number })
+    }
+}
+
+/// The table as the filesystem sink knows it.
+fn files(table: &TableSpec) -> Result<TableSpec> {
+    let folder = Options::of(table).required(RESULT_FOLDER)?;
+    let options = [("path", folder), ("format", "arrow"), (sink::FILE_SIZE, FILE_SIZE)];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(TableSpec { connector: "filesystem".to_owned(), options: BTreeMap::from(options), ..table.clone() })
+}
+
+/// Whether somebody reads in the folder.
+async fn is_read(folder: PathBuf) -> Result<bool> {
+    sink::blocking(move || {
+        let reader = folder.join(READER);
+        reader
+            .try_exists()
+            .map_err(|error| Error::environment(format!("cannot look for {}", reader.display())).with_source(error))
+    })
+    .await
+}
+
+#[async_trait]
+impl Connector for ResultFiles {
+    fn name(&self) -> &'static str {
+        RESULT_CONNECTOR
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Sink
+    }
+
+    fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        OPTIONS.to_vec()
+    }
+
+    fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
+        sink::validate(&files(table)?)
+    }
+
+    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
+        Boundedness::Unbounded
+    }
+
+    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
+        Err(Error::internal("results cannot be read back"))
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let files = files(table)?;
+        let folder = sink::folder(&files)?;
+        if !is_read(folder.clone()).await? {
+            return Err(Error::user(format!("nobody reads the rows that this SELECT puts into {}", folder.display()))
+                .with_help(
+                    "its `weir submit` has ended, or is on a machine that has another folder under this name: submit it \
+                     where the cluster's checkpoint storage is, or write the rows with INSERT INTO",
+                ));
+        }
+        sink::open(&files, context).await
+    }
+
+    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+        let files = files(table)?;
+        if !is_read(sink::folder(&files)?).await? {
+            return Ok(());
+        }
+        sink::commit(&files, committables).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
