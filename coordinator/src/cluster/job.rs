@@ -64,7 +64,11 @@ pub struct Job {
     pub checkpoints: Vec<Checkpoint>,
     /// Failures in a row, without [`RestartPolicy::stable_ms`] of peace in between.
     pub failures: u32,
-    /// The last one.
+    /// How often it was started again after a failure, a lost worker included; not what users or rescaling have restarted.
+    /// Absent in states of earlier versions, which did not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u64,
+    /// The last failure.
     pub last_failure: Option<JobFailure>,
     /// When it was submitted, in milliseconds since 1970.
     pub submitted_at: i64,
@@ -131,6 +135,12 @@ impl Job {
         };
         self.enter(id, end, at)
     }
+}
+
+/// As serde asks for it.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What was submitted. Never changes. Equal if it computes the same, is run the same way, and reads the same.

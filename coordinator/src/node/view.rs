@@ -65,7 +65,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
         .to_owned(),
         parallelism: job.parallelism,
         attempt: job.attempt,
-        restarts: job.attempt.0.saturating_sub(1),
+        restarts: job.restarts,
         submitted_at: job.submitted_at,
         changed_at: job.changed_at,
         figures: leader.run(id).map(|run| run.figures),

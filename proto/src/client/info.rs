@@ -69,7 +69,7 @@ pub struct JobSummary {
     pub parallelism: u32,
     /// The last attempt; 0 before the first.
     pub attempt: Attempt,
-    /// Attempts after the first.
+    /// How often it was started again after a failure, a lost worker included.
     pub restarts: u64,
     /// When it was submitted.
     pub submitted_at: i64,

@@ -88,6 +88,7 @@ impl ClusterState {
                 return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be tried again" });
             }
             job.enter(id, JobStatus::Scheduling, at)?;
+            job.restarts = job.restarts.saturating_add(1);
             Ok(Applied::Changed)
         })
     }

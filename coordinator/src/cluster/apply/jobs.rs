@@ -43,6 +43,7 @@ impl ClusterState {
             start_from: None,
             checkpoints: Vec::new(),
             failures: 0,
+            restarts: 0,
             last_failure: None,
             submitted_at: at,
             changed_at: at,

@@ -195,3 +195,31 @@ fn times_out_of_bounds_do_not_overflow() {
     state.apply(failed(i64::MAX)).unwrap();
     assert_eq!(state.jobs[&job].last_failure.as_ref().unwrap().retry_at, Some(i64::MAX));
 }
+
+#[test]
+fn only_what_follows_a_failure_counts_as_a_restart() {
+    let restarts = |script: &str| run(script).jobs[&JobId(1)].restarts;
+    let one = "worker a 2
+        submit orders 1
+        start 1 a
+        running 1
+        fail 1 cluster
+        retry 1
+        start 1 a
+        running 1";
+    assert_eq!(restarts(one), 1);
+    let two = format!("{one}\n fail 1 data\n retry 1\n");
+    assert_eq!(restarts(&two), 2);
+    let by_hand = format!("{one}\n restart 1\n start 1 a\n running 1");
+    assert_eq!(restarts(&by_hand), 1);
+    let rescaled = format!(
+        "{one}
+        rescale 1 2
+        complete 1 1
+        commit 1 1
+        end 1
+        start 1 a,a
+        running 1"
+    );
+    assert_eq!(restarts(&rescaled), 1);
+}
