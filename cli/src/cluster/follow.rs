@@ -10,6 +10,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSu
 use super::client::{Client, expect_answer};
 use super::goal::{Goal, Look};
 use super::rows::Rows;
+use super::show::FIRST;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{CheckpointProgress, Progress};
@@ -150,7 +151,12 @@ impl Follow {
         let progress = progress(&job.summary);
         let rate = rates.observe(elapsed, &progress);
         let steady = job.summary.status == status::RUNNING && job.summary.desired == status::RUNNING;
-        if self.goal == Goal::Ended && steady { line(&progress, rate, elapsed, wall_millis()) } else { standing }
+        if self.goal != Goal::Ended || !steady {
+            return standing;
+        }
+        let line = line(&progress, rate, elapsed, wall_millis());
+        // Rows are counted anew in each attempt.
+        if job.summary.attempt > FIRST { format!("attempt {} · {line}", job.summary.attempt) } else { line }
     }
 
     fn left(&self, signal: Interrupt) -> Exit {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use weir_core::{EventTime, Result};
+use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, WorkerInfo, status,
 };
@@ -15,6 +15,9 @@ use weir_proto::control::Figures;
 use super::goal::standing;
 use crate::figures::{bytes, duration, full_count, short_count};
 use crate::result;
+
+/// The first attempt of a job.
+pub const FIRST: Attempt = Attempt(1);
 
 /// Columns and rows of the terminal, if it is one.
 type Terminal = Option<(usize, usize)>;
@@ -102,7 +105,9 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
         facts.add("last pause", format!("{} without processing", duration(Duration::from_millis(pause))));
     }
     if let Some(figures) = summary.figures {
-        facts.add("rows", format!("{} in, {} out", full_count(figures.rows_in), full_count(figures.rows_out)));
+        // Workers count anew in each attempt, and what they had counted before may be behind the last checkpoint.
+        let since = if summary.attempt > FIRST { format!(", in attempt {} alone", summary.attempt) } else { String::new() };
+        facts.add("rows", format!("{} in, {} out{since}", full_count(figures.rows_in), full_count(figures.rows_out)));
         facts.add(
             "left out",
             format!("{} late, {} rejected", full_count(figures.late_rows), full_count(figures.rejected_rows)),

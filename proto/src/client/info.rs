@@ -75,7 +75,7 @@ pub struct JobSummary {
     pub submitted_at: i64,
     /// When its status last changed.
     pub changed_at: i64,
-    /// Sums over its workers; the watermark is the least.
+    /// Sums over its workers since the last attempt began; the watermark is the least.
     pub figures: Option<Figures>,
     /// The newest completed checkpoint.
     pub last_checkpoint: Option<CheckpointInfo>,

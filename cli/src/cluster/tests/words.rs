@@ -77,7 +77,7 @@ submitted        1 h 0 min ago
 slots            3
 attempt          3
 last pause       900 ms without processing
-rows             12,345 in, 7 out
+rows             12,345 in, 7 out, in attempt 3 alone
 left out         1 late, 0 rejected
 state            1.50 MB
 watermark        2025-12-31 23:59:57.500
