@@ -12,7 +12,7 @@ use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig};
 use weir_core::{CoordinatorId, Error, Result};
 
-use super::{check_reachability, random};
+use super::{check_reachability, listen, random};
 use crate::clock::wall_millis;
 use crate::exit::Exit;
 use crate::signals::Signals;
@@ -94,12 +94,11 @@ fn member(text: &str) -> Result<(u64, String), String> {
 const TICK: Duration = Duration::from_millis(20);
 
 impl CoordinatorArguments {
-    /// The configuration that this means.
+    /// The configuration that this means; `address` is where it listens, with the port that it was given.
     ///
     /// # Errors
     /// If it makes no sense.
-    pub fn config(&self) -> Result<CoordinatorConfig> {
-        check_reachability(self.listen, self.insecure)?;
+    pub fn config(&self, address: SocketAddr) -> Result<CoordinatorConfig> {
         let mut members: BTreeMap<CoordinatorId, String> = BTreeMap::new();
         for (id, address) in &self.members {
             if members.insert(CoordinatorId(*id), address.clone()).is_some() {
@@ -107,7 +106,7 @@ impl CoordinatorArguments {
             }
         }
         if members.is_empty() && !self.join {
-            members.insert(CoordinatorId(self.id), self.listen.to_string());
+            members.insert(CoordinatorId(self.id), address.to_string());
         }
         let data_dir = std::path::absolute(&self.data_dir)
             .map_err(|error| Error::environment("the working directory is not there").with_source(error))?;
@@ -150,9 +149,9 @@ impl CoordinatorArguments {
 /// If it cannot start, or its log cannot be written any more.
 pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Exit> {
     let mut signals = Signals::listen()?;
-    let config = arguments.config()?;
-    let listener = server::listen(arguments.listen).await?;
-    let address = listener.local_addr().map_or_else(|_| arguments.listen.to_string(), |address| address.to_string());
+    check_reachability(arguments.listen, arguments.insecure)?;
+    let (listener, address) = listen(arguments.listen).await?;
+    let config = arguments.config(address)?;
     screen.message(&format!("coordinator {} of cluster {} on {address}\n", config.id, config.cluster));
     let (stop, stopped) = watch::channel(false);
     let mut coordinator = std::pin::pin!(server::run(config, listener, stopped));

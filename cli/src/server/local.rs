@@ -11,7 +11,7 @@ use weir_core::{Incarnation, Result};
 use weir_worker::process::{self, WorkerConfig};
 
 use super::coordinator::CoordinatorArguments;
-use super::{connectors, random};
+use super::{check_reachability, connectors, listen, random};
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::terminal::Screen;
@@ -63,9 +63,9 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         election_timeout: 100,
         snapshot_after: 10_000,
     };
-    let config = coordinator.config()?;
-    let listener = server::listen(arguments.listen).await?;
-    let address = listener.local_addr().unwrap_or(arguments.listen);
+    check_reachability(arguments.listen, coordinator.insecure)?;
+    let (listener, address) = listen(arguments.listen).await?;
+    let config = coordinator.config(address)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = WorkerConfig {
         name: Some("local".into()),

@@ -7,6 +7,7 @@ pub mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use weir_connectors::Registry;
 use weir_connectors::results::ResultFiles;
 use weir_core::{ConnectorRegistry, Error, Result};
@@ -23,6 +24,18 @@ pub fn check_reachability(address: SocketAddr, insecure: bool) -> Result<()> {
         "{address} can be reached from other machines, and nothing here is encrypted or authenticated"
     ))
     .with_help("listen on 127.0.0.1, or add --insecure if the network is trusted"))
+}
+
+/// Listens, and says where: port 0 is whichever is free.
+///
+/// # Errors
+/// If the address cannot be had.
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
+    let listener = weir_coordinator::server::listen(address).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Error::environment(format!("cannot find out where {address} is")).with_source(error))?;
+    Ok((listener, address))
 }
 
 /// The connectors of a worker: beside those for users, the one behind a bare `SELECT`.

@@ -8,6 +8,8 @@ fn a_local_cluster_runs_a_job_to_its_end() {
     let mut cluster = Cluster::local(4);
     let bids = Bids { seconds: 3 };
     bids.submit(&cluster, "counts", 2);
+    let status = cluster.json(&["cluster", "status"]);
+    assert_eq!(status["coordinators"][0]["address"], cluster.coordinator(), "the port that it was given, not 0");
     let jobs = cluster.json(&["jobs", "list"]);
     assert_eq!((&jobs[0]["name"], &jobs[0]["parallelism"]), (&"counts".into(), &2.into()));
     assert!(cluster.weir(&["jobs", "list"]).code(0).out.contains("default/counts"));
