@@ -185,8 +185,11 @@ pub enum JobsCommand {
         /// How many subtasks each operator runs as.
         #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
         parallelism: u32,
-        /// Return at once instead of when it runs.
+        /// If slots are missing, wait until they are there.
         #[arg(long)]
+        wait: bool,
+        /// Return at once instead of when it runs.
+        #[arg(long, conflicts_with = "wait")]
         detach: bool,
     },
     /// Take a savepoint: a checkpoint that is kept until it is deleted.

@@ -17,6 +17,11 @@ pub enum Goal {
         /// The last attempt before.
         after: Attempt,
     },
+    /// A new attempt runs, on other slots than the last one.
+    Rescaled {
+        /// The last attempt before.
+        after: Attempt,
+    },
     /// A savepoint is complete.
     Savepoint {
         /// Its epoch.
@@ -43,6 +48,7 @@ impl Goal {
         match self {
             Goal::Ended => ended(job),
             Goal::Running { after } => running(job, *after),
+            Goal::Rescaled { after } => rescaled(job, *after),
             Goal::Savepoint { epoch, by } => savepoint(job, *epoch, *by),
         }
     }
@@ -79,6 +85,19 @@ fn running(job: &JobDetail, after: Attempt) -> Look {
             Look::Missed(Error::user(format!("job {} was {other} meanwhile", summary.full_name())))
         }
         _ => Look::Waiting(standing(job)),
+    }
+}
+
+/// As long as the old attempt runs, what it waits for are slots.
+fn rescaled(job: &JobDetail, after: Attempt) -> Look {
+    let summary = &job.summary;
+    match &summary.waiting_for {
+        Some(missing) if summary.status == status::RUNNING && summary.attempt == after => Look::Missed(
+            Error::environment(format!("job {} runs on as it is: {missing}", summary.full_name())).with_help(
+                "it is rescaled as soon as the slots are there, which --wait waits for; start a worker, or ask for fewer",
+            ),
+        ),
+        _ => running(job, after),
     }
 }
 

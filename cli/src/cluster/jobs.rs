@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use weir_core::{Epoch, Result};
-use weir_proto::client::{ClientRequest, ClientResponse, status};
+use weir_core::{Attempt, Epoch, Result};
+use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, status};
 
 use super::args::{JobArgument, JobsCommand};
 use super::client::{Client, expect_answer};
@@ -53,7 +53,14 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             client.call(ClientRequest::RestartJob { job: job.reference(), from }).await?;
             wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
         }
-        JobsCommand::Rescale { job, parallelism, detach } => rescale(client, screen, &job, parallelism, detach).await,
+        JobsCommand::Rescale { job, parallelism, wait: waits, detach } => {
+            let goal = |after| match (detach, waits) {
+                (true, _) => None,
+                (false, true) => Some(Goal::Running { after }),
+                (false, false) => Some(Goal::Rescaled { after }),
+            };
+            rescale(client, screen, &job, parallelism, goal).await
+        }
         JobsCommand::Savepoint { job, detach } => {
             let answer = client.call(ClientRequest::TakeSavepoint { job: job.reference() }).await?;
             let epoch = expect_answer!(answer, ClientResponse::SavepointBegun { epoch } => epoch)?;
@@ -75,17 +82,19 @@ async fn rescale(
     screen: &Arc<Screen>,
     job: &JobArgument,
     parallelism: u32,
-    detach: bool,
+    goal: impl FnOnce(Attempt) -> Option<Goal>,
 ) -> Result<Exit> {
-    let before = describe(client, &job.reference()).await?.summary;
+    let JobDetail { summary: before, placement, .. } = describe(client, &job.reference()).await?;
     client.call(ClientRequest::RescaleJob { job: job.reference(), parallelism }).await?;
     if before.has_ended() || before.desired != status::RUNNING {
         return said(screen, &format!("{}: will have {parallelism} slots when it runs again", job.job));
     }
-    if before.parallelism == parallelism {
+    // What it runs on, which is not what it shall have as long as slots are missing.
+    let slots = placement.map_or(usize::try_from(before.parallelism).ok(), |placement| Some(placement.slots.len()));
+    if slots.is_some() && slots == usize::try_from(parallelism).ok() {
         return said(screen, &format!("{}: has {parallelism} slots already", job.job));
     }
-    wait(client, screen, job, (!detach).then_some(Goal::Running { after: before.attempt })).await
+    wait(client, screen, job, goal(before.attempt)).await
 }
 
 /// Watches the job until it has come to the goal, if there is one.

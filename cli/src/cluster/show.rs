@@ -106,7 +106,8 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
     }
     if let Some(figures) = summary.figures {
         // Workers count anew in each attempt, and what they had counted before may be behind the last checkpoint.
-        let since = if summary.attempt > FIRST { format!(", in attempt {} alone", summary.attempt) } else { String::new() };
+        let since =
+            if summary.attempt > FIRST { format!(", in attempt {} alone", summary.attempt) } else { String::new() };
         facts.add("rows", format!("{} in, {} out{since}", full_count(figures.rows_in), full_count(figures.rows_out)));
         facts.add(
             "left out",

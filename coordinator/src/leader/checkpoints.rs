@@ -335,7 +335,11 @@ impl Leader {
         let stop = match stop_kind(job) {
             Some(stop) => stop,
             None if self.should_move(context, id) => StopKind::Checkpoint,
-            None => return,
+            None => {
+                // It was to have another shape, and is not any more.
+                self.waiting.remove(&id);
+                return;
+            }
         };
         // A job whose worker goes in any case had better be stopped in order.
         if stop == StopKind::Checkpoint && !self.is_deserted(id) && !self.fits_elsewhere(context, id) {

@@ -74,6 +74,25 @@ fn a_new_attempt() {
 }
 
 #[test]
+fn a_rescaled_job_without_the_slots_for_it() {
+    let rescaled = |after| Goal::Rescaled { after: Attempt(after) };
+    let short = |job: &mut JobDetail| job.summary.waiting_for = Some("needs 9 slots; 2 are free".into());
+    assert_eq!(look(rescaled(3), |_| {}), "… running");
+    assert_eq!(
+        look(rescaled(3), short),
+        "! job default/delays runs on as it is: needs 9 slots; 2 are free\n  help: it is rescaled as soon as the slots are \
+         there, which --wait waits for; start a worker, or ask for fewer"
+    );
+    assert_eq!(look(Goal::Running { after: Attempt(3) }, short), "… running · needs 9 slots; 2 are free");
+    let between = look(rescaled(3), |job| {
+        short(job);
+        job.summary.status = "scheduling".into();
+    });
+    assert_eq!(between, "… scheduling · needs 9 slots; 2 are free", "it has stopped, so there was room a moment ago");
+    assert_eq!(look(rescaled(2), short), "= attempt 3 runs on 3 slots; processing paused for 900 ms");
+}
+
+#[test]
 fn a_savepoint() {
     let of = |epoch| Goal::Savepoint { epoch: Epoch(epoch), by: Attempt(3) };
     assert_eq!(look(of(12), |_| {}), "= savepoint 12 is complete: 1.50 MB in 35 ms, manifests/12");

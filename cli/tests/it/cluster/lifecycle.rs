@@ -32,6 +32,14 @@ fn a_job_is_stopped_rescaled_and_moved_and_writes_every_row_once() {
     cluster.weir(&["jobs", "rescale", "counts", "-p", "4"]).code(0).says(&["attempt 4 runs on 4 slots"]);
     cluster.until_checkpoint("counts");
 
+    // More than there are: said at once, and forgotten when it is not wanted any more.
+    let help = "--wait waits for";
+    cluster.weir(&["jobs", "rescale", "counts", "-p", "5"]).code(4).says(&["runs on as it is", "needs 5 slots", help]);
+    let job = cluster.job("counts");
+    assert_eq!((&job["attempt"], &job["parallelism"]), (&4.into(), &5.into()), "{job:#}");
+    cluster.weir(&["jobs", "rescale", "counts", "-p", "4"]).code(0).says(&["has 4 slots already"]);
+    assert!(cluster.job("counts")["waiting_for"].is_null());
+
     cluster.weir(&["jobs", "savepoint", "counts"]).code(0).says(&["savepoint", "is complete"]);
     let checkpoints = cluster.json(&["checkpoints", "list", "counts"]);
     let of_savepoints = |key: &str| -> Vec<Value> {
@@ -57,5 +65,6 @@ fn a_job_is_stopped_rescaled_and_moved_and_writes_every_row_once() {
 
     let finished = cluster.until_finished("counts");
     assert!(finished["last_failure"].is_null(), "{finished:#}");
+    assert_eq!(finished["restarts"], 0, "nothing has failed: {finished:#}");
     bids.assert_result(&cluster, "counts");
 }
