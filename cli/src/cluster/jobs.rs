@@ -48,8 +48,12 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             wait(client, screen, &job, waits.then_some(Goal::Ended)).await
         }
         JobsCommand::Restart { job, from, detach } => {
-            let before = describe(client, &job.reference()).await?.summary.attempt;
+            let before = describe(client, &job.reference()).await?;
             let from = from.map(Epoch);
+            if let Some(warning) = from.and_then(|from| repeats(&before, from)) {
+                screen.message(&warning);
+            }
+            let before = before.summary.attempt;
             client.call(ClientRequest::RestartJob { job: job.reference(), from }).await?;
             wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
         }
@@ -95,6 +99,17 @@ async fn rescale(
         return said(screen, &format!("{}: has {parallelism} slots already", job.job));
     }
     wait(client, screen, job, goal(before.attempt)).await
+}
+
+/// What to say before a job goes back to this checkpoint; nothing if nothing comes out twice by that.
+pub(super) fn repeats(job: &JobDetail, from: Epoch) -> Option<String> {
+    if !job.checkpoints.iter().any(|checkpoint| checkpoint.epoch == from) {
+        return None;
+    }
+    let last = job.checkpoints.iter().map(|checkpoint| checkpoint.epoch).filter(|epoch| *epoch > from).max()?;
+    Some(format!(
+        "warning: rows that came out between checkpoints {from} and {last} stay visible, and will come out once more\n"
+    ))
 }
 
 /// Watches the job until it has come to the goal, if there is one.

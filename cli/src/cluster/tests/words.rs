@@ -1,9 +1,12 @@
 //! Tables and listings.
 
-use weir_core::{CoordinatorId, EventTime, Incarnation, JobId, WorkerId};
-use weir_proto::client::{ClusterInfo, CoordinatorInfo, JobRef, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob};
+use weir_core::{CoordinatorId, Epoch, EventTime, Incarnation, JobId, WorkerId};
+use weir_proto::client::{
+    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobRef, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
+};
 
 use super::super::args::{JobArgument, Limit, Limits};
+use super::super::jobs::repeats;
 use super::super::namespaces::limited;
 use super::super::show;
 use super::{NOW, detail, savepoint};
@@ -96,6 +99,18 @@ dataflow
   Source(flights)  source-1
   Sink(delays)  sink-2
 ";
+
+#[test]
+fn going_back_warns_of_what_comes_out_twice() {
+    let mut job = detail();
+    let newer = CheckpointInfo { epoch: Epoch(15), ..savepoint() };
+    job.checkpoints.push(newer);
+    let warning =
+        "warning: rows that came out between checkpoints 12 and 15 stay visible, and will come out once more\n";
+    assert_eq!(repeats(&job, Epoch(12)).as_deref(), Some(warning));
+    assert_eq!(repeats(&job, Epoch(15)), None, "that is the newest");
+    assert_eq!(repeats(&job, Epoch(13)), None, "there is none, which the cluster says");
+}
 
 #[test]
 fn checkpoints_in_a_list() {
