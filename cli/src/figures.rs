@@ -13,17 +13,17 @@ pub fn short_count(value: f64) -> String {
     format!("{}{unit}", three_digits(scaled))
 }
 
-/// `12 B`, `1.50 kB`, `230 MB`, in powers of 1000.
+/// `12 B`, `1.50 KiB`, `230 MiB`, in powers of 1024, as sizes are read.
 pub fn bytes(value: u64) -> String {
-    if value < 1000 {
+    if value < 1024 {
         return format!("{value} B");
     }
-    let (mut scaled, mut unit) = (value as f64 / 1e3, 0);
-    while scaled >= 999.5 && unit < 3 {
-        scaled /= 1e3;
+    let (mut scaled, mut unit) = (value as f64 / 1024.0, 0);
+    while scaled >= 1023.5 && unit < 3 {
+        scaled /= 1024.0;
         unit += 1;
     }
-    format!("{} {}", three_digits(scaled), ["kB", "MB", "GB", "TB"][unit])
+    format!("{} {}", three_digits(scaled), ["KiB", "MiB", "GiB", "TiB"][unit])
 }
 
 /// `12345678` as `12,345,678`.
@@ -76,7 +76,9 @@ mod tests {
             [0.0, 999.0, 1234.0, 999_700.0, 4.56e6, 2e9].map(short_count),
             ["0", "999", "1.23k", "1.00M", "4.56M", "2.00G"]
         );
-        assert_eq!([12, 1500, 230_000_000, 999_999].map(bytes), ["12 B", "1.50 kB", "230 MB", "1.00 MB"]);
+        assert_eq!([12, 1023, 1536, 230 << 20].map(bytes), ["12 B", "1023 B", "1.50 KiB", "230 MiB"]);
+        assert_eq!([(1 << 20) - 1, (1 << 30) - 1, 10 << 40].map(bytes), ["1.00 MiB", "1.00 GiB", "10.0 TiB"]);
+        assert_eq!(weir_connectors::options::parse_bytes("10gb").map(bytes).as_deref(), Some("10.0 GiB"));
         assert_eq!([0, 999, 1000, 12_345_678].map(full_count), ["0", "999", "1,000", "12,345,678"]);
     }
 

@@ -141,7 +141,7 @@ mod tests {
         };
         let text = line(&full, (0.0, 0.0), Duration::from_secs(1), NOW);
         assert!(text.contains(" · late 3 · rejected 1 · watermark "), "{text}");
-        assert!(text.ends_with(" · checkpoint 4 (35 ms, 10 B, 3 s ago) · state 2.50 MB"), "{text}");
+        assert!(text.ends_with(" · checkpoint 4 (35 ms, 10 B, 3 s ago) · state 2.38 MiB"), "{text}");
     }
 
     #[test]

@@ -300,7 +300,7 @@ pub struct Limits {
     /// Jobs that it may have; `none`: no limit.
     #[arg(long, value_name = "N", value_parser = limit)]
     pub jobs: Option<Limit<u32>>,
-    /// State that its jobs may have together, such as 10gb; `none`: no limit.
+    /// State that its jobs may have together, such as 10gb (powers of 1024); `none`: no limit.
     #[arg(long, value_name = "SIZE", value_parser = size_limit)]
     pub state_bytes: Option<Limit<u64>>,
 }
@@ -399,9 +399,14 @@ fn limit(text: &str) -> Result<Limit<u32>, String> {
 fn size_limit(text: &str) -> Result<Limit<u64>, String> {
     match text {
         "none" => Ok(Limit(None)),
-        _ => match parse_bytes(text) {
-            Some(limit) => Ok(Limit(Some(limit))),
-            None => Err("write a size such as '500mb' or '10gb', or 'none'".into()),
-        },
+        _ => size(text).map(|limit| Limit(Some(limit))).map_err(|help| format!("{help}, or 'none'")),
     }
+}
+
+/// A size on the command line.
+///
+/// # Errors
+/// What to write instead.
+pub fn size(text: &str) -> Result<u64, String> {
+    parse_bytes(text).ok_or_else(|| "write a size such as '500mb' or '10gb', in powers of 1024".into())
 }

@@ -10,6 +10,7 @@ use weir_core::{Incarnation, Result};
 use weir_worker::process::{self, WorkerConfig};
 
 use super::{check_reachability, connectors, random};
+use crate::cluster::args::size;
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::terminal::Screen;
@@ -69,9 +70,9 @@ pub struct WorkerArguments {
     #[arg(long, default_value_t = 60, value_name = "S")]
     pub drain_timeout: u64,
 
-    /// Bytes of state files to keep in the data directory, so that a restart here reads them from the local disk; 1 GiB if not
-    /// given, and none where checkpoints are kept in a folder anyway.
-    #[arg(long, value_name = "BYTES")]
+    /// Size of the state files to keep in the data directory, such as 10gb, so that a restart here reads them from the local
+    /// disk; 1gb if not given, and none where checkpoints are kept in a folder anyway.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub local_runs_bytes: Option<u64>,
 
     /// Listen on an address that other machines reach, though nothing is encrypted or authenticated.

@@ -95,7 +95,7 @@ fn a_rescaled_job_without_the_slots_for_it() {
 #[test]
 fn a_savepoint() {
     let of = |epoch| Goal::Savepoint { epoch: Epoch(epoch), by: Attempt(3) };
-    assert_eq!(look(of(12), |_| {}), "= savepoint 12 is complete: 1.50 MB in 35 ms, manifests/12");
+    assert_eq!(look(of(12), |_| {}), "= savepoint 12 is complete: 1.43 MiB in 35 ms, manifests/12");
     let under_way = |epoch| {
         move |job: &mut JobDetail| {
             job.checkpoint_in_progress = Some(CheckpointProgress { epoch: Epoch(epoch), running_ms: 20 });

@@ -82,7 +82,7 @@ attempt          3
 last pause       900 ms without processing
 rows             12,345 in, 7 out, in attempt 3 alone
 left out         1 late, 0 rejected
-state            1.50 MB
+state            1.43 MiB
 watermark        2025-12-31 23:59:57.500
 worker           w1 at w1:7421: slots 0, 2
 worker           w2 at w2:7421: slots 1
@@ -90,11 +90,11 @@ last failure     attempt 2, 3 min 20 s ago: worker w3 was lost
                    because: it was silent
 checkpoints      every 10 s; given up after 10 min 0 s; the last 2 are kept
 after a failure  restarted; pauses from 1 s to 1 min 0 s
-┌───────┬───────────┬───────────────┬───────┬─────────┬─────────┬─────────┬───────┬─────────┬──────────────┐
-│ epoch │ kind      │ completed     │ took  │ state   │ written │ attempt │ slots │ results │ manifest     │
-├───────┼───────────┼───────────────┼───────┼─────────┼─────────┼─────────┼───────┼─────────┼──────────────┤
-│    12 │ savepoint │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ visible │ manifests/12 │
-└───────┴───────────┴───────────────┴───────┴─────────┴─────────┴─────────┴───────┴─────────┴──────────────┘
+┌───────┬───────────┬───────────────┬───────┬──────────┬─────────┬─────────┬───────┬─────────┬──────────────┐
+│ epoch │ kind      │ completed     │ took  │ state    │ written │ attempt │ slots │ results │ manifest     │
+├───────┼───────────┼───────────────┼───────┼──────────┼─────────┼─────────┼───────┼─────────┼──────────────┤
+│    12 │ savepoint │ 1 min 1 s ago │ 35 ms │ 1.43 MiB │ 230 B   │       3 │     3 │ visible │ manifests/12 │
+└───────┴───────────┴───────────────┴───────┴──────────┴─────────┴─────────┴───────┴─────────┴──────────────┘
 dataflow
   Source(flights)  source-1
   Sink(delays)  sink-2
@@ -120,12 +120,12 @@ fn checkpoints_in_a_list() {
 }
 
 const CHECKPOINTS: &str = "
-┌───────┬──────────────────┬───────────────┬───────┬─────────┬─────────┬─────────┬───────┬─────────────────┬──────────────┐
-│ epoch │ kind             │ completed     │ took  │ state   │ written │ attempt │ slots │ results         │ manifest     │
-├───────┼──────────────────┼───────────────┼───────┼─────────┼─────────┼─────────┼───────┼─────────────────┼──────────────┤
-│    12 │ savepoint        │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ visible         │ manifests/12 │
-│    12 │ checkpoint, last │ 1 min 1 s ago │ 35 ms │ 1.50 MB │ 230 B   │       3 │     3 │ being committed │ manifests/12 │
-└───────┴──────────────────┴───────────────┴───────┴─────────┴─────────┴─────────┴───────┴─────────────────┴──────────────┘
+┌───────┬──────────────────┬───────────────┬───────┬──────────┬─────────┬─────────┬───────┬─────────────────┬──────────────┐
+│ epoch │ kind             │ completed     │ took  │ state    │ written │ attempt │ slots │ results         │ manifest     │
+├───────┼──────────────────┼───────────────┼───────┼──────────┼─────────┼─────────┼───────┼─────────────────┼──────────────┤
+│    12 │ savepoint        │ 1 min 1 s ago │ 35 ms │ 1.43 MiB │ 230 B   │       3 │     3 │ visible         │ manifests/12 │
+│    12 │ checkpoint, last │ 1 min 1 s ago │ 35 ms │ 1.43 MiB │ 230 B   │       3 │     3 │ being committed │ manifests/12 │
+└───────┴──────────────────┴───────────────┴───────┴──────────┴─────────┴─────────┴───────┴─────────────────┴──────────────┘
 ";
 
 #[test]
@@ -169,8 +169,8 @@ const NAMESPACES: &str = "
 ┌───────────┬──────┬─────────┬────────────────────┐
 │ namespace │ jobs │ slots   │ state              │
 ├───────────┼──────┼─────────┼────────────────────┤
-│ default   │ 1    │ 4       │ 1.00 kB            │
-│ flights   │ 1    │ 4 of 16 │ 1.00 kB of 10.7 GB │
+│ default   │ 1    │ 4       │ 1000 B             │
+│ flights   │ 1    │ 4 of 16 │ 1000 B of 10.0 GiB │
 └───────────┴──────┴─────────┴────────────────────┘
 ";
 
