@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::FileReader;
-use weir_connectors::results::{Place, READER};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use weir_connectors::results::{PATIENCE, Place, READERS, reader};
 use weir_core::connector::RESULT_FOLDER;
 use weir_core::{Epoch, Error, Result};
 use weir_proto::client::{ClusterInfo, JobDetail, results};
@@ -33,6 +35,10 @@ pub struct Rows {
     storage: Arc<dyn Storage>,
     results: Arc<Results>,
     printed: u64,
+    /// Until this is dropped, the cluster is told that somebody reads.
+    reading: Option<oneshot::Sender<()>>,
+    /// Who tells it.
+    reader: JoinSet<()>,
 }
 
 impl Rows {
@@ -51,10 +57,14 @@ impl Rows {
                 return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
             }
             let storage = weir_state::open_url(&url).map_err(|error| error.with_help(NOT_REACHED))?;
-            storage.put(READER, b"").map_err(|error| error.with_help(NOT_REACHED))?;
+            storage.put(&reader(0), b"").map_err(|error| error.with_help(NOT_REACHED))?;
             Ok(storage)
         });
-        Ok(Self { folder, storage: storage.await.map_err(unreached)?, results, printed: 0 })
+        let storage = storage.await.map_err(unreached)?;
+        let (reading, ended) = oneshot::channel();
+        let mut reader = JoinSet::new();
+        reader.spawn(keep_reading(storage.clone(), ended));
+        Ok(Self { folder, storage, results, printed: 0, reading: Some(reading), reader })
     }
 
     /// Letters that tell this submission from most others.
@@ -103,7 +113,9 @@ impl Rows {
     ///
     /// # Errors
     /// If it cannot be removed.
-    pub async fn remove(&self) -> Result<()> {
+    pub async fn remove(&mut self) -> Result<()> {
+        self.reading = None;
+        while self.reader.join_next().await.is_some() {}
         let mut tries = 1;
         loop {
             let storage = self.storage.clone();
@@ -134,10 +146,29 @@ fn read(storage: &dyn Storage, path: &str) -> Result<Vec<RecordBatch>> {
     reader.map(|records| records.map_err(damaged)).collect()
 }
 
-/// `reader` goes first: without it, workers take nothing for lost.
+/// Says now and then that somebody reads, though stdout may block for long.
+async fn keep_reading(storage: Arc<dyn Storage>, mut ended: oneshot::Receiver<()>) {
+    for n in 1.. {
+        if tokio::time::timeout(PATIENCE / 10, &mut ended).await.is_ok() {
+            return;
+        }
+        let storage = storage.clone();
+        let renewed = blocking(move || {
+            storage.put(&reader(n), b"")?;
+            storage.delete(&reader(n - 1))
+        });
+        // The next one may succeed, and there is patience for several.
+        if let Err(error) = renewed.await {
+            tracing::debug!(error = error.report(), "could not say that somebody reads");
+        }
+    }
+}
+
+/// Readers go first: without one, workers take nothing for lost.
 fn remove(storage: &dyn Storage) -> Result<()> {
-    storage.delete(READER)?;
-    storage.list("")?.iter().try_for_each(|path| storage.delete(path))?;
+    for prefix in [READERS, ""] {
+        storage.list(prefix)?.iter().try_for_each(|path| storage.delete(path))?;
+    }
     storage.vacate()
 }
 

@@ -114,7 +114,7 @@ impl Select {
         if nobody_reads { Ok(()) } else { printed.and(finished) }
     }
 
-    async fn remove_folder(&self) {
+    async fn remove_folder(&mut self) {
         if let Err(error) = self.rows.remove().await {
             self.screen.message(&format!("warning: rows of the query are left in the cluster's storage: {error}\n"));
         }

@@ -105,7 +105,7 @@ async fn select(
 ) -> Result<Exit> {
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
-    let rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), None)).await?;
+    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), None)).await?;
     let graph = match plan(parsed, settings, screen, rows.options()).and_then(graph_of) {
         Ok(graph) => graph,
         Err(error) => {

@@ -4,7 +4,7 @@
 //! `filesystem` sink, in Arrow's format, in a folder of this query alone below the checkpoint storage.
 //!
 //! ```text
-//!   <folder>/reader                          made before the job is submitted: somebody reads here
+//!   <folder>/reader-<n>                      made before the job is submitted, and every few seconds anew: somebody reads here
 //!   <folder>/.weir-…                         rows that are not decided yet
 //!   <folder>/part-<uid>-<epoch>-<subtask>-<n>.arrow
 //!                                            rows of a completed checkpoint: printed in order, then deleted
@@ -12,23 +12,29 @@
 //!
 //! 1. The reader looks only at files of epochs that the replicated state calls committed. A commit that is repeated before that
 //!    finds the file; behind it, nobody repeats it. So a file may be deleted once it is printed.
-//! 2. A reader that goes deletes `reader` first. From then on there is nothing to commit, and a sink does not open; both would
-//!    be for nobody. A worker that has another folder under this name finds no `reader` either, and says so.
+//! 2. A reader that goes deletes `reader-<n>` first. From then on there is nothing to commit, and a sink does not open; both
+//!    would be for nobody. A worker that has another folder under this name finds no reader either, and says so.
+//! 3. A reader that was killed does not make `reader-<n>` anew. After a while the job fails, so that files do not pile up.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use weir_core::connector::{
     Boundedness, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext, Source, SourceContext,
 };
-use weir_core::{Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, Epoch, Error, Result, TableSpec};
 
 use crate::filesystem::sink;
 use crate::options::Options;
 
-/// Name of the object that says that somebody reads.
-pub const READER: &str = "reader";
+/// Beginning of the names of the objects that say that somebody reads.
+pub const READERS: &str = "reader-";
+/// A reader that makes none of these for so long is gone.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 /// Size of a file: the reader holds one at a time in memory.
 const FILE_SIZE: &str = "16mb";
 
@@ -69,15 +75,66 @@ fn files(table: &TableSpec) -> Result<TableSpec> {
     Ok(TableSpec { connector: "filesystem".to_owned(), options: BTreeMap::from(options), ..table.clone() })
 }
 
-/// Whether somebody reads in the folder.
-async fn is_read(folder: PathBuf) -> Result<bool> {
+/// Name of the object that says that somebody reads, number `n`.
+pub fn reader(n: u64) -> String {
+    format!("{READERS}{n:016}")
+}
+
+/// The newest of these objects in the folder; `None`: nobody reads.
+async fn reader_in(folder: PathBuf) -> Result<Option<String>> {
     sink::blocking(move || {
-        let reader = folder.join(READER);
-        reader
-            .try_exists()
-            .map_err(|error| Error::environment(format!("cannot look for {}", reader.display())).with_source(error))
+        newest_reader(&folder).map_err(|error| {
+            Error::environment(format!("cannot find out who reads in {}", folder.display())).with_source(error)
+        })
     })
     .await
+}
+
+fn newest_reader(folder: &Path) -> std::io::Result<Option<String>> {
+    let mut newest = None;
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let name = entry?.file_name().into_string().ok().filter(|name| name.starts_with(READERS));
+        newest = newest.max(name);
+    }
+    Ok(newest)
+}
+
+fn nobody_reads(folder: &Path) -> Error {
+    Error::user(format!("nobody reads the rows that this SELECT puts into {}", folder.display())).with_help(
+        "its `weir submit` has ended, or is on a machine that has another folder under this name: submit it where the \
+         cluster's checkpoint storage is, or write the rows with INSERT INTO",
+    )
+}
+
+/// A sink that goes on only as long as somebody reads.
+struct ReadSink {
+    files: Box<dyn Sink>,
+    folder: PathBuf,
+    reader: Option<String>,
+    /// Since when the reader is this one.
+    since: Instant,
+}
+
+#[async_trait]
+impl Sink for ReadSink {
+    async fn write(&mut self, batch: Batch) -> Result<()> {
+        self.files.write(batch).await
+    }
+
+    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        let reader = reader_in(self.folder.clone()).await?;
+        if reader != self.reader {
+            (self.reader, self.since) = (reader, Instant::now());
+        }
+        if self.reader.is_none() || self.since.elapsed() > PATIENCE {
+            return Err(nobody_reads(&self.folder));
+        }
+        self.files.prepare(epoch).await
+    }
 }
 
 #[async_trait]
@@ -109,19 +166,17 @@ impl Connector for ResultFiles {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
         let files = files(table)?;
         let folder = sink::folder(&files)?;
-        if !is_read(folder.clone()).await? {
-            return Err(Error::user(format!("nobody reads the rows that this SELECT puts into {}", folder.display()))
-                .with_help(
-                    "its `weir submit` has ended, or is on a machine that has another folder under this name: submit it \
-                     where the cluster's checkpoint storage is, or write the rows with INSERT INTO",
-                ));
+        let reader = reader_in(folder.clone()).await?;
+        if reader.is_none() {
+            return Err(nobody_reads(&folder));
         }
-        sink::open(&files, context).await
+        let files = sink::open(&files, context).await?;
+        Ok(Box::new(ReadSink { files, folder, reader, since: Instant::now() }))
     }
 
     async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
         let files = files(table)?;
-        if !is_read(sink::folder(&files)?).await? {
+        if reader_in(sink::folder(&files)?).await?.is_none() {
             return Ok(());
         }
         sink::commit(&files, committables).await

@@ -4,13 +4,19 @@ pub(super) const SUBMIT: &str = "\
 Examples:
   weir submit delays.sql                    run it in the cluster and watch it; ^C leaves it running
   weir submit delays.sql --detach           submit it and return
+  weir submit select.sql --output csv       a SELECT: its rows are printed here; ^C cancels it
   weir submit delays.sql -p 8 --name delays --namespace flights
   weir submit -e \"$(cat delays.sql)\" -D restart-strategy.type=none
   weir submit delays.sql --coordinators c1:7420,c2:7420,c3:7420
 
-The script is planned here; the cluster gets the dataflow. It has to write its results with INSERT INTO: a SELECT alone has nobody
-in the cluster to print to. Relative paths in its tables start from this working directory, and have to be there, under the same
-name, on the workers. Submitting the same job under the same name once more changes nothing and watches the one that is there.
+The script is planned here; the cluster gets the dataflow. Relative paths in its tables start from this working directory, and have
+to be there, under the same name, on the workers. Submitting the same job under the same name once more changes nothing and
+watches the one that is there.
+
+A SELECT without INSERT is a job for as long as this command reads its rows, and goes through the cluster's checkpoint storage, which
+has to be reached from here. Rows are printed on stdout, each once, when their checkpoint is complete: every second, unless
+execution.checkpointing.interval says otherwise. ^C, SIGTERM and a reader who goes away (`| head`) cancel the job; however it ends, it
+is deleted, and rows that were not printed with it. --detach and --stop-on-interrupt are of no use to it, and refused.
 
 Exit codes are those of `weir run`: 0 when the job has finished or was stopped, 2 to 4 when it has failed, 130 after ^C.";
 
@@ -21,7 +27,7 @@ Examples:
   weir jobs savepoint delays                a checkpoint that is kept until it is deleted
   weir jobs stop delays                     with a savepoint; `restart` goes on from there
   weir jobs stop delays --drain             its windows fire first: the input counts as ended
-  weir jobs rescale delays -p 8             go on with 8 slots
+  weir jobs rescale delays -p 8             go on with 8 slots; says so if there are fewer, and --wait waits for them
   weir jobs restart delays --from 12        go back to checkpoint 12
   weir jobs cancel delays && weir jobs delete delays";
 

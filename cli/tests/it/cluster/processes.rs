@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -163,27 +163,42 @@ impl Cluster {
         command(arguments).env("WEIR_COORDINATORS", &self.coordinators).output().unwrap().into()
     }
 
-    /// A command to the cluster that goes on beside the test. What it prints goes to the file `out`.
-    pub fn begin(&self, arguments: &[&str], out: &str) -> Child {
-        let out = File::create(self.path(out)).unwrap();
-        let mut command = command(arguments);
-        command.env("WEIR_COORDINATORS", &self.coordinators).stdout(out).stderr(Stdio::piped()).spawn().unwrap()
+    /// A command to the cluster that goes on beside the test, with a name as the processes of the cluster have one.
+    pub fn begin(&mut self, name: &str, arguments: &[&str]) {
+        let out = File::create(self.path(&format!("{name}.out"))).unwrap();
+        self.begin_into(name, arguments, out.into());
     }
 
-    /// The same, for a test that reads what it prints.
-    pub fn begin_piped(&self, arguments: &[&str]) -> Child {
-        let mut command = command(arguments);
-        command
-            .env("WEIR_COORDINATORS", &self.coordinators)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+    /// The same, into a pipe of which the test has the other end.
+    pub fn begin_piped(&mut self, name: &str, arguments: &[&str]) -> ChildStdout {
+        self.begin_into(name, arguments, Stdio::piped());
+        self.processes.get_mut(name).unwrap().child.stdout.take().unwrap()
     }
 
-    /// What is in a file of the cluster's folder.
-    pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
+    fn begin_into(&mut self, name: &str, arguments: &[&str], out: Stdio) {
+        let log = self.folder.path().join(format!("{name}.log"));
+        let mut command = command(arguments);
+        command.env("WEIR_COORDINATORS", &self.coordinators).stdout(out).stderr(File::create(&log).unwrap());
+        let child = command.spawn().unwrap();
+        self.processes.insert(name.to_owned(), Process { child, log });
+    }
+
+    /// What a command that goes on has printed so far.
+    pub fn printed(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.out"))).unwrap_or_default()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str, signal: Signal) {
+        kill_process(Pid::from_child(&self.processes[name].child), signal).unwrap();
+    }
+
+    /// Waits until a command has ended by itself.
+    #[track_caller]
+    pub fn ended(&mut self, name: &str) -> Ran {
+        let child = &mut self.processes.get_mut(name).unwrap().child;
+        let status = until(&format!("{name} ends"), || child.try_wait().unwrap());
+        Ran { code: status.code(), out: self.printed(name), err: self.said(name) }
     }
 
     /// What a command prints with `--json`.

@@ -1,13 +1,13 @@
 //! A `SELECT` in a cluster: its rows come once, whoever dies meanwhile, and nothing is left behind.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::nexmark::Bids;
 use super::processes::{Cluster, until};
-use crate::weir::{Ran, weir};
+use crate::weir::weir;
 
 /// Endless numbers, a hundred of them a second.
 const ENDLESS: &str = "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100',
@@ -19,10 +19,6 @@ fn sorted(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines
-}
-
-fn ended(child: Child) -> Ran {
-    child.wait_with_output().unwrap().into()
 }
 
 /// Folders in which rows wait, below the storage of a cluster that `weir coordinator` or `weir local` has.
@@ -44,8 +40,8 @@ fn assert_nothing_is_left(cluster: &Cluster) {
 
 /// Waits until rows of a query were printed that goes on beside the test.
 #[track_caller]
-fn until_rows(cluster: &Cluster, out: &str, count: usize) {
-    until("rows are printed", || (cluster.read(out).lines().count() >= count).then_some(()));
+fn until_rows(cluster: &Cluster, query: &str, count: usize) {
+    until("rows are printed", || (cluster.printed(query).lines().count() >= count).then_some(()));
 }
 
 #[test]
@@ -74,60 +70,57 @@ fn every_row_is_printed_once_though_workers_and_the_coordinator_die() {
     let mut cluster = Cluster::start(2, 2);
     let bids = Bids { seconds: 20 };
     let expected = weir(&["run", "--quiet", "-e", &bids.select(false), "--output", "json"]).code(0).out;
-    let query = cluster.begin(&["submit", "-e", &bids.select(true), "--name", "counts", "-p", "2"], "out");
-    until_rows(&cluster, "out", 1);
+    cluster.begin("query", &["submit", "-e", &bids.select(true), "--name", "counts", "-p", "2"]);
+    until_rows(&cluster, "query", 1);
 
     let job = cluster.until_checkpoint("counts");
     let victim = job["placement"]["workers"][0]["worker"].as_str().unwrap().to_owned();
     cluster.kill(&victim);
     cluster.until_job("counts", "runs elsewhere", |job| job["status"] == "running" && job["attempt"] == 2);
-    let printed = cluster.read("out").lines().count();
-    until_rows(&cluster, "out", printed + 1);
+    let printed = cluster.printed("query").lines().count();
+    until_rows(&cluster, "query", printed + 1);
     cluster.kill("c1");
     cluster.start_coordinator(1);
 
-    ended(query).code(0).says(&["finished; "]);
-    let out = cluster.read("out");
-    assert_eq!(sorted(&out), sorted(&expected));
+    let ran = cluster.ended("query").code(0).says(&["finished; "]);
+    assert_eq!(sorted(&ran.out), sorted(&expected));
     assert_nothing_is_left(&cluster);
 }
 
 #[test]
 fn an_interrupt_cancels_the_job_and_deletes_it() {
-    let cluster = Cluster::local(2);
+    let mut cluster = Cluster::local(2);
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let query = cluster.begin(&["submit", "-e", ENDLESS, "--name", "numbers"], "out");
-        until_rows(&cluster, "out", 10);
-        kill_process(Pid::from_child(&query), signal).unwrap();
-        ended(query).code(code).says(&["numbers: cancelling", "numbers: cancelled"]);
+        cluster.begin("query", &["submit", "-e", ENDLESS, "--name", "numbers"]);
+        until_rows(&cluster, "query", 10);
+        cluster.signal("query", signal);
+        let ran = cluster.ended("query").code(code).says(&["numbers: cancelling", "numbers: cancelled"]);
+        let rows: Vec<&str> = ran.out.lines().collect();
+        let expected: Vec<String> = (1..=rows.len()).map(|n| format!("{{\"n\":{n}}}")).collect();
+        assert_eq!(rows, expected, "rows of one subtask come in their order");
         assert_nothing_is_left(&cluster);
     }
-    let rows: Vec<String> = cluster.read("out").lines().map(str::to_owned).collect();
-    let expected: Vec<String> = (1..=rows.len()).map(|n| format!("{{\"n\":{n}}}")).collect();
-    assert_eq!(rows, expected, "rows of one subtask come in their order");
 }
 
 #[test]
 fn a_reader_that_is_gone_ends_the_job() {
-    let cluster = Cluster::local(2);
-    let mut query = cluster.begin_piped(&["submit", "-e", ENDLESS, "--name", "numbers"]);
+    let mut cluster = Cluster::local(2);
+    let mut rows = BufReader::new(cluster.begin_piped("query", &["submit", "-e", ENDLESS, "--name", "numbers"]));
     let mut line = String::new();
-    let mut rows = std::io::BufReader::new(query.stdout.take().unwrap());
-    std::io::BufRead::read_line(&mut rows, &mut line).unwrap();
+    rows.read_line(&mut line).unwrap();
     assert_eq!(line, "{\"n\":1}\n");
     assert_eq!(cluster.job("numbers")["status"], "running", "rows come while the job runs");
     drop(rows);
-    ended(query).code(0);
+    cluster.ended("query").code(0);
     assert_nothing_is_left(&cluster);
 }
 
 #[test]
 fn a_job_whose_client_was_killed_is_deleted_with_its_rows() {
-    let cluster = Cluster::local(2);
-    let mut query = cluster.begin(&["submit", "-e", ENDLESS, "--name", "numbers"], "out");
-    until_rows(&cluster, "out", 1);
-    query.kill().unwrap();
-    query.wait().unwrap();
+    let mut cluster = Cluster::local(2);
+    cluster.begin("query", &["submit", "-e", ENDLESS, "--name", "numbers"]);
+    until_rows(&cluster, "query", 1);
+    cluster.kill("query");
     assert_eq!(cluster.job("numbers")["status"], "running");
     assert_eq!(folders(&cluster).len(), 1);
     cluster.weir(&["jobs", "cancel", "numbers", "--wait"]).code(0);
@@ -153,7 +146,7 @@ fn a_storage_that_is_not_reached_is_said_to_be_so() {
     let cluster = Cluster::start(1, 2);
     // As on a machine that does not have it.
     std::fs::rename(cluster.path("checkpoints"), cluster.path("elsewhere")).unwrap();
-    cluster.weir(&["submit", "-e", ENDLESS]).code(4).says(&[
+    cluster.weir(&["submit", "-e", &ENDLESS.replace("1000000", "2")]).code(4).says(&[
         "cannot fetch the rows of a SELECT from the cluster's storage file://",
         "there is no such folder",
         "INSERT INTO",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
-use weir_core::{Attempt, Batch, ErrorKind, OperatorUid};
+use weir_core::{Attempt, ErrorKind, OperatorUid};
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn visible(folder: &Path) -> Vec<Place> {
 async fn rows_are_visible_once_committed_and_in_order_of_their_epochs() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
-    fs::write(folder.path().join(READER), "").unwrap();
+    fs::write(folder.path().join(reader(0)), "").unwrap();
     let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
     let mut prepared = Vec::new();
     for epoch in [9, 10] {
@@ -68,7 +68,7 @@ async fn without_a_reader_no_sink_opens_and_nothing_is_left_to_commit() {
     assert_eq!(kind, ErrorKind::User);
     assert!(report.contains("nobody reads"), "{report}");
 
-    fs::write(folder.path().join(READER), "").unwrap();
+    fs::write(folder.path().join(reader(0)), "").unwrap();
     let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
     sink.write(rows(&table, &[1])).await.unwrap();
     let committable = sink.prepare(Epoch(1)).await.unwrap().unwrap();
@@ -77,11 +77,33 @@ async fn without_a_reader_no_sink_opens_and_nothing_is_left_to_commit() {
     ResultFiles.commit(&table, vec![committable]).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_nothing_for_long_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path());
+    fs::write(folder.path().join(reader(7)), "").unwrap();
+    let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
+    tokio::time::advance(PATIENCE - Duration::from_secs(1)).await;
+    sink.prepare(Epoch(1)).await.unwrap();
+    // The new one is made before the old one goes.
+    fs::write(folder.path().join(reader(8)), "").unwrap();
+    sink.prepare(Epoch(2)).await.unwrap();
+    fs::remove_file(folder.path().join(reader(7))).unwrap();
+    tokio::time::advance(PATIENCE - Duration::from_secs(1)).await;
+    sink.prepare(Epoch(3)).await.unwrap();
+    tokio::time::advance(Duration::from_secs(2)).await;
+    let error = sink.prepare(Epoch(4)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User, "it would not help to start the job again");
+    assert!(error.to_string().contains("nobody reads"), "{error}");
+}
+
 #[test]
 fn other_files_have_no_place() {
     let place = Place { epoch: Epoch(12), subtask: 0, number: 3 };
     assert_eq!(Place::of("part-89abcdef-12-0-3.arrow"), Some(place));
-    for name in [READER, "part-89abcdef-12-0.arrow", "part-89abcdef-12-0-3.arrow.gz", ".weir-x-e1-a1-s0-0-0.prepared"] {
+    for name in
+        ["reader-1", "part-89abcdef-12-0.arrow", "part-89abcdef-12-0-3.arrow.gz", ".weir-x-e1-a1-s0-0-0.prepared"]
+    {
         assert_eq!(Place::of(name), None, "{name}");
     }
 }
