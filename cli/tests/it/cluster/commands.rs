@@ -319,14 +319,11 @@ fn a_submitted_job_has_its_settings_and_paths_that_hold_everywhere() {
 }
 
 #[test]
-fn a_select_alone_is_not_for_a_cluster() {
+fn what_is_wrong_with_a_script_is_said_without_the_cluster() {
     let cluster = Cluster::accepting();
-    cluster.weir(&["submit", "-e", "SELECT * FROM (VALUES (1)) AS t (x)"]).code(2).says(&[
-        "line 1, column 1",
-        "nobody in the cluster",
-        "INSERT INTO",
-        "weir run",
-    ]);
+    let select = "SELECT * FROM (VALUES (1)) AS t (x)";
+    cluster.weir(&["submit", "-e", select]).code(2).says(&["line 1, column 1", "VALUES is not supported"]);
+    cluster.weir(&["submit", "-e", select, "--detach"]).code(2).says(&["line 1, column 1", "leave --detach out"]);
     cluster.weir(&["submit", "-e", "SET 'client.quiet' = 'true'"]).code(2).says(&["nothing to run"]);
     assert!(cluster.asked().is_empty());
 }

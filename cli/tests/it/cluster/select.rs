@@ -76,7 +76,9 @@ fn every_row_is_printed_once_though_workers_and_the_coordinator_die() {
     let job = cluster.until_checkpoint("counts");
     let victim = job["placement"]["workers"][0]["worker"].as_str().unwrap().to_owned();
     cluster.kill(&victim);
-    cluster.until_job("counts", "runs elsewhere", |job| job["status"] == "running" && job["attempt"] == 2);
+    // On a busy machine one restart may not be enough.
+    let runs_elsewhere = |job: &serde_json::Value| job["status"] == "running" && job["attempt"].as_u64() > Some(1);
+    cluster.until_job("counts", "runs elsewhere", runs_elsewhere);
     let printed = cluster.printed("query").lines().count();
     until_rows(&cluster, "query", printed + 1);
     cluster.kill("c1");
