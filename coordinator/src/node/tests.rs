@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::{
-    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, MarkerKind, OperatorUid, TableSpec,
-    WorkerId,
+    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, MarkerKind, NodeSpec, OperatorSpec,
+    OperatorUid, Parallelism, SinkSpec, TableSpec, WorkerId,
 };
 use weir_proto::client::{ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
 use weir_proto::control::{AttemptPhase, AttemptStatus, Failure, Report, StoragePlace};
@@ -155,6 +156,10 @@ impl Cluster {
     }
 
     fn submit(&mut self, parallelism: u32) -> Result<ClientResponse, ClientError> {
+        self.submit_graph(JobGraph::new(), parallelism)
+    }
+
+    fn submit_graph(&mut self, graph: JobGraph, parallelism: u32) -> Result<ClientResponse, ClientError> {
         let settings = JobSettingsInfo {
             batch_rows: 10,
             checkpoint_interval_ms: 1000,
@@ -169,7 +174,7 @@ impl Cluster {
         self.ask(ClientRequest::SubmitJob(SubmitJob {
             namespace: "default".into(),
             name: "job".into(),
-            graph: Arc::new(JobGraph::new()),
+            graph: Arc::new(graph),
             fingerprint: "f".into(),
             sql: "SELECT 1".into(),
             parallelism,
@@ -506,4 +511,47 @@ fn a_worker_that_comes_back_while_it_is_given_up_has_to_come_again() {
     assert_eq!(cluster.closed, [a]);
     cluster.connect(7, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
     assert_eq!(cluster.heard(SessionId(7))[..2], ["welcome", "cancel 1"]);
+}
+
+/// The dataflow of a `SELECT` whose rows wait in that folder.
+fn select(folder: &str) -> JobGraph {
+    let schema = Arc::new(arrow_schema::Schema::empty());
+    let table = TableSpec {
+        name: "result".into(),
+        connector: RESULT_CONNECTOR.into(),
+        options: BTreeMap::from([(RESULT_FOLDER.to_owned(), folder.to_owned())]),
+        schema: schema.clone(),
+        projection: None,
+        partitioned_by: Vec::new(),
+    };
+    let mut graph = JobGraph::new();
+    graph.add(NodeSpec {
+        name: "Sink(result)".into(),
+        operator: OperatorSpec::Sink(SinkSpec { table }),
+        inputs: Vec::new(),
+        schema,
+        parallelism: Parallelism::Single,
+    });
+    graph
+}
+
+#[test]
+fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
+    let mut cluster = Cluster::new();
+    let root = format!("{}/{}", cluster.node.state().storage, cluster.node.state().cluster);
+    let rows = format!("{root}/results/00000000000000ff");
+    for (folder, goes) in [(rows, true), (format!("{root}/jobs/77"), false), ("file:///elsewhere".into(), false)] {
+        let place = StoragePlace { url: folder.clone() };
+        cluster.storage.open(&place).unwrap().put("part-1", b"rows").unwrap();
+        let Ok(ClientResponse::Submitted { job, .. }) = cluster.submit_graph(select(&folder), 1) else {
+            panic!("refused")
+        };
+        for request in
+            [ClientRequest::CancelJob { job: JobRef::Id(job) }, ClientRequest::DeleteJob { job: JobRef::Id(job) }]
+        {
+            cluster.ask(request).unwrap();
+        }
+        let path = cluster.storage.0.path().join(folder.trim_start_matches("file:///"));
+        assert_eq!(!path.exists(), goes, "{folder}");
+    }
 }
