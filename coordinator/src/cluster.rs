@@ -16,6 +16,7 @@ mod invariants;
 mod job;
 mod namespace;
 mod queries;
+mod recovered;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use command::Command;
 pub use job::{Desired, Execution, Job, JobFailure, JobSettings, JobSpec, JobStatus, RestartPolicy};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
+pub use recovered::{Condition, Findings, FoundManifest, JobFindings, Recovered, RecoveredJob, recovered};
 pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};
 pub use worker::Worker;
 

@@ -4,14 +4,16 @@
 //! Decisions are pure. [`CheckpointDriver`] is a state machine `step(now, event) -> effects`; who calls it carries the
 //! effects out and brings their outcome back as events. [`cluster::ClusterState`] is what all coordinators agree on, and changes
 //! by `apply(command)` alone. [`scheduler::place`] says where a job runs. [`leader::Leader`] is what the leader does for the
-//! cluster, and [`node::Node`] one coordinator as a whole.
+//! cluster, and [`node::Node`] one coordinator as a whole. [`recovery`] is for when the coordinators are lost.
 
 pub mod cluster;
+pub mod copies;
 mod driver;
 pub mod founding;
 pub mod leader;
 pub mod node;
 pub mod raft;
+pub mod recovery;
 pub mod scheduler;
 pub mod server;
 

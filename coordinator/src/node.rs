@@ -11,6 +11,7 @@
 //! What a step sends out is durable here before it leaves: [`Raft::drive`] persists before it hands anything over. If that
 //! fails the node is done for: its process must end, and recovery is the way it starts again.
 
+mod copying;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,17 +19,19 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bytes::Bytes;
 use weir_core::{CoordinatorId, Error, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
 
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
+use crate::copies::StateCopy;
 use crate::leader::{
     Duty, Leader, LeaderConfig, LeaderEvent, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
 };
 use crate::raft::{Committed, LogStore, MembershipChange, Output, Raft, Role, Status};
+
+use self::copying::Copying;
 
 /// Number of a client's request, given by whoever brings it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +73,8 @@ pub enum Input {
     WorkerDisconnected(SessionId),
     /// Storage has done what it was asked.
     Stored(OperationId, StorageOutcome),
+    /// A copy of the replicated state could not be written.
+    CopyFailed,
     /// The process is about to end: somebody else shall lead.
     Leaving,
 }
@@ -88,16 +93,7 @@ pub enum Effect {
     /// Ask storage.
     Store(OperationId, StorageOperation),
     /// Keep a copy of the replicated state beside the checkpoints.
-    CopySnapshot {
-        /// Where checkpoints are.
-        storage: String,
-        /// The cluster.
-        cluster: String,
-        /// Place in the log up to which it goes.
-        index: u64,
-        /// The state.
-        state: Bytes,
-    },
+    CopyState(Box<StateCopy>),
     /// Another coordinator leads, or none does, or the members are others.
     View(Box<Status>),
 }
@@ -107,9 +103,10 @@ pub struct Node<S: LogStore> {
     config: NodeConfig,
     raft: Raft<S>,
     state: ClusterState,
-    /// The last entry that `state` holds.
-    applied: u64,
+    /// Index and term of the last entry that `state` holds.
+    applied: (u64, u64),
     leader: Option<Leader>,
+    copying: Copying,
     status: Status,
     /// Sessions of workers that came before this coordinator knew that it leads.
     requests: Requests,
@@ -138,8 +135,9 @@ impl<S: LogStore> Node<S> {
             config,
             raft,
             state: ClusterState::default(),
-            applied: 0,
+            applied: (0, 0),
             leader: None,
+            copying: Copying::default(),
             status,
             requests,
             unproposed: VecDeque::new(),
@@ -206,6 +204,7 @@ impl<S: LogStore> Node<S> {
             Input::Worker(session, message) => self.lead(now, LeaderEvent::Worker(session, message), effects)?,
             Input::WorkerDisconnected(session) => self.lead(now, LeaderEvent::Disconnected(session), effects)?,
             Input::Stored(operation, outcome) => self.lead(now, LeaderEvent::Stored(operation, outcome), effects)?,
+            Input::CopyFailed => self.copying.want(),
             Input::Leaving => self.raft.transfer_leadership(None),
         }
         Ok(())
@@ -234,7 +233,7 @@ impl<S: LogStore> Node<S> {
                     [] => ClusterState::default(),
                     state => ClusterState::from_bytes(state, "in a snapshot of the log")?,
                 };
-                self.applied = restored.index;
+                self.applied = (restored.index, restored.term);
             }
             if let Some(status) = output.role_changed {
                 self.role_changed(status, effects);
@@ -247,21 +246,23 @@ impl<S: LogStore> Node<S> {
             }
         }
         if self.raft.wants_snapshot() {
-            self.snapshot(effects)?;
+            self.raft.compact(self.applied.0, self.state.to_bytes())?;
+            self.copying.want();
         }
+        self.copy_if_due(now, effects);
         Ok(())
     }
 
-    fn snapshot(&mut self, effects: &mut Vec<Effect>) -> Result<()> {
-        let state = self.state.to_bytes();
-        self.raft.compact(self.applied, state.clone())?;
-        effects.push(Effect::CopySnapshot {
-            storage: self.state.storage.clone(),
-            cluster: self.state.cluster.clone(),
-            index: self.applied,
-            state: state.into(),
-        });
-        Ok(())
+    fn copy_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.leader.is_some() && !self.state.cluster.is_empty() && self.copying.is_due(now.elapsed) {
+            let (index, term) = self.applied;
+            effects.push(Effect::CopyState(Box::new(StateCopy {
+                term,
+                index,
+                at: now.wall,
+                state: self.state.clone(),
+            })));
+        }
     }
 
     fn role_changed(&mut self, status: Status, effects: &mut Vec<Effect>) {
@@ -292,12 +293,13 @@ impl<S: LogStore> Node<S> {
     }
 
     fn commit(&mut self, now: Now, committed: Committed, effects: &mut Vec<Effect>) -> Result<()> {
-        self.applied = committed.index();
+        self.applied = (committed.index(), committed.term());
         match committed {
             Committed::Empty { term, .. } => {
                 // Everything that was decided before is in the state now: only from here on may a leader act.
                 if self.status.role == Role::Leader && self.status.term == term && self.leader.is_none() {
                     self.leader = Some(Leader::new(term, self.config.leader.clone(), now, &self.state));
+                    self.copying.want();
                     if self.state.cluster.is_empty() {
                         let (cluster, storage) = (self.config.cluster.clone(), self.config.storage.clone());
                         self.propose(&Command::Found { cluster, storage }, None)?;
@@ -317,6 +319,9 @@ impl<S: LogStore> Node<S> {
                 let (id, command) = decode(&bytes)?;
                 let outcome = self.state.apply(command.clone());
                 self.log(&command, &outcome);
+                if command.would_be_missed() && outcome.as_ref().is_ok_and(|applied| *applied != Applied::Unchanged) {
+                    self.copying.want();
+                }
                 if let Some(request) = self.requests.proposed.remove(&id) {
                     effects.push(Effect::Reply(request, requests::answer(&outcome)));
                 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use weir_coordinator::leader::{LeaderConfig, Now, OperationId, SessionId, StorageOutcome};
+use weir_coordinator::leader::{LeaderConfig, Now, SessionId};
 use weir_coordinator::node::{Effect, Input, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{LogId, Raft, RaftConfig};
-use weir_coordinator::server::storage::{copy_snapshot, execute};
+use weir_coordinator::server::storage::{copy_state, execute};
 use weir_core::{CoordinatorId, Result};
 use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello};
@@ -121,7 +121,7 @@ struct Process {
     began: Instant,
     replies: BTreeMap<RequestId, Mailbox<Answer>>,
     requests: u64,
-    storage: JoinSet<Option<(OperationId, StorageOutcome)>>,
+    storage: JoinSet<Option<Input>>,
 }
 
 impl Process {
@@ -135,7 +135,7 @@ impl Process {
                     next_tick = Instant::now() + TICK;
                     inputs.push(Input::Tick);
                 }
-                Some(Ok(Some((operation, outcome)))) = self.storage.join_next() => inputs.push(Input::Stored(operation, outcome)),
+                Some(Ok(Some(input))) = self.storage.join_next() => inputs.push(input),
                 message = self.inbox.receive() => {
                     inputs.push(self.input(message));
                     while let Some(message) = self.inbox.arrived().filter(|_| inputs.len() < BATCH) {
@@ -200,15 +200,11 @@ impl Process {
             Effect::Store(operation, what) => {
                 trace.say(self.machine, format_args!("storage {}: {}", operation.0, kind(&what)));
                 let storages = Storages(self.cluster.clone());
-                self.store(Some(operation), move || Some(execute(&storages, what)));
+                self.store(move || Some(Input::Stored(operation, execute(&storages, what))));
             }
-            Effect::CopySnapshot { storage: root, cluster, index, state } => {
+            Effect::CopyState(copy) => {
                 let storages = Storages(self.cluster.clone());
-                self.store(None, move || {
-                    // As in production, a copy that fails is made up for by the next one.
-                    let _ = copy_snapshot(&storages, &root, &cluster, index, &state);
-                    None
-                });
+                self.store(move || copy_state(&storages, &copy).is_err().then_some(Input::CopyFailed));
             }
             Effect::View(status) => {
                 let leader = status.leader.map_or(0, |leader| leader.0);
@@ -217,17 +213,13 @@ impl Process {
         }
     }
 
-    fn store(
-        &mut self,
-        operation: Option<OperationId>,
-        work: impl FnOnce() -> Option<StorageOutcome> + Send + 'static,
-    ) {
+    fn store(&mut self, work: impl FnOnce() -> Option<Input> + Send + 'static) {
         let blocking = SimBlocking(self.cluster.clone(), self.machine);
         let (sender, outcome) = tokio::sync::oneshot::channel();
         let done = blocking.run(Box::new(move || drop(sender.send(work()))));
         self.storage.spawn(async move {
             done.await.ok()?;
-            Some((operation?, outcome.await.ok()??))
+            outcome.await.ok()?
         });
     }
 }

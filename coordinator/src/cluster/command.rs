@@ -194,3 +194,34 @@ pub enum Command {
         namespace: String,
     },
 }
+
+impl Command {
+    /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which
+    /// nothing else tells, and which attempts there were, which tells what of the checkpoint storage counts. Checkpoints are
+    /// found in the storage, and workers come anew.
+    pub fn would_be_missed(&self) -> bool {
+        match self {
+            Command::Found { .. }
+            | Command::SubmitJob { .. }
+            | Command::StartAttempt { .. }
+            | Command::EndAttempt { .. }
+            | Command::ForgetCheckpoint { .. }
+            | Command::StopJob { .. }
+            | Command::CancelJob { .. }
+            | Command::RestartJob { .. }
+            | Command::RescaleJob { .. }
+            | Command::DeleteJob { .. }
+            | Command::SetNamespace { .. }
+            | Command::DropNamespace { .. } => true,
+            Command::AttemptFailed { kind, .. } => kind.is_some(),
+            // A savepoint is kept until a person deletes it, so it has to be known that it is one.
+            Command::CompleteCheckpoint { checkpoint, .. } => checkpoint.savepoint || checkpoint.finished,
+            Command::RegisterWorker { .. }
+            | Command::LoseWorker { .. }
+            | Command::DrainWorker { .. }
+            | Command::AttemptRunning { .. }
+            | Command::RetryJob { .. }
+            | Command::CommitCheckpoint { .. } => false,
+        }
+    }
+}

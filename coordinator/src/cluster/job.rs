@@ -27,7 +27,8 @@
 //! of its own from there: savepoints that lie behind it belong to another history, and are never taken for the newest by
 //! mistake.
 //!
-//! The transition table is in [`JobStatus::may_become`]; nothing sets a status without asking it.
+//! The transition table is in [`JobStatus::may_become`]; nothing sets a status without asking it, but for a
+//! [recovery](super::recovered) of a lost cluster.
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,6 +16,7 @@ mod checkpoints;
 mod encoding;
 mod jobs;
 mod random;
+mod recovered;
 mod workers;
 
 /// A second passes with every line, unless the one before says `at` which time it is.

@@ -33,6 +33,7 @@ struct Cluster {
     now: Duration,
     said: Vec<(SessionId, ToWorker)>,
     closed: Vec<SessionId>,
+    copies: Vec<(Duration, StateCopy)>,
     answers: Vec<Result<ClientResponse, ClientError>>,
     next: u64,
 }
@@ -64,6 +65,7 @@ impl Cluster {
             now: Duration::ZERO,
             said: Vec::new(),
             closed: Vec::new(),
+            copies: Vec::new(),
             answers: Vec::new(),
             next: 0,
         };
@@ -103,7 +105,8 @@ impl Cluster {
                     Effect::Store(id, operation) => {
                         inputs.push_back(Input::Stored(id, storage::execute(&self.storage, operation)));
                     }
-                    Effect::SendPeer(..) | Effect::CopySnapshot { .. } | Effect::View(_) => {}
+                    Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
+                    Effect::SendPeer(..) | Effect::View(_) => {}
                 }
             }
         }
@@ -554,4 +557,52 @@ fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
         let path = cluster.storage.0.path().join(folder.trim_start_matches("file:///"));
         assert_eq!(!path.exists(), goes, "{folder}");
     }
+}
+
+#[test]
+fn the_leader_copies_the_state_soon_after_what_would_be_missed_and_not_more_often() {
+    let mut cluster = Cluster::new();
+    let times = |cluster: &mut Cluster| -> Vec<(u128, usize)> {
+        let copies = std::mem::take(&mut cluster.copies).into_iter();
+        copies.map(|(at, copy)| (at.as_millis(), copy.state.jobs.len())).collect()
+    };
+    assert_eq!(times(&mut cluster).len(), 1, "the cluster was founded");
+    cluster.connect(1, "a", 1, vec![]);
+    cluster.pass(Duration::from_secs(20));
+    assert_eq!(times(&mut cluster), [], "nothing would be missed, not even a worker");
+    let (a, b) = (cluster.connect(3, "a", 2, vec![]), cluster.connect(4, "b", 1, vec![]));
+    cluster.submit(2).unwrap();
+    let now = cluster.now.as_millis();
+    assert_eq!(cluster.copies[0].1.state.jobs[&JobId(1)].attempt, Attempt(1));
+    assert_eq!(times(&mut cluster), [(now, 1)], "the job and its attempt are copied at once");
+    for phase in [AttemptPhase::Ready, AttemptPhase::Running] {
+        cluster.phase(a, 1, phase.clone());
+        cluster.phase(b, 1, phase);
+    }
+    cluster.pass(Duration::from_secs(1));
+    cluster.report(a, 1);
+    cluster.report(b, 1);
+    cluster.say(a, committed(1));
+    assert_eq!(cluster.job().checkpoints.len(), 1);
+    cluster.pass(Duration::from_secs(5));
+    assert_eq!(times(&mut cluster), [], "a checkpoint is found in the storage");
+    cluster.ask(ClientRequest::StopJob { job: JobRef::Id(JobId(1)), drain: false }).unwrap();
+    let now = cluster.now.as_millis();
+    assert_eq!(times(&mut cluster), [(now, 1)]);
+    cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(JobId(1)) }).unwrap();
+    cluster.ask(ClientRequest::DeleteJob { job: JobRef::Id(JobId(1)) }).unwrap();
+    cluster.pass(Duration::from_millis(4900));
+    assert_eq!(times(&mut cluster), [], "the last copy is too young");
+    cluster.pass(Duration::from_secs(20));
+    assert_eq!(times(&mut cluster), [(now + 5000, 0)], "and then one is enough");
+    cluster.step(Input::CopyFailed);
+    assert_eq!(times(&mut cluster).len(), 1, "it is tried again");
+}
+
+#[test]
+fn a_new_leader_begins_with_a_copy_of_the_state_as_it_found_it() {
+    let (cluster, ..) = Cluster::running();
+    let cluster = cluster.restart();
+    let (_, copy) = cluster.copies.last().unwrap();
+    assert_eq!((&copy.state, copy.term), (cluster.node.state(), 3));
 }

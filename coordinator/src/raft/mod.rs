@@ -71,6 +71,17 @@ struct Hurry {
     tries: u32,
 }
 
+/// What a log begins with that is not the first of its cluster.
+#[derive(Debug)]
+pub struct RebuildFrom {
+    /// Higher than any term that the cluster has had: then nobody who knows an earlier log is taken for newer than this one.
+    pub term: u64,
+    /// The state stands for all entries up to here.
+    pub index: u64,
+    /// As in a snapshot.
+    pub state: Vec<u8>,
+}
+
 /// One coordinator's part in consensus.
 pub struct Raft<S> {
     config: RaftConfig,
@@ -153,6 +164,24 @@ impl<S: LogStore> Raft<S> {
             .map_err(|error| Error::user("a cluster cannot be founded").with_source(error))?;
         let hard_state = HardState { term: 1, vote: None, commit: 1 };
         let snapshot = Snapshot { index: 1, term: 1, membership: Some(membership), state: bytes::Bytes::new() };
+        store.write(&Batch { hard_state: Some(hard_state), installed: Some(snapshot), ..Batch::default() })
+    }
+
+    /// Makes an empty store that of the only member of a cluster that goes on from `state`, as if it were what the log had come
+    /// to at this term and index. A cluster that is lost is rebuilt so; whoever is added follows this log.
+    ///
+    /// # Errors
+    /// A user error if the store is not empty or the member cannot be one.
+    pub fn rebuild(store: &mut S, members: &BTreeMap<CoordinatorId, String>, from: RebuildFrom) -> Result<()> {
+        if !store.load()?.is_empty() {
+            return Err(Error::user("this coordinator has a log already"));
+        }
+        let RebuildFrom { term, index, state } = from;
+        let membership = Membership { voters: members.clone(), learners: BTreeMap::new() }.to_wire();
+        Membership::from_wire(&membership)
+            .map_err(|error| Error::user("a cluster cannot be rebuilt").with_source(error))?;
+        let hard_state = HardState { term, vote: None, commit: index };
+        let snapshot = Snapshot { index, term, membership: Some(membership), state: state.into() };
         store.write(&Batch { hard_state: Some(hard_state), installed: Some(snapshot), ..Batch::default() })
     }
 

@@ -14,7 +14,7 @@ use weir_proto::control::ToWorker;
 use super::handle::Message;
 use super::peers::Peers;
 use super::storage::{self, Storages};
-use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
+use crate::leader::{Now, OperationId, SessionId, StorageOperation};
 use crate::node::{Effect, Input, Node, RequestId};
 use crate::raft::{LogStore, Status};
 
@@ -44,7 +44,7 @@ pub struct NodeLoop<S: LogStore> {
     started: Instant,
     replies: BTreeMap<RequestId, oneshot::Sender<Result<ClientResponse, ClientError>>>,
     workers: BTreeMap<SessionId, mpsc::Sender<ToWorker>>,
-    storage: JoinSet<Option<(OperationId, StorageOutcome)>>,
+    storage: JoinSet<Option<Input>>,
 }
 
 impl<S: LogStore> NodeLoop<S> {
@@ -75,9 +75,7 @@ impl<S: LogStore> NodeLoop<S> {
                 stored = self.storage.join_next(), if !self.storage.is_empty() => {
                     // A panic in there is a defect that has been reported where it happened; the deadline of the checkpoint ends
                     // the wait for it.
-                    let done = stored.and_then(Result::ok).flatten();
-                    let input = done.map(|(operation, outcome)| Input::Stored(operation, outcome));
-                    self.step(input, messages)?;
+                    self.step(stored.and_then(Result::ok).flatten(), messages)?;
                 }
                 received = self.surroundings.inbox.recv_many(&mut messages, BATCH) => {
                     if received == 0 {
@@ -157,16 +155,15 @@ impl<S: LogStore> NodeLoop<S> {
                 }
             }
             Effect::Store(operation, what) => self.store(operation, what),
-            Effect::CopySnapshot { storage: root, cluster, index, state } => {
+            Effect::CopyState(copy) => {
                 let storages = self.surroundings.storages.clone();
                 self.storage.spawn_blocking(move || {
-                    if let Err(error) = storage::copy_snapshot(&*storages, &root, &cluster, index, &state) {
-                        tracing::warn!(
-                            error = error.report(),
-                            "the state of the cluster could not be copied to the storage"
-                        );
-                    }
-                    None
+                    let error = storage::copy_state(&*storages, &copy).err()?;
+                    tracing::warn!(
+                        error = error.report(),
+                        "the state of the cluster could not be copied to the storage"
+                    );
+                    Some(Input::CopyFailed)
                 });
             }
             Effect::View(status) => {
@@ -178,6 +175,6 @@ impl<S: LogStore> NodeLoop<S> {
 
     fn store(&mut self, operation: OperationId, what: StorageOperation) {
         let storages = self.surroundings.storages.clone();
-        self.storage.spawn_blocking(move || Some((operation, storage::execute(&*storages, what))));
+        self.storage.spawn_blocking(move || Some(Input::Stored(operation, storage::execute(&*storages, what))));
     }
 }

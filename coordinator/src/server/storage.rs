@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use weir_core::Result;
 use weir_core::bugs::{self, Bug};
-use weir_core::{Error, Result};
 use weir_proto::control::StoragePlace;
 use weir_state::{Manifest, Storage, layout, retention};
 
+use crate::copies::{self, StateCopy};
 use crate::leader::{StorageOperation, StorageOutcome};
 
 /// Opens storages by their place.
@@ -86,20 +87,11 @@ fn delete_all(storage: &dyn Storage) -> Result<()> {
     storage.vacate()
 }
 
-/// How many copies of the replicated state are kept beside the checkpoints.
-const COPIES: usize = 3;
-
 /// Keeps a copy of the replicated state beside the checkpoints, and the last ones before it.
 ///
 /// # Errors
 /// If it could not be written.
-pub fn copy_snapshot(storages: &dyn Storages, root: &str, cluster: &str, index: u64, state: &[u8]) -> Result<()> {
-    if cluster.is_empty() {
-        return Err(Error::internal("a snapshot of a cluster that is not founded"));
-    }
-    let storage = storages.open(&StoragePlace { url: format!("{root}/{cluster}/coordinators") })?;
-    let path = |index: u64| format!("snapshots/{index:016}");
-    storage.put(&path(index), state)?;
-    let copies = storage.list("snapshots/")?;
-    copies.iter().rev().skip(COPIES).try_for_each(|old| storage.delete(old))
+pub fn copy_state(storages: &dyn Storages, copy: &StateCopy) -> Result<()> {
+    let url = format!("{}/{}", copy.state.storage, copy.state.cluster);
+    copies::write(&*storages.open(&StoragePlace { url })?, copy)
 }

@@ -96,12 +96,17 @@ impl LocalStorage {
     fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf> {
         let folder = self.root.join(TEMPORARY_FOLDER);
         create_folder(&folder)?;
-        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("{}-{number}", std::process::id()));
-        let written = File::create(&path).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+        // Processes on other machines, and in other containers, may have the same number as this one.
+        let (mut file, path) = loop {
+            let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!("{}-{number}", std::process::id()));
+            match File::create_new(&path) {
+                Ok(file) => break (file, path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("write", &path, error)),
+            }
+        };
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(|error| {
             // The space is needed back, above all when it has run out; the first error is the one to tell.
             let _ = fs::remove_file(&path);

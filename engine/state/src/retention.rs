@@ -61,7 +61,8 @@ pub fn plan(manifests: &[Manifest], keep: usize, listing: &[String]) -> Retireme
 }
 
 /// Decides what is deleted where somebody else decides which checkpoints are kept: `retained` are the manifests of all of
-/// them, each with its path. Everything else that was written for an epoch up to the newest of them goes.
+/// them, each with its path. Everything else that was written for an epoch up to the newest of them goes. Of the notes that
+/// attempts have begun only the newest stays: it says what the job goes on from.
 pub fn plan_for(retained: &[(String, Manifest)], listing: &[String]) -> Retirement {
     let Some(newest) = retained.iter().map(|(_, manifest)| manifest.epoch).max() else { return Retirement::default() };
     let manifests: BTreeSet<&str> = retained.iter().map(|(path, _)| path.as_str()).collect();
@@ -73,7 +74,11 @@ pub fn plan_for(retained: &[(String, Manifest)], listing: &[String]) -> Retireme
     let select = |epoch: fn(&str) -> Option<Epoch>, named: &BTreeSet<&str>| {
         listing.iter().filter(|path| superfluous(path, epoch, named)).cloned().collect()
     };
-    Retirement { manifests: select(layout::epoch_of_manifest, &manifests), files: select(layout::epoch_of_run, &runs) }
+    let begun = |path: &str| layout::of_beginning(path).map(|(attempt, _)| attempt);
+    let last = listing.iter().filter_map(|path| begun(path)).max();
+    let mut files: Vec<String> = select(layout::epoch_of_run, &runs);
+    files.extend(listing.iter().filter(|path| begun(path).is_some_and(|attempt| Some(attempt) < last)).cloned());
+    Retirement { manifests: select(layout::epoch_of_manifest, &manifests), files }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Marker, Result, WorkerId};
 use weir_proto::control::{Deploy, Figures};
+use weir_state::layout;
 
 use super::WorkerConfig;
 use super::storages::{self, Storages};
@@ -102,8 +103,15 @@ impl Engine for JobEngine {
         let JobEngineConfig { connectors, storages, clock, compute, blocking, worker, .. } = &self.config;
         let part = self.part(&deploy)?;
         let (opening, place) = (storages.clone(), deploy.clone());
+        let is_first = deploy.placement.worker_of(0).is_some_and(|placed| placed.worker == *worker);
         let (storage, restore) = blocking::run(blocking, move || {
             let storage = opening.open(&place.storage)?;
+            // Before a sink sweeps away what earlier attempts have prepared, which its first subtask does: who has lost the
+            // coordinators' logs has to know that it is gone.
+            if is_first {
+                let from = place.restore.as_ref().map(|checkpoint| checkpoint.epoch);
+                storage.put(&layout::beginning_of_attempt(place.attempt, from), b"begun\n")?;
+            }
             let manifest = place.restore.as_ref().map(|checkpoint| storages::manifest(&*storage, checkpoint));
             Ok((storage, manifest.transpose()?))
         })

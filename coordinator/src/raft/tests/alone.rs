@@ -3,7 +3,8 @@
 use weir_core::{CoordinatorId, ErrorKind};
 
 use super::super::{
-    Batch, Committed, LogStore, MAX_SNAPSHOT_BYTES, MembershipChange, MemoryStore, Output, Raft, Refused, Role, Stored,
+    Batch, Committed, LogStore, MAX_SNAPSHOT_BYTES, MembershipChange, MemoryStore, Output, Raft, RebuildFrom, Refused,
+    Role, Stored,
 };
 use super::{config, member, members};
 
@@ -53,6 +54,23 @@ fn leads_commits_and_comes_back() {
     let (raft, out) = leader(raft.into_store());
     assert_eq!(payloads(&out), [(3, b"a".to_vec()), (4, b"b".to_vec())], "handed out again after a restart");
     assert_eq!((raft.status().term, raft.status().applied), (3, 5));
+}
+
+#[test]
+fn a_log_that_is_rebuilt_goes_on_from_its_state_and_takes_in_others() {
+    let mut store = MemoryStore::default();
+    let from = || RebuildFrom { term: 500, index: 70, state: b"state".to_vec() };
+    Raft::rebuild(&mut store, &members([1]), from()).unwrap();
+    assert!(Raft::rebuild(&mut store, &members([1]), from()).is_err(), "it is not empty any more");
+    let (mut raft, out) = leader(store);
+    let restored = out.restored.as_ref().map(|snapshot| (snapshot.term, snapshot.index, snapshot.state.to_vec()));
+    assert_eq!(restored, Some((500, 70, b"state".to_vec())));
+    assert!(matches!(out.committed[..], [Committed::Empty { index: 71, term: 501 }]), "{:?}", out.committed);
+    raft.propose(b"a".to_vec()).unwrap();
+    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), "two:1".into()), vec![]).unwrap();
+    let mut out = Output::default();
+    raft.drive(&mut out).unwrap();
+    assert_eq!((payloads(&out), raft.status().membership.learners.len()), (vec![(72, b"a".to_vec())], 1));
 }
 
 /// A new leader does not know yet what is decided; the read waits until it does.

@@ -25,6 +25,17 @@ fn an_object_never_changes() {
 }
 
 #[test]
+fn writers_that_take_each_other_for_themselves_do_not_share_a_temporary_file() {
+    let (_folder, storage) = storage();
+    storage.put("a", b"").unwrap();
+    let half_written = storage.root.join(TEMPORARY_FOLDER).join(format!("{}-0", std::process::id()));
+    fs::write(&half_written, b"another's").unwrap();
+    LocalStorage::open(&storage.root).unwrap().put("b", b"ours").unwrap();
+    assert_eq!(fs::read(half_written).unwrap(), b"another's");
+    assert_eq!(storage.get("b").unwrap(), b"ours");
+}
+
+#[test]
 fn a_range_is_read_or_refused_as_a_whole() {
     let (_folder, storage) = storage();
     storage.put("a", b"0123456789").unwrap();

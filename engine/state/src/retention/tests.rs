@@ -151,3 +151,15 @@ fn the_newest_checkpoint_stays_even_if_none_is_to_be_kept() {
     let (manifests, listing) = three_checkpoints();
     assert_eq!(plan(&manifests, 0, &listing), plan(&manifests, 1, &listing));
 }
+
+#[test]
+fn of_the_attempts_of_a_cluster_the_last_one_is_known() {
+    let (manifests, mut listing) = three_checkpoints();
+    let begun = |attempt, from| layout::beginning_of_attempt(Attempt(attempt), from);
+    let notes = [begun(1, None), begun(2, Some(Epoch(1))), begun(10, Some(Epoch(2)))];
+    listing.extend(notes.clone());
+    let retained: Vec<_> =
+        manifests.iter().map(|manifest| (layout::manifest(manifest.epoch), manifest.clone())).collect();
+    let retirement = plan_for(&retained, &listing);
+    assert_eq!((retirement.manifests.len(), &retirement.files[..]), (0, &notes[..2]));
+}
