@@ -10,7 +10,7 @@ use crate::cluster::args::{
     CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments, SubmitArguments,
     WorkersArguments,
 };
-use crate::server::coordinator::{self, CoordinatorArguments};
+use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
 use crate::server::worker::{self, WorkerArguments};
 use crate::settings::{Layers, Origin, registry};
@@ -104,7 +104,7 @@ pub enum Command {
     Local(LocalArguments),
     /// Run a coordinator of a cluster.
     #[command(after_help = coordinator::AFTER_HELP)]
-    Coordinator(CoordinatorArguments),
+    Coordinator(CoordinatorCommandArguments),
     /// Run a worker of a cluster.
     #[command(after_help = worker::AFTER_HELP)]
     Worker(WorkerArguments),

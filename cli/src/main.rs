@@ -28,6 +28,7 @@ use weir_core::{Error, Result};
 
 use args::{Arguments, Command};
 use exit::Exit;
+use server::coordinator::CoordinatorCommand;
 use terminal::Screen;
 
 #[global_allocator]
@@ -60,7 +61,12 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
     let text = match arguments.command {
         Command::Run(arguments) => return on_threads(run::run(&arguments, screen)),
         Command::Local(arguments) => return on_threads(server::local::run(&arguments, screen)),
-        Command::Coordinator(arguments) => return on_threads(server::coordinator::run(&arguments, screen)),
+        Command::Coordinator(arguments) => {
+            return match arguments.command {
+                Some(CoordinatorCommand::Recover(recover)) => server::recover::run(&recover, screen),
+                None => on_threads(server::coordinator::run(&arguments.run, screen)),
+            };
+        }
         Command::Worker(arguments) => return on_threads(server::worker::run(&arguments, screen)),
         Command::Submit(arguments) => return in_cluster(cluster::Command::Submit(arguments), screen),
         Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),

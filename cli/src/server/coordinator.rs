@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig};
 use weir_core::{CoordinatorId, Error, Result};
 
+use super::recover::{self, RecoverArguments};
 use super::{check_reachability, listen, random};
 use crate::clock::wall_millis;
 use crate::exit::Exit;
@@ -32,7 +33,30 @@ Examples:
 Coordinators agree on everything by majority: of three, one may be lost, of five, two. They hold no data: results and state
 are with the workers and in the checkpoint storage, which all coordinators and workers must reach under the same URL.
 
-SIGTERM and ^C hand leadership over, then end the process. No job is restarted by that.";
+SIGTERM and ^C hand leadership over, then end the process. No job is restarted by that.
+
+If the logs of a majority are lost, `weir coordinator recover` rebuilds the cluster from the storage.";
+
+/// `weir coordinator`, with a command or without.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CoordinatorCommandArguments {
+    /// What to do instead of running one.
+    #[command(subcommand)]
+    pub command: Option<CoordinatorCommand>,
+
+    /// How to run one.
+    #[command(flatten)]
+    pub run: CoordinatorArguments,
+}
+
+/// What to do instead of running a coordinator.
+#[derive(Debug, Subcommand)]
+pub enum CoordinatorCommand {
+    /// Rebuild a cluster whose coordinators' logs are lost from its checkpoint storage.
+    #[command(after_help = recover::AFTER_HELP)]
+    Recover(RecoverArguments),
+}
 
 /// `weir coordinator`.
 #[derive(Debug, Args)]

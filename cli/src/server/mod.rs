@@ -2,6 +2,7 @@
 
 pub mod coordinator;
 pub mod local;
+pub mod recover;
 pub mod worker;
 
 use std::net::SocketAddr;

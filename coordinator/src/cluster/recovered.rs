@@ -239,7 +239,8 @@ impl JobFindings {
     fn began_from(&self, attempt: Attempt, from: Epoch) -> Option<&Checkpoint> {
         let before = self.manifests.iter().filter(|manifest| manifest.epoch == from && manifest.attempt < attempt);
         let last = before.clone().map(|manifest| manifest.attempt).max()?;
-        before.filter(|manifest| manifest.attempt == last).find_map(FoundManifest::checkpoint)
+        let whole = before.filter(|manifest| manifest.attempt == last && manifest.checkpoint().is_some());
+        whole.max_by_key(|manifest| manifest.term)?.checkpoint()
     }
 }
 

@@ -15,6 +15,7 @@ mod attempts;
 mod checkpoints;
 mod encoding;
 mod jobs;
+mod lost;
 mod random;
 mod recovered;
 mod workers;

@@ -589,7 +589,6 @@ fn the_leader_copies_the_state_soon_after_what_would_be_missed_and_not_more_ofte
     cluster.ask(ClientRequest::StopJob { job: JobRef::Id(JobId(1)), drain: false }).unwrap();
     let now = cluster.now.as_millis();
     assert_eq!(times(&mut cluster), [(now, 1)]);
-    cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(JobId(1)) }).unwrap();
     cluster.ask(ClientRequest::DeleteJob { job: JobRef::Id(JobId(1)) }).unwrap();
     cluster.pass(Duration::from_millis(4900));
     assert_eq!(times(&mut cluster), [], "the last copy is too young");

@@ -8,5 +8,6 @@ mod local;
 mod members;
 mod nexmark;
 mod processes;
+mod recover;
 mod refusals;
 mod select;

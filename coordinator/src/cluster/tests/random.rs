@@ -8,21 +8,21 @@ use crate::scheduler::{Problem, place};
 
 /// What one command is made from.
 #[derive(Debug, Clone, Copy)]
-struct Choice {
-    what: u8,
+pub(super) struct Choice {
+    pub(super) what: u8,
     which: u8,
-    how: u8,
+    pub(super) how: u8,
     /// Makes it about something that is not so.
     wrong: bool,
 }
 
-fn choices() -> impl Strategy<Value = Vec<Choice>> {
+pub(super) fn choices() -> impl Strategy<Value = Vec<Choice>> {
     let choice = (0_u8..100, any::<u8>(), any::<u8>(), prop::bool::weighted(0.1));
     let choice = choice.prop_map(|(what, which, how, wrong)| Choice { what, which, how, wrong });
     prop::collection::vec(choice, 1..200)
 }
 
-fn command(state: &ClusterState, choice: Choice, at: i64) -> Command {
+pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command {
     let Choice { what, which, how, wrong } = choice;
     let nth = |count: usize| usize::from(which) % count.max(1);
     let off = u64::from(wrong);
