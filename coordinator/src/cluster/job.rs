@@ -28,7 +28,7 @@
 //! mistake.
 //!
 //! The transition table is in [`JobStatus::may_become`]; nothing sets a status without asking it, but for a
-//! [recovery](super::recovered) of a lost cluster.
+//! [recovery](super::recovered()) of a lost cluster.
 
 use std::fmt;
 use std::sync::Arc;
