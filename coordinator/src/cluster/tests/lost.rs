@@ -86,14 +86,16 @@ impl Lost {
                 self.storage.get_mut(&job).unwrap().manifests.last_mut().unwrap().decided = true;
             }
             // Its worker may be slow, but it comes to nothing before it has opened everything.
-            Command::StartAttempt { job, attempt, execution, .. } if choice.how % 2 == 0 => {
+            Command::StartAttempt { job, attempt, execution, .. } if choice.how.is_multiple_of(2) => {
                 self.begin(job, attempt, execution.restored);
             }
             Command::AttemptRunning { job, attempt, .. } => {
                 let restored = self.state.jobs[&job].execution.as_ref().unwrap().restored;
                 self.begin(job, attempt, restored);
             }
-            Command::CommitCheckpoint { job, .. } | Command::ForgetCheckpoint { job, .. } if choice.how % 3 > 0 => {
+            Command::CommitCheckpoint { job, .. } | Command::ForgetCheckpoint { job, .. }
+                if !choice.how.is_multiple_of(3) =>
+            {
                 self.retire(job);
             }
             Command::DeleteJob { job } if applied == (Applied::Deleted { job }) => drop(self.storage.remove(&job)),
