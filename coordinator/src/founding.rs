@@ -10,6 +10,10 @@
 //! second time, it could vote a second time, and what was decided could be lost. So the membership names the log of each member,
 //! by a number that is drawn when the log is made, and a coordinator is a member only with that log.
 //!
+//! Who finds others founded, and its own log named by them, founds with their membership. Its log is still empty: it has not voted
+//! and acknowledged nothing. To wait until a leader sends the log would not do, since two who wait give one who has founded no
+//! majority.
+//!
 //! Why that is enough. Nobody founds before it has heard the log of all others, so whoever has founded knows them all. What was
 //! decided was decided by a majority of those who have founded. If one of them has lost its log, then either it was alone in having
 //! founded, and nothing was decided, since those who have not founded do not vote; or another one has founded too, and that one
@@ -37,9 +41,9 @@ pub struct Introduction {
 pub enum Verdict {
     /// Ask these, again.
     Ask(Vec<CoordinatorId>),
-    /// Found the cluster with these members.
+    /// Found the cluster with these members; or join those who have, with what they have founded it with.
     Found(BTreeMap<CoordinatorId, Member>),
-    /// The others have founded it, and count on this one: they will send it the log.
+    /// The cluster has had other members since: its leader sends the log.
     Follow,
 }
 
@@ -104,8 +108,11 @@ impl Founding {
 
     /// What is to be done.
     pub fn verdict(&self) -> Verdict {
-        if self.heard.values().any(|answer| answer.membership.is_some()) {
-            return Verdict::Follow;
+        if let Some(founded) = self.heard.values().find_map(|answer| answer.membership.as_ref()) {
+            // As long as nobody came or went, it is the one that they have founded with.
+            let founding = founded.removed.is_empty() && founded.learners.is_empty();
+            let unchanged = founding && founded.voters.keys().eq(self.members.keys());
+            return if unchanged { Verdict::Found(founded.voters.clone()) } else { Verdict::Follow };
         }
         let others = self.members.keys().filter(|id| **id != self.id);
         let silent: Vec<_> = others.filter(|id| !self.heard.contains_key(id)).copied().collect();

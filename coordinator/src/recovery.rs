@@ -57,7 +57,7 @@ use weir_state::Storage;
 
 use crate::cluster::{Recovered, recovered};
 use crate::copies;
-use crate::raft::{Identity, Raft, RebuildFrom, RedbStore};
+use crate::raft::{Identity, LogId, Member, Raft, RebuildFrom, RedbStore};
 
 /// By how much the term of the new log exceeds all that are known. A term shows in the storage when its leader writes a copy or a
 /// manifest; of others, above all of elections that nobody won, nothing is left. At one election a second, which is as fast
@@ -104,6 +104,8 @@ pub struct FirstCoordinator<'a> {
     pub cluster: String,
     /// Where other coordinators will reach it.
     pub address: String,
+    /// Drawn for its log.
+    pub log: LogId,
     /// The folder of its log. Must not be there, or be empty.
     pub folder: &'a Path,
 }
@@ -140,9 +142,10 @@ impl FirstCoordinator<'_> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
         }
-        let identity = Identity { cluster: self.cluster.clone(), coordinator: self.id };
+        let identity = Identity { cluster: self.cluster.clone(), coordinator: self.id, fresh: self.log };
         let mut store = RedbStore::open(&unfinished.join("log.redb"), &identity)?;
-        let members = BTreeMap::from([(self.id, self.address.clone())]);
+        let member = Member { address: self.address.clone(), log: store.log() };
+        let members = BTreeMap::from([(self.id, member)]);
         let (_, index) = rebuilt.copied;
         let state = rebuilt.recovered.state.to_bytes();
         Raft::rebuild(&mut store, &members, RebuildFrom { term: rebuilt.term, index, state })?;

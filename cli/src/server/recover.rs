@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::Args;
 use weir_coordinator::cluster::{Desired, Job, JobStatus, RecoveredJob};
 use weir_coordinator::copies;
+use weir_coordinator::raft::LogId;
 use weir_coordinator::recovery::{FirstCoordinator, Rebuilt, rebuild};
 use weir_core::{CoordinatorId, Error, EventTime, JobId, Result};
 
+use super::random;
 use crate::clock::wall_millis;
 use crate::exit::Exit;
 use crate::figures::duration;
@@ -84,6 +86,7 @@ pub fn run(arguments: &RecoverArguments, screen: &Screen) -> Result<Exit> {
         // The rest of the name was drawn when the cluster was founded.
         cluster: cluster.rsplit_once('-').map_or(&*cluster, |(name, _)| name).to_owned(),
         address: arguments.listen.to_string(),
+        log: LogId(random()?.max(1)),
         folder: &folder,
     };
     coordinator.check_folder()?;

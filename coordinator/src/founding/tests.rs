@@ -36,9 +36,21 @@ fn all_have_to_be_heard() {
 }
 
 #[test]
-fn one_who_comes_late_follows_those_who_know_its_log() {
+fn one_who_finds_others_founded_founds_as_they_have() {
     let mut one = founding(1, 11);
-    one.hear(id(2), founded(2, 12, [11, 12, 13])).unwrap();
+    // This one has drawn another number since, which is for those who have founded to refuse.
+    one.hear(id(3), blank(3, 99)).unwrap();
+    let introduction = founded(2, 12, [11, 12, 13]);
+    one.hear(id(2), introduction.clone()).unwrap();
+    assert_eq!(one.verdict(), Verdict::Found(introduction.membership.unwrap().voters));
+}
+
+#[test]
+fn one_who_comes_when_members_have_changed_follows() {
+    let mut one = founding(1, 11);
+    let Introduction { membership: Some(membership), .. } = founded(2, 12, [11, 12, 13]) else { panic!() };
+    let replaced = membership.after(&crate::raft::MembershipChange::Remove(id(3))).unwrap();
+    one.hear(id(2), Introduction { membership: Some(replaced), ..blank(2, 12) }).unwrap();
     assert_eq!(one.verdict(), Verdict::Follow);
 }
 

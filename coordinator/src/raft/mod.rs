@@ -172,12 +172,12 @@ impl<S: LogStore> Raft<S> {
     ///
     /// # Errors
     /// A user error if the store is not empty or the member cannot be one.
-    pub fn rebuild(store: &mut S, members: &BTreeMap<CoordinatorId, String>, from: RebuildFrom) -> Result<()> {
+    pub fn rebuild(store: &mut S, members: &BTreeMap<CoordinatorId, Member>, from: RebuildFrom) -> Result<()> {
         if !store.load()?.is_empty() {
             return Err(Error::user("this coordinator has a log already"));
         }
         let RebuildFrom { term, index, state } = from;
-        let membership = Membership { voters: members.clone(), learners: BTreeMap::new() }.to_wire();
+        let membership = Membership::founding(members.clone()).to_wire();
         Membership::from_wire(&membership)
             .map_err(|error| Error::user("a cluster cannot be rebuilt").with_source(error))?;
         let hard_state = HardState { term, vote: None, commit: index };

@@ -167,7 +167,7 @@ fn a_manifest_is_whole_only_with_all_its_files() {
 }
 
 fn stored(folder: &Path) -> (RedbStore, Stored) {
-    let identity = Identity { cluster: "fox".into(), coordinator: CoordinatorId(2) };
+    let identity = Identity { cluster: "fox".into(), coordinator: CoordinatorId(2), fresh: LogId(10) };
     let store = RedbStore::open(&folder.join("log.redb"), &identity).unwrap();
     let stored = store.load().unwrap();
     (store, stored)
@@ -177,14 +177,20 @@ fn stored(folder: &Path) -> (RedbStore, Stored) {
 fn a_coordinator_starts_from_the_log_and_leads_above_all_terms() {
     let lost = Lost::new();
     let folder = lost.folder.path().join("data/coordinator-2");
-    let coordinator =
-        FirstCoordinator { id: CoordinatorId(2), cluster: "fox".into(), address: "here:1".into(), folder: &folder };
+    let coordinator = FirstCoordinator {
+        id: CoordinatorId(2),
+        cluster: "fox".into(),
+        address: "here:1".into(),
+        log: LogId(9),
+        folder: &folder,
+    };
     let rebuilt = lost.rebuild();
     coordinator.write_log(&rebuilt).unwrap();
     assert_eq!(coordinator.write_log(&rebuilt).unwrap_err().kind(), ErrorKind::User);
     let (store, _) = stored(&folder);
     let config = RaftConfig {
         id: CoordinatorId(2),
+        log: store.log(),
         election_ticks: 10,
         heartbeat_ticks: 2,
         max_message_bytes: 1 << 20,
@@ -209,8 +215,13 @@ fn what_was_left_of_an_interrupted_recovery_is_in_nobodys_way() {
     fs::create_dir_all(folder.with_extension("new")).unwrap();
     fs::write(folder.with_extension("new").join("log.redb"), b"half").unwrap();
     fs::create_dir_all(&folder).unwrap();
-    let coordinator =
-        FirstCoordinator { id: CoordinatorId(2), cluster: "fox".into(), address: "here:1".into(), folder: &folder };
+    let coordinator = FirstCoordinator {
+        id: CoordinatorId(2),
+        cluster: "fox".into(),
+        address: "here:1".into(),
+        log: LogId(9),
+        folder: &folder,
+    };
     coordinator.write_log(&lost.rebuild()).unwrap();
     assert!(!stored(&folder).1.is_empty());
     assert!(!folder.with_extension("new").exists());

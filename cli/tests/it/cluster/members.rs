@@ -68,7 +68,7 @@ fn founding_waits_for_all_members() {
     until("it says for whom it waits", || {
         cluster.said("c1").contains("founded by all its founding members together").then_some(())
     });
-    let early = cluster.weir(&["cluster", "status", "--timeout", "2"]);
+    let early = cluster.weir(&["cluster", "status", "--timeout", "2s"]);
     assert_ne!(early.code, Some(0), "two of three must not found it");
     cluster.start_coordinator(3);
     assert_eq!(coordinators(&cluster).len(), 3);
