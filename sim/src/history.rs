@@ -1,6 +1,8 @@
 //! One history, from its seed to its verdict.
 
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
@@ -19,6 +21,11 @@ use crate::shape::Shape;
 /// How long jobs may take to end when nothing breaks any more: sources are at their end long before, sessions are found again
 /// within a few seconds, and restarts wait for less than one.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Virtual time after which no history goes on, whatever it waits for. While this is waited for, virtual time passes.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Real time after which a history is given up: thousands of times what one takes. Its thread waits for something that never
+/// comes, or turns in a circle in which no virtual time passes.
+const REAL_LIMIT: Duration = Duration::from_secs(120);
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -34,7 +41,7 @@ pub struct Options {
 }
 
 /// What came of a history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Where it begins.
     pub seed: u64,
@@ -54,17 +61,30 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
-/// Runs the history of a seed, on this thread.
+/// Runs the history of a seed, on a thread of its own. One that stands still is left behind there, and has failed.
 ///
 /// # Errors
-/// If there is no runtime to run it on, or the bug cannot be had in this build.
+/// If there is no thread or no runtime to run it on, or the bug cannot be had in this build.
 pub fn run(seed: u64, options: Options) -> Result<Outcome> {
+    let (sender, outcome) = sync_channel(1);
+    let history = thread::Builder::new().name(format!("seed {seed}")).spawn(move || {
+        // Whoever wanted to know may have given it up.
+        let _ = sender.send(on_this_thread(seed, options));
+    });
+    history.map_err(|error| Error::environment("no thread could be started").with_source(error))?;
+    let failed = |what: String| Ok(Outcome { seed, violation: Some(what), ..Outcome::default() });
+    match outcome.recv_timeout(REAL_LIMIT) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => failed(format!("it stands still: no end after {REAL_LIMIT:?} of real time")),
+        Err(RecvTimeoutError::Disconnected) => failed("the simulator panicked".to_owned()),
+    }
+}
+
+fn on_this_thread(seed: u64, options: Options) -> Result<Outcome> {
     switch(options.bug)?;
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| Error::environment("no runtime could be started").with_source(error))?;
-    let outcome = runtime.block_on(history(seed, options));
-    switch(None)?;
-    outcome
+    runtime.block_on(history(seed, options))
 }
 
 #[cfg(feature = "sim-bugs")]
@@ -111,6 +131,7 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
         biased;
         violation = violated(&cluster) => (0, Some(violation)),
         (faults, unfinished) = story => (faults, unfinished.err()),
+        () = sleep(LIMIT) => (0, Some(format!("it is not over after {LIMIT:?}"))),
     };
     // The last look may have found something while the story came to its end.
     let violation = violation.or_else(|| cluster.oracle.violated());

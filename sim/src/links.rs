@@ -166,3 +166,25 @@ impl FrameReceiver for SimReceiver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::shape::Shape;
+
+    /// The link is dropped with the inbox, and says so over the network that the worker is just being taken off.
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_goes_down_before_it_has_accepted_a_link() {
+        let mut random = Random::new(1);
+        let shape = Shape::draw(&mut random, true);
+        let cluster = Arc::new(Cluster::new(shape, &mut random, false));
+        let (here, there) = (Machine::Worker(1), Machine::Worker(2));
+        let inbox = Mailbox::default();
+        cluster.network.worker_up(there, inbox);
+        let transport = SimTransport { cluster: cluster.clone(), machine: here, inbox: Mailbox::default() };
+        let mut link = transport.dial(&there.to_string()).await.unwrap();
+        cluster.network.worker_down(there);
+        assert!(link.receiver.receive().await.unwrap().is_none());
+    }
+}

@@ -62,7 +62,10 @@ impl<T> Mailbox<T> {
     pub fn close(&self) {
         let mut queue = lock(&self.0.queue);
         queue.closed = true;
-        queue.messages.clear();
+        let lost = std::mem::take(&mut queue.messages);
+        // A message that is dropped may have something to say, to this mailbox too.
+        drop(queue);
+        drop(lost);
     }
 
     /// What has arrived by now, if anything.

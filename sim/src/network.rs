@@ -171,22 +171,25 @@ impl Network {
     /// A coordinator is gone: its sessions break.
     pub fn coordinator_down(&self, machine: Machine) {
         let mut state = lock(&self.state);
-        if let Some(inbox) = state.coordinators.remove(&machine) {
-            inbox.close();
-        }
+        let inbox = state.coordinators.remove(&machine);
         let ids: Vec<SessionId> =
             state.sessions.iter().filter(|(_, session)| session.coordinator == machine).map(|(id, _)| *id).collect();
         for id in ids {
             state.break_session(id);
         }
         // Connections between coordinators break too, which mostly is noticed, and in time.
-        let Machine::Coordinator(number) = machine else { return };
-        let others: Vec<Machine> = state.coordinators.keys().copied().collect();
-        for other in others {
-            let (heard, notice) = (state.random.chance(700), state.random.milliseconds(0, 100));
-            if let Some(inbox) = state.coordinators.get(&other).filter(|_| heard) {
-                inbox.deliver(Instant::now() + notice, Message::PeerGone(CoordinatorId(number)));
+        if let Machine::Coordinator(number) = machine {
+            let others: Vec<Machine> = state.coordinators.keys().copied().collect();
+            for other in others {
+                let (heard, notice) = (state.random.chance(700), state.random.milliseconds(0, 100));
+                if let Some(inbox) = state.coordinators.get(&other).filter(|_| heard) {
+                    inbox.deliver(Instant::now() + notice, Message::PeerGone(CoordinatorId(number)));
+                }
             }
+        }
+        drop(state);
+        if let Some(inbox) = inbox {
+            inbox.close();
         }
     }
 
@@ -214,7 +217,9 @@ impl Network {
 
     /// A worker is gone.
     pub fn worker_down(&self, machine: Machine) {
-        if let Some(inbox) = lock(&self.state).listeners.remove(&machine) {
+        // A link that nobody has accepted is dropped with the inbox, and tells its other end so, over this network.
+        let inbox = lock(&self.state).listeners.remove(&machine);
+        if let Some(inbox) = inbox {
             inbox.close();
         }
     }
