@@ -53,7 +53,7 @@ impl Machines {
         let members: BTreeMap<CoordinatorId, Member> = ids.map(|id| (id, member(id))).collect();
         let mut disks = BTreeMap::new();
         for id in members.keys() {
-            let mut disk = Disk::new(*id, cluster.oracle.clone());
+            let mut disk = Disk::new(*id, cluster.oracle.clone(), cluster.shape.model_disks);
             Raft::bootstrap(&mut disk, &members)?;
             disk.found();
             disks.insert(id.0, disk);

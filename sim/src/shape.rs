@@ -35,6 +35,8 @@ pub struct Shape {
     pub fault_pause: Duration,
     /// Pause between two requests of a user, at most; `None`: nobody asks for anything but the jobs.
     pub user_pause: Option<Duration>,
+    /// Coordinators have models of disks, and not the database on sectors.
+    pub model_disks: bool,
     /// How long there are faults.
     pub unrest: Duration,
     /// Faults of a thousand operations: storage, commits, messages between coordinators.
@@ -144,6 +146,7 @@ impl Shape {
         }
         // Of a sequence of their own, so that all other histories stay what they are.
         let mut rare = random.clone().fork();
+        let mut late = rare.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
@@ -161,6 +164,7 @@ impl Shape {
             faults,
             fault_pause: random.milliseconds(150, 900),
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
+            model_disks: !late.chance(150),
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
             failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },
         }

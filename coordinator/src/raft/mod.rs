@@ -49,6 +49,8 @@ pub use self::config::RaftConfig;
 use self::log::Log;
 pub use self::membership::{LogId, Member, Membership, MembershipChange};
 pub use self::output::{Committed, Output, Refused, RestoredSnapshot, Role, Status};
+#[cfg(any(test, feature = "simulation"))]
+pub use self::store::SimulatedDisk;
 pub use self::store::{Batch, Compaction, HardState, Identity, LogStore, MemoryStore, RedbStore, Stored};
 use self::timeout::ElectionTimeout;
 

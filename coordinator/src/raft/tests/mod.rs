@@ -8,7 +8,6 @@ mod kill;
 mod messages;
 mod network;
 mod oracle;
-mod platter;
 mod random;
 mod scenarios;
 mod simulation;

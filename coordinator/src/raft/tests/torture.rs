@@ -5,9 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use weir_core::ErrorKind;
 
-use super::super::{LogStore, RedbStore, Stored};
+use super::super::{LogStore, RedbStore, SimulatedDisk, Stored};
 use super::identity;
-use super::platter::SimulatedDisk;
 use super::random::Random;
 use super::store::random_batch;
 
@@ -38,12 +37,12 @@ fn lose_power(seed: u64, disk: SimulatedDisk) -> u64 {
                 continue;
             }
             drop(store);
-            disk = disk.after_power_loss(&mut random);
+            disk = disk.after_power_loss(&mut |percent| random.chance(percent));
             // The power may go again while the file is being opened.
             if random.chance(20) {
                 disk.lose_power_after(random.below(10));
                 let _ = RedbStore::open_on(disk.clone(), &identity()).and_then(|store| store.load());
-                disk = disk.after_power_loss(&mut random);
+                disk = disk.after_power_loss(&mut |percent| random.chance(percent));
             }
             store = RedbStore::open_on(disk.clone(), &identity()).unwrap_or_else(|error| panic!("{}", error.report()));
             let found = store.load().unwrap_or_else(|error| panic!("{}", error.report()));
@@ -79,7 +78,11 @@ fn many_losses_of_power_take_nothing_back() {
 /// The control: with a disk that does not sync when told to, the same test fails.
 #[test]
 fn a_disk_that_ignores_sync_is_caught() {
-    let run = |seed| catch_unwind(|| lose_power(seed, SimulatedDisk::default().ignoring_sync())).is_err();
+    let run = |seed| {
+        let disk = SimulatedDisk::default();
+        disk.ignore_sync();
+        catch_unwind(|| lose_power(seed, disk)).is_err()
+    };
     assert_eq!((0..10).filter(|seed| run(*seed)).count(), 10);
 }
 
