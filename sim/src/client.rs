@@ -91,7 +91,7 @@ impl Client {
     }
 
     /// Asks until it is known that somebody has decided it.
-    async fn insist(&mut self, request: &ClientRequest) -> Option<Answer> {
+    pub async fn insist(&mut self, request: &ClientRequest) -> Option<Answer> {
         // Nobody can decide anything while most coordinators are gone; the second phase asks again.
         let patience = Instant::now() + Duration::from_secs(10);
         while Instant::now() < patience {
@@ -106,7 +106,7 @@ impl Client {
     }
 
     /// Asks until somebody takes the request, but not again once it may have been carried out.
-    async fn ask(&mut self, request: &ClientRequest) {
+    pub async fn ask(&mut self, request: &ClientRequest) {
         for _ in 0..20 {
             match self.once(request).await {
                 Some(Err(error)) if matches!(error.kind, ClientErrorKind::Unavailable) => {}
@@ -117,7 +117,7 @@ impl Client {
     }
 
     async fn once(&mut self, request: &ClientRequest) -> Option<Answer> {
-        let any = Machine::Coordinator(self.random.between(1, self.cluster.shape.coordinators));
+        let any = self.random.pick(&self.cluster.coordinators.all()).copied().map(Machine::Coordinator)?;
         let leader = self.cluster.oracle.leader().map(|leader| Machine::Coordinator(leader.0));
         let machine = leader.filter(|_| self.random.chance(800)).unwrap_or(any);
         let inbox = self.cluster.network.coordinator(machine)?;

@@ -12,6 +12,7 @@ use crate::lock;
 use crate::network::{Machine, Network};
 use crate::oracle::Oracle;
 use crate::random::Random;
+use crate::roster::Roster;
 use crate::shape::Shape;
 use crate::storage::Objects;
 use crate::trace::Trace;
@@ -20,11 +21,16 @@ use crate::world::World;
 /// 2026-01-01T00:00:00Z: when every history begins.
 const BEGIN_MS: i64 = 1_767_225_600_000;
 
+/// Coordinators that may be added to a cluster at most.
+const NEWCOMERS: u64 = 4;
+
 /// One history's surroundings.
 #[derive(Debug)]
 pub struct Cluster {
     /// What it is like.
     pub shape: Shape,
+    /// Which coordinators there are.
+    pub coordinators: Roster,
     /// What happens.
     pub trace: Trace,
     /// Who must not see it happen.
@@ -49,7 +55,9 @@ impl Cluster {
             .iter()
             .map(|(query, _)| (query.name().to_owned(), expected::results(*query, &shape.rows)))
             .collect();
+        let newcomers = shape.replace_pause.map_or(0, |_| NEWCOMERS);
         Self {
+            coordinators: Roster::new(shape.coordinators, newcomers),
             trace: Trace::new(print),
             oracle: Arc::new(Oracle::new(expected)),
             world: World::default(),

@@ -204,7 +204,8 @@ impl Faults {
     }
 
     fn coordinator(&mut self) -> Machine {
-        Machine::Coordinator(self.random.between(1, self.cluster.shape.coordinators))
+        let all = self.cluster.coordinators.all();
+        self.random.pick(&all).copied().map_or(Machine::Coordinator(1), Machine::Coordinator)
     }
 
     fn worker(&mut self) -> Machine {

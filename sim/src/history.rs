@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::faults::Faults;
 use crate::machines::Machines;
+use crate::members::Operator;
 use crate::random::Random;
 use crate::shape::Shape;
 
@@ -111,13 +112,23 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
     machines.all().into_iter().for_each(|machine| machines.start(machine));
     let mut client = Client { cluster: cluster.clone(), random: random.fork() };
     let user = Client { cluster: cluster.clone(), random: random.fork() };
+    let operator = Client { cluster: cluster.clone(), random: random.clone().fork().fork() };
+    let operator = Operator { client: operator, machines: machines.clone() };
     let faults = Faults::new(cluster.clone(), machines.clone(), random.fork());
     let story = async {
         let unrest = async {
             client.submit().await;
-            if let Some(pause) = cluster.shape.user_pause {
-                user.fuss(pause).await;
-            }
+            let user = async {
+                if let Some(pause) = cluster.shape.user_pause {
+                    user.fuss(pause).await;
+                }
+            };
+            let operator = async {
+                if let Some(pause) = cluster.shape.replace_pause {
+                    operator.replace(pause).await;
+                }
+            };
+            tokio::join!(user, operator);
             std::future::pending::<()>().await
         };
         let faults = tokio::select! {
@@ -183,6 +194,9 @@ async fn end(cluster: &Cluster, client: &mut Client) -> std::result::Result<(), 
 /// What is still to be done.
 fn unfinished(cluster: &Cluster) -> Option<String> {
     let jobs = cluster.oracle.jobs();
+    if let Some(learner) = cluster.oracle.learner() {
+        return Some(format!("coordinator {learner} waits for its vote"));
+    }
     for (query, _) in &cluster.shape.jobs {
         let name = query.name();
         let Some(job) = jobs.values().find(|job| job.name == name) else {

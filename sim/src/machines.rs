@@ -64,7 +64,7 @@ impl Machines {
 
     /// All machines.
     pub fn all(&self) -> Vec<Machine> {
-        let coordinators = (1..=self.cluster.shape.coordinators).map(Machine::Coordinator);
+        let coordinators = self.cluster.coordinators.all().into_iter().map(Machine::Coordinator);
         coordinators.chain((1..=self.cluster.shape.workers.len() as u64).map(Machine::Worker)).collect()
     }
 
@@ -73,11 +73,39 @@ impl Machines {
         lock(&self.state).disks.get(&number).cloned()
     }
 
+    /// Sets up and starts a machine with an empty disk for a coordinator that there was not before, if there is room for it.
+    pub fn set_up(self: &Arc<Self>) -> Option<u64> {
+        let number = self.cluster.coordinators.add()?;
+        let disk = Disk::new(CoordinatorId(number), self.cluster.oracle.clone(), self.cluster.shape.model_disks);
+        disk.found();
+        lock(&self.state).disks.insert(number, disk);
+        self.start(Machine::Coordinator(number));
+        Some(number)
+    }
+
+    /// A coordinator's machine is no more, and its disk neither.
+    pub fn throw_away(&self, number: u64) {
+        let machine = Machine::Coordinator(number);
+        self.cluster.trace.say(machine, "is thrown away");
+        self.cluster.coordinators.remove(number);
+        let mut state = lock(&self.state);
+        state.disks.remove(&number);
+        let process = state.processes.remove(&machine);
+        drop(state);
+        if let Some(process) = process {
+            process.task.abort();
+        }
+        self.cluster.network.coordinator_down(machine);
+    }
+
     /// Starts a machine's process, if it has none.
     pub fn start(self: &Arc<Self>, machine: Machine) {
-        if lock(&self.state).processes.contains_key(&machine) {
+        let state = lock(&self.state);
+        let is_gone = matches!(machine, Machine::Coordinator(number) if !state.disks.contains_key(&number));
+        if is_gone || state.processes.contains_key(&machine) {
             return;
         }
+        drop(state);
         let (sender, receiver) = mpsc::channel(1);
         let task = match machine {
             Machine::Coordinator(number) => tokio::spawn(self.clone().keep_coordinator(number)),

@@ -44,6 +44,8 @@ struct State {
     completed: BTreeMap<String, BTreeSet<(Epoch, Attempt)>>,
     /// The newest leader's term.
     term: u64,
+    /// Coordinators that have no vote yet, as the newest leader knows.
+    learners: BTreeSet<CoordinatorId>,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +106,11 @@ impl Oracle {
     pub fn leader(&self) -> Option<CoordinatorId> {
         let state = lock(&self.state);
         state.leaders.last_key_value().map(|(_, leader)| *leader)
+    }
+
+    /// A coordinator that has been added and waits for its vote.
+    pub fn learner(&self) -> Option<CoordinatorId> {
+        lock(&self.state).learners.first().copied()
     }
 
     /// Checkpoints that were completed.
@@ -252,6 +259,7 @@ impl State {
             }
         }
         if newest {
+            self.learners = status.membership.learners.keys().copied().collect();
             let lost = self.jobs.keys().find(|id| !node.state().jobs.contains_key(id));
             if let Some(id) = lost {
                 return Err(format!("the leader of term {} does not know of job {id}", status.term));

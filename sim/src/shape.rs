@@ -35,6 +35,8 @@ pub struct Shape {
     pub fault_pause: Duration,
     /// Pause between two requests of a user, at most; `None`: nobody asks for anything but the jobs.
     pub user_pause: Option<Duration>,
+    /// Pause between two replacements of coordinators, at most; `None`: they stay the same.
+    pub replace_pause: Option<Duration>,
     /// Coordinators have models of disks, and not the database on sectors.
     pub model_disks: bool,
     /// How long there are faults.
@@ -164,6 +166,7 @@ impl Shape {
             faults,
             fault_pause: random.milliseconds(150, 900),
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
+            replace_pause: (!calm && late.chance(150)).then(|| late.milliseconds(200, 1200)),
             model_disks: !late.chance(150),
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
             failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },

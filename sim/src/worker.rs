@@ -50,7 +50,7 @@ pub async fn run(
         address: machine.to_string(),
         version: "simulated".to_owned(),
         cluster: None,
-        coordinators: (1..=cluster.shape.coordinators).map(|id| Machine::Coordinator(id).to_string()).collect(),
+        coordinators: cluster.coordinators.addresses(),
         drain_timeout: DRAIN,
         seed: incarnation,
     };
