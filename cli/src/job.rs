@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, Event, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
-use weir_worker::{BlockingThreads, Clock, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
+use weir_worker::{
+    BlockingThreads, Clock, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
+};
 
 use self::checkpoints::CheckpointStore;
 use crate::clock::processor_time;
@@ -154,6 +156,7 @@ pub async fn run(
         clock: clock.clone(),
         compute: compute.handle(),
         blocking: Arc::new(BlockingThreads),
+        limits: ExchangeLimits::default(),
     })
     .await;
     match opened {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::lock;
 use crate::network::Machine;
@@ -26,6 +26,8 @@ struct State {
     commits_out_until: Option<Instant>,
     /// Until when a machine writes slowly, and how slowly.
     slow: BTreeMap<Machine, (Instant, Duration)>,
+    /// Until when a machine's engine stands still.
+    frozen: BTreeMap<Machine, Instant>,
     skew: BTreeMap<Machine, i64>,
     injected: u64,
 }
@@ -49,6 +51,7 @@ impl Chaos {
             storage_full_until: None,
             commits_out_until: None,
             slow: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             skew: BTreeMap::new(),
             injected: 0,
         };
@@ -63,6 +66,7 @@ impl Chaos {
         state.storage_full_until = None;
         state.commits_out_until = None;
         state.slow.clear();
+        state.frozen.clear();
     }
 
     /// How many single operations went wrong.
@@ -88,6 +92,22 @@ impl Chaos {
     /// What a machine writes takes so much longer until then.
     pub fn slow_uploads(&self, machine: Machine, until: Instant, delay: Duration) {
         lock(&self.state).slow.insert(machine, (until, delay));
+    }
+
+    /// A machine's engine stands still until then.
+    pub fn freeze(&self, machine: Machine, until: Instant) {
+        lock(&self.state).frozen.insert(machine, until);
+    }
+
+    /// Waits while a machine's engine stands still. Dropping the wait loses nothing.
+    pub async fn thawed(&self, machine: Machine) {
+        loop {
+            let until = lock(&self.state).frozen.get(&machine).copied();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => sleep_until(until).await,
+                None => return,
+            }
+        }
     }
 
     /// A machine's clock is so many milliseconds off.

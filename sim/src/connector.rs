@@ -14,6 +14,7 @@ use weir_core::connector::{
 use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
 use crate::cluster::Cluster;
+use crate::engine::Place;
 use crate::rows::{Row, Rows};
 use crate::world::Staged;
 
@@ -23,7 +24,7 @@ pub const NAME: &str = "sim";
 const TABLE: &str = "table";
 
 /// The one connector that there is. Planning needs no cluster, running does.
-pub struct Connectors(pub Option<Arc<Cluster>>);
+pub struct Connectors(pub Option<Place>);
 
 impl ConnectorRegistry for Connectors {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -35,10 +36,14 @@ impl ConnectorRegistry for Connectors {
     }
 }
 
-struct Sim(Option<Arc<Cluster>>);
+struct Sim(Option<Place>);
 
 impl Sim {
     fn cluster(&self) -> Result<&Arc<Cluster>> {
+        self.place().map(|place| &place.cluster)
+    }
+
+    fn place(&self) -> Result<&Place> {
         self.0.as_ref().ok_or_else(|| Error::internal("a table was opened outside of a history"))
     }
 }
@@ -66,22 +71,16 @@ impl Connector for Sim {
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
-        let cluster = self.cluster()?;
+        let place = self.place()?;
         let number = table.options.get(TABLE).and_then(|number| number.parse().ok());
         let number = number.ok_or_else(|| Error::user("a simulated source has the option 'table'"))?;
-        Ok(Box::new(SimSource::new(cluster, table, number, context)?))
+        Ok(Box::new(SimSource::new(place, table, number, context)?))
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let cluster = self.cluster()?;
-        let opening = cluster.world.open(&table.name, &context);
-        Ok(Box::new(SimSink {
-            cluster: cluster.clone(),
-            table: table.name.clone(),
-            context,
-            opening,
-            rows: Vec::new(),
-        }))
+        let place = self.place()?;
+        let opening = place.cluster.world.open(&table.name, &context);
+        Ok(Box::new(SimSink { place: place.clone(), table: table.name.clone(), context, opening, rows: Vec::new() }))
     }
 
     async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
@@ -115,6 +114,7 @@ struct Split {
 }
 
 struct SimSource {
+    place: Place,
     rows: Rows,
     table: u64,
     columns: Vec<usize>,
@@ -126,7 +126,8 @@ struct SimSource {
 }
 
 impl SimSource {
-    fn new(cluster: &Cluster, spec: &TableSpec, table: u64, context: SourceContext) -> Result<Self> {
+    fn new(place: &Place, spec: &TableSpec, table: u64, context: SourceContext) -> Result<Self> {
+        let cluster = &place.cluster;
         let rows = cluster.shape.rows.clone();
         let mut splits = Vec::new();
         for number in (0..rows.splits).filter(|split| split % context.parallelism as u64 == context.subtask as u64) {
@@ -141,6 +142,7 @@ impl SimSource {
         }
         let columns = spec.projection.clone().unwrap_or_else(|| (0..spec.schema.fields().len()).collect());
         Ok(Self {
+            place: place.clone(),
             rows,
             table,
             columns,
@@ -178,6 +180,8 @@ impl Source for SimSource {
             split.announced = true;
             return Ok(SourceEvent::SplitAdded { split: split.name.clone(), holds_watermark: true });
         }
+        // Not before: without splits a subtask would be taken for idle.
+        self.place.thawed().await;
         let behind = self.splits.iter().enumerate().filter(|(_, split)| !split.finished);
         let Some((index, _)) = behind.min_by_key(|(_, split)| split.next) else { return Ok(SourceEvent::End) };
         let (number, next, name) = {
@@ -190,6 +194,7 @@ impl Source for SimSource {
         }
         let due = |place: u64| self.began + self.interval * u32::try_from(place).unwrap_or(u32::MAX);
         sleep_until(due(next)).await;
+        self.place.thawed().await;
         // What has come meanwhile comes with it.
         let now = Instant::now();
         let last = self.rows.per_split.min(next + self.batch_rows.max(1));
@@ -213,7 +218,7 @@ impl Source for SimSource {
 }
 
 struct SimSink {
-    cluster: Arc<Cluster>,
+    place: Place,
     table: String,
     context: SinkContext,
     opening: u64,
@@ -223,6 +228,7 @@ struct SimSink {
 #[async_trait]
 impl Sink for SimSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
+        self.place.thawed().await;
         if batch.weights().is_some() {
             return Err(Error::internal("rows that take others back were sent to a sink that appends"));
         }
@@ -234,14 +240,15 @@ impl Sink for SimSink {
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
-        let delay = self.cluster.chaos.sink_delay();
+        self.place.thawed().await;
+        let delay = self.place.cluster.chaos.sink_delay();
         sleep(delay).await;
         if self.rows.is_empty() {
             return Ok(None);
         }
         let SinkContext { subtask, attempt, .. } = self.context;
         let staged = Staged { table: self.table.clone(), epoch, attempt, subtask, opening: self.opening };
-        Ok(Some(self.cluster.world.stage(staged, std::mem::take(&mut self.rows))))
+        Ok(Some(self.place.cluster.world.stage(staged, std::mem::take(&mut self.rows))))
     }
 }
 

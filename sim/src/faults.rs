@@ -159,6 +159,12 @@ impl Faults {
                 self.cluster.trace.say(machine, format_args!("takes {delay:?} to write"));
                 self.cluster.chaos.slow_uploads(machine, until, delay);
             }
+            Fault::FrozenEngine => {
+                let machine = self.worker();
+                let until = Instant::now() + self.random.milliseconds(100, 3000);
+                self.cluster.trace.say(machine, "has an engine that stands still");
+                self.cluster.chaos.freeze(machine, until);
+            }
             Fault::OutOfControl => {
                 let machine = self.worker();
                 let coordinators = self.machines.all().into_iter().filter(|at| matches!(at, Machine::Coordinator(_)));

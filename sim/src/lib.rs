@@ -22,6 +22,7 @@ mod cluster;
 mod connector;
 mod coordinator;
 mod disk;
+mod engine;
 mod expected;
 mod faults;
 mod history;

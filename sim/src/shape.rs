@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use weir_worker::ExchangeLimits;
+
 use crate::jobs::{DELAY_MS, Query};
 use crate::random::Random;
 use crate::rows::Rows;
@@ -37,6 +39,8 @@ pub struct Shape {
     pub user_pause: Option<Duration>,
     /// Pause between two replacements of coordinators, at most; `None`: they stay the same.
     pub replace_pause: Option<Duration>,
+    /// What may wait between subtasks.
+    pub limits: ExchangeLimits,
     /// Coordinators have models of disks, and not the database on sectors.
     pub model_disks: bool,
     /// How long there are faults.
@@ -84,6 +88,8 @@ pub enum Fault {
     SlowUploads,
     /// A worker and the coordinators do not hear each other. All other workers do.
     OutOfControl,
+    /// Subtasks of a worker stand still, and its process does not.
+    FrozenEngine,
 }
 
 impl Fault {
@@ -152,6 +158,9 @@ impl Shape {
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
+        if !calm && late.chance(120) {
+            faults.extend([Fault::FrozenEngine; 2]);
+        }
         Self {
             coordinators,
             workers,
@@ -168,8 +177,20 @@ impl Shape {
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
             replace_pause: (!calm && late.chance(150)).then(|| late.milliseconds(200, 1200)),
             model_disks: !late.chance(150),
+            limits: if late.chance(200) { tiny(&mut late) } else { ExchangeLimits::default() },
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
             failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },
         }
+    }
+}
+
+/// Limits under which nearly everything has to wait for room.
+fn tiny(random: &mut Random) -> ExchangeLimits {
+    let mut one_of = |among: &[usize]| random.pick(among).copied().unwrap_or(1);
+    ExchangeLimits {
+        credit_bytes: one_of(&[1, 64, 256, 1024]),
+        piece_rows: one_of(&[1, 2, 8]),
+        linger: Duration::from_millis(one_of(&[0, 1, 10, 50]) as u64),
+        control_messages: one_of(&[1, 2, 16]),
     }
 }

@@ -18,6 +18,7 @@ use weir_worker::process::{Coordinators, JobEngine, JobEngineConfig, Session, Su
 use crate::blocking::SimBlocking;
 use crate::cluster::{Cluster, MachineClock};
 use crate::connector::Connectors;
+use crate::engine::{Place, SimEngine};
 use crate::links::SimTransport;
 use crate::mailbox::Mailbox;
 use crate::network::{Heard, Machine};
@@ -54,7 +55,8 @@ pub async fn run(
         drain_timeout: DRAIN,
         seed: incarnation,
     };
-    let connectors = Arc::new(Connectors(Some(cluster.clone())));
+    let place = Place { cluster: cluster.clone(), machine };
+    let connectors = Arc::new(Connectors(Some(place.clone())));
     let blocking = Arc::new(SimBlocking(cluster.clone(), machine));
     let storages = Arc::new(Storages(cluster.clone()));
     let engine = JobEngine::new(JobEngineConfig {
@@ -67,10 +69,11 @@ pub async fn run(
         io: Handle::current(),
         blocking: blocking.clone(),
         transport: Arc::new(SimTransport { cluster: cluster.clone(), machine, inbox }),
+        limits: cluster.shape.limits,
     });
     let surroundings = Surroundings {
         coordinators: Arc::new(SimCoordinators { cluster, machine }),
-        engine: Arc::new(engine),
+        engine: Arc::new(SimEngine(engine, place)),
         storages,
         connectors,
         blocking,

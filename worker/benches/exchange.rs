@@ -19,7 +19,7 @@ use weir_core::{
     Source, SourceEvent, SourceSpec, TableSpec, WorkerId,
 };
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
-use weir_worker::{BlockingThreads, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
+use weir_worker::{BlockingThreads, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent};
 
 const BATCH_ROWS: usize = 8192;
 const BATCHES: usize = 4000;
@@ -171,6 +171,7 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
             clock: Arc::new(SystemClock),
             compute: compute.clone(),
             blocking: Arc::new(BlockingThreads),
+            limits: ExchangeLimits::default(),
         };
         opened.push(weir_worker::open(deployment).await.unwrap());
     }

@@ -29,6 +29,7 @@ use self::supervisor::Supervisor;
 use self::wiring::{Plan, Wiring};
 use crate::blocking::Blocking;
 use crate::clock::Clock;
+use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
 use crate::metrics::JobMetrics;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
@@ -60,6 +61,8 @@ pub struct Deployment {
     pub compute: Handle,
     /// Where state is read and written.
     pub blocking: Arc<dyn Blocking>,
+    /// How much may wait between subtasks.
+    pub limits: ExchangeLimits,
 }
 
 /// A part of a job that is ready to run: its state is restored, its sources and sinks are open. Dropping it undoes that;
@@ -87,9 +90,6 @@ pub struct JobHandle {
     supervisor: JoinHandle<()>,
 }
 
-/// Queue lengths, in messages: each is a handful per epoch.
-const CONTROL_QUEUE: usize = 16;
-
 /// Restores a part of a job, opens its sources and sinks, and is ready for the channels that other workers open into it.
 /// Nothing runs and nothing is sent before [`OpenedJob::start`], which is for when all parts are open: a job that cannot
 /// start has not done anything.
@@ -100,15 +100,15 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let graph = &deployment.graph;
     let chains = graph.chains();
     let parallelism = deployment.part.parallelism();
-    let Deployment { job, attempt, part, .. } = &deployment;
+    let Deployment { job, attempt, part, limits, .. } = &deployment;
     let membership = part.network().map(|network| network.join(*job, *attempt)).transpose()?;
-    let plan = Plan { job: *job, attempt: *attempt, graph, part, membership: membership.as_ref() };
+    let plan = Plan { job: *job, attempt: *attempt, graph, part, membership: membership.as_ref(), limits: *limits };
     let mut wiring = Wiring::new(&plan, &chains);
     let network = part.network().cloned();
     let peers = wiring.peers();
-    let (event_sender, events) = mpsc::channel(CONTROL_QUEUE);
-    let (exhausted_sender, exhausted) = mpsc::channel(CONTROL_QUEUE);
-    let (snapshot_sender, snapshots) = mpsc::channel(CONTROL_QUEUE);
+    let (event_sender, events) = mpsc::channel(limits.control_messages);
+    let (exhausted_sender, exhausted) = mpsc::channel(limits.control_messages);
+    let (snapshot_sender, snapshots) = mpsc::channel(limits.control_messages);
     let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
         restorer: Restorer::new(graph.clone(), restore.clone(), storage.clone(), blocking.clone()),
@@ -123,7 +123,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         let count = wiring::subtasks(graph, chain, parallelism);
         for index in (0..count).filter(|index| deployment.part.has(*index)) {
             let place = Place { graph, chain, index, count };
-            let (command_sender, command_receiver) = mpsc::channel(CONTROL_QUEUE);
+            let (command_sender, command_receiver) = mpsc::channel(limits.control_messages);
             if place.is_source() {
                 commands.push(command_sender);
             }
@@ -136,7 +136,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let sources = commands.len();
     let mut subtasks = try_join_all(opening).await?;
     if subtasks.is_empty() {
-        let (command_sender, commands_receiver) = mpsc::channel(CONTROL_QUEUE);
+        let (command_sender, commands_receiver) = mpsc::channel(limits.control_messages);
         commands.push(command_sender);
         subtasks.push(IdleSubtask { commands: commands_receiver, snapshots: snapshot_sender }.run().boxed());
     }

@@ -33,7 +33,7 @@ mod subtask;
 pub use blocking::{Blocking, BlockingInline, BlockingThreads, Work};
 pub use clock::{Clock, SystemClock};
 pub use deploy::{Deployment, JobHandle, OpenedJob, Part, open};
-pub use exchange::network;
+pub use exchange::{ExchangeLimits, network};
 pub use local_runs::LocalRuns;
 pub use metrics::{JobMetrics, Totals};
 pub use subtask::{Command, WorkerEvent};

@@ -13,7 +13,7 @@ use weir_core::{
 use weir_sql::PlanOptions;
 use weir_state::{LocalStorage, Manifest, ManifestHeader, Storage};
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
-use weir_worker::{BlockingThreads, Command, Deployment, JobHandle, Part, SystemClock, WorkerEvent};
+use weir_worker::{BlockingThreads, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent};
 
 use crate::batch::oracle::{Row, difference, rows_of_csv};
 use crate::flights;
@@ -126,6 +126,7 @@ impl Job {
                 clock: Arc::new(SystemClock),
                 compute: Handle::current(),
                 blocking: Arc::new(BlockingThreads),
+                limits: ExchangeLimits::default(),
             };
             opened.push(weir_worker::open(deployment).await.unwrap());
         }

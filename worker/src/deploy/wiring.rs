@@ -9,7 +9,7 @@ use weir_core::{Attempt, Chain, Edge, Exchange, JobGraph, JobId, NodeId, OutputP
 
 use super::{Part, count_of};
 use crate::exchange::network::{ChannelId, Membership, Process, RemoteSender};
-use crate::exchange::{ChannelSender, Gate, Inlet, Router, Target};
+use crate::exchange::{ChannelSender, ExchangeLimits, Gate, Inlet, Router, Target};
 
 /// Gates and routers that have been made and not yet been given to their subtask.
 pub struct Wiring {
@@ -43,6 +43,8 @@ pub struct Plan<'a> {
     pub part: &'a Part,
     /// This part among the others, if there are others.
     pub membership: Option<&'a Membership>,
+    /// How much may wait in its channels.
+    pub limits: ExchangeLimits,
 }
 
 /// An edge into the head of a chain.
@@ -97,7 +99,7 @@ impl Wiring {
             let mut inlets = Vec::new();
             if plan.part.has(receiver) {
                 let ordinals = channels.iter().map(|(input, _)| inputs[*input].edge.ordinal).collect();
-                let (gate, ways) = Gate::new(channels.len());
+                let (gate, ways) = Gate::new(channels.len(), plan.limits.credit_bytes);
                 inlets = ways;
                 self.gates.insert((head, receiver), (gate, ordinals));
             }
@@ -114,7 +116,7 @@ impl Wiring {
                 (exchange, _) => exchange,
             };
             for (sender, channels) in outlets.into_iter().enumerate().filter(|(_, channels)| !channels.is_empty()) {
-                let router = Router::new(Target::new(exchange, channels.len()), channels, sender);
+                let router = Router::new(Target::new(exchange, channels.len()), channels, sender, plan.limits);
                 self.routers.entry((input.edge.from, sender)).or_default().push((input.edge.port, router));
             }
         }

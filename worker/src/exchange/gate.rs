@@ -10,10 +10,6 @@ use weir_core::{Batch, Element, Watermark};
 
 use super::size::batch_bytes;
 
-/// Bytes that may wait in one channel before its sender has to. A batch is let in whole once there is any credit, so a
-/// queue holds less than this and one batch.
-pub const CREDIT_BYTES: usize = 1024 * 1024;
-
 /// The other end of a channel is gone: its subtask has failed or was stopped, and says so itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
@@ -49,6 +45,8 @@ pub trait Origin: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 struct Shared {
     channels: Vec<Channel>,
+    /// Bytes that may wait in one channel before its sender has to.
+    credit: usize,
     /// Where the next search for an element starts, so that no channel is starved.
     next: usize,
     receiver: Option<Waker>,
@@ -80,10 +78,11 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Gate {
-    /// A gate with `channels` inputs, and the ways into them in order.
-    pub fn new(channels: usize) -> (Self, Vec<Inlet>) {
+    /// A gate with `channels` inputs of so many bytes of credit each, and the ways into them in order.
+    pub fn new(channels: usize, credit: usize) -> (Self, Vec<Inlet>) {
         let shared = Arc::new(Mutex::new(Shared {
             channels: (0..channels).map(|_| Channel::default()).collect(),
+            credit,
             next: 0,
             receiver: None,
             closed: false,
@@ -154,7 +153,7 @@ impl Shared {
                 let mut origin = None;
                 if bytes > 0 {
                     channel.bytes -= bytes;
-                    if channel.bytes < CREDIT_BYTES
+                    if channel.bytes < self.credit
                         && let Some(waker) = channel.sender.take()
                     {
                         waker.wake();
@@ -229,7 +228,7 @@ impl LocalSender {
             if shared.closed {
                 return Poll::Ready(Err(Closed));
             }
-            if shared.channels[*channel].bytes >= CREDIT_BYTES {
+            if shared.channels[*channel].bytes >= shared.credit {
                 shared.channels[*channel].sender = Some(context.waker().clone());
                 return Poll::Pending;
             }

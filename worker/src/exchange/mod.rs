@@ -6,6 +6,7 @@
 //! [`network`].
 
 mod gate;
+mod limits;
 pub mod network;
 mod partition;
 mod router;
@@ -15,5 +16,6 @@ mod size;
 mod tests;
 
 pub use gate::{Closed, Gate, Inlet, LocalSender};
+pub use limits::ExchangeLimits;
 pub use router::{Router, Target};
 pub use sender::{ChannelSender, SendError};

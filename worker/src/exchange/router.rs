@@ -1,9 +1,7 @@
 //! The sending side of an edge: spreads a subtask's output over the subtasks of the receiver.
 //!
 //! Small pieces are put together before they are sent: rows wait until there are enough of them, until a marker
-//! passes, or until [`LINGER`] is over. A watermark waits with the rows in front of it; nothing is reordered.
-
-use std::time::Duration;
+//! passes, or until they have waited long enough. A watermark waits with the rows in front of it; nothing is reordered.
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -11,19 +9,14 @@ use tokio::time::Instant;
 use weir_core::{Batch, Element, Error, EventTime, Exchange, Result, Watermark};
 
 use super::partition::{self, Scratch};
-use super::{ChannelSender, SendError};
-
-/// How long a row can wait for company when input is slow.
-const LINGER: Duration = Duration::from_millis(10);
-
-/// Rows per destination worth sending at once.
-const PIECE_ROWS: usize = 4096;
+use super::{ChannelSender, ExchangeLimits, SendError};
 
 /// One edge out of a subtask.
 #[derive(Debug)]
 pub struct Router {
     target: Target,
     channels: Vec<ChannelSender>,
+    limits: ExchangeLimits,
     /// Pieces per destination, not sent yet.
     pending: Vec<Vec<RecordBatch>>,
     pending_rows: usize,
@@ -63,12 +56,13 @@ impl Target {
 
 impl Router {
     /// An edge to `channels`; `turn` is where taking turns starts.
-    pub fn new(target: Target, channels: Vec<ChannelSender>, turn: usize) -> Self {
+    pub fn new(target: Target, channels: Vec<ChannelSender>, turn: usize, limits: ExchangeLimits) -> Self {
         Self {
             target,
             pending: channels.iter().map(|_| Vec::new()).collect(),
             turn: turn % channels.len(),
             channels,
+            limits,
             pending_rows: 0,
             pending_time: None,
             pending_idle: false,
@@ -79,7 +73,7 @@ impl Router {
 
     /// When pending elements have waited long enough; `None` if there are none.
     pub fn deadline(&self) -> Option<Instant> {
-        self.oldest.map(|oldest| oldest + LINGER)
+        self.oldest.map(|oldest| oldest + self.limits.linger)
     }
 
     /// Sends an element on. It may linger; see [`flush`](Self::flush).
@@ -88,7 +82,7 @@ impl Router {
             Element::Batch(batch) => {
                 self.spread(batch)?;
                 self.oldest.get_or_insert_with(Instant::now);
-                if self.pending_rows >= PIECE_ROWS * self.channels.len() {
+                if self.pending_rows >= self.limits.piece_rows * self.channels.len() {
                     self.flush().await?;
                 }
             }

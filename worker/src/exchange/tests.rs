@@ -13,7 +13,7 @@ fn numbers(values: impl IntoIterator<Item = i64>) -> Batch {
 }
 
 fn gate(channels: usize) -> (Gate, Vec<LocalSender>) {
-    let (gate, inlets) = Gate::new(channels);
+    let (gate, inlets) = Gate::new(channels, ExchangeLimits::default().credit_bytes);
     (gate, inlets.into_iter().map(LocalSender::from).collect())
 }
 
@@ -130,7 +130,7 @@ fn three_gates() -> (Vec<Gate>, Vec<ChannelSender>) {
 #[test]
 fn a_hash_exchange_sends_every_row_to_the_owner_of_its_key() {
     let (mut gates, senders) = three_gates();
-    let mut router = Router::new(Target::new(&Exchange::Hash(vec![0]), 3), senders, 0);
+    let mut router = Router::new(Target::new(&Exchange::Hash(vec![0]), 3), senders, 0, ExchangeLimits::default());
     router.send(Element::Batch(numbers(0..1000))).now_or_never().unwrap().unwrap();
     router.flush().now_or_never().unwrap().unwrap();
     let mut received = Vec::new();
@@ -149,7 +149,7 @@ fn a_hash_exchange_sends_every_row_to_the_owner_of_its_key() {
 #[test]
 fn small_pieces_travel_together_and_a_watermark_stays_behind_them() {
     let (mut gates, senders) = three_gates();
-    let mut router = Router::new(Target::new(&Exchange::Broadcast, 3), senders, 0);
+    let mut router = Router::new(Target::new(&Exchange::Broadcast, 3), senders, 0, ExchangeLimits::default());
     let mut send = |element| router.send(element).now_or_never().unwrap().unwrap();
     send(Element::Batch(numbers(0..1)));
     send(Element::Watermark(Watermark::At(EventTime(5))));

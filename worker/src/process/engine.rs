@@ -13,7 +13,7 @@ use super::storages::{self, Storages};
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
-use crate::{Command, Deployment, JobHandle, JobMetrics, OpenedJob, Part, WorkerEvent};
+use crate::{Command, Deployment, ExchangeLimits, JobHandle, JobMetrics, OpenedJob, Part, WorkerEvent};
 
 /// Opens parts of attempts.
 #[async_trait]
@@ -70,6 +70,8 @@ pub struct JobEngineConfig {
     pub blocking: Arc<dyn Blocking>,
     /// How other workers are reached.
     pub transport: Arc<dyn Transport>,
+    /// How much may wait between subtasks.
+    pub limits: ExchangeLimits,
 }
 
 /// Runs jobs.
@@ -93,14 +95,15 @@ impl JobEngine {
 #[async_trait]
 impl Engine for JobEngine {
     fn joined(&self, cluster: &str) {
-        let JobEngineConfig { worker, incarnation, transport, io, .. } = &self.config;
+        let JobEngineConfig { worker, incarnation, transport, io, limits, .. } = &self.config;
         let me = Process { worker: worker.clone(), incarnation: *incarnation };
         let _entered = io.enter();
-        self.network.get_or_init(|| Arc::new(Network::start(NetworkConfig::new(cluster, me), transport.clone())));
+        let config = NetworkConfig { window: limits.credit_bytes as u64, ..NetworkConfig::new(cluster, me) };
+        self.network.get_or_init(|| Arc::new(Network::start(config, transport.clone())));
     }
 
     async fn open(&self, deploy: Arc<Deploy>) -> Result<Box<dyn OpenPart>> {
-        let JobEngineConfig { connectors, storages, clock, compute, blocking, worker, .. } = &self.config;
+        let JobEngineConfig { connectors, storages, clock, compute, blocking, worker, limits, .. } = &self.config;
         let part = self.part(&deploy)?;
         let (opening, place) = (storages.clone(), deploy.clone());
         let is_first = deploy.placement.worker_of(0).is_some_and(|placed| placed.worker == *worker);
@@ -130,6 +133,7 @@ impl Engine for JobEngine {
             clock: clock.clone(),
             compute: compute.clone(),
             blocking: blocking.clone(),
+            limits: *limits,
         });
         Ok(Box::new(opened.await?))
     }

@@ -51,6 +51,7 @@ use tokio::sync::mpsc;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Result, WorkerId};
 
 use self::runtimes::Runtimes;
+use crate::ExchangeLimits;
 use crate::agent::{AgentConfig, Ending};
 use crate::blocking::{Blocking, BlockingThreads};
 use crate::clock::{Clock, SystemClock};
@@ -130,6 +131,7 @@ pub async fn run(
         io: runtimes.io(),
         blocking: blocking.clone(),
         transport,
+        limits: ExchangeLimits::default(),
     });
     let cluster = data_dir.as_ref().map(|data_dir| data_dir.cluster()).transpose()?.flatten();
     let agent = AgentConfig {

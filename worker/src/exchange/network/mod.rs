@@ -68,7 +68,7 @@ impl NetworkConfig {
         Self {
             cluster: cluster.into(),
             me,
-            window: super::gate::CREDIT_BYTES as u64,
+            window: super::ExchangeLimits::default().credit_bytes as u64,
             frame_bytes: FRAME_BYTES,
             handshake: Duration::from_secs(5),
             ping_every: Duration::from_secs(5),

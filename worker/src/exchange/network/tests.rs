@@ -56,7 +56,7 @@ impl Worker {
 
 /// A gate on each channel of which `from` is going to send.
 fn gate(membership: &Membership, from: &Worker, ids: &[ChannelId]) -> Gate {
-    let (gate, inlets) = Gate::new(ids.len());
+    let (gate, inlets) = Gate::new(ids.len(), WINDOW);
     for (id, inlet) in ids.iter().zip(inlets) {
         membership.expect(*id, Process::from(&from.placed), inlet);
     }
@@ -393,7 +393,7 @@ async fn strangers_are_turned_away_and_disturb_nobody() {
 async fn a_peer_that_overdraws_its_credit_is_cut_off() {
     let b = worker("b").await;
     let mut at_b = b.join(1);
-    let (_gate, inlets) = Gate::new(1);
+    let (_gate, inlets) = Gate::new(1, WINDOW);
     for inlet in inlets {
         at_b.expect(id(1, 1, 0), process("x"), inlet);
     }
@@ -414,7 +414,7 @@ async fn rows_that_make_no_sense_break_the_connection_and_nothing_else() {
     let (at_a, other_b, mut at_b) = (a.join(2), b.join(2), b.join(1));
     let mut from_a = gate(&other_b, &a, &[id(2, 1, 0)]);
     let mut sender = a.sender(&at_a, &b, id(2, 1, 0));
-    let (_gate, inlets) = Gate::new(1);
+    let (_gate, inlets) = Gate::new(1, WINDOW);
     for inlet in inlets {
         at_b.expect(id(1, 1, 0), process("x"), inlet);
     }
@@ -441,7 +441,7 @@ async fn a_peer_that_falls_silent_is_given_up_and_one_that_is_idle_is_not() {
     let (a, b) = (worker_with("a", short).await, worker_with("b", short).await);
     let (at_a, mut at_b) = (a.join(1), b.join(1));
     let mut gate = gate(&at_b, &a, &[id(1, 1, 0)]);
-    let (_silent_gate, inlets) = Gate::new(1);
+    let (_silent_gate, inlets) = Gate::new(1, WINDOW);
     for inlet in inlets {
         at_b.expect(id(1, 1, 1), process("x"), inlet);
     }
