@@ -174,8 +174,11 @@ pub struct CheckpointDriver {
     due: Option<Duration>,
     /// Kind of the last marker.
     kind: MarkerKind,
-    /// Participants that have reported the current epoch.
-    reported: BTreeSet<usize>,
+    /// The last epoch whose manifest is known to be durable.
+    completed: Epoch,
+    /// Which participants have reported which epochs behind that one. Whoever is not sure of having been heard says it again,
+    /// and that may be after the epoch was given up.
+    reported: BTreeSet<(Epoch, usize)>,
     /// What was reported and is in no manifest yet, oldest first.
     carried: Vec<EpochContent>,
     exhausted: bool,
@@ -206,6 +209,7 @@ impl CheckpointDriver {
     pub fn new(config: DriverConfig, now: Duration) -> Self {
         Self {
             epoch: config.last_epoch,
+            completed: config.last_epoch,
             due: config.interval.map(|interval| now + config.first.map_or(interval, |first| first.min(interval))),
             config,
             phase: Phase::Waiting,
@@ -229,7 +233,9 @@ impl CheckpointDriver {
         driver.exhausted = takeover.exhausted;
         driver.stop = takeover.stop;
         let Some(marker) = takeover.last_marker else {
-            driver.carried = takeover.reported.into_iter().map(|(_, content)| content).collect();
+            for (participant, content) in takeover.reported {
+                driver.reported(participant, content, effects);
+            }
             driver.begin_if_due(now, effects);
             return driver;
         };
@@ -295,6 +301,8 @@ impl CheckpointDriver {
             }
             Event::ManifestWritten(epoch) if self.expects(epoch, &Phase::Writing) => {
                 self.phase = Phase::Committing(None);
+                self.completed = epoch;
+                self.reported.retain(|(of, _)| *of > epoch);
                 effects.push(Effect::Commit(epoch));
             }
             Event::ManifestFailed { epoch, contents, error } if self.expects(epoch, &Phase::Writing) => {
@@ -380,21 +388,23 @@ impl CheckpointDriver {
         }
         self.started = now;
         self.due = self.config.interval.map(|interval| now + interval);
-        self.reported.clear();
         self.phase = Phase::Gathering;
         effects.push(Effect::SendMarker(Marker { epoch: self.epoch, kind }));
     }
 
     fn reported(&mut self, participant: usize, content: EpochContent, effects: &mut Vec<Effect>) {
-        let current = self.expects(content.epoch, &Phase::Gathering);
-        if current && !self.reported.insert(participant) && !bugs::is_on(Bug::ReportTwice) {
+        if content.epoch <= self.completed {
             return;
         }
+        if !self.reported.insert((content.epoch, participant)) && !bugs::is_on(Bug::ReportTwice) {
+            return;
+        }
+        let current = self.expects(content.epoch, &Phase::Gathering);
         self.carried.push(content);
         let reports = if bugs::is_on(Bug::ReportTwice) {
             self.carried.iter().filter(|content| content.epoch == self.epoch).count()
         } else {
-            self.reported.len()
+            self.reported.range((self.epoch, 0)..=(self.epoch, usize::MAX)).count()
         };
         if current && reports == self.config.participants {
             self.phase = Phase::Writing;

@@ -79,6 +79,24 @@ fn what_a_given_up_epoch_had_stored_goes_into_the_next_manifest() {
     assert_eq!(step(&mut driver, 15, reported(7)), ["write [5, 6, 7]"]);
 }
 
+/// A worker whose connection breaks says again whatever may not have been heard.
+#[test]
+fn a_report_counts_once_whenever_it_comes_again() {
+    let mut driver = driver(Some(SECOND));
+    step(&mut driver, 1, Event::Tick);
+    step(&mut driver, 11, Event::Tick);
+    step(&mut driver, 12, Event::Tick);
+    assert_eq!(step(&mut driver, 12, reported(5)), [""; 0]);
+    assert_eq!(step(&mut driver, 12, reported(5)), [""; 0], "of an epoch that was given up");
+    assert_eq!(step(&mut driver, 13, reported(6)), ["write [5, 6]"]);
+    assert_eq!(step(&mut driver, 13, reported(6)), [""; 0], "while its manifest is written");
+    step(&mut driver, 13, Event::ManifestWritten(Epoch(6)));
+    assert_eq!(step(&mut driver, 13, reported(6)), [""; 0], "when it is written");
+    step(&mut driver, 13, Event::Committed(Epoch(6)));
+    step(&mut driver, 14, Event::Tick);
+    assert_eq!(step(&mut driver, 14, reported(7)), ["write [7]"]);
+}
+
 #[test]
 fn a_decided_epoch_is_committed_until_it_succeeds() {
     let mut driver = driver(Some(SECOND));
