@@ -9,6 +9,7 @@ use weir_coordinator::raft::{Batch, Identity, LogStore, MemoryStore, RedbStore, 
 use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, Result};
 
+use crate::coordinator::log_of;
 use crate::lock;
 use crate::oracle::Oracle;
 use crate::random::Random;
@@ -140,7 +141,8 @@ impl LogStore for Disk {
                 let store = match database.take() {
                     Some(store) => store,
                     None => {
-                        let identity = Identity { cluster: "sim".to_owned(), coordinator: self.owner };
+                        let identity =
+                            Identity { cluster: "sim".to_owned(), coordinator: self.owner, fresh: log_of(self.owner) };
                         RedbStore::open_on(disk.clone(), &identity)?
                     }
                 };

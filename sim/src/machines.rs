@@ -166,6 +166,10 @@ impl Machines {
             let process = coordinator::run(self.cluster.clone(), identity, disk.clone(), inbox);
             match AssertUnwindSafe(process).catch_unwind().await {
                 Err(panic) => return self.panicked(machine, &*panic),
+                Ok(Err(error)) if error.to_string().contains("was removed from the cluster") => {
+                    self.cluster.trace.say(machine, "ends: it was removed");
+                    return self.gone(machine);
+                }
                 Ok(Err(error)) if error.kind() != ErrorKind::Environment => {
                     return self.cluster.oracle.violation(format!("{machine} gave up: {}", error.report()));
                 }

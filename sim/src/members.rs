@@ -10,6 +10,7 @@ use weir_core::CoordinatorId;
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 
 use crate::client::Client;
+use crate::coordinator::log_of;
 use crate::machines::Machines;
 use crate::network::Machine;
 
@@ -51,7 +52,10 @@ impl Operator {
     async fn add(&mut self) {
         let Some(number) = self.machines.set_up() else { return };
         let machine = Machine::Coordinator(number);
-        self.insist(ClientRequest::AddCoordinator { id: CoordinatorId(number), address: machine.to_string() }).await;
+        let id = CoordinatorId(number);
+        // The leader's process asks for the log; here it is known.
+        let log = log_of(id).0;
+        self.insist(ClientRequest::AddCoordinator { id, address: machine.to_string(), log }).await;
     }
 
     async fn remove(&mut self, id: CoordinatorId) {
