@@ -91,12 +91,12 @@ async fn rescale(
     let JobDetail { summary: before, placement, .. } = describe(client, &job.reference()).await?;
     client.call(ClientRequest::RescaleJob { job: job.reference(), parallelism }).await?;
     if before.has_ended() || before.desired != status::RUNNING {
-        return said(screen, &format!("{}: will have {parallelism} slots when it runs again", job.job));
+        return said(screen, &format!("{}: will have {} when it runs again", job.job, show::slots(parallelism)));
     }
     // What it runs on, which is not what it shall have as long as slots are missing.
     let slots = placement.map_or(usize::try_from(before.parallelism).ok(), |placement| Some(placement.slots.len()));
     if slots.is_some() && slots == usize::try_from(parallelism).ok() {
-        return said(screen, &format!("{}: has {parallelism} slots already", job.job));
+        return said(screen, &format!("{}: has {} already", job.job, show::slots(parallelism)));
     }
     wait(client, screen, job, goal(before.attempt)).await
 }
