@@ -98,7 +98,7 @@ impl Lost {
             {
                 self.retire(job);
             }
-            Command::DeleteJob { job } if applied == (Applied::Deleted { job }) => drop(self.storage.remove(&job)),
+            Command::DeleteJob { job } if matches!(applied, Applied::Deleted { .. }) => drop(self.storage.remove(&job)),
             _ => {}
         }
     }

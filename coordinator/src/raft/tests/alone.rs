@@ -67,7 +67,7 @@ fn a_log_that_is_rebuilt_goes_on_from_its_state_and_takes_in_others() {
     assert_eq!(restored, Some((500, 70, b"state".to_vec())));
     assert!(matches!(out.committed[..], [Committed::Empty { index: 71, term: 501 }]), "{:?}", out.committed);
     raft.propose(b"a".to_vec()).unwrap();
-    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), "two:1".into()), vec![]).unwrap();
+    raft.change_membership(&MembershipChange::AddLearner(CoordinatorId(2), member(2)), vec![]).unwrap();
     let mut out = Output::default();
     raft.drive(&mut out).unwrap();
     assert_eq!((payloads(&out), raft.status().membership.learners.len()), (vec![(72, b"a".to_vec())], 1));
