@@ -57,6 +57,10 @@ pub struct Takeover {
     pub reported: Vec<(usize, EpochContent)>,
     /// The last marker that any of them was given, if it is behind the last completed epoch.
     pub last_marker: Option<Marker>,
+    /// The last completed epoch's marker, if the execution ends with it.
+    pub completed_end: Option<Marker>,
+    /// Whether the last completed epoch is committed.
+    pub committed: bool,
     /// Whether every source has come to its end.
     pub exhausted: bool,
     /// How the user wants the job to end, if so.
@@ -232,6 +236,13 @@ impl CheckpointDriver {
         let mut driver = Self::new(config, now);
         driver.exhausted = takeover.exhausted;
         driver.stop = takeover.stop;
+        if let Some(marker) = takeover.completed_end {
+            (driver.epoch, driver.kind, driver.stopping) = (marker.epoch, marker.kind, true);
+            if !takeover.committed {
+                driver.phase = Phase::Committing(None);
+            }
+            return driver;
+        }
         let Some(marker) = takeover.last_marker else {
             for (participant, content) in takeover.reported {
                 driver.reported(participant, content, effects);
@@ -249,6 +260,11 @@ impl CheckpointDriver {
             driver.reported(participant, content, effects);
         }
         driver
+    }
+
+    /// Whether a savepoint that is asked for now will be taken.
+    pub fn takes_savepoints(&self) -> bool {
+        !self.stopping && self.stop.is_none() && !self.exhausted && self.phase != Phase::Over
     }
 
     /// The last marker that was sent: epoch and kind.
@@ -408,7 +424,7 @@ impl CheckpointDriver {
         };
         if current && reports == self.config.participants {
             self.phase = Phase::Writing;
-            self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).sum();
+            self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).fold(0, u64::saturating_add);
             let finished = self.stopping && (self.exhausted || self.kind == MarkerKind::Drain);
             // The job goes on from the last checkpoint of a stop: nobody but its owner may decide that it can go.
             let kept = self.stopping && !finished && self.stop != Some(StopKind::Checkpoint);
@@ -429,6 +445,8 @@ impl CheckpointDriver {
             return;
         }
         effects.push(Effect::Report(error));
+        // It was promised.
+        self.savepoint |= self.kind == MarkerKind::Savepoint;
         self.phase = Phase::Waiting;
         self.begin_if_due(now, effects);
     }

@@ -19,7 +19,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use weir_core::{CoordinatorId, Error, Result};
+use weir_core::{CoordinatorId, Error, ErrorKind, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
@@ -29,7 +29,7 @@ use crate::copies::StateCopy;
 use crate::leader::{
     Duty, Leader, LeaderConfig, LeaderEvent, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
 };
-use crate::raft::{Committed, LogStore, MembershipChange, Output, Raft, Role, Status};
+use crate::raft::{Committed, LogStore, MembershipChange, Output, Raft, Refused, Role, Status};
 
 use self::copying::Copying;
 
@@ -114,7 +114,12 @@ pub struct Node<S: LogStore> {
     unproposed: VecDeque<Vec<u8>>,
     /// Who says that this coordinator was removed.
     removed_by: BTreeSet<CoordinatorId>,
+    /// Up to this entry no snapshot is tried: the last one was refused.
+    no_snapshot_before: u64,
 }
+
+/// After so many entries a snapshot that was refused is tried again.
+const RETRY_SNAPSHOT_AFTER: u64 = 1000;
 
 /// Clients that wait for an answer.
 #[derive(Debug, Default)]
@@ -142,6 +147,7 @@ impl<S: LogStore> Node<S> {
             requests,
             unproposed: VecDeque::new(),
             removed_by: BTreeSet::new(),
+            no_snapshot_before: 0,
         }
     }
 
@@ -217,7 +223,7 @@ impl<S: LogStore> Node<S> {
     pub fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) -> Result<()> {
         loop {
             let mut output = Output::default();
-            self.propose_what_waits();
+            self.propose_what_waits(effects);
             self.raft.drive(&mut output)?;
             let idle = output.messages.is_empty()
                 && output.committed.is_empty()
@@ -234,6 +240,8 @@ impl<S: LogStore> Node<S> {
                     state => ClusterState::from_bytes(state, "in a snapshot of the log")?,
                 };
                 self.applied = (restored.index, restored.term);
+                self.status = self.raft.status();
+                effects.push(Effect::View(Box::new(self.status.clone())));
             }
             if let Some(status) = output.role_changed {
                 self.role_changed(status, effects);
@@ -245,9 +253,16 @@ impl<S: LogStore> Node<S> {
                 self.answer_read(now, read, effects);
             }
         }
-        if self.raft.wants_snapshot() {
-            self.raft.compact(self.applied.0, self.state.to_bytes())?;
-            self.copying.want();
+        if self.raft.wants_snapshot() && self.applied.0 >= self.no_snapshot_before {
+            match self.raft.compact(self.applied.0, self.state.to_bytes()) {
+                Ok(()) => self.copying.want(),
+                // A person has to make the state smaller, and cannot if the process ends.
+                Err(error) if error.kind() == ErrorKind::User => {
+                    tracing::error!(error = error.report(), "the log of the coordinators cannot be cut and grows");
+                    self.no_snapshot_before = self.applied.0 + RETRY_SNAPSHOT_AFTER;
+                }
+                Err(error) => return Err(error),
+            }
         }
         self.copy_if_due(now, effects);
         Ok(())
@@ -304,7 +319,7 @@ impl<S: LogStore> Node<S> {
                         let (cluster, storage) = (self.config.cluster.clone(), self.config.storage.clone());
                         self.propose(&Command::Found { cluster, storage }, None)?;
                     }
-                    self.lead(now, LeaderEvent::Tick, effects)?;
+                    self.lead(now, LeaderEvent::Elected, effects)?;
                 }
             }
             Committed::Membership { change, membership, context, .. } => {
@@ -394,11 +409,18 @@ impl<S: LogStore> Node<S> {
         Ok(())
     }
 
-    fn propose_what_waits(&mut self) {
+    fn propose_what_waits(&mut self, effects: &mut Vec<Effect>) {
         while let Some(payload) = self.unproposed.front() {
             match self.raft.propose(payload.clone()) {
                 Ok(()) => {
                     self.unproposed.pop_front();
+                }
+                // It would never be taken, and all others would wait behind it.
+                Err(Refused::Invalid(why)) => {
+                    tracing::warn!(why, "a command is too large to be agreed upon");
+                    let id = payload.get(..8).unwrap_or_default().to_vec();
+                    self.unproposed.pop_front();
+                    self.reply_to_proposal(&id, Err(ClientError::new(ClientErrorKind::Invalid, why)), effects);
                 }
                 Err(refused) => {
                     tracing::debug!(%refused, "a proposal has to wait");
@@ -425,13 +447,11 @@ impl<S: LogStore> Node<S> {
         if self.leader.is_none() || self.status.membership.learners.is_empty() {
             return;
         }
-        let status = self.raft.status();
-        let caught_up =
-            |id: &&CoordinatorId| status.matched.get(id).is_some_and(|matched| matched + 16 >= status.commit);
-        if let Some(id) = status.membership.learners.keys().find(caught_up)
-            && let Err(refused) = self.raft.change_membership(&MembershipChange::Promote(*id), Vec::new())
-        {
-            tracing::debug!(%refused, "a coordinator has to wait for its vote");
+        let learners: Vec<CoordinatorId> = self.status.membership.learners.keys().copied().collect();
+        for id in learners {
+            if let Err(refused) = self.raft.change_membership(&MembershipChange::Promote(id), Vec::new()) {
+                tracing::debug!(%refused, "a coordinator has to wait for its vote");
+            }
         }
     }
 }

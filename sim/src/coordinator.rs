@@ -86,6 +86,9 @@ fn leader_config() -> LeaderConfig {
         deploy_timeout: Duration::from_secs(3),
         first_checkpoint: Duration::from_millis(80),
         commit_retry: Duration::from_millis(120),
+        commit_timeout: Duration::from_secs(2),
+        load_retry: Duration::from_millis(100),
+        merge_retry: Duration::from_millis(300),
     }
 }
 

@@ -69,6 +69,9 @@ pub struct Job {
     /// Absent in states of earlier versions, which did not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u64,
+    /// Attempts in a row that the cluster lost before they had run for long. Absent in states of earlier versions.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub losses: u64,
     /// The last failure.
     pub last_failure: Option<JobFailure>,
     /// When it was submitted, in milliseconds since 1970.

@@ -204,6 +204,8 @@ fn what_one_worker_reported_of_a_given_up_epoch_goes_into_the_next() {
 #[test]
 fn a_new_leader_brings_the_epoch_under_way_to_its_end() {
     let takeover = Takeover {
+        completed_end: None,
+        committed: true,
         reported: vec![(1, content(5)), (1, content(6))],
         last_marker: Some(Marker { epoch: Epoch(6), kind: MarkerKind::Checkpoint }),
         ..Takeover::default()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
-use weir_core::{Attempt, Epoch, Error, JobId, Marker, Result, WorkerId};
+use weir_core::{Attempt, Epoch, Error, ErrorKind, JobId, Marker, MarkerKind, Result, WorkerId};
 use weir_proto::control::{CheckpointRef, Failure, Report, ToWorker};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns, compaction, layout};
 
-use super::run::{Base, Writing, is_ended};
+use super::run::{Base, Run, Writing, is_ended};
 use super::{Context, Leader, Purpose, Step, StorageOperation};
 use crate::cluster::{Checkpoint, Command, Desired, Job};
 use crate::driver::{CheckpointDriver, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};
@@ -33,7 +33,7 @@ impl Leader {
         }
         match (&run.base, followed(job)) {
             (Base::Known(_), _) => {}
-            (Base::Loading, _) => return,
+            (Base::Loading | Base::Due(_), _) => return,
             (Base::Unknown, None) => run.base = Base::Known(None),
             (Base::Unknown, Some(checkpoint)) => {
                 let (place, path, attempt) = (context.place(id), checkpoint.manifest.clone(), run.attempt);
@@ -44,6 +44,11 @@ impl Leader {
         let completed = job.last_epoch;
         let statuses = || run.parts.iter().filter_map(|part| part.status.as_ref());
         let last = statuses().filter(|status| status.last_epoch > completed).max_by_key(|status| status.last_epoch);
+        // The marker that ends the attempt may have been completed already, with workers that have not come to their end yet.
+        let ending = statuses().find(|status| {
+            let of_this_attempt = job.checkpoints.last().is_some_and(|checkpoint| checkpoint.attempt == run.attempt);
+            of_this_attempt && status.last_epoch == completed && status.last_kind.is_some_and(MarkerKind::ends)
+        });
         let (reported, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut run.reports)
             .into_iter()
             .filter(|(_, report)| report.epoch > completed)
@@ -51,6 +56,8 @@ impl Leader {
         let takeover = Takeover {
             reported: reported.into_iter().filter_map(|(part, report)| Some((part, report.outcome.ok()?))).collect(),
             last_marker: last.and_then(|status| Some(Marker { epoch: status.last_epoch, kind: status.last_kind? })),
+            completed_end: ending.and_then(|status| Some(Marker { epoch: completed, kind: status.last_kind? })),
+            committed: job.checkpoints.last().is_none_or(|checkpoint| checkpoint.committed),
             exhausted: run.exhausted(),
             stop: stop_kind(job),
         };
@@ -175,7 +182,8 @@ impl Leader {
         };
         let contents = Arc::new(contents);
         let path = layout::manifest_of_term(epoch, attempt, term);
-        run.writing = Some(Writing { epoch, path: path.clone(), contents: contents.clone(), manifest: None });
+        let deadline = context.now.elapsed + Duration::from_millis(job.spec.settings.checkpoint_timeout_ms);
+        run.writing = Some(Writing { epoch, path: path.clone(), deadline, contents: contents.clone(), manifest: None });
         let operation = StorageOperation::WriteManifest {
             place,
             path,
@@ -207,7 +215,7 @@ impl Leader {
                     attempt,
                     manifest: writing.path.clone(),
                     state_bytes: manifest.state_bytes(),
-                    written_bytes: writing.contents.iter().map(|content| content.bytes).sum(),
+                    written_bytes: writing.contents.iter().map(|content| content.bytes).fold(0, u64::saturating_add),
                     completed_at: context.now.wall,
                     duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     savepoint: manifest.savepoint,
@@ -247,10 +255,45 @@ impl Leader {
                 run.base = Base::Known(Some(manifest));
                 self.ensure_driver(context, id);
             }
+            // The attempt runs; that storage is away for a moment is no reason to end it.
+            Err(error) if error.kind() == ErrorKind::Environment => {
+                run.checkpoint_failure = Some(error.context("the last checkpoint's manifest cannot be read").report());
+                run.base = Base::Due(context.now.elapsed + self.config.load_retry);
+            }
             Err(error) => {
                 let error = error.context("the last checkpoint's manifest cannot be read");
                 self.fail(context, id, attempt, Some(error.kind()), error.report());
             }
+        }
+    }
+
+    pub(super) fn load_again(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let due = |run: &mut Run| matches!(run.base, Base::Due(due) if due <= now);
+        let due: Vec<JobId> = self.runs.iter_mut().filter_map(|(id, run)| due(run).then_some(*id)).collect();
+        for id in due {
+            if let Some(run) = self.runs.get_mut(&id) {
+                run.base = Base::Unknown;
+            }
+            self.ensure_driver(context, id);
+        }
+    }
+
+    /// A manifest that storage takes for ever to write is given up: what it should hold comes with the next one. If it is written
+    /// after all, nobody looks at it, since the replicated state does not name it.
+    pub(super) fn give_up_slow_manifests(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let late = |writing: &Writing| writing.manifest.is_none() && writing.deadline <= now;
+        let late: Vec<_> = self
+            .runs
+            .iter()
+            .filter_map(|(id, run)| {
+                run.writing.as_ref().filter(|writing| late(writing)).map(|writing| (*id, run.attempt, writing.epoch))
+            })
+            .collect();
+        for (id, attempt, epoch) in late {
+            let error = Error::environment("the checkpoint storage did not take its manifest in time");
+            self.manifest_written(context, id, attempt, epoch, Err(error));
         }
     }
 
@@ -278,7 +321,8 @@ impl Leader {
         if run.merging.is_some() || !run.merged.is_empty() {
             return;
         }
-        let due = matches!(&run.base, Base::Known(Some(manifest)) if compaction::is_due(manifest));
+        let due = run.merge_due <= context.now.elapsed
+            && matches!(&run.base, Base::Known(Some(manifest)) if compaction::is_due(manifest));
         if let (true, Some(checkpoint), Some(placed)) = (due, followed(job), run.placement.worker_of(0))
             && let Some(session) = self.sessions.of(&placed.worker, placed.incarnation)
         {
@@ -305,24 +349,34 @@ impl Leader {
 
     pub(super) fn merged(
         &mut self,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
         id: JobId,
         attempt: Attempt,
         epoch: Epoch,
         merged: Result<Vec<MergedRuns>, Failure>,
     ) {
         let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
-        if run.merging.take_if(|merging| *merging == epoch).is_some() {
-            run.merged.extend(merged.unwrap_or_default());
+        // Whatever it answers, the worker merges no more. An answer to an earlier request is of no use: files that it names may
+        // have been deleted since.
+        let wanted = run.merging.take() == Some(epoch);
+        match merged {
+            Ok(merged) if wanted => run.merged.extend(merged),
+            Ok(_) => {}
+            Err(failure) => {
+                tracing::warn!(job = id.0, epoch = epoch.0, error = failure.report, "runs could not be merged");
+                run.merge_due = context.now.elapsed + self.config.merge_retry;
+                self.retire(context, id);
+            }
         }
     }
 
-    /// A savepoint begins as soon as it can. Returns its epoch.
-    ///
-    /// # Errors
-    /// If the job does not run.
+    /// A savepoint begins as soon as it can. Returns its epoch; `None` if the job does not run, or is ending.
     pub(crate) fn savepoint(&mut self, context: &mut Context<'_>, id: JobId) -> Option<Epoch> {
         let driver = |leader: &Self| leader.runs.get(&id)?.driver.as_ref().map(CheckpointDriver::last_marker);
+        let driver_of = |leader: &Self| leader.runs.get(&id)?.driver.as_ref().map(CheckpointDriver::takes_savepoints);
+        if !driver_of(self)? {
+            return None;
+        }
         let before = driver(self)?;
         self.drive(context, id, Event::Savepoint);
         let after = driver(self)?;

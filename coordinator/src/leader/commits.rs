@@ -18,8 +18,10 @@ pub struct CommitWork {
     pub epoch: Epoch,
     /// Who does it; `None` while nobody can or a pause is on.
     pub session: Option<SessionId>,
-    /// When to try (again).
+    /// When to try (again); while somebody does it, when he is not waited for any more.
     pub due: Duration,
+    /// Who was asked last, and did not do it.
+    pub tried: Option<SessionId>,
     /// Why it failed the last time.
     pub failure: Option<String>,
 }
@@ -42,7 +44,7 @@ impl Leader {
             );
         }
         let now = context.now.elapsed;
-        let fresh = || CommitWork { epoch: checkpoint.epoch, session: None, due: now, failure: None };
+        let fresh = || CommitWork { epoch: checkpoint.epoch, session: None, due: now, tried: None, failure: None };
         let work = self.commits.entry(id).or_insert_with(fresh);
         if work.epoch != checkpoint.epoch {
             *work = fresh();
@@ -51,11 +53,13 @@ impl Leader {
             return;
         }
         let preferred = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
-        let session = preferred
-            .and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation))
-            .or_else(|| self.sessions.connected().next().map(|(_, session)| session));
-        let Some(session) = session else { return };
+        let preferred = preferred.and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation));
+        let candidates = || preferred.into_iter().chain(self.sessions.connected().map(|(_, session)| session));
+        // One that has not answered may be asked again if there is nobody else.
+        let fresh = candidates().find(|session| Some(*session) != work.tried);
+        let Some(session) = fresh.or_else(|| candidates().next()) else { return };
         work.session = Some(session);
+        work.due = now + self.config.commit_timeout;
         let checkpoint = CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() };
         let storage = context.place(id);
         context.send(session, ToWorker::Commit { job: id, storage, checkpoint });
@@ -96,12 +100,20 @@ impl Leader {
     /// A worker is gone: what it was to commit is for others.
     pub(super) fn reassign_commits(&mut self, context: &mut Context<'_>, session: SessionId) {
         let theirs = |work: &&mut CommitWork| work.session == Some(session);
-        self.commits.values_mut().filter(theirs).for_each(|work| work.session = None);
+        let now = context.now.elapsed;
+        for work in self.commits.values_mut().filter(theirs) {
+            (work.session, work.due) = (None, now);
+        }
         self.commit_again(context);
     }
 
     pub(super) fn commit_again(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
+        for work in self.commits.values_mut().filter(|work| work.session.is_some() && work.due <= now) {
+            // It may do it all the same, later: that does no harm.
+            work.tried = work.session.take();
+            work.failure = Some("the worker that was to commit does not answer".to_owned());
+        }
         let due = |work: &CommitWork| work.session.is_none() && work.due <= now;
         let jobs: Vec<JobId> = self.commits.iter().filter(|(_, work)| due(work)).map(|(id, _)| *id).collect();
         jobs.into_iter().for_each(|id| self.ensure_commit(context, id));

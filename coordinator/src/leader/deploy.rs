@@ -13,8 +13,14 @@ use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Fa
 
 use super::run::{is_ended, is_ready, is_running};
 use super::{Context, Leader, SessionId, Step};
-use crate::cluster::{Command, Job, JobStatus};
+use crate::cluster::{Command, Execution, Job, JobStatus};
 use crate::driver::Event;
+
+/// Bytes of a report of a failure.
+const MAX_REPORT: usize = 16 << 10;
+
+/// Epochs that can be under way or given up behind the last completed one.
+const MARKERS_AHEAD: u64 = 100_000;
 
 impl Leader {
     /// A worker is connected (again): what it runs of this job, if anything, and what it should.
@@ -27,7 +33,9 @@ impl Leader {
         status: Option<&AttemptStatus>,
     ) {
         self.ensure_run(context, id);
-        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(job) = context.state.jobs.get(&id) else { return };
+        // An attempt that has just been given up is cleared away when the job is looked at.
+        let Some(run) = self.runs.get_mut(&id).filter(|run| job.is_current(run.attempt)) else { return };
         let Some(position) = run.placement.position(worker) else { return };
         match status.filter(|status| status.attempt == run.attempt) {
             Some(status) => {
@@ -57,14 +65,15 @@ impl Leader {
     /// Tells the workers of an attempt to open their parts.
     pub(super) fn deploy(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
-        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(execution) = &job.execution else { return };
+        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == job.attempt) else { return };
         let mut order = None;
         for (placed, part) in run.placement.workers.iter().zip(&mut run.parts) {
             if part.status.is_some() || part.deployed_on.is_some() {
                 continue;
             }
             let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) else { continue };
-            let order = order.get_or_insert_with(|| Arc::new(order_of(context, id, job)));
+            let order = order.get_or_insert_with(|| Arc::new(order_of(context, id, job, execution)));
             part.deployed_on = Some(session);
             part.last_marker = job.last_epoch;
             if let Some(known) = self.sessions.get_mut(session) {
@@ -89,6 +98,16 @@ impl Leader {
         // A worker of that name that is another process has nothing to say about this attempt.
         if self.sessions.of(worker, run.placement.workers[position].incarnation) != Some(session) {
             return;
+        }
+        // Nobody counts that far: what is missing is said marker by marker.
+        if context
+            .state
+            .jobs
+            .get(&id)
+            .is_none_or(|job| status.last_epoch.0 > job.last_epoch.0.saturating_add(MARKERS_AHEAD))
+        {
+            let report = format!("worker {worker} says that it has come to epoch {}", status.last_epoch);
+            return self.fail(context, id, status.attempt, Some(ErrorKind::Internal), report);
         }
         if let AttemptPhase::Failed(failure) = &status.phase {
             let (attempt, failure) = (run.attempt, failure.clone());
@@ -151,6 +170,7 @@ impl Leader {
         report: String,
     ) {
         let at = context.now.wall;
+        let report = cut(report);
         self.propose_step(context, Command::AttemptFailed { job, attempt, kind, report, at });
     }
 
@@ -194,14 +214,22 @@ impl Leader {
     }
 }
 
+/// A report as it is kept in the replicated state: a record that was quoted in it may be long.
+fn cut(mut report: String) -> String {
+    if report.len() > MAX_REPORT {
+        report.truncate(report.floor_char_boundary(MAX_REPORT));
+        report.push_str(" …");
+    }
+    report
+}
+
 /// Workers that are not ready yet, for people.
 fn unready(run: &super::run::Run) -> String {
     let workers = run.placement.workers.iter().zip(&run.parts).filter(|(_, part)| !part.is(is_running));
     workers.map(|(placed, _)| placed.worker.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn order_of(context: &Context<'_>, id: JobId, job: &Job) -> Deploy {
-    let execution = job.execution.as_ref().expect("only attempts with a place are deployed");
+fn order_of(context: &Context<'_>, id: JobId, job: &Job, execution: &Execution) -> Deploy {
     let restore = execution.restored.and_then(|epoch| {
         let checkpoint = job.checkpoints.iter().find(|checkpoint| checkpoint.epoch == epoch)?;
         Some(CheckpointRef { epoch, manifest: checkpoint.manifest.clone() })

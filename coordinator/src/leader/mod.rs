@@ -72,6 +72,12 @@ pub struct LeaderConfig {
     pub first_checkpoint: Duration,
     /// Pause between two tries to commit.
     pub commit_retry: Duration,
+    /// A worker that does not answer for so long whether it has committed does not hold others up: another one is asked.
+    pub commit_timeout: Duration,
+    /// Pause before storage is asked again for the manifest that an attempt goes on from.
+    pub load_retry: Duration,
+    /// Pause before runs are merged again after that failed.
+    pub merge_retry: Duration,
 }
 
 impl Default for LeaderConfig {
@@ -83,6 +89,9 @@ impl Default for LeaderConfig {
             deploy_timeout: Duration::from_secs(600),
             first_checkpoint: Duration::from_millis(250),
             commit_retry: Duration::from_millis(500),
+            commit_timeout: Duration::from_secs(60),
+            load_retry: Duration::from_secs(1),
+            merge_retry: Duration::from_secs(300),
         }
     }
 }
@@ -90,6 +99,8 @@ impl Default for LeaderConfig {
 /// What has happened.
 #[derive(Debug)]
 pub enum LeaderEvent {
+    /// This is the leader from now on.
+    Elected,
     /// Time has passed.
     Tick,
     /// A worker has connected.
@@ -293,6 +304,8 @@ impl Leader {
     pub fn step(&mut self, now: Now, state: &ClusterState, event: LeaderEvent, duties: &mut Vec<Duty>) {
         let mut context = Context::new(now, state, duties);
         match event {
+            // What the leader before was about to do: pauses that are not over, results that are not committed.
+            LeaderEvent::Elected => self.reconcile_all(&mut context),
             LeaderEvent::Tick => self.tick(&mut context),
             LeaderEvent::Connected(session, hello) => self.connected(&mut context, session, hello),
             LeaderEvent::Worker(session, message) => self.worker_message(&mut context, session, message),
@@ -353,6 +366,8 @@ impl Leader {
         self.retry_what_is_due(context);
         self.drive_what_is_due(context);
         self.give_up_slow_deployments(context);
+        self.give_up_slow_manifests(context);
+        self.load_again(context);
         self.commit_again(context);
     }
 }

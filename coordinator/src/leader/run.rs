@@ -34,6 +34,8 @@ pub struct Run {
     pub merged: Vec<MergedRuns>,
     /// A worker is merging runs of this checkpoint.
     pub merging: Option<Epoch>,
+    /// No merge is tried before: the last one failed.
+    pub merge_due: Duration,
     /// Why the last checkpoint failed.
     pub checkpoint_failure: Option<String>,
 }
@@ -43,6 +45,8 @@ pub struct Run {
 pub enum Base {
     /// Nothing yet.
     Unknown,
+    /// Storage could not say; it is asked again then.
+    Due(Duration),
     /// It is being read.
     Loading,
     /// This; `None` if there is no checkpoint yet.
@@ -56,6 +60,8 @@ pub struct Writing {
     pub epoch: Epoch,
     /// Its path.
     pub path: String,
+    /// When it is given up, unless it is written by then.
+    pub deadline: Duration,
     /// What is new in it.
     pub contents: Arc<Vec<EpochContent>>,
     /// Once it is written.
@@ -110,6 +116,7 @@ impl Run {
             writing: None,
             merged: Vec::new(),
             merging: None,
+            merge_due: now,
             checkpoint_failure: None,
         }
     }
@@ -147,11 +154,11 @@ impl Run {
     pub fn view(&self) -> RunView {
         let mut figures = Figures::default();
         for part in &self.parts {
-            figures.rows_in += part.figures.rows_in;
-            figures.rows_out += part.figures.rows_out;
-            figures.late_rows += part.figures.late_rows;
-            figures.rejected_rows += part.figures.rejected_rows;
-            figures.state_bytes += part.figures.state_bytes;
+            figures.rows_in = figures.rows_in.saturating_add(part.figures.rows_in);
+            figures.rows_out = figures.rows_out.saturating_add(part.figures.rows_out);
+            figures.late_rows = figures.late_rows.saturating_add(part.figures.late_rows);
+            figures.rejected_rows = figures.rejected_rows.saturating_add(part.figures.rejected_rows);
+            figures.state_bytes = figures.state_bytes.saturating_add(part.figures.state_bytes);
             figures.watermark = [figures.watermark, part.figures.watermark].into_iter().flatten().min();
         }
         RunView {

@@ -199,8 +199,8 @@ fn cluster(state: &ClusterState, raft: &Status) -> ClusterInfo {
         term: raft.term,
         coordinators: coordinators.collect(),
         workers: count(state.workers.len()),
-        slots: state.workers.values().map(|worker| worker.slots).sum(),
-        slots_used: state.workers.keys().map(|worker| state.used_slots(worker)).sum(),
+        slots: state.workers.values().map(|worker| worker.slots).fold(0, u32::saturating_add),
+        slots_used: state.workers.keys().map(|worker| state.used_slots(worker)).fold(0, u32::saturating_add),
         jobs_running: count(state.jobs.values().filter(|job| job.status == JobStatus::Running).count()),
     }
 }

@@ -99,6 +99,10 @@ pub struct Raft<S> {
     restored: Option<RestoredSnapshot>,
     /// Reads that the leader of a new term cannot confirm before the first entry of its term is committed.
     early_reads: Vec<u64>,
+    /// Ticks since the start.
+    ticks: u64,
+    /// When a peer was last heard, in ticks.
+    heard: BTreeMap<CoordinatorId, u64>,
     /// Makes reads distinct: answers to an earlier read must not confirm a later one of the same name.
     read_count: u64,
     /// Snapshots under way, and for how many more ticks they are waited for.
@@ -140,6 +144,8 @@ impl<S: LogStore> Raft<S> {
             applied,
             restored,
             early_reads: Vec::new(),
+            ticks: 0,
+            heard: BTreeMap::new(),
             read_count: 0,
             snapshots_under_way: BTreeMap::new(),
             told: (Role::Learner, 0, None),
@@ -189,6 +195,7 @@ impl<S: LogStore> Raft<S> {
 
     /// A tick of time has passed.
     pub fn tick(&mut self) {
+        self.ticks += 1;
         self.node.tick();
         self.stepped();
         let mut lost = Vec::new();
@@ -218,6 +225,7 @@ impl<S: LogStore> Raft<S> {
             return Ok(());
         }
         guard::floor_probe(&self.node, &mut message);
+        self.heard.insert(from, self.ticks);
         match self.node.step(message) {
             // An answer of one that is no member any more.
             Ok(()) | Err(raft::Error::StepPeerNotFound) => {}
@@ -248,6 +256,11 @@ impl<S: LogStore> Raft<S> {
         match change {
             MembershipChange::Remove(id) if *id == self.config.id => {
                 return Err(Refused::Invalid(format!("coordinator {id} is the leader: hand leadership over first")));
+            }
+            MembershipChange::Remove(id) if !self.majority_lives_without(*id) => {
+                return Err(Refused::Busy(
+                    "of the coordinators that would remain a majority cannot be reached, so nothing could be decided any more",
+                ));
             }
             MembershipChange::Promote(id) => {
                 let matched = self.node.raft.prs().get(id.0).map_or(0, |progress| progress.matched);
@@ -370,6 +383,16 @@ impl<S: LogStore> Raft<S> {
     /// Ends this coordinator's part and gives its store back.
     pub fn into_store(self) -> S {
         self.store
+    }
+
+    /// Whether most of those who would have a vote then were heard of late.
+    fn majority_lives_without(&self, removed: CoordinatorId) -> bool {
+        let patience = 2 * self.config.election_ticks as u64;
+        let lives = |id: &CoordinatorId| {
+            *id == self.config.id || self.heard.get(id).is_some_and(|heard| heard + patience >= self.ticks)
+        };
+        let remaining: Vec<_> = self.membership().voters.keys().copied().filter(|id| *id != removed).collect();
+        remaining.iter().filter(|id| lives(id)).count() > remaining.len() / 2
     }
 
     fn membership(&self) -> &Membership {

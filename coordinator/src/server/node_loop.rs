@@ -1,20 +1,21 @@
 //! The task that owns the node: takes messages in, carries effects out.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use weir_core::Result;
+use weir_core::{Error, Result};
 use weir_proto::client::{ClientError, ClientResponse};
 use weir_proto::control::ToWorker;
 
 use super::handle::Message;
 use super::peers::Peers;
 use super::storage::{self, Storages};
-use crate::leader::{Now, OperationId, SessionId, StorageOperation};
+use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
 use crate::node::{Effect, Input, Node, RequestId};
 use crate::raft::{LogStore, Status};
 
@@ -73,8 +74,6 @@ impl<S: LogStore> NodeLoop<S> {
                 biased;
                 _ = ticks.tick() => self.step(Some(Input::Tick), messages)?,
                 stored = self.storage.join_next(), if !self.storage.is_empty() => {
-                    // A panic in there is a defect that has been reported where it happened; the deadline of the checkpoint ends
-                    // the wait for it.
                     self.step(stored.and_then(Result::ok).flatten(), messages)?;
                 }
                 received = self.surroundings.inbox.recv_many(&mut messages, BATCH) => {
@@ -175,6 +174,13 @@ impl<S: LogStore> NodeLoop<S> {
 
     fn store(&mut self, operation: OperationId, what: StorageOperation) {
         let storages = self.surroundings.storages.clone();
-        self.storage.spawn_blocking(move || Some(Input::Stored(operation, storage::execute(&*storages, what))));
+        self.storage.spawn_blocking(move || {
+            // Somebody waits for what comes of it, also if that is a defect.
+            let outcome = catch_unwind(AssertUnwindSafe(|| storage::execute(&*storages, what)));
+            let outcome = outcome.unwrap_or_else(|_| {
+                StorageOutcome::Manifest(Err(Error::internal("a thread that reads or writes checkpoints panicked")))
+            });
+            Some(Input::Stored(operation, outcome))
+        });
     }
 }

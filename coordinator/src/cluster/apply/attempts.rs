@@ -202,9 +202,13 @@ impl Job {
         if self.input_has_ended() {
             return Some(0);
         }
+        let ran = running_since.map_or(0, |since| at.saturating_sub(since));
         let kind = match kind {
-            // The cluster's fault.
-            None => return Some(0),
+            // The cluster's fault, and over with the next attempt; unless it is not, as when workers do not reach each other.
+            None => {
+                self.losses = if ran >= SETTLED_MS { 0 } else { self.losses.saturating_add(1) };
+                return Some(pause_after_losses(self.losses));
+            }
             Some(ErrorKind::User) => return None,
             Some(kind) => kind,
         };
@@ -220,13 +224,29 @@ impl Job {
             return None;
         }
         let policy = &self.spec.settings.restart;
-        let ran = running_since.map_or(0, |since| at.saturating_sub(since));
         let stable = running_since.is_some() && u64::try_from(ran).is_ok_and(|ran| ran >= policy.stable_ms);
         self.failures = if stable { 1 } else { self.failures.saturating_add(1) };
         if policy.attempts.is_some_and(|limit| self.failures > limit) {
             return None;
         }
         Some(policy.pause(self.failures))
+    }
+}
+
+/// An attempt that ran for so long did not fail because of what it began with.
+const SETTLED_MS: i64 = 10_000;
+/// So many attempts in a row are started at once: machines may well be lost together.
+const PROMPT_LOSSES: u64 = 3;
+/// The longest pause after attempts that were lost, in milliseconds.
+const LONGEST_LOSS_PAUSE_MS: u64 = 10_000;
+
+/// The pause after so many attempts in a row that were lost, in milliseconds.
+fn pause_after_losses(losses: u64) -> u64 {
+    match losses.checked_sub(PROMPT_LOSSES + 1) {
+        None => 0,
+        Some(doublings) => 100_u64
+            .checked_shl(u32::try_from(doublings).unwrap_or(u32::MAX))
+            .map_or(LONGEST_LOSS_PAUSE_MS, |pause| pause.clamp(100, LONGEST_LOSS_PAUSE_MS)),
     }
 }
 

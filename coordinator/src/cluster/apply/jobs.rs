@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_core::{Attempt, Epoch, JobId};
 
+use super::workers::MAX_SLOTS;
 use super::{Applied, check_name};
 use crate::cluster::{ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
 
@@ -44,6 +45,7 @@ impl ClusterState {
             checkpoints: Vec::new(),
             failures: 0,
             restarts: 0,
+            losses: 0,
             last_failure: None,
             submitted_at: at,
             changed_at: at,
@@ -140,7 +142,11 @@ impl ClusterState {
 }
 
 fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
-    if parallelism == 0 { Err(Refusal::BadValue("a job has a parallelism of at least 1")) } else { Ok(()) }
+    match parallelism {
+        0 => Err(Refusal::BadValue("a job has a parallelism of at least 1")),
+        1..=MAX_SLOTS => Ok(()),
+        _ => Err(Refusal::BadValue("a job has a parallelism of at most 65536")),
+    }
 }
 
 /// What makes a submission another job than the one that is there.

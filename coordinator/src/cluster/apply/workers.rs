@@ -6,11 +6,22 @@ use weir_core::{Incarnation, JobId, WorkerId};
 use super::Applied;
 use crate::cluster::{ClusterState, Refusal, Worker};
 
+/// Slots of one worker, and of one job: what is placed is kept in lists.
+pub(super) const MAX_SLOTS: u32 = 1 << 16;
+/// Bytes of what a worker says of itself.
+const MAX_TEXT: usize = 512;
+
 impl ClusterState {
     pub(super) fn register_worker(&mut self, id: WorkerId, mut new: Worker, at: i64) -> Result<Applied, Refusal> {
         // Names of workers stand in messages; hosts and ports make good ones.
         if id.0.is_empty() || id.0.len() > 256 || !id.0.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Refusal::BadName { of: "worker", name: id.0.chars().take(256).collect() });
+        }
+        if new.slots > MAX_SLOTS {
+            return Err(Refusal::BadValue("a worker offers 65536 slots at most"));
+        }
+        if new.address.len() > MAX_TEXT || new.version.len() > MAX_TEXT {
+            return Err(Refusal::BadValue("the address and the version of a worker have 512 bytes at most"));
         }
         let outcome = match self.workers.get(&id) {
             None => Applied::Changed,

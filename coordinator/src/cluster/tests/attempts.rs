@@ -223,3 +223,30 @@ fn only_what_follows_a_failure_counts_as_a_restart() {
     );
     assert_eq!(restarts(&rescaled), 1);
 }
+
+#[test]
+fn attempts_that_are_lost_again_and_again_are_started_with_pauses() {
+    run("worker a 1
+        submit orders 1
+        start 1 a
+        fail 1 cluster           | restarting 1, again in 0
+        retry 1
+        start 1 a
+        fail 1 cluster           | restarting 2, again in 0
+        retry 1
+        start 1 a
+        fail 1 cluster           | restarting 3, again in 0
+        retry 1
+        start 1 a
+        running 1
+        fail 1 cluster           | restarting 4, again in 100
+        retry 1
+        start 1 a
+        fail 1 cluster           | restarting 5, again in 200
+        retry 1
+        start 1 a
+        at 100000
+        running 1
+        at 111000
+        fail 1 cluster           | restarting 6, again in 0");
+}
