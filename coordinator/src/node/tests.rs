@@ -17,6 +17,8 @@ use super::*;
 use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::{self, Storages};
 
+mod patience;
+
 /// A folder for all storages.
 struct Folder(tempfile::TempDir);
 
