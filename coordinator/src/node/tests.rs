@@ -32,6 +32,7 @@ impl Storages for Folder {
 struct Cluster {
     node: Node<MemoryStore>,
     storage: Folder,
+    storage_hangs: bool,
     now: Duration,
     said: Vec<(SessionId, ToWorker)>,
     closed: Vec<SessionId>,
@@ -64,6 +65,7 @@ impl Cluster {
         let mut cluster = Self {
             node: node(store),
             storage: Folder(tempfile::tempdir().unwrap()),
+            storage_hangs: false,
             now: Duration::ZERO,
             said: Vec::new(),
             closed: Vec::new(),
@@ -104,6 +106,7 @@ impl Cluster {
                     Effect::SendWorker(session, message) => self.said.push((session, message)),
                     Effect::CloseWorker(session) => self.closed.push(session),
                     Effect::Reply(_, answer) => self.answers.push(answer),
+                    Effect::Store(..) if self.storage_hangs => {}
                     Effect::Store(id, operation) => {
                         inputs.push_back(Input::Stored(id, storage::execute(&self.storage, operation)));
                     }

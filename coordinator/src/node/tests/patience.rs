@@ -14,6 +14,14 @@ fn fail(cluster: &mut Cluster, session: SessionId, report: &str) {
     cluster.phase(session, attempt, AttemptPhase::Failed(failure(ErrorKind::Environment, report)));
 }
 
+/// Seconds pass in which workers say that they live, and nothing else.
+fn live(cluster: &mut Cluster, workers: [SessionId; 2], seconds: u64) {
+    for _ in 0..seconds {
+        workers.iter().for_each(|worker| cluster.say(*worker, FromWorker::Heartbeat(Heartbeat::default())));
+        cluster.pass(Duration::from_secs(1));
+    }
+}
+
 /// The first checkpoint is decided, and worker `a` is asked to commit it.
 fn to_be_committed() -> (Cluster, SessionId, SessionId) {
     let (mut cluster, a, b) = Cluster::running();
@@ -50,13 +58,7 @@ fn results_of_a_cancelled_job_are_committed_by_the_next_leader() {
 #[test]
 fn a_worker_that_does_not_answer_a_commit_is_not_waited_for() {
     let (mut cluster, a, b) = to_be_committed();
-    // It lives.
-    for _ in 0..70 {
-        for session in [a, b] {
-            cluster.say(session, FromWorker::Heartbeat(Heartbeat::default()));
-        }
-        cluster.pass(Duration::from_secs(1));
-    }
+    live(&mut cluster, [a, b], 70);
     assert_eq!(cluster.heard(b), ["commit 1"]);
     // What comes too late from the first one changes nothing, and the second one's answer counts.
     cluster.say(a, committed(1));
@@ -134,4 +136,25 @@ fn numbers_that_nobody_can_mean_are_refused() {
     assert_eq!(cluster.job().attempt.0, 1);
     assert!(cluster.job().last_failure.as_ref().unwrap().report.contains("has come to epoch"));
     assert!(cluster.submit(1 << 20).is_err());
+}
+
+#[test]
+fn a_manifest_that_storage_does_not_take_is_given_up_and_the_next_one_holds_what_it_should_have() {
+    let (mut cluster, a, b) = Cluster::running();
+    cluster.pass(Duration::from_secs(1));
+    cluster.storage_hangs = true;
+    cluster.report(a, 1);
+    cluster.report(b, 1);
+    cluster.storage_hangs = false;
+    live(&mut cluster, [a, b], 9);
+    assert_eq!((cluster.heard(a), cluster.heard(b).len()), (vec!["Checkpoint 1".to_owned()], 1));
+    live(&mut cluster, [a, b], 3);
+    assert_eq!(cluster.heard(a), ["Checkpoint 2"]);
+    cluster.report(a, 2);
+    cluster.report(b, 2);
+    let checkpoint = cluster.job().checkpoints[0].clone();
+    let place = StoragePlace { url: "file:///store/test-1/jobs/1".into() };
+    let manifest = storage::load(&*cluster.storage.open(&place).unwrap(), &checkpoint.manifest).unwrap();
+    let committables: usize = manifest.committables.iter().map(|sink| sink.committables.len()).sum();
+    assert_eq!((checkpoint.epoch, committables), (Epoch(2), 4), "of two workers and two epochs");
 }

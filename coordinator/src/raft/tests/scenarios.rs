@@ -244,6 +244,21 @@ fn a_coordinator_that_has_lost_its_log_gives_nobody_its_vote() {
     cluster.until("the one behind has it", |cluster| cluster.nodes[&behind].applied > decided);
 }
 
+#[test]
+fn nobody_is_removed_without_whom_nothing_could_be_decided() {
+    let mut cluster = Cluster::new(3, 12);
+    let leader = cluster.elect();
+    cluster.converge();
+    let [dead, alive] = others(&cluster, leader)[..] else { panic!("there are three") };
+    cluster.crash(dead);
+    cluster.steps(50);
+    let refused = cluster.change(leader, &MembershipChange::Remove(alive)).unwrap_err();
+    assert!(refused.to_string().contains("a majority cannot be reached"), "{refused}");
+    cluster.change(leader, &MembershipChange::Remove(dead)).unwrap();
+    cluster.until("the removal", |cluster| !cluster.membership().contains(dead));
+    cluster.decide_one();
+}
+
 /// Ticks from the crash of the leader to the next one.
 fn leaderless(seed: u64, said: bool) -> u64 {
     let mut cluster = Cluster::new(3, seed);
