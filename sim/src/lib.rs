@@ -12,6 +12,9 @@
 //!        │ Disk                    │ Objects                  the right results
 //! ```
 //!
+//! Histories differ in what they are made of: some have the database of production below consensus, on sectors that a loss of power
+//! tears; some have an operator who replaces coordinators; some have windows in which nearly everything waits for room.
+//!
 //! A history has two phases. In the first there are faults; in the second there are none, and every job has to come to its end
 //! in time, with each result out once.
 

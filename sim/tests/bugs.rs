@@ -5,13 +5,16 @@
 //! | Bug | Seed |
 //! |---|---|
 //! | early-commit, dropped-commit, early-deletion | 1 |
-//! | incarnation-ignored | 3 |
 //! | skipped-sync | 6 |
-//! | no-fencing | 47 |
-//! | lost-commit-request | 68 |
-//! | given-up-time | 70 at the latest |
-//! | no-alignment | 105 |
-//! | report-twice | 260 |
+//! | no-fencing | 11 |
+//! | lost-commit-request | 45 |
+//! | given-up-time | 70 |
+//! | no-alignment | 267 |
+//! | report-twice | 319 |
+//! | stale-report | 482 |
+//!
+//! `incarnation-ignored` is not found: a leader that takes a process for the one before it still finds out that it does not know
+//! the job, and workers refuse connections that are meant for another process.
 #![cfg(feature = "sim-bugs")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -21,9 +24,9 @@ use weir_sim::{Options, run};
 /// Every bug that is found within so few histories that every run of the tests can afford it.
 const CHEAP: [Bug; 10] = [
     Bug::SkippedSync,
+    Bug::StaleReport,
     Bug::ReportTwice,
     Bug::EarlyCommit,
-    Bug::IncarnationIgnored,
     Bug::DroppedCommit,
     Bug::EarlyDeletion,
     Bug::NoAlignment,
@@ -31,7 +34,7 @@ const CHEAP: [Bug; 10] = [
     Bug::GivenUpTime,
     Bug::LostCommitRequest,
 ];
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 600;
 
 #[test]
 fn bugs_that_are_switched_on_are_found() {
