@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, ErrorKind, JobId, MarkerKind, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
 
-use super::run::{is_ended, is_ready, is_running};
+use super::run::{Part, is_ended, is_ready, is_running};
 use super::{Context, Leader, SessionId, Step};
 use crate::cluster::{Command, Execution, Job, JobStatus};
 use crate::driver::Event;
@@ -43,7 +44,13 @@ impl Leader {
                 self.status(context, worker, session, status.clone());
                 self.remind(context, id, position, session);
             }
-            None if context.state.jobs.get(&id).is_some_and(|job| job.status == JobStatus::Running) => {
+            // Another process than the one that ran it, which has not been noticed by its incarnation.
+            None if job.status == JobStatus::Running && bugs::is_on(Bug::IncarnationIgnored) => {
+                run.parts[position] = Part::default();
+                self.deploy(context, id);
+                self.advance(context, id);
+            }
+            None if job.status == JobStatus::Running => {
                 let report = format!("worker {worker} does not know the job any more");
                 let attempt = run.attempt;
                 self.fail(context, id, attempt, None, report);
