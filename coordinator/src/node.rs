@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use weir_core::{CoordinatorId, Error, ErrorKind, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
-use weir_proto::peer::PeerMessage;
+use weir_proto::peer::{MessageKind, PeerMessage};
 
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 use crate::copies::StateCopy;
@@ -114,9 +114,16 @@ pub struct Node<S: LogStore> {
     unproposed: VecDeque<Vec<u8>>,
     /// Who says that this coordinator was removed.
     removed_by: BTreeSet<CoordinatorId>,
+    /// Whether this coordinator was removed as far as its own log says.
+    is_removed: bool,
+    /// Since the start.
+    ticks: u64,
     /// Up to this entry no snapshot is tried: the last one was refused.
     no_snapshot_before: u64,
 }
+
+/// Ticks between two questions of one that may have been removed.
+const ASK_EVERY_TICKS: u64 = 25;
 
 /// After so many entries a snapshot that was refused is tried again.
 const RETRY_SNAPSHOT_AFTER: u64 = 1000;
@@ -147,6 +154,8 @@ impl<S: LogStore> Node<S> {
             requests,
             unproposed: VecDeque::new(),
             removed_by: BTreeSet::new(),
+            is_removed: false,
+            ticks: 0,
             no_snapshot_before: 0,
         }
     }
@@ -185,6 +194,7 @@ impl<S: LogStore> Node<S> {
             Input::Tick => {
                 self.raft.tick();
                 self.promote_learners();
+                self.ask_whether_removed(effects);
                 self.lead(now, LeaderEvent::Tick, effects)?;
             }
             Input::Peer(from, message) => {
@@ -323,9 +333,7 @@ impl<S: LogStore> Node<S> {
                 }
             }
             Committed::Membership { change, membership, context, .. } => {
-                if change == MembershipChange::Remove(self.status.id) {
-                    return Err(self.removed());
-                }
+                self.is_removed |= change == MembershipChange::Remove(self.status.id);
                 self.status.membership = membership;
                 effects.push(Effect::View(Box::new(self.raft.status())));
                 self.reply_to_proposal(&context, Ok(ClientResponse::Accepted), effects);
@@ -349,6 +357,20 @@ impl<S: LogStore> Node<S> {
             }
         }
         Ok(())
+    }
+
+    /// A coordinator that has removed itself, by its own log, goes on until the others know: they may need its vote, and what it
+    /// holds, to come to the same decision. Who knows refuses to hear it, so it says something without a meaning now and then.
+    fn ask_whether_removed(&mut self, effects: &mut Vec<Effect>) {
+        self.ticks += 1;
+        if self.is_removed && self.ticks.is_multiple_of(ASK_EVERY_TICKS) {
+            let Status { id, term, membership, .. } = &self.status;
+            effects.extend(membership.voters.keys().map(|to| {
+                let kind = MessageKind::HeartbeatResponse.into();
+                let message = PeerMessage { kind, from: id.0, to: to.0, term: *term, ..PeerMessage::default() };
+                Effect::SendPeer(*to, message)
+            }));
+        }
     }
 
     /// A coordinator that is removed hears nothing more of the log, mostly not even of its removal. Several say so: one alone may

@@ -41,7 +41,13 @@ enum Medium {
         full: bool,
     },
     /// Sectors, and the database as the process has it open.
-    Sectors { disk: SimulatedDisk, database: Option<RedbStore> },
+    Sectors {
+        disk: SimulatedDisk,
+        database: Option<RedbStore>,
+        /// Whether the file is there. It gets its name when it is complete, so one that was begun is begun anew.
+        made: bool,
+        full: bool,
+    },
 }
 
 impl Disk {
@@ -51,7 +57,7 @@ impl Disk {
             Medium::Model { durable: MemoryStore::default(), full: false }
         } else {
             // Until a process has waited for the disk nobody knows how far the disk has come.
-            Medium::Sectors { disk: SimulatedDisk::default().in_doubt(), database: None }
+            Medium::Sectors { disk: SimulatedDisk::default().in_doubt(), database: None, made: false, full: false }
         };
         let state = State { medium, unsynced: Vec::new(), told: 0 };
         Self { owner, oracle, state: Arc::new(Mutex::new(state)) }
@@ -61,7 +67,10 @@ impl Disk {
     pub fn set_full(&self, is_full: bool) {
         match &mut lock(&self.state).medium {
             Medium::Model { full, .. } => *full = is_full,
-            Medium::Sectors { disk, .. } => disk.set_full(is_full),
+            Medium::Sectors { disk, full, .. } => {
+                *full = is_full;
+                disk.set_full(is_full);
+            }
         }
     }
 
@@ -105,7 +114,7 @@ impl Disk {
                     durable.write(&batch).expect("memory takes everything");
                 }
             }
-            Medium::Sectors { disk, database } => {
+            Medium::Sectors { disk, database, .. } => {
                 let operations = upto(random, disk.pending());
                 unsynced.clear();
                 // In this order: a database that is closed writes to its disk, and this one does not get to it.
@@ -137,7 +146,11 @@ impl LogStore for Disk {
     fn load(&self) -> Result<Stored> {
         match &mut lock(&self.state).medium {
             Medium::Model { durable, .. } => durable.load(),
-            Medium::Sectors { disk, database } => {
+            Medium::Sectors { disk, database, made, full } => {
+                if !*made {
+                    *disk = SimulatedDisk::default().in_doubt();
+                    disk.set_full(*full);
+                }
                 let store = match database.take() {
                     Some(store) => store,
                     None => {
@@ -146,6 +159,9 @@ impl LogStore for Disk {
                         RedbStore::open_on(disk.clone(), &identity)?
                     }
                 };
+                if !std::mem::replace(made, true) {
+                    disk.settle();
+                }
                 database.insert(store).load()
             }
         }

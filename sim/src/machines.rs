@@ -1,6 +1,6 @@
 //! Starts processes, kills them, and starts them again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,6 +34,8 @@ struct State {
     random: Random,
     disks: BTreeMap<u64, Disk>,
     processes: BTreeMap<Machine, Process>,
+    /// Killed, and not gone yet: nothing starts there before.
+    dying: BTreeSet<Machine>,
     started: u64,
 }
 
@@ -58,7 +60,7 @@ impl Machines {
             disk.found();
             disks.insert(id.0, disk);
         }
-        let state = State { random, disks, processes: BTreeMap::new(), started: 0 };
+        let state = State { random, disks, processes: BTreeMap::new(), dying: BTreeSet::new(), started: 0 };
         Ok(Self { cluster, state: Mutex::new(state) })
     }
 
@@ -102,7 +104,7 @@ impl Machines {
     pub fn start(self: &Arc<Self>, machine: Machine) {
         let state = lock(&self.state);
         let is_gone = matches!(machine, Machine::Coordinator(number) if !state.disks.contains_key(&number));
-        if is_gone || state.processes.contains_key(&machine) {
+        if is_gone || state.processes.contains_key(&machine) || state.dying.contains(&machine) {
             return;
         }
         drop(state);
@@ -117,12 +119,16 @@ impl Machines {
 
     /// Kills a machine's process, if it has one; a coordinator loses what it has not synced.
     pub async fn kill(&self, machine: Machine) {
-        let Some(process) = lock(&self.state).processes.remove(&machine) else { return };
+        let mut state = lock(&self.state);
+        let Some(process) = state.processes.remove(&machine) else { return };
+        state.dying.insert(machine);
+        drop(state);
         self.cluster.trace.say(machine, "is killed");
         process.task.abort();
         // It was cancelled, and says so.
         let _ = process.task.await;
         self.gone(machine);
+        lock(&self.state).dying.remove(&machine);
     }
 
     /// Tells a worker to go.
@@ -166,10 +172,6 @@ impl Machines {
             let process = coordinator::run(self.cluster.clone(), identity, disk.clone(), inbox);
             match AssertUnwindSafe(process).catch_unwind().await {
                 Err(panic) => return self.panicked(machine, &*panic),
-                Ok(Err(error)) if error.to_string().contains("was removed from the cluster") => {
-                    self.cluster.trace.say(machine, "ends: it was removed");
-                    return self.gone(machine);
-                }
                 Ok(Err(error)) if error.kind() != ErrorKind::Environment => {
                     return self.cluster.oracle.violation(format!("{machine} gave up: {}", error.report()));
                 }

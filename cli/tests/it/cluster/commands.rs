@@ -268,9 +268,6 @@ fn changes_ask_for_what_they_say() {
             ClientRequest::DrainWorker { worker: weir_core::WorkerId("w1".into()), draining: true }
         }),
         (vec!["namespaces", "delete", "x"], ClientRequest::DropNamespace { namespace: "x".into() }),
-        (vec!["cluster", "add", "4", "c4:7420"], {
-            ClientRequest::AddCoordinator { id: CoordinatorId(4), address: "c4:7420".into(), log: 0 }
-        }),
         (vec!["cluster", "transfer-leadership"], ClientRequest::TransferLeadership { to: None }),
     ] {
         cluster.weir(&arguments).code(0);
