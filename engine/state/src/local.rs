@@ -9,13 +9,15 @@
 //! An object is written to `tmp/`, synced, and hard-linked to its name, which fails if the name is taken; then the
 //! folder is synced. So an object is there as a whole or not at all, also after power loss.
 
+mod temporary;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_core::{Error, Result};
 
+use self::temporary::Temporary;
 use crate::Storage;
 
 const LOCK_FILE: &str = "lock";
@@ -25,7 +27,6 @@ const TEMPORARY_FOLDER: &str = "tmp";
 #[derive(Debug)]
 pub struct LocalStorage {
     root: PathBuf,
-    next_temporary: AtomicU64,
 }
 
 /// The right to use a folder. Ends when it is dropped, and with the process, however that ends.
@@ -45,7 +46,7 @@ impl LocalStorage {
         // Errors name absolute paths: the reader may be in another folder than the job.
         let root = std::path::absolute(given).map_err(|error| failed("resolve", given, error))?;
         create_folder(&root)?;
-        Ok(Self { root, next_temporary: AtomicU64::new(0) })
+        Ok(Self { root })
     }
 
     /// Makes sure that no other run uses the folder, for as long as the result lives, and removes what a run that died
@@ -93,26 +94,13 @@ impl LocalStorage {
         if plain { Ok(self.root.join(relative)) } else { Err(Error::internal(format!("'{path}' is no object path"))) }
     }
 
-    fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf> {
+    fn write_temporary(&self, bytes: &[u8]) -> Result<Temporary> {
         let folder = self.root.join(TEMPORARY_FOLDER);
         create_folder(&folder)?;
-        // Processes on other machines, and in other containers, may have the same number as this one.
-        let (mut file, path) = loop {
-            let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!("{}-{number}", std::process::id()));
-            match File::create_new(&path) {
-                Ok(file) => break (file, path),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed("write", &path, error)),
-            }
-        };
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        written.map_err(|error| {
-            // The space is needed back, above all when it has run out; the first error is the one to tell.
-            let _ = fs::remove_file(&path);
-            failed("write", &path, error)
-        })?;
-        Ok(path)
+        let mut temporary = Temporary::create(&folder)?;
+        let written = temporary.file.write_all(bytes).and_then(|()| temporary.file.sync_all());
+        written.map_err(|error| failed("write", &temporary.path, error))?;
+        Ok(temporary)
     }
 
     fn walk(&self, folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<()> {
@@ -151,14 +139,14 @@ impl Storage for LocalStorage {
         let folder = target.parent().unwrap_or(&self.root);
         create_folder(folder)?;
         let temporary = self.write_temporary(bytes)?;
-        let linked = match fs::hard_link(&temporary, &target) {
+        let linked = match fs::hard_link(&temporary.path, &target) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let same = fs::read(&target).map_err(|error| failed("read", &target, error)).map(|old| old == bytes);
                 same.and_then(|same| if same { Ok(()) } else { Err(taken(&target)) })
             }
             linked => linked.map_err(|error| failed("create", &target, error)),
         };
-        let removed = fs::remove_file(&temporary).map_err(|error| failed("delete", &temporary, error));
+        let removed = temporary.remove();
         linked?;
         sync_folder(folder)?;
         removed

@@ -25,14 +25,19 @@ fn an_object_never_changes() {
 }
 
 #[test]
-fn writers_that_take_each_other_for_themselves_do_not_share_a_temporary_file() {
+fn no_two_writers_ever_use_the_same_name() {
     let (_folder, storage) = storage();
-    storage.put("a", b"").unwrap();
-    let half_written = storage.root.join(TEMPORARY_FOLDER).join(format!("{}-0", std::process::id()));
-    fs::write(&half_written, b"another's").unwrap();
-    LocalStorage::open(&storage.root).unwrap().put("b", b"ours").unwrap();
-    assert_eq!(fs::read(half_written).unwrap(), b"another's");
-    assert_eq!(storage.get("b").unwrap(), b"ours");
+    // Two processes in containers take each other for themselves: they have the same number.
+    let other = LocalStorage::open(&storage.root).unwrap();
+    let first = storage.write_temporary(b"ours").unwrap();
+    let second = other.write_temporary(b"theirs").unwrap();
+    assert_eq!(fs::read(&first.path).unwrap(), b"ours");
+    let name = first.path.clone();
+    assert_ne!(name, second.path);
+    first.remove().unwrap();
+    drop(second);
+    let third = LocalStorage::open(&storage.root).unwrap().write_temporary(b"later").unwrap();
+    assert_ne!(name, third.path, "not after it was free again either");
 }
 
 #[test]
@@ -90,7 +95,9 @@ fn two_runs_never_share_a_folder() {
 #[test]
 fn what_a_dead_run_was_writing_is_removed() {
     let (_folder, storage) = storage();
-    let leftover = storage.write_temporary(b"half").unwrap();
+    let leftover = storage.root.join(TEMPORARY_FOLDER).join("of a process that died");
+    storage.put("a", b"").unwrap();
+    fs::write(&leftover, b"half").unwrap();
     assert!(leftover.exists());
     let _lock = storage.lock().unwrap();
     assert!(!leftover.exists());
