@@ -15,6 +15,7 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Error, Incarnation, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, Deploy, Failure, FromWorker, Report};
+use weir_proto::limits;
 use weir_state::EpochContent;
 
 use super::{Effect, EngineEvent, failure};
@@ -208,7 +209,7 @@ impl Attempts {
             (AttemptPhase::Opening, EngineEvent::Opened) => status.phase = AttemptPhase::Ready,
             (_, EngineEvent::Opened) => return Vec::new(),
             (_, EngineEvent::SourcesExhausted) => status.exhausted = true,
-            (_, EngineEvent::Reported(content)) => return vec![local.report(content.epoch, Ok(content))],
+            (_, EngineEvent::Reported(content)) => return local.reported(content, effects),
             (_, EngineEvent::ReportFailed(epoch, failure)) => return vec![local.report(epoch, Err(failure))],
             (_, EngineEvent::Finished) => status.phase = AttemptPhase::Ended,
             (_, EngineEvent::Failed(failure)) => return local.fail(failure, effects),
@@ -242,6 +243,20 @@ impl LocalAttempt {
         self.status.phase = AttemptPhase::Failed(failure);
         effects.push(self.close());
         vec![self.told()]
+    }
+
+    /// What the engine has reported it does not keep. A report that the leader would not take is therefore the end of the
+    /// attempt: the next one goes on from the last checkpoint and makes all of it again.
+    fn reported(&mut self, content: EpochContent, effects: &mut Vec<Effect>) -> Vec<FromWorker> {
+        let epoch = content.epoch;
+        let message = self.report(epoch, Ok(content));
+        match limits::check(&message) {
+            Ok(()) => vec![message],
+            Err(error) => {
+                self.reports.remove(&epoch);
+                self.fail(failure(&error.context(format!("checkpoint {epoch} cannot be reported"))), effects)
+            }
+        }
     }
 
     fn report(&mut self, epoch: Epoch, outcome: Result<EpochContent, Failure>) -> FromWorker {

@@ -1,5 +1,8 @@
 //! The protocol, case by case.
 
+use weir_core::{EventTime, OperatorUid};
+use weir_state::OperatorDelta;
+
 use super::*;
 
 const NOTHING: [&str; 0] = [];
@@ -76,6 +79,29 @@ fn an_attempt_that_fails_is_dropped_and_remembered() {
     opening.hear(1, deploy(1, 1, 0));
     let lines = opening.engine(1, 1, EngineEvent::Failed(failure()));
     assert_eq!(lines, ["close 1/1", "1: status 1/1 Failed(Environment) at 0"]);
+}
+
+#[test]
+fn a_report_that_the_leader_would_not_take_ends_the_attempt() {
+    let mut bench = Bench::running();
+    bench.hear(1, marker(1, 1, 5));
+    let uid = OperatorUid("x".repeat(weir_proto::limits::WORKER_MESSAGE));
+    let delta = OperatorDelta { uid, watermark: EventTime(0), tables: Vec::new() };
+    let content = EpochContent { epoch: Epoch(5), operators: vec![delta], ..EpochContent::default() };
+    let mut effects = Vec::new();
+    let event = EngineEvent::Reported(content);
+    bench.agent.step(bench.now, Input::Engine { job: JobId(1), attempt: Attempt(1), event }, &mut effects);
+    let lines: Vec<String> = effects.iter().map(describe).collect();
+    assert_eq!(lines, ["close 1/1", "1: status 1/1 Failed(Environment) at 5"]);
+    let Some(Effect::Send(_, FromWorker::Status(AttemptStatus { phase: AttemptPhase::Failed(failure), .. }))) =
+        effects.last()
+    else {
+        panic!("{effects:?}");
+    };
+    assert!(failure.report.contains("17.0 MiB to tell, and may take 17.0 MiB"), "{}", failure.report);
+    bench.lose(1);
+    bench.wait();
+    assert_eq!(bench.hear(2, welcome(3)), NOTHING, "it is not repeated either");
 }
 
 #[test]
