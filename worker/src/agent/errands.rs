@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use weir_core::{Attempt, Epoch, JobId};
+use weir_core::{Attempt, Epoch, Error, JobId};
 use weir_proto::control::{CheckpointRef, Failure, FromWorker, StoragePlace};
+use weir_proto::limits;
 use weir_state::MergedRuns;
 
-use super::Effect;
+use super::{Effect, failure};
 
 /// Commits of one job that wait for the one under way. The leader asks for the next when one is acknowledged, so that two are
 /// more than there should be.
@@ -107,12 +108,27 @@ impl Errands {
         Some(FromWorker::Committed { job, epoch, result })
     }
 
-    /// Begins a merge, unless one of the job is under way: merging can always wait for the next checkpoint.
-    pub fn merge(&mut self, merge: Merge, effects: &mut Vec<Effect>) {
+    /// Begins a merge, unless it is under way. While another one of the job is, it is refused, since the leader waits for an
+    /// answer: merging can always wait for the next checkpoint.
+    pub fn merge(&mut self, merge: Merge, effects: &mut Vec<Effect>) -> Option<FromWorker> {
         let Merge { job, attempt, storage, checkpoint } = merge;
-        if let Entry::Vacant(free) = self.merges.entry(job) {
-            free.insert((attempt, checkpoint.epoch));
-            effects.push(Effect::Merge { job, attempt, storage, checkpoint });
+        let epoch = checkpoint.epoch;
+        match self.merges.entry(job) {
+            Entry::Vacant(free) => {
+                free.insert((attempt, epoch));
+                // Said once more, that this one was refused before would look like its outcome.
+                self.answers.remove(&(job, Kind::Merge));
+                effects.push(Effect::Merge { job, attempt, storage, checkpoint });
+                None
+            }
+            Entry::Occupied(running) if *running.get() == (attempt, epoch) => None,
+            Entry::Occupied(running) => {
+                let (attempt_under_way, epoch_under_way) = running.get();
+                let error = Error::environment(format!(
+                    "the worker still merges runs of checkpoint {epoch_under_way} for attempt {attempt_under_way}"
+                ));
+                Some(FromWorker::Merged { job, attempt, epoch, merged: Err(failure(&error)) })
+            }
         }
     }
 
@@ -128,7 +144,12 @@ impl Errands {
             return None;
         }
         self.merges.remove(&job);
-        Some(FromWorker::Merged { job, attempt, epoch, merged })
+        let message = FromWorker::Merged { job, attempt, epoch, merged };
+        // The merged runs are of no use then, and nothing is lost: those that they were made of are there.
+        Some(match limits::check(&message) {
+            Ok(()) => message,
+            Err(error) => FromWorker::Merged { job, attempt, epoch, merged: Err(failure(&error)) },
+        })
     }
 
     /// Nothing more is to be said of an attempt. What of it is under way is waited for, and not told.

@@ -385,10 +385,11 @@ impl Agent {
                 known.into_iter().collect()
             }
             ToWorker::Merge { job, attempt, storage, checkpoint } => {
-                if !self.attempts.is_cancelled(job, attempt) {
-                    self.errands.merge(errands::Merge { job, attempt, storage, checkpoint }, effects);
+                if self.attempts.is_cancelled(job, attempt) {
+                    return;
                 }
-                Vec::new()
+                let busy = self.errands.merge(errands::Merge { job, attempt, storage, checkpoint }, effects);
+                return self.send_outcome(busy, effects);
             }
             // A worker that nobody told to go stays, also with nothing to do.
             ToWorker::Farewell if self.leaving.is_none() => Vec::new(),

@@ -255,7 +255,7 @@ fn merges_belong_to_an_attempt() {
     let mut bench = Bench::running();
     assert_eq!(bench.hear(1, merge(1, 1, 4)), ["merge 1/1 at 4"]);
     assert_eq!(bench.hear(1, merge(1, 1, 4)), NOTHING);
-    assert_eq!(bench.hear(1, merge(1, 1, 5)), NOTHING, "one at a time");
+    assert_eq!(bench.hear(1, merge(1, 1, 5)), ["1: merged 1/1 at 5 failed"], "one at a time, and nobody waits in vain");
     assert_eq!(bench.step(merged(1, 1, 4)), ["1: merged 1/1 at 4"]);
     assert_eq!(bench.hear(1, merge(1, 1, 5)), ["merge 1/1 at 5"]);
     bench.hear(1, cancel(1, 1));
