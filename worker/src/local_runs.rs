@@ -16,18 +16,21 @@ mod catalog;
 mod tests;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tracing::warn;
 use weir_core::Result;
-use weir_state::{Storage, layout};
+use weir_state::{ObjectWriter, Storage, layout};
 
 use self::catalog::{Catalog, Copy};
 
 /// Bytes of a copy that have a checksum of their own: a range is read without the rest of the file.
 const PIECE_BYTES: usize = 64 * 1024;
+
+/// Most bytes of an object that is written in pieces because it may not fit into memory, and of which a copy is kept.
+const COPIED_BYTES: usize = 64 << 20;
 
 /// The copies of one worker.
 #[derive(Clone)]
@@ -200,6 +203,14 @@ impl Storage for WithCopies {
         Ok(())
     }
 
+    fn create<'a>(&'a self, path: &str) -> Result<Box<dyn ObjectWriter + 'a>> {
+        let object = self.remote.create(path)?;
+        Ok(match self.key(path) {
+            Some(key) => Box::new(Copied { object, shared: &self.shared, key, copy: Some(Vec::new()) }),
+            None => object,
+        })
+    }
+
     fn get(&self, path: &str) -> Result<Vec<u8>> {
         match self.key(path).and_then(|key| self.shared.read(&key, 0, None)) {
             Some(bytes) => Ok(bytes),
@@ -231,5 +242,38 @@ impl Storage for WithCopies {
 
     fn locate(&self, path: &str) -> String {
         self.remote.locate(path)
+    }
+}
+
+/// An object of which a copy is kept, unless it turns out too large to be held in memory.
+struct Copied<'a> {
+    object: Box<dyn ObjectWriter + 'a>,
+    shared: &'a Shared,
+    key: String,
+    copy: Option<Vec<u8>>,
+}
+
+impl Write for Copied<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.object.write(bytes)?;
+        if let Some(copy) = &mut self.copy {
+            copy.extend_from_slice(&bytes[..written]);
+        }
+        self.copy.take_if(|copy| copy.len() > COPIED_BYTES);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.object.flush()
+    }
+}
+
+impl ObjectWriter for Copied<'_> {
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.object.finish()?;
+        if let Some(copy) = self.copy {
+            self.shared.keep(&self.key, &copy);
+        }
+        Ok(())
     }
 }

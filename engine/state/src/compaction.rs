@@ -12,13 +12,16 @@ use weir_core::{Attempt, Error, HashRange, OperatorUid, Result};
 
 use crate::newest::{join, newest};
 use crate::restore::read_runs;
-use crate::run::{self, RunRows};
+use crate::run::{RunWriter, Survivors};
 use crate::{Manifest, Run, Storage, TableState, layout};
 
 /// Runs of one tier that are merged.
 pub const MERGED_RUNS: usize = 8;
 /// Runs below this size are in the lowest tier.
 const LOWEST_TIER_BYTES: u64 = 64 * 1024;
+/// Bytes of runs that are merged at a time: so many that the blocks on the edges, which are read twice, do not count for much.
+/// Small in this crate's tests, so that their runs have several slices.
+const SLICE_BYTES: u64 = if cfg!(test) { 4096 } else { 32 << 20 };
 
 /// Neighbouring runs that should be merged now, the cheapest first; `None` if there are not too many.
 pub fn plan(table: &TableState) -> Option<Range<usize>> {
@@ -41,47 +44,56 @@ fn tier(run: &Run) -> u32 {
     (run.length / LOWEST_TIER_BYTES).checked_ilog(4).map_or(0, |tier| tier + 1)
 }
 
-/// Merges neighbouring runs of a table into one, in which the newest row of each key is left. Deletions are kept unless
-/// `runs` begins with the oldest run: there may be something below that they delete. Rows that have expired are dropped.
+/// Merges neighbouring runs of a table into one, in which the newest row of each key is left, and stores it as
+/// `<path_prefix>.arrow`. Deletions are kept unless `runs` begins with the oldest run: there may be something below that they
+/// delete. Rows that have expired are dropped. If no row is left, there is no file and the run has no rows.
 ///
-/// The file is to be put into the storage, then [`Manifest::replace_runs`](crate::Manifest::replace_runs) names it in
-/// the next manifest. `path_prefix` has to be of that manifest's epoch
-/// ([`layout::runs_prefix`](crate::layout::runs_prefix)): else retention takes the file for an orphan. If no row is
-/// left, there is no file and the run has no rows.
+/// [`Manifest::replace_runs`](crate::Manifest::replace_runs) names the run in the next manifest. `path_prefix` has to be of
+/// that manifest's epoch ([`layout::runs_prefix`](crate::layout::runs_prefix)): else retention takes the file for an orphan.
+///
+/// A table may be larger than the memory of the machine that merges it. So one range of hashes is merged after the other: that
+/// much is in memory at a time, and a block of each run besides.
 ///
 /// # Errors
-/// If a run cannot be read, or `runs` is out of range.
-#[allow(clippy::type_complexity, reason = "files as in a snapshot, and the run that they hold")]
-pub fn merge(
-    storage: &dyn Storage,
-    table: &TableState,
-    runs: Range<usize>,
-    path_prefix: &str,
-) -> Result<(Vec<(String, Vec<u8>)>, Run)> {
+/// If a run cannot be read or written, or `runs` is out of range.
+pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path_prefix: &str) -> Result<Run> {
     let merged = table.runs.get(runs.clone()).ok_or_else(|| {
         Error::internal(format!("runs {runs:?} of {} in '{}' do not exist", table.runs.len(), table.schema.name))
     })?;
-    let pieces = read_runs(storage, table, merged, HashRange::ALL)?;
-    let rows = join(&table.schema, &pieces)?;
-    drop(pieces);
-    let order = newest(&table.schema, &rows)?;
-    let written = run::write(&RunRows {
-        table: &table.schema,
-        rows: &rows,
-        order: &order,
-        expired: table.expired,
-        above_others: runs.start > 0,
-    })?;
-    Ok(match written {
-        Some((bytes, mut run)) => {
-            run.file = format!("{path_prefix}.arrow");
-            (vec![(run.file.clone(), bytes)], run)
+    let survivors = Survivors { table: &table.schema, expired: table.expired, above_others: runs.start > 0 };
+    let file = format!("{path_prefix}.arrow");
+    let mut writer = RunWriter::begin(survivors, storage.create(&file)?)?;
+    for range in slices(merged) {
+        let rows = join(&table.schema, &read_runs(storage, table, merged, range)?)?;
+        let order = newest(&table.schema, &rows)?;
+        writer.append(&rows, &order)?;
+    }
+    match writer.finish()? {
+        Some((object, run)) => {
+            object.finish()?;
+            Ok(Run { file, ..run })
         }
-        None => {
-            let nothing = Run { file: String::new(), offset: 0, length: 0, rows: 0, blocks: Vec::new(), crc32: 0 };
-            (Vec::new(), nothing)
+        None => Ok(Run { file: String::new(), offset: 0, length: 0, rows: 0, blocks: Vec::new(), crc32: 0 }),
+    }
+}
+
+/// Ranges of hashes that together are all, in each of which about [`SLICE_BYTES`] of the runs begin. Rows of one hash are never
+/// separated: only together do they show which is the newest of its key, and one subtask has them all in its memory anyway.
+fn slices(runs: &[Run]) -> Vec<HashRange> {
+    let mut blocks: Vec<(u64, u64)> =
+        runs.iter().flat_map(|run| &run.blocks).map(|block| (block.first_hash, block.length)).collect();
+    blocks.sort_unstable();
+    let mut slices = Vec::new();
+    let (mut first, mut bytes) = (u64::MIN, 0);
+    for (hash, length) in blocks {
+        if bytes >= SLICE_BYTES && hash > first {
+            slices.push(HashRange { first, last: hash - 1 });
+            (first, bytes) = (hash, 0);
         }
-    })
+        bytes += length;
+    }
+    slices.push(HashRange { first, last: u64::MAX });
+    slices
 }
 
 /// Runs of a table that became one.
@@ -113,8 +125,7 @@ pub fn merge_all(storage: &dyn Storage, manifest: &Manifest, attempt: Attempt) -
             let Some(runs) = plan(table) else { continue };
             let part = format!("merge-{}", merged.len());
             let prefix = layout::runs_prefix(manifest.epoch.next(), attempt, &part);
-            let (files, into) = merge(storage, table, runs.clone(), &prefix)?;
-            files.iter().try_for_each(|(path, bytes)| storage.put(path, bytes))?;
+            let into = merge(storage, table, runs.clone(), &prefix)?;
             merged.push(MergedRuns {
                 uid: operator.uid.clone(),
                 table: table.schema.name.clone(),

@@ -39,4 +39,4 @@ pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, Ta
 pub use restore::{compatible, read_table};
 pub use run::{Block, Run};
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
-pub use storage::{Storage, is_there, open_url};
+pub use storage::{ObjectWriter, Storage, is_there, open_url};

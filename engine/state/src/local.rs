@@ -9,16 +9,18 @@
 //! An object is written to `tmp/`, synced, and hard-linked to its name, which fails if the name is taken; then the
 //! folder is synced. So an object is there as a whole or not at all, also after power loss.
 
+mod object;
 mod temporary;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 use weir_core::{Error, Result};
 
+use self::object::LocalObject;
 use self::temporary::Temporary;
-use crate::Storage;
+use crate::{ObjectWriter, Storage};
 
 const LOCK_FILE: &str = "lock";
 const TEMPORARY_FOLDER: &str = "tmp";
@@ -94,13 +96,10 @@ impl LocalStorage {
         if plain { Ok(self.root.join(relative)) } else { Err(Error::internal(format!("'{path}' is no object path"))) }
     }
 
-    fn write_temporary(&self, bytes: &[u8]) -> Result<Temporary> {
+    fn temporary(&self) -> Result<Temporary> {
         let folder = self.root.join(TEMPORARY_FOLDER);
         create_folder(&folder)?;
-        let mut temporary = Temporary::create(&folder)?;
-        let written = temporary.file.write_all(bytes).and_then(|()| temporary.file.sync_all());
-        written.map_err(|error| failed("write", &temporary.path, error))?;
-        Ok(temporary)
+        Temporary::create(&folder)
     }
 
     fn walk(&self, folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<()> {
@@ -135,21 +134,13 @@ impl LocalStorage {
 
 impl Storage for LocalStorage {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        let target = self.file(path)?;
-        let folder = target.parent().unwrap_or(&self.root);
-        create_folder(folder)?;
-        let temporary = self.write_temporary(bytes)?;
-        let linked = match fs::hard_link(&temporary.path, &target) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let same = fs::read(&target).map_err(|error| failed("read", &target, error)).map(|old| old == bytes);
-                same.and_then(|same| if same { Ok(()) } else { Err(taken(&target)) })
-            }
-            linked => linked.map_err(|error| failed("create", &target, error)),
-        };
-        let removed = temporary.remove();
-        linked?;
-        sync_folder(folder)?;
-        removed
+        let mut object = LocalObject::begin(self, path)?;
+        object.write_all(bytes)?;
+        object.finish()
+    }
+
+    fn create<'a>(&'a self, path: &str) -> Result<Box<dyn ObjectWriter + 'a>> {
+        Ok(Box::new(object::Buffered::new(LocalObject::begin(self, path)?)))
     }
 
     fn get(&self, path: &str) -> Result<Vec<u8>> {

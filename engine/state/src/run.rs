@@ -8,19 +8,21 @@
 //! The descriptor, [`Run`], stands in the manifest. It says for each block where it lies and which hashes and times it
 //! holds, so that a reader fetches only the blocks it needs, and checks each by its own checksum.
 
+mod writer;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::ipc::reader::FileDecoder;
-use arrow::ipc::writer::FileWriter;
 use serde::{Deserialize, Serialize};
-use weir_core::{Error, EventTime, Result, StateRows, TableSchema};
+use weir_core::{Error, Result, StateRows, TableSchema};
 
 use crate::Storage;
-use crate::expiry::{Fate, Fates, deletions_have_times, times};
+
+pub(crate) use self::writer::{RunWriter, Survivors};
 
 /// Rows of a block: small enough that a narrow hash range reads little else, large enough for its header to be nothing.
 /// Tiny in this crate's tests, so that their runs have many.
@@ -62,77 +64,6 @@ pub struct Block {
     pub length: u64,
     /// CRC-32 of these bytes.
     pub crc32: u32,
-}
-
-/// Which rows go into a run and how.
-pub(crate) struct RunRows<'a> {
-    pub(crate) table: &'a TableSchema,
-    pub(crate) rows: &'a StateRows,
-    /// Positions in `rows`, sorted by hash.
-    pub(crate) order: &'a [u32],
-    pub(crate) expired: Option<EventTime>,
-    /// Whether older rows of these keys may stand in other runs.
-    pub(crate) above_others: bool,
-}
-
-/// Writes a run. The descriptor has no file name yet; it is `None` if no row is left.
-pub(crate) fn write(input: &RunRows<'_>) -> Result<Option<(Vec<u8>, Run)>> {
-    let RunRows { table, rows, order, expired, above_others } = *input;
-    let times = times(table, &rows.rows)?;
-    let fates = Fates::new(table, times, rows.deleted.as_ref(), expired, above_others);
-    let mut kept = Vec::with_capacity(order.len());
-    let mut deletions = Vec::with_capacity(order.len());
-    for row in order {
-        let fate = fates.of(*row as usize);
-        if fate != Fate::Gone {
-            kept.push(*row);
-            deletions.push(fate == Fate::Deletion);
-        }
-    }
-    if kept.is_empty() {
-        return Ok(None);
-    }
-
-    let schema = run_schema(&table.schema);
-    let columns = rows.rows.get_array_memory_size() + rows.rows.num_rows() * 9;
-    let mut writer = FileWriter::try_new(Vec::with_capacity(columns), &schema)?;
-    // A single entry: the writer keeps them in a random order, and the same rows have to give the same bytes.
-    writer.write_metadata("weir.table", format!("{} v{} key {}", table.name, table.version, table.key_columns));
-    let mut blocks = Vec::with_capacity(kept.len().div_ceil(BLOCK_ROWS));
-    for (kept, deletions) in kept.chunks(BLOCK_ROWS).zip(deletions.chunks(BLOCK_ROWS)) {
-        let positions = UInt32Array::from(kept.to_vec());
-        let hashes = take(&rows.hashes, &positions, None)?;
-        let mut range = TimeRange::new(table);
-        if let Some(times) = times {
-            for (row, deletion) in kept.iter().zip(deletions) {
-                let row = *row as usize;
-                range.add(times.is_valid(row).then(|| times.value(row)), *deletion);
-            }
-        }
-        let mut block = block_of(hashes.as_primitive::<UInt64Type>().values(), &range);
-        let mut columns: Vec<ArrayRef> = vec![hashes, Arc::new(BooleanArray::from(deletions.to_vec()))];
-        for column in rows.rows.columns() {
-            columns.push(compact(&take(column, &positions, None)?));
-        }
-        let start = writer.get_ref().len();
-        writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
-        let bytes = &writer.get_ref()[start..];
-        block.offset = start as u64;
-        block.length = bytes.len() as u64;
-        block.crc32 = crc32fast::hash(bytes);
-        blocks.push(block);
-    }
-    writer.finish()?;
-    let bytes = writer.into_inner()?;
-    let run = Run {
-        file: String::new(),
-        offset: 0,
-        length: bytes.len() as u64,
-        rows: kept.len() as u64,
-        blocks,
-        crc32: crc32fast::hash(&bytes),
-    };
-    Ok(Some((bytes, run)))
 }
 
 /// Reads the blocks of a run that are wanted, in order.
@@ -216,46 +147,6 @@ fn decode(decoder: &FileDecoder, bytes: &Buffer) -> Result<StateRows, arrow::err
     let columns: Vec<usize> = (2..batch.num_columns()).collect();
     let deleted = (deleted.true_count() > 0).then_some(deleted);
     Ok(StateRows { rows: batch.project(&columns)?, hashes, deleted })
-}
-
-/// Times of a block.
-struct TimeRange {
-    bounds: Option<(i64, i64)>,
-    complete: bool,
-    deletions_count: bool,
-}
-
-impl TimeRange {
-    fn new(table: &TableSchema) -> Self {
-        Self { bounds: None, complete: true, deletions_count: deletions_have_times(table) }
-    }
-
-    fn add(&mut self, time: Option<i64>, deletion: bool) {
-        match time.filter(|_| !deletion || self.deletions_count) {
-            None => self.complete = false,
-            Some(time) => {
-                let (first, last) = self.bounds.unwrap_or((time, time));
-                self.bounds = Some((first.min(time), last.max(time)));
-            }
-        }
-    }
-
-    fn known(&self) -> Option<(i64, i64)> {
-        self.bounds.filter(|_| self.complete)
-    }
-}
-
-fn block_of(hashes: &[u64], times: &TimeRange) -> Block {
-    Block {
-        rows: hashes.len() as u64,
-        first_hash: hashes.first().copied().unwrap_or(u64::MIN),
-        last_hash: hashes.last().copied().unwrap_or(u64::MAX),
-        first_time: times.known().map(|(first, _)| first),
-        last_time: times.known().map(|(_, last)| last),
-        offset: 0,
-        length: 0,
-        crc32: 0,
-    }
 }
 
 /// Lets go of bytes that the rows do not use. Taking rows out of a view array shares all its buffers, and the IPC

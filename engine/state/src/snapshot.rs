@@ -5,7 +5,7 @@ use weir_core::{Capture, Error, EventTime, OperatorUid, Result, StateRows, Table
 
 use crate::Run;
 use crate::newest::{join, newest};
-use crate::run::{self, RunRows};
+use crate::run::{RunWriter, Survivors};
 
 /// Runs below this size share one object, so that a checkpoint writes a few objects and not one per table.
 /// Small in this crate's tests, so that they see both kinds.
@@ -114,7 +114,10 @@ fn encode_table(
     let rows = join(table, &pieces)?;
     drop(pieces);
     let order = newest(table, &rows)?;
-    run::write(&RunRows { table, rows: &rows, order: &order, expired, above_others: true })
+    let size = rows.rows.get_array_memory_size() + rows.rows.num_rows() * 9;
+    let mut run = RunWriter::begin(Survivors { table, expired, above_others: true }, Vec::with_capacity(size))?;
+    run.append(&rows, &order)?;
+    run.finish()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where checkpoints are kept: a flat space of immutable objects, as object stores have it.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,15 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// If the path is taken by other bytes, or the object could not be made durable.
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Begins an object that is too large to be held in memory. What is written to it is what [`put`](Self::put) would be
+    /// given; nobody sees it before it is finished, and nothing is left of it if the writer is dropped before.
+    ///
+    /// # Errors
+    /// If nothing can be written.
+    fn create<'a>(&'a self, path: &str) -> Result<Box<dyn ObjectWriter + 'a>> {
+        Ok(Box::new(Collected { storage: self, path: path.to_owned(), bytes: Vec::new() }))
+    }
 
     /// The whole object.
     ///
@@ -56,6 +66,38 @@ pub trait Storage: Send + Sync {
 
     /// The object's name as a person would look for it: a file path, a URL.
     fn locate(&self, path: &str) -> String;
+}
+
+/// An object that is being written. An error of the storage comes as the inner error of an [`io::Error`].
+pub trait ObjectWriter: Write {
+    /// All of it was written. On return the same holds as after [`Storage::put`].
+    ///
+    /// # Errors
+    /// Those of [`Storage::put`].
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// An object of a storage that takes it only as a whole.
+struct Collected<'a, S: ?Sized> {
+    storage: &'a S,
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl<S: ?Sized> Write for Collected<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<S: Storage + ?Sized> ObjectWriter for Collected<'_, S> {
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.storage.put(&self.path, &self.bytes)
+    }
 }
 
 /// The storage that a URL names: `file:///folder`.

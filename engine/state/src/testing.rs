@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -14,13 +15,40 @@ use weir_core::{
     TableSpec,
 };
 
-use crate::{CapturedTable, Manifest, ManifestHeader, SinkCommittables, Storage, TableState, read_table};
+use crate::{CapturedTable, Manifest, ManifestHeader, ObjectWriter, SinkCommittables, Storage, TableState, read_table};
 
 /// Objects in memory.
 #[derive(Default)]
 pub(crate) struct MemoryStorage {
     pub(crate) objects: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) bytes_read: AtomicU64,
+    pub(crate) largest_read: AtomicU64,
+    /// Of an object that is not put as a whole.
+    pub(crate) largest_piece: AtomicU64,
+}
+
+/// An object that is written piece by piece.
+struct Pieces<'a> {
+    storage: &'a MemoryStorage,
+    path: String,
+    bytes: Vec<u8>,
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.storage.largest_piece.fetch_max(bytes.len() as u64, Ordering::Relaxed);
+        self.bytes.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ObjectWriter for Pieces<'_> {
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.storage.put(&self.path, &self.bytes)
+    }
 }
 
 impl Storage for MemoryStorage {
@@ -30,6 +58,10 @@ impl Storage for MemoryStorage {
         if object == bytes { Ok(()) } else { Err(Error::environment(format!("{path} exists already"))) }
     }
 
+    fn create<'a>(&'a self, path: &str) -> Result<Box<dyn ObjectWriter + 'a>> {
+        Ok(Box::new(Pieces { storage: self, path: path.to_owned(), bytes: Vec::new() }))
+    }
+
     fn get(&self, path: &str) -> Result<Vec<u8>> {
         let objects = self.objects.lock().unwrap();
         objects.get(path).cloned().ok_or_else(|| Error::environment(format!("{path} is missing")))
@@ -37,6 +69,7 @@ impl Storage for MemoryStorage {
 
     fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.bytes_read.fetch_add(length, Ordering::Relaxed);
+        self.largest_read.fetch_max(length, Ordering::Relaxed);
         let bytes = self.get(path)?;
         let range = bytes.get(offset as usize..(offset + length) as usize);
         range.map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{path} is too short")))

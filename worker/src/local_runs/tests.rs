@@ -161,3 +161,22 @@ fn without_a_usable_folder_there_are_no_copies() {
     assert_eq!(local.bytes(), 0);
     assert_eq!(storage.get(RUN).unwrap(), b"run");
 }
+
+#[test]
+fn of_a_file_that_is_written_in_pieces_there_is_a_copy_if_it_is_not_too_large() {
+    let bench = Bench::new(u64::MAX);
+    let (local, storage) = bench.open();
+    let write = |path: &str, pieces: usize| {
+        let mut object = storage.create(path).unwrap();
+        (0..pieces).for_each(|_| object.write_all(&vec![7; 1 << 20]).unwrap());
+        object.finish().unwrap();
+    };
+    write(RUN, 2);
+    assert_eq!(local.bytes(), 2 << 20);
+    fs::remove_dir_all(bench.folder.path().join("remote/runs")).unwrap();
+    assert_eq!(storage.get_range(RUN, 5, 3).unwrap(), [7; 3]);
+    let large = RUN.replace("worker", "merge");
+    write(&large, (COPIED_BYTES >> 20) + 1);
+    assert_eq!(local.bytes(), 2 << 20);
+    assert_eq!(bench.remote().get_range(&large, COPIED_BYTES as u64, 3).unwrap(), [7; 3]);
+}

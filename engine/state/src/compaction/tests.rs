@@ -1,10 +1,14 @@
 //! Which runs are merged. What a merge leaves is tested with reading: a model is compared through merges there.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use weir_core::EventTime;
+use std::sync::atomic::Ordering;
+
+use arrow::array::AsArray;
+use weir_core::{Capture, EventTime, StateRows};
 
 use super::*;
 use crate::testing::*;
+use crate::{read_table, run};
 
 fn sized(lengths: &[u64]) -> TableState {
     let run =
@@ -75,10 +79,54 @@ fn a_merge_that_leaves_nothing_gives_no_file() {
     let state = second.operators[0].tables[0].clone();
     assert_eq!(state.runs.len(), 2);
     let above = merge(&storage, &state, 1..2, "runs/m").unwrap();
-    assert_eq!(above.1.rows, 1, "the deletion is needed while there is a run below");
-    let (files, run) = merge(&storage, &state, 0..2, "runs/m").unwrap();
-    assert!(files.is_empty() && run.rows == 0);
+    assert_eq!(above.rows, 1, "the deletion is needed while there is a run below");
+    storage.delete(&above.file).unwrap();
+    let run = merge(&storage, &state, 0..2, "runs/m").unwrap();
+    assert!(storage.list("runs/m").unwrap().is_empty() && run.rows == 0);
     assert!(second.replace_runs(&uid(), &schema.name, &state.runs, run));
     assert!(second.operators[0].tables[0].runs.is_empty());
     assert!(merge(&storage, &state, 1..3, "runs/m").is_err());
+}
+
+/// Row `number` of a table that has a hash for each.
+fn spread(number: i64) -> (Row, u64) {
+    let row = Row { number: Some(number), word: Some(format!("{number:0100}")), time: None, value: number };
+    (row, (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+#[test]
+fn a_table_is_merged_without_being_held_in_memory() {
+    let storage = MemoryStorage::default();
+    let schema = table(Kind::Timeless);
+    let mut manifest = None;
+    for epoch in 1..=8 {
+        let (rows, hashes): (Vec<_>, Vec<_>) = (0..500).map(|number| spread(number * (epoch as i64 + 1))).unzip();
+        let rows: Vec<(Row, bool)> = rows.into_iter().map(|row| (row, true)).collect();
+        let rows = StateRows { hashes: hashes.into(), ..state_rows(&schema, &rows) };
+        let capture = Capture { rows: Box::new(move || Ok(vec![rows])), expired: None };
+        let tables = vec![captured(&schema, vec![capture])];
+        manifest = Some(checkpoint(&storage, manifest.as_ref(), epoch, tables));
+    }
+    let mut manifest = manifest.unwrap();
+    let state = manifest.operators[0].tables[0].clone();
+    let all = |state: &TableState| {
+        let batches = read_table(&storage, state, HashRange::ALL).unwrap();
+        let hashes = batches.iter().flat_map(|(_, hashes)| hashes.values().to_vec());
+        let words = batches.iter().flat_map(|(rows, _)| {
+            rows.column(1).as_string_view().iter().map(|word| word.unwrap().to_owned()).collect::<Vec<_>>()
+        });
+        hashes.zip(words).collect::<Vec<_>>()
+    };
+    let before = all(&state);
+    let block = state.runs.iter().flat_map(|run| &run.blocks).map(|block| block.length).max().unwrap();
+    storage.largest_read.store(0, Ordering::Relaxed);
+    let run = merge(&storage, &state, 0..8, "runs/m").unwrap();
+    let largest = storage.largest_read.load(Ordering::Relaxed);
+    assert!(largest <= SLICE_BYTES + 2 * block, "{largest} bytes of {} at once", manifest.state_bytes());
+    let piece = storage.largest_piece.load(Ordering::Relaxed);
+    assert!(piece <= run.length / 10, "{piece} bytes of {} at once", run.length);
+
+    run::verify(&storage, &run).unwrap();
+    assert!(manifest.replace_runs(&uid(), &schema.name, &state.runs, run));
+    assert_eq!(all(&manifest.operators[0].tables[0]), before);
 }

@@ -1,6 +1,8 @@
 //! The promises of a storage, kept by a folder.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::io::Write;
+
 use weir_core::ErrorKind;
 
 use super::*;
@@ -29,15 +31,38 @@ fn no_two_writers_ever_use_the_same_name() {
     let (_folder, storage) = storage();
     // Two processes in containers take each other for themselves: they have the same number.
     let other = LocalStorage::open(&storage.root).unwrap();
-    let first = storage.write_temporary(b"ours").unwrap();
-    let second = other.write_temporary(b"theirs").unwrap();
-    assert_eq!(fs::read(&first.path).unwrap(), b"ours");
+    let first = storage.temporary().unwrap();
+    let second = other.temporary().unwrap();
     let name = first.path.clone();
     assert_ne!(name, second.path);
     first.remove().unwrap();
     drop(second);
-    let third = LocalStorage::open(&storage.root).unwrap().write_temporary(b"later").unwrap();
+    let third = LocalStorage::open(&storage.root).unwrap().temporary().unwrap();
     assert_ne!(name, third.path, "not after it was free again either");
+}
+
+#[test]
+fn an_object_that_is_written_in_pieces_is_there_when_it_is_finished() {
+    let (_folder, storage) = storage();
+    let write = |end: &[u8]| {
+        let mut object = storage.create("runs/a").unwrap();
+        // More than is collected before it is written.
+        for _ in 0..100 {
+            object.write_all(&[7; 10_000]).unwrap();
+        }
+        object.write_all(end).unwrap();
+        object
+    };
+    let half = write(b"");
+    assert!(storage.list("").unwrap().is_empty());
+    drop(half);
+    write(b"end").finish().unwrap();
+    write(b"end").finish().unwrap();
+    assert_eq!(write(b"END").finish().unwrap_err().kind(), ErrorKind::Environment);
+    assert_eq!(write(b"ending").finish().unwrap_err().kind(), ErrorKind::Environment);
+    assert_eq!(storage.get("runs/a").unwrap(), [[7; 1_000_000].as_slice(), b"end"].concat());
+    let temporary = storage.root.join(TEMPORARY_FOLDER);
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[test]

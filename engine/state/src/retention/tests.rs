@@ -63,8 +63,7 @@ fn run_job(steps: &[Step], keep: usize) {
         let state = manifest.operators[0].tables[0].clone();
         if step.merges && state.runs.len() > 1 {
             let prefix = layout::runs_prefix(epoch, attempt, "merge");
-            let (files, run) = compaction::merge(&*storage, &state, 0..2, &prefix).unwrap();
-            files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+            let run = compaction::merge(&*storage, &state, 0..2, &prefix).unwrap();
             manifest.replace_runs(&uid(), &schema.name, &state.runs[..2], run);
         }
         checkpoints.write(&manifest).unwrap();

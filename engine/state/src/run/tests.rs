@@ -7,6 +7,8 @@ use arrow::array::{ListArray, StringViewArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::ipc::reader::FileReader;
 
+use weir_core::EventTime;
+
 use super::*;
 use crate::testing::*;
 
@@ -15,7 +17,9 @@ fn encode(kind: Kind, rows: &[(Row, bool)], expired: Option<i64>) -> Option<(Vec
     let rows = state_rows(&table, rows);
     let order = crate::newest::newest(&table, &rows).unwrap();
     let expired = expired.map(EventTime);
-    write(&RunRows { table: &table, rows: &rows, order: &order, expired, above_others: true }).unwrap()
+    let mut run = RunWriter::begin(Survivors { table: &table, expired, above_others: true }, Vec::new()).unwrap();
+    run.append(&rows, &order).unwrap();
+    run.finish().unwrap()
 }
 
 fn at(number: i64, time: Option<i64>) -> Row {
