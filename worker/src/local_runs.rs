@@ -236,6 +236,10 @@ impl Storage for WithCopies {
         self.remote.delete(path)
     }
 
+    fn sweep(&self) -> Result<()> {
+        self.remote.sweep()
+    }
+
     fn vacate(&self) -> Result<()> {
         self.remote.vacate()
     }

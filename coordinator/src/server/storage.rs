@@ -76,7 +76,8 @@ fn retire(storage: &dyn Storage, manifests: &[String]) -> Result<()> {
         kept.iter_mut().for_each(|(_, manifest)| manifest.operators.clear());
     }
     let retirement = retention::plan_for(&kept, &listing);
-    retirement.manifests.iter().chain(&retirement.files).try_for_each(|path| storage.delete(path))
+    retirement.manifests.iter().chain(&retirement.files).try_for_each(|path| storage.delete(path))?;
+    storage.sweep()
 }
 
 fn delete_all(storage: &dyn Storage) -> Result<()> {

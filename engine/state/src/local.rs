@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR/lock           held by the run that uses the folder
-//!   DIR/tmp/           files being written; emptied by the next holder of the lock
+//!   DIR/tmp/           files being written, each locked by its writer; what others have left is swept away
 //!   DIR/<object path>  linked into place when its bytes are on disk
 //! ```
 //!
@@ -184,6 +184,10 @@ impl Storage for LocalStorage {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed.map_err(|error| failed("delete", &file, error)),
         }
+    }
+
+    fn sweep(&self) -> Result<()> {
+        temporary::sweep(&self.root.join(TEMPORARY_FOLDER))
     }
 
     fn vacate(&self) -> Result<()> {

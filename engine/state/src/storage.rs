@@ -55,6 +55,15 @@ pub trait Storage: Send + Sync {
     /// If it is there and could not be removed.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// Removes what writers that died have left behind, of which no listing tells. May be called at any time, also while
+    /// others write.
+    ///
+    /// # Errors
+    /// If it could not be removed; the next call tries again.
+    fn sweep(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Removes the place itself, which holds no object any more. There is nothing to do where a place is only a name, as in
     /// object stores.
     ///

@@ -129,6 +129,42 @@ fn what_a_dead_run_was_writing_is_removed() {
 }
 
 #[test]
+fn what_writers_that_died_have_left_is_swept_away_and_nothing_else() {
+    let (_folder, storage) = storage();
+    storage.sweep().unwrap();
+    storage.put("a", b"").unwrap();
+    let leftover = storage.root.join(TEMPORARY_FOLDER).join("of a process that died");
+    fs::write(&leftover, b"half").unwrap();
+    let mut object = storage.create("b").unwrap();
+    object.write_all(b"first").unwrap();
+    LocalStorage::open(&storage.root).unwrap().sweep().unwrap();
+    assert!(!leftover.exists());
+    object.write_all(b" and second").unwrap();
+    object.finish().unwrap();
+    assert_eq!(storage.get("b").unwrap(), b"first and second");
+    let temporary = storage.root.join(TEMPORARY_FOLDER);
+    assert_eq!(fs::read_dir(temporary).unwrap().count(), 0);
+}
+
+#[test]
+fn writers_and_sweepers_do_not_disturb_each_other() {
+    let (_folder, storage) = storage();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                storage.sweep().unwrap();
+            }
+        });
+        let put = |number: usize| storage.put(&format!("runs/{number}"), b"whole");
+        let failed = (0..500).filter(|number| put(*number).is_err()).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(failed, 0);
+    });
+    assert_eq!(storage.list("").unwrap().len(), 500);
+}
+
+#[test]
 fn errors_name_the_file_in_full() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
