@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::{EventTime, Watermark};
 
-/// Watermarks per split; pure, time comes in as an argument.
+/// Watermarks per split; pure, time comes in as an argument. It is the time in which splits could deliver something, counted
+/// from the same instant in all calls: whoever reads them must leave out that in which it did not listen to them.
 #[derive(Debug)]
 pub struct SplitWatermarks {
     splits: BTreeMap<Arc<str>, Split>,
@@ -23,9 +24,9 @@ pub struct SplitWatermarks {
 struct Split {
     time: EventTime,
     holds: bool,
-    /// Processing time, in milliseconds, of the last row; `None`: no row has been read in this execution. Such a split
-    /// is waiting for its turn, and not idle.
-    last_row: Option<i64>,
+    /// When the last row was read; `None`: none has been in this execution. Such a split is waiting for its turn, and not
+    /// idle.
+    last_row: Option<Duration>,
     finished: bool,
 }
 
@@ -42,15 +43,8 @@ impl SplitWatermarks {
         self.splits.insert(split, Split { time, holds, last_row: None, finished: false });
     }
 
-    /// For so many milliseconds no split could deliver anything.
-    pub fn pause(&mut self, milliseconds: i64) {
-        for last_row in self.splits.values_mut().filter_map(|split| split.last_row.as_mut()) {
-            *last_row += milliseconds;
-        }
-    }
-
     /// Rows were read from `split`; `time` is the greatest value of the watermark expression over them.
-    pub fn observe(&mut self, split: &Arc<str>, time: EventTime, now: i64) {
+    pub fn observe(&mut self, split: &Arc<str>, time: EventTime, now: Duration) {
         if let Some(split) = self.splits.get_mut(split) {
             split.time = split.time.max(time);
             split.holds = true;
@@ -70,13 +64,12 @@ impl SplitWatermarks {
         self.splits.get(split).map_or(EventTime::MIN, |split| split.time)
     }
 
-    /// What the subtask says downstream, if that is news. `now` is processing time in milliseconds.
-    pub fn advance(&mut self, now: i64) -> Option<Watermark> {
-        let idle_after = self.idle_after.map(|limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
+    /// What the subtask says downstream, if that is news.
+    pub fn advance(&mut self, now: Duration) -> Option<Watermark> {
         let mut minimum: Option<EventTime> = None;
         for split in self.splits.values().filter(|split| split.holds && !split.finished) {
             let quiet = split.last_row.map(|last_row| now.saturating_sub(last_row));
-            let idle = idle_after.is_some_and(|limit| quiet.is_some_and(|quiet| quiet >= limit));
+            let idle = self.idle_after.is_some_and(|limit| quiet.is_some_and(|quiet| quiet >= limit));
             if !idle {
                 minimum = Some(minimum.map_or(split.time, |time| time.min(split.time)));
             }
@@ -109,30 +102,32 @@ mod tests {
         (splits, a, b)
     }
 
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
     #[test]
     fn an_unread_split_holds_the_watermark() {
         let (mut splits, a, b) = two_splits(None);
-        splits.observe(&a, EventTime(10), 1);
-        assert_eq!(splits.advance(1), None);
-        splits.observe(&b, EventTime(5), 2);
-        assert_eq!(splits.advance(2), Some(Watermark::At(EventTime(5))));
+        splits.observe(&a, EventTime(10), at(1));
+        assert_eq!(splits.advance(at(1)), None);
+        splits.observe(&b, EventTime(5), at(2));
+        assert_eq!(splits.advance(at(2)), Some(Watermark::At(EventTime(5))));
         splits.finish(&b);
-        assert_eq!(splits.advance(3), Some(Watermark::At(EventTime(10))));
+        assert_eq!(splits.advance(at(3)), Some(Watermark::At(EventTime(10))));
     }
 
     #[test]
     fn a_split_without_rows_becomes_idle_and_wakes_up() {
         let (mut splits, a, b) = two_splits(Some(Duration::from_millis(100)));
-        splits.observe(&a, EventTime(10), 90);
-        assert_eq!(splits.advance(500), None, "b waits for its turn");
-        splits.observe(&b, EventTime(2), 500);
-        splits.observe(&a, EventTime(10), 590);
-        assert_eq!(splits.advance(590), Some(Watermark::At(EventTime(2))));
-        assert_eq!(splits.advance(600), Some(Watermark::At(EventTime(10))));
-        splits.pause(10);
-        assert_eq!(splits.advance(690), None, "it could not deliver anything for a while");
-        assert_eq!(splits.advance(700), Some(Watermark::Idle));
-        splits.observe(&b, EventTime(4), 800);
-        assert_eq!(splits.advance(800), Some(Watermark::At(EventTime(10))), "time does not go back");
+        splits.observe(&a, EventTime(10), at(90));
+        assert_eq!(splits.advance(at(500)), None, "b waits for its turn");
+        splits.observe(&b, EventTime(2), at(500));
+        splits.observe(&a, EventTime(10), at(590));
+        assert_eq!(splits.advance(at(590)), Some(Watermark::At(EventTime(2))));
+        assert_eq!(splits.advance(at(600)), Some(Watermark::At(EventTime(10))));
+        assert_eq!(splits.advance(at(690)), Some(Watermark::Idle));
+        splits.observe(&b, EventTime(4), at(800));
+        assert_eq!(splits.advance(at(800)), Some(Watermark::At(EventTime(10))), "time does not go back");
     }
 }

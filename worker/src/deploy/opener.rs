@@ -145,6 +145,7 @@ impl Opener<'_> {
             source,
             scan: Scan::new(spec, node.spec.schema.clone())?,
             watermarks: split_watermarks(spec, emitted),
+            listened: Duration::ZERO,
             state: SourceState::restored(&restored),
             restored,
             metrics: parts.metrics,

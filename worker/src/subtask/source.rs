@@ -1,6 +1,10 @@
 //! The loop of a subtask that reads a table.
+//!
+//! A split is idle when the subtask has listened for long enough and heard nothing of it. What the subtask does with what it
+//! hears does not count: it may have to wait for others then, and no split has the chance to deliver anything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{BinaryViewArray, Int64Array, RecordBatch, StringViewArray};
 use tokio::sync::mpsc;
@@ -31,6 +35,8 @@ pub struct SourceSubtask {
     pub scan: Scan,
     /// Event time over its splits; `None` where the table has none.
     pub watermarks: Option<SplitWatermarks>,
+    /// How long it has listened to its source.
+    pub listened: Duration,
     /// Where the splits stood at the restored checkpoint.
     pub restored: Vec<SplitState>,
     /// What the last checkpoint knows of its splits.
@@ -53,6 +59,13 @@ pub struct SourceSubtask {
     pub emitted: EventTime,
 }
 
+/// What a subtask has listened for.
+enum Heard {
+    Command(Option<Command>),
+    Event(Result<SourceEvent>),
+    Timer,
+}
+
 impl SourceSubtask {
     /// Runs until a stop marker.
     pub async fn run(mut self) -> Result<(), Interrupt> {
@@ -70,28 +83,34 @@ impl SourceSubtask {
                 tokio::task::yield_now().await;
             }
             let wake = self.outputs.deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
-            tokio::select! {
+            // Not by the clock: it may be set while the subtask listens.
+            let listening = Instant::now();
+            let heard = tokio::select! {
                 biased;
-                command = self.commands.recv() => match command {
-                    None => return Err(Interrupt::Disconnected),
-                    Some(Command::Marker(marker)) => {
-                        if marker.kind == MarkerKind::Drain && self.emitted < EventTime::MAX {
-                            self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
-                        }
-                        self.marker(marker, &mut emissions).await?;
-                        if marker.kind.ends() {
-                            return self.outputs.end().await;
-                        }
-                    }
-                },
+                command = self.commands.recv() => Heard::Command(command),
                 // Asked before the timer: a subtask that has not yet heard of its splits would take itself for idle.
-                event = self.source.next(), if reading => {
+                event = self.source.next(), if reading => Heard::Event(event),
+                () = sleep_until(wake) => Heard::Timer,
+            };
+            self.listened += listening.elapsed();
+            match heard {
+                Heard::Command(None) => return Err(Interrupt::Disconnected),
+                Heard::Command(Some(Command::Marker(marker))) => {
+                    if marker.kind == MarkerKind::Drain && self.emitted < EventTime::MAX {
+                        self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
+                    }
+                    self.marker(marker, &mut emissions).await?;
+                    if marker.kind.ends() {
+                        return self.outputs.end().await;
+                    }
+                }
+                Heard::Event(event) => {
                     reading = self.event(event?, &mut emissions).await?;
                     if wake <= Instant::now() {
                         next_tick = self.wake(next_tick, &mut emissions).await?;
                     }
                 }
-                () = sleep_until(wake) => next_tick = self.wake(next_tick, &mut emissions).await?,
+                Heard::Timer => next_tick = self.wake(next_tick, &mut emissions).await?,
             }
         }
     }
@@ -141,26 +160,22 @@ impl SourceSubtask {
         records: RecordBatch,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Interrupt> {
-        let begin = self.clock.now();
-        self.chain.set_now(begin);
+        self.chain.set_now(self.clock.now());
         self.metrics.count_out(records.num_rows());
         let (batch, time) = self.scan.rows(records)?;
         if batch.num_rows() > 0 {
             self.chain.process(0, batch, emissions)?;
             self.outputs.deliver(emissions).await?;
         }
-        let now = self.clock.now();
         if let Some(watermarks) = &mut self.watermarks {
-            // While this subtask had to wait for others, no split had the chance to deliver anything.
-            watermarks.pause(now - begin);
-            watermarks.observe(split, time.unwrap_or(EventTime::MIN), now);
+            watermarks.observe(split, time.unwrap_or(EventTime::MIN), self.listened);
         }
         self.advance(emissions).await
     }
 
     async fn advance(&mut self, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
-        let now = self.clock.now();
-        match self.watermarks.as_mut().and_then(|watermarks| watermarks.advance(now)) {
+        let listened = self.listened;
+        match self.watermarks.as_mut().and_then(|watermarks| watermarks.advance(listened)) {
             Some(news) => self.watermark(news, emissions).await,
             None => Ok(()),
         }
@@ -250,3 +265,6 @@ fn rejected_rows(table: &str, rejected: &[Rejected]) -> Result<RecordBatch> {
         ],
     )?)
 }
+
+#[cfg(test)]
+mod tests;
