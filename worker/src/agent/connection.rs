@@ -10,6 +10,10 @@
 //!
 //! Coordinators are tried in turn, with pauses that double from 50 ms to 1 s. A redirect is followed at once, but not for ever:
 //! while coordinators elect a leader they may send the worker in a circle.
+//!
+//! The one whose connection was just lost is tried last, also if others point to it. Its machine may be gone, so that every try
+//! takes until patience ends, and the others need not have noticed; the worker has to come to a new leader before that one
+//! gives its work to somebody else.
 
 use std::time::Duration;
 
@@ -22,8 +26,9 @@ use super::random::Random;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a coordinator has to take the connection and to answer the hello. One that hangs is no leader.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a coordinator has to take the connection, and as long again to answer the hello. One that hangs is no leader, and a
+/// new leader waits for the worker only for a few seconds.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Redirects that are followed without a pause.
 const PROMPT_REDIRECTS: u32 = 3;
 /// The shortest pause between heartbeats, whatever the leader wishes.
@@ -37,6 +42,9 @@ pub struct Connection {
     next: usize,
     /// Where the last redirect pointed to, to be tried before the others.
     redirect: Option<String>,
+    /// Whom the current session is with.
+    address: String,
+    lost: Option<Lost>,
     state: State,
     sessions: u64,
     /// Tries in a row that led to nothing.
@@ -46,6 +54,14 @@ pub struct Connection {
     /// The highest term of which a welcome was seen.
     term: Option<u64>,
     random: Random,
+}
+
+/// A coordinator whose connection was lost.
+#[derive(Debug)]
+struct Lost {
+    address: String,
+    /// Tries that go to others first.
+    others: usize,
 }
 
 #[derive(Debug)]
@@ -73,6 +89,8 @@ impl Connection {
             coordinators,
             next: 0,
             redirect: None,
+            address: String::new(),
+            lost: None,
             state: State::Pausing { until: Duration::ZERO },
             sessions: 0,
             failures: 0,
@@ -131,15 +149,41 @@ impl Connection {
         if now < *until {
             return None;
         }
-        let address = self.redirect.take().or_else(|| {
-            let address = self.coordinators.get(self.next).cloned();
-            self.next = (self.next + 1) % self.coordinators.len().max(1);
-            address
-        })?;
+        let address = self.address()?;
+        self.address.clone_from(&address);
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        self.state = State::Greeting { session, deadline: now + PATIENCE };
+        self.state = State::Greeting { session, deadline: now + PATIENCE * 2 };
         Some((session, address))
+    }
+
+    /// Whom to try now.
+    fn address(&mut self) -> Option<String> {
+        let avoided = self.avoided();
+        let is_avoided = |address: &String| avoided.as_ref() == Some(address);
+        if let Some(redirect) = self.redirect.take().filter(|address| !is_avoided(address)) {
+            return Some(redirect);
+        }
+        let count = self.coordinators.len();
+        let mut turns = (0..count).map(|step| (self.next + step) % count);
+        let turn = turns.find(|turn| !is_avoided(&self.coordinators[*turn]))?;
+        self.next = (turn + 1) % count;
+        Some(self.coordinators[turn].clone())
+    }
+
+    /// The coordinator whose turn has not come yet. While there is one, there are others.
+    fn avoided(&mut self) -> Option<String> {
+        let lost = self.lost.as_mut()?;
+        match lost.others.checked_sub(1) {
+            Some(others) => {
+                lost.others = others;
+                Some(lost.address.clone())
+            }
+            None => {
+                self.lost = None;
+                None
+            }
+        }
     }
 
     /// The session that is given up because it came to nothing in time.
@@ -162,6 +206,7 @@ impl Connection {
         }
         self.term = Some(welcome.term);
         self.redirects = 0;
+        self.lost = None;
         let interval = welcome.heartbeat_interval.max(SHORTEST_INTERVAL);
         self.state = State::Welcomed { session: *session, interval, next_heartbeat: now + interval };
         true
@@ -184,6 +229,9 @@ impl Connection {
     /// A session is over. Others have been before.
     pub fn lost(&mut self, now: Duration, session: SessionId) {
         if self.session() == Some(session) {
+            let address = std::mem::take(&mut self.address);
+            let others = self.coordinators.iter().filter(|other| **other != address).count();
+            self.lost = Some(Lost { address, others });
             self.pause(now);
         }
     }

@@ -40,6 +40,7 @@ use weir_proto::control::{CheckpointRef, Deploy, Failure, FromWorker, Hello, Sto
 use weir_state::{EpochContent, MergedRuns};
 
 use self::attempts::Attempts;
+pub(crate) use self::connection::PATIENCE;
 use self::connection::{Connection, Standing};
 use self::errands::Errands;
 

@@ -8,6 +8,8 @@ use weir_core::{Error, Result};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::grpc::{LinkOptions, WorkerLink};
 
+use crate::agent::PATIENCE;
+
 /// Makes connections to coordinators.
 #[async_trait]
 pub trait Coordinators: Send + Sync {
@@ -37,9 +39,8 @@ pub trait Session: Send {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GrpcCoordinators;
 
-/// The agent gives up sooner or as soon; this only bounds what it has given up.
-const OPTIONS: LinkOptions =
-    LinkOptions { connect_timeout: Duration::from_secs(5), keep_alive: Duration::from_secs(2) };
+/// As patient as the agent.
+const OPTIONS: LinkOptions = LinkOptions { connect_timeout: PATIENCE, keep_alive: Duration::from_secs(2) };
 
 #[async_trait]
 impl Coordinators for GrpcCoordinators {
