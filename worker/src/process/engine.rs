@@ -1,5 +1,6 @@
 //! What runs attempts.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -182,7 +183,12 @@ pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Trans
     // A socket belongs to the runtime on which it was opened.
     let listening = io.spawn(async move { TcpTransport::listen(&address, FRAME_BYTES).await });
     let transport = listening.await.map_err(|error| Error::internal("a task panicked").with_source(error))??;
-    let bound = transport.local_address()?;
+    let address = advertised(config, transport.local_address()?)?;
+    Ok((Arc::new(transport), address))
+}
+
+/// How others reach a worker that listens at `bound`.
+fn advertised(config: &WorkerConfig, bound: SocketAddr) -> Result<String> {
     let address = match &config.advertise {
         Some(address) => address.clone(),
         None if bound.ip().is_unspecified() => {
@@ -191,5 +197,57 @@ pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Trans
         }
         None => bound.to_string(),
     };
-    Ok((Arc::new(transport), address))
+    let elsewhere = config.coordinators.iter().find(|coordinator| !is_loopback(coordinator));
+    match elsewhere {
+        Some(coordinator) if is_loopback(&address) => Err(Error::user(format!(
+            "workers on other machines cannot find a worker at {address}, and the coordinator {coordinator} is not on this one"
+        ))
+        .with_help("listen where they reach it, --listen ip:port, or say how they do, --advertise host:port")),
+        _ => Ok(address),
+    }
+}
+
+/// Whether `host:port` is on this machine for everybody who says it.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_the_others_would_not_find_is_refused() {
+        let advertised = |coordinators: &[&str], listen: &str, advertise: Option<&str>| {
+            let config = WorkerConfig {
+                name: None,
+                incarnation: Incarnation(1),
+                data_dir: None,
+                listen: listen.parse().unwrap(),
+                advertise: advertise.map(str::to_owned),
+                slots: 1,
+                coordinators: coordinators.iter().map(|address| (*address).to_owned()).collect(),
+                compute_threads: 1,
+                drain_timeout: std::time::Duration::ZERO,
+                local_runs_bytes: None,
+            };
+            super::advertised(&config, config.listen).map_err(|error| error.report())
+        };
+        let here = ["127.0.0.1:7070", "localhost:7071", "[::1]:7072"];
+        assert_eq!(advertised(&here, "127.0.0.1:7080", None).unwrap(), "127.0.0.1:7080");
+        let elsewhere = ["127.0.0.1:7070", "10.0.0.1:7070"];
+        for (listen, advertise) in
+            [("127.0.0.1:7080", None), ("[::1]:7080", None), ("0.0.0.0:7080", Some("localhost:1"))]
+        {
+            let error = advertised(&elsewhere, listen, advertise).unwrap_err();
+            assert!(error.contains("10.0.0.1:7070") && error.contains("--advertise"), "{error}");
+        }
+        assert!(advertised(&["coordinator:7070"], "127.0.0.1:7080", None).is_err());
+        assert_eq!(advertised(&elsewhere, "127.0.0.1:7080", Some("w1:7080")).unwrap(), "w1:7080");
+        assert_eq!(advertised(&elsewhere, "10.0.0.2:7080", None).unwrap(), "10.0.0.2:7080");
+        assert!(advertised(&here, "0.0.0.0:7080", None).unwrap_err().contains("--advertise"));
+    }
 }
