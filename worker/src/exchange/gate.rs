@@ -152,7 +152,7 @@ impl Shared {
             if let Some((element, bytes)) = channel.elements.pop_front() {
                 let mut origin = None;
                 if bytes > 0 {
-                    channel.bytes -= bytes;
+                    channel.bytes = channel.bytes.saturating_sub(bytes);
                     if channel.bytes < self.credit
                         && let Some(waker) = channel.sender.take()
                     {
@@ -179,7 +179,7 @@ impl Shared {
         if matches!(element, Element::End) {
             channel.origin = None;
         }
-        channel.bytes += bytes;
+        channel.bytes = channel.bytes.saturating_add(bytes);
         channel.elements.push_back((element, bytes));
         if !channel.blocked
             && let Some(waker) = self.receiver.take()

@@ -78,6 +78,17 @@ async fn a_waiting_sender_and_a_waiting_receiver_wake_each_other() {
 }
 
 #[test]
+fn what_is_counted_does_not_overflow() {
+    let (mut gate, inlets) = Gate::new(1, 1);
+    for _ in 0..2 {
+        inlets[0].deliver(Element::Batch(numbers(0..1)), usize::MAX).unwrap();
+    }
+    assert_eq!(next(&mut gate), row(0, "rows 1"));
+    assert_eq!(next(&mut gate), row(0, "rows 1"));
+    assert_eq!(next(&mut gate), None);
+}
+
+#[test]
 fn a_blocked_channel_is_not_read_and_the_others_are() {
     let (mut gate, mut senders) = gate(2);
     senders[0].send(numbers(0..1)).now_or_never();

@@ -16,6 +16,7 @@ use weir_core::{
 };
 
 use self::rows::{RowDecoder, RowEncoder};
+use super::super::size::batch_bytes;
 use super::frame::{ChannelId, Closing, Frame, Hello, Process};
 
 /// Bytes in front of each frame: its length without them.
@@ -219,7 +220,20 @@ impl Decoder {
         if cost == 0 || bytes.len() < ROWS_AT {
             return Err(Error::environment("a frame with rows is too short, or costs nothing"));
         }
+        // A sender cuts rows into pieces that cost less than a frame may hold.
+        if cost > self.frame_bytes as u64 {
+            return Err(Error::environment(format!(
+                "a frame costs {cost} bytes; it can be {} at most",
+                self.frame_bytes
+            )));
+        }
         let batch = self.rows.decode(channel, fresh, bytes.slice(ROWS_AT..))?;
+        // What was paid for is given back as it was paid; more than that must not wait here. Where validity is kept for rows that
+        // are all valid, it need not have come with them.
+        let taken = batch_bytes(&batch) as u64;
+        if taken > cost.saturating_mul(2) {
+            return Err(Error::environment(format!("rows of {taken} bytes came in a frame that costs {cost}")));
+        }
         Ok(Frame::Element { channel, element: Element::Batch(batch.into()), bytes: cost })
     }
 }

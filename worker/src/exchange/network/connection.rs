@@ -100,7 +100,7 @@ impl Connection {
         let mut shared = self.lock();
         shared.granted = Some(granted);
         for channel in shared.outgoing.values_mut() {
-            channel.credit += signed(granted);
+            channel.credit = channel.credit.saturating_add(signed(granted));
             channel.wake();
         }
         shared.wake_writer();
@@ -184,7 +184,7 @@ impl Connection {
         if channel.state == State::Closed {
             return Err(Closed);
         }
-        channel.credit -= signed(bytes);
+        channel.credit = channel.credit.saturating_sub(signed(bytes));
         if let Element::Watermark(Watermark::At(new)) = element
             && let Some((Element::Watermark(Watermark::At(last)), _)) = channel.queue.back_mut()
         {
@@ -311,11 +311,12 @@ impl Connection {
         let mut shared = self.lock();
         let Some(channel) = shared.incoming.get_mut(&number) else { return };
         channel.outstanding = channel.outstanding.saturating_sub(bytes);
-        channel.returned += bytes;
+        channel.returned = channel.returned.saturating_add(bytes);
         // A sender goes on as soon as it has any credit. While less than this is kept back, it has some.
         if channel.returned >= (self.window / 4).max(1) {
             let returned = std::mem::take(&mut channel.returned);
-            *shared.credit.entry(number).or_default() += returned;
+            let credit = shared.credit.entry(number).or_default();
+            *credit = credit.saturating_add(returned);
             shared.wake_writer();
         }
     }

@@ -131,6 +131,7 @@ impl Wire {
         match self.pass(&Frame::Element { channel, element, bytes }) {
             Frame::Element { channel: passed, element: Element::Batch(batch), bytes: cost } => {
                 assert_eq!((passed, cost), (channel, bytes));
+                assert!(batch_bytes(batch.records()) as u64 <= bytes, "no more has come than was paid for");
                 batch.into_records()
             }
             other => panic!("{other:?}"),
@@ -233,7 +234,8 @@ fn strings_that_a_batch_does_not_show_are_not_sent() {
         let rows = RecordBatch::try_from_iter([("s", column)]).unwrap();
         let mut wire = Wire::new();
         let element = Element::Batch(Batch::append(rows.clone()));
-        let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: 1 });
+        let cost = batch_bytes(&rows) as u64;
+        let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: cost });
         assert!(bytes.len() < 3000, "{} bytes for ten strings", bytes.len());
         let Frame::Element { element: Element::Batch(passed), .. } = wire.read(&bytes).unwrap() else { panic!() };
         assert_eq!(*passed.records(), rows);
@@ -250,6 +252,22 @@ fn what_cannot_be_sent_is_refused_by_the_sender() {
         let frame = Frame::Element { channel: 0, element: Element::Batch(Batch::append(rows)), bytes: 1 };
         let error = Encoder::default().encode(&frame, limit).unwrap_err().report();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_cost_that_cannot_be_is_not_believed() {
+    let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1; 100])) as ArrayRef)]).unwrap();
+    let read = |cost| {
+        let mut wire = Wire::new();
+        let element = Element::Batch(Batch::append(rows.clone()));
+        let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: cost });
+        wire.read(&bytes).map(drop).map_err(|error| error.report())
+    };
+    assert_eq!(read(800), Ok(()));
+    assert_eq!(read(FRAME_BYTES as u64), Ok(()));
+    for cost in [0, 1, 399, FRAME_BYTES as u64 + 1, u64::MAX] {
+        assert!(read(cost).is_err_and(|error| error.contains("cost")), "{cost}");
     }
 }
 
