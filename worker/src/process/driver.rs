@@ -143,6 +143,9 @@ impl Driver {
                 let epoch = checkpoint.epoch;
                 let merged = self.errands().merge(storage, checkpoint, attempt);
                 self.errand(merged, move |merged| {
+                    if let Err(error) = &merged {
+                        warn!(%job, %attempt, %epoch, "runs could not be merged: {}", error.report());
+                    }
                     let merged = merged.map_err(|error| failure(&error));
                     Input::Merged { job, attempt, epoch, merged }
                 });
