@@ -19,6 +19,7 @@ mod operator;
 mod placement;
 mod splits;
 mod time;
+pub mod views;
 mod window;
 
 pub use aggregate::{AggregateCall, AggregateFunction};

@@ -12,7 +12,7 @@ mod writer;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::Buffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
@@ -147,39 +147,6 @@ fn decode(decoder: &FileDecoder, bytes: &Buffer) -> Result<StateRows, arrow::err
     let columns: Vec<usize> = (2..batch.num_columns()).collect();
     let deleted = (deleted.true_count() > 0).then_some(deleted);
     Ok(StateRows { rows: batch.project(&columns)?, hashes, deleted })
-}
-
-/// Lets go of bytes that the rows do not use. Taking rows out of a view array shares all its buffers, and the IPC
-/// format writes what an array holds, not what it uses: without this each block would contain all strings of the table.
-fn compact(column: &ArrayRef) -> ArrayRef {
-    use arrow::array::{FixedSizeListArray, LargeListArray, ListArray, MapArray};
-    match column.data_type() {
-        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
-        DataType::List(_) => {
-            let (field, offsets, values, nulls) = column.as_list::<i32>().clone().into_parts();
-            Arc::new(ListArray::new(field, offsets, compact(&values), nulls))
-        }
-        DataType::LargeList(_) => {
-            let (field, offsets, values, nulls) = column.as_list::<i64>().clone().into_parts();
-            Arc::new(LargeListArray::new(field, offsets, compact(&values), nulls))
-        }
-        DataType::FixedSizeList(..) => {
-            let (field, size, values, nulls) = column.as_fixed_size_list().clone().into_parts();
-            Arc::new(FixedSizeListArray::new(field, size, compact(&values), nulls))
-        }
-        DataType::Struct(fields) if !fields.is_empty() => Arc::new(compact_struct(column.as_struct())),
-        DataType::Map(..) => {
-            let (field, offsets, entries, nulls, ordered) = column.as_map().clone().into_parts();
-            Arc::new(MapArray::new(field, offsets, compact_struct(&entries), nulls, ordered))
-        }
-        _ => column.clone(),
-    }
-}
-
-fn compact_struct(array: &arrow::array::StructArray) -> arrow::array::StructArray {
-    let (fields, columns, nulls) = array.clone().into_parts();
-    arrow::array::StructArray::new(fields, columns.iter().map(compact).collect(), nulls)
 }
 
 /// The part of rows, sorted by hash, whose hashes lie in the range; shares memory with them.

@@ -1,13 +1,9 @@
 //! How many bytes rows take, as credit counts them: what they would fill if nothing were shared. Arrow's own figures
 //! count whole buffers, however small the part of them is that an array shows.
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, ByteView, GenericByteViewArray, GenericListArray, OffsetSizeTrait, RecordBatch,
-};
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
-
-/// Strings up to this length stand in the view itself.
-const INLINE: u32 = 12;
+use weir_core::views::long_bytes;
 
 /// Bytes of the rows of a batch; never 0, so that every batch costs something.
 pub fn batch_bytes(batch: &RecordBatch) -> usize {
@@ -55,12 +51,6 @@ fn offset_bytes<O: OffsetSizeTrait>(offsets: &[O]) -> usize {
 
 fn view_bytes<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> usize {
     size_of_val(&**array.views()) + long_bytes(array)
-}
-
-/// Bytes of strings that do not stand in their view.
-pub fn long_bytes<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> usize {
-    let lengths = array.views().iter().map(|view| ByteView::from(*view).length);
-    lengths.filter(|length| *length > INLINE).map(|length| length as usize).sum()
 }
 
 fn list_bytes<O: OffsetSizeTrait>(list: &GenericListArray<O>) -> usize {

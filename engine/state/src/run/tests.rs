@@ -3,8 +3,6 @@
 
 use std::io::Cursor;
 
-use arrow::array::{ListArray, StringViewArray, StructArray};
-use arrow::buffer::OffsetBuffer;
 use arrow::ipc::reader::FileReader;
 
 use weir_core::EventTime;
@@ -89,21 +87,4 @@ fn a_block_holds_its_own_strings_and_no_others() {
     let strings = 200 * 100;
     assert_eq!(run.blocks.len(), 50);
     assert!(bytes.len() < 50 * 2000 + strings, "{} bytes for {strings} bytes of strings", bytes.len());
-}
-
-#[test]
-fn nested_strings_are_compacted_too() {
-    let words = StringViewArray::from_iter_values((0..100).map(|number| format!("{number:0100}")));
-    let item = Arc::new(Field::new("item", DataType::Utf8View, true));
-    let lists = ListArray::new(item, OffsetBuffer::from_repeated_length(1, 100), Arc::new(words.clone()), None);
-    let fields =
-        vec![Field::new("word", DataType::Utf8View, true), Field::new("list", lists.data_type().clone(), true)];
-    let structs = StructArray::new(fields.into(), vec![Arc::new(words), Arc::new(lists)], None);
-    let two = take(&structs, &UInt32Array::from(vec![3, 70]), None).unwrap();
-    let compacted = compact(&two);
-    assert_eq!(&compacted, &two);
-    let compacted = compacted.as_struct();
-    let bytes = |strings: &StringViewArray| strings.data_buffers().iter().map(|buffer| buffer.len()).sum::<usize>();
-    assert_eq!(bytes(compacted.column(0).as_string_view()), 200);
-    assert_eq!(bytes(compacted.column(1).as_list::<i32>().values().as_string_view()), 200);
 }

@@ -9,9 +9,9 @@ use arrow::datatypes::{SchemaRef, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::FileWriter;
 use crc32fast::Hasher;
-use weir_core::{Error, EventTime, Result, StateRows, TableSchema};
+use weir_core::{Error, EventTime, Result, StateRows, TableSchema, views};
 
-use super::{BLOCK_ROWS, Block, Run, compact, run_schema};
+use super::{BLOCK_ROWS, Block, Run, run_schema};
 use crate::expiry::{Fate, Fates, deletions_have_times, times};
 
 /// Which rows go into a run.
@@ -68,7 +68,8 @@ impl<'a, W: Write> RunWriter<'a, W> {
             let mut block = block_of(hashes.as_primitive::<UInt64Type>().values(), &range);
             let mut columns: Vec<ArrayRef> = vec![hashes, Arc::new(BooleanArray::from(deletions.to_vec()))];
             for column in rows.rows.columns() {
-                columns.push(compact(&take(column, &positions, None)?));
+                // Always: the same rows have to give the same bytes, whatever they were taken from.
+                columns.push(views::compact(&take(column, &positions, None)?, |_, _| true)?);
             }
             block.offset = self.file.get_ref().written;
             self.file.get_mut().piece();

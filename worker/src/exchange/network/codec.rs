@@ -5,7 +5,6 @@
 //! What is read here comes from outside: nothing is allocated before its size was checked, and whatever is not understood
 //! is an error.
 
-mod compact;
 mod rows;
 
 use arrow::buffer::Buffer;

@@ -8,12 +8,13 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
 use bytes::Bytes;
-use weir_core::{Error, Result};
-
-use super::compact::compact;
+use weir_core::{Error, Result, views};
 
 /// Follows the message: the decoder takes a message for complete only when it sees that something follows.
 const TRAILER: u8 = 0xFF;
+
+/// Bytes that may be sent in vain before a copy is made, beside a quarter of what has to be sent.
+const WASTE: usize = 1024;
 
 /// A stream per channel.
 #[derive(Default)]
@@ -70,6 +71,17 @@ impl RowDecoder {
     pub fn forget(&mut self, channel: u32) {
         self.channels.remove(&channel);
     }
+}
+
+/// The same rows, with not much more in their buffers than they need: a batch of string views shares the buffers of the batch
+/// that it was cut from, and would be sent with all of them.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
+    if !batch.columns().iter().any(|column| views::has_views(column.data_type())) {
+        return Ok(batch.clone());
+    }
+    let wasteful = |held, shown| held > shown + shown / 4 + WASTE;
+    let columns = batch.columns().iter().map(|column| views::compact(column, wasteful)).collect::<Result<_>>()?;
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
 }
 
 fn has_dictionary(data_type: &DataType) -> bool {

@@ -1,0 +1,123 @@
+//! Columns of string views, and the strings behind them.
+//!
+//! Rows that were taken or cut out of such a column share all its buffers, and Arrow's IPC format writes what a column holds,
+//! not what it shows. Whoever writes or sends a part of a batch has to [`compact`] it first, or all strings go with it.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ByteView, FixedSizeListArray, GenericByteViewArray, GenericListArray, MapArray,
+    OffsetSizeTrait, StructArray,
+};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
+
+use crate::Result;
+
+/// Strings up to this length stand in the view itself.
+const INLINE: u32 = 12;
+
+/// Says of a column that holds so many bytes of strings, and shows so many, whether it is worth a copy.
+pub type Wasteful = fn(held: usize, shown: usize) -> bool;
+
+/// Bytes of strings that do not stand in their view.
+pub fn long_bytes<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> usize {
+    let lengths = array.views().iter().map(|view| ByteView::from(*view).length);
+    lengths.filter(|length| *length > INLINE).map(|length| length as usize).sum()
+}
+
+/// The same values, however they are nested, without the strings that they do not show where that is `wasteful`.
+///
+/// # Errors
+/// If the column is not what its type says.
+pub fn compact(column: &ArrayRef, wasteful: Wasteful) -> Result<ArrayRef> {
+    if !has_views(column.data_type()) {
+        return Ok(column.clone());
+    }
+    Ok(match column.data_type() {
+        DataType::Utf8View => views(column.as_byte_view::<StringViewType>(), wasteful),
+        DataType::BinaryView => views(column.as_byte_view::<BinaryViewType>(), wasteful),
+        DataType::List(_) => list(column.as_list::<i32>(), wasteful)?,
+        DataType::LargeList(_) => list(column.as_list::<i64>(), wasteful)?,
+        DataType::Map(field, sorted) => {
+            let map = column.as_map();
+            let (offsets, first, length) = from_zero(map.offsets());
+            let entries: ArrayRef = Arc::new(map.entries().slice(first, length));
+            let entries = compact(&entries, wasteful)?.as_struct().clone();
+            Arc::new(MapArray::try_new(field.clone(), offsets, entries, map.nulls().cloned(), *sorted)?)
+        }
+        DataType::FixedSizeList(field, width) => {
+            let list = column.as_fixed_size_list();
+            let values = compact(list.values(), wasteful)?;
+            Arc::new(FixedSizeListArray::try_new(field.clone(), *width, values, list.nulls().cloned())?)
+        }
+        DataType::Struct(fields) => {
+            let structure = column.as_struct();
+            let columns = structure.columns().iter().map(|column| compact(column, wasteful));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            let nulls = structure.nulls().cloned();
+            Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, structure.len())?)
+        }
+        _ => column.clone(),
+    })
+}
+
+/// Whether there are views in a column of this type.
+pub fn has_views(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8View | DataType::BinaryView => true,
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => has_views(field.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_views(field.data_type())),
+        _ => false,
+    }
+}
+
+fn views<T: ByteViewType + ?Sized>(input: &GenericByteViewArray<T>, wasteful: Wasteful) -> ArrayRef {
+    let held: usize = input.data_buffers().iter().map(Buffer::len).sum();
+    if wasteful(held, long_bytes(input)) { Arc::new(input.gc()) } else { Arc::new(input.clone()) }
+}
+
+fn list<O: OffsetSizeTrait>(input: &GenericListArray<O>, wasteful: Wasteful) -> Result<ArrayRef> {
+    let (DataType::List(field) | DataType::LargeList(field)) = input.data_type() else {
+        return Ok(Arc::new(input.clone()));
+    };
+    let (offsets, first, length) = from_zero(input.offsets());
+    let values = compact(&input.values().slice(first, length), wasteful)?;
+    Ok(Arc::new(GenericListArray::try_new(field.clone(), offsets, values, input.nulls().cloned())?))
+}
+
+/// The offsets moved to begin at zero, and the range of values that they speak of.
+fn from_zero<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>) -> (OffsetBuffer<O>, usize, usize) {
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    let moved: ScalarBuffer<O> = offsets.iter().map(|offset| *offset - first).collect();
+    (OffsetBuffer::new(moved), first.as_usize(), (last - first).as_usize())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ListArray, StringViewArray, UInt32Array};
+    use arrow::compute::take;
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    #[test]
+    fn nested_strings_are_compacted_too() {
+        let words = StringViewArray::from_iter_values((0..100).map(|number| format!("{number:0100}")));
+        let item = Arc::new(Field::new("item", DataType::Utf8View, true));
+        let lists = ListArray::new(item, OffsetBuffer::from_repeated_length(1, 100), Arc::new(words.clone()), None);
+        let fields =
+            vec![Field::new("word", DataType::Utf8View, true), Field::new("list", lists.data_type().clone(), true)];
+        let structs = StructArray::new(fields.into(), vec![Arc::new(words), Arc::new(lists)], None);
+        let two = take(&structs, &UInt32Array::from(vec![3, 70]), None).unwrap();
+        let compacted = compact(&two, |_, _| true).unwrap();
+        assert_eq!(&compacted, &two);
+        let compacted = compacted.as_struct();
+        let bytes = |strings: &StringViewArray| strings.data_buffers().iter().map(|buffer| buffer.len()).sum::<usize>();
+        assert_eq!(bytes(compacted.column(0).as_string_view()), 200);
+        assert_eq!(bytes(compacted.column(1).as_list::<i32>().values().as_string_view()), 200);
+    }
+}
