@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use weir_core::Result;
 use weir_core::bugs::{self, Bug};
+use weir_core::{Error, Result};
 use weir_proto::control::StoragePlace;
 use weir_state::{Manifest, Storage, layout, retention};
 
@@ -63,7 +63,8 @@ pub fn execute(storages: &dyn Storages, operation: StorageOperation) -> StorageO
 /// # Errors
 /// If it is not there, or damaged.
 pub fn load(storage: &dyn Storage, path: &str) -> Result<Manifest> {
-    Manifest::from_bytes(&storage.get(path)?, &storage.locate(path))
+    let epoch = layout::epoch_of_manifest(path);
+    Manifest::load(storage, path, epoch.ok_or_else(|| Error::internal(format!("'{path}' is no path of a manifest")))?)
 }
 
 /// Deletes what none of the manifests that are kept needs. Manifests go first: one that is left never names a file that is gone.

@@ -73,13 +73,7 @@ impl Checkpoints {
     /// # Errors
     /// A data error if it is damaged, an environment error if it cannot be read.
     pub fn read(&self, epoch: Epoch) -> Result<Manifest> {
-        let path = layout::manifest(epoch);
-        let name = self.storage.locate(&path);
-        let manifest = Manifest::from_bytes(&self.storage.get(&path)?, &name)?;
-        if manifest.epoch == epoch {
-            return Ok(manifest);
-        }
-        Err(Error::data(format!("checkpoint manifest {name} is of epoch {}: it was moved", manifest.epoch)))
+        Manifest::load(&*self.storage, &layout::manifest(epoch), epoch)
     }
 
     /// Epochs of all manifests, readable or not, in ascending order.

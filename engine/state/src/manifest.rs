@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, Error, EventTime, OperatorUid, Result, TableSchema, TableSpec, hash};
 
 use crate::expiry::drop_expired_runs;
-use crate::{OperatorDelta, Run, TableDelta};
+use crate::{OperatorDelta, Run, Storage, TableDelta};
 
 /// Version of manifests and runs.
 pub const FORMAT: u32 = 1;
@@ -184,6 +184,23 @@ impl Manifest {
         let mut bytes = first_line(&body).into_bytes();
         bytes.extend_from_slice(&body);
         Ok(bytes)
+    }
+
+    /// Reads the manifest of an epoch.
+    ///
+    /// # Errors
+    /// A data error if it is damaged or of another epoch, a user error if another version of Weir wrote it; that of the storage
+    /// if it cannot be read.
+    pub fn load(storage: &dyn Storage, path: &str, epoch: Epoch) -> Result<Self> {
+        let name = storage.locate(path);
+        let manifest = Self::from_bytes(&storage.get(path)?, &name)?;
+        if manifest.epoch == epoch {
+            return Ok(manifest);
+        }
+        Err(Error::data(format!(
+            "checkpoint manifest {name} is of epoch {}, and should be of {epoch}: it was moved",
+            manifest.epoch
+        )))
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made. `name` is how errors call it.

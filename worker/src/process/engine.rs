@@ -6,11 +6,11 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Marker, Result, WorkerId};
-use weir_proto::control::{Deploy, Figures};
-use weir_state::layout;
+use weir_proto::control::{CheckpointRef, Deploy, Figures};
+use weir_state::{Manifest, layout};
 
 use super::WorkerConfig;
-use super::storages::{self, Storages};
+use super::storages::Storages;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
@@ -116,7 +116,10 @@ impl Engine for JobEngine {
                 let from = place.restore.as_ref().map(|checkpoint| checkpoint.epoch);
                 storage.put(&layout::beginning_of_attempt(place.attempt, from), b"begun\n")?;
             }
-            let manifest = place.restore.as_ref().map(|checkpoint| storages::manifest(&*storage, checkpoint));
+            let manifest = place
+                .restore
+                .as_ref()
+                .map(|CheckpointRef { manifest, epoch }| Manifest::load(&*storage, manifest, *epoch));
             Ok((storage, manifest.transpose()?))
         })
         .await?;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use weir_core::{Attempt, ConnectorRegistry, Error, Result};
 use weir_proto::control::{CheckpointRef, StoragePlace};
-use weir_state::{MergedRuns, compaction};
+use weir_state::{Manifest, MergedRuns, compaction};
 
-use super::storages::{self, Storages};
+use super::storages::Storages;
 use crate::blocking::{self, Blocking};
 
 /// What errands are done with.
@@ -26,10 +26,10 @@ impl Errands {
     /// # Errors
     /// If one could not.
     pub async fn commit(self, place: StoragePlace, checkpoint: CheckpointRef) -> Result<()> {
-        let epoch = checkpoint.epoch;
+        let CheckpointRef { manifest, epoch } = checkpoint;
         let Self { storages, connectors, blocking } = self;
         let manifest =
-            blocking::run(&blocking, move || storages::manifest(&*storages.open(&place)?, &checkpoint)).await?;
+            blocking::run(&blocking, move || Manifest::load(&*storages.open(&place)?, &manifest, epoch)).await?;
         for sink in manifest.committables {
             let table = sink.table;
             let connector = connectors.get(&table.connector).ok_or_else(|| {
@@ -55,7 +55,7 @@ impl Errands {
         let Self { storages, blocking, .. } = self;
         let merged = blocking::run(&blocking, move || {
             let storage = storages.open(&place)?;
-            let manifest = storages::manifest(&*storage, &checkpoint)?;
+            let manifest = Manifest::load(&*storage, &checkpoint.manifest, checkpoint.epoch)?;
             compaction::merge_all(&*storage, &manifest, attempt)
         });
         merged.await.map_err(|error| error.context("runs could not be merged"))

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use weir_core::{Error, Result};
-use weir_proto::control::{CheckpointRef, StoragePlace};
-use weir_state::{Manifest, Storage};
+use weir_core::Result;
+use weir_proto::control::StoragePlace;
+use weir_state::Storage;
 
 use crate::local_runs::LocalRuns;
 
@@ -54,17 +54,4 @@ impl Storages for UrlStorages {
         open.insert(place.url.clone(), storage.clone());
         Ok(storage)
     }
-}
-
-/// Reads the manifest of a checkpoint. Blocks.
-///
-/// # Errors
-/// If it cannot be read, or is not that of the checkpoint.
-pub fn manifest(storage: &dyn Storage, checkpoint: &CheckpointRef) -> Result<Manifest> {
-    let name = storage.locate(&checkpoint.manifest);
-    let manifest = Manifest::from_bytes(&storage.get(&checkpoint.manifest)?, &name)?;
-    if manifest.epoch == checkpoint.epoch {
-        return Ok(manifest);
-    }
-    Err(Error::data(format!("{name} is of epoch {}, and should be of {}", manifest.epoch, checkpoint.epoch)))
 }
