@@ -124,7 +124,7 @@ pub enum EngineEvent {
     Reported(EpochContent),
     /// It is not, and comes with the next epoch.
     ReportFailed(Epoch, Failure),
-    /// All subtasks have ended in order. The report of the last epoch may come later.
+    /// All subtasks have ended in order. Comes behind the last report.
     Finished,
     /// It could not be opened, or cannot go on.
     Failed(Failure),

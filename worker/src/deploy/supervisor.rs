@@ -27,6 +27,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// Runs until all subtasks have ended or one has failed.
     pub async fn run(mut self) {
+        let (mut running, mut in_order) = (true, true);
         if self.sources == 0 {
             self.tell(WorkerEvent::SourcesExhausted).await;
         }
@@ -41,12 +42,22 @@ impl Supervisor {
                     }
                     WorkerEvent::SourcesExhausted
                 }
-                joined = self.tasks.join_next() => match joined {
+                joined = self.tasks.join_next(), if running => match joined {
                     None => {
-                        while self.uploads.join_next().await.is_some() {}
-                        WorkerEvent::Finished
+                        running = false;
+                        match self.stored().await {
+                            Err(error) => WorkerEvent::Failed(error),
+                            Ok(()) if in_order => WorkerEvent::Finished,
+                            // The neighbour that was lost is in another part, which says itself why, or is lost as a whole.
+                            Ok(()) if self.membership.is_some() => continue,
+                            Ok(()) => WorkerEvent::Failed(Error::internal("subtasks have lost each other, and none has failed")),
+                        }
                     }
-                    Some(Ok(Ok(()) | Err(Interrupt::Disconnected))) => continue,
+                    Some(Ok(Ok(()))) => continue,
+                    Some(Ok(Err(Interrupt::Disconnected))) => {
+                        in_order = false;
+                        continue;
+                    }
                     Some(Ok(Err(Interrupt::Failed(error)))) => WorkerEvent::Failed(error),
                     Some(Err(join)) => WorkerEvent::Failed(Error::internal("a subtask panicked").with_source(join)),
                 },
@@ -61,6 +72,14 @@ impl Supervisor {
         }
     }
 
+    /// Waits for the last report.
+    async fn stored(&mut self) -> Result<()> {
+        while let Some(joined) = self.uploads.join_next().await {
+            joined.map_err(|join| Error::internal("what stores the state has panicked").with_source(join))?;
+        }
+        Ok(())
+    }
+
     async fn tell(&self, event: WorkerEvent) {
         // The driver is gone only when the job is being dropped, and then nobody wants to know.
         let _ = self.events.send(event).await;
@@ -72,5 +91,55 @@ async fn lost(membership: Option<&mut Membership>) -> Error {
     match membership {
         Some(membership) => membership.lost().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    /// What is said of a part with these subtasks, and no other part beside it.
+    async fn said(subtasks: Vec<Result<(), Interrupt>>, uploads: BoxFuture<'static, ()>) -> Vec<WorkerEvent> {
+        let (events, mut receiver) = mpsc::channel(8);
+        let mut supervisor = Supervisor {
+            tasks: JoinSet::new(),
+            sources: 1,
+            uploads: JoinSet::new(),
+            exhausted: mpsc::channel(1).1,
+            membership: None,
+            events,
+        };
+        for subtask in subtasks {
+            supervisor.tasks.spawn(std::future::ready(subtask));
+        }
+        supervisor.uploads.spawn(uploads);
+        supervisor.run().await;
+        let mut said = Vec::new();
+        while let Some(event) = receiver.recv().await {
+            said.push(event);
+        }
+        said
+    }
+
+    fn stored() -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    #[tokio::test]
+    async fn only_subtasks_that_ended_in_order_have_finished() {
+        assert!(matches!(*said(vec![Ok(()), Ok(())], stored()).await, [WorkerEvent::Finished]));
+        let lost = said(vec![Ok(()), Err(Interrupt::Disconnected)], stored()).await;
+        assert!(matches!(*lost, [WorkerEvent::Failed(_)]), "{lost:?}");
+        let all_lost = said(vec![Err(Interrupt::Disconnected), Err(Interrupt::Disconnected)], stored()).await;
+        assert!(matches!(*all_lost, [WorkerEvent::Failed(_)]), "{all_lost:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_not_stored_has_not_finished() {
+        let panicked = Box::pin(async { panic!("the disk is on fire") });
+        let said = said(vec![Ok(())], panicked).await;
+        assert!(matches!(*said, [WorkerEvent::Failed(_)]), "{said:?}");
     }
 }

@@ -15,8 +15,8 @@ fn an_attempt_is_opened_started_marked_and_reports() {
     assert_eq!(bench.hear(1, completed(1, 1, 5)), NOTHING);
     assert_eq!(bench.engine(1, 1, EngineEvent::SourcesExhausted), ["1: status 1/1 Running at 5, exhausted"]);
     assert_eq!(bench.hear(1, marker_of(MarkerKind::Stop, 1, 1, 6)), ["marker 1/1 Stop 6"]);
+    assert_eq!(bench.engine(1, 1, reported(6)), ["1: report 1/1 6"]);
     assert_eq!(bench.engine(1, 1, EngineEvent::Finished), ["1: status 1/1 Ended at 6, exhausted"]);
-    assert_eq!(bench.engine(1, 1, reported(6)), ["1: report 1/1 6"], "files may take longer than the subtasks");
     assert_eq!(bench.hear(1, cancel(1, 1)), ["close 1/1"]);
     bench.lose(1);
     assert_eq!(bench.wait(), ["connect 2 to b"], "absence says that it is gone");
