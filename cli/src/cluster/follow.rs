@@ -151,7 +151,7 @@ impl Follow {
         let progress = progress(&job.summary);
         let rate = rates.observe(elapsed, &progress);
         let steady = job.summary.status == status::RUNNING && job.summary.desired == status::RUNNING;
-        if self.goal != Goal::Ended || !steady {
+        if self.goal != Goal::Done || !steady {
             return standing;
         }
         let line = line(&progress, rate, elapsed, wall_millis());

@@ -10,7 +10,9 @@ use crate::figures::{bytes, duration};
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// The job's end, of whatever kind.
+    /// The job has done its work, or was stopped with what it needs to go on.
+    Done,
+    /// The job's end, also if somebody cancels it.
     Ended,
     /// A new attempt runs.
     Running {
@@ -46,6 +48,7 @@ impl Goal {
     /// How far the job is.
     pub fn look(&self, job: &JobDetail) -> Look {
         match self {
+            Goal::Done => done(job),
             Goal::Ended => ended(job),
             Goal::Running { after } => running(job, *after),
             Goal::Rescaled { after } => rescaled(job, *after),
@@ -54,13 +57,24 @@ impl Goal {
     }
 }
 
+fn done(job: &JobDetail) -> Look {
+    match job.summary.status.as_str() {
+        status::CANCELLED => {
+            Look::Missed(Error::user(format!("job {} was cancelled meanwhile", job.summary.full_name())))
+        }
+        _ => ended(job),
+    }
+}
+
 fn ended(job: &JobDetail) -> Look {
     let summary = &job.summary;
     match summary.status.as_str() {
         status::FINISHED => Look::Reached("finished".into()),
         status::STOPPED => Look::Reached(match &summary.last_checkpoint {
-            Some(savepoint) => format!("stopped with savepoint {}", savepoint.epoch),
-            None => "stopped".into(),
+            Some(last) if last.savepoint => format!("stopped with savepoint {}", last.epoch),
+            // Nothing of it ran, so there was nothing to take a savepoint of.
+            Some(last) => format!("stopped; its last checkpoint is {}", last.epoch),
+            None => "stopped; it has no checkpoint".into(),
         }),
         status::CANCELLED => Look::Reached("cancelled".into()),
         status::FAILED => Look::Missed(failure(summary)),
@@ -102,21 +116,28 @@ fn rescaled(job: &JobDetail, after: Attempt) -> Look {
 }
 
 fn savepoint(job: &JobDetail, epoch: Epoch, by: Attempt) -> Look {
+    let summary = &job.summary;
+    let missed = |why: &str| {
+        Look::Missed(
+            Error::environment(format!("savepoint {epoch} of job {} did not come about: {why}", summary.full_name()))
+                .with_help("see `weir jobs describe`, and take another"),
+        )
+    };
     if let Some(done) = job.checkpoints.iter().find(|checkpoint| checkpoint.epoch == epoch) {
+        // The next leader gives the number to the checkpoint that it begins, and does not know that it was to be kept.
+        if !done.savepoint {
+            return missed("another coordinator leads now, and took an ordinary checkpoint under that number");
+        }
         let CheckpointInfo { state_bytes, duration_ms, manifest, .. } = done;
         let (size, took) = (bytes(*state_bytes), duration(Duration::from_millis(*duration_ms)));
         return Look::Reached(format!("savepoint {epoch} is complete: {size} in {took}, {manifest}"));
     }
-    let summary = &job.summary;
     let later = |other: Epoch| other > epoch;
     let given_up = job.checkpoints.iter().any(|checkpoint| later(checkpoint.epoch))
         || job.checkpoint_in_progress.is_some_and(|progress| later(progress.epoch));
     if summary.attempt != by || summary.has_ended() || given_up {
         let why = if given_up { "it took too long or failed" } else { "the job did not go on" };
-        return Look::Missed(
-            Error::environment(format!("savepoint {epoch} of job {} did not come about: {why}", summary.full_name()))
-                .with_help("see `weir jobs describe`, and take another"),
-        );
+        return missed(why);
     }
     Look::Waiting(standing(job))
 }

@@ -41,7 +41,7 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
         JobsCommand::Stop { job, drain, detach } => {
             let reference = job.reference();
             client.call(ClientRequest::StopJob { job: reference, drain }).await?;
-            wait(client, screen, &job, (!detach).then_some(Goal::Ended)).await
+            wait(client, screen, &job, (!detach).then_some(Goal::Done)).await
         }
         JobsCommand::Cancel { job, wait: waits } => {
             client.call(ClientRequest::CancelJob { job: job.reference() }).await?;

@@ -60,7 +60,7 @@ impl Select {
             screen: self.screen.clone(),
             job: JobRef::Id(job),
             name: name.clone(),
-            goal: Goal::Ended,
+            goal: Goal::Done,
             quiet: self.quiet,
         };
         let watched = follow.watch(client, &mut signals, Some(&mut self.rows)).await;

@@ -73,7 +73,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     }
     let on_interrupt = if arguments.stop_on_interrupt { OnInterrupt::Stop } else { OnInterrupt::Leave };
     let job = JobRef::Id(job);
-    let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Ended, quiet: settings.quiet };
+    let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Done, quiet: settings.quiet };
     follow.run(&mut client, on_interrupt).await
 }
 

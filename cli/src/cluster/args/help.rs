@@ -18,7 +18,8 @@ has to be reached from here. Rows are printed on stdout, each once, when their c
 execution.checkpointing.interval says otherwise. ^C, SIGTERM and a reader who goes away (`| head`) cancel the job; however it ends, it
 is deleted, and rows that were not printed with it. --detach and --stop-on-interrupt are of no use to it, and refused.
 
-Exit codes are those of `weir run`: 0 when the job has finished or was stopped, 2 to 4 when it has failed, 130 after ^C.";
+Exit codes are those of `weir run`: 0 when the job has finished or was stopped, 2 to 4 when it has failed, 2 also
+when somebody cancelled it, 130 after ^C.";
 
 pub(super) const JOBS: &str = "\
 Examples:

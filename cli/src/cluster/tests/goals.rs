@@ -29,6 +29,14 @@ fn the_end_of_a_job() {
     assert_eq!(look(Goal::Ended, status("finished")), "= finished");
     assert_eq!(look(Goal::Ended, status("stopped")), "= stopped with savepoint 12");
     assert_eq!(look(Goal::Ended, status("cancelled")), "= cancelled");
+    assert_eq!(look(Goal::Done, status("finished")), "= finished");
+    assert_eq!(look(Goal::Done, status("stopped")), "= stopped with savepoint 12");
+    assert_eq!(look(Goal::Done, status("cancelled")), "! job default/delays was cancelled meanwhile");
+    let at_rest = ended(|job| {
+        job.summary.status = "stopped".into();
+        job.summary.last_checkpoint.as_mut().unwrap().savepoint = false;
+    });
+    assert_eq!(at_rest, "= stopped; its last checkpoint is 12", "it was restarting: there was nothing to take one of");
     assert_eq!(
         look(Goal::Ended, status("failed")),
         "! job default/delays has failed\n  because: worker w3 was lost\n  because: it was silent"
@@ -96,6 +104,9 @@ fn a_rescaled_job_without_the_slots_for_it() {
 fn a_savepoint() {
     let of = |epoch| Goal::Savepoint { epoch: Epoch(epoch), by: Attempt(3) };
     assert_eq!(look(of(12), |_| {}), "= savepoint 12 is complete: 1.43 MiB in 35 ms, manifests/12");
+    let taken_over = look(of(12), |job| job.checkpoints[0].savepoint = false);
+    assert!(taken_over.starts_with("! savepoint 12 of job default/delays did not come about: "), "{taken_over}");
+    assert!(taken_over.contains("an ordinary checkpoint under that number"), "{taken_over}");
     let under_way = |epoch| {
         move |job: &mut JobDetail| {
             job.checkpoint_in_progress = Some(CheckpointProgress { epoch: Epoch(epoch), running_ms: 20 });
