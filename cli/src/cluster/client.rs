@@ -1,5 +1,8 @@
 //! Asks the coordinators: any of them, in turn, until one answers or patience ends. What is not known to have been left undone is
 //! repeated only if doing it twice comes to the same.
+//!
+//! A coordinator whose machine hangs takes connections and answers nothing. So none of several has all of the patience: what may be
+//! repeated is asked elsewhere after a few seconds.
 
 use std::time::Duration;
 
@@ -10,7 +13,10 @@ use weir_proto::grpc::{CallOptions, ClusterChannel};
 use crate::clock::Stopwatch;
 
 /// How long one coordinator may take to be connected to before the next is tried.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT: Duration = Duration::from_secs(1);
+/// How long one of several coordinators may take to answer what another can be asked as well. It doubles when all were tried: maybe
+/// they are slow, and none of them hangs.
+const FIRST_ANSWER: Duration = Duration::from_secs(4);
 /// Pause when all were tried in vain; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -22,6 +28,13 @@ pub struct Client {
     next: usize,
     channel: Option<ClusterChannel>,
     patience: Duration,
+}
+
+/// How long one coordinator may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    connect: Duration,
+    answer: Duration,
 }
 
 /// What to do about a failed attempt.
@@ -39,6 +52,11 @@ fn reaction(kind: ClientErrorKind, idempotent: bool) -> Reaction {
         ClientErrorKind::Unknown if idempotent => Reaction::Again,
         _ => Reaction::Answer,
     }
+}
+
+/// How long a coordinator may take when `left` is left of the patience, and `untried` have their turn in this round, this one too.
+fn share(left: Duration, untried: usize, answer: Duration) -> Duration {
+    (left / u32::try_from(untried).unwrap_or(u32::MAX).max(1)).min(answer)
 }
 
 impl Client {
@@ -62,16 +80,22 @@ impl Client {
     /// What the cluster answers; or that nobody does, or that the outcome is not known.
     pub async fn call(&mut self, request: ClientRequest) -> Result<ClientResponse> {
         let stopwatch = Stopwatch::start();
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut answer) = (FIRST_PAUSE, FIRST_ANSWER);
+        let several = self.addresses.len() > 1;
         let mut tried = 0;
         loop {
             let left = self.patience.saturating_sub(stopwatch.elapsed());
-            let error = match self.ask(&request, left).await {
+            let turn = share(left, self.addresses.len() - tried % self.addresses.len(), answer);
+            let limits = Limits {
+                connect: CONNECT.min(if several { turn } else { left }),
+                answer: if several && request.is_idempotent() { turn } else { left },
+            };
+            let error = match self.ask(&request, limits).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             if reaction(error.kind, request.is_idempotent()) == Reaction::Answer {
-                return Err(told(error));
+                return Err(told(error, &request));
             }
             tracing::debug!(%error, "asking again");
             self.channel = None;
@@ -79,43 +103,59 @@ impl Client {
             tried += 1;
             let all_were_tried = tried % self.addresses.len() == 0;
             if stopwatch.elapsed() + pause >= self.patience && all_were_tried {
-                return Err(self.given_up(error));
+                return Err(self.given_up(error, &request));
             }
             if all_were_tried {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
+                answer *= 2;
             }
         }
     }
 
-    async fn ask(&mut self, request: &ClientRequest, left: Duration) -> Result<ClientResponse, ClientError> {
+    async fn ask(&mut self, request: &ClientRequest, limits: Limits) -> Result<ClientResponse, ClientError> {
         let channel = match &self.channel {
             Some(channel) => channel,
             None => {
-                let connected = ClusterChannel::connect(&self.addresses[self.next], CONNECT.min(left)).await?;
+                let connected = ClusterChannel::connect(&self.addresses[self.next], limits.connect).await?;
                 self.channel.insert(connected)
             }
         };
-        channel.call(request, CallOptions { timeout: left, forwarded: false }).await
+        channel.call(request, CallOptions { timeout: limits.answer, forwarded: false }).await
     }
 
-    fn given_up(&self, last: ClientError) -> Error {
+    fn given_up(&self, last: ClientError, request: &ClientRequest) -> Error {
         let all = self.addresses.join(", ");
-        let help = last.help.clone().unwrap_or_else(|| {
-            "start a cluster with `weir local`, or name another with --coordinators host:port or in WEIR_COORDINATORS"
-                .into()
+        let help = last.help.clone().unwrap_or_else(|| match last.kind {
+            ClientErrorKind::Unknown if !request.is_read() => look_first(request),
+            _ => {
+                "start a cluster with `weir local`, or name another with --coordinators host:port or in WEIR_COORDINATORS"
+                    .into()
+            }
         });
         Error::environment(format!("no answer from the cluster at {all}")).with_source(last).with_help(help)
     }
 }
 
 /// An answer that is an error, with advice where only this side knows some.
-fn told(error: ClientError) -> Error {
+fn told(error: ClientError, request: &ClientRequest) -> Error {
     match error.kind {
-        ClientErrorKind::Unknown => Error::environment(error.message)
-            .with_help("it may or may not have been done: see `weir jobs list --all`, then ask again if it was not"),
+        ClientErrorKind::Unknown => Error::environment(error.message).with_help(look_first(request)),
         _ => error.into(),
     }
+}
+
+/// What to do about a change that may have been made.
+fn look_first(request: &ClientRequest) -> String {
+    use ClientRequest as R;
+    let shows = match request {
+        R::AddCoordinator { .. } | R::RemoveCoordinator { .. } | R::TransferLeadership { .. } => "weir cluster status",
+        R::SetNamespace { .. } | R::DropNamespace { .. } => "weir namespaces list",
+        R::DrainWorker { .. } => "weir workers list",
+        R::TakeSavepoint { .. } | R::ForgetCheckpoint { .. } => "weir checkpoints list",
+        _ => "weir jobs list --all",
+    };
+    format!("it may or may not have been done: see `{shows}`, then ask again if it was not")
 }
 
 /// The answer that belongs to a request.
@@ -144,6 +184,14 @@ mod tests {
         }
         assert_eq!(reaction(K::Unknown, true), Reaction::Again);
         assert_eq!(reaction(K::Unknown, false), Reaction::Answer);
+    }
+
+    #[test]
+    fn nobody_has_all_of_the_patience_as_long_as_others_wait_for_their_turn() {
+        let seconds = Duration::from_secs;
+        assert_eq!(share(seconds(30), 3, FIRST_ANSWER), FIRST_ANSWER);
+        assert_eq!(share(seconds(3), 3, FIRST_ANSWER), seconds(1));
+        assert_eq!(share(seconds(2), 1, FIRST_ANSWER), seconds(2));
     }
 
     #[test]

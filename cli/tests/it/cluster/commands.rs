@@ -192,6 +192,16 @@ fn where_nobody_answers_is_said_and_others_are_tried() {
 }
 
 #[test]
+fn one_that_hangs_does_not_keep_the_others_from_being_asked() {
+    // The system takes the connection, and nobody ever reads from it.
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cluster = Cluster::start(|_| Ok(ClientResponse::Workers(Vec::new())));
+    let both = format!("{},{}", hung.local_addr().unwrap(), cluster.address);
+    let list = ["workers", "list", "--coordinators", &both, "--timeout", "3s"];
+    cluster.weir(&list).code(0).says(&["there are no workers"]);
+}
+
+#[test]
 fn without_a_leader_it_is_asked_again_and_what_may_be_done_already_is_not() {
     let mut tries = 0;
     let mut unsteady = move |kind| {
@@ -204,6 +214,13 @@ fn without_a_leader_it_is_asked_again_and_what_may_be_done_already_is_not() {
     let cluster = Cluster::start(|_| Err(ClientError::new(ClientErrorKind::Unknown, "did not agree")));
     cluster.weir(&["jobs", "delete", "7"]).code(4).says(&["did not agree", "may or may not have been done"]);
     assert_eq!(cluster.asked().len(), 1);
+    cluster
+        .weir(&["cluster", "add", "4", "c4:7420"])
+        .code(4)
+        .says(&["may or may not have been", "weir cluster status"]);
+    let drain = ["workers", "drain", "w1", "--timeout", "300ms"];
+    cluster.weir(&drain).code(4).says(&["may or may not have been done", "weir workers list"]);
+    cluster.asked();
     cluster.weir(&["jobs", "cancel", "7", "--timeout", "1s"]).code(4).says(&["no answer from the cluster"]);
     assert!(cluster.asked().len() > 1, "to cancel twice is to cancel");
 }
