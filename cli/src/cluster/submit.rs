@@ -41,6 +41,9 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
             settings.checkpoint_interval = Some(INTERACTIVE);
         }
     }
+    if let Some(name) = arguments.name.as_ref().or(settings.name.as_ref()) {
+        check_name(name)?;
+    }
     // Before the cluster is asked: what is wrong with the script can be told without one.
     let planned = plan(&parsed, &settings, screen, BTreeMap::new())?;
     for warning in &planned.warnings {
@@ -55,7 +58,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         return select(arguments, screen, &parsed, &settings, &mut client).await;
     }
 
-    let default_name = || settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
+    let default_name = || settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(arguments, &parsed, &settings, name.clone(), graph_of(planned)?);
     let answer = client.call(ClientRequest::SubmitJob(request)).await?;
@@ -75,6 +78,25 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let job = JobRef::Id(job);
     let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Done, quiet: settings.quiet };
     follow.run(&mut client, on_interrupt).await
+}
+
+/// A number would address another job.
+fn check_name(name: &str) -> Result<()> {
+    if !is_number(name) {
+        return Ok(());
+    }
+    Err(Error::user(format!("a job cannot be called {name}: that would mean job number {name}"))
+        .with_help(format!("choose a name that is no number, such as job-{name}")))
+}
+
+/// A name for the job that can be one: `2.sql` is `job-2`.
+fn name_of_script(arguments: &SubmitArguments) -> String {
+    let name = script::job_name(&arguments.script);
+    if is_number(&name) { format!("job-{name}") } else { name }
+}
+
+fn is_number(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A `SELECT` has a job for as long as somebody reads its rows.
@@ -115,7 +137,7 @@ async fn select(
     };
     // Such jobs come and go, and two people may run the same script at the same time.
     let default_name = || {
-        let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
+        let name = settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
         format!("{name}-{}", rows.token())
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);

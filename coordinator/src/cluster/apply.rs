@@ -122,7 +122,9 @@ impl ClusterState {
 /// Checks a name of a job or a namespace: it stands in paths, in commands and in logs.
 fn check_name(of: &'static str, name: &str) -> Result<(), Refusal> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=128).contains(&name.len()) && name.bytes().all(allowed) {
+    // A job is also addressed by its number.
+    let is_number = of == "job" && name.bytes().all(|byte| byte.is_ascii_digit());
+    if (1..=128).contains(&name.len()) && name.bytes().all(allowed) && !is_number {
         Ok(())
     } else {
         Err(Refusal::BadName { of, name: name.chars().take(128).collect() })

@@ -19,6 +19,9 @@ impl Refusal {
                 format!("delete job {job}, or choose another name")
             }
             Refusal::NameOfEndedJob { job, .. } => format!("restart job {job}, delete it, or choose another name"),
+            Refusal::BadName { of: "job", .. } => {
+                "use 1 to 128 letters, digits, dots, underscores and hyphens, and no number".into()
+            }
             Refusal::BadName { .. } => "use 1 to 128 letters, digits, dots, underscores and hyphens".into(),
             Refusal::InputEnded { .. } => "restart it from an earlier checkpoint".into(),
             Refusal::Uncommitted { .. } => "this is tried again and again; try later, or see the cluster's log".into(),
