@@ -12,6 +12,7 @@ mod client;
 mod follow;
 mod goal;
 mod jobs;
+mod live;
 mod members;
 mod namespaces;
 mod rows;

@@ -20,7 +20,7 @@ pub struct ClusterArguments {
     pub coordinators: Option<String>,
 
     /// How long to try to get an answer.
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = patience)]
     pub timeout: Duration,
 }
 
@@ -237,6 +237,9 @@ pub enum WorkersCommand {
         /// Return when it runs nothing any more.
         #[arg(long)]
         wait: bool,
+        /// How long --wait waits; then the exit code is 4, and the worker goes on being drained.
+        #[arg(long, requires = "wait", value_name = "DURATION", default_value = "10m", value_parser = patience)]
+        wait_timeout: Duration,
     },
     /// Give a worker work again.
     Undrain {
@@ -384,9 +387,21 @@ pub enum ClusterCommand {
     },
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration = parse_duration(text).filter(|duration| !duration.is_zero());
-    duration.ok_or_else(|| "write a duration such as '500 ms', '10 s' or '1 min'".into())
+/// A duration on the command line. It has a unit: a bare number is seconds to one and milliseconds to another.
+///
+/// # Errors
+/// What to write instead.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).filter(|_| text.ends_with(char::is_alphabetic));
+    duration.ok_or_else(|| "write a duration with its unit, such as '500ms', '10s' or '1min'".into())
+}
+
+/// The same, for what makes no sense without any time.
+///
+/// # Errors
+/// What to write instead.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|patience| if patience.is_zero() { Err("more than no time".into()) } else { Ok(patience) })
 }
 
 fn limit(text: &str) -> Result<Limit<u32>, String> {

@@ -9,6 +9,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSu
 
 use super::client::{Client, expect_answer};
 use super::goal::{Goal, Look};
+use super::live::Live;
 use super::rows::Rows;
 use super::show::FIRST;
 use crate::clock::{Stopwatch, wall_millis};
@@ -23,8 +24,6 @@ use crate::terminal::Screen;
 const TICK: Duration = Duration::from_millis(500);
 /// The same where there are rows to be printed.
 const ROWS_TICK: Duration = Duration::from_millis(200);
-/// Time between two lines where there is no terminal for a live one.
-const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// What ^C does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +72,15 @@ impl Follow {
         let mut watched = self.watch(client, &mut signals, None).await;
         if on_interrupt == OnInterrupt::Stop && matches!(watched, Ok(Watched::Left(_))) {
             self.say("stopping with a savepoint; ^C once more leaves it to the cluster");
-            client.call(ClientRequest::StopJob { job: self.job.clone(), drain: false }).await?;
-            watched = self.watch(client, &mut signals, None).await;
+            let stop = client.call(ClientRequest::StopJob { job: self.job.clone(), drain: false });
+            let left = tokio::select! {
+                stopped = stop => stopped.map(|_| None)?,
+                signal = signals.next() => Some(signal),
+            };
+            watched = match left {
+                Some(signal) => Ok(Watched::Left(signal)),
+                None => self.watch(client, &mut signals, None).await,
+            };
         }
         self.screen.set_status("");
         match watched? {
@@ -103,7 +109,7 @@ impl Follow {
         let mut ticks = tokio::time::interval(if rows.is_some() { ROWS_TICK } else { TICK });
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rates = Rates::default();
-        let mut last_log = Duration::ZERO;
+        let mut live = Live::new(&self.screen, &self.name);
         loop {
             let next = async {
                 ticks.tick().await;
@@ -122,13 +128,7 @@ impl Follow {
                 Look::Missed(error) => return Ok(Watched::Missed(error)),
                 Look::Waiting(standing) if !self.quiet => {
                     let elapsed = stopwatch.elapsed();
-                    let shown = self.live(&job, standing, &mut rates, elapsed);
-                    if self.screen.layout().err_is_terminal {
-                        self.screen.set_status(&shown);
-                    } else if last_log.is_zero() || elapsed.saturating_sub(last_log) >= LOG_EVERY {
-                        last_log = elapsed.max(Duration::from_millis(1));
-                        self.say(&shown);
-                    }
+                    live.show(elapsed, &self.live(&job, standing, &mut rates, elapsed));
                 }
                 Look::Waiting(_) => {}
             }

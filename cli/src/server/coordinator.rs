@@ -13,8 +13,9 @@ use weir_coordinator::server::{self, CoordinatorConfig};
 use weir_core::{CoordinatorId, Error, Result};
 
 use super::recover::{self, RecoverArguments};
-use super::{check_reachability, listen, random};
+use super::{SAY_SO, check_reachability, listen, random};
 use crate::clock::wall_millis;
+use crate::cluster::args::duration;
 use crate::exit::Exit;
 use crate::signals::Signals;
 use crate::terminal::Screen;
@@ -27,11 +28,19 @@ Examples:
   weir coordinator --id 1 --listen 10.0.0.1:7420 --insecure --storage file:///shared/checkpoints \\
       --members 1=10.0.0.1:7420,2=10.0.0.2:7420,3=10.0.0.3:7420
       one of three; the others are started with the same --members and --storage, and their own --id and --listen
+  weir coordinator --listen 0.0.0.0:7420 --advertise c1.example.org:7420 --insecure
+      one that listens on all addresses, and is reached under that name
   weir coordinator --id 4 --listen 10.0.0.4:7420 --insecure --join
       one that `weir cluster add 4 10.0.0.4:7420` takes into a cluster that is there
 
 Coordinators agree on everything by majority: of three, one may be lost, of five, two. They hold no data: results and state
 are with the workers and in the checkpoint storage, which all coordinators and workers must reach under the same URL.
+
+The founding members all have to be up once, together: only then is the cluster there, and from then on a majority is enough. One
+that waits says for whom. A coordinator is known by its log: one that has lost its data directory is not let in again under its
+number, also not with the same command. Take it out with `weir cluster remove ID`, and start another with --join, a number that was
+never used and an empty --data-dir; `weir cluster add` takes it in. As long as
+`weir cluster status` finds no cluster, nothing is lost: end all founding members, empty their data directories, start them again.
 
 SIGTERM and ^C hand leadership over, then end the process. No job is restarted by that.
 
@@ -73,6 +82,10 @@ pub struct CoordinatorArguments {
     #[arg(long, default_value = "127.0.0.1:7420", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
+    /// How workers and other coordinators reach it, if not as it listens; --members says it for each of several.
+    #[arg(long, value_name = "HOST:PORT", value_parser = reachable, conflicts_with = "members")]
+    pub advertise: Option<String>,
+
     /// The founding members, this one too; only itself if not given.
     #[arg(long, value_name = "ID=HOST:PORT,…", value_delimiter = ',', value_parser = member)]
     pub members: Vec<(u64, String)>,
@@ -93,13 +106,13 @@ pub struct CoordinatorArguments {
     #[arg(long)]
     pub insecure: bool,
 
-    /// A worker that says nothing for so many milliseconds is lost.
-    #[arg(long, default_value_t = 5000, value_name = "MS")]
-    pub worker_timeout: u64,
+    /// A worker that says nothing for so long is lost; 100ms at least.
+    #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = silence)]
+    pub worker_timeout: Duration,
 
-    /// Another leader is elected after so many milliseconds without the old one, or up to twice as many.
-    #[arg(long, default_value_t = 500, value_name = "MS")]
-    pub election_timeout: u64,
+    /// Another leader is elected after so long without the old one, or up to twice as long; 100ms at least.
+    #[arg(long, default_value = "500ms", value_name = "DURATION", value_parser = silence)]
+    pub election_timeout: Duration,
 
     /// How many entries the log grows by before the state is written as a whole and the log is cut.
     #[arg(long, default_value_t = 10_000, value_name = "N")]
@@ -107,15 +120,38 @@ pub struct CoordinatorArguments {
 }
 
 fn member(text: &str) -> Result<(u64, String), String> {
-    let parsed = text.split_once('=').and_then(|(id, address)| Some((id.trim().parse().ok()?, address.trim())));
-    match parsed {
-        Some((id, address)) if id > 0 && address.contains(':') => Ok((id, address.to_owned())),
-        _ => Err("write each as ID=HOST:PORT, for example 1=10.0.0.1:7420".into()),
+    let wrong = || "write each as ID=HOST:PORT, for example 1=10.0.0.1:7420".to_owned();
+    let (id, address) = text.split_once('=').ok_or_else(wrong)?;
+    let id = id.trim().parse().ok().filter(|id| *id > 0).ok_or_else(wrong)?;
+    Ok((id, reachable(address.trim())?))
+}
+
+/// An address that others can connect to.
+fn reachable(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
+    match port {
+        Some(1_u16..) if text.parse().is_ok_and(|address: SocketAddr| address.ip().is_unspecified()) => {
+            Err(format!("nobody reaches a coordinator at {text}: write a name or an address of its machine"))
+        }
+        Some(1_u16..) => Ok(text.to_owned()),
+        _ => Err("write it as HOST:PORT, for example 10.0.0.1:7420".into()),
+    }
+}
+
+/// How long somebody may be silent.
+fn silence(text: &str) -> Result<Duration, String> {
+    let silence = duration(text)?;
+    if silence < SHORTEST {
+        Err("with less than 100ms, a busy machine is taken for a dead one".into())
+    } else {
+        Ok(silence)
     }
 }
 
 /// Time between two ticks of consensus and of a leader's duties.
 const TICK: Duration = Duration::from_millis(20);
+/// The shortest time after which somebody who is silent is given up: a few ticks.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 impl CoordinatorArguments {
     /// The configuration that this means; `address` is where it listens, with the port that it was given.
@@ -130,7 +166,7 @@ impl CoordinatorArguments {
             }
         }
         if members.is_empty() && !self.join {
-            members.insert(CoordinatorId(self.id), address.to_string());
+            members.insert(CoordinatorId(self.id), self.reached_at(address)?);
         }
         let data_dir = std::path::absolute(&self.data_dir)
             .map_err(|error| Error::environment("the working directory is not there").with_source(error))?;
@@ -145,7 +181,6 @@ impl CoordinatorArguments {
         if !self.join {
             weir_state::open_url(&storage)?;
         }
-        let heartbeat = Duration::from_millis(self.election_timeout) / 5;
         Ok(CoordinatorConfig {
             id: CoordinatorId(self.id),
             cluster: self.cluster.clone(),
@@ -153,17 +188,40 @@ impl CoordinatorArguments {
             members,
             storage,
             leader: LeaderConfig {
-                worker_timeout: Duration::from_millis(self.worker_timeout),
-                heartbeat_interval: Duration::from_millis(self.worker_timeout / 10),
+                worker_timeout: self.worker_timeout,
+                heartbeat_interval: self.worker_timeout / 10,
                 ..LeaderConfig::default()
             },
             tick: TICK,
-            election_timeout: Duration::from_millis(self.election_timeout),
-            heartbeat,
+            election_timeout: self.election_timeout,
+            heartbeat: self.election_timeout / 5,
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
         })
+    }
+
+    /// Where others reach it, if it listens there.
+    fn reached_at(&self, address: SocketAddr) -> Result<String> {
+        match &self.advertise {
+            Some(advertised) => Ok(advertised.clone()),
+            None if address.ip().is_unspecified() => {
+                Err(Error::user(format!("workers and other coordinators cannot find a coordinator at {address}"))
+                    .with_help("say how they reach it: --advertise host:port, or --members"))
+            }
+            None => Ok(address.to_string()),
+        }
+    }
+
+    /// What is said when it starts.
+    fn greeting(&self, address: SocketAddr) -> String {
+        let Self { id, cluster, .. } = self;
+        let greeting = format!("coordinator {id} of cluster {cluster} on {address}");
+        if !self.join {
+            return greeting;
+        }
+        let reached = self.reached_at(address).unwrap_or_else(|_| format!("HOST:{}", address.port()));
+        format!("{greeting}; if it is no member yet, take it in with: weir cluster add {id} {reached}")
     }
 }
 
@@ -173,10 +231,10 @@ impl CoordinatorArguments {
 /// If it cannot start, or its log cannot be written any more.
 pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Exit> {
     let mut signals = Signals::listen()?;
-    check_reachability(arguments.listen, arguments.insecure)?;
+    check_reachability(arguments.listen, arguments.insecure, SAY_SO)?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = arguments.config(address)?;
-    screen.message(&format!("coordinator {} of cluster {} on {address}\n", config.id, config.cluster));
+    screen.message(&format!("{}\n", arguments.greeting(address)));
     let (stop, stopped) = watch::channel(false);
     let mut coordinator = std::pin::pin!(server::run(config, listener, stopped));
     tokio::select! {
@@ -187,5 +245,55 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     tokio::select! {
         ended = &mut coordinator => ended.map(|()| Exit::Ok),
         second = signals.next() => Ok(second.exit()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::{Arguments, Command};
+
+    /// Where others reach a founding member with these arguments, or what is wrong with them.
+    fn reached(arguments: &[&str]) -> Result<String, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let data_dir = ["--data-dir", folder.path().to_str().unwrap()];
+        let all = [&["weir", "coordinator"], arguments, &data_dir].concat();
+        let parsed = Arguments::try_parse_from(all).map_err(|error| error.to_string())?;
+        let Command::Coordinator(CoordinatorCommandArguments { run, .. }) = parsed.command else {
+            panic!("{arguments:?}")
+        };
+        let config = run.config(run.listen).map_err(|error| error.report())?;
+        Ok(config.members.get(&config.id).cloned().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_member_has_an_address_that_others_can_reach() {
+        let anywhere = ["--listen", "0.0.0.0:7420", "--insecure"];
+        let with = |more: &[&str]| reached(&[&anywhere, more].concat());
+        assert_eq!(reached(&["--listen", "127.0.0.1:7421"]).unwrap(), "127.0.0.1:7421");
+        assert_eq!(with(&["--advertise", "c1:7420"]).unwrap(), "c1:7420");
+        assert_eq!(with(&["--members", "1=c1:7420"]).unwrap(), "c1:7420");
+        assert_eq!(with(&["--join"]).unwrap(), "", "`weir cluster add` says it");
+        assert!(with(&[]).unwrap_err().contains("--advertise host:port"));
+        for wrong in [["--advertise", "0.0.0.0:7420"], ["--members", "1=[::]:7420"]] {
+            assert!(with(&wrong).unwrap_err().contains("nobody reaches a coordinator at"), "{wrong:?}");
+        }
+        assert!(with(&["--advertise", "c1"]).unwrap_err().contains("HOST:PORT"));
+        assert!(with(&["--advertise", "c1:7420", "--members", "1=c1:7420"]).is_err());
+    }
+
+    #[test]
+    fn timeouts_have_a_unit_and_leave_time_for_a_sign_of_life() {
+        for (wrong, why) in [("2000", "with its unit"), ("0s", "less than 100ms"), ("99ms", "less than 100ms")] {
+            for flag in ["--worker-timeout", "--election-timeout"] {
+                let refused = reached(&[flag, wrong]).unwrap_err();
+                assert!(refused.contains(why), "{refused}");
+            }
+        }
+        reached(&["--worker-timeout", "2s", "--election-timeout", "100ms"]).unwrap();
     }
 }

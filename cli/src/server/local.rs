@@ -58,12 +58,17 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         join: false,
         data_dir: arguments.data_dir.clone(),
         storage: None,
+        advertise: None,
         insecure: false,
-        worker_timeout: 5000,
-        election_timeout: 100,
+        worker_timeout: Duration::from_secs(5),
+        election_timeout: Duration::from_millis(100),
         snapshot_after: 10_000,
     };
-    check_reachability(arguments.listen, coordinator.insecure)?;
+    check_reachability(
+        arguments.listen,
+        coordinator.insecure,
+        "`weir local` is for this machine: listen on 127.0.0.1; for others, start `weir coordinator` and `weir worker`",
+    )?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = coordinator.config(address)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -13,18 +13,21 @@ use weir_connectors::Registry;
 use weir_connectors::results::ResultFiles;
 use weir_core::{ConnectorRegistry, Error, Result};
 
+/// What to do where the user can say that it is all right.
+const SAY_SO: &str = "listen on 127.0.0.1, or add --insecure if the network is trusted";
+
 /// Without TLS and tokens, only this machine may talk to us, unless the user says that it is all right.
 ///
 /// # Errors
 /// If the address can be reached from elsewhere and `insecure` is not set.
-pub fn check_reachability(address: SocketAddr, insecure: bool) -> Result<()> {
+pub fn check_reachability(address: SocketAddr, insecure: bool, help: &str) -> Result<()> {
     if address.ip().is_loopback() || insecure {
         return Ok(());
     }
     Err(Error::user(format!(
         "{address} can be reached from other machines, and nothing here is encrypted or authenticated"
     ))
-    .with_help("listen on 127.0.0.1, or add --insecure if the network is trusted"))
+    .with_help(help))
 }
 
 /// Listens, and says where: port 0 is whichever is free.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
+use weir_worker::agent::Ending;
 use weir_worker::process::{self, WorkerConfig};
 
-use super::{check_reachability, connectors, random};
-use crate::cluster::args::size;
+use super::{SAY_SO, check_reachability, connectors, random};
+use crate::cluster::args::{duration, size};
 use crate::exit::Exit;
-use crate::signals::Signals;
+use crate::figures;
+use crate::signals::{Interrupt, Signals};
 use crate::terminal::Screen;
 
 /// What `--help` says at its end.
@@ -26,8 +28,8 @@ Examples:
 A slot runs one subtask of every operator of a job; a job takes as many slots as it has parallelism. The worker finds the leader
 by itself, and goes on working while there is none.
 
-SIGTERM and ^C move its work to other workers first, for --drain-timeout at most; a second signal ends it at once. Its jobs are
-then restarted elsewhere from their last checkpoint.";
+SIGTERM and ^C move its work to other workers first, for --drain-timeout at most; a second signal ends it at once. What was
+not moved away is then restarted elsewhere from its last checkpoint, and the exit code is 143 (SIGTERM) or 130 (^C) instead of 0.";
 
 /// `weir worker`.
 #[derive(Debug, Args)]
@@ -66,9 +68,9 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Seconds that its work may take to be moved away when it is told to go.
-    #[arg(long, default_value_t = 60, value_name = "S")]
-    pub drain_timeout: u64,
+    /// How long its work may take to be moved away when it is told to go.
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = duration)]
+    pub drain_timeout: Duration,
 
     /// Size of the state files to keep in the data directory, such as 10gb, so that a restart here reads them from the local
     /// disk; 1gb if not given, and none where checkpoints are kept in a folder anyway.
@@ -85,7 +87,7 @@ pub struct WorkerArguments {
 /// # Errors
 /// If the cluster does not take it, or it cannot start.
 pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
-    check_reachability(arguments.listen, arguments.insecure)?;
+    check_reachability(arguments.listen, arguments.insecure, SAY_SO)?;
     let mut signals = Signals::listen()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = WorkerConfig {
@@ -97,20 +99,62 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         slots: arguments.slots.unwrap_or(u32::try_from(cores).unwrap_or(u32::MAX)),
         coordinators: arguments.coordinators.clone(),
         compute_threads: arguments.compute_threads.unwrap_or(cores),
-        drain_timeout: Duration::from_secs(arguments.drain_timeout),
+        drain_timeout: arguments.drain_timeout,
         local_runs_bytes: arguments.local_runs_bytes,
     };
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);
     let mut worker = std::pin::pin!(process::run(config, connectors(), shutdown));
+    let patience = figures::duration(arguments.drain_timeout);
+    let mut told = None;
     loop {
         tokio::select! {
-            ended = &mut worker => return ended.map(|_| Exit::Ok),
-            _ = signals.next() => {
-                screen.message("moving work away; once more ends at once\n");
+            ended = &mut worker => return ended.map(|ending| {
+                let (text, exit) = outcome(&ending, &patience, told);
+                screen.message(&format!("{text}\n"));
+                exit
+            }),
+            signal = signals.next() => {
+                screen.message(&match told {
+                    None => format!("moving work away, for {patience} at most; once more ends at once\n"),
+                    Some(_) => "ending at once\n".to_owned(),
+                });
+                told = Some(signal);
                 // A full channel means that it has been told twice.
                 let _ = sender.try_send(());
             }
         }
+    }
+}
+
+/// What is told of a worker's end, and how the program ends.
+fn outcome(ending: &Ending, patience: &str, told: Option<Interrupt>) -> (String, Exit) {
+    let restarted = "jobs that ran here go on elsewhere from their last checkpoint";
+    let interrupted = told.map_or(Exit::Terminated, Interrupt::exit);
+    match ending {
+        Ending::Released => ("the worker has ended; it ran nothing any more".into(), Exit::Ok),
+        Ending::Late => (
+            format!("the worker has ended, but its work was not moved away within {patience}: {restarted}"),
+            interrupted,
+        ),
+        Ending::Forced => (format!("the worker was ended before its work was moved away: {restarted}"), interrupted),
+        // Told as errors.
+        Ending::Refused { .. } | Ending::OtherCluster { .. } => {
+            ("the cluster does not take the worker".into(), Exit::User)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_worker_that_ran_nothing_any_more_has_ended_in_order() {
+        let exit = |ending| outcome(&ending, "60 s", Some(Interrupt::Keyboard)).1;
+        assert_eq!(exit(Ending::Released), Exit::Ok);
+        assert_eq!(exit(Ending::Late), Exit::Interrupted);
+        assert_eq!(exit(Ending::Forced), Exit::Interrupted);
+        assert_eq!(outcome(&Ending::Forced, "60 s", Some(Interrupt::Terminate)).1, Exit::Terminated);
     }
 }

@@ -2,13 +2,14 @@
 
 use weir_core::{CoordinatorId, Epoch, EventTime, Incarnation, JobId, WorkerId};
 use weir_proto::client::{
-    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobRef, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
+    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobRef, JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
 };
 
 use super::super::args::{JobArgument, Limit, Limits};
 use super::super::jobs::repeats;
 use super::super::namespaces::limited;
 use super::super::show;
+use super::super::workers::standing;
 use super::{NOW, detail, savepoint};
 
 /// The text, which has to be exactly this, but for blanks at the ends of lines.
@@ -144,6 +145,28 @@ fn workers_in_a_list() {
     };
     let list = [worker("w1", true, false), worker("w2", true, true), worker("w3", false, false)];
     assert_text(&show::workers(&list, None).unwrap(), WORKERS);
+}
+
+#[test]
+fn what_stands_in_the_way_of_emptying_a_worker() {
+    let worker = WorkerInfo {
+        worker: WorkerId("w1".into()),
+        incarnation: Incarnation(1),
+        address: "w1:7421".into(),
+        slots: 8,
+        used: 4,
+        draining: true,
+        connected: true,
+        version: "0.1.0".into(),
+        last_heard_ms: None,
+        jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+    };
+    let mut job = detail().summary;
+    let standing = |job: &JobSummary, free| standing(&worker, std::slice::from_ref(job), free);
+    assert_eq!(standing(&job, 4), "4 slots in use · default/delays is running");
+    assert_eq!(standing(&job, 3), "4 slots in use · default/delays has 4 slots here, and 3 free elsewhere");
+    job.waiting_for = Some("needs 4 slots; none is free".into());
+    assert_eq!(standing(&job, 0), "4 slots in use · default/delays needs 4 slots; none is free");
 }
 
 const WORKERS: &str = "

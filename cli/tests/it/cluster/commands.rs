@@ -10,10 +10,10 @@ use tokio::sync::watch;
 use weir_coordinator::raft::{LogId, Membership, Role, Status};
 use weir_coordinator::server::grpc::{GrpcConfig, serve};
 use weir_coordinator::server::{Message, NodeHandle};
-use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, JobId, OperatorSpec};
+use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::{
     CheckpointInfo, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobDetail, JobFailureInfo, JobRef,
-    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, SubmitJob,
+    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, SubmitJob, WorkerInfo, WorkerJob,
 };
 
 use crate::weir::{Ran, command, file, path};
@@ -215,7 +215,7 @@ fn without_a_leader_it_is_asked_again_and_what_may_be_done_already_is_not() {
     cluster.weir(&["jobs", "delete", "7"]).code(4).says(&["did not agree", "may or may not have been done"]);
     assert_eq!(cluster.asked().len(), 1);
     cluster
-        .weir(&["cluster", "add", "4", "c4:7420"])
+        .weir(&["cluster", "transfer-leadership"])
         .code(4)
         .says(&["may or may not have been", "weir cluster status"]);
     let drain = ["workers", "drain", "w1", "--timeout", "300ms"];
@@ -272,6 +272,7 @@ fn namespaces_are_created_once_and_changed_limit_by_limit() {
 #[test]
 fn changes_ask_for_what_they_say() {
     let cluster = Cluster::accepting();
+    let address = cluster.address.to_string();
     for (arguments, request) in [
         (
             vec!["jobs", "stop", "x/y", "--drain", "--detach"],
@@ -282,9 +283,13 @@ fn changes_ask_for_what_they_say() {
             ClientRequest::ForgetCheckpoint { job: JobRef::Id(JobId(7)), epoch: Epoch(12) }
         }),
         (vec!["workers", "drain", "w1"], {
-            ClientRequest::DrainWorker { worker: weir_core::WorkerId("w1".into()), draining: true }
+            ClientRequest::DrainWorker { worker: WorkerId("w1".into()), draining: true }
         }),
         (vec!["namespaces", "delete", "x"], ClientRequest::DropNamespace { namespace: "x".into() }),
+        // Whoever is added is asked for its log; here that is the same one.
+        (vec!["cluster", "add", "1", &address], {
+            ClientRequest::AddCoordinator { id: CoordinatorId(1), address: address.clone(), log: 7 }
+        }),
         (vec!["cluster", "transfer-leadership"], ClientRequest::TransferLeadership { to: None }),
     ] {
         cluster.weir(&arguments).code(0);
@@ -361,19 +366,67 @@ fn an_attached_job_is_watched_to_its_end() {
     let failed = JobSummary { last_failure: Some(failure), ..summary("failed", 1) };
     let cluster = Cluster::start(described(vec![summary("running", 1), failed]));
     cluster.weir(&["submit", "-e", INSERT]).code(3).says(&["job default/delays has failed", "line 3: not a number"]);
+
+    let cancelled = || described(vec![summary("running", 1), summary("cancelled", 1)]);
+    Cluster::start(cancelled()).weir(&["submit", "-e", INSERT]).code(2).says(&["was cancelled meanwhile"]);
+    Cluster::start(cancelled()).weir(&["jobs", "cancel", "7", "--wait"]).code(0).says(&["7: cancelled"]);
+}
+
+#[test]
+fn a_job_is_not_called_by_a_number_which_would_be_another_ones() {
+    let cluster = Cluster::accepting();
+    let help = "such as job-2";
+    cluster.weir(&["submit", "-e", INSERT, "--name", "2"]).code(2).says(&["a job cannot be called 2", help]);
+    cluster.weir(&["submit", "-e", INSERT, "-D", "pipeline.name=2"]).code(2).says(&["a job cannot be called 2", help]);
+    assert!(cluster.asked().is_empty());
+
+    let cluster = Cluster::start(described(vec![summary("finished", 1)]));
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("2.sql");
+    std::fs::write(&script, INSERT).unwrap();
+    cluster.weir(&["submit", script.to_str().unwrap()]).code(0).says(&["job-2: is submitted as job 7"]);
+}
+
+#[test]
+fn draining_tells_what_it_waits_for_and_not_for_ever() {
+    let busy = WorkerInfo {
+        worker: WorkerId("w1".into()),
+        incarnation: Incarnation(1),
+        address: "w1:7421".into(),
+        slots: 2,
+        used: 2,
+        draining: true,
+        connected: true,
+        version: "0.1.0".into(),
+        last_heard_ms: None,
+        jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 2 }],
+    };
+    let waits = JobSummary { waiting_for: Some("needs 2 slots; none is free".into()), ..summary("running", 1) };
+    let cluster = Cluster::start(move |request| {
+        Ok(match request {
+            ClientRequest::ListWorkers => ClientResponse::Workers(vec![busy.clone()]),
+            ClientRequest::ListJobs { .. } => ClientResponse::Jobs(vec![waits.clone()]),
+            _ => ClientResponse::Accepted,
+        })
+    });
+    let standing = "2 slots in use · default/delays needs 2 slots; none is free";
+    cluster.weir(&["workers", "drain", "w1", "--wait", "--wait-timeout", "1s"]).code(4).says(&[
+        &format!("w1: {standing}\n"),
+        &format!("worker w1 is not empty after 1 s: {standing}"),
+        "weir workers undrain w1",
+    ]);
 }
 
 /// Starts it and interrupts it once it watches.
 fn interrupt(cluster: &Cluster, arguments: &[&str]) -> Child {
     let child = cluster.command(arguments).spawn().unwrap();
-    loop {
-        let request = cluster.asked.recv_timeout(Duration::from_secs(30)).expect("the job is watched");
-        if matches!(request, ClientRequest::DescribeJob { .. }) {
-            break;
-        }
-    }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    interrupt_once_it_asks(cluster, &child, |request| matches!(request, ClientRequest::DescribeJob { .. }));
     child
+}
+
+fn interrupt_once_it_asks(cluster: &Cluster, child: &Child, asks: impl Fn(&ClientRequest) -> bool) {
+    while !asks(&cluster.asked.recv_timeout(Duration::from_secs(30)).expect("the cluster is asked")) {}
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -391,6 +444,19 @@ fn an_interrupt_leaves_the_job_to_the_cluster_or_stops_it() {
     let ran: Ran =
         interrupt(&cluster, &["submit", "-e", INSERT, "--stop-on-interrupt"]).wait_with_output().unwrap().into();
     ran.code(0).says(&["stopping with a savepoint", "stopped"]);
+}
+
+#[test]
+fn a_second_interrupt_is_heard_while_nobody_answers_the_first() {
+    let cluster = Cluster::start(|request| match request {
+        ClientRequest::StopJob { .. } => Err(ClientError::new(ClientErrorKind::Unavailable, "moving")),
+        other => described(vec![summary("running", 1)])(other),
+    });
+    let submit = ["submit", "-e", INSERT, "--stop-on-interrupt", "--timeout", "5min"];
+    let child = interrupt(&cluster, &submit);
+    interrupt_once_it_asks(&cluster, &child, |request| matches!(request, ClientRequest::StopJob { .. }));
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    ran.code(130).says(&["stopping with a savepoint", "it goes on in the cluster"]);
 }
 
 #[test]

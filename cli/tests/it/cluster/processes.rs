@@ -94,7 +94,7 @@ impl Cluster {
         let (data, storage) = (self.path("data"), format!("file://{}", self.path("checkpoints")));
         let arguments =
             ["coordinator", "--id", &number, "--listen", &address, "--members", &members, "--data-dir", &data];
-        let more = ["--storage", &storage, "--worker-timeout", "2000"];
+        let more = ["--storage", &storage, "--worker-timeout", "2s"];
         self.spawn(&format!("c{id}"), &[&arguments[..], &more].concat());
     }
 

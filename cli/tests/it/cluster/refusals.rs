@@ -75,6 +75,12 @@ fn what_others_could_reach_needs_consent() {
             .code(2)
             .says(&["can be reached from other machines", "--insecure"]);
     }
+    let data_dir = ["--data-dir", data.to_str().unwrap()];
+    let local = weir(&[&["local", "--listen", &address], &data_dir[..]].concat()).code(2).says(&["for this machine"]);
+    assert!(!local.err.contains("--insecure"), "which it does not have: {}", local.err);
+    // Nor is where it listens where others reach it.
+    let open = ["coordinator", "--listen", &address, "--insecure"];
+    weir(&[&open, &data_dir[..]].concat()).code(2).says(&["cannot find a coordinator at 0.0.0.0", "--advertise"]);
     assert!(!data.exists());
 }
 
