@@ -198,8 +198,8 @@ impl Checkpoints {
         let manifest = self.storage.locate(&layout::manifest(epoch));
         let frame = format!("checkpoint {epoch} cannot be used, and its results may already be out");
         error.context(frame).with_help(format!(
-            "bring the file back from a copy; or start afresh in another --state-dir; or, if results of epoch {epoch} may \
-             come out twice, delete {manifest} to go on from the checkpoint before it"
+            "bring the file back from a copy; or start afresh in another --state-dir, or in a cluster as another job; or, if \
+             results of epoch {epoch} may come out twice, delete {manifest} to go on from the checkpoint before it"
         ))
     }
 }

@@ -242,14 +242,16 @@ fn sync_folder(path: &Path) -> Result<()> {
 
 fn taken(path: &Path) -> Error {
     Error::environment(format!("{} exists already and holds something else", path.display()))
-        .with_help("state folders are written by one job only: give this run another --state-dir")
+        .with_help("state folders are written by one job only: give this run another --state-dir, or this cluster another --storage")
 }
 
 fn failed(action: &str, path: &Path, error: io::Error) -> Error {
     let help = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some("free some space on that disk"),
         io::ErrorKind::PermissionDenied => Some("give this user the right to read and write there"),
-        io::ErrorKind::ReadOnlyFilesystem => Some("choose a folder that can be written, with --state-dir"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            Some("choose a folder that can be written, with --state-dir, or in a cluster --storage")
+        }
         _ => None,
     };
     let failure = Error::environment(format!("cannot {action} {}", path.display())).with_source(error);

@@ -59,7 +59,8 @@ pub fn compatible(stored: &TableSchema, declared: &TableSchema) -> Result<()> {
         None => Ok(()),
         Some(difference) => Err(Error::user(format!("stored state '{}' does not fit: {difference}", declared.name))
             .with_help(
-                "continue with the program and the query that wrote it, or start afresh in another --state-dir",
+                "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in a cluster as \
+                 another job",
             )),
     }
 }

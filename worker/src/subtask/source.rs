@@ -248,8 +248,10 @@ impl SourceSubtask {
 
 /// The end of the input has been told to everybody behind: all rows that come now would be late.
 fn more_than_the_end(table: &str, split: &str) -> Error {
-    Error::user(format!("an earlier run has read table {table} to its end, and now there is more: {split}"))
-        .with_help("start afresh with another --state-dir; a table that grows wants 'source.monitor-interval'")
+    Error::user(format!("an earlier run has read table {table} to its end, and now there is more: {split}")).with_help(
+        "start afresh with another --state-dir, or in a cluster as another job; a table that grows wants \
+             'source.monitor-interval'",
+    )
 }
 
 fn rejected_rows(table: &str, rejected: &[Rejected]) -> Result<RecordBatch> {
