@@ -88,6 +88,8 @@ pub enum ClientRequest {
     DeleteJob {
         /// Which one.
         job: JobRef,
+        /// Also if results of its checkpoints are decided and not visible yet: they never will be.
+        discard_results: bool,
     },
     /// Begin a savepoint. Answered with its epoch when it is begun.
     TakeSavepoint {

@@ -206,6 +206,9 @@ pub enum JobsCommand {
         /// Which.
         #[command(flatten)]
         job: JobArgument,
+        /// Also if results that are decided are not visible yet: they are thrown away, for good.
+        #[arg(long)]
+        discard_results: bool,
     },
 }
 

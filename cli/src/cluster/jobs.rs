@@ -74,8 +74,8 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             let by = describe(client, &job.reference()).await?.summary.attempt;
             wait(client, screen, &job, Some(Goal::Savepoint { epoch, by })).await
         }
-        JobsCommand::Delete { job } => {
-            client.call(ClientRequest::DeleteJob { job: job.reference() }).await?;
+        JobsCommand::Delete { job, discard_results } => {
+            client.call(ClientRequest::DeleteJob { job: job.reference(), discard_results }).await?;
             said(screen, &format!("{}: deleted", job.job))
         }
     }

@@ -106,7 +106,8 @@ impl Select {
             false => Ok(()),
         };
         let finished = self.rows.results().finish().await;
-        if let Err(error) = client.call(ClientRequest::DeleteJob { job: JobRef::Id(id) }).await {
+        if let Err(error) = client.call(ClientRequest::DeleteJob { job: JobRef::Id(id), discard_results: false }).await
+        {
             self.screen.message(&format!("warning: job {id} is left in `weir jobs list --all`: {error}\n"));
         }
         self.remove_folder().await;

@@ -84,7 +84,7 @@ impl ClusterState {
             Command::CancelJob { job, at } => self.cancel_job(job, at),
             Command::RestartJob { job, from, at } => self.restart_job(job, from, at),
             Command::RescaleJob { job, parallelism, at: _ } => self.rescale_job(job, parallelism),
-            Command::DeleteJob { job } => self.delete_job(job),
+            Command::DeleteJob { job, discard } => self.delete_job(job, discard),
             Command::SetNamespace { namespace, quota } => self.set_namespace(namespace, quota),
             Command::DropNamespace { namespace } => self.drop_namespace(namespace),
         };

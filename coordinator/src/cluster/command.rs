@@ -180,6 +180,9 @@ pub enum Command {
     DeleteJob {
         /// Which job.
         job: JobId,
+        /// Whether results that are decided and not committed are given up with it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        discard: bool,
     },
     /// Creates a namespace or changes its limits.
     SetNamespace {

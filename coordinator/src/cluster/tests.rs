@@ -196,7 +196,7 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
         "cancel" => Command::CancelJob { job: job(), at },
         "restart" => Command::RestartJob { job: job(), from: number(words, "from").map(Epoch), at },
         "rescale" => Command::RescaleJob { job: job(), parallelism: word(2).parse().unwrap(), at },
-        "delete" => Command::DeleteJob { job: job() },
+        "delete" => Command::DeleteJob { job: job(), discard: words.contains(&"discard") },
         "namespace" => Command::SetNamespace {
             namespace: word(1).into(),
             quota: Quota {

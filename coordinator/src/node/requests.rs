@@ -52,7 +52,9 @@ impl<S: LogStore> Node<S> {
             ClientRequest::RescaleJob { job, parallelism } => {
                 Command::RescaleJob { job: self.find(&job)?, parallelism, at }
             }
-            ClientRequest::DeleteJob { job } => Command::DeleteJob { job: self.find(&job)? },
+            ClientRequest::DeleteJob { job, discard_results } => {
+                Command::DeleteJob { job: self.find(&job)?, discard: discard_results }
+            }
             ClientRequest::ForgetCheckpoint { job, epoch } => {
                 Command::ForgetCheckpoint { job: self.find(&job)?, epoch }
             }

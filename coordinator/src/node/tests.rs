@@ -554,9 +554,10 @@ fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
         let Ok(ClientResponse::Submitted { job, .. }) = cluster.submit_graph(select(&folder), 1) else {
             panic!("refused")
         };
-        for request in
-            [ClientRequest::CancelJob { job: JobRef::Id(job) }, ClientRequest::DeleteJob { job: JobRef::Id(job) }]
-        {
+        for request in [
+            ClientRequest::CancelJob { job: JobRef::Id(job) },
+            ClientRequest::DeleteJob { job: JobRef::Id(job), discard_results: false },
+        ] {
             cluster.ask(request).unwrap();
         }
         let path = cluster.storage.0.path().join(folder.trim_start_matches("file:///"));
@@ -594,7 +595,7 @@ fn the_leader_copies_the_state_soon_after_what_would_be_missed_and_not_more_ofte
     cluster.ask(ClientRequest::StopJob { job: JobRef::Id(JobId(1)), drain: false }).unwrap();
     let now = cluster.now.as_millis();
     assert_eq!(times(&mut cluster), [(now, 1)]);
-    cluster.ask(ClientRequest::DeleteJob { job: JobRef::Id(JobId(1)) }).unwrap();
+    cluster.ask(ClientRequest::DeleteJob { job: JobRef::Id(JobId(1)), discard_results: false }).unwrap();
     cluster.pass(Duration::from_millis(4900));
     assert_eq!(times(&mut cluster), [], "the last copy is too young");
     cluster.pass(Duration::from_secs(20));

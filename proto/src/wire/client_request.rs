@@ -51,7 +51,9 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::RescaleJob { job, parallelism } => {
                 AnyRequest::RescaleJob(wire::RescaleJobRequest { job: reference(job), parallelism: *parallelism })
             }
-            ClientRequest::DeleteJob { job } => AnyRequest::DeleteJob(wire::DeleteJobRequest { job: reference(job) }),
+            ClientRequest::DeleteJob { job, discard_results } => {
+                AnyRequest::DeleteJob(wire::DeleteJobRequest { job: reference(job), discard_results: *discard_results })
+            }
             ClientRequest::TakeSavepoint { job } => {
                 AnyRequest::TakeSavepoint(wire::TakeSavepointRequest { job: reference(job) })
             }
@@ -113,7 +115,10 @@ impl TryFrom<AnyRequest> for ClientRequest {
                 job: job_ref(rescale.job, "RescaleJobRequest.job")?,
                 parallelism: parallelism(rescale.parallelism, "RescaleJobRequest.parallelism")?,
             },
-            AnyRequest::DeleteJob(of) => ClientRequest::DeleteJob { job: job_ref(of.job, "DeleteJobRequest.job")? },
+            AnyRequest::DeleteJob(delete) => ClientRequest::DeleteJob {
+                job: job_ref(delete.job, "DeleteJobRequest.job")?,
+                discard_results: delete.discard_results,
+            },
             AnyRequest::TakeSavepoint(of) => {
                 ClientRequest::TakeSavepoint { job: job_ref(of.job, "TakeSavepointRequest.job")? }
             }

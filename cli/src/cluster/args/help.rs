@@ -30,7 +30,8 @@ Examples:
   weir jobs stop delays --drain             its windows fire first: the input counts as ended
   weir jobs rescale delays -p 8             go on with 8 slots; says so if there are fewer, and --wait waits for them
   weir jobs restart delays --from 12        go back to checkpoint 12
-  weir jobs cancel delays && weir jobs delete delays";
+  weir jobs cancel delays && weir jobs delete delays
+  weir jobs delete delays --discard-results without results that are decided and cannot be made visible any more";
 
 pub(super) const WORKERS: &str = "\
 Examples:

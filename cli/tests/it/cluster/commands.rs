@@ -282,6 +282,10 @@ fn changes_ask_for_what_they_say() {
         (vec!["checkpoints", "delete", "7", "12"], {
             ClientRequest::ForgetCheckpoint { job: JobRef::Id(JobId(7)), epoch: Epoch(12) }
         }),
+        (
+            vec!["jobs", "delete", "y", "--discard-results"],
+            ClientRequest::DeleteJob { job: name("default", "y"), discard_results: true },
+        ),
         (vec!["workers", "drain", "w1"], {
             ClientRequest::DrainWorker { worker: WorkerId("w1".into()), draining: true }
         }),

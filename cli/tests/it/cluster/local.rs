@@ -40,11 +40,16 @@ fn the_same_submission_is_said_to_be_there() {
     let first = cluster.weir(&submit).code(0).says(&["is submitted as job 1"]).out;
     assert_eq!(cluster.weir(&submit).code(0).says(&["was submitted before, as job 1"]).out, first);
     let other = script.replace("SELECT n", "SELECT n + 1");
+    cluster.weir(&["submit", "-e", &other, "--name", "endless", "--detach"]).code(2).says(&[
+        "has the name endless already",
+        "choose another name",
+        "a changed query cannot take over state",
+    ]);
+    cluster.weir(&["jobs", "delete", "endless"]).code(2);
+    cluster.weir(&["jobs", "cancel", "endless", "--wait"]).code(0).says(&["endless: cancelled"]);
     cluster
         .weir(&["submit", "-e", &other, "--name", "endless", "--detach"])
         .code(2)
-        .says(&["has the name endless already", "choose another name"]);
-    cluster.weir(&["jobs", "delete", "endless"]).code(2);
-    cluster.weir(&["jobs", "cancel", "endless", "--wait"]).code(0).says(&["endless: cancelled"]);
+        .says(&["already, and is cancelled", "a changed query cannot take over state"]);
     cluster.weir(&["jobs", "delete", "endless"]).code(0);
 }

@@ -127,12 +127,13 @@ impl ClusterState {
         })
     }
 
-    pub(super) fn delete_job(&mut self, id: JobId) -> Result<Applied, Refusal> {
+    pub(super) fn delete_job(&mut self, id: JobId, discard: bool) -> Result<Applied, Refusal> {
         let job = self.jobs.get(&id).ok_or(Refusal::NoSuchJob(id))?;
         if job.status.is_active() {
             return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be deleted" });
         }
-        if let Some(checkpoint) = job.uncommitted() {
+        // The user may know that what they belong into is gone for ever.
+        if let Some(checkpoint) = job.uncommitted().filter(|_| !discard) {
             return Err(Refusal::Uncommitted { job: id, epoch: checkpoint.epoch });
         }
         let spec = job.spec.clone();

@@ -14,17 +14,26 @@ impl Refusal {
             Refusal::NameTaken { job, difference: JobDifference::Parallelism, .. } => {
                 format!("rescale job {job}, or choose another name")
             }
+            Refusal::NameTaken { job, difference: JobDifference::Definition, .. } => format!(
+                "cancel and delete job {job}, or choose another name. Either begins anew: a changed query cannot take over state"
+            ),
             Refusal::NameTaken { job, .. } => format!("cancel and delete job {job}, or choose another name"),
             Refusal::NameOfEndedJob { job, status: JobStatus::Finished, .. } => {
                 format!("delete job {job}, or choose another name")
             }
-            Refusal::NameOfEndedJob { job, .. } => format!("restart job {job}, delete it, or choose another name"),
+            Refusal::NameOfEndedJob { job, .. } => format!(
+                "restart job {job} as it was, or delete it or choose another name, which begins anew: a changed query cannot take \
+                 over state"
+            ),
             Refusal::BadName { of: "job", .. } => {
                 "use 1 to 128 letters, digits, dots, underscores and hyphens, and no number".into()
             }
             Refusal::BadName { .. } => "use 1 to 128 letters, digits, dots, underscores and hyphens".into(),
             Refusal::InputEnded { .. } => "restart it from an earlier checkpoint".into(),
-            Refusal::Uncommitted { .. } => "this is tried again and again; try later, or see the cluster's log".into(),
+            Refusal::Uncommitted { job, .. } => format!(
+                "this is tried again and again; try later, or see the cluster's log. If what they belong into is gone for ever, \
+                 `weir jobs delete {job} --discard-results` gives them up with the job"
+            ),
             Refusal::QuotaExceeded { resource: Resource::StateBytes, .. } => {
                 "stop or cancel jobs there, or raise the limit".into()
             }

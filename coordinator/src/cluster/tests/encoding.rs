@@ -80,7 +80,8 @@ fn commands() -> Vec<(Command, &'static str)> {
             Command::RescaleJob { job, parallelism: 4, at },
             r#"{"RescaleJob":{"job":7,"parallelism":4,"at":1700000000000}}"#,
         ),
-        (Command::DeleteJob { job }, r#"{"DeleteJob":{"job":7}}"#),
+        (Command::DeleteJob { job, discard: false }, r#"{"DeleteJob":{"job":7}}"#),
+        (Command::DeleteJob { job, discard: true }, r#"{"DeleteJob":{"job":7,"discard":true}}"#),
         (
             Command::SetNamespace { namespace: "blue".into(), quota },
             r#"{"SetNamespace":{"namespace":"blue","quota":{"slots":4,"jobs":null,"state_bytes":1}}}"#,
@@ -112,7 +113,7 @@ fn every_command_has_its_golden_bytes() {
 
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
-    let mut bytes = Command::DeleteJob { job: JobId(1) }.to_bytes();
+    let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
     bytes[0] = 2;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);

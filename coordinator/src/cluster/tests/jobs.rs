@@ -187,6 +187,24 @@ fn cancelling_ends_a_job_at_once_and_its_decided_results_still_count() {
 }
 
 #[test]
+fn results_that_will_never_be_visible_are_given_up_with_their_job() {
+    let state = run("
+        worker a 2
+        submit orders 2
+        start 1 a,a
+        running 1
+        complete 1 1
+        delete 1 discard     | refused: job 1 cannot be deleted: it is running
+        cancel 1             | cancelled 1: 1?
+        delete 1             | refused: results of checkpoint 1 of job 1 are decided and not committed yet
+        delete 1 discard     | job 1 deleted
+        commit 1 1           | refused: there is no job 1");
+    assert!(state.jobs.is_empty());
+    let refusal = Refusal::Uncommitted { job: JobId(1), epoch: Epoch(1) };
+    assert!(refusal.help().unwrap().contains("weir jobs delete 1 --discard-results"));
+}
+
+#[test]
 fn a_running_job_goes_back_to_an_earlier_checkpoint() {
     let state = run("worker a 2
         submit orders 1 retained=9

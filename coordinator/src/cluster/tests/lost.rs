@@ -98,7 +98,9 @@ impl Lost {
             {
                 self.retire(job);
             }
-            Command::DeleteJob { job } if matches!(applied, Applied::Deleted { .. }) => drop(self.storage.remove(&job)),
+            Command::DeleteJob { job, .. } if matches!(applied, Applied::Deleted { .. }) => {
+                drop(self.storage.remove(&job));
+            }
             _ => {}
         }
     }

@@ -90,7 +90,7 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
         83..85 => Command::CancelJob { job, at },
         85..92 => Command::RestartJob { job, from: (how % 2 == 0).then(some_epoch), at },
         92..95 => Command::RescaleJob { job, parallelism: u32::from(how % 4) + u32::from(!wrong), at },
-        95..97 => Command::DeleteJob { job },
+        95..97 => Command::DeleteJob { job, discard: false },
         97 => Command::EndAttempt { job, attempt, at },
         98 => Command::RetryJob { job, attempt, at },
         _ => Command::Found { cluster: "other".into(), storage: String::new() },
