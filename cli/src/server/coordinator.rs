@@ -39,8 +39,8 @@ are with the workers and in the checkpoint storage, which all coordinators and w
 The founding members all have to be up once, together: only then is the cluster there, and from then on a majority is enough. One
 that waits says for whom. A coordinator is known by its log: one that has lost its data directory is not let in again under its
 number, also not with the same command. Take it out with `weir cluster remove ID`, and start another with --join, a number that was
-never used and an empty --data-dir; `weir cluster add` takes it in. As long as
-`weir cluster status` finds no cluster, nothing is lost: end all founding members, empty their data directories, start them again.
+never used and an empty --data-dir; `weir cluster add` takes it in. Only if the cluster has never been there yet, end all founding
+members, empty their data directories, and start them again.
 
 SIGTERM and ^C hand leadership over, then end the process. No job is restarted by that.
 

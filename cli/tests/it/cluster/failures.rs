@@ -1,7 +1,9 @@
 //! SIGKILL of a worker and of the only coordinator while a job runs.
 
+use rustix::process::Signal;
+
 use super::nexmark::Bids;
-use super::processes::Cluster;
+use super::processes::{Cluster, until};
 
 #[test]
 fn killed_workers_cost_a_restart_and_a_killed_coordinator_costs_nothing() {
@@ -31,4 +33,21 @@ fn killed_workers_cost_a_restart_and_a_killed_coordinator_costs_nothing() {
     let finished = cluster.until_finished("counts");
     assert_eq!((&finished["restarts"], &finished["attempt"]), (&1.into(), &2.into()), "{finished:#}");
     bids.assert_result(&cluster, "counts");
+}
+
+#[test]
+fn a_worker_says_whether_its_work_was_moved_away() {
+    let mut cluster = Cluster::start(2, 1);
+    assert_eq!(cluster.terminate("w1").code(), Some(0));
+    assert!(cluster.said("w1").contains("it ran nothing any more"), "{}", cluster.said("w1"));
+
+    // Nobody is there who could move its work.
+    cluster.kill("c1");
+    cluster.signal("w2", Signal::TERM);
+    until("it says what it waits for", || cluster.said("w2").contains("moving work away").then_some(()));
+    cluster.signal("w2", Signal::TERM);
+    assert_eq!(cluster.until_ended("w2").code(), Some(143));
+    let said = cluster.said("w2");
+    assert!(said.contains("the worker was ended before its work was moved away"), "{said}");
+    assert_eq!(said.matches("moving work away").count(), 1, "{said}");
 }
