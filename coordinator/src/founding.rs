@@ -89,7 +89,7 @@ impl Founding {
         }
         if let Some(membership) = &answer.membership {
             let member = membership.member(self.id);
-            if !member.is_some_and(|member| member.log == self.log) {
+            if member.is_none_or(|member| member.log != self.log) {
                 let what = match member {
                     Some(_) => "knows this coordinator with another log: its data directory was emptied or replaced",
                     None => "does not know this coordinator as a member",
