@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::time::Duration;
+
 use arrow::array::{ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use weir_core::{EventTime, SplitWatermarks, Watermark};
@@ -129,13 +131,13 @@ async fn the_lead_speaks_for_all_splits_also_after_a_rescale() {
                     SourceEvent::Rows { split, records, .. } => {
                         let rows = numbers(&records);
                         assert!(rows[0] > current.0, "row {} at watermark {current:?}", rows[0]);
-                        splits.observe(&split, EventTime(*rows.last().unwrap()), 0);
+                        splits.observe(&split, EventTime(*rows.last().unwrap()), Duration::ZERO);
                         batches -= 1;
                     }
                     SourceEvent::SplitFinished { split } => splits.finish(&split),
                     SourceEvent::End => break,
                 }
-                match splits.advance(0) {
+                match splits.advance(Duration::ZERO) {
                     Some(Watermark::At(time)) => current = time,
                     Some(Watermark::Idle) => assert!(source.positions().iter().all(|position| position.finished)),
                     None => {}
@@ -160,7 +162,7 @@ async fn a_pace_is_kept_and_giving_up_a_wait_loses_nothing() {
     let begin = tokio::time::Instant::now();
     let mut rows = Vec::new();
     loop {
-        match tokio::time::timeout(std::time::Duration::from_millis(7), source.next()).await {
+        match tokio::time::timeout(Duration::from_millis(7), source.next()).await {
             Err(_) => {}
             Ok(Ok(SourceEvent::Rows { records, .. })) => {
                 rows.extend(numbers(&records));
