@@ -24,6 +24,9 @@ pub struct Hub {
     pub transport: Arc<dyn Transport>,
     runtime: Handle,
     state: Mutex<State>,
+    /// `None` once they were ended. Under a lock of their own: on a runtime that is shutting down a task ends while it is
+    /// spawned, and tells the state.
+    tasks: Mutex<Option<JoinSet<()>>>,
 }
 
 #[derive(Default)]
@@ -32,7 +35,6 @@ struct State {
     expected: BTreeMap<ChannelId, Expected>,
     /// The connections that new channels go over.
     connections: BTreeMap<Process, Arc<Connection>>,
-    tasks: JoinSet<()>,
     closed: bool,
 }
 
@@ -64,7 +66,13 @@ impl fmt::Debug for Hub {
 impl Hub {
     /// A hub whose tasks run on the caller's runtime.
     pub fn new(config: NetworkConfig, transport: Arc<dyn Transport>) -> Self {
-        Self { config, transport, runtime: Handle::current(), state: Mutex::default() }
+        Self {
+            config,
+            transport,
+            runtime: Handle::current(),
+            state: Mutex::default(),
+            tasks: Mutex::new(Some(JoinSet::new())),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -78,11 +86,10 @@ impl Hub {
 
     /// Runs `task` until it ends or the network is dropped.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut state = self.lock();
-        while state.tasks.try_join_next().is_some() {}
-        if !state.closed {
-            state.tasks.spawn_on(task, &self.runtime);
-        }
+        let mut tasks = self.tasks.lock().expect("nothing panics while it holds the tasks");
+        let Some(tasks) = tasks.as_mut() else { return };
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_on(task, &self.runtime);
     }
 
     /// The connection to a worker. If there is none, one is made; what is sent on it waits until it is there.
@@ -167,9 +174,9 @@ impl Hub {
     pub fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        let tasks = std::mem::take(&mut state.tasks);
-        // Each connection belongs to a task, which tells it when it ends, however it ends. A task may end right here.
         drop(state);
+        let tasks = self.tasks.lock().expect("nothing panics while it holds the tasks").take();
+        // Each connection belongs to a task, which tells it when it ends, however it ends. A task may end right here.
         drop(tasks);
     }
 }
