@@ -2,7 +2,7 @@
 //! repeated only if doing it twice comes to the same.
 //!
 //! A coordinator whose machine hangs takes connections and answers nothing. So none of several has all of the patience: what may be
-//! repeated is asked elsewhere after a few seconds.
+//! repeated is asked elsewhere after a few seconds, and what may not be is asked of somebody who has just answered.
 
 use std::time::Duration;
 
@@ -79,9 +79,12 @@ impl Client {
     /// # Errors
     /// What the cluster answers; or that nobody does, or that the outcome is not known.
     pub async fn call(&mut self, request: ClientRequest) -> Result<ClientResponse> {
+        let several = self.addresses.len() > 1;
+        if several && !request.is_idempotent() && self.channel.is_none() {
+            Box::pin(self.call(ClientRequest::ListWorkers)).await?;
+        }
         let stopwatch = Stopwatch::start();
         let (mut pause, mut answer) = (FIRST_PAUSE, FIRST_ANSWER);
-        let several = self.addresses.len() > 1;
         let mut tried = 0;
         loop {
             let left = self.patience.saturating_sub(stopwatch.elapsed());

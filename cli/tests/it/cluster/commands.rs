@@ -195,10 +195,14 @@ fn where_nobody_answers_is_said_and_others_are_tried() {
 fn one_that_hangs_does_not_keep_the_others_from_being_asked() {
     // The system takes the connection, and nobody ever reads from it.
     let hung = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let cluster = Cluster::start(|_| Ok(ClientResponse::Workers(Vec::new())));
+    let cluster = Cluster::start(|request| match request {
+        ClientRequest::ListWorkers => Ok(ClientResponse::Workers(Vec::new())),
+        _ => Ok(ClientResponse::Accepted),
+    });
     let both = format!("{},{}", hung.local_addr().unwrap(), cluster.address);
-    let list = ["workers", "list", "--coordinators", &both, "--timeout", "3s"];
-    cluster.weir(&list).code(0).says(&["there are no workers"]);
+    let more = ["--coordinators", &both, "--timeout", "3s"];
+    cluster.weir(&[&["workers", "list"], &more[..]].concat()).code(0).says(&["there are no workers"]);
+    cluster.weir(&[&["jobs", "delete", "7"], &more[..]].concat()).code(0).says(&["7: deleted"]);
 }
 
 #[test]
