@@ -56,7 +56,7 @@ mod tests {
             FromWorker::Report(Report { job: JobId(1), attempt: Attempt(2), epoch: Epoch(3), outcome: Ok(content) })
         };
         assert!(check(&report(10)).is_ok());
-        let error = check(&report(WORKER_MESSAGE)).map_err(|error| error.report());
-        assert!(error.is_err_and(|report| report.contains("takes 17.0 MiB to tell, and may take 17.0 MiB")));
+        let report = check(&report(WORKER_MESSAGE)).unwrap_err().report();
+        assert!(report.contains("MiB to tell, and may take 17.0 MiB"), "{report}");
     }
 }

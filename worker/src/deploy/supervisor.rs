@@ -50,7 +50,7 @@ impl Supervisor {
                             Ok(()) if in_order => WorkerEvent::Finished,
                             // The neighbour that was lost is in another part, which says itself why, or is lost as a whole.
                             Ok(()) if self.membership.is_some() => continue,
-                            Ok(()) => WorkerEvent::Failed(Error::internal("subtasks have lost each other, and none has failed")),
+                            Ok(()) => WorkerEvent::Failed(Error::internal("subtasks have lost each other")),
                         }
                     }
                     Some(Ok(Ok(()))) => continue,
@@ -96,28 +96,41 @@ async fn lost(membership: Option<&mut Membership>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures::future::BoxFuture;
+    use weir_core::{Attempt, Incarnation, JobId, WorkerId};
 
     use super::*;
+    use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
+
+    type Subtasks = Vec<Result<(), Interrupt>>;
+
+    fn supervisor(
+        subtasks: Subtasks,
+        uploads: BoxFuture<'static, ()>,
+        membership: Option<Membership>,
+    ) -> (Supervisor, mpsc::Receiver<WorkerEvent>) {
+        let (events, receiver) = mpsc::channel(8);
+        let exhausted = mpsc::channel(1).1;
+        let (mut tasks, mut stores) = (JoinSet::new(), JoinSet::new());
+        for subtask in subtasks {
+            tasks.spawn(std::future::ready(subtask));
+        }
+        stores.spawn(uploads);
+        (Supervisor { tasks, sources: 1, uploads: stores, exhausted, membership, events }, receiver)
+    }
 
     /// What is said of a part with these subtasks, and no other part beside it.
-    async fn said(subtasks: Vec<Result<(), Interrupt>>, uploads: BoxFuture<'static, ()>) -> Vec<WorkerEvent> {
-        let (events, mut receiver) = mpsc::channel(8);
-        let mut supervisor = Supervisor {
-            tasks: JoinSet::new(),
-            sources: 1,
-            uploads: JoinSet::new(),
-            exhausted: mpsc::channel(1).1,
-            membership: None,
-            events,
-        };
-        for subtask in subtasks {
-            supervisor.tasks.spawn(std::future::ready(subtask));
-        }
-        supervisor.uploads.spawn(uploads);
+    async fn said(subtasks: Subtasks, uploads: BoxFuture<'static, ()>) -> Vec<WorkerEvent> {
+        let (supervisor, events) = supervisor(subtasks, uploads, None);
         supervisor.run().await;
+        all(events).await
+    }
+
+    async fn all(mut events: mpsc::Receiver<WorkerEvent>) -> Vec<WorkerEvent> {
         let mut said = Vec::new();
-        while let Some(event) = receiver.recv().await {
+        while let Some(event) = events.recv().await {
             said.push(event);
         }
         said
@@ -141,5 +154,24 @@ mod tests {
         let panicked = Box::pin(async { panic!("the disk is on fire") });
         let said = said(vec![Ok(())], panicked).await;
         assert!(matches!(*said, [WorkerEvent::Failed(_)]), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn a_part_that_has_lost_another_waits_to_hear_why() {
+        let transport = Arc::new(TcpTransport::listen("127.0.0.1:0", FRAME_BYTES).await.unwrap());
+        let me = Process { worker: WorkerId("w1".into()), incarnation: Incarnation(1) };
+        let network = Network::start(NetworkConfig::new("fox", me), transport);
+        let membership = network.join(JobId(1), Attempt(1)).unwrap();
+        let (supervisor, mut events) =
+            supervisor(vec![Ok(()), Err(Interrupt::Disconnected)], stored(), Some(membership));
+        let running = tokio::spawn(supervisor.run());
+        // All that is ready is done; nothing of it is told.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(events.try_recv().is_err());
+        let _newer = network.join(JobId(1), Attempt(2)).unwrap();
+        assert!(matches!(*all(events).await, [WorkerEvent::PeerLost(_)]));
+        running.await.unwrap();
     }
 }
