@@ -45,7 +45,8 @@ pub enum Watermark {
 /// Channels deliver in any order relative to each other, and yet all subtasks of an operator have to stand at the same
 /// time where a marker passes, because they lose and keep state by it. That is so because
 /// - a channel that was idle counts again only from the next marker on, which all subtasks see at the same place;
-/// - when no channel counts, time is the greatest that any of them has told, whatever the order in which they fell idle;
+/// - when no channel counts, time is the greatest that any of them has told, those at their end included, whatever the order in
+///   which they fell idle or ended; so what a channel told last before its end must not get lost in front of the end;
 /// - a channel at its end is neither: it holds nobody up, and time is at the end when all channels are.
 #[derive(Debug, Clone)]
 pub struct InputWatermarks {
@@ -57,6 +58,7 @@ pub struct InputWatermarks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ChannelWatermark {
+    /// The greatest time that it has told before its end.
     time: EventTime,
     status: Status,
 }
@@ -67,6 +69,8 @@ enum Status {
     Idle,
     /// Was idle, and counts again from the next marker on.
     Resumed,
+    /// Is at its end.
+    Ended,
 }
 
 impl InputWatermarks {
@@ -87,12 +91,14 @@ impl InputWatermarks {
         let alone = self.channels.len() == 1;
         let entry = &mut self.channels[channel];
         match watermark {
+            Watermark::At(EventTime::MAX) => entry.status = Status::Ended,
             Watermark::At(time) => {
                 entry.time = entry.time.max(time);
                 if entry.status == Status::Idle {
                     entry.status = if alone { Status::Active } else { Status::Resumed };
                 }
             }
+            Watermark::Idle if entry.status == Status::Ended => {}
             Watermark::Idle => entry.status = Status::Idle,
         }
         self.news()
@@ -107,12 +113,12 @@ impl InputWatermarks {
     }
 
     fn news(&mut self) -> Vec<Watermark> {
-        let going_on = || self.channels.iter().filter(|channel| channel.time < EventTime::MAX);
-        let counted = going_on().filter(|channel| channel.status == Status::Active).map(|channel| channel.time).min();
+        let channels = || self.channels.iter();
+        let counted = channels().filter(|channel| channel.status == Status::Active).map(|channel| channel.time).min();
         let (time, idle) = match counted {
             Some(time) => (time, false),
-            None if going_on().next().is_none() => (EventTime::MAX, false),
-            None => (going_on().map(|channel| channel.time).max().unwrap_or(EventTime::MIN), true),
+            None if channels().all(|channel| channel.status == Status::Ended) => (EventTime::MAX, false),
+            None => (channels().map(|channel| channel.time).max().unwrap_or(EventTime::MIN), true),
         };
         let said_again = self.told.is_none() && time == self.combined && time > EventTime::MIN;
         let woken = self.told == Some(Watermark::Idle) && !idle;
@@ -202,12 +208,15 @@ mod tests {
         for _ in 0..2000 {
             let channels = 1 + random(3) as usize;
             let mut subtasks = [(); 3].map(|()| InputWatermarks::new(channels, EventTime::MIN));
+            let mut ended = vec![false; channels];
             for _ in 0..3 {
                 let mut told: Vec<Vec<Watermark>> = vec![Vec::new(); channels];
-                for words in &mut told {
+                for (words, ended) in told.iter_mut().zip(&mut ended).filter(|(_, ended)| !**ended) {
                     for _ in 0..random(5) {
                         words.push(if random(3) == 0 { Watermark::Idle } else { at(random(30) as i64) });
                     }
+                    *ended = random(4) == 0;
+                    words.extend(ended.then_some(END));
                 }
                 for subtask in &mut subtasks {
                     let mut next = vec![0; channels];

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
 
-use weir_core::{Batch, Element, Watermark};
+use weir_core::{Batch, Element, EventTime, Watermark};
 
 use super::size::batch_bytes;
 
@@ -169,8 +169,10 @@ impl Shared {
 
     fn push(&mut self, channel: usize, element: Element, bytes: usize) {
         let channel = &mut self.channels[channel];
-        // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all.
+        // Consecutive watermarks say no more than the last of them, and a reader that is behind need not see them all. The end says
+        // less: where time stood before it counts.
         if let Element::Watermark(Watermark::At(new)) = element
+            && new < EventTime::MAX
             && let Some((Element::Watermark(Watermark::At(last)), _)) = channel.elements.back_mut()
         {
             *last = new;

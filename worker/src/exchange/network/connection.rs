@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::mpsc;
-use weir_core::{Element, Error, PlacedWorker, Result, Watermark};
+use weir_core::{Element, Error, EventTime, PlacedWorker, Result, Watermark};
 
 use super::super::gate::{Closed, Inlet, Origin};
 use super::frame::{ChannelId, Closing, Frame};
@@ -186,6 +186,7 @@ impl Connection {
         }
         channel.credit = channel.credit.saturating_sub(signed(bytes));
         if let Element::Watermark(Watermark::At(new)) = element
+            && new < EventTime::MAX
             && let Some((Element::Watermark(Watermark::At(last)), _)) = channel.queue.back_mut()
         {
             *last = new;
