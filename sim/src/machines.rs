@@ -119,16 +119,21 @@ impl Machines {
 
     /// Kills a machine's process, if it has one; a coordinator loses what it has not synced.
     pub async fn kill(&self, machine: Machine) {
-        let mut state = lock(&self.state);
-        let Some(process) = state.processes.remove(&machine) else { return };
-        state.dying.insert(machine);
-        drop(state);
+        let Some(process) = self.doom(machine) else { return };
         self.cluster.trace.say(machine, "is killed");
         process.task.abort();
         // It was cancelled, and says so.
         let _ = process.task.await;
         self.gone(machine);
         lock(&self.state).dying.remove(&machine);
+    }
+
+    /// Takes a machine's process; nothing starts there until it is gone.
+    fn doom(&self, machine: Machine) -> Option<Process> {
+        let mut state = lock(&self.state);
+        let process = state.processes.remove(&machine)?;
+        state.dying.insert(machine);
+        Some(process)
     }
 
     /// Tells a worker to go.

@@ -49,7 +49,7 @@ fn tier(run: &Run) -> u32 {
 /// delete. Rows that have expired are dropped. If no row is left, there is no file and the run has no rows.
 ///
 /// [`Manifest::replace_runs`](crate::Manifest::replace_runs) names the run in the next manifest. `path_prefix` has to be of
-/// that manifest's epoch ([`layout::runs_prefix`](crate::layout::runs_prefix)): else retention takes the file for an orphan.
+/// that manifest's epoch ([`layout::runs_prefix`]): else retention takes the file for an orphan.
 ///
 /// A table may be larger than the memory of the machine that merges it. So one range of hashes is merged after the other: that
 /// much is in memory at a time, and a block of each run besides.
