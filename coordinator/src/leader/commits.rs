@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Epoch, Error, JobId};
 use weir_proto::control::{CheckpointRef, Failure, ToWorker};
 
@@ -109,7 +110,8 @@ impl Leader {
 
     pub(super) fn commit_again(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
-        for work in self.commits.values_mut().filter(|work| work.session.is_some() && work.due <= now) {
+        let patient = bugs::is_on(Bug::LostCommitRequest);
+        for work in self.commits.values_mut().filter(|work| work.session.is_some() && work.due <= now && !patient) {
             // It may do it all the same, later: that does no harm.
             work.tried = work.session.take();
             work.failure = Some("the worker that was to commit does not answer".to_owned());
