@@ -18,6 +18,7 @@ mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use weir_core::{CoordinatorId, Error, ErrorKind, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
@@ -29,7 +30,7 @@ use crate::copies::StateCopy;
 use crate::leader::{
     Duty, Leader, LeaderConfig, LeaderEvent, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
 };
-use crate::raft::{Committed, LogStore, MembershipChange, Output, Raft, Refused, Role, Status};
+use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
 
 use self::copying::Copying;
 
@@ -116,6 +117,8 @@ pub struct Node<S: LogStore> {
     removed_by: BTreeSet<CoordinatorId>,
     /// Whether this coordinator was removed as far as its own log says.
     is_removed: bool,
+    /// When a peer last said anything.
+    heard: BTreeMap<CoordinatorId, Duration>,
     /// Since the start.
     ticks: u64,
     /// Up to this entry no snapshot is tried: the last one was refused.
@@ -155,6 +158,7 @@ impl<S: LogStore> Node<S> {
             unproposed: VecDeque::new(),
             removed_by: BTreeSet::new(),
             is_removed: false,
+            heard: BTreeMap::new(),
             ticks: 0,
             no_snapshot_before: 0,
         }
@@ -198,6 +202,7 @@ impl<S: LogStore> Node<S> {
                 self.lead(now, LeaderEvent::Tick, effects)?;
             }
             Input::Peer(from, message) => {
+                self.heard.insert(from, now.elapsed);
                 // A message that makes no sense is a peer's fault and changes nothing here.
                 if let Err(error) = self.raft.receive(from, message) {
                     tracing::debug!(peer = from.0, error = error.report(), "a peer's message was refused");
@@ -323,7 +328,9 @@ impl<S: LogStore> Node<S> {
             Committed::Empty { term, .. } => {
                 // Everything that was decided before is in the state now: only from here on may a leader act.
                 if self.status.role == Role::Leader && self.status.term == term && self.leader.is_none() {
-                    self.leader = Some(Leader::new(term, self.config.leader.clone(), now, &self.state));
+                    let mut leader = Leader::new(term, self.config.leader.clone(), now, &self.state);
+                    leader.set_coordinators(addresses(&self.status.membership));
+                    self.leader = Some(leader);
                     self.copying.want();
                     if self.state.cluster.is_empty() {
                         let (cluster, storage) = (self.config.cluster.clone(), self.config.storage.clone());
@@ -336,6 +343,7 @@ impl<S: LogStore> Node<S> {
                 self.is_removed |= change == MembershipChange::Remove(self.status.id);
                 self.status.membership = membership;
                 effects.push(Effect::View(Box::new(self.raft.status())));
+                self.tell_workers(effects);
                 self.reply_to_proposal(&context, Ok(ClientResponse::Accepted), effects);
             }
             Committed::Payload { bytes, .. } => {
@@ -357,6 +365,17 @@ impl<S: LogStore> Node<S> {
             }
         }
         Ok(())
+    }
+
+    /// Workers have to know whom to try when this coordinator is lost: they come again, and are told.
+    fn tell_workers(&mut self, effects: &mut Vec<Effect>) {
+        let Some(leader) = &mut self.leader else { return };
+        leader.set_coordinators(addresses(&self.status.membership));
+        let here = self.status.membership.address(self.status.id).map(str::to_owned);
+        for session in leader.sessions() {
+            effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader: here.clone() }));
+            effects.push(Effect::CloseWorker(session));
+        }
     }
 
     /// A coordinator that has removed itself, by its own log, goes on until the others know: they may need its vote, and what it
@@ -483,6 +502,10 @@ fn decode(payload: &[u8]) -> Result<(u64, Command)> {
         .split_first_chunk::<8>()
         .ok_or_else(|| Error::data("an entry of the coordinators' log is too short to hold a command"))?;
     Ok((u64::from_be_bytes(*id), Command::from_bytes(command)?))
+}
+
+fn addresses(membership: &Membership) -> Vec<String> {
+    membership.members().map(|(_, member)| member.address.clone()).collect()
 }
 
 fn unavailable() -> ClientError {

@@ -261,6 +261,8 @@ pub struct Welcome {
     pub term: u64,
     /// Pause between heartbeats.
     pub heartbeat_interval: Duration,
+    /// Where all coordinators are reached.
+    pub coordinators: Vec<String>,
 }
 
 /// A part of an attempt.

@@ -262,6 +262,10 @@ pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
         text("address", coordinators, |coordinator| coordinator.address.clone()),
         text("role", coordinators, |coordinator| coordinator.role.clone()),
         text("log", coordinators, |coordinator| match coordinator.matched {
+            _ if coordinator.silent_ms.is_some_and(|silent| silent >= SILENT_MS) => {
+                let silent = Duration::from_millis(coordinator.silent_ms.unwrap_or_default());
+                format!("not heard of for {}", duration(silent))
+            }
             Some(matched) if matched >= coordinator.commit => "has everything".into(),
             Some(matched) => format!("{} entries behind", full_count(coordinator.commit - matched)),
             None => "not known".into(),
@@ -269,6 +273,9 @@ pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
     ];
     Ok(facts.text() + &table(columns, terminal)?)
 }
+
+/// A coordinator that says nothing for so long is not well: it hears of the leader many times a second, and answers.
+const SILENT_MS: u64 = 2000;
 
 /// `1 slot`, `2 slots`.
 pub fn slots(count: u32) -> String {

@@ -199,6 +199,8 @@ enum Purpose {
 pub struct Leader {
     term: u64,
     config: LeaderConfig,
+    /// Where all coordinators are reached.
+    coordinators: Vec<String>,
     sessions: Sessions,
     runs: BTreeMap<JobId, Run>,
     commits: BTreeMap<JobId, CommitWork>,
@@ -266,6 +268,7 @@ impl Leader {
         let mut leader = Self {
             term,
             config,
+            coordinators: Vec::new(),
             sessions: Sessions::default(),
             runs: BTreeMap::new(),
             commits: BTreeMap::new(),
@@ -283,6 +286,11 @@ impl Leader {
             leader.sessions.miss(worker.clone(), registered.incarnation, deadline, "it did not come to the new leader");
         }
         leader
+    }
+
+    /// Who the coordinators are. Workers learn it when they are welcomed.
+    pub fn set_coordinators(&mut self, addresses: Vec<String>) {
+        self.coordinators = addresses;
     }
 
     /// Connections of workers.

@@ -46,6 +46,7 @@ impl Leader {
             cluster: context.state.cluster.clone(),
             term: self.term,
             heartbeat_interval: self.config.heartbeat_interval,
+            coordinators: self.coordinators.clone(),
         };
         if let Some(old) = self.sessions.welcome(session) {
             let same = self

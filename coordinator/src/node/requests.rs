@@ -135,7 +135,7 @@ impl<S: LogStore> Node<S> {
     pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
         let Some((id, request)) = self.requests.reading.remove(&read) else { return };
         let answer = match &self.leader {
-            Some(leader) => view::answer(now, &self.state, &self.raft.status(), leader, &request),
+            Some(leader) => view::answer(now, &self.state, (&self.raft.status(), &self.heard), leader, &request),
             None => Err(unavailable()),
         };
         effects.push(Effect::Reply(id, answer));

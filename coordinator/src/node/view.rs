@@ -1,8 +1,9 @@
 //! What clients are told: the replicated state, and what only the leader knows.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_core::{JobId, WorkerId};
+use weir_core::{CoordinatorId, JobId, WorkerId};
 use weir_proto::client::{
     CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
     CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo,
@@ -18,7 +19,7 @@ use crate::raft::{Role, Status};
 pub(super) fn answer(
     now: Now,
     state: &ClusterState,
-    raft: &Status,
+    raft: (&Status, &BTreeMap<CoordinatorId, Duration>),
     leader: &Leader,
     request: &ClientRequest,
 ) -> Result<ClientResponse, ClientError> {
@@ -45,7 +46,7 @@ pub(super) fn answer(
         ClientRequest::ListNamespaces => {
             ClientResponse::Namespaces(state.namespaces.keys().map(|name| namespace(state, name)).collect())
         }
-        ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(state, raft)),
+        ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(now, state, raft)),
         _ => return Err(ClientError::new(ClientErrorKind::Internal, "a change was taken for a read")),
     })
 }
@@ -181,7 +182,14 @@ fn namespace(state: &ClusterState, name: &str) -> NamespaceInfo {
     }
 }
 
-fn cluster(state: &ClusterState, raft: &Status) -> ClusterInfo {
+fn cluster(
+    now: Now,
+    state: &ClusterState,
+    (raft, heard): (&Status, &BTreeMap<CoordinatorId, Duration>),
+) -> ClusterInfo {
+    // One that was never heard is as silent as this coordinator is old.
+    let silent =
+        |id: &CoordinatorId| milliseconds(now.elapsed.saturating_sub(heard.get(id).copied().unwrap_or_default()));
     let voters = raft.membership.voters.iter().map(|member| (member, "follower"));
     let learners = raft.membership.learners.iter().map(|member| (member, "learner"));
     let coordinators = voters.chain(learners).map(|((id, member), role)| CoordinatorInfo {
@@ -190,6 +198,7 @@ fn cluster(state: &ClusterState, raft: &Status) -> ClusterInfo {
         role: if raft.role == Role::Leader && *id == raft.id { "leader" } else { role }.to_owned(),
         matched: raft.matched.get(id).copied(),
         commit: raft.commit,
+        silent_ms: (*id != raft.id).then(|| silent(id)),
     });
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     ClusterInfo {

@@ -270,4 +270,6 @@ pub struct CoordinatorInfo {
     pub matched: Option<u64>,
     /// The last entry that is committed.
     pub commit: u64,
+    /// Milliseconds since the answering coordinator last heard of it; `None` for itself.
+    pub silent_ms: Option<u64>,
 }

@@ -338,6 +338,7 @@ impl From<&CoordinatorInfo> for wire::CoordinatorInfo {
             role: info.role.clone(),
             matched: info.matched,
             commit: info.commit,
+            silent_ms: info.silent_ms,
         }
     }
 }
@@ -352,6 +353,7 @@ impl TryFrom<wire::CoordinatorInfo> for CoordinatorInfo {
             role: info.role,
             matched: info.matched,
             commit: info.commit,
+            silent_ms: info.silent_ms,
         })
     }
 }

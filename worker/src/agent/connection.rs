@@ -37,6 +37,9 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// The one connection of a worker.
 #[derive(Debug)]
 pub struct Connection {
+    /// Those that the worker was started with.
+    given: Vec<String>,
+    /// All that are known: first those that a leader has named, since the others may be gone.
     coordinators: Vec<String>,
     /// Position of the coordinator to try next.
     next: usize,
@@ -86,6 +89,7 @@ impl Connection {
     /// No connection yet.
     pub fn new(coordinators: Vec<String>, seed: u64) -> Self {
         Self {
+            given: coordinators.clone(),
             coordinators,
             next: 0,
             redirect: None,
@@ -207,6 +211,11 @@ impl Connection {
         self.term = Some(welcome.term);
         self.redirects = 0;
         self.lost = None;
+        if !welcome.coordinators.is_empty() {
+            let others = self.given.iter().filter(|given| !welcome.coordinators.contains(given));
+            self.coordinators = welcome.coordinators.iter().chain(others).cloned().collect();
+            self.next %= self.coordinators.len();
+        }
         let interval = welcome.heartbeat_interval.max(SHORTEST_INTERVAL);
         self.state = State::Welcomed { session: *session, interval, next_heartbeat: now + interval };
         true

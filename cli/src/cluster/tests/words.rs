@@ -205,6 +205,7 @@ fn the_cluster_at_a_glance() {
         role: role.into(),
         matched,
         commit: 1098,
+        silent_ms: (role != "leader").then_some(if id == 3 { 8000 } else { 90 }),
     };
     let cluster = ClusterInfo {
         cluster: "weir-0a1b".into(),
@@ -235,6 +236,6 @@ jobs     1 running
 ├─────────────┼─────────┼──────────┼──────────────────────┤
 │           1 │ c1:7420 │ leader   │ has everything       │
 │           2 │ c2:7420 │ follower │ 1,090 entries behind │
-│           3 │ c3:7420 │ learner  │ not known            │
+│           3 │ c3:7420 │ learner  │ not heard of for 8 s │
 └─────────────┴─────────┴──────────┴──────────────────────┘
 ";

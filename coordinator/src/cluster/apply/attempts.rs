@@ -206,7 +206,8 @@ impl Job {
         let kind = match kind {
             // The cluster's fault, and over with the next attempt; unless it is not, as when workers do not reach each other.
             None => {
-                self.losses = if ran >= SETTLED_MS { 0 } else { self.losses.saturating_add(1) };
+                let settled = ran >= SETTLED_MS || self.newest().is_some_and(|newest| newest.attempt == self.attempt);
+                self.losses = if settled { 0 } else { self.losses.saturating_add(1) };
                 return Some(pause_after_losses(self.losses));
             }
             Some(ErrorKind::User) => return None,
@@ -233,8 +234,8 @@ impl Job {
     }
 }
 
-/// An attempt that ran for so long did not fail because of what it began with.
-const SETTLED_MS: i64 = 10_000;
+/// An attempt that ran for so long, or completed a checkpoint, did not fail because of what it began with.
+const SETTLED_MS: i64 = 2000;
 /// So many attempts in a row are started at once: machines may well be lost together.
 const PROMPT_LOSSES: u64 = 3;
 /// The longest pause after attempts that were lost, in milliseconds.

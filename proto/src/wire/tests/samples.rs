@@ -217,6 +217,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         role: "leader".into(),
         matched: Some(99),
         commit: 98,
+        silent_ms: None,
     };
     let cluster = ClusterInfo {
         cluster: "weir-0a1b".into(),
@@ -332,7 +333,12 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         last_epoch: epoch,
         batch_rows: 8192,
     };
-    let welcome = Welcome { cluster: "weir-0a1b".into(), term: 5, heartbeat_interval: Duration::from_millis(500) };
+    let welcome = Welcome {
+        cluster: "weir-0a1b".into(),
+        term: 5,
+        heartbeat_interval: Duration::from_millis(500),
+        coordinators: Vec::new(),
+    };
     vec![
         ("welcome", ToWorker::Welcome(welcome)),
         ("redirect", ToWorker::Redirect { leader: Some("c2:7420".into()) }),

@@ -141,7 +141,12 @@ fn stands(status: &AttemptStatus) -> String {
 }
 
 fn welcome(term: u64) -> ToWorker {
-    ToWorker::Welcome(Welcome { cluster: "fox".into(), term, heartbeat_interval: Duration::from_millis(500) })
+    ToWorker::Welcome(Welcome {
+        cluster: "fox".into(),
+        term,
+        heartbeat_interval: Duration::from_millis(500),
+        coordinators: Vec::new(),
+    })
 }
 
 fn deploy(job: u64, attempt: u64, last_epoch: u64) -> ToWorker {

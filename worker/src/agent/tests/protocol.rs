@@ -325,7 +325,12 @@ fn a_worker_that_is_refused_ends() {
     let mut bench = Bench::welcomed();
     bench.lose(1);
     bench.wait();
-    let other = Welcome { cluster: "owl".into(), term: 9, heartbeat_interval: Duration::from_secs(1) };
+    let other = Welcome {
+        cluster: "owl".into(),
+        term: 9,
+        heartbeat_interval: Duration::from_secs(1),
+        coordinators: Vec::new(),
+    };
     assert_eq!(bench.hear(2, ToWorker::Welcome(other)), [r#"exit OtherCluster { own: "fox", theirs: "owl" }"#]);
 }
 

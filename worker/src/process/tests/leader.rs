@@ -65,7 +65,13 @@ impl Leader {
     pub async fn welcome(&mut self, term: u64) -> Line {
         let line = self.visit().await;
         let heartbeat_interval = Duration::from_millis(20);
-        line.say(ToWorker::Welcome(Welcome { cluster: "fox".into(), term, heartbeat_interval })).await;
+        line.say(ToWorker::Welcome(Welcome {
+            cluster: "fox".into(),
+            term,
+            heartbeat_interval,
+            coordinators: Vec::new(),
+        }))
+        .await;
         line
     }
 }
