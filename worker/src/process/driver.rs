@@ -17,6 +17,7 @@ use super::Surroundings;
 use super::attempt::{AttemptCommand, AttemptTask, Happened};
 use super::engine::FiguresSource;
 use super::errands::Errands;
+use super::solitude::Solitude;
 use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Input, SessionId, failure};
 use crate::blocking;
 
@@ -34,6 +35,7 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
     let mut driver = Driver {
         agent: Agent::new(config),
         surroundings,
+        solitude: Arc::new(Solitude::begin()),
         began: Instant::now(),
         session: None,
         attempts: BTreeMap::new(),
@@ -74,6 +76,7 @@ struct Driver {
     /// Everything that runs beside the loop.
     tasks: JoinSet<()>,
     events: mpsc::Sender<Happened>,
+    solitude: Arc<Solitude>,
 }
 
 struct OpenSession {
@@ -159,11 +162,15 @@ impl Driver {
         let (outgoing, messages) = mpsc::channel(SESSION_QUEUE);
         let coordinators = self.surroundings.coordinators.clone();
         let events = self.events.clone();
+        let solitude = self.solitude.clone();
         let task = async move {
             let carried: Result<()> = async {
                 let mut connection = coordinators.attach(&address, hello, messages).await?;
                 while let Some(message) = connection.next().await? {
                     if let ToWorker::Welcome(welcome) = &message {
+                        if solitude.end() {
+                            warn!(%address, "a coordinator has taken this worker again");
+                        }
                         info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader");
                     }
                     let _ = events.send(Happened::Input(Input::Received(session, message))).await;
@@ -173,6 +180,9 @@ impl Driver {
             .await;
             if let Err(error) = carried {
                 info!(%address, "no connection to a coordinator: {}", error.report());
+                if let Some(alone) = solitude.goes_on() {
+                    warn!(%address, "no coordinator has taken this worker for {} s: {}", alone.as_secs(), error.report());
+                }
             }
             let _ = events.send(Happened::Input(Input::Disconnected(session))).await;
         };

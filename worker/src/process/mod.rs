@@ -31,6 +31,7 @@ mod driver;
 mod engine;
 mod errands;
 mod runtimes;
+mod solitude;
 mod storages;
 #[cfg(test)]
 mod tests;
