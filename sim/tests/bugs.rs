@@ -9,7 +9,7 @@
 //! | early-commit | 7 |
 //! | incarnation-ignored | 70 |
 //! | no-alignment | 112 |
-//! | lost-commit-request | 236 |
+//! | lost-commit-request | 157 |
 //! | report-twice | 345 |
 //! | no-fencing | 382 |
 //! | given-up-time | 492 |
