@@ -2,6 +2,8 @@
 
 use rustix::process::Signal;
 
+use serde_json::Value;
+
 use super::nexmark::Bids;
 use super::processes::{Cluster, until};
 
@@ -15,10 +17,14 @@ fn killed_workers_cost_a_restart_and_a_killed_coordinator_costs_nothing() {
     let victim = job["placement"]["workers"][0]["worker"].as_str().unwrap().to_owned();
 
     cluster.kill(&victim);
-    let job = cluster.until_job("counts", "runs elsewhere", |job| job["status"] == "running" && job["attempt"] == 2);
+    let runs_again = |job: &Value| job["status"] == "running" && job["attempt"].as_u64() > Some(1);
+    let job = cluster.until_job("counts", "runs elsewhere", runs_again);
+    // Who hears of the dead worker from another one first may place the next attempt there once more.
+    let attempt = job["attempt"].as_u64().unwrap();
+    let restarts = Value::from(attempt - 1);
     let placed = job["placement"]["workers"].as_array().unwrap();
     assert!(placed.iter().all(|worker| worker["worker"] != *victim), "{job:#}");
-    assert_eq!((&job["restarts"], &job["last_failure"]["attempt"]), (&1.into(), &1.into()), "{job:#}");
+    assert_eq!((&job["restarts"], &job["last_failure"]["attempt"]), (&restarts, &restarts), "{job:#}");
     let before = cluster.until_checkpoint("counts");
 
     cluster.kill("c1");
@@ -26,12 +32,12 @@ fn killed_workers_cost_a_restart_and_a_killed_coordinator_costs_nothing() {
     let after = cluster.until_job("counts", "completes checkpoints under the new coordinator", |job| {
         job["last_checkpoint"]["epoch"].as_u64() > before["last_checkpoint"]["epoch"].as_u64()
     });
-    assert_eq!((&after["restarts"], &after["attempt"]), (&1.into(), &2.into()), "{after:#}");
+    assert_eq!((&after["restarts"], &after["attempt"]), (&restarts, &attempt.into()), "{after:#}");
 
     // The killed worker comes back to its place.
     cluster.start_worker(&victim, 2);
     let finished = cluster.until_finished("counts");
-    assert_eq!((&finished["restarts"], &finished["attempt"]), (&1.into(), &2.into()), "{finished:#}");
+    assert_eq!((&finished["restarts"], &finished["attempt"]), (&restarts, &attempt.into()), "{finished:#}");
     bids.assert_result(&cluster, "counts");
 }
 
