@@ -7,6 +7,7 @@ time to submit all of them, processor time per job, and memory of both processes
 end of the measurement, or does not complete checkpoints.
 
   tests/many_jobs.py --jobs 200 --minutes 60
+  tests/many_jobs.py --jobs 200 --rate 0       what jobs cost that wait for files which never come
 """
 
 import argparse
@@ -21,10 +22,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ADDRESS = "127.0.0.1:17520"
+BIDS = "'connector' = 'nexmark', 'nexmark.table' = 'bid', 'rate' = '{rate}', 'realtime' = 'true', 'seed' = '{seed}'"
+SILENCE = "'connector' = 'filesystem', 'path' = '{nothing}', 'format' = 'csv', 'source.monitor-interval' = '1s'"
 JOB = """
 CREATE TABLE bid (
   auction BIGINT, price BIGINT, dateTime TIMESTAMP(3), WATERMARK FOR dateTime AS dateTime - INTERVAL '1' SECOND
-) WITH ('connector' = 'nexmark', 'nexmark.table' = 'bid', 'rate' = '{rate}', 'realtime' = 'true', 'seed' = '{seed}');
+) WITH ({source});
 CREATE TABLE counts (window_start TIMESTAMP(3), auction BIGINT, bids BIGINT)
 WITH ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'csv');
 INSERT INTO counts SELECT window_start, auction, COUNT(*)
@@ -56,7 +59,7 @@ def main():
     parser.add_argument("--weir", default="target/release/weir", help="the binary (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=200, help="how many (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=5, help="how long they are watched (default: %(default)s)")
-    parser.add_argument("--rate", type=int, default=2, help="events per second and job (default: %(default)s)")
+    parser.add_argument("--rate", type=int, default=2, help="events per second and job; 0: jobs that watch an empty folder (default: %(default)s)")
     parser.add_argument("--interval", default="10s", help="between checkpoints of a job (default: %(default)s)")
     arguments = parser.parse_args()
     weir = str(Path(arguments.weir).resolve())
@@ -70,7 +73,10 @@ def main():
 
     def submit(number):
         script = folder / f"{number}.sql"
-        script.write_text(JOB.format(rate=arguments.rate, seed=number, path=folder / "results" / str(number)))
+        nothing = folder / "nothing" / str(number)
+        nothing.mkdir(parents=True)
+        source = (BIDS if arguments.rate else SILENCE).format(rate=arguments.rate, seed=number, nothing=nothing)
+        script.write_text(JOB.format(source=source, path=folder / "results" / str(number)))
         command("submit", str(script), "--name", f"job-{number}", "-p", "1", "--detach",
                 "-D", f"execution.checkpointing.interval={arguments.interval}")
 

@@ -109,7 +109,6 @@ pub struct Node<S: LogStore> {
     leader: Option<Leader>,
     copying: Copying,
     status: Status,
-    /// Sessions of workers that came before this coordinator knew that it leads.
     requests: Requests,
     /// What consensus would not take just now.
     unproposed: VecDeque<Vec<u8>>,
@@ -212,8 +211,7 @@ impl<S: LogStore> Node<S> {
             Input::PeerGone(peer) => self.raft.report_gone(peer),
             Input::RemovedBy(peer) => self.removed_by(peer)?,
             Input::Client(id, request) => self.request(now, id, request, effects),
-            Input::WorkerConnected(session, hello) if self.leader.is_none() => {
-                let _ = hello;
+            Input::WorkerConnected(session, _) if self.leader.is_none() => {
                 let leader = self.status.leader.filter(|leader| *leader != self.status.id);
                 let leader = leader.and_then(|leader| self.status.membership.address(leader)).map(str::to_owned);
                 effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader }));

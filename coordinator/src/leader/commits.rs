@@ -31,7 +31,7 @@ impl Leader {
     /// Sees to it that the oldest checkpoint of a job that is not committed is being committed.
     pub(super) fn ensure_commit(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
-        let Some(checkpoint) = uncommitted(job) else {
+        let Some(checkpoint) = oldest_uncommitted(job) else {
             self.commits.remove(&id);
             return;
         };
@@ -123,6 +123,6 @@ impl Leader {
 }
 
 /// The oldest checkpoint whose results may not be visible yet.
-pub(super) fn uncommitted(job: &Job) -> Option<&Checkpoint> {
+pub(super) fn oldest_uncommitted(job: &Job) -> Option<&Checkpoint> {
     job.checkpoints.iter().find(|checkpoint| !checkpoint.committed)
 }

@@ -169,7 +169,7 @@ impl Leader {
     /// What takes a job on that waits for slots; `None` if it has to wait.
     fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
         let at = context.now.wall;
-        if super::commits::uncommitted(job).is_some() && !bugs::is_on(Bug::DroppedCommit) {
+        if super::commits::oldest_uncommitted(job).is_some() && !bugs::is_on(Bug::DroppedCommit) {
             let failure = self.commits.get(&id).and_then(|work| work.failure.clone());
             let why = failure.unwrap_or_else(|| "a worker is needed for it".into());
             self.waiting.insert(id, format!("results of its last checkpoint are to be committed first: {why}"));

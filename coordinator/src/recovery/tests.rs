@@ -173,17 +173,15 @@ fn stored(folder: &Path) -> (RedbStore, Stored) {
     (store, stored)
 }
 
+fn first(folder: &Path) -> FirstCoordinator<'_> {
+    FirstCoordinator { id: CoordinatorId(2), cluster: "fox".into(), address: "here:1".into(), log: LogId(9), folder }
+}
+
 #[test]
 fn a_coordinator_starts_from_the_log_and_leads_above_all_terms() {
     let lost = Lost::new();
     let folder = lost.folder.path().join("data/coordinator-2");
-    let coordinator = FirstCoordinator {
-        id: CoordinatorId(2),
-        cluster: "fox".into(),
-        address: "here:1".into(),
-        log: LogId(9),
-        folder: &folder,
-    };
+    let coordinator = first(&folder);
     let rebuilt = lost.rebuild();
     coordinator.write_log(&rebuilt).unwrap();
     assert_eq!(coordinator.write_log(&rebuilt).unwrap_err().kind(), ErrorKind::User);
@@ -215,13 +213,7 @@ fn what_was_left_of_an_interrupted_recovery_is_in_nobodys_way() {
     fs::create_dir_all(folder.with_extension("new")).unwrap();
     fs::write(folder.with_extension("new").join("log.redb"), b"half").unwrap();
     fs::create_dir_all(&folder).unwrap();
-    let coordinator = FirstCoordinator {
-        id: CoordinatorId(2),
-        cluster: "fox".into(),
-        address: "here:1".into(),
-        log: LogId(9),
-        folder: &folder,
-    };
+    let coordinator = first(&folder);
     coordinator.write_log(&lost.rebuild()).unwrap();
     assert!(!stored(&folder).1.is_empty());
     assert!(!folder.with_extension("new").exists());
