@@ -158,3 +158,20 @@ fn a_manifest_that_storage_does_not_take_is_given_up_and_the_next_one_holds_what
     let committables: usize = manifest.committables.iter().map(|sink| sink.committables.len()).sum();
     assert_eq!((checkpoint.epoch, committables), (Epoch(2), 4), "of two workers and two epochs");
 }
+
+#[test]
+fn workers_come_again_to_hear_who_the_coordinators_are_when_these_change() {
+    let (mut cluster, a, _) = Cluster::running();
+    let add = ClientRequest::AddCoordinator { id: CoordinatorId(2), address: "there:2".into(), log: 2 };
+    cluster.ask(add).unwrap();
+    assert_eq!((cluster.heard(a), cluster.closed.contains(&a)), (vec!["redirect".to_owned()], true));
+    cluster.step(Input::WorkerDisconnected(a));
+    let again = cluster.connect(7, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
+    let named = cluster.said.iter().find_map(|(to, message)| match message {
+        ToWorker::Welcome(welcome) if *to == again => Some(welcome.coordinators.clone()),
+        _ => None,
+    });
+    assert_eq!(named.unwrap(), ["here:1", "there:2"]);
+    cluster.pass(Duration::from_secs(1));
+    assert_eq!(cluster.job().attempt.0, 1, "the job runs on");
+}

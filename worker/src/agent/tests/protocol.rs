@@ -166,6 +166,23 @@ fn redirects_are_followed_at_once_but_not_in_a_circle() {
 }
 
 #[test]
+fn coordinators_that_a_leader_names_are_tried_before_those_that_were_given() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.wait(), ["connect 1 to a"]);
+    let ToWorker::Welcome(named) = welcome(1) else { unreachable!() };
+    let coordinators = ["a", "x", "y"].map(str::to_owned).to_vec();
+    bench.hear(1, ToWorker::Welcome(Welcome { coordinators, ..named }));
+    bench.lose(1);
+    let mut tried = Vec::new();
+    for session in 2..5 {
+        tried.extend(bench.wait());
+        bench.lose(session);
+    }
+    tried.sort();
+    assert_eq!(tried, ["connect 2 to x", "connect 3 to y", "connect 4 to b"]);
+}
+
+#[test]
 fn a_coordinator_that_was_lost_is_tried_last_whoever_points_to_it() {
     let redirect = |to: Option<&str>| ToWorker::Redirect { leader: to.map(str::to_owned) };
     let mut bench = Bench::new();
