@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::lock;
+use crate::lock::lock;
 use crate::network::Machine;
 use crate::random::Random;
 

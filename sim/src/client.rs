@@ -7,10 +7,11 @@ use tokio::time::{Instant, sleep, timeout};
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
 
 use crate::cluster::Cluster;
-use crate::coordinator::{Answer, Message};
-use crate::jobs::Query;
+use crate::jobs::planned;
 use crate::mailbox::Mailbox;
+use crate::message::{Answer, Message};
 use crate::network::Machine;
+use crate::query::Query;
 use crate::random::Random;
 use crate::worker;
 
@@ -135,7 +136,7 @@ fn reference(query: Query) -> JobRef {
 }
 
 fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
-    let planned = query.plan();
+    let planned = planned(query);
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     SubmitJob {
         namespace: "default".to_owned(),

@@ -7,14 +7,14 @@ use tokio::task::JoinSet;
 use weir_worker::Clock;
 
 use crate::chaos::Chaos;
+use crate::coordinators::Coordinators;
 use crate::expected;
-use crate::lock;
+use crate::lock::lock;
 use crate::network::{Machine, Network};
+use crate::objects::Objects;
 use crate::oracle::Oracle;
 use crate::random::Random;
-use crate::roster::Roster;
 use crate::shape::Shape;
-use crate::storage::Objects;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -30,7 +30,7 @@ pub struct Cluster {
     /// What it is like.
     pub shape: Shape,
     /// Which coordinators there are.
-    pub coordinators: Roster,
+    pub coordinators: Coordinators,
     /// What happens.
     pub trace: Trace,
     /// Who must not see it happen.
@@ -57,7 +57,7 @@ impl Cluster {
             .collect();
         let newcomers = shape.replace_pause.map_or(0, |_| NEWCOMERS);
         Self {
-            coordinators: Roster::new(shape.coordinators, newcomers),
+            coordinators: Coordinators::new(shape.coordinators, newcomers),
             trace: Trace::new(print),
             oracle: Arc::new(Oracle::new(expected)),
             world: World::default(),

@@ -6,20 +6,19 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use weir_coordinator::leader::{LeaderConfig, Now, SessionId};
+use weir_coordinator::leader::{LeaderConfig, Now};
 use weir_coordinator::node::{Effect, Input, Node, NodeConfig, RequestId};
-use weir_coordinator::raft::{LogId, Raft, RaftConfig};
+use weir_coordinator::raft::{Raft, RaftConfig};
 use weir_coordinator::server::storage::{copy_state, execute};
 use weir_core::{CoordinatorId, Result};
-use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
-use weir_proto::control::{FromWorker, Hello};
-use weir_proto::peer::PeerMessage;
 use weir_worker::Blocking;
 
 use crate::blocking::SimBlocking;
 use crate::cluster::Cluster;
+use crate::coordinators::log_of;
 use crate::disk::Disk;
 use crate::mailbox::Mailbox;
+use crate::message::{Answer, Message};
 use crate::network::Machine;
 use crate::storage::{Storages, URL};
 
@@ -27,27 +26,6 @@ use crate::storage::{Storages, URL};
 const TICK: Duration = Duration::from_millis(20);
 /// Messages that are made durable together at most.
 const BATCH: usize = 64;
-
-/// An answer to a client.
-pub type Answer = Result<ClientResponse, ClientError>;
-
-/// What reaches a coordinator.
-pub enum Message {
-    /// A peer's message.
-    Peer(CoordinatorId, PeerMessage),
-    /// A message to a peer was lost.
-    PeerUnreachable(CoordinatorId),
-    /// A peer's process has ended.
-    PeerGone(CoordinatorId),
-    /// A client's request, and where to answer.
-    Client(ClientRequest, Mailbox<Answer>),
-    /// A worker's hello.
-    Connected(SessionId, Hello),
-    /// A worker's message.
-    Worker(SessionId, FromWorker),
-    /// A worker's session is gone.
-    Disconnected(SessionId),
-}
 
 /// Who it is.
 pub struct Identity {
@@ -57,11 +35,6 @@ pub struct Identity {
     pub incarnation: u64,
     /// For its election timeouts.
     pub seed: u64,
-}
-
-/// The log that a coordinator writes.
-pub fn log_of(id: CoordinatorId) -> LogId {
-    LogId(1000 + id.0)
 }
 
 /// Settings of consensus.

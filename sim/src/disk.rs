@@ -9,8 +9,8 @@ use weir_coordinator::raft::{Batch, Identity, LogStore, MemoryStore, RedbStore, 
 use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, Result};
 
-use crate::coordinator::log_of;
-use crate::lock;
+use crate::coordinators::log_of;
+use crate::lock::lock;
 use crate::oracle::Oracle;
 use crate::random::Random;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::jobs::{GAP_MS, HOP_MS, Query, SLIDE_MS, TUMBLE_MS};
+use crate::query::{GAP_MS, HOP_MS, Query, SLIDE_MS, TUMBLE_MS};
 use crate::rows::{Row, Rows};
 use crate::world::Results;
 

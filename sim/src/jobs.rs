@@ -6,98 +6,17 @@ use weir_core::{Error, JobGraph, Result};
 use weir_sql::PlanOptions;
 
 use crate::connector::{Connectors, NAME};
+use crate::query::Query;
 
-/// A kind of job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Query {
-    /// A filter and a projection: one chain.
-    Project,
-    /// Counts and sums in tumbling windows, in two phases.
-    Tumble,
-    /// The same in hopping windows.
-    Hop,
-    /// Sessions of a key.
-    Session,
-    /// Rows of two tables with the same key in the same window.
-    Join,
-}
-
-/// Milliseconds of a tumbling window, and of the window of a join.
-pub const TUMBLE_MS: i64 = 1000;
-/// Milliseconds between the beginnings of hopping windows.
-pub const SLIDE_MS: i64 = 500;
-/// Milliseconds of a hopping window.
-pub const HOP_MS: i64 = 2000;
-/// Milliseconds without a row that end a session.
-pub const GAP_MS: i64 = 400;
-/// Milliseconds that watermarks are behind.
-pub const DELAY_MS: u64 = 200;
-
-impl Query {
-    /// All of them.
-    pub const ALL: [Query; 5] = [Query::Project, Query::Tumble, Query::Hop, Query::Session, Query::Join];
-
-    /// Name of the job, and of its sink's table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Query::Project => "project",
-            Query::Tumble => "tumble",
-            Query::Hop => "hop",
-            Query::Session => "session",
-            Query::Join => "join_windows",
-        }
-    }
-
-    fn sql(self) -> String {
-        let source = |name: &str, number: u64| {
-            format!(
-                "CREATE TABLE {name} (k BIGINT, v BIGINT, serial BIGINT, ts TIMESTAMP(3), \
-                 WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}');\n"
-            )
-        };
-        let sink = |columns: &str| format!("CREATE TABLE {} ({columns}) WITH ('connector' = '{NAME}');\n", self.name());
-        let windowed = "k BIGINT, began TIMESTAMP(3), n BIGINT, total BIGINT, least BIGINT";
-        let aggregates = "COUNT(*), SUM(v), MIN(serial)";
-        let query = match self {
-            Query::Project => "SELECT serial, k, v * 2 FROM a WHERE v > 300".to_owned(),
-            Query::Tumble => format!(
-                "SELECT k, window_start, {aggregates} FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND)) \
-                 GROUP BY k, window_start, window_end"
-            ),
-            Query::Hop => format!(
-                "SELECT k, window_start, {aggregates} FROM TABLE(HOP(TABLE a, DESCRIPTOR(ts), INTERVAL '0.5' SECOND, \
-                 INTERVAL '2' SECOND)) GROUP BY k, window_start, window_end"
-            ),
-            Query::Session => format!(
-                "SELECT k, window_start, {aggregates} FROM TABLE(SESSION(TABLE a PARTITION BY k, DESCRIPTOR(ts), \
-                 INTERVAL '0.4' SECOND)) GROUP BY k, window_start, window_end"
-            ),
-            Query::Join => "SELECT l.serial, r.serial, l.v + r.v FROM \
-                 (SELECT * FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND))) l JOIN \
-                 (SELECT * FROM TABLE(TUMBLE(TABLE b, DESCRIPTOR(ts), INTERVAL '1' SECOND))) r \
-                 ON l.k = r.k AND l.window_start = r.window_start AND l.window_end = r.window_end"
-                .to_owned(),
-        };
-        let sink = match self {
-            Query::Project => sink("serial BIGINT, k BIGINT, doubled BIGINT"),
-            Query::Join => sink("l BIGINT, r BIGINT, total BIGINT"),
-            Query::Tumble | Query::Hop | Query::Session => sink(windowed),
-        };
-        let sources = source("a", 0) + &if self == Query::Join { source("b", 1) } else { String::new() };
-        format!("{sources}{sink}INSERT INTO {} {query};\n", self.name())
-    }
-
-    /// The planned job.
-    pub fn plan(self) -> &'static Planned {
-        static PLANS: OnceLock<Vec<Planned>> = OnceLock::new();
-        let plans = PLANS.get_or_init(|| {
-            let plan =
-                |query: &Query| plan(*query).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
-            Query::ALL.iter().map(plan).collect()
-        });
-        let position = Query::ALL.iter().position(|query| *query == self);
-        &plans[position.expect("all are in the list of all")]
-    }
+/// A query's job.
+pub fn planned(query: Query) -> &'static Planned {
+    static PLANS: OnceLock<Vec<Planned>> = OnceLock::new();
+    let plans = PLANS.get_or_init(|| {
+        let plan = |query: &Query| plan(*query).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
+        Query::ALL.iter().map(plan).collect()
+    });
+    let position = Query::ALL.iter().position(|known| *known == query);
+    &plans[position.expect("all are in the list of all")]
 }
 
 /// A planned job.
@@ -112,7 +31,7 @@ pub struct Planned {
 }
 
 fn plan(query: Query) -> Result<Planned> {
-    let sql = query.sql();
+    let sql = sql(query);
     let options = PlanOptions {
         // Rows of a split that fell idle and woke up would be late, and which do depends on time.
         source_idle_timeout: None,
@@ -125,4 +44,43 @@ fn plan(query: Query) -> Result<Planned> {
     let plan = weir_sql::plan(&weir_sql::parse(&sql)?, Arc::new(Connectors(None)), &options)?;
     let graph = plan.graph.ok_or_else(|| Error::internal("a script without a query"))?;
     Ok(Planned { sql, fingerprint: graph.fingerprint(), graph: Arc::new(graph) })
+}
+
+fn sql(query: Query) -> String {
+    let source = |name: &str, number: u64| {
+        format!(
+            "CREATE TABLE {name} (k BIGINT, v BIGINT, serial BIGINT, ts TIMESTAMP(3), \
+             WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}');\n"
+        )
+    };
+    let sink = |columns: &str| format!("CREATE TABLE {} ({columns}) WITH ('connector' = '{NAME}');\n", query.name());
+    let windowed = "k BIGINT, began TIMESTAMP(3), n BIGINT, total BIGINT, least BIGINT";
+    let aggregates = "COUNT(*), SUM(v), MIN(serial)";
+    let select = match query {
+        Query::Project => "SELECT serial, k, v * 2 FROM a WHERE v > 300".to_owned(),
+        Query::Tumble => format!(
+            "SELECT k, window_start, {aggregates} FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND)) \
+             GROUP BY k, window_start, window_end"
+        ),
+        Query::Hop => format!(
+            "SELECT k, window_start, {aggregates} FROM TABLE(HOP(TABLE a, DESCRIPTOR(ts), INTERVAL '0.5' SECOND, \
+             INTERVAL '2' SECOND)) GROUP BY k, window_start, window_end"
+        ),
+        Query::Session => format!(
+            "SELECT k, window_start, {aggregates} FROM TABLE(SESSION(TABLE a PARTITION BY k, DESCRIPTOR(ts), \
+             INTERVAL '0.4' SECOND)) GROUP BY k, window_start, window_end"
+        ),
+        Query::Join => "SELECT l.serial, r.serial, l.v + r.v FROM \
+             (SELECT * FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND))) l JOIN \
+             (SELECT * FROM TABLE(TUMBLE(TABLE b, DESCRIPTOR(ts), INTERVAL '1' SECOND))) r \
+             ON l.k = r.k AND l.window_start = r.window_start AND l.window_end = r.window_end"
+            .to_owned(),
+    };
+    let sink = match query {
+        Query::Project => sink("serial BIGINT, k BIGINT, doubled BIGINT"),
+        Query::Join => sink("l BIGINT, r BIGINT, total BIGINT"),
+        Query::Tumble | Query::Hop | Query::Session => sink(windowed),
+    };
+    let sources = source("a", 0) + &if query == Query::Join { source("b", 1) } else { String::new() };
+    format!("{sources}{sink}INSERT INTO {} {select};\n", query.name())
 }

@@ -24,6 +24,7 @@ mod client;
 mod cluster;
 mod connector;
 mod coordinator;
+mod coordinators;
 mod disk;
 mod engine;
 mod expected;
@@ -31,13 +32,16 @@ mod faults;
 mod history;
 mod jobs;
 mod links;
+mod lock;
 mod machines;
 mod mailbox;
 mod members;
+mod message;
 mod network;
+mod objects;
 mod oracle;
+mod query;
 mod random;
-mod roster;
 mod rows;
 mod seeds;
 mod shape;
@@ -46,12 +50,5 @@ mod trace;
 mod worker;
 mod world;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub use history::{Options, Outcome, run};
 pub use seeds::kept;
-
-/// Locks what belongs to one thread: nobody else holds it, and after a panic the history is over.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -9,7 +9,7 @@ use weir_core::{Error, Result};
 use weir_worker::network::{Frame, FrameReceiver, FrameSender, Link, Transport};
 
 use crate::cluster::Cluster;
-use crate::lock;
+use crate::lock::lock;
 use crate::mailbox::Mailbox;
 use crate::network::Machine;
 

@@ -14,8 +14,9 @@ use weir_core::{CoordinatorId, ErrorKind, Result};
 
 use crate::cluster::Cluster;
 use crate::coordinator::{self, Identity};
+use crate::coordinators::log_of;
 use crate::disk::Disk;
-use crate::lock;
+use crate::lock::lock;
 use crate::mailbox::Mailbox;
 use crate::network::Machine;
 use crate::random::Random;
@@ -48,10 +49,7 @@ impl Machines {
     /// No process yet, and disks that found a cluster.
     pub fn new(cluster: Arc<Cluster>, random: Random) -> Result<Self> {
         let ids = (1..=cluster.shape.coordinators).map(CoordinatorId);
-        let member = |id: CoordinatorId| Member {
-            address: Machine::Coordinator(id.0).to_string(),
-            log: coordinator::log_of(id),
-        };
+        let member = |id: CoordinatorId| Member { address: Machine::Coordinator(id.0).to_string(), log: log_of(id) };
         let members: BTreeMap<CoordinatorId, Member> = ids.map(|id| (id, member(id))).collect();
         let mut disks = BTreeMap::new();
         for id in members.keys() {

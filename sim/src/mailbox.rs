@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::lock;
+use crate::lock::lock;
 
 /// A queue in order of arrival, of one reader. Clones are the same queue.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use weir_core::CoordinatorId;
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 
 use crate::client::Client;
-use crate::coordinator::log_of;
+use crate::coordinators::log_of;
 use crate::machines::Machines;
 use crate::network::Machine;
 

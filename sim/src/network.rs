@@ -15,9 +15,9 @@ use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
 use weir_worker::network::Link;
 
-use crate::coordinator::Message;
-use crate::lock;
+use crate::lock::lock;
 use crate::mailbox::Mailbox;
+use crate::message::Message;
 use crate::random::Random;
 
 /// A machine.

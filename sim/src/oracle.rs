@@ -19,8 +19,7 @@ use weir_core::hash::mix;
 use weir_core::{Attempt, CoordinatorId, Epoch, JobId};
 use weir_proto::peer::Entry;
 
-use crate::disk::Disk;
-use crate::lock;
+use crate::lock::lock;
 use crate::world::{Results, Shown, World};
 
 /// The judge of one history.
@@ -144,7 +143,7 @@ impl Oracle {
     }
 
     /// A coordinator begins from its disk: what it remembers may be less than what it wrote.
-    pub fn restarted(&self, who: CoordinatorId, disk: &Disk) {
+    pub fn restarted(&self, who: CoordinatorId, disk: &impl LogStore) {
         let Ok(stored) = disk.load() else { return };
         let mut state = lock(&self.state);
         let entries = stored.entries.iter().map(|entry| (entry.index, summary(entry))).collect();
@@ -153,7 +152,7 @@ impl Oracle {
     }
 
     /// A coordinator has taken a step.
-    pub fn stepped(&self, node: &Node<Disk>) {
+    pub fn stepped(&self, node: &Node<impl LogStore>) {
         let mut state = lock(&self.state);
         let found = state.look(node);
         if let Err(what) = found {
@@ -209,7 +208,7 @@ impl Oracle {
 }
 
 impl State {
-    fn look(&mut self, node: &Node<Disk>) -> Result<(), String> {
+    fn look(&mut self, node: &Node<impl LogStore>) -> Result<(), String> {
         let status = node.status();
         let leads = node.leads();
         if leads {

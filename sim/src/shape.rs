@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_worker::ExchangeLimits;
 
-use crate::jobs::{DELAY_MS, Query};
+use crate::query::{DELAY_MS, Query};
 use crate::random::Random;
 use crate::rows::Rows;
 

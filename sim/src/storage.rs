@@ -1,8 +1,7 @@
 //! The checkpoint storage: an object store that all machines reach, and that now and then does not do what it was asked, or
 //! does it and does not say so.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use weir_core::{Error, Result};
 use weir_proto::control::StoragePlace;
@@ -10,16 +9,9 @@ use weir_state::Storage;
 
 use crate::chaos::Failing;
 use crate::cluster::Cluster;
-use crate::lock;
 
 /// Where the checkpoints of all clusters are.
 pub const URL: &str = "sim://storage";
-
-/// Objects by their full names.
-#[derive(Debug, Default)]
-pub struct Objects {
-    objects: Mutex<BTreeMap<String, Arc<[u8]>>>,
-}
 
 /// Opens places in the storage.
 #[derive(Debug, Clone)]
@@ -58,7 +50,7 @@ impl Place {
         if self.cluster.chaos.read_fails() {
             return Err(self.silent(path));
         }
-        let found = lock(&self.cluster.objects.objects).get(&self.locate(path)).cloned();
+        let found = self.cluster.objects.lock().get(&self.locate(path)).cloned();
         found.ok_or_else(|| Error::environment(format!("{} is not there", self.locate(path))))
     }
 }
@@ -69,7 +61,7 @@ impl Storage for Place {
         if failing == Some(Failing::Before) {
             return Err(self.silent(path));
         }
-        let mut objects = lock(&self.cluster.objects.objects);
+        let mut objects = self.cluster.objects.lock();
         let there = objects.entry(self.locate(path)).or_insert_with(|| bytes.into());
         if **there != *bytes {
             return Err(Error::environment(format!("{} is there with other bytes", self.locate(path))));
@@ -96,7 +88,7 @@ impl Storage for Place {
             return Err(self.silent(prefix));
         }
         let prefix = self.locate(prefix);
-        let objects = lock(&self.cluster.objects.objects);
+        let objects = self.cluster.objects.lock();
         let below = objects.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
         Ok(below.map(|(path, _)| path[self.prefix.len()..].to_owned()).collect())
     }
@@ -105,7 +97,7 @@ impl Storage for Place {
         if self.cluster.chaos.read_fails() {
             return Err(self.silent(path));
         }
-        lock(&self.cluster.objects.objects).remove(&self.locate(path));
+        self.cluster.objects.lock().remove(&self.locate(path));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use weir_core::connector::SinkContext;
 use weir_core::{Attempt, Epoch, Error, Result};
 
-use crate::lock;
+use crate::lock::lock;
 
 /// A result, as text.
 pub type ResultRow = String;

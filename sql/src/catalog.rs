@@ -19,7 +19,7 @@ use datafusion_sql::sqlparser::ast;
 use weir_core::{ConnectorRegistry, Result};
 
 use crate::diagnostics::{Source, did_you_mean, one_of};
-use crate::{CreateTable, Script, Span, Spanned, Statement};
+use crate::statement::{CreateTable, Script, Span, Spanned, Statement};
 
 pub use duration::parse_duration;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};

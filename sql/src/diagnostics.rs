@@ -17,7 +17,7 @@ mod types;
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
 
-use crate::Span;
+use crate::statement::Span;
 
 pub use datafusion::from_datafusion;
 pub use nearest::{did_you_mean, nearest, one_of};

@@ -5,17 +5,21 @@
 //! ```
 
 pub mod catalog;
+mod coercion;
 pub mod diagnostics;
 mod explain;
 pub mod functions;
+mod logical;
 mod lower;
+mod options;
 pub mod parse;
 mod plan;
 mod statement;
 
 pub use explain::explain;
+pub use options::PlanOptions;
 pub use parse::parse;
-pub use plan::{Plan, PlanOptions, plan, settings};
+pub use plan::{Plan, plan, settings};
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

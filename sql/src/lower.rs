@@ -35,7 +35,8 @@ use weir_core::{Error, JobGraph, NodeId, Result};
 use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
-use crate::plan::{PlanOptions, WindowTvf};
+use crate::logical::WindowTvf;
+use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
 

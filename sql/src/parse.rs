@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use weir_core::Result;
 
-use crate::Script;
 use crate::diagnostics::Source;
+use crate::statement::Script;
 
 pub use expression::parse_expression;
 pub use types::{FlinkTypes, sql_type_name};

@@ -4,61 +4,22 @@
 //! All `INSERT`s of a script are one job. What they share, such as the scan of a table, runs once, because equal nodes of
 //! a [`JobGraph`] are one.
 
-mod capitals;
-mod decimals;
-mod duplicates;
 mod insert;
-mod lateral;
-mod optimise;
-mod ranking;
-mod relations;
-mod strings;
-mod tables;
-mod unnest_factor;
-mod window_tvf;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
-use datafusion_sql::sqlparser::ast;
 use weir_core::connector::Boundedness;
 use weir_core::{ConnectorRegistry, Error, JobGraph, Result, TableSpec};
 
-use crate::catalog::{Catalog, Relation, Table};
-use crate::diagnostics::Source;
+use crate::catalog::{Catalog, Found, Relation, Table};
+use crate::diagnostics::{Source, did_you_mean};
+use crate::explain::explain;
+use crate::logical::Tables;
 use crate::lower::{Columns, Lowering};
-use crate::{Script, Span, Spanned, Statement};
-
-use self::tables::Tables;
-
-pub(crate) use self::decimals::exact_decimals;
-pub(crate) use self::duplicates::free_name;
-pub(crate) use self::ranking::ROW_NUMBER;
-pub(crate) use self::strings::travelling_type;
-pub(crate) use self::tables::ScannedTable;
-pub(crate) use self::window_tvf::{WINDOW_COLUMNS, WindowTvf};
-
-/// What a plan depends on besides the script.
-#[derive(Debug, Clone)]
-pub struct PlanOptions {
-    /// A split of a source without a row for so long counts as idle; `None`: never. A table can say otherwise.
-    pub source_idle_timeout: Option<Duration>,
-    /// Table that takes the late rows of all operators with windows.
-    pub late_table: Option<String>,
-    /// Whether aggregations are split into a phase before the exchange and one behind it.
-    pub two_phase: bool,
-    /// Connector of the table that a bare `SELECT` writes.
-    pub result_connector: String,
-    /// Options of that table.
-    pub result_options: BTreeMap<String, String>,
-    /// Where relative places in the options of tables are meant from, if the job runs in other processes: an absolute path. `None`:
-    /// from the working directory of the process that runs it.
-    pub directory: Option<PathBuf>,
-}
+use crate::options::PlanOptions;
+use crate::statement::{Script, Span, Spanned, Statement};
 
 /// What a script comes to.
 #[derive(Debug)]
@@ -103,17 +64,17 @@ pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
 pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
     let mut catalog = Catalog::new(Arc::clone(&connectors)).anchored(options.directory.clone());
     let mut job = Job::new(script, options);
-    let mut explain = Vec::new();
+    let mut explained = Vec::new();
     for statement in &script.statements {
         if catalog.apply(script, statement)? {
             continue;
         }
         match &statement.value {
             Statement::Explain(inner) => {
-                let mut explained = Job::new(script, options);
-                explained.add(&catalog, inner, statement.span)?;
-                explained.finish(&catalog)?;
-                explain.push(crate::explain::explain(&explained.lowering.into_graph()));
+                let mut job = Job::new(script, options);
+                job.add(&catalog, inner, statement.span)?;
+                job.finish(&catalog)?;
+                explained.push(explain(&job.lowering.into_graph()));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
             _ => {}
@@ -124,7 +85,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     let graph = job.lowering.into_graph();
     Ok(Plan {
         graph: (!graph.nodes().is_empty()).then_some(graph),
-        explain,
+        explain: explained,
         settings: settings(script),
         result_schema: job.result_schema,
         boundedness,
@@ -173,7 +134,7 @@ impl<'a> Job<'a> {
                 if self.queries.iter().any(|query| query.target.is_none()) {
                     return Err(mixed(&source, span));
                 }
-                let plan = optimised(&tables, query)?;
+                let plan = tables.query(query)?;
                 let table = insert::target(catalog, &source, target)?;
                 let spec = table.sink_spec(&source, target.span)?;
                 let filled = insert::filled(&source, &spec, target, columns, &plan)?;
@@ -184,7 +145,7 @@ impl<'a> Job<'a> {
                 if !self.queries.is_empty() {
                     return Err(mixed(&source, span));
                 }
-                let plan = optimised(&tables, query)?;
+                let plan = tables.query(query)?;
                 self.names.push("select".to_owned());
                 self.queries.push(Query { plan, span, target: None });
             }
@@ -222,10 +183,10 @@ impl<'a> Job<'a> {
         }
         if let Some(late) = &self.options.late_table {
             let table = match catalog.get(late, false) {
-                crate::catalog::Found::One(Relation::Table(table)) => Arc::clone(table),
+                Found::One(Relation::Table(table)) => Arc::clone(table),
                 _ => {
                     return Err(Error::user(format!("there is no table `{late}` for late rows"))
-                        .with_help(crate::diagnostics::did_you_mean(late, &catalog.names(), "the tables are")));
+                        .with_help(did_you_mean(late, &catalog.names(), "the tables are")));
                 }
             };
             let spec = table.sink_spec(&source, table.span)?;
@@ -267,11 +228,6 @@ impl<'a> Job<'a> {
         };
         if self.lowering.sources().iter().all(ends) { Boundedness::Bounded } else { Boundedness::Unbounded }
     }
-}
-
-fn optimised(tables: &Tables<'_>, query: &ast::Query) -> Result<LogicalPlan> {
-    let plan = tables.query(query)?;
-    optimise::optimise(plan, &Arc::new(tables.options().clone())).map_err(|error| tables.error(error))
 }
 
 fn mixed(source: &Source<'_>, span: Span) -> Error {

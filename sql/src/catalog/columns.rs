@@ -10,7 +10,7 @@ use super::table::{Column, ColumnSource};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::functions::PROCESSING_TIME;
 use crate::parse::sql_type_name;
-use crate::{ColumnDefinition, ColumnKind, CreateTable, Span, Spanned};
+use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Span, Spanned};
 
 /// Resolves the declared columns; physical ones come from the connector if none is declared.
 pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Options) -> Result<Vec<Column>> {

@@ -16,11 +16,11 @@ use weir_core::{Error, Result};
 
 use super::names::{Found, find};
 use super::table::Column;
-use crate::Span;
+use crate::coercion::{exact_decimals, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::functions;
 use crate::parse::FlinkTypes;
-use crate::plan::{exact_decimals, travelling_type};
+use crate::statement::Span;
 
 /// A resolved expression.
 #[derive(Debug, Clone)]

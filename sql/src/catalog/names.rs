@@ -1,7 +1,7 @@
 //! Which name is meant.
 
-use crate::Span;
 use crate::diagnostics::Source;
+use crate::statement::Span;
 
 /// What a name was found to mean.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use weir_core::{Connector, ConnectorRegistry, Result};
 
 use super::duration::parse_duration;
 use crate::diagnostics::{Source, did_you_mean, nearest, one_of};
-use crate::{CreateTable, TableOption};
+use crate::statement::{CreateTable, TableOption};
 
 /// Options of every table, which the engine reads and not the connector.
 const CONNECTOR: &str = "connector";

@@ -10,7 +10,7 @@ use super::options;
 use super::table::{Column, ColumnSource, Table, TimeAttribute};
 use crate::diagnostics::{Source, did_you_mean, one_of};
 use crate::parse::sql_type_name;
-use crate::{CreateTable, Spanned, WatermarkDefinition};
+use crate::statement::{CreateTable, Spanned, WatermarkDefinition};
 
 /// Resolves a table; `base` is what its `LIKE` names.
 pub(super) fn table(

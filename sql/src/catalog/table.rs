@@ -11,7 +11,7 @@ use weir_core::connector::Role;
 use weir_core::{Connector, Result, TableSpec};
 
 use crate::diagnostics::Source;
-use crate::{CreateTable, Span};
+use crate::statement::{CreateTable, Span};
 
 /// A table, as queries see it and as its connector does.
 #[derive(Clone)]

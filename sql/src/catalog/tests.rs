@@ -10,7 +10,8 @@ use weir_core::{Connector, ConnectorRegistry, Error, Result, Sink, Source as Sou
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
 use crate::diagnostics::Source;
-use crate::{Span, parse};
+use crate::parse::parse;
+use crate::statement::Span;
 
 /// A connector whose data nobody reads.
 struct Fake {

@@ -5,7 +5,7 @@ use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
 
 use super::{Source, did_you_mean};
-use crate::Span;
+use crate::statement::Span;
 
 /// An error that DataFusion met while it planned the statement at `statement` of `text`. A Weir error that travelled
 /// inside DataFusion's comes out as it is.

@@ -5,7 +5,7 @@ use datafusion_sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 use weir_core::Error;
 
 use super::{Source, nearest};
-use crate::Span;
+use crate::statement::Span;
 
 /// Words that a slip of the pen may have meant.
 const KEYWORDS: [&str; 42] = [

@@ -5,7 +5,7 @@ use datafusion_sql::sqlparser::tokenizer::Location;
 use weir_core::Error;
 
 use super::{Source, did_you_mean, error_at, from_datafusion, nearest};
-use crate::Span;
+use crate::statement::Span;
 
 #[test]
 fn offsets_and_positions_agree() {

@@ -11,10 +11,10 @@ use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 
 use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
-use crate::Span;
 use crate::catalog::scalar_expression;
 use crate::diagnostics::Source;
 use crate::parse::parse_expression;
+use crate::statement::Span;
 
 /// What an expression over constants comes to, by the way of the planner.
 fn evaluate(text: &str) -> Result<String, String> {

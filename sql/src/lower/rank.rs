@@ -8,7 +8,7 @@ use super::Lowering;
 use super::shape::{Wanted, add, edges, role_after_window, settle, shape};
 use super::stream::{Pending, PendingRank, Stream, StreamColumn, Typed, inline, timestamp, typed};
 use super::windowed::{end_of, window_of};
-use crate::plan::ROW_NUMBER;
+use crate::logical::ROW_NUMBER;
 
 impl Lowering<'_> {
     /// The rows of the input, with the row number pending.

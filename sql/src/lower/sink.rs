@@ -11,8 +11,9 @@ use weir_core::{
 use super::Lowering;
 use super::shape::{self, add, edges, exact, settle};
 use super::stream::{Stream, StreamColumn};
+use crate::coercion::travelling_type;
+use crate::logical::free_name;
 use crate::parse::sql_type_name;
-use crate::plan::{free_name, travelling_type};
 
 /// For each column of a table that is written, which column of the query fills it; `None` is filled with null.
 pub(crate) type Columns = Vec<Option<usize>>;

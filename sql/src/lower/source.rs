@@ -14,7 +14,7 @@ use super::error::from_planner;
 use super::expr::expr;
 use super::stream::{Base, Role, Stream, StreamColumn, map_columns};
 use crate::catalog::{ColumnSource, Table};
-use crate::plan::ScannedTable;
+use crate::logical::ScannedTable;
 
 impl Lowering<'_> {
     /// A scan, not yet in the graph so that filters can go into it.

@@ -6,9 +6,9 @@ use weir_core::{Error, Expr, Result, WindowKind};
 use super::Lowering;
 use super::shape::{exact, settle};
 use super::stream::{Pending, PendingWindow, Role, Stream, WindowPart, timestamp};
-use crate::plan::WindowTvf;
+use crate::logical::WindowTvf;
 
-pub(super) use crate::plan::WINDOW_COLUMNS;
+pub(super) use crate::logical::WINDOW_COLUMNS;
 
 impl Lowering<'_> {
     /// The rows of the function's input, with three columns pending.

@@ -6,7 +6,7 @@ use weir_core::Result;
 use super::cursor::Cursor;
 use super::statement::{option_key, option_value};
 use super::types::data_type;
-use crate::{ColumnDefinition, ColumnKind, CreateTable, TableOption, WatermarkDefinition};
+use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, TableOption, WatermarkDefinition};
 
 /// What follows `CREATE TABLE`.
 pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<CreateTable> {

@@ -11,7 +11,7 @@ use super::query;
 use super::scan::is_word;
 use super::segments::Segment;
 use crate::diagnostics::{Source, from_parser};
-use crate::{Span, Spanned};
+use crate::statement::{Span, Spanned};
 
 /// Reads one statement.
 pub(super) struct Cursor<'a> {

@@ -24,9 +24,9 @@ use weir_core::{Error, Result};
 
 use super::dialect::WeirDialect;
 use super::refuse;
-use crate::Span;
 use crate::diagnostics::{Source, from_parser};
 use crate::functions::refused;
+use crate::statement::Span;
 
 /// Functions whose first argument names a unit of time.
 const TAKE_A_UNIT: [&str; 4] = ["timestampdiff", "timestampadd", "datediff", "dateadd"];

@@ -19,8 +19,8 @@ use self::functions::check_expression;
 use self::tables::{check_alias, check_join, check_table_factor};
 use super::scan::is_word;
 use super::segments::is_word_of_the_script;
-use crate::Span;
 use crate::diagnostics::Source;
+use crate::statement::Span;
 
 /// Something that is not planned.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use weir_core::Result;
 
 use super::dialect::WeirDialect;
-use crate::Span;
 use crate::diagnostics::{Source, from_parser};
+use crate::statement::Span;
 
 /// The tokens between two semicolons.
 #[derive(Debug, Clone)]

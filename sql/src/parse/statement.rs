@@ -9,7 +9,7 @@ use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::{rewrite, scan, unsupported};
 use crate::diagnostics::Source;
-use crate::{Span, Spanned, Statement};
+use crate::statement::{Span, Spanned, Statement};
 
 /// The statements of a script. Statement sets are opened: each of their inserts is a statement of its own.
 pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<Vec<Spanned<Statement>>> {

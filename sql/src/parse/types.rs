@@ -10,7 +10,7 @@ use weir_core::{Error, Result};
 
 use super::cursor::Cursor;
 use crate::diagnostics::did_you_mean;
-use crate::{Span, Spanned};
+use crate::statement::{Span, Spanned};
 
 pub use casts::FlinkTypes;
 

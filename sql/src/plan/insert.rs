@@ -5,10 +5,10 @@ use std::sync::Arc;
 use datafusion_expr::LogicalPlan;
 use weir_core::{Result, TableSpec};
 
-use crate::Spanned;
 use crate::catalog::{Catalog, Found, Relation, Table, find};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::lower::Columns;
+use crate::statement::Spanned;
 
 /// The table of that name.
 ///

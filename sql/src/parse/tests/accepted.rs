@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use datafusion_sql::sqlparser::ast::{Query, SetExpr};
 
 use crate::parse::{WindowFunction, parse};
-use crate::{ColumnKind, CreateTable, Script, Statement};
+use crate::statement::{ColumnKind, CreateTable, Script, Statement};
 
 fn script(text: &str) -> Script {
     parse(text).unwrap_or_else(|error| panic!("{}", error.report()))

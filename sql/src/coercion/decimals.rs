@@ -33,7 +33,7 @@ use self::common_type::{Meeting, Part, common_type};
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(super) struct ExactDecimals;
+pub(crate) struct ExactDecimals;
 
 impl AnalyzerRule for ExactDecimals {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {

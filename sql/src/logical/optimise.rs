@@ -36,8 +36,7 @@ use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext};
 
-use super::decimals::ExactDecimals;
-use super::strings::StringsAsViews;
+use crate::coercion::{ExactDecimals, StringsAsViews};
 
 /// Coerces types, then rewrites the plan until nothing changes any more. No rule sees a clock.
 pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Result<LogicalPlan> {

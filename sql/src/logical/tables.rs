@@ -17,13 +17,14 @@ use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::TableSpec;
 
 use super::capitals::Capitals;
+use super::optimise::optimise;
 use super::ranking;
 use super::relations::WindowFunctions;
-use crate::Span;
 use crate::catalog::{Catalog, Relation, Table, View};
 use crate::diagnostics::{Source, from_datafusion};
 use crate::functions;
 use crate::parse::FlinkTypes;
+use crate::statement::Span;
 
 /// A table in a logical plan.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl TableSource for PlannedView {
 }
 
 /// Plans queries over a catalog.
-pub(super) struct Tables<'a> {
+pub(crate) struct Tables<'a> {
     source: Source<'a>,
     catalog: &'a Catalog,
     statement: Span,
@@ -88,21 +89,17 @@ impl<'a> Tables<'a> {
         }
     }
 
-    /// The options that plans are made with.
-    pub fn options(&self) -> &ConfigOptions {
-        &self.options
-    }
-
-    /// The plan of a query, as it is written.
+    /// The plan of a query, optimised.
     ///
     /// # Errors
     /// A user error at its place in the script.
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
-        self.to_plan(query).map_err(|error| self.error(error))
+        let plan = self.to_plan(query).and_then(|plan| optimise(plan, &Arc::new(self.options.clone())));
+        plan.map_err(|error| self.error(error))
     }
 
     /// DataFusion's error at its place in the script.
-    pub fn error(&self, error: DataFusionError) -> weir_core::Error {
+    fn error(&self, error: DataFusionError) -> weir_core::Error {
         from_datafusion(self.source.text(), self.statement, error)
     }
 

@@ -10,7 +10,7 @@ use datafusion_optimizer::AnalyzerRule;
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub(super) struct StringsAsViews;
+pub(crate) struct StringsAsViews;
 
 /// The layout that a column of this type travels in, if it is another.
 pub(crate) fn travelling_type(data_type: &DataType) -> Option<DataType> {

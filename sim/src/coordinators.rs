@@ -3,12 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use crate::lock;
+use weir_coordinator::raft::LogId;
+use weir_core::CoordinatorId;
+
+use crate::lock::lock;
 use crate::network::Machine;
+
+/// The log that a coordinator writes.
+pub fn log_of(id: CoordinatorId) -> LogId {
+    LogId(1000 + id.0)
+}
 
 /// The numbers of all coordinators' machines.
 #[derive(Debug)]
-pub struct Roster {
+pub struct Coordinators {
     state: Mutex<State>,
 }
 
@@ -20,7 +28,7 @@ struct State {
     most: u64,
 }
 
-impl Roster {
+impl Coordinators {
     /// So many founders, and room for so many who come later.
     pub fn new(founders: u64, newcomers: u64) -> Self {
         let state = State { there: (1..=founders).collect(), given: founders, most: founders + newcomers };

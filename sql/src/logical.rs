@@ -1,0 +1,16 @@
+//! From a query to DataFusion's logical plan over the tables of the catalog, optimised as far as the rules mean the same on a stream.
+
+mod capitals;
+mod duplicates;
+mod lateral;
+mod optimise;
+mod ranking;
+mod relations;
+mod tables;
+mod unnest_factor;
+mod window_tvf;
+
+pub(crate) use duplicates::free_name;
+pub(crate) use ranking::ROW_NUMBER;
+pub(crate) use tables::{ScannedTable, Tables};
+pub(crate) use window_tvf::{WINDOW_COLUMNS, WindowTvf};
