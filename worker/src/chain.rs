@@ -88,7 +88,7 @@ impl OperatorChain {
             Watermark::Idle => {
                 if !self.wants_ticks() {
                     // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
-                    self.flush(out)?;
+                    self.release(out)?;
                     out.push(Emission::Watermark(Watermark::Idle));
                 }
                 Ok(())
@@ -108,9 +108,20 @@ impl OperatorChain {
         Ok(())
     }
 
-    /// A marker passes: every stage emits what it holds back.
+    /// Every stage emits what it holds back for the sake of larger batches.
+    fn release(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+        for index in 0..self.stages.len() {
+            self.stages[index].operator.release(&mut self.collector)?;
+            self.forward(index, out)?;
+        }
+        Ok(())
+    }
+
+    /// A marker passes: every stage emits what it holds back, then what it owes at the end of an epoch, both before the next
+    /// stage does.
     pub fn flush(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
+            self.stages[index].operator.release(&mut self.collector)?;
             self.stages[index].operator.flush(&mut self.collector)?;
             self.forward(index, out)?;
         }

@@ -5,8 +5,21 @@
 //! loop that calls it does all waiting.
 //!
 //! ```text
-//!   tables() ─ restore()* ─ open() ─ { process() | watermark() | tick() | flush() capture() }*
+//!   tables() ─ restore()* ─ open() ─ { process() | watermark() | tick() | release() | release() flush() capture()? }*
 //! ```
+//!
+//! # What is held back, and what is owed
+//!
+//! An operator may keep rows from its output for two reasons, and they end at different times.
+//!
+//! - It *holds back* what travels better together: partial results that more rows may still join. When such rows leave
+//!   shows in no result, so they may leave at any time, and have to when an input falls idle, because the time of the others
+//!   goes on without it. That is [`release`](Operator::release).
+//! - It *owes* what is only right at the end of an epoch: the new value of a sum of transfers, whose two sides came one
+//!   behind the other. Emitted anywhere else it would show a state that no prefix of the input had. That is
+//!   [`flush`](Operator::flush), which is called where a marker passes and nowhere else.
+//!
+//! Where a marker passes both are called, in this order, whatever its kind; a checkpoint's captures the state behind them.
 
 use std::sync::Arc;
 
@@ -61,13 +74,21 @@ pub trait Operator: Send {
         Ok(None)
     }
 
-    /// A marker is about to pass: emit what is held back and is not state.
+    /// Emit what is held back for the sake of larger batches. Called at any time, any number of times: when an input falls
+    /// idle, and before every [`flush`](Self::flush).
+    fn release(&mut self, out: &mut Collector) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// An epoch ends: emit what is owed there. Called directly behind [`release`](Self::release) where a marker of any kind
+    /// passes, and nowhere else.
     fn flush(&mut self, out: &mut Collector) -> Result<()> {
         let _ = out;
         Ok(())
     }
 
-    /// The checkpoint marker passes: hand over what changed since the last capture, for all tables. Has to be quick;
+    /// The checkpoint marker passes, behind [`flush`](Self::flush): hand over what changed since the last capture, for all tables. Has to be quick;
     /// costly encoding goes into [`CapturedRows`], which run elsewhere. After a capture the operator counts its state
     /// as stored: if the checkpoint fails, the worker keeps the captured rows and adds them to the next one.
     fn capture(&mut self) -> Result<Vec<Capture>> {

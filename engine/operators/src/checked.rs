@@ -8,7 +8,7 @@ use weir_core::{
 };
 
 /// An operator whose contract is checked: rows in are of a key that the subtask owns and none is taken back, rows out
-/// have the declared schema, watermarks in and out never go back, captures fit the declared tables.
+/// have the declared schema, watermarks in and out never go back, epochs end in order, captures fit the declared tables.
 pub struct Checked {
     inner: Box<dyn Operator>,
     name: String,
@@ -17,7 +17,16 @@ pub struct Checked {
     range: HashRange,
     seen: EventTime,
     sent: EventTime,
+    place: Place,
     hashes: Vec<u64>,
+}
+
+/// Where in an epoch an operator stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Within,
+    Released,
+    Flushed,
 }
 
 impl Checked {
@@ -31,6 +40,7 @@ impl Checked {
             range: HashRange::ALL,
             seen: EventTime::MIN,
             sent: EventTime::MIN,
+            place: Place::Within,
             hashes: Vec::new(),
         }
     }
@@ -121,6 +131,7 @@ impl Operator for Checked {
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
+        self.place = Place::Within;
         self.check_input(ordinal, &batch)?;
         self.inner.process(ordinal, batch, out)?;
         self.check_output(out)
@@ -131,23 +142,38 @@ impl Operator for Checked {
             return Err(self.broken(format_args!("event time went from {} to {time}", self.seen)));
         }
         self.seen = time;
+        self.place = Place::Within;
         let sent = self.inner.watermark(time, out)?;
         self.check_output(out)?;
         self.check_sent(sent)
     }
 
     fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.place = Place::Within;
         let sent = self.inner.tick(out)?;
         self.check_output(out)?;
         self.check_sent(sent)
     }
 
+    fn release(&mut self, out: &mut Collector) -> Result<()> {
+        self.place = Place::Released;
+        self.inner.release(out)?;
+        self.check_output(out)
+    }
+
     fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        if self.place != Place::Released {
+            return Err(self.broken("an epoch ends before what is held back was released"));
+        }
+        self.place = Place::Flushed;
         self.inner.flush(out)?;
         self.check_output(out)
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
+        if self.place != Place::Flushed {
+            return Err(self.broken("state is captured elsewhere than at the end of an epoch"));
+        }
         let captures = self.inner.capture()?;
         let tables = self.inner.tables().len();
         if captures.len() != tables {

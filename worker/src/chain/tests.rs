@@ -6,7 +6,7 @@ use weir_core::{Batch, EventTime, OperatorSpec, Watermark};
 use super::*;
 use crate::metrics::JobMetrics;
 
-/// Holds every batch back until it is told to flush, or until time has come to 100.
+/// Holds every batch back until it is released, or until time has come to 100, and owes a row at the end of an epoch.
 #[derive(Default)]
 struct Holding(Vec<Batch>);
 
@@ -18,13 +18,18 @@ impl Operator for Holding {
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
         if time >= EventTime(100) {
-            self.flush(out)?;
+            self.release(out)?;
         }
         Ok(Some(time))
     }
 
-    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+    fn release(&mut self, out: &mut Collector) -> Result<()> {
         self.0.drain(..).for_each(|batch| out.emit(batch));
+        Ok(())
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        out.emit(rows(1));
         Ok(())
     }
 }
@@ -71,6 +76,17 @@ fn what_is_held_back_leaves_before_the_word_that_the_input_is_idle() {
     chain.process(0, rows(3), &mut out).unwrap();
     chain.watermark(Watermark::Idle, &mut out).unwrap();
     assert_eq!(shown(&out), ["rows 3", "Idle"]);
+}
+
+/// What an epoch owes would show a state that no prefix of the input had.
+#[test]
+fn what_is_owed_at_the_end_of_an_epoch_waits_for_a_marker_though_the_input_is_idle() {
+    let (mut chain, mut out) = (chain(), Vec::new());
+    chain.process(0, rows(3), &mut out).unwrap();
+    chain.watermark(Watermark::Idle, &mut out).unwrap();
+    chain.process(0, rows(2), &mut out).unwrap();
+    chain.flush(&mut out).unwrap();
+    assert_eq!(shown(&out), ["rows 3", "Idle", "rows 2", "rows 1"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! What a subtask does where a marker passes, in this order:
 //!
 //! 1. it aligns: channels that have delivered the marker wait for the others,
-//! 2. its operators flush what they hold back,
+//! 2. its operators emit what they hold back, then what they owe at the end of an epoch,
 //! 3. they capture their state, without I/O, and the sink prepares,
 //! 4. it hands the snapshot over and sends the marker on.
 

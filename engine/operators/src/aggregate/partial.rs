@@ -2,8 +2,10 @@
 //! partial result for many rows.
 //!
 //! Nothing is kept over a marker, so there is no state. Partial results of a pane leave when the watermark reaches its
-//! end, because no window over it closes before; at a marker; or when there are too many of them. Lateness is not
-//! decided here: the second phase sees the watermark of all inputs, and rows that are late for one are not for all.
+//! end, because no window over it closes before; when they are released; or when there are too many of them. They are held
+//! back and not owed: the second phase adds them up, and shows nothing before its window closes, so it does not matter in
+//! how many pieces they come nor when. Lateness is not decided here: the second phase sees the watermark of all inputs, and
+//! rows that are late for one are not for all.
 //!
 //! Where most rows are groups of their own, grouping them costs more than it saves. Then rows are sent on as they are,
 //! each as its own partial result, and only now and then it is measured again.
@@ -37,7 +39,7 @@ pub(crate) struct PartialAggregate {
     used: Vec<usize>,
     pane_of: PaneOf,
     output: SchemaRef,
-    // Held until the next marker at most.
+    // Held back until the next marker at most.
     panes: Panes,
     groups: usize,
     // How well rows group.
@@ -134,7 +136,7 @@ impl Operator for PartialAggregate {
         let records = self.pane_of.with_time(batch.records())?;
         self.pane_of.split(&records)?.iter().try_for_each(|piece| self.take_piece(piece, &records, out))?;
         self.measure();
-        if self.groups >= MOST_GROUPS || (self.passing > 0 && self.groups > 0) { self.flush(out) } else { Ok(()) }
+        if self.groups >= MOST_GROUPS || (self.passing > 0 && self.groups > 0) { self.release(out) } else { Ok(()) }
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
@@ -145,7 +147,7 @@ impl Operator for PartialAggregate {
         Ok(Some(time))
     }
 
-    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+    fn release(&mut self, out: &mut Collector) -> Result<()> {
         while let Some((pane, table)) = self.panes.pop_first() {
             self.emit_pane(pane, table, out)?;
         }

@@ -27,9 +27,9 @@ pub enum Plan {
     Parallel,
     /// At each marker the subtasks are thrown away and restored as 1, 2, 3, 2, 1, 2, … of them.
     Rescaled,
-    /// Like [`Plan::Rescaled`], with a batch without rows on each input before and behind every step, and behind every
-    /// marker an epoch of nothing else. Batches without rows are dropped before they reach an operator; one that comes
-    /// through all the same must do no harm in a release build, where nothing checks.
+    /// Like [`Plan::Rescaled`], with a flush marker and a batch without rows on each input before and behind every step, and
+    /// behind every marker an epoch of nothing else. Batches without rows are dropped before they reach an operator; one
+    /// that comes through all the same must do no harm in a release build, where nothing checks.
     Padded,
 }
 
@@ -70,6 +70,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
     let padded = plan == Plan::Padded;
     for step in &script.steps {
         if padded {
+            job.flush()?;
             job.no_rows()?;
         }
         match step {
@@ -205,8 +206,9 @@ impl<'a> Job<'a> {
 
     fn tell(&mut self, news: Vec<Watermark>) -> Result<()> {
         for watermark in news {
-            if let Watermark::At(time) = watermark {
-                self.advance(time)?;
+            match watermark {
+                Watermark::At(time) => self.advance(time)?,
+                Watermark::Idle => self.release()?,
             }
         }
         Ok(())
@@ -277,11 +279,21 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    fn release(&mut self) -> Result<()> {
+        (0..self.subtasks.len()).try_for_each(|subtask| self.call(subtask, |operator, out| operator.release(out)))
+    }
+
+    /// A flush marker passes, or the first half of what a checkpoint's does.
+    fn flush(&mut self) -> Result<()> {
+        self.release()?;
+        (0..self.subtasks.len()).try_for_each(|subtask| self.call(subtask, |operator, out| operator.flush(out)))
+    }
+
     fn marker(&mut self) -> Result<()> {
+        self.flush()?;
         let mut tables: Vec<(TableSchema, Vec<Capture>)> =
             self.subtasks[0].operator.tables().into_iter().map(|table| (table, Vec::new())).collect();
         for subtask in 0..self.subtasks.len() {
-            self.call(subtask, |operator, out| operator.flush(out))?;
             let captures = self.subtasks[subtask].operator.capture()?;
             tables.iter_mut().zip(captures).for_each(|(table, capture)| table.1.push(capture));
         }

@@ -185,7 +185,7 @@ impl Run<'_> {
             }
             Event::Checkpoint(parallelism) => {
                 if let Some(front) = &mut self.front {
-                    front.flush(&mut out).unwrap();
+                    front.release(&mut out).unwrap();
                 }
                 self.send(out);
                 self.checkpoint(*parallelism);
