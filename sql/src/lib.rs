@@ -8,13 +8,13 @@ pub mod catalog;
 mod coercion;
 pub mod diagnostics;
 mod explain;
-pub mod functions;
 mod logical;
 mod lower;
 mod options;
 pub mod parse;
 mod plan;
 mod statement;
+mod syntax;
 
 pub use explain::explain;
 pub use options::PlanOptions;

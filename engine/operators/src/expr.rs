@@ -179,7 +179,7 @@ fn compile_function(
     data_type: &DataType,
     input: &Schema,
 ) -> Result<Arc<dyn PhysicalExpr>> {
-    let function = weir_sql::functions::scalar(name)
+    let function = weir_functions::scalar(name)
         .ok_or_else(|| Error::user(format!("this version of Weir has no scalar function `{name}`")))?;
     let fields = arguments
         .iter()

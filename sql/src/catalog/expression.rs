@@ -18,9 +18,9 @@ use super::names::{Found, find};
 use super::table::Column;
 use crate::coercion::{exact_decimals, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
-use crate::functions;
 use crate::parse::FlinkTypes;
 use crate::statement::Span;
+use crate::syntax::expr_planners;
 
 /// A resolved expression.
 #[derive(Debug, Clone)]
@@ -165,7 +165,7 @@ struct Functions {
 
 impl Functions {
     fn new() -> Self {
-        Self { options: ConfigOptions::default(), planners: functions::expr_planners(), types: Arc::new(FlinkTypes) }
+        Self { options: ConfigOptions::default(), planners: expr_planners(), types: Arc::new(FlinkTypes) }
     }
 }
 
@@ -183,7 +183,7 @@ impl ContextProvider for Functions {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        functions::scalar(name)
+        weir_functions::scalar(name)
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -207,7 +207,7 @@ impl ContextProvider for Functions {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        functions::scalar_names()
+        weir_functions::scalar_names()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

@@ -22,9 +22,9 @@ use super::ranking;
 use super::relations::WindowFunctions;
 use crate::catalog::{Catalog, Relation, Table, View};
 use crate::diagnostics::{Source, from_datafusion};
-use crate::functions;
 use crate::parse::FlinkTypes;
 use crate::statement::Span;
+use crate::syntax::expr_planners;
 
 /// A table in a logical plan.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl<'a> Tables<'a> {
             catalog,
             statement,
             options,
-            expr_planners: functions::expr_planners(),
+            expr_planners: expr_planners(),
             relation_planners: vec![Arc::new(WindowFunctions::new(text, place.clone()))],
             types: Arc::new(FlinkTypes),
             place,
@@ -186,7 +186,7 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        functions::scalar(name)
+        weir_functions::scalar(name)
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -194,7 +194,7 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        functions::aggregate(name)
+        weir_functions::aggregate(name)
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
@@ -210,7 +210,7 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        functions::scalar_names()
+        weir_functions::scalar_names()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
@@ -218,7 +218,7 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        functions::aggregate_names()
+        weir_functions::aggregate_names()
     }
 
     fn udwf_names(&self) -> Vec<String> {

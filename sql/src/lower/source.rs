@@ -72,7 +72,7 @@ impl Lowering<'_> {
         if clock {
             columns.push(StreamColumn {
                 name: "proctime".to_owned(),
-                data_type: crate::functions::PROCESSING_TIME,
+                data_type: weir_functions::PROCESSING_TIME,
                 role: Role::Time { processing: true },
             });
         }

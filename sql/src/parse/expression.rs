@@ -25,8 +25,8 @@ use weir_core::{Error, Result};
 use super::dialect::WeirDialect;
 use super::refuse;
 use crate::diagnostics::{Source, from_parser};
-use crate::functions::refused;
 use crate::statement::Span;
+use weir_functions::refused;
 
 /// Functions whose first argument names a unit of time.
 const TAKE_A_UNIT: [&str; 4] = ["timestampdiff", "timestampadd", "datediff", "dateadd"];

@@ -4,6 +4,7 @@
 
 mod connectors;
 mod decimals;
+mod functions;
 mod joins;
 mod names;
 mod nexmark;

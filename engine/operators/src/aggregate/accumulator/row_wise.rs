@@ -49,7 +49,7 @@ pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Acc
     if name == "nth_value" && !call.order_by.is_empty() {
         return Err(Error::user("NTH_VALUE with ORDER BY is not supported").with_help("use ARRAY_AGG(x ORDER BY y)[n]"));
     }
-    let function = weir_sql::functions::aggregate(name)
+    let function = weir_functions::aggregate(name)
         .ok_or_else(|| Error::user(format!("there is no aggregate function {name:?}")))?;
     let refused = |error: DataFusionError| Error::user(format!("{name} cannot be computed")).with_source(error);
     let column = |index: &usize| Arc::new(Column::new(input.field(*index).name(), *index)) as Arc<dyn PhysicalExpr>;

@@ -1,20 +1,15 @@
-#![allow(clippy::unwrap_used)]
+//! Functions as queries call them: what a call over constants comes to, and what is refused when it is planned.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
-use datafusion_common::config::ConfigOptions;
-use datafusion_common::{DFSchema, ScalarValue};
+use datafusion_common::DFSchema;
+use datafusion_expr::Expr;
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{ColumnarValue, Expr, ScalarFunctionArgs};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
-
-use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
-use crate::catalog::scalar_expression;
-use crate::diagnostics::Source;
-use crate::parse::parse_expression;
-use crate::statement::Span;
+use weir_sql::Span;
+use weir_sql::catalog::scalar_expression;
+use weir_sql::diagnostics::Source;
+use weir_sql::parse::parse_expression;
 
 /// What an expression over constants comes to, by the way of the planner.
 fn evaluate(text: &str) -> Result<String, String> {
@@ -129,111 +124,5 @@ fn what_cannot_work_is_refused_when_planned() {
     ] {
         let error = evaluate(expression).unwrap_err();
         assert!(error.contains(expected), "{expression}: {error}");
-    }
-}
-
-fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> ArrayRef {
-    let function = scalar(name).unwrap();
-    let fields: Vec<_> =
-        arguments.iter().map(|argument| Arc::new(Field::new("a", argument.data_type(), true))).collect();
-    let types: Vec<DataType> = arguments.iter().map(ColumnarValue::data_type).collect();
-    let return_field = Arc::new(Field::new("r", function.return_type(&types).unwrap(), true));
-    let result = function
-        .invoke_with_args(ScalarFunctionArgs {
-            args: arguments,
-            arg_fields: fields,
-            number_rows: rows,
-            return_field: return_field.clone(),
-            config_options: Arc::new(ConfigOptions::default()),
-        })
-        .unwrap()
-        .into_array(rows)
-        .unwrap();
-    assert_eq!(result.data_type(), return_field.data_type());
-    result
-}
-
-fn column(values: &[Option<&str>]) -> ColumnarValue {
-    ColumnarValue::Array(Arc::new(StringViewArray::from(values.to_vec())))
-}
-
-#[test]
-fn columns_with_nulls_and_varying_patterns() {
-    let text = column(&[Some("a1b2"), None, Some("x9"), Some("nothing here at all, and long")]);
-    let patterns = column(&[Some("[a-z](\\d)"), Some("."), None, Some("(all), (a..)")]);
-    let groups = ColumnarValue::Array(Arc::new(Int64Array::from(vec![1, 0, 0, 2])));
-    let found = invoke("regexp_extract", vec![text, patterns, groups], 4);
-    let found: Vec<_> = found.as_string_view().iter().collect();
-    assert_eq!(found, [Some("1"), None, None, Some("and")]);
-
-    let times = TimestampMillisecondArray::from(vec![Some(-1), None, Some(3_600_000)]);
-    let hours = invoke("hour", vec![ColumnarValue::Array(Arc::new(times))], 3);
-    let hours: Vec<_> = hours.as_primitive::<Int64Type>().iter().collect();
-    assert_eq!(hours, [Some(23), None, Some(1)]);
-
-    let delimiter = ColumnarValue::Scalar(ScalarValue::Utf8View(Some("/".to_owned())));
-    let index = ColumnarValue::Scalar(ScalarValue::Int64(Some(1)));
-    let parts = invoke("split_index", vec![column(&[Some("a/b"), None, Some("a")]), delimiter, index], 3);
-    let parts: Vec<_> = parts.as_string_view().iter().collect();
-    assert_eq!(parts, [Some("b"), None, None]);
-
-    let zone = Some("UTC".into());
-    let count = ColumnarValue::Scalar(ScalarValue::Int64(Some(2)));
-    let unit = ColumnarValue::Scalar(ScalarValue::Utf8View(Some("second".to_owned())));
-    let times = TimestampMillisecondArray::from(vec![Some(5), None]).with_timezone_opt(zone.clone());
-    let later = invoke("timestampadd", vec![unit, count, ColumnarValue::Array(Arc::new(times))], 2);
-    assert_eq!(later.data_type(), &DataType::Timestamp(TimeUnit::Millisecond, zone));
-    assert_eq!(later.len(), 2);
-    assert!(later.is_null(1));
-}
-
-#[test]
-fn a_name_in_a_graph_finds_its_function_again() {
-    for name in scalar_names() {
-        let function = scalar(&name).unwrap();
-        let again = scalar(function.name()).unwrap();
-        assert_eq!(again, function, "{name}");
-        assert_eq!(refused(&name), None, "{name}");
-    }
-    for name in aggregate_names() {
-        let function = aggregate(&name).unwrap();
-        assert_eq!(aggregate(function.name()).unwrap(), function, "{name}");
-    }
-    for name in [
-        "count",
-        "SUM",
-        "avg",
-        "STDDEV_POP",
-        "var_samp",
-        "variance",
-        "LISTAGG",
-        "array_agg",
-        "first_value",
-        "last_value",
-        "APPROX_COUNT_DISTINCT",
-        "percentile_cont",
-        "median",
-        "bool_or",
-        "corr",
-    ] {
-        assert!(aggregate(name).is_some(), "{name}");
-    }
-}
-
-#[test]
-fn parts_are_those_between_delimiters() {
-    let texts =
-        ["/", "//", "a", "a/", "/a", "a//b/", "https://site.net/ä/ö/", "no delimiter in a text that is not short"];
-    for index in 0..6 {
-        for delimiter in ["/", "//", "ä"] {
-            let rows: Vec<_> = texts.iter().copied().map(Some).collect();
-            let scalar = |text: &str| ColumnarValue::Scalar(ScalarValue::Utf8View(Some(text.to_owned())));
-            let number = ColumnarValue::Scalar(ScalarValue::Int64(Some(index)));
-            let parts = invoke("split_index", vec![column(&rows), scalar(delimiter), number], texts.len());
-            for (text, part) in texts.iter().zip(parts.as_string_view().iter()) {
-                let expected = text.split(delimiter).nth(usize::try_from(index).unwrap());
-                assert_eq!(part, expected, "part {index} of {text:?} at {delimiter:?}");
-            }
-        }
     }
 }

@@ -1,4 +1,7 @@
-//! Operators that are functions: `->` and `->>`.
+//! What calls a function without looking like it: `EXTRACT`, `POSITION`, `SUBSTRING … FROM`, literals of arrays and structs, access
+//! to fields, and the operators `->` and `->>`.
+
+use std::sync::Arc;
 
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::ScalarFunction;
@@ -6,9 +9,22 @@ use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion_expr::{Expr, ExprSchemable, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
+/// What `SqlToRel` asks to plan it.
+pub(crate) fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![
+        Arc::new(JsonOperators),
+        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
+        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
+        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
+        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
+        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
+        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
+    ]
+}
+
 /// Plans the operators on JSON.
 #[derive(Debug)]
-pub(super) struct JsonOperators;
+struct JsonOperators;
 
 impl ExprPlanner for JsonOperators {
     fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -17,7 +33,7 @@ impl ExprPlanner for JsonOperators {
             BinaryOperator::LongArrow => "json_get_text",
             _ => return Ok(PlannerResult::Original(raw)),
         };
-        let Some(function) = super::scalar(name) else { return Ok(PlannerResult::Original(raw)) };
+        let Some(function) = weir_functions::scalar(name) else { return Ok(PlannerResult::Original(raw)) };
         // An index is a key that looks like a number.
         let is_index = raw.right.get_type(schema)?.is_integer();
         let right = if is_index { cast(raw.right, arrow::datatypes::DataType::Utf8View) } else { raw.right };

@@ -1,5 +1,5 @@
-//! The function registry: which scalar and aggregate functions a job may call, by name. The planner resolves names
-//! with it and the operators find the code with it, so that a graph holds names alone.
+//! The functions that a job may call, scalar and aggregate, by name. The planner resolves names with them and the
+//! operators find the code with them, so that a graph holds names alone.
 //!
 //! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
 //! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
@@ -8,7 +8,6 @@ mod calendar;
 mod date_format;
 mod definition;
 mod json;
-mod operators;
 mod refused;
 mod text;
 mod time;
@@ -16,7 +15,6 @@ mod time;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use datafusion_expr::planner::ExprPlanner;
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 
 pub use refused::refused;
@@ -134,20 +132,6 @@ pub fn scalar_names() -> Vec<String> {
 /// Names of all aggregate functions, aliases included, sorted and in lower case.
 pub fn aggregate_names() -> Vec<String> {
     AGGREGATES.keys().cloned().collect()
-}
-
-/// What `SqlToRel` needs to plan expressions that are not function calls by their looks: `EXTRACT`, `POSITION`,
-/// `SUBSTRING … FROM`, array and struct literals, field access.
-pub fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
-    vec![
-        Arc::new(operators::JsonOperators),
-        Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
-        Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
-        Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
-        Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
-        Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
-        Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
-    ]
 }
 
 /// Type of `PROCTIME()`. The function of that name in the registry cannot be computed: the planner makes an operator of
