@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use weir_coordinator::{CheckpointDriver, DriverConfig, Effect, Event, StopKind};
+use weir_coordinator::driver::{AttemptEnd, CheckpointDriver, DriverConfig, Effect, Event, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_worker::{
     BlockingThreads, Clock, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
@@ -109,7 +109,7 @@ pub enum Stop {
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum JobEnd {
     /// All input was read and all results are out.
     Finished,
     /// An earlier run of it had come to that.
@@ -130,16 +130,12 @@ const PROGRESS: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What made the job fail.
-pub async fn run(
-    request: RunRequest,
-    progress: watch::Sender<Progress>,
-    stop: mpsc::Receiver<Stop>,
-) -> Result<Outcome> {
+pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
     let graph = Arc::new(request.graph);
     let mut store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
     store.finish_commit(&*request.connectors).await?;
     if store.is_finished() {
-        return Ok(Outcome::AlreadyFinished);
+        return Ok(JobEnd::AlreadyFinished);
     }
     let compute = Compute::start(request.compute_threads)?;
     let clock = Arc::new(SystemClock);
@@ -228,11 +224,11 @@ struct Shell {
     clock: Arc<dyn Clock>,
     start: Instant,
     processor_at_start: Duration,
-    outcome: Option<Result<Outcome>>,
+    outcome: Option<Result<JobEnd>>,
 }
 
 impl Shell {
-    async fn run(mut self, mut stop: mpsc::Receiver<Stop>) -> Result<Outcome> {
+    async fn run(mut self, mut stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
         let mut next_progress = self.start;
         let mut running = true;
         loop {
@@ -254,7 +250,7 @@ impl Shell {
                 },
                 Some(stop) = stop.recv() => match stop {
                     Stop::Savepoint => self.step(Event::Stop(StopKind::Savepoint)).await,
-                    Stop::Cancel => return Ok(Outcome::Cancelled),
+                    Stop::Cancel => return Ok(JobEnd::Cancelled),
                 },
                 () = sleep_until(due.unwrap_or(self.start)), if due.is_some() => self.step(Event::Tick).await,
                 () = sleep_until(next_progress) => {
@@ -296,11 +292,11 @@ impl Shell {
             }
             Effect::Retire(_) => self.store.tidy().await,
             Effect::Report(error) => tracing::warn!(error = error.report(), "a checkpoint failed"),
-            Effect::Finish(outcome) => {
-                self.outcome = Some(match outcome {
-                    weir_coordinator::Outcome::Finished => Ok(Outcome::Finished),
-                    weir_coordinator::Outcome::Stopped(epoch) => Ok(Outcome::Stopped { epoch }),
-                    weir_coordinator::Outcome::Failed(error) => Err(error),
+            Effect::Finish(end) => {
+                self.outcome = Some(match end {
+                    AttemptEnd::Finished => Ok(JobEnd::Finished),
+                    AttemptEnd::Stopped(epoch) => Ok(JobEnd::Stopped { epoch }),
+                    AttemptEnd::Failed(error) => Err(error),
                 });
             }
         }

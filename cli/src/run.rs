@@ -18,7 +18,7 @@ use weir_core::{ConnectorRegistry, Error, Result};
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
-use crate::job::{self, Outcome, Progress, RunRequest, Stop};
+use crate::job::{self, JobEnd, Progress, RunRequest, Stop};
 use crate::result::{ResultConnector, Results};
 use crate::settings::Settings;
 use crate::signals::{Interrupt, Signals};
@@ -90,7 +90,7 @@ fn results(screen: &Arc<Screen>, settings: &Settings) -> Arc<Results> {
 /// How the supervision of a job came to its end.
 enum Ended {
     /// The job itself ended.
-    Job(Result<Outcome>),
+    Job(Result<JobEnd>),
     /// The user did not want to wait.
     Aborted(Interrupt),
     /// Nobody reads the results.
@@ -159,8 +159,8 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display,
             printed?;
             display.farewell(&outcome, &progress);
             Ok(match outcome {
-                Outcome::Cancelled => interrupted.map_or(Exit::Ok, Interrupt::exit),
-                Outcome::Finished | Outcome::AlreadyFinished | Outcome::Stopped { .. } => Exit::Ok,
+                JobEnd::Cancelled => interrupted.map_or(Exit::Ok, Interrupt::exit),
+                JobEnd::Finished | JobEnd::AlreadyFinished | JobEnd::Stopped { .. } => Exit::Ok,
             })
         }
     }
@@ -206,17 +206,17 @@ impl Display {
         }
     }
 
-    fn farewell(&self, outcome: &Outcome, progress: &Progress) {
+    fn farewell(&self, outcome: &JobEnd, progress: &Progress) {
         self.say(&status::summary(outcome, progress, self.stopwatch.elapsed()));
         match outcome {
-            Outcome::Stopped { epoch } => {
+            JobEnd::Stopped { epoch } => {
                 let command = command_line(std::env::args());
                 self.say(&format!("savepoint {epoch} is complete; go on with\n  {command}"));
             }
-            Outcome::Cancelled => {
+            JobEnd::Cancelled => {
                 self.say("nothing was kept; with --state-dir DIR a later run goes on where this one stopped");
             }
-            Outcome::Finished | Outcome::AlreadyFinished => {}
+            JobEnd::Finished | JobEnd::AlreadyFinished => {}
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use weir_core::EventTime;
 
 use crate::figures::{bytes, counted, duration, full_count, short_count};
-use crate::job::{Outcome, Progress};
+use crate::job::{JobEnd, Progress};
 
 /// Rates are taken over this much of the past: short enough to follow a change, long enough to be readable.
 const RATE_WINDOW: Duration = Duration::from_secs(3);
@@ -84,13 +84,13 @@ fn watermark(time: EventTime, now: i64) -> Option<String> {
 }
 
 /// The last words about a job.
-pub fn summary(outcome: &Outcome, progress: &Progress, elapsed: Duration) -> String {
+pub fn summary(outcome: &JobEnd, progress: &Progress, elapsed: Duration) -> String {
     let how = match outcome {
-        Outcome::Finished => "finished",
-        Outcome::AlreadyFinished => {
+        JobEnd::Finished => "finished",
+        JobEnd::AlreadyFinished => {
             return "had finished before; there is nothing left to do".into();
         }
-        Outcome::Stopped { .. } | Outcome::Cancelled => "stopped",
+        JobEnd::Stopped { .. } | JobEnd::Cancelled => "stopped",
     };
     let mut parts =
         vec![counted(progress.rows_in, "row in", "rows in"), format!("{} out", full_count(progress.rows_out))];
@@ -167,7 +167,7 @@ mod tests {
     fn the_summary_counts_in_full() {
         let done = Progress { late_rows: 2, checkpoints: 1, ..progress() };
         assert_eq!(
-            summary(&Outcome::Finished, &done, Duration::from_millis(1540)),
+            summary(&JobEnd::Finished, &done, Duration::from_millis(1540)),
             "finished after 1.5 s: 12,345 rows in, 7 out, 2 late, 1 checkpoint"
         );
     }

@@ -137,12 +137,12 @@ pub enum Effect {
     /// A checkpoint was given up; tell people.
     Report(Error),
     /// The job is over.
-    Finish(Outcome),
+    Finish(AttemptEnd),
 }
 
-/// How a job ended.
+/// How an attempt ended in order, or why it cannot go on.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum AttemptEnd {
     /// Its sources are exhausted, and all results are committed.
     Finished,
     /// It was stopped with a savepoint of this epoch.
@@ -333,7 +333,7 @@ impl CheckpointDriver {
             {
                 self.failures += 1;
                 if self.failures > self.config.tolerable_failures {
-                    self.finish(Outcome::Failed(error), effects);
+                    self.finish(AttemptEnd::Failed(error), effects);
                 } else {
                     self.phase = Phase::Committing(Some(now + COMMIT_RETRY));
                     effects.push(Effect::Report(error));
@@ -441,7 +441,7 @@ impl CheckpointDriver {
         self.failures += 1;
         // The last marker cannot be sent again: the subtasks behind it have ended.
         if self.stopping || self.failures > self.config.tolerable_failures {
-            self.finish(Outcome::Failed(error), effects);
+            self.finish(AttemptEnd::Failed(error), effects);
             return;
         }
         effects.push(Effect::Report(error));
@@ -465,12 +465,12 @@ impl CheckpointDriver {
     fn finish_if_over(&mut self, effects: &mut Vec<Effect>) {
         if self.ended && self.stopping && self.phase == Phase::Waiting {
             let finished = self.exhausted || self.kind == MarkerKind::Drain;
-            let outcome = if finished { Outcome::Finished } else { Outcome::Stopped(self.epoch) };
+            let outcome = if finished { AttemptEnd::Finished } else { AttemptEnd::Stopped(self.epoch) };
             self.finish(outcome, effects);
         }
     }
 
-    fn finish(&mut self, outcome: Outcome, effects: &mut Vec<Effect>) {
+    fn finish(&mut self, outcome: AttemptEnd, effects: &mut Vec<Effect>) {
         if self.phase != Phase::Over {
             self.phase = Phase::Over;
             effects.push(Effect::Finish(outcome));

@@ -1,14 +1,15 @@
 //! The control plane. It sees no row and runs no user code: it decides where jobs run, when checkpoints are taken, when their
 //! results count, and when a job is over.
 //!
-//! Decisions are pure. [`CheckpointDriver`] is a state machine `step(now, event) -> effects`; who calls it carries the
-//! effects out and brings their outcome back as events. [`cluster::ClusterState`] is what all coordinators agree on, and changes
+//! Decisions are pure. Every state machine here is a function `step(now, event) -> effects`: an `Event` says what has happened,
+//! an `Effect` what is to be done, and whoever calls it carries the effects out and brings back what came of them as events.
+//! [`driver::CheckpointDriver`] decides about checkpoints. [`cluster::ClusterState`] is what all coordinators agree on, and changes
 //! by `apply(command)` alone. [`scheduler::place`] says where a job runs. [`leader::Leader`] is what the leader does for the
 //! cluster, and [`node::Node`] one coordinator as a whole. [`recovery`] is for when the coordinators are lost.
 
 pub mod cluster;
 pub mod copies;
-mod driver;
+pub mod driver;
 pub mod founding;
 pub mod leader;
 pub mod node;
@@ -16,5 +17,3 @@ pub mod raft;
 pub mod recovery;
 pub mod scheduler;
 pub mod server;
-
-pub use driver::{CheckpointDriver, CheckpointStats, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};

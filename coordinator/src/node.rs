@@ -27,9 +27,7 @@ use weir_proto::peer::{MessageKind, PeerMessage};
 
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 use crate::copies::StateCopy;
-use crate::leader::{
-    Duty, Leader, LeaderConfig, LeaderEvent, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
-};
+use crate::leader::{self, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome};
 use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
 
 use self::copying::Copying;
@@ -53,7 +51,7 @@ pub struct NodeConfig {
 
 /// What has happened.
 #[derive(Debug)]
-pub enum Input {
+pub enum Event {
     /// Time has passed.
     Tick,
     /// A peer has sent something.
@@ -182,7 +180,7 @@ impl<S: LogStore> Node<S> {
     ///
     /// # Errors
     /// If the log could not be made durable, or what was decided cannot be read. The node must not be used any more.
-    pub fn step(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<()> {
+    pub fn step(&mut self, now: Now, input: Event, effects: &mut Vec<Effect>) -> Result<()> {
         self.take(now, input, effects)?;
         self.settle(now, effects)
     }
@@ -192,39 +190,39 @@ impl<S: LogStore> Node<S> {
     ///
     /// # Errors
     /// As for [`step`](Self::step).
-    pub fn take(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<()> {
+    pub fn take(&mut self, now: Now, input: Event, effects: &mut Vec<Effect>) -> Result<()> {
         match input {
-            Input::Tick => {
+            Event::Tick => {
                 self.raft.tick();
                 self.promote_learners();
                 self.ask_whether_removed(effects);
-                self.lead(now, LeaderEvent::Tick, effects)?;
+                self.lead(now, leader::Event::Tick, effects)?;
             }
-            Input::Peer(from, message) => {
+            Event::Peer(from, message) => {
                 self.heard.insert(from, now.elapsed);
                 // A message that makes no sense is a peer's fault and changes nothing here.
                 if let Err(error) = self.raft.receive(from, message) {
                     tracing::debug!(peer = from.0, error = error.report(), "a peer's message was refused");
                 }
             }
-            Input::PeerUnreachable(peer) => self.raft.report_unreachable(peer),
-            Input::PeerGone(peer) => self.raft.report_gone(peer),
-            Input::RemovedBy(peer) => self.removed_by(peer)?,
-            Input::Client(id, request) => self.request(now, id, request, effects),
-            Input::WorkerConnected(session, _) if self.leader.is_none() => {
+            Event::PeerUnreachable(peer) => self.raft.report_unreachable(peer),
+            Event::PeerGone(peer) => self.raft.report_gone(peer),
+            Event::RemovedBy(peer) => self.removed_by(peer)?,
+            Event::Client(id, request) => self.request(now, id, request, effects),
+            Event::WorkerConnected(session, _) if self.leader.is_none() => {
                 let leader = self.status.leader.filter(|leader| *leader != self.status.id);
                 let leader = leader.and_then(|leader| self.status.membership.address(leader)).map(str::to_owned);
                 effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader }));
                 effects.push(Effect::CloseWorker(session));
             }
-            Input::WorkerConnected(session, hello) => {
-                self.lead(now, LeaderEvent::Connected(session, hello), effects)?
+            Event::WorkerConnected(session, hello) => {
+                self.lead(now, leader::Event::Connected(session, hello), effects)?
             }
-            Input::Worker(session, message) => self.lead(now, LeaderEvent::Worker(session, message), effects)?,
-            Input::WorkerDisconnected(session) => self.lead(now, LeaderEvent::Disconnected(session), effects)?,
-            Input::Stored(operation, outcome) => self.lead(now, LeaderEvent::Stored(operation, outcome), effects)?,
-            Input::CopyFailed => self.copying.want(),
-            Input::Leaving => self.raft.transfer_leadership(None),
+            Event::Worker(session, message) => self.lead(now, leader::Event::Worker(session, message), effects)?,
+            Event::WorkerDisconnected(session) => self.lead(now, leader::Event::Disconnected(session), effects)?,
+            Event::Stored(operation, outcome) => self.lead(now, leader::Event::Stored(operation, outcome), effects)?,
+            Event::CopyFailed => self.copying.want(),
+            Event::Leaving => self.raft.transfer_leadership(None),
         }
         Ok(())
     }
@@ -334,7 +332,7 @@ impl<S: LogStore> Node<S> {
                         let (cluster, storage) = (self.config.cluster.clone(), self.config.storage.clone());
                         self.propose(&Command::Found { cluster, storage }, None)?;
                     }
-                    self.lead(now, LeaderEvent::Elected, effects)?;
+                    self.lead(now, leader::Event::Elected, effects)?;
                 }
             }
             Committed::Membership { change, membership, context, .. } => {
@@ -355,10 +353,10 @@ impl<S: LogStore> Node<S> {
                     effects.push(Effect::Reply(request, requests::answer(&outcome)));
                 }
                 if let Some(mut leader) = self.leader.take() {
-                    let mut duties = Vec::new();
-                    leader.applied(now, &self.state, &command, &outcome, &mut duties);
+                    let mut wanted = Vec::new();
+                    leader.applied(now, &self.state, &command, &outcome, &mut wanted);
                     self.leader = Some(leader);
-                    self.carry_out(duties, effects)?;
+                    self.carry_out(wanted, effects)?;
                 }
             }
         }
@@ -415,20 +413,20 @@ impl<S: LogStore> Node<S> {
     }
 
     /// Lets the leader act, if this node is the leader.
-    fn lead(&mut self, now: Now, event: LeaderEvent, effects: &mut Vec<Effect>) -> Result<()> {
+    fn lead(&mut self, now: Now, event: leader::Event, effects: &mut Vec<Effect>) -> Result<()> {
         let Some(leader) = &mut self.leader else { return Ok(()) };
-        let mut duties = Vec::new();
-        leader.step(now, &self.state, event, &mut duties);
-        self.carry_out(duties, effects)
+        let mut wanted = Vec::new();
+        leader.step(now, &self.state, event, &mut wanted);
+        self.carry_out(wanted, effects)
     }
 
-    fn carry_out(&mut self, duties: Vec<Duty>, effects: &mut Vec<Effect>) -> Result<()> {
-        for duty in duties {
-            match duty {
-                Duty::Propose(command) => self.propose(&command, None)?,
-                Duty::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
-                Duty::Close(session) => effects.push(Effect::CloseWorker(session)),
-                Duty::Store(id, operation) => effects.push(Effect::Store(id, operation)),
+    fn carry_out(&mut self, wanted: Vec<leader::Effect>, effects: &mut Vec<Effect>) -> Result<()> {
+        for effect in wanted {
+            match effect {
+                leader::Effect::Propose(command) => self.propose(&command, None)?,
+                leader::Effect::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
+                leader::Effect::Close(session) => effects.push(Effect::CloseWorker(session)),
+                leader::Effect::Store(id, operation) => effects.push(Effect::Store(id, operation)),
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use weir_core::connector::{
 use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
 use crate::cluster::Cluster;
-use crate::engine::Place;
+use crate::engine::Host;
 use crate::rows::{Row, Rows};
 use crate::world::Staged;
 
@@ -24,7 +24,7 @@ pub const NAME: &str = "sim";
 const TABLE: &str = "table";
 
 /// The one connector that there is. Planning needs no cluster, running does.
-pub struct Connectors(pub Option<Place>);
+pub struct Connectors(pub Option<Host>);
 
 impl ConnectorRegistry for Connectors {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -36,14 +36,14 @@ impl ConnectorRegistry for Connectors {
     }
 }
 
-struct Sim(Option<Place>);
+struct Sim(Option<Host>);
 
 impl Sim {
     fn cluster(&self) -> Result<&Arc<Cluster>> {
         self.place().map(|place| &place.cluster)
     }
 
-    fn place(&self) -> Result<&Place> {
+    fn place(&self) -> Result<&Host> {
         self.0.as_ref().ok_or_else(|| Error::internal("a table was opened outside of a history"))
     }
 }
@@ -114,7 +114,7 @@ struct Split {
 }
 
 struct SimSource {
-    place: Place,
+    place: Host,
     rows: Rows,
     table: u64,
     columns: Vec<usize>,
@@ -126,7 +126,7 @@ struct SimSource {
 }
 
 impl SimSource {
-    fn new(place: &Place, spec: &TableSpec, table: u64, context: SourceContext) -> Result<Self> {
+    fn new(place: &Host, spec: &TableSpec, table: u64, context: SourceContext) -> Result<Self> {
         let cluster = &place.cluster;
         let rows = cluster.shape.rows.clone();
         let mut splits = Vec::new();
@@ -218,7 +218,7 @@ impl Source for SimSource {
 }
 
 struct SimSink {
-    place: Place,
+    place: Host,
     table: String,
     context: SinkContext,
     opening: u64,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_coordinator::leader::{LeaderConfig, Now};
-use weir_coordinator::node::{Effect, Input, Node, NodeConfig, RequestId};
+use weir_coordinator::node::{Effect, Event, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{Raft, RaftConfig};
 use weir_coordinator::server::storage::{copy_state, execute};
 use weir_core::{CoordinatorId, Result};
@@ -97,7 +97,7 @@ struct Process {
     began: Instant,
     replies: BTreeMap<RequestId, Mailbox<Answer>>,
     requests: u64,
-    storage: JoinSet<Option<Input>>,
+    storage: JoinSet<Option<Event>>,
 }
 
 impl Process {
@@ -109,7 +109,7 @@ impl Process {
                 biased;
                 () = sleep_until(next_tick) => {
                     next_tick = Instant::now() + TICK;
-                    inputs.push(Input::Tick);
+                    inputs.push(Event::Tick);
                 }
                 Some(Ok(Some(input))) = self.storage.join_next() => inputs.push(input),
                 message = self.inbox.receive() => {
@@ -126,7 +126,7 @@ impl Process {
         }
     }
 
-    async fn step(&mut self, inputs: Vec<Input>) -> Result<()> {
+    async fn step(&mut self, inputs: Vec<Event>) -> Result<()> {
         let now = Now { elapsed: self.began.elapsed(), wall: self.cluster.wall(self.machine) };
         let mut effects = Vec::new();
         let node = &mut self.node;
@@ -142,20 +142,20 @@ impl Process {
         Ok(())
     }
 
-    fn input(&mut self, message: Message) -> Input {
+    fn input(&mut self, message: Message) -> Event {
         match message {
-            Message::Peer(from, message) => Input::Peer(from, message),
-            Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
-            Message::PeerGone(peer) => Input::PeerGone(peer),
+            Message::Peer(from, message) => Event::Peer(from, message),
+            Message::PeerUnreachable(peer) => Event::PeerUnreachable(peer),
+            Message::PeerGone(peer) => Event::PeerGone(peer),
             Message::Client(request, reply) => {
                 self.requests += 1;
                 let id = RequestId(self.requests);
                 self.replies.insert(id, reply);
-                Input::Client(id, request)
+                Event::Client(id, request)
             }
-            Message::Connected(session, hello) => Input::WorkerConnected(session, hello),
-            Message::Worker(session, message) => Input::Worker(session, message),
-            Message::Disconnected(session) => Input::WorkerDisconnected(session),
+            Message::Connected(session, hello) => Event::WorkerConnected(session, hello),
+            Message::Worker(session, message) => Event::Worker(session, message),
+            Message::Disconnected(session) => Event::WorkerDisconnected(session),
         }
     }
 
@@ -176,11 +176,11 @@ impl Process {
             Effect::Store(operation, what) => {
                 trace.say(self.machine, format_args!("storage {}: {}", operation.0, kind(&what)));
                 let storages = Storages(self.cluster.clone());
-                self.store(move || Some(Input::Stored(operation, execute(&storages, what))));
+                self.store(move || Some(Event::Stored(operation, execute(&storages, what))));
             }
             Effect::CopyState(copy) => {
                 let storages = Storages(self.cluster.clone());
-                self.store(move || copy_state(&storages, &copy).is_err().then_some(Input::CopyFailed));
+                self.store(move || copy_state(&storages, &copy).is_err().then_some(Event::CopyFailed));
             }
             Effect::View(status) => {
                 let leader = status.leader.map_or(0, |leader| leader.0);
@@ -189,7 +189,7 @@ impl Process {
         }
     }
 
-    fn store(&mut self, work: impl FnOnce() -> Option<Input> + Send + 'static) {
+    fn store(&mut self, work: impl FnOnce() -> Option<Event> + Send + 'static) {
         let blocking = SimBlocking(self.cluster.clone(), self.machine);
         let (sender, outcome) = tokio::sync::oneshot::channel();
         let done = blocking.run(Box::new(move || drop(sender.send(work()))));

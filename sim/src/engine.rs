@@ -15,16 +15,16 @@ use weir_worker::process::{Engine, FiguresSource, JobEngine, OpenPart, RunningPa
 use crate::cluster::Cluster;
 use crate::network::Machine;
 
-/// Where an engine runs.
+/// The machine that an engine runs on.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Host {
     /// The history's surroundings.
     pub cluster: Arc<Cluster>,
     /// The machine.
     pub machine: Machine,
 }
 
-impl Place {
+impl Host {
     /// Waits while the machine's engine stands still.
     pub async fn thawed(&self) {
         self.cluster.chaos.thawed(self.machine).await;
@@ -32,13 +32,13 @@ impl Place {
 }
 
 /// An engine at its place.
-pub struct SimEngine(pub JobEngine, pub Place);
+pub struct SimEngine(pub JobEngine, pub Host);
 
-struct SimOpenPart(Box<dyn OpenPart>, Place);
+struct SimOpenPart(Box<dyn OpenPart>, Host);
 
 struct SimRunningPart {
     part: Box<dyn RunningPart>,
-    place: Place,
+    place: Host,
     /// What has happened while the engine stood still.
     happened: Option<Option<WorkerEvent>>,
 }

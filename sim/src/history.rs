@@ -43,7 +43,7 @@ pub struct Options {
 
 /// What came of a history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Verdict {
     /// Where it begins.
     pub seed: u64,
     /// What was wrong, if anything.
@@ -66,14 +66,14 @@ pub struct Outcome {
 ///
 /// # Errors
 /// If there is no thread or no runtime to run it on, or the bug cannot be had in this build.
-pub fn run(seed: u64, options: Options) -> Result<Outcome> {
+pub fn run(seed: u64, options: Options) -> Result<Verdict> {
     let (sender, outcome) = sync_channel(1);
     let history = thread::Builder::new().name(format!("seed {seed}")).spawn(move || {
         // Whoever wanted to know may have given it up.
         let _ = sender.send(on_this_thread(seed, options));
     });
     history.map_err(|error| Error::environment("no thread could be started").with_source(error))?;
-    let failed = |what: String| Ok(Outcome { seed, violation: Some(what), ..Outcome::default() });
+    let failed = |what: String| Ok(Verdict { seed, violation: Some(what), ..Verdict::default() });
     match outcome.recv_timeout(REAL_LIMIT) {
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => failed(format!("it stands still: no end after {REAL_LIMIT:?} of real time")),
@@ -81,7 +81,7 @@ pub fn run(seed: u64, options: Options) -> Result<Outcome> {
     }
 }
 
-fn on_this_thread(seed: u64, options: Options) -> Result<Outcome> {
+fn on_this_thread(seed: u64, options: Options) -> Result<Verdict> {
     switch(options.bug)?;
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.map_err(|error| Error::environment("no runtime could be started").with_source(error))?;
@@ -103,7 +103,7 @@ fn switch(bug: Option<Bug>) -> Result<()> {
     }
 }
 
-async fn history(seed: u64, options: Options) -> Result<Outcome> {
+async fn history(seed: u64, options: Options) -> Result<Verdict> {
     let mut random = Random::new(seed);
     let shape = Shape::draw(&mut random, options.calm);
     let cluster = Arc::new(Cluster::new(shape, &mut random, options.trace));
@@ -147,7 +147,7 @@ async fn history(seed: u64, options: Options) -> Result<Outcome> {
     // The last look may have found something while the story came to its end.
     let violation = violation.or_else(|| cluster.oracle.violated());
     cluster.trace.say("sim", format_args!("{violation:?}"));
-    Ok(Outcome {
+    Ok(Verdict {
         seed,
         violation,
         hash: cluster.trace.hash(),

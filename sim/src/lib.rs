@@ -50,5 +50,5 @@ mod trace;
 mod worker;
 mod world;
 
-pub use history::{Options, Outcome, run};
+pub use history::{Options, Verdict, run};
 pub use seeds::kept;

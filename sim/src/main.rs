@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use weir_core::bugs::Bug;
 use weir_core::hash::mix;
-use weir_sim::{Options, Outcome};
+use weir_sim::{Options, Verdict};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -90,8 +90,8 @@ fn one(seed: u64, options: Options) -> bool {
     }
 }
 
-fn verdict(outcome: &Outcome) -> String {
-    let Outcome { seed, violation, hash, elapsed, .. } = outcome;
+fn verdict(outcome: &Verdict) -> String {
+    let Verdict { seed, violation, hash, elapsed, .. } = outcome;
     match violation {
         None => format!("seed {seed} passes after {elapsed:?} ({hash:016x})"),
         Some(violation) => format!("seed {seed} FAILS after {elapsed:?}: {violation}"),

@@ -19,7 +19,7 @@ pub struct Storages(pub Arc<Cluster>);
 
 impl Storages {
     fn place(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
-        Ok(Arc::new(Place { cluster: self.0.clone(), prefix: format!("{}/", place.url) }))
+        Ok(Arc::new(PrefixStorage { cluster: self.0.clone(), prefix: format!("{}/", place.url) }))
     }
 }
 
@@ -36,12 +36,12 @@ impl weir_worker::process::Storages for Storages {
 }
 
 /// All objects below a prefix.
-struct Place {
+struct PrefixStorage {
     cluster: Arc<Cluster>,
     prefix: String,
 }
 
-impl Place {
+impl PrefixStorage {
     fn silent(&self, path: &str) -> Error {
         Error::environment(format!("{} does not answer", self.locate(path)))
     }
@@ -55,7 +55,7 @@ impl Place {
     }
 }
 
-impl Storage for Place {
+impl Storage for PrefixStorage {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
         let failing = self.cluster.chaos.write_fails();
         if failing == Some(Failing::Before) {

@@ -18,7 +18,7 @@ use weir_worker::process::{Coordinators, JobEngine, JobEngineConfig, Session, Su
 use crate::blocking::SimBlocking;
 use crate::cluster::{Cluster, MachineClock};
 use crate::connector::Connectors;
-use crate::engine::{Place, SimEngine};
+use crate::engine::{Host, SimEngine};
 use crate::links::SimTransport;
 use crate::mailbox::Mailbox;
 use crate::network::{Heard, Machine};
@@ -55,7 +55,7 @@ pub async fn run(
         drain_timeout: DRAIN,
         seed: incarnation,
     };
-    let place = Place { cluster: cluster.clone(), machine };
+    let place = Host { cluster: cluster.clone(), machine };
     let connectors = Arc::new(Connectors(Some(place.clone())));
     let blocking = Arc::new(SimBlocking(cluster.clone(), machine));
     let storages = Arc::new(Storages(cluster.clone()));

@@ -24,7 +24,7 @@ use tracing::warn;
 use weir_core::Result;
 use weir_state::{ObjectWriter, Storage, layout};
 
-use self::catalog::{Catalog, Copy};
+use self::catalog::{Catalog, LocalCopy};
 
 /// Bytes of a copy that have a checksum of their own: a range is read without the rest of the file.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -158,7 +158,7 @@ impl Shared {
     }
 }
 
-fn read_checked(path: &Path, copy: &Copy, offset: u64, length: u64) -> Option<Vec<u8>> {
+fn read_checked(path: &Path, copy: &LocalCopy, offset: u64, length: u64) -> Option<Vec<u8>> {
     let end = offset.checked_add(length).filter(|end| *end <= copy.length)?;
     let piece = PIECE_BYTES as u64;
     let (first, last) = (offset / piece, end.div_ceil(piece));

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
-use weir_coordinator::Event;
+use weir_coordinator::driver::Event;
 use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, Result};
 use weir_state::{
     Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MergedRuns, SinkCommittables, StateLock,

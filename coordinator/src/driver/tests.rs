@@ -41,7 +41,7 @@ fn step(driver: &mut CheckpointDriver, seconds: u32, event: Event) -> Vec<String
             Effect::Commit(epoch) => format!("commit {epoch}"),
             Effect::Retire(epoch) => format!("retire <{epoch}"),
             Effect::Report(_) => "report".into(),
-            Effect::Finish(Outcome::Failed(_)) => "failed".into(),
+            Effect::Finish(AttemptEnd::Failed(_)) => "failed".into(),
             Effect::Finish(outcome) => format!("{outcome:?}"),
         })
         .collect()

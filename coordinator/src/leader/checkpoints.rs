@@ -8,48 +8,49 @@ use weir_core::{Attempt, Epoch, Error, ErrorKind, JobId, Marker, MarkerKind, Res
 use weir_proto::control::{CheckpointRef, Failure, Report, ToWorker};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns, compaction, layout};
 
-use super::run::{Base, Run, Writing, is_ended};
-use super::{Context, Leader, Purpose, Step, StorageOperation};
+use super::attempt::{Base, LiveAttempt, Writing, is_ended};
+use super::duties::JobDuties;
+use super::{Context, Leader, Proposal, Purpose, StorageOperation};
 use crate::cluster::{Checkpoint, Command, Desired, Job};
-use crate::driver::{CheckpointDriver, DriverConfig, Effect, Event, Outcome, StopKind, Takeover};
+use crate::driver::{self, AttemptEnd, CheckpointDriver, DriverConfig, StopKind, Takeover};
 
 impl Leader {
     /// Begins to drive the checkpoints of an attempt, once the manifest that the next one follows is known and every worker
     /// has said where it stands.
     pub(super) fn ensure_driver(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        if run.driver.is_some() || run.parts.iter().any(|part| part.status.is_none()) {
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        if live.driver.is_some() || live.parts.iter().any(|part| part.status.is_none()) {
             return;
         }
-        let statuses = || run.parts.iter().filter_map(|part| part.status.as_ref());
+        let statuses = || live.parts.iter().filter_map(|part| part.status.as_ref());
         // An earlier leader has brought it to its end, all but to say so.
-        if run.all(is_ended) && statuses().all(|status| status.last_epoch <= job.last_epoch) {
+        if live.all(is_ended) && statuses().all(|status| status.last_epoch <= job.last_epoch) {
             if job.checkpoints.last().is_some_and(|checkpoint| checkpoint.committed) {
-                let (attempt, at) = (run.attempt, context.now.wall);
-                self.propose_step(context, Command::EndAttempt { job: id, attempt, at });
+                let (attempt, at) = (live.number, context.now.wall);
+                self.propose_once(context, Command::EndAttempt { job: id, attempt, at });
             }
             return;
         }
-        match (&run.base, followed(job)) {
+        match (&live.base, followed(job)) {
             (Base::Known(_), _) => {}
             (Base::Loading | Base::Due(_), _) => return,
-            (Base::Unknown, None) => run.base = Base::Known(None),
+            (Base::Unknown, None) => live.base = Base::Known(None),
             (Base::Unknown, Some(checkpoint)) => {
-                let (place, path, attempt) = (context.place(id), checkpoint.manifest.clone(), run.attempt);
-                run.base = Base::Loading;
+                let (place, path, attempt) = (context.place(id), checkpoint.manifest.clone(), live.number);
+                live.base = Base::Loading;
                 return self.store(context, Purpose::Base(id, attempt), StorageOperation::LoadManifest { place, path });
             }
         }
         let completed = job.last_epoch;
-        let statuses = || run.parts.iter().filter_map(|part| part.status.as_ref());
+        let statuses = || live.parts.iter().filter_map(|part| part.status.as_ref());
         let last = statuses().filter(|status| status.last_epoch > completed).max_by_key(|status| status.last_epoch);
         // The marker that ends the attempt may have been completed already, with workers that have not come to their end yet.
         let ending = statuses().find(|status| {
-            let of_this_attempt = job.checkpoints.last().is_some_and(|checkpoint| checkpoint.attempt == run.attempt);
+            let of_this_attempt = job.checkpoints.last().is_some_and(|checkpoint| checkpoint.attempt == live.number);
             of_this_attempt && status.last_epoch == completed && status.last_kind.is_some_and(MarkerKind::ends)
         });
-        let (reported, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut run.reports)
+        let (reported, failed): (Vec<_>, Vec<_>) = std::mem::take(&mut live.reports)
             .into_iter()
             .filter(|(_, report)| report.epoch > completed)
             .partition(|(_, report)| report.outcome.is_ok());
@@ -58,7 +59,7 @@ impl Leader {
             last_marker: last.and_then(|status| Some(Marker { epoch: status.last_epoch, kind: status.last_kind? })),
             completed_end: ending.and_then(|status| Some(Marker { epoch: completed, kind: status.last_kind? })),
             committed: job.checkpoints.last().is_none_or(|checkpoint| checkpoint.committed),
-            exhausted: run.exhausted(),
+            exhausted: live.exhausted(),
             stop: stop_kind(job),
         };
         let settings = &job.spec.settings;
@@ -69,10 +70,10 @@ impl Leader {
             tolerable_failures: settings.tolerable_failures,
             last_epoch: completed,
             first: (!job.checkpoints.is_empty()).then_some(self.config.first_checkpoint),
-            participants: run.parts.len(),
+            participants: live.parts.len(),
         };
         let mut effects = Vec::new();
-        run.driver = Some(CheckpointDriver::take_over(config, context.now.elapsed, takeover, &mut effects));
+        live.driver = Some(CheckpointDriver::take_over(config, context.now.elapsed, takeover, &mut effects));
         self.carry_out(context, id, effects);
         for (position, report) in failed {
             self.take_report(context, id, position, report);
@@ -82,8 +83,8 @@ impl Leader {
     }
 
     /// One event for the driver of a job, and what follows from it.
-    pub(super) fn drive(&mut self, context: &mut Context<'_>, id: JobId, event: Event) {
-        let Some(driver) = self.runs.get_mut(&id).and_then(|run| run.driver.as_mut()) else { return };
+    pub(super) fn drive(&mut self, context: &mut Context<'_>, id: JobId, event: driver::Event) {
+        let Some(driver) = self.jobs.attempt_mut(id).and_then(|live| live.driver.as_mut()) else { return };
         let mut effects = Vec::new();
         driver.step(context.now.elapsed, event, &mut effects);
         self.carry_out(context, id, effects);
@@ -92,43 +93,43 @@ impl Leader {
     pub(super) fn drive_what_is_due(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
         let due = |driver: &CheckpointDriver| driver.next_tick().is_some_and(|due| due <= now);
-        let due: Vec<JobId> =
-            self.runs.iter().filter(|(_, run)| run.driver.as_ref().is_some_and(due)).map(|(id, _)| *id).collect();
-        due.into_iter().for_each(|id| self.drive(context, id, Event::Tick));
+        let driver =
+            |duties: &JobDuties| duties.attempt.as_ref().and_then(|live| live.driver.as_ref()).is_some_and(due);
+        self.jobs.which(driver).into_iter().for_each(|id| self.drive(context, id, driver::Event::Tick));
     }
 
-    fn carry_out(&mut self, context: &mut Context<'_>, id: JobId, effects: Vec<Effect>) {
+    fn carry_out(&mut self, context: &mut Context<'_>, id: JobId, effects: Vec<driver::Effect>) {
         for effect in effects {
             match effect {
-                Effect::SendMarker(marker) => {
+                driver::Effect::SendMarker(marker) => {
                     if marker.kind.ends() {
-                        self.pauses.entry(id).or_default().since.get_or_insert(context.now.elapsed);
+                        self.jobs.of(id).pause.begin(context.now.elapsed);
                     }
                     self.send_markers(context, id, None);
                 }
-                Effect::WriteManifest { contents, savepoint, finished } => {
+                driver::Effect::WriteManifest { contents, savepoint, finished } => {
                     self.write_manifest(context, id, contents, savepoint, finished);
                 }
-                Effect::Commit(_) => self.ensure_commit(context, id),
-                Effect::Retire(_) => self.tidy(context, id),
-                Effect::Report(error) => {
-                    if let Some(run) = self.runs.get_mut(&id) {
-                        run.checkpoint_failure = Some(error.report());
+                driver::Effect::Commit(_) => self.ensure_commit(context, id),
+                driver::Effect::Retire(_) => self.tidy(context, id),
+                driver::Effect::Report(error) => {
+                    if let Some(live) = self.jobs.attempt_mut(id) {
+                        live.checkpoint_failure = Some(error.report());
                     }
                 }
-                Effect::Finish(outcome) => self.finish(context, id, outcome),
+                driver::Effect::Finish(end) => self.finish(context, id, end),
             }
         }
     }
 
-    fn finish(&mut self, context: &mut Context<'_>, id: JobId, outcome: Outcome) {
-        let Some(attempt) = self.runs.get(&id).map(|run| run.attempt) else { return };
-        match outcome {
-            Outcome::Finished | Outcome::Stopped(_) => {
+    fn finish(&mut self, context: &mut Context<'_>, id: JobId, end: AttemptEnd) {
+        let Some(attempt) = self.jobs.attempt(id).map(|live| live.number) else { return };
+        match end {
+            AttemptEnd::Finished | AttemptEnd::Stopped(_) => {
                 let at = context.now.wall;
-                self.propose_step(context, Command::EndAttempt { job: id, attempt, at });
+                self.propose_once(context, Command::EndAttempt { job: id, attempt, at });
             }
-            Outcome::Failed(error) => self.fail(context, id, attempt, Some(error.kind()), error.report()),
+            AttemptEnd::Failed(error) => self.fail(context, id, attempt, Some(error.kind()), error.report()),
         }
     }
 
@@ -136,16 +137,16 @@ impl Leader {
     pub(super) fn report(&mut self, context: &mut Context<'_>, worker: &WorkerId, report: Report) {
         let id = report.job;
         let any = bugs::is_on(Bug::StaleReport) || bugs::is_on(Bug::NoFencing);
-        let Some(run) = self.runs.get_mut(&id).filter(|run| any || run.attempt == report.attempt) else { return };
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| any || live.number == report.attempt) else { return };
         // Who takes reports of older attempts takes them also of workers that have no part in this one.
         let outsider = bugs::is_on(Bug::NoFencing).then_some(0);
-        let Some(position) = run.placement.position(worker).or(outsider) else { return };
+        let Some(position) = live.placement.position(worker).or(outsider) else { return };
         // What a checkpoint holds that is complete is not taken into the next one.
         if context.state.jobs.get(&id).is_none_or(|job| report.epoch <= job.last_epoch) {
             return;
         }
-        if run.driver.is_none() {
-            run.reports.push((position, report));
+        if live.driver.is_none() {
+            live.reports.push((position, report));
             return;
         }
         self.take_report(context, id, position, report);
@@ -153,8 +154,8 @@ impl Leader {
 
     fn take_report(&mut self, context: &mut Context<'_>, id: JobId, position: usize, report: Report) {
         let event = match report.outcome {
-            Ok(content) => Event::Reported { participant: position, content },
-            Err(failure) => Event::ReportFailed { epoch: report.epoch, error: error_of(&failure) },
+            Ok(content) => driver::Event::Reported { participant: position, content },
+            Err(failure) => driver::Event::ReportFailed { epoch: report.epoch, error: error_of(&failure) },
         };
         self.drive(context, id, event);
     }
@@ -169,28 +170,29 @@ impl Leader {
     ) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let (place, term) = (context.place(id), self.term);
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let (Some(driver), Base::Known(base)) = (&run.driver, &run.base) else { return };
-        let (attempt, epoch) = (run.attempt, driver.last_marker().epoch);
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        let (Some(driver), Base::Known(base)) = (&live.driver, &live.base) else { return };
+        let (attempt, epoch) = (live.number, driver.last_marker().epoch);
         let header = ManifestHeader {
             job: job.spec.fingerprint.clone(),
             epoch,
             attempt,
             savepoint,
             finished,
-            parallelism: run.placement.slots.len(),
+            parallelism: live.placement.slots.len(),
         };
         let contents = Arc::new(contents);
         let path = layout::manifest_of_term(epoch, attempt, term);
         let deadline = context.now.elapsed + Duration::from_millis(job.spec.settings.checkpoint_timeout_ms);
-        run.writing = Some(Writing { epoch, path: path.clone(), deadline, contents: contents.clone(), manifest: None });
+        live.writing =
+            Some(Writing { epoch, path: path.clone(), deadline, contents: contents.clone(), manifest: None });
         let operation = StorageOperation::WriteManifest {
             place,
             path,
             base: base.clone(),
             header,
             contents,
-            merged: std::mem::take(&mut run.merged),
+            merged: std::mem::take(&mut live.merged),
         };
         self.store(context, Purpose::Manifest(id, attempt, epoch), operation);
     }
@@ -204,11 +206,11 @@ impl Leader {
         epoch: Epoch,
         result: Result<Arc<Manifest>>,
     ) {
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
-        let Some(writing) = run.writing.as_mut().filter(|writing| writing.epoch == epoch) else { return };
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == attempt) else { return };
+        let Some(writing) = live.writing.as_mut().filter(|writing| writing.epoch == epoch) else { return };
         match result {
             Ok(manifest) => {
-                let started = run.driver.as_ref().and_then(CheckpointDriver::under_way).map(|(_, started)| started);
+                let started = live.driver.as_ref().and_then(CheckpointDriver::under_way).map(|(_, started)| started);
                 let took = started.map_or(Duration::ZERO, |started| context.now.elapsed.saturating_sub(started));
                 let checkpoint = Checkpoint {
                     epoch,
@@ -220,7 +222,7 @@ impl Leader {
                     duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                     savepoint: manifest.savepoint,
                     finished: manifest.finished,
-                    parallelism: u32::try_from(run.placement.slots.len()).unwrap_or(u32::MAX),
+                    parallelism: u32::try_from(live.placement.slots.len()).unwrap_or(u32::MAX),
                     committed: false,
                 };
                 writing.manifest = Some(manifest);
@@ -231,13 +233,13 @@ impl Leader {
                     let checkpoint = CheckpointRef { epoch, manifest: checkpoint.manifest.clone() };
                     context.send(session, ToWorker::Commit { job: id, storage, checkpoint });
                 }
-                self.propose_step(context, Command::CompleteCheckpoint { job: id, checkpoint });
+                self.propose_once(context, Command::CompleteCheckpoint { job: id, checkpoint });
             }
             Err(error) => {
                 let contents = writing.contents.to_vec();
-                run.writing = None;
+                live.writing = None;
                 let error = error.context(format!("checkpoint {epoch} failed"));
-                self.drive(context, id, Event::ManifestFailed { epoch, contents, error });
+                self.drive(context, id, driver::Event::ManifestFailed { epoch, contents, error });
             }
         }
     }
@@ -249,16 +251,16 @@ impl Leader {
         attempt: Attempt,
         result: Result<Arc<Manifest>>,
     ) {
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == attempt) else { return };
         match result {
             Ok(manifest) => {
-                run.base = Base::Known(Some(manifest));
+                live.base = Base::Known(Some(manifest));
                 self.ensure_driver(context, id);
             }
             // The attempt runs; that storage is away for a moment is no reason to end it.
             Err(error) if error.kind() == ErrorKind::Environment => {
-                run.checkpoint_failure = Some(error.context("the last checkpoint's manifest cannot be read").report());
-                run.base = Base::Due(context.now.elapsed + self.config.load_retry);
+                live.checkpoint_failure = Some(error.context("the last checkpoint's manifest cannot be read").report());
+                live.base = Base::Due(context.now.elapsed + self.config.load_retry);
             }
             Err(error) => {
                 let error = error.context("the last checkpoint's manifest cannot be read");
@@ -269,11 +271,10 @@ impl Leader {
 
     pub(super) fn load_again(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
-        let due = |run: &mut Run| matches!(run.base, Base::Due(due) if due <= now);
-        let due: Vec<JobId> = self.runs.iter_mut().filter_map(|(id, run)| due(run).then_some(*id)).collect();
-        for id in due {
-            if let Some(run) = self.runs.get_mut(&id) {
-                run.base = Base::Unknown;
+        let due = |live: &LiveAttempt| matches!(live.base, Base::Due(due) if due <= now);
+        for id in self.jobs.which(|duties| duties.attempt.as_ref().is_some_and(due)) {
+            if let Some(live) = self.jobs.attempt_mut(id) {
+                live.base = Base::Unknown;
             }
             self.ensure_driver(context, id);
         }
@@ -285,10 +286,10 @@ impl Leader {
         let now = context.now.elapsed;
         let late = |writing: &Writing| writing.manifest.is_none() && writing.deadline <= now;
         let late: Vec<_> = self
-            .runs
-            .iter()
-            .filter_map(|(id, run)| {
-                run.writing.as_ref().filter(|writing| late(writing)).map(|writing| (*id, run.attempt, writing.epoch))
+            .jobs
+            .attempts()
+            .filter_map(|(id, live)| {
+                live.writing.as_ref().filter(|writing| late(writing)).map(|writing| (id, live.number, writing.epoch))
             })
             .collect();
         for (id, attempt, epoch) in late {
@@ -299,17 +300,17 @@ impl Leader {
 
     /// A checkpoint is in the replicated state: its results are decided.
     pub(super) fn completed(&mut self, context: &mut Context<'_>, id: JobId, epoch: Epoch) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let Some(writing) = run.writing.take_if(|writing| writing.epoch == epoch) else { return };
-        run.base = Base::Known(writing.manifest);
-        run.checkpoint_failure = None;
-        let attempt = run.attempt;
-        for placed in &run.placement.workers {
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        let Some(writing) = live.writing.take_if(|writing| writing.epoch == epoch) else { return };
+        live.base = Base::Known(writing.manifest);
+        live.checkpoint_failure = None;
+        let attempt = live.number;
+        for placed in &live.placement.workers {
             if let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) {
                 context.send(session, ToWorker::Completed { job: id, attempt, epoch });
             }
         }
-        self.drive(context, id, Event::ManifestWritten(epoch));
+        self.drive(context, id, driver::Event::ManifestWritten(epoch));
     }
 
     /// Deletes what no retained checkpoint needs, and has runs merged where there are too many. A merge writes files that no
@@ -317,18 +318,18 @@ impl Leader {
     pub(super) fn tidy(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let place = context.place(id);
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        if run.merging.is_some() || !run.merged.is_empty() {
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        if live.merging.is_some() || !live.merged.is_empty() {
             return;
         }
-        let due = run.merge_due <= context.now.elapsed
-            && matches!(&run.base, Base::Known(Some(manifest)) if compaction::is_due(manifest));
-        if let (true, Some(checkpoint), Some(placed)) = (due, followed(job), run.placement.worker_of(0))
+        let due = live.merge_due <= context.now.elapsed
+            && matches!(&live.base, Base::Known(Some(manifest)) if compaction::is_due(manifest));
+        if let (true, Some(checkpoint), Some(placed)) = (due, followed(job), live.placement.worker_of(0))
             && let Some(session) = self.sessions.of(&placed.worker, placed.incarnation)
         {
             let checkpoint = CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() };
-            run.merging = Some(checkpoint.epoch);
-            let attempt = run.attempt;
+            live.merging = Some(checkpoint.epoch);
+            let attempt = live.number;
             context.send(session, ToWorker::Merge { job: id, attempt, storage: place, checkpoint });
             return;
         }
@@ -337,9 +338,9 @@ impl Leader {
 
     /// Deletes what no retained checkpoint needs.
     pub(super) fn retire(&mut self, context: &mut Context<'_>, id: JobId) {
-        let merging = |run: &super::run::Run| run.merging.is_some() || !run.merged.is_empty();
+        let merging = |live: &LiveAttempt| live.merging.is_some() || !live.merged.is_empty();
         let Some(job) = context.state.jobs.get(&id) else { return };
-        if self.runs.get(&id).is_some_and(merging) {
+        if self.jobs.attempt(id).is_some_and(merging) {
             return;
         }
         let (place, manifests) =
@@ -355,16 +356,16 @@ impl Leader {
         epoch: Epoch,
         merged: Result<Vec<MergedRuns>, Failure>,
     ) {
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == attempt) else { return };
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == attempt) else { return };
         // Whatever it answers, the worker merges no more. An answer to an earlier request is of no use: files that it names may
         // have been deleted since.
-        let wanted = run.merging.take() == Some(epoch);
+        let wanted = live.merging.take() == Some(epoch);
         match merged {
-            Ok(merged) if wanted => run.merged.extend(merged),
+            Ok(merged) if wanted => live.merged.extend(merged),
             Ok(_) => {}
             Err(failure) => {
                 tracing::warn!(job = id.0, epoch = epoch.0, error = failure.report, "runs could not be merged");
-                run.merge_due = context.now.elapsed + self.config.merge_retry;
+                live.merge_due = context.now.elapsed + self.config.merge_retry;
                 self.retire(context, id);
             }
         }
@@ -372,13 +373,14 @@ impl Leader {
 
     /// A savepoint begins as soon as it can. Returns its epoch; `None` if the job does not run, or is ending.
     pub(crate) fn savepoint(&mut self, context: &mut Context<'_>, id: JobId) -> Option<Epoch> {
-        let driver = |leader: &Self| leader.runs.get(&id)?.driver.as_ref().map(CheckpointDriver::last_marker);
-        let driver_of = |leader: &Self| leader.runs.get(&id)?.driver.as_ref().map(CheckpointDriver::takes_savepoints);
+        let driver = |leader: &Self| leader.jobs.attempt(id)?.driver.as_ref().map(CheckpointDriver::last_marker);
+        let driver_of =
+            |leader: &Self| leader.jobs.attempt(id)?.driver.as_ref().map(CheckpointDriver::takes_savepoints);
         if !driver_of(self)? {
             return None;
         }
         let before = driver(self)?;
-        self.drive(context, id, Event::Savepoint);
+        self.drive(context, id, driver::Event::Savepoint);
         let after = driver(self)?;
         Some(if after.epoch > before.epoch { after.epoch } else { before.epoch.next() })
     }
@@ -391,7 +393,7 @@ impl Leader {
             None if self.should_move(context, id) => StopKind::Checkpoint,
             None => {
                 // It was to have another shape, and is not any more.
-                self.waiting.remove(&id);
+                self.jobs.of(id).waiting_for = None;
                 return;
             }
         };
@@ -399,8 +401,8 @@ impl Leader {
         if stop == StopKind::Checkpoint && !self.is_deserted(id) && !self.fits_elsewhere(context, id) {
             return;
         }
-        if !self.is_in_flight(id, Step::End) {
-            self.drive(context, id, Event::Stop(stop));
+        if !self.is_proposed(id, Proposal::End) {
+            self.drive(context, id, driver::Event::Stop(stop));
         }
     }
 }

@@ -7,10 +7,10 @@ use weir_core::bugs::{self, Bug};
 use weir_core::{Epoch, Error, JobId};
 use weir_proto::control::{CheckpointRef, Failure, ToWorker};
 
-use super::run::Base;
-use super::{Context, Leader, SessionId, Step};
+use super::attempt::Base;
+use super::{Context, Leader, Proposal, SessionId};
 use crate::cluster::{Checkpoint, Command, Job};
-use crate::driver::Event;
+use crate::driver;
 
 /// A commit that is under way.
 #[derive(Debug)]
@@ -32,21 +32,21 @@ impl Leader {
     pub(super) fn ensure_commit(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(checkpoint) = oldest_uncommitted(job) else {
-            self.commits.remove(&id);
+            self.jobs.of(id).commit = None;
             return;
         };
-        if self.is_in_flight(id, Step::Commit) {
+        if self.is_proposed(id, Proposal::Commit) {
             return;
         }
         if self.has_nothing_to_commit(id, checkpoint.epoch) {
-            return self.propose_step(
+            return self.propose_once(
                 context,
                 Command::CommitCheckpoint { job: id, epoch: checkpoint.epoch, at: context.now.wall },
             );
         }
         let now = context.now.elapsed;
         let fresh = || CommitWork { epoch: checkpoint.epoch, session: None, due: now, tried: None, failure: None };
-        let work = self.commits.entry(id).or_insert_with(fresh);
+        let work = self.jobs.of(id).commit.get_or_insert_with(fresh);
         if work.epoch != checkpoint.epoch {
             *work = fresh();
         }
@@ -67,7 +67,7 @@ impl Leader {
     }
 
     fn has_nothing_to_commit(&self, id: JobId, epoch: Epoch) -> bool {
-        let base = self.runs.get(&id).map(|run| &run.base);
+        let base = self.jobs.attempt(id).map(|live| &live.base);
         matches!(base, Some(Base::Known(Some(manifest))) if manifest.epoch == epoch && !manifest.has_committables())
     }
 
@@ -79,21 +79,22 @@ impl Leader {
         epoch: Epoch,
         result: Result<(), Failure>,
     ) {
-        let Some(work) = self.commits.get_mut(&id) else { return };
+        let duties = self.jobs.of(id);
+        let Some(work) = &mut duties.commit else { return };
         if work.epoch != epoch || work.session != Some(session) {
             return;
         }
         match result {
             Ok(()) => {
-                self.commits.remove(&id);
-                self.propose_step(context, Command::CommitCheckpoint { job: id, epoch, at: context.now.wall });
+                duties.commit = None;
+                self.propose_once(context, Command::CommitCheckpoint { job: id, epoch, at: context.now.wall });
             }
             Err(failure) => {
                 work.session = None;
                 work.due = context.now.elapsed + self.config.commit_retry;
                 work.failure = Some(failure.report.clone());
                 let error = Error::new(failure.kind, failure.report);
-                self.drive(context, id, Event::CommitFailed { epoch, error });
+                self.drive(context, id, driver::Event::CommitFailed { epoch, error });
             }
         }
     }
@@ -102,7 +103,7 @@ impl Leader {
     pub(super) fn reassign_commits(&mut self, context: &mut Context<'_>, session: SessionId) {
         let theirs = |work: &&mut CommitWork| work.session == Some(session);
         let now = context.now.elapsed;
-        for work in self.commits.values_mut().filter(theirs) {
+        for work in self.jobs.iter_mut().filter_map(|(_, duties)| duties.commit.as_mut()).filter(theirs) {
             (work.session, work.due) = (None, now);
         }
         self.commit_again(context);
@@ -111,13 +112,14 @@ impl Leader {
     pub(super) fn commit_again(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
         let patient = bugs::is_on(Bug::LostCommitRequest);
-        for work in self.commits.values_mut().filter(|work| work.session.is_some() && work.due <= now && !patient) {
+        let late = |work: &&mut CommitWork| work.session.is_some() && work.due <= now && !patient;
+        for work in self.jobs.iter_mut().filter_map(|(_, duties)| duties.commit.as_mut()).filter(late) {
             // It may do it all the same, later: that does no harm.
             work.tried = work.session.take();
             work.failure = Some("the worker that was to commit does not answer".to_owned());
         }
         let due = |work: &CommitWork| work.session.is_none() && work.due <= now;
-        let jobs: Vec<JobId> = self.commits.iter().filter(|(_, work)| due(work)).map(|(id, _)| *id).collect();
+        let jobs = self.jobs.which(|duties| duties.commit.as_ref().is_some_and(due));
         jobs.into_iter().for_each(|id| self.ensure_commit(context, id));
     }
 }

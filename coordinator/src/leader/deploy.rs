@@ -12,10 +12,10 @@ use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, ErrorKind, JobId, MarkerKind, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
 
-use super::run::{Part, is_ended, is_ready, is_running};
-use super::{Context, Leader, SessionId, Step};
+use super::attempt::{Part, is_ended, is_ready, is_running};
+use super::{Context, Leader, Proposal, SessionId};
 use crate::cluster::{Command, Execution, Job, JobStatus};
-use crate::driver::Event;
+use crate::driver;
 
 /// Bytes of a report of a failure.
 const MAX_REPORT: usize = 16 << 10;
@@ -33,26 +33,26 @@ impl Leader {
         session: SessionId,
         status: Option<&AttemptStatus>,
     ) {
-        self.ensure_run(context, id);
+        self.ensure_attempt(context, id);
         let Some(job) = context.state.jobs.get(&id) else { return };
         // An attempt that has just been given up is cleared away when the job is looked at.
-        let Some(run) = self.runs.get_mut(&id).filter(|run| job.is_current(run.attempt)) else { return };
-        let Some(position) = run.placement.position(worker) else { return };
-        match status.filter(|status| status.attempt == run.attempt) {
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| job.is_current(live.number)) else { return };
+        let Some(position) = live.placement.position(worker) else { return };
+        match status.filter(|status| status.attempt == live.number) {
             Some(status) => {
-                run.parts[position].last_marker = status.last_epoch;
+                live.parts[position].last_marker = status.last_epoch;
                 self.status(context, worker, session, status.clone());
                 self.remind(context, id, position, session);
             }
             // Another process than the one that ran it, which has not been noticed by its incarnation.
             None if job.status == JobStatus::Running && bugs::is_on(Bug::IncarnationIgnored) => {
-                run.parts[position] = Part::default();
+                live.parts[position] = Part::default();
                 self.deploy(context, id);
                 self.advance(context, id);
             }
             None if job.status == JobStatus::Running => {
                 let report = format!("worker {worker} does not know the job any more");
-                let attempt = run.attempt;
+                let attempt = live.number;
                 self.fail(context, id, attempt, None, report);
             }
             None => self.deploy(context, id),
@@ -61,8 +61,8 @@ impl Leader {
 
     /// Says again what a worker may have missed between two connections.
     fn remind(&mut self, context: &mut Context<'_>, id: JobId, position: usize, session: SessionId) {
-        let (Some(job), Some(run)) = (context.state.jobs.get(&id), self.runs.get(&id)) else { return };
-        let attempt = run.attempt;
+        let (Some(job), Some(live)) = (context.state.jobs.get(&id), self.jobs.attempt(id)) else { return };
+        let attempt = live.number;
         if let Some(checkpoint) = job.checkpoints.last().filter(|checkpoint| checkpoint.attempt == attempt) {
             context.send(session, ToWorker::Completed { job: id, attempt, epoch: checkpoint.epoch });
         }
@@ -73,9 +73,9 @@ impl Leader {
     pub(super) fn deploy(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(execution) = &job.execution else { return };
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == job.attempt) else { return };
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == job.attempt) else { return };
         let mut order = None;
-        for (placed, part) in run.placement.workers.iter().zip(&mut run.parts) {
+        for (placed, part) in live.placement.workers.iter().zip(&mut live.parts) {
             if part.status.is_some() || part.deployed_on.is_some() {
                 continue;
             }
@@ -99,11 +99,11 @@ impl Leader {
         status: AttemptStatus,
     ) {
         let id = status.job;
-        self.ensure_run(context, id);
-        let Some(run) = self.runs.get_mut(&id).filter(|run| run.attempt == status.attempt) else { return };
-        let Some(position) = run.placement.position(worker) else { return };
+        self.ensure_attempt(context, id);
+        let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == status.attempt) else { return };
+        let Some(position) = live.placement.position(worker) else { return };
         // A worker of that name that is another process has nothing to say about this attempt.
-        if self.sessions.of(worker, run.placement.workers[position].incarnation) != Some(session) {
+        if self.sessions.of(worker, live.placement.workers[position].incarnation) != Some(session) {
             return;
         }
         // Nobody counts that far: what is missing is said marker by marker.
@@ -117,19 +117,19 @@ impl Leader {
             return self.fail(context, id, status.attempt, Some(ErrorKind::Internal), report);
         }
         if let AttemptPhase::Failed(failure) = &status.phase {
-            let (attempt, failure) = (run.attempt, failure.clone());
-            run.parts[position].status = Some(status);
+            let (attempt, failure) = (live.number, failure.clone());
+            live.parts[position].status = Some(status);
             return self.part_failed(context, id, attempt, failure);
         }
-        run.parts[position].status = Some(status);
+        live.parts[position].status = Some(status);
         self.advance(context, id);
     }
 
     fn part_failed(&mut self, context: &mut Context<'_>, id: JobId, attempt: Attempt, failure: Failure) {
         // Others of the attempt notice a dead worker too, and as an error of their own: it is not the job's fault.
-        let Some(run) = self.runs.get(&id) else { return };
+        let Some(live) = self.jobs.attempt(id) else { return };
         let complete =
-            run.placement.workers.iter().all(|placed| self.sessions.of(&placed.worker, placed.incarnation).is_some());
+            live.placement.workers.iter().all(|placed| self.sessions.of(&placed.worker, placed.incarnation).is_some());
         let kind = (complete && !failure.peer_lost).then_some(failure.kind);
         self.fail(context, id, attempt, kind, failure.report);
     }
@@ -137,10 +137,10 @@ impl Leader {
     /// Takes an attempt as far as its workers have come.
     pub(super) fn advance(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let attempt = run.attempt;
-        if run.all(is_ready) {
-            for (placed, part) in run.placement.workers.iter().zip(&mut run.parts) {
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        let attempt = live.number;
+        if live.all(is_ready) {
+            for (placed, part) in live.placement.workers.iter().zip(&mut live.parts) {
                 let session = self.sessions.of(&placed.worker, placed.incarnation);
                 if part.is(|phase| matches!(phase, AttemptPhase::Ready))
                     && part.started_on.is_none()
@@ -151,18 +151,18 @@ impl Leader {
                 }
             }
         }
-        let runs = run.all(is_running);
-        let (ended, exhausted) = (run.all(is_ended), run.exhausted());
+        let runs = live.all(is_running);
+        let (ended, exhausted) = (live.all(is_ended), live.exhausted());
         if job.status == JobStatus::Deploying && runs {
-            self.propose_step(context, Command::AttemptRunning { job: id, attempt, at: context.now.wall });
+            self.propose_once(context, Command::AttemptRunning { job: id, attempt, at: context.now.wall });
         }
         if job.status == JobStatus::Running {
             self.ensure_driver(context, id);
             if exhausted {
-                self.drive(context, id, Event::SourcesExhausted);
+                self.drive(context, id, driver::Event::SourcesExhausted);
             }
             if ended {
-                self.drive(context, id, Event::Ended);
+                self.drive(context, id, driver::Event::Ended);
             }
         }
     }
@@ -178,22 +178,22 @@ impl Leader {
     ) {
         let at = context.now.wall;
         let report = cut(report);
-        self.propose_step(context, Command::AttemptFailed { job, attempt, kind, report, at });
+        self.propose_once(context, Command::AttemptFailed { job, attempt, kind, report, at });
     }
 
     pub(super) fn give_up_slow_deployments(&mut self, context: &mut Context<'_>) {
         let timeout = self.config.deploy_timeout;
         let slow: Vec<_> = self
-            .runs
-            .iter()
-            .filter(|(id, run)| {
+            .jobs
+            .attempts()
+            .filter(|(id, live)| {
                 let deploying = context.state.jobs.get(id).is_some_and(|job| job.status == JobStatus::Deploying);
-                deploying && run.since + timeout <= context.now.elapsed
+                deploying && live.since + timeout <= context.now.elapsed
             })
-            .map(|(id, run)| (*id, run.attempt, unready(run)))
+            .map(|(id, live)| (id, live.number, unready(live)))
             .collect();
         for (id, attempt, workers) in slow {
-            if !self.is_in_flight(id, Step::Fail) {
+            if !self.is_proposed(id, Proposal::Fail) {
                 let report = format!("opening sources, sinks and state took longer than {timeout:?} on {workers}");
                 self.fail(context, id, attempt, Some(ErrorKind::Environment), report);
             }
@@ -203,10 +203,10 @@ impl Leader {
     /// Sends the markers that the workers of an attempt, or one of them, have not been given. What an earlier leader sent in
     /// between was a checkpoint of one kind or another, and all kinds capture alike.
     pub(super) fn send_markers(&mut self, context: &mut Context<'_>, id: JobId, only: Option<usize>) {
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let Some(last) = run.driver.as_ref().map(crate::driver::CheckpointDriver::last_marker) else { return };
-        let attempt = run.attempt;
-        for (position, (placed, part)) in run.placement.workers.iter().zip(&mut run.parts).enumerate() {
+        let Some(live) = self.jobs.attempt_mut(id) else { return };
+        let Some(last) = live.driver.as_ref().map(crate::driver::CheckpointDriver::last_marker) else { return };
+        let attempt = live.number;
+        for (position, (placed, part)) in live.placement.workers.iter().zip(&mut live.parts).enumerate() {
             let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) else { continue };
             if only.is_some_and(|only| only != position) {
                 continue;
@@ -231,8 +231,8 @@ fn cut(mut report: String) -> String {
 }
 
 /// Workers that are not ready yet, for people.
-fn unready(run: &super::run::Run) -> String {
-    let workers = run.placement.workers.iter().zip(&run.parts).filter(|(_, part)| !part.is(is_running));
+fn unready(live: &super::attempt::LiveAttempt) -> String {
+    let workers = live.placement.workers.iter().zip(&live.parts).filter(|(_, part)| !part.is(is_running));
     workers.map(|(placed, _)| placed.worker.to_string()).collect::<Vec<_>>().join(", ")
 }
 

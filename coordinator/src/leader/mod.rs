@@ -15,29 +15,29 @@
 //! checkpoint's results are committed once `CompleteCheckpoint` is. Whatever happens in between, reconciliation compares what
 //! the state wants with what the workers say, and closes the gap.
 
+mod attempt;
 mod checkpoints;
 mod commits;
 mod deploy;
+mod duties;
 mod reconcile;
-mod run;
 mod sessions;
 mod workers;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
-use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, Placement, WorkerId};
+use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::results;
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns};
 
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 
-use self::commits::CommitWork;
-use self::run::Run;
-pub use self::run::RunView;
+pub use self::attempt::AttemptView;
+use self::duties::{Jobs, Proposal};
 use self::sessions::Sessions;
 
 /// Number of a worker's connection, never used twice by one coordinator process.
@@ -98,7 +98,7 @@ impl Default for LeaderConfig {
 
 /// What has happened.
 #[derive(Debug)]
-pub enum LeaderEvent {
+pub enum Event {
     /// This is the leader from now on.
     Elected,
     /// Time has passed.
@@ -115,7 +115,7 @@ pub enum LeaderEvent {
 
 /// What is to be done.
 #[derive(Debug)]
-pub enum Duty {
+pub enum Effect {
     /// Put this into the replicated state.
     Propose(Command),
     /// Tell a worker.
@@ -174,18 +174,6 @@ pub enum StorageOutcome {
     Done,
 }
 
-/// Steps of a job's life of which at most one is proposed at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    Start,
-    Running,
-    Fail,
-    Retry,
-    Complete,
-    Commit,
-    End,
-}
-
 /// What a storage operation was for.
 #[derive(Debug)]
 enum Purpose {
@@ -194,7 +182,7 @@ enum Purpose {
     Tidy,
 }
 
-/// The duties of a leader in one term.
+/// The effects of a leader in one term.
 #[derive(Debug)]
 pub struct Leader {
     term: u64,
@@ -202,47 +190,30 @@ pub struct Leader {
     /// Where all coordinators are reached.
     coordinators: Vec<String>,
     sessions: Sessions,
-    runs: BTreeMap<JobId, Run>,
-    commits: BTreeMap<JobId, CommitWork>,
-    /// When a failed job is tried again.
-    retries: BTreeMap<JobId, (Attempt, Duration)>,
-    /// Why a job does not run.
-    waiting: BTreeMap<JobId, String>,
-    /// Where a job ran last, for its state is there.
-    last_placement: BTreeMap<JobId, Placement>,
-    /// When the last attempt of a job stopped to run, and how long it then took until the next one ran.
-    pauses: BTreeMap<JobId, Pause>,
-    in_flight: BTreeSet<(JobId, Step)>,
+    jobs: Jobs,
     operations: BTreeMap<OperationId, Purpose>,
     next_operation: u64,
-}
-
-/// Time in which a job did not process.
-#[derive(Debug, Clone, Copy, Default)]
-struct Pause {
-    since: Option<Duration>,
-    last: Option<Duration>,
 }
 
 /// What every step needs.
 pub(crate) struct Context<'a> {
     now: Now,
     state: &'a ClusterState,
-    duties: &'a mut Vec<Duty>,
+    effects: &'a mut Vec<Effect>,
 }
 
 impl<'a> Context<'a> {
     /// A step's surroundings.
-    pub(crate) fn new(now: Now, state: &'a ClusterState, duties: &'a mut Vec<Duty>) -> Self {
-        Self { now, state, duties }
+    pub(crate) fn new(now: Now, state: &'a ClusterState, effects: &'a mut Vec<Effect>) -> Self {
+        Self { now, state, effects }
     }
 
     fn send(&mut self, session: SessionId, message: ToWorker) {
-        self.duties.push(Duty::Send(session, message));
+        self.effects.push(Effect::Send(session, message));
     }
 
     fn propose(&mut self, command: Command) {
-        self.duties.push(Duty::Propose(command));
+        self.effects.push(Effect::Propose(command));
     }
 
     /// Where a job's checkpoints are.
@@ -270,13 +241,7 @@ impl Leader {
             config,
             coordinators: Vec::new(),
             sessions: Sessions::default(),
-            runs: BTreeMap::new(),
-            commits: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            waiting: BTreeMap::new(),
-            last_placement: BTreeMap::new(),
-            pauses: BTreeMap::new(),
-            in_flight: BTreeSet::new(),
+            jobs: Jobs::default(),
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,
@@ -309,16 +274,16 @@ impl Leader {
     }
 
     /// Takes in what has happened and says what is to be done, in order.
-    pub fn step(&mut self, now: Now, state: &ClusterState, event: LeaderEvent, duties: &mut Vec<Duty>) {
-        let mut context = Context::new(now, state, duties);
+    pub fn step(&mut self, now: Now, state: &ClusterState, event: Event, effects: &mut Vec<Effect>) {
+        let mut context = Context::new(now, state, effects);
         match event {
             // What the leader before was about to do: pauses that are not over, results that are not committed.
-            LeaderEvent::Elected => self.reconcile_all(&mut context),
-            LeaderEvent::Tick => self.tick(&mut context),
-            LeaderEvent::Connected(session, hello) => self.connected(&mut context, session, hello),
-            LeaderEvent::Worker(session, message) => self.worker_message(&mut context, session, message),
-            LeaderEvent::Disconnected(session) => self.disconnected(&mut context, session),
-            LeaderEvent::Stored(operation, outcome) => self.stored(&mut context, operation, outcome),
+            Event::Elected => self.reconcile_all(&mut context),
+            Event::Tick => self.tick(&mut context),
+            Event::Connected(session, hello) => self.connected(&mut context, session, hello),
+            Event::Worker(session, message) => self.worker_message(&mut context, session, message),
+            Event::Disconnected(session) => self.disconnected(&mut context, session),
+            Event::Stored(operation, outcome) => self.stored(&mut context, operation, outcome),
         }
     }
 
@@ -329,32 +294,32 @@ impl Leader {
         state: &ClusterState,
         command: &Command,
         outcome: &Result<Applied, Refusal>,
-        duties: &mut Vec<Duty>,
+        effects: &mut Vec<Effect>,
     ) {
-        let mut context = Context::new(now, state, duties);
-        if let Some(step) = step_of(command) {
-            self.in_flight.remove(&step);
+        let mut context = Context::new(now, state, effects);
+        if let Some((job, proposal)) = Proposal::of(command) {
+            self.jobs.of(job).proposed.remove(&proposal);
         }
         self.after(&mut context, command, outcome);
     }
 
-    /// Proposes a step of a job unless the same is under way.
-    fn propose_step(&mut self, context: &mut Context<'_>, command: Command) {
-        let Some(step) = step_of(&command) else { return context.propose(command) };
-        if self.in_flight.insert(step) {
+    /// Proposes what a leader does for a job by itself, unless it is proposed already.
+    fn propose_once(&mut self, context: &mut Context<'_>, command: Command) {
+        let fresh = Proposal::of(&command).is_none_or(|(job, proposal)| self.jobs.of(job).proposed.insert(proposal));
+        if fresh {
             context.propose(command);
         }
     }
 
-    fn is_in_flight(&self, job: JobId, step: Step) -> bool {
-        self.in_flight.contains(&(job, step))
+    fn is_proposed(&self, job: JobId, proposal: Proposal) -> bool {
+        self.jobs.get(job).is_some_and(|duties| duties.proposed.contains(&proposal))
     }
 
     fn store(&mut self, context: &mut Context<'_>, purpose: Purpose, operation: StorageOperation) {
         self.next_operation += 1;
         let id = OperationId(self.next_operation);
         self.operations.insert(id, purpose);
-        context.duties.push(Duty::Store(id, operation));
+        context.effects.push(Effect::Store(id, operation));
     }
 
     fn stored(&mut self, context: &mut Context<'_>, operation: OperationId, outcome: StorageOutcome) {
@@ -370,7 +335,7 @@ impl Leader {
     }
 
     fn tick(&mut self, context: &mut Context<'_>) {
-        self.lose_the_silent(context);
+        self.expire_silent_workers(context);
         self.retry_what_is_due(context);
         self.drive_what_is_due(context);
         self.give_up_slow_deployments(context);
@@ -378,18 +343,4 @@ impl Leader {
         self.load_again(context);
         self.commit_again(context);
     }
-}
-
-/// The step of a job's life that a command is, for those that a leader takes by itself.
-fn step_of(command: &Command) -> Option<(JobId, Step)> {
-    Some(match command {
-        Command::StartAttempt { job, .. } => (*job, Step::Start),
-        Command::AttemptRunning { job, .. } => (*job, Step::Running),
-        Command::AttemptFailed { job, .. } => (*job, Step::Fail),
-        Command::RetryJob { job, .. } => (*job, Step::Retry),
-        Command::CompleteCheckpoint { job, .. } => (*job, Step::Complete),
-        Command::CommitCheckpoint { job, .. } => (*job, Step::Commit),
-        Command::EndAttempt { job, .. } => (*job, Step::End),
-        _ => return None,
-    })
 }

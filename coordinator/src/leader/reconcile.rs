@@ -5,10 +5,11 @@ use std::time::Duration;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, JobId, PlacedWorker};
 
-use super::run::Run;
-use super::{Context, Leader, Pause, Purpose, Step, StorageOperation};
+use super::attempt::LiveAttempt;
+use super::duties::JobDuties;
+use super::{Context, Leader, Proposal, Purpose, StorageOperation};
 use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal};
-use crate::driver::Event;
+use crate::driver;
 use crate::scheduler::{self, Candidate, Problem};
 
 impl Leader {
@@ -23,17 +24,17 @@ impl Leader {
                 self.completed(context, *job, checkpoint.epoch);
             }
             Command::CommitCheckpoint { job, epoch, .. } if outcome.is_ok() => {
-                self.drive(context, *job, Event::Committed(*epoch));
+                self.drive(context, *job, driver::Event::Committed(*epoch));
                 self.ensure_commit(context, *job);
                 // While it runs, its driver says when.
-                if !self.runs.contains_key(job) {
+                if self.jobs.attempt(*job).is_none() {
                     self.retire(context, *job);
                 }
             }
             Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => self.retire(context, *job),
             Command::DeleteJob { .. } => self.delete_files(context, outcome),
             Command::StartAttempt { job, .. } => {
-                self.waiting.remove(job);
+                self.jobs.of(*job).waiting_for = None;
             }
             Command::AttemptRunning { job, .. } if outcome.is_ok() => self.ran(context, *job),
             Command::SubmitJob { .. } => return self.schedule(context),
@@ -43,7 +44,7 @@ impl Leader {
             self.reconcile(context, job);
         }
         self.schedule(context);
-        self.dismiss_the_empty(context);
+        self.dismiss_idle_workers(context);
     }
 
     /// A job is deleted: so are its checkpoints, and rows of a `SELECT` that nobody has fetched.
@@ -65,10 +66,10 @@ impl Leader {
     pub(super) fn reconcile(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return self.forget(context, id) };
         let current = job.execution.as_ref().map(|_| job.attempt);
-        if self.runs.get(&id).is_some_and(|run| Some(run.attempt) != current) {
+        if self.jobs.attempt(id).is_some_and(|live| Some(live.number) != current) {
             self.ended(context, id);
         }
-        self.ensure_run(context, id);
+        self.ensure_attempt(context, id);
         self.ensure_commit(context, id);
         match job.status {
             JobStatus::Deploying => {
@@ -90,78 +91,73 @@ impl Leader {
     }
 
     /// Keeps an eye on the current attempt of a job.
-    pub(super) fn ensure_run(&mut self, context: &mut Context<'_>, id: JobId) {
+    pub(super) fn ensure_attempt(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(execution) = &job.execution else { return };
         let now = context.now.elapsed;
-        let run = self.runs.entry(id).or_insert_with(|| Run::new(job.attempt, execution, now));
-        if run.attempt != job.attempt {
-            *run = Run::new(job.attempt, execution, now);
+        let duties = self.jobs.of(id);
+        if duties.attempt.as_ref().is_none_or(|live| live.number != job.attempt) {
+            duties.attempt = Some(LiveAttempt::new(job.attempt, execution, now));
         }
-        self.last_placement.insert(id, execution.placement.clone());
+        duties.last_placement = Some(execution.placement.clone());
     }
 
     /// The last attempt is over.
     fn ended(&mut self, context: &mut Context<'_>, id: JobId) {
-        self.runs.remove(&id);
-        self.pauses.entry(id).or_default().since.get_or_insert(context.now.elapsed);
+        let duties = self.jobs.of(id);
+        duties.attempt = None;
+        duties.pause.begin(context.now.elapsed);
         self.forget_all_strays(context);
     }
 
     /// An attempt runs.
     fn ran(&mut self, context: &mut Context<'_>, id: JobId) {
-        if let Some(pause) = self.pauses.get_mut(&id)
-            && let Some(since) = pause.since.take()
-        {
-            *pause = Pause { since: None, last: Some(context.now.elapsed.saturating_sub(since)) };
-        }
+        self.jobs.of(id).pause.end(context.now.elapsed);
     }
 
     /// How long the job last stood still between two attempts.
     pub(crate) fn last_pause(&self, id: JobId) -> Option<Duration> {
-        self.pauses.get(&id)?.last
+        self.jobs.get(id)?.pause.last
     }
 
     /// The job is not there any more.
     fn forget(&mut self, context: &mut Context<'_>, id: JobId) {
-        self.runs.remove(&id);
-        self.commits.remove(&id);
-        self.retries.remove(&id);
-        self.waiting.remove(&id);
-        self.last_placement.remove(&id);
-        self.pauses.remove(&id);
+        self.jobs.forget(id);
         self.forget_all_strays(context);
     }
 
     /// The pause after a failure. It is measured by this leader's clock, from when it hears of the failure.
     fn retry_later(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) {
-        if self.retries.get(&id).is_some_and(|(attempt, _)| *attempt == job.attempt) {
+        let duties = self.jobs.of(id);
+        if duties.retry.is_some_and(|(attempt, _)| attempt == job.attempt) {
             return;
         }
         let pause = job.last_failure.as_ref().and_then(|failure| Some(failure.retry_at? - failure.at)).unwrap_or(0);
         let pause = Duration::from_millis(u64::try_from(pause).unwrap_or(0));
-        self.retries.insert(id, (job.attempt, context.now.elapsed + pause));
+        duties.retry = Some((job.attempt, context.now.elapsed + pause));
         self.retry_what_is_due(context);
     }
 
     pub(super) fn retry_what_is_due(&mut self, context: &mut Context<'_>) {
         let now = context.now.elapsed;
-        for (job, (attempt, _)) in self.retries.extract_if(.., |_, (_, due)| *due <= now).collect::<Vec<_>>() {
-            self.propose_step(context, Command::RetryJob { job, attempt, at: context.now.wall });
+        let take =
+            |(job, duties): (JobId, &mut JobDuties)| Some((job, duties.retry.take_if(|(_, due)| *due <= now)?.0));
+        for (job, attempt) in self.jobs.iter_mut().filter_map(take).collect::<Vec<_>>() {
+            self.propose_once(context, Command::RetryJob { job, attempt, at: context.now.wall });
         }
     }
 
     /// Gives slots to jobs that wait for them, oldest first. One at a time: the next place is found when the state knows of
     /// the last.
     pub(super) fn schedule(&mut self, context: &mut Context<'_>) {
-        if self.in_flight.iter().any(|(_, step)| *step == Step::Start) {
+        if self.jobs.iter().any(|(_, duties)| duties.proposed.contains(&Proposal::Start)) {
             return;
         }
         let state = context.state;
         let waiting = state.jobs.iter().filter(|(_, job)| job.status == JobStatus::Scheduling);
         for (id, job) in waiting {
             if let Some(command) = self.next_for(context, *id, job) {
-                return self.propose_step(context, command);
+                return self.propose_once(context, command);
             }
         }
     }
@@ -170,9 +166,10 @@ impl Leader {
     fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
         let at = context.now.wall;
         if super::commits::oldest_uncommitted(job).is_some() && !bugs::is_on(Bug::DroppedCommit) {
-            let failure = self.commits.get(&id).and_then(|work| work.failure.clone());
+            let failure = self.jobs.of(id).commit.as_ref().and_then(|work| work.failure.clone());
             let why = failure.unwrap_or_else(|| "a worker is needed for it".into());
-            self.waiting.insert(id, format!("results of its last checkpoint are to be committed first: {why}"));
+            self.jobs.of(id).waiting_for =
+                Some(format!("results of its last checkpoint are to be committed first: {why}"));
             self.ensure_commit(context, id);
             return None;
         }
@@ -184,7 +181,7 @@ impl Leader {
                 Some(Command::StartAttempt { job: id, attempt, execution, at })
             }
             Err(shortfall) => {
-                self.waiting.insert(id, shortfall.to_string());
+                self.jobs.of(id).waiting_for = Some(shortfall.to_string());
                 None
             }
         }
@@ -195,7 +192,7 @@ impl Leader {
         Problem {
             slots_wanted: job.parallelism,
             workers: self.candidates(context.state, Some(id)),
-            previous: self.last_placement.get(&id).cloned(),
+            previous: self.jobs.get(id).and_then(|duties| duties.last_placement.clone()),
         }
     }
 
@@ -204,7 +201,7 @@ impl Leader {
     pub(super) fn should_move(&self, context: &Context<'_>, id: JobId) -> bool {
         let state = context.state;
         let drains = |placed: &PlacedWorker| state.workers.get(&placed.worker).is_some_and(|worker| worker.draining);
-        if !self.runs.get(&id).is_some_and(|run| run.placement.workers.iter().any(drains)) {
+        if !self.jobs.attempt(id).is_some_and(|live| live.placement.workers.iter().any(drains)) {
             return false;
         }
         let running = state.jobs.iter().filter_map(|(id, job)| {
@@ -223,8 +220,8 @@ impl Leader {
 
     /// Whether a worker of the job has said that it goes.
     pub(super) fn is_deserted(&self, id: JobId) -> bool {
-        let Some(run) = self.runs.get(&id) else { return false };
-        run.placement.workers.iter().any(|placed| {
+        let Some(live) = self.jobs.attempt(id) else { return false };
+        live.placement.workers.iter().any(|placed| {
             let session = self.sessions.of(&placed.worker, placed.incarnation);
             session.and_then(|session| self.sessions.get(session)).is_some_and(|session| session.leaving)
         })
@@ -235,11 +232,11 @@ impl Leader {
         let Some(job) = context.state.jobs.get(&id) else { return false };
         match scheduler::place(&self.problem(context, id, job)) {
             Ok(_) => {
-                self.waiting.remove(&id);
+                self.jobs.of(id).waiting_for = None;
                 true
             }
             Err(shortfall) => {
-                self.waiting.insert(id, shortfall.to_string());
+                self.jobs.of(id).waiting_for = Some(shortfall.to_string());
                 false
             }
         }
@@ -247,12 +244,12 @@ impl Leader {
 
     /// Why a job does not run, or not as its user wants.
     pub(crate) fn waiting_for(&self, id: JobId) -> Option<&str> {
-        self.waiting.get(&id).map(String::as_str)
+        self.jobs.get(id)?.waiting_for.as_deref()
     }
 
     /// How the current attempt of a job does.
-    pub(crate) fn run(&self, id: JobId) -> Option<super::RunView> {
-        self.runs.get(&id).map(Run::view)
+    pub(crate) fn attempt(&self, id: JobId) -> Option<super::AttemptView> {
+        self.jobs.attempt(id).map(LiveAttempt::view)
     }
 }
 

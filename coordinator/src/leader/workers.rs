@@ -16,7 +16,7 @@ impl Leader {
                 hello.worker, context.state.cluster
             );
             context.send(session, ToWorker::Refused { reason });
-            context.duties.push(super::Duty::Close(session));
+            context.effects.push(super::Effect::Close(session));
             return;
         }
         let (worker, incarnation) = (hello.worker.clone(), hello.incarnation);
@@ -59,7 +59,7 @@ impl Leader {
                 context.send(old, ToWorker::Refused { reason });
             }
             self.sessions.close(old);
-            context.duties.push(super::Duty::Close(old));
+            context.effects.push(super::Effect::Close(old));
             // It may have been asked to commit, and nobody will say of it any more that it is gone.
             if !bugs::is_on(Bug::LostCommitRequest) {
                 self.reassign_commits(context, old);
@@ -135,8 +135,8 @@ impl Leader {
     fn heartbeat(&mut self, session: SessionId, heartbeat: &Heartbeat) {
         let Some(known) = self.sessions.get(session) else { return };
         for figures in &heartbeat.figures {
-            if let Some(run) = self.runs.get_mut(&figures.job) {
-                run.take_figures(&known.hello.worker, figures);
+            if let Some(live) = self.jobs.attempt_mut(figures.job) {
+                live.take_figures(&known.hello.worker, figures);
             }
         }
     }
@@ -147,15 +147,15 @@ impl Leader {
         if !gone.dismissed {
             self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, deadline, "its connection broke");
         }
-        for run in self.runs.values_mut() {
-            run.part_left(&gone.hello.worker);
+        for live in self.jobs.iter_mut().filter_map(|(_, duties)| duties.attempt.as_mut()) {
+            live.part_left(&gone.hello.worker);
         }
         self.reassign_commits(context, session);
     }
 
-    pub(super) fn lose_the_silent(&mut self, context: &mut Context<'_>) {
+    pub(super) fn expire_silent_workers(&mut self, context: &mut Context<'_>) {
         for session in self.sessions.silent(context.now.elapsed, self.config.worker_timeout) {
-            context.duties.push(super::Duty::Close(session));
+            context.effects.push(super::Effect::Close(session));
             let Some(gone) = self.sessions.close(session) else { continue };
             let reason = format!("it said nothing for {:?}", self.config.worker_timeout);
             self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, context.now.elapsed, &reason);
@@ -184,7 +184,7 @@ impl Leader {
                     Ok(_) => self.welcome(context, session),
                     Err(refusal) => {
                         context.send(session, ToWorker::Refused { reason: refusal.to_string() });
-                        context.duties.push(super::Duty::Close(session));
+                        context.effects.push(super::Effect::Close(session));
                         self.sessions.close(session);
                     }
                 }
@@ -196,15 +196,15 @@ impl Leader {
             && outcome.is_ok()
         {
             self.sessions.close(session);
-            context.duties.push(super::Duty::Close(session));
+            context.effects.push(super::Effect::Close(session));
             self.reassign_commits(context, session);
         }
         self.reconcile_all(context);
-        self.dismiss_the_empty(context);
+        self.dismiss_idle_workers(context);
     }
 
     /// Workers that want to go and have nothing left may go.
-    pub(super) fn dismiss_the_empty(&mut self, context: &mut Context<'_>) {
+    pub(super) fn dismiss_idle_workers(&mut self, context: &mut Context<'_>) {
         let busy =
             |session: &super::sessions::Session| {
                 context.state.jobs.values().filter_map(|job| job.execution.as_ref()).any(|execution| {

@@ -95,7 +95,7 @@ impl Cluster {
         panic!("nobody leads");
     }
 
-    fn step(&mut self, input: Input) {
+    fn step(&mut self, input: Event) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let mut effects = Vec::new();
@@ -108,7 +108,7 @@ impl Cluster {
                     Effect::Reply(_, answer) => self.answers.push(answer),
                     Effect::Store(..) if self.storage_hangs => {}
                     Effect::Store(id, operation) => {
-                        inputs.push_back(Input::Stored(id, storage::execute(&self.storage, operation)));
+                        inputs.push_back(Event::Stored(id, storage::execute(&self.storage, operation)));
                     }
                     Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
                     Effect::SendPeer(..) | Effect::View(_) => {}
@@ -121,13 +121,13 @@ impl Cluster {
         let end = self.now + time;
         while self.now < end {
             self.now += TICK;
-            self.step(Input::Tick);
+            self.step(Event::Tick);
         }
     }
 
     fn ask(&mut self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
         self.next += 1;
-        self.step(Input::Client(RequestId(self.next), request));
+        self.step(Event::Client(RequestId(self.next), request));
         self.answers.pop().unwrap()
     }
 
@@ -151,12 +151,12 @@ impl Cluster {
             attempts,
             leaving: false,
         };
-        self.step(Input::WorkerConnected(session, hello));
+        self.step(Event::WorkerConnected(session, hello));
         session
     }
 
     fn say(&mut self, session: SessionId, message: FromWorker) {
-        self.step(Input::Worker(session, message));
+        self.step(Event::Worker(session, message));
     }
 
     fn phase(&mut self, session: SessionId, attempt: u64, phase: AttemptPhase) {
@@ -330,7 +330,7 @@ fn a_lost_worker_restarts_the_job_from_its_last_checkpoint_once_that_is_committe
     cluster.heard(a);
     cluster.heard(b);
     // The worker that was to commit dies.
-    cluster.step(Input::WorkerDisconnected(a));
+    cluster.step(Event::WorkerDisconnected(a));
     assert_eq!(cluster.heard(b), ["commit 1"], "somebody else commits");
     let c = cluster.connect(3, "c", 1, vec![]);
     cluster.pass(Duration::from_millis(300));
@@ -410,7 +410,7 @@ fn a_worker_that_comes_back_as_another_process_has_lost_its_attempts() {
 #[test]
 fn a_connection_may_break_for_a_moment() {
     let (mut cluster, a, b) = Cluster::running();
-    cluster.step(Input::WorkerDisconnected(a));
+    cluster.step(Event::WorkerDisconnected(a));
     cluster.pass(Duration::from_millis(100));
     let a = cluster.connect(5, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
     cluster.pass(Duration::from_millis(500));
@@ -436,7 +436,7 @@ fn a_worker_of_another_cluster_is_refused() {
         attempts: vec![],
         leaving: false,
     };
-    cluster.step(Input::WorkerConnected(SessionId(1), hello));
+    cluster.step(Event::WorkerConnected(SessionId(1), hello));
     assert!(cluster.heard(SessionId(1))[0].contains("belongs to the cluster other-1"));
     assert_eq!(cluster.closed, [SessionId(1)]);
     assert!(cluster.node.state().workers.is_empty());
@@ -515,7 +515,7 @@ fn a_worker_that_comes_back_while_it_is_given_up_has_to_come_again() {
     let lose =
         Command::LoseWorker { worker: WorkerId("a".into()), incarnation: Incarnation(1), reason: "r".into(), at: 0 };
     cluster.node.propose(&lose, None).unwrap();
-    cluster.step(Input::Tick);
+    cluster.step(Event::Tick);
     assert_eq!(cluster.closed, [a]);
     cluster.connect(7, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
     assert_eq!(cluster.heard(SessionId(7))[..2], ["welcome", "cancel 1"]);
@@ -600,7 +600,7 @@ fn the_leader_copies_the_state_soon_after_what_would_be_missed_and_not_more_ofte
     assert_eq!(times(&mut cluster), [], "the last copy is too young");
     cluster.pass(Duration::from_secs(20));
     assert_eq!(times(&mut cluster), [(now + 5000, 0)], "and then one is enough");
-    cluster.step(Input::CopyFailed);
+    cluster.step(Event::CopyFailed);
     assert_eq!(times(&mut cluster).len(), 1, "it is tried again");
 }
 

@@ -69,7 +69,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
         restarts: job.restarts,
         submitted_at: job.submitted_at,
         changed_at: job.changed_at,
-        figures: leader.run(id).map(|run| run.figures),
+        figures: leader.attempt(id).map(|attempt| attempt.figures),
         last_checkpoint: job.checkpoints.last().map(checkpoint),
         last_failure: job.last_failure.as_ref().map(|failure| JobFailureInfo {
             attempt: failure.attempt,
@@ -83,7 +83,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
 }
 
 fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
-    let under_way = leader.run(id).and_then(|run| run.under_way);
+    let under_way = leader.attempt(id).and_then(|attempt| attempt.under_way);
     JobDetail {
         summary: summary(leader, id, job),
         sql: job.spec.sql.clone(),

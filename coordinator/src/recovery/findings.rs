@@ -26,8 +26,8 @@ pub(super) fn look(storage: &dyn Storage, url: &str, copy: &ClusterState, at: i6
             found.seen(epoch, attempt);
             if let Some(known) = copy.jobs.get(&job) {
                 let folder = format!("{jobs}{job}/");
-                let place = Place { storage, listing: &listing, folder: &folder, at };
-                let condition = place.examine(path, (epoch, attempt), &known.spec.fingerprint)?;
+                let job_folder = JobFolder { storage, listing: &listing, folder: &folder, at };
+                let condition = job_folder.examine(path, (epoch, attempt), &known.spec.fingerprint)?;
                 found.manifests.push(FoundManifest { path: path.to_owned(), epoch, attempt, term, condition });
             }
         } else if let Some((attempt, from)) = layout::of_beginning(path) {
@@ -58,7 +58,7 @@ impl JobFindings {
 }
 
 /// The folder of a job.
-struct Place<'a> {
+struct JobFolder<'a> {
     storage: &'a dyn Storage,
     /// Of all jobs, sorted.
     listing: &'a [String],
@@ -66,7 +66,7 @@ struct Place<'a> {
     at: i64,
 }
 
-impl Place<'_> {
+impl JobFolder<'_> {
     /// Whether a manifest is whole, and all files that it names are there and long enough. Their bytes have checksums of their
     /// own, which are compared when the job restores its state: to read all state of all jobs would take long.
     fn examine(&self, path: &str, name: (Epoch, Attempt), fingerprint: &str) -> Result<Condition> {

@@ -16,7 +16,7 @@ use super::handle::Message;
 use super::peers::Peers;
 use super::storage::{self, Storages};
 use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
-use crate::node::{Effect, Input, Node, RequestId};
+use crate::node::{Effect, Event, Node, RequestId};
 use crate::raft::{LogStore, Status};
 
 /// Messages that are made durable together at most.
@@ -45,7 +45,7 @@ pub struct NodeLoop<S: LogStore> {
     started: Instant,
     replies: BTreeMap<RequestId, oneshot::Sender<Result<ClientResponse, ClientError>>>,
     workers: BTreeMap<SessionId, mpsc::Sender<ToWorker>>,
-    storage: JoinSet<Option<Input>>,
+    storage: JoinSet<Option<Event>>,
 }
 
 impl<S: LogStore> NodeLoop<S> {
@@ -72,7 +72,7 @@ impl<S: LogStore> NodeLoop<S> {
             let mut messages = Vec::new();
             tokio::select! {
                 biased;
-                _ = ticks.tick() => self.step(Some(Input::Tick), messages)?,
+                _ = ticks.tick() => self.step(Some(Event::Tick), messages)?,
                 stored = self.storage.join_next(), if !self.storage.is_empty() => {
                     self.step(stored.and_then(Result::ok).flatten(), messages)?;
                 }
@@ -91,9 +91,9 @@ impl<S: LogStore> NodeLoop<S> {
     }
 
     /// Takes all of it in, makes it durable once, and carries out what follows.
-    fn step(&mut self, input: Option<Input>, messages: Vec<Message>) -> Result<()> {
+    fn step(&mut self, input: Option<Event>, messages: Vec<Message>) -> Result<()> {
         let now = self.now();
-        let inputs: Vec<Input> =
+        let inputs: Vec<Event> =
             input.into_iter().chain(messages.into_iter().map(|message| self.input(message))).collect();
         let node = &mut self.node;
         // Writing the log blocks, and must not keep other tasks of this thread waiting.
@@ -107,30 +107,30 @@ impl<S: LogStore> NodeLoop<S> {
         Ok(())
     }
 
-    fn input(&mut self, message: Message) -> Input {
+    fn input(&mut self, message: Message) -> Event {
         match message {
             Message::Client(id, request, reply) => {
                 self.replies.insert(id, reply);
-                Input::Client(id, request)
+                Event::Client(id, request)
             }
             Message::Peer(from, message, address) => {
                 self.surroundings.peers.heard_of(from, address);
-                Input::Peer(from, message)
+                Event::Peer(from, message)
             }
-            Message::PeerUnreachable(peer) => Input::PeerUnreachable(peer),
-            Message::PeerGone(peer) => Input::PeerGone(peer),
-            Message::RemovedBy(peer) => Input::RemovedBy(peer),
+            Message::PeerUnreachable(peer) => Event::PeerUnreachable(peer),
+            Message::PeerGone(peer) => Event::PeerGone(peer),
+            Message::RemovedBy(peer) => Event::RemovedBy(peer),
             Message::Connected(session, hello, sender) => {
                 self.workers.insert(session, sender);
-                Input::WorkerConnected(session, hello)
+                Event::WorkerConnected(session, hello)
             }
-            Message::Worker(session, message) => Input::Worker(session, message),
+            Message::Worker(session, message) => Event::Worker(session, message),
             Message::Disconnected(session) => {
                 self.workers.remove(&session);
-                Input::WorkerDisconnected(session)
+                Event::WorkerDisconnected(session)
             }
-            Message::Stored(operation, outcome) => Input::Stored(operation, outcome),
-            Message::Leaving => Input::Leaving,
+            Message::Stored(operation, outcome) => Event::Stored(operation, outcome),
+            Message::Leaving => Event::Leaving,
         }
     }
 
@@ -162,7 +162,7 @@ impl<S: LogStore> NodeLoop<S> {
                         error = error.report(),
                         "the state of the cluster could not be copied to the storage"
                     );
-                    Some(Input::CopyFailed)
+                    Some(Event::CopyFailed)
                 });
             }
             Effect::View(status) => {
@@ -180,7 +180,7 @@ impl<S: LogStore> NodeLoop<S> {
             let outcome = outcome.unwrap_or_else(|_| {
                 StorageOutcome::Manifest(Err(Error::internal("a thread that reads or writes checkpoints panicked")))
             });
-            Some(Input::Stored(operation, outcome))
+            Some(Event::Stored(operation, outcome))
         });
     }
 }

@@ -5,7 +5,7 @@
 //!            ┌────────────────────────────── Agent ──────────────────────────────┐
 //!   session  │  Connection   whom to talk to, and whether to believe them        │  Connect, Send, Disconnect
 //!   ───────▶ │  Attempts     what runs, and the reports not yet confirmed        │  Open, Start, Marker, Close   ───▶ edge
-//!   engine   │  Errands      commits and merges, which belong to no attempt      │  Commit, Merge
+//!   engine   │  Requests     commits and merges, which belong to no attempt      │  Commit, Merge
 //!   ───────▶ └───────────────────────────────────────────────────────────────────┘  RememberCluster, Exit
 //! ```
 //!
@@ -27,8 +27,8 @@
 
 mod attempts;
 mod connection;
-mod errands;
 mod random;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +42,7 @@ use weir_state::{EpochContent, MergedRuns};
 use self::attempts::Attempts;
 pub(crate) use self::connection::PATIENCE;
 use self::connection::{Connection, Standing};
-use self::errands::Errands;
+use self::requests::CheckpointRequests;
 
 /// Who the worker is and whom it knows.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ pub struct SessionId(pub u64);
 
 /// What has happened.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub enum Event {
     /// Time has passed.
     Tick,
     /// A connection could not be made, or broke.
@@ -175,7 +175,7 @@ pub enum Effect {
         /// Which attempt.
         attempt: Attempt,
     },
-    /// Let the sinks make visible what a checkpoint holds; answered with [`Input::Committed`]. There is one at a time per job.
+    /// Let the sinks make visible what a checkpoint holds; answered with [`Event::Committed`]. There is one at a time per job.
     Commit {
         /// Which job.
         job: JobId,
@@ -184,7 +184,7 @@ pub enum Effect {
         /// The checkpoint.
         checkpoint: CheckpointRef,
     },
-    /// Merge runs; answered with [`Input::Merged`]. There is one at a time per job.
+    /// Merge runs; answered with [`Event::Merged`]. There is one at a time per job.
     Merge {
         /// Which job.
         job: JobId,
@@ -228,7 +228,7 @@ pub struct Agent {
     config: AgentConfig,
     connection: Connection,
     attempts: Attempts,
-    errands: Errands,
+    requests: CheckpointRequests,
     /// Until when it waits for its work to be moved away, once it wants to go.
     leaving: Option<Duration>,
     /// Whether the last hello said so.
@@ -237,12 +237,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// A worker that runs nothing yet. Its first [`Input::Tick`] makes it connect.
+    /// A worker that runs nothing yet. Its first [`Event::Tick`] makes it connect.
     pub fn new(config: AgentConfig) -> Self {
         Self {
             connection: Connection::new(config.coordinators.clone(), config.seed),
             attempts: Attempts::new(config.worker.clone(), config.incarnation),
-            errands: Errands::default(),
+            requests: CheckpointRequests::default(),
             leaving: None,
             said_leaving: false,
             over: false,
@@ -250,7 +250,7 @@ impl Agent {
         }
     }
 
-    /// When the agent next wants an [`Input::Tick`]; `None` once it has ended.
+    /// When the agent next wants an [`Event::Tick`]; `None` once it has ended.
     pub fn next_tick(&self) -> Option<Duration> {
         if self.over {
             return None;
@@ -265,32 +265,32 @@ impl Agent {
     }
 
     /// Takes in what has happened at `now` and says what is to be done, in order.
-    pub fn step(&mut self, now: Duration, input: Input, effects: &mut Vec<Effect>) {
+    pub fn step(&mut self, now: Duration, input: Event, effects: &mut Vec<Effect>) {
         if self.over {
             return;
         }
         match input {
-            Input::Tick => self.tick(now, effects),
-            Input::Disconnected(session) => self.connection.lost(now, session),
-            Input::Received(session, message) => match self.connection.standing(session) {
+            Event::Tick => self.tick(now, effects),
+            Event::Disconnected(session) => self.connection.lost(now, session),
+            Event::Received(session, message) => match self.connection.standing(session) {
                 Standing::Unknown => {}
                 Standing::Greeting => self.greeted(now, session, message, effects),
                 Standing::Welcomed => self.told(now, session, message, effects),
             },
-            Input::Engine { job, attempt, event } => {
+            Event::Engine { job, attempt, event } => {
                 let news = self.attempts.happened(job, attempt, event, effects);
                 self.send(news, effects);
             }
-            Input::Committed { job, epoch, result } => {
-                let news = self.errands.committed(job, epoch, result, effects);
+            Event::Committed { job, epoch, result } => {
+                let news = self.requests.committed(job, epoch, result, effects);
                 self.send_outcome(news, effects);
             }
-            Input::Merged { job, attempt, epoch, merged } => {
+            Event::Merged { job, attempt, epoch, merged } => {
                 let wanted = !self.attempts.is_cancelled(job, attempt);
-                let news = self.errands.merged(job, attempt, epoch, merged);
+                let news = self.requests.merged(job, attempt, epoch, merged);
                 self.send_outcome(news.filter(|_| wanted), effects);
             }
-            Input::Drain => self.drain(now, effects),
+            Event::Drain => self.drain(now, effects),
         }
     }
 
@@ -353,7 +353,7 @@ impl Agent {
         // What has happened since the hello, and what may have been lost before it.
         let leaving = (self.leaving.is_some() && !self.said_leaving).then_some(FromWorker::Leaving);
         let attempts = self.attempts.changed().chain(self.attempts.reports());
-        let news: Vec<FromWorker> = leaving.into_iter().chain(attempts).chain(self.errands.repeat()).collect();
+        let news: Vec<FromWorker> = leaving.into_iter().chain(attempts).chain(self.requests.repeat()).collect();
         self.send(news, effects);
     }
 
@@ -365,7 +365,7 @@ impl Agent {
             ToWorker::Redirect { leader } => return self.redirected(now, session, leader, effects),
             ToWorker::Refused { reason } => return self.exit(Ending::Refused { reason }, effects),
             ToWorker::Deploy(deploy) => {
-                self.errands.cancel(deploy.job, Attempt(deploy.attempt.0.saturating_sub(1)));
+                self.requests.cancel(deploy.job, Attempt(deploy.attempt.0.saturating_sub(1)));
                 self.attempts.deploy(deploy, effects)
             }
             ToWorker::Start { job, attempt } => self.attempts.start(job, attempt, effects),
@@ -378,18 +378,18 @@ impl Agent {
             }
             ToWorker::Cancel { job, attempt } => {
                 self.attempts.cancel(job, attempt, effects);
-                self.errands.cancel(job, attempt);
+                self.requests.cancel(job, attempt);
                 Vec::new()
             }
             ToWorker::Commit { job, storage, checkpoint } => {
-                let known = self.errands.commit(job, storage, checkpoint, effects);
+                let known = self.requests.commit(job, storage, checkpoint, effects);
                 known.into_iter().collect()
             }
             ToWorker::Merge { job, attempt, storage, checkpoint } => {
                 if self.attempts.is_cancelled(job, attempt) {
                     return;
                 }
-                let busy = self.errands.merge(errands::Merge { job, attempt, storage, checkpoint }, effects);
+                let busy = self.requests.merge(requests::Merge { job, attempt, storage, checkpoint }, effects);
                 return self.send_outcome(busy, effects);
             }
             // A worker that nobody told to go stays, also with nothing to do.
@@ -429,10 +429,10 @@ impl Agent {
         }
     }
 
-    /// Sends what came of an errand, and keeps it for the next connection.
+    /// Sends what came of a request, and keeps it for the next connection.
     fn send_outcome(&mut self, news: Option<FromWorker>, effects: &mut Vec<Effect>) {
         if let Some(message) = news {
-            self.errands.keep(message.clone(), self.connection.leader().is_some());
+            self.requests.keep(message.clone(), self.connection.leader().is_some());
             self.send([message], effects);
         }
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The catalog.
 pub struct Catalog {
     database: sled::Db,
-    copies: BTreeMap<String, Copy>,
+    copies: BTreeMap<String, LocalCopy>,
     /// Keys by their last use.
     by_use: BTreeMap<u64, String>,
     bytes: u64,
@@ -18,7 +18,7 @@ pub struct Catalog {
 
 /// A copy of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct LocalCopy {
     /// Names its file.
     pub number: u64,
     /// When it was last used: later is greater.
@@ -29,7 +29,7 @@ pub struct Copy {
     pub checksums: Vec<u32>,
 }
 
-impl Copy {
+impl LocalCopy {
     fn to_bytes(&self) -> Vec<u8> {
         let numbers = [self.number, self.used, self.length].into_iter().flat_map(u64::to_le_bytes);
         numbers.chain(self.checksums.iter().flat_map(|checksum| checksum.to_le_bytes())).collect()
@@ -65,7 +65,7 @@ impl Catalog {
         let mut catalog = Self { database, copies: BTreeMap::new(), by_use: BTreeMap::new(), bytes: 0, next: 0 };
         for entry in catalog.database.clone().iter() {
             let (key, value) = entry?;
-            let known = String::from_utf8(key.to_vec()).ok().zip(Copy::from_bytes(&value));
+            let known = String::from_utf8(key.to_vec()).ok().zip(LocalCopy::from_bytes(&value));
             let Some((key, copy)) = known else {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the catalog has an entry that is none"));
             };
@@ -75,7 +75,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn add(&mut self, key: String, copy: Copy) {
+    fn add(&mut self, key: String, copy: LocalCopy) {
         self.bytes += copy.length;
         self.by_use.insert(copy.used, key.clone());
         self.copies.insert(key, copy);
@@ -97,17 +97,17 @@ impl Catalog {
     }
 
     /// A copy that is about to be made.
-    pub fn reserve(&mut self, length: u64, checksums: Vec<u32>) -> Copy {
+    pub fn reserve(&mut self, length: u64, checksums: Vec<u32>) -> LocalCopy {
         let number = self.next;
         self.next += 1;
-        Copy { number, used: number, length, checksums }
+        LocalCopy { number, used: number, length, checksums }
     }
 
     /// A copy is there.
     ///
     /// # Errors
     /// If that could not be noted.
-    pub fn insert(&mut self, key: &str, copy: Copy) -> io::Result<()> {
+    pub fn insert(&mut self, key: &str, copy: LocalCopy) -> io::Result<()> {
         self.database.insert(key, copy.to_bytes())?;
         self.add(key.to_owned(), copy);
         Ok(())
@@ -117,7 +117,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If that could not be noted.
-    pub fn used(&mut self, key: &str) -> io::Result<Option<Copy>> {
+    pub fn used(&mut self, key: &str) -> io::Result<Option<LocalCopy>> {
         let Some(copy) = self.copies.get_mut(key) else { return Ok(None) };
         self.by_use.remove(&copy.used);
         copy.used = self.next;
@@ -131,7 +131,7 @@ impl Catalog {
     ///
     /// # Errors
     /// If that could not be noted.
-    pub fn remove(&mut self, key: &str) -> io::Result<Option<Copy>> {
+    pub fn remove(&mut self, key: &str) -> io::Result<Option<LocalCopy>> {
         let Some(copy) = self.copies.remove(key) else { return Ok(None) };
         self.by_use.remove(&copy.used);
         self.bytes -= copy.length;

@@ -10,12 +10,12 @@ use weir_proto::control::{Deploy, Failure};
 
 use super::engine::{Engine, FiguresSource, RunningPart};
 use crate::WorkerEvent;
-use crate::agent::{EngineEvent, Input, failure};
+use crate::agent::{EngineEvent, Event, failure};
 
 /// What the loop is told.
 pub enum Happened {
     /// To be passed on to the agent.
-    Input(Input),
+    Event(Event),
     /// An attempt has started.
     Started {
         /// Which job.
@@ -97,7 +97,7 @@ impl AttemptTask {
     async fn tell(&self, event: EngineEvent) {
         let Deploy { job, attempt, .. } = *self.deploy;
         // The loop is gone only when the process ends.
-        let _ = self.events.send(Happened::Input(Input::Engine { job, attempt, event })).await;
+        let _ = self.events.send(Happened::Event(Event::Engine { job, attempt, event })).await;
     }
 }
 

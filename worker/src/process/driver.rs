@@ -18,7 +18,7 @@ use super::attempt::{AttemptCommand, AttemptTask, Happened};
 use super::engine::FiguresSource;
 use super::errands::Errands;
 use super::solitude::Solitude;
-use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Input, SessionId, failure};
+use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Event, SessionId, failure};
 use crate::blocking;
 
 /// Messages from a coordinator and from attempts that wait for the loop.
@@ -50,10 +50,10 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
         let input = tokio::select! {
             biased;
             // Heartbeats come first, however much else there is.
-            () = tokio::time::sleep_until(due) => Input::Tick,
-            Some(()) = shutdown.recv() => Input::Drain,
+            () = tokio::time::sleep_until(due) => Event::Tick,
+            Some(()) = shutdown.recv() => Event::Drain,
             Some(event) = happened.recv() => match event {
-                Happened::Input(input) => input,
+                Happened::Event(input) => input,
                 Happened::Started { job, attempt, figures } => {
                     driver.started(job, attempt, figures);
                     continue;
@@ -98,7 +98,7 @@ impl Driver {
     }
 
     /// Lets the agent take in what has happened, and does what it says.
-    fn step(&mut self, input: Input) -> Option<Ending> {
+    fn step(&mut self, input: Event) -> Option<Ending> {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             debug!(?input, "worker");
@@ -139,7 +139,7 @@ impl Driver {
                     if let Err(error) = &result {
                         warn!(%job, %epoch, "a checkpoint could not be committed: {}", error.report());
                     }
-                    Input::Committed { job, epoch, result: result.map_err(|error| failure(&error)) }
+                    Event::Committed { job, epoch, result: result.map_err(|error| failure(&error)) }
                 });
             }
             Effect::Merge { job, attempt, storage, checkpoint } => {
@@ -150,7 +150,7 @@ impl Driver {
                         warn!(%job, %attempt, %epoch, "runs could not be merged: {}", error.report());
                     }
                     let merged = merged.map_err(|error| failure(&error));
-                    Input::Merged { job, attempt, epoch, merged }
+                    Event::Merged { job, attempt, epoch, merged }
                 });
             }
             Effect::Exit(ending) => return Performed::Over(ending),
@@ -173,7 +173,7 @@ impl Driver {
                         }
                         info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader");
                     }
-                    let _ = events.send(Happened::Input(Input::Received(session, message))).await;
+                    let _ = events.send(Happened::Event(Event::Received(session, message))).await;
                 }
                 Ok(())
             }
@@ -184,7 +184,7 @@ impl Driver {
                     warn!(%address, "no coordinator has taken this worker for {} s: {}", alone.as_secs(), error.report());
                 }
             }
-            let _ = events.send(Happened::Input(Input::Disconnected(session))).await;
+            let _ = events.send(Happened::Event(Event::Disconnected(session))).await;
         };
         self.session = Some(OpenSession { id: session, outgoing, task: self.tasks.spawn(task) });
     }
@@ -201,7 +201,7 @@ impl Driver {
             return Performed::Done;
         }
         self.disconnect(session);
-        Performed::Answered(Input::Disconnected(session))
+        Performed::Answered(Event::Disconnected(session))
     }
 
     fn joined(&mut self, cluster: String) {
@@ -236,7 +236,7 @@ impl Driver {
             return Performed::Done;
         }
         let error = Error::internal("an attempt does not take its markers");
-        Performed::Answered(Input::Engine { job, attempt, event: EngineEvent::Failed(failure(&error)) })
+        Performed::Answered(Event::Engine { job, attempt, event: EngineEvent::Failed(failure(&error)) })
     }
 
     fn started(&mut self, job: JobId, attempt: Attempt, figures: FiguresSource) {
@@ -270,13 +270,13 @@ impl Driver {
     fn errand<T: Send + 'static>(
         &mut self,
         errand: impl Future<Output = Result<T>> + Send + 'static,
-        answer: impl FnOnce(Result<T>) -> Input + Send + 'static,
+        answer: impl FnOnce(Result<T>) -> Event + Send + 'static,
     ) {
         let events = self.events.clone();
         let task = async move {
             let result = AssertUnwindSafe(errand).catch_unwind().await;
             let result = result.unwrap_or_else(|_| Err(Error::internal("the worker panicked")));
-            let _ = events.send(Happened::Input(answer(result))).await;
+            let _ = events.send(Happened::Event(answer(result))).await;
         };
         self.tasks.spawn_on(task, &self.surroundings.io);
     }
@@ -285,7 +285,7 @@ impl Driver {
 enum Performed {
     Done,
     /// It is known at once what came of it.
-    Answered(Input),
+    Answered(Event),
     /// Nothing more is to be done.
     Over(Ending),
 }

@@ -165,7 +165,7 @@ fn workers_come_again_to_hear_who_the_coordinators_are_when_these_change() {
     let add = ClientRequest::AddCoordinator { id: CoordinatorId(2), address: "there:2".into(), log: 2 };
     cluster.ask(add).unwrap();
     assert_eq!((cluster.heard(a), cluster.closed.contains(&a)), (vec!["redirect".to_owned()], true));
-    cluster.step(Input::WorkerDisconnected(a));
+    cluster.step(Event::WorkerDisconnected(a));
     let again = cluster.connect(7, "a", 1, vec![status(1, AttemptPhase::Running, 0)]);
     let named = cluster.said.iter().find_map(|(to, message)| match message {
         ToWorker::Welcome(welcome) if *to == again => Some(welcome.coordinators.clone()),

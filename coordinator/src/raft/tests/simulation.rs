@@ -19,14 +19,14 @@ const MORE_HISTORIES: u64 = 5_000;
 /// Ticks with faults in one history.
 const TICKS: u64 = 400;
 
-struct Outcome {
+struct Verdict {
     counts: Counts,
     leaders: usize,
     trace: u32,
 }
 
 /// Runs a history. With `lazy` the disks lie about what is durable.
-fn history(seed: u64, lazy: u64) -> Result<Outcome, String> {
+fn history(seed: u64, lazy: u64) -> Result<Verdict, String> {
     let run = || {
         let mut random = Random(seed ^ 0x5eed);
         let mut cluster = Cluster::with_lazy_disks(*random.pick(&[3, 3, 4, 5]), seed, lazy);
@@ -54,7 +54,7 @@ fn history(seed: u64, lazy: u64) -> Result<Outcome, String> {
         }
         cluster.steps(100);
         cluster.converge();
-        Outcome { leaders: cluster.oracle.leaders(), trace: cluster.trace.finalize(), counts: cluster.counts }
+        Verdict { leaders: cluster.oracle.leaders(), trace: cluster.trace.finalize(), counts: cluster.counts }
     };
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

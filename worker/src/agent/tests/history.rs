@@ -8,7 +8,7 @@ use super::*;
 
 /// Something that happens; sessions are added when it is played.
 #[derive(Debug, Clone)]
-enum Event {
+enum Happening {
     Wait,
     Lost,
     /// From the current session, or, if `old`, from the one before.
@@ -81,15 +81,15 @@ fn engine_event() -> impl Strategy<Value = EngineEvent> {
     ]
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = Happening> {
     let engine = (1..3_u64, 1..4_u64, engine_event());
     prop_oneof![
-        3 => Just(Event::Wait),
-        1 => Just(Event::Lost),
-        16 => (word(), prop::bool::weighted(0.1)).prop_map(|(message, old)| Event::Said { message, old }),
-        8 => engine.prop_map(|(job, attempt, event)| Event::Engine { job, attempt, event }),
-        1 => (1..3_u64, 0..6_u64).prop_map(|(job, epoch)| Event::Committed(job, epoch)),
-        1 => (1..3_u64, 1..4_u64, 0..6_u64).prop_map(|(job, attempt, epoch)| Event::Merged(job, attempt, epoch)),
+        3 => Just(Happening::Wait),
+        1 => Just(Happening::Lost),
+        16 => (word(), prop::bool::weighted(0.1)).prop_map(|(message, old)| Happening::Said { message, old }),
+        8 => engine.prop_map(|(job, attempt, event)| Happening::Engine { job, attempt, event }),
+        1 => (1..3_u64, 0..6_u64).prop_map(|(job, epoch)| Happening::Committed(job, epoch)),
+        1 => (1..3_u64, 1..4_u64, 0..6_u64).prop_map(|(job, attempt, epoch)| Happening::Merged(job, attempt, epoch)),
     ]
 }
 
@@ -232,25 +232,25 @@ impl Observer {
     }
 }
 
-fn play(events: &[Event]) {
+fn play(events: &[Happening]) {
     let mut agent = Agent::new(config());
     let mut observer = Observer::default();
     let mut now = Duration::ZERO;
     for event in events {
         let input = match event {
-            Event::Wait => {
+            Happening::Wait => {
                 now = now.max(agent.next_tick().unwrap());
-                Input::Tick
+                Event::Tick
             }
-            Event::Lost => Input::Disconnected(SessionId(observer.session)),
-            Event::Said { message, old } => {
-                Input::Received(SessionId(observer.session.saturating_sub(u64::from(*old))), message.message())
+            Happening::Lost => Event::Disconnected(SessionId(observer.session)),
+            Happening::Said { message, old } => {
+                Event::Received(SessionId(observer.session.saturating_sub(u64::from(*old))), message.message())
             }
-            Event::Engine { job, attempt, event } => {
-                Input::Engine { job: JobId(*job), attempt: Attempt(*attempt), event: event.clone() }
+            Happening::Engine { job, attempt, event } => {
+                Event::Engine { job: JobId(*job), attempt: Attempt(*attempt), event: event.clone() }
             }
-            Event::Committed(job, epoch) => committed(*job, *epoch),
-            Event::Merged(job, attempt, epoch) => merged(*job, *attempt, *epoch),
+            Happening::Committed(job, epoch) => committed(*job, *epoch),
+            Happening::Merged(job, attempt, epoch) => merged(*job, *attempt, *epoch),
         };
         let mut effects = Vec::new();
         let leader = observer.welcomed;
@@ -258,8 +258,8 @@ fn play(events: &[Event]) {
         let current = |session: &SessionId| session.0 == observer.session;
         let mut first = effects.as_slice();
         match &input {
-            Input::Disconnected(_) => observer.welcomed = false,
-            Input::Received(session, ToWorker::Welcome(welcome)) if current(session) && !leader => {
+            Event::Disconnected(_) => observer.welcomed = false,
+            Event::Received(session, ToWorker::Welcome(welcome)) if current(session) && !leader => {
                 // Accepted, if it was not left: what was not confirmed is said again, all of it, in order.
                 let left = effects.iter().any(|effect| matches!(effect, Effect::Disconnect(_)));
                 if !left && agent.connection.leader() == Some(*session) {
@@ -271,7 +271,7 @@ fn play(events: &[Event]) {
                     assert_eq!(repeated, observer.unconfirmed());
                 }
             }
-            Input::Received(session, message) if current(session) && leader => {
+            Event::Received(session, message) if current(session) && leader => {
                 // A close belongs to what was there before.
                 while let [effect @ Effect::Close { .. }, rest @ ..] = first {
                     observer.saw(effect);
@@ -280,7 +280,7 @@ fn play(events: &[Event]) {
                 observer.heard(message);
                 once(&mut agent, now, &input);
             }
-            Input::Engine { job, attempt, event } => observer.said(*job, *attempt, event),
+            Event::Engine { job, attempt, event } => observer.said(*job, *attempt, event),
             _ => {}
         }
         first.iter().for_each(|effect| observer.saw(effect));
@@ -307,8 +307,8 @@ fn reported_by(message: &FromWorker) -> Option<(JobId, Attempt, Epoch)> {
 }
 
 /// Says the same once more: nothing is done, at most something is answered.
-fn once(agent: &mut Agent, now: Duration, input: &Input) {
-    if let Input::Received(_, ToWorker::Redirect { .. } | ToWorker::Welcome(_)) = input {
+fn once(agent: &mut Agent, now: Duration, input: &Event) {
+    if let Event::Received(_, ToWorker::Redirect { .. } | ToWorker::Welcome(_)) = input {
         return;
     }
     let mut effects = Vec::new();
@@ -322,7 +322,7 @@ proptest! {
     #[test]
     fn the_promises_hold(events in prop::collection::vec(event(), 1..120)) {
         // Connected first: histories without a leader are short.
-        let begin = [Event::Wait, Event::Said { message: Word::Welcome(1), old: false }];
+        let begin = [Happening::Wait, Happening::Said { message: Word::Welcome(1), old: false }];
         play(&[&begin, events.as_slice()].concat());
     }
 }

@@ -14,7 +14,7 @@ use weir_proto::control::{
 };
 use weir_state::EpochContent;
 
-use super::{Agent, AgentConfig, Effect, EngineEvent, Input, SessionId};
+use super::{Agent, AgentConfig, Effect, EngineEvent, Event, SessionId};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -60,22 +60,22 @@ impl Bench {
         bench
     }
 
-    fn step(&mut self, input: Input) -> Vec<String> {
+    fn step(&mut self, input: Event) -> Vec<String> {
         let mut effects = Vec::new();
         self.agent.step(self.now, input, &mut effects);
         effects.iter().map(describe).collect()
     }
 
     fn hear(&mut self, session: u64, message: ToWorker) -> Vec<String> {
-        self.step(Input::Received(SessionId(session), message))
+        self.step(Event::Received(SessionId(session), message))
     }
 
     fn engine(&mut self, job: u64, attempt: u64, event: EngineEvent) -> Vec<String> {
-        self.step(Input::Engine { job: JobId(job), attempt: Attempt(attempt), event })
+        self.step(Event::Engine { job: JobId(job), attempt: Attempt(attempt), event })
     }
 
     fn tick(&mut self) -> Vec<String> {
-        self.step(Input::Tick)
+        self.step(Event::Tick)
     }
 
     /// Waits until the agent wants to be woken, and wakes it.
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     fn lose(&mut self, session: u64) {
-        assert_eq!(self.step(Input::Disconnected(SessionId(session))), [""; 0]);
+        assert_eq!(self.step(Event::Disconnected(SessionId(session))), [""; 0]);
     }
 }
 
@@ -216,10 +216,10 @@ fn failure() -> Failure {
     Failure { kind: ErrorKind::Environment, report: "the disk is full".into(), peer_lost: false }
 }
 
-fn committed(job: u64, epoch: u64) -> Input {
-    Input::Committed { job: JobId(job), epoch: Epoch(epoch), result: Ok(()) }
+fn committed(job: u64, epoch: u64) -> Event {
+    Event::Committed { job: JobId(job), epoch: Epoch(epoch), result: Ok(()) }
 }
 
-fn merged(job: u64, attempt: u64, epoch: u64) -> Input {
-    Input::Merged { job: JobId(job), attempt: Attempt(attempt), epoch: Epoch(epoch), merged: Ok(Vec::new()) }
+fn merged(job: u64, attempt: u64, epoch: u64) -> Event {
+    Event::Merged { job: JobId(job), attempt: Attempt(attempt), epoch: Epoch(epoch), merged: Ok(Vec::new()) }
 }

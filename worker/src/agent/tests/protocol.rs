@@ -90,7 +90,7 @@ fn a_report_that_the_leader_would_not_take_ends_the_attempt() {
     let content = EpochContent { epoch: Epoch(5), operators: vec![delta], ..EpochContent::default() };
     let mut effects = Vec::new();
     let event = EngineEvent::Reported(content);
-    bench.agent.step(bench.now, Input::Engine { job: JobId(1), attempt: Attempt(1), event }, &mut effects);
+    bench.agent.step(bench.now, Event::Engine { job: JobId(1), attempt: Attempt(1), event }, &mut effects);
     let lines: Vec<String> = effects.iter().map(describe).collect();
     assert_eq!(lines, ["close 1/1", "1: status 1/1 Failed(Environment) at 5"]);
     let Some(Effect::Send(_, FromWorker::Status(AttemptStatus { phase: AttemptPhase::Failed(failure), .. }))) =
@@ -276,7 +276,7 @@ fn commits_of_a_job_are_made_one_by_one_and_answered_again_after_a_break() {
     bench.wait();
     assert_eq!(bench.hear(2, welcome(3)), ["2: committed 1 at 6"]);
     assert_eq!(bench.hear(2, commit(1, 6)), ["2: committed 1 at 6"], "it is done");
-    let failed = Input::Committed { job: JobId(2), epoch: Epoch(6), result: Err(failure()) };
+    let failed = Event::Committed { job: JobId(2), epoch: Epoch(6), result: Err(failure()) };
     assert_eq!(bench.step(failed), ["2: committed 2 at 6 failed"]);
     assert_eq!(bench.hear(2, commit(2, 6)), ["commit 2 at 6"], "tried again");
     bench.lose(2);
@@ -307,7 +307,7 @@ fn merges_belong_to_an_attempt() {
 fn a_worker_that_is_to_go_waits_until_it_is_released() {
     let mut bench = Bench::running();
     assert_eq!(bench.hear(1, ToWorker::Farewell), NOTHING, "nobody told it to go");
-    assert_eq!(bench.step(Input::Drain), ["1: leaving"]);
+    assert_eq!(bench.step(Event::Drain), ["1: leaving"]);
     assert_eq!(bench.hear(1, marker(1, 1, 5)), ["marker 1/1 Checkpoint 5"], "it goes on until then");
     bench.lose(1);
     assert_eq!(bench.wait(), ["connect 2 to b, leaving, 1/1 Running at 5"]);
@@ -320,17 +320,17 @@ fn a_worker_that_is_to_go_waits_until_it_is_released() {
 #[test]
 fn patience_with_going_has_an_end() {
     let mut bench = Bench::running();
-    bench.step(Input::Drain);
-    assert_eq!(bench.step(Input::Drain), ["exit Forced"]);
+    bench.step(Event::Drain);
+    assert_eq!(bench.step(Event::Drain), ["exit Forced"]);
     let mut bench = Bench::running();
-    bench.step(Input::Drain);
+    bench.step(Event::Drain);
     bench.lose(1);
     bench.now += Duration::from_secs(60);
     assert_eq!(bench.agent.next_tick().map(|due| due <= bench.now), Some(true));
     assert_eq!(bench.tick(), ["exit Late"]);
     let mut stranger = Bench::new();
     stranger.tick();
-    assert_eq!(stranger.step(Input::Drain), ["exit Released"], "no cluster knows of it");
+    assert_eq!(stranger.step(Event::Drain), ["exit Released"], "no cluster knows of it");
 }
 
 #[test]
@@ -359,6 +359,6 @@ fn what_happens_between_hello_and_welcome_is_told() {
     bench.lose(1);
     assert_eq!(bench.wait(), ["connect 2 to b, 1/1 Opening at 0, 2/1 Opening at 0"]);
     assert_eq!(bench.engine(1, 1, EngineEvent::Opened), NOTHING);
-    assert_eq!(bench.step(Input::Drain), NOTHING);
+    assert_eq!(bench.step(Event::Drain), NOTHING);
     assert_eq!(bench.hear(2, welcome(3)), ["2: leaving", "2: status 1/1 Ready at 0"]);
 }

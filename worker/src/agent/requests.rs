@@ -2,7 +2,7 @@
 //!
 //! Of each kind and job one is under way at a time. Commits of a job are made in the order of their epochs, as connectors are
 //! promised. An answer is sent when it is there and once more on the next connection, since the first may have been lost with
-//! the old one; should both be lost, the leader asks again, and both errands can be repeated.
+//! the old one; should both be lost, the leader asks again, and both requests can be repeated.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -31,9 +31,9 @@ pub struct Merge {
     pub checkpoint: CheckpointRef,
 }
 
-/// Errands under way, and answers that may have been lost.
+/// CheckpointRequests under way, and answers that may have been lost.
 #[derive(Debug, Default)]
-pub struct Errands {
+pub struct CheckpointRequests {
     commits: BTreeMap<JobId, Commits>,
     merges: BTreeMap<JobId, (Attempt, Epoch)>,
     /// The last answer of each job and kind.
@@ -59,7 +59,7 @@ struct Answer {
     sent: bool,
 }
 
-impl Errands {
+impl CheckpointRequests {
     /// Begins a commit, unless it is under way; or answers at once if it was made and the answer is still known.
     pub fn commit(
         &mut self,

@@ -11,11 +11,10 @@ use super::SessionId;
 use crate::cluster::Execution;
 use crate::driver::CheckpointDriver;
 
-/// One attempt.
+/// The current attempt of a job.
 #[derive(Debug)]
-pub struct Run {
-    /// Its number.
-    pub attempt: Attempt,
+pub struct LiveAttempt {
+    pub number: Attempt,
     /// Where it runs.
     pub placement: Placement,
     /// When this leader first knew of it.
@@ -92,7 +91,7 @@ impl Part {
 
 /// What others may know of an attempt.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct RunView {
+pub struct AttemptView {
     /// Figures of all workers: sums, and the least watermark.
     pub figures: Figures,
     /// The checkpoint that is under way, and since when.
@@ -101,12 +100,12 @@ pub struct RunView {
     pub checkpoint_failure: Option<String>,
 }
 
-impl Run {
+impl LiveAttempt {
     /// An attempt of which nothing but its place is known.
-    pub fn new(attempt: Attempt, execution: &Execution, now: Duration) -> Self {
+    pub fn new(number: Attempt, execution: &Execution, now: Duration) -> Self {
         let placement = execution.placement.clone();
         Self {
-            attempt,
+            number,
             parts: placement.workers.iter().map(|_| Part::default()).collect(),
             placement,
             since: now,
@@ -143,7 +142,7 @@ impl Run {
 
     /// A worker has said how it does.
     pub fn take_figures(&mut self, worker: &WorkerId, figures: &AttemptFigures) {
-        if figures.attempt == self.attempt
+        if figures.attempt == self.number
             && let Some(part) = self.placement.position(worker).and_then(|position| self.parts.get_mut(position))
         {
             part.figures = figures.figures;
@@ -151,7 +150,7 @@ impl Run {
     }
 
     /// What others may know.
-    pub fn view(&self) -> RunView {
+    pub fn view(&self) -> AttemptView {
         let mut figures = Figures::default();
         for part in &self.parts {
             figures.rows_in = figures.rows_in.saturating_add(part.figures.rows_in);
@@ -161,7 +160,7 @@ impl Run {
             figures.state_bytes = figures.state_bytes.saturating_add(part.figures.state_bytes);
             figures.watermark = [figures.watermark, part.figures.watermark].into_iter().flatten().min();
         }
-        RunView {
+        AttemptView {
             figures,
             under_way: self.driver.as_ref().and_then(CheckpointDriver::under_way),
             checkpoint_failure: self.checkpoint_failure.clone(),
