@@ -97,7 +97,7 @@ fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
     let sink = SinkCommittables { uid: OperatorUid("s".into()), table, committables: vec![vec![1]] };
     let mut manifest = Manifest::following(None, header, Vec::new(), vec![sink]);
     if let Some((file, length)) = run {
-        let run = weir_state::Run { file: file.into(), offset: 0, length, rows: 1, blocks: Vec::new(), crc32: 0 };
+        let run = weir_state::Run { file: file.into(), length, rows: 1, ..weir_state::Run::default() };
         let schema = weir_core::TableSchema {
             name: "t".into(),
             version: 1,

@@ -12,7 +12,7 @@ use weir_core::{Attempt, Error, HashRange, OperatorUid, Result};
 
 use crate::newest::{join, newest};
 use crate::restore::read_runs;
-use crate::run::{RunWriter, Survivors};
+use crate::run::{OpenRun, RunWriter, Survivors};
 use crate::{Manifest, Run, Storage, TableState, layout};
 
 /// Runs of one tier that are merged.
@@ -63,8 +63,9 @@ pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path
     let survivors = Survivors { table: &table.schema, expired: table.expired, above_others: runs.start > 0 };
     let file = format!("{path_prefix}.arrow");
     let mut writer = RunWriter::begin(survivors, storage.create(&file)?)?;
-    for range in slices(merged) {
-        let rows = join(&table.schema, &read_runs(storage, table, merged, range)?)?;
+    let merged = merged.iter().map(|run| OpenRun::open(storage, run)).collect::<Result<Vec<_>>>()?;
+    for range in slices(&merged) {
+        let rows = join(&table.schema, &read_runs(storage, table, &merged, range)?)?;
         let order = newest(&table.schema, &rows)?;
         writer.append(&rows, &order)?;
     }
@@ -73,15 +74,15 @@ pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path
             object.finish()?;
             Ok(Run { file, ..run })
         }
-        None => Ok(Run { file: String::new(), offset: 0, length: 0, rows: 0, blocks: Vec::new(), crc32: 0 }),
+        None => Ok(Run::default()),
     }
 }
 
 /// Ranges of hashes that together are all, in each of which about [`SLICE_BYTES`] of the runs begin. Rows of one hash are never
 /// separated: only together do they show which is the newest of its key, and one subtask has them all in its memory anyway.
-fn slices(runs: &[Run]) -> Vec<HashRange> {
+fn slices(runs: &[OpenRun]) -> Vec<HashRange> {
     let mut blocks: Vec<(u64, u64)> =
-        runs.iter().flat_map(|run| &run.blocks).map(|block| (block.first_hash, block.length)).collect();
+        runs.iter().flat_map(OpenRun::blocks).map(|block| (block.first_hash, block.length)).collect();
     blocks.sort_unstable();
     let mut slices = Vec::new();
     let (mut first, mut bytes) = (u64::MIN, 0);

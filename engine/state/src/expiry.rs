@@ -40,7 +40,7 @@ pub(crate) fn is_past(last_time: Option<i64>, expired: Option<EventTime>) -> boo
 
 /// Removes runs of which no row counts any more.
 pub(crate) fn drop_expired_runs(table: &TableSchema, runs: &mut Vec<Run>, expired: Option<EventTime>) {
-    let past = |run: &Run| run.blocks.iter().all(|block| is_past(block.last_time, expired));
+    let past = |run: &Run| is_past(run.last_time, expired);
     if rows_stand_alone(table) {
         runs.retain(|run| !past(run));
     } else {

@@ -37,6 +37,6 @@ pub use content::EpochContent;
 pub use local::{LocalStorage, StateLock};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use restore::{compatible, read_table};
-pub use run::{Block, Run};
+pub use run::Run;
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
 pub use storage::{ObjectWriter, Storage, is_there, open_url};

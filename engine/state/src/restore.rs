@@ -5,7 +5,7 @@ use weir_core::{Distribution, Error, HashRange, Result, StateRows, TableSchema};
 
 use crate::expiry::{Fate, Fates, is_past, rows_stand_alone, times};
 use crate::newest::{join, newest};
-use crate::run::{self, in_range};
+use crate::run::{self, OpenRun, in_range};
 use crate::{Storage, TableState};
 
 /// Rows of a table as they stood at the checkpoint, with their hashes, in the table's columns: the newest of each key,
@@ -26,7 +26,9 @@ pub fn read_table(
         Distribution::Keyed => range,
         Distribution::Broadcast => HashRange::ALL,
     };
-    let pieces = read_runs(storage, table, &table.runs, range)?;
+    let overlapping = table.runs.iter().filter(|run| range.overlaps(&run.hashes()));
+    let runs = overlapping.map(|run| OpenRun::open(storage, run)).collect::<Result<Vec<_>>>()?;
+    let pieces = read_runs(storage, table, &runs, range)?;
     if table.schema.key_columns == 0 {
         let mut batches = Vec::new();
         for piece in &pieces {
@@ -80,13 +82,13 @@ fn column_difference(stored: &TableSchema, declared: &TableSchema) -> Option<Str
 pub(crate) fn read_runs(
     storage: &dyn Storage,
     table: &TableState,
-    runs: &[crate::Run],
+    runs: &[OpenRun],
     range: HashRange,
 ) -> Result<Vec<StateRows>> {
     let skip_past = rows_stand_alone(&table.schema);
     let mut pieces = Vec::new();
     for run in runs {
-        let blocks = run::read(storage, &table.schema, run, |block| {
+        let blocks = run.read(storage, &table.schema, |block| {
             range.overlaps(&HashRange { first: block.first_hash, last: block.last_hash })
                 && !(skip_past && is_past(block.last_time, table.expired))
         })?;

@@ -3,11 +3,14 @@
 //! ```text
 //!   columns   _hash UInt64, _deleted Boolean, then the table's
 //!   batches   "blocks" of 8192 rows
+//!   footer    Arrow's own, with one entry `weir.run` of metadata: the table, and the index of the blocks
 //! ```
 //!
-//! The descriptor, [`Run`], stands in the manifest. It says for each block where it lies and which hashes and times it
-//! holds, so that a reader fetches only the blocks it needs, and checks each by its own checksum.
+//! The descriptor, [`Run`], stands in the manifest and does not grow with the run. It says where the run's own footer is; there,
+//! for each block, stands where it lies and which hashes and times it holds, so that a reader fetches only the blocks it needs,
+//! and checks each by its own checksum.
 
+mod footer;
 mod writer;
 
 use std::sync::Arc;
@@ -18,10 +21,11 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::ipc::reader::FileDecoder;
 use serde::{Deserialize, Serialize};
-use weir_core::{Error, Result, StateRows, TableSchema};
+use weir_core::{Error, HashRange, Result, StateRows, TableSchema};
 
 use crate::Storage;
 
+pub(crate) use self::footer::Block;
 pub(crate) use self::writer::{RunWriter, Survivors};
 
 /// Rows of a block: small enough that a narrow hash range reads little else, large enough for its header to be nothing.
@@ -29,7 +33,7 @@ pub(crate) use self::writer::{RunWriter, Survivors};
 const BLOCK_ROWS: usize = if cfg!(test) { 4 } else { 8192 };
 
 /// Where the rows of a run are, and which.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Path of the object in the storage.
     pub file: String,
@@ -39,64 +43,88 @@ pub struct Run {
     pub length: u64,
     /// Number of rows, deletions included.
     pub rows: u64,
-    /// The record batches, in order.
-    pub blocks: Vec<Block>,
+    /// Smallest key hash.
+    pub first_hash: u64,
+    /// Greatest key hash.
+    pub last_hash: u64,
+    /// Greatest time, in milliseconds; `None` if a row has none, so that the run never expires as a whole.
+    pub last_time: Option<i64>,
+    /// How many bytes at the end of the run, behind its last block, hold its footer with the index of its blocks.
+    pub footer_length: u64,
+    /// CRC-32 of these bytes.
+    pub footer_crc32: u32,
     /// CRC-32 of all bytes.
     pub crc32: u32,
 }
 
-/// One record batch of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Block {
-    /// Number of rows, deletions included.
-    pub rows: u64,
-    /// Smallest hash.
-    pub first_hash: u64,
-    /// Greatest hash.
-    pub last_hash: u64,
-    /// Smallest time, in milliseconds; `None` if a row has none.
-    pub first_time: Option<i64>,
-    /// Greatest time, in milliseconds; `None` if a row has none, so that the block never expires as a whole.
-    pub last_time: Option<i64>,
-    /// First byte of the block in the run.
-    pub offset: u64,
-    /// Number of bytes.
-    pub length: u64,
-    /// CRC-32 of these bytes.
-    pub crc32: u32,
+impl Run {
+    /// Hashes of its rows, and what lies between them.
+    pub(crate) fn hashes(&self) -> HashRange {
+        HashRange { first: self.first_hash, last: self.last_hash }
+    }
 }
 
-/// Reads the blocks of a run that are wanted, in order.
-pub(crate) fn read(
-    storage: &dyn Storage,
-    table: &TableSchema,
-    run: &Run,
-    wanted: impl Fn(&Block) -> bool,
-) -> Result<Vec<StateRows>> {
-    let wanted: Vec<(usize, &Block)> = run.blocks.iter().enumerate().filter(|(_, block)| wanted(block)).collect();
-    let (Some((_, first)), Some((_, last))) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
-    let schema = run_schema(&table.schema);
-    let decoder = FileDecoder::new(schema, arrow::ipc::MetadataVersion::V5);
-    let bytes = range_of(run, first.offset, last).map(|(offset, length)| storage.get_range(&run.file, offset, length));
-    let bytes = Buffer::from_vec(bytes.ok_or_else(|| damaged(storage, run, "its block index makes no sense"))??);
-    let mut pieces = Vec::with_capacity(wanted.len());
-    for &(index, block) in &wanted {
-        let start = block.offset.checked_sub(first.offset).and_then(|start| usize::try_from(start).ok());
-        let piece = start
-            .zip(usize::try_from(block.length).ok())
-            .filter(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= bytes.len()));
-        let piece = piece.map(|(start, length)| bytes.slice_with_length(start, length));
-        let piece = piece.ok_or_else(|| damaged(storage, run, "its block index makes no sense"))?;
-        if crc32fast::hash(&piece) != block.crc32 {
-            return Err(damaged(storage, run, &format!("the checksum of block {index} does not match")));
+/// A run whose footer has been read.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRun {
+    run: Run,
+    blocks: Vec<Block>,
+}
+
+impl OpenRun {
+    /// Reads the footer of a run.
+    pub(crate) fn open(storage: &dyn Storage, run: &Run) -> Result<Self> {
+        let start = run.length.checked_sub(run.footer_length).and_then(|start| run.offset.checked_add(start));
+        let start = start.ok_or_else(|| damaged(storage, run, "it is shorter than its footer"))?;
+        let bytes = storage.get_range(&run.file, start, run.footer_length)?;
+        if crc32fast::hash(&bytes) != run.footer_crc32 {
+            return Err(damaged(storage, run, "the checksum of its footer does not match"));
         }
-        let rows = decode(&decoder, &piece).map_err(|error| {
-            damaged(storage, run, &format!("block {index} is no record batch of state table '{}'", table.name))
-                .with_source(error)
-        })?;
-        pieces.push(rows);
+        let blocks = footer::blocks(&bytes)
+            .map_err(|error| damaged(storage, run, "its footer is not one of Weir's").with_source(error))?;
+        Ok(Self { run: run.clone(), blocks })
     }
-    Ok(pieces)
+
+    /// Its record batches, in order.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Reads the blocks that are wanted, in order.
+    pub(crate) fn read(
+        &self,
+        storage: &dyn Storage,
+        table: &TableSchema,
+        wanted: impl Fn(&Block) -> bool,
+    ) -> Result<Vec<StateRows>> {
+        let run = &self.run;
+        let wanted: Vec<(usize, &Block)> = self.blocks.iter().enumerate().filter(|(_, block)| wanted(block)).collect();
+        let mut pieces = Vec::with_capacity(wanted.len());
+        let decoder = FileDecoder::new(run_schema(&table.schema), arrow::ipc::MetadataVersion::V5);
+        // Neighbours are fetched together; what lies between others is not.
+        for stretch in wanted.chunk_by(|(a, _), (b, _)| a + 1 == *b) {
+            let (Some((_, first)), Some((_, last))) = (stretch.first(), stretch.last()) else { continue };
+            let nonsense = || damaged(storage, run, "its block index makes no sense");
+            let (offset, length) = range_of(run, first.offset, last).ok_or_else(nonsense)?;
+            let bytes = Buffer::from_vec(storage.get_range(&run.file, offset, length)?);
+            for (index, block) in stretch {
+                let start = block.offset.checked_sub(first.offset).and_then(|start| usize::try_from(start).ok());
+                let piece = start
+                    .zip(usize::try_from(block.length).ok())
+                    .filter(|(start, length)| start.checked_add(*length).is_some_and(|end| end <= bytes.len()));
+                let piece = piece.map(|(start, length)| bytes.slice_with_length(start, length)).ok_or_else(nonsense)?;
+                if crc32fast::hash(&piece) != block.crc32 {
+                    return Err(damaged(storage, run, &format!("the checksum of block {index} does not match")));
+                }
+                let rows = decode(&decoder, &piece).map_err(|error| {
+                    damaged(storage, run, &format!("block {index} is no record batch of state table '{}'", table.name))
+                        .with_source(error)
+                })?;
+                pieces.push(rows);
+            }
+        }
+        Ok(pieces)
+    }
 }
 
 /// Checks that a run is there and has not changed since it was written.

@@ -4,21 +4,10 @@
 use weir_core::ErrorKind;
 
 use super::*;
-use crate::Block;
 use crate::testing::*;
 
 fn run(file: &str, last_time: Option<i64>) -> Run {
-    let block = Block {
-        rows: 1,
-        first_hash: 0,
-        last_hash: u64::MAX,
-        first_time: last_time,
-        last_time,
-        offset: 0,
-        length: 1,
-        crc32: 0,
-    };
-    Run { file: file.to_owned(), offset: 0, length: 1, rows: 1, blocks: vec![block], crc32: 0 }
+    Run { file: file.to_owned(), length: 1, rows: 1, last_hash: u64::MAX, last_time, ..Run::default() }
 }
 
 fn delta(kind: Kind, watermark: i64, runs: Vec<Run>, expired: Option<i64>) -> OperatorDelta {

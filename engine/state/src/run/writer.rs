@@ -11,7 +11,7 @@ use arrow::ipc::writer::FileWriter;
 use crc32fast::Hasher;
 use weir_core::{Error, EventTime, Result, StateRows, TableSchema, views};
 
-use super::{BLOCK_ROWS, Block, Run, run_schema};
+use super::{BLOCK_ROWS, Block, Run, footer, run_schema};
 use crate::expiry::{Fate, Fates, deletions_have_times, times};
 
 /// Which rows go into a run.
@@ -35,9 +35,7 @@ impl<'a, W: Write> RunWriter<'a, W> {
     pub(crate) fn begin(survivors: Survivors<'a>, out: W) -> Result<Self> {
         let table = survivors.table;
         let schema = run_schema(&table.schema);
-        let mut file = FileWriter::try_new(Measured::new(out), &schema).map_err(unwrapped)?;
-        // A single entry: the writer keeps them in a random order, and the same rows have to give the same bytes.
-        file.write_metadata("weir.table", format!("{} v{} key {}", table.name, table.version, table.key_columns));
+        let file = FileWriter::try_new(Measured::new(out), &schema).map_err(unwrapped)?;
         Ok(Self { survivors, schema, file, blocks: Vec::new() })
     }
 
@@ -84,19 +82,31 @@ impl<'a, W: Write> RunWriter<'a, W> {
     /// What was written to, and the descriptor, which has no file name yet. `None` if no row is left; what was written is of
     /// no use then.
     pub(crate) fn finish(self) -> Result<Option<(W, Run)>> {
-        let Self { mut file, blocks, .. } = self;
-        if blocks.is_empty() {
-            return Ok(None);
-        }
+        let Self { mut file, blocks, survivors, .. } = self;
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return Ok(None) };
+        let entry = footer::entry(survivors.table, &blocks)
+            .map_err(|error| Error::internal("the index of a run cannot be written as JSON").with_source(error))?;
+        file.write_metadata(footer::KEY, entry);
+        let end_of_blocks = file.get_ref().written;
         file.finish().map_err(unwrapped)?;
         let mut measured = file.into_inner().map_err(unwrapped)?;
-        measured.piece();
+        let footer_crc32 = measured.piece();
         let run = Run {
             file: String::new(),
             offset: 0,
             length: measured.written,
             rows: blocks.iter().map(|block| block.rows).sum(),
-            blocks,
+            first_hash: first.first_hash,
+            last_hash: last.last_hash,
+            last_time: blocks
+                .iter()
+                .map(|block| block.last_time)
+                .collect::<Option<Vec<_>>>()
+                .into_iter()
+                .flatten()
+                .max(),
+            footer_length: measured.written - end_of_blocks,
+            footer_crc32,
             crc32: measured.whole.finalize(),
         };
         Ok(Some((measured.out, run)))

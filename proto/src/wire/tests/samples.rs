@@ -280,7 +280,7 @@ pub(crate) fn committables(bytes: Vec<u8>) -> SinkCommittables {
 
 /// Messages of workers, with the file of each.
 pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
-    let run = Run { file: "a.run".into(), offset: 1, length: 2, rows: 3, blocks: Vec::new(), crc32: 4 };
+    let run = Run { file: "a.run".into(), offset: 1, length: 2, rows: 3, crc32: 4, ..Run::default() };
     let sink = committables(vec![1, 2]);
     let content = EpochContent { epoch: Epoch(12), operators: Vec::new(), committables: vec![sink], bytes: 9 };
     let merged = MergedRuns {
