@@ -2,7 +2,7 @@
 //! writes them ([`node`](crate::node) says when); `weir coordinator recover` reads the newest that is good
 //! ([`recovery`](crate::recovery)).
 //!
-//! On disk: a line with the format, the CRC-32 and the length of the rest; a line of JSON that says what it is a copy of; and
+//! On disk: a checksummed first line ([`sealed`](weir_state::sealed)); a line of JSON that says what it is a copy of; and
 //! the state as it stands in a snapshot of the log.
 //!
 //! ```text
@@ -19,13 +19,11 @@
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Error, ErrorKind, Result};
-use weir_state::Storage;
+use weir_state::{Seal, Storage};
 
 use crate::cluster::ClusterState;
 
-/// Version of the format.
-const FORMAT: u32 = 1;
-const MAGIC: &str = "weir-copy";
+const SEAL: Seal = Seal { magic: "weir-copy", format: 1 };
 
 /// How many are kept: the newest may be damaged.
 const KEPT: usize = 5;
@@ -67,7 +65,7 @@ impl StateCopy {
             .map_err(|error| Error::internal("a copy's header cannot be written as JSON").with_source(error))?;
         body.push(b'\n');
         body.extend_from_slice(&state.to_bytes());
-        Ok([first_line(&body).as_bytes(), &body].concat())
+        Ok(SEAL.close(&body))
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made. `name` is how errors call it.
@@ -76,17 +74,8 @@ impl StateCopy {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let damaged = |what: &str| Error::data(format!("the copy {name} is damaged: {what}"));
-        let (line, body) = split_line(bytes).ok_or_else(|| damaged("it has no first line"))?;
-        if line != first_line(body).as_bytes() {
-            // A later format may look different behind its number, so that comes first.
-            return Err(match format_of(line) {
-                Some(format) if format > FORMAT => {
-                    Error::user(format!("the copy {name} has format {format}, which this version of Weir cannot read"))
-                        .with_help("recover with the version of Weir that wrote it, or a later one")
-                }
-                _ => damaged("the checksum in its first line does not match what follows"),
-            });
-        }
+        let later = "recover with the version of Weir that wrote it, or a later one";
+        let body = SEAL.open(bytes, &format!("the copy {name}"), later)?;
         let (header, state) = split_line(body).ok_or_else(|| damaged("it has no header"))?;
         let header: Header =
             serde_json::from_slice(header).map_err(|error| damaged("its header makes no sense").with_source(error))?;
@@ -105,14 +94,6 @@ impl StateCopy {
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     Some(bytes.split_at(end + 1))
-}
-
-fn first_line(body: &[u8]) -> String {
-    format!("{MAGIC} {FORMAT} {:08x} {}\n", crc32fast::hash(body), body.len())
-}
-
-fn format_of(line: &[u8]) -> Option<u32> {
-    std::str::from_utf8(line).ok()?.strip_prefix(MAGIC)?.split_whitespace().next()?.parse().ok()
 }
 
 /// Term and index in the name of a copy; `None` for any other path.

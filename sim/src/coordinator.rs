@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use weir_coordinator::leader::{LeaderConfig, Now};
 use weir_coordinator::node::{Effect, Event, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{Raft, RaftConfig};
-use weir_coordinator::server::storage::{copy_state, execute};
+use weir_coordinator::server::storage::CheckpointStorages;
 use weir_core::{CoordinatorId, Result};
 use weir_worker::Blocking;
 
@@ -82,6 +82,7 @@ pub async fn run(cluster: Arc<Cluster>, identity: Identity, disk: Disk, inbox: M
         began: Instant::now(),
         replies: BTreeMap::new(),
         requests: 0,
+        storages: CheckpointStorages::new(Arc::new(Storages(cluster.clone()))),
         storage: JoinSet::new(),
         cluster,
     };
@@ -97,6 +98,7 @@ struct Process {
     began: Instant,
     replies: BTreeMap<RequestId, Mailbox<Answer>>,
     requests: u64,
+    storages: CheckpointStorages,
     storage: JoinSet<Option<Event>>,
 }
 
@@ -175,12 +177,12 @@ impl Process {
             }
             Effect::Store(operation, what) => {
                 trace.say(self.machine, format_args!("storage {}: {}", operation.0, kind(&what)));
-                let storages = Storages(self.cluster.clone());
-                self.store(move || Some(Event::Stored(operation, execute(&storages, what))));
+                let storages = self.storages.clone();
+                self.store(move || Some(Event::Stored(operation, storages.execute(what))));
             }
             Effect::CopyState(copy) => {
-                let storages = Storages(self.cluster.clone());
-                self.store(move || copy_state(&storages, &copy).is_err().then_some(Event::CopyFailed));
+                let storages = self.storages.clone();
+                self.store(move || storages.copy_state(&copy).is_err().then_some(Event::CopyFailed));
             }
             Effect::View(status) => {
                 let leader = status.leader.map_or(0, |leader| leader.0);

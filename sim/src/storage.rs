@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use weir_core::{Error, Result};
-use weir_proto::control::StoragePlace;
-use weir_state::Storage;
+use weir_state::{Storage, check_path, range};
 
 use crate::chaos::Failing;
 use crate::cluster::Cluster;
@@ -17,21 +16,9 @@ pub const URL: &str = "sim://storage";
 #[derive(Debug, Clone)]
 pub struct Storages(pub Arc<Cluster>);
 
-impl Storages {
-    fn place(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
-        Ok(Arc::new(PrefixStorage { cluster: self.0.clone(), prefix: format!("{}/", place.url) }))
-    }
-}
-
-impl weir_coordinator::server::storage::Storages for Storages {
-    fn open(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
-        self.place(place)
-    }
-}
-
-impl weir_worker::process::Storages for Storages {
-    fn open(&self, place: &StoragePlace) -> Result<Arc<dyn Storage>> {
-        self.place(place)
+impl weir_state::Storages for Storages {
+    fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
+        Ok(Arc::new(PrefixStorage { cluster: self.0.clone(), prefix: format!("{url}/") }))
     }
 }
 
@@ -47,6 +34,7 @@ impl PrefixStorage {
     }
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>> {
+        check_path(path)?;
         if self.cluster.chaos.read_fails() {
             return Err(self.silent(path));
         }
@@ -57,6 +45,7 @@ impl PrefixStorage {
 
 impl Storage for PrefixStorage {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        check_path(path)?;
         let failing = self.cluster.chaos.write_fails();
         if failing == Some(Failing::Before) {
             return Err(self.silent(path));
@@ -78,9 +67,7 @@ impl Storage for PrefixStorage {
 
     fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
         let bytes = self.read(path)?;
-        let (from, to) = (usize::try_from(offset), usize::try_from(offset.saturating_add(length)));
-        let range = from.ok().zip(to.ok()).and_then(|(from, to)| bytes.get(from..to));
-        range.map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{} ends too early", self.locate(path))))
+        range(&bytes, offset, length, || self.locate(path)).map(<[u8]>::to_vec)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
@@ -94,6 +81,7 @@ impl Storage for PrefixStorage {
     }
 
     fn delete(&self, path: &str) -> Result<()> {
+        check_path(path)?;
         if self.cluster.chaos.read_fails() {
             return Err(self.silent(path));
         }
@@ -103,5 +91,24 @@ impl Storage for PrefixStorage {
 
     fn locate(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_state::Storages as _;
+
+    use super::*;
+    use crate::random::Random;
+    use crate::shape::Shape;
+
+    #[tokio::test]
+    async fn it_keeps_the_promises_of_a_storage() {
+        let random = &mut Random::new(1);
+        let storages = Storages(Arc::new(Cluster::new(Shape::draw(random, true), random, false)));
+        storages.0.chaos.calm();
+        let place = storages.open(&format!("{URL}/jobs/1")).expect("a place is only a name");
+        weir_state::conformance::storage(&|| place.clone());
+        assert!(storages.0.objects.lock().is_empty());
     }
 }

@@ -13,7 +13,7 @@ use weir_connectors::results::{PATIENCE, Place, READERS, reader};
 use weir_core::connector::RESULT_FOLDER;
 use weir_core::{Epoch, Error, Result};
 use weir_proto::client::{ClusterInfo, JobDetail, results};
-use weir_state::Storage;
+use weir_state::{Storage, Storages, UrlStorages};
 
 use crate::result::Results;
 use crate::server::random;
@@ -53,10 +53,10 @@ impl Rows {
         let folder = results::folder(&cluster.storage, &cluster.cluster, random()?);
         let (root, url) = (cluster.storage.clone(), folder.clone());
         let storage = blocking(move || {
-            if !weir_state::is_there(&root)? {
+            if !UrlStorages.is_there(&root)? {
                 return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
             }
-            let storage = weir_state::open_url(&url).map_err(|error| error.with_help(NOT_REACHED))?;
+            let storage = UrlStorages.open(&url).map_err(|error| error.with_help(NOT_REACHED))?;
             storage.put(&reader(0), b"").map_err(|error| error.with_help(NOT_REACHED))?;
             Ok(storage)
         });

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig};
 use weir_core::{CoordinatorId, Error, Result};
+use weir_state::{Storages, UrlStorages};
 
 use super::recover::{self, RecoverArguments};
 use super::{SAY_SO, check_reachability, listen, random};
@@ -179,7 +180,7 @@ impl CoordinatorArguments {
             None => format!("file://{}", data_dir.join("checkpoints").display()),
         };
         if !self.join {
-            weir_state::open_url(&storage)?;
+            UrlStorages.open(&storage)?;
         }
         Ok(CoordinatorConfig {
             id: CoordinatorId(self.id),

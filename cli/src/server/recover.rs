@@ -11,6 +11,7 @@ use weir_coordinator::copies;
 use weir_coordinator::raft::LogId;
 use weir_coordinator::recovery::{FirstCoordinator, Rebuilt, rebuild};
 use weir_core::{CoordinatorId, Error, EventTime, JobId, Result};
+use weir_state::{Storages, UrlStorages};
 
 use super::random;
 use crate::clock::wall_millis;
@@ -75,7 +76,7 @@ pub fn run(arguments: &RecoverArguments, screen: &Screen) -> Result<Exit> {
     {
         return Err(Error::user(format!("--storage: there is no folder {folder}")));
     }
-    let storage = weir_state::open_url(url)?;
+    let storage = UrlStorages.open(url)?;
     let cluster = match &arguments.cluster {
         Some(cluster) => cluster.clone(),
         None => only_cluster(copies::clusters(&*storage)?, url)?,

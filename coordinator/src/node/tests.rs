@@ -11,11 +11,11 @@ use weir_core::{
 };
 use weir_proto::client::{ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
 use weir_proto::control::{AttemptPhase, AttemptStatus, Failure, Report, StoragePlace};
-use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage};
+use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage, Storages};
 
 use super::*;
 use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
-use crate::server::storage::{self, Storages};
+use crate::server::storage::CheckpointStorages;
 
 mod patience;
 
@@ -23,15 +23,16 @@ mod patience;
 struct Folder(tempfile::TempDir);
 
 impl Storages for Folder {
-    fn open(&self, place: &StoragePlace) -> weir_core::Result<Arc<dyn Storage>> {
-        Ok(Arc::new(LocalStorage::open(self.0.path().join(place.url.trim_start_matches("file:///")))?))
+    fn open(&self, url: &str) -> weir_core::Result<Arc<dyn Storage>> {
+        Ok(Arc::new(LocalStorage::open(self.0.path().join(url.trim_start_matches("file:///")))?))
     }
 }
 
 /// A single coordinator, its clock, and everything that it has said.
 struct Cluster {
     node: Node<MemoryStore>,
-    storage: Folder,
+    storage: Arc<Folder>,
+    checkpoints: CheckpointStorages,
     storage_hangs: bool,
     now: Duration,
     said: Vec<(SessionId, ToWorker)>,
@@ -62,9 +63,11 @@ impl Cluster {
         let mut store = MemoryStore::default();
         let member = Member { address: "here:1".into(), log: LogId(1) };
         Raft::bootstrap(&mut store, &BTreeMap::from([(CoordinatorId(1), member)])).unwrap();
+        let storage = Arc::new(Folder(tempfile::tempdir().unwrap()));
         let mut cluster = Self {
             node: node(store),
-            storage: Folder(tempfile::tempdir().unwrap()),
+            checkpoints: CheckpointStorages::new(storage.clone()),
+            storage,
             storage_hangs: false,
             now: Duration::ZERO,
             said: Vec::new(),
@@ -81,6 +84,7 @@ impl Cluster {
     fn restart(mut self) -> Self {
         let store = std::mem::replace(&mut self.node, node(MemoryStore::default())).raft.into_store();
         self.node = node(store);
+        self.checkpoints = CheckpointStorages::new(self.storage.clone());
         self.until_led();
         self
     }
@@ -108,7 +112,7 @@ impl Cluster {
                     Effect::Reply(_, answer) => self.answers.push(answer),
                     Effect::Store(..) if self.storage_hangs => {}
                     Effect::Store(id, operation) => {
-                        inputs.push_back(Event::Stored(id, storage::execute(&self.storage, operation)));
+                        inputs.push_back(Event::Stored(id, self.checkpoints.execute(operation)));
                     }
                     Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
                     Effect::SendPeer(..) | Effect::View(_) => {}
@@ -550,7 +554,7 @@ fn a_deleted_job_takes_the_rows_of_its_select_along_and_nothing_else() {
     let rows = format!("{root}/results/00000000000000ff");
     for (folder, goes) in [(rows, true), (format!("{root}/jobs/77"), false), ("file:///elsewhere".into(), false)] {
         let place = StoragePlace { url: folder.clone() };
-        cluster.storage.open(&place).unwrap().put("part-1", b"rows").unwrap();
+        cluster.storage.open(&place.url).unwrap().put("part-1", b"rows").unwrap();
         let Ok(ClientResponse::Submitted { job, .. }) = cluster.submit_graph(select(&folder), 1) else {
             panic!("refused")
         };

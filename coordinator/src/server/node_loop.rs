@@ -14,7 +14,7 @@ use weir_proto::control::ToWorker;
 
 use super::handle::Message;
 use super::peers::Peers;
-use super::storage::{self, Storages};
+use super::storage::CheckpointStorages;
 use crate::leader::{Now, OperationId, SessionId, StorageOperation, StorageOutcome};
 use crate::node::{Effect, Event, Node, RequestId};
 use crate::raft::{LogStore, Status};
@@ -31,7 +31,7 @@ pub struct Surroundings {
     /// The other coordinators.
     pub peers: Peers,
     /// Checkpoint storage.
-    pub storages: Arc<dyn Storages>,
+    pub storages: CheckpointStorages,
     /// Time between two ticks.
     pub tick: Duration,
     /// Milliseconds since 1970.
@@ -157,7 +157,7 @@ impl<S: LogStore> NodeLoop<S> {
             Effect::CopyState(copy) => {
                 let storages = self.surroundings.storages.clone();
                 self.storage.spawn_blocking(move || {
-                    let error = storage::copy_state(&*storages, &copy).err()?;
+                    let error = storages.copy_state(&copy).err()?;
                     tracing::warn!(
                         error = error.report(),
                         "the state of the cluster could not be copied to the storage"
@@ -176,7 +176,7 @@ impl<S: LogStore> NodeLoop<S> {
         let storages = self.surroundings.storages.clone();
         self.storage.spawn_blocking(move || {
             // Somebody waits for what comes of it, also if that is a defect.
-            let outcome = catch_unwind(AssertUnwindSafe(|| storage::execute(&*storages, what)));
+            let outcome = catch_unwind(AssertUnwindSafe(|| storages.execute(what)));
             let outcome = outcome.unwrap_or_else(|_| {
                 StorageOutcome::Manifest(Err(Error::internal("a thread that reads or writes checkpoints panicked")))
             });

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
+use weir_state::UrlStorages;
 
 use super::grpc::{self, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
 use super::introduction;
 use super::node_loop::{NodeLoop, Surroundings};
 use super::peers::Peers;
-use super::storage::UrlStorages;
+use super::storage::CheckpointStorages;
 use crate::founding::Founding;
 use crate::leader::LeaderConfig;
 use crate::node::{Node, NodeConfig};
@@ -84,7 +85,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
             inbox,
             view: view_sender,
             peers,
-            storages: Arc::new(UrlStorages),
+            storages: CheckpointStorages::new(Arc::new(UrlStorages)),
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
         };

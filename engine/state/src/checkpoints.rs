@@ -20,23 +20,49 @@
 //! if its manifest is readable, without committables, and only its runs are damaged. In all other cases, above all if
 //! the manifest itself is damaged, the answer is an error, and a person decides.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_core::{Attempt, Epoch, Error, ErrorKind, Result};
 
-use crate::retention::{self, Retirement};
+use crate::retention::{self, Retained, Retirement};
 use crate::{Manifest, Storage, layout, run};
 
 /// The checkpoints of one job in its storage.
 #[derive(Clone)]
 pub struct Checkpoints {
     storage: Arc<dyn Storage>,
+    retained: Arc<Mutex<Retained>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What decides on which checkpoints are kept.
+#[derive(Default)]
+struct Known {
+    /// Whether those of earlier executions are among them.
+    loaded: bool,
+    notes: BTreeMap<Epoch, Note>,
+}
+
+struct Note {
+    savepoint: bool,
+    /// There was nothing to commit, or it is committed.
+    decided: bool,
+}
+
+impl Known {
+    /// Paths of the manifests that stay.
+    fn kept(&self, keep: usize) -> BTreeSet<String> {
+        let stays = |(age, (_, note)): &(usize, (&Epoch, &Note))| *age < keep.max(1) || note.savepoint || !note.decided;
+        let newest_first = self.notes.iter().rev().enumerate();
+        newest_first.filter(stays).map(|(_, (epoch, _))| layout::manifest(*epoch)).collect()
+    }
 }
 
 impl Checkpoints {
     /// The checkpoints in `storage`.
     pub fn new(storage: Arc<dyn Storage>) -> Self {
-        Self { storage }
+        Self { storage, retained: Arc::default(), known: Arc::default() }
     }
 
     /// The storage, for the files of runs.
@@ -65,7 +91,9 @@ impl Checkpoints {
     /// contains what this one should have, captures and committables: should both be found after a restart, the
     /// committables are committed twice, which does no harm.
     pub fn write(&self, manifest: &Manifest) -> Result<()> {
-        self.storage.put(&layout::manifest(manifest.epoch), &manifest.to_bytes()?)
+        self.storage.put(&layout::manifest(manifest.epoch), &manifest.to_bytes()?)?;
+        self.note(manifest);
+        Ok(())
     }
 
     /// The manifest of one epoch.
@@ -140,7 +168,9 @@ impl Checkpoints {
     /// # Errors
     /// If it could not be written.
     pub fn acknowledge_commit(&self, epoch: Epoch) -> Result<()> {
-        self.storage.put(&layout::commit(epoch), b"committed\n")
+        self.storage.put(&layout::commit(epoch), b"committed\n")?;
+        self.note_commit(epoch);
+        Ok(())
     }
 
     /// Whether [`acknowledge_commit`](Self::acknowledge_commit) was called for this very epoch.
@@ -169,26 +199,62 @@ impl Checkpoints {
         Ok(manifests)
     }
 
-    /// Deletes what [`retention::plan`] finds superfluous, and returns it. `keep`: how many of the newest checkpoints
-    /// stay.
+    /// Deletes what nobody needs any more, and returns it: the newest `keep` checkpoints stay (at least one), and every savepoint;
+    /// an older one retires once its results are committed. The first call reads all manifests, later ones read nothing. No merge
+    /// may be under way.
     ///
     /// # Errors
     /// If the storage cannot be read, or something could not be deleted; the next call tries again.
     pub fn retire(&self, keep: usize) -> Result<Retirement> {
-        let listing = self.storage.list("")?;
-        let mut manifests = Vec::new();
-        for epoch in listing.iter().filter_map(|path| layout::epoch_of_manifest(path)) {
+        self.load_known()?;
+        let kept = self.known().kept(keep);
+        let retirement = retention::retire(&self.retained, &*self.storage, |path| kept.contains(path))?;
+        let gone: BTreeSet<Epoch> =
+            retirement.manifests.iter().filter_map(|path| layout::epoch_of_manifest(path)).collect();
+        self.known().notes.retain(|epoch, _| !gone.contains(epoch));
+        Ok(retirement)
+    }
+
+    /// Finds out what there is of earlier executions.
+    fn load_known(&self) -> Result<()> {
+        if self.known().loaded {
+            return Ok(());
+        }
+        let committed: BTreeSet<Epoch> =
+            self.storage.list(layout::COMMITS)?.iter().filter_map(|path| layout::epoch_of_commit(path)).collect();
+        for epoch in self.epochs()? {
             match self.read(epoch) {
-                Ok(manifest) => manifests.push(manifest),
-                // It stays, and so does everything that it might name.
-                Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::User) => {}
+                Ok(manifest) => {
+                    self.note(&manifest);
+                    if committed.contains(&epoch) {
+                        self.note_commit(epoch);
+                    }
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::User) => {
+                    retention::lock(&self.retained).insert_unreadable(epoch);
+                }
                 Err(error) => return Err(error),
             }
         }
-        let retirement = retention::plan(&manifests, keep, &listing);
-        // Manifests go first: one that is left never names a file that is gone.
-        retirement.manifests.iter().chain(&retirement.files).try_for_each(|path| self.storage.delete(path))?;
-        Ok(retirement)
+        self.known().loaded = true;
+        Ok(())
+    }
+
+    /// A manifest is in the storage.
+    fn note(&self, manifest: &Manifest) {
+        retention::lock(&self.retained).insert(&layout::manifest(manifest.epoch), manifest);
+        let fresh = Note { savepoint: manifest.savepoint, decided: !manifest.has_committables() };
+        self.known().notes.entry(manifest.epoch).or_insert(fresh);
+    }
+
+    fn note_commit(&self, epoch: Epoch) {
+        if let Some(note) = self.known().notes.get_mut(&epoch) {
+            note.decided = true;
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn advise(&self, error: Error, epoch: Epoch) -> Error {

@@ -73,6 +73,11 @@ pub fn epoch_of_manifest(path: &str) -> Option<Epoch> {
     number(name.split_once('-').map_or(name, |(epoch, _)| epoch)).map(Epoch)
 }
 
+/// The epoch of a manifest of a job that runs in one process; `None` for any other path.
+pub fn epoch_of_manifest_alone(path: &str) -> Option<Epoch> {
+    number(path.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?).map(Epoch)
+}
+
 /// Epoch, attempt and term of a manifest in a cluster; `None` for any other path.
 pub fn of_manifest(path: &str) -> Option<(Epoch, Attempt, u64)> {
     let name = path.strip_prefix(CHECKPOINTS)?.strip_suffix(".json")?;

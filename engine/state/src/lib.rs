@@ -17,17 +17,22 @@
 
 mod checkpoints;
 pub mod compaction;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 mod content;
 mod expiry;
 pub mod layout;
 mod local;
 mod manifest;
+mod memory;
 mod newest;
 mod restore;
 pub mod retention;
 mod run;
+pub mod sealed;
 mod snapshot;
 mod storage;
+mod storages;
 #[cfg(test)]
 mod testing;
 
@@ -36,7 +41,10 @@ pub use compaction::MergedRuns;
 pub use content::EpochContent;
 pub use local::{LocalStorage, StateLock};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
+pub use memory::MemoryStorage;
 pub use restore::{compatible, read_table};
 pub use run::Run;
+pub use sealed::Seal;
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
-pub use storage::{ObjectWriter, Storage, is_there, open_url};
+pub use storage::{ObjectWriter, Storage, check_path, range};
+pub use storages::{Storages, UrlStorages};

@@ -14,12 +14,13 @@ mod temporary;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use weir_core::{Error, Result};
 
 use self::object::LocalObject;
 use self::temporary::Temporary;
+use crate::storage::{check_path, too_short};
 use crate::{ObjectWriter, Storage};
 
 const LOCK_FILE: &str = "lock";
@@ -89,11 +90,13 @@ impl LocalStorage {
         Ok(())
     }
 
-    /// The file of an object. Paths come from manifests too: none may lead out of the folder.
+    /// The file of an object.
     fn file(&self, path: &str) -> Result<PathBuf> {
-        let relative = Path::new(path);
-        let plain = !path.is_empty() && relative.components().all(|part| matches!(part, Component::Normal(_)));
-        if plain { Ok(self.root.join(relative)) } else { Err(Error::internal(format!("'{path}' is no object path"))) }
+        check_path(path)?;
+        if path == LOCK_FILE || path.split('/').next() == Some(TEMPORARY_FOLDER) {
+            return Err(Error::internal(format!("'{path}' is no object path: the folder needs the name itself")));
+        }
+        Ok(self.root.join(path))
     }
 
     fn temporary(&self) -> Result<Temporary> {
@@ -155,10 +158,7 @@ impl Storage for LocalStorage {
         let size = file.metadata().map_err(fail)?.len();
         // Checked before memory is taken: the numbers may come from a damaged manifest.
         if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(Error::data(format!(
-                "{} is {size} bytes long, but should have {length} bytes from byte {offset}",
-                path.display()
-            )));
+            return Err(too_short(&path.display().to_string(), size, offset, length));
         }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(offset)).map_err(fail)?;

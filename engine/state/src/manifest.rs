@@ -1,22 +1,19 @@
 //! What a checkpoint consists of. A manifest stands alone: whoever has it and the files that it names can go on from
 //! its epoch.
 //!
-//! On disk: a line with the format, the CRC-32 and the length of the rest, then JSON.
-//!
-//! ```text
-//!   weir-manifest 1 9ae0daaf 5124
-//!   {"format":1,"hash_version":1,"job":…
-//! ```
+//! On disk: a checksummed first line ([`sealed`]), then JSON.
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, Error, EventTime, OperatorUid, Result, TableSchema, TableSpec, hash};
 
 use crate::expiry::drop_expired_runs;
+use crate::sealed::{self, Seal};
 use crate::{OperatorDelta, Run, Storage, TableDelta};
 
 /// Version of manifests and runs.
 pub const FORMAT: u32 = 1;
-const MAGIC: &str = "weir-manifest";
+const SEAL: Seal = Seal { magic: "weir-manifest", format: FORMAT };
+const LATER: &str = "continue with the version of Weir that wrote it, or a later one";
 
 /// A checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +161,11 @@ impl Manifest {
         self.operators.iter().flat_map(|operator| &operator.tables).flat_map(|table| &table.runs)
     }
 
+    /// Objects that hold them; one may come several times.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.runs().map(|run| run.file.as_str())
+    }
+
     /// State of an operator.
     pub fn operator(&self, uid: &OperatorUid) -> Option<&OperatorState> {
         self.operators.iter().find(|operator| operator.uid == *uid)
@@ -181,9 +183,7 @@ impl Manifest {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let body = serde_json::to_vec(self)
             .map_err(|error| Error::internal("a manifest cannot be written as JSON").with_source(error))?;
-        let mut bytes = first_line(&body).into_bytes();
-        bytes.extend_from_slice(&body);
-        Ok(bytes)
+        Ok(SEAL.close(&body))
     }
 
     /// Reads the manifest of an epoch.
@@ -208,36 +208,15 @@ impl Manifest {
     /// # Errors
     /// A data error if a byte has changed, a user error if another version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
-        let damaged = |what: &str| Error::data(format!("checkpoint manifest {name} is damaged: {what}"));
-        let line = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| damaged("it has no first line"))?;
-        let (line, body) = bytes.split_at(line + 1);
-        if line != first_line(body).as_bytes() {
-            // A later format may look different behind its number, so that comes first.
-            return Err(match format_of(line) {
-                Some(format) if format > FORMAT => unreadable(name, format),
-                _ => damaged("the checksum in its first line does not match what follows"),
-            });
-        }
-        let manifest: Manifest =
-            serde_json::from_slice(body).map_err(|error| damaged("it is not what it should be").with_source(error))?;
+        let name = format!("checkpoint manifest {name}");
+        let manifest: Manifest = serde_json::from_slice(SEAL.open(bytes, &name, LATER)?).map_err(|error| {
+            Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error)
+        })?;
         if manifest.hash_version != hash::VERSION {
-            return Err(unreadable(name, manifest.format));
+            return Err(sealed::unreadable(&name, manifest.format).with_help(LATER));
         }
         Ok(manifest)
     }
-}
-
-fn first_line(body: &[u8]) -> String {
-    format!("{MAGIC} {FORMAT} {:08x} {}\n", crc32fast::hash(body), body.len())
-}
-
-fn format_of(line: &[u8]) -> Option<u32> {
-    std::str::from_utf8(line).ok()?.strip_prefix(MAGIC)?.split_whitespace().next()?.parse().ok()
-}
-
-fn unreadable(name: &str, format: u32) -> Error {
-    Error::user(format!("checkpoint manifest {name} has format {format}, which this version of Weir cannot read"))
-        .with_help("continue with the version of Weir that wrote it, or a later one")
 }
 
 /// Of each reported operator, in the order in which they first come, the least watermark of all reports.

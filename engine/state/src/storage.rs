@@ -1,14 +1,10 @@
 //! Where checkpoints are kept: a flat space of immutable objects, as object stores have it.
 
 use std::io::{self, Write};
-use std::path::Path;
-use std::sync::Arc;
 
 use weir_core::{Error, Result};
 
-use crate::LocalStorage;
-
-/// Objects by path (`runs/…`, `checkpoints/…`). Paths are relative, with `/` between their parts. All calls block.
+/// Objects by path (`runs/…`, `checkpoints/…`; see [`check_path`]). All calls block.
 ///
 /// Errors name the object in full. What the surroundings refuse (no space, no permission, an object that vanished) is
 /// an environment error; an object that is shorter than it was written is a data error.
@@ -109,26 +105,27 @@ impl<S: Storage + ?Sized> ObjectWriter for Collected<'_, S> {
     }
 }
 
-/// The storage that a URL names: `file:///folder`.
+/// Checks that a path is one of an object: parts with `/` between them, none of which is empty or leads elsewhere. Paths come
+/// from manifests too: none may lead out of the storage.
 ///
 /// # Errors
-/// A user error for any other URL; an environment error if the folder cannot be used.
-pub fn open_url(url: &str) -> Result<Arc<dyn Storage>> {
-    Ok(Arc::new(LocalStorage::open(folder(url)?)?))
+/// An internal error if it is none.
+pub fn check_path(path: &str) -> Result<()> {
+    let plain = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if plain { Ok(()) } else { Err(Error::internal(format!("'{path}' is no object path"))) }
 }
 
-/// Whether there is such a storage, as seen from this machine. Makes none.
+/// A range of an object that is at hand as a whole. `name` is how errors call it.
 ///
 /// # Errors
-/// A user error for a URL that [`open_url`] does not take.
-pub fn is_there(url: &str) -> Result<bool> {
-    folder(url).map(Path::is_dir)
+/// A data error if it ends earlier.
+pub fn range(object: &[u8], offset: u64, length: u64, name: impl FnOnce() -> String) -> Result<&[u8]> {
+    let (from, to) = (usize::try_from(offset), usize::try_from(offset.saturating_add(length)));
+    let range = from.ok().zip(to.ok()).and_then(|(from, to)| object.get(from..to));
+    range.ok_or_else(|| too_short(&name(), object.len() as u64, offset, length))
 }
 
-fn folder(url: &str) -> Result<&Path> {
-    let path = url.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
-    path.ok_or_else(|| {
-        Error::user(format!("'{url}' is no place for checkpoints"))
-            .with_help("name a folder that all coordinators and workers reach, as in file:///var/lib/weir/checkpoints")
-    })
+/// The error about an object that ends before a range of it does.
+pub(crate) fn too_short(name: &str, size: u64, offset: u64, length: u64) -> Error {
+    Error::data(format!("{name} is {size} bytes long, but should have {length} bytes from byte {offset}"))
 }

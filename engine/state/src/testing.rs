@@ -15,13 +15,17 @@ use weir_core::{
     TableSpec,
 };
 
-use crate::{CapturedTable, Manifest, ManifestHeader, ObjectWriter, SinkCommittables, Storage, TableState, read_table};
+use crate::{
+    CapturedTable, Manifest, ManifestHeader, ObjectWriter, SinkCommittables, Storage, TableState, check_path, range,
+    read_table,
+};
 
-/// Objects in memory.
+/// Objects in memory, which can be damaged, and which count how they are read and written.
 #[derive(Default)]
 pub(crate) struct MemoryStorage {
     pub(crate) objects: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) bytes_read: AtomicU64,
+    pub(crate) listings: AtomicU64,
     pub(crate) largest_read: AtomicU64,
     /// Of an object that is not put as a whole.
     pub(crate) largest_piece: AtomicU64,
@@ -53,9 +57,10 @@ impl ObjectWriter for Pieces<'_> {
 
 impl Storage for MemoryStorage {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        check_path(path)?;
         let mut objects = self.objects.lock().unwrap();
         let object = objects.entry(path.to_owned()).or_insert_with(|| bytes.to_vec());
-        if object == bytes { Ok(()) } else { Err(Error::environment(format!("{path} exists already"))) }
+        if object == bytes { Ok(()) } else { Err(Error::environment(format!("memory/{path} exists already"))) }
     }
 
     fn create<'a>(&'a self, path: &str) -> Result<Box<dyn ObjectWriter + 'a>> {
@@ -63,24 +68,29 @@ impl Storage for MemoryStorage {
     }
 
     fn get(&self, path: &str) -> Result<Vec<u8>> {
-        let objects = self.objects.lock().unwrap();
-        objects.get(path).cloned().ok_or_else(|| Error::environment(format!("{path} is missing")))
+        check_path(path)?;
+        let object = self.objects.lock().unwrap().get(path).cloned();
+        let object = object.ok_or_else(|| Error::environment(format!("memory/{path} is missing")))?;
+        self.bytes_read.fetch_add(object.len() as u64, Ordering::Relaxed);
+        Ok(object)
     }
 
     fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
-        self.bytes_read.fetch_add(length, Ordering::Relaxed);
         self.largest_read.fetch_max(length, Ordering::Relaxed);
         let bytes = self.get(path)?;
-        let range = bytes.get(offset as usize..(offset + length) as usize);
-        range.map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{path} is too short")))
+        self.bytes_read.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+        self.bytes_read.fetch_add(length, Ordering::Relaxed);
+        range(&bytes, offset, length, || self.locate(path)).map(<[u8]>::to_vec)
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        self.listings.fetch_add(1, Ordering::Relaxed);
         let objects = self.objects.lock().unwrap();
         Ok(objects.keys().filter(|path| path.starts_with(prefix)).cloned().collect())
     }
 
     fn delete(&self, path: &str) -> Result<()> {
+        check_path(path)?;
         self.objects.lock().unwrap().remove(path);
         Ok(())
     }
@@ -88,6 +98,12 @@ impl Storage for MemoryStorage {
     fn locate(&self, path: &str) -> String {
         format!("memory/{path}")
     }
+}
+
+#[test]
+fn it_keeps_the_promises_of_a_storage() {
+    let storage = Arc::new(MemoryStorage::default());
+    crate::conformance::storage(&|| storage.clone());
 }
 
 /// What decides on when a row leaves a table.

@@ -44,6 +44,17 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn it_keeps_the_promises_of_the_storage_behind_it() {
+    // Too little for all copies, so that some are dropped meanwhile.
+    for limit in [1 << 30, 100_000] {
+        let bench = Bench::new(limit);
+        let local = LocalRuns::new(bench.folder.path().join("local"), limit);
+        weir_state::conformance::storage(&|| local.beside(bench.remote(), "s3://bucket"));
+        assert_eq!((local.bytes(), bench.copies().len()), (0, 0), "what is deleted has no copy");
+    }
+}
+
+#[test]
 fn a_copy_serves_after_a_restart_what_the_storage_would() {
     let bench = Bench::new(1 << 20);
     let content = bytes(3 * PIECE_BYTES + 100);

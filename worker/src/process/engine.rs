@@ -7,10 +7,9 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Marker, Result, WorkerId};
 use weir_proto::control::{CheckpointRef, Deploy, Figures};
-use weir_state::{Manifest, layout};
+use weir_state::{Manifest, Storages, layout};
 
 use super::WorkerConfig;
-use super::storages::Storages;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
@@ -109,7 +108,7 @@ impl Engine for JobEngine {
         let (opening, place) = (storages.clone(), deploy.clone());
         let is_first = deploy.placement.worker_of(0).is_some_and(|placed| placed.worker == *worker);
         let (storage, restore) = blocking::run(blocking, move || {
-            let storage = opening.open(&place.storage)?;
+            let storage = opening.open(&place.storage.url)?;
             // Before a sink sweeps away what earlier attempts have prepared, which its first subtask does: who has lost the
             // coordinators' logs has to know that it is gone.
             if is_first {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use weir_core::{Attempt, ConnectorRegistry, Error, Result};
 use weir_proto::control::{CheckpointRef, StoragePlace};
-use weir_state::{Manifest, MergedRuns, compaction};
+use weir_state::{Manifest, MergedRuns, Storages, compaction};
 
-use super::storages::Storages;
 use crate::blocking::{self, Blocking};
 
 /// What errands are done with.
@@ -29,7 +28,7 @@ impl Errands {
         let CheckpointRef { manifest, epoch } = checkpoint;
         let Self { storages, connectors, blocking } = self;
         let manifest =
-            blocking::run(&blocking, move || Manifest::load(&*storages.open(&place)?, &manifest, epoch)).await?;
+            blocking::run(&blocking, move || Manifest::load(&*storages.open(&place.url)?, &manifest, epoch)).await?;
         for sink in manifest.committables {
             let table = sink.table;
             let connector = connectors.get(&table.connector).ok_or_else(|| {
@@ -54,7 +53,7 @@ impl Errands {
     ) -> Result<Vec<MergedRuns>> {
         let Self { storages, blocking, .. } = self;
         let merged = blocking::run(&blocking, move || {
-            let storage = storages.open(&place)?;
+            let storage = storages.open(&place.url)?;
             let manifest = Manifest::load(&*storage, &checkpoint.manifest, checkpoint.epoch)?;
             compaction::merge_all(&*storage, &manifest, attempt)
         });

@@ -40,7 +40,7 @@ pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
 pub use driver::drive;
 pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, OpenPart, RunningPart};
-pub use storages::{Storages, UrlStorages};
+pub use storages::CopiedStorages;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +50,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Result, WorkerId};
+use weir_state::Storages;
 
 use self::runtimes::Runtimes;
 use crate::ExchangeLimits;
@@ -121,7 +122,7 @@ pub async fn run(
     let blocking: Arc<dyn Blocking> = Arc::new(BlockingThreads);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let storages: Arc<dyn Storages> =
-        Arc::new(UrlStorages::new(data_dir.as_deref().map(DataDir::path), config.local_runs_bytes));
+        Arc::new(CopiedStorages::new(data_dir.as_deref().map(DataDir::path), config.local_runs_bytes));
     let engine = JobEngine::new(JobEngineConfig {
         worker: worker.clone(),
         incarnation: config.incarnation,

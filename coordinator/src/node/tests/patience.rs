@@ -154,7 +154,8 @@ fn a_manifest_that_storage_does_not_take_is_given_up_and_the_next_one_holds_what
     cluster.report(b, 2);
     let checkpoint = cluster.job().checkpoints[0].clone();
     let place = StoragePlace { url: "file:///store/test-1/jobs/1".into() };
-    let manifest = storage::load(&*cluster.storage.open(&place).unwrap(), &checkpoint.manifest).unwrap();
+    let manifest =
+        crate::server::storage::load(&*cluster.storage.open(&place.url).unwrap(), &checkpoint.manifest).unwrap();
     let committables: usize = manifest.committables.iter().map(|sink| sink.committables.len()).sum();
     assert_eq!((checkpoint.epoch, committables), (Epoch(2), 4), "of two workers and two epochs");
 }

@@ -1,8 +1,5 @@
 //! Runs a script over as many subtasks as its plan says, with real state files in between.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -11,7 +8,9 @@ use weir_core::{
     Attempt, Capture, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec, OpenContext, Operator,
     OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
-use weir_state::{CapturedTable, Manifest, ManifestHeader, Storage, compatible, encode, layout, read_table};
+use weir_state::{
+    CapturedTable, Manifest, ManifestHeader, MemoryStorage, Storage, compatible, encode, layout, read_table,
+};
 
 use super::script::{Script, Step};
 use super::text::{text, time_text};
@@ -102,7 +101,7 @@ struct Job<'a> {
     batches: usize,
     now: i64,
     markers: usize,
-    storage: Memory,
+    storage: MemoryStorage,
     manifest: Option<Manifest>,
     intervals: Vec<Interval>,
     sent: EventTime,
@@ -125,7 +124,7 @@ impl<'a> Job<'a> {
             batches: 0,
             now: 0,
             markers: 0,
-            storage: Memory::default(),
+            storage: MemoryStorage::default(),
             manifest: None,
             intervals: vec![Interval::default()],
             sent: EventTime::MIN,
@@ -355,45 +354,5 @@ impl<'a> Job<'a> {
     fn finish(mut self) -> Vec<Interval> {
         self.end_interval();
         self.intervals
-    }
-}
-
-/// Checkpoint storage in memory.
-#[derive(Default)]
-struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
-
-impl Memory {
-    fn objects(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Storage for Memory {
-    fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        self.objects().insert(path.to_owned(), bytes.to_vec());
-        Ok(())
-    }
-
-    fn get(&self, path: &str) -> Result<Vec<u8>> {
-        self.objects().get(path).cloned().ok_or_else(|| Error::environment(format!("there is no {path}")))
-    }
-
-    fn get_range(&self, path: &str, offset: u64, length: u64) -> Result<Vec<u8>> {
-        let object = self.get(path)?;
-        let range = offset as usize..(offset + length) as usize;
-        object.get(range).map(<[u8]>::to_vec).ok_or_else(|| Error::data(format!("{path} is too short")))
-    }
-
-    fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        Ok(self.objects().keys().filter(|path| path.starts_with(prefix)).cloned().collect())
-    }
-
-    fn delete(&self, path: &str) -> Result<()> {
-        self.objects().remove(path);
-        Ok(())
-    }
-
-    fn locate(&self, path: &str) -> String {
-        format!("memory:{path}")
     }
 }

@@ -1,7 +1,7 @@
 //! Nothing that is needed goes, nothing that is not needed stays.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ use crate::{Checkpoints, Storage, compaction};
 #[derive(Debug, Clone)]
 struct Step {
     rows: Vec<i64>,
-    /// Its upload stops half-way, and the process with it: the files are orphans.
+    /// Its upload stops half-way, and the process with it: the files are orphans until the next attempt's first checkpoint.
     dies: bool,
     savepoint: bool,
     commits: bool,
@@ -37,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn run_job(steps: &[Step], keep: usize) {
     let storage = Arc::new(MemoryStorage::default());
-    let checkpoints = Checkpoints::new(storage.clone());
+    let mut checkpoints = Checkpoints::new(storage.clone());
     let schema = table(Kind::TimeInValue);
     let mut attempt = checkpoints.begin_attempt().unwrap();
     let mut written: Vec<Manifest> = Vec::new();
@@ -54,25 +54,31 @@ fn run_job(steps: &[Step], keep: usize) {
         let listing = storage.list("").unwrap();
         assert!(in_flight.iter().all(|path| listing.contains(path)), "an upload was deleted");
         if step.dies {
+            checkpoints = Checkpoints::new(storage.clone());
             attempt = checkpoints.begin_attempt().unwrap();
             continue;
         }
         let header = crate::ManifestHeader { savepoint: step.savepoint, attempt, ..header(epoch.0) };
         let committables = if step.commits { committables() } else { Vec::new() };
         let mut manifest = Manifest::following(written.last(), header, snapshot.operators, committables);
-        let state = manifest.operators[0].tables[0].clone();
-        if step.merges && state.runs.len() > 1 {
+        let state = written.last().map(|last| last.operators[0].tables[0].clone());
+        if let Some(state) = state.filter(|state| step.merges && state.runs.len() > 1) {
             let prefix = layout::runs_prefix(epoch, attempt, "merge");
             let run = compaction::merge(&*storage, &state, 0..2, &prefix).unwrap();
-            manifest.replace_runs(&uid(), &schema.name, &state.runs[..2], run);
+            assert!(manifest.replace_runs(&uid(), &schema.name, &state.runs[..2], run));
         }
         checkpoints.write(&manifest).unwrap();
+        let is_first = written.last().is_none_or(|last| last.attempt != attempt);
         written.push(manifest);
         if step.acknowledged {
             checkpoints.acknowledge_commit(epoch).unwrap();
             acknowledged.insert(epoch);
         }
+        storage.listings.store(0, Ordering::Relaxed);
+        storage.bytes_read.store(0, Ordering::Relaxed);
         checkpoints.retire(keep).unwrap();
+        let (read, listed) = (storage.bytes_read.load(Ordering::Relaxed), storage.listings.load(Ordering::Relaxed));
+        assert!(is_first || (read, listed) == (0, 0), "what is retained is known");
         judge(&storage, &checkpoints, &written, &acknowledged, keep);
     }
 }
@@ -111,54 +117,141 @@ proptest! {
     }
 }
 
-fn three_checkpoints() -> (Vec<Manifest>, Vec<String>) {
-    let storage = Arc::new(MemoryStorage::default());
-    let checkpoints = Checkpoints::new(storage.clone());
-    let schema = table(Kind::Timeless);
-    let mut manifests: Vec<Manifest> = Vec::new();
-    for epoch in 1..=3 {
-        let row = Row { number: Some(0), word: None, time: None, value: 0 };
-        let tables = vec![captured(&schema, vec![capture(&schema, &[(row, true)], None)])];
-        let manifest = checkpoint(&*storage, None, epoch, tables);
-        checkpoints.write(&manifest).unwrap();
-        manifests.push(manifest);
+/// Three checkpoints of attempts 1, 1 and 2, each with a run of its own.
+struct Three {
+    storage: Arc<MemoryStorage>,
+    manifests: Vec<Manifest>,
+}
+
+impl Three {
+    fn new() -> Self {
+        let storage = Arc::new(MemoryStorage::default());
+        let schema = table(Kind::Timeless);
+        let mut manifests: Vec<Manifest> = Vec::new();
+        for (epoch, attempt) in [(1, 1), (2, 1), (3, 2)] {
+            let row = Row { number: Some(0), word: None, time: None, value: 0 };
+            let tables = vec![captured(&schema, vec![capture(&schema, &[(row, true)], None)])];
+            let prefix = layout::runs_prefix(Epoch(epoch), Attempt(attempt), "worker-0");
+            let snapshot = crate::encode(tables, &prefix).unwrap();
+            snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+            let header = crate::ManifestHeader { attempt: Attempt(attempt), ..header(epoch) };
+            manifests.push(Manifest::following(None, header, snapshot.operators, Vec::new()));
+        }
+        manifests.iter().for_each(|manifest| storage.put(&cluster_path(manifest), b"").unwrap());
+        Self { storage, manifests }
     }
-    (manifests, storage.list("").unwrap())
+
+    /// What is known of those.
+    fn known(&self, of: &[usize]) -> Retained {
+        let mut retained = Retained::default();
+        of.iter().for_each(|index| retained.insert(&cluster_path(&self.manifests[*index]), &self.manifests[*index]));
+        retained
+    }
+
+    fn run(&self, index: usize) -> String {
+        self.manifests[index].files().next().unwrap().to_owned()
+    }
+
+    fn path(&self, index: usize) -> String {
+        cluster_path(&self.manifests[index])
+    }
+}
+
+fn cluster_path(manifest: &Manifest) -> String {
+    layout::manifest_of_term(manifest.epoch, manifest.attempt, 1)
 }
 
 #[test]
 fn a_manifest_that_cannot_be_read_keeps_all_that_it_may_name() {
-    let (manifests, listing) = three_checkpoints();
-    let all = plan(&manifests, 1, &listing);
-    assert_eq!((all.manifests.len(), all.files.len()), (2, 2));
-    let without_second = [manifests[0].clone(), manifests[2].clone()];
-    let careful = plan(&without_second, 1, &listing);
-    assert_eq!(careful.manifests, [layout::manifest(Epoch(1))]);
-    assert!(careful.files.is_empty(), "{careful:?}");
-    let without_first = plan(&manifests[1..], 1, &listing);
-    assert_eq!(without_first.files, [manifests[1].runs().next().unwrap().file.clone()]);
+    let three = Three::new();
+    let mut known = three.known(&[0, 2]);
+    known.insert_unreadable(Epoch(2));
+    let retirement = known.keep_only(|path| path == three.path(2));
+    assert_eq!((retirement.manifests, retirement.files), (vec![three.path(0)], vec![]));
+    let listing = [three.run(0), three.run(1), three.run(2), layout::commit(Epoch(1))];
+    assert_eq!(known.orphans(&listing).files, Vec::<String>::new());
+    let careless = three.known(&[0, 2]).orphans(&[&listing[..], &[layout::commit(Epoch(2))]].concat());
+    assert_eq!(careless.files, [three.run(1), layout::commit(Epoch(2))]);
 }
 
 #[test]
-fn without_a_manifest_nothing_is_deleted() {
-    let (_, listing) = three_checkpoints();
-    assert_eq!(plan(&[], 1, &listing), Retirement::default());
+fn where_nothing_is_kept_nothing_is_deleted() {
+    let three = Three::new();
+    let listing = three.storage.list("").unwrap();
+    assert_eq!(Retained::default().orphans(&listing), Retirement::default());
+    let mut known = three.known(&[0, 1, 2]);
+    assert_eq!(known.keep_only(|_| false), Retirement::default());
 }
 
 #[test]
-fn the_newest_checkpoint_stays_even_if_none_is_to_be_kept() {
-    let (manifests, listing) = three_checkpoints();
-    assert_eq!(plan(&manifests, 0, &listing), plan(&manifests, 1, &listing));
+fn whoever_has_not_heard_of_a_checkpoint_does_not_delete_it() {
+    let three = Three::new();
+    let mut known = three.known(&[0, 1, 2]);
+    // A request that was overtaken by the completion of the third.
+    let retirement = known.keep_only(|path| path == three.path(1));
+    assert_eq!((retirement.manifests, retirement.files), (vec![three.path(0)], vec![three.run(0)]));
+    let retirement = known.keep_only(|path| path == three.path(2));
+    assert_eq!((retirement.manifests, retirement.files), (vec![three.path(1)], vec![three.run(1)]));
+}
+
+#[test]
+fn what_the_next_checkpoint_may_name_is_no_orphan() {
+    let three = Three::new();
+    let of = |epoch, attempt| layout::runs_prefix(Epoch(epoch), Attempt(attempt), "w");
+    // The first attempt died in epoch 3, and what the second one uploads begins with epoch 2 because a damaged checkpoint was
+    // passed over.
+    let listing = [of(3, 1), of(2, 2), of(4, 1), of(4, 2), of(3, 3)];
+    let known = |of: &[usize]| three.known(of).orphans(&listing).files;
+    assert_eq!(known(&[0]), Vec::<String>::new());
+    assert_eq!(known(&[1]), Vec::<String>::new(), "the second attempt has no checkpoint yet");
+    assert_eq!(known(&[1, 2]), [of(3, 1), of(2, 2)]);
+}
+
+#[test]
+fn what_could_not_be_deleted_is_tried_again_unless_it_is_needed_by_then() {
+    let three = Three::new();
+    let mut known = three.known(&[0, 1]);
+    let retirement = known.keep_only(|path| path == three.path(1));
+    known.give_back(retirement.clone());
+    assert_eq!(known.keep_only(|path| path == three.path(1)), retirement);
+    known.give_back(retirement);
+    let again = Manifest { operators: three.manifests[0].operators.clone(), ..three.manifests[2].clone() };
+    known.insert(&three.path(2), &again);
+    let retirement = known.keep_only(|path| path == three.path(2));
+    assert_eq!(retirement.files, [three.run(1)]);
 }
 
 #[test]
 fn of_the_attempts_of_a_cluster_the_last_one_is_known() {
-    let (manifests, mut listing) = three_checkpoints();
+    let three = Three::new();
     let begun = |attempt, from| layout::beginning_of_attempt(Attempt(attempt), from);
     let notes = [begun(1, None), begun(2, Some(Epoch(1))), begun(10, Some(Epoch(2)))];
-    listing.extend(notes.clone());
-    let retained: Vec<_> =
-        manifests.iter().map(|manifest| (layout::manifest(manifest.epoch), manifest.clone())).collect();
-    let retirement = plan_for(&retained, &listing);
-    assert_eq!((retirement.manifests.len(), &retirement.files[..]), (0, &notes[..2]));
+    let orphans = three.known(&[0, 1, 2]).orphans(&[three.storage.list("").unwrap(), notes.to_vec()].concat());
+    assert_eq!((orphans.manifests.len(), &orphans.files[..]), (0, &notes[..2]));
+}
+
+#[test]
+fn a_manifest_that_nobody_decided_on_goes_once_it_is_overtaken() {
+    let three = Three::new();
+    let undecided = |epoch, attempt| layout::manifest_of_term(Epoch(epoch), Attempt(attempt), 7);
+    let listing = [undecided(2, 1), undecided(3, 3), undecided(4, 1), three.path(2)];
+    assert_eq!(three.known(&[0, 2]).orphans(&listing).manifests, [undecided(2, 1)]);
+}
+
+#[test]
+fn orphans_are_looked_for_once_an_attempt_and_then_seldom() {
+    let three = Three::new();
+    let mut known = three.known(&[0]);
+    assert!(!Retained::default().is_sweep_due() && known.is_sweep_due());
+    known.orphans(&[]);
+    known.insert(&three.path(1), &three.manifests[1]);
+    assert!(!known.is_sweep_due());
+    known.insert(&three.path(2), &three.manifests[2]);
+    assert!(known.is_sweep_due(), "another attempt");
+    known.orphans(&[]);
+    let retirements = (1..).take_while(|_| {
+        known.keep_only(|_| true);
+        !known.is_sweep_due()
+    });
+    assert_eq!(retirements.count() + 1, SWEEP_AFTER as usize);
 }

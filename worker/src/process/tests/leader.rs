@@ -15,7 +15,7 @@ use weir_proto::control::{
     Welcome,
 };
 use weir_proto::grpc::{WorkerHandler, WorkerMessages, workers_service};
-use weir_state::{EpochContent, Manifest, ManifestHeader, layout};
+use weir_state::{EpochContent, Manifest, ManifestHeader, Storages, UrlStorages, layout};
 
 /// Longer than anything here takes; a test that waits for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -167,7 +167,7 @@ pub fn complete(storage: &StoragePlace, previous: Option<&Manifest>, report: Rep
     };
     let manifest = Manifest::with_contents(previous, header, &[content]);
     let path = layout::manifest_of_term(report.epoch, report.attempt, 1);
-    weir_state::open_url(&storage.url).unwrap().put(&path, &manifest.to_bytes().unwrap()).unwrap();
+    UrlStorages.open(&storage.url).unwrap().put(&path, &manifest.to_bytes().unwrap()).unwrap();
     (manifest, CheckpointRef { epoch: report.epoch, manifest: path })
 }
 
