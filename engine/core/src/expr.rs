@@ -110,10 +110,16 @@ impl Expr {
     /// The same expression over other columns: each position is replaced by `map` of it.
     #[must_use]
     pub fn map_columns(&self, map: &impl Fn(usize) -> usize) -> Expr {
-        let one = |expr: &Expr| Box::new(expr.map_columns(map));
-        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.map_columns(map)).collect();
+        self.replace_columns(&|column| Expr::Column(map(column)))
+    }
+
+    /// The same expression with each column replaced by what `replace` has for its position.
+    #[must_use]
+    pub fn replace_columns(&self, replace: &dyn Fn(usize) -> Expr) -> Expr {
+        let one = |expr: &Expr| Box::new(expr.replace_columns(replace));
+        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.replace_columns(replace)).collect();
         match self {
-            Expr::Column(index) => Expr::Column(map(*index)),
+            Expr::Column(index) => replace(*index),
             Expr::Literal(literal) => Expr::Literal(literal.clone()),
             Expr::Binary { operator, left, right } => {
                 Expr::Binary { operator: *operator, left: one(left), right: one(right) }
@@ -133,7 +139,10 @@ impl Expr {
             }
             Expr::Case { operand, branches, otherwise } => Expr::Case {
                 operand: operand.as_deref().map(one),
-                branches: branches.iter().map(|(when, then)| (when.map_columns(map), then.map_columns(map))).collect(),
+                branches: branches
+                    .iter()
+                    .map(|(when, then)| (when.replace_columns(replace), then.replace_columns(replace)))
+                    .collect(),
                 otherwise: otherwise.as_deref().map(one),
             },
             Expr::Cast { operand, data_type, safe } => {

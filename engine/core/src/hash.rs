@@ -5,6 +5,8 @@
 //! strings and bytes as their XXH3-64 hash, so that `Utf8`, `LargeUtf8` and `Utf8View` of the same text agree, and so
 //! do all integer widths. Nulls enter as a constant of their own.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, types::*};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
@@ -122,7 +124,25 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
     Ok(())
 }
 
-/// `-0.0` and `0.0` are one key, and so are all NaNs.
+/// The column with one representation of all values that are one key: `-0.0` and `0.0` are, and so are all NaNs. A column that holds no
+/// floats is returned as it is.
+pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Float32 => Arc::new(
+            column
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
+        ),
+        DataType::Float64 => Arc::new(
+            column
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
+        ),
+        _ => column.clone(),
+    }
+}
+
+/// The bits of what [`canonical_keys`] makes of a value.
 fn float_bits(value: f64) -> u64 {
     if value == 0.0 {
         0

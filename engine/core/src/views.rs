@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ByteView, FixedSizeListArray, GenericByteViewArray, GenericListArray, MapArray,
-    OffsetSizeTrait, StructArray,
+    OffsetSizeTrait, RecordBatch, StructArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
@@ -60,6 +60,18 @@ pub fn compact(column: &ArrayRef, wasteful: Wasteful) -> Result<ArrayRef> {
         }
         _ => column.clone(),
     })
+}
+
+/// The same rows, each column as [`compact`] makes it.
+///
+/// # Errors
+/// If a column is not what its type says.
+pub fn compact_rows(rows: &RecordBatch, wasteful: Wasteful) -> Result<RecordBatch> {
+    if !rows.columns().iter().any(|column| has_views(column.data_type())) {
+        return Ok(rows.clone());
+    }
+    let columns = rows.columns().iter().map(|column| compact(column, wasteful)).collect::<Result<_>>()?;
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
 }
 
 /// Whether there are views in a column of this type.

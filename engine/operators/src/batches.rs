@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::{filter_record_batch, max, min};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use weir_core::views::compact_rows;
 use weir_core::{Error, Result};
 
 /// A batch of the declared schema.
@@ -57,34 +58,13 @@ pub(crate) fn timestamps_of_type(values: Vec<i64>, declared: &DataType) -> Resul
     }
 }
 
-/// A copy of `records` that holds no more than it needs, for batches that are kept: a filtered or taken string column
-/// still holds the buffers of the batch that it came from.
-pub(crate) fn compact(records: RecordBatch) -> Result<RecordBatch> {
-    let compacted: Vec<ArrayRef> = records.columns().iter().map(compact_column).collect();
-    with_schema(&records.schema(), compacted, records.num_rows())
-}
-
 /// How many times more memory than it uses a kept column may hold.
 const SLACK: usize = 3;
 
-fn compact_column(column: &ArrayRef) -> ArrayRef {
-    let held = |buffers: &[arrow::buffer::Buffer]| buffers.iter().map(arrow::buffer::Buffer::len).sum::<usize>();
-    match column.data_type() {
-        DataType::Utf8View => {
-            let strings = column.as_string_view();
-            if held(strings.data_buffers()) > SLACK * strings.total_buffer_bytes_used() {
-                return Arc::new(strings.gc());
-            }
-        }
-        DataType::BinaryView => {
-            let bytes = column.as_binary_view();
-            if held(bytes.data_buffers()) > SLACK * bytes.total_buffer_bytes_used() {
-                return Arc::new(bytes.gc());
-            }
-        }
-        _ => {}
-    }
-    column.clone()
+/// A copy of `records` that holds no more than it needs, for batches that are kept: a filtered or taken string column
+/// still holds the buffers of the batch that it came from.
+pub(crate) fn compact(records: &RecordBatch) -> Result<RecordBatch> {
+    compact_rows(records, |held, shown| held > SLACK * shown)
 }
 
 /// Memory that the rows take, roughly, each slice of a shared buffer counted for itself.

@@ -125,7 +125,7 @@ impl Order {
 
 impl Window {
     fn push(&mut self, records: RecordBatch, captured: bool) -> Result<()> {
-        let records = compact(records)?;
+        let records = compact(&records)?;
         self.rows += records.num_rows();
         self.bytes += approximate_bytes(&records);
         if captured {

@@ -1,11 +1,9 @@
 //! Sorts rows by key hash and keeps the newest of each key: the step that encoding, merging and reading share.
 
-use std::sync::Arc;
-
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, UInt64Array};
 use arrow::compute::{concat, concat_batches, take};
-use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{RowConverter, Rows, SortField};
+use weir_core::hash::canonical_keys;
 use weir_core::{Error, Result, StateRows, TableSchema};
 
 /// Puts pieces together, oldest first.
@@ -87,26 +85,9 @@ fn keys(table: &TableSchema, rows: &StateRows, positions: &[u32]) -> Result<Rows
         .get(..table.key_columns)
         .ok_or_else(|| Error::internal(format!("state table '{}' has fewer columns than its key", table.name)))?;
     let columns: Vec<ArrayRef> =
-        columns.iter().map(|column| Ok(canonical(take(column, &positions, None)?))).collect::<Result<_>>()?;
+        columns.iter().map(|column| Ok(canonical_keys(&take(column, &positions, None)?))).collect::<Result<_>>()?;
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     Ok(RowConverter::new(fields)?.convert_columns(&columns)?)
-}
-
-/// One representation for the values that the hash function takes as one key: `-0.0` and `0.0`, and all NaNs.
-fn canonical(column: ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Float32 => Arc::new(
-            column
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
-        ),
-        DataType::Float64 => Arc::new(
-            column
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
-        ),
-        _ => column,
-    }
 }
 
 #[cfg(test)]

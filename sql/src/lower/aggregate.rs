@@ -19,7 +19,7 @@ use super::call::{Call, call};
 use super::expand::expand;
 use super::grouping::Grouping;
 use super::shape::{Shaped, Wanted, add, edges, settle, shape_base};
-use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, map_columns, timestamp};
+use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, timestamp};
 use super::window::WINDOW_COLUMNS;
 use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
 
@@ -257,7 +257,7 @@ impl Lowering<'_> {
         let parts = [WindowPart::Start, WindowPart::End, WindowPart::Time];
         let base = input.columns.len();
         let predicates =
-            after.iter().map(|predicate| map_columns(predicate, &|column| window(parts[column - base]))).collect();
+            after.iter().map(|predicate| predicate.replace_columns(&|column| window(parts[column - base]))).collect();
         let fields = aggregate.schema.fields();
         if fields.len() != projection.len() {
             return Err(Error::internal("an aggregation has another number of columns than its plan"));

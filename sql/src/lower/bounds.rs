@@ -86,7 +86,7 @@ fn bound(part: &Expr, sides: &(Side, Side), width: usize) -> Option<Part> {
         match reads {
             (true, false) => moment(expression, &sides.0.stream.columns, false),
             (false, true) => {
-                let own = super::stream::map_columns(expression, &|column| Expr::Column(column - width));
+                let own = expression.replace_columns(&|column| Expr::Column(column - width));
                 moment(&own, &sides.1.stream.columns, true)
             }
             _ => None,

@@ -14,9 +14,7 @@ use super::Lowering;
 use super::bounds::{self, Bounds};
 use super::expr::expr;
 use super::shape::{Shaped, Wanted, add, edges, role_after_window, settle, shape};
-use super::stream::{
-    Role, Stream, StreamColumn, Typed, WindowPart, conjunction, conjuncts, inline, map_columns, timestamp, typed,
-};
+use super::stream::{Role, Stream, StreamColumn, Typed, WindowPart, conjunction, conjuncts, inline, timestamp, typed};
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
 use crate::parse::sql_type_name;
 
@@ -71,7 +69,7 @@ impl Lowering<'_> {
                 .stream
                 .projection
                 .iter()
-                .map(|expression| map_columns(expression, &|column| Expr::Column(width + column))),
+                .map(|expression| expression.replace_columns(&|column| Expr::Column(width + column))),
         );
         let mut parts = Vec::new();
         conjuncts(inline(&expr(filter, &schema)?, &projection), &mut parts);
@@ -188,7 +186,7 @@ impl Lowering<'_> {
         let keys = shaped.positions[sources.len() + 1..].to_vec();
         let projection = projection
             .iter()
-            .map(|expression| map_columns(expression, &|column| Expr::Column(place[column].unwrap_or_default())))
+            .map(|expression| expression.replace_columns(&|column| Expr::Column(place[column].unwrap_or_default())))
             .collect();
         Ok(Input { shaped, place, time, keys, projection, first })
     }
@@ -204,7 +202,7 @@ impl Lowering<'_> {
             };
             Expr::Column(position.unwrap_or_default())
         };
-        conjunction(condition.iter().map(|part| map_columns(part, &place)).collect())
+        conjunction(condition.iter().map(|part| part.replace_columns(&place)).collect())
     }
 
     #[allow(clippy::too_many_arguments, reason = "all that a join knows about itself")]
@@ -241,7 +239,7 @@ impl Lowering<'_> {
                 input
                     .projection
                     .iter()
-                    .map(|expression| map_columns(expression, &|column| Expr::Column(first + column))),
+                    .map(|expression| expression.replace_columns(&|column| Expr::Column(first + column))),
             );
             for (index, column) in input.shaped.columns.iter().enumerate() {
                 let role = if null { Role::Plain } else { role(column.role, (side, index)) };

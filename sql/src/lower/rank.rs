@@ -110,8 +110,7 @@ impl Lowering<'_> {
             let index = sources.iter().position(|source| *source == Expr::Column(column));
             Expr::Column(index.map_or(column, |index| shaped.positions[index]))
         };
-        let projection =
-            stream.projection.iter().map(|expression| super::stream::map_columns(expression, &place)).collect();
+        let projection = stream.projection.iter().map(|expression| expression.replace_columns(&place)).collect();
         let (names, types) = (stream.names, stream.types);
         Ok(Stream { projection, names, types, ..Stream::of_nodes(vec![node], output) })
     }

@@ -92,7 +92,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
     let operator = OperatorSpec::WindowAssign(WindowAssignSpec { window: window.kind, time });
     let node = add(graph, "WindowAssign", operator, edges(&nodes, 0, Exchange::Forward), &columns);
     let remap = |expression: &Expr| {
-        super::stream::map_columns(expression, &|column| {
+        expression.replace_columns(&|column| {
             Expr::Column(position(column).unwrap_or_else(|| width + column - stream.columns.len()))
         })
     };

@@ -12,7 +12,7 @@ use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, WatermarkSpec};
 use super::Lowering;
 use super::error::from_planner;
 use super::expr::expr;
-use super::stream::{Base, Role, Stream, StreamColumn, map_columns};
+use super::stream::{Base, Role, Stream, StreamColumn};
 use crate::catalog::{ColumnSource, Table};
 use crate::logical::ScannedTable;
 
@@ -46,7 +46,7 @@ impl Lowering<'_> {
         let layout = Layout::of(table, &source.spec, produced, &schema)?;
         let place = |column: usize| layout.produced.iter().position(|produced| *produced == column);
         let watermark = watermark_expression.map(|expression| WatermarkSpec {
-            expression: map_columns(&expression, &|column| Expr::Column(place(column).unwrap_or_default())),
+            expression: expression.replace_columns(&|column| Expr::Column(place(column).unwrap_or_default())),
             idle_timeout_ms: self.idle_timeout(table),
         });
         let mut columns = Vec::with_capacity(layout.produced.len() + 1);
@@ -192,7 +192,7 @@ impl Layout {
         let projection = produced
             .iter()
             .map(|column| match computed.iter().find(|(computed, _)| computed == column) {
-                Some((_, expression)) => map_columns(expression, &place),
+                Some((_, expression)) => expression.replace_columns(&place),
                 None => place(*column),
             })
             .collect();

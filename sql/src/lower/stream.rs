@@ -237,46 +237,7 @@ pub(super) fn typed(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream
 
 /// `expression` over the output of `projection`, in terms of what the projection reads.
 pub(super) fn inline(expression: &Expr, projection: &[Expr]) -> Expr {
-    map_columns(expression, &|column| projection[column].clone())
-}
-
-/// `expression` with each column replaced.
-pub(super) fn map_columns(expression: &Expr, replace: &dyn Fn(usize) -> Expr) -> Expr {
-    let map = |inner: &Expr| map_columns(inner, replace);
-    let boxed = |inner: &Expr| Box::new(map_columns(inner, replace));
-    match expression {
-        Expr::Column(column) => replace(*column),
-        Expr::Literal(_) => expression.clone(),
-        Expr::Binary { operator, left, right } => {
-            Expr::Binary { operator: *operator, left: boxed(left), right: boxed(right) }
-        }
-        Expr::Not(inner) => Expr::Not(boxed(inner)),
-        Expr::Negative(inner) => Expr::Negative(boxed(inner)),
-        Expr::IsNull(inner) => Expr::IsNull(boxed(inner)),
-        Expr::IsNotNull(inner) => Expr::IsNotNull(boxed(inner)),
-        Expr::Like { negated, case_insensitive, operand, pattern } => Expr::Like {
-            negated: *negated,
-            case_insensitive: *case_insensitive,
-            operand: boxed(operand),
-            pattern: boxed(pattern),
-        },
-        Expr::InList { operand, list, negated } => {
-            Expr::InList { operand: boxed(operand), list: list.iter().map(map).collect(), negated: *negated }
-        }
-        Expr::Case { operand, branches, otherwise } => Expr::Case {
-            operand: operand.as_deref().map(boxed),
-            branches: branches.iter().map(|(when, then)| (map(when), map(then))).collect(),
-            otherwise: otherwise.as_deref().map(boxed),
-        },
-        Expr::Cast { operand, data_type, safe } => {
-            Expr::Cast { operand: boxed(operand), data_type: data_type.clone(), safe: *safe }
-        }
-        Expr::Function { name, arguments, data_type } => Expr::Function {
-            name: name.clone(),
-            arguments: arguments.iter().map(map).collect(),
-            data_type: data_type.clone(),
-        },
-    }
+    expression.replace_columns(&|column| projection[column].clone())
 }
 
 /// All of `predicates` together.

@@ -8,10 +8,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, types::*};
+use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
+use weir_core::hash::canonical_keys;
 use weir_core::{Error, Result};
 
 use super::chunked::{Captured, Chunked, Picked};
@@ -226,7 +227,7 @@ impl KeyTable {
                 let Form::Rows(converter) = &self.layout.form else {
                     return Err(Error::internal("row keys under a layout without rows"));
                 };
-                let columns: Vec<ArrayRef> = columns.iter().map(one_zero).collect();
+                let columns: Vec<ArrayRef> = columns.iter().map(canonical_keys).collect();
                 let rows = converter.convert_columns(&columns)?;
                 intern_rows(probe, values, rows.iter().map(|row| row.data()), slots);
             }
@@ -316,22 +317,5 @@ impl CapturedKeys {
             CapturedForm::Two(keys) => self.layout.decode_words(&keys.read(piece)),
             CapturedForm::Rows(keys) => self.layout.decode_rows(&keys.read(piece)),
         }
-    }
-}
-
-/// Gives floating-point keys that are equal equal bits.
-fn one_zero(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Float32 => Arc::new(
-            column
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
-        ),
-        DataType::Float64 => Arc::new(
-            column
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
-        ),
-        _ => column.clone(),
     }
 }

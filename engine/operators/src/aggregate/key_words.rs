@@ -3,9 +3,10 @@
 //! Values of all fixed-width types travel as their bits, so that one table serves them all. Floating-point zeros of
 //! both signs are one key, and so are all NaNs.
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanArray, make_array, types::*};
+use arrow::array::{Array, ArrayData, ArrayRef, AsArray, BooleanArray, make_array};
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::DataType;
+use weir_core::hash::canonical_keys;
 use weir_core::{Error, Result};
 
 /// Whether values of this type fit a word.
@@ -18,16 +19,8 @@ pub(crate) fn encode(column: &ArrayRef, words: &mut Vec<u64>) -> Result<()> {
     words.clear();
     match column.data_type() {
         DataType::Boolean => words.extend(column.as_boolean().values().iter().map(u64::from)),
-        DataType::Float32 => words.extend(column.as_primitive::<Float32Type>().values().iter().map(|value| {
-            let value = if value.is_nan() { f32::NAN } else { *value };
-            u64::from(if value == 0.0 { 0 } else { value.to_bits() })
-        })),
-        DataType::Float64 => words.extend(column.as_primitive::<Float64Type>().values().iter().map(|value| {
-            let value = if value.is_nan() { f64::NAN } else { *value };
-            if value == 0.0 { 0 } else { value.to_bits() }
-        })),
         data_type => {
-            let data = column.to_data();
+            let data = canonical_keys(column).to_data();
             let rows = column.len();
             match data_type.primitive_width() {
                 Some(1) => words.extend(data.buffer::<u8>(0)[..rows].iter().copied().map(u64::from)),

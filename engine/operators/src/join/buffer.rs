@@ -84,7 +84,7 @@ pub(crate) struct Buffer {
 
 impl Block {
     pub(crate) fn new(records: RecordBatch, keys: Keys, time: usize) -> Result<Self> {
-        let records = compact(records)?;
+        let records = compact(&records)?;
         let times = event_times(records.column(time))?;
         let (least_time, greatest_time) = (min(times).unwrap_or(i64::MAX), max(times).unwrap_or(i64::MIN));
         let bytes = approximate_bytes(&records) + 16 * records.num_rows();

@@ -1,8 +1,10 @@
 //! Keys that are equal, and keys that only look so.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
+
 use arrow::array::{Float64Array, RecordBatch};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::Distribution;
 
 use super::*;

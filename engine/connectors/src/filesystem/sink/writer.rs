@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::FileWriter;
 use flate2::write::GzEncoder;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use weir_core::connector::OptionInfo;
+use weir_core::views::compact_rows;
 use weir_core::{Error, Result, TableSpec};
 
 use crate::formats::encode::{CSV_OPTIONS, JSON_OPTIONS, LineEncoder};
@@ -182,7 +183,8 @@ impl FileEncoder {
                 }
             }
             Self::Parquet(to) => to.write(rows)?,
-            Self::Arrow(to) => to.write(&compact(rows)?)?,
+            // The IPC format writes whole buffers, and those of a column of views may be shared with many other batches.
+            Self::Arrow(to) => to.write(&compact_rows(rows, |_, _| true)?)?,
         }
         Ok(())
     }
@@ -261,17 +263,4 @@ impl Write for Counted {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-/// The rows without the texts that no row refers to: the IPC format writes whole buffers, and those of a column of
-/// views may be shared with many other batches.
-fn compact(rows: &RecordBatch) -> Result<RecordBatch> {
-    let compacted = |column: &ArrayRef| -> ArrayRef {
-        match column.data_type() {
-            DataType::Utf8View => std::sync::Arc::new(column.as_string_view().gc()),
-            DataType::BinaryView => std::sync::Arc::new(column.as_binary_view().gc()),
-            _ => column.clone(),
-        }
-    };
-    Ok(RecordBatch::try_new(rows.schema(), rows.columns().iter().map(compacted).collect())?)
 }

@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
 use bytes::Bytes;
-use weir_core::{Error, Result, views};
+use weir_core::views::compact_rows;
+use weir_core::{Error, Result};
 
 /// Follows the message: the decoder takes a message for complete only when it sees that something follows.
 const TRAILER: u8 = 0xFF;
@@ -40,7 +41,7 @@ impl RowEncoder {
             self.channels.insert(channel, (schema.clone(), StreamEncoder::try_new(&schema)?));
         }
         let (_, encoder) = self.channels.get_mut(&channel).expect("it was just put in");
-        let mut buffers = encoder.encode(&compact(batch)?)?;
+        let mut buffers = encoder.encode(&compact_rows(batch, is_wasteful)?)?;
         buffers.push(Buffer::from(vec![TRAILER]));
         Ok((!known, buffers))
     }
@@ -73,15 +74,9 @@ impl RowDecoder {
     }
 }
 
-/// The same rows, with not much more in their buffers than they need: a batch of string views shares the buffers of the batch
-/// that it was cut from, and would be sent with all of them.
-fn compact(batch: &RecordBatch) -> Result<RecordBatch> {
-    if !batch.columns().iter().any(|column| views::has_views(column.data_type())) {
-        return Ok(batch.clone());
-    }
-    let wasteful = |held, shown| held > shown + shown / 4 + WASTE;
-    let columns = batch.columns().iter().map(|column| views::compact(column, wasteful)).collect::<Result<_>>()?;
-    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+/// A batch of string views shares the buffers of the batch that it was cut from, and would be sent with all of them.
+fn is_wasteful(held: usize, shown: usize) -> bool {
+    held > shown + shown / 4 + WASTE
 }
 
 fn has_dictionary(data_type: &DataType) -> bool {
