@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use weir_coordinator::driver::{AttemptEnd, CheckpointDriver, DriverConfig, Effect, Event, StopKind};
+use weir_coordinator::driver::{AttemptEnd, CheckpointDriver, DriverConfig, Effect, Event, FlushConfig, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_worker::{
     BlockingThreads, Clock, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
@@ -123,6 +123,10 @@ pub enum JobEnd {
     Cancelled,
 }
 
+/// Longest time between two markers of a job whose operators have pending updates.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// Shortest time between a marker and a flush marker behind it.
+const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(200);
 
@@ -132,6 +136,7 @@ const PROGRESS: Duration = Duration::from_millis(200);
 /// What made the job fail.
 pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
     let graph = Arc::new(request.graph);
+    let has_pending_updates = graph.has_pending_updates();
     let mut store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
     store.finish_commit(&*request.connectors).await?;
     if store.is_finished() {
@@ -166,6 +171,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
                 last_epoch: store.last_epoch(),
                 first: None,
                 participants: 1,
+                flush: FlushConfig { interval: has_pending_updates.then_some(FLUSH_INTERVAL), pause: FLUSH_PAUSE },
             };
             let driver = CheckpointDriver::new(config, Duration::ZERO);
             let shell = Shell {
@@ -237,6 +243,7 @@ impl Shell {
                 event = self.job.event(), if running => match event {
                     Some(WorkerEvent::Failed(error) | WorkerEvent::PeerLost(error)) => return Err(error),
                     Some(WorkerEvent::SourcesExhausted) => self.step(Event::SourcesExhausted).await,
+                    Some(WorkerEvent::MarkerWanted) => self.step(Event::MarkerWanted).await,
                     Some(WorkerEvent::Reported(content)) => {
                         self.step(Event::Reported { participant: 0, content }).await;
                     }
@@ -281,8 +288,8 @@ impl Shell {
     async fn carry_out(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::SendMarker(marker) => self.job.command(Command::Marker(marker)).await,
-            Effect::WriteManifest { contents, savepoint, finished } => {
-                return Some(self.store.write(contents, savepoint, finished).await);
+            Effect::WriteManifest { epoch, contents, savepoint, finished } => {
+                return Some(self.store.write(epoch, contents, savepoint, finished).await);
             }
             Effect::Commit(epoch) => {
                 return Some(match self.store.finish_commit(&*self.connectors).await {

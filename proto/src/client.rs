@@ -245,8 +245,8 @@ pub enum ClientResponse {
     Accepted,
     /// To [`ClientRequest::TakeSavepoint`].
     SavepointBegun {
-        /// The savepoint's epoch.
-        epoch: Epoch,
+        /// The last epoch before it was asked for: it is the first savepoint behind this one.
+        after: Epoch,
     },
     /// To [`ClientRequest::ListCheckpoints`], oldest first.
     Checkpoints(Vec<CheckpointInfo>),

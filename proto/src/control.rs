@@ -11,7 +11,7 @@
 //!     ── Status { Ready } ─────────────────────▶    everything is open, nothing runs
 //!     ◀─────────────────────────────── Start ──     all workers of the attempt are ready
 //!     ── Status { Running } ───────────────────▶
-//!     ◀────────────────────────── Marker { n } ──
+//!     ◀────────────────────────── Marker { n } ──    n counts all markers; a flush marker has no report
 //!     ── Report { n } ─────────────────────────▶    repeated on every new connection until
 //!     ◀─────────────────────── Completed { n } ──   the checkpoint is decided
 //!     ◀───────────────────────── Commit { n } ──    to one worker
@@ -25,7 +25,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use weir_core::{Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, MarkerKind, Placement, WorkerId};
+use weir_core::{
+    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, Marker, MarkerKind, Placement, WorkerId,
+};
 use weir_state::{EpochContent, MergedRuns};
 
 /// From a worker.
@@ -99,6 +101,11 @@ pub struct AttemptStatus {
     pub last_epoch: Epoch,
     /// Kind of that marker, once there was one.
     pub last_kind: Option<MarkerKind>,
+    /// Of the markers behind the last checkpoint that is known to be decided, those at which state is captured, oldest first.
+    /// All others since then were flush markers: so a new leader can give everybody the same ones.
+    pub captures: Vec<Marker>,
+    /// Whether a subtask here cannot go on before the next marker.
+    pub wants_marker: bool,
     /// Whether all sources of this worker have come to their end.
     pub exhausted: bool,
 }

@@ -58,6 +58,8 @@ fn leader_config() -> LeaderConfig {
         reconnect_grace: Duration::from_millis(100),
         deploy_timeout: Duration::from_secs(3),
         first_checkpoint: Duration::from_millis(80),
+        flush_interval: Duration::from_millis(60),
+        flush_pause: Duration::from_millis(10),
         commit_retry: Duration::from_millis(120),
         commit_timeout: Duration::from_secs(2),
         load_retry: Duration::from_millis(100),

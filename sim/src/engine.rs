@@ -1,12 +1,15 @@
 //! The engine of a worker, which stands still now and then although the worker's sessions live: its processors are taken, or
-//! an operator does not come to an end.
+//! an operator does not come to an end. In some histories its parts want a marker again and again, as a source does that was
+//! idle; so markers of both kinds are always on their way.
 //!
 //! Sources and sinks stand still by themselves, see [`connector`](crate::connector); and with them the subtasks that they are
 //! chained to. Here it is the way between the engine and the process around it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::{Instant, sleep_until};
 use weir_core::{Marker, Result};
 use weir_proto::control::Deploy;
 use weir_worker::WorkerEvent;
@@ -14,6 +17,7 @@ use weir_worker::process::{Engine, FiguresSource, JobEngine, OpenPart, RunningPa
 
 use crate::cluster::Cluster;
 use crate::network::Machine;
+use crate::random::Random;
 
 /// The machine that an engine runs on.
 #[derive(Debug, Clone)]
@@ -41,6 +45,23 @@ struct SimRunningPart {
     place: Host,
     /// What has happened while the engine stood still.
     happened: Option<Option<WorkerEvent>>,
+    wishes: Wishes,
+}
+
+/// When a part wants its next marker.
+struct Wishes {
+    random: Random,
+    due: Instant,
+}
+
+impl Wishes {
+    /// Waits until it is time. Dropping the wait loses nothing.
+    async fn next(&mut self, pause: Option<Duration>) {
+        let Some(pause) = pause else { return std::future::pending().await };
+        sleep_until(self.due).await;
+        let longest = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.due = Instant::now() + self.random.milliseconds(1, longest);
+    }
 }
 
 #[async_trait]
@@ -57,7 +78,8 @@ impl Engine for SimEngine {
 
 impl OpenPart for SimOpenPart {
     fn start(self: Box<Self>) -> Box<dyn RunningPart> {
-        Box::new(SimRunningPart { part: self.0.start(), place: self.1, happened: None })
+        let wishes = Wishes { random: self.1.cluster.chaos.fork(), due: Instant::now() };
+        Box::new(SimRunningPart { part: self.0.start(), place: self.1, happened: None, wishes })
     }
 }
 
@@ -70,7 +92,12 @@ impl RunningPart for SimRunningPart {
 
     async fn event(&mut self) -> Option<WorkerEvent> {
         if self.happened.is_none() {
-            self.happened = Some(self.part.event().await);
+            let pause = self.place.cluster.shape.marker_pause;
+            self.happened = Some(tokio::select! {
+                biased;
+                event = self.part.event() => event,
+                () = self.wishes.next(pause) => Some(WorkerEvent::MarkerWanted),
+            });
         }
         self.place.thawed().await;
         self.happened.take().flatten()

@@ -4,6 +4,7 @@
 //! - What is decided in the log is the same everywhere, and stays.
 //! - A checkpoint that is completed is never forgotten by a later leader; nor is the number of an attempt.
 //! - Attempts complete checkpoints in their order: an older one completes none behind a newer one's.
+//! - Of a job at most one checkpoint is completed and not committed.
 //! - A result is made visible only if its checkpoint is in the replicated state.
 //! - A result is right, and is there once.
 //! - Nothing panics, and nothing finds a defect in itself.
@@ -244,6 +245,10 @@ impl State {
             }
             known.attempt = known.attempt.max(job.attempt);
             known.last_epoch = known.last_epoch.max(job.last_epoch);
+            let open = job.checkpoints.iter().filter(|checkpoint| !checkpoint.committed);
+            if let [first, second, ..] = open.map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>().as_slice() {
+                return Err(format!("checkpoint {second} of job {id} was completed before {first} was committed"));
+            }
             let mut attempts = Attempt(0);
             let completed = self.completed.entry(job.name.clone()).or_default();
             for checkpoint in &job.checkpoints {

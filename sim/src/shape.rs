@@ -39,6 +39,8 @@ pub struct Shape {
     pub user_pause: Option<Duration>,
     /// Pause between two replacements of coordinators, at most; `None`: they stay the same.
     pub replace_pause: Option<Duration>,
+    /// Pause between two flush markers that the subtasks of a part ask for, at most; `None`: they ask for none.
+    pub marker_pause: Option<Duration>,
     /// What may wait between subtasks.
     pub limits: ExchangeLimits,
     /// Coordinators have models of disks, and not the database on sectors.
@@ -155,6 +157,7 @@ impl Shape {
         // Of a sequence of their own, so that all other histories stay what they are.
         let mut rare = random.clone().fork();
         let mut late = rare.clone().fork();
+        let mut markers = late.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
@@ -176,6 +179,7 @@ impl Shape {
             fault_pause: random.milliseconds(150, 900),
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
             replace_pause: (!calm && late.chance(150)).then(|| late.milliseconds(200, 1200)),
+            marker_pause: markers.chance(600).then(|| markers.milliseconds(20, 400)),
             model_disks: !late.chance(150),
             limits: if late.chance(200) { tiny(&mut late) } else { ExchangeLimits::default() },
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),

@@ -21,7 +21,7 @@ use weir_core::bugs::Bug;
 use weir_sim::{Options, run};
 
 /// Every bug, all of which are found within so few histories that every run of the tests can afford it.
-const ALL: [Bug; 11] = [
+const ALL: [Bug; 14] = [
     Bug::IncarnationIgnored,
     Bug::SkippedSync,
     Bug::StaleReport,
@@ -33,6 +33,9 @@ const ALL: [Bug; 11] = [
     Bug::NoFencing,
     Bug::GivenUpTime,
     Bug::LostCommitRequest,
+    Bug::OvertakenCommit,
+    Bug::ForgottenKind,
+    Bug::MarkerBehindStop,
 ];
 const SEEDS: u64 = 1000;
 

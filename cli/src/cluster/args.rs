@@ -197,7 +197,7 @@ pub enum JobsCommand {
         /// Of which.
         #[command(flatten)]
         job: JobArgument,
-        /// Return when it is begun instead of when it is complete.
+        /// Return when it is on its way instead of when it is complete.
         #[arg(long)]
         detach: bool,
     },

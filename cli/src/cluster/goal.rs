@@ -26,8 +26,8 @@ pub enum Goal {
     },
     /// A savepoint is complete.
     Savepoint {
-        /// Its epoch.
-        epoch: Epoch,
+        /// It is the first one behind this epoch.
+        after: Epoch,
         /// The attempt that takes it.
         by: Attempt,
     },
@@ -52,7 +52,7 @@ impl Goal {
             Goal::Ended => ended(job),
             Goal::Running { after } => running(job, *after),
             Goal::Rescaled { after } => rescaled(job, *after),
-            Goal::Savepoint { epoch, by } => savepoint(job, *epoch, *by),
+            Goal::Savepoint { after, by } => savepoint(job, *after, *by),
         }
     }
 }
@@ -115,29 +115,26 @@ fn rescaled(job: &JobDetail, after: Attempt) -> Look {
     }
 }
 
-fn savepoint(job: &JobDetail, epoch: Epoch, by: Attempt) -> Look {
+fn savepoint(job: &JobDetail, after: Epoch, by: Attempt) -> Look {
     let summary = &job.summary;
     let missed = |why: &str| {
         Look::Missed(
-            Error::environment(format!("savepoint {epoch} of job {} did not come about: {why}", summary.full_name()))
+            Error::environment(format!("the savepoint of job {} did not come about: {why}", summary.full_name()))
                 .with_help("see `weir jobs describe`, and take another"),
         )
     };
-    if let Some(done) = job.checkpoints.iter().find(|checkpoint| checkpoint.epoch == epoch) {
-        // The next leader gives the number to the checkpoint that it begins, and does not know that it was to be kept.
-        if !done.savepoint {
-            return missed("another coordinator leads now, and took an ordinary checkpoint under that number");
-        }
-        let CheckpointInfo { state_bytes, duration_ms, manifest, .. } = done;
+    let mut later = job.checkpoints.iter().filter(|checkpoint| checkpoint.epoch > after);
+    if let Some(done) = later.clone().find(|checkpoint| checkpoint.savepoint) {
+        let CheckpointInfo { epoch, state_bytes, duration_ms, manifest, .. } = done;
         let (size, took) = (bytes(*state_bytes), duration(Duration::from_millis(*duration_ms)));
         return Look::Reached(format!("savepoint {epoch} is complete: {size} in {took}, {manifest}"));
     }
-    let later = |other: Epoch| other > epoch;
-    let given_up = job.checkpoints.iter().any(|checkpoint| later(checkpoint.epoch))
-        || job.checkpoint_in_progress.is_some_and(|progress| later(progress.epoch));
-    if summary.attempt != by || summary.has_ended() || given_up {
-        let why = if given_up { "it took too long or failed" } else { "the job did not go on" };
-        return missed(why);
+    // It would have been the next one.
+    if later.next().is_some() {
+        return missed("another coordinator leads now, which has not heard of it");
+    }
+    if summary.attempt != by || summary.has_ended() {
+        return missed("the job did not go on");
     }
     Look::Waiting(standing(job))
 }

@@ -67,12 +67,12 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
         }
         JobsCommand::Savepoint { job, detach } => {
             let answer = client.call(ClientRequest::TakeSavepoint { job: job.reference() }).await?;
-            let epoch = expect_answer!(answer, ClientResponse::SavepointBegun { epoch } => epoch)?;
+            let after = expect_answer!(answer, ClientResponse::SavepointBegun { after } => after)?;
             if detach {
-                return print(screen, &format!("{epoch}\n"));
+                return said(screen, &format!("{}: takes a savepoint, the first one behind epoch {after}", job.job));
             }
             let by = describe(client, &job.reference()).await?.summary.attempt;
-            wait(client, screen, &job, Some(Goal::Savepoint { epoch, by })).await
+            wait(client, screen, &job, Some(Goal::Savepoint { after, by })).await
         }
         JobsCommand::Delete { job, discard_results } => {
             client.call(ClientRequest::DeleteJob { job: job.reference(), discard_results }).await?;

@@ -111,10 +111,9 @@ impl CheckpointStore {
         self.durable.as_ref().map(|durable| durable.checkpoints.storage().clone())
     }
 
-    /// Writes the manifest of the newest of `contents`. A failed write is harmless even if the manifest turns out to be
+    /// Writes the manifest of an epoch. A failed write is harmless even if the manifest turns out to be
     /// there: the next one holds the same contents again, and committing twice is committing once.
-    pub async fn write(&mut self, contents: Vec<EpochContent>, savepoint: bool, finished: bool) -> Event {
-        let epoch = contents.iter().map(|content| content.epoch).max().unwrap_or(self.last_epoch);
+    pub async fn write(&mut self, epoch: Epoch, contents: Vec<EpochContent>, savepoint: bool, finished: bool) -> Event {
         let header = ManifestHeader {
             job: self.identity.clone(),
             epoch,

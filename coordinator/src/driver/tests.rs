@@ -1,6 +1,8 @@
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Only for those who ask.
+const NEVER: FlushConfig = FlushConfig { interval: None, pause: Duration::from_millis(50) };
 
 fn driver(interval: Option<Duration>) -> CheckpointDriver {
     let config = DriverConfig {
@@ -10,6 +12,7 @@ fn driver(interval: Option<Duration>) -> CheckpointDriver {
         last_epoch: Epoch(4),
         first: None,
         participants: 1,
+        flush: NEVER,
     };
     CheckpointDriver::new(config, Duration::ZERO)
 }
@@ -30,8 +33,9 @@ fn step(driver: &mut CheckpointDriver, seconds: u32, event: Event) -> Vec<String
         .into_iter()
         .map(|effect| match effect {
             Effect::SendMarker(marker) => format!("{:?} {}", marker.kind, marker.epoch),
-            Effect::WriteManifest { contents, savepoint, finished } => {
+            Effect::WriteManifest { epoch, contents, savepoint, finished } => {
                 let epochs: Vec<u64> = contents.iter().map(|content| content.epoch.0).collect();
+                assert_eq!(epochs.last(), Some(&epoch.0));
                 format!(
                     "write {epochs:?}{}{}",
                     if savepoint { " savepoint" } else { "" },
@@ -177,6 +181,7 @@ fn two_workers() -> DriverConfig {
         last_epoch: Epoch(4),
         first: Some(SECOND / 4),
         participants: 2,
+        flush: NEVER,
     }
 }
 
@@ -207,7 +212,8 @@ fn a_new_leader_brings_the_epoch_under_way_to_its_end() {
         completed_end: None,
         committed: true,
         reported: vec![(1, content(5)), (1, content(6))],
-        last_marker: Some(Marker { epoch: Epoch(6), kind: MarkerKind::Checkpoint }),
+        last_marker: Some(checkpoint(6)),
+        last_capture: Some(checkpoint(6)),
         ..Takeover::default()
     };
     let mut effects = Vec::new();
@@ -235,4 +241,83 @@ fn a_savepoint_is_taken_as_soon_as_nothing_else_is_under_way() {
     step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Savepoint 6"]);
     assert_eq!(step(&mut driver, 1, reported(6)), ["write [6] savepoint"]);
+}
+
+fn checkpoint(epoch: u64) -> Marker {
+    Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint }
+}
+
+fn flush(epoch: u64) -> Marker {
+    Marker { epoch: Epoch(epoch), kind: MarkerKind::Flush }
+}
+
+fn updating() -> CheckpointDriver {
+    let flush = FlushConfig { interval: Some(SECOND), pause: SECOND / 2 };
+    CheckpointDriver::new(DriverConfig { interval: Some(4 * SECOND), flush, ..two_workers() }, Duration::ZERO)
+}
+
+#[test]
+fn flush_markers_wait_for_no_checkpoint() {
+    let mut driver = updating();
+    assert_eq!(driver.next_tick(), Some(SECOND / 4));
+    assert_eq!(step(&mut driver, 1, Event::Tick), ["Checkpoint 5"], "the first checkpoint was due sooner");
+    assert_eq!(step(&mut driver, 2, Event::Tick), ["Flush 6"], "while it is gathered");
+    step(&mut driver, 2, of_two(0, 5));
+    assert_eq!(step(&mut driver, 2, of_two(1, 5)), ["write [5, 5]"]);
+    assert_eq!(step(&mut driver, 3, Event::Tick), ["Flush 7"], "while it is written");
+    assert_eq!(step(&mut driver, 3, Event::ManifestWritten(Epoch(5))), ["commit 5"]);
+    assert_eq!(step(&mut driver, 4, Event::Tick), ["Flush 8"], "while it is committed");
+    assert_eq!(step(&mut driver, 4, Event::Committed(Epoch(5))), ["retire <5"]);
+    assert_eq!(step(&mut driver, 5, Event::Tick), ["Checkpoint 9"], "which is a flush as well");
+    assert_eq!(driver.next_tick(), Some(6 * SECOND));
+    assert_eq!(step(&mut driver, 5, Event::SourcesExhausted), [""; 0]);
+    step(&mut driver, 5, of_two(0, 9));
+    assert_eq!(step(&mut driver, 5, of_two(1, 9)), ["write [9, 9]"]);
+    step(&mut driver, 5, Event::ManifestWritten(Epoch(9)));
+    assert_eq!(step(&mut driver, 5, Event::Committed(Epoch(9))), ["retire <9", "Stop 10"]);
+    assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "behind the end there is nothing to flush");
+}
+
+#[test]
+fn who_wants_a_marker_gets_the_next_one() {
+    let mut driver = CheckpointDriver::new(DriverConfig { interval: None, flush: NEVER, ..two_workers() }, SECOND);
+    assert_eq!(driver.next_tick(), None);
+    assert_eq!(step(&mut driver, 2, Event::MarkerWanted), ["Flush 5"]);
+    assert_eq!(step(&mut driver, 2, Event::MarkerWanted), [""; 0], "not so soon");
+    assert_eq!(step(&mut driver, 2, Event::MarkerWanted), [""; 0], "and one for all who ask");
+    assert_eq!(driver.next_tick(), Some(2 * SECOND + Duration::from_millis(50)));
+    assert_eq!(step(&mut driver, 3, Event::Tick), ["Flush 6"]);
+    assert_eq!(driver.next_tick(), None);
+    assert_eq!(step(&mut driver, 3, Event::MarkerWanted), [""; 0]);
+    assert_eq!(step(&mut driver, 3, Event::Savepoint), ["Savepoint 7"], "any marker will do");
+    assert_eq!(driver.next_tick(), Some(13 * SECOND), "for the savepoint only");
+}
+
+#[test]
+fn a_new_leader_finishes_the_checkpoint_behind_which_others_were_flushed() {
+    let takeover = Takeover {
+        committed: true,
+        reported: vec![(1, content(6))],
+        last_marker: Some(flush(9)),
+        last_capture: Some(checkpoint(6)),
+        ..Takeover::default()
+    };
+    let mut effects = Vec::new();
+    let mut driver = CheckpointDriver::take_over(two_workers(), Duration::ZERO, takeover, &mut effects);
+    assert!(matches!(effects.as_slice(), [Effect::SendMarker(marker)] if *marker == flush(9)), "{effects:?}");
+    assert_eq!(step(&mut driver, 1, of_two(0, 6)), ["write [6, 6]"]);
+    step(&mut driver, 1, Event::ManifestWritten(Epoch(6)));
+    step(&mut driver, 1, Event::Committed(Epoch(6)));
+    assert_eq!(step(&mut driver, 2, Event::Savepoint), ["Savepoint 10"], "numbers go on behind the last marker");
+}
+
+#[test]
+fn a_new_leader_commits_what_is_completed_before_anything_else() {
+    let takeover = Takeover { last_marker: Some(flush(5)), ..Takeover::default() };
+    let mut effects = Vec::new();
+    let mut driver = CheckpointDriver::take_over(two_workers(), Duration::ZERO, takeover, &mut effects);
+    assert!(matches!(effects.as_slice(), [Effect::SendMarker(_), Effect::Commit(Epoch(4))]), "{effects:?}");
+    assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "however long it takes");
+    assert_eq!(step(&mut driver, 9, Event::Stop(StopKind::Savepoint)), [""; 0]);
+    assert_eq!(step(&mut driver, 9, Event::Committed(Epoch(4))), ["retire <4", "Stop 6"]);
 }

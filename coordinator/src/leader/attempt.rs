@@ -1,9 +1,11 @@
 //! One attempt as the leader sees it: what each of its workers has said, and the driver of its checkpoints.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Attempt, Epoch, Placement, WorkerId};
+use weir_core::bugs::{self, Bug};
+use weir_core::{Attempt, Epoch, Marker, MarkerKind, Placement, WorkerId};
 use weir_proto::control::{AttemptFigures, AttemptPhase, AttemptStatus, Figures, Report};
 use weir_state::{EpochContent, Manifest, MergedRuns};
 
@@ -23,6 +25,9 @@ pub struct LiveAttempt {
     pub parts: Vec<Part>,
     /// Reports that came before there was a driver, by position of the worker.
     pub reports: Vec<(usize, Report)>,
+    /// Of the markers that were sent behind the last completed checkpoint, those at which state is captured, oldest first. All
+    /// others were flush markers.
+    pub captures: Vec<Marker>,
     /// Its checkpoints; there once all workers have said where they stand.
     pub driver: Option<CheckpointDriver>,
     /// The checkpoint that the next one follows.
@@ -110,6 +115,7 @@ impl LiveAttempt {
             placement,
             since: now,
             reports: Vec::new(),
+            captures: Vec::new(),
             driver: None,
             base: Base::Unknown,
             writing: None,
@@ -128,6 +134,42 @@ impl LiveAttempt {
     /// Whether all sources have come to their end.
     pub fn exhausted(&self) -> bool {
         self.parts.iter().all(|part| part.status.as_ref().is_some_and(|status| status.exhausted))
+    }
+
+    /// Whether a subtask waits for a marker.
+    pub fn wants_marker(&self) -> bool {
+        self.parts.iter().any(|part| part.status.as_ref().is_some_and(|status| status.wants_marker))
+    }
+
+    /// A marker is being sent: the subtasks that wait for one need not any more.
+    pub fn sent(&mut self, marker: Marker) {
+        if marker.kind.captures() && self.captures.last().is_none_or(|last| last.epoch < marker.epoch) {
+            self.captures.push(marker);
+        }
+        for status in self.parts.iter_mut().filter_map(|part| part.status.as_mut()) {
+            status.wants_marker = false;
+        }
+    }
+
+    /// A marker that was sent behind the last completed checkpoint.
+    pub fn marker(&self, epoch: Epoch) -> Marker {
+        let flush = Marker { epoch, kind: MarkerKind::Flush };
+        let forgotten = Marker { epoch, kind: MarkerKind::Checkpoint };
+        let known = self.captures.iter().copied().find(|marker| marker.epoch == epoch);
+        known.unwrap_or(if bugs::is_on(Bug::ForgottenKind) { forgotten } else { flush })
+    }
+
+    /// All markers behind the `completed` checkpoint, as the workers know them, were sent in this attempt: by another leader,
+    /// for this one knows of none yet. Returns the last of them.
+    pub fn learn_markers(&mut self, completed: Epoch) -> Option<Marker> {
+        let statuses = self.parts.iter().filter_map(|part| part.status.as_ref());
+        let captures = statuses.clone().flat_map(|status| status.captures.iter().copied());
+        let captures: BTreeMap<Epoch, Marker> =
+            captures.filter(|marker| marker.epoch > completed).map(|marker| (marker.epoch, marker)).collect();
+        self.captures = captures.into_values().collect();
+        let last = statuses.map(|status| status.last_epoch).max().filter(|last| *last > completed)?;
+        let known = self.captures.iter().copied().find(|marker| marker.epoch == last);
+        Some(known.unwrap_or(Marker { epoch: last, kind: MarkerKind::Flush }))
     }
 
     /// A worker's connection is gone: what it was told may not have arrived.

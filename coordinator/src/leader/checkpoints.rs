@@ -12,7 +12,10 @@ use super::attempt::{Base, LiveAttempt, Writing, is_ended};
 use super::duties::JobDuties;
 use super::{Context, Leader, Proposal, Purpose, StorageOperation};
 use crate::cluster::{Checkpoint, Command, Desired, Job};
-use crate::driver::{self, AttemptEnd, CheckpointDriver, DriverConfig, StopKind, Takeover};
+use crate::driver::{self, AttemptEnd, CheckpointDriver, DriverConfig, FlushConfig, StopKind, Takeover};
+
+/// So many markers one worker of an attempt can have missed that another one was given: they are said one by one.
+const MARKERS_MISSED: u64 = 10_000;
 
 impl Leader {
     /// Begins to drive the checkpoints of an attempt, once the manifest that the next one follows is known and every worker
@@ -43,8 +46,16 @@ impl Leader {
             }
         }
         let completed = job.last_epoch;
+        let last_marker = live.learn_markers(completed);
         let statuses = || live.parts.iter().filter_map(|part| part.status.as_ref());
-        let last = statuses().filter(|status| status.last_epoch > completed).max_by_key(|status| status.last_epoch);
+        // Nobody sends that many.
+        let behind = statuses().map(|status| status.last_epoch).min().unwrap_or_default();
+        if last_marker.is_some_and(|last| last.epoch.0 > behind.0.saturating_add(MARKERS_MISSED)) {
+            let report = format!("one worker has come to epoch {behind}, and another one to {last_marker:?}");
+            let attempt = live.number;
+            return self.fail(context, id, attempt, Some(ErrorKind::Internal), report);
+        }
+        let marker_wanted = statuses().any(|status| status.wants_marker);
         // The marker that ends the attempt may have been completed already, with workers that have not come to their end yet.
         let ending = statuses().find(|status| {
             let of_this_attempt = job.checkpoints.last().is_some_and(|checkpoint| checkpoint.attempt == live.number);
@@ -56,7 +67,8 @@ impl Leader {
             .partition(|(_, report)| report.outcome.is_ok());
         let takeover = Takeover {
             reported: reported.into_iter().filter_map(|(part, report)| Some((part, report.outcome.ok()?))).collect(),
-            last_marker: last.and_then(|status| Some(Marker { epoch: status.last_epoch, kind: status.last_kind? })),
+            last_marker,
+            last_capture: live.captures.last().copied(),
             completed_end: ending.and_then(|status| Some(Marker { epoch: completed, kind: status.last_kind? })),
             committed: job.checkpoints.last().is_none_or(|checkpoint| checkpoint.committed),
             exhausted: live.exhausted(),
@@ -71,12 +83,19 @@ impl Leader {
             last_epoch: completed,
             first: (!job.checkpoints.is_empty()).then_some(self.config.first_checkpoint),
             participants: live.parts.len(),
+            flush: FlushConfig {
+                interval: job.spec.graph.has_pending_updates().then_some(self.config.flush_interval),
+                pause: self.config.flush_pause,
+            },
         };
         let mut effects = Vec::new();
         live.driver = Some(CheckpointDriver::take_over(config, context.now.elapsed, takeover, &mut effects));
         self.carry_out(context, id, effects);
         for (position, report) in failed {
             self.take_report(context, id, position, report);
+        }
+        if marker_wanted {
+            self.drive(context, id, driver::Event::MarkerWanted);
         }
         self.advance(context, id);
         self.ensure_commit(context, id);
@@ -102,13 +121,16 @@ impl Leader {
         for effect in effects {
             match effect {
                 driver::Effect::SendMarker(marker) => {
+                    if let Some(live) = self.jobs.attempt_mut(id) {
+                        live.sent(marker);
+                    }
                     if marker.kind.ends() {
                         self.jobs.of(id).pause.begin(context.now.elapsed);
                     }
                     self.send_markers(context, id, None);
                 }
-                driver::Effect::WriteManifest { contents, savepoint, finished } => {
-                    self.write_manifest(context, id, contents, savepoint, finished);
+                driver::Effect::WriteManifest { epoch, contents, savepoint, finished } => {
+                    self.write_manifest(context, id, epoch, contents, savepoint, finished);
                 }
                 driver::Effect::Commit(_) => self.ensure_commit(context, id),
                 driver::Effect::Retire(_) => self.tidy(context, id),
@@ -164,6 +186,7 @@ impl Leader {
         &mut self,
         context: &mut Context<'_>,
         id: JobId,
+        epoch: Epoch,
         contents: Vec<EpochContent>,
         savepoint: bool,
         finished: bool,
@@ -171,8 +194,8 @@ impl Leader {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let (place, term) = (context.place(id), self.term);
         let Some(live) = self.jobs.attempt_mut(id) else { return };
-        let (Some(driver), Base::Known(base)) = (&live.driver, &live.base) else { return };
-        let (attempt, epoch) = (live.number, driver.last_marker().epoch);
+        let Base::Known(base) = &live.base else { return };
+        let attempt = live.number;
         let header = ManifestHeader {
             job: job.spec.fingerprint.clone(),
             epoch,
@@ -303,6 +326,7 @@ impl Leader {
         let Some(live) = self.jobs.attempt_mut(id) else { return };
         let Some(writing) = live.writing.take_if(|writing| writing.epoch == epoch) else { return };
         live.base = Base::Known(writing.manifest);
+        live.captures.retain(|marker| marker.epoch > epoch);
         live.checkpoint_failure = None;
         let attempt = live.number;
         for placed in &live.placement.workers {
@@ -371,18 +395,13 @@ impl Leader {
         }
     }
 
-    /// A savepoint begins as soon as it can. Returns its epoch; `None` if the job does not run, or is ending.
+    /// A savepoint begins as soon as it can: the first one behind the epoch that is returned, which is the last one so far.
+    /// `None` if the job does not run, or is ending.
     pub(crate) fn savepoint(&mut self, context: &mut Context<'_>, id: JobId) -> Option<Epoch> {
-        let driver = |leader: &Self| leader.jobs.attempt(id)?.driver.as_ref().map(CheckpointDriver::last_marker);
-        let driver_of =
-            |leader: &Self| leader.jobs.attempt(id)?.driver.as_ref().map(CheckpointDriver::takes_savepoints);
-        if !driver_of(self)? {
-            return None;
-        }
-        let before = driver(self)?;
+        let driver = self.jobs.attempt(id)?.driver.as_ref().filter(|driver| driver.takes_savepoints())?;
+        let before = driver.last_marker().epoch;
         self.drive(context, id, driver::Event::Savepoint);
-        let after = driver(self)?;
-        Some(if after.epoch > before.epoch { after.epoch } else { before.epoch.next() })
+        Some(before)
     }
 
     /// Stops a job whose user wants it to stop, or to have another shape.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use weir_core::bugs::{self, Bug};
-use weir_core::{Attempt, ErrorKind, JobId, MarkerKind, WorkerId};
+use weir_core::{Attempt, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
@@ -19,9 +19,6 @@ use crate::driver;
 
 /// Bytes of a report of a failure.
 const MAX_REPORT: usize = 16 << 10;
-
-/// Epochs that can be under way or given up behind the last completed one.
-const MARKERS_AHEAD: u64 = 100_000;
 
 impl Leader {
     /// A worker is connected (again): what it runs of this job, if anything, and what it should.
@@ -106,13 +103,8 @@ impl Leader {
         if self.sessions.of(worker, live.placement.workers[position].incarnation) != Some(session) {
             return;
         }
-        // Nobody counts that far: what is missing is said marker by marker.
-        if context
-            .state
-            .jobs
-            .get(&id)
-            .is_none_or(|job| status.last_epoch.0 > job.last_epoch.0.saturating_add(MARKERS_AHEAD))
-        {
+        let last = live.driver.as_ref().map(|driver| driver.last_marker().epoch);
+        if last.is_some_and(|last| status.last_epoch > last) {
             let report = format!("worker {worker} says that it has come to epoch {}", status.last_epoch);
             return self.fail(context, id, status.attempt, Some(ErrorKind::Internal), report);
         }
@@ -152,7 +144,7 @@ impl Leader {
             }
         }
         let runs = live.all(is_running);
-        let (ended, exhausted) = (live.all(is_ended), live.exhausted());
+        let (ended, exhausted, wants_marker) = (live.all(is_ended), live.exhausted(), live.wants_marker());
         if job.status == JobStatus::Deploying && runs {
             self.propose_once(context, Command::AttemptRunning { job: id, attempt, at: context.now.wall });
         }
@@ -160,6 +152,9 @@ impl Leader {
             self.ensure_driver(context, id);
             if exhausted {
                 self.drive(context, id, driver::Event::SourcesExhausted);
+            }
+            if wants_marker {
+                self.drive(context, id, driver::Event::MarkerWanted);
             }
             if ended {
                 self.drive(context, id, driver::Event::Ended);
@@ -200,22 +195,21 @@ impl Leader {
         }
     }
 
-    /// Sends the markers that the workers of an attempt, or one of them, have not been given. What an earlier leader sent in
-    /// between was a checkpoint of one kind or another, and all kinds capture alike.
+    /// Sends the markers that the workers of an attempt, or one of them, have not been given: each is of the kind that the
+    /// others had, for all of them align on it.
     pub(super) fn send_markers(&mut self, context: &mut Context<'_>, id: JobId, only: Option<usize>) {
         let Some(live) = self.jobs.attempt_mut(id) else { return };
-        let Some(last) = live.driver.as_ref().map(crate::driver::CheckpointDriver::last_marker) else { return };
+        let Some(last) = live.driver.as_ref().map(|driver| driver.last_marker().epoch) else { return };
         let attempt = live.number;
-        for (position, (placed, part)) in live.placement.workers.iter().zip(&mut live.parts).enumerate() {
+        for (position, placed) in live.placement.workers.iter().enumerate() {
             let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) else { continue };
             if only.is_some_and(|only| only != position) {
                 continue;
             }
-            while part.last_marker < last.epoch {
-                let epoch = part.last_marker.next();
-                let kind = if epoch == last.epoch { last.kind } else { MarkerKind::Checkpoint };
+            while live.parts[position].last_marker < last {
+                let Marker { epoch, kind } = live.marker(live.parts[position].last_marker.next());
                 context.send(session, ToWorker::Marker { job: id, attempt, epoch, kind });
-                part.last_marker = epoch;
+                live.parts[position].last_marker = epoch;
             }
         }
     }

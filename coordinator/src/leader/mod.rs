@@ -70,6 +70,10 @@ pub struct LeaderConfig {
     pub deploy_timeout: Duration,
     /// The first checkpoint after a restart is taken after so long, if the interval is longer: results should not wait.
     pub first_checkpoint: Duration,
+    /// Longest time between two markers of a job whose operators have pending updates.
+    pub flush_interval: Duration,
+    /// Shortest time between a marker and a flush marker behind it.
+    pub flush_pause: Duration,
     /// Pause between two tries to commit.
     pub commit_retry: Duration,
     /// A worker that does not answer for so long whether it has committed does not hold others up: another one is asked.
@@ -88,6 +92,8 @@ impl Default for LeaderConfig {
             reconnect_grace: Duration::from_millis(250),
             deploy_timeout: Duration::from_secs(600),
             first_checkpoint: Duration::from_millis(250),
+            flush_interval: Duration::from_millis(200),
+            flush_pause: Duration::from_millis(50),
             commit_retry: Duration::from_millis(500),
             commit_timeout: Duration::from_secs(60),
             load_retry: Duration::from_secs(1),

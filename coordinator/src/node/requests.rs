@@ -106,13 +106,13 @@ impl<S: LogStore> Node<S> {
         let id = self.find(job)?;
         let leader = self.leader.as_mut().ok_or_else(unavailable)?;
         let mut wanted = Vec::new();
-        let epoch = leader.savepoint(&mut Context::new(now, &self.state, &mut wanted), id);
+        let after = leader.savepoint(&mut Context::new(now, &self.state, &mut wanted), id);
         self.carry_out(wanted, effects).map_err(internal)?;
-        let epoch = epoch.ok_or_else(|| {
+        let after = after.ok_or_else(|| {
             ClientError::new(ClientErrorKind::Conflict, format!("job {job} does not run, so it has nothing to save"))
                 .with_help("its last checkpoint is kept: see `weir checkpoints list`")
         })?;
-        Ok(ClientResponse::SavepointBegun { epoch })
+        Ok(ClientResponse::SavepointBegun { after })
     }
 
     fn change_members(

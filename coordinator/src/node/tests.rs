@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::{
-    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, MarkerKind, NodeSpec, OperatorSpec,
+    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, Marker, MarkerKind, NodeSpec, OperatorSpec,
     OperatorUid, Parallelism, SinkSpec, TableSpec, WorkerId,
 };
 use weir_proto::client::{ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
@@ -253,6 +253,8 @@ fn status(attempt: u64, phase: AttemptPhase, last_epoch: u64) -> AttemptStatus {
         phase,
         last_epoch: Epoch(last_epoch),
         last_kind: (last_epoch > 0).then_some(MarkerKind::Checkpoint),
+        captures: (1..=last_epoch).map(|epoch| Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint }).collect(),
+        wants_marker: false,
         exhausted: false,
     }
 }

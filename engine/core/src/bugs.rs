@@ -28,11 +28,17 @@ pub enum Bug {
     GivenUpTime,
     /// A commit that was asked for on a session that was replaced is waited for for ever.
     LostCommitRequest,
+    /// Whoever takes an attempt over goes on with the next checkpoint although the last one's results are not visible yet.
+    OvertakenCommit,
+    /// A marker that a worker has missed is sent to it as a checkpoint's, whatever it was.
+    ForgottenKind,
+    /// Flush markers are sent behind the marker that ends the job.
+    MarkerBehindStop,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 11] = [
+    pub const ALL: [Bug; 14] = [
         Bug::SkippedSync,
         Bug::StaleReport,
         Bug::ReportTwice,
@@ -44,6 +50,9 @@ impl Bug {
         Bug::NoFencing,
         Bug::GivenUpTime,
         Bug::LostCommitRequest,
+        Bug::OvertakenCommit,
+        Bug::ForgottenKind,
+        Bug::MarkerBehindStop,
     ];
 
     /// The name of the switch.
@@ -60,6 +69,9 @@ impl Bug {
             Bug::NoFencing => "no-fencing",
             Bug::GivenUpTime => "given-up-time",
             Bug::LostCommitRequest => "lost-commit-request",
+            Bug::OvertakenCommit => "overtaken-commit",
+            Bug::ForgottenKind => "forgotten-kind",
+            Bug::MarkerBehindStop => "marker-behind-stop",
         }
     }
 }

@@ -313,7 +313,33 @@ impl Chain {
     }
 }
 
+impl OperatorSpec {
+    /// Whether results that are not final are held back until the next marker, so that flush markers are wanted between
+    /// checkpoints.
+    pub fn has_pending_updates(&self) -> bool {
+        match self {
+            OperatorSpec::Source(_)
+            | OperatorSpec::Calc(_)
+            | OperatorSpec::Expand(_)
+            | OperatorSpec::Unnest(_)
+            | OperatorSpec::ProcessingTime
+            | OperatorSpec::WindowAssign(_)
+            | OperatorSpec::PartialAggregate(_)
+            | OperatorSpec::WindowAggregate(_)
+            | OperatorSpec::WindowTopN(_)
+            | OperatorSpec::WindowJoin(_)
+            | OperatorSpec::IntervalJoin(_)
+            | OperatorSpec::Sink(_) => false,
+        }
+    }
+}
+
 impl JobGraph {
+    /// Whether any operator has [pending updates](OperatorSpec::has_pending_updates).
+    pub fn has_pending_updates(&self) -> bool {
+        self.nodes.iter().any(|node| node.spec.operator.has_pending_updates())
+    }
+
     /// A job without nodes.
     pub fn new() -> Self {
         Self::default()

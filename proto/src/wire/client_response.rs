@@ -55,7 +55,7 @@ impl TryFrom<ClientResponse> for wire::TakeSavepointResponse {
 
     fn try_from(response: ClientResponse) -> Result<Self> {
         match response {
-            ClientResponse::SavepointBegun { epoch } => Ok(Self { epoch: epoch.0 }),
+            ClientResponse::SavepointBegun { after } => Ok(Self { after: after.0 }),
             other => Err(mismatch("SavepointBegun", &other)),
         }
     }
@@ -65,7 +65,7 @@ impl TryFrom<wire::TakeSavepointResponse> for ClientResponse {
     type Error = Error;
 
     fn try_from(response: wire::TakeSavepointResponse) -> Result<Self> {
-        Ok(ClientResponse::SavepointBegun { epoch: Epoch(response.epoch) })
+        Ok(ClientResponse::SavepointBegun { after: Epoch(response.after) })
     }
 }
 

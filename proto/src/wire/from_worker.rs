@@ -1,6 +1,6 @@
 //! What workers say.
 
-use weir_core::{Epoch, Error, ErrorKind, Incarnation, MarkerKind, Result, WorkerId};
+use weir_core::{Epoch, Error, ErrorKind, Incarnation, Marker, MarkerKind, Result, WorkerId};
 
 use super::{all, attempt, job_id, named, required, unknown};
 use crate::control::{AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Report};
@@ -143,6 +143,12 @@ impl From<&AttemptStatus> for wire::AttemptStatus {
             failure,
             last_epoch: status.last_epoch.0,
             last_kind: status.last_kind.map(|kind| marker_kind(kind).into()),
+            captures: status
+                .captures
+                .iter()
+                .map(|marker| wire::Capture { epoch: marker.epoch.0, kind: marker_kind(marker.kind).into() })
+                .collect(),
+            wants_marker: status.wants_marker,
             exhausted: status.exhausted,
         }
     }
@@ -167,6 +173,11 @@ impl TryFrom<wire::AttemptStatus> for AttemptStatus {
             phase,
             last_epoch: Epoch(status.last_epoch),
             last_kind: status.last_kind.map(|kind| known_marker_kind(kind, "AttemptStatus.last_kind")).transpose()?,
+            captures: all(status.captures, |capture| {
+                let kind = known_marker_kind(capture.kind, "Capture.kind")?;
+                Ok(Marker { epoch: Epoch(capture.epoch), kind })
+            })?,
+            wants_marker: status.wants_marker,
             exhausted: status.exhausted,
         })
     }

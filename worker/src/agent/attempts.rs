@@ -170,6 +170,10 @@ impl Attempts {
         }
         local.status.last_epoch = marker.epoch;
         local.status.last_kind = Some(marker.kind);
+        local.status.wants_marker = false;
+        if marker.kind.captures() {
+            local.status.captures.push(marker);
+        }
         effects.push(Effect::Marker { job, attempt, marker });
         Vec::new()
     }
@@ -178,6 +182,7 @@ impl Attempts {
     pub fn completed(&mut self, job: JobId, attempt: Attempt, epoch: Epoch) {
         if let Some(local) = self.find(job, attempt) {
             local.reports = local.reports.split_off(&epoch.next());
+            local.status.captures.retain(|marker| marker.epoch > epoch);
         }
     }
 
@@ -209,6 +214,8 @@ impl Attempts {
             (AttemptPhase::Opening, EngineEvent::Opened) => status.phase = AttemptPhase::Ready,
             (_, EngineEvent::Opened) => return Vec::new(),
             (_, EngineEvent::SourcesExhausted) => status.exhausted = true,
+            (_, EngineEvent::MarkerWanted) if status.wants_marker => return Vec::new(),
+            (_, EngineEvent::MarkerWanted) => status.wants_marker = true,
             (_, EngineEvent::Reported(content)) => return local.reported(content, effects),
             (_, EngineEvent::ReportFailed(epoch, failure)) => return vec![local.report(epoch, Err(failure))],
             (_, EngineEvent::Finished) => status.phase = AttemptPhase::Ended,
@@ -226,6 +233,8 @@ impl LocalAttempt {
             phase: AttemptPhase::Opening,
             last_epoch: deploy.last_epoch,
             last_kind: None,
+            captures: Vec::new(),
+            wants_marker: false,
             exhausted: false,
         };
         Self { status, introduced: None, reports: BTreeMap::new() }

@@ -120,6 +120,8 @@ pub enum EngineEvent {
     Opened,
     /// All sources of this worker have come to their end.
     SourcesExhausted,
+    /// A subtask cannot go on before the next marker.
+    MarkerWanted,
     /// What this worker adds to a checkpoint is durable.
     Reported(EpochContent),
     /// It is not, and comes with the next epoch.

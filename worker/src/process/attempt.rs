@@ -104,6 +104,7 @@ impl AttemptTask {
 fn engine_event(event: WorkerEvent) -> EngineEvent {
     match event {
         WorkerEvent::SourcesExhausted => EngineEvent::SourcesExhausted,
+        WorkerEvent::MarkerWanted => EngineEvent::MarkerWanted,
         WorkerEvent::Reported(content) => EngineEvent::Reported(content),
         WorkerEvent::ReportFailed { epoch, error } => EngineEvent::ReportFailed(epoch, failure(&error)),
         WorkerEvent::Finished => EngineEvent::Finished,

@@ -44,6 +44,9 @@ pub enum WorkerEvent {
     /// Every source of this part has come to its end; its last watermark is on the way. A part without sources says so
     /// when it starts.
     SourcesExhausted,
+    /// A subtask cannot go on before the next marker, of whatever kind. Whoever drives the job sends one soon; may be said
+    /// again and again, and by many.
+    MarkerWanted,
     /// All subtasks of this part have passed the epoch's marker, and what they captured is durable.
     Reported(EpochContent),
     /// All subtasks of this part have passed the epoch's marker, but storing what they captured failed. It is kept for the next.

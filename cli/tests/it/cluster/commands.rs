@@ -139,7 +139,7 @@ fn described(statuses: Vec<JobSummary>) -> impl FnMut(&ClientRequest) -> Answer 
                 detail(now)
             }
             ClientRequest::SubmitJob(_) => ClientResponse::Submitted { job: JobId(7), already_there: false },
-            ClientRequest::TakeSavepoint { .. } => ClientResponse::SavepointBegun { epoch: Epoch(13) },
+            ClientRequest::TakeSavepoint { .. } => ClientResponse::SavepointBegun { after: Epoch(12) },
             _ => ClientResponse::Accepted,
         })
     }

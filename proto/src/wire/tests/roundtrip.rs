@@ -3,7 +3,7 @@
 use proptest::option;
 use proptest::prelude::*;
 use weir_core::{
-    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobId, MarkerKind, PlacedWorker, Placement, WorkerId,
+    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobId, Marker, MarkerKind, PlacedWorker, Placement, WorkerId,
 };
 
 use super::{decode_error, decode_request, decode_response, encode_error, encode_request, encode_response, samples};
@@ -53,9 +53,12 @@ fn phase() -> impl Strategy<Value = AttemptPhase> {
 prop_compose! {
     fn status()(
         job in job(), attempt in attempt(), phase in phase(), last_epoch in any::<u64>(),
-        last_kind in option::of(kind()), exhausted in any::<bool>(),
+        last_kind in option::of(kind()), captures in prop::collection::vec((any::<u64>(), kind()), 0..3),
+        wants_marker in any::<bool>(), exhausted in any::<bool>(),
     ) -> AttemptStatus {
-        AttemptStatus { job, attempt, phase, last_epoch: Epoch(last_epoch), last_kind, exhausted }
+        let captures = captures.into_iter().map(|(epoch, kind)| Marker { epoch: Epoch(epoch), kind }).collect();
+        let last_epoch = Epoch(last_epoch);
+        AttemptStatus { job, attempt, phase, last_epoch, last_kind, captures, wants_marker, exhausted }
     }
 }
 

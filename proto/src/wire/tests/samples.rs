@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, Schema};
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
-    MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, Parallelism, PlacedWorker, Placement, SinkSpec,
-    SourceSpec, TableSpec, WorkerId,
+    Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, Parallelism, PlacedWorker, Placement,
+    SinkSpec, SourceSpec, TableSpec, WorkerId,
 };
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
@@ -235,7 +235,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("jobs", "list_jobs", ClientResponse::Jobs(vec![detail().summary])),
         ("job", "describe_job", ClientResponse::Job(Box::new(detail()))),
         ("accepted", "stop_job", ClientResponse::Accepted),
-        ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { epoch: Epoch(13) }),
+        ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { after: Epoch(13) }),
         ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
@@ -268,6 +268,8 @@ fn statuses() -> Vec<AttemptStatus> {
         phase,
         last_epoch: Epoch(12),
         last_kind,
+        captures: vec![Marker { epoch: Epoch(11), kind: MarkerKind::Savepoint }],
+        wants_marker: true,
         exhausted: true,
     };
     phases.into_iter().zip(kinds).map(of).collect()
