@@ -253,7 +253,9 @@ fn status(attempt: u64, phase: AttemptPhase, last_epoch: u64) -> AttemptStatus {
         phase,
         last_epoch: Epoch(last_epoch),
         last_kind: (last_epoch > 0).then_some(MarkerKind::Checkpoint),
-        captures: (1..=last_epoch).map(|epoch| Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint }).collect(),
+        captures: Vec::from_iter(
+            (last_epoch > 0).then_some(Marker { epoch: Epoch(last_epoch), kind: MarkerKind::Checkpoint }),
+        ),
         wants_marker: false,
         exhausted: false,
     }
