@@ -20,7 +20,7 @@ pub fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<Stri
     let parsed = weir_sql::parse(&script::read(arguments)?)?;
     script::apply_settings(&parsed, &mut layers)?;
     let settings = Settings::resolve(&layers, 1);
-    let results = Results::new(screen.clone(), Output::Table, None);
+    let results = Results::new(screen.clone(), Output::Table, false);
     let connectors = Registry::builtin().with(ResultConnector(results));
     planning::explain(&parsed, &settings, Arc::new(connectors))
 }

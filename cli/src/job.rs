@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use weir_coordinator::driver::{AttemptEnd, CheckpointDriver, DriverConfig, Effect, Event, FlushConfig, StopKind};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_worker::{
-    BlockingThreads, Clock, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
+    BlockingThreads, Clock, Command, Committer, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
 };
 
 use self::checkpoints::CheckpointStore;
@@ -138,7 +138,8 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
     let graph = Arc::new(request.graph);
     let has_pending_updates = graph.has_pending_updates();
     let mut store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
-    store.finish_commit(&*request.connectors).await?;
+    let committer = Committer { connectors: request.connectors.clone(), blocking: Arc::new(BlockingThreads) };
+    store.finish_commit(&committer).await?;
     if store.is_finished() {
         return Ok(JobEnd::AlreadyFinished);
     }
@@ -152,7 +153,8 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
         part_name: "worker".into(),
         attempt: store.attempt(),
         restore: store.latest().cloned(),
-        storage: store.storage(),
+        storage: store.storage().clone(),
+        keeps_state: store.is_durable(),
         batch_rows: request.batch_rows,
         clock: clock.clone(),
         compute: compute.handle(),
@@ -178,7 +180,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
                 job: opened.start(),
                 driver,
                 store,
-                connectors: request.connectors,
+                committer,
                 progress,
                 clock,
                 start,
@@ -225,7 +227,7 @@ struct Shell {
     job: JobHandle,
     driver: CheckpointDriver,
     store: CheckpointStore,
-    connectors: Arc<dyn ConnectorRegistry>,
+    committer: Committer,
     progress: watch::Sender<Progress>,
     clock: Arc<dyn Clock>,
     start: Instant,
@@ -292,7 +294,7 @@ impl Shell {
                 return Some(self.store.write(epoch, contents, savepoint, finished).await);
             }
             Effect::Commit(epoch) => {
-                return Some(match self.store.finish_commit(&*self.connectors).await {
+                return Some(match self.store.finish_commit(&self.committer).await {
                     Ok(()) => Event::Committed(epoch),
                     Err(error) => Event::CommitFailed { epoch, error },
                 });

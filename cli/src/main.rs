@@ -1,6 +1,7 @@
 //! The `weir` binary: reads the command line, runs what it asks for, and reports errors once, here.
 
 mod args;
+mod blocking;
 mod clock;
 mod cluster;
 mod exit;

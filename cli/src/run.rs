@@ -30,8 +30,6 @@ use crate::{planning, script, stats};
 const TICK: Duration = Duration::from_millis(250);
 /// Time between two lines about progress where there is no terminal for a live one.
 const LOG_EVERY: Duration = Duration::from_secs(10);
-/// Below the state directory: rows of a `SELECT` that wait for their checkpoint.
-const SPOOL: &str = "results";
 
 /// Runs the script.
 ///
@@ -83,8 +81,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
 fn results(screen: &Arc<Screen>, settings: &Settings) -> Arc<Results> {
     let on_terminal = screen.layout().out_is_terminal;
     let output = settings.output_on(screen);
-    let spool = settings.state_dir.as_ref().filter(|_| !on_terminal).map(|directory| directory.join(SPOOL));
-    Results::new(screen.clone(), output, spool)
+    Results::new(screen.clone(), output, settings.state_dir.is_some() && !on_terminal)
 }
 
 /// How the supervision of a job came to its end.

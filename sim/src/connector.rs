@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_core::connector::{
-    Boundedness, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext, SourceEvent, SplitPosition,
+    Boundedness, Commit, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext, SourceEvent,
+    SplitPosition,
 };
 use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
@@ -83,9 +84,9 @@ impl Connector for Sim {
         Ok(Box::new(SimSink { place: place.clone(), table: table.name.clone(), context, opening, rows: Vec::new() }))
     }
 
-    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
         let cluster = self.cluster()?;
-        for committable in committables {
+        for committable in commit.committables {
             let (before, after) = (cluster.chaos.commit_delay(), cluster.chaos.commit_delay());
             sleep(before).await;
             if cluster.chaos.commit_fails() {

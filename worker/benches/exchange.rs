@@ -18,6 +18,7 @@ use weir_core::{
     MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink, SinkSpec,
     Source, SourceEvent, SourceSpec, TableSpec, WorkerId,
 };
+use weir_state::MemoryStorage;
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
 use weir_worker::{BlockingThreads, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent};
 
@@ -166,7 +167,8 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
             part_name: "bench".into(),
             attempt: Attempt(1),
             restore: None,
-            storage: None,
+            storage: Arc::new(MemoryStorage::default()),
+            keeps_state: false,
             batch_rows: BATCH_ROWS,
             clock: Arc::new(SystemClock),
             compute: compute.clone(),

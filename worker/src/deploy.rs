@@ -33,6 +33,7 @@ use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
 use crate::metrics::JobMetrics;
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
+use crate::staging::StagingArea;
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
 
 /// What to run and how.
@@ -51,8 +52,10 @@ pub struct Deployment {
     pub attempt: Attempt,
     /// The checkpoint to go on from.
     pub restore: Option<Manifest>,
-    /// Where checkpoints are; without, operators keep no state beyond this process.
-    pub storage: Option<Arc<dyn Storage>>,
+    /// Where checkpoints are, and what sinks stage.
+    pub storage: Arc<dyn Storage>,
+    /// Whether operators keep state in checkpoints; if not, nothing of it outlives this process.
+    pub keeps_state: bool,
     /// Rows that sources put into a batch.
     pub batch_rows: usize,
     /// Processing time.
@@ -142,9 +145,9 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     }
     drop(opener);
     let sinks = sinks(graph);
-    let Deployment { storage, attempt, compute, blocking, part_name, .. } = deployment;
-    let uploads =
-        Snapshots { subtasks: subtasks.len(), storage, blocking, attempt, part_name, sinks, events: event_sender };
+    let area = deployment.staging_area();
+    let Deployment { keeps_state, compute, .. } = deployment;
+    let uploads = Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, events: event_sender };
     Ok(OpenedJob {
         subtasks,
         sources,
@@ -159,6 +162,19 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         peers,
         membership,
     })
+}
+
+impl Deployment {
+    /// Where what this part stores goes, and under which names.
+    fn staging_area(&self) -> StagingArea {
+        let Deployment { storage, blocking, attempt, part_name, .. } = self;
+        StagingArea {
+            storage: storage.clone(),
+            blocking: blocking.clone(),
+            attempt: *attempt,
+            part_name: part_name.clone(),
+        }
+    }
 }
 
 fn sinks(graph: &JobGraph) -> BTreeMap<OperatorUid, TableSpec> {

@@ -6,14 +6,15 @@
 //!                         ▼                                 │
 //!                  ┌─────────────┐  Element   ┌──────────┐  │  captures   ┌───────────┐
 //!                  │ source loop │──router──▶│   gate   │──┴────────────▶│ snapshots │──▶ storage
-//!                  └─────────────┘            │ operator │   committable   └───────────┘
-//!                                             │   loop   │──▶ sink
+//!                  └─────────────┘            │ operator │   committable,  └───────────┘
+//!                                             │   loop   │──▶ sink, staged rows
 //!                                             └──────────┘
 //! ```
 //!
 //! [`open`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
 //! goes through its router into the gate of another (`exchange`), if need be in another process ([`network`]). Uploads run
-//! beside the stream (`snapshot`).
+//! beside the stream (`snapshot`), but for rows that sinks stage in large numbers (`staging`). What a checkpoint holds of its
+//! sinks is committed by a [`Committer`], here or elsewhere.
 //!
 //! The worker sees no SQL text and knows nothing of consensus.
 
@@ -21,6 +22,7 @@ pub mod agent;
 mod blocking;
 mod chain;
 mod clock;
+mod commit;
 mod deploy;
 mod exchange;
 mod local_runs;
@@ -28,10 +30,12 @@ mod metrics;
 pub mod process;
 mod snapshot;
 mod source_state;
+mod staging;
 mod subtask;
 
 pub use blocking::{Blocking, BlockingInline, BlockingThreads, Work};
 pub use clock::{Clock, SystemClock};
+pub use commit::Committer;
 pub use deploy::{Deployment, JobHandle, OpenedJob, Part, open};
 pub use exchange::{ExchangeLimits, network};
 pub use local_runs::LocalRuns;

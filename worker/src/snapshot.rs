@@ -1,19 +1,19 @@
 //! Gathers what the subtasks of this process captured for an epoch, makes it durable beside the stream, and reports
 //! once per epoch.
 //!
-//! Nothing that was captured is ever dropped: an operator counts its state as stored once it has captured it. If an
-//! upload fails, the rows are kept and go into the next epoch's files.
+//! Nothing that was captured or staged is ever dropped: an operator counts its state as stored once it has captured it, and a
+//! sink its rows once they are taken. If an upload fails, the rows are kept and go into the next epoch's files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use weir_core::{Attempt, Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
+use weir_core::{Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, Storage};
 
-use crate::blocking::{self, Blocking};
+use crate::blocking;
 use crate::chain::NodeCapture;
-use crate::subtask::WorkerEvent;
+use crate::staging::{Staged, StagedPart, StagingArea};
+use crate::subtask::{Prepared, WorkerEvent};
 
 /// What a subtask hands over when a marker has passed it.
 pub struct SubtaskSnapshot {
@@ -22,21 +22,17 @@ pub struct SubtaskSnapshot {
     /// State of each of its nodes.
     pub nodes: Vec<NodeCapture>,
     /// What its sink has prepared.
-    pub committable: Option<(OperatorUid, Vec<u8>)>,
+    pub prepared: Option<Prepared>,
 }
 
 /// Gathers, uploads, reports.
 pub struct Snapshots {
     /// Number of subtasks that hand in a snapshot per epoch.
     pub subtasks: usize,
-    /// Where state goes; without, state is not kept and only sinks take part in the checkpoint.
-    pub storage: Option<Arc<dyn Storage>>,
-    /// Where files are made and written.
-    pub blocking: Arc<dyn Blocking>,
-    /// This execution; part of every path.
-    pub attempt: Attempt,
-    /// Tells the files of this part of the job from those of others.
-    pub part_name: String,
+    /// Where all goes that is stored.
+    pub area: StagingArea,
+    /// Whether state is kept; if not, only sinks take part in the checkpoint.
+    pub keeps_state: bool,
     /// The sinks' tables.
     pub sinks: BTreeMap<OperatorUid, TableSpec>,
     /// Where reports go.
@@ -45,10 +41,17 @@ pub struct Snapshots {
 
 /// What came of storing an epoch.
 enum Stored {
-    /// It is durable: what each operator adds, and bytes written.
-    Written(Vec<OperatorDelta>, u64),
+    /// It is durable: what each operator adds, what sinks have staged, and bytes written.
+    Written(Vec<OperatorDelta>, Staged, u64),
     /// It is not, and goes into the next epoch.
-    Kept(Vec<PendingTable>, Error),
+    Kept(Pending, Error),
+}
+
+/// What was captured and staged, and is not in a report yet.
+#[derive(Default)]
+struct Pending {
+    tables: Vec<PendingTable>,
+    staged: Staged,
 }
 
 /// Captured rows of one table, made but not stored.
@@ -70,7 +73,7 @@ impl Snapshots {
     /// Runs until all subtasks are gone.
     pub async fn run(self, mut snapshots: mpsc::Receiver<SubtaskSnapshot>) {
         let mut gathering: BTreeMap<Epoch, Vec<SubtaskSnapshot>> = BTreeMap::new();
-        let mut pending: Vec<PendingTable> = Vec::new();
+        let mut pending = Pending::default();
         let mut committables: Vec<(OperatorUid, Vec<u8>)> = Vec::new();
         while let Some(snapshot) = snapshots.recv().await {
             let epoch = snapshot.epoch;
@@ -81,19 +84,24 @@ impl Snapshots {
             }
             let complete = gathering.remove(&epoch).unwrap_or_default();
             let mut nodes = Vec::new();
+            let mut staged: BTreeMap<OperatorUid, Vec<StagedPart>> = BTreeMap::new();
             for snapshot in complete {
                 nodes.extend(snapshot.nodes);
-                committables.extend(snapshot.committable);
+                if let Some(Prepared { uid, committable, staged: part }) = snapshot.prepared {
+                    committables.extend(committable.map(|committable| (uid.clone(), committable)));
+                    staged.entry(uid).or_default().push(part);
+                }
             }
+            staged.into_iter().for_each(|(uid, parts)| pending.staged.add(&uid, parts));
             let event = match self.store(epoch, std::mem::take(&mut pending), nodes).await {
-                Ok(Stored::Written(operators, bytes)) => WorkerEvent::Reported(EpochContent {
+                Ok(Stored::Written(operators, staged, bytes)) => WorkerEvent::Reported(EpochContent {
                     epoch,
                     operators,
-                    committables: self.by_sink(std::mem::take(&mut committables)),
+                    committables: self.by_sink(std::mem::take(&mut committables), staged),
                     bytes,
                 }),
-                Ok(Stored::Kept(tables, error)) => {
-                    pending = tables;
+                Ok(Stored::Kept(kept, error)) => {
+                    pending = kept;
                     WorkerEvent::ReportFailed { epoch, error }
                 }
                 // What was captured is lost, and no later checkpoint could be right.
@@ -109,29 +117,36 @@ impl Snapshots {
     ///
     /// # Errors
     /// If the rows could not be made: they are lost.
-    async fn store(&self, epoch: Epoch, pending: Vec<PendingTable>, nodes: Vec<NodeCapture>) -> Result<Stored> {
-        let Some(storage) = self.storage.clone() else { return Ok(Stored::Written(Vec::new(), 0)) };
-        let prefix = weir_state::layout::runs_prefix(epoch, self.attempt, &self.part_name);
-        let stored = blocking::run(&self.blocking, move || {
-            let mut tables = pending;
-            materialise(&mut tables, epoch, nodes)?;
-            Ok(match write(&*storage, &tables, &prefix) {
-                Ok((operators, bytes)) => Stored::Written(operators, bytes),
-                Err(error) => Stored::Kept(tables, error),
+    async fn store(&self, epoch: Epoch, mut pending: Pending, nodes: Vec<NodeCapture>) -> Result<Stored> {
+        let StagingArea { storage, blocking, attempt, part_name } = self.area.clone();
+        let (sinks, keeps_state) = (self.sinks.clone(), self.keeps_state);
+        let prefix = weir_state::layout::runs_prefix(epoch, attempt, &part_name);
+        let stored = blocking::run(&blocking, move || {
+            if keeps_state {
+                materialise(&mut pending.tables, epoch, nodes)?;
+            }
+            let written = pending.staged.store(&*storage, &sinks, &prefix).and_then(|staged| {
+                let (operators, state) = write(&*storage, &pending.tables, &prefix)?;
+                Ok((operators, staged + state))
+            });
+            Ok(match written {
+                Ok((operators, bytes)) => Stored::Written(operators, pending.staged, bytes),
+                Err(error) => Stored::Kept(pending, error),
             })
         });
         stored.await.map_err(|error| error.context(format!("checkpoint {epoch} could not be made")))
     }
 
-    fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>) -> Vec<SinkCommittables> {
-        let mut sinks: BTreeMap<OperatorUid, Vec<Vec<u8>>> = BTreeMap::new();
+    fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>, staged: Staged) -> Vec<SinkCommittables> {
+        let mut sinks: BTreeMap<OperatorUid, SinkCommittables> = BTreeMap::new();
+        let nothing = |uid: &OperatorUid| SinkCommittables::nothing(uid.clone(), self.sinks[uid].clone());
         for (uid, committable) in committables {
-            sinks.entry(uid).or_default().push(committable);
+            sinks.entry(uid).or_insert_with_key(nothing).committables.push(committable);
         }
-        sinks
-            .into_iter()
-            .map(|(uid, committables)| SinkCommittables { table: self.sinks[&uid].clone(), uid, committables })
-            .collect()
+        for (uid, runs) in staged.into_runs() {
+            sinks.entry(uid).or_insert_with_key(nothing).staged = runs;
+        }
+        sinks.into_values().filter(|sink| !sink.is_empty()).collect()
     }
 }
 

@@ -9,12 +9,13 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::FileReader;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use weir_connectors::results::{PATIENCE, Place, READERS, reader};
+use weir_connectors::results::{FilePosition, PATIENCE, READERS, reader};
 use weir_core::connector::RESULT_FOLDER;
 use weir_core::{Epoch, Error, Result};
 use weir_proto::client::{ClusterInfo, JobDetail, results};
 use weir_state::{Storage, Storages, UrlStorages};
 
+use crate::blocking::blocking;
 use crate::result::Results;
 use crate::server::random;
 
@@ -35,6 +36,8 @@ pub struct Rows {
     storage: Arc<dyn Storage>,
     results: Arc<Results>,
     printed: u64,
+    /// The last file that was printed.
+    last: Option<FilePosition>,
     /// Until this is dropped, the cluster is told that somebody reads.
     reading: Option<oneshot::Sender<()>>,
     /// Who tells it.
@@ -64,7 +67,7 @@ impl Rows {
         let (reading, ended) = oneshot::channel();
         let mut reader = JoinSet::new();
         reader.spawn(keep_reading(storage.clone(), ended));
-        Ok(Self { folder, storage, results, printed: 0, reading: Some(reading), reader })
+        Ok(Self { folder, storage, results, printed: 0, last: None, reading: Some(reading), reader })
     }
 
     /// Letters that tell this submission from most others.
@@ -93,16 +96,19 @@ impl Rows {
     /// # Errors
     /// If they cannot be read, or stdout cannot be written.
     pub async fn print(&mut self, job: &JobDetail) -> Result<()> {
-        // Files of later epochs may be there, but a commit of theirs may be repeated, and would then look for them in vain.
+        // Of later epochs there may be a part.
         let committed = job.checkpoints.iter().filter(|checkpoint| checkpoint.committed);
         let Some(committed) = committed.map(|checkpoint| checkpoint.epoch).max() else { return Ok(()) };
         let storage = self.storage.clone();
-        for path in blocking(move || waiting(&*storage, committed)).await? {
-            let (storage, from) = (self.storage.clone(), path.clone());
-            let batches = blocking(move || read(&*storage, &from)).await?;
-            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-            self.results.show(batches).await?;
-            self.printed += rows as u64;
+        for (position, path) in blocking(move || waiting(&*storage, committed)).await? {
+            // One that was printed was committed once more, by a worker that had been taken for dead.
+            if self.last < Some(position) {
+                let (storage, from) = (self.storage.clone(), path.clone());
+                let batches = blocking(move || read(&*storage, &from)).await?;
+                let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                self.results.show(batches).await?;
+                (self.printed, self.last) = (self.printed + rows as u64, Some(position));
+            }
             let storage = self.storage.clone();
             blocking(move || storage.delete(&path)).await?;
         }
@@ -129,13 +135,12 @@ impl Rows {
 }
 
 /// Files with rows of epochs up to this one, in order.
-fn waiting(storage: &dyn Storage, committed: Epoch) -> Result<Vec<String>> {
+fn waiting(storage: &dyn Storage, committed: Epoch) -> Result<Vec<(FilePosition, String)>> {
     let listing = storage.list("part-")?;
-    let mut files: Vec<(Place, String)> =
-        listing.into_iter().filter_map(|path| Some((Place::of(&path)?, path))).collect();
-    files.retain(|(place, _)| place.epoch <= committed);
+    let mut files: Vec<_> = listing.into_iter().filter_map(|path| Some((FilePosition::of(&path)?, path))).collect();
+    files.retain(|(position, _)| position.epoch <= committed);
     files.sort_unstable();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
+    Ok(files)
 }
 
 fn read(storage: &dyn Storage, path: &str) -> Result<Vec<RecordBatch>> {
@@ -170,10 +175,4 @@ fn remove(storage: &dyn Storage) -> Result<()> {
         storage.list(prefix)?.iter().try_for_each(|path| storage.delete(path))?;
     }
     storage.vacate()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("a thread that fetches rows died").with_source(error))?
 }

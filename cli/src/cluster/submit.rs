@@ -127,7 +127,7 @@ async fn select(
 ) -> Result<Exit> {
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
-    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), None)).await?;
+    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
     let graph = match plan(parsed, settings, screen, rows.options()).and_then(graph_of) {
         Ok(graph) => graph,
         Err(error) => {
@@ -147,7 +147,7 @@ async fn select(
 
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.
 fn plan(parsed: &Script, settings: &Settings, screen: &Arc<Screen>, result: BTreeMap<String, String>) -> Result<Plan> {
-    let results = Results::new(screen.clone(), Output::Table, None);
+    let results = Results::new(screen.clone(), Output::Table, false);
     let connectors = Arc::new(Registry::builtin().with(ResultConnector(results)));
     planning::plan_elsewhere(parsed, settings, connectors, result)
 }

@@ -9,15 +9,21 @@ use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 use weir_coordinator::driver::Event;
-use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobGraph, Result};
+use weir_core::{Attempt, Epoch, Error, JobGraph, Result};
 use weir_state::{
-    Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MergedRuns, SinkCommittables, StateLock,
-    Storage, compaction,
+    Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MemoryStorage, MergedRuns, SinkCommittables,
+    StateLock, Storage, compaction,
 };
+use weir_worker::Committer;
+
+use crate::blocking::blocking;
 
 /// Checkpoints of one execution of a job.
 pub struct CheckpointStore {
-    durable: Option<Durable>,
+    checkpoints: Checkpoints,
+    /// Of the state directory; `None` if there is none. Also held by every write that is under way: it may outlive this store, and
+    /// must not outlive the lock.
+    lock: Option<Arc<StateLock>>,
     /// Identity of the query.
     identity: String,
     parallelism: usize,
@@ -30,20 +36,6 @@ pub struct CheckpointStore {
     merging: Option<JoinHandle<Result<Vec<MergedRuns>>>>,
 }
 
-struct Durable {
-    checkpoints: Checkpoints,
-    /// Also held by every write that is under way: it may outlive this store, and must not outlive the lock.
-    lock: Arc<StateLock>,
-}
-
-/// Blocking calls must not hold up the runtime.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panic) => Err(Error::internal("access to checkpoints panicked").with_source(panic)),
-    }
-}
-
 impl CheckpointStore {
     /// Opens the checkpoints in `dir` and begins a new attempt.
     ///
@@ -51,7 +43,8 @@ impl CheckpointStore {
     /// If the folder cannot be used, holds another query's state, or its newest checkpoint is damaged.
     pub async fn open(dir: Option<&Path>, graph: &JobGraph, retained: usize) -> Result<Self> {
         let mut store = Self {
-            durable: None,
+            checkpoints: Checkpoints::new(Arc::new(MemoryStorage::default())),
+            lock: None,
             identity: graph.fingerprint(),
             parallelism: 1,
             retained,
@@ -75,7 +68,7 @@ impl CheckpointStore {
             let uncommitted = checkpoints.uncommitted()?;
             store.uncommitted =
                 uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
-            store.durable = Some(Durable { checkpoints, lock: Arc::new(lock) });
+            (store.checkpoints, store.lock) = (checkpoints, Some(Arc::new(lock)));
             Ok(store)
         })
         .await
@@ -106,9 +99,14 @@ impl CheckpointStore {
         self.latest.as_ref().is_some_and(|manifest| manifest.finished)
     }
 
-    /// Where state goes; `None` if it is not kept.
-    pub fn storage(&self) -> Option<Arc<dyn Storage>> {
-        self.durable.as_ref().map(|durable| durable.checkpoints.storage().clone())
+    /// Where checkpoints are.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        self.checkpoints.storage()
+    }
+
+    /// Whether they outlive the process, and operators keep their state in them.
+    pub fn is_durable(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Writes the manifest of an epoch. A failed write is harmless even if the manifest turns out to be
@@ -126,16 +124,14 @@ impl CheckpointStore {
         for merged in self.finished_merges().await {
             manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
         }
-        if let Some(durable) = &self.durable {
-            let (checkpoints, lock, written) = (durable.checkpoints.clone(), durable.lock.clone(), manifest.clone());
-            let write = move || {
-                let _lock = lock;
-                checkpoints.write(&written)
-            };
-            if let Err(error) = blocking(write).await {
-                let error = error.context(format!("checkpoint {epoch} failed"));
-                return Event::ManifestFailed { epoch, contents, error };
-            }
+        let (checkpoints, lock, written) = (self.checkpoints.clone(), self.lock.clone(), manifest.clone());
+        let write = move || {
+            let _lock = lock;
+            checkpoints.write(&written)
+        };
+        if let Err(error) = blocking(write).await {
+            let error = error.context(format!("checkpoint {epoch} failed"));
+            return Event::ManifestFailed { epoch, contents, error };
         }
         self.last_epoch = epoch;
         self.uncommitted.push((epoch, manifest.committables.clone()));
@@ -147,25 +143,12 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// If a sink could not; everything can be tried again.
-    pub async fn finish_commit(&mut self, connectors: &dyn ConnectorRegistry) -> Result<()> {
+    pub async fn finish_commit(&mut self, committer: &Committer) -> Result<()> {
         while let Some((epoch, sinks)) = self.uncommitted.first() {
             let epoch = *epoch;
-            for sink in sinks {
-                let connector = connectors.get(&sink.table.connector).ok_or_else(|| {
-                    Error::user(format!(
-                        "the connector '{}' of table {} is not here",
-                        sink.table.connector, sink.table.name
-                    ))
-                })?;
-                connector
-                    .commit(&sink.table, sink.committables.clone())
-                    .await
-                    .map_err(|error| error.context(format!("results of epoch {epoch} could not be committed")))?;
-            }
-            if let Some(durable) = &self.durable {
-                let checkpoints = durable.checkpoints.clone();
-                blocking(move || checkpoints.acknowledge_commit(epoch)).await?;
-            }
+            committer.commit(self.checkpoints.storage(), epoch, sinks.clone()).await?;
+            let checkpoints = self.checkpoints.clone();
+            blocking(move || checkpoints.acknowledge_commit(epoch)).await?;
             self.uncommitted.remove(0);
         }
         Ok(())
@@ -174,19 +157,18 @@ impl CheckpointStore {
     /// Deletes what no retained checkpoint needs, and merges runs where there are too many. Neither is needed for
     /// correctness, so a failure is told and left to the next time.
     pub async fn tidy(&mut self) {
-        let Some(durable) = &self.durable else { return };
         // A merge writes files that no manifest names yet.
         if self.merging.is_some() {
             return;
         }
-        let (checkpoints, keep) = (durable.checkpoints.clone(), self.retained);
+        let (checkpoints, keep) = (self.checkpoints.clone(), self.retained);
         if let Err(error) = blocking(move || checkpoints.retire(keep)).await {
             tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
         }
         if let Some(manifest) = &self.latest
             && compaction::is_due(manifest)
         {
-            let storage = durable.checkpoints.storage().clone();
+            let storage = self.checkpoints.storage().clone();
             let (manifest, attempt) = (manifest.clone(), self.attempt);
             self.merging = Some(spawn_blocking(move || compaction::merge_all(&*storage, &manifest, attempt)));
         }

@@ -1,26 +1,26 @@
 //! The connector behind a `SELECT` without `INSERT`: its rows are printed on stdout.
 //!
 //! Rows are printed as they come, before their checkpoint completes, because whoever looks at a terminal wants to see
-//! them. The exception is a job that keeps state and writes into a file or a pipe: there each epoch's rows wait in the
-//! state directory ([`spool`]) until the checkpoint is complete, so that a crash and a resume print none of them again.
+//! them. The exception is a job that keeps state and writes into a file or a pipe: there each epoch's rows are staged in its
+//! checkpoint and printed when that is committed, so that a crash and a resume print none of them again. Only a process that is
+//! killed while it prints, or before it has noted that it has, leads to rows that are printed twice.
 
 mod cells;
 mod csv;
 mod json;
-mod spool;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::sync::Notify;
-use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
+use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
 
+use crate::blocking::blocking;
 use crate::terminal::Screen;
 
 /// How results are printed.
@@ -38,8 +38,10 @@ pub enum Output {
 pub struct Results {
     screen: Arc<Screen>,
     output: Output,
-    /// Where rows wait for their checkpoint; `None`: they do not wait.
-    spool: Option<PathBuf>,
+    /// Whether rows wait for their checkpoint.
+    wait: bool,
+    /// The last epoch whose rows have waited and are printed.
+    printed: Mutex<Epoch>,
     /// Made with the first rows, which know the schema; shared by all subtasks.
     printer: Mutex<Option<Box<dyn Printer>>>,
     /// Something could not be printed: nothing after it may be, or results would have holes.
@@ -77,12 +79,13 @@ pub fn table(records: &RecordBatch, terminal: Option<(usize, usize)>) -> Result<
 }
 
 impl Results {
-    /// Results as `output`; with `spool`, each epoch's rows wait in that directory for their checkpoint.
-    pub fn new(screen: Arc<Screen>, output: Output, spool: Option<PathBuf>) -> Arc<Self> {
+    /// Results as `output`; whether each epoch's rows `wait` for their checkpoint.
+    pub fn new(screen: Arc<Screen>, output: Output, wait: bool) -> Arc<Self> {
         Arc::new(Self {
             screen,
             output,
-            spool,
+            wait,
+            printed: Mutex::default(),
             printer: Mutex::default(),
             broken: AtomicBool::new(false),
             reader_gone: AtomicBool::new(false),
@@ -96,7 +99,7 @@ impl Results {
     /// If stdout cannot be written.
     pub async fn show(self: &Arc<Self>, batches: Vec<RecordBatch>) -> Result<()> {
         let results = self.clone();
-        on_blocking_thread(move || {
+        blocking(move || {
             batches.iter().try_for_each(|records| results.print(records))?;
             results.flush(results.lock().as_mut())
         })
@@ -137,7 +140,7 @@ impl Results {
     /// If stdout cannot be written.
     pub async fn finish(self: &Arc<Self>) -> Result<()> {
         let results = self.clone();
-        on_blocking_thread(move || {
+        blocking(move || {
             let mut printer = results.lock();
             let mut text = String::new();
             if let Some(mut printer) = printer.take() {
@@ -194,6 +197,10 @@ impl Results {
         })
     }
 
+    fn printed(&self) -> MutexGuard<'_, Epoch> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Printer>>> {
         self.printer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -228,25 +235,47 @@ impl Connector for ResultConnector {
         Err(Error::internal("results cannot be read back"))
     }
 
-    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
         let results = self.0.clone();
-        Ok(match &results.spool {
-            None => Box::new(DirectSink(results)),
-            Some(directory) => Box::new(spool::SpoolSink::open(directory.clone(), table.schema.clone(), context)?),
-        })
+        Ok(if results.wait { Box::new(WaitingSink::default()) } else { Box::new(DirectSink(results)) })
     }
 
-    async fn commit(&self, _table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
-        let Some(directory) = self.0.spool.clone() else { return Ok(()) };
+    async fn commit(&self, _table: &TableSpec, mut commit: Commit) -> Result<()> {
+        // It may be that only the note of it could not be made.
+        if commit.epoch <= *self.0.printed() {
+            return Ok(());
+        }
+        while let Some(batch) = commit.staged.next().await? {
+            let results = self.0.clone();
+            blocking(move || results.print(batch.records())).await?;
+        }
         let results = self.0.clone();
-        on_blocking_thread(move || {
-            let pieces: BTreeSet<Vec<u8>> = committables.into_iter().collect();
-            pieces
-                .iter()
-                .try_for_each(|piece| spool::read_once(&directory, piece, |records| results.print(records)))?;
-            results.flush(results.lock().as_mut())
+        blocking(move || {
+            results.flush(results.lock().as_mut())?;
+            *results.printed() = commit.epoch;
+            Ok(())
         })
         .await
+    }
+}
+
+/// A sink whose rows are printed when they are committed.
+#[derive(Default)]
+struct WaitingSink(Vec<Batch>);
+
+#[async_trait::async_trait]
+impl Sink for WaitingSink {
+    async fn write(&mut self, batch: Batch) -> Result<()> {
+        self.0.push(batch);
+        Ok(())
+    }
+
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn take_staged(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -257,22 +286,15 @@ struct DirectSink(Arc<Results>);
 impl Sink for DirectSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
         let results = self.0.clone();
-        on_blocking_thread(move || results.print(batch.records())).await
+        blocking(move || results.print(batch.records())).await
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
         // A resume goes on behind this epoch: its rows have to be out.
         let results = self.0.clone();
-        on_blocking_thread(move || results.flush(results.lock().as_mut())).await?;
+        blocking(move || results.flush(results.lock().as_mut())).await?;
         Ok(None)
     }
-}
-
-/// stdout may block for as long as nobody reads it, and a thread that runs other tasks must not wait for that.
-async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("a thread that prints results died").with_source(error))?
 }
 
 #[cfg(test)]

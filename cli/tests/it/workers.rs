@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use weir_connectors::Registry;
-use weir_core::{
-    Attempt, ConnectorRegistry, Epoch, Incarnation, JobGraph, JobId, Marker, MarkerKind, PlacedWorker, Placement,
-    WorkerId,
-};
+use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, Marker, MarkerKind, PlacedWorker, Placement, WorkerId};
 use weir_sql::PlanOptions;
 use weir_state::{LocalStorage, Manifest, ManifestHeader, Storage};
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
-use weir_worker::{BlockingThreads, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent};
+use weir_worker::{
+    BlockingThreads, Command, Committer, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent,
+};
 
 use crate::batch::oracle::{Row, difference, rows_of_csv};
 use crate::flights;
@@ -121,7 +120,8 @@ impl Job {
                 part_name: format!("worker-{number}"),
                 attempt: self.attempt,
                 restore: self.latest.clone(),
-                storage: Some(self.storage.clone()),
+                storage: self.storage.clone(),
+                keeps_state: true,
                 batch_rows: 256,
                 clock: Arc::new(SystemClock),
                 compute: Handle::current(),
@@ -162,10 +162,9 @@ impl Job {
             parallelism: 1,
         };
         let manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
-        for sink in &manifest.committables {
-            let connector = self.connectors.get(&sink.table.connector).unwrap();
-            connector.commit(&sink.table, sink.committables.clone()).await.unwrap();
-        }
+        let committer = Committer { connectors: self.connectors.clone(), blocking: Arc::new(BlockingThreads) };
+        let storage: Arc<dyn Storage> = self.storage.clone();
+        committer.commit(&storage, self.epoch, manifest.committables.clone()).await.unwrap();
         self.latest = Some(manifest);
     }
 

@@ -227,6 +227,7 @@ impl Cluster {
                     partitioned_by: Vec::new(),
                 },
                 committables: vec![vec![1]],
+                staged: Vec::new(),
             }],
             ..EpochContent::default()
         };

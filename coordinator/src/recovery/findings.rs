@@ -82,12 +82,14 @@ impl JobFolder<'_> {
         if (manifest.epoch, manifest.attempt) != name || manifest.job != fingerprint {
             return Ok(Condition::Damaged { why: format!("{path} is another job's, or was moved"), has_results: true });
         }
-        for run in manifest.runs() {
-            let file = format!("{}{}", self.folder, run.file);
+        let state = manifest.runs().map(|run| (&run.file, run.offset.saturating_add(run.length)));
+        let staged = manifest.staged().map(|run| (&run.file, run.length));
+        for (file, end) in state.chain(staged) {
+            let file = format!("{}{file}", self.folder);
             if self.listing.binary_search(&file).is_err() {
                 return damaged(format!("{} is missing", self.storage.locate(&file)));
             }
-            let Some(last) = run.offset.saturating_add(run.length).checked_sub(1) else { continue };
+            let Some(last) = end.checked_sub(1) else { continue };
             match self.storage.get_range(&file, last, 1) {
                 Err(error) if error.kind() == ErrorKind::Data => return damaged(error.report()),
                 Err(error) => return Err(error),

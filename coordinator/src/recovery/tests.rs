@@ -94,7 +94,8 @@ fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
         projection: None,
         partitioned_by: Vec::new(),
     };
-    let sink = SinkCommittables { uid: OperatorUid("s".into()), table, committables: vec![vec![1]] };
+    let sink =
+        SinkCommittables { uid: OperatorUid("s".into()), table, committables: vec![vec![1]], staged: Vec::new() };
     let mut manifest = Manifest::following(None, header, Vec::new(), vec![sink]);
     if let Some((file, length)) = run {
         let run = weir_state::Run { file: file.into(), length, rows: 1, ..weir_state::Run::default() };

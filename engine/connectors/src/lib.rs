@@ -4,6 +4,7 @@
 //! are. Options are read through [`options::Options`], so that a wrong one is reported alike everywhere.
 
 pub mod blackhole;
+mod blocking;
 pub mod datagen;
 pub mod filesystem;
 pub mod formats;

@@ -1,42 +1,54 @@
 //! The connector `$result` of a cluster: rows of a `SELECT`, on their way from a worker to the command that prints them.
 //!
-//! They go through files, so that no coordinator sees a row and none is printed twice, whoever dies meanwhile: those of the
-//! `filesystem` sink, in Arrow's format, in a folder of this query alone below the checkpoint storage.
+//! They are staged in their checkpoint like those of any sink that wants its rows back, and go through files from there, so that
+//! no coordinator sees a row and none is printed twice, whoever dies meanwhile. The files are Arrow's, in a folder of this query
+//! alone beside the checkpoints.
 //!
 //! ```text
 //!   <folder>/reader-<n>                      made before the job is submitted, and every few seconds anew: somebody reads here
-//!   <folder>/.weir-…                         rows that are not decided yet
-//!   <folder>/part-<uid>-<epoch>-<subtask>-<n>.arrow
-//!                                            rows of a completed checkpoint: printed in order, then deleted
+//!   <folder>/part-<epoch>-<n>.arrow          rows of a completed checkpoint: printed in order, then deleted
+//!   <folder>/.part-…                         such a file while it is written
 //! ```
 //!
-//! 1. The reader looks only at files of epochs that the replicated state calls committed. A commit that is repeated before that
-//!    finds the file; behind it, nobody repeats it. So a file may be deleted once it is printed.
-//! 2. A reader that goes deletes `reader-<n>` first. From then on there is nothing to commit, and a sink does not open; both
+//! 1. A commit writes the epoch's files. It can be repeated, by anybody: it writes the same bytes under the same names.
+//! 2. The reader looks only at files of epochs that the replicated state calls committed, so that it sees all of an epoch or
+//!    nothing; then it deletes them. Why not read the staged rows themselves: a checkpoint retires when it is committed and a few
+//!    newer ones are there, and whoever reads stdout may take longer than that.
+//! 3. A worker that was taken for dead may repeat a commit behind that. The reader knows what it has printed, and deletes such
+//!    a file.
+//! 4. A reader that goes deletes `reader-<n>` first. From then on there is nothing to commit, and a sink does not open; both
 //!    would be for nobody. A worker that has another folder under this name finds no reader either, and says so.
-//! 3. A reader that was killed does not make `reader-<n>` anew. After a while the job fails, so that files do not pile up.
+//! 5. A reader that was killed does not make `reader-<n>` anew. After a while the job fails, so that files do not pile up.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use arrow::ipc::writer::FileWriter;
 use async_trait::async_trait;
 use tokio::time::Instant;
 use weir_core::connector::{
-    Boundedness, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext, Source, SourceContext,
+    Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext, Source,
+    SourceContext,
 };
 use weir_core::{Batch, Epoch, Error, Result, TableSpec};
 
-use crate::filesystem::sink;
+use crate::blocking::blocking;
+use crate::filesystem::listing::local_path;
 use crate::options::Options;
 
 /// Beginning of the names of the objects that say that somebody reads.
 pub const READERS: &str = "reader-";
 /// A reader that makes none of these for so long is gone.
 pub const PATIENCE: Duration = Duration::from_secs(300);
-/// Size of a file: the reader holds one at a time in memory.
-const FILE_SIZE: &str = "16mb";
+/// Rows of a file, give or take a batch: the reader holds one file at a time in memory. Not bytes, since a commit that is repeated
+/// has to come to the same files.
+const FILE_ROWS: usize = 32 * 1024;
 
 const OPTIONS: &[OptionInfo] =
     &[OptionInfo { name: RESULT_FOLDER, required: true, doc: "URL of the folder in which rows wait to be printed." }];
@@ -47,32 +59,28 @@ pub struct ResultFiles;
 
 /// Where a file stands among the others: rows of earlier epochs come first, and within an epoch those of earlier files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FilePosition {
     /// The epoch that its rows belong to.
     pub epoch: Epoch,
-    /// The subtask that wrote it.
-    pub subtask: usize,
-    /// Its number among those of this epoch and subtask.
+    /// Its number among those of this epoch.
     pub number: u64,
 }
 
-impl Place {
+impl FilePosition {
     /// Where the file of that name stands; `None` for what is no visible file of rows.
     pub fn of(name: &str) -> Option<Self> {
-        let mut words = name.strip_prefix("part-")?.strip_suffix(".arrow")?.rsplit('-');
-        let number = words.next()?.parse().ok()?;
-        let subtask = words.next()?.parse().ok()?;
-        let epoch = words.next()?.parse().ok()?;
-        Some(Self { epoch: Epoch(epoch), subtask, number })
+        let (epoch, number) = name.strip_prefix("part-")?.strip_suffix(".arrow")?.split_once('-')?;
+        Some(Self { epoch: Epoch(epoch.parse().ok()?), number: number.parse().ok()? })
+    }
+
+    fn name(self) -> String {
+        format!("part-{}-{}.arrow", self.epoch, self.number)
     }
 }
 
-/// The table as the filesystem sink knows it.
-fn files(table: &TableSpec) -> Result<TableSpec> {
-    let folder = Options::of(table).required(RESULT_FOLDER)?;
-    let options = [("path", folder), ("format", "arrow"), (sink::FILE_SIZE, FILE_SIZE)];
-    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Ok(TableSpec { connector: "filesystem".to_owned(), options: BTreeMap::from(options), ..table.clone() })
+fn folder(table: &TableSpec) -> Result<PathBuf> {
+    let folder = local_path(Options::of(table).required(RESULT_FOLDER)?)?;
+    if folder.is_empty() { Err(Error::user("the rows of a SELECT have no folder")) } else { Ok(folder.into()) }
 }
 
 /// Name of the object that says that somebody reads, number `n`.
@@ -82,7 +90,7 @@ pub fn reader(n: u64) -> String {
 
 /// The newest of these objects in the folder; `None`: nobody reads.
 async fn reader_in(folder: PathBuf) -> Result<Option<String>> {
-    sink::blocking(move || {
+    blocking(move || {
         newest_reader(&folder).map_err(|error| {
             Error::environment(format!("cannot find out who reads in {}", folder.display())).with_source(error)
         })
@@ -110,9 +118,9 @@ fn nobody_reads(folder: &Path) -> Error {
     )
 }
 
-/// A sink that goes on only as long as somebody reads.
+/// A sink that stages its rows, and goes on only as long as somebody reads.
 struct ReadSink {
-    files: Box<dyn Sink>,
+    rows: Vec<Batch>,
     folder: PathBuf,
     reader: Option<String>,
     /// Since when the reader is this one.
@@ -122,10 +130,14 @@ struct ReadSink {
 #[async_trait]
 impl Sink for ReadSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
-        self.files.write(batch).await
+        if batch.weights().is_some() {
+            return Err(Error::internal("rows that take others back cannot be printed"));
+        }
+        self.rows.push(batch);
+        Ok(())
     }
 
-    async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
         let reader = reader_in(self.folder.clone()).await?;
         if reader != self.reader {
             (self.reader, self.since) = (reader, Instant::now());
@@ -133,7 +145,11 @@ impl Sink for ReadSink {
         if self.reader.is_none() || self.since.elapsed() > PATIENCE {
             return Err(nobody_reads(&self.folder));
         }
-        self.files.prepare(epoch).await
+        Ok(None)
+    }
+
+    fn take_staged(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.rows)
     }
 }
 
@@ -152,7 +168,7 @@ impl Connector for ResultFiles {
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
-        sink::validate(&files(table)?)
+        folder(table).map(drop)
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
@@ -163,24 +179,64 @@ impl Connector for ResultFiles {
         Err(Error::internal("results cannot be read back"))
     }
 
-    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let files = files(table)?;
-        let folder = sink::folder(&files)?;
+    async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
+        let folder = folder(table)?;
         let reader = reader_in(folder.clone()).await?;
         if reader.is_none() {
             return Err(nobody_reads(&folder));
         }
-        let files = sink::open(&files, context).await?;
-        Ok(Box::new(ReadSink { files, folder, reader, since: Instant::now() }))
+        Ok(Box::new(ReadSink { rows: Vec::new(), folder, reader, since: Instant::now() }))
     }
 
-    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
-        let files = files(table)?;
-        if reader_in(sink::folder(&files)?).await?.is_none() {
+    async fn commit(&self, table: &TableSpec, mut commit: Commit) -> Result<()> {
+        let folder = folder(table)?;
+        if reader_in(folder.clone()).await?.is_none() {
             return Ok(());
         }
-        sink::commit(&files, committables).await
+        let mut number = 0;
+        let mut rows: Vec<RecordBatch> = Vec::new();
+        loop {
+            let batch = commit.staged.next().await?;
+            let is_last = batch.is_none();
+            rows.extend(batch.map(Batch::into_records));
+            let full = rows.iter().map(RecordBatch::num_rows).sum::<usize>() >= FILE_ROWS;
+            if !rows.is_empty() && (full || is_last) {
+                let (folder, rows) = (folder.clone(), std::mem::take(&mut rows));
+                let name = FilePosition { epoch: commit.epoch, number }.name();
+                blocking(move || write(&folder, &name, &rows)).await?;
+                number += 1;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
     }
+}
+
+/// Writes a file that is there as a whole, or not at all, and stays. One that is there already holds the same.
+fn write(folder: &Path, name: &str, rows: &[RecordBatch]) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::environment(format!("rows cannot be put into {}", folder.display())).with_source(error)
+    };
+    let schema = rows.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+    let mut writer = FileWriter::try_new(Vec::new(), &schema)?;
+    rows.iter().try_for_each(|records| writer.write(records))?;
+    // Somebody may be writing the same file at the same time.
+    let mut random = [0; 8];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| failed(errno.into()))?;
+    let hidden = folder.join(format!(".{name}-{:016x}", u64::from_le_bytes(random)));
+    let written = File::create_new(&hidden).and_then(|mut file| {
+        file.write_all(&writer.into_inner().map_err(std::io::Error::other)?)?;
+        file.sync_all()?;
+        std::fs::rename(&hidden, folder.join(name))?;
+        File::open(folder)?.sync_all()
+    });
+    written.map_err(|error| {
+        // The space is needed back, above all when it has run out.
+        let _ = std::fs::remove_file(&hidden);
+        failed(error)
+    })
 }
 
 #[cfg(test)]

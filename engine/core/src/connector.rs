@@ -136,13 +136,13 @@ pub trait Connector: Send + Sync {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>>;
 
     /// Finishes what sinks of this table have prepared. Called for completed checkpoints only, in order of their
-    /// epochs; may be called again with the same committables, in this process or another, at any later time, and has
-    /// to come to the same result. On return the results are visible and durable.
+    /// epochs, of which some are left out; may be called again for the same epoch, in this process or another, at any later time,
+    /// and has to come to the same result. On return the results are visible and durable.
     ///
     /// # Errors
     /// If it could not be finished; it will be tried again.
-    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
-        let _ = (table, committables);
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+        let _ = (table, commit);
         Ok(())
     }
 }
@@ -258,7 +258,7 @@ pub struct SinkContext {
     pub subtask: usize,
     /// This execution. What an older one has left behind without committing is of no use.
     pub attempt: Attempt,
-    /// The last completed epoch; the first rows belong to the one after it.
+    /// The last completed epoch; the first rows belong to a later one.
     pub epoch: Epoch,
 }
 
@@ -269,7 +269,47 @@ pub trait Sink: Send {
     /// says that it keeps no such promise (`print`).
     async fn write(&mut self, batch: Batch) -> Result<()>;
 
-    /// The epoch's marker has come. On return all its rows are durable and the committable, if there are rows, holds
-    /// all that [`Connector::commit`] needs to finish without this process.
+    /// The epoch's marker has come. Epochs rise; they need not be consecutive. On return all its rows are durable or staged, and
+    /// the committable, which is at most [`COMMITTABLE_BYTES`] long, holds all else that [`Connector::commit`] needs to finish
+    /// without this process.
     async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>>;
+
+    /// Takes from the sink rows that it wants back when their epoch is committed, in the order in which they come back. They are
+    /// kept with the checkpoint until then. Called after every [`write`](Self::write) and [`prepare`](Self::prepare), so that no
+    /// sink has to hold an epoch in memory; what is taken before the end of an epoch's `prepare` belongs to that epoch.
+    fn take_staged(&mut self) -> Vec<Batch> {
+        Vec::new()
+    }
+}
+
+/// Most bytes of a committable: it passes through the coordinators. A sink that has more to say stages rows.
+pub const COMMITTABLE_BYTES: usize = 1 << 20;
+
+/// What a completed checkpoint holds of one sink.
+pub struct Commit {
+    /// Identity of the sink's node.
+    pub uid: crate::OperatorUid,
+    /// The checkpoint's epoch. What was prepared for epochs that were given up on the way to it is part of it.
+    pub epoch: Epoch,
+    /// What [`Sink::prepare`] has returned, of all subtasks.
+    pub committables: Vec<Vec<u8>>,
+    /// What [`Sink::take_staged`] has returned: the rows of each subtask in their order.
+    pub staged: Box<dyn StagedRows>,
+}
+
+/// Rows on their way back to the sink that has staged them, read as they are wanted.
+#[async_trait]
+pub trait StagedRows: Send {
+    /// The next rows; `None` behind the last.
+    ///
+    /// # Errors
+    /// A data error if they are damaged, an environment error if they cannot be read. No further rows come then.
+    async fn next(&mut self) -> Result<Option<Batch>>;
+}
+
+#[async_trait]
+impl StagedRows for std::vec::IntoIter<Batch> {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        Ok(Iterator::next(self))
+    }
 }

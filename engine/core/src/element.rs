@@ -1,10 +1,10 @@
 //! What travels on a stream.
 
-use arrow::array::{Int8Array, RecordBatch};
+use arrow::array::{Array, Int8Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use crate::{Epoch, Watermark};
+use crate::{Epoch, Error, Result, Watermark};
 
 /// Rows, and for each whether it is added or taken back.
 #[derive(Debug, Clone)]
@@ -19,6 +19,18 @@ impl Batch {
     /// Rows of an append-only stream.
     pub fn append(records: RecordBatch) -> Self {
         Self { records, weights: None }
+    }
+
+    /// Rows of a stream that can take others back, each with its weight.
+    ///
+    /// # Errors
+    /// An internal error if there are not as many weights as rows, or one is neither `+1` nor `-1`.
+    pub fn weighted(records: RecordBatch, weights: Int8Array) -> Result<Self> {
+        let sound = weights.null_count() == 0 && weights.values().iter().all(|weight| matches!(weight, 1 | -1));
+        if !sound || weights.len() != records.num_rows() {
+            return Err(Error::internal("rows do not have one weight each that is 1 or -1"));
+        }
+        Ok(Self { records, weights: Some(weights) })
     }
 
     /// The rows.

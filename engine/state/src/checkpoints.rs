@@ -173,27 +173,28 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Whether [`acknowledge_commit`](Self::acknowledge_commit) was called for this very epoch.
-    ///
-    /// # Errors
-    /// If the storage cannot be read.
-    pub fn is_committed(&self, epoch: Epoch) -> Result<bool> {
-        let path = layout::commit(epoch);
-        Ok(self.storage.list(&path)?.contains(&path))
-    }
-
-    /// Manifests whose committables may not have been committed, in the order in which they have to be.
+    /// Manifests whose results may not have been committed, in the order in which they have to be. Staged rows come once: a manifest
+    /// that could not be written may be there all the same, and then the next one has what it has (see [`write`](Self::write)).
     ///
     /// # Errors
     /// A data error if one of them is damaged: its results would be lost.
     pub fn uncommitted(&self) -> Result<Vec<Manifest>> {
+        let committed = self.storage.list(layout::COMMITS)?;
+        // Commits are made in order, so the last one speaks for all before it.
+        let committed = committed.iter().filter_map(|path| layout::epoch_of_commit(path)).max();
         let mut manifests = Vec::new();
+        let mut taken: BTreeSet<String> = BTreeSet::new();
         for epoch in self.epochs()? {
-            if !self.is_committed(epoch)? {
-                let manifest = self.read(epoch).map_err(|error| self.advise(error, epoch))?;
-                if manifest.has_committables() {
-                    manifests.push(manifest);
-                }
+            let is_committed = Some(epoch) <= committed;
+            let mut manifest = match self.read(epoch) {
+                Err(_) if is_committed => continue,
+                manifest => manifest.map_err(|error| self.advise(error, epoch))?,
+            };
+            for sink in &mut manifest.committables {
+                sink.staged.retain(|run| taken.insert(run.file.clone()));
+            }
+            if !is_committed && manifest.has_committables() {
+                manifests.push(manifest);
             }
         }
         Ok(manifests)

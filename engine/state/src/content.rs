@@ -43,12 +43,15 @@ impl Manifest {
     }
 }
 
-/// One entry per sink, with the committables of all its subtasks and epochs in order.
+/// One entry per sink, with the committables and staged rows of all its subtasks and epochs in order.
 fn merge_by_sink<'a>(committables: impl Iterator<Item = &'a SinkCommittables>) -> Vec<SinkCommittables> {
     let mut merged: Vec<SinkCommittables> = Vec::new();
     for sink in committables {
         match merged.iter_mut().find(|known| known.uid == sink.uid) {
-            Some(known) => known.committables.extend(sink.committables.iter().cloned()),
+            Some(known) => {
+                known.committables.extend(sink.committables.iter().cloned());
+                known.staged.extend(sink.staged.iter().cloned());
+            }
             None => merged.push(sink.clone()),
         }
     }

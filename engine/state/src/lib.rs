@@ -31,6 +31,7 @@ pub mod retention;
 mod run;
 pub mod sealed;
 mod snapshot;
+mod staged;
 mod storage;
 mod storages;
 #[cfg(test)]
@@ -46,5 +47,6 @@ pub use restore::{compatible, read_table};
 pub use run::Run;
 pub use sealed::Seal;
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};
+pub use staged::{STAGED_RUN_BYTES, StagedRun, encode_staged, read_staged};
 pub use storage::{ObjectWriter, Storage, check_path, range};
 pub use storages::{Storages, UrlStorages};

@@ -8,7 +8,7 @@ use weir_core::{Attempt, Epoch, Error, EventTime, OperatorUid, Result, TableSche
 
 use crate::expiry::drop_expired_runs;
 use crate::sealed::{self, Seal};
-use crate::{OperatorDelta, Run, Storage, TableDelta};
+use crate::{OperatorDelta, Run, StagedRun, Storage, TableDelta};
 
 /// Version of manifests and runs.
 pub const FORMAT: u32 = 1;
@@ -89,6 +89,21 @@ pub struct SinkCommittables {
     /// The committables, in the connector's own words.
     #[serde(with = "hex")]
     pub committables: Vec<Vec<u8>>,
+    /// Rows that the sink wants back at the commit, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staged: Vec<StagedRun>,
+}
+
+impl SinkCommittables {
+    /// A sink that has prepared nothing so far.
+    pub fn nothing(uid: OperatorUid, table: TableSpec) -> Self {
+        Self { uid, table, committables: Vec::new(), staged: Vec::new() }
+    }
+
+    /// Whether there is nothing to be committed.
+    pub fn is_empty(&self) -> bool {
+        self.committables.is_empty() && self.staged.is_empty()
+    }
 }
 
 impl Manifest {
@@ -161,9 +176,14 @@ impl Manifest {
         self.operators.iter().flat_map(|operator| &operator.tables).flat_map(|table| &table.runs)
     }
 
-    /// Objects that hold them; one may come several times.
+    /// Rows that sinks want back at their commit.
+    pub fn staged(&self) -> impl Iterator<Item = &StagedRun> {
+        self.committables.iter().flat_map(|sink| &sink.staged)
+    }
+
+    /// Objects that it cannot do without; one may come several times.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        self.runs().map(|run| run.file.as_str())
+        self.runs().map(|run| run.file.as_str()).chain(self.staged().map(|run| run.file.as_str()))
     }
 
     /// State of an operator.
@@ -173,7 +193,7 @@ impl Manifest {
 
     /// Whether sinks prepared anything that has to be committed.
     pub fn has_committables(&self) -> bool {
-        self.committables.iter().any(|sink| !sink.committables.is_empty())
+        self.committables.iter().any(|sink| !sink.is_empty())
     }
 
     /// As it stands on disk.

@@ -223,6 +223,7 @@ pub(crate) fn committables() -> Vec<SinkCommittables> {
         uid: OperatorUid("sink-1".to_owned()),
         table,
         committables: vec![b"part-0".to_vec(), vec![0, 15, 16, 255]],
+        staged: Vec::new(),
     }]
 }
 

@@ -20,6 +20,7 @@ use crate::chain::OperatorChain;
 use crate::metrics::OperatorMetrics;
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::SourceState;
+use crate::staging::Stager;
 use crate::subtask::{Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask};
 
 /// A subtask that is open and waits to be run.
@@ -125,7 +126,8 @@ impl Opener<'_> {
         let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
         let context = SinkContext { uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
         let sink = self.connector(table)?.open_sink(table, context).await?;
-        Ok(Some(SinkStage { uid: node.uid.clone(), sink, metrics: metrics.clone() }))
+        let stager = Stager::new(self.deployment.staging_area(), &node.uid, place.index, table.clone(), epoch);
+        Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
 
     async fn source(&self, place: &Place<'_>, spec: &SourceSpec, parts: Source) -> Result<SourceSubtask> {

@@ -32,10 +32,10 @@ impl Restorer {
     pub fn new(
         graph: Arc<JobGraph>,
         manifest: Option<Manifest>,
-        storage: Option<Arc<dyn Storage>>,
+        storage: Arc<dyn Storage>,
         blocking: Arc<dyn Blocking>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { graph, checkpoint: manifest.zip(storage) }), blocking }
+        Self { shared: Arc::new(Shared { graph, checkpoint: manifest.map(|manifest| (manifest, storage)) }), blocking }
     }
 
     /// The watermark that a node had seen; the beginning of time on a fresh start.

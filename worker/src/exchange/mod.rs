@@ -19,3 +19,4 @@ pub use gate::{Closed, Gate, Inlet, LocalSender};
 pub use limits::ExchangeLimits;
 pub use router::{Router, Target};
 pub use sender::{ChannelSender, SendError};
+pub use size::batch_bytes;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_core::{Attempt, ConnectorRegistry, Error, Result};
+use weir_core::{Attempt, ConnectorRegistry, Result};
 use weir_proto::control::{CheckpointRef, StoragePlace};
 use weir_state::{Manifest, MergedRuns, Storages, compaction};
 
 use crate::blocking::{self, Blocking};
+use crate::commit::Committer;
 
 /// What errands are done with.
 #[derive(Clone)]
@@ -27,18 +28,13 @@ impl Errands {
     pub async fn commit(self, place: StoragePlace, checkpoint: CheckpointRef) -> Result<()> {
         let CheckpointRef { manifest, epoch } = checkpoint;
         let Self { storages, connectors, blocking } = self;
-        let manifest =
-            blocking::run(&blocking, move || Manifest::load(&*storages.open(&place.url)?, &manifest, epoch)).await?;
-        for sink in manifest.committables {
-            let table = sink.table;
-            let connector = connectors.get(&table.connector).ok_or_else(|| {
-                Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
-            })?;
-            let committed = connector.commit(&table, sink.committables).await;
-            committed
-                .map_err(|error| error.context(format!("epoch {epoch} of {} could not be committed", table.name)))?;
-        }
-        Ok(())
+        let (storage, manifest) = blocking::run(&blocking, move || {
+            let storage = storages.open(&place.url)?;
+            let manifest = Manifest::load(&*storage, &manifest, epoch)?;
+            Ok((storage, manifest))
+        })
+        .await?;
+        Committer { connectors, blocking }.commit(&storage, epoch, manifest.committables).await
     }
 
     /// Merges runs of a checkpoint.

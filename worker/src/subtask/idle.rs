@@ -19,7 +19,7 @@ impl IdleSubtask {
     pub async fn run(mut self) -> Result<(), Interrupt> {
         while let Some(Command::Marker(marker)) = self.commands.recv().await {
             if marker.kind.captures() {
-                let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes: Vec::new(), committable: None };
+                let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes: Vec::new(), prepared: None };
                 self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
             }
             if marker.kind.ends() {

@@ -14,7 +14,7 @@ mod source;
 
 pub use idle::IdleSubtask;
 pub use operator::OperatorSubtask;
-pub use outputs::{Outputs, SideOutput, SinkStage};
+pub use outputs::{Outputs, Prepared, SideOutput, SinkStage};
 pub use source::SourceSubtask;
 
 use std::time::Duration;

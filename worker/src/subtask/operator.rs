@@ -124,8 +124,8 @@ impl OperatorSubtask {
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
             let nodes = self.chain.capture()?;
-            let committable = self.outputs.prepare(marker.epoch).await?;
-            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, committable };
+            let prepared = self.outputs.prepare(marker.epoch).await?;
+            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.control(Element::Marker(marker)).await

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use weir_core::{Batch, Element, Epoch, OperatorUid, OutputPort, Result, Sink, Watermark};
+use weir_core::connector::COMMITTABLE_BYTES;
+use weir_core::{Batch, Element, Epoch, Error, OperatorUid, OutputPort, Result, Sink, Watermark};
 
 use super::Interrupt;
 use crate::chain::Emission;
 use crate::exchange::Router;
 use crate::metrics::OperatorMetrics;
+use crate::staging::{StagedPart, Stager};
 
 /// All ways out of a subtask.
 pub struct Outputs {
@@ -26,6 +28,8 @@ pub struct SinkStage {
     pub uid: OperatorUid,
     /// The sink.
     pub sink: Box<dyn Sink>,
+    /// Takes what it stages.
+    pub stager: Stager,
     /// Its counters.
     pub metrics: Arc<OperatorMetrics>,
 }
@@ -38,6 +42,16 @@ pub struct SideOutput {
     pub port: OutputPort,
     /// The edge.
     pub router: Router,
+}
+
+/// What a sink leaves for the commit of an epoch.
+pub struct Prepared {
+    /// Identity of its node.
+    pub uid: OperatorUid,
+    /// In the connector's own words.
+    pub committable: Option<Vec<u8>>,
+    /// Rows that come back then.
+    pub staged: StagedPart,
 }
 
 impl Outputs {
@@ -57,6 +71,7 @@ impl Outputs {
         if let Some(stage) = &mut self.sink {
             stage.metrics.count_in(batch.num_rows());
             stage.sink.write(batch).await?;
+            stage.stager.add(stage.sink.take_staged()).await?;
             return Ok(());
         }
         if let Some((last, others)) = self.main.split_last_mut() {
@@ -101,10 +116,14 @@ impl Outputs {
     }
 
     /// Lets the sink prepare what was written for `epoch`.
-    pub async fn prepare(&mut self, epoch: Epoch) -> Result<Option<(OperatorUid, Vec<u8>)>> {
+    pub async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Prepared>> {
         let Some(stage) = &mut self.sink else { return Ok(None) };
         let committable = stage.sink.prepare(epoch).await?;
-        Ok(committable.map(|committable| (stage.uid.clone(), committable)))
+        if let Some(length) = committable.as_ref().map(Vec::len).filter(|length| *length > COMMITTABLE_BYTES) {
+            return Err(too_large(length));
+        }
+        stage.stager.add(stage.sink.take_staged()).await?;
+        Ok(Some(Prepared { uid: stage.uid.clone(), committable, staged: stage.stager.take(epoch) }))
     }
 
     /// When the first lingering row has to be sent; `None` if there is none.
@@ -124,4 +143,12 @@ impl Outputs {
     fn routers(&mut self) -> impl Iterator<Item = &mut Router> {
         self.main.iter_mut().chain(self.side.iter_mut().map(|side| &mut side.router))
     }
+}
+
+/// It would pass through the coordinators, and stay in the manifest.
+fn too_large(length: usize) -> Error {
+    Error::user(format!(
+        "what the sink has to commit for one checkpoint takes {length} bytes to tell, and may take {COMMITTABLE_BYTES}"
+    ))
+    .with_help("checkpoint more often, or let the sink write fewer files at a time: fewer partitions, or larger files")
 }

@@ -224,8 +224,8 @@ impl SourceSubtask {
         if marker.kind.captures() {
             let mut nodes = vec![self.capture()?];
             nodes.extend(self.chain.capture()?);
-            let committable = self.outputs.prepare(marker.epoch).await?;
-            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, committable };
+            let prepared = self.outputs.prepare(marker.epoch).await?;
+            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.control(Element::Marker(marker)).await

@@ -45,7 +45,7 @@ impl FileInfo {
 }
 
 /// The path of a `'path'` option, which may be written as a URL.
-pub(super) fn local_path(path: &str) -> Result<&str> {
+pub(crate) fn local_path(path: &str) -> Result<&str> {
     if let Some(path) = path.strip_prefix("file://") {
         return if path.starts_with('/') {
             Ok(path)

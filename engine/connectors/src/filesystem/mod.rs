@@ -8,7 +8,7 @@
 mod discovery;
 mod layout;
 mod lines;
-mod listing;
+pub(crate) mod listing;
 mod options;
 mod reader;
 pub mod sink;
@@ -24,7 +24,7 @@ use std::path::Path;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use weir_core::connector::{
-    Boundedness, Connector, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
+    Boundedness, Commit, Connector, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
 };
 use weir_core::{Error, Result, TableSpec};
 
@@ -94,8 +94,8 @@ impl Connector for Filesystem {
         sink::open(table, context).await
     }
 
-    async fn commit(&self, table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
-        sink::commit(table, committables).await
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+        sink::commit(table, commit.committables).await
     }
 }
 

@@ -33,12 +33,13 @@ use weir_core::connector::{METADATA_KEY, OptionInfo, SinkContext};
 use weir_core::{Batch, Epoch, Error, Result, Sink, TableSpec};
 
 use super::listing::local_path;
+use crate::blocking::blocking;
 use crate::options::Options;
 use part::Parts;
 use partition::Partitioning;
 use writer::Format;
 
-pub(crate) const FILE_SIZE: &str = "sink.rolling-policy.file-size";
+const FILE_SIZE: &str = "sink.rolling-policy.file-size";
 const FILE_ROWS: &str = "sink.rolling-policy.rows";
 const GUARANTEE: &str = "sink.delivery-guarantee";
 const DEFAULT_PARTITION: &str = "partition.default-name";
@@ -124,14 +125,6 @@ pub fn validate(table: &TableSpec) -> Result<()> {
     Settings::of(table).map(|_| ())
 }
 
-/// The folder that a table's files are in.
-///
-/// # Errors
-/// Those of [`validate`].
-pub(crate) fn folder(table: &TableSpec) -> Result<std::path::PathBuf> {
-    Settings::of(table).map(|settings| settings.folder)
-}
-
 /// Opens one subtask's part of the sink. Removes what executions that have died left behind in the folder.
 ///
 /// # Errors
@@ -186,10 +179,4 @@ impl Sink for FileSink {
     async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
         self.with_parts(move |parts| parts.prepare(epoch)).await
     }
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("work on the filesystem was broken off").with_source(error))?
 }

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use weir_core::connector::{SourceContext, SplitPosition};
 use weir_core::{Error, Result, Source, SourceEvent};
 
+use crate::blocking::blocking;
 use deal::Deal;
 use pace::Pace;
 
@@ -94,9 +95,7 @@ async fn preload(
             deal.advance(step);
         }
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("making the rows in advance was broken off").with_source(error))?
+    blocking(work).await
 }
 
 #[async_trait]

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::ipc::reader::FileReader;
 use weir_core::{Attempt, ErrorKind, OperatorUid};
 
 use super::*;
@@ -22,9 +23,9 @@ fn table(folder: &Path) -> TableSpec {
     }
 }
 
-fn context(attempt: u64, epoch: u64) -> SinkContext {
+fn context() -> SinkContext {
     let uid = OperatorUid("sink-0123456789abcdef".into());
-    SinkContext { uid, subtask: 0, attempt: Attempt(attempt), epoch: Epoch(epoch) }
+    SinkContext { uid, subtask: 0, attempt: Attempt(1), epoch: Epoch(0) }
 }
 
 fn rows(table: &TableSpec, values: &[i64]) -> Batch {
@@ -32,31 +33,60 @@ fn rows(table: &TableSpec, values: &[i64]) -> Batch {
     Batch::append(RecordBatch::try_new(table.schema.clone(), vec![column]).unwrap())
 }
 
-/// Visible files, in the order in which they are printed.
-fn visible(folder: &Path) -> Vec<Place> {
+fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {
+    let uid = context().uid;
+    Commit { uid, epoch: Epoch(epoch), committables: Vec::new(), staged: Box::new(staged.into_iter()) }
+}
+
+/// Visible files with their numbers, in the order in which they are printed.
+fn visible(folder: &Path) -> Vec<(FilePosition, Vec<i64>)> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut places: Vec<Place> = names.filter_map(|name| Place::of(&name)).collect();
-    places.sort_unstable();
-    places
+    let read = |name: &str| {
+        let reader = FileReader::try_new(File::open(folder.join(name)).unwrap(), None).unwrap();
+        let column = |batch: RecordBatch| batch.column(0).as_primitive::<Int64Type>().values().to_vec();
+        reader.flat_map(|batch| column(batch.unwrap())).collect()
+    };
+    let mut files: Vec<_> = names.filter_map(|name| Some((FilePosition::of(&name)?, read(&name)))).collect();
+    files.sort_unstable();
+    files
 }
 
 #[tokio::test]
-async fn rows_are_visible_once_committed_and_in_order_of_their_epochs() {
+async fn rows_are_staged_and_visible_once_committed_in_order_of_their_epochs() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     fs::write(folder.path().join(reader(0)), "").unwrap();
-    let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
-    let mut prepared = Vec::new();
-    for epoch in [9, 10] {
-        sink.write(rows(&table, &[1, 2])).await.unwrap();
-        prepared.push(sink.prepare(Epoch(epoch)).await.unwrap().unwrap());
+    let mut sink = ResultFiles.open_sink(&table, context()).await.unwrap();
+    let mut staged = Vec::new();
+    for epoch in [9, 12] {
+        sink.write(rows(&table, &[epoch, 2])).await.unwrap();
+        assert_eq!(sink.prepare(Epoch(epoch as u64)).await.unwrap(), None);
+        staged.push((epoch as u64, sink.take_staged()));
         assert!(visible(folder.path()).is_empty());
     }
-    for committable in prepared.iter().chain(&prepared) {
-        ResultFiles.commit(&table, vec![committable.clone()]).await.unwrap();
+    for (epoch, staged) in staged.iter().chain(&staged) {
+        ResultFiles.commit(&table, commit(*epoch, staged.clone())).await.unwrap();
     }
-    let place = |epoch| Place { epoch: Epoch(epoch), subtask: 0, number: 0 };
-    assert_eq!(visible(folder.path()), [place(9), place(10)]);
+    let position = |epoch| FilePosition { epoch: Epoch(epoch), number: 0 };
+    assert_eq!(visible(folder.path()), [(position(9), vec![9, 2]), (position(12), vec![12, 2])]);
+    let names = fs::read_dir(folder.path()).unwrap();
+    assert_eq!(names.count(), 3, "with the reader's; nothing else is left behind");
+}
+
+#[tokio::test]
+async fn many_rows_come_in_several_files_and_a_commit_that_was_broken_off_is_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path());
+    fs::write(folder.path().join(reader(0)), "").unwrap();
+    let half = FILE_ROWS as i64 / 2;
+    let staged: Vec<Batch> = (0..5).map(|n| rows(&table, &(n * half..(n + 1) * half).collect::<Vec<_>>())).collect();
+    ResultFiles.commit(&table, commit(1, staged[..3].to_vec())).await.unwrap();
+    ResultFiles.commit(&table, commit(1, staged)).await.unwrap();
+    let files = visible(folder.path());
+    let numbers: Vec<u64> = files.iter().map(|(position, _)| position.number).collect();
+    assert_eq!(numbers, [0, 1, 2]);
+    let all: Vec<i64> = files.into_iter().flat_map(|(_, rows)| rows).collect();
+    assert!(all.into_iter().eq(0..5 * half));
 }
 
 #[tokio::test]
@@ -64,17 +94,12 @@ async fn without_a_reader_no_sink_opens_and_nothing_is_left_to_commit() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     let refused = |error: Error| (error.kind(), error.report());
-    let (kind, report) = refused(ResultFiles.open_sink(&table, context(1, 0)).await.err().unwrap());
+    let (kind, report) = refused(ResultFiles.open_sink(&table, context()).await.err().unwrap());
     assert_eq!(kind, ErrorKind::User);
     assert!(report.contains("nobody reads"), "{report}");
-
-    fs::write(folder.path().join(reader(0)), "").unwrap();
-    let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
-    sink.write(rows(&table, &[1])).await.unwrap();
-    let committable = sink.prepare(Epoch(1)).await.unwrap().unwrap();
-    drop(sink);
     fs::remove_dir_all(folder.path()).unwrap();
-    ResultFiles.commit(&table, vec![committable]).await.unwrap();
+    ResultFiles.commit(&table, commit(1, vec![rows(&table, &[1])])).await.unwrap();
+    assert!(!folder.path().exists());
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +107,7 @@ async fn a_reader_that_does_nothing_for_long_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     fs::write(folder.path().join(reader(7)), "").unwrap();
-    let mut sink = ResultFiles.open_sink(&table, context(1, 0)).await.unwrap();
+    let mut sink = ResultFiles.open_sink(&table, context()).await.unwrap();
     tokio::time::advance(PATIENCE - Duration::from_secs(1)).await;
     sink.prepare(Epoch(1)).await.unwrap();
     // The new one is made before the old one goes.
@@ -98,12 +123,9 @@ async fn a_reader_that_does_nothing_for_long_is_gone() {
 }
 
 #[test]
-fn other_files_have_no_place() {
-    let place = Place { epoch: Epoch(12), subtask: 0, number: 3 };
-    assert_eq!(Place::of("part-89abcdef-12-0-3.arrow"), Some(place));
-    for name in
-        ["reader-1", "part-89abcdef-12-0.arrow", "part-89abcdef-12-0-3.arrow.gz", ".weir-x-e1-a1-s0-0-0.prepared"]
-    {
-        assert_eq!(Place::of(name), None, "{name}");
+fn other_files_have_no_position() {
+    assert_eq!(FilePosition::of("part-12-3.arrow"), Some(FilePosition { epoch: Epoch(12), number: 3 }));
+    for name in ["reader-1", "part-12.arrow", "part-12-3.arrow.gz", ".part-12-3.arrow-00ff", "part-12-3-4.arrow"] {
+        assert_eq!(FilePosition::of(name), None, "{name}");
     }
 }

@@ -143,8 +143,6 @@ fn what_has_not_been_acknowledged_is_committed_again_in_order() {
     }
     job.checkpoints.acknowledge_commit(Epoch(1)).unwrap();
     job.checkpoints.acknowledge_commit(Epoch(1)).unwrap();
-    assert!(job.checkpoints.is_committed(Epoch(1)).unwrap());
-    assert!(!job.checkpoints.is_committed(Epoch(2)).unwrap());
     let epochs: Vec<Epoch> = job.checkpoints.uncommitted().unwrap().iter().map(|manifest| manifest.epoch).collect();
     assert_eq!(epochs, [Epoch(2), Epoch(4)]);
     job.damage(&layout::manifest(Epoch(2)));
@@ -168,4 +166,70 @@ fn a_manifest_that_was_moved_is_refused() {
     let bytes = job.storage.get(&layout::manifest(Epoch(1))).unwrap();
     job.storage.put(&layout::manifest(Epoch(7)), &bytes).unwrap();
     job.refused(&layout::manifest(Epoch(7)));
+}
+
+/// A job whose sinks stage a run each epoch; a checkpoint that failed leaves what it had to the next one.
+struct Staging {
+    job: Job,
+    left: Vec<crate::StagedRun>,
+}
+
+impl Staging {
+    /// The manifest of an epoch is written; `told`: and the job has heard of that.
+    fn checkpoint(&mut self, epoch: u64, told: bool) {
+        let file = format!("{}.arrow", layout::runs_prefix(Epoch(epoch), Attempt(1), "staged"));
+        self.job.storage.put(&file, b"rows").unwrap();
+        self.left.push(crate::StagedRun { file, rows: 1, length: 4, crc32: 0 });
+        let mut manifest = Manifest::following(None, header(epoch), Vec::new(), committables());
+        manifest.committables[0].staged.clone_from(&self.left);
+        self.job.checkpoints.write(&manifest).unwrap();
+        if told {
+            self.left.clear();
+        }
+    }
+
+    /// Which epochs' rows are to be committed with which.
+    fn uncommitted(&self) -> Vec<(u64, Vec<u64>)> {
+        let epoch_of = |run: &crate::StagedRun| layout::epoch_of_run(&run.file).unwrap().0;
+        let manifests = self.job.checkpoints.uncommitted().unwrap();
+        manifests.iter().map(|manifest| (manifest.epoch.0, manifest.staged().map(epoch_of).collect())).collect()
+    }
+}
+
+#[test]
+fn rows_of_a_manifest_that_only_seemed_to_fail_are_committed_once() {
+    let mut staging = Staging { job: Job::new(), left: Vec::new() };
+    staging.checkpoint(1, true);
+    staging.checkpoint(4, false);
+    staging.checkpoint(5, true);
+    assert_eq!(staging.uncommitted(), [(1, vec![1]), (4, vec![4]), (5, vec![5])]);
+    staging.job.checkpoints.acknowledge_commit(Epoch(4)).unwrap();
+    assert_eq!(staging.uncommitted(), [(5, vec![5])], "killed between the two");
+}
+
+#[test]
+fn a_commit_speaks_for_the_manifest_before_it_that_nobody_knew_of() {
+    let mut staging = Staging { job: Job::new(), left: Vec::new() };
+    staging.checkpoint(4, false);
+    staging.checkpoint(5, true);
+    // The job went on, and has committed the second, with the rows of both.
+    staging.job.checkpoints.acknowledge_commit(Epoch(5)).unwrap();
+    assert_eq!(staging.uncommitted(), []);
+}
+
+#[test]
+fn staged_rows_stay_until_they_are_committed_and_retire_with_their_manifest() {
+    let mut staging = Staging { job: Job::new(), left: Vec::new() };
+    staging.checkpoint(1, true);
+    staging.checkpoint(2, true);
+    let rows = |staging: &Staging| staging.job.storage.list(layout::RUNS).unwrap().len();
+    staging.job.checkpoints.retire(1).unwrap();
+    assert_eq!(rows(&staging), 2);
+    staging.job.checkpoints.acknowledge_commit(Epoch(1)).unwrap();
+    staging.job.checkpoints.retire(1).unwrap();
+    assert_eq!(rows(&staging), 1);
+    staging.job.checkpoints.acknowledge_commit(Epoch(2)).unwrap();
+    staging.checkpoint(3, true);
+    staging.job.checkpoints.retire(1).unwrap();
+    assert_eq!(staging.job.storage.list(layout::RUNS).unwrap(), ["runs/0000000000000003-1-staged.arrow"]);
 }

@@ -277,7 +277,10 @@ fn statuses() -> Vec<AttemptStatus> {
 
 /// What a sink has prepared.
 pub(crate) fn committables(bytes: Vec<u8>) -> SinkCommittables {
-    SinkCommittables { uid: OperatorUid("sink-1".into()), table: table("out"), committables: vec![bytes] }
+    SinkCommittables {
+        committables: vec![bytes],
+        ..SinkCommittables::nothing(OperatorUid("sink-1".into()), table("out"))
+    }
 }
 
 /// Messages of workers, with the file of each.

@@ -76,7 +76,7 @@ async fn written_and_read(rows: &RecordBatch, options: &[(&str, &str)], partitio
     let committable = sink.prepare(Epoch(1)).await.unwrap().unwrap();
     // What is not committed is not read, though its file is there.
     sink.write(Batch::append(rows.clone())).await.unwrap();
-    Filesystem.commit(&table, vec![committable]).await.unwrap();
+    commit(&table, vec![committable]).await.unwrap();
 
     let context = SourceContext { subtask: 0, parallelism: 1, restored: Vec::new(), batch_rows: 100 };
     let mut source = Filesystem.open_source(&table, context).await.unwrap();

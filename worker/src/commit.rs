@@ -1,0 +1,69 @@
+//! Lets sinks finish what a completed checkpoint holds. Any process can do it, at any later time, any number of times.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use weir_core::connector::{Commit, StagedRows};
+use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
+use weir_state::{SinkCommittables, StagedRun, Storage, read_staged};
+
+use crate::blocking::{self, Blocking};
+
+/// What commits are done with.
+#[derive(Clone)]
+pub struct Committer {
+    /// The sinks' connectors.
+    pub connectors: Arc<dyn ConnectorRegistry>,
+    /// Where blocking work is done.
+    pub blocking: Arc<dyn Blocking>,
+}
+
+impl Committer {
+    /// Commits what the checkpoint of `epoch` holds of each sink. Staged rows are read from `storage`, a run at a time.
+    ///
+    /// # Errors
+    /// If a sink could not finish; all of it can be tried again.
+    pub async fn commit(&self, storage: &Arc<dyn Storage>, epoch: Epoch, sinks: Vec<SinkCommittables>) -> Result<()> {
+        for SinkCommittables { uid, table, committables, staged } in sinks {
+            let connector = self.connectors.get(&table.connector).ok_or_else(|| {
+                Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
+            })?;
+            let staged = StoredRows {
+                storage: storage.clone(),
+                blocking: self.blocking.clone(),
+                table: table.clone(),
+                runs: staged.into(),
+                read: VecDeque::new(),
+            };
+            let commit = Commit { uid, epoch, committables, staged: Box::new(staged) };
+            let committed = connector.commit(&table, commit).await;
+            committed
+                .map_err(|error| error.context(format!("epoch {epoch} of {} could not be committed", table.name)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Staged rows, one run of which is in memory.
+struct StoredRows {
+    storage: Arc<dyn Storage>,
+    blocking: Arc<dyn Blocking>,
+    table: TableSpec,
+    runs: VecDeque<StagedRun>,
+    read: VecDeque<Batch>,
+}
+
+#[async_trait]
+impl StagedRows for StoredRows {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        while self.read.is_empty()
+            && let Some(run) = self.runs.front().cloned()
+        {
+            let (storage, schema) = (self.storage.clone(), self.table.schema.clone());
+            self.read = blocking::run(&self.blocking, move || read_staged(&*storage, &run, &schema)).await?.into();
+            self.runs.pop_front();
+        }
+        Ok(self.read.pop_front())
+    }
+}
