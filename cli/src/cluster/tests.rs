@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod goals;
-mod words;
+mod output;
 
 use weir_core::{Attempt, Epoch, EventTime, Incarnation, JobId, PlacedWorker, Placement, WorkerId};
 use weir_proto::client::{CheckpointInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary};

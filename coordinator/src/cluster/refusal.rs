@@ -4,7 +4,7 @@ use weir_core::{Attempt, Epoch, Incarnation, JobId, WorkerId};
 
 use super::JobStatus;
 
-mod words;
+mod message;
 
 /// Why a command is refused, in words for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod accepted;
+mod random_text;
 mod refused;
-mod soup;
 
 /// Runs a test on a stack like the main thread's: a test's own thread has a quarter of that, and the parser's frames are
 /// large in debug builds.

@@ -17,7 +17,7 @@ use super::Surroundings;
 use super::attempt::{AttemptCommand, AttemptTask, Happened};
 use super::engine::FiguresSource;
 use super::errands::Errands;
-use super::solitude::Solitude;
+use super::isolation::Isolation;
 use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Event, SessionId, failure};
 use crate::blocking;
 
@@ -35,7 +35,7 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
     let mut driver = Driver {
         agent: Agent::new(config),
         surroundings,
-        solitude: Arc::new(Solitude::begin()),
+        isolation: Arc::new(Isolation::begin()),
         began: Instant::now(),
         session: None,
         attempts: BTreeMap::new(),
@@ -76,7 +76,7 @@ struct Driver {
     /// Everything that runs beside the loop.
     tasks: JoinSet<()>,
     events: mpsc::Sender<Happened>,
-    solitude: Arc<Solitude>,
+    isolation: Arc<Isolation>,
 }
 
 struct OpenSession {
@@ -162,13 +162,13 @@ impl Driver {
         let (outgoing, messages) = mpsc::channel(SESSION_QUEUE);
         let coordinators = self.surroundings.coordinators.clone();
         let events = self.events.clone();
-        let solitude = self.solitude.clone();
+        let isolation = self.isolation.clone();
         let task = async move {
             let carried: Result<()> = async {
                 let mut connection = coordinators.attach(&address, hello, messages).await?;
                 while let Some(message) = connection.next().await? {
                     if let ToWorker::Welcome(welcome) = &message {
-                        if solitude.end() {
+                        if isolation.end() {
                             warn!(%address, "a coordinator has taken this worker again");
                         }
                         info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader");
@@ -180,7 +180,7 @@ impl Driver {
             .await;
             if let Err(error) = carried {
                 info!(%address, "no connection to a coordinator: {}", error.report());
-                if let Some(alone) = solitude.goes_on() {
+                if let Some(alone) = isolation.reminder() {
                     warn!(%address, "no coordinator has taken this worker for {} s: {}", alone.as_secs(), error.report());
                 }
             }

@@ -30,8 +30,8 @@ mod data_dir;
 mod driver;
 mod engine;
 mod errands;
+mod isolation;
 mod runtimes;
-mod solitude;
 mod storages;
 #[cfg(test)]
 mod tests;

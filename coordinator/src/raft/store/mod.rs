@@ -6,17 +6,17 @@
 //! reached the disk nobody knows then, and asking for them to be synced again would hide it.
 
 mod memory;
-#[cfg(any(test, feature = "simulation"))]
-mod platter;
 mod redb;
+#[cfg(any(test, feature = "simulation"))]
+mod simulated_disk;
 
 use weir_core::{CoordinatorId, Error, Result};
 use weir_proto::peer::{Entry, Snapshot};
 
 pub use self::memory::MemoryStore;
-#[cfg(any(test, feature = "simulation"))]
-pub use self::platter::SimulatedDisk;
 pub use self::redb::{Identity, RedbStore};
+#[cfg(any(test, feature = "simulation"))]
+pub use self::simulated_disk::SimulatedDisk;
 
 /// Term, vote and commit: what Raft calls the hard state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

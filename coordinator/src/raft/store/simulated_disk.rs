@@ -26,7 +26,7 @@ enum Operation {
 }
 
 #[derive(Default)]
-struct Platter {
+struct State {
     /// Survives.
     durable: Vec<u8>,
     /// What is read back while there is power.
@@ -44,7 +44,7 @@ struct Platter {
 
 /// A disk; clones are the same one.
 #[derive(Clone, Default)]
-pub struct SimulatedDisk(Arc<Mutex<Platter>>);
+pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 impl fmt::Debug for SimulatedDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,8 +55,8 @@ impl fmt::Debug for SimulatedDisk {
 impl SimulatedDisk {
     /// A disk with these bytes on it.
     pub fn holding(bytes: Vec<u8>) -> Self {
-        let platter = Platter { durable: bytes.clone(), current: bytes, ..Platter::default() };
-        Self(Arc::new(Mutex::new(platter)))
+        let state = State { durable: bytes.clone(), current: bytes, ..State::default() };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// From here on the disk says that it has synced, and has not.
@@ -102,11 +102,11 @@ impl SimulatedDisk {
 
     /// The same, if the power went when so many of the [pending](Self::pending) operations were done.
     pub fn after_power_loss_at(&self, operations: usize, chance: Chance<'_>) -> Self {
-        let mut platter = self.lock();
-        platter.pending.truncate(operations);
-        platter.settle();
-        let mut bytes = platter.durable.clone();
-        for operation in &platter.pending {
+        let mut state = self.lock();
+        state.pending.truncate(operations);
+        state.settle();
+        let mut bytes = state.durable.clone();
+        for operation in &state.pending {
             match operation {
                 _ if chance(40) => {}
                 Operation::Sync => {}
@@ -125,19 +125,19 @@ impl SimulatedDisk {
                 }
             }
         }
-        let Platter { ignores_sync, in_doubt, full, .. } = *platter;
-        drop(platter);
+        let State { ignores_sync, in_doubt, full, .. } = *state;
+        drop(state);
         let durable = bytes.clone();
-        let platter = Platter { durable, current: bytes, ignores_sync, in_doubt, full, ..Platter::default() };
-        Self(Arc::new(Mutex::new(platter)))
+        let state = State { durable, current: bytes, ignores_sync, in_doubt, full, ..State::default() };
+        Self(Arc::new(Mutex::new(state)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Platter> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Platter {
+impl State {
     fn spend(&mut self) -> Result<()> {
         match &mut self.power {
             Some(0) => Err(Error::other("no power")),
@@ -174,45 +174,45 @@ impl StorageBackend for SimulatedDisk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
-        let platter = self.lock();
+        let state = self.lock();
         let start = offset as usize;
-        let bytes = platter.current.get(start..start + out.len());
+        let bytes = state.current.get(start..start + out.len());
         out.copy_from_slice(bytes.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
-        let mut platter = self.lock();
-        platter.spend()?;
-        platter.make_room()?;
-        platter.current.resize(len as usize, 0);
-        platter.pending.push(Operation::Length(len as usize));
+        let mut state = self.lock();
+        state.spend()?;
+        state.make_room()?;
+        state.current.resize(len as usize, 0);
+        state.pending.push(Operation::Length(len as usize));
         Ok(())
     }
 
     fn sync_data(&self) -> Result<()> {
-        let mut platter = self.lock();
-        platter.spend()?;
-        if !platter.ignores_sync {
-            platter.pending.push(Operation::Sync);
+        let mut state = self.lock();
+        state.spend()?;
+        if !state.ignores_sync {
+            state.pending.push(Operation::Sync);
         }
-        if !platter.in_doubt {
-            platter.settle();
+        if !state.in_doubt {
+            state.settle();
         }
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<()> {
-        let mut platter = self.lock();
-        platter.make_room()?;
+        let mut state = self.lock();
+        state.make_room()?;
         // The write that the power fails in has begun: it may be there in part.
-        let power = platter.spend();
+        let power = state.spend();
         let start = offset as usize;
-        if power.is_ok() || platter.pending.last().is_some_and(|last| !matches!(last, Operation::Length(_))) {
-            platter.pending.push(Operation::Write(start, data.to_vec()));
+        if power.is_ok() || state.pending.last().is_some_and(|last| !matches!(last, Operation::Length(_))) {
+            state.pending.push(Operation::Write(start, data.to_vec()));
         }
         power?;
-        platter.current[start..start + data.len()].copy_from_slice(data);
+        state.current[start..start + data.len()].copy_from_slice(data);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals in words: what is wrong, and what can be done.
+//! What a refusal says: what is wrong, and what can be done.
 
 use std::fmt;
 
