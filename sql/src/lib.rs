@@ -15,6 +15,7 @@ pub mod parse;
 mod plan;
 mod statement;
 mod syntax;
+mod walk;
 
 pub use explain::explain;
 pub use options::PlanOptions;

@@ -3,6 +3,7 @@
 use arrow::datatypes::Field;
 use datafusion_sql::sqlparser::ast::{self, Spanned as _};
 use weir_core::Result;
+use weir_functions::PROCESSING_TIME;
 
 use super::expression::{is_processing_time, scalar_expression};
 use super::options::Options;
@@ -10,7 +11,6 @@ use super::table::{Column, ColumnSource};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::parse::sql_type_name;
 use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Span, Spanned};
-use weir_functions::PROCESSING_TIME;
 
 /// Resolves the declared columns; physical ones come from the connector if none is declared.
 pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Options) -> Result<Vec<Column>> {

@@ -1,6 +1,5 @@
 //! Expressions over the columns of one table: computed columns and watermarks.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -11,7 +10,7 @@ use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion_sql::sqlparser::ast::{self, visit_expressions, visit_expressions_mut};
+use datafusion_sql::sqlparser::ast;
 use weir_core::{Error, Result};
 
 use super::names::{Found, find};
@@ -21,6 +20,7 @@ use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::parse::FlinkTypes;
 use crate::statement::Span;
 use crate::syntax::expr_planners;
+use crate::walk::{Step, change_expressions, look_at_expressions};
 
 /// A resolved expression.
 #[derive(Debug, Clone)]
@@ -90,32 +90,29 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
 /// # Errors
 /// A user error if there is no such column, or several.
 pub fn resolve_columns(source: &Source<'_>, expression: &mut ast::Expr, columns: &[&str]) -> Result<()> {
-    let outcome = visit_expressions_mut(expression, |expression| {
+    let mut outcome = Ok(());
+    let _ = change_expressions(expression, |expression| {
         let first = match expression {
             ast::Expr::Identifier(ident) => ident,
             ast::Expr::CompoundIdentifier(idents) if !idents.is_empty() => &mut idents[0],
-            _ => return ControlFlow::Continue(()),
+            _ => return Step::Continue(()),
         };
-        match find(columns.iter().copied(), &first.value, first.quote_style.is_some()) {
+        outcome = match find(columns.iter().copied(), &first.value, first.quote_style.is_some()) {
             Found::One(name) => {
                 first.value = name.to_owned();
-                ControlFlow::Continue(())
+                Ok(())
             }
-            Found::None => ControlFlow::Break(no_column(source, first, columns)),
-            Found::Several(names) => ControlFlow::Break(
-                source
-                    .error(
-                        source.span(first.span).unwrap_or_default(),
-                        format!("`{}` could be any of {}", first.value, one_of(&names)),
-                    )
-                    .with_help("write it in backticks, with its capitals"),
-            ),
-        }
+            Found::None => Err(no_column(source, first, columns)),
+            Found::Several(names) => Err(source
+                .error(
+                    source.span(first.span).unwrap_or_default(),
+                    format!("`{}` could be any of {}", first.value, one_of(&names)),
+                )
+                .with_help("write it in backticks, with its capitals")),
+        };
+        if outcome.is_ok() { Step::Continue(()) } else { Step::Break(()) }
     });
-    match outcome {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
-    }
+    outcome
 }
 
 fn no_column(source: &Source<'_>, name: &ast::Ident, columns: &[&str]) -> Error {
@@ -126,13 +123,13 @@ fn no_column(source: &Source<'_>, name: &ast::Ident, columns: &[&str]) -> Error 
 
 /// Calls `visit` with every column that the expression names.
 pub(super) fn visit_columns(expression: &ast::Expr, visit: &mut impl FnMut(&str)) {
-    let _: ControlFlow<()> = visit_expressions(expression, |expression| {
+    let _ = look_at_expressions(expression, |expression| {
         match expression {
             ast::Expr::Identifier(ident) => visit(&ident.value),
             ast::Expr::CompoundIdentifier(idents) => idents.iter().for_each(|ident| visit(&ident.value)),
             _ => {}
         }
-        ControlFlow::Continue(())
+        Step::Continue(())
     });
 }
 
@@ -142,16 +139,16 @@ pub(super) fn is_processing_time(expression: &ast::Expr) -> bool {
 }
 
 fn is_processing_time_inside(expression: &ast::Expr) -> bool {
-    let outcome = visit_expressions(expression, |expression| {
-        if is_processing_time(expression) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let outcome = look_at_expressions(expression, |expression| {
+        if is_processing_time(expression) { Step::Break(()) } else { Step::Continue(()) }
     });
     outcome.is_break()
 }
 
 fn has_query(expression: &ast::Expr) -> bool {
-    let outcome = visit_expressions(expression, |expression| match expression {
-        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => ControlFlow::Break(()),
-        _ => ControlFlow::Continue(()),
+    let outcome = look_at_expressions(expression, |expression| match expression {
+        ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => Step::Break(()),
+        _ => Step::Continue(()),
     });
     outcome.is_break()
 }

@@ -3,11 +3,11 @@
 //! DataFusion resolves names as they are written, and says which it knew where one is missing. If just one of those
 //! differs in its capitals alone, it is what was meant: the query gets it, and is planned again.
 
-use std::ops::ControlFlow;
-
 use datafusion_common::{Column, DataFusionError, SchemaError, Span as DataFusionSpan};
-use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, visit_expressions_mut};
+use datafusion_sql::sqlparser::ast::{Expr, Ident, Query};
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
+
+use crate::walk::{Step, change_expressions};
 
 /// Names that have been corrected, so that none is corrected twice.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Capitals {
         let Some(meant) = meant(field, valid_fields) else { return false };
         let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first());
         let before = self.corrected.len();
-        let _: ControlFlow<()> = visit_expressions_mut(query, |expression| {
+        let _ = change_expressions(query, |expression| {
             match expression {
                 Expr::Identifier(name) if field.relation.is_none() => {
                     self.replace(name, &field.name, &meant.name, place)
@@ -40,7 +40,7 @@ impl Capitals {
                 },
                 _ => {}
             }
-            ControlFlow::Continue(())
+            Step::Continue(())
         });
         self.corrected.len() > before
     }

@@ -4,15 +4,14 @@
 //! (`a0`), anything else `EXPR$` and its position in the list.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 
-use datafusion_sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, VisitMut, VisitorMut, WildcardAdditionalOptions,
-};
+use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, WildcardAdditionalOptions};
+
+use crate::walk::{Change, Step, change, change_expressions};
 
 /// Gives names to the columns in all lists of `query` that DataFusion could not tell from others.
 pub(super) fn rename(query: &mut Query) {
-    let _: ControlFlow<()> = VisitMut::visit(query, &mut Rename);
+    let _ = change(query, &mut Rename);
 }
 
 /// A name that is not in `taken`: `wanted`, or the first of `wanted0`, `wanted1`, … that is free.
@@ -26,12 +25,10 @@ pub(crate) fn free_name(wanted: &str, mut taken: impl FnMut(&str) -> bool) -> St
 
 struct Rename;
 
-impl VisitorMut for Rename {
-    type Break = ();
-
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+impl Change for Rename {
+    fn select(&mut self, select: &mut Select) -> Step {
         rename_in(&mut select.projection);
-        ControlFlow::Continue(())
+        Step::Continue(())
     }
 }
 
@@ -105,19 +102,11 @@ fn key(expr: &Expr) -> String {
 /// The expression without what does not show in DataFusion's names: casts, parentheses.
 fn uncast(expr: &Expr) -> Expr {
     let mut expr = expr.clone();
-    let _: ControlFlow<()> = VisitMut::visit(&mut expr, &mut Uncast);
-    expr
-}
-
-struct Uncast;
-
-impl VisitorMut for Uncast {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    let _ = change_expressions(&mut expr, |expr| {
         if let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = expr {
             *expr = std::mem::replace(inner, Expr::Identifier(Ident::new("")));
         }
-        ControlFlow::Continue(())
-    }
+        Step::Continue(())
+    });
+    expr
 }

@@ -1,25 +1,23 @@
 //! `UNNEST` in a `FROM` clause reads columns of the relations before it, with or without the word LATERAL. DataFusion
 //! lets only lateral subqueries do so, so it is written as one.
 
-use std::ops::ControlFlow;
-
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
-    ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut,
+    ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableFactor,
 };
+
+use crate::walk::{Change, Step, change};
 
 /// Rewrites every `UNNEST` that stands in a `FROM` clause.
 pub(super) fn make_lateral(query: &mut Query) {
-    let _: ControlFlow<()> = VisitMut::visit(query, &mut Rewrite);
+    let _ = change(query, &mut Rewrite);
 }
 
 struct Rewrite;
 
-impl VisitorMut for Rewrite {
-    type Break = ();
-
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+impl Change for Rewrite {
+    fn table_factor(&mut self, factor: &mut TableFactor) -> Step {
         if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. } = factor {
             let names = alias.iter().flat_map(|alias| alias.columns.iter().map(|column| column.name.clone()));
             let mut names = names.map(Some).chain(std::iter::repeat(None));
@@ -40,7 +38,7 @@ impl VisitorMut for Rewrite {
             let subquery = Box::new(select(projection));
             *factor = TableFactor::Derived { lateral: true, subquery, alias, sample: None };
         }
-        ControlFlow::Continue(())
+        Step::Continue(())
     }
 }
 

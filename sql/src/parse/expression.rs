@@ -10,23 +10,21 @@
 //! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
-use std::ops::ControlFlow;
-
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, Value, ValueWithSpan,
-    VisitMut, VisitorMut,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
-use weir_core::{Error, Result};
+use weir_core::Result;
+use weir_functions::refused;
 
 use super::dialect::WeirDialect;
 use super::refuse;
 use crate::diagnostics::{Source, from_parser};
 use crate::statement::Span;
-use weir_functions::refused;
+use crate::walk::{Change, Step, change};
 
 /// Functions whose first argument names a unit of time.
 const TAKE_A_UNIT: [&str; 4] = ["timestampdiff", "timestampadd", "datediff", "dateadd"];
@@ -46,26 +44,36 @@ pub fn parse_expression(text: &str) -> Result<Expr> {
 
 /// Gives a parsed expression the form that the planner expects, or refuses it.
 pub(super) fn check(source: &Source<'_>, span: Span, mut expression: Expr) -> Result<Expr> {
-    struct Rewrite<'a>(&'a Source<'a>);
-    impl VisitorMut for Rewrite<'_> {
-        type Break = Box<Error>;
-
-        fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
-            match rewrite(self.0, expression) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => ControlFlow::Break(Box::new(error)),
-            }
-        }
-    }
-    if let ControlFlow::Break(error) = expression.visit(&mut Rewrite(source)) {
-        return Err(*error);
-    }
+    let mut rewrite = Rewrite::new(source);
+    let _ = change(&mut expression, &mut rewrite);
+    rewrite.outcome?;
     refuse::check(source, &[], span, &expression)?;
     Ok(expression)
 }
 
+/// Gives expressions the form that the planner expects, up to the first one that it refuses.
+pub(super) struct Rewrite<'a> {
+    source: &'a Source<'a>,
+    /// What came of it.
+    pub outcome: Result<()>,
+}
+
+impl<'a> Rewrite<'a> {
+    /// For a tree of this script.
+    pub fn new(source: &'a Source<'a>) -> Self {
+        Self { source, outcome: Ok(()) }
+    }
+}
+
+impl Change for Rewrite<'_> {
+    fn expression(&mut self, expression: &mut Expr) -> Step {
+        self.outcome = rewrite(self.source, expression);
+        if self.outcome.is_ok() { Step::Continue(()) } else { Step::Break(()) }
+    }
+}
+
 /// Rewrites one expression whose parts are rewritten already.
-pub(super) fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
+fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
     match expression {
         Expr::Function(function) => {
             refuse_function(source, function)?;

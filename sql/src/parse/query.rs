@@ -1,37 +1,29 @@
 //! Queries between sqlparser and the planner.
 
-use std::ops::ControlFlow;
-
-use datafusion_sql::sqlparser::ast::{
-    Expr, FunctionArguments, Query, TableFactor, TableFunctionArgs, VisitMut, VisitorMut,
-};
+use datafusion_sql::sqlparser::ast::{Expr, FunctionArguments, Query, TableFactor, TableFunctionArgs};
 use weir_core::Result;
 
-use super::expression::rewrite;
+use super::expression::Rewrite;
 use super::refuse;
 use super::segments::Segment;
 use super::window_function::is_window_function;
 use crate::diagnostics::Source;
+use crate::walk::{Change, Step, change};
 
 /// Gives a parsed query the form that the planner expects, or refuses it.
 pub(super) fn check(source: &Source<'_>, segment: &Segment, mut query: Box<Query>) -> Result<Box<Query>> {
-    let mut normalise = Normalise { source };
-    if let ControlFlow::Break(error) = VisitMut::visit(&mut *query, &mut normalise) {
-        return Err(*error);
-    }
+    let mut normalise = Normalise(Rewrite::new(source));
+    let _ = change(&mut *query, &mut normalise);
+    normalise.0.outcome?;
     refuse::check(source, &segment.tokens, segment.span, &*query)?;
     Ok(query)
 }
 
-struct Normalise<'a> {
-    source: &'a Source<'a>,
-}
+struct Normalise<'a>(Rewrite<'a>);
 
-impl VisitorMut for Normalise<'_> {
-    type Break = Box<weir_core::Error>;
-
+impl Change for Normalise<'_> {
     /// `TABLE(TUMBLE(…))` is `TUMBLE(…)`.
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+    fn table_factor_before_parts(&mut self, factor: &mut TableFactor) -> Step {
         if let TableFactor::TableFunction { expr: Expr::Function(function), alias } = factor
             && is_window_function(&function.name.to_string())
             && let FunctionArguments::List(list) = &function.args
@@ -53,13 +45,10 @@ impl VisitorMut for Normalise<'_> {
                 index_hints: Vec::new(),
             };
         }
-        ControlFlow::Continue(())
+        Step::Continue(())
     }
 
-    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
-        match rewrite(self.source, expression) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => ControlFlow::Break(Box::new(error)),
-        }
+    fn expression(&mut self, expression: &mut Expr) -> Step {
+        self.0.expression(expression)
     }
 }

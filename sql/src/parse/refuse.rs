@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Spanned, TableFactor, Values, Visit, Visitor, WildcardAdditionalOptions, With,
+    SelectItem, SetExpr, Spanned, TableFactor, Values, Visit, WildcardAdditionalOptions, With,
 };
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
 use weir_core::{Error, Result};
@@ -21,6 +21,7 @@ use super::scan::is_word;
 use super::segments::is_word_of_the_script;
 use crate::diagnostics::Source;
 use crate::statement::Span;
+use crate::walk::{Look, Step, look};
 
 /// Something that is not planned.
 #[derive(Debug)]
@@ -46,10 +47,9 @@ fn unless(present: bool, what: &'static str, instead: &'static str, words: &'sta
 
 /// Goes through a query or an expression that was read from `tokens`, within `span`.
 pub(super) fn check(source: &Source<'_>, tokens: &[TokenWithSpan], span: Span, tree: &impl Visit) -> Result<()> {
-    match tree.visit(&mut Checker) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(refusal) => Err(error(source, tokens, span, &refusal)),
-    }
+    let mut checker = Checker { refusal: None };
+    let _ = look(tree, &mut checker);
+    checker.refusal.map_or(Ok(()), |refusal| Err(error(source, tokens, span, &refusal)))
 }
 
 fn error(source: &Source<'_>, tokens: &[TokenWithSpan], within: Span, refusal: &Refusal) -> Error {
@@ -70,25 +70,38 @@ fn find(source: &Source<'_>, tokens: &[TokenWithSpan], words: &[&str]) -> Option
     Some(Span { start: source.span(first.span)?.start, end: source.span(last.span)?.end })
 }
 
-struct Checker;
+struct Checker {
+    /// The first.
+    refusal: Option<Box<Refusal>>,
+}
 
-impl Visitor for Checker {
-    type Break = Box<Refusal>;
+impl Checker {
+    fn found(&mut self, check: Check) -> Step {
+        match check {
+            Check::Continue(()) => Step::Continue(()),
+            Check::Break(refusal) => {
+                self.refusal = Some(refusal);
+                Step::Break(())
+            }
+        }
+    }
+}
 
-    fn pre_visit_query(&mut self, query: &Query) -> Check {
-        check_query(query)
+impl Look for Checker {
+    fn query(&mut self, query: &Query) -> Step {
+        self.found(check_query(query))
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> Check {
-        check_select(select)
+    fn select(&mut self, select: &Select) -> Step {
+        self.found(check_select(select))
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Check {
-        check_table_factor(factor)
+    fn table_factor(&mut self, factor: &TableFactor) -> Step {
+        self.found(check_table_factor(factor))
     }
 
-    fn pre_visit_expr(&mut self, expression: &Expr) -> Check {
-        check_expression(expression)
+    fn expression(&mut self, expression: &Expr) -> Step {
+        self.found(check_expression(expression))
     }
 }
 
