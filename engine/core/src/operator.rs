@@ -5,7 +5,7 @@
 //! loop that calls it does all waiting.
 //!
 //! ```text
-//!   tables() ─ restore()* ─ open() ─ { process() | watermark() | tick() | release() | release() flush() capture()? }*
+//!   tables() ─ open() ─ { load()* | process() | watermark() | tick() | release() | release() flush() capture()? | evict() }*
 //! ```
 //!
 //! # What is held back, and what is owed
@@ -20,6 +20,24 @@
 //!   [`flush`](Operator::flush), which is called where a marker passes and nowhere else.
 //!
 //! Where a marker passes both are called, in this order, whatever its kind; a checkpoint's captures the state behind them.
+//!
+//! # State that is partly in memory
+//!
+//! Tables of [`Distribution::Keyed`] are *resident* by key hash ([`Distribution::Broadcast`] ones are always there as a whole): of a hash, an operator holds every row that its tables have, or none. Whoever drives
+//! the operator sees to it, and waits for the disk where the operator must not:
+//!
+//! - *Before a batch*, the hashes of its rows' [`key_columns`](Operator::key_columns) that are not resident are looked up, and
+//!   what is found is [loaded](Operator::load). That there is nothing is an answer too.
+//! - *Before a watermark*, rows of keys that are not resident may be [due](Operator::due). They do not become resident, since
+//!   all keys of a closing window would. A *twin* takes them, a few at a time: another instance of the operator, opened at
+//!   the time before, loaded with the rows that are due, told the time, and dropped. That is what a restart does, and right
+//!   because a watermark emits for each key what follows from the rows of that key alone, and changes nothing of it but what
+//!   expires.
+//! - *After a checkpoint* is stored, keys that no batch has touched since it was captured may be
+//!   [evicted](Operator::evict). They are all stored; the operator is not asked.
+//!
+//! A restart loads all state, or nothing of it and then what is touched. Where all state is in memory none of this is called
+//! and nothing of it costs anything. `docs/adr/0006-state-is-resident-by-key-hash.md` has the hard cases.
 
 use std::sync::Arc;
 
@@ -36,18 +54,39 @@ pub trait Operator: Send {
         Vec::new()
     }
 
-    /// Rows of `table` (position in [`tables`](Self::tables)) as the last checkpoint left them: deleted and expired
-    /// ones are gone, one row per key, only keys that this subtask owns. Called any number of times before `open`.
-    /// `hashes` are the rows' key hashes as they were captured.
-    fn restore(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+    /// The operator is about to start, without state. What it has is loaded next.
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Rows of `table` (position in [`tables`](Self::tables)) as they are stored: deleted and expired ones are gone, one row
+    /// per key, of keyed tables only keys that this subtask owns and that are not resident. `hashes` are the rows' key hashes as they were
+    /// captured. All rows of a hash come before anything else does, those of an earlier table before those of a later one.
+    fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let _ = (table, rows, hashes);
         Err(crate::Error::internal("an operator without state was given some"))
     }
 
-    /// All state is restored; the first element follows.
-    fn open(&mut self, context: &OpenContext) -> Result<()> {
-        let _ = context;
-        Ok(())
+    /// All rows of `table` with a time up to this one are gone where event time stands at `watermark`, whether they are
+    /// resident or not; `None`: none is.
+    fn expired(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        let _ = (table, watermark);
+        None
+    }
+
+    /// Of which rows of `table` [`watermark(time)`](Self::watermark) would emit something: only of such with a time up to
+    /// this one; `None`: of none. May be asked before that call.
+    fn due(&self, table: usize, time: EventTime) -> Option<EventTime> {
+        let _ = (table, time);
+        None
+    }
+
+    /// Lets go of all rows of the keys whose hash `leaves`. They have not changed since they were captured, and are stored.
+    /// Returns for each table the least time of the rows that left, the end of time if none did.
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let _ = leaves;
+        Ok(Vec::new())
     }
 
     /// Columns of input `ordinal` by which rows were sent here; `None` where any row may come to any subtask.
@@ -61,7 +100,8 @@ pub trait Operator: Send {
 
     /// Event time has arrived at `time`, later than ever before; the first call after a restart may repeat the last
     /// time of the execution before, so that what stands behind learns of it. Returns the watermark that goes downstream behind what
-    /// was emitted: `time`, an earlier one if rows with earlier times may still be emitted, or `None` for none.
+    /// was emitted: `time`, an earlier one if rows with earlier times may still be emitted, or `None` for none. What is emitted
+    /// for a key follows from that key's rows alone, and nothing of them changes but what expires.
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
         let _ = out;
         Ok(Some(time))

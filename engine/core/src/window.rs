@@ -111,6 +111,22 @@ impl WindowKind {
         }
     }
 
+    /// End of the last window that ends at `time` or before; `None` for sessions, and where there are no windows yet.
+    pub fn last_end_until(&self, time: i64) -> Option<i64> {
+        // Far before all rows, where nothing can be subtracted any more.
+        const BEGINNING: i64 = i64::MIN / 2;
+        if time < BEGINNING {
+            return None;
+        }
+        match *self {
+            WindowKind::Tumble { size: step, offset } | WindowKind::Cumulate { step, offset, .. } => {
+                Some(align(time, step, offset))
+            }
+            WindowKind::Hop { slide, size, offset } => Some(align(time - size, slide, offset) + size),
+            WindowKind::Session { .. } => None,
+        }
+    }
+
     /// End of the last window that covers the pane starting at `pane_start`: once the watermark reaches it, less one,
     /// the pane is not needed any more.
     pub fn last_end_of_pane(&self, pane_start: i64) -> Option<i64> {
@@ -156,6 +172,25 @@ mod tests {
         assert_eq!(ends(kind, 0), [(0, 5)]);
         assert_eq!(ends(kind, 5), []);
         assert_eq!(kind.last_end_of_pane(5), None);
+    }
+
+    #[test]
+    fn the_last_window_before_a_time_is_found() {
+        let kinds = [
+            WindowKind::Tumble { size: 7, offset: 3 },
+            WindowKind::Hop { slide: 4, size: 10, offset: 1 },
+            WindowKind::Hop { slide: 10, size: 4, offset: 0 },
+            WindowKind::Cumulate { step: 3, size: 12, offset: 2 },
+        ];
+        for kind in kinds {
+            let panes = (-60..60).filter_map(|time| kind.pane(time));
+            let ends: Vec<i64> = panes.flat_map(|pane| kind.windows_of_pane(pane.start)).map(|w| w.end).collect();
+            for time in -20..20 {
+                let last = ends.iter().copied().filter(|end| *end <= time).max();
+                assert_eq!(kind.last_end_until(time), last, "{kind:?} at {time}");
+            }
+        }
+        assert_eq!(kinds[1].last_end_until(i64::MIN), None);
     }
 
     #[test]

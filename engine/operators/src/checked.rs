@@ -4,7 +4,8 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, Collector, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result, TableSchema,
+    Batch, Capture, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result,
+    TableSchema,
 };
 
 /// An operator whose contract is checked: rows in are of a key that the subtask owns and none is taken back, rows out
@@ -113,17 +114,38 @@ impl Operator for Checked {
         self.inner.tables()
     }
 
-    fn restore(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
-        if rows.num_rows() != hashes.len() {
-            return Err(self.broken("restored rows and hashes differ in number"));
-        }
-        self.inner.restore(table, rows, hashes)
-    }
-
     fn open(&mut self, context: &OpenContext) -> Result<()> {
         self.range = context.range;
         self.seen = context.watermark;
         self.inner.open(context)
+    }
+
+    fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        if rows.num_rows() != hashes.len() {
+            return Err(self.broken("loaded rows and hashes differ in number"));
+        }
+        let keyed = self.inner.tables().get(table).is_some_and(|table| table.distribution == Distribution::Keyed);
+        if keyed && hashes.values().iter().any(|hash| !self.range.contains(*hash)) {
+            return Err(self.broken("it was given state of a key that the subtask does not own"));
+        }
+        self.inner.load(table, rows, hashes)
+    }
+
+    fn expired(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.inner.expired(table, watermark)
+    }
+
+    fn due(&self, table: usize, time: EventTime) -> Option<EventTime> {
+        self.inner.due(table, time)
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let least = self.inner.evict(leaves)?;
+        let tables = self.inner.tables().len();
+        if least.len() != tables {
+            return Err(self.broken(format_args!("rows of {} tables of {tables} left", least.len())));
+        }
+        Ok(least)
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
@@ -178,6 +200,9 @@ impl Operator for Checked {
         let tables = self.inner.tables().len();
         if captures.len() != tables {
             return Err(self.broken(format_args!("{} captures of {tables} tables", captures.len())));
+        }
+        if (0..tables).any(|table| captures[table].expired != self.inner.expired(table, self.seen)) {
+            return Err(self.broken("a capture says otherwise of what has expired than the operator"));
         }
         Ok(captures)
     }

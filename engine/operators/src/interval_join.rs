@@ -8,12 +8,11 @@
 //! - watermark: rows past their deadline leave; an outer join emits those that nothing matched. Downstream time lags
 //!   behind by what the earlier row of a pair can be older than the later one.
 //! - marker: the batches that came since the last one, as they are. An outer join gives each row a number and adds the
-//!   names (key hash and number) of the rows that were matched. Numbers go on above the greatest one that is restored, so
-//!   a name is unique at whatever parallelism: rows of one hash are always together.
+//!   names (key hash and number) of the rows that were matched. Numbers go on above the greatest one that is loaded, so a
+//!   name is unique at whatever parallelism: all rows of a hash are there before one of them gets a number.
 //! - end: the last watermark is past every deadline.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -48,8 +47,6 @@ pub(crate) struct IntervalJoin {
 
     watermark: EventTime,
     next_number: i64,
-    /// Matched rows as restored, until all rows are there.
-    restored: [BTreeSet<(u64, i64)>; 2],
 }
 
 /// Rows of a batch that can take part in the join.
@@ -82,7 +79,6 @@ impl IntervalJoin {
             matched: Default::default(),
             watermark: EventTime::MIN,
             next_number: 0,
-            restored: Default::default(),
         })
     }
 
@@ -92,14 +88,14 @@ impl IntervalJoin {
     }
 
     /// Rows of `side` with a time up to this one are past their deadline.
-    fn expired(&self, side: usize, watermark: EventTime) -> i64 {
+    fn past_deadline(&self, side: usize, watermark: EventTime) -> i64 {
         if watermark == EventTime::MAX { i64::MAX } else { watermark.0.saturating_sub(self.wait(side)) }
     }
 
     /// Sorts out the rows that are late, and those that can match nothing because their key or time is null.
     fn sift(&self, side: usize, records: RecordBatch, out: &mut Collector) -> Result<Ready> {
         let keys = self.shape.keys(side, &records)?;
-        let expired = self.expired(side, self.watermark);
+        let expired = self.past_deadline(side, self.watermark);
         let times = bounded_times(records.column(self.time[side]))?;
         if keys.valid.is_none() && times.null_count() == 0 && min(times).is_some_and(|least| least > expired) {
             return Ok(Ready { records, keys, waits: None });
@@ -134,7 +130,7 @@ impl IntervalJoin {
         self.waiting[other].prepare(rows.records.num_rows());
         let times = event_times(rows.records.column(self.time[side]))?.values();
         let (lower, upper) = self.bounds;
-        let alive = self.expired(other, self.watermark).saturating_add(1);
+        let alive = self.past_deadline(other, self.watermark).saturating_add(1);
         let probe = Probe {
             side,
             records: &rows.records,
@@ -193,7 +189,7 @@ impl IntervalJoin {
 
     /// Emits the rows whose deadline lies after `before` and not after `now`, if nothing has matched them.
     fn emit_unmatched(&self, side: usize, before: EventTime, now: EventTime, out: &mut Collector) -> Result<()> {
-        let (first, last) = (self.expired(side, before), self.expired(side, now));
+        let (first, last) = (self.past_deadline(side, before), self.past_deadline(side, now));
         let leaving = |block: &&Block| block.least_time <= last && block.greatest_time > first;
         for block in self.waiting[side].blocks().filter(leaving) {
             let times = event_times(block.records.column(self.time[side]))?.values();
@@ -207,9 +203,29 @@ impl IntervalJoin {
         Ok(())
     }
 
+    /// Notes that these rows, which were loaded before, have been matched.
+    fn load_matched(&mut self, side: usize, hashes: &UInt64Array, numbers: &Int64Array) -> Result<()> {
+        let waiting = &mut self.waiting[side];
+        waiting.prepare(hashes.len());
+        for (hash, number) in hashes.values().iter().zip(numbers.values()) {
+            waiting.candidates(*hash, (i64::MIN, i64::MAX), &mut |row| {
+                if waiting.identity(row)?.1 == *number {
+                    waiting.mark(row);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Sides whose matches are state, in the order of their tables.
     fn tracked(&self) -> Vec<usize> {
         [LEFT, RIGHT].into_iter().filter(|side| self.shape.tracks(*side)).collect()
+    }
+
+    /// The side that a table is about.
+    fn side_of(&self, table: usize) -> usize {
+        if table <= RIGHT { table } else { self.tracked()[table - 2] }
     }
 
     /// Schema of a side's rows in the state.
@@ -276,17 +292,19 @@ impl Operator for IntervalJoin {
         tables
     }
 
-    fn restore(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.watermark = context.watermark;
+        Ok(())
+    }
+
+    fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         if table > RIGHT {
-            let side = self.tracked()[table - 2];
-            let numbers = rows.column(0).as_primitive::<Int64Type>().values();
-            self.restored[side].extend(hashes.values().iter().copied().zip(numbers.iter().copied()));
-            return Ok(());
+            return self.load_matched(self.side_of(table), hashes, rows.column(0).as_primitive());
         }
         let columns = self.shape.schema(table).fields().len();
         let records = with_schema(self.shape.schema(table), rows.columns()[..columns].to_vec(), rows.num_rows())?;
         let keys = self.shape.keys(table, &records)?;
-        let mut block = Block::new(records, keys, self.time[table])?.restored();
+        let mut block = Block::new(records, keys, self.time[table])?.stored();
         if self.shape.tracks(table) {
             let numbers = rows.column(columns).as_primitive::<Int64Type>().clone();
             let greatest = numbers.values().iter().max().map_or(0, |number| number + 1);
@@ -297,18 +315,25 @@ impl Operator for IntervalJoin {
         self.waiting[table].push(block)
     }
 
-    fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.watermark = context.watermark;
-        for side in self.tracked() {
-            let names = std::mem::take(&mut self.restored[side]);
-            for block in self.waiting[side].blocks() {
-                let numbers = block.sequences.iter().flat_map(|numbers| numbers.values());
-                for ((number, hash), matched) in numbers.zip(block.hashes.values()).zip(&block.matched) {
-                    matched.set(names.contains(&(*hash, *number)));
-                }
-            }
+    fn expired(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        let side = self.side_of(table);
+        (watermark > EventTime::MIN).then(|| EventTime(self.past_deadline(side, watermark)))
+    }
+
+    /// Rows that leave are emitted only where it matters that nothing has matched them.
+    fn due(&self, table: usize, time: EventTime) -> Option<EventTime> {
+        let side = self.side_of(table);
+        self.shape.keeps_unmatched(side).then(|| EventTime(self.past_deadline(side, time)))
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let mut least = Vec::new();
+        for side in [LEFT, RIGHT] {
+            least.push(EventTime(self.waiting[side].evict(leaves)?));
         }
-        Ok(())
+        // The names of rows that were matched leave with the rows.
+        least.extend(self.tracked().into_iter().map(|side| least[side]).collect::<Vec<_>>());
+        Ok(least)
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
@@ -332,7 +357,7 @@ impl Operator for IntervalJoin {
             if self.shape.keeps_unmatched(side) {
                 self.emit_unmatched(side, before, time, out)?;
             }
-            let expired = self.expired(side, time);
+            let expired = self.past_deadline(side, time);
             self.waiting[side].expire(expired);
         }
         if time == EventTime::MAX {
@@ -343,8 +368,7 @@ impl Operator for IntervalJoin {
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let expired = [LEFT, RIGHT]
-            .map(|side| (self.watermark > EventTime::MIN).then(|| EventTime(self.expired(side, self.watermark))));
+        let expired = [LEFT, RIGHT].map(|side| self.expired(side, self.watermark));
         let mut captures: Vec<Capture> =
             [LEFT, RIGHT].map(|side| self.capture_rows(side, expired[side])).into_iter().collect();
         captures.extend(self.tracked().into_iter().map(|side| self.capture_matched(side, expired[side])));

@@ -53,17 +53,17 @@ impl Operator for ProcessingTime {
         }]
     }
 
-    fn restore(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
-        let times = rows.column(1).as_primitive::<TimestampMillisecondType>();
-        self.latest = times.values().iter().fold(self.latest, |latest, time| latest.max(*time));
-        Ok(())
-    }
-
     fn open(&mut self, context: &OpenContext) -> Result<()> {
         self.subtask = context.range.first;
         if context.watermark == EventTime::MAX {
             self.watermark = EventTime::MAX;
         }
+        Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        let times = rows.column(1).as_primitive::<TimestampMillisecondType>();
+        self.latest = times.values().iter().fold(self.latest, |latest, time| latest.max(*time));
         Ok(())
     }
 

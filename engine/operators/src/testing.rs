@@ -19,8 +19,10 @@
 //!
 //! [`check`] runs it at parallelism 1 without a break, at parallelism 3 without a break, and restored from real state
 //! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key; the latter also with
-//! batches without rows around every step, and with epochs that hold nothing else.
+//! batches without rows around every step, and with epochs that hold nothing else. Then with state that is only partly in
+//! memory: see [`Plan`].
 
+mod partial;
 mod run;
 mod script;
 mod text;

@@ -19,7 +19,7 @@ use weir_core::{
 
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
-use crate::windows::by_window;
+use crate::windows::{by_window, closed_at};
 
 /// Rows of a window, left and right.
 type Window = [Buffer; 2];
@@ -115,21 +115,40 @@ impl Operator for WindowJoin {
         vec![self.table(LEFT), self.table(RIGHT)]
     }
 
-    fn restore(&mut self, table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.watermark = context.watermark;
+        Ok(())
+    }
+
+    fn load(&mut self, table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
         // Nothing is late here: what the watermark had closed is gone from the state.
         let mut nowhere = Collector::new(0);
         let split = by_window(rows.clone(), self.window_end[table], EventTime::MIN, &self.late, &mut nowhere)?;
         for (end, records) in split.open {
             let keys = self.shape.keys(table, &records)?;
-            let block = self.block(table, records, keys)?.restored();
+            let block = self.block(table, records, keys)?.stored();
             self.window(end)[table].push(block)?;
         }
         Ok(())
     }
 
-    fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.watermark = context.watermark;
-        Ok(())
+    fn expired(&self, _table: usize, watermark: EventTime) -> Option<EventTime> {
+        (watermark > EventTime::MIN).then(|| closed_at(watermark))
+    }
+
+    fn due(&self, _table: usize, time: EventTime) -> Option<EventTime> {
+        Some(closed_at(time))
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let mut least = [EventTime::MAX; 2];
+        for window in self.windows.values_mut() {
+            for side in [LEFT, RIGHT] {
+                least[side] = least[side].min(EventTime(window[side].evict(leaves)?));
+            }
+        }
+        self.windows.retain(|_, window| window.iter().any(|side| side.rows() > 0));
+        Ok(least.into())
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
@@ -159,7 +178,7 @@ impl Operator for WindowJoin {
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let expired = (self.watermark > EventTime::MIN).then(|| EventTime(self.watermark.0.saturating_add(1)));
+        let expired = self.expired(LEFT, self.watermark);
         let capture_side = |side: usize, windows: &mut BTreeMap<i64, Window>| {
             let fresh: Vec<_> = windows.values_mut().flat_map(|window| window[side].capture()).collect();
             let state_rows = |(rows, hashes, _)| StateRows { rows, hashes, deleted: None };

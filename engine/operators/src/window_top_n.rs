@@ -9,11 +9,12 @@
 //! - marker: windows are cut down, then what is new in them is captured. Rows that were captured and have been dropped
 //!   since stay in the state until their window closes; they lose again after a restore.
 //! - end: the last watermark closes every window.
+//! - eviction: what a checkpoint holds of a partition leaves all windows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
@@ -23,9 +24,9 @@ use weir_core::{
     TableSchema, WindowTopNSpec,
 };
 
-use crate::batches::{approximate_bytes, compact, with_schema};
+use crate::batches::{approximate_bytes, compact, keep, with_schema};
 use crate::late::LateRows;
-use crate::windows::by_window;
+use crate::windows::{by_window, closed_at};
 
 /// Windows with fewer rows than this are not cut down before they close.
 const LEAST_CUT: usize = 4096;
@@ -136,6 +137,25 @@ impl Window {
         Ok(())
     }
 
+    /// Lets go of the captured rows whose partition's hash `leaves`; says whether there were any.
+    fn evict(&mut self, partition: &[usize], leaves: &dyn Fn(u64) -> bool) -> Result<bool> {
+        let captured = std::mem::take(&mut self.captured);
+        let (mut rows, kept) = (self.rows, self.kept);
+        let mut window = Window { fresh: std::mem::take(&mut self.fresh), ..Window::default() };
+        window.rows = window.fresh.iter().map(RecordBatch::num_rows).sum();
+        window.bytes = window.fresh.iter().map(approximate_bytes).sum();
+        for records in captured {
+            let hashes = hashes(partition, &records)?;
+            let stays: BooleanArray = hashes.values().iter().map(|hash| Some(!leaves(*hash))).collect();
+            window.push(keep(records, &stays)?, true)?;
+        }
+        window.captured.retain(|records| records.num_rows() > 0);
+        window.kept = kept.min(window.rows);
+        rows -= window.rows;
+        *self = window;
+        Ok(rows > 0)
+    }
+
     fn all(&self, schema: &SchemaRef) -> Result<RecordBatch> {
         Ok(concat_batches(schema, self.captured.iter().chain(&self.fresh))?)
     }
@@ -185,13 +205,14 @@ impl WindowTopN {
         out.emit(with_schema(&self.schema, columns, first.num_rows())?.into());
         Ok(())
     }
+}
 
-    fn hashes(partition: &[usize], rows: &RecordBatch) -> Result<UInt64Array> {
-        let keys: Vec<ArrayRef> = partition.iter().map(|column| rows.column(*column).clone()).collect();
-        let mut hashes = Vec::new();
-        hash_rows(&keys, rows.num_rows(), &mut hashes)?;
-        Ok(UInt64Array::from(hashes))
-    }
+/// Hashes of the rows' partitions.
+fn hashes(partition: &[usize], rows: &RecordBatch) -> Result<UInt64Array> {
+    let keys: Vec<ArrayRef> = partition.iter().map(|column| rows.column(*column).clone()).collect();
+    let mut hashes = Vec::new();
+    hash_rows(&keys, rows.num_rows(), &mut hashes)?;
+    Ok(UInt64Array::from(hashes))
 }
 
 impl Operator for WindowTopN {
@@ -206,7 +227,12 @@ impl Operator for WindowTopN {
         }]
     }
 
-    fn restore(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.watermark = context.watermark;
+        Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
         // Nothing is late here: what the watermark had closed is gone from the state.
         let mut nowhere = Collector::new(0);
         let split = by_window(rows.clone(), self.window_end, EventTime::MIN, &self.late, &mut nowhere)?;
@@ -216,9 +242,23 @@ impl Operator for WindowTopN {
         Ok(())
     }
 
-    fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.watermark = context.watermark;
-        Ok(())
+    fn expired(&self, _table: usize, watermark: EventTime) -> Option<EventTime> {
+        (watermark > EventTime::MIN).then(|| closed_at(watermark))
+    }
+
+    fn due(&self, _table: usize, time: EventTime) -> Option<EventTime> {
+        Some(closed_at(time))
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let mut least = EventTime::MAX;
+        for (end, window) in &mut self.windows {
+            if window.evict(&self.partition, leaves)? {
+                least = least.min(EventTime(*end));
+            }
+        }
+        self.windows.retain(|_, window| window.rows > 0);
+        Ok(vec![least])
     }
 
     fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
@@ -260,11 +300,10 @@ impl Operator for WindowTopN {
         let partition = self.partition.clone();
         let rows = move || {
             let state_rows =
-                |rows: RecordBatch| Ok(StateRows { hashes: Self::hashes(&partition, &rows)?, rows, deleted: None });
+                |rows: RecordBatch| Ok(StateRows { hashes: hashes(&partition, &rows)?, rows, deleted: None });
             fresh.into_iter().map(state_rows).collect()
         };
-        let expired = (self.watermark > EventTime::MIN).then(|| EventTime(self.watermark.0.saturating_add(1)));
-        Ok(vec![Capture { rows: Box::new(rows), expired }])
+        Ok(vec![Capture { rows: Box::new(rows), expired: self.expired(0, self.watermark) }])
     }
 
     fn state_bytes(&self) -> usize {

@@ -18,6 +18,11 @@ pub(crate) struct ByWindow {
     pub(crate) windowless: Option<RecordBatch>,
 }
 
+/// Windows that end at this time or before are closed where event time stands at `watermark`.
+pub(crate) fn closed_at(watermark: EventTime) -> EventTime {
+    EventTime(watermark.0.saturating_add(1))
+}
+
 /// Spreads `records` by the window end in column `end`. Rows of a window that `watermark` has closed go to the late
 /// output.
 pub(crate) fn by_window(

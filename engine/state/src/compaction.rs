@@ -6,12 +6,13 @@
 //! merged, since the order of runs says which row of a key is the newest.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Error, HashRange, OperatorUid, Result};
 
 use crate::newest::{join, newest};
-use crate::restore::read_runs;
+use crate::restore::{Hashes, Live, read_runs};
 use crate::run::{OpenRun, RunWriter, Survivors};
 use crate::{Manifest, Run, Storage, TableState, layout};
 
@@ -63,9 +64,10 @@ pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path
     let survivors = Survivors { table: &table.schema, expired: table.expired, above_others: runs.start > 0 };
     let file = format!("{path_prefix}.arrow");
     let mut writer = RunWriter::begin(survivors, storage.create(&file)?)?;
-    let merged = merged.iter().map(|run| OpenRun::open(storage, run)).collect::<Result<Vec<_>>>()?;
-    for range in slices(&merged) {
-        let rows = join(&table.schema, &read_runs(storage, table, &merged, range)?)?;
+    let merged = merged.iter().map(|run| Ok(Arc::new(OpenRun::open(storage, run)?))).collect::<Result<Vec<_>>>()?;
+    let blocks = merged.iter().flat_map(|run| run.blocks()).map(|block| (block.first_hash, block.length));
+    for range in slices(blocks.collect(), SLICE_BYTES) {
+        let rows = join(&table.schema, &read_runs(storage, &Live::of(table), &merged, &Hashes::In(range))?)?;
         let order = newest(&table.schema, &rows)?;
         writer.append(&rows, &order)?;
     }
@@ -78,16 +80,15 @@ pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path
     }
 }
 
-/// Ranges of hashes that together are all, in each of which about [`SLICE_BYTES`] of the runs begin. Rows of one hash are never
-/// separated: only together do they show which is the newest of its key, and one subtask has them all in its memory anyway.
-fn slices(runs: &[OpenRun]) -> Vec<HashRange> {
-    let mut blocks: Vec<(u64, u64)> =
-        runs.iter().flat_map(OpenRun::blocks).map(|block| (block.first_hash, block.length)).collect();
+/// Ranges of hashes that together are all, in each of which about so many bytes of blocks begin; of each block, its first hash
+/// and its length are given. Rows of one hash are never separated: only together do they show which is the newest of its key,
+/// and one subtask has them all in its memory anyway.
+pub(crate) fn slices(mut blocks: Vec<(u64, u64)>, slice_bytes: u64) -> Vec<HashRange> {
     blocks.sort_unstable();
     let mut slices = Vec::new();
     let (mut first, mut bytes) = (u64::MIN, 0);
     for (hash, length) in blocks {
-        if bytes >= SLICE_BYTES && hash > first {
+        if bytes >= slice_bytes && hash > first {
             slices.push(HashRange { first, last: hash - 1 });
             (first, bytes) = (hash, 0);
         }

@@ -3,13 +3,14 @@
 //! An operator hands over what changed since its last capture. [`encode`] turns that into *runs*: immutable Arrow IPC
 //! files, sorted by key hash. A [`Manifest`] names the runs that together are the state at one epoch; writing it
 //! ([`Checkpoints::write`]) is what makes a checkpoint. [`read_table`] gives a subtask the rows that it owns, whatever
-//! the parallelism was when they were written. [`compaction`] merges runs, [`retention`] says which objects nobody
+//! the parallelism was when they were written; [`StateStore`] finds those of some keys, for operators whose state is only
+//! partly in memory, and [`Residency`] knows which part. [`compaction`] merges runs, [`retention`] says which objects nobody
 //! needs any more.
 //!
 //! ```text
 //!   Operator::capture ─► encode ─► Storage::put (runs) ─► Manifest::following ─► Checkpoints::write ─► sinks commit
 //!                                                                                                          │
-//!   Operator::restore ◄─ read_table ◄─ Checkpoints::latest            retention ◄─ acknowledge_commit ◄────┘
+//!      Operator::load ◄─ read_table ◄─ Checkpoints::latest            retention ◄─ acknowledge_commit ◄────┘
 //! ```
 //!
 //! Everything here blocks: callers run it where blocking is allowed, never in a subtask's loop. Nothing reads a clock
@@ -23,9 +24,11 @@ mod content;
 mod expiry;
 pub mod layout;
 mod local;
+mod lookup;
 mod manifest;
 mod memory;
 mod newest;
+mod residency;
 mod restore;
 pub mod retention;
 mod run;
@@ -41,8 +44,10 @@ pub use checkpoints::Checkpoints;
 pub use compaction::MergedRuns;
 pub use content::EpochContent;
 pub use local::{LocalStorage, StateLock};
+pub use lookup::{DueRows, DueSlices, StateStore, TableRows, Times};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use memory::MemoryStorage;
+pub use residency::{Leaving, Residency};
 pub use restore::{compatible, read_table};
 pub use run::Run;
 pub use sealed::Seal;

@@ -257,7 +257,7 @@ pub(crate) fn read_all(storage: &dyn Storage, table: &TableState, parallelism: u
     Ok(all)
 }
 
-fn rows_of(batch: &RecordBatch) -> Vec<Row> {
+pub(crate) fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let numbers = batch.column(0).as_primitive::<Int64Type>();
     let words = batch.column(1).as_string_view();
     let times = batch.column(2).as_primitive::<TimestampMillisecondType>();

@@ -96,6 +96,8 @@ impl Shared {
         let node = self.graph.node(id);
         let mut operator = weir_operators::build(&node.spec, &self.input_schemas(id))?;
         let tables = operator.tables();
+        let watermark = self.watermark(&node.uid);
+        operator.open(&OpenContext { range, watermark })?;
         if let Some((state, storage)) = self.state(&node.uid) {
             for (index, declared) in tables.iter().enumerate() {
                 let Some(stored) = state.tables.iter().find(|table| table.schema.name == declared.name) else {
@@ -103,12 +105,10 @@ impl Shared {
                 };
                 weir_state::compatible(&stored.schema, declared)?;
                 for (rows, hashes) in weir_state::read_table(storage, stored, range)? {
-                    operator.restore(index, &rows, &hashes)?;
+                    operator.load(index, &rows, &hashes)?;
                 }
             }
         }
-        let watermark = self.watermark(&node.uid);
-        operator.open(&OpenContext { range, watermark })?;
         Ok(Stage {
             uid: node.uid.clone(),
             operator,

@@ -39,6 +39,11 @@ impl GroupTable {
         self.keys.len()
     }
 
+    /// All groups.
+    pub(crate) fn all(&self) -> Picked {
+        self.keys.all()
+    }
+
     /// Takes input rows in.
     pub(crate) fn update(&mut self, layout: &Layout, rows: Rows<'_>, scratch: &mut Scratch) -> Result<()> {
         let slots = &mut scratch.slots;
@@ -59,8 +64,8 @@ impl GroupTable {
         Ok(())
     }
 
-    /// Takes states in that were kept. They do not count as changed.
-    pub(crate) fn restore(
+    /// Takes states in that are stored. They do not count as changed.
+    pub(crate) fn load(
         &mut self,
         layout: &Layout,
         keys: &[ArrayRef],
@@ -71,7 +76,7 @@ impl GroupTable {
         self.keys.intern(keys, rows, &mut scratch.slots)?;
         self.grow()?;
         self.accumulators.iter_mut().zip(&layout.state_columns).try_for_each(|(accumulator, columns)| {
-            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("restored state lacks columns"))?;
+            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("loaded state lacks columns"))?;
             accumulator.merge(&scratch.slots, states)
         })
     }
@@ -93,9 +98,9 @@ impl GroupTable {
         scratch: &mut Scratch,
         each: impl Fn(&mut dyn Accumulator, &[u32], &[ArrayRef]) -> Result<()>,
     ) -> Result<()> {
-        let all = Picked::First(other.len());
+        let all = other.all();
         for piece in all.pieces() {
-            self.keys.intern_from(&other.keys, piece.clone(), &mut scratch.slots);
+            self.keys.intern_from(&other.keys, &all, piece.clone(), &mut scratch.slots);
             self.grow()?;
             for (accumulator, others) in self.accumulators.iter_mut().zip(&mut other.accumulators) {
                 each(&mut **accumulator, &scratch.slots, &others.states(&all, piece.clone())?)?;
@@ -105,7 +110,7 @@ impl GroupTable {
     }
 
     fn grow(&mut self) -> Result<()> {
-        let groups = self.keys.len();
+        let groups = self.keys.slots();
         if groups > self.dirty.len() {
             self.dirty.resize(groups, 0);
             self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.grow(groups))?;
@@ -137,7 +142,7 @@ impl GroupTable {
 
     /// Key columns and states of all groups, in pieces fit for a batch.
     pub(crate) fn states(&mut self) -> impl Iterator<Item = Result<Vec<ArrayRef>>> + '_ {
-        let all = Picked::First(self.len());
+        let all = self.all();
         all.pieces().map(move |piece| {
             let mut columns = self.keys.columns(&all, piece.clone())?;
             for accumulator in &mut self.accumulators {
@@ -149,17 +154,29 @@ impl GroupTable {
 
     /// Groups whose row count, kept by the last accumulator, is not zero.
     pub(crate) fn populated(&mut self) -> Result<Picked> {
-        let all = Picked::First(self.len());
+        let all = self.all();
         let mut populated = Vec::with_capacity(self.len());
         if let Some(counts) = self.accumulators.last_mut() {
             for piece in all.pieces() {
-                let first = piece.start as u32;
-                let states = counts.states(&all, piece)?;
+                let states = counts.states(&all, piece.clone())?;
                 let counts = states[0].as_primitive::<Int64Type>().values();
-                populated.extend((first..).zip(counts).filter(|(_, count)| **count != 0).map(|(slot, _)| slot));
+                let with_rows = piece.zip(counts).filter(|(_, count)| **count != 0);
+                populated.extend(with_rows.map(|(position, _)| all.slot(position) as u32));
             }
         }
         Ok(if populated.len() == self.len() { all } else { Picked::Slots(populated.into()) })
+    }
+
+    /// Lets go of the groups whose key hash `leaves`, and says how many they were. None of them has changed since the last
+    /// capture.
+    pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<usize> {
+        let leaving = self.keys.leaving(leaves)?;
+        if leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
+            return Err(Error::internal("a group that has changed was to leave before it is stored"));
+        }
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.clear(&leaving))?;
+        self.keys.remove(&leaving);
+        Ok(leaving.len())
     }
 
     /// What changed since the last capture, if anything did; from now on it counts as unchanged.
@@ -190,7 +207,9 @@ impl GroupTable {
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
         let states: usize = self.accumulators.iter().map(|accumulator| accumulator.bytes()).sum();
-        self.keys.bytes() + self.dirty.len() + states
+        let (groups, slots) = (self.keys.len(), self.keys.slots().max(1));
+        let taken = states as u128 * groups as u128 / slots as u128;
+        self.keys.bytes() + self.dirty.len() + taken as usize
     }
 }
 

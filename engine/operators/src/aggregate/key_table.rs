@@ -1,8 +1,9 @@
 //! Key columns to dense slots, and slots back to key columns.
 //!
 //! One and two fixed-width columns are compared as words; any other key as bytes of Arrow's row format. Nulls are
-//! values of their own, as `GROUP BY` wants it. Slots count up from zero in the order in which keys are first seen, and
-//! stay: all other columns of a table are indexed by them.
+//! values of their own, as `GROUP BY` wants it. Slots count up from zero in the order in which keys are first seen: all other
+//! columns of a table are indexed by them. A key keeps its slot until it is removed; the slots of removed keys are given to
+//! new ones.
 
 use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
@@ -12,7 +13,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
-use weir_core::hash::canonical_keys;
+use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{Error, Result};
 
 use super::chunked::{Captured, Chunked, Picked};
@@ -111,6 +112,8 @@ impl KeyLayout {
 pub(crate) struct KeyTable {
     layout: KeyLayout,
     keys: Keys,
+    /// Slots of keys that were removed.
+    vacant: Vec<u32>,
     /// Reused from batch to batch.
     scratch: [Vec<u64>; 2],
 }
@@ -124,12 +127,31 @@ enum Keys {
     Rows(Probe<RowHash>, Chunked<RowBytes>),
 }
 
+/// Puts the key of a new slot in its place: the last vacant one, or one behind all others.
+fn place<T: Clone>(values: &mut Chunked<T>, vacant: &mut Vec<u32>, value: T) {
+    match vacant.pop() {
+        Some(slot) => *values.get_mut(slot) = value,
+        None => values.push(value),
+    }
+}
+
 fn intern<K: ProbeKey>(
     probe: &mut Probe<K>,
     values: &mut Chunked<K>,
+    vacant: &mut Vec<u32>,
     keys: impl Iterator<Item = K>,
     slots: &mut Vec<u32>,
 ) {
+    if !vacant.is_empty() {
+        slots.extend(keys.map(|key| {
+            let next = vacant.last().copied().unwrap_or(values.len() as u32);
+            probe.find_or_insert(key, next, |_| true).unwrap_or_else(|| {
+                place(values, vacant, key);
+                next
+            })
+        }));
+        return;
+    }
     slots.extend(keys.map(|key| {
         let next = values.len() as u32;
         probe.find_or_insert(key, next, |_| true).unwrap_or_else(|| {
@@ -142,22 +164,26 @@ fn intern<K: ProbeKey>(
 fn intern_rows<'a>(
     probe: &mut Probe<RowHash>,
     values: &mut Chunked<RowBytes>,
+    vacant: &mut Vec<u32>,
     keys: impl Iterator<Item = &'a [u8]>,
     slots: &mut Vec<u32>,
 ) {
-    // The seed never shows: slots are given in order of arrival.
-    let hasher = foldhash::fast::FixedState::with_seed(SEED);
     slots.extend(keys.map(|key| {
-        let next = values.len() as u32;
-        let mut hash = hasher.build_hasher();
-        hash.write(key);
-        // Positions come from the upper bits, and those are the weaker ones of this hash.
-        let hash = RowHash(fold(hash.finish(), MULTIPLIER));
-        probe.find_or_insert(hash, next, |slot| **values.get(slot) == *key).unwrap_or_else(|| {
-            values.push(Arc::from(key));
+        let next = vacant.last().copied().unwrap_or(values.len() as u32);
+        probe.find_or_insert(row_hash(key), next, |slot| **values.get(slot) == *key).unwrap_or_else(|| {
+            place(values, vacant, Arc::from(key));
             next
         })
     }));
+}
+
+fn row_hash(key: &[u8]) -> RowHash {
+    // The seed never shows: slots are given in order of arrival.
+    const HASHES: foldhash::fast::FixedState = foldhash::fast::FixedState::with_seed(SEED);
+    let mut hash = HASHES.build_hasher();
+    hash.write(key);
+    // Positions come from the upper bits, and those are the weaker ones of this hash.
+    RowHash(fold(hash.finish(), MULTIPLIER))
 }
 
 impl KeyTable {
@@ -169,11 +195,26 @@ impl KeyTable {
             Form::Two => Keys::Two(Probe::with_capacity(capacity), Chunked::default()),
             Form::Rows(_) => Keys::Rows(Probe::with_capacity(capacity), Chunked::default()),
         };
-        Self { layout: layout.clone(), keys, scratch: Default::default() }
+        Self { layout: layout.clone(), keys, vacant: Vec::new(), scratch: Default::default() }
     }
 
     /// How many keys.
     pub(crate) fn len(&self) -> usize {
+        self.slots() - self.vacant.len()
+    }
+
+    /// The slots of all keys.
+    pub(crate) fn all(&self) -> Picked {
+        if self.vacant.is_empty() {
+            return Picked::First(self.slots());
+        }
+        let mut taken = vec![true; self.slots()];
+        self.vacant.iter().for_each(|slot| taken[*slot as usize] = false);
+        Picked::Slots((0..self.slots() as u32).filter(|slot| taken[*slot as usize]).collect())
+    }
+
+    /// Every slot is below this one.
+    pub(crate) fn slots(&self) -> usize {
         match &self.keys {
             Keys::Single(groups) => *groups,
             Keys::One(_, values) => values.len(),
@@ -185,6 +226,7 @@ impl KeyTable {
     /// Replaces `slots` by the slots of the rows' keys, new keys entered.
     pub(crate) fn intern(&mut self, columns: &[ArrayRef], rows: usize, slots: &mut Vec<u32>) -> Result<()> {
         slots.clear();
+        let vacant = &mut self.vacant;
         match &mut self.keys {
             Keys::Single(groups) => {
                 *groups = (*groups).max(rows.min(1));
@@ -194,13 +236,16 @@ impl KeyTable {
                 let [words, _] = &mut self.scratch;
                 key_words::encode(&columns[0], words)?;
                 match columns[0].nulls().filter(|nulls| nulls.null_count() > 0) {
-                    None => intern(probe, values, words.iter().map(|word| Words { words: [*word], nulls: 0 }), slots),
+                    None => {
+                        let keys = words.iter().map(|word| Words { words: [*word], nulls: 0 });
+                        intern(probe, values, vacant, keys, slots);
+                    }
                     Some(nulls) => {
                         let keys = words.iter().zip(nulls).map(|(word, valid)| match valid {
                             true => Words { words: [*word], nulls: 0 },
                             false => Words { words: [0], nulls: 1 },
                         });
-                        intern(probe, values, keys, slots);
+                        intern(probe, values, vacant, keys, slots);
                     }
                 }
             }
@@ -211,7 +256,7 @@ impl KeyTable {
                 let pairs = first.iter().zip(second.iter());
                 if columns.iter().all(|column| column.null_count() == 0) {
                     let keys = pairs.map(|(first, second)| Words { words: [*first, *second], nulls: 0 });
-                    intern(probe, values, keys, slots);
+                    intern(probe, values, vacant, keys, slots);
                 } else {
                     let keys = pairs.enumerate().map(|(row, (first, second))| {
                         let (no_first, no_second) = (columns[0].is_null(row), columns[1].is_null(row));
@@ -220,7 +265,7 @@ impl KeyTable {
                             nulls: u8::from(no_first) | u8::from(no_second) << 1,
                         }
                     });
-                    intern(probe, values, keys, slots);
+                    intern(probe, values, vacant, keys, slots);
                 }
             }
             Keys::Rows(probe, values) => {
@@ -229,35 +274,68 @@ impl KeyTable {
                 };
                 let columns: Vec<ArrayRef> = columns.iter().map(canonical_keys).collect();
                 let rows = converter.convert_columns(&columns)?;
-                intern_rows(probe, values, rows.iter().map(|row| row.data()), slots);
+                intern_rows(probe, values, vacant, rows.iter().map(|row| row.data()), slots);
             }
         }
-        if self.len() >= u32::MAX as usize / 2 {
+        if self.slots() >= u32::MAX as usize / 2 {
             return Err(Error::environment("a window holds more than two thousand million groups")
                 .with_help("raise the parallelism, or group by fewer columns"));
         }
         Ok(())
     }
 
-    /// As [`intern`](Self::intern), with the keys of `rows` of another table of the same layout.
-    pub(crate) fn intern_from(&mut self, other: &KeyTable, rows: Range<usize>, slots: &mut Vec<u32>) {
+    /// As [`intern`](Self::intern), with the keys of a piece of the picked slots of another table of the same layout.
+    pub(crate) fn intern_from(&mut self, other: &KeyTable, picked: &Picked, piece: Range<usize>, slots: &mut Vec<u32>) {
         slots.clear();
+        let vacant = &mut self.vacant;
         match (&mut self.keys, &other.keys) {
             (Keys::Single(groups), Keys::Single(_)) => {
-                *groups = (*groups).max(rows.len().min(1));
-                slots.resize(rows.len(), 0);
+                *groups = (*groups).max(piece.len().min(1));
+                slots.resize(piece.len(), 0);
             }
             (Keys::One(probe, values), Keys::One(_, others)) => {
-                intern(probe, values, others.piece(rows).iter().copied(), slots);
+                intern(probe, values, vacant, others.read(picked, piece).iter().copied(), slots);
             }
             (Keys::Two(probe, values), Keys::Two(_, others)) => {
-                intern(probe, values, others.piece(rows).iter().copied(), slots);
+                intern(probe, values, vacant, others.read(picked, piece).iter().copied(), slots);
             }
             (Keys::Rows(probe, values), Keys::Rows(_, others)) => {
-                intern_rows(probe, values, others.piece(rows).iter().map(|key| &**key), slots);
+                intern_rows(probe, values, vacant, others.read(picked, piece).iter().map(|key| &**key), slots);
             }
             _ => unreachable!("tables of one layout hold keys of one form"),
         }
+    }
+
+    /// The slots of keys whose hash, the one that spreads keys over subtasks, `leaves`.
+    pub(crate) fn leaving(&self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<u32>> {
+        let all = self.all();
+        let (mut leaving, mut hashes) = (Vec::new(), Vec::new());
+        for piece in all.pieces() {
+            hash_rows(&self.columns(&all, piece.clone())?, piece.len(), &mut hashes)?;
+            let slots = hashes.iter().zip(piece).filter(|(hash, _)| leaves(**hash));
+            leaving.extend(slots.map(|(_, position)| all.slot(position) as u32));
+        }
+        Ok(leaving)
+    }
+
+    /// Removes the keys in these slots, which are given to keys to come.
+    pub(crate) fn remove(&mut self, slots: &[u32]) {
+        match &mut self.keys {
+            Keys::Single(groups) => {
+                *groups -= slots.len().min(*groups);
+                return;
+            }
+            Keys::One(probe, values) => slots.iter().for_each(|slot| probe.remove(*values.get(*slot), *slot)),
+            Keys::Two(probe, values) => slots.iter().for_each(|slot| probe.remove(*values.get(*slot), *slot)),
+            Keys::Rows(probe, values) => {
+                let nothing: RowBytes = Arc::from([]);
+                for slot in slots {
+                    let key = std::mem::replace(values.get_mut(*slot), nothing.clone());
+                    probe.remove(row_hash(&key), *slot);
+                }
+            }
+        }
+        self.vacant.extend(slots);
     }
 
     /// Key columns of a piece of the picked slots.
@@ -281,14 +359,15 @@ impl KeyTable {
         CapturedKeys { layout: self.layout.clone(), keys }
     }
 
-    /// Bytes held, roughly.
+    /// Bytes held, roughly. Vacant slots are free for other keys and do not count.
     pub(crate) fn bytes(&self) -> usize {
+        let (vacant, keys) = (self.vacant.len(), self.len());
         match &self.keys {
             Keys::Single(_) => 0,
-            Keys::One(probe, values) => probe.bytes() + values.bytes(),
-            Keys::Two(probe, values) => probe.bytes() + values.bytes(),
+            Keys::One(probe, values) => probe.bytes() + values.bytes() - vacant * size_of::<Words<1>>(),
+            Keys::Two(probe, values) => probe.bytes() + values.bytes() - vacant * size_of::<Words<2>>(),
             // A row's bytes are not counted one by one; few keys are much longer than this.
-            Keys::Rows(probe, values) => probe.bytes() + values.bytes() + 48 * values.len(),
+            Keys::Rows(probe, _) => probe.bytes() + keys * (size_of::<RowBytes>() + 48),
         }
     }
 }

@@ -64,6 +64,30 @@ impl<K: ProbeKey> Probe<K> {
         }
     }
 
+    /// Takes the entry of `key` out that leads to `slot`.
+    pub(crate) fn remove(&mut self, key: K, slot: u32) {
+        let mask = self.entries.len() - 1;
+        let mut hole = (key.hash() >> self.shift) as usize & mask;
+        while self.entries[hole].slot != slot {
+            if self.entries[hole].slot == EMPTY {
+                return;
+            }
+            hole = (hole + 1) & mask;
+        }
+        // Entries behind move up as long as that does not put them in front of where their search begins.
+        let mut next = (hole + 1) & mask;
+        while self.entries[next].slot != EMPTY {
+            let home = (self.entries[next].key.hash() >> self.shift) as usize & mask;
+            if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
+                self.entries[hole] = self.entries[next];
+                hole = next;
+            }
+            next = (next + 1) & mask;
+        }
+        self.entries[hole] = Entry { key: K::ANY, slot: EMPTY };
+        self.len -= 1;
+    }
+
     #[cold]
     fn double(&mut self) {
         let size = self.entries.len() * 2;

@@ -103,15 +103,27 @@ impl Operator for SessionAggregate {
         vec![self.state.clone()]
     }
 
-    fn restore(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
-        let (keys, rest) = rows.columns().split_at(self.layout.key_columns.len());
-        let times = |column: usize| &**rest[column].as_primitive::<TimestampMillisecondType>().values();
-        self.sessions.restore(&self.layout, keys, times(0), times(1), &rest[2..])
-    }
-
     fn open(&mut self, context: &OpenContext) -> Result<()> {
         self.watermark = context.watermark;
         Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        let (keys, rest) = rows.columns().split_at(self.layout.key_columns.len());
+        let times = |column: usize| &**rest[column].as_primitive::<TimestampMillisecondType>().values();
+        self.sessions.load(&self.layout, keys, times(0), times(1), &rest[2..])
+    }
+
+    fn expired(&self, _table: usize, watermark: EventTime) -> Option<EventTime> {
+        (watermark > EventTime::MIN).then_some(watermark)
+    }
+
+    fn due(&self, _table: usize, time: EventTime) -> Option<EventTime> {
+        Some(time)
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        Ok(vec![EventTime(self.sessions.evict(&self.layout, leaves)?)])
     }
 
     fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
@@ -156,13 +168,13 @@ impl Operator for SessionAggregate {
         let ended = self.sessions.close(time.0);
         if !ended.is_empty() {
             self.emit(&ended, out)?;
-            self.sessions.pack(&self.layout)?;
+            self.sessions.pack_if_mostly_closed(&self.layout)?;
         }
         Ok(Some(if time == EventTime::MAX { time } else { EventTime(time.0.saturating_sub(1)) }))
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let expired = (self.watermark > EventTime::MIN).then_some(self.watermark);
+        let expired = self.expired(0, self.watermark);
         let (changed, gone) = self.sessions.changes();
         let keys = self.sessions.keys_of(&changed);
         let picked = Picked::Slots(changed.into());

@@ -3,7 +3,7 @@
 //! A key mostly has one open session, and rows mostly extend it: that costs a look at the key's latest session. Other
 //! open sessions of a key (the watermark lags, or rows come out of order) are in a list beside. Sessions are numbered in
 //! the order in which they open; the numbers of closed ones are not used again, but once they are the majority the
-//! whole table is packed, and keys without a session go with them.
+//! whole table is packed, and keys without a session go with them. It is packed, too, when keys are evicted.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -106,7 +106,7 @@ impl SessionTable {
     ) -> Result<Vec<u32>> {
         let mut rows = std::mem::take(&mut self.scratch);
         self.keys.intern(keys, times.len(), &mut rows.keys)?;
-        self.latest.resize(self.keys.len(), NONE);
+        self.latest.resize(self.keys.slots(), NONE);
         rows.sessions.clear();
         let mut late = Vec::new();
         // Rows before this one are in the accumulators.
@@ -254,8 +254,8 @@ impl SessionTable {
         }
     }
 
-    /// Takes a stored session in.
-    pub(crate) fn restore(
+    /// Takes stored sessions in.
+    pub(crate) fn load(
         &mut self,
         layout: &Layout,
         keys: &[ArrayRef],
@@ -265,7 +265,7 @@ impl SessionTable {
     ) -> Result<()> {
         let mut slots = Vec::new();
         self.keys.intern(keys, starts.len(), &mut slots)?;
-        self.latest.resize(self.keys.len(), NONE);
+        self.latest.resize(self.keys.slots(), NONE);
         let mut ids = Vec::with_capacity(starts.len());
         for ((key, start), end) in slots.iter().zip(starts).zip(ends) {
             let id = self.add(*key, *start, end - self.gap, *start);
@@ -275,7 +275,7 @@ impl SessionTable {
         let groups = self.sessions.len();
         for (accumulator, columns) in self.accumulators.iter_mut().zip(&layout.state_columns) {
             accumulator.grow(groups)?;
-            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("restored state lacks columns"))?;
+            let states = states.get(columns.clone()).ok_or_else(|| Error::internal("loaded state lacks columns"))?;
             accumulator.merge(&ids, states)?;
         }
         Ok(())
@@ -332,12 +332,36 @@ impl SessionTable {
         (changed, gone)
     }
 
-    /// Packs the table if most sessions in it are closed.
-    pub(crate) fn pack(&mut self, layout: &Layout) -> Result<()> {
-        let open = self.sessions.len() - self.closed;
-        if self.closed < FEW || self.closed < open {
-            return Ok(());
+    /// Lets go of all sessions of the keys whose hash `leaves`, and returns the end of the first of them. None has changed
+    /// since the last capture.
+    pub(crate) fn evict(&mut self, layout: &Layout, leaves: &dyn Fn(u64) -> bool) -> Result<i64> {
+        let mut leaving = vec![false; self.keys.slots()];
+        self.keys.leaving(leaves)?.iter().for_each(|key| leaving[*key as usize] = true);
+        let mut first_end = i64::MAX;
+        for id in 0..self.sessions.len() as u32 {
+            let session = *self.sessions.get(id);
+            if !session.open || !leaving[session.key as usize] {
+                continue;
+            }
+            if self.dirty[id as usize] != 0 {
+                return Err(Error::internal("a session that has changed was to leave before it is stored"));
+            }
+            first_end = first_end.min(self.end(&session));
+            self.shut(id);
         }
+        if first_end < i64::MAX {
+            self.pack(layout)?;
+        }
+        Ok(first_end)
+    }
+
+    /// Packs the table if most sessions in it are closed.
+    pub(crate) fn pack_if_mostly_closed(&mut self, layout: &Layout) -> Result<()> {
+        let open = self.sessions.len() - self.closed;
+        if self.closed < FEW || self.closed < open { Ok(()) } else { self.pack(layout) }
+    }
+
+    fn pack(&mut self, layout: &Layout) -> Result<()> {
         let ids: Vec<u32> = (0..self.sessions.len() as u32).filter(|id| self.sessions.get(*id).open).collect();
         let mut packed = SessionTable::new(layout, self.gap);
         // Keys of sessions that are gone go last: they are still to be told.
@@ -347,7 +371,7 @@ impl SessionTable {
         let picked = Picked::Slots(ids.as_slice().into());
         for piece in picked.pieces() {
             packed.keys.intern(&self.keys.columns(&keys, piece.clone())?, piece.len(), &mut slots)?;
-            packed.latest.resize(packed.keys.len(), NONE);
+            packed.latest.resize(packed.keys.slots(), NONE);
             let mut new_ids = Vec::with_capacity(piece.len());
             for (id, key) in ids[piece.clone()].iter().zip(&slots) {
                 let session = self.sessions.get(*id);
@@ -365,7 +389,7 @@ impl SessionTable {
             let gone = slots.iter().zip(&self.gone[piece]);
             packed.gone.extend(gone.map(|(key, gone)| Gone { key: *key, ..*gone }));
         }
-        packed.latest.resize(packed.keys.len(), NONE);
+        packed.latest.resize(packed.keys.slots(), NONE);
         *self = packed;
         Ok(())
     }

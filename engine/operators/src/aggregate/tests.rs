@@ -1,5 +1,5 @@
 //! Windows of all kinds against an oracle that keeps all rows, with checkpoints, restores and changes of parallelism in
-//! between.
+//! between, and in every other case with only a part of the keys in memory.
 
 mod drive;
 mod edges;
@@ -142,40 +142,40 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_agree_with_the_oracle(kind in kinds(), keys in keys(), events in events()) {
-        let job = Job::new(kind, keys, all());
+    fn windows_agree_with_the_oracle(kind in kinds(), keys in keys(), evicting in any::<bool>(), events in events()) {
+        let job = Job { evicting, ..Job::new(kind, keys, all()) };
         prop_assert_eq!(job.run(&events), oracle::windows(&job, kind, &events));
     }
 
     #[test]
-    fn hops_of_counts_release_panes(keys in keys(), events in events()) {
+    fn hops_of_counts_release_panes(keys in keys(), evicting in any::<bool>(), events in events()) {
         let kind = WindowKind::Hop { slide: 2, size: 12, offset: 0 };
-        let job = Job::new(kind, keys, counts());
+        let job = Job { evicting, ..Job::new(kind, keys, counts()) };
         prop_assert_eq!(job.run(&events), oracle::windows(&job, kind, &events));
     }
 
     #[test]
-    fn two_phases_agree_with_the_oracle(kind in kinds(), keys in keys(), events in events()) {
-        let job = Job { two_phases: true, ..Job::new(kind, keys, mergeable()) };
+    fn two_phases_agree_with_the_oracle(kind in kinds(), keys in keys(), evicting in any::<bool>(), events in events()) {
+        let job = Job { two_phases: true, evicting, ..Job::new(kind, keys, mergeable()) };
         prop_assert_eq!(job.run(&events), oracle::windows(&job, kind, &events));
     }
 
     #[test]
-    fn attached_windows_agree_with_the_oracle(keys in keys(), events in events()) {
+    fn attached_windows_agree_with_the_oracle(keys in keys(), evicting in any::<bool>(), events in events()) {
         let kind = WindowKind::Hop { slide: 5, size: 10, offset: 0 };
         let mut calls = all();
         // Without an event time the order of arrival decides, which the oracle has not kept apart.
         calls.retain(|call| !matches!(call.function, AggregateFunction::FirstValue | AggregateFunction::LastValue));
-        let job = Job { attached: true, ..Job::new(kind, keys, calls) };
+        let job = Job { attached: true, evicting, ..Job::new(kind, keys, calls) };
         prop_assert_eq!(job.run(&events), oracle::attached(&job, kind, &events));
     }
 
     #[test]
-    fn sessions_agree_with_the_oracle(gap in 1_i64..9, keys in keys(), events in events()) {
-        let job = Job::new(WindowKind::Session { gap }, keys, all());
+    fn sessions_agree_with_the_oracle(gap in 1_i64..9, keys in keys(), evicting in any::<bool>(), events in events()) {
+        let job = Job { evicting, ..Job::new(WindowKind::Session { gap }, keys, all()) };
         prop_assert_eq!(job.run(&events), oracle::sessions(&job, gap, &events));
     }
 }

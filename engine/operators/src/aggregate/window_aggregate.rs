@@ -6,6 +6,8 @@
 //!   any more.
 //! - A capture hands over the groups that changed, by pane. They expire with the last window that covers their pane, so
 //!   nothing is ever deleted one by one.
+//! - Keys that are loaded or evicted come and go in all panes. What was put together from panes is forgotten then, and made
+//!   again when the next window closes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -205,23 +207,53 @@ impl Operator for WindowAggregate {
         vec![self.state.clone()]
     }
 
-    fn restore(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.watermark = context.watermark;
+        Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        self.windows.clear();
         let keys = self.layout.key_columns.len();
         let pane_of = PaneOf::Columns { start: keys, end: keys + 1 };
         for piece in pane_of.split(rows)? {
             let records = piece.records(rows)?;
             let (keys, rest) = records.columns().split_at(keys);
+            if !self.panes.contains_key(&piece.pane) {
+                self.expect(piece.pane);
+            }
             let table = self.panes.entry(piece.pane).or_insert_with(|| GroupTable::new(&self.layout, 0));
-            table.restore(&self.layout, keys, &rest[TIMES.len()..], piece.len(), &mut self.scratch)?;
+            table.load(&self.layout, keys, &rest[TIMES.len()..], piece.len(), &mut self.scratch)?;
         }
         Ok(())
     }
 
-    fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.watermark = context.watermark;
+    fn expired(&self, _table: usize, watermark: EventTime) -> Option<EventTime> {
+        (watermark > EventTime::MIN).then_some(watermark)
+    }
+
+    /// Rows are found by when they expire. The rows of the windows that close expire with the last window over any of them.
+    fn due(&self, _table: usize, time: EventTime) -> Option<EventTime> {
+        let Some(kind) = self.kind.filter(|_| time < EventTime::MAX) else { return Some(time) };
+        let end = kind.last_end_until(time.0 + 1).filter(|end| !self.is_closed(*end))?;
+        let last_pane = end - kind.pane_size()?;
+        kind.last_end_of_pane(last_pane).map(|end| EventTime(end - 1))
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let mut least = EventTime::MAX;
         let panes: Vec<Pane> = self.panes.keys().copied().collect();
-        panes.into_iter().for_each(|pane| self.expect(pane));
-        Ok(())
+        for pane in panes {
+            let Some(table) = self.panes.get_mut(&pane) else { continue };
+            if table.evict(leaves)? > 0 {
+                if table.len() == 0 {
+                    self.panes.remove(&pane);
+                }
+                least = least.min(self.last_end(pane).map_or(least, |end| EventTime(end - 1)));
+                self.windows.clear();
+            }
+        }
+        Ok(vec![least])
     }
 
     fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
@@ -254,7 +286,7 @@ impl Operator for WindowAggregate {
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let expired = (self.watermark > EventTime::MIN).then_some(self.watermark);
+        let expired = self.expired(0, self.watermark);
         let mut captured = Vec::new();
         for (pane, table) in &mut self.panes {
             if let Some(groups) = table.capture()? {

@@ -75,7 +75,7 @@ impl Windows {
             Windows::Stacks(stacks) => stacks.close(window, panes, layout, scratch)?,
         };
         Ok(table.map(|table| {
-            let all = Picked::First(table.len());
+            let all = table.all();
             (table, all)
         }))
     }
@@ -165,13 +165,13 @@ impl Running {
             table.absorb(pane, scratch)?;
         }
         self.covered = window.start..window.end;
-        let picked = if self.releases { table.populated()? } else { Picked::First(table.len()) };
+        let picked = if self.releases { table.populated()? } else { table.all() };
         if table.len() > 2 * picked.len() + EMPTY_GROUPS {
             table = GroupTable::new(layout, picked.len());
             for (_, pane) in starting_in(panes, window.start..window.end) {
                 table.absorb(pane, scratch)?;
             }
-            let all = Picked::First(table.len());
+            let all = table.all();
             return Ok(Some((self.table.insert(table), all)));
         }
         Ok(Some((self.table.insert(table), picked)))

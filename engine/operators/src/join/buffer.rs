@@ -1,17 +1,17 @@
 //! Rows that wait for partners: whole batches in order of arrival, and an index by key hash that is made only where it
 //! pays.
 //!
-//! Rows are never copied and never removed one by one. A block of rows leaves when its last row has expired. The index
-//! maps a hash to its youngest row, and each row to the next older one of the same hash, so a chain that arrives at a
+//! Rows are never copied and never removed one by one, unless their key is evicted: then the blocks that a checkpoint holds
+//! are made again without them. A block of rows leaves when its last row has expired. The index maps a hash to its youngest row, and each row to the next older one of the same hash, so a chain that arrives at a
 //! block that is gone is at its end. A block that only few rows ever look into (the million bids that meet one highest
 //! price) is searched, 64-bit word by word, and never indexed at all.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{concat, concat_batches, interleave_record_batch, max, min};
+use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave_record_batch, max, min};
 use hashbrown::HashTable;
 use weir_core::{Error, Result};
 
@@ -103,14 +103,32 @@ impl Block {
         })
     }
 
-    /// A block of rows that a checkpoint holds already.
-    pub(crate) fn restored(mut self) -> Self {
+    /// A block of rows that are stored already.
+    pub(crate) fn stored(mut self) -> Self {
         self.captured = true;
         self
     }
 
     fn rows(&self) -> usize {
         self.records.num_rows()
+    }
+
+    /// The rows of a block that stay.
+    fn filtered(&self, stays: &BooleanArray, time: usize) -> Result<Block> {
+        let kept = || stays.values().set_indices();
+        let keys = Keys {
+            hashes: filter(&self.hashes, stays)?.as_primitive().clone(),
+            valid: self.valid.as_ref().map(|valid| kept().map(|row| valid.is_valid(row)).collect()),
+        };
+        let mut block = Block::new(filter_record_batch(&self.records, stays)?, keys, time)?;
+        if !self.matched.is_empty() {
+            block.matched = kept().map(|row| self.matched[row].clone()).collect();
+        }
+        if let Some(sequences) = &self.sequences {
+            block.sequences = Some(filter(sequences, stays)?.as_primitive().clone());
+        }
+        block.captured = self.captured;
+        Ok(block)
     }
 
     fn followed_by(&self, next: &Block) -> Result<Block> {
@@ -131,13 +149,13 @@ impl Block {
         let hashes = concat_two(&self.hashes, &next.hashes)?;
         Ok(Block {
             records: concat_batches(self.records.schema_ref(), [&self.records, &next.records])?,
-            hashes: arrow::array::AsArray::as_primitive(&hashes).clone(),
+            hashes: hashes.as_primitive().clone(),
             valid,
             matched: self.matched.iter().chain(&next.matched).cloned().collect(),
-            sequences: sequences.map(|sequences| arrow::array::AsArray::as_primitive(&sequences).clone()),
+            sequences: sequences.map(|sequences| sequences.as_primitive().clone()),
             least_time: self.least_time.min(next.least_time),
             greatest_time: self.greatest_time.max(next.greatest_time),
-            captured: false,
+            captured: self.captured && next.captured,
             searches: self.searches.max(next.searches),
             older: Vec::new(),
             bytes: self.bytes + next.bytes,
@@ -341,6 +359,38 @@ impl Buffer {
         self.blocks.iter_mut().for_each(|block| block.older = Vec::new());
         self.youngest.clear();
         (self.first, self.indexed, self.gone) = (0, 0, 0);
+    }
+
+    /// Lets go of the rows whose key hash `leaves`, and returns the least of their times. They are all in blocks that a
+    /// checkpoint holds.
+    pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<i64> {
+        let mut least = i64::MAX;
+        let mut kept: VecDeque<Block> = VecDeque::with_capacity(self.blocks.len());
+        for block in std::mem::take(&mut self.blocks) {
+            let stays: BooleanArray = block.hashes.values().iter().map(|hash| Some(!leaves(*hash))).collect();
+            let block = if stays.true_count() == stays.len() {
+                block
+            } else {
+                if !block.captured {
+                    return Err(Error::internal("a row was to leave before it is stored"));
+                }
+                let times = event_times(block.records.column(self.time))?.values();
+                let leaving = stays.values().iter().zip(times).filter(|(stays, _)| !stays);
+                least = leaving.map(|(_, time)| *time).fold(least, i64::min);
+                block.filtered(&stays, self.time)?
+            };
+            match kept.back_mut() {
+                _ if block.rows() == 0 => {}
+                // What is loaded comes in small blocks.
+                Some(before) if before.captured && block.captured && before.rows() < SMALL_BLOCK => {
+                    *before = before.followed_by(&block)?;
+                }
+                _ => kept.push_back(block),
+            }
+        }
+        self.blocks = kept;
+        self.renumber(i64::MIN);
+        Ok(least)
     }
 
     /// Blocks that no checkpoint holds; afterwards all are held. Batches are shared, not copied.

@@ -1,5 +1,7 @@
 //! Runs a script over as many subtasks as its plan says, with real state files in between.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
@@ -9,9 +11,10 @@ use weir_core::{
     OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 use weir_state::{
-    CapturedTable, Manifest, ManifestHeader, MemoryStorage, Storage, compatible, encode, layout, read_table,
+    CapturedTable, Manifest, ManifestHeader, MemoryStorage, StateStore, Storage, compatible, encode, layout, read_table,
 };
 
+use super::partial::Partial;
 use super::script::{Script, Step};
 use super::text::{text, time_text};
 use crate::Checked;
@@ -30,22 +33,41 @@ pub enum Plan {
     /// behind every marker an epoch of nothing else. Batches without rows are dropped before they reach an operator; one
     /// that comes through all the same must do no harm in a release build, where nothing checks.
     Padded,
+    /// Like [`Plan::Rescaled`], but nothing is loaded at a restart: each key is when it is touched.
+    Unloaded,
+    /// Two subtasks from beginning to end, with memory for nothing: behind every step all that is stored is evicted.
+    Evicted,
+    /// Two subtasks from beginning to end. Every other checkpoint is given up, and what it captured stored with the next; behind
+    /// every step half of the keys are evicted, as far as they are stored.
+    Halved,
 }
 
 impl Plan {
     /// All ways to run a script.
-    pub const ALL: [Plan; 4] = [Plan::Alone, Plan::Parallel, Plan::Rescaled, Plan::Padded];
+    pub const ALL: [Plan; 7] =
+        [Plan::Alone, Plan::Parallel, Plan::Rescaled, Plan::Padded, Plan::Unloaded, Plan::Evicted, Plan::Halved];
 
     fn parallelism(self, markers: usize) -> usize {
         match self {
             Plan::Alone => 1,
             Plan::Parallel => 3,
-            Plan::Rescaled | Plan::Padded => [1, 2, 3, 2][markers % 4],
+            Plan::Evicted | Plan::Halved => 2,
+            Plan::Rescaled | Plan::Padded | Plan::Unloaded => [1, 2, 3, 2][markers % 4],
         }
     }
 
     fn restores(self) -> bool {
-        matches!(self, Plan::Rescaled | Plan::Padded)
+        matches!(self, Plan::Rescaled | Plan::Padded | Plan::Unloaded)
+    }
+
+    /// Of the keys in memory, the share that leaves behind every step; `None`: all state is in memory.
+    fn leaving(self) -> Option<f64> {
+        match self {
+            Plan::Alone | Plan::Parallel | Plan::Rescaled | Plan::Padded => None,
+            Plan::Unloaded => Some(0.0),
+            Plan::Evicted => Some(1.0),
+            Plan::Halved => Some(0.5),
+        }
     }
 }
 
@@ -78,6 +100,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
             Step::Tick(now) => job.tick(*now)?,
             Step::Marker => job.marker()?,
         }
+        job.evict()?;
         if padded && matches!(step, Step::Marker) {
             job.no_rows()?;
             job.marker()?;
@@ -101,14 +124,20 @@ struct Job<'a> {
     batches: usize,
     now: i64,
     markers: usize,
-    storage: MemoryStorage,
+    storage: Arc<MemoryStorage>,
+    /// What subtasks share that have only a part of their state in memory.
+    store: Option<Arc<StateStore>>,
     manifest: Option<Manifest>,
+    /// What checkpoints that were given up have captured.
+    given_up: Vec<(TableSchema, Vec<Capture>)>,
     intervals: Vec<Interval>,
     sent: EventTime,
 }
 
 struct Subtask {
     operator: Checked,
+    /// Which part of its state is in memory; `None`: all of it.
+    partial: Option<Partial>,
     sent: EventTime,
 }
 
@@ -124,8 +153,10 @@ impl<'a> Job<'a> {
             batches: 0,
             now: 0,
             markers: 0,
-            storage: MemoryStorage::default(),
+            storage: Arc::default(),
+            store: None,
             manifest: None,
+            given_up: Vec::new(),
             intervals: vec![Interval::default()],
             sent: EventTime::MIN,
         };
@@ -137,26 +168,48 @@ impl<'a> Job<'a> {
         OperatorUid("tested".to_owned())
     }
 
+    fn operator(&self) -> Result<Checked> {
+        let operator = bare(self.node, self.inputs)?;
+        Ok(Checked::new(operator, &self.node.name, self.inputs, self.node.schema.clone()))
+    }
+
     fn start(&mut self) -> Result<()> {
         let parallelism = self.plan.parallelism(self.markers);
         self.subtasks.clear();
+        let tables = self.operator()?.tables();
+        let stored =
+            self.manifest.as_ref().and_then(|manifest| Some((manifest.epoch, manifest.operator(&self.uid())?)));
+        self.store = match self.plan.leaving() {
+            Some(_) if Partial::is_possible(&tables) => {
+                Some(Arc::new(StateStore::new(self.storage.clone(), tables.clone(), stored)?))
+            }
+            _ => None,
+        };
         for index in 0..parallelism {
-            let operator = bare(self.node, self.inputs)?;
-            let mut operator = Checked::new(operator, &self.node.name, self.inputs, self.node.schema.clone());
+            let mut operator = self.operator()?;
             let range = HashRange::of_subtask(index, parallelism);
-            let stored = self.manifest.as_ref().and_then(|manifest| manifest.operator(&self.uid()));
-            for (number, table) in operator.tables().iter().enumerate() {
-                let Some(state) = stored.and_then(|stored| stored.tables.iter().find(|t| t.schema.name == table.name))
-                else {
-                    continue;
-                };
-                compatible(&state.schema, table)?;
-                for (rows, hashes) in read_table(&self.storage, state, range)? {
-                    operator.restore(number, &rows, &hashes)?;
+            let watermark = self.watermarks.combined();
+            operator.open(&OpenContext { range, watermark })?;
+            let partial = self.store.clone().map(|store| Partial::new(store, &tables, range, watermark));
+            let load = if partial.is_some() { &[] } else { tables.as_slice() };
+            for (number, table) in load.iter().enumerate() {
+                let stored = stored.and_then(|(_, stored)| stored.tables.iter().find(|t| t.schema.name == table.name));
+                let Some(stored) = stored else { continue };
+                compatible(&stored.schema, table)?;
+                for (rows, hashes) in read_table(&*self.storage, stored, range)? {
+                    operator.load(number, &rows, &hashes)?;
                 }
             }
-            operator.open(&OpenContext { range, watermark: self.watermarks.combined() })?;
-            self.subtasks.push(Subtask { operator, sent: EventTime::MIN });
+            self.subtasks.push(Subtask { operator, partial, sent: EventTime::MIN });
+        }
+        Ok(())
+    }
+
+    /// Lets the subtasks' memory have no more than their plan says.
+    fn evict(&mut self) -> Result<()> {
+        let Some(share) = self.plan.leaving() else { return Ok(()) };
+        for Subtask { operator, partial, .. } in &mut self.subtasks {
+            partial.as_mut().map_or(Ok(()), |partial| partial.evict(operator, share))?;
         }
         Ok(())
     }
@@ -181,6 +234,8 @@ impl<'a> Job<'a> {
         };
         for (subtask, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             let part = take_record_batch(records, &UInt32Array::from(rows))?;
+            let Subtask { operator, partial, .. } = &mut self.subtasks[subtask];
+            partial.as_mut().map_or(Ok(()), |partial| partial.load(operator, ordinal, &part))?;
             self.call(subtask, |operator, out| operator.process(ordinal, part.into(), out))?;
         }
         Ok(())
@@ -215,6 +270,12 @@ impl<'a> Job<'a> {
 
     fn advance(&mut self, time: EventTime) -> Result<()> {
         for subtask in 0..self.subtasks.len() {
+            let mut out = Collector::new(self.now);
+            if let Some(mut partial) = self.subtasks[subtask].partial.take() {
+                partial.watermark(&self.subtasks[subtask].operator, time, || self.operator(), &mut out)?;
+                self.subtasks[subtask].partial = Some(partial);
+            }
+            self.file(out)?;
             let sent = self.call(subtask, |operator, out| operator.watermark(time, out))?;
             self.sent(subtask, sent);
         }
@@ -290,16 +351,25 @@ impl<'a> Job<'a> {
 
     fn marker(&mut self) -> Result<()> {
         self.flush()?;
-        let mut tables: Vec<(TableSchema, Vec<Capture>)> =
-            self.subtasks[0].operator.tables().into_iter().map(|table| (table, Vec::new())).collect();
-        for subtask in 0..self.subtasks.len() {
-            let captures = self.subtasks[subtask].operator.capture()?;
+        let mut tables = std::mem::take(&mut self.given_up);
+        if tables.is_empty() {
+            tables = self.subtasks[0].operator.tables().into_iter().map(|table| (table, Vec::new())).collect();
+        }
+        let epoch = Epoch(self.markers as u64 + 1);
+        for subtask in &mut self.subtasks {
+            let captures = subtask.operator.capture()?;
             tables.iter_mut().zip(captures).for_each(|(table, capture)| table.1.push(capture));
+            subtask.partial.iter_mut().for_each(|partial| partial.captured(epoch));
         }
         self.markers += 1;
         self.end_interval();
         self.intervals.push(Interval::default());
-        let (epoch, attempt) = (Epoch(self.markers as u64), Attempt(self.markers as u64));
+        if self.plan == Plan::Halved && self.markers % 2 == 1 {
+            self.given_up = tables;
+            let news = self.watermarks.marker();
+            return self.tell(news);
+        }
+        let attempt = Attempt(self.markers as u64);
         let (uid, watermark) = (self.uid(), self.watermarks.combined());
         let captured = tables
             .into_iter()
@@ -315,6 +385,9 @@ impl<'a> Job<'a> {
             finished: false,
             parallelism: self.subtasks.len(),
         };
+        if let Some(store) = &self.store {
+            snapshot.operators.iter().for_each(|operator| store.add(epoch, &operator.tables));
+        }
         let manifest = Manifest::following(self.manifest.as_ref(), header, snapshot.operators, Vec::new());
         self.manifest = Some(Manifest::from_bytes(&manifest.to_bytes()?, "test")?);
         if self.plan.restores() {

@@ -6,7 +6,7 @@
 use arrow::error::ArrowError;
 use arrow::ipc::root_as_footer;
 use serde::{Deserialize, Serialize};
-use weir_core::TableSchema;
+use weir_core::{HashRange, TableSchema};
 
 /// Key of the entry.
 pub(crate) const KEY: &str = "weir.run";
@@ -32,6 +32,13 @@ pub(crate) struct Block {
     pub(crate) length: u64,
     /// CRC-32 of these bytes.
     pub(crate) crc32: u32,
+}
+
+impl Block {
+    /// Hashes of its rows, and what lies between them.
+    pub(crate) fn hashes(&self) -> HashRange {
+        HashRange { first: self.first_hash, last: self.last_hash }
+    }
 }
 
 #[derive(Serialize)]

@@ -45,6 +45,9 @@ pub(crate) trait Accumulator: Send {
     /// Makes room: groups up to `groups` exist from now on.
     fn grow(&mut self, groups: usize) -> Result<()>;
 
+    /// Makes these groups as if they were new.
+    fn clear(&mut self, slots: &[u32]) -> Result<()>;
+
     /// Takes rows in, each into the group that `slots` says.
     fn update(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()>;
 
@@ -125,6 +128,11 @@ impl<F: Fold> Accumulator for Columnar<F> {
 
     fn grow(&mut self, groups: usize) -> Result<()> {
         self.states.grow(groups);
+        Ok(())
+    }
+
+    fn clear(&mut self, slots: &[u32]) -> Result<()> {
+        slots.iter().for_each(|slot| *self.states.get_mut(*slot) = F::State::default());
         Ok(())
     }
 

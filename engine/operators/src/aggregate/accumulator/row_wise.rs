@@ -162,6 +162,13 @@ impl Accumulator for RowWise {
         Ok(())
     }
 
+    fn clear(&mut self, slots: &[u32]) -> Result<()> {
+        slots.iter().try_for_each(|slot| {
+            self.groups[*slot as usize] = self.plan.state()?;
+            Ok(())
+        })
+    }
+
     fn update(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
         let inputs = self.plan.inputs(rows)?;
         let selected = match self.plan.argument.filtered(rows) {

@@ -1,5 +1,5 @@
 //! Runs an aggregation as a job does: rows spread by key, watermarks to every subtask, and at a checkpoint everything
-//! captured, stored, and restored into new subtasks.
+//! captured, stored, and restored into new subtasks; or with only a part of the keys in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,11 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array, types::Times
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use weir_core::{
-    AggregateCall, Batch, Capture, Collector, EventTime, HashRange, OpenContext, Operator, OutputPort, TableSchema,
-    WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowSource, hash,
+    AggregateCall, Batch, Capture, Collector, Epoch, EventTime, HashRange, OpenContext, Operator, OutputPort,
+    TableSchema, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowSource, hash,
 };
+
+use weir_state::Residency;
 
 use super::super::{full, partial};
 use super::row::{COLUMNS, Row, batch, lines, schema};
@@ -38,6 +40,8 @@ pub(super) struct Job {
     pub(super) aggregates: Vec<AggregateCall>,
     pub(super) two_phases: bool,
     pub(super) attached: bool,
+    /// Whether keys are loaded when they are touched, and evicted once they are stored.
+    pub(super) evicting: bool,
 }
 
 /// Rows of a state table by key, as checkpoints leave them.
@@ -70,20 +74,24 @@ impl Store {
         }
     }
 
-    fn restore(&self, table: &TableSchema, range: HashRange, operator: &mut dyn Operator) {
-        let owned: Vec<_> = self.rows.values().filter(|(_, hash)| range.contains(*hash)).collect();
+    /// Loads the rows that are meant, by time and key hash.
+    fn load(&self, table: &TableSchema, operator: &mut dyn Operator, meant: impl Fn(EventTime, u64) -> bool) {
+        let time = |row: &RecordBatch| {
+            EventTime(row.column(table.time_column.unwrap()).as_primitive::<TimestampMillisecondType>().value(0))
+        };
+        let owned: Vec<_> = self.rows.values().filter(|(row, hash)| meant(time(row), *hash)).collect();
         // In two calls, as from two files.
         for part in owned.chunks(owned.len().div_ceil(2).max(1)) {
             let rows = concat_batches(&table.schema, part.iter().map(|(row, _)| row)).unwrap();
             let hashes = UInt64Array::from_iter_values(part.iter().map(|(_, hash)| *hash));
-            operator.restore(0, &rows, &hashes).unwrap();
+            operator.load(0, &rows, &hashes).unwrap();
         }
     }
 }
 
 impl Job {
     pub(super) fn new(kind: WindowKind, keys: Vec<usize>, aggregates: Vec<AggregateCall>) -> Self {
-        Self { kind, keys, aggregates, two_phases: false, attached: false }
+        Self { kind, keys, aggregates, two_phases: false, attached: false, evicting: false }
     }
 
     fn spec(&self, partial_input: bool) -> WindowAggregateSpec {
@@ -130,6 +138,8 @@ impl Job {
         let mut run = Run {
             job: self,
             subtasks: vec![self.operator()],
+            residents: vec![Residency::new(1, Epoch(0))],
+            epoch: Epoch(0),
             front: self.two_phases.then(|| partial(&self.spec(false), &schema(), &self.partial_output()).unwrap()),
             assign: self.attached.then(|| {
                 let spec = WindowAssignSpec { window: self.kind, time: 0 };
@@ -139,7 +149,10 @@ impl Job {
             watermark: EventTime::MIN,
             outcome: Outcome { rows: Vec::new(), late: 0 },
         };
-        events.iter().for_each(|event| run.take(event));
+        for event in events {
+            run.take(event);
+            run.evict();
+        }
         run.outcome.rows.sort();
         run.outcome
     }
@@ -148,6 +161,9 @@ impl Job {
 struct Run<'a> {
     job: &'a Job,
     subtasks: Vec<Box<dyn Operator>>,
+    /// Of each subtask, the keys in its memory.
+    residents: Vec<Residency>,
+    epoch: Epoch,
     front: Option<Box<dyn Operator>>,
     assign: Option<WindowAssign>,
     store: Store,
@@ -171,13 +187,14 @@ impl Run<'_> {
             }
             Event::Watermark(time) if *time <= self.watermark.0 => {}
             Event::Watermark(time) => {
-                self.watermark = EventTime(*time);
                 if let Some(front) = &mut self.front {
-                    front.watermark(self.watermark, &mut out).unwrap();
+                    front.watermark(EventTime(*time), &mut out).unwrap();
                 }
                 self.send(out);
+                let before = std::mem::replace(&mut self.watermark, EventTime(*time));
                 for subtask in 0..self.subtasks.len() {
                     let mut out = Collector::new(0);
+                    self.show_due(subtask, before, &mut out);
                     let said = self.subtasks[subtask].watermark(self.watermark, &mut out).unwrap();
                     assert!(said.unwrap() <= self.watermark);
                     self.receive(out);
@@ -195,19 +212,61 @@ impl Run<'_> {
 
     fn checkpoint(&mut self, parallelism: usize) {
         let table = self.subtasks[0].tables().swap_remove(0);
-        for subtask in &mut self.subtasks {
+        self.epoch = self.epoch.next();
+        for (subtask, residents) in self.subtasks.iter_mut().zip(&mut self.residents) {
             self.store.apply(&table, subtask.capture().unwrap().swap_remove(0));
+            residents.captured(self.epoch);
         }
         // Goes on with the old subtasks if parallelism stays: then the next capture has to hold what is new alone.
         if parallelism != self.subtasks.len() {
             let new = (0..parallelism).map(|index| {
                 let mut operator = self.job.operator();
                 let range = HashRange::of_subtask(index, parallelism);
-                self.store.restore(&table, range, &mut *operator);
                 operator.open(&OpenContext { range, watermark: self.watermark }).unwrap();
+                if !self.job.evicting {
+                    self.store.load(&table, &mut *operator, |_, hash| range.contains(hash));
+                }
                 operator
             });
             self.subtasks = new.collect();
+            self.residents = self.subtasks.iter().map(|_| Residency::new(1, self.epoch)).collect();
+        }
+    }
+
+    /// Loads the keys that a batch touches, if only a part of them is in memory.
+    fn load(&mut self, subtask: usize, touched: impl Iterator<Item = u64>) {
+        if !self.job.evicting {
+            return;
+        }
+        let missing = self.residents[subtask].touch(&touched.collect::<Vec<_>>());
+        let operator = &mut *self.subtasks[subtask];
+        let expired = operator.expired(0, self.watermark);
+        let table = operator.tables().swap_remove(0);
+        let meant = |time, hash| Some(time) > expired && missing.contains(&hash);
+        self.store.load(&table, operator, meant);
+    }
+
+    /// Shows a twin of a subtask what is due of keys that are not in its memory.
+    fn show_due(&mut self, subtask: usize, before: EventTime, out: &mut Collector) {
+        let operator = &self.subtasks[subtask];
+        let Some(due) = operator.due(0, self.watermark).filter(|_| self.job.evicting) else { return };
+        let expired = operator.expired(0, before);
+        let table = operator.tables().swap_remove(0);
+        let range = HashRange::of_subtask(subtask, self.subtasks.len());
+        let residents = &self.residents[subtask];
+        let mut twin = self.job.operator();
+        twin.open(&OpenContext { range, watermark: before }).unwrap();
+        let meant =
+            |time, hash| Some(time) > expired && time <= due && range.contains(hash) && !residents.contains(hash);
+        self.store.load(&table, &mut *twin, meant);
+        twin.watermark(self.watermark, out).unwrap();
+    }
+
+    /// Lets half of the keys go, as far as they are stored.
+    fn evict(&mut self) {
+        for (operator, residents) in self.subtasks.iter_mut().zip(&mut self.residents) {
+            let leaving = residents.leave(self.epoch, 0.5);
+            operator.evict(&|hash| leaving.contains(hash)).unwrap();
         }
     }
 
@@ -226,6 +285,7 @@ impl Run<'_> {
                 let rows = filter_record_batch(&records, &owned.collect::<BooleanArray>()).unwrap();
                 let mut out = Collector::new(0);
                 if rows.num_rows() > 0 {
+                    self.load(subtask, hashes.iter().copied().filter(|h| hash::owner(*h, parallelism) == subtask));
                     self.subtasks[subtask].process(0, Batch::append(rows), &mut out).unwrap();
                 }
                 self.receive(out);

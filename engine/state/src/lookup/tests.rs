@@ -1,0 +1,138 @@
+//! What is found by key, and by time, equals what a map holds, through deletions, expiry and any number of runs.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::atomic::Ordering;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::*;
+use crate::{Manifest, OperatorDelta};
+
+/// Rows put (`true`) and deleted in one epoch, and how far expiry goes on in it.
+type Step = (Vec<(Row, bool)>, i64);
+
+fn row() -> impl Strategy<Value = Row> {
+    let word = prop::option::weighted(0.8, prop_oneof![Just(""), Just("a"), Just("a word too long for a view")]);
+    (prop::option::weighted(0.9, 0..6_i64), word, 0..40_i64, 0..1000_i64).prop_map(|(number, word, time, value)| Row {
+        number,
+        word: word.map(str::to_owned),
+        time: Some(time),
+        value,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let rows = prop::collection::vec((row(), prop::bool::weighted(0.8)), 0..12);
+    (rows, prop_oneof![2 => Just(0_i64), 1 => 1..8_i64])
+}
+
+/// Stores the steps as an operator's runs: the first ones of a checkpoint that it goes on from, the others as they come.
+fn stored(kind: Kind, steps: &[Step], before: usize) -> (StateStore, Model, i64) {
+    let storage = Arc::new(MemoryStorage::default());
+    let schema = table(kind);
+    let (mut model, mut expired) = (Model::new(kind), 0);
+    let mut encoded = |epoch: usize| -> Vec<OperatorDelta> {
+        let (rows, expires) = &steps[epoch];
+        let rows: Vec<_> = rows.iter().map(|(row, put)| (row.clone(), *put || kind == Kind::Keyless)).collect();
+        expired += expires;
+        rows.iter().for_each(|(row, put)| model.apply(row, *put));
+        let expired = (expired > 0).then_some(EventTime(expired));
+        model.expire(expired);
+        let tables = vec![captured(&schema, vec![capture(&schema, &rows, expired)])];
+        let snapshot = crate::encode(tables, &format!("runs/{epoch}")).unwrap();
+        snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+        snapshot.operators
+    };
+    let mut manifest: Option<Manifest> = None;
+    for epoch in 0..before {
+        let deltas = encoded(epoch);
+        manifest = Some(Manifest::following(manifest.as_ref(), header(epoch as u64 + 1), deltas, Vec::new()));
+    }
+    let checkpoint = manifest.as_ref().map(|manifest| (manifest.epoch, &manifest.operators[0]));
+    let store = StateStore::new(storage.clone(), vec![schema.clone()], checkpoint).unwrap();
+    for epoch in before..steps.len() {
+        encoded(epoch).iter().for_each(|delta| store.add(Epoch(epoch as u64 + 1), &delta.tables));
+    }
+    (store, model, expired)
+}
+
+fn flat(tables: &[TableRows]) -> Vec<Row> {
+    let mut rows: Vec<Row> = tables.iter().flatten().flat_map(|(rows, _)| rows_of(rows)).collect();
+    rows.sort();
+    rows
+}
+
+fn check(kind: Kind, steps: &[Step], before: usize, wanted: &[i64], due: i64) {
+    let (store, model, expired) = stored(kind, steps, before);
+    let expired = (expired > 0 && kind != Kind::Timeless).then_some(EventTime(expired));
+    let mut hashes: Vec<u64> =
+        wanted.iter().map(|number| Row { number: Some(*number), word: None, time: None, value: 0 }.hash()).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let found = flat(&store.lookup(&hashes, &[expired]).unwrap());
+    let expected: Vec<Row> = model.rows().into_iter().filter(|row| hashes.contains(&row.hash())).collect();
+    assert_eq!(found, expected, "{kind:?}: by hash");
+    if kind == Kind::Timeless {
+        return;
+    }
+    let times = [Times { expired, due: Some(EventTime(due)), expiring: Some(EventTime(due)) }];
+    for parallelism in 1..3 {
+        let (mut found, mut least) = (Vec::new(), EventTime::MAX);
+        for subtask in 0..parallelism {
+            let due = store.due_slices(HashRange::of_subtask(subtask, parallelism), &times).unwrap();
+            least = least.min(due.least[0]);
+            for slice in due.slices {
+                let rows = store.due(slice, &times).unwrap();
+                least = least.min(rows.least[0]);
+                found.extend(flat(&rows.rows));
+            }
+        }
+        found.sort();
+        let is_due = |row: &Row| row.time.is_some_and(|time| time <= due);
+        let (expected, others): (Vec<Row>, Vec<Row>) = model.rows().into_iter().partition(is_due);
+        assert_eq!(found, expected, "{kind:?}: by time");
+        let first = others.iter().filter_map(|row| row.time).min().map_or(EventTime::MAX, EventTime);
+        assert!(least <= first && least > EventTime(due), "{kind:?}: {least} where the next row is at {first}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn what_is_found_equals_a_map(
+        steps in prop::collection::vec(step(), 1..10),
+        before in 0..5_usize,
+        wanted in prop::collection::vec(0..6_i64, 0..4),
+        due in 0..45_i64,
+    ) {
+        let before = before.min(steps.len());
+        KINDS.into_iter().for_each(|kind| check(kind, &steps, before, &wanted, due));
+    }
+}
+
+#[test]
+fn a_lookup_reads_the_blocks_that_can_hold_its_keys_and_each_footer_once() {
+    let storage = Arc::new(MemoryStorage::default());
+    let schema = table(Kind::Timeless);
+    let numbered = (0..400).map(|number| (Row { number: Some(number), word: None, time: None, value: number }, true));
+    let rows: Vec<_> = numbered.collect();
+    let tables = vec![captured(&schema, vec![capture(&schema, &rows, None)])];
+    let snapshot = crate::encode(tables, "runs/1").unwrap();
+    snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+    let run = snapshot.operators[0].tables[0].runs[0].clone();
+    let store = StateStore::new(storage.clone(), vec![schema], None).unwrap();
+    store.add(Epoch(1), &snapshot.operators[0].tables);
+    let read = |hashes: &[u64]| {
+        storage.bytes_read.store(0, Ordering::Relaxed);
+        let found = flat(&store.lookup(hashes, &[None]).unwrap()).len();
+        (found, storage.bytes_read.load(Ordering::Relaxed))
+    };
+    let key = rows[3].0.hash();
+    let (found, first) = read(&[key]);
+    let (_, again) = read(&[key]);
+    assert_eq!((found, first - again), (80, run.footer_length));
+    assert!(again < (run.length - run.footer_length) / 4, "{again} of {} bytes for a fifth of the keys", run.length);
+    assert_eq!(read(&[key + 1]), (0, 0), "no block can hold that key");
+}
