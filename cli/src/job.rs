@@ -41,6 +41,8 @@ pub struct RunRequest {
     pub retained_checkpoints: usize,
     /// Where state is kept; `None`: nowhere.
     pub state_dir: Option<PathBuf>,
+    /// Bytes that the state of one slot may take in memory; `None`: no limit.
+    pub memory_budget: Option<u64>,
 }
 
 /// How far a job is.
@@ -156,6 +158,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
         storage: store.storage().clone(),
         keeps_state: store.is_durable(),
         batch_rows: request.batch_rows,
+        memory_budget: request.memory_budget,
         clock: clock.clone(),
         compute: compute.handle(),
         blocking: Arc::new(BlockingThreads),

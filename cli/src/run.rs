@@ -43,6 +43,10 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings::resolve(&layers, cores);
 
+    if settings.memory_budget.is_some() && settings.state_dir.is_none() {
+        return Err(Error::user("state.memory-budget limits memory, and there is no other place for state")
+            .with_help("name one with --state-dir, or leave the setting out"));
+    }
     let results = results(screen, &settings);
     let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin().with(ResultConnector(results.clone())));
     let planned = planning::plan(&parsed, &settings, connectors.clone())?;
@@ -72,6 +76,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
         tolerable_failures: u32::try_from(settings.tolerable_failures).unwrap_or(u32::MAX),
         retained_checkpoints: settings.retained_checkpoints,
         state_dir: settings.state_dir.clone(),
+        memory_budget: settings.memory_budget,
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
     supervise(request, results, display, arguments.stats.as_deref()).await

@@ -293,6 +293,8 @@ pub struct Deploy {
     pub last_epoch: Epoch,
     /// Rows that sources put into a batch.
     pub batch_rows: u32,
+    /// Bytes that the state of one slot may take in memory; `None`: no limit.
+    pub memory_budget: Option<u64>,
 }
 
 /// Where the checkpoints of a job are.

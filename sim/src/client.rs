@@ -147,6 +147,7 @@ fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
         parallelism,
         settings: JobSettingsInfo {
             batch_rows: cluster.shape.batch_rows,
+            memory_budget: cluster.shape.memory_budget,
             checkpoint_interval_ms: milliseconds(cluster.shape.checkpoint_interval),
             checkpoint_timeout_ms: milliseconds(cluster.shape.checkpoint_timeout),
             tolerable_failures: 5,

@@ -23,6 +23,8 @@ pub struct Shape {
     pub pace: Duration,
     /// Rows of a batch at most.
     pub batch_rows: u32,
+    /// Bytes that the state of a slot may take in memory.
+    pub memory_budget: Option<u64>,
     /// Time between two checkpoints.
     pub checkpoint_interval: Duration,
     /// When a checkpoint is given up.
@@ -158,6 +160,7 @@ impl Shape {
         let mut rare = random.clone().fork();
         let mut late = rare.clone().fork();
         let mut markers = late.clone().fork();
+        let mut memory = markers.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
@@ -171,6 +174,7 @@ impl Shape {
             rows,
             pace: Duration::from_millis(duration / per_split),
             batch_rows: u32::try_from(random.between(1, 6)).unwrap_or(1),
+            memory_budget: if memory.chance(250) { memory.pick(&[0, 1000, 10_000]).copied() } else { None },
             checkpoint_interval: random.milliseconds(60, 500),
             checkpoint_timeout: random.milliseconds(600, 2500),
             retained: u32::try_from(random.between(1, 3)).unwrap_or(1),

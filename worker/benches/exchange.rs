@@ -170,6 +170,7 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
             storage: Arc::new(MemoryStorage::default()),
             keeps_state: false,
             batch_rows: BATCH_ROWS,
+            memory_budget: None,
             clock: Arc::new(SystemClock),
             compute: compute.clone(),
             blocking: Arc::new(BlockingThreads),

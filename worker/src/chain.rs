@@ -1,12 +1,15 @@
 //! The operators of one subtask, called one behind the other without a queue in between.
+//!
+//! Nothing here waits, unless an operator has only a part of its state in memory: then what it is about to touch is read first.
 
 use std::sync::Arc;
 
 use weir_core::{
-    Batch, Capture, Collector, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
+    Batch, Capture, Collector, Epoch, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 
 use crate::metrics::OperatorMetrics;
+use crate::partial_state::PartialState;
 
 /// Operators in order, upstream first.
 pub struct OperatorChain {
@@ -14,6 +17,16 @@ pub struct OperatorChain {
     /// Position in the chain of the first stage: 1 behind a source, else 0.
     first: usize,
     collector: Collector,
+    /// What is still to be done of the call at hand, the next thing last: all that follows from a batch is done before what
+    /// stands behind it. Empty between calls.
+    steps: Vec<Step>,
+}
+
+/// What one stage does next.
+enum Step {
+    Rows { index: usize, ordinal: usize, batch: Batch },
+    Watermark { index: usize, time: EventTime },
+    Emit(Emission),
 }
 
 /// One operator of a chain.
@@ -24,6 +37,8 @@ pub struct Stage {
     pub operator: Box<dyn Operator>,
     /// Its declared state.
     pub tables: Vec<TableSchema>,
+    /// Which part of that is in memory; `None`: all of it.
+    pub partial: Option<PartialState>,
     /// The last watermark that it was given, in an earlier execution or in this one.
     pub watermark: EventTime,
     /// Whether it was given that one in this execution: what stands behind it is new and has to be told again.
@@ -63,7 +78,7 @@ pub struct NodeCapture {
 impl OperatorChain {
     /// A chain of `stages`, the first of which stands at position `first`. May be empty, and then passes everything on.
     pub fn new(stages: Vec<Stage>, first: usize) -> Self {
-        Self { stages, first, collector: Collector::new(0) }
+        Self { stages, first, collector: Collector::new(0), steps: Vec::new() }
     }
 
     /// Sets the processing time that operators see.
@@ -77,18 +92,22 @@ impl OperatorChain {
     }
 
     /// Rows for input `ordinal` of the first stage.
-    pub fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Vec<Emission>) -> Result<()> {
-        self.rows_at(0, ordinal, batch, out)
+    pub async fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Vec<Emission>) -> Result<()> {
+        self.steps.push(Step::Rows { index: 0, ordinal, batch });
+        self.take_steps(out).await
     }
 
     /// A watermark for the first stage.
-    pub fn watermark(&mut self, watermark: Watermark, out: &mut Vec<Emission>) -> Result<()> {
+    pub async fn watermark(&mut self, watermark: Watermark, out: &mut Vec<Emission>) -> Result<()> {
         match watermark {
-            Watermark::At(time) => self.watermark_at(0, time, out),
+            Watermark::At(time) => {
+                self.steps.push(Step::Watermark { index: 0, time });
+                self.take_steps(out).await
+            }
             Watermark::Idle => {
                 if !self.wants_ticks() {
                     // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
-                    self.release(out)?;
+                    self.release(out).await?;
                     out.push(Emission::Watermark(Watermark::Idle));
                 }
                 Ok(())
@@ -97,43 +116,46 @@ impl OperatorChain {
     }
 
     /// Processing time has gone on.
-    pub fn tick(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+    pub async fn tick(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
             let watermark = self.stages[index].operator.tick(&mut self.collector)?;
-            self.forward(index, out)?;
-            if let Some(time) = watermark {
-                self.watermark_at(index + 1, time, out)?;
-            }
+            self.forward(index, watermark);
+            self.take_steps(out).await?;
         }
         Ok(())
     }
 
     /// Every stage emits what it holds back for the sake of larger batches.
-    fn release(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+    async fn release(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
             self.stages[index].operator.release(&mut self.collector)?;
-            self.forward(index, out)?;
+            self.forward(index, None);
+            self.take_steps(out).await?;
         }
         Ok(())
     }
 
     /// A marker passes: every stage emits what it holds back, then what it owes at the end of an epoch, both before the next
     /// stage does.
-    pub fn flush(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+    pub async fn flush(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
             self.stages[index].operator.release(&mut self.collector)?;
             self.stages[index].operator.flush(&mut self.collector)?;
-            self.forward(index, out)?;
+            self.forward(index, None);
+            self.take_steps(out).await?;
         }
         Ok(())
     }
 
-    /// Captures the state of every stage. Follows a [`flush`](Self::flush).
-    pub fn capture(&mut self) -> Result<Vec<NodeCapture>> {
+    /// Captures the state of every stage for `epoch`. Follows a [`flush`](Self::flush).
+    pub fn capture(&mut self, epoch: Epoch) -> Result<Vec<NodeCapture>> {
         self.stages
             .iter_mut()
             .map(|stage| {
                 let captures = stage.operator.capture()?;
+                if let Some(partial) = &mut stage.partial {
+                    partial.captured(epoch);
+                }
                 stage.metrics.set_state_bytes(stage.operator.state_bytes());
                 let tables = stage.tables.iter().cloned().zip(captures).collect();
                 Ok(NodeCapture { uid: stage.uid.clone(), watermark: stage.watermark, tables })
@@ -141,53 +163,69 @@ impl OperatorChain {
             .collect()
     }
 
-    fn rows_at(&mut self, index: usize, ordinal: usize, batch: Batch, out: &mut Vec<Emission>) -> Result<()> {
-        let Some(stage) = self.stages.get_mut(index) else {
-            out.push(Emission::Rows {
-                position: (self.first + index).saturating_sub(1),
-                port: OutputPort::Main,
-                batch,
-            });
-            return Ok(());
-        };
-        stage.metrics.count_in(batch.num_rows());
-        stage.operator.process(ordinal, batch, &mut self.collector)?;
-        self.forward(index, out)
-    }
-
-    fn watermark_at(&mut self, index: usize, time: EventTime, out: &mut Vec<Emission>) -> Result<()> {
-        let Some(stage) = self.stages.get_mut(index) else {
-            out.push(Emission::Watermark(Watermark::At(time)));
-            return Ok(());
-        };
-        if time < stage.watermark || (time == stage.watermark && stage.told) {
-            return Ok(());
-        }
-        stage.watermark = time;
-        stage.told = true;
-        stage.metrics.set_watermark(time);
-        let onward = stage.operator.watermark(time, &mut self.collector)?;
-        self.forward(index, out)?;
-        match onward {
-            Some(time) => self.watermark_at(index + 1, time, out),
-            None => Ok(()),
-        }
-    }
-
-    /// Hands what stage `index` has emitted to the next one.
-    fn forward(&mut self, index: usize, out: &mut Vec<Emission>) -> Result<()> {
-        let metrics = &self.stages[index].metrics;
-        metrics.count_late(self.collector.take_late_rows());
-        for (port, batch) in self.collector.take() {
-            match port {
-                OutputPort::Main => {
-                    self.stages[index].metrics.count_out(batch.num_rows());
-                    self.rows_at(index + 1, 0, batch, out)?;
+    async fn take_steps(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+        while let Some(step) = self.steps.pop() {
+            match step {
+                Step::Rows { index, ordinal, batch } if index < self.stages.len() => {
+                    self.rows_at(index, ordinal, batch).await?;
                 }
-                side => out.push(Emission::Rows { position: self.first + index, port: side, batch }),
+                Step::Rows { index, batch, .. } => {
+                    let position = (self.first + index).saturating_sub(1);
+                    out.push(Emission::Rows { position, port: OutputPort::Main, batch });
+                }
+                Step::Watermark { index, time } if index < self.stages.len() => self.watermark_at(index, time).await?,
+                Step::Watermark { time, .. } => out.push(Emission::Watermark(Watermark::At(time))),
+                Step::Emit(emission) => out.push(emission),
             }
         }
         Ok(())
+    }
+
+    async fn rows_at(&mut self, index: usize, ordinal: usize, batch: Batch) -> Result<()> {
+        let stage = &mut self.stages[index];
+        stage.metrics.count_in(batch.num_rows());
+        if let Some(partial) = &mut stage.partial {
+            partial.load(&mut *stage.operator, ordinal, &batch, stage.watermark).await?;
+        }
+        stage.operator.process(ordinal, batch, &mut self.collector)?;
+        if let Some(partial) = &mut stage.partial {
+            partial.evict(&mut *stage.operator)?;
+        }
+        self.forward(index, None);
+        Ok(())
+    }
+
+    async fn watermark_at(&mut self, index: usize, time: EventTime) -> Result<()> {
+        let stage = &mut self.stages[index];
+        if time < stage.watermark || (time == stage.watermark && stage.told) {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut stage.watermark, time);
+        stage.told = true;
+        stage.metrics.set_watermark(time);
+        if let Some(partial) = &mut stage.partial {
+            partial.show_due(&mut *stage.operator, (before, time), &mut self.collector).await?;
+        }
+        let onward = stage.operator.watermark(time, &mut self.collector)?;
+        self.forward(index, onward);
+        Ok(())
+    }
+
+    /// Hands what stage `index` has emitted to the next one, and behind it a watermark.
+    fn forward(&mut self, index: usize, watermark: Option<EventTime>) {
+        let metrics = &self.stages[index].metrics;
+        metrics.count_late(self.collector.take_late_rows());
+        let next = index + 1;
+        self.steps.extend(watermark.map(|time| Step::Watermark { index: next, time }));
+        for (port, batch) in self.collector.take().into_iter().rev() {
+            self.steps.push(match port {
+                OutputPort::Main => {
+                    metrics.count_out(batch.num_rows());
+                    Step::Rows { index: next, ordinal: 0, batch }
+                }
+                side => Step::Emit(Emission::Rows { position: self.first + index, port: side, batch }),
+            });
+        }
     }
 }
 

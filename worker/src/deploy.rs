@@ -58,6 +58,9 @@ pub struct Deployment {
     pub keeps_state: bool,
     /// Rows that sources put into a batch.
     pub batch_rows: usize,
+    /// Bytes that the state of one slot may take in memory; `None`: as many as it wants. Where no state is kept there is no place
+    /// for the rest, and so no limit.
+    pub memory_budget: Option<u64>,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// The runtime that subtasks run on, apart from the caller's.
@@ -114,7 +117,13 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let (snapshot_sender, snapshots) = mpsc::channel(limits.control_messages);
     let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
-        restorer: Restorer::new(graph.clone(), restore.clone(), storage.clone(), blocking.clone()),
+        restorer: Restorer::new(
+            graph.clone(),
+            restore.clone(),
+            storage.clone(),
+            blocking.clone(),
+            deployment.memory_budget.filter(|_| deployment.keeps_state),
+        ),
         deployment: &deployment,
         exhausted: exhausted_sender,
         snapshots: snapshot_sender.clone(),
@@ -143,11 +152,12 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         commands.push(command_sender);
         subtasks.push(IdleSubtask { commands: commands_receiver, snapshots: snapshot_sender }.run().boxed());
     }
+    let stores = opener.restorer.stores();
     drop(opener);
     let sinks = sinks(graph);
     let area = deployment.staging_area();
     let Deployment { keeps_state, compute, .. } = deployment;
-    let uploads = Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, events: event_sender };
+    let uploads = Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, stores, events: event_sender };
     Ok(OpenedJob {
         subtasks,
         sources,

@@ -27,6 +27,7 @@ mod deploy;
 mod exchange;
 mod local_runs;
 mod metrics;
+mod partial_state;
 pub mod process;
 mod snapshot;
 mod source_state;

@@ -5,10 +5,11 @@
 //! sink its rows once they are taken. If an upload fails, the rows are kept and go into the next epoch's files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use weir_core::{Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
-use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, Storage};
+use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, StateStore, Storage};
 
 use crate::blocking;
 use crate::chain::NodeCapture;
@@ -35,6 +36,8 @@ pub struct Snapshots {
     pub keeps_state: bool,
     /// The sinks' tables.
     pub sinks: BTreeMap<OperatorUid, TableSpec>,
+    /// What is behind operators whose state is only partly in memory.
+    pub stores: BTreeMap<OperatorUid, Arc<StateStore>>,
     /// Where reports go.
     pub events: mpsc::Sender<WorkerEvent>,
 }
@@ -94,12 +97,15 @@ impl Snapshots {
             }
             staged.into_iter().for_each(|(uid, parts)| pending.staged.add(&uid, parts));
             let event = match self.store(epoch, std::mem::take(&mut pending), nodes).await {
-                Ok(Stored::Written(operators, staged, bytes)) => WorkerEvent::Reported(EpochContent {
-                    epoch,
-                    operators,
-                    committables: self.by_sink(std::mem::take(&mut committables), staged),
-                    bytes,
-                }),
+                Ok(Stored::Written(operators, staged, bytes)) => {
+                    self.add_to_stores(epoch, &operators);
+                    WorkerEvent::Reported(EpochContent {
+                        epoch,
+                        operators,
+                        committables: self.by_sink(std::mem::take(&mut committables), staged),
+                        bytes,
+                    })
+                }
                 Ok(Stored::Kept(kept, error)) => {
                     pending = kept;
                     WorkerEvent::ReportFailed { epoch, error }
@@ -135,6 +141,14 @@ impl Snapshots {
             })
         });
         stored.await.map_err(|error| error.context(format!("checkpoint {epoch} could not be made")))
+    }
+
+    /// From here on operators may let go of what was captured: it can be read again.
+    fn add_to_stores(&self, epoch: Epoch, operators: &[OperatorDelta]) {
+        for (uid, store) in &self.stores {
+            let delta = operators.iter().find(|operator| operator.uid == *uid);
+            store.add(epoch, delta.map_or(&[], |delta| &delta.tables));
+        }
     }
 
     fn by_sink(&self, committables: Vec<(OperatorUid, Vec<u8>)>, staged: Staged) -> Vec<SinkCommittables> {

@@ -181,6 +181,7 @@ fn job_settings(settings: &Settings) -> JobSettingsInfo {
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     JobSettingsInfo {
         batch_rows: narrow(settings.batch_rows),
+        memory_budget: settings.memory_budget,
         checkpoint_interval_ms: settings.checkpoint_interval.map_or(0, millis),
         checkpoint_timeout_ms: millis(settings.checkpoint_timeout),
         tolerable_failures: narrow(settings.tolerable_failures),

@@ -67,6 +67,7 @@ fn detail() -> JobDetail {
         sql: "INSERT INTO …".into(),
         settings: JobSettingsInfo {
             batch_rows: 8192,
+            memory_budget: None,
             checkpoint_interval_ms: 10_000,
             checkpoint_timeout_ms: 600_000,
             tolerable_failures: 3,

@@ -42,6 +42,8 @@ pub struct Settings {
     pub retained_checkpoints: usize,
     /// `execution.checkpointing.dir`.
     pub state_dir: Option<PathBuf>,
+    /// `state.memory-budget`, in bytes; `None`: no limit.
+    pub memory_budget: Option<u64>,
     /// `table.exec.source.idle-timeout`; `None`: sources never count as idle.
     pub idle_timeout: Option<Duration>,
     /// `table.optimizer.agg-phase-strategy`.
@@ -100,6 +102,7 @@ impl Settings {
             tolerable_failures: present(registry::TOLERABLE_FAILURES).count(),
             retained_checkpoints: present(registry::RETAINED_CHECKPOINTS).count(),
             state_dir: text(registry::STATE_DIR).map(PathBuf::from),
+            memory_budget: layers.get(registry::MEMORY_BUDGET).map(Value::size),
             idle_timeout: duration_or_off(registry::IDLE_TIMEOUT),
             aggregate_phases: match present(registry::AGGREGATE_PHASES).text().as_str() {
                 "ONE_PHASE" => AggregatePhases::One,

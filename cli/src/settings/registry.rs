@@ -54,6 +54,8 @@ pub const RETAINED_CHECKPOINTS: &str = "execution.checkpointing.num-retained";
 pub const TOLERABLE_FAILURES: &str = "execution.checkpointing.tolerable-failed-checkpoints";
 /// Key of the state directory.
 pub const STATE_DIR: &str = "execution.checkpointing.dir";
+/// Key of the memory that state may take.
+pub const MEMORY_BUDGET: &str = "state.memory-budget";
 /// Key of the job's name.
 pub const PIPELINE_NAME: &str = "pipeline.name";
 /// Key of the table for late rows.
@@ -235,6 +237,17 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         doc: "What happens to a job in a cluster after a failure: it is started again from its last checkpoint after a \
               pause that doubles from failure to failure, or it is failed at once. `weir run` never starts a job again.",
+    },
+    Setting {
+        key: MEMORY_BUDGET,
+        aliases: &["state.backend.rocksdb.memory.fixed-per-slot"],
+        kind: Kind::Size,
+        default: Default::Computed("no limit: all state is in memory"),
+        flag: None,
+        doc: "How much memory the state of one slot may take; windows and joins of the slot share it evenly. Keys that no row \
+              came for in the longest time leave memory once a checkpoint holds them, and are read from there when one does; \
+              what has changed since the last checkpoint stays. A job starts with nothing in memory then, which makes restarts \
+              with much state quick. Needs a place for checkpoints: a state directory, or a cluster.",
     },
     Setting {
         key: IDLE_TIMEOUT,

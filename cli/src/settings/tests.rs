@@ -53,6 +53,22 @@ fn the_command_line_beats_the_script_and_the_script_beats_the_file() {
 }
 
 #[test]
+fn sizes_are_written_as_in_flink() {
+    let budget = |text: &str| {
+        let mut layers = Layers::default();
+        layers.set_in_script("state.memory-budget", text).ok()?;
+        resolve(&layers).memory_budget
+    };
+    assert_eq!(resolve(&Layers::default()).memory_budget, None);
+    for (text, bytes) in [("0", 0), ("4096", 4096), ("64 mb", 64 << 20), ("1GB", 1 << 30), ("2 KibiBytes", 2048)] {
+        assert_eq!(budget(text), Some(bytes), "{text}");
+    }
+    for text in ["", "mb", "-1", "1 mbit", "1.5 gb", "99999999 tb"] {
+        assert_eq!(budget(text), None, "{text}");
+    }
+}
+
+#[test]
 fn reset_goes_back_to_what_held_before_the_script() {
     let mut layers = Layers::default();
     layers.add_file(file("parallelism.default = 2").path()).unwrap();

@@ -19,6 +19,8 @@ pub enum Kind {
         /// What zero means; empty if zero is refused.
         zero: &'static str,
     },
+    /// A number of bytes as Flink writes it.
+    Size,
     /// `true` or `false`.
     Flag,
     /// One of these words, in any case.
@@ -34,6 +36,8 @@ pub enum Value {
     Count(usize),
     /// Of [`Kind::Duration`].
     Duration(Duration),
+    /// Of [`Kind::Size`], in bytes.
+    Size(u64),
     /// Of [`Kind::Flag`].
     Flag(bool),
     /// Of [`Kind::Choice`] (in the registry's spelling) and [`Kind::Text`].
@@ -53,6 +57,7 @@ impl Kind {
                 let duration = parse_duration(text)?;
                 (!duration.is_zero() || !zero.is_empty()).then_some(Value::Duration(duration))
             }
+            Kind::Size => parse_size(text).map(Value::Size),
             Kind::Flag => text.to_ascii_lowercase().parse().ok().map(Value::Flag),
             Kind::Choice(words) => {
                 words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| Value::Text((*word).to_owned()))
@@ -67,6 +72,7 @@ impl Kind {
             Kind::Count { minimum, maximum } => format!("a number from {minimum} to {maximum}"),
             Kind::Duration { zero: "" } => "a duration such as '500 ms', '10 s' or '1 min'".into(),
             Kind::Duration { zero } => format!("a duration such as '500 ms', '10 s' or '1 min', or 0 ({zero})"),
+            Kind::Size => "a size such as '64 mb', '1 gb' or '4096' bytes".into(),
             Kind::Flag => "'true' or 'false'".into(),
             Kind::Choice(words) => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
@@ -97,6 +103,14 @@ impl Value {
         }
     }
 
+    /// The bytes of a setting that is declared as a size.
+    pub fn size(self) -> u64 {
+        match self {
+            Value::Size(bytes) => bytes,
+            other => unreachable!("the registry declares this setting as a size, not {other:?}"),
+        }
+    }
+
     /// The truth value of a setting that is declared as one.
     pub fn flag(self) -> bool {
         match self {
@@ -112,4 +126,19 @@ impl Value {
             other => unreachable!("the registry declares this setting as text, not {other:?}"),
         }
     }
+}
+
+/// A number and a unit of 1024, as Flink's `MemorySize` has them; bytes without one.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 1,
+        "k" | "kb" | "kibibytes" => 1 << 10,
+        "m" | "mb" | "mebibytes" => 1 << 20,
+        "g" | "gb" | "gibibytes" => 1 << 30,
+        "t" | "tb" | "tebibytes" => 1 << 40,
+        _ => return None,
+    };
+    number.replace('_', "").parse::<u64>().ok()?.checked_mul(unit)
 }

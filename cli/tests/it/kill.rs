@@ -68,13 +68,15 @@ fn killed_jobs_write_every_row_once() {
     for case in CASES {
         let expected = oracle.answer(case.batch);
         let length = length_without_kills(&data, case);
-        for first_parallelism in [1, 2, 4] {
+        // Without room for state every key is read from a checkpoint when a row comes for it; with a little, some are.
+        for (first_parallelism, budget) in [(1, None), (2, Some("0")), (4, Some("200 kb"))] {
             let work = tempfile::tempdir().unwrap();
-            let kills = run_with_kills(&Job::new(work.path(), &data, case), first_parallelism, length, &mut random);
+            let job = Job { budget, ..Job::new(work.path(), &data, case) };
+            let kills = run_with_kills(&job, first_parallelism, length, &mut random);
             let found = visible_rows(&work.path().join("out"));
             assert!(
                 found == expected,
-                "{} from parallelism {first_parallelism}, {kills} kills: {}",
+                "{} from parallelism {first_parallelism}, memory {budget:?}, {kills} kills: {}",
                 case.name,
                 difference(&expected, &found)
             );
@@ -88,6 +90,8 @@ fn killed_jobs_write_every_row_once() {
 struct Job<'a> {
     work: &'a Path,
     script: PathBuf,
+    /// How much memory its state may take.
+    budget: Option<&'a str>,
 }
 
 impl<'a> Job<'a> {
@@ -102,7 +106,7 @@ impl<'a> Job<'a> {
         );
         let script = work.join("query.sql");
         std::fs::write(&script, text).unwrap();
-        Self { work, script }
+        Self { work, script, budget: None }
     }
 
     fn start(&self, parallelism: u64) -> Child {
@@ -113,6 +117,7 @@ impl<'a> Job<'a> {
             .arg(self.work.join("state"))
             .args(["--quiet", "--parallelism", &parallelism.to_string()])
             .args(["-D", "execution.checkpointing.interval=10ms", "-D", "execution.batch-rows=256"])
+            .args(self.budget.map(|budget| format!("-Dstate.memory-budget={budget}")))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

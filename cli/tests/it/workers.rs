@@ -123,6 +123,7 @@ impl Job {
                 storage: self.storage.clone(),
                 keeps_state: true,
                 batch_rows: 256,
+                memory_budget: None,
                 clock: Arc::new(SystemClock),
                 compute: Handle::current(),
                 blocking: Arc::new(BlockingThreads),

@@ -174,6 +174,9 @@ impl Eq for JobSpec {}
 pub struct JobSettings {
     /// Rows that sources put into a batch.
     pub batch_rows: u32,
+    /// Bytes that the state of one slot may take in memory; `None`: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<u64>,
     /// Pause between the starts of checkpoints; 0: only the last one is taken.
     pub checkpoint_interval_ms: u64,
     /// When a checkpoint is given up.

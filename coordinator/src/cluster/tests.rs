@@ -250,6 +250,7 @@ fn spec(definition: &str, retained_checkpoints: u32) -> JobSpec {
         sql: "INSERT INTO sink SELECT * FROM source".into(),
         settings: JobSettings {
             batch_rows: 8192,
+            memory_budget: None,
             checkpoint_interval_ms: 10_000,
             checkpoint_timeout_ms: 60_000,
             tolerable_failures: 3,

@@ -245,5 +245,6 @@ fn order_of(context: &Context<'_>, id: JobId, job: &Job, execution: &Execution) 
         restore,
         last_epoch: job.last_epoch,
         batch_rows: job.spec.settings.batch_rows,
+        memory_budget: job.spec.settings.memory_budget,
     }
 }

@@ -186,6 +186,7 @@ fn submission(submit: SubmitJob, at: i64) -> Command {
 fn settings_of(info: &JobSettingsInfo) -> JobSettings {
     JobSettings {
         batch_rows: info.batch_rows,
+        memory_budget: info.memory_budget,
         checkpoint_interval_ms: info.checkpoint_interval_ms,
         checkpoint_timeout_ms: info.checkpoint_timeout_ms,
         tolerable_failures: info.tolerable_failures,

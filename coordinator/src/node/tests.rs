@@ -174,6 +174,7 @@ impl Cluster {
     fn submit_graph(&mut self, graph: JobGraph, parallelism: u32) -> Result<ClientResponse, ClientError> {
         let settings = JobSettingsInfo {
             batch_rows: 10,
+            memory_budget: None,
             checkpoint_interval_ms: 1000,
             checkpoint_timeout_ms: 10_000,
             tolerable_failures: 2,

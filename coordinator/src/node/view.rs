@@ -117,6 +117,7 @@ fn word(job: JobStatus) -> &'static str {
 fn settings(settings: &JobSettings) -> JobSettingsInfo {
     JobSettingsInfo {
         batch_rows: settings.batch_rows,
+        memory_budget: settings.memory_budget,
         checkpoint_interval_ms: settings.checkpoint_interval_ms,
         checkpoint_timeout_ms: settings.checkpoint_timeout_ms,
         tolerable_failures: settings.tolerable_failures,

@@ -55,6 +55,7 @@ fn commands() -> Vec<Command> {
     let restart = RestartPolicy { attempts: None, initial_delay_ms: 1, maximum_delay_ms: 1, stable_ms: 1 };
     let settings = JobSettings {
         batch_rows: 1,
+        memory_budget: None,
         checkpoint_interval_ms: 1,
         checkpoint_timeout_ms: 1,
         tolerable_failures: 0,

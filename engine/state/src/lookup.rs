@@ -2,19 +2,23 @@
 //!
 //! A lookup reads the blocks of all runs that can hold one of its hashes, and finds the newest row of each key. The runs'
 //! footers stay in memory once they have been read; blocks do not.
+//!
+//! Runs are merged meanwhile, and the merged ones deleted once no retained manifest names them. Whoever merges does not know who
+//! reads. So every now and then, and when a run cannot be read, the store takes over what the newest manifest names, and goes
+//! on with that and with what was stored since.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::UInt64Type;
-use weir_core::{Epoch, EventTime, HashRange, Result, TableSchema};
+use weir_core::{Epoch, ErrorKind, EventTime, HashRange, OperatorUid, Result, TableSchema};
 
-use crate::compaction::slices;
+use crate::compaction::{MERGED_RUNS, slices};
 use crate::expiry::times;
 use crate::restore::{Hashes, Live, compatible, read_live};
 use crate::run::OpenRun;
-use crate::{OperatorState, Run, Storage, TableDelta};
+use crate::{Manifest, OperatorState, Run, Storage, TableDelta, TableState, layout};
 
 /// Bytes of blocks that are read at a time where rows are looked for by their time. Small in tests, so that they see several
 /// slices.
@@ -56,45 +60,66 @@ pub struct DueRows {
 /// and what has been stored since. The operator's subtasks share it. What reads blocks.
 pub struct StateStore {
     storage: Arc<dyn Storage>,
+    uid: OperatorUid,
     tables: Vec<TableSchema>,
     stored: Mutex<Stored>,
 }
 
 struct Stored {
     tables: Vec<StoredTable>,
+    /// The epoch of the manifest that the oldest runs are from.
+    manifest: Epoch,
     /// The last epoch whose captures are in the runs.
     epoch: Epoch,
+    /// Epochs that have been added since runs were last taken over from a manifest.
+    added: usize,
 }
 
 #[derive(Default)]
 struct StoredTable {
-    /// Oldest first, with their footers as far as they were read.
-    runs: Vec<(Run, Option<Arc<OpenRun>>)>,
-    /// What had expired at the checkpoint.
+    /// Oldest first.
+    runs: Vec<StoredRun>,
+    /// What had expired at the manifest.
     expired: Option<EventTime>,
 }
 
+struct StoredRun {
+    run: Run,
+    /// The epoch by which it was stored.
+    epoch: Epoch,
+    /// Its footer, if that was read.
+    open: Option<Arc<OpenRun>>,
+}
+
+impl StoredTable {
+    fn of(table: &TableState, epoch: Epoch) -> Self {
+        let runs = table.runs.iter().map(|run| StoredRun { run: run.clone(), epoch, open: None });
+        Self { runs: runs.collect(), expired: table.expired }
+    }
+}
+
 impl StateStore {
-    /// The store behind an operator that declares `tables` and goes on from a checkpoint, if there is one.
+    /// The store behind the operator `uid` that declares `tables` and goes on from a checkpoint, if there is one.
     ///
     /// # Errors
     /// A user error if what is stored does not fit the operator.
     pub fn new(
         storage: Arc<dyn Storage>,
+        uid: OperatorUid,
         tables: Vec<TableSchema>,
         checkpoint: Option<(Epoch, &OperatorState)>,
     ) -> Result<Self> {
         let state = checkpoint.map_or(&[] as &[_], |(_, state)| &state.tables);
+        let epoch = checkpoint.map_or_else(Epoch::default, |(epoch, _)| epoch);
         let stored = tables.iter().map(|declared| {
             let Some(table) = state.iter().find(|table| table.schema.name == declared.name) else {
                 return Ok(StoredTable::default());
             };
             compatible(&table.schema, declared)?;
-            Ok(StoredTable { runs: table.runs.iter().map(|run| (run.clone(), None)).collect(), expired: table.expired })
+            Ok(StoredTable::of(table, epoch))
         });
-        let stored = stored.collect::<Result<_>>()?;
-        let epoch = checkpoint.map_or_else(Epoch::default, |(epoch, _)| epoch);
-        Ok(Self { storage, tables, stored: Mutex::new(Stored { tables: stored, epoch }) })
+        let stored = Stored { tables: stored.collect::<Result<_>>()?, manifest: epoch, epoch, added: 0 };
+        Ok(Self { storage, uid, tables, stored: Mutex::new(stored) })
     }
 
     /// All that was captured up to `epoch` is durable; what is new is in these runs.
@@ -102,10 +127,12 @@ impl StateStore {
         let mut stored = self.stored();
         for delta in deltas {
             if let Some(table) = self.tables.iter().position(|table| table.name == delta.schema.name) {
-                stored.tables[table].runs.extend(delta.runs.iter().map(|run| (run.clone(), None)));
+                let runs = delta.runs.iter().map(|run| StoredRun { run: run.clone(), epoch, open: None });
+                stored.tables[table].runs.extend(runs);
             }
         }
         stored.epoch = epoch;
+        stored.added += 1;
     }
 
     /// The last epoch up to which all that was captured can be read here.
@@ -123,7 +150,7 @@ impl StateStore {
             let runs = self.runs(table, |run| hashes.meet(run.hashes()))?;
             read_live(&*self.storage, &self.live(table, *expired, EventTime::MAX), &runs, &hashes)
         };
-        expired.iter().enumerate().map(read).collect()
+        self.read(|| expired.iter().enumerate().map(read).collect())
     }
 
     /// Where rows of a range are that are due.
@@ -131,6 +158,10 @@ impl StateStore {
     /// # Errors
     /// As [`lookup`](Self::lookup).
     pub fn due_slices(&self, range: HashRange, wanted: &[Times]) -> Result<DueSlices> {
+        self.read(|| self.find_slices(range, wanted))
+    }
+
+    fn find_slices(&self, range: HashRange, wanted: &[Times]) -> Result<DueSlices> {
         let (mut blocks, mut least) = (Vec::new(), Vec::new());
         for (table, times) in wanted.iter().enumerate() {
             let mut first = EventTime::MAX;
@@ -161,6 +192,10 @@ impl StateStore {
     /// # Errors
     /// As [`lookup`](Self::lookup).
     pub fn due(&self, slice: HashRange, wanted: &[Times]) -> Result<DueRows> {
+        self.read(|| self.find_due(slice, wanted))
+    }
+
+    fn find_due(&self, slice: HashRange, wanted: &[Times]) -> Result<DueRows> {
         let mut found = DueRows { rows: Vec::new(), least: Vec::new() };
         for (table, times) in wanted.iter().enumerate() {
             let (mut rows, mut least) = (Vec::new(), EventTime::MAX);
@@ -186,19 +221,58 @@ impl StateStore {
     fn runs(&self, table: usize, wanted: impl Fn(&Run) -> bool) -> Result<Vec<Arc<OpenRun>>> {
         let known: Vec<_> = {
             let stored = self.stored();
-            let runs = stored.tables[table].runs.iter().enumerate().filter(|(_, (run, _))| wanted(run));
-            runs.map(|(place, (run, open))| (place, run.clone(), open.clone())).collect()
+            let runs = stored.tables[table].runs.iter().filter(|stored| wanted(&stored.run));
+            runs.map(|stored| (stored.run.clone(), stored.open.clone())).collect()
         };
-        // Read without the lock: others ask how far the store is while this waits for the disk. Runs are only ever added.
-        let open = |(place, run, open): (usize, Run, Option<Arc<OpenRun>>)| match open {
+        // Read without the lock: others ask how far the store is while this waits for the disk.
+        let open = |(run, open): (Run, Option<Arc<OpenRun>>)| match open {
             Some(open) => Ok(open),
             None => {
                 let open = Arc::new(OpenRun::open(&*self.storage, &run)?);
-                self.stored().tables[table].runs[place].1 = Some(open.clone());
+                if let Some(stored) = self.stored().tables[table].runs.iter_mut().find(|stored| stored.run == run) {
+                    stored.open = Some(open.clone());
+                }
                 Ok(open)
             }
         };
         known.into_iter().map(open).collect()
+    }
+
+    /// Reads, from what the newest manifest names if that is needed.
+    fn read<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
+        if self.stored().added >= MERGED_RUNS {
+            self.take_over()?;
+        }
+        match read() {
+            // A run that was merged with others may be gone.
+            Err(error) if error.kind() == ErrorKind::Environment && self.take_over()? => read(),
+            result => result,
+        }
+    }
+
+    /// Goes on with the runs that the newest manifest names, and with those that were stored behind it. Says whether there is
+    /// a newer one than that which the runs were from.
+    fn take_over(&self) -> Result<bool> {
+        self.stored().added = 0;
+        let mut manifests = self.storage.list(layout::CHECKPOINTS)?;
+        manifests.sort_by_key(|path| (layout::epoch_of_manifest(path), layout::of_manifest(path)));
+        let Some(path) = manifests.pop() else { return Ok(false) };
+        let Some(epoch) = layout::epoch_of_manifest(&path) else { return Ok(false) };
+        if epoch <= self.stored().manifest {
+            return Ok(false);
+        }
+        let manifest = Manifest::load(&*self.storage, &path, epoch)?;
+        let Some(state) = manifest.operator(&self.uid) else { return Ok(false) };
+        let mut stored = self.stored();
+        for (declared, table) in self.tables.iter().zip(&mut stored.tables) {
+            let Some(named) = state.tables.iter().find(|named| named.schema.name == declared.name) else { continue };
+            let behind = std::mem::take(&mut table.runs).into_iter().filter(|stored| stored.epoch > epoch);
+            let behind: Vec<StoredRun> = behind.collect();
+            *table = StoredTable::of(named, epoch);
+            table.runs.extend(behind);
+        }
+        stored.manifest = epoch;
+        Ok(true)
     }
 
     fn stored(&self) -> MutexGuard<'_, Stored> {

@@ -34,6 +34,8 @@ pub mod status {
 pub struct JobSettingsInfo {
     /// Rows that sources put into a batch.
     pub batch_rows: u32,
+    /// Bytes that the state of one slot may take in memory; `None`: no limit.
+    pub memory_budget: Option<u64>,
     /// Pause between the starts of checkpoints; 0: only the last one is taken.
     pub checkpoint_interval_ms: u64,
     /// When a checkpoint is given up.

@@ -13,6 +13,7 @@ impl From<&JobSettingsInfo> for wire::JobSettings {
     fn from(info: &JobSettingsInfo) -> Self {
         Self {
             batch_rows: info.batch_rows,
+            memory_budget: info.memory_budget,
             checkpoint_interval_ms: info.checkpoint_interval_ms,
             checkpoint_timeout_ms: info.checkpoint_timeout_ms,
             tolerable_failures: info.tolerable_failures,
@@ -29,6 +30,7 @@ impl From<wire::JobSettings> for JobSettingsInfo {
     fn from(info: wire::JobSettings) -> Self {
         Self {
             batch_rows: info.batch_rows,
+            memory_budget: info.memory_budget,
             checkpoint_interval_ms: info.checkpoint_interval_ms,
             checkpoint_timeout_ms: info.checkpoint_timeout_ms,
             tolerable_failures: info.tolerable_failures,

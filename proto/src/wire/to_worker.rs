@@ -113,6 +113,7 @@ impl From<&Deploy> for wire::Deploy {
             restore: deploy.restore.as_ref().map(Into::into),
             last_epoch: deploy.last_epoch.0,
             batch_rows: deploy.batch_rows,
+            memory_budget: deploy.memory_budget,
         }
     }
 }
@@ -131,6 +132,7 @@ impl TryFrom<wire::Deploy> for Deploy {
             restore: deploy.restore.map(TryInto::try_into).transpose()?,
             last_epoch: Epoch(deploy.last_epoch),
             batch_rows: deploy.batch_rows,
+            memory_budget: deploy.memory_budget,
         })
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use futures::FutureExt;
 use weir_core::{Batch, EventTime, OperatorSpec, Watermark};
 
 use super::*;
@@ -40,7 +41,16 @@ fn chain() -> OperatorChain {
     let operator = Box::<Holding>::default();
     let watermark = EventTime::MIN;
     OperatorChain::new(
-        vec![Stage { uid, operator, tables: Vec::new(), watermark, told: false, makes_watermarks: false, metrics }],
+        vec![Stage {
+            uid,
+            operator,
+            tables: Vec::new(),
+            partial: None,
+            watermark,
+            told: false,
+            makes_watermarks: false,
+            metrics,
+        }],
         0,
     )
 }
@@ -63,9 +73,9 @@ fn shown(emissions: &[Emission]) -> Vec<String> {
 #[test]
 fn rows_leave_before_the_watermark_that_lets_them_go() {
     let (mut chain, mut out) = (chain(), Vec::new());
-    chain.process(0, rows(3), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(99)), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(100)), &mut out).unwrap();
+    chain.process(0, rows(3), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(99)), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(100)), &mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["At(EventTime(99))", "rows 3", "At(EventTime(100))"]);
 }
 
@@ -73,8 +83,8 @@ fn rows_leave_before_the_watermark_that_lets_them_go() {
 #[test]
 fn what_is_held_back_leaves_before_the_word_that_the_input_is_idle() {
     let (mut chain, mut out) = (chain(), Vec::new());
-    chain.process(0, rows(3), &mut out).unwrap();
-    chain.watermark(Watermark::Idle, &mut out).unwrap();
+    chain.process(0, rows(3), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::Idle, &mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["rows 3", "Idle"]);
 }
 
@@ -82,19 +92,19 @@ fn what_is_held_back_leaves_before_the_word_that_the_input_is_idle() {
 #[test]
 fn what_is_owed_at_the_end_of_an_epoch_waits_for_a_marker_though_the_input_is_idle() {
     let (mut chain, mut out) = (chain(), Vec::new());
-    chain.process(0, rows(3), &mut out).unwrap();
-    chain.watermark(Watermark::Idle, &mut out).unwrap();
-    chain.process(0, rows(2), &mut out).unwrap();
-    chain.flush(&mut out).unwrap();
+    chain.process(0, rows(3), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::Idle, &mut out).now_or_never().unwrap().unwrap();
+    chain.process(0, rows(2), &mut out).now_or_never().unwrap().unwrap();
+    chain.flush(&mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["rows 3", "Idle", "rows 2", "rows 1"]);
 }
 
 #[test]
 fn an_operator_hears_of_each_time_once() {
     let (mut chain, mut out) = (chain(), Vec::new());
-    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(4)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(4)), &mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["At(EventTime(5))"]);
 }
 
@@ -102,8 +112,8 @@ fn an_operator_hears_of_each_time_once() {
 fn where_an_earlier_execution_stood_is_passed_on_once() {
     let (mut chain, mut out) = (chain(), Vec::new());
     chain.stages[0].watermark = EventTime(5);
-    chain.watermark(Watermark::At(EventTime(4)), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
-    chain.watermark(Watermark::At(EventTime(5)), &mut out).unwrap();
+    chain.watermark(Watermark::At(EventTime(4)), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).now_or_never().unwrap().unwrap();
+    chain.watermark(Watermark::At(EventTime(5)), &mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["At(EventTime(5))"]);
 }

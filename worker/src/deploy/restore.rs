@@ -1,18 +1,20 @@
 //! Builds a chain's operators with the state that the checkpoint holds for them.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 use weir_core::connector::rejected_schema;
 use weir_core::{
-    Chain, Collector, EventTime, HashRange, JobGraph, NodeId, OpenContext, OperatorSpec, OperatorUid, OutputPort,
-    Result,
+    Chain, Collector, Epoch, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid,
+    OutputPort, Result, TableSchema,
 };
-use weir_state::{Manifest, OperatorState, Storage};
+use weir_state::{Manifest, OperatorState, StateStore, Storage};
 
 use crate::blocking::{self, Blocking};
 use crate::chain::Stage;
 use crate::metrics::OperatorMetrics;
+use crate::partial_state::PartialState;
 use crate::source_state::{self, SplitState};
 
 /// Access to one checkpoint, or to none on a fresh start.
@@ -25,17 +27,58 @@ pub struct Restorer {
 struct Shared {
     graph: Arc<JobGraph>,
     checkpoint: Option<(Manifest, Arc<dyn Storage>)>,
+    /// Where state is that is not in memory; `None`: all of it is.
+    outside: Option<Outside>,
+}
+
+/// The state of operators that have only a part of it in memory.
+struct Outside {
+    storage: Arc<dyn Storage>,
+    blocking: Arc<dyn Blocking>,
+    /// Bytes that the state of one subtask's operator may take.
+    budget: usize,
+    /// One for each operator, shared by its subtasks.
+    stores: Mutex<BTreeMap<OperatorUid, Arc<StateStore>>>,
+}
+
+/// How many operators of a slot share its memory.
+fn sharing(graph: &JobGraph) -> usize {
+    let keeps_state = |operator: &OperatorSpec| {
+        matches!(
+            operator,
+            OperatorSpec::WindowAggregate(_)
+                | OperatorSpec::WindowTopN(_)
+                | OperatorSpec::WindowJoin(_)
+                | OperatorSpec::IntervalJoin(_)
+        )
+    };
+    graph.nodes().iter().filter(|node| keeps_state(&node.spec.operator)).count().max(1)
 }
 
 impl Restorer {
-    /// Restores `graph` from `manifest`.
+    /// Restores `graph` from `manifest`. With a `budget`, the bytes that the state of one slot may take in memory, operators start
+    /// with nothing and load what they touch.
     pub fn new(
         graph: Arc<JobGraph>,
         manifest: Option<Manifest>,
         storage: Arc<dyn Storage>,
         blocking: Arc<dyn Blocking>,
+        budget: Option<u64>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { graph, checkpoint: manifest.map(|manifest| (manifest, storage)) }), blocking }
+        let outside = budget.map(|budget| Outside {
+            storage: storage.clone(),
+            blocking: blocking.clone(),
+            budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph),
+            stores: Mutex::default(),
+        });
+        let checkpoint = manifest.map(|manifest| (manifest, storage));
+        Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking }
+    }
+
+    /// What is behind operators whose state is only partly in memory, once they are restored.
+    pub fn stores(&self) -> BTreeMap<OperatorUid, Arc<StateStore>> {
+        let outside = self.shared.outside.as_ref();
+        outside.map_or_else(BTreeMap::new, |outside| outside.stores().clone())
     }
 
     /// The watermark that a node had seen; the beginning of time on a fresh start.
@@ -62,7 +105,7 @@ impl Restorer {
                 !matches!(shared.graph.node(*id).spec.operator, OperatorSpec::Source(_) | OperatorSpec::Sink(_))
             };
             let operators = nodes.iter().zip(metrics).filter(|(id, _)| is_operator(id));
-            operators.map(|(id, metrics)| shared.stage(*id, range, metrics)).collect()
+            operators.map(|(id, metrics)| stage(&shared, *id, range, metrics)).collect()
         })
         .await
     }
@@ -92,32 +135,30 @@ impl Shared {
         Ok(splits)
     }
 
-    fn stage(&self, id: NodeId, range: HashRange, metrics: Arc<OperatorMetrics>) -> Result<Stage> {
-        let node = self.graph.node(id);
-        let mut operator = weir_operators::build(&node.spec, &self.input_schemas(id))?;
-        let tables = operator.tables();
-        let watermark = self.watermark(&node.uid);
-        operator.open(&OpenContext { range, watermark })?;
-        if let Some((state, storage)) = self.state(&node.uid) {
-            for (index, declared) in tables.iter().enumerate() {
-                let Some(stored) = state.tables.iter().find(|table| table.schema.name == declared.name) else {
-                    continue;
-                };
-                weir_state::compatible(&stored.schema, declared)?;
-                for (rows, hashes) in weir_state::read_table(storage, stored, range)? {
-                    operator.load(index, &rows, &hashes)?;
-                }
+    /// The operator of a node as it is when it was just made.
+    fn operator(&self, id: NodeId) -> Result<Box<dyn Operator>> {
+        weir_operators::build(&self.graph.node(id).spec, &self.input_schemas(id))
+    }
+
+    /// Loads all that the checkpoint holds of an operator's keys in `range`.
+    fn load(
+        &self,
+        uid: &OperatorUid,
+        operator: &mut dyn Operator,
+        tables: &[TableSchema],
+        range: HashRange,
+    ) -> Result<()> {
+        let Some((state, storage)) = self.state(uid) else { return Ok(()) };
+        for (index, declared) in tables.iter().enumerate() {
+            let Some(stored) = state.tables.iter().find(|table| table.schema.name == declared.name) else {
+                continue;
+            };
+            weir_state::compatible(&stored.schema, declared)?;
+            for (rows, hashes) in weir_state::read_table(storage, stored, range)? {
+                operator.load(index, &rows, &hashes)?;
             }
         }
-        Ok(Stage {
-            uid: node.uid.clone(),
-            operator,
-            tables,
-            watermark,
-            told: false,
-            makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime),
-            metrics,
-        })
+        Ok(())
     }
 
     fn input_schemas(&self, id: NodeId) -> Vec<SchemaRef> {
@@ -132,4 +173,60 @@ impl Shared {
             })
             .collect()
     }
+}
+
+impl Outside {
+    fn stores(&self) -> MutexGuard<'_, BTreeMap<OperatorUid, Arc<StateStore>>> {
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The operator of a node, restored to the keys in `range` and open.
+fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<OperatorMetrics>) -> Result<Stage> {
+    let node = shared.graph.node(id);
+    let mut operator = shared.operator(id)?;
+    let tables = operator.tables();
+    let watermark = shared.watermark(&node.uid);
+    operator.open(&OpenContext { range, watermark })?;
+    let partial = match &shared.outside {
+        Some(outside) if PartialState::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
+        _ => None,
+    };
+    if partial.is_none() {
+        shared.load(&node.uid, &mut *operator, &tables, range)?;
+    }
+    Ok(Stage {
+        uid: node.uid.clone(),
+        operator,
+        tables,
+        partial,
+        watermark,
+        told: false,
+        makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime),
+        metrics,
+    })
+}
+
+/// What an operator needs that starts with nothing in memory.
+fn partial(
+    shared: &Arc<Shared>,
+    outside: &Outside,
+    id: NodeId,
+    range: HashRange,
+    tables: &[TableSchema],
+) -> Result<PartialState> {
+    let uid = &shared.graph.node(id).uid;
+    let mut stores = outside.stores();
+    let store = match stores.get(uid) {
+        Some(store) => store.clone(),
+        None => {
+            let epoch = shared.checkpoint.as_ref().map_or_else(Epoch::default, |(manifest, _)| manifest.epoch);
+            let checkpoint = shared.state(uid).map(|(state, _)| (epoch, state));
+            let store = StateStore::new(outside.storage.clone(), uid.clone(), tables.to_vec(), checkpoint)?;
+            stores.entry(uid.clone()).or_insert(Arc::new(store)).clone()
+        }
+    };
+    let owner = shared.clone();
+    let twin = Arc::new(move || owner.operator(id));
+    Ok(PartialState::new(store, outside.blocking.clone(), twin, tables.len(), range, outside.budget))
 }

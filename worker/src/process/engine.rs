@@ -134,6 +134,7 @@ impl Engine for JobEngine {
             storage,
             keeps_state: true,
             batch_rows: usize::try_from(deploy.batch_rows).unwrap_or(usize::MAX),
+            memory_budget: deploy.memory_budget,
             clock: clock.clone(),
             compute: compute.clone(),
             blocking: blocking.clone(),

@@ -59,7 +59,7 @@ impl OperatorSubtask {
                 (channel, element) = self.gate.next() => match element {
                     Element::Batch(batch) => {
                         self.chain.set_now(self.clock.now());
-                        self.chain.process(self.ordinals[channel], batch, &mut emissions)?;
+                        self.chain.process(self.ordinals[channel], batch, &mut emissions).await?;
                         self.outputs.deliver(&mut emissions).await?;
                     }
                     Element::Watermark(watermark) => {
@@ -92,7 +92,7 @@ impl OperatorSubtask {
 
     async fn advance(&mut self, news: Vec<Watermark>, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
         for watermark in news {
-            self.chain.watermark(watermark, emissions)?;
+            self.chain.watermark(watermark, emissions).await?;
             self.outputs.deliver(emissions).await?;
         }
         Ok(())
@@ -112,7 +112,7 @@ impl OperatorSubtask {
             return Ok(next_tick);
         }
         self.chain.set_now(self.clock.now());
-        self.chain.tick(emissions)?;
+        self.chain.tick(emissions).await?;
         self.outputs.deliver(emissions).await?;
         Ok(Some(now + TICK))
     }
@@ -120,10 +120,10 @@ impl OperatorSubtask {
     /// The marker has arrived on all channels.
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
-        self.chain.flush(emissions)?;
+        self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
-            let nodes = self.chain.capture()?;
+            let nodes = self.chain.capture(marker.epoch)?;
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;

@@ -164,7 +164,7 @@ impl SourceSubtask {
         self.metrics.count_out(records.num_rows());
         let (batch, time) = self.scan.rows(records)?;
         if batch.num_rows() > 0 {
-            self.chain.process(0, batch, emissions)?;
+            self.chain.process(0, batch, emissions).await?;
             self.outputs.deliver(emissions).await?;
         }
         if let Some(watermarks) = &mut self.watermarks {
@@ -186,7 +186,7 @@ impl SourceSubtask {
             self.emitted = time;
             self.metrics.set_watermark(time);
         }
-        self.chain.watermark(watermark, emissions)?;
+        self.chain.watermark(watermark, emissions).await?;
         self.outputs.deliver(emissions).await
     }
 
@@ -212,18 +212,18 @@ impl SourceSubtask {
         if self.emitted < EventTime::MAX {
             self.advance(emissions).await?;
         }
-        self.chain.tick(emissions)?;
+        self.chain.tick(emissions).await?;
         self.outputs.deliver(emissions).await?;
         Ok(now + TICK)
     }
 
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
-        self.chain.flush(emissions)?;
+        self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
             let mut nodes = vec![self.capture()?];
-            nodes.extend(self.chain.capture()?);
+            nodes.extend(self.chain.capture(marker.epoch)?);
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;

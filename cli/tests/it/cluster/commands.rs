@@ -104,6 +104,7 @@ fn summary(status: &str, attempt: u64) -> JobSummary {
 fn detail(summary: JobSummary) -> ClientResponse {
     let settings = JobSettingsInfo {
         batch_rows: 1,
+        memory_budget: None,
         checkpoint_interval_ms: 1,
         checkpoint_timeout_ms: 1,
         tolerable_failures: 1,

@@ -50,7 +50,7 @@ fn stored(kind: Kind, steps: &[Step], before: usize) -> (StateStore, Model, i64)
         manifest = Some(Manifest::following(manifest.as_ref(), header(epoch as u64 + 1), deltas, Vec::new()));
     }
     let checkpoint = manifest.as_ref().map(|manifest| (manifest.epoch, &manifest.operators[0]));
-    let store = StateStore::new(storage.clone(), vec![schema.clone()], checkpoint).unwrap();
+    let store = StateStore::new(storage.clone(), uid(), vec![schema.clone()], checkpoint).unwrap();
     for epoch in before..steps.len() {
         encoded(epoch).iter().for_each(|delta| store.add(Epoch(epoch as u64 + 1), &delta.tables));
     }
@@ -122,7 +122,7 @@ fn a_lookup_reads_the_blocks_that_can_hold_its_keys_and_each_footer_once() {
     let snapshot = crate::encode(tables, "runs/1").unwrap();
     snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
     let run = snapshot.operators[0].tables[0].runs[0].clone();
-    let store = StateStore::new(storage.clone(), vec![schema], None).unwrap();
+    let store = StateStore::new(storage.clone(), uid(), vec![schema], None).unwrap();
     store.add(Epoch(1), &snapshot.operators[0].tables);
     let read = |hashes: &[u64]| {
         storage.bytes_read.store(0, Ordering::Relaxed);

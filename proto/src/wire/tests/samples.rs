@@ -53,6 +53,7 @@ pub(crate) fn graph() -> JobGraph {
 fn settings() -> JobSettingsInfo {
     JobSettingsInfo {
         batch_rows: 8192,
+        memory_budget: Some(64 << 20),
         checkpoint_interval_ms: 10_000,
         checkpoint_timeout_ms: 600_000,
         tolerable_failures: 3,
@@ -337,6 +338,7 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         restore: Some(checkpoint.clone()),
         last_epoch: epoch,
         batch_rows: 8192,
+        memory_budget: Some(64 << 20),
     };
     let welcome = Welcome {
         cluster: "weir-0a1b".into(),

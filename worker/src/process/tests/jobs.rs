@@ -81,6 +81,7 @@ impl Bench {
             restore: None,
             last_epoch: Epoch(0),
             batch_rows: 100,
+            memory_budget: None,
         }
     }
 
