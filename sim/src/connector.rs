@@ -17,7 +17,7 @@ use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 use crate::cluster::Cluster;
 use crate::engine::Host;
 use crate::rows::{Row, Rows};
-use crate::world::Staged;
+use crate::world::{Shown, Staged};
 
 /// Its name in SQL.
 pub const NAME: &str = "sim";
@@ -81,26 +81,49 @@ impl Connector for Sim {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
         let place = self.place()?;
         let opening = place.cluster.world.open(&table.name, &context);
-        Ok(Box::new(SimSink { place: place.clone(), table: table.name.clone(), context, opening, rows: Vec::new() }))
+        Ok(Box::new(SimSink {
+            place: place.clone(),
+            table: table.name.clone(),
+            context,
+            opening,
+            rows: Vec::new(),
+            staged: Vec::new(),
+        }))
     }
 
-    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+    async fn commit(&self, table: &TableSpec, mut commit: Commit) -> Result<()> {
         let cluster = self.cluster()?;
-        for committable in commit.committables {
-            let (before, after) = (cluster.chaos.commit_delay(), cluster.chaos.commit_delay());
-            sleep(before).await;
-            if cluster.chaos.commit_fails() {
-                return Err(Error::environment(format!("table {} cannot be reached", table.name)));
-            }
-            if let Some(shown) = cluster.world.commit(&committable)? {
-                cluster.oracle.shown(&cluster.world, &shown);
-                cluster.trace.say("out", format_args!("{} rows of {:?} are visible", shown.rows.len(), shown.staged));
-            }
-            sleep(after).await;
-            // The answer is lost, the effect is not.
-            if cluster.chaos.commit_fails() {
-                return Err(Error::environment(format!("table {} did not answer", table.name)));
-            }
+        for committable in &commit.committables {
+            self.make_visible(table, || cluster.world.commit(committable)).await?;
+        }
+        let mut rows = Vec::new();
+        while let Some(batch) = commit.staged.next().await? {
+            rows.extend(lines(&batch)?);
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.make_visible(table, || cluster.world.commit_epoch(&table.name, commit.epoch, rows)).await
+    }
+}
+
+impl Sim {
+    /// One step of a commit, which may fail before and behind its effect.
+    async fn make_visible(&self, table: &TableSpec, step: impl FnOnce() -> Result<Option<Shown>> + Send) -> Result<()> {
+        let cluster = self.cluster()?;
+        let (before, after) = (cluster.chaos.commit_delay(), cluster.chaos.commit_delay());
+        sleep(before).await;
+        if cluster.chaos.commit_fails() {
+            return Err(Error::environment(format!("table {} cannot be reached", table.name)));
+        }
+        if let Some(shown) = step()? {
+            cluster.oracle.shown(&cluster.world, &shown);
+            cluster.trace.say("out", format_args!("{} rows of {} are visible", shown.rows.len(), shown.origin));
+        }
+        sleep(after).await;
+        // The answer is lost, the effect is not.
+        if cluster.chaos.commit_fails() {
+            return Err(Error::environment(format!("table {} did not answer", table.name)));
         }
         Ok(())
     }
@@ -224,6 +247,8 @@ struct SimSink {
     context: SinkContext,
     opening: u64,
     rows: Vec<String>,
+    /// Rows that wait in the checkpoint, in place of the world.
+    staged: Vec<Batch>,
 }
 
 #[async_trait]
@@ -233,11 +258,17 @@ impl Sink for SimSink {
         if batch.weights().is_some() {
             return Err(Error::internal("rows that take others back were sent to a sink that appends"));
         }
-        for row in 0..batch.records().num_rows() {
-            let cells = batch.records().columns().iter().map(|column| cell(column, row)).collect::<Result<Vec<_>>>()?;
-            self.rows.push(cells.join("|"));
+        // Both ways to wait for a commit are in every job that has two subtasks.
+        if self.context.subtask % 2 == 1 {
+            self.staged.push(batch);
+        } else {
+            self.rows.extend(lines(&batch)?);
         }
         Ok(())
+    }
+
+    fn take_staged(&mut self) -> Vec<Batch> {
+        std::mem::take(&mut self.staged)
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {
@@ -251,6 +282,13 @@ impl Sink for SimSink {
         let staged = Staged { table: self.table.clone(), epoch, attempt, subtask, opening: self.opening };
         Ok(Some(self.place.cluster.world.stage(staged, std::mem::take(&mut self.rows))))
     }
+}
+
+/// A line a row.
+fn lines(batch: &Batch) -> Result<Vec<String>> {
+    let columns = batch.records().columns();
+    let line = |row| columns.iter().map(|column| cell(column, row)).collect::<Result<Vec<_>>>();
+    (0..batch.num_rows()).map(|row| line(row).map(|cells| cells.join("|"))).collect()
 }
 
 fn cell(column: &ArrayRef, row: usize) -> Result<String> {

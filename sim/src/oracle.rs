@@ -165,23 +165,21 @@ impl Oracle {
 
     /// Results have become visible.
     pub fn shown(&self, world: &World, shown: &Shown) {
-        let staged = &shown.staged;
+        let (origin, table) = (&shown.origin, shown.origin.table());
         let state = lock(&self.state);
-        let decided = state.completed.get(&staged.table);
-        if !decided.is_some_and(|decided| {
-            decided.iter().any(|(epoch, attempt)| *epoch >= staged.epoch && *attempt == staged.attempt)
-        }) {
+        let decided = state.completed.get(table);
+        if !decided.is_some_and(|decided| decided.iter().any(|(epoch, attempt)| origin.is_decided_by(*epoch, *attempt)))
+        {
             drop(state);
-            return self.violation(format!("{staged:?} is visible, and no such checkpoint is in the replicated state"));
+            return self.violation(format!("{origin} is visible, and no such checkpoint is in the replicated state"));
         }
         drop(state);
         for row in &shown.rows {
-            let right = self.expected.get(&staged.table).and_then(|results| results.get(row)).copied().unwrap_or(0);
-            let visible = world.count(&staged.table, row);
+            let right = self.expected.get(table).and_then(|results| results.get(row)).copied().unwrap_or(0);
+            let visible = world.count(table, row);
             if visible > right {
                 return self.violation(format!(
-                    "{} has the result {row} {visible} times, and {right} is right; the last by {staged:?}",
-                    staged.table
+                    "{table} has the result {row} {visible} times, and {right} is right; the last by {origin}"
                 ));
             }
         }

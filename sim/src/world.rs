@@ -1,7 +1,8 @@
 //! What is outside of the cluster and outlives all its processes: where sinks stage their results and make them visible.
 //!
 //! Staging and making visible are two steps, as with the filesystem sink: a committable names what was staged, and a commit
-//! makes it visible once, however often it comes. The world refuses nothing that a careless outside would let pass.
+//! makes it visible once, however often it comes. Or rows wait in the checkpoint, and come with their commit. The world refuses
+//! nothing that a careless outside would let pass.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -36,17 +37,64 @@ pub struct Staged {
 #[derive(Debug)]
 pub struct Shown {
     /// What it was.
-    pub staged: Staged,
+    pub origin: Origin,
     /// Its rows.
     pub rows: Vec<ResultRow>,
+}
+
+/// Where rows have waited for their commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Out here.
+    World(Staged),
+    /// In the checkpoint of an epoch, as rows of a table.
+    Checkpoint(String, Epoch),
+}
+
+impl Origin {
+    /// The table that they belong to.
+    pub fn table(&self) -> &str {
+        match self {
+            Origin::World(staged) => &staged.table,
+            Origin::Checkpoint(table, _) => table,
+        }
+    }
+
+    /// Whether the completion of this checkpoint has decided on them.
+    pub fn is_decided_by(&self, epoch: Epoch, attempt: Attempt) -> bool {
+        match self {
+            Origin::World(staged) => epoch >= staged.epoch && attempt == staged.attempt,
+            Origin::Checkpoint(_, committed) => epoch == *committed,
+        }
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::World(staged) => write!(out, "{staged:?}"),
+            Origin::Checkpoint(table, epoch) => write!(out, "{table}, staged in checkpoint {epoch}"),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
     staged: BTreeMap<Staged, Vec<ResultRow>>,
     visible: BTreeSet<Staged>,
+    /// What was committed out of checkpoints.
+    committed: BTreeMap<(String, Epoch), Vec<ResultRow>>,
     results: BTreeMap<String, Results>,
     openings: u64,
+}
+
+impl State {
+    fn show(&mut self, table: &str, rows: &[ResultRow]) {
+        let results = self.results.entry(table.to_owned()).or_default();
+        for row in rows {
+            *results.entry(row.clone()).or_default() += 1;
+        }
+    }
 }
 
 /// The outside.
@@ -89,11 +137,24 @@ impl World {
             return Err(Error::data(format!("committed rows are lost: {text} is neither visible nor staged")));
         };
         state.visible.insert(staged.clone());
-        let results = state.results.entry(staged.table.clone()).or_default();
-        for row in &rows {
-            *results.entry(row.clone()).or_default() += 1;
+        state.show(&staged.table, &rows);
+        Ok(Some(Shown { origin: Origin::World(staged), rows }))
+    }
+
+    /// Makes visible what a checkpoint holds for a table, unless it was committed before: a marker beside the rows says so, as in a
+    /// broker's transaction.
+    pub fn commit_epoch(&self, table: &str, epoch: Epoch, rows: Vec<ResultRow>) -> Result<Option<Shown>> {
+        let mut state = lock(&self.state);
+        let key = (table.to_owned(), epoch);
+        match state.committed.get(&key) {
+            Some(before) if *before == rows => Ok(None),
+            Some(_) => Err(Error::data(format!("checkpoint {epoch} holds other rows of {table} than before"))),
+            None => {
+                state.committed.insert(key, rows.clone());
+                state.show(table, &rows);
+                Ok(Some(Shown { origin: Origin::Checkpoint(table.to_owned(), epoch), rows }))
+            }
         }
-        Ok(Some(Shown { staged, rows }))
     }
 
     /// How often a row is visible in a table.

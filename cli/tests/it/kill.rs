@@ -1,5 +1,6 @@
 //! A job that is killed with SIGKILL at random moments, again and again, writes every row exactly once.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -174,6 +175,59 @@ fn visible_rows(folder: &Path) -> Vec<Row> {
     rows_of_csv(&text)
 }
 
+/// Rows that leave through a pipe wait in their checkpoint. They are printed by its commit, which a kill may hit before it is noted:
+/// then the next run prints what it has printed once more, and goes on behind it.
+#[test]
+fn a_killed_select_prints_on_where_it_was() {
+    const ROWS: u64 = 30_000;
+    let work = tempfile::tempdir().unwrap();
+    let script = work.path().join("numbers.sql");
+    let text = format!(
+        "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '20000',
+           'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '{ROWS}');
+         SELECT n FROM numbers;"
+    );
+    std::fs::write(&script, text).unwrap();
+    let mut random = Random(0xca11);
+    let (mut printed, mut hits) = (0, 0);
+    while printed < ROWS {
+        let mut job = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .arg("run")
+            .arg(&script)
+            .args(["--quiet", "--parallelism", "1", "--output", "csv", "--state-dir"])
+            .arg(work.path().join("state"))
+            .args(["-D", "execution.checkpointing.interval=10ms", "-D", "execution.batch-rows=64"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(job.stdout.take().unwrap());
+        let mut numbers: Vec<u64> = Vec::new();
+        let enough = 500 + random.below(ROWS / 4) as usize;
+        // The last line may have been cut off.
+        let mut line = String::new();
+        while out.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
+            numbers.extend(line.trim_end().parse::<u64>());
+            if numbers.len() == enough && hits < 6 {
+                job.kill().unwrap();
+            }
+            line.clear();
+        }
+        let output = job.wait_with_output().unwrap();
+        hits += u64::from(output.status.code().is_none());
+        assert!(matches!(output.status.code(), None | Some(0)), "{}", String::from_utf8_lossy(&output.stderr));
+        let Some(first) = numbers.first().copied() else { continue };
+        assert!(first <= printed + 1, "rows between {printed} and {first} are lost");
+        // What one checkpoint held, or this many milliseconds of rows on a machine that was busy.
+        assert!(first + 10_000 > printed, "{first} is printed again behind {printed}");
+        assert!(numbers.iter().copied().eq(first..first + numbers.len() as u64), "rows come in their order");
+        printed = printed.max(first + numbers.len() as u64 - 1);
+    }
+    assert_eq!(printed, ROWS);
+    assert!(hits >= 2, "only {hits} kills hit a running job: that proves little");
+}
+
 /// SplitMix64: the moments differ from kill to kill, and a failing test names its kills.
 struct Random(u64);
 
@@ -191,8 +245,6 @@ impl Random {
 /// by ^C is where the next run goes on: with the files that came in between.
 #[test]
 fn a_watched_folder_goes_on_where_it_was_stopped() {
-    use std::io::{BufRead, BufReader};
-
     let folder = tempfile::tempdir().unwrap();
     let (input, script) = (folder.path().join("in"), folder.path().join("watch.sql"));
     std::fs::create_dir(&input).unwrap();

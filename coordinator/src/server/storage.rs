@@ -79,7 +79,11 @@ impl CheckpointStorages {
 
     fn load(&self, place: &StoragePlace, storage: &dyn Storage, path: &str) -> Result<Manifest> {
         let manifest = load(storage, path)?;
-        self.retained(place).lock().unwrap_or_else(PoisonError::into_inner).insert(path, &manifest);
+        let retained = self.retained(place);
+        let mut retained = retained.lock().unwrap_or_else(PoisonError::into_inner);
+        // Else it would be known.
+        retained.others_were_here();
+        retained.insert(path, &manifest);
         Ok(manifest)
     }
 
@@ -118,3 +122,6 @@ fn delete_all(storage: &dyn Storage) -> Result<()> {
     manifests.into_iter().chain(others).try_for_each(|path| storage.delete(path))?;
     storage.vacate()
 }
+
+#[cfg(test)]
+mod tests;

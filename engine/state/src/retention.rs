@@ -128,6 +128,11 @@ impl Retained {
         newest.is_some() && (self.swept != newest || self.retirements >= SWEEP_AFTER)
     }
 
+    /// Others have written and retired checkpoints meanwhile, and may not have come to the end of it: orphans are looked for again.
+    pub fn others_were_here(&mut self) {
+        self.swept = None;
+    }
+
     /// Of everything in the storage, what no manifest will name. No merge may be under way: what it writes nobody names yet. Of the
     /// notes that attempts have begun only the newest stays.
     pub fn orphans(&mut self, listing: &[String]) -> Retirement {

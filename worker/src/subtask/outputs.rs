@@ -152,3 +152,6 @@ fn too_large(length: usize) -> Error {
     ))
     .with_help("checkpoint more often, or let the sink write fewer files at a time: fewer partitions, or larger files")
 }
+
+#[cfg(test)]
+mod tests;

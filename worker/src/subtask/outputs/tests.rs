@@ -1,0 +1,56 @@
+//! What a sink may leave to its commit.
+
+use async_trait::async_trait;
+use weir_core::{Attempt, ErrorKind, OperatorSpec, TableSpec};
+use weir_state::MemoryStorage;
+
+use super::*;
+use crate::BlockingInline;
+use crate::metrics::JobMetrics;
+use crate::staging::StagingArea;
+
+/// Has this much to say of each epoch.
+struct Talkative(usize);
+
+#[async_trait]
+impl Sink for Talkative {
+    async fn write(&mut self, _batch: Batch) -> Result<()> {
+        Ok(())
+    }
+
+    async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        Ok(Some(vec![7; self.0]))
+    }
+}
+
+fn outputs(length: usize) -> Outputs {
+    let uid = OperatorUid("sink-1".into());
+    let table = TableSpec {
+        name: "t".into(),
+        connector: "talkative".into(),
+        options: std::collections::BTreeMap::new(),
+        schema: Arc::new(arrow::datatypes::Schema::empty()),
+        projection: None,
+        partitioned_by: Vec::new(),
+    };
+    let area = StagingArea {
+        storage: Arc::new(MemoryStorage::default()),
+        blocking: Arc::new(BlockingInline),
+        attempt: Attempt(1),
+        part_name: "worker-0".into(),
+    };
+    let stager = Stager::new(area, &uid, 0, table, Epoch(0));
+    let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
+    let sink = SinkStage { uid, sink: Box::new(Talkative(length)), stager, metrics };
+    Outputs { sink: Some(sink), main: Vec::new(), side: Vec::new() }
+}
+
+#[tokio::test]
+async fn a_committable_has_to_be_small() {
+    let prepared = outputs(COMMITTABLE_BYTES).prepare(Epoch(1)).await.unwrap().unwrap();
+    assert_eq!(prepared.committable.unwrap().len(), COMMITTABLE_BYTES);
+    let error = outputs(COMMITTABLE_BYTES + 1).prepare(Epoch(1)).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::User, "to start the job again would not help");
+    assert!(error.to_string().contains("takes 1048577 bytes"), "{error}");
+    assert!(error.help().is_some());
+}
