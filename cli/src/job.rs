@@ -56,6 +56,9 @@ pub struct Progress {
     pub late_rows: u64,
     /// Records that could not be decoded.
     pub rejected_rows: u64,
+    /// Records that are there for sources and have not been read, and for how long the oldest of them has been there; as far as
+    /// sources know.
+    pub lag: (u64, Duration),
     /// Least watermark of the sinks.
     pub watermark: EventTime,
     /// Checkpoints completed in this run.
@@ -77,6 +80,7 @@ impl Default for Progress {
             rows_out: 0,
             late_rows: 0,
             rejected_rows: 0,
+            lag: (0, Duration::ZERO),
             watermark: EventTime::MIN,
             checkpoints: 0,
             last_checkpoint: None,
@@ -297,6 +301,7 @@ impl Shell {
                 return Some(self.store.write(epoch, contents, savepoint, finished).await);
             }
             Effect::Commit(epoch) => {
+                self.job.command(Command::Completed(epoch)).await;
                 return Some(match self.store.finish_commit(&self.committer).await {
                     Ok(()) => Event::Committed(epoch),
                     Err(error) => Event::CommitFailed { epoch, error },
@@ -325,6 +330,7 @@ impl Shell {
             rows_out: totals.rows_out,
             late_rows: totals.late_rows,
             rejected_rows: totals.rejected_rows,
+            lag: (totals.lag_records, totals.lag),
             watermark: totals.watermark,
             checkpoints: stats.completed,
             last_checkpoint: stats.last.map(|(epoch, duration)| CheckpointProgress {

@@ -13,6 +13,8 @@ use crate::job::{JobEnd, Progress};
 const RATE_WINDOW: Duration = Duration::from_secs(3);
 /// Further away from the wall clock than this, event time is history being read, and its lag says nothing.
 const MEANINGFUL_LAG: Duration = Duration::from_secs(24 * 3600);
+/// A source that is closer than this to what it reads keeps up with it.
+const NOTABLE_LAG: Duration = Duration::from_secs(1);
 
 /// Rows in and out per second.
 #[derive(Debug, Default)]
@@ -51,6 +53,10 @@ pub fn line(progress: &Progress, (rate_in, rate_out): (f64, f64), elapsed: Durat
     }
     if progress.rejected_rows > 0 {
         parts.push(format!("rejected {}", short_count(progress.rejected_rows as f64)));
+    }
+    let (records, time) = progress.lag;
+    if time >= NOTABLE_LAG {
+        parts.push(format!("behind by {} ({})", short_count(records as f64), duration(time)));
     }
     parts.extend(watermark(progress.watermark, now));
     if let Some(checkpoint) = &progress.last_checkpoint {
@@ -137,10 +143,11 @@ mod tests {
             state_bytes: 2_500_000,
             late_rows: 3,
             rejected_rows: 1,
+            lag: (20_500, Duration::from_millis(2100)),
             ..progress()
         };
         let text = line(&full, (0.0, 0.0), Duration::from_secs(1), NOW);
-        assert!(text.contains(" · late 3 · rejected 1 · watermark "), "{text}");
+        assert!(text.contains(" · late 3 · rejected 1 · behind by 20.5k (2.1 s) · watermark "), "{text}");
         assert!(text.ends_with(" · checkpoint 4 (35 ms, 10 B, 3 s ago) · state 2.38 MiB"), "{text}");
     }
 

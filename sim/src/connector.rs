@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_core::connector::{
-    Boundedness, Commit, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext, SourceEvent,
-    SplitPosition,
+    AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
+    SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
 use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
@@ -71,11 +71,12 @@ impl Connector for Sim {
         Boundedness::Bounded
     }
 
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        Ok(Box::new(SimSplits::new(self.place()?, number_of(table)?, &context)))
+    }
+
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
-        let place = self.place()?;
-        let number = table.options.get(TABLE).and_then(|number| number.parse().ok());
-        let number = number.ok_or_else(|| Error::user("a simulated source has the option 'table'"))?;
-        Ok(Box::new(SimSource::new(place, table, number, context)?))
+        Ok(Box::new(SimSource::new(self.place()?, table, number_of(table)?, &context)))
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -129,12 +130,40 @@ impl Sim {
     }
 }
 
-struct Split {
+fn number_of(table: &TableSpec) -> Result<u64> {
+    let number = table.options.get(TABLE).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Error::user("a simulated source has the option 'table'"))
+}
+
+/// Announces the splits of a table, which are always the same.
+struct SimSplits {
+    place: Host,
+    splits: Option<Vec<Split>>,
+}
+
+impl SimSplits {
+    fn new(place: &Host, table: u64, context: &DiscoveryContext) -> Self {
+        let split = |number: u64| {
+            let name: Arc<str> = format!("{table}-{number}").into();
+            Split { sequence: name.clone(), name, description: number.to_string() }
+        };
+        let splits = (0..place.cluster.shape.rows.splits).map(split).collect();
+        Self { place: place.clone(), splits: context.known.is_empty().then_some(splits) }
+    }
+}
+
+#[async_trait]
+impl SplitDiscovery for SimSplits {
+    async fn next(&mut self) -> Result<Option<Vec<Split>>> {
+        self.place.thawed().await;
+        Ok(self.splits.take())
+    }
+}
+
+struct OpenSplit {
     name: Arc<str>,
     number: u64,
     next: u64,
-    announced: bool,
-    finished: bool,
 }
 
 struct SimSource {
@@ -143,39 +172,27 @@ struct SimSource {
     table: u64,
     columns: Vec<usize>,
     spec: TableSpec,
-    splits: Vec<Split>,
+    splits: Vec<OpenSplit>,
     batch_rows: u64,
     began: Instant,
     interval: Duration,
 }
 
 impl SimSource {
-    fn new(place: &Host, spec: &TableSpec, table: u64, context: SourceContext) -> Result<Self> {
+    fn new(place: &Host, spec: &TableSpec, table: u64, context: &SourceContext) -> Self {
         let cluster = &place.cluster;
-        let rows = cluster.shape.rows.clone();
-        let mut splits = Vec::new();
-        for number in (0..rows.splits).filter(|split| split % context.parallelism as u64 == context.subtask as u64) {
-            let name: Arc<str> = format!("{table}-{number}").into();
-            let restored = context.restored.iter().find(|restored| restored.split == name);
-            let next = match restored {
-                Some(position) => position.position.parse().map_err(|_| Error::data("a position that is no number"))?,
-                None => 0,
-            };
-            let finished = restored.is_some_and(|restored| restored.finished);
-            splits.push(Split { name, number, next, announced: finished, finished });
-        }
         let columns = spec.projection.clone().unwrap_or_else(|| (0..spec.schema.fields().len()).collect());
-        Ok(Self {
+        Self {
             place: place.clone(),
-            rows,
+            rows: cluster.shape.rows.clone(),
             table,
             columns,
             spec: spec.clone(),
-            splits,
+            splits: Vec::new(),
             batch_rows: context.batch_rows as u64,
             began: cluster.trace.start(),
             interval: cluster.shape.pace,
-        })
+        }
     }
 
     fn batch(&self, rows: &[Row]) -> Result<RecordBatch> {
@@ -199,21 +216,23 @@ impl SimSource {
 
 #[async_trait]
 impl Source for SimSource {
-    async fn next(&mut self) -> Result<SourceEvent> {
-        if let Some(split) = self.splits.iter_mut().find(|split| !split.announced) {
-            split.announced = true;
-            return Ok(SourceEvent::SplitAdded { split: split.name.clone(), holds_watermark: true });
+    fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
+        for AssignedSplit { split, position } in splits {
+            let number = |text: &str| text.parse().map_err(|_| Error::data("a position that is no number"));
+            let next = position.as_deref().map(number).transpose()?.unwrap_or_default();
+            self.splits.push(OpenSplit { name: split.name, number: number(&split.description)?, next });
         }
-        // Not before: without splits a subtask would be taken for idle.
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent> {
         self.place.thawed().await;
-        let behind = self.splits.iter().enumerate().filter(|(_, split)| !split.finished);
-        let Some((index, _)) = behind.min_by_key(|(_, split)| split.next) else { return Ok(SourceEvent::End) };
-        let (number, next, name) = {
-            let split = &self.splits[index];
-            (split.number, split.next, split.name.clone())
-        };
+        let behind = self.splits.iter().enumerate().min_by_key(|(_, split)| split.next);
+        let (index, _) = behind.ok_or_else(|| Error::internal("rows were asked for, and no split is open"))?;
+        let OpenSplit { number, next, ref name } = self.splits[index];
+        let name = name.clone();
         if next >= self.rows.per_split {
-            self.splits[index].finished = true;
+            self.splits.remove(index);
             return Ok(SourceEvent::SplitFinished { split: name });
         }
         let due = |place: u64| self.began + self.interval * u32::try_from(place).unwrap_or(u32::MAX);
@@ -232,11 +251,8 @@ impl Source for SimSource {
     }
 
     fn positions(&self) -> Vec<SplitPosition> {
-        let position = |split: &Split| SplitPosition {
-            split: split.name.clone(),
-            position: split.next.to_string(),
-            finished: split.finished,
-        };
+        let position =
+            |split: &OpenSplit| SplitPosition { split: split.name.clone(), position: split.next.to_string() };
         self.splits.iter().map(position).collect()
     }
 }

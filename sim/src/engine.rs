@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
-use weir_core::{Marker, Result};
+use weir_core::{Epoch, Marker, Result};
 use weir_proto::control::Deploy;
 use weir_worker::WorkerEvent;
 use weir_worker::process::{Engine, FiguresSource, JobEngine, OpenPart, RunningPart};
@@ -88,6 +88,11 @@ impl RunningPart for SimRunningPart {
     async fn marker(&mut self, marker: Marker) {
         self.place.thawed().await;
         self.part.marker(marker).await;
+    }
+
+    async fn completed(&mut self, epoch: Epoch) {
+        self.place.thawed().await;
+        self.part.completed(epoch).await;
     }
 
     async fn event(&mut self) -> Option<WorkerEvent> {

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use async_trait::async_trait;
 use tokio::runtime::{Builder, Handle};
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext, SplitPosition};
+use weir_core::connector::{
+    AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitPosition,
+};
 use weir_core::{
     Attempt, Batch, Connector, ConnectorRegistry, Edge, Epoch, Exchange, Incarnation, JobGraph, JobId, Marker,
     MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink, SinkSpec,
-    Source, SourceEvent, SourceSpec, TableSpec, WorkerId,
+    Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
 };
 use weir_state::MemoryStorage;
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
@@ -32,6 +34,7 @@ struct Repeat(RecordBatch);
 struct Rows {
     batch: RecordBatch,
     left: usize,
+    split: Arc<str>,
 }
 
 struct Nowhere;
@@ -67,10 +70,14 @@ impl Connector for Repeat {
         Boundedness::Bounded
     }
 
+    async fn open_discovery(&self, _: &TableSpec, _: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        Ok(Box::new(Two(Some(["0", "1"]))))
+    }
+
     async fn open_source(&self, _: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         // The sink is in slot 0; what it gets comes from slot 1.
         let left = if context.subtask == 1 { BATCHES } else { 0 };
-        Ok(Box::new(Rows { batch: self.0.clone(), left }))
+        Ok(Box::new(Rows { batch: self.0.clone(), left, split: context.subtask.to_string().into() }))
     }
 
     async fn open_sink(&self, _: &TableSpec, _: SinkContext) -> Result<Box<dyn Sink>> {
@@ -78,14 +85,29 @@ impl Connector for Repeat {
     }
 }
 
+/// A split for each subtask.
+struct Two(Option<[&'static str; 2]>);
+
+#[async_trait]
+impl SplitDiscovery for Two {
+    async fn next(&mut self) -> Result<Option<Vec<Split>>> {
+        let split = |name: &str| Split { name: name.into(), sequence: name.into(), description: String::new() };
+        Ok(self.0.take().map(|names| names.map(split).into()))
+    }
+}
+
 #[async_trait]
 impl Source for Rows {
+    fn assign(&mut self, _: Vec<AssignedSplit>) -> Result<()> {
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<SourceEvent> {
         if self.left == 0 {
-            return Ok(SourceEvent::End);
+            return Ok(SourceEvent::SplitFinished { split: self.split.clone() });
         }
         self.left -= 1;
-        Ok(SourceEvent::Rows { split: "all".into(), records: self.batch.clone(), rejected: Vec::new() })
+        Ok(SourceEvent::Rows { split: self.split.clone(), records: self.batch.clone(), rejected: Vec::new() })
     }
 
     fn positions(&self) -> Vec<SplitPosition> {
@@ -131,8 +153,10 @@ fn graph(batch: &RecordBatch) -> JobGraph {
         schema: batch.schema(),
         parallelism,
     };
-    let source = SourceSpec { table: table.clone(), projection: None, filter: None, watermark: None };
-    let from = graph.add(node("Source", OperatorSpec::Source(source), Vec::new(), Parallelism::Job));
+    let source =
+        SourceSpec { table: table.clone(), projection: None, filter: None, watermark: None, rows_per_second: None };
+    let discovery = graph.discover(&table);
+    let from = graph.add(node("Source", OperatorSpec::Source(source), vec![discovery], Parallelism::Job));
     let edge = Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Rebalance };
     graph.add(node("Sink", OperatorSpec::Sink(SinkSpec { table }), vec![edge], Parallelism::Single));
     graph

@@ -20,6 +20,8 @@ pub struct OperatorChain {
     /// What is still to be done of the call at hand, the next thing last: all that follows from a batch is done before what
     /// stands behind it. Empty between calls.
     steps: Vec<Step>,
+    /// How far time is behind the last stage, and whether the chain has said since that it is idle.
+    told: (EventTime, bool),
 }
 
 /// What one stage does next.
@@ -78,7 +80,7 @@ pub struct NodeCapture {
 impl OperatorChain {
     /// A chain of `stages`, the first of which stands at position `first`. May be empty, and then passes everything on.
     pub fn new(stages: Vec<Stage>, first: usize) -> Self {
-        Self { stages, first, collector: Collector::new(0), steps: Vec::new() }
+        Self { stages, first, collector: Collector::new(0), steps: Vec::new(), told: (EventTime::MIN, false) }
     }
 
     /// Sets the processing time that operators see.
@@ -101,14 +103,21 @@ impl OperatorChain {
     pub async fn watermark(&mut self, watermark: Watermark, out: &mut Vec<Emission>) -> Result<()> {
         match watermark {
             Watermark::At(time) => {
+                let was_idle = std::mem::take(&mut self.told.1);
                 self.steps.push(Step::Watermark { index: 0, time });
-                self.take_steps(out).await
+                self.take_steps(out).await?;
+                // That it is idle no longer is news, also where time is as it was.
+                if was_idle && !out.iter().any(|emission| matches!(emission, Emission::Watermark(_))) {
+                    out.push(Emission::Watermark(Watermark::At(self.told.0)));
+                }
+                Ok(())
             }
             Watermark::Idle => {
                 if !self.wants_ticks() {
                     // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
                     self.release(out).await?;
                     out.push(Emission::Watermark(Watermark::Idle));
+                    self.told.1 = true;
                 }
                 Ok(())
             }
@@ -174,7 +183,10 @@ impl OperatorChain {
                     out.push(Emission::Rows { position, port: OutputPort::Main, batch });
                 }
                 Step::Watermark { index, time } if index < self.stages.len() => self.watermark_at(index, time).await?,
-                Step::Watermark { time, .. } => out.push(Emission::Watermark(Watermark::At(time))),
+                Step::Watermark { time, .. } => {
+                    self.told.0 = time;
+                    out.push(Emission::Watermark(Watermark::At(time)));
+                }
                 Step::Emit(emission) => out.push(emission),
             }
         }

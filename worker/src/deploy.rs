@@ -15,11 +15,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::try_join_all;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use weir_core::{
-    Attempt, ConnectorRegistry, JobGraph, JobId, OperatorSpec, OperatorUid, Parallelism, PlacedWorker, Result,
-    SinkSpec, TableSpec,
+    Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, Marker, OperatorSpec, OperatorUid, Parallelism, PlacedWorker,
+    Result, SinkSpec, TableSpec,
 };
 use weir_state::{Manifest, Storage};
 
@@ -77,7 +77,8 @@ pub struct OpenedJob {
     subtasks: Vec<Opened>,
     sources: usize,
     compute: Handle,
-    commands: Vec<mpsc::Sender<Command>>,
+    markers: Vec<mpsc::Sender<Marker>>,
+    completed: watch::Sender<Epoch>,
     exhausted: mpsc::Receiver<()>,
     snapshots: mpsc::Receiver<SubtaskSnapshot>,
     uploads: Snapshots,
@@ -90,7 +91,8 @@ pub struct OpenedJob {
 
 /// A running part of a job. Dropping it stops every subtask where it stands.
 pub struct JobHandle {
-    commands: Vec<mpsc::Sender<Command>>,
+    markers: Vec<mpsc::Sender<Marker>>,
+    completed: watch::Sender<Epoch>,
     events: mpsc::Receiver<WorkerEvent>,
     metrics: Arc<JobMetrics>,
     supervisor: JoinHandle<()>,
@@ -115,6 +117,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let (event_sender, events) = mpsc::channel(limits.control_messages);
     let (exhausted_sender, exhausted) = mpsc::channel(limits.control_messages);
     let (snapshot_sender, snapshots) = mpsc::channel(limits.control_messages);
+    let (completed, completed_receiver) = watch::channel(Epoch(0));
     let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
         restorer: Restorer::new(
@@ -126,31 +129,32 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         ),
         deployment: &deployment,
         exhausted: exhausted_sender,
+        completed: completed_receiver,
+        events: event_sender.clone(),
         snapshots: snapshot_sender.clone(),
     };
     let mut metrics = JobMetrics::default();
-    let mut commands = Vec::new();
+    let mut markers = Vec::new();
+    let mut sources = 0;
     let mut opening = Vec::new();
     for chain in &chains {
         let count = wiring::subtasks(graph, chain, parallelism);
         for index in (0..count).filter(|index| deployment.part.has(*index)) {
             let place = Place { graph, chain, index, count };
-            let (command_sender, command_receiver) = mpsc::channel(limits.control_messages);
-            if place.is_source() {
-                commands.push(command_sender);
-            }
+            let (marker_sender, marker_receiver) = mpsc::channel(limits.control_messages);
+            markers.extend(place.is_discovery().then_some(marker_sender));
+            sources += usize::from(place.is_source());
             let nodes = chain.nodes.iter().map(|id| graph.node(*id));
             let metrics = nodes.map(|node| metrics.register(&node.uid, &node.spec.operator)).collect();
             let ends = wiring.take(chain, index);
-            opening.push(opener.open(Seat { place, ends, metrics, commands: command_receiver }));
+            opening.push(opener.open(Seat { place, ends, metrics, markers: marker_receiver }));
         }
     }
-    let sources = commands.len();
     let mut subtasks = try_join_all(opening).await?;
     if subtasks.is_empty() {
-        let (command_sender, commands_receiver) = mpsc::channel(limits.control_messages);
-        commands.push(command_sender);
-        subtasks.push(IdleSubtask { commands: commands_receiver, snapshots: snapshot_sender }.run().boxed());
+        let (marker_sender, marker_receiver) = mpsc::channel(limits.control_messages);
+        markers.push(marker_sender);
+        subtasks.push(IdleSubtask { markers: marker_receiver, snapshots: snapshot_sender }.run().boxed());
     }
     let stores = opener.restorer.stores();
     drop(opener);
@@ -162,7 +166,8 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         subtasks,
         sources,
         compute,
-        commands,
+        markers,
+        completed,
         exhausted,
         snapshots,
         uploads,
@@ -217,7 +222,8 @@ impl OpenedJob {
             events,
         };
         JobHandle {
-            commands: self.commands,
+            markers: self.markers,
+            completed: self.completed,
             events: self.events,
             metrics: Arc::new(self.metrics),
             supervisor: tokio::spawn(supervisor.run()),
@@ -226,10 +232,15 @@ impl OpenedJob {
 }
 
 impl JobHandle {
-    /// Tells every source of this part. A source that is gone has failed, and the supervisor says so.
+    /// Tells the subtasks of this part. One that is gone has failed, and the supervisor says so.
     pub async fn command(&self, command: Command) {
-        for source in &self.commands {
-            let _ = source.send(command).await;
+        match command {
+            Command::Marker(marker) => {
+                for subtask in &self.markers {
+                    let _ = subtask.send(marker).await;
+                }
+            }
+            Command::Completed(epoch) => drop(self.completed.send_replace(epoch)),
         }
     }
 

@@ -19,6 +19,7 @@
 //! The worker sees no SQL text and knows nothing of consensus.
 
 pub mod agent;
+mod announcements;
 mod blocking;
 mod chain;
 mod clock;

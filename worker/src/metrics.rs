@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use weir_core::connector::SplitLag;
 use weir_core::{EventTime, OperatorSpec, OperatorUid};
 
 /// Counters of one operator in one subtask.
@@ -14,6 +16,8 @@ pub struct OperatorMetrics {
     rejected_rows: AtomicU64,
     state_bytes: AtomicU64,
     watermark: AtomicI64,
+    lag_records: AtomicU64,
+    lag_ms: AtomicU64,
 }
 
 impl OperatorMetrics {
@@ -25,6 +29,8 @@ impl OperatorMetrics {
             rejected_rows: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.0),
+            lag_records: AtomicU64::new(0),
+            lag_ms: AtomicU64::new(0),
         }
     }
 
@@ -56,6 +62,14 @@ impl OperatorMetrics {
     /// Event time has come to `time`.
     pub fn set_watermark(&self, time: EventTime) {
         self.watermark.store(time.0, Relaxed);
+    }
+
+    /// How far the splits of a source are behind.
+    pub fn set_lag(&self, splits: &[SplitLag]) {
+        let records = splits.iter().filter_map(|split| split.records).sum();
+        let longest = splits.iter().filter_map(|split| split.time).max().unwrap_or_default();
+        self.lag_records.store(records, Relaxed);
+        self.lag_ms.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 }
 
@@ -94,6 +108,10 @@ pub struct Totals {
     pub state_bytes: u64,
     /// The watermark that all sinks have seen.
     pub watermark: EventTime,
+    /// Records that are there for sources and have not been read, as far as sources know.
+    pub lag_records: u64,
+    /// For how long the oldest of them has been there, as far as sources know.
+    pub lag: Duration,
 }
 
 impl JobMetrics {
@@ -125,6 +143,10 @@ impl JobMetrics {
             late_rows: sum(None, |metrics| &metrics.late_rows),
             rejected_rows: sum(None, |metrics| &metrics.rejected_rows),
             state_bytes: sum(None, |metrics| &metrics.state_bytes),
+            lag_records: sum(Some(Kind::Source), |metrics| &metrics.lag_records),
+            lag: Duration::from_millis(
+                self.operators.iter().map(|entry| entry.metrics.lag_ms.load(Relaxed)).max().unwrap_or_default(),
+            ),
             watermark: watermarks
                 .map(|entry| EventTime(entry.metrics.watermark.load(Relaxed)))
                 .min()

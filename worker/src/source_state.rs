@@ -6,22 +6,34 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use weir_core::connector::SplitPosition;
-use weir_core::{Capture, Distribution, Error, EventTime, Result, TableSchema, hash};
+use weir_core::{Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema, hash};
 
-/// Position and watermark of every split that this subtask reads, and what the last checkpoint knows of them.
+/// What a subtask keeps of the splits that it reads, what others have kept of theirs in earlier executions, and what of all that
+/// the last checkpoint knows.
 #[derive(Debug, Default)]
 pub struct SourceState {
-    captured: BTreeMap<Arc<str>, SplitState>,
+    splits: BTreeMap<Arc<str>, SplitState>,
+    changed: BTreeMap<Arc<str>, SplitState>,
 }
 
 /// One row of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitState {
-    /// Where the split stands.
-    pub position: SplitPosition,
-    /// The greatest value of the watermark expression in it.
+    /// Name of the split.
+    pub split: Arc<str>,
+    /// Where to go on, in the connector's own words; `None`: where the table's options say.
+    pub position: Option<String>,
+    /// Whether it has been read to its end.
+    pub finished: bool,
+    /// The greatest value of the watermark expression in its sequence, as far as its reader had come.
     pub watermark: EventTime,
+}
+
+impl SplitState {
+    /// A split of which nothing has been read.
+    pub fn new(split: Arc<str>) -> Self {
+        Self { split, position: None, finished: false, watermark: EventTime::MIN }
+    }
 }
 
 /// The declared table.
@@ -31,7 +43,7 @@ pub fn table() -> TableSchema {
         version: 1,
         schema: Arc::new(Schema::new(vec![
             Field::new("split", DataType::Utf8, false),
-            Field::new("position", DataType::Utf8, false),
+            Field::new("position", DataType::Utf8, true),
             Field::new("finished", DataType::Boolean, false),
             Field::new("watermark", DataType::Int64, false),
         ])),
@@ -51,52 +63,58 @@ pub fn decode(rows: &RecordBatch) -> Result<Vec<SplitState>> {
     };
     let (split, position) = (column(0, DataType::Utf8)?, column(1, DataType::Utf8)?);
     let (finished, watermark) = (column(2, DataType::Boolean)?, column(3, DataType::Int64)?);
+    let positions = position.as_string::<i32>();
     Ok((0..rows.num_rows())
         .map(|row| SplitState {
-            position: SplitPosition {
-                split: split.as_string::<i32>().value(row).into(),
-                position: position.as_string::<i32>().value(row).to_owned(),
-                finished: finished.as_boolean().value(row),
-            },
+            split: split.as_string::<i32>().value(row).into(),
+            position: positions.is_valid(row).then(|| positions.value(row).to_owned()),
+            finished: finished.as_boolean().value(row),
             watermark: EventTime(watermark.as_primitive::<Int64Type>().value(row)),
         })
         .collect())
 }
 
 impl SourceState {
-    /// Nothing to be written again of what a checkpoint already holds.
-    pub fn restored(states: &[SplitState]) -> Self {
-        let captured = states.iter().map(|state| (state.position.split.clone(), state.clone())).collect();
-        Self { captured }
+    /// What a checkpoint knows.
+    pub fn restored(states: Vec<SplitState>) -> Self {
+        let splits = states.into_iter().map(|state| (state.split.clone(), state)).collect();
+        Self { splits, changed: BTreeMap::new() }
+    }
+
+    /// What is known of a split; `None`: it is new.
+    pub fn of(&self, split: &str) -> Option<&SplitState> {
+        self.splits.get(split)
+    }
+
+    /// Notes where a split stands.
+    pub fn set(&mut self, state: SplitState) {
+        if self.splits.get(&state.split) != Some(&state) {
+            self.splits.insert(state.split.clone(), state.clone());
+            self.changed.insert(state.split.clone(), state);
+        }
     }
 
     /// The splits that have moved since the last capture.
-    pub fn capture(&mut self, current: impl IntoIterator<Item = SplitState>) -> Result<Capture> {
-        let mut changed = Vec::new();
-        for state in current {
-            if self.captured.get(&state.position.split) != Some(&state) {
-                self.captured.insert(state.position.split.clone(), state.clone());
-                changed.push(state);
-            }
-        }
+    pub fn capture(&mut self) -> Capture {
+        let changed: Vec<SplitState> = std::mem::take(&mut self.changed).into_values().collect();
         if changed.is_empty() {
-            return Ok(Capture::unchanged(None));
+            return Capture::unchanged(None);
         }
-        Ok(Capture { rows: Box::new(move || Ok(vec![encode(&changed)?])), expired: None })
+        Capture { rows: Box::new(move || Ok(vec![encode(&changed)?])), expired: None }
     }
 }
 
-fn encode(states: &[SplitState]) -> Result<weir_core::StateRows> {
-    let splits: ArrayRef = Arc::new(StringArray::from_iter_values(states.iter().map(|state| &*state.position.split)));
+fn encode(states: &[SplitState]) -> Result<StateRows> {
+    let splits: ArrayRef = Arc::new(StringArray::from_iter_values(states.iter().map(|state| &*state.split)));
     let mut hashes = Vec::new();
     hash::hash_rows(std::slice::from_ref(&splits), states.len(), &mut hashes)?;
     let columns: Vec<ArrayRef> = vec![
         splits,
-        Arc::new(StringArray::from_iter_values(states.iter().map(|state| &state.position.position))),
-        Arc::new(BooleanArray::from(states.iter().map(|state| state.position.finished).collect::<Vec<_>>())),
+        Arc::new(states.iter().map(|state| state.position.as_deref()).collect::<StringArray>()),
+        Arc::new(BooleanArray::from(states.iter().map(|state| state.finished).collect::<Vec<_>>())),
         Arc::new(Int64Array::from_iter_values(states.iter().map(|state| state.watermark.0))),
     ];
-    Ok(weir_core::StateRows {
+    Ok(StateRows {
         rows: RecordBatch::try_new(table().schema, columns)?,
         hashes: UInt64Array::from(hashes),
         deleted: None,

@@ -11,5 +11,6 @@ mod interrupts;
 mod kill;
 mod nexmark;
 mod results;
+mod watched;
 mod weir;
 mod workers;

@@ -3,6 +3,8 @@
 //! Each connector is a folder or a file of its own behind [`weir_core::Connector`]; [`registry()`] holds those that there
 //! are. Options are read through [`options::Options`], so that a wrong one is reported alike everywhere.
 
+#[cfg(test)]
+mod bench;
 pub mod blackhole;
 mod blocking;
 pub mod datagen;

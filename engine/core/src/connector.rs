@@ -1,15 +1,19 @@
-//! What connectors promise: sources that can say where they stand, sinks whose results wait for their checkpoint.
+//! What connectors promise: sources that can say where they stand ([`crate::source`]), sinks whose results wait for their
+//! checkpoint.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Batch, Epoch, Result};
+pub use crate::source::{
+    AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
+    SplitPosition, rejected_schema,
+};
+use crate::{Attempt, Batch, Epoch, Error, Result};
 
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
@@ -123,7 +127,17 @@ pub trait Connector: Send + Sync {
     /// Whether the source ends.
     fn boundedness(&self, table: &TableSpec) -> Boundedness;
 
-    /// Opens the part of the source that one subtask reads.
+    /// Opens what finds the splits of the table; there is one for all subtasks that read it. May look for the first of them, so
+    /// that a job whose input is not there does not start.
+    ///
+    /// # Errors
+    /// If the table is not a source, or cannot be reached.
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        let _ = context;
+        Err(Error::user(format!("table '{}' cannot be read: {} is no source", table.name, self.name())))
+    }
+
+    /// Opens the part of the source that one subtask reads. It is assigned its splits afterwards, and does not look for any.
     ///
     /// # Errors
     /// If the table is not a source, or cannot be reached.
@@ -154,99 +168,6 @@ pub trait ConnectorRegistry: Send + Sync {
 
     /// All names, sorted.
     fn names(&self) -> Vec<&'static str>;
-}
-
-/// What a source subtask learns when it opens.
-#[derive(Debug, Clone)]
-pub struct SourceContext {
-    /// Number of this subtask, from 0.
-    pub subtask: usize,
-    /// Number of subtasks. Which subtask reads a split must follow from the split and this number alone.
-    pub parallelism: usize,
-    /// Positions of all splits of the table, of every subtask, at the checkpoint; empty on a fresh start. A split that
-    /// is not named is new.
-    pub restored: Vec<SplitPosition>,
-    /// Rows that a batch should have.
-    pub batch_rows: usize,
-}
-
-/// How far a split has been read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SplitPosition {
-    /// Name of the split, stable across executions.
-    pub split: Arc<str>,
-    /// Where to go on, in the connector's own words.
-    pub position: String,
-    /// Whether it has been read to its end. Such a split is never read again.
-    pub finished: bool,
-}
-
-/// One subtask's part of a source.
-#[async_trait]
-pub trait Source: Send {
-    /// Waits for the next event. Dropping the future before it is ready loses nothing.
-    ///
-    /// # Errors
-    /// A data error for a record that cannot be decoded under the policy `fail`, with file, place and reason.
-    async fn next(&mut self) -> Result<SourceEvent>;
-
-    /// Where each split stands that this subtask has been assigned, behind the last event that was returned.
-    fn positions(&self) -> Vec<SplitPosition>;
-}
-
-/// What happens in a source.
-#[derive(Debug)]
-pub enum SourceEvent {
-    /// A split was assigned to this subtask. Comes before its first rows, also for restored splits that are not
-    /// finished. Splits that are known when the source is opened are told before the first wait, those that hold the
-    /// watermark first: a subtask without splits counts as idle.
-    SplitAdded {
-        /// Its name.
-        split: Arc<str>,
-        /// Whether the subtask's watermark has to wait until the split is read. `false` only where its rows are known
-        /// to follow those of a split that is read earlier.
-        holds_watermark: bool,
-    },
-    /// Rows of a split.
-    Rows {
-        /// Which split.
-        split: Arc<str>,
-        /// The rows, in the table's output schema. May be empty if all were rejected.
-        records: RecordBatch,
-        /// Records among them that could not be decoded, under the policies `skip` and `dead-letter`.
-        rejected: Vec<Rejected>,
-    },
-    /// A split has been read to its end.
-    SplitFinished {
-        /// Which split.
-        split: Arc<str>,
-    },
-    /// No more rows, ever, for this subtask.
-    End,
-}
-
-/// A record that could not be decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Where it stands: a file, a partition.
-    pub origin: Arc<str>,
-    /// Its offset there, in the source's own unit (bytes in a file).
-    pub offset: u64,
-    /// Its bytes, cut off at 64 KiB.
-    pub raw: Vec<u8>,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// Schema of rows on [`OutputPort::Rejected`](crate::OutputPort::Rejected).
-pub fn rejected_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("table_name", DataType::Utf8View, false),
-        Field::new("origin", DataType::Utf8View, false),
-        Field::new("record_offset", DataType::Int64, false),
-        Field::new("raw", DataType::BinaryView, false),
-        Field::new("reason", DataType::Utf8View, false),
-    ]))
 }
 
 /// What a sink subtask learns when it opens.

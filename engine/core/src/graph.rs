@@ -10,6 +10,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::source::announcement_schema;
 use crate::{AggregateCall, Expr, NodeId, OperatorUid, TableSpec, WindowKind};
 
 /// A job: nodes in topological order.
@@ -94,7 +95,10 @@ pub enum Parallelism {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[allow(clippy::large_enum_variant, reason = "a job has a few dozen of them")]
 pub enum OperatorSpec {
-    /// Reads a table.
+    /// Finds the splits of a table and announces them, over broadcast edges, to the sources that read it. Markers enter the
+    /// dataflow here.
+    Discover(DiscoverSpec),
+    /// Reads a table. Its only input is the discovery of the table's splits.
     Source(SourceSpec),
     /// Filters, then projects, row by row.
     Calc(CalcSpec),
@@ -121,6 +125,13 @@ pub enum OperatorSpec {
     Sink(SinkSpec),
 }
 
+/// Parameters of [`OperatorSpec::Discover`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DiscoverSpec {
+    /// The table, with all its columns whatever is read of them: there is one discovery for all sources of a table.
+    pub table: TableSpec,
+}
+
 /// Parameters of [`OperatorSpec::Source`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SourceSpec {
@@ -132,6 +143,8 @@ pub struct SourceSpec {
     pub filter: Option<Expr>,
     /// Where event time comes from.
     pub watermark: Option<WatermarkSpec>,
+    /// Rows a second that the table is read at, at most, by all subtasks together; `None`: as fast as may be.
+    pub rows_per_second: Option<u64>,
 }
 
 /// `WATERMARK FOR column AS expression`.
@@ -318,7 +331,8 @@ impl OperatorSpec {
     /// checkpoints.
     pub fn has_pending_updates(&self) -> bool {
         match self {
-            OperatorSpec::Source(_)
+            OperatorSpec::Discover(_)
+            | OperatorSpec::Source(_)
             | OperatorSpec::Calc(_)
             | OperatorSpec::Expand(_)
             | OperatorSpec::Unnest(_)
@@ -371,6 +385,20 @@ impl JobGraph {
         }
     }
 
+    /// Adds the discovery of a table's splits, or finds the one that is there, and returns the edge from it into a source that
+    /// reads the table.
+    pub fn discover(&mut self, table: &TableSpec) -> Edge {
+        let whole = TableSpec { projection: None, ..table.clone() };
+        let from = self.add(NodeSpec {
+            name: format!("Discover({})", table.name),
+            operator: OperatorSpec::Discover(DiscoverSpec { table: whole }),
+            inputs: Vec::new(),
+            schema: announcement_schema(),
+            parallelism: Parallelism::Single,
+        });
+        Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Broadcast }
+    }
+
     fn uid(&self, spec: &NodeSpec, copy: usize) -> OperatorUid {
         let inputs: Vec<_> = spec
             .inputs
@@ -411,6 +439,12 @@ impl JobGraph {
         self.iter().flat_map(move |(to, node)| {
             node.spec.inputs.iter().filter(move |edge| edge.from == id).map(move |edge| (to, edge))
         })
+    }
+
+    /// The sources that a discovery announces splits to; none if `id` is no discovery.
+    pub fn sources_of(&self, id: NodeId) -> impl Iterator<Item = NodeId> {
+        let is_discovery = matches!(self.node(id).spec.operator, OperatorSpec::Discover(_));
+        self.outputs(id).filter(move |_| is_discovery).map(|(source, _)| source)
     }
 
     /// The nodes put together into chains, in topological order of their heads. A node joins the chain of its only

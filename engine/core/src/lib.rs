@@ -17,25 +17,27 @@ pub mod hash;
 mod ids;
 mod operator;
 mod placement;
+pub mod source;
 mod splits;
 mod time;
 pub mod views;
 mod window;
 
 pub use aggregate::{AggregateCall, AggregateFunction};
-pub use connector::{Connector, ConnectorRegistry, Sink, Source, SourceEvent, TableSpec};
+pub use connector::{Connector, ConnectorRegistry, Sink, TableSpec};
 pub use element::{Batch, Element, Marker, MarkerKind};
 pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
-    CalcSpec, Chain, Edge, Exchange, ExpandSpec, IntervalJoinSpec, JobGraph, JoinType, Node, NodeSpec, OperatorSpec,
-    OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    CalcSpec, Chain, DiscoverSpec, Edge, Exchange, ExpandSpec, IntervalJoinSpec, JobGraph, JoinType, Node, NodeSpec,
+    OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, NodeId, OperatorUid, WorkerId};
 pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
 pub use placement::{PlacedWorker, Placement};
-pub use splits::SplitWatermarks;
+pub use source::{Source, SourceEvent, Split, SplitDiscovery};
+pub use splits::{SplitWatermarks, TableTime};
 pub use time::{EventTime, InputWatermarks, Watermark};
 pub use window::{Pane, WindowKind};

@@ -1,8 +1,9 @@
-//! The watermark of one source subtask, from the watermarks of its splits.
+//! Event time of a source: of one subtask's splits, and of a table as a whole.
 //!
-//! A split is a part of a source that is read in its own order: a file, a range of one, a partition. The subtask's
-//! watermark is the minimum over its splits that are not idle. A split that has not been read yet holds the watermark
-//! at the beginning of time unless its rows are known to follow those of a split that is being read.
+//! Nothing is known of the times of two sequences of splits (see [`Split`](crate::Split)) relative to each other. So a subtask's
+//! watermark is the minimum over the sequences of which it has splits to read, those included that wait for their turn; an
+//! idle one is left out. A subtask that has nothing to read knows nothing of time, and says what is known of the table
+//! ([`TableTime`]): else it would hold up the others for as long as it has nothing to do.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,71 +11,111 @@ use std::time::Duration;
 
 use crate::{EventTime, Watermark};
 
-/// Watermarks per split; pure, time comes in as an argument. It is the time in which splits could deliver something, counted
-/// from the same instant in all calls: whoever reads them must leave out that in which it did not listen to them.
+/// The watermark of one source subtask. Pure, time comes in as an argument: it is the time in which splits could deliver
+/// something, counted from the same instant in all calls; whoever reads them must leave out that in which it did not listen to
+/// them.
 #[derive(Debug)]
 pub struct SplitWatermarks {
-    splits: BTreeMap<Arc<str>, Split>,
+    sequences: BTreeMap<Arc<str>, Sequence>,
+    /// The sequence of each split that is not finished.
+    splits: BTreeMap<Arc<str>, Arc<str>>,
+    /// How far the table is, and since when.
+    table: (EventTime, Duration),
     idle_after: Option<Duration>,
     emitted: EventTime,
     idle: bool,
 }
 
 #[derive(Debug)]
-struct Split {
+struct Sequence {
     time: EventTime,
-    holds: bool,
-    /// When the last row was read; `None`: none has been in this execution. Such a split is waiting for its turn, and not
+    /// Splits of it that are not finished.
+    open: usize,
+    /// When the last row was read; `None`: none has been in this execution. Such a sequence is waiting for its turn, and not
     /// idle.
     last_row: Option<Duration>,
-    finished: bool,
 }
 
 impl SplitWatermarks {
-    /// No splits yet. `restored` is what an earlier execution had sent on; `idle_after` without a row, a split counts
-    /// as idle (`None`: never).
+    /// No splits yet. `restored` is what an earlier execution had sent on; `idle_after` without news, a sequence counts as
+    /// idle, and so does the table for a subtask that has no split (`None`: never).
     pub fn new(restored: EventTime, idle_after: Option<Duration>) -> Self {
-        Self { splits: BTreeMap::new(), idle_after, emitted: restored, idle: false }
+        Self {
+            sequences: BTreeMap::new(),
+            splits: BTreeMap::new(),
+            table: (restored, Duration::ZERO),
+            idle_after,
+            emitted: restored,
+            idle: false,
+        }
     }
 
-    /// A split is assigned. `holds` says that nothing is known of its times until it is read; `time` is where an
-    /// earlier execution had arrived in it.
-    pub fn add(&mut self, split: Arc<str>, holds: bool, time: EventTime) {
-        self.splits.insert(split, Split { time, holds, last_row: None, finished: false });
+    /// A split is assigned; `time` is where an earlier execution had arrived in its sequence.
+    pub fn add(&mut self, split: Arc<str>, sequence: Arc<str>, time: EventTime) {
+        let entry = self.sequences.entry(sequence.clone()).or_insert(Sequence { time, open: 0, last_row: None });
+        // Others had read the splits of one sequence differently far before this subtask got them. What it has read itself it
+        // has read in order.
+        if entry.last_row.is_none() {
+            entry.time = entry.time.min(time);
+        }
+        entry.open += 1;
+        self.splits.insert(split, sequence);
     }
 
     /// Rows were read from `split`; `time` is the greatest value of the watermark expression over them.
-    pub fn observe(&mut self, split: &Arc<str>, time: EventTime, now: Duration) {
-        if let Some(split) = self.splits.get_mut(split) {
-            split.time = split.time.max(time);
-            split.holds = true;
-            split.last_row = Some(now);
+    pub fn observe(&mut self, split: &str, time: EventTime, now: Duration) {
+        if let Some(sequence) = self.splits.get(split).and_then(|sequence| self.sequences.get_mut(sequence)) {
+            sequence.time = sequence.time.max(time);
+            sequence.last_row = Some(now);
         }
     }
 
     /// Nothing more comes from `split`.
-    pub fn finish(&mut self, split: &Arc<str>) {
-        if let Some(split) = self.splits.get_mut(split) {
-            split.finished = true;
+    pub fn finish(&mut self, split: &str, now: Duration) {
+        let Some(sequence) = self.splits.remove(split) else { return };
+        if let Some(entry) = self.sequences.get_mut(&sequence) {
+            entry.open -= 1;
+            if entry.open == 0 {
+                self.sequences.remove(&sequence);
+            }
+        }
+        self.table.1 = now;
+    }
+
+    /// The table has come to `time`.
+    pub fn table(&mut self, time: EventTime, now: Duration) {
+        if time > self.table.0 {
+            self.table = (time, now);
         }
     }
 
-    /// The watermark that an earlier or this execution has reached in `split`.
+    /// Where the sequence of a split that is not finished stands.
     pub fn of(&self, split: &str) -> EventTime {
-        self.splits.get(split).map_or(EventTime::MIN, |split| split.time)
+        let sequence = self.splits.get(split).and_then(|sequence| self.sequences.get(sequence));
+        sequence.map_or(EventTime::MIN, |sequence| sequence.time)
+    }
+
+    /// Whether a split of this subtask has something to say about time, now.
+    pub fn speaks(&self, now: Duration) -> bool {
+        self.own(now).is_some()
+    }
+
+    fn own(&self, now: Duration) -> Option<EventTime> {
+        let counts = |sequence: &&Sequence| sequence.last_row.is_none_or(|last_row| !self.is_idle(last_row, now));
+        self.sequences.values().filter(counts).map(|sequence| sequence.time).min()
+    }
+
+    fn is_idle(&self, last_news: Duration, now: Duration) -> bool {
+        self.idle_after.is_some_and(|limit| now.saturating_sub(last_news) >= limit)
     }
 
     /// What the subtask says downstream, if that is news.
     pub fn advance(&mut self, now: Duration) -> Option<Watermark> {
-        let mut minimum: Option<EventTime> = None;
-        for split in self.splits.values().filter(|split| split.holds && !split.finished) {
-            let quiet = split.last_row.map(|last_row| now.saturating_sub(last_row));
-            let idle = self.idle_after.is_some_and(|limit| quiet.is_some_and(|quiet| quiet >= limit));
-            if !idle {
-                minimum = Some(minimum.map_or(split.time, |time| time.min(split.time)));
-            }
-        }
-        match minimum {
+        let time = match self.own(now) {
+            None if self.sequences.is_empty() && !self.is_idle(self.table.1, now) => Some(self.table.0),
+            own => own,
+        };
+        match time {
             None if self.idle => None,
             None => {
                 self.idle = true;
@@ -90,44 +131,153 @@ impl SplitWatermarks {
     }
 }
 
+/// How far a table is, from what the subtasks that read it tell whoever finds its splits: the minimum over those that have
+/// something to say, and when there is none, the greatest that any of them has said. Never goes back.
+#[derive(Debug)]
+pub struct TableTime {
+    readers: Vec<Reader>,
+    told: EventTime,
+}
+
+#[derive(Debug, Clone)]
+struct Reader {
+    time: EventTime,
+    speaks: bool,
+}
+
+impl TableTime {
+    /// For so many subtasks, none of which has said anything.
+    pub fn new(readers: usize) -> Self {
+        Self { readers: vec![Reader { time: EventTime::MIN, speaks: false }; readers], told: EventTime::MIN }
+    }
+
+    /// How many subtasks read the table.
+    pub fn readers(&self) -> usize {
+        self.readers.len()
+    }
+
+    /// A split is announced that `reader` will read.
+    pub fn announced(&mut self, reader: usize) {
+        self.readers[reader].speaks = true;
+    }
+
+    /// `reader` has come to a time, or has nothing to say any more. Returns the table's time if that is news.
+    pub fn update(&mut self, reader: usize, watermark: Watermark) -> Option<EventTime> {
+        let entry = &mut self.readers[reader];
+        match watermark {
+            Watermark::At(time) => *entry = Reader { time: entry.time.max(time), speaks: true },
+            Watermark::Idle => entry.speaks = false,
+        }
+        let speaking = self.readers.iter().filter(|reader| reader.speaks).map(|reader| reader.time).min();
+        let time = speaking.or_else(|| self.readers.iter().map(|reader| reader.time).max())?;
+        (time > self.told).then(|| {
+            self.told = time;
+            time
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn two_splits(idle_after: Option<Duration>) -> (SplitWatermarks, Arc<str>, Arc<str>) {
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        let mut splits = SplitWatermarks::new(EventTime::MIN, idle_after);
-        splits.add(a.clone(), true, EventTime::MIN);
-        splits.add(b.clone(), true, EventTime::MIN);
-        (splits, a, b)
+    const fn at(time: i64) -> Option<Watermark> {
+        Some(Watermark::At(EventTime(time)))
     }
 
-    fn at(milliseconds: u64) -> Duration {
+    fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
+    }
+
+    fn two_files(idle_after: Option<Duration>) -> SplitWatermarks {
+        let mut splits = SplitWatermarks::new(EventTime::MIN, idle_after);
+        for file in ["a", "b"] {
+            splits.add(file.into(), file.into(), EventTime::MIN);
+        }
+        splits
     }
 
     #[test]
     fn an_unread_split_holds_the_watermark() {
-        let (mut splits, a, b) = two_splits(None);
-        splits.observe(&a, EventTime(10), at(1));
-        assert_eq!(splits.advance(at(1)), None);
-        splits.observe(&b, EventTime(5), at(2));
-        assert_eq!(splits.advance(at(2)), Some(Watermark::At(EventTime(5))));
-        splits.finish(&b);
-        assert_eq!(splits.advance(at(3)), Some(Watermark::At(EventTime(10))));
+        let mut splits = two_files(None);
+        splits.observe("a", EventTime(10), ms(1));
+        assert_eq!(splits.advance(ms(1)), None);
+        splits.observe("b", EventTime(5), ms(2));
+        assert_eq!(splits.advance(ms(2)), at(5));
+        splits.finish("b", ms(3));
+        assert_eq!(splits.advance(ms(3)), at(10));
+    }
+
+    #[test]
+    fn splits_of_one_sequence_move_on_together() {
+        let mut splits = SplitWatermarks::new(EventTime::MIN, None);
+        for range in ["f 0", "f 1", "f 2"] {
+            splits.add(range.into(), "f".into(), EventTime::MIN);
+        }
+        splits.observe("f 0", EventTime(10), ms(1));
+        assert_eq!(splits.advance(ms(1)), at(10), "later ranges do not hold it");
+        splits.finish("f 0", ms(2));
+        assert_eq!(splits.advance(ms(2)), None);
+        assert_eq!(splits.of("f 2"), EventTime(10));
+        splits.observe("f 1", EventTime(20), ms(3));
+        assert_eq!(splits.advance(ms(3)), at(20));
+    }
+
+    #[test]
+    fn splits_of_a_sequence_that_come_from_several_readers_begin_where_the_last_of_them_was() {
+        let mut splits = SplitWatermarks::new(EventTime(3), None);
+        splits.add("f 2".into(), "f".into(), EventTime(30));
+        splits.add("f 3".into(), "f".into(), EventTime(20));
+        assert_eq!(splits.advance(ms(1)), at(20));
     }
 
     #[test]
     fn a_split_without_rows_becomes_idle_and_wakes_up() {
-        let (mut splits, a, b) = two_splits(Some(Duration::from_millis(100)));
-        splits.observe(&a, EventTime(10), at(90));
-        assert_eq!(splits.advance(at(500)), None, "b waits for its turn");
-        splits.observe(&b, EventTime(2), at(500));
-        splits.observe(&a, EventTime(10), at(590));
-        assert_eq!(splits.advance(at(590)), Some(Watermark::At(EventTime(2))));
-        assert_eq!(splits.advance(at(600)), Some(Watermark::At(EventTime(10))));
-        assert_eq!(splits.advance(at(690)), Some(Watermark::Idle));
-        splits.observe(&b, EventTime(4), at(800));
-        assert_eq!(splits.advance(at(800)), Some(Watermark::At(EventTime(10))), "time does not go back");
+        let mut splits = two_files(Some(ms(100)));
+        splits.observe("a", EventTime(10), ms(90));
+        assert_eq!(splits.advance(ms(500)), None, "b waits for its turn");
+        splits.observe("b", EventTime(2), ms(500));
+        splits.observe("a", EventTime(10), ms(590));
+        assert_eq!(splits.advance(ms(590)), at(2));
+        assert_eq!(splits.advance(ms(600)), at(10));
+        assert!(splits.speaks(ms(600)));
+        assert_eq!(splits.advance(ms(690)), Some(Watermark::Idle));
+        assert!(!splits.speaks(ms(690)));
+        splits.observe("b", EventTime(4), ms(800));
+        assert_eq!(splits.advance(ms(800)), at(10), "time does not go back");
+    }
+
+    #[test]
+    fn without_a_split_a_subtask_says_what_is_known_of_the_table_and_is_idle_when_that_is_nothing_new() {
+        let mut splits = SplitWatermarks::new(EventTime::MIN, Some(ms(100)));
+        assert_eq!(splits.advance(ms(99)), None);
+        splits.table(EventTime(5), ms(99));
+        assert_eq!(splits.advance(ms(99)), at(5));
+        assert_eq!(splits.advance(ms(198)), None);
+        assert_eq!(splits.advance(ms(199)), Some(Watermark::Idle));
+        splits.add("a".into(), "a".into(), EventTime::MIN);
+        assert_eq!(splits.advance(ms(300)), at(5), "it has something to read, and others have to wait for it");
+        splits.table(EventTime(7), ms(310));
+        assert_eq!(splits.advance(ms(310)), None, "who has a split speaks for itself");
+        splits.observe("a", EventTime(6), ms(320));
+        splits.finish("a", ms(320));
+        assert_eq!(splits.advance(ms(419)), at(7));
+        assert_eq!(splits.advance(ms(420)), Some(Watermark::Idle), "after its last split as if there had been none");
+    }
+
+    #[test]
+    fn a_table_is_where_the_slowest_of_those_is_that_have_something_to_read() {
+        let mut table = TableTime::new(3);
+        table.announced(0);
+        table.announced(1);
+        assert_eq!(table.update(0, Watermark::At(EventTime(10))), None, "the split of 1 is unread");
+        assert_eq!(table.update(1, Watermark::At(EventTime(5))), Some(EventTime(5)));
+        assert_eq!(table.update(1, Watermark::At(EventTime(30))), Some(EventTime(10)));
+        assert_eq!(table.update(0, Watermark::Idle), Some(EventTime(30)));
+        table.announced(2);
+        assert_eq!(table.update(1, Watermark::At(EventTime(40))), None);
+        assert_eq!(table.update(2, Watermark::At(EventTime(20))), None, "it does not go back");
+        assert_eq!(table.update(1, Watermark::Idle), None);
+        assert_eq!(table.update(2, Watermark::Idle), Some(EventTime(40)), "all has been read up to there");
     }
 }

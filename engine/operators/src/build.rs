@@ -33,7 +33,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<d
         input_schemas.get(ordinal).ok_or_else(|| Error::internal(format!("{} has no input {ordinal}", node.name)))
     };
     Ok(match &node.operator {
-        OperatorSpec::Source(_) | OperatorSpec::Sink(_) => {
+        OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_) => {
             return Err(Error::internal(format!("{} is no operator but does I/O", node.name)));
         }
         OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, input(0)?, &node.schema)?),

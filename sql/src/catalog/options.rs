@@ -14,11 +14,14 @@ use crate::statement::{CreateTable, TableOption};
 /// Options of every table, which the engine reads and not the connector.
 const CONNECTOR: &str = "connector";
 const IDLE_TIMEOUT: &str = "scan.watermark.idle-timeout";
+const ROWS_PER_SECOND: &str = "scan.records-per-second.limit";
+const OF_EVERY_TABLE: [&str; 3] = [CONNECTOR, IDLE_TIMEOUT, ROWS_PER_SECOND];
 
 /// A table's options, read.
 pub(super) struct Options {
     pub connector: Arc<dyn Connector>,
     pub idle_timeout: Option<Duration>,
+    pub rows_per_second: Option<u64>,
     /// What is left for the connector.
     pub rest: BTreeMap<String, String>,
 }
@@ -28,6 +31,7 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
     let connector = connector(source, connectors, table)?;
     let mut rest = BTreeMap::new();
     let mut idle_timeout = None;
+    let mut rows_per_second = None;
     for option in &table.options {
         match option.key.value.as_str() {
             CONNECTOR => {}
@@ -36,6 +40,14 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                     source
                         .error(option.value.span, "expected a duration")
                         .with_help("write it like '500 ms', '30 s' or '5 min'; '0' means that a split is never idle")
+                })?);
+            }
+            ROWS_PER_SECOND => {
+                let rows = option.value.value.replace('_', "").parse().ok().filter(|rows| *rows > 0);
+                rows_per_second = Some(rows.ok_or_else(|| {
+                    source
+                        .error(option.value.span, "expected a number of rows, 1 or more")
+                        .with_help("leave the option out to read as fast as may be")
                 })?);
             }
             _ => {
@@ -55,7 +67,7 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                 .with_help(format!("'{name}' of connector `{kind}`: {}", info.doc)));
         }
     }
-    Ok(Options { connector, idle_timeout, rest })
+    Ok(Options { connector, idle_timeout, rows_per_second, rest })
 }
 
 fn connector(
@@ -85,10 +97,10 @@ fn connector(
 
 fn check(source: &Source<'_>, connector: &dyn Connector, known: &[OptionInfo], option: &TableOption) -> Result<()> {
     let name = option.key.value.as_str();
-    if name == CONNECTOR || name == IDLE_TIMEOUT || known.iter().any(|info| matches(info, name)) {
+    if OF_EVERY_TABLE.contains(&name) || known.iter().any(|info| matches(info, name)) {
         return Ok(());
     }
-    let mut names: Vec<&str> = known.iter().map(|info| info.name).chain([CONNECTOR, IDLE_TIMEOUT]).collect();
+    let mut names: Vec<&str> = known.iter().map(|info| info.name).chain(OF_EVERY_TABLE).collect();
     names.sort_unstable();
     names.dedup();
     Err(source

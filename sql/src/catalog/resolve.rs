@@ -54,6 +54,7 @@ pub(super) fn table(
         primary_key,
         partitioned_by,
         idle_timeout: options.idle_timeout,
+        rows_per_second: options.rows_per_second,
         options: options.rest,
         definition,
     })

@@ -217,6 +217,7 @@ fn errors() {
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'fromat' = 'x')".to_owned(), "line 1, column 72: connector `files` has no option 'fromat'", "did you mean `format`?"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'scan.watermark.idletimeout' = 'x')".to_owned(), "has no option 'scan.watermark.idletimeout'", "did you mean `scan.watermark.idle-timeout`?"),
         ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'scan.watermark.idle-timeout' = 'x')".to_owned(), "expected a duration", "'30 s'"),
+        ("CREATE TABLE t (a INT) WITH ('connector' = 'files', 'path' = 'secret', 'scan.records-per-second.limit' = '0')".to_owned(), "expected a number of rows", "leave the option out"),
         (format!("CREATE TABLE t (a INT, a BIGINT) {with}"), "line 1, column 24: column `a` is declared twice", ""),
         (format!("CREATE TABLE t {with}"), "table `t` has no physical column", "connector `files` does not know them"),
         (format!("CREATE TABLE t (a INT, p STRING METADATA FROM 'file.pth') {with}"), "line 1, column 24: connector `files` has no metadata column 'file.pth'", "did you mean `file.path`?"),

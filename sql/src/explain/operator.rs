@@ -36,6 +36,7 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
     let name = |column: usize| input.get(column).cloned().unwrap_or_else(|| format!("${column}"));
     let all = |columns: &[usize]| columns.iter().map(|column| name(*column)).collect::<Vec<_>>().join(", ");
     let text = match &node.spec.operator {
+        OperatorSpec::Discover(discover) => format!("splits of connector {}", discover.table.connector),
         OperatorSpec::Source(source) => source_text(source, &output),
         OperatorSpec::Calc(calc) => calc_text(calc, &input, &output),
         OperatorSpec::Expand(expand) => format!("each row {} times: {}", expand.projections.len(), output.join(", ")),
@@ -96,6 +97,9 @@ fn source_text(source: &SourceSpec, output: &[String]) -> String {
     let mut text = format!("connector {}, {columns}", source.table.connector);
     if let Some(filter) = &source.filter {
         text.push_str(&format!(" where {}", sql(filter, output)));
+    }
+    if let Some(limit) = source.rows_per_second {
+        text.push_str(&format!(", at most {limit} rows/s"));
     }
     if let Some(watermark) = &source.watermark {
         text.push_str(&format!(", watermark {}", sql(&watermark.expression, output)));
@@ -210,6 +214,7 @@ fn window(kind: WindowKind) -> String {
 /// What the operator keeps between rows, and what bounds it.
 pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
     match operator {
+        OperatorSpec::Discover(_) => Some("the splits that there are".to_owned()),
         OperatorSpec::Source(_) => Some("the position in each split".to_owned()),
         OperatorSpec::WindowAggregate(spec) => Some(match spec.window {
             WindowSource::Assign { window: WindowKind::Session { .. }, .. } => {

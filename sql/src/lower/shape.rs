@@ -207,10 +207,11 @@ fn nodes_of(
         None => spec.table.output_schema(),
         Some(_) => schema(&columns[..own]),
     };
+    let discovery = graph.discover(&spec.table);
     let mut node = graph.add(NodeSpec {
         name,
         operator: OperatorSpec::Source(spec),
-        inputs: Vec::new(),
+        inputs: vec![discovery],
         schema,
         parallelism: Parallelism::Job,
     });

@@ -76,7 +76,13 @@ impl Lowering<'_> {
                 role: Role::Time { processing: true },
             });
         }
-        let spec = SourceSpec { table: layout.table, projection: layout.projection, filter: None, watermark };
+        let spec = SourceSpec {
+            table: layout.table,
+            projection: layout.projection,
+            filter: None,
+            watermark,
+            rows_per_second: table.rows_per_second,
+        };
         let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock, shared }, columns);
         stream.projection = output.iter().map(|column| Expr::Column(place(*column).unwrap_or(width))).collect();
         stream.names = output.iter().map(|column| table.columns[*column].name.clone()).collect();

@@ -53,12 +53,14 @@ fn plan(sql: &str) -> Result<Plan> {
     plan_with(sql, &options())
 }
 
-/// The dataflow of a script in short: without what is kept, where the rows of every test go, and what all sources have
-/// in common.
+/// The dataflow of a script in short: without what is kept, where the rows of every test go, what finds the splits of each table,
+/// and what all sources have in common.
 fn dataflow(sql: &str) -> String {
     let plan = plan(sql).unwrap_or_else(|error| panic!("{}", error.report()));
     let text = weir_sql::explain(&plan.graph.unwrap());
-    let lines = text.lines().filter(|line| !line.contains("keeps: ") && !line.starts_with("Sink(result)"));
+    let lines = text.lines().filter(|line| {
+        !line.contains("keeps: ") && !line.contains("broadcast ─ Discover(") && !line.starts_with("Sink(result)")
+    });
     lines
         .map(|line| {
             let line = line.replace(", watermark dateTime - INTERVAL '4' SECOND, idle after 1 min", "");

@@ -130,6 +130,7 @@ INSERT INTO counts SELECT COUNT(*) FROM TUMBLE(TABLE logs, DESCRIPTOR(ts), INTER
     assert_eq!(
         edges,
         [
+            edge("Discover(logs)", Main, "Source(logs)"),
             edge("Source(logs)", Main, "WindowAggregate"),
             edge("WindowAggregate", Main, "Calc"),
             edge("Calc", Main, "Sink(counts)"),
@@ -137,6 +138,26 @@ INSERT INTO counts SELECT COUNT(*) FROM TUMBLE(TABLE logs, DESCRIPTOR(ts), INTER
             edge("WindowAggregate", Late, "Sink(late)"),
         ]
     );
+}
+
+#[test]
+fn the_splits_of_a_table_are_found_in_one_place() {
+    let tables = "CREATE TABLE logs (line STRING, at AS PROCTIME(), ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
+                    WITH ('connector' = 'ends', 'scan.records-per-second.limit' = '5_000');";
+    let two_sources = "SELECT COUNT(*) FROM TUMBLE(TABLE logs, DESCRIPTOR(ts), INTERVAL '1' DAY) GROUP BY window_start, window_end
+                       UNION ALL
+                       SELECT COUNT(*) FROM TUMBLE(TABLE logs, DESCRIPTOR(at), INTERVAL '1' DAY) GROUP BY window_start, window_end";
+    let graph = super::plan(&format!("{tables} {two_sources}")).unwrap().graph.unwrap();
+    let text = weir_sql::explain(&graph);
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches([' ', '│', '└', '├', '─'])).collect();
+    let sources: Vec<&&str> = lines.iter().filter(|line| line.starts_with("Source(logs)")).collect();
+    assert_eq!(sources.len(), 2, "{text}");
+    assert!(sources.iter().all(|line| line.contains(", at most 5000 rows/s")), "{text}");
+    let found: Vec<&&str> = lines.iter().filter(|line| line.contains("Discover(logs)")).collect();
+    assert_eq!(found.len(), 2, "{text}");
+    assert!(found[0].starts_with("broadcast ─ Discover(logs) as discover-"), "{text}");
+    assert!(found[0].ends_with(" (one subtask)  [splits of connector ends]"), "{text}");
+    assert!(found[1].contains("shown above as discover-"), "{text}");
 }
 
 #[test]

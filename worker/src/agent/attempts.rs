@@ -38,6 +38,8 @@ struct LocalAttempt {
     introduced: Option<AttemptStatus>,
     /// Reports whose checkpoints are not known to be decided.
     reports: BTreeMap<Epoch, Result<EpochContent, Failure>>,
+    /// The last checkpoint that is known to be decided.
+    completed: Epoch,
 }
 
 impl Attempts {
@@ -179,10 +181,14 @@ impl Attempts {
     }
 
     /// A checkpoint is decided.
-    pub fn completed(&mut self, job: JobId, attempt: Attempt, epoch: Epoch) {
+    pub fn completed(&mut self, job: JobId, attempt: Attempt, epoch: Epoch, effects: &mut Vec<Effect>) {
         if let Some(local) = self.find(job, attempt) {
             local.reports = local.reports.split_off(&epoch.next());
             local.status.captures.retain(|marker| marker.epoch > epoch);
+            if local.status.phase == AttemptPhase::Running && epoch > local.completed {
+                local.completed = epoch;
+                effects.push(Effect::Completed { job, attempt, epoch });
+            }
         }
     }
 
@@ -237,7 +243,7 @@ impl LocalAttempt {
             wants_marker: false,
             exhausted: false,
         };
-        Self { status, introduced: None, reports: BTreeMap::new() }
+        Self { status, introduced: None, reports: BTreeMap::new(), completed: deploy.last_epoch }
     }
 
     fn told(&self) -> FromWorker {

@@ -161,7 +161,7 @@ pub enum Effect {
         /// Which attempt.
         attempt: Attempt,
     },
-    /// Send this marker from every source.
+    /// Send this marker into the dataflow.
     Marker {
         /// Which job.
         job: JobId,
@@ -169,6 +169,15 @@ pub enum Effect {
         attempt: Attempt,
         /// The marker.
         marker: Marker,
+    },
+    /// Tell the sources of an attempt that a checkpoint is complete.
+    Completed {
+        /// Which job.
+        job: JobId,
+        /// Which attempt.
+        attempt: Attempt,
+        /// Whose checkpoint.
+        epoch: Epoch,
     },
     /// Drop an attempt, whether it is open, being opened, or at its end.
     Close {
@@ -375,7 +384,7 @@ impl Agent {
                 self.attempts.marker(job, attempt, Marker { epoch, kind }, effects)
             }
             ToWorker::Completed { job, attempt, epoch } => {
-                self.attempts.completed(job, attempt, epoch);
+                self.attempts.completed(job, attempt, epoch, effects);
                 Vec::new()
             }
             ToWorker::Cancel { job, attempt } => {

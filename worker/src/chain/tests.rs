@@ -117,3 +117,17 @@ fn where_an_earlier_execution_stood_is_passed_on_once() {
     chain.watermark(Watermark::At(EventTime(5)), &mut out).now_or_never().unwrap().unwrap();
     assert_eq!(shown(&out), ["At(EventTime(5))"]);
 }
+
+#[tokio::test]
+async fn a_chain_that_is_idle_no_longer_says_so_though_time_is_where_it_was() {
+    let mut chain = chain();
+    let mut said = Vec::new();
+    let at = |time| Watermark::At(EventTime(time));
+    for watermark in [at(5), at(5), Watermark::Idle, at(5), at(5)] {
+        let mut out = Vec::new();
+        chain.watermark(watermark, &mut out).await.unwrap();
+        said.push(shown(&out));
+    }
+    assert_eq!(said[..2], [vec!["At(EventTime(5))".to_owned()], vec![]]);
+    assert_eq!(said[2..], [vec!["Idle".to_owned()], vec!["At(EventTime(5))".to_owned()], vec![]]);
+}

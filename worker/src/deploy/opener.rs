@@ -5,23 +5,28 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::mpsc;
-use weir_core::connector::{SinkContext, SourceContext};
+use tokio::sync::{mpsc, watch};
+use weir_core::connector::{Boundedness, DiscoveryContext, SinkContext, SourceContext};
 use weir_core::{
-    Chain, Connector, Epoch, Error, EventTime, HashRange, InputWatermarks, JobGraph, NodeId, OperatorSpec, Result,
-    SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
+    Chain, Connector, DiscoverSpec, Epoch, Error, HashRange, InputWatermarks, JobGraph, Marker, NodeId, OperatorSpec,
+    Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
 };
 use weir_operators::Scan;
 
 use super::Deployment;
 use super::restore::Restorer;
 use super::wiring::Ends;
+use crate::announcements::DiscoveryState;
 use crate::chain::OperatorChain;
+use crate::exchange::{ChannelSender, Gate};
 use crate::metrics::OperatorMetrics;
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::SourceState;
 use crate::staging::Stager;
-use crate::subtask::{Command, Interrupt, OperatorSubtask, Outputs, SideOutput, SinkStage, SourceSubtask};
+use crate::subtask::{
+    DiscoverySubtask, Interrupt, OperatorSubtask, Outputs, Presence, RateLimit, SideOutput, SinkStage, SourceSubtask,
+    WorkerEvent,
+};
 
 /// A subtask that is open and waits to be run.
 pub type Opened = BoxFuture<'static, Result<(), Interrupt>>;
@@ -34,6 +39,10 @@ pub struct Opener<'a> {
     pub restorer: Restorer,
     /// Where sources say that they are exhausted.
     pub exhausted: mpsc::Sender<()>,
+    /// Where sources hear of completed checkpoints.
+    pub completed: watch::Receiver<Epoch>,
+    /// Where markers are asked for.
+    pub events: mpsc::Sender<WorkerEvent>,
     /// Where snapshots go.
     pub snapshots: mpsc::Sender<SubtaskSnapshot>,
 }
@@ -46,8 +55,8 @@ pub struct Seat<'a> {
     pub ends: Ends,
     /// Counters of each of its nodes.
     pub metrics: Vec<Arc<OperatorMetrics>>,
-    /// What the driver says to it.
-    pub commands: mpsc::Receiver<Command>,
+    /// Where a discovery gets its markers from.
+    pub markers: mpsc::Receiver<Marker>,
 }
 
 /// Where a subtask stands in its job.
@@ -73,6 +82,11 @@ impl Place<'_> {
         matches!(self.head(), OperatorSpec::Source(_))
     }
 
+    /// Whether it finds splits.
+    pub fn is_discovery(&self) -> bool {
+        matches!(self.head(), OperatorSpec::Discover(_))
+    }
+
     /// For errors.
     fn name(&self) -> String {
         let names: Vec<&str> = self.chain.nodes.iter().map(|id: &NodeId| &*self.graph.node(*id).spec.name).collect();
@@ -92,22 +106,30 @@ impl Opener<'_> {
     }
 
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
-        let Seat { place, ends, metrics, commands } = seat;
+        let Seat { place, ends, metrics, markers } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
         let stages = self.restorer.stages(place.chain, range, &metrics).await?;
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
         let sink = self.sink(&place, metrics.last()).await?;
         let side = ends.side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
         let outputs = Outputs { sink, main: ends.main, side: side.collect() };
-        if let OperatorSpec::Source(spec) = place.head() {
-            let source = self.source(&place, spec, Source { chain, outputs, commands, metrics: metrics[0].clone() });
-            return Ok(framed(name, source.await?.run()).boxed());
+        match place.head() {
+            OperatorSpec::Discover(spec) => {
+                let readers = Readers { reports: ends.gate, readers: ends.senders, outputs, markers };
+                return Ok(framed(name, self.discovery(&place, spec, readers).await?.run()).boxed());
+            }
+            OperatorSpec::Source(spec) => {
+                let reports = ends.report.ok_or_else(|| Error::internal("a source is behind no discovery"))?;
+                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics: metrics[0].clone() };
+                return Ok(framed(name, self.source(&place, spec, parts).await?.run()).boxed());
+            }
+            _ => {}
         }
         let restored = self.restorer.watermark(&place.graph.node(place.chain.head()).uid);
         let operator = OperatorSubtask {
-            watermarks: InputWatermarks::new(ends.ordinals.len(), restored),
+            watermarks: InputWatermarks::new(ends.senders.len(), restored),
             gate: ends.gate,
-            ordinals: ends.ordinals,
+            ordinals: ends.senders.into_iter().map(|(ordinal, _)| ordinal).collect(),
             chain,
             outputs,
             snapshots: self.snapshots.clone(),
@@ -130,31 +152,61 @@ impl Opener<'_> {
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
 
+    async fn discovery(&self, place: &Place<'_>, spec: &DiscoverSpec, parts: Readers) -> Result<DiscoverySubtask> {
+        let uid = place.graph.node(place.chain.head()).uid.clone();
+        let state = DiscoveryState::restored(self.restorer.announced(&uid).await?);
+        let known = state.announced().iter().map(|announced| announced.split.clone()).collect();
+        let context = DiscoveryContext { known };
+        let discovery = self.connector(&spec.table)?.open_discovery(&spec.table, context).await?;
+        Ok(DiscoverySubtask {
+            uid,
+            discovery,
+            state,
+            reports: parts.reports,
+            readers: parts.readers,
+            outputs: parts.outputs,
+            markers: parts.markers,
+            snapshots: self.snapshots.clone(),
+        })
+    }
+
     async fn source(&self, place: &Place<'_>, spec: &SourceSpec, parts: Source) -> Result<SourceSubtask> {
         let node = place.graph.node(place.chain.head());
         let restored = self.restorer.splits(&node.uid).await?;
         let emitted = self.restorer.watermark(&node.uid);
+        let rows = self.deployment.batch_rows;
         let context = SourceContext {
             subtask: place.index,
             parallelism: place.count,
-            restored: restored.iter().map(|state| state.position.clone()).collect(),
-            batch_rows: self.deployment.batch_rows,
+            batch_rows: spec.rows_per_second.map_or(rows, |limit| RateLimit::batch_rows(limit, place.count, rows)),
         };
-        let source = self.connector(&spec.table)?.open_source(&spec.table, context).await?;
+        let connector = self.connector(&spec.table)?;
+        let source = connector.open_source(&spec.table, context).await?;
+        let watermarks = spec.watermark.as_ref().map(|watermark| {
+            // Nothing of a table that ends may be late because something else of it took its time.
+            let is_bounded = connector.boundedness(&spec.table) == Boundedness::Bounded;
+            let idle_after = watermark.idle_timeout_ms.filter(|_| !is_bounded).map(Duration::from_millis);
+            SplitWatermarks::new(emitted, idle_after)
+        });
         Ok(SourceSubtask {
             uid: node.uid.clone(),
             table: spec.table.name.clone(),
+            place: (place.index, place.count),
+            discovery: parts.discovery,
+            reports: parts.reports,
             source,
             scan: Scan::new(spec, node.spec.schema.clone())?,
-            watermarks: split_watermarks(spec, emitted),
+            limit: spec.rows_per_second.map(|limit| RateLimit::new(limit, place.count)),
+            watermarks,
             listened: Duration::ZERO,
-            state: SourceState::restored(&restored),
-            restored,
+            presence: Presence::default(),
+            state: SourceState::restored(restored),
             metrics: parts.metrics,
             chain: parts.chain,
             outputs: parts.outputs,
-            commands: parts.commands,
             exhausted: self.exhausted.clone(),
+            events: self.events.clone(),
+            completed: self.completed.clone(),
             snapshots: self.snapshots.clone(),
             clock: self.deployment.clock.clone(),
             emitted,
@@ -168,11 +220,20 @@ impl Opener<'_> {
     }
 }
 
+/// What a discovery's subtask is made of, beside the discovery.
+struct Readers {
+    reports: Gate,
+    readers: Vec<(usize, usize)>,
+    outputs: Outputs,
+    markers: mpsc::Receiver<Marker>,
+}
+
 /// What a source subtask is made of, beside the source.
 struct Source {
+    discovery: Gate,
+    reports: ChannelSender,
     chain: OperatorChain,
     outputs: Outputs,
-    commands: mpsc::Receiver<Command>,
     metrics: Arc<OperatorMetrics>,
 }
 
@@ -181,10 +242,4 @@ async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt
         Interrupt::Failed(error) => Interrupt::Failed(error.context(format!("{name} failed"))),
         Interrupt::Disconnected => Interrupt::Disconnected,
     })
-}
-
-fn split_watermarks(spec: &SourceSpec, emitted: EventTime) -> Option<SplitWatermarks> {
-    let watermark = spec.watermark.as_ref()?;
-    let idle_after = watermark.idle_timeout_ms.map(Duration::from_millis);
-    Some(SplitWatermarks::new(emitted, idle_after))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use weir_core::connector::rejected_schema;
 use weir_core::{
@@ -11,6 +12,7 @@ use weir_core::{
 };
 use weir_state::{Manifest, OperatorState, StateStore, Storage};
 
+use crate::announcements::{self, Announced};
 use crate::blocking::{self, Blocking};
 use crate::chain::Stage;
 use crate::metrics::OperatorMetrics;
@@ -86,10 +88,25 @@ impl Restorer {
         self.shared.watermark(uid)
     }
 
-    /// The stored splits of a source.
+    /// Where the splits of a source stood.
     pub async fn splits(&self, uid: &OperatorUid) -> Result<Vec<SplitState>> {
+        self.rows(uid, source_state::table(), source_state::decode).await
+    }
+
+    /// What a discovery had announced.
+    pub async fn announced(&self, uid: &OperatorUid) -> Result<Vec<Announced>> {
+        self.rows(uid, announcements::table(), announcements::decode).await
+    }
+
+    /// All rows of a table that is no operator's.
+    async fn rows<T: Send + 'static>(
+        &self,
+        uid: &OperatorUid,
+        declared: TableSchema,
+        decode: fn(&RecordBatch) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         let (shared, uid) = (self.shared.clone(), uid.clone());
-        blocking::run(&self.blocking, move || shared.splits(&uid)).await
+        blocking::run(&self.blocking, move || shared.rows(&uid, &declared, decode)).await
     }
 
     /// The operators of `chain`, restored to the keys in `range` and open. Sources and sinks are not among them.
@@ -102,7 +119,8 @@ impl Restorer {
         let (shared, nodes, metrics) = (self.shared.clone(), chain.nodes.clone(), metrics.to_vec());
         blocking::run(&self.blocking, move || {
             let is_operator = |id: &NodeId| {
-                !matches!(shared.graph.node(*id).spec.operator, OperatorSpec::Source(_) | OperatorSpec::Sink(_))
+                let operator = &shared.graph.node(*id).spec.operator;
+                !matches!(operator, OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_))
             };
             let operators = nodes.iter().zip(metrics).filter(|(id, _)| is_operator(id));
             operators.map(|(id, metrics)| stage(&shared, *id, range, metrics)).collect()
@@ -122,17 +140,21 @@ impl Shared {
         self.state(uid).map_or(EventTime::MIN, |(state, _)| state.watermark)
     }
 
-    fn splits(&self, uid: &OperatorUid) -> Result<Vec<SplitState>> {
+    fn rows<T>(
+        &self,
+        uid: &OperatorUid,
+        declared: &TableSchema,
+        decode: fn(&RecordBatch) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
         let Some((state, storage)) = self.state(uid) else { return Ok(Vec::new()) };
-        let declared = source_state::table();
-        let mut splits = Vec::new();
+        let mut decoded = Vec::new();
         for table in state.tables.iter().filter(|table| table.schema.name == declared.name) {
-            weir_state::compatible(&table.schema, &declared)?;
+            weir_state::compatible(&table.schema, declared)?;
             for (rows, _) in weir_state::read_table(storage, table, HashRange::ALL)? {
-                splits.extend(source_state::decode(&rows)?);
+                decoded.extend(decode(&rows)?);
             }
         }
-        Ok(splits)
+        Ok(decoded)
     }
 
     /// The operator of a node as it is when it was just made.

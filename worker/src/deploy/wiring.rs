@@ -1,7 +1,7 @@
 //! Makes the channels of a part: every gate that is here, and for each subtask that is here the routers out of it.
 //!
 //! All workers number the channels of a gate in the same way, from the graph and the parallelism alone: by the edges into
-//! the chain's head, then by the sending subtask.
+//! the chain's head, then by the sending subtask. A discovery's head has a channel from each of its readers instead.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,24 @@ use crate::exchange::network::{ChannelId, Membership, Process, RemoteSender};
 use crate::exchange::{ChannelSender, ExchangeLimits, Gate, Inlet, Router, Target};
 
 /// Gates and routers that have been made and not yet been given to their subtask.
+#[derive(Default)]
 pub struct Wiring {
-    gates: BTreeMap<(NodeId, usize), (Gate, Vec<usize>)>,
+    gates: BTreeMap<(NodeId, usize), (Gate, Vec<(usize, usize)>)>,
     routers: BTreeMap<(NodeId, usize), Vec<(OutputPort, Router)>>,
+    reports: BTreeMap<(NodeId, usize), ChannelSender>,
     /// Workers that subtasks of this part send to.
     peers: BTreeMap<Process, PlacedWorker>,
 }
 
 /// The ends of channels that one subtask holds.
 pub struct Ends {
-    /// Its inputs; a source has none.
+    /// Its inputs.
     pub gate: Gate,
-    /// For each channel of the gate, which input of the chain's head it feeds.
-    pub ordinals: Vec<usize>,
+    /// For each channel of the gate, which input of the chain's head it feeds, and which subtask it comes from. The inputs of a
+    /// discovery are the sources behind it, in order.
+    pub senders: Vec<(usize, usize)>,
+    /// From a source to the discovery in front of it.
+    pub report: Option<ChannelSender>,
     /// Edges from the main output of the chain's last node.
     pub main: Vec<Router>,
     /// Edges from side outputs, with the node's position in the chain.
@@ -47,9 +52,12 @@ pub struct Plan<'a> {
     pub limits: ExchangeLimits,
 }
 
-/// An edge into the head of a chain.
+/// An edge into the head of a chain, or from a source back to its discovery.
 struct Input<'a> {
-    edge: &'a Edge,
+    from: NodeId,
+    ordinal: usize,
+    /// How rows leave; `None`: these are reports of a source.
+    edge: Option<&'a Edge>,
     /// Subtasks that send.
     senders: usize,
     /// Subtask *i* sends to subtask *i* only.
@@ -71,7 +79,7 @@ pub fn subtasks(graph: &JobGraph, chain: &Chain, parallelism: usize) -> usize {
 impl Wiring {
     /// Wires every edge into the head of a chain; the edges inside chains need no channel.
     pub fn new(plan: &Plan<'_>, chains: &[Chain]) -> Self {
-        let mut wiring = Self { gates: BTreeMap::new(), routers: BTreeMap::new(), peers: BTreeMap::new() };
+        let mut wiring = Self::default();
         for chain in chains {
             wiring.chain(plan, chain.head());
         }
@@ -82,11 +90,22 @@ impl Wiring {
         let parallelism = plan.part.parallelism();
         let spec = &plan.graph.node(head).spec;
         let receivers = count_of(spec.parallelism, parallelism);
-        let inputs = spec.inputs.iter().map(|edge| {
-            let senders = count_of(plan.graph.node(edge.from).spec.parallelism, parallelism);
-            Input { edge, senders, pairwise: edge.exchange == Exchange::Forward && senders == receivers }
+        let senders = |from: NodeId| count_of(plan.graph.node(from).spec.parallelism, parallelism);
+        let inputs = spec.inputs.iter().map(|edge| Input {
+            from: edge.from,
+            ordinal: edge.ordinal,
+            edge: Some(edge),
+            senders: senders(edge.from),
+            pairwise: edge.exchange == Exchange::Forward && senders(edge.from) == receivers,
         });
-        let inputs: Vec<Input<'_>> = inputs.collect();
+        let reports = plan.graph.sources_of(head).enumerate().map(|(ordinal, from)| Input {
+            from,
+            ordinal,
+            edge: None,
+            senders: senders(from),
+            pairwise: false,
+        });
+        let inputs: Vec<Input<'_>> = inputs.chain(reports).collect();
         // From each edge, the channels by sending subtask, then by receiving one.
         let mut outlets: Vec<Vec<Vec<ChannelSender>>> =
             inputs.iter().map(|input| (0..input.senders).map(|_| Vec::new()).collect()).collect();
@@ -98,10 +117,10 @@ impl Wiring {
                 .collect();
             let mut inlets = Vec::new();
             if plan.part.has(receiver) {
-                let ordinals = channels.iter().map(|(input, _)| inputs[*input].edge.ordinal).collect();
+                let senders = channels.iter().map(|(input, sender)| (inputs[*input].ordinal, *sender)).collect();
                 let (gate, ways) = Gate::new(channels.len(), plan.limits.credit_bytes);
                 inlets = ways;
-                self.gates.insert((head, receiver), (gate, ordinals));
+                self.gates.insert((head, receiver), (gate, senders));
             }
             let mut inlets = inlets.into_iter();
             for (channel, (input, sender)) in channels.into_iter().enumerate() {
@@ -110,14 +129,21 @@ impl Wiring {
             }
         }
         for (input, outlets) in inputs.iter().zip(outlets) {
+            let outlets = outlets.into_iter().enumerate().filter(|(_, channels)| !channels.is_empty());
+            let Some(edge) = input.edge else {
+                self.reports.extend(outlets.flat_map(|(sender, channels)| {
+                    channels.into_iter().map(move |channel| ((input.from, sender), channel))
+                }));
+                continue;
+            };
             // A forward edge between different parallelisms has no partner to go to, and spreads its batches.
-            let exchange = match (&input.edge.exchange, input.pairwise) {
+            let exchange = match (&edge.exchange, input.pairwise) {
                 (Exchange::Forward, false) => &Exchange::Rebalance,
                 (exchange, _) => exchange,
             };
-            for (sender, channels) in outlets.into_iter().enumerate().filter(|(_, channels)| !channels.is_empty()) {
+            for (sender, channels) in outlets {
                 let router = Router::new(Target::new(exchange, channels.len()), channels, sender, plan.limits);
-                self.routers.entry((input.edge.from, sender)).or_default().push((input.edge.port, router));
+                self.routers.entry((edge.from, sender)).or_default().push((edge.port, router));
             }
         }
     }
@@ -158,7 +184,8 @@ impl Wiring {
     /// If they were taken before.
     pub fn take(&mut self, chain: &Chain, index: usize) -> Ends {
         let gate = self.gates.remove(&(chain.head(), index));
-        let (gate, ordinals) = gate.expect("every head has a gate, and takes it once");
+        let (gate, senders) = gate.expect("every head has a gate, and takes it once");
+        let report = self.reports.remove(&(chain.head(), index));
         let (mut main, mut side) = (Vec::new(), Vec::new());
         for (position, node) in chain.nodes.iter().enumerate() {
             for (port, router) in self.routers.remove(&(*node, index)).unwrap_or_default() {
@@ -168,6 +195,6 @@ impl Wiring {
                 }
             }
         }
-        Ends { gate, ordinals, main, side }
+        Ends { gate, senders, report, main, side }
     }
 }

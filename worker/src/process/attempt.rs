@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use tokio::sync::mpsc;
-use weir_core::{Attempt, Error, JobId, Marker};
+use weir_core::{Attempt, Epoch, Error, JobId, Marker};
 use weir_proto::control::{Deploy, Failure};
 
 use super::engine::{Engine, FiguresSource, RunningPart};
@@ -32,8 +32,10 @@ pub enum Happened {
 pub enum AttemptCommand {
     /// Run.
     Start,
-    /// Send this marker from every source.
+    /// Send this marker into the dataflow.
     Marker(Marker),
+    /// Tell the sources that this epoch's checkpoint is complete.
+    Completed(Epoch),
 }
 
 /// The task of an attempt.
@@ -83,6 +85,7 @@ impl AttemptTask {
                 biased;
                 command = self.commands.recv() => match command {
                     Some(AttemptCommand::Marker(marker)) => part.marker(marker).await,
+                    Some(AttemptCommand::Completed(epoch)) => part.completed(epoch).await,
                     Some(AttemptCommand::Start) => {}
                     None => return,
                 },

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
-use weir_core::{Attempt, Error, JobId, Result};
+use weir_core::{Attempt, Epoch, Error, JobId, Result};
 use weir_proto::control::{AttemptFigures, Deploy, Figures, FromWorker, Heartbeat, Hello, ToWorker};
 
 use super::Surroundings;
@@ -131,6 +131,7 @@ impl Driver {
             Effect::Marker { job, attempt, marker } => {
                 return self.command(job, attempt, AttemptCommand::Marker(marker));
             }
+            Effect::Completed { job, attempt, epoch } => self.completed(job, attempt, epoch),
             Effect::Close { job, attempt } => self.close(job, attempt),
             Effect::Commit { job, storage, checkpoint } => {
                 let epoch = checkpoint.epoch;
@@ -237,6 +238,13 @@ impl Driver {
         }
         let error = Error::internal("an attempt does not take its markers");
         Performed::Answered(Event::Engine { job, attempt, event: EngineEvent::Failed(failure(&error)) })
+    }
+
+    /// An attempt that is busy hears of the next checkpoint.
+    fn completed(&mut self, job: JobId, attempt: Attempt, epoch: Epoch) {
+        if let Some(open) = self.attempts.get(&job).filter(|open| open.attempt == attempt) {
+            let _ = open.commands.try_send(AttemptCommand::Completed(epoch));
+        }
     }
 
     fn started(&mut self, job: JobId, attempt: Attempt, figures: FiguresSource) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use weir_core::{ConnectorRegistry, Error, Incarnation, Marker, Result, WorkerId};
+use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
 use weir_proto::control::{CheckpointRef, Deploy, Figures};
 use weir_state::{Manifest, Storages, layout};
 
@@ -37,8 +37,11 @@ pub trait OpenPart: Send {
 /// A part that runs. Dropping it stops it where it stands.
 #[async_trait]
 pub trait RunningPart: Send {
-    /// Sends a marker from every source.
+    /// Sends a marker into the dataflow.
     async fn marker(&mut self, marker: Marker);
+
+    /// Tells the sources that an epoch's checkpoint is complete.
+    async fn completed(&mut self, epoch: Epoch);
 
     /// Waits for the next event; `None` when there are no more. Dropping the future loses nothing.
     async fn event(&mut self) -> Option<WorkerEvent>;
@@ -154,6 +157,10 @@ impl OpenPart for OpenedJob {
 impl RunningPart for JobHandle {
     async fn marker(&mut self, marker: Marker) {
         self.command(Command::Marker(marker)).await;
+    }
+
+    async fn completed(&mut self, epoch: Epoch) {
+        self.command(Command::Completed(epoch)).await;
     }
 
     async fn event(&mut self) -> Option<WorkerEvent> {

@@ -7,15 +7,19 @@
 //! 3. they capture their state, without I/O, and the sink prepares,
 //! 4. it hands the snapshot over and sends the marker on.
 
+mod discovery;
 mod idle;
 mod operator;
 mod outputs;
+mod rate_limit;
 mod source;
 
+pub use discovery::DiscoverySubtask;
 pub use idle::IdleSubtask;
 pub use operator::OperatorSubtask;
 pub use outputs::{Outputs, Prepared, SideOutput, SinkStage};
-pub use source::SourceSubtask;
+pub use rate_limit::RateLimit;
+pub use source::{Presence, SourceSubtask};
 
 use std::time::Duration;
 
@@ -31,11 +35,13 @@ const TICK: Duration = Duration::from_millis(100);
 /// else keep them from theirs for ever.
 const TURNS: u32 = 16;
 
-/// What the driver tells the sources of a part.
+/// What the driver tells a part.
 #[derive(Debug, Clone, Copy)]
 pub enum Command {
-    /// Send this marker.
+    /// Send this marker. It enters the dataflow where splits are found; a part in which none are does nothing.
     Marker(Marker),
+    /// The checkpoint of this epoch is complete.
+    Completed(Epoch),
 }
 
 /// What a part of a job tells its driver.

@@ -67,7 +67,8 @@ impl Outputs {
         Ok(())
     }
 
-    async fn rows(&mut self, batch: Batch) -> Result<(), Interrupt> {
+    /// Rows of the main output.
+    pub async fn rows(&mut self, batch: Batch) -> Result<(), Interrupt> {
         if let Some(stage) = &mut self.sink {
             stage.metrics.count_in(batch.num_rows());
             stage.sink.write(batch).await?;

@@ -1,24 +1,34 @@
 //! The loop of a subtask that reads a table.
 //!
+//! It hears of the splits of its table, and of markers, from the table's discovery ([`discovery`](super::discovery)), and reads
+//! those that are its own.
+//!
 //! A split is idle when the subtask has listened for long enough and heard nothing of it. What the subtask does with what it
-//! hears does not count: it may have to wait for others then, and no split has the chance to deliver anything.
+//! hears does not count: it may have to wait for others then, and no split has the chance to deliver anything. Nor does the time
+//! for which it does not ask its source for rows, because the table's limit is reached.
+
+mod presence;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{BinaryViewArray, Int64Array, RecordBatch, StringViewArray};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use weir_core::connector::{Rejected, rejected_schema};
+use weir_core::connector::{AssignedSplit, Rejected, SplitPosition, rejected_schema};
 use weir_core::{
-    Batch, Element, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
+    Batch, Element, Epoch, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
     SplitWatermarks, Watermark,
 };
 use weir_operators::Scan;
 
-use super::{Command, Interrupt, Outputs, TICK, TURNS};
+pub use self::presence::Presence;
+use super::rate_limit::RateLimit;
+use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
+use crate::announcements;
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
+use crate::exchange::{ChannelSender, Gate};
 use crate::metrics::OperatorMetrics;
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::{self, SourceState, SplitState};
@@ -29,17 +39,25 @@ pub struct SourceSubtask {
     pub uid: OperatorUid,
     /// Name of the table, for rejected records.
     pub table: String,
+    /// Which subtask of the source this is, and how many there are.
+    pub place: (usize, usize),
+    /// What the discovery says.
+    pub discovery: Gate,
+    /// To the discovery: how far this subtask is.
+    pub reports: ChannelSender,
     /// The splits that it reads.
     pub source: Box<dyn Source>,
     /// Computed columns, watermark expression, filter.
     pub scan: Scan,
+    /// The table's limit, if it has one.
+    pub limit: Option<RateLimit>,
     /// Event time over its splits; `None` where the table has none.
     pub watermarks: Option<SplitWatermarks>,
     /// How long it has listened to its source.
     pub listened: Duration,
-    /// Where the splits stood at the restored checkpoint.
-    pub restored: Vec<SplitState>,
-    /// What the last checkpoint knows of its splits.
+    /// Whether it counts for the subtasks behind it.
+    pub presence: Presence,
+    /// Where splits stand.
     pub state: SourceState,
     /// The source's own counters.
     pub metrics: Arc<OperatorMetrics>,
@@ -47,10 +65,12 @@ pub struct SourceSubtask {
     pub chain: OperatorChain,
     /// Where its rows go.
     pub outputs: Outputs,
-    /// What the driver says.
-    pub commands: mpsc::Receiver<Command>,
     /// Told once, when there is nothing more to read.
     pub exhausted: mpsc::Sender<()>,
+    /// Where it asks for markers.
+    pub events: mpsc::Sender<WorkerEvent>,
+    /// The last epoch whose checkpoint is complete.
+    pub completed: watch::Receiver<Epoch>,
     /// Where its snapshots go.
     pub snapshots: mpsc::Sender<SubtaskSnapshot>,
     /// Processing time.
@@ -59,9 +79,22 @@ pub struct SourceSubtask {
     pub emitted: EventTime,
 }
 
+/// How far reading is.
+struct Reading {
+    /// Splits of this subtask that are not finished.
+    open: usize,
+    /// The discovery has announced all splits.
+    complete: bool,
+    /// All of it has been said: the end of time, and that nothing is left to read.
+    over: bool,
+    /// What the discovery has been told last: a time, and whether there is something to say about time.
+    told: (EventTime, bool),
+}
+
 /// What a subtask has listened for.
 enum Heard {
-    Command(Option<Command>),
+    Discovery(Element),
+    Completed,
     Event(Result<SourceEvent>),
     Timer,
 }
@@ -70,7 +103,7 @@ impl SourceSubtask {
     /// Runs until a stop marker.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut emissions = Vec::new();
-        let mut reading = true;
+        let mut reading = Reading { open: 0, complete: false, over: false, told: (EventTime::MIN, false) };
         let mut next_tick = Instant::now() + TICK;
         // Channels behind are new and know nothing of where an earlier execution had arrived.
         if self.emitted > EventTime::MIN {
@@ -82,76 +115,152 @@ impl SourceSubtask {
             if turns.is_multiple_of(TURNS) {
                 tokio::task::yield_now().await;
             }
-            let wake = self.outputs.deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
+            let paused = self.limit.as_ref().and_then(RateLimit::paused_until);
+            let wake = [self.outputs.deadline(), paused].into_iter().flatten().fold(next_tick, Instant::min);
+            let asks = reading.open > 0 && paused.is_none() && self.presence.may_read();
+            let before = (asks && self.presence.is_idle()).then(|| self.source.positions());
             // Not by the clock: it may be set while the subtask listens.
             let listening = Instant::now();
             let heard = tokio::select! {
                 biased;
-                command = self.commands.recv() => Heard::Command(command),
-                // Asked before the timer: a subtask that has not yet heard of its splits would take itself for idle.
-                event = self.source.next(), if reading => Heard::Event(event),
+                (_, element) = self.discovery.next() => Heard::Discovery(element),
+                Ok(()) = self.completed.changed() => Heard::Completed,
+                event = self.source.next(), if asks => Heard::Event(event),
                 () = sleep_until(wake) => Heard::Timer,
             };
-            self.listened += listening.elapsed();
+            if asks || reading.open == 0 {
+                self.listened += listening.elapsed();
+            }
             match heard {
-                Heard::Command(None) => return Err(Interrupt::Disconnected),
-                Heard::Command(Some(Command::Marker(marker))) => {
+                Heard::Discovery(Element::Marker(marker)) => {
                     if marker.kind == MarkerKind::Drain && self.emitted < EventTime::MAX {
                         self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
                     }
                     self.marker(marker, &mut emissions).await?;
                     if marker.kind.ends() {
-                        return self.outputs.end().await;
+                        return self.end().await;
                     }
+                    if let Some(kept) = self.presence.marker() {
+                        self.event(kept, &mut reading, &mut emissions).await?;
+                    }
+                }
+                Heard::Discovery(element) => self.discovered(element, &mut reading, &mut emissions).await?,
+                Heard::Completed => {
+                    let epoch = *self.completed.borrow_and_update();
+                    self.source.completed(epoch).await?;
                 }
                 Heard::Event(event) => {
-                    reading = self.event(event?, &mut emissions).await?;
+                    match (event?, before) {
+                        (rows @ SourceEvent::Rows { .. }, Some(before)) => {
+                            self.keep(rows, before);
+                            self.advance(&mut emissions).await?;
+                        }
+                        (event, _) => self.event(event, &mut reading, &mut emissions).await?,
+                    }
                     if wake <= Instant::now() {
-                        next_tick = self.wake(next_tick, &mut emissions).await?;
+                        next_tick = self.wake(next_tick, &mut reading, &mut emissions).await?;
                     }
                 }
-                Heard::Timer => next_tick = self.wake(next_tick, &mut emissions).await?,
+                Heard::Timer => next_tick = self.wake(next_tick, &mut reading, &mut emissions).await?,
+            }
+            if self.presence.wants_marker(reading.open > 0) {
+                // The driver is gone only when the job is being dropped.
+                let _ = self.events.send(WorkerEvent::MarkerWanted).await;
+            }
+            if reading.complete && reading.open == 0 && !reading.over {
+                reading.over = true;
+                self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
+                self.outputs.flush().await?;
+                self.exhausted.send(()).await.map_err(|_| Interrupt::Disconnected)?;
             }
         }
     }
 
-    /// Something has come from the source. Returns whether there is more to read.
-    async fn event(&mut self, event: SourceEvent, emissions: &mut Vec<Emission>) -> Result<bool, Interrupt> {
-        match event {
-            SourceEvent::SplitAdded { split, holds_watermark } => {
-                let time = self.restored_time(&split);
+    /// The discovery has said something, and it is no marker.
+    async fn discovered(
+        &mut self,
+        element: Element,
+        reading: &mut Reading,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<(), Interrupt> {
+        match element {
+            Element::Batch(batch) => self.announced(batch.records(), reading)?,
+            Element::Watermark(Watermark::At(EventTime::MAX)) => reading.complete = true,
+            Element::Watermark(Watermark::At(time)) => {
                 if let Some(watermarks) = &mut self.watermarks {
-                    if self.emitted == EventTime::MAX {
-                        return Err(more_than_the_end(&self.table, &split).into());
-                    }
-                    watermarks.add(split, holds_watermark, time);
+                    watermarks.table(time, self.listened);
                 }
             }
+            Element::Watermark(Watermark::Idle) | Element::Marker(_) => {}
+            Element::End => return Err(Interrupt::Disconnected),
+        }
+        self.advance(emissions).await
+    }
+
+    /// Splits of the table are announced. Those of this subtask are added to what it reads.
+    fn announced(&mut self, rows: &RecordBatch, reading: &mut Reading) -> Result<()> {
+        let (subtask, subtasks) = self.place;
+        let mut assigned = Vec::new();
+        for announced in announcements::decode(rows)? {
+            let split = &announced.split;
+            let known = self.state.of(&split.name).cloned();
+            if announced.reader(subtasks) != subtask || known.as_ref().is_some_and(|known| known.finished) {
+                continue;
+            }
+            let known = known.unwrap_or_else(|| SplitState::new(split.name.clone()));
+            if let Some(watermarks) = &mut self.watermarks {
+                if self.emitted == EventTime::MAX {
+                    return Err(more_than_the_end(&self.table, &split.name));
+                }
+                watermarks.add(split.name.clone(), split.sequence.clone(), known.watermark);
+            }
+            assigned.push(AssignedSplit { position: known.position.clone(), split: announced.split });
+            self.state.set(known);
+        }
+        reading.open += assigned.len();
+        // Whoever has announced a split waits for what its reader says of time.
+        reading.told.1 |= !assigned.is_empty();
+        self.source.assign(assigned)
+    }
+
+    /// Something has come from the source.
+    async fn event(
+        &mut self,
+        event: SourceEvent,
+        reading: &mut Reading,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<(), Interrupt> {
+        match event {
             SourceEvent::Rows { split, records, rejected } => {
+                if let Some(limit) = &mut self.limit {
+                    limit.spend(records.num_rows() + rejected.len());
+                }
                 self.rejected(&rejected).await?;
                 if records.num_rows() > 0 {
                     self.rows(&split, records, emissions).await?;
                 }
             }
             SourceEvent::SplitFinished { split } => {
+                reading.open = reading.open.saturating_sub(1);
                 if let Some(watermarks) = &mut self.watermarks {
-                    watermarks.finish(&split);
+                    watermarks.finish(&split, self.listened);
                 }
+                self.state.set(SplitState { finished: true, ..SplitState::new(split) });
                 self.advance(emissions).await?;
-            }
-            SourceEvent::End => {
-                self.watermark(Watermark::At(EventTime::MAX), emissions).await?;
-                self.outputs.flush().await?;
-                self.exhausted.send(()).await.map_err(|_| Interrupt::Disconnected)?;
-                return Ok(false);
+                if reading.open == 0 {
+                    self.report(reading)?;
+                }
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn restored_time(&self, split: &str) -> EventTime {
-        let state = self.restored.iter().find(|state| &*state.position.split == split);
-        state.map_or(EventTime::MIN, |state| state.watermark)
+    /// Rows that have come to an idle subtask wait for a marker.
+    fn keep(&mut self, rows: SourceEvent, before: Vec<SplitPosition>) {
+        if let (SourceEvent::Rows { split, .. }, Some(watermarks)) = (&rows, &mut self.watermarks) {
+            watermarks.observe(split, EventTime::MIN, self.listened);
+        }
+        self.presence.keep(rows, before);
     }
 
     async fn rows(
@@ -174,6 +283,9 @@ impl SourceSubtask {
     }
 
     async fn advance(&mut self, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        if self.emitted == EventTime::MAX {
+            return Ok(());
+        }
         let listened = self.listened;
         match self.watermarks.as_mut().and_then(|watermarks| watermarks.advance(listened)) {
             Some(news) => self.watermark(news, emissions).await,
@@ -186,8 +298,24 @@ impl SourceSubtask {
             self.emitted = time;
             self.metrics.set_watermark(time);
         }
+        self.presence.says(watermark);
         self.chain.watermark(watermark, emissions).await?;
         self.outputs.deliver(emissions).await
+    }
+
+    /// Tells the discovery how far this subtask is, if that is news. Once all splits are announced nobody waits for it.
+    fn report(&mut self, reading: &mut Reading) -> Result<(), Interrupt> {
+        let Some(watermarks) = self.watermarks.as_ref().filter(|_| !reading.complete) else { return Ok(()) };
+        let (time, spoke) = reading.told;
+        let speaks = watermarks.speaks(self.listened);
+        if (speaks || spoke) && (self.emitted > time || speaks != spoke) {
+            self.reports.send_control(Element::Watermark(Watermark::At(self.emitted)))?;
+            if !speaks {
+                self.reports.send_control(Element::Watermark(Watermark::Idle))?;
+            }
+            reading.told = (self.emitted, speaks);
+        }
+        Ok(())
     }
 
     async fn rejected(&mut self, rejected: &[Rejected]) -> Result<(), Interrupt> {
@@ -200,7 +328,12 @@ impl SourceSubtask {
     }
 
     /// A row has lingered, or processing time has gone on.
-    async fn wake(&mut self, next_tick: Instant, emissions: &mut Vec<Emission>) -> Result<Instant, Interrupt> {
+    async fn wake(
+        &mut self,
+        next_tick: Instant,
+        reading: &mut Reading,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<Instant, Interrupt> {
         let now = Instant::now();
         if self.outputs.deadline().is_some_and(|deadline| deadline <= now) {
             self.outputs.flush().await?;
@@ -209,9 +342,9 @@ impl SourceSubtask {
             return Ok(next_tick);
         }
         self.chain.set_now(self.clock.now());
-        if self.emitted < EventTime::MAX {
-            self.advance(emissions).await?;
-        }
+        self.advance(emissions).await?;
+        self.report(reading)?;
+        self.metrics.set_lag(&self.source.lag());
         self.chain.tick(emissions).await?;
         self.outputs.deliver(emissions).await?;
         Ok(now + TICK)
@@ -222,7 +355,7 @@ impl SourceSubtask {
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
-            let mut nodes = vec![self.capture()?];
+            let mut nodes = vec![self.capture()];
             nodes.extend(self.chain.capture(marker.epoch)?);
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
@@ -231,18 +364,26 @@ impl SourceSubtask {
         self.outputs.control(Element::Marker(marker)).await
     }
 
-    fn capture(&mut self) -> Result<NodeCapture> {
-        let watermarks = &self.watermarks;
-        let splits = self.source.positions().into_iter().map(|position| SplitState {
-            watermark: watermarks.as_ref().map_or(EventTime::MIN, |watermarks| watermarks.of(&position.split)),
-            position,
-        });
-        let capture = self.state.capture(splits)?;
-        Ok(NodeCapture {
+    fn capture(&mut self) -> NodeCapture {
+        for position in self.presence.positions().unwrap_or_else(|| self.source.positions()) {
+            let watermark =
+                self.watermarks.as_ref().map_or(EventTime::MIN, |watermarks| watermarks.of(&position.split));
+            let SplitPosition { split, position } = position;
+            self.state.set(SplitState { position: Some(position), watermark, ..SplitState::new(split) });
+        }
+        NodeCapture {
             uid: self.uid.clone(),
             watermark: self.emitted,
-            tables: vec![(source_state::table(), capture)],
-        })
+            tables: vec![(source_state::table(), self.state.capture())],
+        }
+    }
+
+    /// Behind the last marker.
+    async fn end(mut self) -> Result<(), Interrupt> {
+        self.outputs.end().await?;
+        while !matches!(self.discovery.next().await, (_, Element::End)) {}
+        self.reports.send_control(Element::End)?;
+        Ok(self.reports.arrived().await?)
     }
 }
 

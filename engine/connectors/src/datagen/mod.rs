@@ -14,10 +14,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::connector::{
+    Boundedness, DiscoveryContext, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext, SplitDiscovery,
+};
 use weir_core::{Connector, Error, Result, Sink, Source, TableSpec};
 
-use crate::numbered::{self, Delivery, NumberedSource};
+use crate::numbered::{self, Delivery, FixedSplits, NumberedSource};
 use crate::options::{DEFAULT_START, Options, nearest};
 use rule::Rule;
 
@@ -164,6 +166,10 @@ impl Connector for Datagen {
             Ok(Settings { delivery: Delivery { total: Some(_), .. }, .. }) => Boundedness::Bounded,
             _ => Boundedness::Unbounded,
         }
+    }
+
+    async fn open_discovery(&self, _table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        Ok(Box::new(FixedSplits::new(&context)))
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {

@@ -4,6 +4,7 @@ use arrow::datatypes::*;
 use weir_core::{ErrorKind, SourceEvent};
 
 use super::*;
+use crate::bench::{Checkpoint, Reader};
 
 fn time() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, None)
@@ -25,13 +26,11 @@ fn table(columns: &[(&str, DataType)], options: &[(&str, &str)]) -> TableSpec {
 async fn all(table: &TableSpec, parallelism: usize) -> RecordBatch {
     let mut batches = Vec::new();
     for subtask in 0..parallelism {
-        let context = SourceContext { subtask, parallelism, restored: Vec::new(), batch_rows: 333 };
-        let mut source = Datagen.open_source(table, context).await.unwrap();
-        loop {
-            match source.next().await.unwrap() {
-                SourceEvent::Rows { records, .. } => batches.push(records),
-                SourceEvent::End => break,
-                _ => {}
+        let context = SourceContext { subtask, parallelism, batch_rows: 333 };
+        let mut reader = Reader::open(&Datagen, table, context, &Checkpoint::default()).await.unwrap();
+        while let Some(event) = reader.next().await.unwrap() {
+            if let SourceEvent::Rows { records, .. } = event {
+                batches.push(records);
             }
         }
     }

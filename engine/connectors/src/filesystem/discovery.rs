@@ -1,77 +1,150 @@
-//! Which splits there are: those of files that have just been seen, and those that a checkpoint names.
+//! Which splits there are: files are listed once, or watched for, and cut into ranges.
+//!
+//! Files that are moved into a watched folder together should be known together, for what the watermark does depends on which
+//! files are known. A listing that falls between two of these moves sees a part of them. So when something new was seen, the
+//! folder is listed again after a moment, until nothing more has come, though not for ever.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use weir_core::connector::SplitPosition;
-use weir_core::{Error, Result};
+use async_trait::async_trait;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
+use weir_core::connector::{DiscoveryContext, Split, SplitDiscovery};
+use weir_core::{ErrorKind, Result, TableSpec};
 
+use super::joined;
 use super::listing::{self, FileInfo};
 use super::options::{Format, SourceOptions};
-use super::reader::{Assigned, changed};
-use super::split::{Split, cut};
+use super::split::{FileRange, cut};
 use crate::formats::decode::columnar::Columnar;
 
-/// A position as it is stored: `place;modified`, where `place` is empty at the beginning of a split and `modified` is
-/// the file's time of modification.
-pub(super) fn write_position(place: Option<u64>, modified: i64) -> String {
-    format!("{};{modified}", place.map(|place| place.to_string()).unwrap_or_default())
+/// After this pause without a new file, those that were seen before are announced.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// Listings after which files are announced though more of them are still coming.
+const LISTINGS: u32 = 10;
+
+/// Opens the discovery of a table, and looks for files.
+///
+/// # Errors
+/// If the options are wrong, or the path cannot be read.
+pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+    let options = Arc::new(SourceOptions::read(table)?);
+    let is_restored = !context.known.is_empty();
+    let paths = context.known.iter().map(|split| split.sequence.clone()).collect();
+    // A table whose files have all been read may have lost them since.
+    let may_be_empty = options.monitor_interval.is_some() || is_restored;
+    let mut discovery = FileDiscovery { options, known: Arc::new(paths), found: Vec::new(), stage: Stage::Done };
+    let listed = joined(discovery.list(may_be_empty).await);
+    let files = match listed {
+        Err(error) if is_restored && error.kind() == ErrorKind::User => Vec::new(),
+        listed => listed?,
+    };
+    discovery.stage = discovery.listed(files, 1);
+    Ok(Box::new(discovery))
 }
 
-fn read_position(text: &str) -> Option<(Option<u64>, i64)> {
-    let (place, modified) = text.split_once(';')?;
-    let place = if place.is_empty() { None } else { Some(place.parse().ok()?) };
-    Some((place, modified.parse().ok()?))
+struct FileDiscovery {
+    options: Arc<SourceOptions>,
+    /// Files that have been announced.
+    known: Arc<BTreeSet<Arc<str>>>,
+    /// Splits that are to be announced.
+    found: Vec<Split>,
+    stage: Stage,
 }
 
-/// Splits of one subtask.
-#[derive(Default)]
-pub(super) struct Found {
-    /// What is to be read, in order of files and places.
-    pub(super) open: Vec<Assigned>,
-    /// What has been read.
-    pub(super) finished: Vec<SplitPosition>,
-    /// All files that were seen, also those that others read.
-    pub(super) paths: BTreeSet<Arc<str>>,
+enum Stage {
+    /// Nothing is looked for before this moment.
+    Waiting { until: Instant, listings: u32 },
+    /// The path is listed, so many times in a row including this one.
+    Listing { thread: JoinHandle<Result<Vec<NewFile>>>, listings: u32 },
+    /// What was found can be announced.
+    Settled,
+    /// Nothing more is looked for.
+    Done,
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Subtask {
-    pub(super) index: usize,
-    pub(super) parallelism: usize,
+/// A file that was not known, and its ranges.
+struct NewFile {
+    file: FileInfo,
+    ranges: Vec<FileRange>,
 }
 
-impl Subtask {
-    fn reads(self, split: &Split) -> bool {
-        split.subtask(self.parallelism) == self.index
+impl FileDiscovery {
+    fn list(&self, may_be_empty: bool) -> JoinHandle<Result<Vec<NewFile>>> {
+        let (options, known) = (self.options.clone(), self.known.clone());
+        spawn_blocking(move || new_files(&options, &known, may_be_empty))
+    }
+
+    /// Takes over what a listing has found, the `listings`th in a row. Returns what is done next.
+    fn listed(&mut self, files: Vec<NewFile>, listings: u32) -> Stage {
+        let is_new = !files.is_empty();
+        let known = Arc::make_mut(&mut self.known);
+        for NewFile { file, ranges } in files {
+            for range in ranges {
+                known.insert(range.path.clone());
+                self.found.push(Split {
+                    name: range.name(),
+                    sequence: range.path.clone(),
+                    description: file.modified.to_string(),
+                });
+            }
+        }
+        match self.options.monitor_interval {
+            None => Stage::Settled,
+            Some(interval) if is_new && listings < LISTINGS => {
+                Stage::Waiting { until: Instant::now() + interval.min(SETTLED), listings }
+            }
+            Some(_) if !self.found.is_empty() => Stage::Settled,
+            Some(interval) => Stage::Waiting { until: Instant::now() + interval, listings: 0 },
+        }
     }
 }
 
-/// The splits of files that are not among `known`. Empty files are passed over, and seen again once they are not.
+#[async_trait]
+impl SplitDiscovery for FileDiscovery {
+    async fn next(&mut self) -> Result<Option<Vec<Split>>> {
+        // All that is known is in `self`, so that a dropped wait loses nothing.
+        loop {
+            self.stage = match &mut self.stage {
+                Stage::Waiting { until, listings } => {
+                    sleep_until(*until).await;
+                    let listings = *listings + 1;
+                    Stage::Listing { thread: self.list(true), listings }
+                }
+                Stage::Listing { thread, listings } => {
+                    let (files, listings) = (joined(thread.await)?, *listings);
+                    self.listed(files, listings)
+                }
+                Stage::Settled => {
+                    self.stage = match self.options.monitor_interval {
+                        None => Stage::Done,
+                        Some(interval) => Stage::Waiting { until: Instant::now() + interval, listings: 0 },
+                    };
+                    // In order of their paths, however they were seen.
+                    self.found.sort_by(|left, right| left.sequence.cmp(&right.sequence));
+                    return Ok(Some(std::mem::take(&mut self.found)));
+                }
+                Stage::Done => return Ok(None),
+            }
+        }
+    }
+}
+
+/// The files that are not among `known`. Empty ones are passed over, and seen again once they are not.
 ///
 /// # Errors
 /// If the path is wrong or cannot be read, or a file is not what its format says.
-pub(super) fn discover(
-    options: &SourceOptions,
-    known: &BTreeSet<Arc<str>>,
-    subtask: Subtask,
-    may_be_empty: bool,
-) -> Result<Found> {
-    let mut found = Found::default();
+fn new_files(options: &SourceOptions, known: &BTreeSet<Arc<str>>, may_be_empty: bool) -> Result<Vec<NewFile>> {
+    let mut found = Vec::new();
     for file in listing::list(&options.path, may_be_empty)? {
         if file.size == 0 || known.contains(file.path.as_str()) {
             continue;
         }
         let (units, length) = first_cut(options, &file)?;
-        let splits = cut(&file.path, file.size, units, length);
-        found.paths.insert(file.path.as_str().into());
-        found.open.extend(splits.into_iter().filter(|split| subtask.reads(split)).map(|split| Assigned {
-            name: split.name(),
-            split,
-            file: file.clone(),
-            place: None,
-        }));
+        found.push(NewFile { ranges: cut(&file.path, file.size, units, length), file });
     }
     Ok(found)
 }
@@ -96,72 +169,4 @@ fn units(options: &SourceOptions, file: &FileInfo) -> Result<Option<u64>> {
         Format::Parquet => Columnar::Parquet.units(&file.path).map(Some),
         Format::Arrow => Columnar::Arrow.units(&file.path).map(Some),
     }
-}
-
-/// The splits that a checkpoint names, and those that are missing between them: a subtask that had not seen a file yet
-/// has no positions in it.
-///
-/// # Errors
-/// A data error for a file that is to be read on and was changed, and one of the environment if it is gone.
-pub(super) fn restore(options: &SourceOptions, restored: &[SplitPosition], subtask: Subtask) -> Result<Found> {
-    let mut files: BTreeMap<Arc<str>, BTreeMap<u64, (Split, &SplitPosition)>> = BTreeMap::new();
-    for position in restored {
-        let split = Split::parse(&position.split)
-            .ok_or_else(|| Error::internal(format!("'{}' is not the name of a split", position.split)))?;
-        files.entry(split.path.clone()).or_default().insert(split.index, (split, position));
-    }
-    let mut found = Found::default();
-    for (path, named) in files {
-        found.paths.insert(path.clone());
-        let is_complete = named.keys().copied().eq(0..named.len() as u64)
-            && named.last_key_value().is_some_and(|(_, (split, _))| split.end.is_none());
-        let all = if is_complete {
-            named.values().map(|(split, _)| split.clone()).collect()
-        } else {
-            recut(options, &path, named.values().map(|(split, _)| split))?
-        };
-        for split in all.into_iter().filter(|split| subtask.reads(split)) {
-            let position = named.get(&split.index).map(|(_, position)| *position);
-            match position {
-                Some(position) if position.finished => found.finished.push(position.clone()),
-                position => found.open.push(resume(split, position)?),
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn recut<'a>(options: &SourceOptions, path: &str, named: impl Iterator<Item = &'a Split>) -> Result<Vec<Split>> {
-    let mut size = 0;
-    let mut length = None;
-    for split in named {
-        size = split.size;
-        length = length.or(split.siblings());
-    }
-    let file = FileInfo { path: path.to_owned(), size, modified: 0 };
-    let units = match length {
-        None => 1,
-        Some(_) => units(options, &file)?.unwrap_or(size),
-    };
-    Ok(cut(path, size, units, length))
-}
-
-fn resume(split: Split, position: Option<&SplitPosition>) -> Result<Assigned> {
-    let file = FileInfo::look(&split.path)?;
-    let place = match position {
-        None => None,
-        Some(position) => {
-            let (place, modified) = read_position(&position.position)
-                .ok_or_else(|| Error::internal(format!("'{}' is not a position", position.position)))?;
-            if file.size == split.size && file.modified != modified {
-                return Err(changed(&split.path, split.size));
-            }
-            place
-        }
-    };
-    // What was appended since is not read.
-    if file.size < split.size {
-        return Err(changed(&split.path, split.size));
-    }
-    Ok(Assigned { name: split.name(), split, file, place })
 }

@@ -24,7 +24,8 @@ use std::path::Path;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use weir_core::connector::{
-    Boundedness, Commit, Connector, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
+    Boundedness, Commit, Connector, DiscoveryContext, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source,
+    SourceContext, SplitDiscovery,
 };
 use weir_core::{Error, Result, TableSpec};
 
@@ -85,9 +86,14 @@ impl Connector for Filesystem {
         }
     }
 
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        discovery::open(table, context).await.map_err(within)
+    }
+
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        source::open(table, context).await.map_err(within)
+        source::open(table, &context).map_err(within)
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -97,6 +103,11 @@ impl Connector for Filesystem {
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
         sink::commit(table, commit.committables).await
     }
+}
+
+/// What a blocking thread has come to. A panic in it is ours.
+fn joined<T>(thread: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    thread.map_err(|error| Error::internal("reading files broke off").with_source(error))?
 }
 
 fn validate_source(table: &TableSpec) -> Result<()> {

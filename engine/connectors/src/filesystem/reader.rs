@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::lines::{Piece, Range, RecordEnds, RecordReader, line_number};
 use super::listing::FileInfo;
 use super::options::{BadRecordPolicy, Format, SourceOptions};
-use super::split::Split;
+use super::split::FileRange;
 use crate::formats::decode::columnar::{Columnar, ColumnarRange};
 use crate::formats::decode::csv::{CsvDialect, CsvRecords, QuotedLines, header};
 use crate::formats::decode::json::JsonRecords;
@@ -30,7 +30,7 @@ pub(super) enum Step {
 
 /// A split, and where to go on in it.
 pub(super) struct Assigned {
-    pub(super) split: Split,
+    pub(super) split: FileRange,
     pub(super) name: Arc<str>,
     pub(super) file: FileInfo,
     /// Text: the offset of the next record, or `None` at the beginning; columnar: rows that have been read.
@@ -65,53 +65,48 @@ impl From<Abandoned> for Stop {
     }
 }
 
-/// Reads `splits`, which are in order of their files and places.
-///
-/// The end of a split is told only behind the first rows of the next split of the same file: that one begins to hold
-/// the watermark with its rows, and there must be no moment at which neither does.
+/// Reads `splits` one after the other.
 ///
 /// # Errors
 /// Of the first split that cannot be read.
 pub(super) fn read(reading: &Reading, splits: Vec<Assigned>, output: &Sender<Step>) -> Result<()> {
-    let mut output = Output { output, ended: Vec::new() };
-    let mut splits = splits.into_iter().peekable();
-    while let Some(assigned) = splits.next() {
-        let done = match &reading.options.format {
-            Format::Json { .. } | Format::Csv(_) => read_text(reading, &assigned, &mut output),
-            Format::Parquet => read_columnar(reading, &assigned, Columnar::Parquet, &mut output),
-            Format::Arrow => read_columnar(reading, &assigned, Columnar::Arrow, &mut output),
-        };
-        match done {
+    let output = Output(output);
+    for assigned in splits {
+        match read_split(reading, assigned, &output) {
             Ok(()) => {}
             Err(Stop::Abandoned) => return Ok(()),
             Err(Stop::Failed(error)) => return Err(error),
-        }
-        let last_of_file = splits.peek().is_none_or(|next| next.split.path != assigned.split.path);
-        output.ended.push(assigned.name);
-        if last_of_file && output.tell_ends().is_err() {
-            return Ok(());
         }
     }
     Ok(())
 }
 
-struct Output<'a> {
-    output: &'a Sender<Step>,
-    /// Splits whose end has not been told.
-    ended: Vec<Arc<str>>,
+fn read_split(reading: &Reading, assigned: Assigned, output: &Output<'_>) -> Result<(), Stop> {
+    check_unchanged(&assigned)?;
+    match &reading.options.format {
+        Format::Json { .. } | Format::Csv(_) => read_text(reading, &assigned, output)?,
+        Format::Parquet => read_columnar(reading, &assigned, Columnar::Parquet, output)?,
+        Format::Arrow => read_columnar(reading, &assigned, Columnar::Arrow, output)?,
+    }
+    Ok(output.send(Step::Finished { split: assigned.name })?)
 }
 
-impl Output<'_> {
-    fn rows(&mut self, step: Step) -> Result<(), Abandoned> {
-        self.output.blocking_send(step).map_err(|_| Abandoned)?;
-        self.tell_ends()
+/// Whether a file is what it was when it was seen. What was appended since is not read.
+fn check_unchanged(assigned: &Assigned) -> Result<()> {
+    let Assigned { split, file: seen, place, .. } = assigned;
+    let file = FileInfo::look(&split.path)?;
+    let is_other = file.size == split.size && file.modified != seen.modified;
+    if file.size < split.size || (place.is_some() && is_other) {
+        return Err(changed(&split.path, split.size));
     }
+    Ok(())
+}
 
-    fn tell_ends(&mut self) -> Result<(), Abandoned> {
-        for split in self.ended.drain(..) {
-            self.output.blocking_send(Step::Finished { split }).map_err(|_| Abandoned)?;
-        }
-        Ok(())
+struct Output<'a>(&'a Sender<Step>);
+
+impl Output<'_> {
+    fn send(&self, step: Step) -> Result<(), Abandoned> {
+        self.0.blocking_send(step).map_err(|_| Abandoned)
     }
 }
 
@@ -192,7 +187,7 @@ fn ends(dialect: Option<&CsvDialect>) -> RecordEnds {
     }
 }
 
-fn read_text(reading: &Reading, assigned: &Assigned, output: &mut Output<'_>) -> Result<(), Stop> {
+fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Result<(), Stop> {
     let path: Arc<str> = assigned.split.path.clone();
     let Reading { options, layout, batch_rows } = reading;
     let preamble = preamble(reading, assigned)?;
@@ -218,7 +213,7 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &mut Output<'_>) ->
     let mut reader = RecordReader::open(&range, ends(dialect))?;
     let mut decoder = RecordDecoder::new(format, fields, options.max_record_size, layout.wants_offsets())?;
     let stop_at_bad = options.policy == BadRecordPolicy::Fail;
-    let flush = |decoder: &mut RecordDecoder, place: u64, output: &mut Output<'_>| -> Result<(), Stop> {
+    let flush = |decoder: &mut RecordDecoder, place: u64, output: &Output<'_>| -> Result<(), Stop> {
         let decoded = decoder.finish()?;
         let rejected = decoded.bad.iter().map(|bad| Rejected {
             origin: path.clone(),
@@ -228,7 +223,7 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &mut Output<'_>) ->
         });
         let rejected = rejected.collect();
         let records = assemble(layout, &assigned.file, decoded)?;
-        Ok(output.rows(Step::Rows { split: assigned.name.clone(), records, rejected, place })?)
+        Ok(output.send(Step::Rows { split: assigned.name.clone(), records, rejected, place })?)
     };
     loop {
         match reader.next()? {
@@ -257,13 +252,8 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &mut Output<'_>) ->
     Ok(())
 }
 
-fn read_columnar(
-    reading: &Reading,
-    assigned: &Assigned,
-    format: Columnar,
-    output: &mut Output<'_>,
-) -> Result<(), Stop> {
-    let Split { path, start, end, size, .. } = &assigned.split;
+fn read_columnar(reading: &Reading, assigned: &Assigned, format: Columnar, output: &Output<'_>) -> Result<(), Stop> {
+    let FileRange { path, start, end, size, .. } = &assigned.split;
     if FileInfo::look(path)?.size != *size {
         return Err(changed(path, *size).into());
     }
@@ -280,7 +270,7 @@ fn read_columnar(
         place += rows as u64;
         let decoded = Decoded { columns, rows, offsets: None, bad: Vec::new() };
         let records = assemble(&reading.layout, &assigned.file, decoded)?;
-        output.rows(Step::Rows { split: assigned.name.clone(), records, rejected: Vec::new(), place })?;
+        output.send(Step::Rows { split: assigned.name.clone(), records, rejected: Vec::new(), place })?;
     }
     Ok(())
 }

@@ -2,18 +2,14 @@
 //!
 //! A split is called `path#index:start-end@size`. `size` is the file's size when it was first seen, in bytes. The range
 //! counts bytes in text files, row groups in Parquet, record batches in Arrow IPC; without `end` it goes to the end of
-//! the file as it was seen. All ranges of a file but the last have the same length, so that any one of them tells how
-//! the file was cut ([`Split::siblings`]).
-//!
-//! Subtask `(hash(path) + index) mod parallelism` reads it.
+//! the file as it was seen. The ranges of a file are one sequence, named after the file. A split is described by when the file
+//! had been modified last when it was seen, in milliseconds since 1970.
 
 use std::sync::Arc;
 
-use weir_core::hash::mix;
-
 /// A range of a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Split {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FileRange {
     /// The file.
     pub(super) path: Arc<str>,
     /// Number of the range in its file, from 0.
@@ -26,14 +22,14 @@ pub(super) struct Split {
     pub(super) size: u64,
 }
 
-impl Split {
+impl FileRange {
     /// Its name.
     pub(super) fn name(&self) -> Arc<str> {
         let end = self.end.map(|end| end.to_string()).unwrap_or_default();
         format!("{}#{}:{}-{end}@{}", self.path, self.index, self.start, self.size).into()
     }
 
-    /// The split of that name.
+    /// The range of that name.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let (path, rest) = name.rsplit_once('#')?;
         let (index, rest) = rest.split_once(':')?;
@@ -47,31 +43,15 @@ impl Split {
             size: size.parse().ok()?,
         })
     }
-
-    /// The subtask that reads it.
-    pub(super) fn subtask(&self, parallelism: usize) -> usize {
-        let hash = self.path.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
-        let place = hash.wrapping_add(self.index) % parallelism as u64;
-        // Less than `parallelism`, which is a usize.
-        place as usize
-    }
-
-    /// Units in each range of the file but the last; `None` if it was not cut.
-    pub(super) fn siblings(&self) -> Option<u64> {
-        match self.index {
-            0 => self.end,
-            index => Some(self.start / index),
-        }
-    }
 }
 
 /// Cuts a file of `size` bytes and `units` units into ranges of `length` units; `None`: into one.
-pub(super) fn cut(path: &str, size: u64, units: u64, length: Option<u64>) -> Vec<Split> {
+pub(super) fn cut(path: &str, size: u64, units: u64, length: Option<u64>) -> Vec<FileRange> {
     let path: Arc<str> = path.into();
     let length = length.unwrap_or(units).max(1);
     let ranges = units.div_ceil(length).max(1);
     (0..ranges)
-        .map(|index| Split {
+        .map(|index| FileRange {
             path: path.clone(),
             index,
             start: index * length,
@@ -88,11 +68,10 @@ mod tests {
     #[test]
     fn a_name_says_all() {
         for split in cut("/data/odd#name:1-2@3.csv", 100, 100, Some(30)) {
-            assert_eq!(Split::parse(&split.name()), Some(split.clone()));
-            assert_eq!(cut(&split.path, split.size, 100, split.siblings())[split.index as usize], split);
+            assert_eq!(FileRange::parse(&split.name()), Some(split.clone()));
         }
-        assert_eq!(Split::parse("x"), None);
-        assert_eq!(Split::parse("x#0:a-@5"), None);
+        assert_eq!(FileRange::parse("x"), None);
+        assert_eq!(FileRange::parse("x#0:a-@5"), None);
     }
 
     #[test]
@@ -105,7 +84,6 @@ mod tests {
                 assert!(splits.iter().all(|split| split.start < units));
                 for pair in splits.windows(2) {
                     assert_eq!(pair[0].end, Some(pair[1].start));
-                    assert_ne!(pair[0].subtask(2), pair[1].subtask(2), "neighbours are spread");
                 }
             }
         }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
+use weir_core::connector::{
+    Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitDiscovery,
+};
 use weir_core::{Connector, Error, Result, Sink, Source, TableSpec};
 
 use super::{Entity, Generator};
-use crate::numbered::{Delivery, NumberedSource};
+use crate::numbered::{Delivery, FixedSplits, NumberedSource};
 use crate::options::{DEFAULT_START, Options};
 
 const ENTITIES: &[(&str, Entity)] = &[("person", Entity::Person), ("auction", Entity::Auction), ("bid", Entity::Bid)];
@@ -112,6 +114,10 @@ impl Connector for Nexmark {
 
     fn boundedness(&self, table: &TableSpec) -> Boundedness {
         if table.options.contains_key(EVENTS) { Boundedness::Bounded } else { Boundedness::Unbounded }
+    }
+
+    async fn open_discovery(&self, _table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        Ok(Box::new(FixedSplits::new(&context)))
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {

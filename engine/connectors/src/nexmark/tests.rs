@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Int64Type, TimestampMillisecondType};
-use weir_core::connector::{Role, SourceContext, SplitPosition};
-use weir_core::{Connector, ErrorKind, Source, SourceEvent};
+use weir_core::connector::{Role, SourceContext};
+use weir_core::{Connector, ErrorKind, SourceEvent};
 
 use super::*;
+use crate::bench::{Checkpoint, Reader};
 
 fn table(entity: &str, options: &[(&str, &str)]) -> TableSpec {
     let mut all = BTreeMap::from([("nexmark.table".to_owned(), entity.to_owned())]);
@@ -39,18 +40,18 @@ fn texts<'a>(batch: &'a RecordBatch, column: &str) -> Vec<&'a str> {
     batch.column_by_name(column).unwrap().as_string_view().iter().map(Option::unwrap).collect()
 }
 
-async fn opened(table: &TableSpec, subtask: usize, parallelism: usize, restored: &[SplitPosition]) -> Box<dyn Source> {
-    let context = SourceContext { subtask, parallelism, restored: restored.to_vec(), batch_rows: 100 };
-    Nexmark.open_source(table, context).await.unwrap()
+async fn opened(table: &TableSpec, subtask: usize, parallelism: usize, from: &Checkpoint) -> Reader {
+    let context = SourceContext { subtask, parallelism, batch_rows: 100 };
+    Reader::open(&Nexmark, table, context, from).await.unwrap()
 }
 
-async fn read(source: &mut Box<dyn Source>, most: usize) -> Vec<RecordBatch> {
+async fn read(reader: &mut Reader, most: usize) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
-    while batches.len() < most {
-        match source.next().await.unwrap() {
-            SourceEvent::Rows { records, .. } => batches.push(records),
-            SourceEvent::End => break,
-            _ => {}
+    while batches.len() < most
+        && let Some(event) = reader.next().await.unwrap()
+    {
+        if let SourceEvent::Rows { records, .. } = event {
+            batches.push(records);
         }
     }
     batches
@@ -275,7 +276,9 @@ async fn rows_are_the_same_under_every_parallelism() {
         for parallelism in [1, 2, 3, 5] {
             let mut batches = Vec::new();
             for subtask in 0..parallelism {
-                batches.extend(read(&mut opened(&table, subtask, parallelism, &[]).await, usize::MAX).await);
+                batches.extend(
+                    read(&mut opened(&table, subtask, parallelism, &Checkpoint::default()).await, usize::MAX).await,
+                );
             }
             assert!(batches.iter().all(|batch| batch.num_rows() <= 150), "batches have the size that was asked for");
             assert_eq!(lines(&batches), expected, "{entity} at {parallelism}");
@@ -288,12 +291,12 @@ async fn a_source_goes_on_at_every_event() {
     let options = [("events.num", "2150"), ("batch.rows", "1")];
     let table = table("bid", &options);
     let expected = lines(&[rows("bid", &options, 0..2150)]);
-    let mut first = opened(&table, 0, 1, &[]).await;
+    let mut first = opened(&table, 0, 1, &Checkpoint::default()).await;
     let mut head = Vec::new();
     loop {
         let mut rest = Vec::new();
         for subtask in 0..2 {
-            let mut source = opened(&table, subtask, 2, &first.positions()).await;
+            let mut source = opened(&table, subtask, 2, &first.checkpoint()).await;
             rest.extend(read(&mut source, usize::MAX).await);
         }
         let both: Vec<RecordBatch> = head.iter().cloned().chain(rest).collect();
@@ -311,11 +314,11 @@ async fn a_source_goes_on_at_every_event() {
 async fn only_what_is_read_is_made_and_preloading_changes_nothing() {
     let mut table = table("bid", &[("events.num", "5000"), ("preload", "true")]);
     table.projection = Some(vec![2, 0]);
-    let batches = read(&mut opened(&table, 0, 1, &[]).await, usize::MAX).await;
+    let batches = read(&mut opened(&table, 0, 1, &Checkpoint::default()).await, usize::MAX).await;
     let all = rows("bid", &[], 0..5000);
     assert_eq!(lines(&batches), lines(&[all.project(&[2, 0]).unwrap()]));
     table.projection = Some(vec![]);
-    let batches = read(&mut opened(&table, 0, 1, &[]).await, usize::MAX).await;
+    let batches = read(&mut opened(&table, 0, 1, &Checkpoint::default()).await, usize::MAX).await;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 4600);
 }
 

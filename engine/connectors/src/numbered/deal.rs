@@ -1,30 +1,34 @@
-//! How numbers are dealt to splits, and splits to subtasks.
+//! How numbers are dealt to splits.
 //!
-//! Block `b` of [`BLOCK`] consecutive numbers belongs to split `b % SPLITS`, and split `s` to subtask `s % parallelism`.
-//! Neither constant depends on the parallelism, so a position that is restored under another one means the same. A
-//! split's position is its next number, which can be anywhere in a block.
+//! Block `b` of [`BLOCK`] consecutive numbers belongs to split `b % SPLITS`. Neither constant depends on the parallelism, so a
+//! position that is restored under another one means the same. A split's position is its next number, which can be anywhere in
+//! a block.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use weir_core::connector::{SourceContext, SplitPosition};
+use weir_core::connector::{AssignedSplit, Split, SplitPosition};
 use weir_core::{Error, Result};
 
 /// Splits of a source; subtasks beyond so many have nothing to do.
-const SPLITS: u64 = 64;
+pub(super) const SPLITS: u64 = 64;
 /// Consecutive numbers of one split: few, so that subtasks stay close together in event time.
 const BLOCK: u64 = 1000;
 
+/// All splits of a source. A subtask reads the numbers of its own merged, in their order: they are one sequence.
+pub(super) fn splits() -> Vec<Split> {
+    let split =
+        |number: u64| Split { name: number.to_string().into(), sequence: "numbers".into(), description: String::new() };
+    (0..SPLITS).map(split).collect()
+}
+
 /// The splits of one subtask and how far each has been read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Deal {
     total: u64,
-    /// Those still to be read when the source was opened. The first is the lead.
     names: Vec<Arc<str>>,
     /// The next number of each.
     next: Vec<u64>,
-    /// Those that were at their end already.
-    ended: Vec<SplitPosition>,
 }
 
 /// Numbers to hand out at once, and where the splits stand behind them.
@@ -36,40 +40,49 @@ pub(super) struct Step {
 }
 
 impl Deal {
-    /// The subtask's splits at their restored positions, or at the beginning.
-    pub(super) fn new(total: Option<u64>, context: &SourceContext) -> Result<Self> {
-        let (mut names, mut next, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-        for split in (0..SPLITS).filter(|split| split % context.parallelism.max(1) as u64 == context.subtask as u64) {
-            let name: Arc<str> = split.to_string().into();
-            match context.restored.iter().find(|restored| restored.split == name) {
-                Some(restored) if restored.finished => ended.push(restored.clone()),
-                Some(restored) => {
-                    names.push(name);
-                    next.push(parse(restored, split)?);
-                }
-                None => {
-                    names.push(name);
-                    next.push(split * BLOCK);
-                }
-            }
+    /// No splits of a table of so many numbers, or without end.
+    pub(super) fn new(total: Option<u64>) -> Self {
+        Self { total: total.unwrap_or(u64::MAX), names: Vec::new(), next: Vec::new() }
+    }
+
+    /// What a subtask will be assigned on a fresh start.
+    pub(super) fn expected(total: Option<u64>, subtask: usize, parallelism: usize) -> Self {
+        let mut deal = Self::new(total);
+        for number in (subtask as u64..SPLITS).step_by(parallelism.max(1)) {
+            deal.names.push(number.to_string().into());
+            deal.next.push(number * BLOCK);
         }
-        // The split that is furthest behind leads: all rows to come are at or after its next one, so where it stood in
-        // event time bounds the others too.
-        if let Some(lead) = (0..next.len()).min_by_key(|index| next[*index]) {
-            next.swap(0, lead);
-            names.swap(0, lead);
-        }
-        Ok(Self { total: total.unwrap_or(u64::MAX), names, next, ended })
+        deal
+    }
+
+    /// Adds a split, at its position or at the beginning.
+    pub(super) fn add(&mut self, assigned: AssignedSplit) -> Result<()> {
+        let AssignedSplit { split, position } = assigned;
+        let number = split.name.parse().ok().filter(|number| *number < SPLITS);
+        let number: u64 =
+            number.ok_or_else(|| Error::data(format!("'{}' is no split of a generated table", split.name)))?;
+        self.next.push(match position {
+            None => number * BLOCK,
+            Some(position) => parse(&position, number)?,
+        });
+        self.names.push(split.name);
+        Ok(())
     }
 
     /// The lowest number to be read.
     pub(super) fn first(&self) -> u64 {
-        self.next.first().copied().unwrap_or(self.total)
+        self.next.iter().copied().min().unwrap_or(self.total)
     }
 
-    /// The splits to be read. The first is the lead, in whose name all rows are handed out.
-    pub(super) fn splits(&self) -> &[Arc<str>] {
+    /// The splits that are not at their end.
+    pub(super) fn names(&self) -> &[Arc<str>] {
         &self.names
+    }
+
+    /// Takes out a split; called when all are at their end.
+    pub(super) fn finish(&mut self) -> Option<Arc<str>> {
+        self.next.pop();
+        self.names.pop()
     }
 
     /// The next `count` numbers of the subtask, fewer only at the end.
@@ -99,19 +112,32 @@ impl Deal {
         self.next = step.next;
     }
 
-    /// Positions of all splits, of which the last `ended` and those that were restored as such are at their end.
-    pub(super) fn positions(&self, ended: usize) -> Vec<SplitPosition> {
-        let split = |(index, name): (usize, &Arc<str>)| SplitPosition {
-            split: name.clone(),
-            position: self.next[index].to_string(),
-            finished: index + ended >= self.names.len(),
-        };
-        self.names.iter().enumerate().map(split).chain(self.ended.iter().cloned()).collect()
+    /// The next number of each split that is not finished.
+    pub(super) fn positions(&self) -> Vec<SplitPosition> {
+        let position =
+            |(split, next): (&Arc<str>, &u64)| SplitPosition { split: split.clone(), position: next.to_string() };
+        self.names.iter().zip(&self.next).map(position).collect()
+    }
+
+    /// Numbers below `number` of each split that have not been handed out, and the first of them.
+    pub(super) fn missing_below(&self, number: u64) -> impl Iterator<Item = (&Arc<str>, u64, u64)> {
+        self.names.iter().zip(&self.next).map(move |(name, next)| {
+            let of_split = |below: u64| {
+                // Whole rounds of all splits, then what the last one has of this split.
+                let (rounds, rest) = (below / (SPLITS * BLOCK), below % (SPLITS * BLOCK));
+                let begin = (next / BLOCK % SPLITS) * BLOCK;
+                rounds * BLOCK + rest.saturating_sub(begin).min(BLOCK)
+            };
+            let until = number.min(self.total);
+            (name, *next, of_split(until).saturating_sub(of_split(*next)))
+        })
     }
 }
 
-fn parse(restored: &SplitPosition, split: u64) -> Result<u64> {
-    restored.position.parse().ok().filter(|next: &u64| (next / BLOCK) % SPLITS == split).ok_or_else(|| {
-        Error::data(format!("'{}' is no position of split {} of a generated table", restored.position, restored.split))
-    })
+fn parse(position: &str, split: u64) -> Result<u64> {
+    position
+        .parse()
+        .ok()
+        .filter(|next: &u64| (next / BLOCK) % SPLITS == split)
+        .ok_or_else(|| Error::data(format!("'{position}' is no position of split {split} of a generated table")))
 }

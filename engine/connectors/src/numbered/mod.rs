@@ -3,7 +3,7 @@
 //!
 //! The numbers are dealt in small blocks to a fixed number of splits ([`deal`]), and a subtask reads the blocks of all
 //! its splits merged in order of their numbers. So its rows come in order of event time, whatever the parallelism, and
-//! one split, the *lead*, can speak for all: its rows stand for those of the others, which do not hold the watermark.
+//! all splits are one sequence.
 
 mod deal;
 mod pace;
@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use weir_core::connector::{SourceContext, SplitPosition};
+use weir_core::connector::{
+    AssignedSplit, DiscoveryContext, SourceContext, Split, SplitDiscovery, SplitLag, SplitPosition,
+};
 use weir_core::{Error, Result, Source, SourceEvent};
 
 use crate::blocking::blocking;
@@ -42,8 +44,24 @@ pub(crate) struct Delivery {
     pub pace: Option<u64>,
     /// Rows of a batch, instead of what the engine proposes.
     pub batch_rows: Option<usize>,
-    /// Whether all rows are made before the first is handed out. Wants a `total`.
+    /// Whether all rows of a fresh start are made before it begins. Wants a `total`.
     pub preload: bool,
+}
+
+/// Announces all splits, which are always the same.
+pub(crate) struct FixedSplits(Option<Vec<Split>>);
+
+impl FixedSplits {
+    pub(crate) fn new(context: &DiscoveryContext) -> Self {
+        Self(context.known.is_empty().then(deal::splits))
+    }
+}
+
+#[async_trait]
+impl SplitDiscovery for FixedSplits {
+    async fn next(&mut self) -> Result<Option<Vec<Split>>> {
+        Ok(self.0.take())
+    }
 }
 
 /// One subtask's part of such a source.
@@ -52,9 +70,14 @@ pub(crate) struct NumberedSource {
     deal: Deal,
     pace: Option<Pace>,
     numbers_per_batch: u64,
-    announced: usize,
-    ended: usize,
-    preloaded: Option<VecDeque<RecordBatch>>,
+    preloaded: Option<Preloaded>,
+}
+
+/// Rows that were made in advance, one batch for each time that the source will be asked for one.
+struct Preloaded {
+    /// For these splits, from there on. When others are assigned, the rows are of no use.
+    deal: Deal,
+    batches: VecDeque<RecordBatch>,
 }
 
 impl NumberedSource {
@@ -63,36 +86,33 @@ impl NumberedSource {
         delivery: Delivery,
         context: &SourceContext,
     ) -> Result<Self> {
-        let deal = Deal::new(delivery.total, context)?;
         let rows = delivery.batch_rows.unwrap_or(context.batch_rows).max(1);
         let mut numbers_per_batch = generator.numbers_for(rows).max(1);
-        let pace = delivery.pace.map(|rate| Pace::new(rate, deal.first()));
+        let pace = delivery.pace.map(Pace::new);
         if let Some(pace) = &pace {
             numbers_per_batch = numbers_per_batch.min(pace.numbers_per_step(context.parallelism));
         }
         let preloaded = match delivery.preload {
             false => None,
-            true => Some(preload(generator.clone(), deal.clone(), numbers_per_batch).await?),
+            true => {
+                let deal = Deal::expected(delivery.total, context.subtask, context.parallelism);
+                Some(preload(generator.clone(), deal, numbers_per_batch).await?)
+            }
         };
-        Ok(Self { generator, deal, pace, numbers_per_batch, announced: 0, ended: 0, preloaded })
+        Ok(Self { generator, deal: Deal::new(delivery.total), pace, numbers_per_batch, preloaded })
     }
 }
 
-/// Makes all rows of the subtask, one batch for each time that its source will ask for one.
-async fn preload(
-    generator: Arc<dyn Generator>,
-    mut deal: Deal,
-    numbers_per_batch: u64,
-) -> Result<VecDeque<RecordBatch>> {
+async fn preload(generator: Arc<dyn Generator>, deal: Deal, numbers_per_batch: u64) -> Result<Preloaded> {
     let work = move || {
-        let mut batches = VecDeque::new();
+        let (mut batches, mut reading) = (VecDeque::new(), deal.clone());
         loop {
-            let step = deal.step(numbers_per_batch);
+            let step = reading.step(numbers_per_batch);
             if step.numbers.is_empty() {
-                return Ok(batches);
+                return Ok(Preloaded { deal, batches });
             }
             batches.push_back(generator.generate(&step.numbers)?);
-            deal.advance(step);
+            reading.advance(step);
         }
     };
     blocking(work).await
@@ -100,41 +120,47 @@ async fn preload(
 
 #[async_trait]
 impl Source for NumberedSource {
+    fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
+        splits.into_iter().try_for_each(|split| self.deal.add(split))?;
+        self.preloaded = self.preloaded.take().filter(|preloaded| preloaded.deal == self.deal);
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<SourceEvent> {
-        if let Some(split) = self.deal.splits().get(self.announced) {
-            let holds_watermark = self.announced == 0;
-            self.announced += 1;
-            return Ok(SourceEvent::SplitAdded { split: split.clone(), holds_watermark });
-        }
+        let split = self.deal.names().first().cloned();
+        let split = split.ok_or_else(|| Error::internal("a source without splits is asked for rows"))?;
         loop {
             // Nothing is noted before the wait is over: it can be given up and begun again.
             let step = self.deal.step(self.numbers_per_batch);
             let Some(last) = step.numbers.last().map(|range| range.end - 1) else { break };
             if let Some(pace) = &mut self.pace {
-                pace.wait_for(last).await;
+                pace.wait_for(last, self.deal.first()).await;
             }
-            let records = match self.preloaded.as_mut().and_then(VecDeque::pop_front) {
+            let records = match self.preloaded.as_mut().and_then(|preloaded| preloaded.batches.pop_front()) {
                 Some(records) => records,
                 None => self.generator.generate(&step.numbers)?,
             };
             self.deal.advance(step);
             if records.num_rows() > 0 {
-                let lead = self.deal.splits().first();
-                let split = lead.cloned().ok_or_else(|| Error::internal("rows were dealt without a split"))?;
                 return Ok(SourceEvent::Rows { split, records, rejected: Vec::new() });
             }
         }
-        // The lead comes last, so that the subtask never seems to be without a split that speaks for its event time.
-        match self.deal.splits().iter().rev().nth(self.ended).cloned() {
-            Some(split) => {
-                self.ended += 1;
-                Ok(SourceEvent::SplitFinished { split })
-            }
-            None => Ok(SourceEvent::End),
-        }
+        Ok(SourceEvent::SplitFinished { split: self.deal.finish().unwrap_or(split) })
     }
 
     fn positions(&self) -> Vec<SplitPosition> {
-        self.deal.positions(self.ended)
+        self.deal.positions()
+    }
+
+    /// Rows that follow from their number are there when their time has come.
+    fn lag(&self) -> Vec<SplitLag> {
+        let Some(pace) = &self.pace else { return Vec::new() };
+        let Some(due) = pace.due() else { return Vec::new() };
+        let lag = |(split, next, missing): (&Arc<str>, u64, u64)| SplitLag {
+            split: split.clone(),
+            records: Some(missing),
+            time: (missing > 0).then(|| pace.overdue(next)).flatten(),
+        };
+        self.deal.missing_below(due).map(lag).collect()
     }
 }

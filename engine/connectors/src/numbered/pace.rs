@@ -11,14 +11,19 @@ const STEPS_PER_SECOND: u64 = 20;
 /// for in a rush.
 pub(super) struct Pace {
     rate: u64,
+    began: Option<Began>,
+}
+
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
     first: u64,
-    started: Option<Instant>,
 }
 
 impl Pace {
-    /// `rate` numbers a second, from number `first` on.
-    pub(super) fn new(rate: u64, first: u64) -> Self {
-        Self { rate: rate.max(1), first, started: None }
+    /// `rate` numbers a second.
+    pub(super) fn new(rate: u64) -> Self {
+        Self { rate: rate.max(1), began: None }
     }
 
     /// Numbers that one of `parallelism` subtasks should hand out at once.
@@ -26,13 +31,29 @@ impl Pace {
         (self.rate / STEPS_PER_SECOND / parallelism.max(1) as u64).max(1)
     }
 
-    /// Returns when the time of `number` has come.
-    pub(super) async fn wait_for(&mut self, number: u64) {
-        let started = *self.started.get_or_insert_with(Instant::now);
-        let nanos = u128::from(number.saturating_sub(self.first)) * 1_000_000_000 / u128::from(self.rate);
-        let due = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        if let Some(deadline) = started.checked_add(due) {
+    /// Returns when the time of `number` has come, where `first` is the lowest one to be read if nothing has been yet.
+    pub(super) async fn wait_for(&mut self, number: u64, first: u64) {
+        let began = *self.began.get_or_insert_with(|| Began { at: Instant::now(), first });
+        if let Some(deadline) = began.at.checked_add(self.offset(number, began)) {
             tokio::time::sleep_until(deadline).await;
         }
+    }
+
+    /// Behind all numbers whose time has come.
+    pub(super) fn due(&self) -> Option<u64> {
+        let began = self.began?;
+        let numbers = began.at.elapsed().as_nanos() * u128::from(self.rate) / 1_000_000_000;
+        Some(began.first.saturating_add(u64::try_from(numbers).unwrap_or(u64::MAX)))
+    }
+
+    /// For how long the time of `number` has been over.
+    pub(super) fn overdue(&self, number: u64) -> Option<Duration> {
+        let began = self.began?;
+        Some(began.at.elapsed().saturating_sub(self.offset(number, began)))
+    }
+
+    fn offset(&self, number: u64, began: Began) -> Duration {
+        let nanos = u128::from(number.saturating_sub(began.first)) * 1_000_000_000 / u128::from(self.rate);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }

@@ -18,7 +18,7 @@ fn source(projection: Option<Vec<Expr>>, filter: Option<Expr>, watermark: Option
         partitioned_by: Vec::new(),
     };
     let watermark = watermark.map(|expression| WatermarkSpec { expression, idle_timeout_ms: None });
-    SourceSpec { table, projection, filter, watermark }
+    SourceSpec { table, projection, filter, watermark, rows_per_second: None }
 }
 
 fn binary(operator: BinaryOperator, left: Expr, right: Expr) -> Expr {

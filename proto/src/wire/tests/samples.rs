@@ -42,7 +42,8 @@ pub(crate) fn graph() -> JobGraph {
         let parallelism = Parallelism::Job;
         graph.add(NodeSpec { name: name.into(), operator, inputs, schema: schema.clone(), parallelism })
     };
-    let source = SourceSpec { table: table("in"), projection: None, filter: None, watermark: None };
+    let source =
+        SourceSpec { table: table("in"), projection: None, filter: None, watermark: None, rows_per_second: None };
     let source = add("Source(in)", OperatorSpec::Source(source), vec![]);
     let calc = CalcSpec { predicate: Some(Expr::IsNotNull(Box::new(Expr::Column(0)))), projection: vec![] };
     let calc = add("Calc", OperatorSpec::Calc(calc), vec![edge(source)]);

@@ -186,6 +186,9 @@ impl Observer {
                 assert_eq!(marker.epoch, known.last.next());
                 known.last = marker.epoch;
             }
+            Effect::Completed { job, attempt, .. } => {
+                assert!(self.known(*job, *attempt).is_some_and(|known| known.open && known.started));
+            }
             Effect::Send(session, message) => self.sent(*session, message),
             Effect::Heartbeat(session, attempts) => {
                 assert!(self.welcomed && session.0 == self.session);

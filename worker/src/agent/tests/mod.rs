@@ -105,6 +105,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Open(deploy) => format!("open {}/{}", deploy.job, deploy.attempt),
         Effect::Start { job, attempt } => format!("start {job}/{attempt}"),
         Effect::Marker { job, attempt, marker } => format!("marker {job}/{attempt} {:?} {}", marker.kind, marker.epoch),
+        Effect::Completed { job, attempt, epoch } => format!("completed {job}/{attempt} {epoch}"),
         Effect::Close { job, attempt } => format!("close {job}/{attempt}"),
         Effect::Commit { job, checkpoint, .. } => format!("commit {job} at {}", checkpoint.epoch),
         Effect::Merge { job, attempt, checkpoint, .. } => format!("merge {job}/{attempt} at {}", checkpoint.epoch),

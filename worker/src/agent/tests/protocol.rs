@@ -12,11 +12,12 @@ fn an_attempt_is_opened_started_marked_and_reports() {
     let mut bench = Bench::running();
     assert_eq!(bench.hear(1, marker(1, 1, 5)), ["marker 1/1 Checkpoint 5"]);
     assert_eq!(bench.engine(1, 1, reported(5)), ["1: report 1/1 5"]);
-    assert_eq!(bench.hear(1, completed(1, 1, 5)), NOTHING);
+    assert_eq!(bench.hear(1, completed(1, 1, 5)), ["completed 1/1 5"], "sources may want to know");
     assert_eq!(bench.engine(1, 1, EngineEvent::SourcesExhausted), ["1: status 1/1 Running at 5, exhausted"]);
     assert_eq!(bench.hear(1, marker_of(MarkerKind::Stop, 1, 1, 6)), ["marker 1/1 Stop 6"]);
     assert_eq!(bench.engine(1, 1, reported(6)), ["1: report 1/1 6"]);
     assert_eq!(bench.engine(1, 1, EngineEvent::Finished), ["1: status 1/1 Ended at 6, exhausted"]);
+    assert_eq!(bench.hear(1, completed(1, 1, 6)), NOTHING, "there are no sources any more");
     assert_eq!(bench.hear(1, cancel(1, 1)), ["close 1/1"]);
     bench.lose(1);
     assert_eq!(bench.wait(), ["connect 2 to b"], "absence says that it is gone");

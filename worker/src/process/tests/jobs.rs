@@ -138,10 +138,17 @@ pub fn sequence(rows: Option<u64>) -> TableSpec {
 fn graph(source: TableSpec, sink: TableSpec) -> JobGraph {
     let schema = source.schema.clone();
     let mut graph = JobGraph::new();
+    let discovery = graph.discover(&source);
     let from = graph.add(NodeSpec {
         name: "Source(numbers)".into(),
-        operator: OperatorSpec::Source(SourceSpec { table: source, projection: None, filter: None, watermark: None }),
-        inputs: Vec::new(),
+        operator: OperatorSpec::Source(SourceSpec {
+            table: source,
+            projection: None,
+            filter: None,
+            watermark: None,
+            rows_per_second: None,
+        }),
+        inputs: vec![discovery],
         schema: schema.clone(),
         parallelism: Parallelism::Job,
     });

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext, SplitPosition};
-use weir_core::{Attempt, Connector, Error, ErrorKind, JobId, Sink, Source, SourceEvent, TableSpec};
+use weir_core::connector::{
+    AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitPosition,
+};
+use weir_core::{
+    Attempt, Connector, Error, ErrorKind, JobId, Sink, Source, SourceEvent, Split, SplitDiscovery, TableSpec,
+};
 use weir_proto::control::{AttemptPhase, ToWorker};
 
 use super::jobs::{Bench, sequence, table};
@@ -67,6 +71,15 @@ impl Connector for Trouble {
         Boundedness::Unbounded
     }
 
+    async fn open_discovery(
+        &self,
+        _table: &TableSpec,
+        _context: DiscoveryContext,
+    ) -> weir_core::Result<Box<dyn SplitDiscovery>> {
+        let split = Split { name: "all".into(), sequence: "all".into(), description: String::new() };
+        Ok(Box::new(One(Some(split))))
+    }
+
     async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> weir_core::Result<Box<dyn Source>> {
         match self {
             Trouble::Spins(_) => Ok(Box::new(self.clone())),
@@ -79,13 +92,27 @@ impl Connector for Trouble {
     }
 }
 
+/// A table of one split.
+struct One(Option<Split>);
+
+#[async_trait]
+impl SplitDiscovery for One {
+    async fn next(&mut self) -> weir_core::Result<Option<Vec<Split>>> {
+        Ok(self.0.take().map(|split| vec![split]))
+    }
+}
+
 #[async_trait]
 impl Source for Trouble {
+    fn assign(&mut self, _splits: Vec<AssignedSplit>) -> weir_core::Result<()> {
+        Ok(())
+    }
+
     async fn next(&mut self) -> weir_core::Result<SourceEvent> {
         if let Trouble::Spins(spin) = self {
             spin.spin();
         }
-        Ok(SourceEvent::End)
+        Ok(SourceEvent::SplitFinished { split: "all".into() })
     }
 
     fn positions(&self) -> Vec<SplitPosition> {

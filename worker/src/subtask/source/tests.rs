@@ -1,35 +1,64 @@
-//! What a source subtask says of time while others keep it waiting.
+//! What a source subtask makes of what its discovery and its source say, and what it says of time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::TimestampMillisecondArray;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use futures::FutureExt;
+use tokio::task::JoinHandle;
 use tokio::time::advance;
-use weir_core::connector::SplitPosition;
-use weir_core::{Epoch, Expr, OperatorSpec, SourceSpec, TableSpec, WatermarkSpec};
+use weir_core::{Expr, OperatorSpec, SourceSpec, Split, TableSpec, WatermarkSpec};
 
 use super::*;
-use crate::exchange::{ChannelSender, ExchangeLimits, Gate, LocalSender, Router, Target};
+use crate::announcements::DiscoveryState;
+use crate::exchange::{ExchangeLimits, LocalSender, Router, Target};
 use crate::metrics::JobMetrics;
 use crate::subtask::SideOutput;
 
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Says what it is told to.
-struct Script(mpsc::Receiver<SourceEvent>);
+/// Says what it is told to, and notes what it is told.
+struct Script {
+    events: mpsc::Receiver<SourceEvent>,
+    heard: mpsc::UnboundedSender<String>,
+    open: Vec<Arc<str>>,
+    /// Where splits stand of which something was read.
+    place: Arc<AtomicU64>,
+}
 
 #[async_trait]
 impl Source for Script {
+    fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
+        for AssignedSplit { split, position } in splits {
+            let position = position.map(|position| format!(" from {position}")).unwrap_or_default();
+            let _ = self.heard.send(format!("{}{position}", split.name));
+            self.open.push(split.name);
+        }
+        Ok(())
+    }
+
     async fn next(&mut self) -> Result<SourceEvent> {
-        Ok(self.0.recv().await.unwrap())
+        let event = self.events.recv().await.unwrap();
+        if let SourceEvent::SplitFinished { split } = &event {
+            self.open.retain(|open| open != split);
+        }
+        Ok(event)
     }
 
     fn positions(&self) -> Vec<SplitPosition> {
-        Vec::new()
+        let begun = self.open.iter().filter(|split| split.starts_with("begun"));
+        begun
+            .map(|split| SplitPosition { split: split.clone(), position: self.place.load(Relaxed).to_string() })
+            .collect()
+    }
+
+    async fn completed(&mut self, epoch: Epoch) -> Result<()> {
+        let _ = self.heard.send(format!("completed {epoch}"));
+        Ok(())
     }
 }
 
@@ -56,7 +85,7 @@ fn spec() -> SourceSpec {
         partitioned_by: Vec::new(),
     };
     let watermark = Some(WatermarkSpec { expression: Expr::Column(0), idle_timeout_ms: None });
-    SourceSpec { table, projection: None, filter: None, watermark }
+    SourceSpec { table, projection: None, filter: None, watermark, rows_per_second: None }
 }
 
 fn rows(split: &str, time: i64, rejected: usize) -> SourceEvent {
@@ -65,14 +94,37 @@ fn rows(split: &str, time: i64, rejected: usize) -> SourceEvent {
     SourceEvent::Rows { split: split.into(), records, rejected: vec![record; rejected] }
 }
 
-/// A subtask whose reader takes a row at a time, and what it needs to live.
+/// A subtask whose reader takes a row at a time, and what it needs to live. It is number 0 of two.
 struct Bench {
     gate: Gate,
     rejects: Gate,
+    reports: Gate,
     events: mpsc::Sender<SourceEvent>,
-    commands: mpsc::Sender<Command>,
-    _exhausted: mpsc::Receiver<()>,
-    _snapshots: mpsc::Receiver<SubtaskSnapshot>,
+    heard: mpsc::UnboundedReceiver<String>,
+    discovery: LocalSender,
+    announced: DiscoveryState,
+    completed: watch::Sender<Epoch>,
+    exhausted: mpsc::Receiver<()>,
+    wanted: mpsc::Receiver<WorkerEvent>,
+    place: Arc<AtomicU64>,
+    snapshots: mpsc::Receiver<SubtaskSnapshot>,
+    running: JoinHandle<Result<(), Interrupt>>,
+}
+
+/// What a subtask is started with.
+struct Start {
+    linger: Duration,
+    idle_after: Option<Duration>,
+    limit: Option<RateLimit>,
+    restored: Vec<SplitState>,
+    emitted: EventTime,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        let (linger, idle_after) = (Duration::ZERO, Some(IDLE_AFTER));
+        Self { linger, idle_after, limit: None, restored: Vec::new(), emitted: EventTime::MIN }
+    }
 }
 
 fn router(limits: ExchangeLimits) -> (Gate, Router) {
@@ -81,38 +133,68 @@ fn router(limits: ExchangeLimits) -> (Gate, Router) {
     (gate, Router::new(Target::One, vec![sender], 0, limits))
 }
 
+impl Start {
+    fn go(self) -> Bench {
+        let limits =
+            ExchangeLimits { credit_bytes: 1, piece_rows: 100, linger: self.linger, ..ExchangeLimits::default() };
+        let (gate, main) = router(limits);
+        let (rejects, side) = router(ExchangeLimits { piece_rows: 1, ..limits });
+        let side = vec![SideOutput { position: 0, port: OutputPort::Rejected, router: side }];
+        let (discovery_gate, mut discovery) = Gate::new(1, 1 << 20);
+        let (reports, mut report) = Gate::new(1, 1);
+        let (completed, commits) = watch::channel(Epoch(0));
+        let (exhausted, exhausted_receiver) = mpsc::channel(1);
+        let (snapshots, snapshot_receiver) = mpsc::channel(4);
+        let (wants, wanted) = mpsc::channel(4);
+        let place = Arc::new(AtomicU64::new(7));
+        let (events, event_receiver) = mpsc::channel(4);
+        let (heard, hearing) = mpsc::unbounded_channel();
+        let uid = OperatorUid("source".to_owned());
+        let subtask = SourceSubtask {
+            uid: uid.clone(),
+            table: "t".to_owned(),
+            place: (0, 2),
+            discovery: discovery_gate,
+            reports: ChannelSender::Local(LocalSender::from(report.remove(0))),
+            source: Box::new(Script { events: event_receiver, heard, open: Vec::new(), place: place.clone() }),
+            scan: Scan::new(&spec(), schema()).unwrap(),
+            limit: self.limit,
+            watermarks: Some(SplitWatermarks::new(self.emitted, self.idle_after)),
+            listened: Duration::ZERO,
+            presence: Presence::default(),
+            state: SourceState::restored(self.restored),
+            metrics: JobMetrics::default().register(&uid, &OperatorSpec::Source(spec())),
+            chain: OperatorChain::new(Vec::new(), 1),
+            outputs: Outputs { sink: None, main: vec![main], side },
+            exhausted,
+            events: wants,
+            completed: commits,
+            snapshots,
+            clock: Arc::new(TestClock(Instant::now())),
+            emitted: self.emitted,
+        };
+        Bench {
+            gate,
+            rejects,
+            reports,
+            events,
+            heard: hearing,
+            discovery: LocalSender::from(discovery.remove(0)),
+            announced: DiscoveryState::default(),
+            completed,
+            exhausted: exhausted_receiver,
+            wanted,
+            place,
+            snapshots: snapshot_receiver,
+            running: tokio::spawn(subtask.run()),
+        }
+    }
+}
+
+/// A subtask that reads the split "a".
 async fn start(linger: Duration) -> Bench {
-    let limits = ExchangeLimits { credit_bytes: 1, piece_rows: 100, linger, ..ExchangeLimits::default() };
-    let (gate, main) = router(limits);
-    let (rejects, side) = router(ExchangeLimits { piece_rows: 1, ..limits });
-    let side = vec![SideOutput { position: 0, port: OutputPort::Rejected, router: side }];
-    let (commands, command_receiver) = mpsc::channel(4);
-    let (exhausted, exhausted_receiver) = mpsc::channel(1);
-    let (snapshots, snapshot_receiver) = mpsc::channel(4);
-    let (events, event_receiver) = mpsc::channel(4);
-    let uid = OperatorUid("source".to_owned());
-    let subtask = SourceSubtask {
-        uid: uid.clone(),
-        table: "t".to_owned(),
-        source: Box::new(Script(event_receiver)),
-        scan: Scan::new(&spec(), schema()).unwrap(),
-        watermarks: Some(SplitWatermarks::new(EventTime::MIN, Some(IDLE_AFTER))),
-        listened: Duration::ZERO,
-        restored: Vec::new(),
-        state: SourceState::default(),
-        metrics: JobMetrics::default().register(&uid, &OperatorSpec::Source(spec())),
-        chain: OperatorChain::new(Vec::new(), 1),
-        outputs: Outputs { sink: None, main: vec![main], side },
-        commands: command_receiver,
-        exhausted,
-        snapshots,
-        clock: Arc::new(TestClock(Instant::now())),
-        emitted: EventTime::MIN,
-    };
-    tokio::spawn(subtask.run());
-    let bench =
-        Bench { gate, rejects, events, commands, _exhausted: exhausted_receiver, _snapshots: snapshot_receiver };
-    bench.say(SourceEvent::SplitAdded { split: "a".into(), holds_watermark: true }).await;
+    let mut bench = Start { linger, ..Start::default() }.go();
+    bench.announce(&["a", "of the other"]).await;
     bench
 }
 
@@ -122,10 +204,53 @@ impl Bench {
         settle().await;
     }
 
-    async fn mark(&self, epoch: u64) {
-        let marker = Marker { epoch: Epoch(epoch), kind: MarkerKind::Flush };
-        self.commands.send(Command::Marker(marker)).await.unwrap();
+    async fn finish(&self, split: &str) {
+        self.say(SourceEvent::SplitFinished { split: split.into() }).await;
+    }
+
+    /// Splits, of which every second one is of the other subtask.
+    async fn announce(&mut self, names: &[&str]) {
+        let split = |name: &&str| Split { name: (*name).into(), sequence: (*name).into(), description: String::new() };
+        let announced = self.announced.announce(names.iter().map(split).collect());
+        let rows = announcements::encode(announced).unwrap();
+        self.discovery.send(Batch::append(rows)).await.unwrap();
         settle().await;
+    }
+
+    /// Something else that the discovery says.
+    async fn tell(&mut self, element: Element) {
+        self.discovery.send_control(element).unwrap();
+        settle().await;
+    }
+
+    async fn mark(&mut self, epoch: u64) {
+        self.tell(Element::Marker(Marker { epoch: Epoch(epoch), kind: MarkerKind::Flush })).await;
+    }
+
+    /// Where splits stand, as a checkpoint has it.
+    async fn checkpoint(&mut self, epoch: u64) -> Vec<SplitState> {
+        self.tell(Element::Marker(Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint })).await;
+        let mut snapshot = self.snapshots.try_recv().unwrap();
+        let (_, capture) = snapshot.nodes.remove(0).tables.remove(0);
+        (capture.rows)().unwrap().iter().flat_map(|rows| source_state::decode(&rows.rows).unwrap()).collect()
+    }
+
+    /// Whether a marker has been asked for.
+    fn wants_marker(&mut self) -> bool {
+        let wanted = self.wanted.try_recv();
+        assert!(matches!(wanted, Err(_) | Ok(WorkerEvent::MarkerWanted)), "{wanted:?}");
+        assert!(self.wanted.try_recv().is_err(), "it asks once");
+        wanted.is_ok()
+    }
+
+    fn heard(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.heard.try_recv().ok()).collect()
+    }
+
+    /// What the discovery has been told.
+    async fn reported(&mut self) -> Vec<String> {
+        settle().await;
+        std::iter::from_fn(|| self.reports.next().now_or_never()).map(|(_, element)| word(&element)).collect()
     }
 
     /// Everything that is there, in a few letters.
@@ -135,14 +260,20 @@ impl Bench {
         loop {
             settle().await;
             let Some((_, element)) = self.gate.next().now_or_never() else { return all };
-            all.push(match element {
-                Element::Batch(batch) => format!("rows {}", batch.num_rows()),
-                Element::Watermark(Watermark::At(time)) => format!("at {}", time.0),
-                Element::Watermark(Watermark::Idle) => "idle".to_owned(),
-                Element::Marker(marker) => format!("marker {}", marker.epoch),
-                Element::End => "end".to_owned(),
-            });
+            all.push(word(&element));
         }
+    }
+}
+
+fn word(element: &Element) -> String {
+    match element {
+        Element::Batch(batch) => format!("rows {}", batch.num_rows()),
+        Element::Watermark(Watermark::At(EventTime::MAX)) => "at the end".to_owned(),
+        Element::Watermark(Watermark::At(EventTime::MIN)) => "at the beginning".to_owned(),
+        Element::Watermark(Watermark::At(time)) => format!("at {}", time.0),
+        Element::Watermark(Watermark::Idle) => "idle".to_owned(),
+        Element::Marker(marker) => format!("marker {}", marker.epoch),
+        Element::End => "end".to_owned(),
     }
 }
 
@@ -192,11 +323,208 @@ async fn a_split_is_not_idle_while_a_marker_waits_for_credit() {
 #[tokio::test(start_paused = true)]
 async fn a_split_is_not_idle_while_rejected_records_wait_for_credit() {
     let mut bench = start(Duration::ZERO).await;
-    bench.say(SourceEvent::SplitAdded { split: "b".into(), holds_watermark: true }).await;
+    bench.announce(&["b"]).await;
     bench.say(rows("a", 1, 1)).await;
     bench.say(rows("b", 9, 1)).await;
     pass(MINUTE).await;
     assert_eq!(bench.taken().await, ["rows 1"]);
     assert!(bench.rejects.next().now_or_never().is_some());
     assert_eq!(bench.taken().await, ["rows 1", "at 1"], "a is as far as it was");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subtask_without_a_split_is_idle_after_the_timeout_and_not_before() {
+    let mut bench = Start::default().go();
+    pass(IDLE_AFTER / 2).await;
+    bench.announce(&[]).await;
+    assert_eq!(bench.taken().await, [""; 0]);
+    pass(IDLE_AFTER / 2).await;
+    assert_eq!(bench.taken().await, ["idle"]);
+    bench.announce(&["a"]).await;
+    assert_eq!(bench.taken().await, ["at the beginning"], "there is something to read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subtask_that_has_read_its_last_split_is_idle_after_the_timeout_and_not_before() {
+    let mut bench = start(Duration::ZERO).await;
+    bench.say(rows("a", 5, 0)).await;
+    bench.finish("a").await;
+    pass(IDLE_AFTER * 9 / 10).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 5"]);
+    pass(IDLE_AFTER / 5).await;
+    assert_eq!(bench.taken().await, ["idle"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subtask_without_a_split_says_what_it_is_told_of_the_table() {
+    let mut bench = start(Duration::ZERO).await;
+    let table = |time| Element::Watermark(Watermark::At(EventTime(time)));
+    bench.tell(table(3)).await;
+    bench.say(rows("a", 5, 0)).await;
+    bench.tell(table(4)).await;
+    pass(TICK * 2).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 5"], "it speaks for itself");
+    assert_eq!(bench.reported().await, ["at 5"]);
+    bench.finish("a").await;
+    assert_eq!(bench.reported().await, ["at 5", "idle"], "at once: others may wait for it");
+    bench.tell(table(9)).await;
+    assert_eq!(bench.taken().await, ["at 9"]);
+    // The others go on, and so this one is not idle.
+    for time in 10..20 {
+        pass(IDLE_AFTER / 2).await;
+        bench.tell(table(time)).await;
+        assert_eq!(bench.taken().await, [format!("at {time}")]);
+    }
+    assert_eq!(bench.reported().await, [""; 0], "it says nothing but what it has been told");
+    bench.announce(&["b"]).await;
+    bench.tell(table(30)).await;
+    assert_eq!(bench.taken().await, [""; 0], "b is unread");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_that_was_read_between_two_looks_at_the_clock_is_reported() {
+    let mut bench = start(Duration::ZERO).await;
+    bench.say(rows("a", 5, 0)).await;
+    bench.finish("a").await;
+    assert_eq!(bench.reported().await, ["at 5", "idle"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_over_when_all_was_announced_and_all_own_splits_are_read() {
+    let mut bench = Start { idle_after: None, ..Start::default() }.go();
+    bench.announce(&["a", "of the other", "b"]).await;
+    bench.tell(Element::Watermark(Watermark::At(EventTime::MAX))).await;
+    assert_eq!(bench.heard(), ["a", "b"]);
+    bench.say(rows("b", 9, 0)).await;
+    bench.finish("b").await;
+    pass(MINUTE).await;
+    assert_eq!(bench.taken().await, ["rows 1"], "a is unread");
+    assert!(bench.exhausted.try_recv().is_err());
+    bench.finish("a").await;
+    assert_eq!(bench.taken().await, ["at the end"]);
+    bench.exhausted.try_recv().unwrap();
+    bench.tell(Element::Marker(Marker { epoch: Epoch(1), kind: MarkerKind::Stop })).await;
+    assert_eq!(bench.taken().await, ["marker 1", "end"]);
+    assert!(!bench.running.is_finished(), "the discovery's end is to come");
+    bench.tell(Element::End).await;
+    assert_eq!(bench.reported().await, ["end"]);
+    bench.running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_holds_the_own_splits_that_were_announced_before_its_marker() {
+    let mut bench = Start::default().go();
+    bench.announce(&["begun", "of the other", "unread", "of the other, too"]).await;
+    bench.say(rows("begun", 5, 0)).await;
+    let state = |split: &str, position: Option<&str>, watermark| SplitState {
+        position: position.map(str::to_owned),
+        watermark,
+        ..SplitState::new(split.into())
+    };
+    let first = [state("begun", Some("7"), EventTime(5)), state("unread", None, EventTime::MIN)];
+    assert_eq!(bench.checkpoint(1).await, first);
+    assert_eq!(bench.checkpoint(2).await, [], "nothing has moved");
+    bench.finish("begun").await;
+    let finished = SplitState { finished: true, ..SplitState::new("begun".into()) };
+    assert_eq!(bench.checkpoint(3).await, [finished.clone()]);
+
+    // The splits of another subtask are in the table too, and may be this one's now.
+    let moved = state("begun 2", Some("6"), EventTime(4));
+    let restored = vec![finished, first[1].clone(), moved];
+    let mut bench = Start { restored, emitted: EventTime(4), ..Start::default() }.go();
+    bench.announce(&["begun", "of the other", "begun 2", "of the other, too", "unread"]).await;
+    assert_eq!(bench.heard(), ["begun 2 from 6", "unread"]);
+    bench.say(rows("begun 2", 8, 0)).await;
+    bench.finish("begun 2").await;
+    assert_eq!(bench.taken().await, ["at 4", "rows 1"], "nothing is known of what is unread");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_the_end_is_an_error() {
+    let mut bench = Start { emitted: EventTime::MAX, ..Start::default() }.go();
+    bench.announce(&["new"]).await;
+    let Err(Interrupt::Failed(error)) = bench.running.await.unwrap() else { panic!("it goes on") };
+    assert!(error.to_string().contains("now there is more: new"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_source_is_not_asked_for_more_and_does_not_count_as_idle_meanwhile() {
+    // Half of it is the other subtask's: two seconds a row.
+    let mut bench = Start { limit: Some(RateLimit::new(1, 2)), ..Start::default() }.go();
+    bench.announce(&["a"]).await;
+    for time in 1..=4 {
+        bench.events.send(rows("a", time, 0)).await.unwrap();
+    }
+    settle().await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 1"]);
+    for time in 2..=4 {
+        pass(IDLE_AFTER * 19 / 10).await;
+        bench.mark(time).await;
+        assert_eq!(bench.taken().await, [format!("marker {time}")], "a marker is not held up");
+        pass(IDLE_AFTER / 10).await;
+        assert_eq!(bench.taken().await, ["rows 1".to_owned(), format!("at {time}")]);
+    }
+    pass(IDLE_AFTER * 33 / 10).await;
+    assert_eq!(bench.taken().await, ["idle"], "it was asked for a second, and had nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_hears_of_commits() {
+    let mut bench = start(Duration::ZERO).await;
+    bench.heard();
+    bench.completed.send_replace(Epoch(3));
+    settle().await;
+    assert_eq!(bench.heard(), ["completed 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_subtask_that_gets_a_split_reads_it_behind_the_next_marker() {
+    let mut bench = Start::default().go();
+    pass(IDLE_AFTER).await;
+    assert_eq!(bench.taken().await, ["idle"]);
+    assert!(!bench.wants_marker(), "nothing waits for it");
+    bench.announce(&["a"]).await;
+    assert!(bench.wants_marker());
+    bench.say(rows("a", 5, 0)).await;
+    pass(MINUTE).await;
+    assert_eq!(bench.taken().await, ["at the beginning"]);
+    bench.mark(1).await;
+    assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 5"]);
+    bench.say(rows("a", 6, 0)).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 6"], "it is awake");
+    assert!(!bench.wants_marker());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_come_to_an_idle_subtask_belong_behind_the_next_marker() {
+    let mut bench = Start::default().go();
+    bench.announce(&["begun"]).await;
+    bench.say(rows("begun", 5, 0)).await;
+    let first = bench.checkpoint(1).await;
+    pass(IDLE_AFTER).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 5", "marker 1", "idle"]);
+    // The source stands behind these rows as soon as it has handed them over.
+    bench.place.store(8, Relaxed);
+    bench.say(rows("begun", 6, 0)).await;
+    assert!(bench.wants_marker());
+    pass(MINUTE).await;
+    assert_eq!(bench.taken().await, ["at 5"]);
+    assert_eq!(bench.checkpoint(2).await, [], "the checkpoint would lose them");
+    assert_eq!(bench.taken().await, ["marker 2", "rows 1", "at 6"]);
+    assert_ne!(bench.checkpoint(3).await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subtask_that_has_woken_up_with_the_table_does_not_read_before_a_marker_either() {
+    let mut bench = Start::default().go();
+    pass(IDLE_AFTER).await;
+    bench.tell(Element::Watermark(Watermark::At(EventTime(3)))).await;
+    assert_eq!(bench.taken().await, ["idle", "at 3"]);
+    assert!(!bench.wants_marker(), "nothing waits for it");
+    bench.announce(&["a"]).await;
+    assert!(bench.wants_marker());
+    bench.say(rows("a", 5, 0)).await;
+    assert_eq!(bench.taken().await, [""; 0], "nobody waits for this subtask yet");
+    bench.mark(1).await;
+    assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 5"]);
 }

@@ -61,7 +61,7 @@ async fn a_missing_column() {
 async fn invalid_utf8() {
     let content = b"1,a\n2,b\xff\n3,c\n";
     contains(&csv(content).fails().await, &["f.csv, line 2, byte 4", "UTF-8 at its byte 4"]);
-    let answer = csv(content).with("error-policy", "dead-letter").read_all(1, &[]).await.unwrap();
+    let answer = csv(content).with("error-policy", "dead-letter").read_all(1, &Checkpoint::default()).await.unwrap();
     assert_eq!(answer.rows, ["1 a", "3 c"]);
     assert_eq!(answer.rejected[0].raw, b"2,b\xff");
     assert!(answer.rejected[0].origin.ends_with("f.csv"));
@@ -83,7 +83,7 @@ async fn a_line_of_100_mb() {
     let table = csv(&content);
     contains(&table.fails().await, &["f.csv, line 2, byte 4", "longer than 16777216 bytes"]);
     let table = table.with("source.split-size", "7mb").with("error-policy", "skip");
-    let answer = table.read_all(2, &[]).await.unwrap();
+    let answer = table.read_all(2, &Checkpoint::default()).await.unwrap();
     assert_eq!(sorted(answer.rows), ["1 a", "2 b"]);
     assert_eq!(answer.rejected.len(), 1);
     assert_eq!(answer.rejected[0].raw, vec![b'x'; 64 << 10]);
@@ -95,7 +95,7 @@ async fn long_records_are_rejected_wherever_blocks_end() {
     let mut table = csv(content).with("max-record-size", "8").with("error-policy", "skip");
     for split_size in 1..content.len() {
         table.set("source.split-size", &split_size.to_string());
-        let answer = table.read_all(1, &[]).await.unwrap();
+        let answer = table.read_all(1, &Checkpoint::default()).await.unwrap();
         assert_eq!(answer.rows, ["1 a", "3 c"]);
         let raw: Vec<String> = answer.rejected.iter().map(|bad| String::from_utf8(bad.raw.clone()).unwrap()).collect();
         assert_eq!(raw, ["2,bbbbbbbbbbbbbbbbbb", "4,dddddddddddddddddddddddd"]);

@@ -78,7 +78,7 @@ async fn columns_are_found_by_name_and_brought_to_their_types() {
                 let table = table_with_split_size(format, &bytes, split_size);
                 assert_eq!(table.read().await.unwrap(), expected());
                 for parallelism in 2..=3 {
-                    let rows = table.read_all(parallelism, &[]).await.unwrap().rows;
+                    let rows = table.read_all(parallelism, &Checkpoint::default()).await.unwrap().rows;
                     assert_eq!(sorted(rows), sorted(expected()));
                 }
             }
@@ -107,19 +107,6 @@ async fn reading_goes_on_where_it_stopped() {
         for split_size in ["0", "1"] {
             check_resume(&table(format).file("f", encoded(format, 7)).with("source.split-size", split_size), 2, 3)
                 .await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn ranges_that_a_checkpoint_does_not_know_are_found_again() {
-    for format in ["parquet", "arrow"] {
-        let table = table(format).file("f", encoded(format, 3)).with("source.split-size", "1");
-        let all = table.open(0, 1, &[]).await.unwrap().positions();
-        assert_eq!(all.len(), 7);
-        for known in &all {
-            let rows = table.read_all(2, std::slice::from_ref(known)).await.unwrap().rows;
-            assert_eq!(sorted(rows), sorted(expected()));
         }
     }
 }
@@ -159,7 +146,7 @@ async fn a_flipped_byte_never_panics() {
             let mut damaged = bytes.clone();
             damaged[place] ^= 0xff;
             table.write("f", &damaged);
-            if let Err(error) = table.read_all(1, &[]).await {
+            if let Err(error) = table.read_all(1, &Checkpoint::default()).await {
                 assert_eq!(error.kind(), weir_core::ErrorKind::Data, "{place}: {}", error.report());
             }
         }

@@ -18,7 +18,7 @@ async fn folders_are_read_recursively_but_for_hidden_names() {
     std::os::unix::fs::symlink(table.folder.path(), table.path("b/circle")).unwrap();
     assert_eq!(table.read().await.unwrap(), ["3", "1", "2"]);
     for parallelism in 2..5 {
-        assert_eq!(sorted(table.read_all(parallelism, &[]).await.unwrap().rows), ["1", "2", "3"]);
+        assert_eq!(sorted(table.read_all(parallelism, &Checkpoint::default()).await.unwrap().rows), ["1", "2", "3"]);
     }
 }
 
@@ -58,36 +58,69 @@ async fn partition_columns_come_from_the_names_of_folders() {
     contains(&table.file("f", "3\n").fails().await, &["/f", "'day'"]);
 }
 
+/// Names of the files that a discovery announces next.
+async fn announced(discovery: &mut dyn SplitDiscovery) -> Vec<String> {
+    let splits = tokio::time::timeout(PATIENCE, discovery.next()).await.unwrap().unwrap().unwrap();
+    splits.iter().map(|split| split.sequence.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
 #[tokio::test]
-async fn new_files_are_noticed_and_each_is_read_once() {
+async fn new_files_are_noticed_once() {
     let table = numbers().with("source.monitor-interval", "10ms").file("1.csv", "1\n").file("2.csv", "");
-    let mut source = table.open(0, 1, &[]).await.unwrap();
-    let mut answer = Answer::default();
-    let mut wait = async |answer: &mut Answer, rows: usize| {
-        while answer.rows.len() < rows {
-            let event = tokio::time::timeout(PATIENCE, source.next()).await.unwrap().unwrap();
-            assert!(!matches!(event, SourceEvent::End));
-            answer.take(event);
-        }
-        source.positions()
-    };
-    wait(&mut answer, 1).await;
+    let mut discovery = Filesystem.open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
+    assert_eq!(announced(&mut *discovery).await, ["1.csv"]);
     table.write("3.csv", "3\n");
-    wait(&mut answer, 2).await;
+    assert_eq!(announced(&mut *discovery).await, ["3.csv"]);
     // Not empty any more.
     std::fs::rename(table.path("3.csv"), table.path(".gone")).unwrap();
     table.write(".2.csv", "2\n");
     std::fs::rename(table.path(".2.csv"), table.path("2.csv")).unwrap();
-    let positions = wait(&mut answer, 3).await;
-    assert_eq!(answer.rows, ["1", "3", "2"]);
+    assert_eq!(announced(&mut *discovery).await, ["2.csv"]);
 
-    let mut resumed = table.open(0, 1, &positions).await.unwrap();
+    let split = |name: &str| Split {
+        name: format!("{}#0:0-@2", table.path(name).display()).into(),
+        sequence: table.path(name).to_str().unwrap().into(),
+        description: "0".to_owned(),
+    };
+    let context = DiscoveryContext { known: ["1.csv", "2.csv", "3.csv"].map(split).into() };
+    let mut restored = Filesystem.open_discovery(&table.spec, context).await.unwrap();
     table.write("4.csv", "4\n");
-    let mut rest = Answer::default();
-    while !rest.rows.contains(&"4".to_owned()) {
-        rest.take(tokio::time::timeout(PATIENCE, resumed.next()).await.unwrap().unwrap());
+    assert_eq!(announced(&mut *restored).await, ["4.csv"]);
+}
+
+/// Files that are moved into a folder together, while it is being listed all the time.
+#[tokio::test]
+async fn files_that_appear_together_are_announced_together() {
+    let table = numbers().with("source.monitor-interval", "1ms");
+    let mut discovery = Filesystem.open_discovery(&table.spec, DiscoveryContext::default()).await.unwrap();
+    for round in 0..20 {
+        let names: Vec<String> = (0..8).map(|file| format!("{round:02}-{file}.csv")).collect();
+        names.iter().for_each(|name| table.write(&format!(".{name}"), "1\n"));
+        let moved = names.clone();
+        let folder = table.folder.path().to_owned();
+        let moving = tokio::task::spawn_blocking(move || {
+            for name in moved {
+                std::fs::rename(folder.join(format!(".{name}")), folder.join(name)).unwrap();
+            }
+        });
+        assert_eq!(announced(&mut *discovery).await, names);
+        moving.await.unwrap();
     }
-    assert!(rest.rows.len() <= 2, "{:?}", rest.rows);
+}
+
+#[tokio::test]
+async fn splits_that_are_assigned_later_are_read_behind_the_others() {
+    let table = numbers().file("1.csv", "1\n").file("2.csv", "2\n");
+    let none = Checkpoint::default();
+    let mut reader = table.open(0, 1, &none).await.unwrap();
+    let mut answer = Answer::default();
+    answer.take(reader.next().await.unwrap().unwrap());
+    table.write("0.csv", "0\n");
+    let more = discover(&Filesystem, &table.spec, &reader.checkpoint()).await.unwrap().split_off(2);
+    reader.assign(more, &none).unwrap();
+    answer.drain(&mut reader).await.unwrap();
+    assert_eq!(answer.rows, ["1", "2", "0"]);
+    assert_eq!(answer.checkpoint.finished.len(), 3);
 }
 
 /// A `next` that is given up has to lose nothing.
@@ -95,15 +128,15 @@ async fn new_files_are_noticed_and_each_is_read_once() {
 async fn an_abandoned_wait_loses_nothing() {
     let content: Vec<String> = (0..2000).map(|n| n.to_string()).collect();
     let table = numbers().with("source.split-size", "100").file("f", content.join("\n"));
-    let mut source = table.open(0, 1, &[]).await.unwrap();
+    let mut source = table.open(0, 1, &Checkpoint::default()).await.unwrap();
     let mut answer = Answer::default();
     loop {
         tokio::select! {
             biased;
             () = tokio::task::yield_now() => {}
             event = source.next() => match event.unwrap() {
-                SourceEvent::End => break,
-                event => answer.take(event),
+                None => break,
+                Some(event) => answer.take(event),
             },
         }
     }

@@ -16,10 +16,11 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampMillisecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tempfile::TempDir;
-use weir_core::connector::{Rejected, Role, SourceContext, SplitPosition};
-use weir_core::{Connector, Error, Result, Source, SourceEvent, TableSpec};
+use weir_core::connector::{DiscoveryContext, Rejected, Role, SourceContext, SplitDiscovery};
+use weir_core::{Connector, Error, Result, SourceEvent, Split, TableSpec};
 
 use super::Filesystem;
+use crate::bench::{Checkpoint, Reader, discover};
 
 /// A folder and a table over it.
 struct Table {
@@ -70,27 +71,27 @@ impl Table {
         std::fs::write(path, content).unwrap();
     }
 
-    async fn open(&self, subtask: usize, parallelism: usize, restored: &[SplitPosition]) -> Result<Box<dyn Source>> {
+    async fn open(&self, subtask: usize, parallelism: usize, from: &Checkpoint) -> Result<Reader> {
         Filesystem.validate(&self.spec, Role::Source)?;
-        let context = SourceContext { subtask, parallelism, restored: restored.to_vec(), batch_rows: 3 };
-        Filesystem.open_source(&self.spec, context).await
+        let context = SourceContext { subtask, parallelism, batch_rows: 3 };
+        Reader::open(&Filesystem, &self.spec, context, from).await
     }
 
     async fn read(&self) -> Result<Vec<String>> {
-        Ok(self.read_all(1, &[]).await?.rows)
+        Ok(self.read_all(1, &Checkpoint::default()).await?.rows)
     }
 
-    /// What all subtasks read, from `restored` on.
-    async fn read_all(&self, parallelism: usize, restored: &[SplitPosition]) -> Result<Answer> {
+    /// What all subtasks read, from a checkpoint on.
+    async fn read_all(&self, parallelism: usize, from: &Checkpoint) -> Result<Answer> {
         let mut answer = Answer::default();
         for subtask in 0..parallelism {
-            answer.drain(self.open(subtask, parallelism, restored).await?.as_mut()).await?;
+            answer.drain(&mut self.open(subtask, parallelism, from).await?).await?;
         }
         Ok(answer)
     }
 
     async fn fails(&self) -> Error {
-        match self.read_all(1, &[]).await {
+        match self.read_all(1, &Checkpoint::default()).await {
             Ok(answer) => panic!("no error, but {:?}", answer.rows),
             Err(error) => error,
         }
@@ -101,37 +102,29 @@ impl Table {
 struct Answer {
     rows: Vec<String>,
     rejected: Vec<Rejected>,
-    /// `+split`, `+split holds`, `-split`, in order.
-    splits: Vec<String>,
-    positions: Vec<SplitPosition>,
+    /// Splits that have been read to their end, in order.
+    finished: Vec<String>,
+    checkpoint: Checkpoint,
 }
 
 impl Answer {
-    async fn drain(&mut self, source: &mut dyn Source) -> Result<()> {
-        loop {
-            let event = source.next().await?;
-            if matches!(event, SourceEvent::End) {
-                self.positions.extend(source.positions());
-                return Ok(());
-            }
+    async fn drain(&mut self, reader: &mut Reader) -> Result<()> {
+        while let Some(event) = reader.next().await? {
             self.take(event);
         }
+        self.checkpoint.add(reader);
+        Ok(())
     }
 
     fn take(&mut self, event: SourceEvent) {
-        let name = |split: &str| split.rsplit('/').next().unwrap().to_owned();
         match event {
-            SourceEvent::SplitAdded { split, holds_watermark } => {
-                self.splits.push(format!("+{}{}", name(&split), if holds_watermark { " holds" } else { "" }));
-            }
-            SourceEvent::Rows { split, records, rejected } => {
-                let added = format!("+{}", name(&split));
-                assert!(self.splits.iter().any(|line| line.starts_with(&added)), "rows of an unknown split");
+            SourceEvent::Rows { records, rejected, .. } => {
                 self.rows.extend(lines(&records));
                 self.rejected.extend(rejected);
             }
-            SourceEvent::SplitFinished { split } => self.splits.push(format!("-{}", name(&split))),
-            SourceEvent::End => {}
+            SourceEvent::SplitFinished { split } => {
+                self.finished.push(split.rsplit('/').next().unwrap().to_owned());
+            }
         }
     }
 }
@@ -192,25 +185,27 @@ fn sorted(mut rows: Vec<String>) -> Vec<String> {
 
 /// Opens the table at every state that a run passes through, and checks that what is left follows.
 async fn check_resume(table: &Table, parallelism: usize, restored_parallelism: usize) {
-    let expected = sorted(table.read_all(1, &[]).await.unwrap().rows);
-    let mut sources = Vec::new();
+    let fresh = Checkpoint::default();
+    let expected = sorted(table.read_all(1, &fresh).await.unwrap().rows);
+    let mut readers = Vec::new();
     for subtask in 0..parallelism {
-        sources.push(table.open(subtask, parallelism, &[]).await.unwrap());
+        readers.push(table.open(subtask, parallelism, &fresh).await.unwrap());
     }
     let mut before = Answer::default();
     let mut running: BTreeSet<usize> = (0..parallelism).collect();
     while !running.is_empty() {
         for subtask in running.clone() {
-            let positions: Vec<SplitPosition> = sources.iter().flat_map(|source| source.positions()).collect();
-            let after = table.read_all(restored_parallelism, &positions).await.unwrap();
+            let mut checkpoint = Checkpoint::default();
+            readers.iter().for_each(|reader| checkpoint.add(reader));
+            let after = table.read_all(restored_parallelism, &checkpoint).await.unwrap();
             let mut all = before.rows.clone();
             all.extend(after.rows);
-            assert_eq!(sorted(all), expected, "resumed at {positions:?}");
-            match sources[subtask].next().await.unwrap() {
-                SourceEvent::End => {
+            assert_eq!(sorted(all), expected, "resumed at {checkpoint:?}");
+            match readers[subtask].next().await.unwrap() {
+                None => {
                     running.remove(&subtask);
                 }
-                event => before.take(event),
+                Some(event) => before.take(event),
             }
         }
     }

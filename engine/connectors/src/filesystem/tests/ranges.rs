@@ -16,7 +16,7 @@ async fn ranges_of_any_size_give_each_record_once() {
     for size in 0..=TRICKY.len() + 1 {
         table.set("source.split-size", &size.to_string());
         for parallelism in 1..=4 {
-            let rows = table.read_all(parallelism, &[]).await.unwrap().rows;
+            let rows = table.read_all(parallelism, &Checkpoint::default()).await.unwrap().rows;
             if parallelism == 1 {
                 assert_eq!(rows, TRICKY_ROWS, "cut into ranges of {size}");
             } else {
@@ -57,67 +57,31 @@ async fn reading_goes_on_where_it_stopped() {
 #[tokio::test]
 async fn another_split_size_after_a_restart_changes_nothing() {
     let mut table = tricky().with("source.split-size", "9");
-    let mut source = table.open(0, 1, &[]).await.unwrap();
+    let mut source = table.open(0, 1, &Checkpoint::default()).await.unwrap();
     let mut answer = Answer::default();
     while answer.rows.len() < 4 {
-        answer.take(source.next().await.unwrap());
+        answer.take(source.next().await.unwrap().unwrap());
     }
     table.set("source.split-size", "5");
-    answer.rows.extend(table.read_all(2, &source.positions()).await.unwrap().rows);
+    answer.rows.extend(table.read_all(2, &source.checkpoint()).await.unwrap().rows);
     assert_eq!(sorted(answer.rows), sorted(TRICKY_ROWS.map(str::to_owned).to_vec()));
 }
 
-/// A checkpoint can hold positions of a file from some subtasks only, if the others had not seen it yet.
 #[tokio::test]
-async fn ranges_that_a_checkpoint_does_not_know_are_found_again() {
-    let table = tricky().with("source.split-size", "9");
-    let all = table.open(0, 1, &[]).await.unwrap().positions();
-    assert!(all.len() > 5);
-    for known in &all {
-        let rows = table.read_all(2, std::slice::from_ref(known)).await.unwrap().rows;
-        assert_eq!(sorted(rows), sorted(TRICKY_ROWS.map(str::to_owned).to_vec()), "{known:?}");
-    }
-}
-
-#[tokio::test]
-async fn the_first_range_of_each_file_holds_the_watermark_and_none_ends_before_the_next_has_begun() {
+async fn the_ranges_of_a_file_are_one_sequence_in_order() {
     let content = "1,a\n2,b\n3,c\n4,d\n";
     let table = Table::new(&[("format", "csv"), ("source.split-size", "8")], &["n BIGINT", "s STRING"])
-        .file("a.csv", content)
-        .file("b.csv", content);
-    let mut source = table.open(0, 1, &[]).await.unwrap();
-    let mut events = Vec::new();
-    loop {
-        let mut answer = Answer::default();
-        let event = source.next().await.unwrap();
-        match event {
-            SourceEvent::End => break,
-            SourceEvent::Rows { split, records, .. } => {
-                events.push(format!("{} {}", split.rsplit('/').next().unwrap(), lines(&records).join("; ")));
-            }
-            event => {
-                answer.take(event);
-                events.extend(answer.splits);
-            }
-        }
-    }
-    assert_eq!(
-        events,
-        [
-            "+a.csv#0:0-8@16 holds",
-            "+a.csv#1:8-@16",
-            "+b.csv#0:0-8@16 holds",
-            "+b.csv#1:8-@16",
-            "a.csv#0:0-8@16 1 a; 2 b",
-            "a.csv#1:8-@16 3 c; 4 d",
-            "-a.csv#0:0-8@16",
-            "-a.csv#1:8-@16",
-            "b.csv#0:0-8@16 1 a; 2 b",
-            "b.csv#1:8-@16 3 c; 4 d",
-            "-b.csv#0:0-8@16",
-            "-b.csv#1:8-@16",
-        ]
-    );
+        .file("b.csv", content)
+        .file("a.csv", content);
+    let last = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let splits = discover(&Filesystem, &table.spec, &Checkpoint::default()).await.unwrap();
+    let named: Vec<_> = splits.iter().map(|split| (last(&split.name), last(&split.sequence))).collect();
+    let expected =
+        ["a.csv#0:0-8@16", "a.csv#1:8-@16", "b.csv#0:0-8@16", "b.csv#1:8-@16"].map(|name| (name, &name[..5]));
+    assert_eq!(named, expected.map(|(name, file)| (name.to_owned(), file.to_owned())));
+    let answer = table.read_all(1, &Checkpoint::default()).await.unwrap();
+    assert_eq!(answer.rows, ["1 a", "2 b", "3 c", "4 d", "1 a", "2 b", "3 c", "4 d"]);
+    assert_eq!(answer.finished, expected.map(|(name, _)| name));
 }
 
 #[tokio::test]
@@ -130,9 +94,9 @@ async fn compressed_files_are_one_range_and_can_be_resumed() {
         .file("g.csv.zst", zstd::encode_all(TRICKY.as_bytes(), 1).unwrap())
         .with("source.split-size", "5");
     std::fs::remove_file(table.path("f.csv")).unwrap();
-    let answer = table.read_all(1, &[]).await.unwrap();
+    let answer = table.read_all(1, &Checkpoint::default()).await.unwrap();
     assert_eq!(answer.rows, [TRICKY_ROWS, TRICKY_ROWS].concat());
-    assert_eq!(answer.splits.iter().filter(|line| line.starts_with('+')).count(), 2);
+    assert_eq!(answer.finished.len(), 2);
     check_resume(&table, 2, 1).await;
 }
 
@@ -143,18 +107,14 @@ async fn a_large_file_is_read_in_blocks() {
         .file("f.csv", rows.join("\n"));
     let mut seen = BTreeSet::new();
     for subtask in 0..2 {
-        let context = SourceContext { subtask, parallelism: 2, restored: Vec::new(), batch_rows: 8192 };
-        let mut source = Filesystem.open_source(&table.spec, context).await.unwrap();
-        loop {
-            match source.next().await.unwrap() {
-                SourceEvent::Rows { records, .. } => {
-                    assert!(records.num_rows() <= 8192);
-                    for row in lines(&records) {
-                        assert!(seen.insert(row.replace(" ∅", " ").replace(' ', ",")));
-                    }
+        let context = SourceContext { subtask, parallelism: 2, batch_rows: 8192 };
+        let mut reader = Reader::open(&Filesystem, &table.spec, context, &Checkpoint::default()).await.unwrap();
+        while let Some(event) = reader.next().await.unwrap() {
+            if let SourceEvent::Rows { records, .. } = event {
+                assert!(records.num_rows() <= 8192);
+                for row in lines(&records) {
+                    assert!(seen.insert(row.replace(" ∅", " ").replace(' ', ",")));
                 }
-                SourceEvent::End => break,
-                _ => {}
             }
         }
     }
@@ -165,33 +125,33 @@ async fn a_large_file_is_read_in_blocks() {
 async fn what_is_appended_later_is_not_read_and_what_is_changed_is_refused() {
     let table =
         Table::new(&[("format", "csv"), ("source.split-size", "8")], &["n INT"]).file("f.csv", "1\n2\n3\n4\n5\n");
-    let mut source = table.open(0, 1, &[]).await.unwrap();
+    let mut source = table.open(0, 1, &Checkpoint::default()).await.unwrap();
     let mut answer = Answer::default();
     while answer.rows.is_empty() {
-        answer.take(source.next().await.unwrap());
+        answer.take(source.next().await.unwrap().unwrap());
     }
-    let positions = source.positions();
+    let reached = source.checkpoint();
     table.write("f.csv", "1\n2\n3\n4\n5\n6\n7\n");
-    let rest = table.read_all(1, &positions).await.unwrap().rows;
+    let rest = table.read_all(1, &reached).await.unwrap().rows;
     assert_eq!([answer.rows, rest].concat(), ["1", "2", "3", "4", "5"]);
 
     table.write("f.csv", "1\n2\n3\n");
-    let error = table.read_all(1, &positions).await.err().unwrap();
+    let error = table.read_all(1, &reached).await.err().unwrap();
     contains(&error, &["f.csv", "changed", "10 bytes"]);
     table.write("f.csv", "9\n8\n7\n6\n5\n");
     std::fs::File::open(table.path("f.csv")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    contains(&table.read_all(1, &positions).await.err().unwrap(), &["f.csv", "changed"]);
+    contains(&table.read_all(1, &reached).await.err().unwrap(), &["f.csv", "changed"]);
     std::fs::remove_file(table.path("f.csv")).unwrap();
-    contains(&table.read_all(1, &positions).await.err().unwrap(), &["f.csv"]);
+    contains(&table.read_all(1, &reached).await.err().unwrap(), &["f.csv"]);
 }
 
 #[tokio::test]
 async fn what_has_been_read_may_go() {
     let table = tricky();
-    let done = table.read_all(2, &[]).await.unwrap().positions;
-    assert!(done.iter().all(|position| position.finished));
+    let done = table.read_all(2, &Checkpoint::default()).await.unwrap().checkpoint;
+    assert_eq!(done.finished.len(), done.announced.len());
     std::fs::remove_file(table.path("f.csv")).unwrap();
     let again = table.read_all(3, &done).await.unwrap();
     assert_eq!(again.rows, [""; 0]);
-    assert_eq!(again.positions.len(), done.len(), "finished splits stay known");
+    assert_eq!(again.checkpoint, done, "finished splits stay known");
 }

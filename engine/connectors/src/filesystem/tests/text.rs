@@ -83,7 +83,7 @@ async fn a_bad_record_leaves_no_trace_whatever_its_types() {
     let content: Vec<String> = bad.iter().map(|bad| format!("{good}\n{bad}\n")).collect();
     let table =
         Table::new(&[("format", "json"), ("error-policy", "skip")], &columns).file("f", content.concat() + good);
-    let answer = table.read_all(1, &[]).await.unwrap();
+    let answer = table.read_all(1, &Checkpoint::default()).await.unwrap();
     assert_eq!(answer.rows, vec!["1 [1] {x: 1} {a: 1, b: y} 1"; bad.len() + 1]);
     assert_eq!(
         answer.rejected.iter().map(|bad| String::from_utf8_lossy(&bad.raw).into_owned()).collect::<Vec<_>>(),

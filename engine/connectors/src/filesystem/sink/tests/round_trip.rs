@@ -7,6 +7,7 @@ use weir_core::connector::SourceContext;
 use weir_core::{Connector, SourceEvent};
 
 use super::*;
+use crate::bench::{Checkpoint, Reader};
 use crate::filesystem::Filesystem;
 
 /// Three rows of every flat type: the awkward, null, and the greatest.
@@ -78,17 +79,13 @@ async fn written_and_read(rows: &RecordBatch, options: &[(&str, &str)], partitio
     sink.write(Batch::append(rows.clone())).await.unwrap();
     commit(&table, vec![committable]).await.unwrap();
 
-    let context = SourceContext { subtask: 0, parallelism: 1, restored: Vec::new(), batch_rows: 100 };
-    let mut source = Filesystem.open_source(&table, context).await.unwrap();
+    let context = SourceContext { subtask: 0, parallelism: 1, batch_rows: 100 };
+    let mut reader = Reader::open(&Filesystem, &table, context, &Checkpoint::default()).await.unwrap();
     let mut batches = Vec::new();
-    loop {
-        match source.next().await.unwrap() {
-            SourceEvent::Rows { records, rejected, .. } => {
-                assert!(rejected.is_empty());
-                batches.push(records);
-            }
-            SourceEvent::End => break,
-            _ => {}
+    while let Some(event) = reader.next().await.unwrap() {
+        if let SourceEvent::Rows { records, rejected, .. } = event {
+            assert!(rejected.is_empty());
+            batches.push(records);
         }
     }
     let read = concat_batches(&table.schema, &batches).unwrap();

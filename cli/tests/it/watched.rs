@@ -1,0 +1,213 @@
+//! Folders that files are moved into while a job reads them: no row of files that come together is late, at whatever
+//! parallelism, and whichever subtasks have nothing to read.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Lines};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::weir::{command, weir};
+
+/// A job that watches a folder and prints.
+struct Watching {
+    job: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    inbox: Inbox,
+}
+
+/// The folder.
+struct Inbox {
+    folder: TempDir,
+}
+
+impl Inbox {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Moves files in, one right after the other.
+    fn put(&self, files: &BTreeMap<String, String>) {
+        for (name, text) in files {
+            std::fs::write(self.path(name), text).unwrap();
+        }
+        for name in files.keys() {
+            std::fs::rename(self.path(name), self.path("in").join(name)).unwrap();
+        }
+    }
+
+    fn watch(self, idle_timeout: &str, query: &str, parallelism: u32) -> Watching {
+        let script = format!(
+            "CREATE TABLE t (kind STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem',
+               'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '200ms',
+               'scan.watermark.idle-timeout' = '{idle_timeout}');\n{query}",
+            self.path("in").display()
+        );
+        let mut job = command(&["run", "-e", &script, "--quiet", "--output", "csv", "-p", &parallelism.to_string()])
+            .arg("--state-dir")
+            .arg(self.path("state"))
+            .args(["-D", "execution.checkpointing.interval=50ms"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(job.stdout.take().unwrap()).lines();
+        Watching { job, lines, inbox: self }
+    }
+}
+
+impl Watching {
+    /// So many rows of the result, without the header.
+    fn rows(&mut self, count: usize) -> Vec<String> {
+        let lines = self.lines.by_ref().map(Result::unwrap);
+        lines.filter(|line| !line.starts_with("window_start")).take(count).collect()
+    }
+
+    /// The same in the order of their windows.
+    fn sorted_rows(&mut self, count: usize) -> Vec<String> {
+        let mut rows = self.rows(count);
+        rows.sort();
+        rows
+    }
+
+    /// Returns when the job has completed a checkpoint: then all of it runs, and it has looked into its folder.
+    fn wait_for_checkpoint(&self) {
+        let start = Instant::now();
+        let has_one = || {
+            let checkpoints = std::fs::read_dir(self.inbox.path("state/checkpoints"));
+            checkpoints.is_ok_and(|mut checkpoints| checkpoints.next().is_some())
+        };
+        while !has_one() {
+            assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint was completed");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.job.kill();
+        let _ = self.job.wait();
+    }
+}
+
+/// A row for each second from `first` on.
+fn seconds(kind: &str, first: u32, count: u32) -> String {
+    (first..first + count).fold(String::new(), |mut text, second| {
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        writeln!(text, "{kind},2026-01-01 {hour:02}:{minute:02}:{second:02}").unwrap();
+        text
+    })
+}
+
+fn files<const N: usize>(beginning: &str, text: impl Fn(usize) -> String) -> BTreeMap<String, String> {
+    (0..N).map(|number| (format!("{beginning}{number}.csv"), text(number))).collect()
+}
+
+const PER_TEN_SECONDS: &str = "SELECT window_start, COUNT(*) AS n
+    FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end;";
+
+/// What is shown when eight files with the seconds of a minute have been read: its last window waits for the next minute.
+fn windows_of(minute: u32) -> Vec<String> {
+    let windows = if minute == 0 { 0..5 } else { minute * 6 - 1..minute * 6 + 5 };
+    windows.map(|window| format!("2026-01-01 00:{:02}:{:02}.000,80", window / 6, window % 6 * 10)).collect()
+}
+
+#[test]
+fn no_row_is_late_of_files_that_are_moved_in_together() {
+    for round in 0..4 {
+        for parallelism in [1, 2, 4] {
+            let mut watching = Inbox::new().watch("60s", PER_TEN_SECONDS, parallelism);
+            watching.wait_for_checkpoint();
+            for minute in 0..3 {
+                watching.inbox.put(&files::<8>(&format!("{minute}-"), |_| seconds("k", minute * 60, 60)));
+                let (expected, case) = (windows_of(minute), format!("round {round}, parallelism {parallelism}"));
+                assert_eq!(watching.sorted_rows(expected.len()), expected, "{case}, minute {minute}");
+            }
+        }
+    }
+}
+
+/// All subtasks are idle then, and wake up at different moments.
+#[test]
+fn no_row_is_late_of_files_that_are_moved_in_together_after_a_long_silence() {
+    for parallelism in [2, 4] {
+        let mut watching = Inbox::new().watch("300ms", PER_TEN_SECONDS, parallelism);
+        watching.wait_for_checkpoint();
+        for minute in 0..3 {
+            #[allow(clippy::disallowed_methods, reason = "so long is nothing to happen")]
+            std::thread::sleep(Duration::from_secs(1));
+            watching.inbox.put(&files::<8>(&format!("{minute}-"), |_| seconds("k", minute * 60, 60)));
+            let expected = windows_of(minute);
+            assert_eq!(watching.sorted_rows(expected.len()), expected, "parallelism {parallelism}, minute {minute}");
+        }
+    }
+}
+
+/// A file alone keeps one subtask busy; the others have nothing to say of time, and must not hold it up.
+#[test]
+fn windows_close_though_most_subtasks_have_nothing_to_read() {
+    let mut watching = Inbox::new().watch("60s", PER_TEN_SECONDS, 4);
+    watching.wait_for_checkpoint();
+    let start = Instant::now();
+    for minute in 0..6 {
+        watching.inbox.put(&files::<1>(&format!("{minute}-"), |_| seconds("k", minute * 60, 60)));
+        let rows = watching.rows(if minute == 0 { 5 } else { 6 });
+        assert!(rows.iter().all(|row| row.ends_with(",10")), "{rows:?}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "that is when they would have counted as idle");
+}
+
+#[test]
+fn hourly_views_of_one_folder_are_joined_without_loss() {
+    let query = "
+        CREATE VIEW a AS SELECT window_start, window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts),
+          INTERVAL '1' HOUR)) WHERE kind = 'a' GROUP BY window_start, window_end;
+        CREATE VIEW b AS SELECT window_start, window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts),
+          INTERVAL '1' HOUR)) WHERE kind = 'b' GROUP BY window_start, window_end;
+        SELECT a.window_start, a.n, b.n AS m FROM a LEFT JOIN b
+          ON a.window_start = b.window_start AND a.window_end = b.window_end;";
+    for parallelism in [1, 2, 4] {
+        let mut watching = Inbox::new().watch("60s", query, parallelism);
+        watching.wait_for_checkpoint();
+        let (mut shown, mut expected) = (Vec::new(), Vec::new());
+        for hour in 0..6 {
+            // Each file has an hour of its kind, and every third hour has none of b.
+            let mut files = files::<3>(&format!("{hour}-a-"), |_| seconds("a", hour * 3600, 3600));
+            if hour % 3 != 2 {
+                files.extend(self::files::<2>(&format!("{hour}-b-"), |_| seconds("b", hour * 3600, 3600)));
+            }
+            watching.inbox.put(&files);
+            let seen = if hour % 3 == 2 { "" } else { "7200" };
+            expected.push(format!("2026-01-01 {hour:02}:00:00.000,10800,{seen}"));
+            // An hour is over when the next one has begun.
+            shown.extend(watching.rows(usize::from(hour > 0)));
+        }
+        expected.pop();
+        assert_eq!(shown, expected, "parallelism {parallelism}");
+    }
+}
+
+#[test]
+fn a_table_is_read_no_faster_than_its_limit() {
+    let script =
+        "CREATE TABLE t (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '300', 'realtime' = 'false',
+                    'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '300',
+                    'scan.records-per-second.limit' = '200');
+                  SELECT n FROM t;";
+    let start = Instant::now();
+    let ran = weir(&["run", "-e", script, "--quiet", "--output", "csv", "-p", "2"]).code(0);
+    // All of its rows are in the first split, whose subtask has half of the limit.
+    assert!(start.elapsed() >= Duration::from_millis(2800), "{:?}", start.elapsed());
+    let mut rows: Vec<u32> = ran.out.lines().skip(1).map(|line| line.parse().unwrap()).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, (1..=300).collect::<Vec<_>>());
+}

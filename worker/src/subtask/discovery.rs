@@ -1,0 +1,139 @@
+//! The loop of the subtask that finds the splits of a table. There is one in a job for each table that is read.
+//!
+//! ```text
+//!                   splits, the table's time, markers
+//!    ┌───────────┐ ─────────────────────────────────▶ ┌─────────┐
+//!    │ discovery │                                    │ readers │ ──▶ rows
+//!    └───────────┘ ◀───────────────────────────────── └─────────┘
+//!                    how far each of them has come
+//! ```
+//!
+//! 1. What earlier executions have announced it announces again, so that a source learns of all splits in one way.
+//! 2. It announces what is new. All readers see it at the same place between the same two markers, whatever worker they are on;
+//!    a checkpoint holds the splits that were announced in front of its marker.
+//! 3. When there will be no more it says so, as a stream does that has come to its end: a watermark at the end of time. A reader
+//!    that has read all of its splits then is at its end.
+//! 4. Until then readers tell how far they are, and it tells them how far the table is as a whole. That is what a reader says that
+//!    has nothing to read.
+//! 5. Markers enter the dataflow here. Behind the last one it waits for the readers to end.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::mpsc;
+use weir_core::{Batch, Element, EventTime, Marker, OperatorUid, SplitDiscovery, TableTime, Watermark};
+
+use super::{Interrupt, Outputs};
+use crate::announcements::{self, Announced, DiscoveryState};
+use crate::chain::NodeCapture;
+use crate::exchange::Gate;
+use crate::snapshot::SubtaskSnapshot;
+
+/// A subtask that finds splits.
+pub struct DiscoverySubtask {
+    /// Identity of its node.
+    pub uid: OperatorUid,
+    /// What finds them.
+    pub discovery: Box<dyn SplitDiscovery>,
+    /// What was announced.
+    pub state: DiscoveryState,
+    /// What readers say of time, a channel each.
+    pub reports: Gate,
+    /// For each of these channels, which of the sources behind the outputs its reader belongs to, and which subtask of it.
+    pub readers: Vec<(usize, usize)>,
+    /// To the readers; an edge for each source.
+    pub outputs: Outputs,
+    /// The driver's markers.
+    pub markers: mpsc::Receiver<Marker>,
+    /// Where its snapshots go.
+    pub snapshots: mpsc::Sender<SubtaskSnapshot>,
+}
+
+impl DiscoverySubtask {
+    /// Runs until a stop marker has passed all readers.
+    pub async fn run(mut self) -> Result<(), Interrupt> {
+        let mut times = self.table_times();
+        let known = self.state.announced().to_vec();
+        self.announce(&known, &mut times).await?;
+        let mut complete = false;
+        loop {
+            tokio::select! {
+                biased;
+                marker = self.markers.recv() => {
+                    let Some(marker) = marker else { return Err(Interrupt::Disconnected) };
+                    self.marker(marker).await?;
+                    if marker.kind.ends() {
+                        return self.end().await;
+                    }
+                }
+                found = self.discovery.next(), if !complete => match found? {
+                    Some(splits) => {
+                        let fresh = self.state.announce(splits).to_vec();
+                        self.announce(&fresh, &mut times).await?;
+                    }
+                    None => {
+                        complete = true;
+                        self.outputs.control(Element::Watermark(Watermark::At(EventTime::MAX))).await?;
+                    }
+                },
+                (channel, report) = self.reports.next() => {
+                    let (source, subtask) = self.readers[channel];
+                    if let (Element::Watermark(watermark), Some(table)) = (report, times.get_mut(&source))
+                        && let Some(time) = table.update(subtask, watermark)
+                        && !complete
+                    {
+                        self.outputs.main[source].send(Element::Watermark(Watermark::At(time))).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The time of the table as each source sees it.
+    fn table_times(&self) -> BTreeMap<usize, TableTime> {
+        let mut subtasks: BTreeMap<usize, usize> = BTreeMap::new();
+        for (source, _) in &self.readers {
+            *subtasks.entry(*source).or_default() += 1;
+        }
+        subtasks.into_iter().map(|(source, subtasks)| (source, TableTime::new(subtasks))).collect()
+    }
+
+    async fn announce(
+        &mut self,
+        announced: &[Announced],
+        times: &mut BTreeMap<usize, TableTime>,
+    ) -> Result<(), Interrupt> {
+        if announced.is_empty() {
+            return Ok(());
+        }
+        for table in times.values_mut() {
+            announced.iter().for_each(|announced| table.announced(announced.reader(table.readers())));
+        }
+        self.outputs.rows(Batch::append(announcements::encode(announced)?)).await?;
+        self.outputs.flush().await
+    }
+
+    async fn marker(&mut self, marker: Marker) -> Result<(), Interrupt> {
+        if marker.kind.captures() {
+            let tables = vec![(announcements::table(), self.state.capture()?)];
+            let nodes = vec![NodeCapture { uid: self.uid.clone(), watermark: EventTime::MIN, tables }];
+            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared: None };
+            self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+        }
+        self.outputs.control(Element::Marker(marker)).await
+    }
+
+    /// Readers tell how far they are until they end, and would fail if nobody heard them.
+    async fn end(mut self) -> Result<(), Interrupt> {
+        self.outputs.end().await?;
+        let mut open = self.readers.len();
+        while open > 0 {
+            if let (_, Element::End) = self.reports.next().await {
+                open -= 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
