@@ -165,14 +165,7 @@ fn run(weir: &Path, query: &str, arguments: &Arguments) -> Result<Stats, Failure
 fn generator_speed(table: &str, arguments: &Arguments) -> Result<f64> {
     let options = [("nexmark.table", table.to_owned()), ("rate", arguments.rate.to_string())];
     let options = options.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-    let mut spec = TableSpec {
-        name: table.to_owned(),
-        connector: "nexmark".to_owned(),
-        schema: Arc::new(arrow_schema::Schema::empty()),
-        options,
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let mut spec = TableSpec::new(table, "nexmark", options, Arc::new(arrow_schema::Schema::empty()));
     if let Some(schema) = weir_connectors::nexmark::Nexmark.default_schema(&spec.options)? {
         spec.schema = schema;
     }

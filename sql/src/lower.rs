@@ -8,6 +8,7 @@
 mod aggregate;
 mod bounds;
 mod call;
+mod changelog;
 mod error;
 mod expand;
 mod expr;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use datafusion_common::DFSchema;
 use datafusion_expr::utils::split_conjunction;
 use datafusion_expr::{Distinct, Expr as LogicalExpr, LogicalPlan, Projection};
-use weir_core::{Error, JobGraph, NodeId, Result};
+use weir_core::{ConnectorRegistry, Error, JobGraph, NodeId, Result};
 
 use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
@@ -43,6 +44,8 @@ pub(crate) use self::sink::Columns;
 /// Builds one job.
 pub(crate) struct Lowering<'a> {
     options: &'a PlanOptions,
+    /// Asked what their sinks take.
+    connectors: Arc<dyn ConnectorRegistry>,
     graph: JobGraph,
     next_lineage: u32,
     two_phase: bool,
@@ -54,11 +57,12 @@ pub(crate) struct Lowering<'a> {
 
 impl<'a> Lowering<'a> {
     /// An empty job.
-    pub fn new(options: &'a PlanOptions) -> Self {
+    pub fn new(options: &'a PlanOptions, connectors: Arc<dyn ConnectorRegistry>) -> Self {
         // A first phase has put late rows and others together before anyone could tell them apart.
         let two_phase = options.two_phase && options.late_table.is_none();
         Self {
             options,
+            connectors,
             graph: JobGraph::new(),
             next_lineage: 0,
             two_phase,

@@ -63,7 +63,7 @@ pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
 /// A user error at its place in the script if it names what does not exist or cannot run as a stream.
 pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
     let mut catalog = Catalog::new(Arc::clone(&connectors)).anchored(options.directory.clone());
-    let mut job = Job::new(script, options);
+    let mut job = Job::new(script, options, &connectors);
     let mut explained = Vec::new();
     for statement in &script.statements {
         if catalog.apply(script, statement)? {
@@ -71,7 +71,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
         }
         match &statement.value {
             Statement::Explain(inner) => {
-                let mut job = Job::new(script, options);
+                let mut job = Job::new(script, options, &connectors);
                 job.add(&catalog, inner, statement.span)?;
                 job.finish(&catalog)?;
                 explained.push(explain(&job.lowering.into_graph()));
@@ -114,11 +114,11 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(script: &'a Script, options: &'a PlanOptions) -> Self {
+    fn new(script: &'a Script, options: &'a PlanOptions, connectors: &Arc<dyn ConnectorRegistry>) -> Self {
         Self {
             script,
             options,
-            lowering: Lowering::new(options),
+            lowering: Lowering::new(options, Arc::clone(connectors)),
             queries: Vec::new(),
             names: Vec::new(),
             result_schema: None,

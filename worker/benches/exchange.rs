@@ -137,21 +137,11 @@ impl ConnectorRegistry for Repeat {
 }
 
 fn graph(batch: &RecordBatch) -> JobGraph {
-    let table = TableSpec {
-        name: "table".into(),
-        connector: "repeat".into(),
-        options: BTreeMap::new(),
-        schema: batch.schema(),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("table", "repeat", BTreeMap::new(), batch.schema());
     let mut graph = JobGraph::new();
     let node = |name: &str, operator, inputs, parallelism| NodeSpec {
-        name: name.into(),
-        operator,
-        inputs,
-        schema: batch.schema(),
         parallelism,
+        ..NodeSpec::new(name, operator, inputs, batch.schema())
     };
     let source =
         SourceSpec { table: table.clone(), projection: None, filter: None, watermark: None, rows_per_second: None };

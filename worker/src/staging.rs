@@ -77,7 +77,7 @@ impl Stager {
     /// If they do not have the table's columns, or storage has not taken others for too long.
     pub async fn add(&mut self, batches: Vec<Batch>) -> Result<()> {
         for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
-            self.bytes += batch_bytes(batch.records());
+            self.bytes += batch_bytes(&batch);
             self.part.rest.push(batch);
             if self.bytes >= self.full {
                 self.store().await?;
@@ -200,7 +200,7 @@ fn in_runs(rows: Vec<Batch>) -> Vec<Vec<Batch>> {
     let mut runs: Vec<Vec<Batch>> = Vec::new();
     let mut bytes = 0;
     for batch in rows {
-        let size = batch_bytes(batch.records());
+        let size = batch_bytes(&batch);
         match runs.last_mut() {
             Some(run) if bytes < STAGED_RUN_BYTES => run.push(batch),
             _ => {

@@ -212,14 +212,7 @@ fn context() -> SinkContext {
 }
 
 fn table_spec(schema: SchemaRef) -> TableSpec {
-    TableSpec {
-        name: "result".into(),
-        connector: RESULT_CONNECTOR.into(),
-        options: BTreeMap::new(),
-        schema,
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    TableSpec::new("result", RESULT_CONNECTOR, BTreeMap::new(), schema)
 }
 
 fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {

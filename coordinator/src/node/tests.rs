@@ -219,14 +219,7 @@ impl Cluster {
             epoch: Epoch(epoch),
             committables: vec![SinkCommittables {
                 uid: OperatorUid("sink".into()),
-                table: TableSpec {
-                    name: "t".into(),
-                    connector: "filesystem".into(),
-                    options: BTreeMap::new(),
-                    schema: Arc::new(arrow_schema::Schema::empty()),
-                    projection: None,
-                    partitioned_by: Vec::new(),
-                },
+                table: TableSpec::new("t", "filesystem", BTreeMap::new(), Arc::new(arrow_schema::Schema::empty())),
                 committables: vec![vec![1]],
                 staged: Vec::new(),
             }],
@@ -534,22 +527,12 @@ fn a_worker_that_comes_back_while_it_is_given_up_has_to_come_again() {
 /// The dataflow of a `SELECT` whose rows wait in that folder.
 fn select(folder: &str) -> JobGraph {
     let schema = Arc::new(arrow_schema::Schema::empty());
-    let table = TableSpec {
-        name: "result".into(),
-        connector: RESULT_CONNECTOR.into(),
-        options: BTreeMap::from([(RESULT_FOLDER.to_owned(), folder.to_owned())]),
-        schema: schema.clone(),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let options = BTreeMap::from([(RESULT_FOLDER.to_owned(), folder.to_owned())]);
+    let table = TableSpec::new("result", RESULT_CONNECTOR, options, schema.clone());
     let mut graph = JobGraph::new();
-    graph.add(NodeSpec {
-        name: "Sink(result)".into(),
-        operator: OperatorSpec::Sink(SinkSpec { table }),
-        inputs: Vec::new(),
-        schema,
-        parallelism: Parallelism::Single,
-    });
+    let operator = OperatorSpec::Sink(SinkSpec { table });
+    let parallelism = Parallelism::Single;
+    graph.add(NodeSpec { parallelism, ..NodeSpec::new("Sink(result)", operator, Vec::new(), schema) });
     graph
 }
 

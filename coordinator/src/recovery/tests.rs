@@ -87,14 +87,7 @@ fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
         finished: false,
         parallelism: 1,
     };
-    let table = TableSpec {
-        name: "t".into(),
-        connector: "blackhole".into(),
-        options: BTreeMap::new(),
-        schema: Arc::new(arrow_schema::Schema::empty()),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("t", "blackhole", BTreeMap::new(), Arc::new(arrow_schema::Schema::empty()));
     let sink =
         SinkCommittables { uid: OperatorUid("s".into()), table, committables: vec![vec![1]], staged: Vec::new() };
     let mut manifest = Manifest::following(None, header, Vec::new(), vec![sink]);

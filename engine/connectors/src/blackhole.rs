@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
 
 /// The connector.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +28,10 @@ impl Connector for Blackhole {
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
         Ok(())
+    }
+
+    fn takes(&self, _table: &TableSpec, _stream: &ChangelogKind) -> bool {
+        true
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {

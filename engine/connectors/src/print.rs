@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
 
 use crate::formats::encode::cells::{Cells, Column, is_writable};
 use crate::options::Options;
@@ -48,6 +48,15 @@ impl Connector for Print {
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
         OPTIONS.to_vec()
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        &["print-identifier", "standard-error"]
+    }
+
+    /// Each row says whether it is added or taken back.
+    fn takes(&self, _table: &TableSpec, _stream: &ChangelogKind) -> bool {
+        true
     }
 
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {

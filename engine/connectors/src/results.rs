@@ -198,7 +198,7 @@ impl Connector for ResultFiles {
         loop {
             let batch = commit.staged.next().await?;
             let is_last = batch.is_none();
-            rows.extend(batch.map(Batch::into_records));
+            rows.extend(batch.map(Batch::into_appended).transpose()?);
             let full = rows.iter().map(RecordBatch::num_rows).sum::<usize>() >= FILE_ROWS;
             if !rows.is_empty() && (full || is_last) {
                 let (folder, rows) = (folder.clone(), std::mem::take(&mut rows));

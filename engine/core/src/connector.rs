@@ -1,7 +1,7 @@
 //! What connectors promise: sources that can say where they stand ([`crate::source`]), sinks whose results wait for their
 //! checkpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, rejected_schema,
 };
-use crate::{Attempt, Batch, Epoch, Error, Result};
+use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, Result};
 
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
@@ -33,6 +33,10 @@ pub struct TableSpec {
     pub connector: String,
     /// All other options, as written.
     pub options: BTreeMap<String, String>,
+    /// Names of those options that say how rows are read or written and not which: what [`Connector::settings`] names. A
+    /// table in which they change is the same table, and what was read of it stays read.
+    #[serde(default)]
+    pub settings: BTreeSet<String>,
     /// Declared columns that the connector reads or writes: physical ones, and metadata ones marked with
     /// [`METADATA_KEY`]. Computed columns are not among them.
     pub schema: SchemaRef,
@@ -40,9 +44,32 @@ pub struct TableSpec {
     pub projection: Option<Vec<usize>>,
     /// `PARTITIONED BY` columns.
     pub partitioned_by: Vec<String>,
+    /// `PRIMARY KEY (…) NOT ENFORCED`: columns of `schema`. Weir does not check that no two rows share a key; a sink may
+    /// rely on it.
+    #[serde(default)]
+    pub primary_key: Vec<usize>,
 }
 
 impl TableSpec {
+    /// A table of which all columns are read, and that is neither partitioned nor has a key.
+    pub fn new(
+        name: impl Into<String>,
+        connector: impl Into<String>,
+        options: BTreeMap<String, String>,
+        schema: SchemaRef,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            connector: connector.into(),
+            options,
+            settings: BTreeSet::new(),
+            schema,
+            projection: None,
+            partitioned_by: Vec::new(),
+            primary_key: Vec::new(),
+        }
+    }
+
     /// Schema of the batches that the source makes.
     pub fn output_schema(&self) -> SchemaRef {
         match &self.projection {
@@ -96,6 +123,19 @@ pub trait Connector: Send + Sync {
     /// Options of a table, those of its format included. Asked with the options at hand, because a format brings its
     /// own.
     fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo>;
+
+    /// Those of its options that say how rows are read or written, and not which: intervals, pace, sizes of files, what
+    /// happens to a record that cannot be decoded. A job in which they change keeps its state.
+    fn settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether a sink can write a stream of that kind into the table. Asked when a job is planned and again when the sink is
+    /// opened; it is never sent any other.
+    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
+        let _ = table;
+        stream.is_append()
+    }
 
     /// Metadata columns that a source can provide.
     fn metadata_columns(&self) -> Vec<Field> {

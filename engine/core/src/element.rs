@@ -1,69 +1,8 @@
 //! What travels on a stream.
 
-use arrow::array::{Array, Int8Array, RecordBatch};
-use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use crate::{Epoch, Error, Result, Watermark};
-
-/// Rows, and for each whether it is added or taken back.
-#[derive(Debug, Clone)]
-pub struct Batch {
-    records: RecordBatch,
-    /// `+1` for a row that is added, `-1` for one that is taken back. Absent on append-only streams, so that they pay
-    /// nothing for what they do not use.
-    weights: Option<Int8Array>,
-}
-
-impl Batch {
-    /// Rows of an append-only stream.
-    pub fn append(records: RecordBatch) -> Self {
-        Self { records, weights: None }
-    }
-
-    /// Rows of a stream that can take others back, each with its weight.
-    ///
-    /// # Errors
-    /// An internal error if there are not as many weights as rows, or one is neither `+1` nor `-1`.
-    pub fn weighted(records: RecordBatch, weights: Int8Array) -> Result<Self> {
-        let sound = weights.null_count() == 0 && weights.values().iter().all(|weight| matches!(weight, 1 | -1));
-        if !sound || weights.len() != records.num_rows() {
-            return Err(Error::internal("rows do not have one weight each that is 1 or -1"));
-        }
-        Ok(Self { records, weights: Some(weights) })
-    }
-
-    /// The rows.
-    pub fn records(&self) -> &RecordBatch {
-        &self.records
-    }
-
-    /// The rows, owned.
-    pub fn into_records(self) -> RecordBatch {
-        self.records
-    }
-
-    /// `+1`/`-1` per row; `None` when every row is added.
-    pub fn weights(&self) -> Option<&Int8Array> {
-        self.weights.as_ref()
-    }
-
-    /// Number of rows.
-    pub fn num_rows(&self) -> usize {
-        self.records.num_rows()
-    }
-
-    /// The rows' schema.
-    pub fn schema(&self) -> SchemaRef {
-        self.records.schema()
-    }
-}
-
-impl From<RecordBatch> for Batch {
-    fn from(records: RecordBatch) -> Self {
-        Self::append(records)
-    }
-}
+use crate::{Batch, Epoch, Watermark};
 
 /// Why a marker was sent, which says what happens where it passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,15 +3,31 @@
 //! The graph is plain data. It names columns by position, carries no code, and can be stored and sent. The planner
 //! builds it with [`JobGraph::add`], which gives each node its [`OperatorUid`] and shares equal sub-plans; a worker
 //! runs it chain by chain ([`JobGraph::chains`]).
+//!
+//! - `spec`: what each kind of operator is told
+//! - `identity`: the uid, from what a node computes
+//! - `place`: where a node stands, in words that survive an edit of the query
+//! - `changelog`: what the rows of a stream are to those before them
+
+mod changelog;
+mod identity;
+mod place;
+mod spec;
 
 use std::collections::HashMap;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
 
+pub use self::changelog::ChangelogKind;
+pub use self::place::OperatorPlace;
+pub use self::spec::{
+    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey, SourceSpec,
+    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+};
+use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
-use crate::{AggregateCall, Expr, NodeId, OperatorUid, TableSpec, WindowKind};
+use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
 
 /// A job: nodes in topological order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,8 +57,58 @@ pub struct NodeSpec {
     pub inputs: Vec<Edge>,
     /// Schema of the main output.
     pub schema: SchemaRef,
+    /// What the rows of the main output are to those before them. Side outputs are appended to.
+    #[serde(default)]
+    pub changelog: ChangelogKind,
     /// How many subtasks.
     pub parallelism: Parallelism,
+    /// The user's name for these rows, if there is one: that of the innermost view, `WITH` query or subquery in whose text
+    /// the operator stands.
+    #[serde(default)]
+    pub label: Option<String>,
+}
+
+impl NodeSpec {
+    /// A node whose rows are only ever added, as parallel as the job, without a label.
+    pub fn new(name: impl Into<String>, operator: OperatorSpec, inputs: Vec<Edge>, schema: SchemaRef) -> Self {
+        Self {
+            name: name.into(),
+            operator,
+            inputs,
+            schema,
+            changelog: ChangelogKind::Append,
+            parallelism: Parallelism::Job,
+            label: None,
+        }
+    }
+
+    /// Whether `other` may do the work of both.
+    fn shares(&self, other: &NodeSpec) -> bool {
+        let types = |spec: &NodeSpec| -> Vec<_> {
+            spec.schema.fields().iter().map(|field| field.data_type().clone()).collect()
+        };
+        !matches!(self.operator, OperatorSpec::Sink(_))
+            && self.operator == other.operator
+            && self.parallelism == other.parallelism
+            && self.changelog == other.changelog
+            && types(self) == types(other)
+    }
+}
+
+/// What a node reads on one of its inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputStream {
+    /// Columns.
+    pub schema: SchemaRef,
+    /// What the rows are to those before them.
+    pub changelog: ChangelogKind,
+}
+
+/// Rows that are only ever added.
+impl From<SchemaRef> for InputStream {
+    fn from(schema: SchemaRef) -> Self {
+        Self { schema, changelog: ChangelogKind::Append }
+    }
 }
 
 /// A stream from one node into another.
@@ -89,222 +155,6 @@ pub enum Parallelism {
     Job,
     /// One: the node has to see all rows, or there is one result only.
     Single,
-}
-
-/// What a node computes. Column numbers are positions in the node's input.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[allow(clippy::large_enum_variant, reason = "a job has a few dozen of them")]
-pub enum OperatorSpec {
-    /// Finds the splits of a table and announces them, over broadcast edges, to the sources that read it. Markers enter the
-    /// dataflow here.
-    Discover(DiscoverSpec),
-    /// Reads a table. Its only input is the discovery of the table's splits.
-    Source(SourceSpec),
-    /// Filters, then projects, row by row.
-    Calc(CalcSpec),
-    /// Emits each row once per projection (grouping sets).
-    Expand(ExpandSpec),
-    /// One row per element of a list column.
-    Unnest(UnnestSpec),
-    /// Appends a `TIMESTAMP(3)` column with the processing time, and from here on time *is* processing time: watermarks
-    /// from upstream stop here and new ones are made from the clock.
-    ProcessingTime,
-    /// Appends `window_start`, `window_end` and `window_time`; a row in several windows is repeated.
-    WindowAssign(WindowAssignSpec),
-    /// First phase of an aggregation: groups what is at hand and sends partial results on. Keeps nothing over a marker.
-    PartialAggregate(WindowAggregateSpec),
-    /// Aggregates rows, or partial results, per key and window; emits when a window closes.
-    WindowAggregate(WindowAggregateSpec),
-    /// First rows of each window and partition in a given order; emits when a window closes.
-    WindowTopN(WindowTopNSpec),
-    /// Joins rows of the same window; emits when a window closes.
-    WindowJoin(WindowJoinSpec),
-    /// Joins rows whose times lie within bounds of each other; emits as matches appear.
-    IntervalJoin(IntervalJoinSpec),
-    /// Writes a table.
-    Sink(SinkSpec),
-}
-
-/// Parameters of [`OperatorSpec::Discover`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DiscoverSpec {
-    /// The table, with all its columns whatever is read of them: there is one discovery for all sources of a table.
-    pub table: TableSpec,
-}
-
-/// Parameters of [`OperatorSpec::Source`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SourceSpec {
-    /// The table as the connector sees it; only its [`TableSpec::output_schema`] is read.
-    pub table: TableSpec,
-    /// The node's output, over the connector's output (computed columns); `None` passes it as it is.
-    pub projection: Option<Vec<Expr>>,
-    /// Rows kept, over the node's output. Applied after the watermark has seen them.
-    pub filter: Option<Expr>,
-    /// Where event time comes from.
-    pub watermark: Option<WatermarkSpec>,
-    /// Rows a second that the table is read at, at most, by all subtasks together; `None`: as fast as may be.
-    pub rows_per_second: Option<u64>,
-}
-
-/// `WATERMARK FOR column AS expression`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WatermarkSpec {
-    /// The watermark expression over the source's output; `TIMESTAMP(3)`. Null values are passed over.
-    pub expression: Expr,
-    /// A split without a row for so many milliseconds counts as idle; `None`: never.
-    pub idle_timeout_ms: Option<u64>,
-}
-
-/// Parameters of [`OperatorSpec::Calc`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct CalcSpec {
-    /// Rows kept: those where this is true.
-    pub predicate: Option<Expr>,
-    /// Output columns, over the input's.
-    pub projection: Vec<Expr>,
-}
-
-/// Parameters of [`OperatorSpec::Expand`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ExpandSpec {
-    /// Each is one output row per input row.
-    pub projections: Vec<Vec<Expr>>,
-}
-
-/// Parameters of [`OperatorSpec::Unnest`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct UnnestSpec {
-    /// List columns, unnested in parallel; shorter ones are filled with nulls. Each is replaced by its element.
-    pub columns: Vec<usize>,
-    /// Whether a row with an empty or null list is kept, with a null element.
-    pub keep_empty: bool,
-}
-
-/// Parameters of [`OperatorSpec::WindowAssign`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WindowAssignSpec {
-    /// Shape of the windows; not sessions.
-    pub window: WindowKind,
-    /// The time attribute. A row whose time is null is in no window.
-    pub time: usize,
-}
-
-/// Parameters of [`OperatorSpec::WindowAggregate`] and [`OperatorSpec::PartialAggregate`].
-///
-/// The full aggregate's output is `keys…, aggregates…, window_start, window_end, window_time`, the window columns as
-/// `TIMESTAMP(3)`. The partial one's is `keys…, partial fields of each aggregate…, pane_start, rows`, the last a `BIGINT`
-/// with the number of rows behind the partial result, so that late ones are counted right; the aggregate behind it has
-/// `partial_input` set, and reads just that layout.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WindowAggregateSpec {
-    /// Which windows.
-    pub window: WindowSource,
-    /// Key columns. None: one group for each window.
-    pub keys: Vec<usize>,
-    /// What is computed.
-    pub aggregates: Vec<AggregateCall>,
-    /// Whether the input holds partial results (see above); key and time columns are then the layout's.
-    pub partial_input: bool,
-}
-
-/// Where an aggregation's windows come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WindowSource {
-    /// Rows are assigned here, by their time.
-    Assign {
-        /// Shape of the windows.
-        window: WindowKind,
-        /// The time attribute, `TIMESTAMP(3)`. Rows with a null time are in no window.
-        time: usize,
-    },
-    /// Rows carry their window already.
-    Attached {
-        /// Column of the window's start.
-        start: usize,
-        /// Column of the window's end.
-        end: usize,
-    },
-}
-
-/// One key of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SortKey {
-    /// Column.
-    pub column: usize,
-    /// Greatest first.
-    pub descending: bool,
-    /// Nulls before all values.
-    pub nulls_first: bool,
-}
-
-/// Parameters of [`OperatorSpec::WindowTopN`]. The output is the input's columns, and the rank if asked for. Ties are
-/// broken by the remaining columns, so that the result does not depend on the order of arrival.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WindowTopNSpec {
-    /// Column of the window's end.
-    pub window_end: usize,
-    /// `PARTITION BY`, the window columns included.
-    pub partition: Vec<usize>,
-    /// `ORDER BY`.
-    pub order: Vec<SortKey>,
-    /// How many rows of each partition are kept.
-    pub limit: u64,
-    /// Appends a `BIGINT UNSIGNED` column with the row number, from 1.
-    pub with_rank: bool,
-}
-
-/// SQL's joins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each is the join of its name")]
-pub enum JoinType {
-    Inner,
-    Left,
-    Right,
-    Full,
-    LeftSemi,
-    LeftAnti,
-    RightSemi,
-    RightAnti,
-}
-
-/// Parameters of [`OperatorSpec::WindowJoin`]. The output is the left columns, then the right ones; for semi and anti
-/// joins the columns of the side that they name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct WindowJoinSpec {
-    /// Which join.
-    pub join_type: JoinType,
-    /// Equal columns, left and right, the window's included. Null equals nothing.
-    pub on: Vec<(usize, usize)>,
-    /// Column of the window's end, left and right.
-    pub window_end: (usize, usize),
-    /// A further condition over the left columns followed by the right ones.
-    pub residual: Option<Expr>,
-}
-
-/// Parameters of [`OperatorSpec::IntervalJoin`]: `right.time + lower <= left.time <= right.time + upper`. The output is
-/// as for [`WindowJoinSpec`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct IntervalJoinSpec {
-    /// Which join; semi and anti are not done here.
-    pub join_type: JoinType,
-    /// Equal columns, left and right. Null equals nothing.
-    pub on: Vec<(usize, usize)>,
-    /// Time columns, left and right.
-    pub time: (usize, usize),
-    /// Least `left.time - right.time`, in milliseconds.
-    pub lower: i64,
-    /// Greatest `left.time - right.time`, in milliseconds.
-    pub upper: i64,
-    /// A further condition over the left columns followed by the right ones.
-    pub residual: Option<Expr>,
-}
-
-/// Parameters of [`OperatorSpec::Sink`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SinkSpec {
-    /// The table. Its columns are the input's, in order.
-    pub table: TableSpec,
 }
 
 /// Nodes that run as one subtask each: a head that receives, and operators behind it without a queue in between.
@@ -359,8 +209,9 @@ impl JobGraph {
         Self::default()
     }
 
-    /// Adds a node and returns it, or the equal node that is already there. Two sinks are never one: the second
-    /// `INSERT` of the same query writes its rows again.
+    /// Adds a node and returns it, or the node that is already there and makes the same rows. Two sinks are never one: the
+    /// second `INSERT` of the same query writes its rows again. Neither are two nodes that differ in what is no part of
+    /// their identity.
     ///
     /// # Panics
     /// If an input names a node that is not there yet.
@@ -368,13 +219,12 @@ impl JobGraph {
         for edge in &spec.inputs {
             assert!(edge.from.0 < self.nodes.len(), "inputs are added first");
         }
-        let is_sink = matches!(spec.operator, OperatorSpec::Sink(_));
         let mut copy = 0;
         loop {
-            let uid = self.uid(&spec, copy);
+            let uid = identity::uid(&self.nodes, &spec, copy);
             match self.by_uid.get(&uid) {
-                Some(_) if is_sink => copy += 1,
-                Some(node) => return *node,
+                Some(node) if self.node(*node).spec.shares(&spec) => return *node,
+                Some(_) => copy += 1,
                 None => {
                     let id = NodeId(self.nodes.len());
                     self.by_uid.insert(uid.clone(), id);
@@ -388,35 +238,54 @@ impl JobGraph {
     /// Adds the discovery of a table's splits, or finds the one that is there, and returns the edge from it into a source that
     /// reads the table.
     pub fn discover(&mut self, table: &TableSpec) -> Edge {
+        let name = format!("Discover({})", table.name);
         let whole = TableSpec { projection: None, ..table.clone() };
-        let from = self.add(NodeSpec {
-            name: format!("Discover({})", table.name),
-            operator: OperatorSpec::Discover(DiscoverSpec { table: whole }),
-            inputs: Vec::new(),
-            schema: announcement_schema(),
-            parallelism: Parallelism::Single,
-        });
+        let operator = OperatorSpec::Discover(DiscoverSpec { table: whole });
+        let spec = NodeSpec::new(name, operator, Vec::new(), announcement_schema());
+        let from = self.add(NodeSpec { parallelism: Parallelism::Single, ..spec });
         Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Broadcast }
     }
 
-    fn uid(&self, spec: &NodeSpec, copy: usize) -> OperatorUid {
-        let inputs: Vec<_> = spec
-            .inputs
-            .iter()
-            .map(|edge| (&self.nodes[edge.from.0].uid, edge.port, edge.ordinal, &edge.exchange))
-            .collect();
-        let identity = serde_json::to_string(&(&spec.operator, inputs, spec.parallelism, copy))
-            .expect("specifications are plain data with string keys");
-        let kind = spec.name.split('(').next().unwrap_or_default().to_lowercase();
-        OperatorUid(format!("{kind}-{:016x}", xxh3_128(identity.as_bytes()) as u64))
+    /// Gives the label to all nodes behind the first `count` that have none.
+    pub fn label_from(&mut self, count: usize, label: &str) {
+        for node in self.nodes.iter_mut().skip(count) {
+            node.spec.label.get_or_insert_with(|| label.to_owned());
+        }
     }
 
     /// Identity of the whole job: two graphs have the same one if they compute the same from the same inputs into the
     /// same outputs, at whatever parallelism and in whatever order their statements stand.
     pub fn fingerprint(&self) -> String {
-        let mut uids: Vec<&str> = self.nodes.iter().map(|node| &*node.uid.0).collect();
-        uids.sort_unstable();
-        format!("{:032x}", xxh3_128(uids.join(" ").as_bytes()))
+        identity::fingerprint(&self.nodes)
+    }
+
+    /// What a node reads, by ordinal.
+    ///
+    /// # Errors
+    /// An internal error if streams of kinds that do not go together come to one input.
+    pub fn inputs_of(&self, id: NodeId) -> Result<Vec<InputStream>> {
+        let node = &self.node(id).spec;
+        let ordinals = node.inputs.iter().map(|edge| edge.ordinal + 1).max().unwrap_or(0);
+        let inputs = (0..ordinals).filter_map(|ordinal| {
+            let edges: Vec<&Edge> = node.inputs.iter().filter(|edge| edge.ordinal == ordinal).collect();
+            let (schema, _) = self.output(edges.first()?);
+            let kinds: Vec<ChangelogKind> = edges.iter().map(|edge| self.output(edge).1).collect();
+            let changelog = ChangelogKind::union(&kinds).ok_or_else(|| {
+                Error::internal(format!("{} reads several streams as one, and one of them replaces rows", node.name))
+            });
+            Some(changelog.map(|changelog| InputStream { schema, changelog }))
+        });
+        inputs.collect()
+    }
+
+    /// What comes over an edge.
+    fn output(&self, edge: &Edge) -> (SchemaRef, ChangelogKind) {
+        let sender = &self.node(edge.from).spec;
+        match edge.port {
+            OutputPort::Main => (sender.schema.clone(), sender.changelog.clone()),
+            OutputPort::Late => (Collector::late_schema(), ChangelogKind::Append),
+            OutputPort::Rejected => (rejected_schema(), ChangelogKind::Append),
+        }
     }
 
     /// The nodes, inputs before what they feed.

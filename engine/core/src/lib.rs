@@ -7,6 +7,7 @@
 //! The crate does no I/O, spawns nothing, reads no clock, and knows neither tokio, protobuf nor DataFusion.
 
 mod aggregate;
+mod batch;
 pub mod bugs;
 pub mod connector;
 mod element;
@@ -24,14 +25,15 @@ pub mod views;
 mod window;
 
 pub use aggregate::{AggregateCall, AggregateFunction};
+pub use batch::Batch;
 pub use connector::{Connector, ConnectorRegistry, Sink, TableSpec};
-pub use element::{Batch, Element, Marker, MarkerKind};
+pub use element::{Element, Marker, MarkerKind};
 pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
-    CalcSpec, Chain, DiscoverSpec, Edge, Exchange, ExpandSpec, IntervalJoinSpec, JobGraph, JoinType, Node, NodeSpec,
-    OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    CalcSpec, Chain, ChangelogKind, DiscoverSpec, Edge, Exchange, ExpandSpec, InputStream, IntervalJoinSpec, JobGraph,
+    JoinType, Node, NodeSpec, OperatorPlace, OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec,
+    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, NodeId, OperatorUid, WorkerId};

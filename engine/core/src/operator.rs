@@ -45,7 +45,7 @@ use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, EventTime, HashRange, OutputPort, Result};
+use crate::{Batch, ChangelogKind, EventTime, HashRange, OutputPort, Result};
 
 /// One operator of one subtask.
 pub trait Operator: Send {
@@ -93,6 +93,13 @@ pub trait Operator: Send {
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
         let _ = ordinal;
         None
+    }
+
+    /// Whether rows of such a stream may come on input `ordinal`. Asked once, when the operator is built: it is never given any
+    /// other. An operator that does not look at weights takes rows that are only added.
+    fn takes(&self, ordinal: usize, stream: &ChangelogKind) -> bool {
+        let _ = ordinal;
+        stream.is_append()
     }
 
     /// Rows from input `ordinal`. The batch is not empty.

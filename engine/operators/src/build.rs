@@ -1,7 +1,7 @@
 //! From a node of the graph to the operator that runs it: the one place where operators are constructed.
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{Error, NodeSpec, Operator, OperatorSpec, Result};
+use weir_core::{Error, InputStream, NodeSpec, Operator, OperatorSpec, Result};
 
 use crate::aggregate;
 use crate::calc::Calc;
@@ -14,15 +14,27 @@ use crate::window_assign::WindowAssign;
 use crate::window_join::WindowJoin;
 use crate::window_top_n::WindowTopN;
 
-/// The operator of a node that is neither source nor sink. `input_schemas` has one schema per input ordinal.
+/// The operator of a node that is neither source nor sink. `inputs` has what comes on each input, by ordinal
+/// ([`JobGraph::inputs_of`](weir_core::JobGraph::inputs_of)).
 ///
 /// # Errors
-/// An internal error if the planner built a node that makes no sense, a user error if a column type cannot be used the
-/// way the query wants it.
-pub fn build(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Operator>> {
-    let operator = bare(node, input_schemas)?;
+/// An internal error if the planner built a node that makes no sense, or gave an operator a stream that it does not take; a
+/// user error if a column type cannot be used the way the query wants it.
+pub fn build(node: &NodeSpec, inputs: &[InputStream]) -> Result<Box<dyn Operator>> {
+    let schemas: Vec<SchemaRef> = inputs.iter().map(|input| input.schema.clone()).collect();
+    let operator = bare(node, &schemas)?;
+    for (ordinal, input) in inputs.iter().enumerate() {
+        if !operator.takes(ordinal, &input.changelog) {
+            let (name, kind) = (&node.name, &input.changelog);
+            return Err(Error::internal(format!(
+                "{name} was given an {kind} stream on input {ordinal}, and takes none"
+            )));
+        }
+    }
     if cfg!(debug_assertions) {
-        return Ok(Box::new(Checked::new(operator, &node.name, input_schemas, node.schema.clone())));
+        let changelogs = inputs.iter().map(|input| input.changelog.clone()).collect();
+        let checked = Checked::new(operator, &node.name, &schemas, node.schema.clone());
+        return Ok(Box::new(checked.with_changelogs(changelogs, node.changelog.clone())));
     }
     Ok(operator)
 }
@@ -52,3 +64,6 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<d
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

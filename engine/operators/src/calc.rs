@@ -1,9 +1,8 @@
 //! Filter, then projection, row by row.
 
 use arrow::datatypes::{Schema, SchemaRef};
-use weir_core::{Batch, CalcSpec, Collector, Error, Expr, Operator, Result};
+use weir_core::{Batch, CalcSpec, ChangelogKind, Collector, Error, Expr, Operator, Result};
 
-use crate::batches::{keep, with_schema};
 use crate::expr::CompiledExpr;
 
 /// Filters and projects. Keeps nothing.
@@ -14,6 +13,8 @@ pub(crate) struct Calc {
     /// The columns of the input that the projection reads, as the compiled projection numbers them. Others are not
     /// carried through the filter.
     read: Vec<usize>,
+    /// The columns of the input that the predicate reads.
+    filtered_by: Vec<usize>,
 }
 
 /// Compiles one expression per field of `output`.
@@ -44,25 +45,35 @@ impl Calc {
             .map(|expr| expr.map_columns(&|column| read.binary_search(&column).unwrap_or(usize::MAX)))
             .collect();
         let projection = compile_projection(&projection, &narrow, output)?;
-        Ok(Self { schema: output.clone(), predicate, projection, read })
+        let mut filtered_by = Vec::new();
+        spec.predicate.iter().for_each(|predicate| predicate.visit_columns(&mut |column| filtered_by.push(column)));
+        Ok(Self { schema: output.clone(), predicate, projection, read, filtered_by })
     }
 }
 
 impl Operator for Calc {
-    fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let mut records = batch.into_records();
+    /// A filter over rows that are replaced by key would have to say of a row that no longer passes that it is gone, unless
+    /// all rows of a key pass or none does.
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        match stream {
+            ChangelogKind::Append | ChangelogKind::Retract => true,
+            ChangelogKind::Upsert(key) => self.filtered_by.iter().all(|column| key.contains(column)),
+        }
+    }
+
+    fn process(&mut self, _ordinal: usize, mut batch: Batch, out: &mut Collector) -> Result<()> {
         if let Some(predicate) = &self.predicate {
-            let condition = predicate.evaluate_condition(&records)?;
+            let condition = predicate.evaluate_condition(batch.records())?;
             if condition.true_count() == 0 {
                 return Ok(());
             }
-            if self.read.len() < records.num_columns() {
-                records = records.project(&self.read)?;
+            if self.read.len() < batch.records().num_columns() {
+                batch = batch.project(&self.read)?;
             }
-            records = keep(records, &condition)?;
+            batch = batch.filter(&condition)?;
         }
-        let columns = self.projection.iter().map(|expr| expr.evaluate(&records)).collect::<Result<Vec<_>>>()?;
-        out.emit(with_schema(&self.schema, columns, records.num_rows())?.into());
+        let columns = self.projection.iter().map(|expr| expr.evaluate(batch.records())).collect::<Result<Vec<_>>>()?;
+        out.emit(batch.with_columns(&self.schema, columns)?);
         Ok(())
     }
 }

@@ -4,17 +4,19 @@ use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result,
-    TableSchema,
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator,
+    OutputPort, Result, TableSchema,
 };
 
-/// An operator whose contract is checked: rows in are of a key that the subtask owns and none is taken back, rows out
+/// An operator whose contract is checked: rows in are of a key that the subtask owns, rows have weights only where the plan says so, rows out
 /// have the declared schema, watermarks in and out never go back, epochs end in order, captures fit the declared tables.
 pub struct Checked {
     inner: Box<dyn Operator>,
     name: String,
     schema: SchemaRef,
     inputs: Vec<SchemaRef>,
+    /// Kinds of the inputs, and of the main output.
+    changelogs: (Vec<ChangelogKind>, ChangelogKind),
     range: HashRange,
     seen: EventTime,
     sent: EventTime,
@@ -38,12 +40,20 @@ impl Checked {
             name: name.to_owned(),
             schema,
             inputs: inputs.to_vec(),
+            changelogs: (vec![ChangelogKind::Append; inputs.len()], ChangelogKind::Append),
             range: HashRange::ALL,
             seen: EventTime::MIN,
             sent: EventTime::MIN,
             place: Place::Within,
             hashes: Vec::new(),
         }
+    }
+
+    /// For an operator that reads or emits other streams than those to which rows are only added.
+    #[must_use]
+    pub fn with_changelogs(mut self, inputs: Vec<ChangelogKind>, output: ChangelogKind) -> Self {
+        self.changelogs = (inputs, output);
+        self
     }
 
     /// The operator without the checks.
@@ -63,8 +73,8 @@ impl Checked {
         if batch.num_rows() == 0 {
             return Err(self.broken("an empty batch came in"));
         }
-        if batch.weights().is_some() {
-            return Err(self.broken("an append-only operator got rows that are taken back"));
+        if batch.weights().is_some() && self.changelogs.0.get(ordinal).is_none_or(ChangelogKind::is_append) {
+            return Err(self.broken("rows with weights came where rows are only added"));
         }
         if !same_types(expected, &batch.schema()) {
             return Err(self.broken(format_args!("input {ordinal} is {:?}, not {expected:?}", batch.schema())));
@@ -85,6 +95,9 @@ impl Checked {
                 OutputPort::Late => Collector::late_schema(),
                 OutputPort::Rejected => return Err(self.broken("it rejected rows")),
             };
+            if batch.weights().is_some() && (port != OutputPort::Main || self.changelogs.1.is_append()) {
+                return Err(self.broken("it emitted rows with weights where rows are only added"));
+            }
             if batch.schema() != expected {
                 return Err(self.broken(format_args!("it emitted {:?}, not {expected:?}", batch.schema())));
             }
@@ -150,6 +163,10 @@ impl Operator for Checked {
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
         self.inner.key_columns(ordinal)
+    }
+
+    fn takes(&self, ordinal: usize, stream: &ChangelogKind) -> bool {
+        self.inner.takes(ordinal, stream)
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {

@@ -1,9 +1,8 @@
 //! Emits each row once per projection, for grouping sets.
 
 use arrow::datatypes::{Schema, SchemaRef};
-use weir_core::{Batch, Collector, ExpandSpec, Operator, Result};
+use weir_core::{Batch, ChangelogKind, Collector, ExpandSpec, Operator, Result};
 
-use crate::batches::with_schema;
 use crate::calc::compile_projection;
 use crate::expr::CompiledExpr;
 
@@ -21,11 +20,15 @@ impl Expand {
 }
 
 impl Operator for Expand {
+    /// Copies of a row share its key, and would replace each other.
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        matches!(stream, ChangelogKind::Append | ChangelogKind::Retract)
+    }
+
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let records = batch.into_records();
         for projection in &self.projections {
-            let columns = projection.iter().map(|expr| expr.evaluate(&records)).collect::<Result<Vec<_>>>()?;
-            out.emit(with_schema(&self.schema, columns, records.num_rows())?.into());
+            let columns = projection.iter().map(|expr| expr.evaluate(batch.records())).collect::<Result<Vec<_>>>()?;
+            out.emit(batch.with_columns(&self.schema, columns)?);
         }
         Ok(())
     }

@@ -341,7 +341,7 @@ impl Operator for IntervalJoin {
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let ready = self.sift(ordinal, batch.into_records(), out)?;
+        let ready = self.sift(ordinal, batch.into_appended()?, out)?;
         let rows = ready.records.num_rows();
         if rows == 0 {
             return Ok(());

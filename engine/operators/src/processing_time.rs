@@ -68,7 +68,7 @@ impl Operator for ProcessingTime {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let records = batch.into_records();
+        let records = batch.into_appended()?;
         self.latest = self.latest.max(out.now());
         let rows = records.num_rows();
         let mut columns = records.columns().to_vec();

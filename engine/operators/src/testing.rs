@@ -28,7 +28,7 @@ mod script;
 mod text;
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{NodeSpec, OperatorSpec, Parallelism};
+use weir_core::{NodeSpec, OperatorSpec};
 
 pub use run::{Interval, Plan, run};
 pub use script::{Script, Step};
@@ -36,13 +36,7 @@ pub use text::{rows, schema, text, time_text};
 
 /// A node with that operator.
 pub fn node(operator: OperatorSpec, output: &SchemaRef) -> NodeSpec {
-    NodeSpec {
-        name: "tested".to_owned(),
-        operator,
-        inputs: Vec::new(),
-        schema: output.clone(),
-        parallelism: Parallelism::Job,
-    }
+    NodeSpec::new("tested", operator, Vec::new(), output.clone())
 }
 
 /// Runs `script` in every way and compares what comes out, marker by marker.

@@ -7,12 +7,11 @@ use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait, UInt32Array, UInt6
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, SchemaRef};
-use weir_core::{Batch, Collector, Error, Operator, Result, UnnestSpec};
-
-use crate::batches::with_schema;
+use weir_core::{Batch, ChangelogKind, Collector, Error, Operator, Result, UnnestSpec};
 
 /// Unnests lists. Keeps nothing.
 pub(crate) struct Unnest {
+    /// In ascending order.
     columns: Vec<usize>,
     keep_empty: bool,
     schema: SchemaRef,
@@ -30,13 +29,20 @@ impl Unnest {
         if spec.columns.is_empty() {
             return Err(Error::internal("an unnest names no column"));
         }
-        Ok(Self { columns: spec.columns.clone(), keep_empty: spec.keep_empty, schema: schema.clone() })
+        let mut columns = spec.columns.clone();
+        columns.sort_unstable();
+        Ok(Self { columns, keep_empty: spec.keep_empty, schema: schema.clone() })
     }
 }
 
 impl Operator for Unnest {
+    /// The elements of a row share its key, and would replace each other.
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        matches!(stream, ChangelogKind::Append | ChangelogKind::Retract)
+    }
+
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let records = batch.into_records();
+        let records = batch.records();
         let lists = self.columns.iter().map(|column| Lists::of(records.column(*column))).collect::<Result<Vec<_>>>()?;
         let mut rows: Vec<u32> = Vec::new();
         let mut elements: Vec<Vec<Option<u64>>> = vec![Vec::new(); lists.len()];
@@ -49,20 +55,14 @@ impl Operator for Unnest {
                 elements.extend((0..repeat).map(|place| (place < length).then_some(start + place)));
             }
         }
-        let count = rows.len();
         let rows = UInt32Array::from(rows);
-        let mut columns = Vec::with_capacity(records.num_columns());
-        for (index, column) in records.columns().iter().enumerate() {
-            let unnested = match self.columns.iter().position(|unnested| *unnested == index) {
-                None => take(column, &rows, None)?,
-                Some(list) => {
-                    let elements = UInt64Array::from(std::mem::take(&mut elements[list]));
-                    take(&lists[list].elements, &elements, None)?
-                }
-            };
-            columns.push(unnested);
+        let others: Vec<usize> = (0..records.num_columns()).filter(|column| !self.columns.contains(column)).collect();
+        let repeated = batch.project(&others)?.take(&rows)?;
+        let mut columns = repeated.records().columns().to_vec();
+        for (column, (list, elements)) in self.columns.iter().zip(lists.iter().zip(elements)) {
+            columns.insert(*column, take(&list.elements, &UInt64Array::from(elements), None)?);
         }
-        out.emit(with_schema(&self.schema, columns, count)?.into());
+        out.emit(repeated.with_columns(&self.schema, columns)?);
         Ok(())
     }
 }

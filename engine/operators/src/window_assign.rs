@@ -90,7 +90,7 @@ impl Operator for WindowAssign {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let records = batch.into_records();
+        let records = batch.into_appended()?;
         self.assign(bounded_times(records.column(self.time))?);
         if !self.windows.late.is_empty() {
             let refused = take_record_batch(&records, &UInt32Array::from(self.windows.late.clone()))?;

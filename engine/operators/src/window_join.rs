@@ -156,7 +156,7 @@ impl Operator for WindowJoin {
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let split = by_window(batch.into_records(), self.window_end[ordinal], self.watermark, &self.late, out)?;
+        let split = by_window(batch.into_appended()?, self.window_end[ordinal], self.watermark, &self.late, out)?;
         if let Some(rows) = &split.windowless
             && self.shape.keeps_unmatched(ordinal)
         {

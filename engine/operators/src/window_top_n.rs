@@ -266,7 +266,7 @@ impl Operator for WindowTopN {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        let split = by_window(batch.into_records(), self.window_end, self.watermark, &self.late, out)?;
+        let split = by_window(batch.into_appended()?, self.window_end, self.watermark, &self.late, out)?;
         for (end, records) in split.open {
             let window = self.windows.entry(end).or_default();
             window.push(records, false)?;

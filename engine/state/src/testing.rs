@@ -211,14 +211,7 @@ pub(crate) fn header(epoch: u64) -> ManifestHeader {
 }
 
 pub(crate) fn committables() -> Vec<SinkCommittables> {
-    let table = TableSpec {
-        name: "t".to_owned(),
-        connector: "filesystem".to_owned(),
-        options: BTreeMap::new(),
-        schema: table(Kind::Timeless).schema,
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("t", "filesystem", BTreeMap::new(), table(Kind::Timeless).schema);
     vec![SinkCommittables {
         uid: OperatorUid("sink-1".to_owned()),
         table,

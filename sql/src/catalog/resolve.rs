@@ -33,7 +33,19 @@ pub(super) fn table(
     for name in &definition.primary_key {
         // The parser keeps no place of these names.
         let named = Spanned { value: name.clone(), span: definition.name.span };
-        primary_key.push(position(source, &columns, &named, false)?);
+        let column = position(source, &columns, &named, false)?;
+        if columns[column].source != ColumnSource::Physical {
+            return Err(source
+                .error(
+                    named.span,
+                    format!("`{}` cannot be in the primary key: it is not a physical column", named.value),
+                )
+                .with_help("a key consists of columns that are declared with a type alone"));
+        }
+        if primary_key.contains(&column) {
+            return Err(source.error(named.span, format!("`{}` is in the primary key twice", named.value)));
+        }
+        primary_key.push(column);
     }
     let mut partitioned_by = Vec::new();
     for name in &definition.partitioned_by {

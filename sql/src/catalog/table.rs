@@ -1,6 +1,6 @@
 //! A resolved table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +132,18 @@ impl Table {
         })
     }
 
+    /// Options that are here and say nothing about which rows the table has.
+    fn settings(&self) -> BTreeSet<String> {
+        let settings = self.connector.settings();
+        self.options.keys().filter(|name| settings.contains(&name.as_str())).cloned().collect()
+    }
+
+    /// The `PRIMARY KEY` as positions among `columns`, which have all of it: it consists of physical columns.
+    fn key_of(&self, columns: &[&Column]) -> Vec<usize> {
+        let position = |key: &usize| columns.iter().position(|column| column.name == self.columns[*key].name);
+        self.primary_key.iter().filter_map(position).collect()
+    }
+
     fn spec(&self, source: &Source<'_>, named_at: Span, role: Role) -> Result<TableSpec> {
         if !self.connector.supports(role) {
             let (verb, other) = match role {
@@ -151,9 +163,11 @@ impl Table {
             name: self.name.clone(),
             connector: self.connector.name().to_owned(),
             options: self.options.clone(),
-            schema: Arc::new(Schema::new(columns.into_iter().map(connector_field).collect::<Vec<_>>())),
+            schema: Arc::new(Schema::new(columns.iter().map(|column| connector_field(column)).collect::<Vec<_>>())),
+            settings: self.settings(),
             projection: None,
             partitioned_by: self.partitioned_by.clone(),
+            primary_key: self.key_of(&columns),
         };
         self.connector.validate(&spec, role).map_err(|error| {
             let placed = source.error(self.span, error.to_string());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Connector, ConnectorRegistry, Error, Result, Sink, Source as SourceTrait, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, Sink, Source as SourceTrait, TableSpec};
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
 use crate::diagnostics::Source;
@@ -40,6 +40,14 @@ impl Connector for Fake {
         ]
     }
 
+    fn settings(&self) -> &'static [&'static str] {
+        &["format"]
+    }
+
+    fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
+        stream.is_append() || !self.reads
+    }
+
     fn metadata_columns(&self) -> Vec<Field> {
         vec![Field::new("file.path", DataType::Utf8View, false), Field::new("offset", DataType::Int64, false)]
     }
@@ -71,7 +79,8 @@ impl Connector for Fake {
     }
 }
 
-struct Fakes;
+/// `files` are read and appended to; `print` shows whatever it is sent.
+pub(crate) struct Fakes;
 
 impl ConnectorRegistry for Fakes {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -301,4 +310,24 @@ fn names_match_whatever_their_case_if_that_is_clear() {
     assert_eq!(find(names, "TAILNUM", false), Found::One("TAILNUM"));
     assert_eq!(find(names, "TailNum", false), Found::Several(vec!["tailnum", "TAILNUM"]));
     assert_eq!(find(names, "x", false), Found::None);
+}
+
+#[test]
+fn connectors_learn_the_primary_key_and_which_options_are_settings() {
+    let text = "CREATE TABLE t (a AS id + 1, id INT, name STRING, rank INT, PRIMARY KEY (rank, id) NOT ENFORCED)
+      WITH ('connector' = 'files', 'path' = 'p', 'format' = 'f')";
+    let source = Source::new(text);
+    let table = table(text, "t");
+    for spec in [table.source_spec(&source, table.span).unwrap(), table.sink_spec(&source, table.span).unwrap()] {
+        let key: Vec<&str> = spec.primary_key.iter().map(|column| spec.schema.field(*column).name().as_str()).collect();
+        assert_eq!(key, ["rank", "id"]);
+        assert_eq!(spec.settings.iter().collect::<Vec<_>>(), ["format"]);
+    }
+    for (key, says) in [("a", "`a` cannot be in the primary key"), ("id, id", "`id` is in the primary key twice")] {
+        let text = format!(
+            "CREATE TABLE t (a AS id + 1, id INT, PRIMARY KEY ({key}) NOT ENFORCED) WITH ('connector' = 'files', 'path' = 'p')"
+        );
+        let error = catalog(&text).map(drop).unwrap_err().report();
+        assert!(error.contains(says), "{error}");
+    }
 }

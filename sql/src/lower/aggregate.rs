@@ -79,7 +79,7 @@ impl Lowering<'_> {
         for call in &calls {
             wanted.extend(call.inputs(&stream.columns));
         }
-        let shaped = shape_base(&mut self.graph, &stream.base, &stream.columns, before, wanted);
+        let shaped = shape_base(&mut self.graph, &stream.base, &stream.columns, before, wanted)?;
         let key_positions = shaped.positions[..keys].to_vec();
         let (shaped, key_positions) = match &grouping.sets {
             None => (shaped, key_positions),
@@ -107,7 +107,7 @@ impl Lowering<'_> {
             Windows::Assign(window) => (window.kind, window.processing),
             Windows::Attached { window, .. } => (window.kind, window.processing),
         };
-        let aggregated = self.add_aggregation(spec, &shaped, kind, processing);
+        let aggregated = self.add_aggregation(spec, &shaped, kind, processing)?;
         self.arrange(aggregate, aggregated, &places, keys, grouping.sets.is_some(), &after, &stream)
     }
 
@@ -169,7 +169,7 @@ impl Lowering<'_> {
         shaped: &Shaped,
         kind: WindowKind,
         processing: bool,
-    ) -> Stream {
+    ) -> Result<Stream> {
         let key_columns: Vec<StreamColumn> =
             spec.keys.iter().map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() }).collect();
         let mut columns = key_columns.clone();
@@ -199,7 +199,7 @@ impl Lowering<'_> {
                     OperatorSpec::PartialAggregate(spec.clone()),
                     edges(&shaped.nodes, 0, Exchange::Forward),
                     &partial,
-                );
+                )?;
                 let keys: Vec<usize> = (0..spec.keys.len()).collect();
                 let second = WindowAggregateSpec {
                     window: WindowSource::Assign { window, time: pane },
@@ -208,15 +208,15 @@ impl Lowering<'_> {
                     partial_input: true,
                 };
                 let inputs = edges(&[first], 0, Exchange::Hash(keys));
-                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(second), inputs, &columns)
+                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(second), inputs, &columns)?
             }
             _ => {
                 let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.keys.clone()));
-                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(spec), inputs, &columns)
+                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(spec), inputs, &columns)?
             }
         };
         self.windowed.push(node);
-        Stream::of_nodes(vec![node], columns)
+        Ok(Stream::of_nodes(vec![node], columns))
     }
 
     /// The aggregation's columns in the order that the query has them, and the conditions on window columns that had to

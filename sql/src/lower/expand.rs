@@ -50,7 +50,7 @@ pub(super) fn expand(
         })
         .collect();
     let operator = OperatorSpec::Expand(ExpandSpec { projections });
-    let node = add(graph, "Expand", operator, edges(&shaped.nodes, 0, Exchange::Forward), &columns);
+    let node = add(graph, "Expand", operator, edges(&shaped.nodes, 0, Exchange::Forward), &columns)?;
     let positions = (width..width + keys.len() + 1).collect();
     Ok((Shaped { nodes: vec![node], columns, positions: shaped.positions }, positions))
 }

@@ -249,7 +249,7 @@ impl Lowering<'_> {
         let (left_on, right_on): (Vec<usize>, Vec<usize>) = on.iter().copied().unzip();
         let mut inputs = edges(&left.shaped.nodes, 0, Exchange::Hash(left_on));
         inputs.extend(edges(&right.shaped.nodes, 1, Exchange::Hash(right_on)));
-        let node = add(&mut self.graph, name, operator, inputs, &columns);
+        let node = add(&mut self.graph, name, operator, inputs, &columns)?;
         self.windowed.push(node);
         let fields = join.schema.fields();
         if fields.len() != projection.len() {

@@ -101,7 +101,7 @@ impl Lowering<'_> {
             with_rank,
         });
         let inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.to_vec()));
-        let node = add(&mut self.graph, "WindowTopN", operator, inputs, &output);
+        let node = add(&mut self.graph, "WindowTopN", operator, inputs, &output)?;
         self.windowed.push(node);
         let place = |column: usize| {
             if column == number {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use weir_core::{
-    CalcSpec, Edge, Exchange, Expr, JobGraph, NodeId, NodeSpec, OperatorSpec, OutputPort, Parallelism, Result,
-    WindowAssignSpec, WindowKind,
+    CalcSpec, Edge, Exchange, Expr, JobGraph, NodeId, NodeSpec, OperatorSpec, OutputPort, Result, WindowAssignSpec,
+    WindowKind,
 };
 
+use super::changelog;
 use super::stream::{Base, Pending, Role, Stream, StreamColumn, conjunction, inline, timestamp};
 
 /// Nodes, and where in their output the expressions are that were asked for.
@@ -39,21 +40,19 @@ pub(super) fn edges(nodes: &[NodeId], ordinal: usize, exchange: Exchange) -> Vec
     nodes.iter().map(|from| Edge { from: *from, port: OutputPort::Main, ordinal, exchange: exchange.clone() }).collect()
 }
 
-/// Puts an operator with one input into the graph.
+/// Puts an operator into the graph.
+///
+/// # Errors
+/// A user error if it cannot take what comes in.
 pub(super) fn add(
     graph: &mut JobGraph,
     name: &str,
     operator: OperatorSpec,
     inputs: Vec<Edge>,
     columns: &[StreamColumn],
-) -> NodeId {
-    graph.add(NodeSpec {
-        name: name.to_owned(),
-        operator,
-        inputs,
-        schema: schema(columns),
-        parallelism: Parallelism::Job,
-    })
+) -> Result<NodeId> {
+    let changelog = changelog::output_of(graph, name, &operator, &inputs)?;
+    Ok(graph.add(NodeSpec { changelog, ..NodeSpec::new(name, operator, inputs, schema(columns)) }))
 }
 
 /// Makes what is pending real: window columns by an operator that assigns them, a row number not at all.
@@ -79,7 +78,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
     needed[window.time] = true;
     let wanted = columns_as_wanted(&stream, |column| needed[column]);
     let kept: Vec<usize> = (0..stream.columns.len()).filter(|column| needed[*column]).collect();
-    let shaped = shape_base(graph, &stream.base, &stream.columns, before, wanted);
+    let shaped = shape_base(graph, &stream.base, &stream.columns, before, wanted)?;
     let Shaped { nodes, mut columns, .. } = shaped;
     let position = |column: usize| kept.iter().position(|kept| *kept == column);
     let time = position(window.time).unwrap_or_default();
@@ -90,7 +89,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         columns.push(StreamColumn { name: name.to_owned(), data_type: timestamp(), role });
     }
     let operator = OperatorSpec::WindowAssign(WindowAssignSpec { window: window.kind, time });
-    let node = add(graph, "WindowAssign", operator, edges(&nodes, 0, Exchange::Forward), &columns);
+    let node = add(graph, "WindowAssign", operator, edges(&nodes, 0, Exchange::Forward), &columns)?;
     let remap = |expression: &Expr| {
         expression.replace_columns(&|column| {
             Expr::Column(position(column).unwrap_or_else(|| width + column - stream.columns.len()))
@@ -124,18 +123,21 @@ fn columns_as_wanted(stream: &Stream, needed: impl Fn(usize) -> bool) -> Vec<Wan
 /// See [`settle`].
 pub(super) fn shape(graph: &mut JobGraph, stream: Stream, wanted: Vec<Wanted>) -> Result<Shaped> {
     debug_assert!(matches!(stream.pending, Pending::Nothing), "settled before");
-    Ok(shape_base(graph, &stream.base, &stream.columns, stream.predicates, wanted))
+    shape_base(graph, &stream.base, &stream.columns, stream.predicates, wanted)
 }
 
 /// As [`shape`], with the predicates and the base given apart.
+///
+/// # Errors
+/// See [`add`].
 pub(super) fn shape_base(
     graph: &mut JobGraph,
     base: &Base,
     base_columns: &[StreamColumn],
     predicates: Vec<Expr>,
     wanted: Vec<Wanted>,
-) -> Shaped {
-    let (nodes, predicates) = nodes_of(graph, base, base_columns, predicates);
+) -> Result<Shaped> {
+    let (nodes, predicates) = nodes_of(graph, base, base_columns, predicates)?;
     let mut projection: Vec<Expr> = Vec::new();
     let mut columns: Vec<StreamColumn> = Vec::new();
     let mut positions = Vec::new();
@@ -157,11 +159,11 @@ pub(super) fn shape_base(
         .collect();
     if let Some(all) = all.filter(|all| all.len() == base_columns.len() && predicates.is_empty()) {
         let positions = positions.into_iter().map(|position| all[position]).collect();
-        return Shaped { nodes, columns: base_columns.to_vec(), positions };
+        return Ok(Shaped { nodes, columns: base_columns.to_vec(), positions });
     }
     let operator = OperatorSpec::Calc(CalcSpec { predicate: conjunction(predicates), projection });
-    let node = add(graph, "Calc", operator, edges(&nodes, 0, Exchange::Forward), &columns);
-    Shaped { nodes: vec![node], columns, positions }
+    let node = add(graph, "Calc", operator, edges(&nodes, 0, Exchange::Forward), &columns)?;
+    Ok(Shaped { nodes: vec![node], columns, positions })
 }
 
 /// Nodes whose output is just the stream's, column by column.
@@ -171,14 +173,14 @@ pub(super) fn shape_base(
 pub(super) fn exact(graph: &mut JobGraph, stream: Stream) -> Result<(Vec<NodeId>, Vec<StreamColumn>)> {
     let stream = settle(graph, stream)?;
     let columns = stream.output();
-    let (nodes, predicates) = nodes_of(graph, &stream.base, &stream.columns, stream.predicates.clone());
+    let (nodes, predicates) = nodes_of(graph, &stream.base, &stream.columns, stream.predicates.clone())?;
     let identity = stream.projection.len() == stream.columns.len()
         && stream.projection.iter().enumerate().all(|(index, expression)| *expression == Expr::Column(index));
     if identity && predicates.is_empty() {
         return Ok((nodes, columns));
     }
     let operator = OperatorSpec::Calc(CalcSpec { predicate: conjunction(predicates), projection: stream.projection });
-    let node = add(graph, "Calc", operator, edges(&nodes, 0, Exchange::Forward), &columns);
+    let node = add(graph, "Calc", operator, edges(&nodes, 0, Exchange::Forward), &columns)?;
     Ok((vec![node], columns))
 }
 
@@ -188,9 +190,9 @@ fn nodes_of(
     base: &Base,
     columns: &[StreamColumn],
     predicates: Vec<Expr>,
-) -> (Vec<NodeId>, Vec<Expr>) {
+) -> Result<(Vec<NodeId>, Vec<Expr>)> {
     let (spec, clock, shared) = match base {
-        Base::Nodes(nodes) => return (nodes.clone(), predicates),
+        Base::Nodes(nodes) => return Ok((nodes.clone(), predicates)),
         Base::Scan { spec, clock, shared } => (spec, *clock, *shared),
     };
     let own = columns.len() - usize::from(clock);
@@ -207,19 +209,15 @@ fn nodes_of(
         None => spec.table.output_schema(),
         Some(_) => schema(&columns[..own]),
     };
-    let discovery = graph.discover(&spec.table);
-    let mut node = graph.add(NodeSpec {
-        name,
-        operator: OperatorSpec::Source(spec),
-        inputs: vec![discovery],
-        schema,
-        parallelism: Parallelism::Job,
-    });
+    let inputs = vec![graph.discover(&spec.table)];
+    let operator = OperatorSpec::Source(spec);
+    let changelog = changelog::output_of(graph, &name, &operator, &inputs)?;
+    let mut node = graph.add(NodeSpec { changelog, ..NodeSpec::new(name, operator, inputs, schema) });
     if clock {
         node =
-            add(graph, "ProcessingTime", OperatorSpec::ProcessingTime, edges(&[node], 0, Exchange::Forward), columns);
+            add(graph, "ProcessingTime", OperatorSpec::ProcessingTime, edges(&[node], 0, Exchange::Forward), columns)?;
     }
-    (vec![node], left)
+    Ok((vec![node], left))
 }
 
 /// The stream with its calculation done in a node, so that its output can be read without computing it twice.

@@ -9,6 +9,7 @@ use weir_core::{
 };
 
 use super::Lowering;
+use super::changelog;
 use super::shape::{self, add, edges, exact, settle};
 use super::stream::{Stream, StreamColumn};
 use crate::coercion::travelling_type;
@@ -49,9 +50,9 @@ impl Lowering<'_> {
         let types = table.schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let stream = Stream { projection, names, types, ..stream };
         let (nodes, columns) = exact(&mut self.graph, stream)?;
-        let nodes = self.named(nodes, &columns);
+        let nodes = self.named(nodes, &columns)?;
         let inputs = edges(&nodes, 0, Exchange::Forward);
-        self.sink(table, inputs, Parallelism::Job);
+        self.sink(table, inputs, Parallelism::Job)?;
         Ok(())
     }
 
@@ -77,27 +78,21 @@ impl Lowering<'_> {
             }
         }
         let (nodes, columns) = exact(&mut self.graph, stream)?;
-        let nodes = self.named(nodes, &columns);
+        let nodes = self.named(nodes, &columns)?;
         let schema = shape::schema(&columns);
-        let table = TableSpec {
-            name: "result".to_owned(),
-            connector: self.options.result_connector.clone(),
-            options: self.options.result_options.clone(),
-            schema: schema.clone(),
-            projection: None,
-            partitioned_by: Vec::new(),
-        };
-        self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single);
+        let (connector, options) = (self.options.result_connector.clone(), self.options.result_options.clone());
+        let table = TableSpec::new("result", connector, options, schema.clone());
+        self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single)?;
         Ok(schema)
     }
 
     /// The nodes with a calculation behind those whose columns have other names: batches carry the names of the node
     /// that made them, and formats write those.
-    fn named(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Vec<NodeId> {
+    fn named(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Result<Vec<NodeId>> {
         let named = |graph: &mut JobGraph, node: NodeId| {
             let made = graph.node(node).spec.schema.clone();
             if made.fields().iter().map(|field| field.name()).eq(columns.iter().map(|column| &column.name)) {
-                return node;
+                return Ok(node);
             }
             let projection = (0..columns.len()).map(Expr::Column).collect();
             let operator = OperatorSpec::Calc(CalcSpec { predicate: None, projection });
@@ -106,14 +101,17 @@ impl Lowering<'_> {
         nodes.into_iter().map(|node| named(&mut self.graph, node)).collect()
     }
 
-    fn sink(&mut self, table: TableSpec, inputs: Vec<Edge>, parallelism: Parallelism) -> NodeId {
-        self.graph.add(NodeSpec {
-            name: format!("Sink({})", table.name),
-            schema: table.schema.clone(),
-            operator: OperatorSpec::Sink(SinkSpec { table }),
-            inputs,
-            parallelism,
-        })
+    /// # Errors
+    /// A user error if the table's connector cannot write such rows.
+    fn sink(&mut self, table: TableSpec, inputs: Vec<Edge>, parallelism: Parallelism) -> Result<NodeId> {
+        let (name, schema) = (format!("Sink({})", table.name), table.schema.clone());
+        let operator = OperatorSpec::Sink(SinkSpec { table });
+        let changelog = changelog::output_of(&self.graph, &name, &operator, &inputs)?;
+        if let OperatorSpec::Sink(SinkSpec { table }) = &operator {
+            changelog::check_sink(&*self.connectors, table, &changelog)?;
+        }
+        let spec = NodeSpec::new(name, operator, inputs, schema);
+        Ok(self.graph.add(NodeSpec { changelog, parallelism, ..spec }))
     }
 
     /// Writes the rows that came too late, of all operators that refuse any, to `table`. Says whether there are any
@@ -129,7 +127,7 @@ impl Lowering<'_> {
         if nodes.is_empty() {
             return Ok(false);
         }
-        self.side_output(table, nodes, OutputPort::Late);
+        self.side_output(table, nodes, OutputPort::Late)?;
         Ok(true)
     }
 
@@ -146,15 +144,16 @@ impl Lowering<'_> {
             .map(|(id, _)| id)
             .collect();
         if !nodes.is_empty() {
-            self.side_output(table, nodes, OutputPort::Rejected);
+            self.side_output(table, nodes, OutputPort::Rejected)?;
         }
         Ok(())
     }
 
-    fn side_output(&mut self, table: TableSpec, nodes: Vec<NodeId>, port: OutputPort) {
+    fn side_output(&mut self, table: TableSpec, nodes: Vec<NodeId>, port: OutputPort) -> Result<()> {
         let inputs =
             nodes.into_iter().map(|from| Edge { from, port, ordinal: 0, exchange: Exchange::Forward }).collect();
-        self.sink(table, inputs, Parallelism::Job);
+        self.sink(table, inputs, Parallelism::Job)?;
+        Ok(())
     }
 
     /// The tables that the job's sources read.

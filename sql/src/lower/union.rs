@@ -30,7 +30,7 @@ impl Lowering<'_> {
         for (column, field) in columns.iter_mut().zip(union.schema.fields()) {
             column.name.clone_from(field.name());
         }
-        let nodes = self.each_once(nodes, &columns);
+        let nodes = self.each_once(nodes, &columns)?;
         Ok(Stream::of_nodes(nodes, columns))
     }
 
@@ -51,7 +51,7 @@ impl Lowering<'_> {
 
     /// A node that is named several times is replaced by one that repeats its rows, because two nodes have one stream
     /// between them at most.
-    fn each_once(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Vec<NodeId> {
+    fn each_once(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Result<Vec<NodeId>> {
         let mut distinct: Vec<(NodeId, usize)> = Vec::new();
         for node in nodes {
             match distinct.iter_mut().find(|(known, _)| *known == node) {
@@ -67,9 +67,9 @@ impl Lowering<'_> {
             }
             let projection: Vec<Expr> = (0..columns.len()).map(Expr::Column).collect();
             let operator = OperatorSpec::Expand(ExpandSpec { projections: vec![projection; times] });
-            result.push(add(&mut self.graph, "Expand", operator, edges(&[node], 0, Exchange::Forward), columns));
+            result.push(add(&mut self.graph, "Expand", operator, edges(&[node], 0, Exchange::Forward), columns)?);
         }
-        result
+        Ok(result)
     }
 }
 

@@ -46,7 +46,7 @@ impl Lowering<'_> {
             })
             .collect();
         let operator = OperatorSpec::Unnest(UnnestSpec { columns: distinct, keep_empty });
-        let node = add(&mut self.graph, "Unnest", operator, edges(&nodes, 0, Exchange::Forward), &columns);
+        let node = add(&mut self.graph, "Unnest", operator, edges(&nodes, 0, Exchange::Forward), &columns)?;
 
         Ok(Stream::of_nodes(vec![node], columns))
     }

@@ -69,7 +69,7 @@ fn dataflow(sql: &str) -> String {
         .collect()
 }
 
-/// The line with `windowaggregate` for `windowaggregate-637aaceffa6dd185`.
+/// The line with `window-aggregate` for `window-aggregate-637aaceffa6dd185`.
 fn without_hashes(line: &str) -> String {
     let mut rest = line;
     let mut text = String::new();

@@ -58,13 +58,13 @@ fn q5() {
 └─ rebalance ─ Calc  [auction, count(*) AS num]
    └─ WindowJoin  [inner on left.window_start = right.window_start AND left.window_end = right.window_end and left.count(*) >= right.max(count(*))]
       ├─ left hash(window_start, window_end) ─ Calc  [auction, count(*), window_start, window_end]
-      │  └─ WindowAggregate as windowaggregate  [HOP 10 s every 2 s of partial results, by auction: count(*)]
+      │  └─ WindowAggregate as window-aggregate  [HOP 10 s every 2 s of partial results, by auction: count(*)]
       │     └─ hash(auction) ─ PartialAggregate  [first phase, HOP 10 s every 2 s of dateTime, by auction: count(*)]
       │        └─ Source(bid)  [auction, dateTime]
       └─ right hash(window_start, window_end) ─ Calc  [max(count(*)), window_start, window_end]
          └─ WindowAggregate  [windows window_start to window_end: max(count(*))]
             └─ all to one subtask ─ Calc  [window_start, window_end, count(*)]
-               └─ WindowAggregate (shown above as windowaggregate)
+               └─ WindowAggregate (shown above as window-aggregate)
 "#,
     );
 }

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use weir_core::connector::rejected_schema;
 use weir_core::{
-    Chain, Collector, Epoch, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid,
-    OutputPort, Result, TableSchema,
+    Chain, Epoch, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid, Result,
+    TableSchema,
 };
 use weir_state::{Manifest, OperatorState, StateStore, Storage};
 
@@ -159,7 +157,7 @@ impl Shared {
 
     /// The operator of a node as it is when it was just made.
     fn operator(&self, id: NodeId) -> Result<Box<dyn Operator>> {
-        weir_operators::build(&self.graph.node(id).spec, &self.input_schemas(id))
+        weir_operators::build(&self.graph.node(id).spec, &self.graph.inputs_of(id)?)
     }
 
     /// Loads all that the checkpoint holds of an operator's keys in `range`.
@@ -181,19 +179,6 @@ impl Shared {
             }
         }
         Ok(())
-    }
-
-    fn input_schemas(&self, id: NodeId) -> Vec<SchemaRef> {
-        let inputs = &self.graph.node(id).spec.inputs;
-        let ordinals = inputs.iter().map(|edge| edge.ordinal + 1).max().unwrap_or(0);
-        (0..ordinals)
-            .filter_map(|ordinal| inputs.iter().find(|edge| edge.ordinal == ordinal))
-            .map(|edge| match edge.port {
-                OutputPort::Main => self.graph.node(edge.from).spec.schema.clone(),
-                OutputPort::Late => Collector::late_schema(),
-                OutputPort::Rejected => rejected_schema(),
-            })
-            .collect()
     }
 }
 

@@ -222,7 +222,7 @@ impl From<Inlet> for LocalSender {
 impl LocalSender {
     /// Sends rows, waiting for credit.
     pub async fn send(&mut self, batch: Batch) -> Result<(), Closed> {
-        let bytes = batch_bytes(batch.records());
+        let bytes = batch_bytes(&batch);
         let Inlet { shared, channel } = &self.inlet;
         let mut batch = Some(batch);
         poll_fn(|context| {

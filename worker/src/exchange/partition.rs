@@ -1,8 +1,7 @@
 //! Splits a batch by the owners of its rows' keys.
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use weir_core::{Result, hash};
+use arrow::array::UInt32Array;
+use weir_core::{Batch, Result, hash};
 
 /// Reusable memory of a partitioning.
 #[derive(Debug, Default)]
@@ -11,16 +10,16 @@ pub struct Scratch {
     rows: Vec<Vec<u32>>,
 }
 
-/// Splits `records` into `parallelism` pieces: piece `i` holds the rows whose key belongs to subtask `i`, in order. A
+/// Splits `batch` into `parallelism` pieces: piece `i` holds the rows whose key belongs to subtask `i`, in order. A
 /// piece without rows is `None`.
 pub fn by_hash(
-    records: &RecordBatch,
+    batch: &Batch,
     columns: &[usize],
     parallelism: usize,
     scratch: &mut Scratch,
-) -> Result<Vec<Option<RecordBatch>>> {
-    let keys: Vec<_> = columns.iter().map(|column| records.column(*column).clone()).collect();
-    hash::hash_rows(&keys, records.num_rows(), &mut scratch.hashes)?;
+) -> Result<Vec<Option<Batch>>> {
+    let keys: Vec<_> = columns.iter().map(|column| batch.records().column(*column).clone()).collect();
+    hash::hash_rows(&keys, batch.num_rows(), &mut scratch.hashes)?;
     scratch.rows.resize_with(parallelism, Vec::new);
     scratch.rows.iter_mut().for_each(Vec::clear);
     for (row, hash) in (0_u32..).zip(&scratch.hashes) {
@@ -31,8 +30,8 @@ pub fn by_hash(
         .iter()
         .map(|rows| match rows.len() {
             0 => Ok(None),
-            all if all == records.num_rows() => Ok(Some(records.clone())),
-            _ => Ok(Some(take_record_batch(records, &UInt32Array::from(rows.clone()))?)),
+            all if all == batch.num_rows() => Ok(Some(batch.clone())),
+            _ => Ok(Some(batch.take(&UInt32Array::from(rows.clone()))?)),
         })
         .collect()
 }

@@ -3,10 +3,8 @@
 //! Small pieces are put together before they are sent: rows wait until there are enough of them, until a marker
 //! passes, or until they have waited long enough. A watermark waits with the rows in front of it; nothing is reordered.
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use tokio::time::Instant;
-use weir_core::{Batch, Element, Error, EventTime, Exchange, Result, Watermark};
+use weir_core::{Batch, Element, EventTime, Exchange, Result, Watermark};
 
 use super::partition::{self, Scratch};
 use super::{ChannelSender, ExchangeLimits, SendError};
@@ -18,7 +16,7 @@ pub struct Router {
     channels: Vec<ChannelSender>,
     limits: ExchangeLimits,
     /// Pieces per destination, not sent yet.
-    pending: Vec<Vec<RecordBatch>>,
+    pending: Vec<Vec<Batch>>,
     pending_rows: usize,
     /// What is to be said behind the pending pieces: how far time has come, then whether the input is idle.
     pending_time: Option<EventTime>,
@@ -104,13 +102,12 @@ impl Router {
     /// Sends everything that is pending.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         for (pieces, channel) in self.pending.iter_mut().zip(&mut self.channels) {
-            let whole = match pieces.as_slice() {
-                [] => continue,
-                [only] => only.clone(),
-                several => concat_batches(&several[0].schema(), several).map_err(Error::from)?,
-            };
+            if pieces.is_empty() {
+                continue;
+            }
+            let whole = Batch::concat(pieces)?;
             pieces.clear();
-            channel.send(Batch::append(whole)).await?;
+            channel.send(whole).await?;
         }
         self.pending_rows = 0;
         self.oldest = None;
@@ -133,22 +130,18 @@ impl Router {
     }
 
     fn spread(&mut self, batch: Batch) -> Result<()> {
-        if batch.weights().is_some() {
-            return Err(Error::internal("rows that are taken back cannot be exchanged"));
-        }
         self.pending_rows += batch.num_rows();
-        let records = batch.into_records();
         match &self.target {
-            Target::One => self.pending[0].push(records),
+            Target::One => self.pending[0].push(batch),
             Target::Hash(columns) => {
-                let pieces = partition::by_hash(&records, columns, self.channels.len(), &mut self.scratch)?;
+                let pieces = partition::by_hash(&batch, columns, self.channels.len(), &mut self.scratch)?;
                 for (pending, piece) in self.pending.iter_mut().zip(pieces) {
                     pending.extend(piece);
                 }
             }
-            Target::Broadcast => self.pending.iter_mut().for_each(|pending| pending.push(records.clone())),
+            Target::Broadcast => self.pending.iter_mut().for_each(|pending| pending.push(batch.clone())),
             Target::Rebalance => {
-                self.pending[self.turn].push(records);
+                self.pending[self.turn].push(batch);
                 self.turn = (self.turn + 1) % self.channels.len();
             }
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use futures::FutureExt;
 use weir_core::{Batch, Element, Epoch, EventTime, Exchange, HashRange, Marker, MarkerKind, Watermark, hash};
@@ -155,6 +155,39 @@ fn a_hash_exchange_sends_every_row_to_the_owner_of_its_key() {
     }
     received.sort_unstable();
     assert_eq!(received, (0..1000).collect::<Vec<_>>());
+}
+
+/// Numbers, of which those that three divides are taken back.
+fn changed(values: std::ops::Range<i64>) -> Batch {
+    let weights = Int8Array::from_iter_values(values.clone().map(|value| if value % 3 == 0 { -1 } else { 1 }));
+    Batch::weighted(numbers(values).into_parts().0, weights).unwrap()
+}
+
+#[test]
+fn rows_keep_their_weights_whatever_way_they_go() {
+    for exchange in [Exchange::Forward, Exchange::Hash(vec![0]), Exchange::Broadcast, Exchange::Rebalance] {
+        let (mut gates, senders) = three_gates();
+        let copies = if exchange == Exchange::Broadcast { 3 } else { 1 };
+        let mut router = Router::new(Target::new(&exchange, 3), senders, 0, ExchangeLimits::default());
+        // Put together of pieces with weights, and of one whose rows are all added.
+        for batch in [changed(0..500), changed(500..600), numbers([601, 602])] {
+            router.send(Element::Batch(batch)).now_or_never().unwrap().unwrap();
+        }
+        router.flush().now_or_never().unwrap().unwrap();
+        let mut received = Vec::new();
+        for gate in &mut gates {
+            while let Some((_, Element::Batch(batch))) = gate.next().now_or_never() {
+                let weight = |row| batch.weights().map_or(1, |weights| weights.value(row));
+                let values = batch.records().column(0).as_primitive::<Int64Type>();
+                received.extend((0..batch.num_rows()).map(|row| (values.value(row), weight(row))));
+            }
+        }
+        received.sort_unstable();
+        let expected =
+            (0..600).chain([601, 602]).map(|value| (value, if value % 3 == 0 && value < 600 { -1 } else { 1 }));
+        let expected: Vec<(i64, i8)> = expected.flat_map(|row| vec![row; copies]).collect();
+        assert_eq!(received, expected, "{exchange:?}");
+    }
 }
 
 #[test]

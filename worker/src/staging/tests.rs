@@ -120,14 +120,8 @@ fn uid() -> OperatorUid {
 }
 
 fn table() -> TableSpec {
-    TableSpec {
-        name: "kept".into(),
-        connector: "keeper".into(),
-        options: BTreeMap::new(),
-        schema: Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)])),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+    TableSpec::new("kept", "keeper", BTreeMap::new(), Arc::new(schema))
 }
 
 fn rows(numbers: std::ops::Range<i64>) -> Batch {
@@ -274,7 +268,7 @@ async fn another_process_commits_what_one_that_is_dead_has_staged() {
     let reported = {
         let storage = open();
         let mut stager = Stager::new(area(storage.clone()), &uid(), 0, table(), Epoch(6));
-        let weighted = Batch::weighted(rows(1..4).into_records(), Int8Array::from(vec![1, -1, 1])).unwrap();
+        let weighted = Batch::weighted(rows(1..4).into_parts().0, Int8Array::from(vec![1, -1, 1])).unwrap();
         stager.add(vec![rows(0..HALF), rows(0..HALF), weighted]).await.unwrap();
         let mut staged = Staged::default();
         staged.add(&uid(), vec![stager.take(Epoch(9))]);

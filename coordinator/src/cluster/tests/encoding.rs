@@ -172,16 +172,11 @@ fn the_state_is_written_as_it_always_was() {
 /// Whatever job a client can submit is read back from the log, or no coordinator could start again.
 #[test]
 fn a_dataflow_with_a_long_condition_can_be_read_back() {
-    use weir_core::{CalcSpec, Expr, NodeSpec, OperatorSpec, Parallelism};
+    use weir_core::{CalcSpec, Expr, NodeSpec, OperatorSpec};
     let deep = (0..1500).fold(Expr::Column(0), |operand, _| Expr::Not(Box::new(operand)));
     let mut graph = JobGraph::default();
-    graph.add(NodeSpec {
-        name: "Calc".into(),
-        operator: OperatorSpec::Calc(CalcSpec { predicate: Some(deep), projection: Vec::new() }),
-        inputs: Vec::new(),
-        schema: Arc::new(arrow_schema::Schema::empty()),
-        parallelism: Parallelism::Job,
-    });
+    let calc = OperatorSpec::Calc(CalcSpec { predicate: Some(deep), projection: Vec::new() });
+    graph.add(NodeSpec::new("Calc", calc, Vec::new(), Arc::new(arrow_schema::Schema::empty())));
     let spec = Arc::new(JobSpec { graph: Arc::new(graph), ..spec("a", 2) });
     let command = Command::SubmitJob { namespace: "default".into(), name: "deep".into(), spec, parallelism: 2, at: 1 };
     let bytes = command.to_bytes();

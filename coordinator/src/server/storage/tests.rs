@@ -73,14 +73,7 @@ fn manifest(epoch: u64, attempt: u64) -> String {
 /// A checkpoint whose sink has staged a file, in which the two newest stay.
 fn checkpoint(leader: &CheckpointStorages, storage: &Counting, epoch: u64, attempt: u64, kept: &[String]) {
     storage.put(&file(epoch, attempt), b"rows").unwrap();
-    let table = TableSpec {
-        name: "t".into(),
-        connector: "kafka".into(),
-        options: BTreeMap::new(),
-        schema: Arc::new(arrow_schema::Schema::empty()),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("t", "kafka", BTreeMap::new(), Arc::new(arrow_schema::Schema::empty()));
     let run = StagedRun { file: file(epoch, attempt), rows: 1, length: 4, crc32: 0 };
     let sink = SinkCommittables { staged: vec![run], ..SinkCommittables::nothing(OperatorUid("s".into()), table) };
     let content = EpochContent { epoch: Epoch(epoch), committables: vec![sink], ..EpochContent::default() };

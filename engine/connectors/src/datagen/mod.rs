@@ -150,6 +150,10 @@ impl Connector for Datagen {
         OPTIONS.to_vec()
     }
 
+    fn settings(&self) -> &'static [&'static str] {
+        &["realtime"]
+    }
+
     fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
         match table.schema.fields().iter().find(|field| field.metadata().contains_key(METADATA_KEY)) {
             Some(field) => Err(Error::user(format!(

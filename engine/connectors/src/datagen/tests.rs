@@ -12,14 +12,12 @@ fn time() -> DataType {
 
 fn table(columns: &[(&str, DataType)], options: &[(&str, &str)]) -> TableSpec {
     let fields: Vec<Field> = columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect();
-    TableSpec {
-        name: "made".to_owned(),
-        connector: "datagen".to_owned(),
-        options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        schema: Arc::new(Schema::new(fields)),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    TableSpec::new(
+        "made",
+        "datagen",
+        options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        Arc::new(Schema::new(fields)),
+    )
 }
 
 /// All rows of a bounded table, in one batch, as one of `parallelism` subtasks after the other reads them.

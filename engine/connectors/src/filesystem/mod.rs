@@ -38,6 +38,20 @@ use crate::formats::decode::sql_name;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Filesystem;
 
+/// How often a folder is looked at, what becomes of records that cannot be decoded, how large files get. The size of splits is none
+/// of them: positions are kept by split, and files that are cut otherwise have others.
+const SETTINGS: &[&str] = &[
+    "source.monitor-interval",
+    "error-policy",
+    "dead-letter.table",
+    "max-record-size",
+    "json.ignore-parse-errors",
+    "csv.ignore-parse-errors",
+    sink::FILE_SIZE,
+    sink::FILE_ROWS,
+    sink::GUARANTEE,
+];
+
 #[async_trait]
 impl Connector for Filesystem {
     fn name(&self) -> &'static str {
@@ -59,6 +73,10 @@ impl Connector for Filesystem {
             }
         }
         options
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        SETTINGS
     }
 
     fn metadata_columns(&self) -> Vec<Field> {

@@ -39,9 +39,9 @@ use part::Parts;
 use partition::Partitioning;
 use writer::Format;
 
-const FILE_SIZE: &str = "sink.rolling-policy.file-size";
-const FILE_ROWS: &str = "sink.rolling-policy.rows";
-const GUARANTEE: &str = "sink.delivery-guarantee";
+pub(crate) const FILE_SIZE: &str = "sink.rolling-policy.file-size";
+pub(crate) const FILE_ROWS: &str = "sink.rolling-policy.rows";
+pub(crate) const GUARANTEE: &str = "sink.delivery-guarantee";
 const DEFAULT_PARTITION: &str = "partition.default-name";
 
 const OPTIONS: &[OptionInfo] = &[
@@ -170,10 +170,8 @@ impl FileSink {
 #[async_trait]
 impl Sink for FileSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
-        if batch.weights().is_some() {
-            return Err(Error::internal("a filesystem sink was sent rows that take others back"));
-        }
-        self.with_parts(move |parts| parts.write(batch.records())).await
+        let rows = batch.into_appended()?;
+        self.with_parts(move |parts| parts.write(&rows)).await
     }
 
     async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Vec<u8>>> {

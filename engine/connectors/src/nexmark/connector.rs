@@ -103,6 +103,10 @@ impl Connector for Nexmark {
         OPTIONS.to_vec()
     }
 
+    fn settings(&self) -> &'static [&'static str] {
+        &["realtime", "preload", "batch.rows"]
+    }
+
     fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
         Ok(Some(entity(Options::new("nexmark", options))?.schema()))
     }

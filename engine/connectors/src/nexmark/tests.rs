@@ -14,14 +14,7 @@ fn table(entity: &str, options: &[(&str, &str)]) -> TableSpec {
     let mut all = BTreeMap::from([("nexmark.table".to_owned(), entity.to_owned())]);
     all.extend(options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let schema = Nexmark.default_schema(&all).unwrap().unwrap();
-    TableSpec {
-        name: entity.to_owned(),
-        connector: "nexmark".to_owned(),
-        options: all,
-        schema,
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    TableSpec::new(entity, "nexmark", all, schema)
 }
 
 fn rows(entity: &str, options: &[(&str, &str)], events: Range<u64>) -> RecordBatch {

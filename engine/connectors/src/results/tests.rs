@@ -13,14 +13,12 @@ use super::*;
 
 fn table(folder: &Path) -> TableSpec {
     let url = format!("file://{}", folder.display());
-    TableSpec {
-        name: "result".into(),
-        connector: RESULT_CONNECTOR.into(),
-        options: BTreeMap::from([(RESULT_FOLDER.to_owned(), url)]),
-        schema: Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)])),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    TableSpec::new(
+        "result",
+        RESULT_CONNECTOR,
+        BTreeMap::from([(RESULT_FOLDER.to_owned(), url)]),
+        Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)])),
+    )
 }
 
 fn context() -> SinkContext {

@@ -130,10 +130,7 @@ impl PartialAggregate {
 
 impl Operator for PartialAggregate {
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        if batch.weights().is_some() {
-            return Err(Error::internal("a window aggregate cannot take rows back"));
-        }
-        let records = self.pane_of.with_time(batch.records())?;
+        let records = self.pane_of.with_time(&batch.into_appended()?)?;
         self.pane_of.split(&records)?.iter().try_for_each(|piece| self.take_piece(piece, &records, out))?;
         self.measure();
         if self.groups >= MOST_GROUPS || (self.passing > 0 && self.groups > 0) { self.release(out) } else { Ok(()) }

@@ -131,11 +131,8 @@ impl Operator for SessionAggregate {
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
-        if batch.weights().is_some() {
-            return Err(Error::internal("a session aggregate cannot take rows back"));
-        }
         let start = self.time;
-        let records = PaneOf::Columns { start, end: start }.with_time(batch.records())?;
+        let records = PaneOf::Columns { start, end: start }.with_time(&batch.into_appended()?)?;
         let times = records.column(self.time).as_primitive::<TimestampMillisecondType>().values();
         check(times)?;
         let pick = |rows: &[u32], columns: &[usize]| {

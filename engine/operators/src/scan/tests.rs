@@ -10,12 +10,8 @@ use crate::testing::{rows, schema, text};
 
 fn source(projection: Option<Vec<Expr>>, filter: Option<Expr>, watermark: Option<Expr>) -> SourceSpec {
     let table = TableSpec {
-        name: "t".to_owned(),
-        connector: "test".to_owned(),
-        options: BTreeMap::new(),
-        schema: schema("id BIGINT, at TIMESTAMP, unread STRING"),
         projection: Some(vec![0, 1]),
-        partitioned_by: Vec::new(),
+        ..TableSpec::new("t", "test", BTreeMap::new(), schema("id BIGINT, at TIMESTAMP, unread STRING"))
     };
     let watermark = watermark.map(|expression| WatermarkSpec { expression, idle_timeout_ms: None });
     SourceSpec { table, projection, filter, watermark, rows_per_second: None }

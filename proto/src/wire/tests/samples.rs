@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, Schema};
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
-    Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, Parallelism, PlacedWorker, Placement,
-    SinkSpec, SourceSpec, TableSpec, WorkerId,
+    Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement, SinkSpec, SourceSpec,
+    TableSpec, WorkerId,
 };
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
@@ -23,14 +23,8 @@ use crate::control::{
 };
 
 fn table(name: &str) -> TableSpec {
-    TableSpec {
-        name: name.into(),
-        connector: "filesystem".into(),
-        options: BTreeMap::from([("path".to_owned(), "/data/größe".to_owned())]),
-        schema: Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    let options = BTreeMap::from([("path".to_owned(), "/data/größe".to_owned())]);
+    TableSpec::new(name, "filesystem", options, Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)])))
 }
 
 /// A dataflow of three nodes, as it comes out of a decoder.
@@ -38,10 +32,7 @@ pub(crate) fn graph() -> JobGraph {
     let mut graph = JobGraph::default();
     let schema = table("t").schema;
     let edge = |from| Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Forward };
-    let mut add = |name: &str, operator, inputs| {
-        let parallelism = Parallelism::Job;
-        graph.add(NodeSpec { name: name.into(), operator, inputs, schema: schema.clone(), parallelism })
-    };
+    let mut add = |name: &str, operator, inputs| graph.add(NodeSpec::new(name, operator, inputs, schema.clone()));
     let source =
         SourceSpec { table: table("in"), projection: None, filter: None, watermark: None, rows_per_second: None };
     let source = add("Source(in)", OperatorSpec::Source(source), vec![]);

@@ -14,7 +14,7 @@ use weir_core::{
     WorkerId,
 };
 
-use self::rows::{RowDecoder, RowEncoder};
+use self::rows::{MessageKind, RowDecoder, RowEncoder};
 use super::super::size::batch_bytes;
 use super::frame::{ChannelId, Closing, Frame, Hello, Process};
 
@@ -83,11 +83,8 @@ impl Encoder {
             }
             Frame::Element { channel, element, bytes } => match element {
                 Element::Batch(batch) => {
-                    if batch.weights().is_some() {
-                        return Err(Error::internal("rows that are taken back cannot be sent"));
-                    }
-                    let (fresh, rows) = self.rows.encode(*channel, batch.records())?;
-                    head.u8(BATCH).u8(u8::from(fresh)).u32(*channel).u64(*bytes);
+                    let (kind, rows) = self.rows.encode(*channel, batch)?;
+                    head.u8(BATCH).u8(kind.to_byte()).u32(*channel).u64(*bytes);
                     head.0.resize(LENGTH_BYTES + ROWS_AT, 0);
                     buffers = rows;
                 }
@@ -214,7 +211,7 @@ impl Decoder {
 
     fn batch(&mut self, bytes: Bytes) -> Result<Frame> {
         let mut reader = Reader(&bytes);
-        let (_kind, fresh) = (reader.u8()?, reader.u8()? != 0);
+        let (_frame, kind) = (reader.u8()?, MessageKind::from_byte(reader.u8()?)?);
         let (channel, cost) = (reader.u32()?, reader.u64()?);
         if cost == 0 || bytes.len() < ROWS_AT {
             return Err(Error::environment("a frame with rows is too short, or costs nothing"));
@@ -226,14 +223,14 @@ impl Decoder {
                 self.frame_bytes
             )));
         }
-        let batch = self.rows.decode(channel, fresh, bytes.slice(ROWS_AT..))?;
+        let batch = self.rows.decode(channel, kind, bytes.slice(ROWS_AT..))?;
         // What was paid for is given back as it was paid; more than that must not wait here. Where validity is kept for rows that
         // are all valid, it need not have come with them.
         let taken = batch_bytes(&batch) as u64;
         if taken > cost.saturating_mul(2) {
             return Err(Error::environment(format!("rows of {taken} bytes came in a frame that costs {cost}")));
         }
-        Ok(Frame::Element { channel, element: Element::Batch(batch.into()), bytes: cost })
+        Ok(Frame::Element { channel, element: Element::Batch(batch), bytes: cost })
     }
 }
 

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use weir_core::{Batch, Element, Error, PlacedWorker};
 
 use super::super::size::batch_bytes;
@@ -42,10 +41,10 @@ impl RemoteSender {
     pub async fn send(&mut self, batch: Batch) -> Result<(), SendError> {
         let (connection, number) = self.open();
         let mut pieces = Vec::new();
-        split(batch.into_records(), self.hub.piece_bytes(), &mut pieces)?;
+        split(batch, self.hub.piece_bytes(), &mut pieces)?;
         for (piece, bytes) in pieces {
             poll_fn(|context| connection.poll_credit(number, context)).await?;
-            connection.send(number, Element::Batch(Batch::append(piece)), bytes as u64)?;
+            connection.send(number, Element::Batch(piece), bytes as u64)?;
         }
         Ok(())
     }
@@ -72,7 +71,7 @@ impl Drop for RemoteSender {
 }
 
 /// Cuts a batch into pieces of at most `limit` bytes.
-fn split(batch: RecordBatch, limit: usize, pieces: &mut Vec<(RecordBatch, usize)>) -> Result<(), Error> {
+fn split(batch: Batch, limit: usize, pieces: &mut Vec<(Batch, usize)>) -> Result<(), Error> {
     let bytes = batch_bytes(&batch);
     let rows = batch.num_rows();
     if bytes <= limit {

@@ -122,7 +122,7 @@ async fn rows_wait_for_credit_in_bytes() {
     let (at_a, at_b) = (a.join(1), b.join(1));
     let mut gate = gate(&at_b, &a, &[id(1, 1, 0)]);
     let mut sender = a.sender(&at_a, &b, id(1, 1, 0));
-    let bytes = batch_bytes(numbers(500).records());
+    let bytes = batch_bytes(&numbers(500));
     assert_eq!(bytes, 4000);
     // A batch is let in whole while there is any credit: two leave 2000 bytes, and the third overdraws.
     for _ in 0..3 {
@@ -169,7 +169,7 @@ async fn a_batch_larger_than_the_window_goes_through_and_one_larger_than_a_frame
         let mut rows = 0;
         while rows < 10_000 {
             let (_, Element::Batch(batch)) = gate.next().await else { panic!("no rows") };
-            assert!(batch_bytes(batch.records()) <= 32 * 1024);
+            assert!(batch_bytes(&batch) <= 32 * 1024);
             rows += batch.num_rows();
         }
         assert_eq!(rows, 10_000);

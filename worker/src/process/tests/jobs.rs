@@ -8,8 +8,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use tokio::task::JoinHandle;
 use weir_connectors::Registry;
 use weir_core::{
-    Attempt, Edge, Epoch, Exchange, JobGraph, JobId, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism,
-    PlacedWorker, Placement, SinkSpec, SourceSpec, TableSpec,
+    Attempt, Edge, Epoch, Exchange, JobGraph, JobId, MarkerKind, NodeSpec, OperatorSpec, OutputPort, PlacedWorker,
+    Placement, SinkSpec, SourceSpec, TableSpec,
 };
 use weir_proto::control::{AttemptPhase, Deploy, FromWorker, StoragePlace, ToWorker};
 use weir_state::{Storages, UrlStorages};
@@ -106,14 +106,8 @@ fn visible(folder: &Path) -> Vec<String> {
 }
 
 pub fn table<const N: usize>(name: &str, connector: &str, options: [(String, String); N]) -> TableSpec {
-    TableSpec {
-        name: name.into(),
-        connector: connector.into(),
-        options: BTreeMap::from(options),
-        schema: Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)])),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+    TableSpec::new(name, connector, BTreeMap::from(options), Arc::new(schema))
 }
 
 /// Numbers from 0, `rows` of them as fast as can be, or without end 20,000 a second.
@@ -139,26 +133,11 @@ fn graph(source: TableSpec, sink: TableSpec) -> JobGraph {
     let schema = source.schema.clone();
     let mut graph = JobGraph::new();
     let discovery = graph.discover(&source);
-    let from = graph.add(NodeSpec {
-        name: "Source(numbers)".into(),
-        operator: OperatorSpec::Source(SourceSpec {
-            table: source,
-            projection: None,
-            filter: None,
-            watermark: None,
-            rows_per_second: None,
-        }),
-        inputs: vec![discovery],
-        schema: schema.clone(),
-        parallelism: Parallelism::Job,
-    });
-    graph.add(NodeSpec {
-        name: "Sink(output)".into(),
-        operator: OperatorSpec::Sink(SinkSpec { table: sink }),
-        inputs: vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Rebalance }],
-        schema,
-        parallelism: Parallelism::Job,
-    });
+    let source = SourceSpec { table: source, projection: None, filter: None, watermark: None, rows_per_second: None };
+    let source = NodeSpec::new("Source(numbers)", OperatorSpec::Source(source), vec![discovery], schema.clone());
+    let from = graph.add(source);
+    let inputs = vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Rebalance }];
+    graph.add(NodeSpec::new("Sink(output)", OperatorSpec::Sink(SinkSpec { table: sink }), inputs, schema));
     graph
 }
 

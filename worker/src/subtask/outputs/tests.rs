@@ -25,14 +25,12 @@ impl Sink for Talkative {
 
 fn outputs(length: usize) -> Outputs {
     let uid = OperatorUid("sink-1".into());
-    let table = TableSpec {
-        name: "t".into(),
-        connector: "talkative".into(),
-        options: std::collections::BTreeMap::new(),
-        schema: Arc::new(arrow::datatypes::Schema::empty()),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new(
+        "t",
+        "talkative",
+        std::collections::BTreeMap::new(),
+        Arc::new(arrow::datatypes::Schema::empty()),
+    );
     let area = StagingArea {
         storage: Arc::new(MemoryStorage::default()),
         blocking: Arc::new(BlockingInline),

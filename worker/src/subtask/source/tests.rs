@@ -76,14 +76,7 @@ fn schema() -> SchemaRef {
 }
 
 fn spec() -> SourceSpec {
-    let table = TableSpec {
-        name: "t".to_owned(),
-        connector: "script".to_owned(),
-        options: BTreeMap::new(),
-        schema: schema(),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("t", "script", BTreeMap::new(), schema());
     let watermark = Some(WatermarkSpec { expression: Expr::Column(0), idle_timeout_ms: None });
     SourceSpec { table, projection: None, filter: None, watermark, rows_per_second: None }
 }

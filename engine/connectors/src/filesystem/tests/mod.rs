@@ -36,14 +36,7 @@ impl Table {
             options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         options.entry("path".to_owned()).or_insert_with(|| folder.path().to_str().unwrap().to_owned());
         let fields: Vec<Field> = columns.iter().map(|column| field(column)).collect();
-        let spec = TableSpec {
-            name: "t".into(),
-            connector: "filesystem".into(),
-            options,
-            schema: Arc::new(Schema::new(fields)),
-            projection: None,
-            partitioned_by: Vec::new(),
-        };
+        let spec = TableSpec::new("t", "filesystem", options, Arc::new(Schema::new(fields)));
         Self { folder, spec }
     }
 

@@ -176,14 +176,7 @@ fn wrong_options_and_types_are_user_errors() {
     assert!(encoded(&encoder("csv", &[("csv.field-delimiter", "\\t")]), &scalars()).starts_with("true\t"));
     let list = DataType::new_list(DataType::Int32, true);
     let schema = Arc::new(Schema::new(vec![Field::new("tags", list, true)]));
-    let table = TableSpec {
-        name: "t".to_owned(),
-        connector: "filesystem".to_owned(),
-        options: BTreeMap::new(),
-        schema: schema.clone(),
-        projection: None,
-        partitioned_by: Vec::new(),
-    };
+    let table = TableSpec::new("t", "filesystem", BTreeMap::new(), schema.clone());
     encoder("json", &[]).check(&schema, &table).unwrap();
     assert!(encoder("csv", &[]).check(&schema, &table).unwrap_err().to_string().contains("'tags'"));
 }

@@ -275,7 +275,7 @@ impl Run<'_> {
         let parallelism = self.subtasks.len();
         for (port, batch) in out.take() {
             assert_eq!(port, OutputPort::Main);
-            let records = batch.into_records();
+            let records = batch.into_appended().unwrap();
             let keys: Vec<_> = self.subtasks[0].key_columns(0).unwrap().to_vec();
             let keys: Vec<_> = keys.iter().map(|key| records.column(*key).clone()).collect();
             let mut hashes = Vec::new();

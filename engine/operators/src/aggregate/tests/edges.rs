@@ -52,7 +52,7 @@ fn late_rows_are_counted_and_emitted() {
     let rows = [row(10, 1, 5), row(9, 1, 6), row(-3, 2, 7)];
     operator.process(0, Batch::append(batch(&rows)), &mut out).unwrap();
     assert_eq!(out.take_late_rows(), 2);
-    let late: Vec<_> = out.take().into_iter().map(|(port, batch)| (port, batch.into_records())).collect();
+    let late: Vec<_> = out.take().into_iter().map(|(port, batch)| (port, batch.into_appended().unwrap())).collect();
     assert!(late.iter().all(|(port, _)| *port == OutputPort::Late));
     let rows: Vec<&str> = late.iter().flat_map(|(_, rows)| rows.column(3).as_string_view().iter().flatten()).collect();
     assert_eq!(rows.iter().filter(|row| row.contains(r#""number":6"#) || row.contains(r#""number":7"#)).count(), 2);

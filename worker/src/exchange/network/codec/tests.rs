@@ -93,10 +93,22 @@ fn columns(cells: &[Cell]) -> Vec<ArrayRef> {
     ]
 }
 
-fn batch(cells: &[Cell]) -> RecordBatch {
+fn batch(cells: &[Cell]) -> Batch {
     let columns = columns(cells);
     let names = (0..columns.len()).map(|index| format!("c{index}"));
-    RecordBatch::try_from_iter_with_nullable(names.zip(columns).map(|(name, column)| (name, column, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(names.zip(columns).map(|(name, column)| (name, column, true)))
+        .unwrap()
+        .into()
+}
+
+/// The same rows, every third of which is taken back.
+fn changed(rows: &Batch) -> Batch {
+    let weights = (0..rows.num_rows()).map(|row| if row % 3 == 2 { -1 } else { 1 });
+    Batch::weighted(rows.records().clone(), Int8Array::from_iter_values(weights)).unwrap()
+}
+
+fn parts(batch: &Batch) -> (RecordBatch, Option<Int8Array>) {
+    batch.clone().into_parts()
 }
 
 /// Sends a frame through an encoder and a decoder.
@@ -125,14 +137,14 @@ impl Wire {
         self.read(&bytes).unwrap()
     }
 
-    fn pass_rows(&mut self, channel: u32, rows: &RecordBatch) -> RecordBatch {
-        let element = Element::Batch(Batch::append(rows.clone()));
+    fn pass_rows(&mut self, channel: u32, rows: &Batch) -> Batch {
+        let element = Element::Batch(rows.clone());
         let bytes = batch_bytes(rows) as u64;
         match self.pass(&Frame::Element { channel, element, bytes }) {
             Frame::Element { channel: passed, element: Element::Batch(batch), bytes: cost } => {
                 assert_eq!((passed, cost), (channel, bytes));
-                assert!(batch_bytes(batch.records()) as u64 <= bytes, "no more has come than was paid for");
-                batch.into_records()
+                assert!(batch_bytes(&batch) as u64 <= bytes, "no more has come than was paid for");
+                batch
             }
             other => panic!("{other:?}"),
         }
@@ -146,23 +158,36 @@ proptest! {
         let (first, second) = (batch(&first), batch(&second));
         let from = from.min(first.num_rows());
         let part = first.slice(from, rows.min(first.num_rows() - from));
-        prop_assert_eq!(wire.pass_rows(1, &first), first);
-        prop_assert_eq!(wire.pass_rows(2, &part), part.clone(), "cut out of the middle, on another channel");
-        prop_assert_eq!(wire.pass_rows(1, &second), second, "behind the first, without a schema");
+        prop_assert_eq!(parts(&wire.pass_rows(1, &first)), parts(&first));
+        prop_assert_eq!(parts(&wire.pass_rows(2, &part)), parts(&part), "cut out of the middle, on another channel");
+        prop_assert_eq!(parts(&wire.pass_rows(1, &second)), parts(&second), "behind the first, without a schema");
         prop_assert!(batch_bytes(&part) > 0);
+    }
+
+    #[test]
+    fn rows_arrive_with_their_weights(cells in cells(), from in 0_usize..40) {
+        let mut wire = Wire::new();
+        let rows = batch(&cells);
+        let all = changed(&rows);
+        let from = from.min(all.num_rows());
+        let part = all.slice(from, all.num_rows() - from);
+        for rows in [&rows, &all, &part, &rows, &part] {
+            prop_assert_eq!(parts(&wire.pass_rows(1, rows)), parts(rows));
+        }
+        prop_assert!(rows.num_rows() == 0 || batch_bytes(&all) == batch_bytes(&rows) + rows.num_rows(), "a byte each");
     }
 
     #[test]
     fn a_frame_takes_hardly_more_than_credit_counts(cells in cells(), copies in 1_usize..20) {
         let rows = batch(&cells);
-        let rows = arrow::compute::concat_batches(&rows.schema(), &vec![rows; copies]).unwrap();
+        let rows = Batch::concat(&vec![rows; copies]).unwrap();
         let mut wire = Wire::new();
         wire.pass_rows(0, &rows);
-        let element = Element::Batch(Batch::append(rows.clone()));
+        let element = Element::Batch(rows.clone());
         let bytes = batch_bytes(&rows);
         let length = wire.bytes(&Frame::Element { channel: 0, element, bytes: bytes as u64 }).len();
         // Validity, padding and the description of each buffer.
-        prop_assert!(length <= bytes + bytes / 2 + rows.num_columns() * 800, "{length} for {bytes}");
+        prop_assert!(length <= bytes + bytes / 2 + rows.records().num_columns() * 800, "{length} for {bytes}");
     }
 
     #[test]
@@ -179,7 +204,7 @@ proptest! {
     fn a_frame_that_was_cut_short_is_an_error(cells in cells(), cut in 1_usize..5000) {
         let mut wire = Wire::new();
         let rows = batch(&cells);
-        let element = Element::Batch(Batch::append(rows.clone()));
+        let element = Element::Batch(rows.clone());
         let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: 1 });
         let end = bytes.len() - cut.min(bytes.len() - LENGTH_BYTES - 1);
         prop_assert!(wire.1.decode(Bytes::copy_from_slice(&bytes[LENGTH_BYTES..end])).is_err());
@@ -231,14 +256,14 @@ fn strings_that_a_batch_does_not_show_are_not_sent() {
     let offsets = OffsetBuffer::<i32>::from_lengths((0..1000).map(|_| 10));
     let lists: ArrayRef = Arc::new(ListArray::new(Arc::new(field("item", &whole)), offsets, whole.clone(), None));
     for column in [whole.slice(5000, 10), lists.slice(500, 1)] {
-        let rows = RecordBatch::try_from_iter([("s", column)]).unwrap();
+        let rows: Batch = RecordBatch::try_from_iter([("s", column)]).unwrap().into();
         let mut wire = Wire::new();
-        let element = Element::Batch(Batch::append(rows.clone()));
+        let element = Element::Batch(rows.clone());
         let cost = batch_bytes(&rows) as u64;
         let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: cost });
         assert!(bytes.len() < 3000, "{} bytes for ten strings", bytes.len());
         let Frame::Element { element: Element::Batch(passed), .. } = wire.read(&bytes).unwrap() else { panic!() };
-        assert_eq!(*passed.records(), rows);
+        assert_eq!(parts(&passed), parts(&rows));
     }
 }
 
@@ -258,9 +283,10 @@ fn what_cannot_be_sent_is_refused_by_the_sender() {
 #[test]
 fn a_cost_that_cannot_be_is_not_believed() {
     let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1; 100])) as ArrayRef)]).unwrap();
+    let rows = Batch::append(rows);
     let read = |cost| {
         let mut wire = Wire::new();
-        let element = Element::Batch(Batch::append(rows.clone()));
+        let element = Element::Batch(rows.clone());
         let bytes = wire.bytes(&Frame::Element { channel: 0, element, bytes: cost });
         wire.read(&bytes).map(drop).map_err(|error| error.report())
     };
@@ -295,12 +321,32 @@ fn a_long_reason_is_cut_and_stays_text() {
 fn rows_need_a_schema_in_front_of_them() {
     let mut wire = Wire::new();
     let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]).unwrap();
+    let rows = Batch::append(rows);
     wire.pass_rows(1, &rows);
     wire.pass(&Frame::Element { channel: 1, element: Element::End, bytes: 0 });
     wire.pass_rows(1, &rows);
     // The encoder believes that the schema was sent; the decoder has forgotten it.
     wire.1.rows.forget(1);
-    let element = Element::Batch(Batch::append(rows));
-    let bytes = wire.bytes(&Frame::Element { channel: 1, element, bytes: 1 });
+    let bytes = wire.bytes(&Frame::Element { channel: 1, element: Element::Batch(rows), bytes: 1 });
     assert!(wire.read(&bytes).unwrap_err().report().contains("without a schema"));
+}
+
+#[test]
+fn weights_that_are_none_are_not_believed() {
+    let rows = |weights: ArrayRef| -> Batch { RecordBatch::try_from_iter([("w", weights)]).unwrap().into() };
+    let read = |rows: &Batch| {
+        let mut wire = Wire::new();
+        let mut bytes = wire.bytes(&Frame::Element { channel: 0, element: Element::Batch(rows.clone()), bytes: 1000 });
+        // The frame says that its last column are weights.
+        assert_eq!(bytes[LENGTH_BYTES + 1], 1);
+        bytes[LENGTH_BYTES + 1] = 3;
+        wire.read(&bytes).map(drop).map_err(|error| error.report())
+    };
+    assert_eq!(read(&rows(Arc::new(Int8Array::from(vec![1, -1])))), Ok(()));
+    for wrong in [Int8Array::from(vec![1, 0]), Int8Array::from(vec![Some(1), None])] {
+        assert!(read(&rows(Arc::new(wrong))).is_err_and(|error| error.contains("weights cannot be read")));
+    }
+    assert!(
+        read(&rows(Arc::new(Int64Array::from(vec![1])))).is_err_and(|error| error.contains("weights cannot be read"))
+    );
 }

@@ -23,17 +23,15 @@ fn table(folder: &Path, options: &[(&str, &str)]) -> TableSpec {
         ("format".to_owned(), "json".to_owned()),
     ]);
     all.extend(options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    TableSpec {
-        name: "out".to_owned(),
-        connector: "filesystem".to_owned(),
-        options: all,
-        schema: Arc::new(Schema::new(vec![
+    TableSpec::new(
+        "out",
+        "filesystem",
+        all,
+        Arc::new(Schema::new(vec![
             Field::new("id", DataType::Int64, true),
             Field::new("word", DataType::Utf8View, true),
         ])),
-        projection: None,
-        partitioned_by: Vec::new(),
-    }
+    )
 }
 
 fn context(attempt: u64, epoch: u64) -> SinkContext {

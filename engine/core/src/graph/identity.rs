@@ -1,0 +1,105 @@
+//! What makes an operator the same operator tomorrow: the identity under which its state is stored.
+//!
+//! A node's [`OperatorUid`] is a hash over a text that says what the node computes and, by their uids, what feeds it. The
+//! text is written here field by field and does not follow from how the types are laid out in Rust:
+//!
+//! ```text
+//!   weir-identity 1
+//!   node{operator:calc{projection:[column{index:1}]},inputs:[edge{from:"source-8a1f0e6f2f1c9d3b"}]}
+//! ```
+//!
+//! - **A field that has its default is left out.** So a field that is added later, with a default that means what was meant
+//!   before, changes no uid.
+//! - **Each struct is taken apart without `..`.** Who adds a field has to decide here whether it is identity.
+//! - A change of the text for something that exists orphans all state there is. It is a new [`VERSION`], and the golden uids
+//!   in the tests say so.
+//!
+//! **Identity** is what decides which rows come out and what is kept for them: expressions, keys, windows, types, what is
+//! read, and how keys are spread. **No identity** is what a user may change and go on with the state that is there:
+//!
+//! | left out | because |
+//! |---|---|
+//! | names of nodes, labels, names of results inside the job | nothing is computed from them; columns are known by position |
+//! | parallelism | state is spread by ranges of a hash |
+//! | how fast a table is read | says when rows come, not which |
+//! | the timeout after which a source counts as idle | says when results come, not which |
+//! | [settings](crate::TableSpec::settings) of a table, by what its connector says | say how rows are read or written, not which: error policy, intervals, pace, sizes of files |
+//! | a stream's [changelog kind](crate::ChangelogKind) and schema | follow from the rest |
+//!
+//! A table is known by its name: two tables with the same definition are two.
+
+mod data_type;
+mod expr;
+mod operator;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use self::text::{Encode, Text};
+use super::{Edge, Exchange, Node, NodeSpec, OutputPort};
+use crate::OperatorUid;
+
+/// Version of the text. Another one gives every operator another uid.
+pub const VERSION: u32 = 1;
+
+/// The uid of a node behind `nodes`, which hold all that it reads. `copy` tells nodes apart that are otherwise the same.
+pub(super) fn uid(nodes: &[Node], spec: &NodeSpec, copy: usize) -> OperatorUid {
+    let identity = identity(nodes, spec, copy);
+    OperatorUid(format!("{}-{:016x}", spec.operator.tag(), xxh3_128(identity.as_bytes()) as u64))
+}
+
+/// Identity of nodes as a whole, in whatever order they stand.
+pub(super) fn fingerprint(nodes: &[Node]) -> String {
+    let mut uids: Vec<&str> = nodes.iter().map(|node| &*node.uid.0).collect();
+    uids.sort_unstable();
+    format!("{:032x}", xxh3_128(uids.join(" ").as_bytes()))
+}
+
+fn identity(nodes: &[Node], spec: &NodeSpec, copy: usize) -> String {
+    let NodeSpec { operator, inputs, name: _, label: _, schema: _, changelog: _, parallelism: _ } = spec;
+    let inputs: Vec<Input<'_>> = inputs.iter().map(|edge| Input { from: &nodes[edge.from.0].uid, edge }).collect();
+    let mut text = Text::default();
+    text.record("node").field("operator", operator).list("inputs", &inputs).unless("copy", &copy, &0).end();
+    format!("weir-identity {VERSION}\n{}", text.into_string())
+}
+
+/// An edge, which in its node names its sender by position, and here by uid.
+struct Input<'a> {
+    from: &'a OperatorUid,
+    edge: &'a Edge,
+}
+
+impl Encode for Input<'_> {
+    fn encode(&self, out: &mut Text) {
+        let Edge { from: _, port, ordinal, exchange } = self.edge;
+        out.record("edge")
+            .field("from", &self.from.0)
+            .unless("port", port, &OutputPort::Main)
+            .unless("ordinal", ordinal, &0)
+            .unless("exchange", exchange, &Exchange::Forward)
+            .end();
+    }
+}
+
+impl Encode for OutputPort {
+    fn encode(&self, out: &mut Text) {
+        out.tag(match self {
+            OutputPort::Main => "main",
+            OutputPort::Late => "late",
+            OutputPort::Rejected => "rejected",
+        });
+    }
+}
+
+impl Encode for Exchange {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            Exchange::Forward => out.tag("forward"),
+            Exchange::Hash(columns) => out.record("hash").list("columns", columns).end(),
+            Exchange::Broadcast => out.tag("broadcast"),
+            Exchange::Rebalance => out.tag("rebalance"),
+        }
+    }
+}

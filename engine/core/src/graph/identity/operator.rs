@@ -1,0 +1,175 @@
+//! What operators are told.
+
+use super::super::{
+    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey, SourceSpec,
+    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+};
+use super::text::{Encode, Text};
+use crate::{TableSpec, WindowKind};
+
+impl OperatorSpec {
+    /// The kind of operator, as uids begin.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            OperatorSpec::Discover(_) => "discover",
+            OperatorSpec::Source(_) => "source",
+            OperatorSpec::Calc(_) => "calc",
+            OperatorSpec::Expand(_) => "expand",
+            OperatorSpec::Unnest(_) => "unnest",
+            OperatorSpec::ProcessingTime => "processing-time",
+            OperatorSpec::WindowAssign(_) => "window-assign",
+            OperatorSpec::PartialAggregate(_) => "partial-aggregate",
+            OperatorSpec::WindowAggregate(_) => "window-aggregate",
+            OperatorSpec::WindowTopN(_) => "window-top-n",
+            OperatorSpec::WindowJoin(_) => "window-join",
+            OperatorSpec::IntervalJoin(_) => "interval-join",
+            OperatorSpec::Sink(_) => "sink",
+        }
+    }
+}
+
+impl Encode for OperatorSpec {
+    fn encode(&self, out: &mut Text) {
+        let tag = self.tag();
+        match self {
+            OperatorSpec::Discover(DiscoverSpec { table }) => out.record(tag).field("table", table).end(),
+            OperatorSpec::Source(SourceSpec { table, projection, filter, watermark, rows_per_second: _ }) => out
+                .record(tag)
+                .field("table", table)
+                .option("projection", projection)
+                .option("filter", filter)
+                .option("watermark", watermark)
+                .end(),
+            OperatorSpec::Calc(CalcSpec { predicate, projection }) => {
+                out.record(tag).option("predicate", predicate).list("projection", projection).end();
+            }
+            OperatorSpec::Expand(ExpandSpec { projections }) => {
+                out.record(tag).list("projections", projections).end();
+            }
+            OperatorSpec::Unnest(UnnestSpec { columns, keep_empty }) => {
+                out.record(tag).list("columns", columns).flag("keep-empty", *keep_empty).end();
+            }
+            OperatorSpec::ProcessingTime => out.tag(tag),
+            OperatorSpec::WindowAssign(WindowAssignSpec { window, time }) => {
+                out.record(tag).field("window", window).field("time", time).end();
+            }
+            OperatorSpec::PartialAggregate(spec) | OperatorSpec::WindowAggregate(spec) => {
+                let WindowAggregateSpec { window, keys, aggregates, partial_input } = spec;
+                out.record(tag)
+                    .field("window", window)
+                    .list("keys", keys)
+                    .list("aggregates", aggregates)
+                    .flag("partial-input", *partial_input)
+                    .end();
+            }
+            OperatorSpec::WindowTopN(WindowTopNSpec { window_end, partition, order, limit, with_rank }) => out
+                .record(tag)
+                .field("window-end", window_end)
+                .list("partition", partition)
+                .list("order", order)
+                .field("limit", limit)
+                .flag("with-rank", *with_rank)
+                .end(),
+            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end, residual }) => out
+                .record(tag)
+                .field("type", join_type)
+                .list("on", on)
+                .field("window-end", window_end)
+                .option("residual", residual)
+                .end(),
+            OperatorSpec::IntervalJoin(IntervalJoinSpec { join_type, on, time, lower, upper, residual }) => out
+                .record(tag)
+                .field("type", join_type)
+                .list("on", on)
+                .field("time", time)
+                .field("lower", lower)
+                .field("upper", upper)
+                .option("residual", residual)
+                .end(),
+            OperatorSpec::Sink(SinkSpec { table }) => out.record(tag).field("table", table).end(),
+        }
+    }
+}
+
+impl Encode for TableSpec {
+    fn encode(&self, out: &mut Text) {
+        let TableSpec { name, connector, options, settings, schema, projection, partitioned_by, primary_key } = self;
+        let options: Vec<(String, String)> = options
+            .iter()
+            .filter(|(name, _)| !settings.contains(*name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        out.record("table")
+            .field("name", name)
+            .field("connector", connector)
+            .list("options", &options)
+            .field("columns", &**schema)
+            .option("projection", projection)
+            .list("partitioned-by", partitioned_by)
+            .list("primary-key", primary_key)
+            .end();
+    }
+}
+
+impl Encode for WatermarkSpec {
+    fn encode(&self, out: &mut Text) {
+        let WatermarkSpec { expression, idle_timeout_ms: _ } = self;
+        out.record("watermark").field("expression", expression).end();
+    }
+}
+
+impl Encode for WindowKind {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            WindowKind::Tumble { size, offset } => {
+                out.record("tumble").field("size", size).unless("offset", offset, &0).end();
+            }
+            WindowKind::Hop { slide, size, offset } => {
+                out.record("hop").field("slide", slide).field("size", size).unless("offset", offset, &0).end();
+            }
+            WindowKind::Cumulate { step, size, offset } => {
+                out.record("cumulate").field("step", step).field("size", size).unless("offset", offset, &0).end();
+            }
+            WindowKind::Session { gap } => out.record("session").field("gap", gap).end(),
+        }
+    }
+}
+
+impl Encode for WindowSource {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            WindowSource::Assign { window, time } => {
+                out.record("assign").field("window", window).field("time", time).end();
+            }
+            WindowSource::Attached { start, end } => {
+                out.record("attached").field("start", start).field("end", end).end();
+            }
+        }
+    }
+}
+
+impl Encode for SortKey {
+    fn encode(&self, out: &mut Text) {
+        let SortKey { column, descending, nulls_first } = self;
+        sort_key(out, *column, *descending, *nulls_first);
+    }
+}
+
+pub(super) fn sort_key(out: &mut Text, column: usize, descending: bool, nulls_first: bool) {
+    out.record("by").field("column", &column).flag("descending", descending).flag("nulls-first", nulls_first).end();
+}
+
+impl Encode for JoinType {
+    fn encode(&self, out: &mut Text) {
+        out.tag(match self {
+            JoinType::Inner => "inner",
+            JoinType::Left => "left",
+            JoinType::Right => "right",
+            JoinType::Full => "full",
+            JoinType::LeftSemi => "left-semi",
+            JoinType::LeftAnti => "left-anti",
+            JoinType::RightSemi => "right-semi",
+            JoinType::RightAnti => "right-anti",
+        });
+    }
+}

@@ -1,0 +1,221 @@
+//! What each kind of operator is told. Column numbers are positions in the node's input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AggregateCall, Expr, TableSpec, WindowKind};
+
+/// What a node computes. Column numbers are positions in the node's input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "a job has a few dozen of them")]
+pub enum OperatorSpec {
+    /// Finds the splits of a table and announces them, over broadcast edges, to the sources that read it. Markers enter the
+    /// dataflow here.
+    Discover(DiscoverSpec),
+    /// Reads a table. Its only input is the discovery of the table's splits.
+    Source(SourceSpec),
+    /// Filters, then projects, row by row.
+    Calc(CalcSpec),
+    /// Emits each row once per projection (grouping sets).
+    Expand(ExpandSpec),
+    /// One row per element of a list column.
+    Unnest(UnnestSpec),
+    /// Appends a `TIMESTAMP(3)` column with the processing time, and from here on time *is* processing time: watermarks
+    /// from upstream stop here and new ones are made from the clock.
+    ProcessingTime,
+    /// Appends `window_start`, `window_end` and `window_time`; a row in several windows is repeated.
+    WindowAssign(WindowAssignSpec),
+    /// First phase of an aggregation: groups what is at hand and sends partial results on. Keeps nothing over a marker.
+    PartialAggregate(WindowAggregateSpec),
+    /// Aggregates rows, or partial results, per key and window; emits when a window closes.
+    WindowAggregate(WindowAggregateSpec),
+    /// First rows of each window and partition in a given order; emits when a window closes.
+    WindowTopN(WindowTopNSpec),
+    /// Joins rows of the same window; emits when a window closes.
+    WindowJoin(WindowJoinSpec),
+    /// Joins rows whose times lie within bounds of each other; emits as matches appear.
+    IntervalJoin(IntervalJoinSpec),
+    /// Writes a table.
+    Sink(SinkSpec),
+}
+
+/// Parameters of [`OperatorSpec::Discover`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiscoverSpec {
+    /// The table, with all its columns whatever is read of them: there is one discovery for all sources of a table.
+    pub table: TableSpec,
+}
+
+/// Parameters of [`OperatorSpec::Source`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// The table as the connector sees it; only its [`TableSpec::output_schema`] is read.
+    pub table: TableSpec,
+    /// The node's output, over the connector's output (computed columns); `None` passes it as it is.
+    pub projection: Option<Vec<Expr>>,
+    /// Rows kept, over the node's output. Applied after the watermark has seen them.
+    pub filter: Option<Expr>,
+    /// Where event time comes from.
+    pub watermark: Option<WatermarkSpec>,
+    /// Rows a second that the table is read at, at most, by all subtasks together; `None`: as fast as may be.
+    pub rows_per_second: Option<u64>,
+}
+
+/// `WATERMARK FOR column AS expression`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatermarkSpec {
+    /// The watermark expression over the source's output; `TIMESTAMP(3)`. Null values are passed over.
+    pub expression: Expr,
+    /// A split without a row for so many milliseconds counts as idle; `None`: never.
+    pub idle_timeout_ms: Option<u64>,
+}
+
+/// Parameters of [`OperatorSpec::Calc`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CalcSpec {
+    /// Rows kept: those where this is true.
+    pub predicate: Option<Expr>,
+    /// Output columns, over the input's.
+    pub projection: Vec<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::Expand`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExpandSpec {
+    /// Each is one output row per input row.
+    pub projections: Vec<Vec<Expr>>,
+}
+
+/// Parameters of [`OperatorSpec::Unnest`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnnestSpec {
+    /// List columns, unnested in parallel; shorter ones are filled with nulls. Each is replaced by its element.
+    pub columns: Vec<usize>,
+    /// Whether a row with an empty or null list is kept, with a null element.
+    pub keep_empty: bool,
+}
+
+/// Parameters of [`OperatorSpec::WindowAssign`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowAssignSpec {
+    /// Shape of the windows; not sessions.
+    pub window: WindowKind,
+    /// The time attribute. A row whose time is null is in no window.
+    pub time: usize,
+}
+
+/// Parameters of [`OperatorSpec::WindowAggregate`] and [`OperatorSpec::PartialAggregate`].
+///
+/// The full aggregate's output is `keys…, aggregates…, window_start, window_end, window_time`, the window columns as
+/// `TIMESTAMP(3)`. The partial one's is `keys…, partial fields of each aggregate…, pane_start, rows`, the last a `BIGINT`
+/// with the number of rows behind the partial result, so that late ones are counted right; the aggregate behind it has
+/// `partial_input` set, and reads just that layout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowAggregateSpec {
+    /// Which windows.
+    pub window: WindowSource,
+    /// Key columns. None: one group for each window.
+    pub keys: Vec<usize>,
+    /// What is computed.
+    pub aggregates: Vec<AggregateCall>,
+    /// Whether the input holds partial results (see above); key and time columns are then the layout's.
+    pub partial_input: bool,
+}
+
+/// Where an aggregation's windows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WindowSource {
+    /// Rows are assigned here, by their time.
+    Assign {
+        /// Shape of the windows.
+        window: WindowKind,
+        /// The time attribute, `TIMESTAMP(3)`. Rows with a null time are in no window.
+        time: usize,
+    },
+    /// Rows carry their window already.
+    Attached {
+        /// Column of the window's start.
+        start: usize,
+        /// Column of the window's end.
+        end: usize,
+    },
+}
+
+/// One key of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortKey {
+    /// Column.
+    pub column: usize,
+    /// Greatest first.
+    pub descending: bool,
+    /// Nulls before all values.
+    pub nulls_first: bool,
+}
+
+/// Parameters of [`OperatorSpec::WindowTopN`]. The output is the input's columns, and the rank if asked for. Ties are
+/// broken by the remaining columns, so that the result does not depend on the order of arrival.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowTopNSpec {
+    /// Column of the window's end.
+    pub window_end: usize,
+    /// `PARTITION BY`, the window columns included.
+    pub partition: Vec<usize>,
+    /// `ORDER BY`.
+    pub order: Vec<SortKey>,
+    /// How many rows of each partition are kept.
+    pub limit: u64,
+    /// Appends a `BIGINT UNSIGNED` column with the row number, from 1.
+    pub with_rank: bool,
+}
+
+/// SQL's joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "each is the join of its name")]
+pub enum JoinType {
+    Inner,
+    Left,
+    Right,
+    Full,
+    LeftSemi,
+    LeftAnti,
+    RightSemi,
+    RightAnti,
+}
+
+/// Parameters of [`OperatorSpec::WindowJoin`]. The output is the left columns, then the right ones; for semi and anti
+/// joins the columns of the side that they name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowJoinSpec {
+    /// Which join.
+    pub join_type: JoinType,
+    /// Equal columns, left and right, the window's included. Null equals nothing.
+    pub on: Vec<(usize, usize)>,
+    /// Column of the window's end, left and right.
+    pub window_end: (usize, usize),
+    /// A further condition over the left columns followed by the right ones.
+    pub residual: Option<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::IntervalJoin`]: `right.time + lower <= left.time <= right.time + upper`. The output is
+/// as for [`WindowJoinSpec`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IntervalJoinSpec {
+    /// Which join; semi and anti are not done here.
+    pub join_type: JoinType,
+    /// Equal columns, left and right. Null equals nothing.
+    pub on: Vec<(usize, usize)>,
+    /// Time columns, left and right.
+    pub time: (usize, usize),
+    /// Least `left.time - right.time`, in milliseconds.
+    pub lower: i64,
+    /// Greatest `left.time - right.time`, in milliseconds.
+    pub upper: i64,
+    /// A further condition over the left columns followed by the right ones.
+    pub residual: Option<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::Sink`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkSpec {
+    /// The table. Its columns are the input's, in order.
+    pub table: TableSpec,
+}

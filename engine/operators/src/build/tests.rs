@@ -1,0 +1,161 @@
+//! Rows that are taken back: which operators take them, and what becomes of their weights.
+
+use arrow::array::Int8Array;
+use weir_core::{
+    AggregateCall, AggregateFunction, Batch, BinaryOperator, CalcSpec, ChangelogKind, Collector, ExpandSpec, Expr,
+    IntervalJoinSpec, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
+};
+
+use super::*;
+use crate::testing::{node, rows, schema, text};
+
+const INPUT: &str = "id BIGINT, tags ARRAY<BIGINT>, at TIMESTAMP";
+
+fn input(changelog: &ChangelogKind) -> InputStream {
+    InputStream { schema: schema(INPUT), changelog: changelog.clone() }
+}
+
+/// `+ 1 | [7] | 12:00:00` in, the same out.
+fn changed(operator: OperatorSpec, output: &str, lines: &[&str]) -> Vec<String> {
+    let (weights, cells): (Vec<i8>, Vec<&str>) =
+        lines.iter().map(|line| (if line.starts_with('-') { -1 } else { 1 }, line[1..].trim())).unzip();
+    let batch = Batch::weighted(rows(&schema(INPUT), &cells), Int8Array::from(weights)).unwrap();
+    let spec = NodeSpec { changelog: ChangelogKind::Retract, ..node(operator, &schema(output)) };
+    let mut operator = build(&spec, &[input(&ChangelogKind::Retract)]).unwrap();
+    let mut out = Collector::new(0);
+    operator.process(0, batch, &mut out).unwrap();
+    let mut lines = Vec::new();
+    for (port, batch) in out.take() {
+        assert_eq!(port, OutputPort::Main);
+        let weights = batch.weights().expect("the input had some").values().to_vec();
+        let sign = weights.into_iter().map(|weight| if weight < 0 { "-" } else { "+" });
+        lines.extend(sign.zip(text(batch.records())).map(|(sign, row)| format!("{sign} {row}")));
+    }
+    lines
+}
+
+const ROWS: [&str; 4] =
+    ["+ 1 | [7 8] | 12:00:00", "- 1 | [7 8] | 12:00:00", "- 2 | [] | 12:00:01", "+ 3 | [9] | 12:00:02"];
+
+#[test]
+fn operators_without_state_hand_weights_on() {
+    let number = |value| {
+        Expr::Literal(Literal { data_type: arrow::datatypes::DataType::Int64, value: LiteralValue::Int(value) })
+    };
+    let above = |least| {
+        let (operator, left, right) = (BinaryOperator::Gt, Box::new(Expr::Column(0)), Box::new(number(least)));
+        Some(Expr::Binary { operator, left, right })
+    };
+    let calc = |predicate, projection| OperatorSpec::Calc(CalcSpec { predicate, projection });
+    assert_eq!(changed(calc(above(1), vec![Expr::Column(0)]), "id BIGINT", &ROWS), ["- 2", "+ 3"]);
+    assert_eq!(changed(calc(None, vec![number(5)]), "five BIGINT", &ROWS), ["+ 5", "- 5", "- 5", "+ 5"]);
+    let expand = ExpandSpec { projections: vec![vec![Expr::Column(0)], vec![number(0)]] };
+    assert_eq!(
+        changed(OperatorSpec::Expand(expand), "id BIGINT", &ROWS),
+        ["+ 1", "- 1", "- 2", "+ 3", "+ 0", "- 0", "- 0", "+ 0"]
+    );
+    let unnest = |keep_empty| OperatorSpec::Unnest(UnnestSpec { columns: vec![1], keep_empty });
+    let output = "id BIGINT, tag BIGINT, at TIMESTAMP";
+    let tags = ["+ 1 | 7 | 12:00:00", "+ 1 | 8 | 12:00:00", "- 1 | 7 | 12:00:00", "- 1 | 8 | 12:00:00"];
+    let three = "+ 3 | 9 | 12:00:02";
+    assert_eq!(changed(unnest(false), output, &ROWS), [&tags[..], &[three]].concat());
+    assert_eq!(changed(unnest(true), output, &ROWS), [&tags[..], &["- 2 | NULL | 12:00:01", three]].concat());
+}
+
+#[test]
+fn an_operator_that_would_drop_weights_is_not_given_any() {
+    let window = WindowKind::Tumble { size: 1000, offset: 0 };
+    let aggregate =
+        |aggregates, window| WindowAggregateSpec { window, keys: vec![0], aggregates, partial_input: false };
+    let count = AggregateCall {
+        function: AggregateFunction::Count,
+        arguments: Vec::new(),
+        constants: Vec::new(),
+        distinct: false,
+        filter: None,
+        order_by: Vec::new(),
+        name: "n".into(),
+        data_type: arrow::datatypes::DataType::Int64,
+    };
+    let assign = |window| aggregate(vec![count.clone()], WindowSource::Assign { window, time: 2 });
+    let (join_type, on) = (JoinType::Inner, vec![(0, 0)]);
+    let windowed = "id BIGINT, n BIGINT, window_start TIMESTAMP, window_end TIMESTAMP, window_time TIMESTAMP";
+    let assigned = "id BIGINT, tags ARRAY<BIGINT>, at TIMESTAMP, window_start TIMESTAMP, window_end TIMESTAMP, window_time TIMESTAMP";
+    let joined = "a BIGINT, b ARRAY<BIGINT>, c TIMESTAMP, d BIGINT, e ARRAY<BIGINT>, f TIMESTAMP";
+    let operators = [
+        (OperatorSpec::ProcessingTime, "id BIGINT, tags ARRAY<BIGINT>, at TIMESTAMP, p TIMESTAMP"),
+        (OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 2 }), assigned),
+        (OperatorSpec::PartialAggregate(assign(window)), "id BIGINT, n BIGINT, pane_start TIMESTAMP, rows BIGINT"),
+        (OperatorSpec::WindowAggregate(assign(window)), windowed),
+        (OperatorSpec::WindowAggregate(assign(WindowKind::Session { gap: 5 })), windowed),
+        (
+            OperatorSpec::WindowTopN(WindowTopNSpec {
+                window_end: 2,
+                partition: vec![2],
+                order: Vec::new(),
+                limit: 1,
+                with_rank: false,
+            }),
+            INPUT,
+        ),
+        (
+            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on: on.clone(), window_end: (2, 2), residual: None }),
+            joined,
+        ),
+        (
+            OperatorSpec::IntervalJoin(IntervalJoinSpec {
+                join_type,
+                on,
+                time: (2, 2),
+                lower: 0,
+                upper: 0,
+                residual: None,
+            }),
+            joined,
+        ),
+    ];
+    for (operator, output) in operators {
+        let joins = matches!(operator, OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_));
+        let node = node(operator, &schema(output));
+        let append = ChangelogKind::Append;
+        let built = |left: &ChangelogKind, right: &ChangelogKind| {
+            let inputs = [input(left), input(right)];
+            build(&node, if joins { &inputs } else { &inputs[..1] }).map(drop)
+        };
+        built(&append, &append).unwrap_or_else(|error| panic!("{:?}: {}", node.operator, error.report()));
+        for kind in [ChangelogKind::Retract, ChangelogKind::Upsert(vec![0])] {
+            for inputs in [(&kind, &append), (&append, &kind)] {
+                if joins || inputs.0 == &kind {
+                    let error = built(inputs.0, inputs.1).expect_err("it looks at no weights");
+                    assert!(error.to_string().contains(&format!("was given an {kind} stream")), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_are_replaced_by_key_are_filtered_by_key_alone() {
+    let calc = |filter| {
+        let predicate = Some(Expr::IsNotNull(Box::new(Expr::Column(filter))));
+        let spec = CalcSpec { predicate, projection: vec![Expr::Column(0), Expr::Column(2)] };
+        build(
+            &node(OperatorSpec::Calc(spec), &schema("id BIGINT, at TIMESTAMP")),
+            &[input(&ChangelogKind::Upsert(vec![0]))],
+        )
+    };
+    assert!(calc(0).is_ok());
+    assert!(calc(2).is_err(), "one row of a key may pass, and the next one not");
+}
+
+/// Debug builds look whether rows have weights only where the plan says so.
+#[test]
+fn weights_that_the_plan_does_not_know_of_are_noticed() {
+    let spec = CalcSpec { predicate: None, projection: vec![Expr::Column(0)] };
+    let mut operator = build(&node(OperatorSpec::Calc(spec), &schema("id BIGINT")), &[schema(INPUT).into()]).unwrap();
+    let records = rows(&schema(INPUT), &["1 | [] | 12:00:00"]);
+    let batch = Batch::weighted(records, Int8Array::from(vec![-1])).unwrap();
+    let error = operator.process(0, batch, &mut Collector::new(0)).unwrap_err();
+    assert!(error.to_string().contains("rows with weights came"), "{error}");
+}
