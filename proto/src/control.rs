@@ -208,7 +208,7 @@ pub enum ToWorker {
         /// Which attempt.
         attempt: Attempt,
     },
-    /// Send this marker from every source.
+    /// Send this marker into the dataflow.
     Marker {
         /// Which job.
         job: JobId,

@@ -4,15 +4,16 @@
 //!                 Command::Marker                                  one report per epoch
 //!   driver ───────────────┐                                 ┌─────────────────────────▶ driver
 //!                         ▼                                 │
-//!                  ┌─────────────┐  Element   ┌──────────┐  │  captures   ┌───────────┐
-//!                  │ source loop │──router──▶│   gate   │──┴────────────▶│ snapshots │──▶ storage
-//!                  └─────────────┘            │ operator │   committable,  └───────────┘
-//!                                             │   loop   │──▶ sink, staged rows
-//!                                             └──────────┘
+//!                 ┌───────────┐   Element   ┌──────────┐  │  captures   ┌───────────┐
+//!                 │ discovery │───router───▶│   gate   │──┴────────────▶│ snapshots │──▶ storage
+//!                 └───────────┘             │ source,  │   committable,  └───────────┘
+//!                                           │ operator │──▶ sink, staged rows
+//!                                           └──────────┘
 //! ```
 //!
 //! [`open`] turns each chain of a job graph into subtasks, each one task of the compute runtime. What a subtask sends
-//! goes through its router into the gate of another (`exchange`), if need be in another process ([`network`]). Uploads run
+//! goes through its router into the gate of another (`exchange`), if need be in another process ([`network`]). Markers enter where
+//! the splits of a table are found, in front of its sources. Uploads run
 //! beside the stream (`snapshot`), but for rows that sinks stage in large numbers (`staging`). What a checkpoint holds of its
 //! sinks is committed by a [`Committer`], here or elsewhere.
 //!

@@ -117,7 +117,7 @@ pub enum Event {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send this marker from every source.
+    /// Send this marker into the dataflow.
     SendMarker(Marker),
     /// Write the manifest of an epoch: the previous manifest and what is new, oldest first.
     WriteManifest {

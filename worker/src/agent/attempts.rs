@@ -149,7 +149,7 @@ impl Attempts {
         vec![local.told()]
     }
 
-    /// A marker is to be sent from every source.
+    /// A marker is to be sent into the dataflow.
     pub fn marker(
         &mut self,
         job: JobId,

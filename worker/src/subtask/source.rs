@@ -8,14 +8,15 @@
 //! for which it does not ask its source for rows, because the table's limit is reached.
 
 mod presence;
+mod rejected;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{BinaryViewArray, Int64Array, RecordBatch, StringViewArray};
+use arrow::array::RecordBatch;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use weir_core::connector::{AssignedSplit, Rejected, SplitPosition, rejected_schema};
+use weir_core::connector::{AssignedSplit, Rejected, SplitPosition};
 use weir_core::{
     Batch, Element, Epoch, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
     SplitWatermarks, Watermark,
@@ -23,6 +24,7 @@ use weir_core::{
 use weir_operators::Scan;
 
 pub use self::presence::Presence;
+use self::rejected::rejected_rows;
 use super::rate_limit::RateLimit;
 use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
 use crate::announcements;
@@ -393,20 +395,6 @@ fn more_than_the_end(table: &str, split: &str) -> Error {
         "start afresh with another --state-dir, or in a cluster as another job; a table that grows wants \
              'source.monitor-interval'",
     )
-}
-
-fn rejected_rows(table: &str, rejected: &[Rejected]) -> Result<RecordBatch> {
-    let offsets = rejected.iter().map(|record| i64::try_from(record.offset).unwrap_or(i64::MAX));
-    Ok(RecordBatch::try_new(
-        rejected_schema(),
-        vec![
-            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|_| table))),
-            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|record| &*record.origin))),
-            Arc::new(Int64Array::from_iter_values(offsets)),
-            Arc::new(BinaryViewArray::from_iter_values(rejected.iter().map(|record| record.raw.as_slice()))),
-            Arc::new(StringViewArray::from_iter_values(rejected.iter().map(|record| record.reason.as_str()))),
-        ],
-    )?)
 }
 
 #[cfg(test)]
