@@ -21,7 +21,7 @@ use weir_core::bugs::Bug;
 use weir_sim::{Options, run};
 
 /// Every bug, all of which are found within so few histories that every run of the tests can afford it.
-const ALL: [Bug; 14] = [
+const ALL: [Bug; 15] = [
     Bug::IncarnationIgnored,
     Bug::SkippedSync,
     Bug::StaleReport,
@@ -36,6 +36,7 @@ const ALL: [Bug; 14] = [
     Bug::OvertakenCommit,
     Bug::ForgottenKind,
     Bug::MarkerBehindStop,
+    Bug::DroppedStagedRows,
 ];
 const SEEDS: u64 = 1000;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use weir_core::bugs::{self, Bug};
 use weir_core::{Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, StateStore, Storage};
 
@@ -108,6 +109,9 @@ impl Snapshots {
                 }
                 Ok(Stored::Kept(kept, error)) => {
                     pending = kept;
+                    if bugs::is_on(Bug::DroppedStagedRows) {
+                        pending.staged = Staged::default();
+                    }
                     WorkerEvent::ReportFailed { epoch, error }
                 }
                 // What was captured is lost, and no later checkpoint could be right.

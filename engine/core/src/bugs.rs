@@ -34,11 +34,13 @@ pub enum Bug {
     ForgottenKind,
     /// Flush markers are sent behind the marker that ends the job.
     MarkerBehindStop,
+    /// What sinks have staged for an epoch that could not be stored is not kept for the next one.
+    DroppedStagedRows,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 14] = [
+    pub const ALL: [Bug; 15] = [
         Bug::SkippedSync,
         Bug::StaleReport,
         Bug::ReportTwice,
@@ -53,6 +55,7 @@ impl Bug {
         Bug::OvertakenCommit,
         Bug::ForgottenKind,
         Bug::MarkerBehindStop,
+        Bug::DroppedStagedRows,
     ];
 
     /// The name of the switch.
@@ -72,6 +75,7 @@ impl Bug {
             Bug::OvertakenCommit => "overtaken-commit",
             Bug::ForgottenKind => "forgotten-kind",
             Bug::MarkerBehindStop => "marker-behind-stop",
+            Bug::DroppedStagedRows => "dropped-staged-rows",
         }
     }
 }
