@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::Int64Type;
 use weir_core::source::announcement_schema;
-use weir_core::{Capture, Distribution, Error, Result, Split, StateRows, TableSchema, hash};
+use weir_core::{Capture, Distribution, Error, Result, Split, StateRows, TableSchema, hash, state_column};
 
 /// A split that was announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub fn table() -> TableSchema {
     TableSchema {
         name: "announced".into(),
         version: 1,
-        schema: announcement_schema(),
+        schema: state_column::numbered_schema(&announcement_schema()),
         key_columns: 1,
         time_column: None,
         distribution: Distribution::Broadcast,

@@ -1,12 +1,14 @@
 //! From a job graph to running subtasks: wires the exchange, restores state, opens sources and sinks, spawns, and
 //! watches over what it has spawned.
 
+mod kept;
 mod opener;
 mod part;
 mod restore;
 mod supervisor;
 mod wiring;
 
+pub use kept::kept_states;
 pub use part::Part;
 
 use std::collections::BTreeMap;
@@ -126,7 +128,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             storage.clone(),
             blocking.clone(),
             deployment.memory_budget.filter(|_| deployment.keeps_state),
-        ),
+        )?,
         deployment: &deployment,
         exhausted: exhausted_sender,
         completed: completed_receiver,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-use weir_core::{Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema, hash};
+use weir_core::{Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema, hash, state_column};
 
 /// What a subtask keeps of the splits that it reads, what others have kept of theirs in earlier executions, and what of all that
 /// the last checkpoint knows.
@@ -41,7 +41,7 @@ pub fn table() -> TableSchema {
     TableSchema {
         name: "splits".into(),
         version: 1,
-        schema: Arc::new(Schema::new(vec![
+        schema: state_column::numbered_schema(&Schema::new(vec![
             Field::new("split", DataType::Utf8, false),
             Field::new("position", DataType::Utf8, true),
             Field::new("finished", DataType::Boolean, false),

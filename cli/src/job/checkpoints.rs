@@ -4,17 +4,19 @@
 //! Without a state directory the same steps are taken in memory: sinks commit with their epochs as ever, and nothing
 //! outlives the process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 use weir_coordinator::driver::Event;
-use weir_core::{Attempt, Epoch, Error, JobGraph, Result};
+use weir_core::{Attempt, Epoch, Error, JobGraph, OperatorPlace, OperatorUid, Result};
 use weir_state::{
     Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MemoryStorage, MergedRuns, SinkCommittables,
-    StateLock, Storage, compaction,
+    StateLock, Storage, compaction, plan_restore,
 };
 use weir_worker::Committer;
+use weir_worker::kept_states;
 
 use crate::blocking::blocking;
 
@@ -26,6 +28,8 @@ pub struct CheckpointStore {
     lock: Option<Arc<StateLock>>,
     /// Identity of the query.
     identity: String,
+    /// Where its operators stand.
+    places: BTreeMap<OperatorUid, OperatorPlace>,
     parallelism: usize,
     retained: usize,
     attempt: Attempt,
@@ -46,6 +50,7 @@ impl CheckpointStore {
             checkpoints: Checkpoints::new(Arc::new(MemoryStorage::default())),
             lock: None,
             identity: graph.fingerprint(),
+            places: graph.places(),
             parallelism: 1,
             retained,
             attempt: Attempt(1),
@@ -55,13 +60,14 @@ impl CheckpointStore {
             merging: None,
         };
         let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
+        let graph = graph.clone();
         blocking(move || {
             let storage = LocalStorage::open(&dir)?;
             let lock = storage.lock()?;
             let checkpoints = Checkpoints::new(Arc::new(storage));
             store.latest = checkpoints.latest()?;
             if let Some(manifest) = &store.latest {
-                check_same_query(manifest, &store.identity, &dir)?;
+                check_same_query(manifest, &graph, &dir)?;
             }
             store.last_epoch = checkpoints.last_epoch()?;
             store.attempt = checkpoints.begin_attempt()?;
@@ -119,6 +125,7 @@ impl CheckpointStore {
             savepoint,
             finished,
             parallelism: self.parallelism,
+            places: self.places.clone(),
         };
         let mut manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
         for merged in self.finished_merges().await {
@@ -191,12 +198,15 @@ impl CheckpointStore {
 
 /// Another query's state is refused even if some of its operators are the same: those it lacks would begin in the middle
 /// of their input, and results already written would belong to two queries.
-fn check_same_query(manifest: &Manifest, identity: &str, dir: &Path) -> Result<()> {
-    if manifest.job == identity {
+///
+/// What each operator could do with the state is told all the same: whoever has changed a query sees what has changed with it.
+fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
+    if manifest.job == graph.fingerprint() {
         return Ok(());
     }
+    let plan = plan_restore(manifest, &kept_states(graph)?);
     Err(Error::user(format!(
-        "the state in {} belongs to another query, or to this one before it was changed",
+        "the state in {} belongs to another query, or to this one before it was changed; to this query it would be\n{plan}",
         dir.display()
     ))
     .with_help("give each query a --state-dir of its own; a changed query starts with an empty one"))

@@ -161,6 +161,7 @@ impl Job {
             savepoint: false,
             finished: false,
             parallelism: 1,
+            places: Default::default(),
         };
         let manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
         let committer = Committer { connectors: self.connectors.clone(), blocking: Arc::new(BlockingThreads) };

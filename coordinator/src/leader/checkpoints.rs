@@ -203,6 +203,7 @@ impl Leader {
             savepoint,
             finished,
             parallelism: live.placement.slots.len(),
+            places: job.spec.graph.places(),
         };
         let contents = Arc::new(contents);
         let path = layout::manifest_of_term(epoch, attempt, term);

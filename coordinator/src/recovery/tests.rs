@@ -86,6 +86,7 @@ fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
         savepoint: false,
         finished: false,
         parallelism: 1,
+        places: Default::default(),
     };
     let table = TableSpec::new("t", "blackhole", BTreeMap::new(), Arc::new(arrow_schema::Schema::empty()));
     let sink =
@@ -104,6 +105,7 @@ fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
         let table = weir_state::TableState { schema, runs: vec![run], expired: None };
         let watermark = weir_core::EventTime::MIN;
         manifest.operators.push(weir_state::OperatorState {
+            place: weir_core::OperatorPlace::default(),
             uid: OperatorUid("o".into()),
             watermark,
             tables: vec![table],

@@ -20,6 +20,7 @@ mod operator;
 mod placement;
 pub mod source;
 mod splits;
+pub mod state_column;
 mod time;
 pub mod views;
 mod window;

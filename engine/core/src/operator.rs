@@ -174,7 +174,8 @@ pub struct TableSchema {
     pub name: String,
     /// Version of the layout; raised when the meaning of a column changes.
     pub version: u32,
-    /// Columns; the first [`key_columns`](Self::key_columns) identify a row.
+    /// Columns; the first [`key_columns`](Self::key_columns) identify a row. Each has an id
+    /// ([`state_column`](crate::state_column)), by which it is found in state that an earlier version has written.
     pub schema: SchemaRef,
     /// How many columns make the key; a later row replaces an earlier one with an equal key. 0: rows are only added,
     /// and leave by expiry alone.

@@ -22,7 +22,7 @@ use arrow::compute::{filter, filter_record_batch, min};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, IntervalJoinSpec, JoinType, OpenContext, Operator,
-    Result, StateRows, TableSchema,
+    Result, StateRows, TableSchema, state_column,
 };
 
 use crate::batches::{bounded_times, event_times, with_schema};
@@ -277,7 +277,7 @@ impl Operator for IntervalJoin {
         let table = |name: &str, schema: SchemaRef, time: usize| TableSchema {
             name: name.to_owned(),
             version: 1,
-            schema,
+            schema: state_column::numbered_schema(&schema),
             key_columns: 0,
             time_column: Some(time),
             distribution: Distribution::Keyed,

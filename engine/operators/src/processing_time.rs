@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit, TimestampMi
 use weir_core::hash::hash_rows;
 use weir_core::{
     Batch, Capture, Collector, Distribution, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
+    state_column,
 };
 
 use crate::batches::{timestamps_of_type, with_schema};
@@ -46,7 +47,7 @@ impl Operator for ProcessingTime {
         vec![TableSchema {
             name: "time".to_owned(),
             version: 1,
-            schema: Self::table_schema(),
+            schema: state_column::numbered_schema(&Self::table_schema()),
             key_columns: 1,
             time_column: None,
             distribution: Distribution::Broadcast,

@@ -7,14 +7,13 @@
 //! - end: the last watermark closes every window.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
 use weir_core::{
     Batch, Capture, Collector, Distribution, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
-    WindowJoinSpec,
+    WindowJoinSpec, state_column,
 };
 
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Probe, RIGHT, flags, join_batch};
@@ -102,7 +101,7 @@ impl WindowJoin {
         TableSchema {
             name: if side == LEFT { "left" } else { "right" }.to_owned(),
             version: 1,
-            schema: Arc::clone(self.shape.schema(side)),
+            schema: state_column::numbered_schema(self.shape.schema(side)),
             key_columns: 0,
             time_column: Some(self.window_end[side]),
             distribution: Distribution::Keyed,

@@ -21,7 +21,7 @@ use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::hash::hash_rows;
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, SortKey, StateRows,
-    TableSchema, WindowTopNSpec,
+    TableSchema, WindowTopNSpec, state_column,
 };
 
 use crate::batches::{approximate_bytes, compact, keep, with_schema};
@@ -220,7 +220,7 @@ impl Operator for WindowTopN {
         vec![TableSchema {
             name: "rows".to_owned(),
             version: 1,
-            schema: self.input.clone(),
+            schema: state_column::numbered_schema(&self.input),
             key_columns: 0,
             time_column: Some(self.window_end),
             distribution: Distribution::Keyed,

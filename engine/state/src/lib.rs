@@ -17,6 +17,7 @@
 //! or spawns a thread.
 
 mod checkpoints;
+mod columns;
 pub mod compaction;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
@@ -28,6 +29,7 @@ mod lookup;
 mod manifest;
 mod memory;
 mod newest;
+mod plan_restore;
 mod residency;
 mod restore;
 pub mod retention;
@@ -41,14 +43,16 @@ mod storages;
 mod testing;
 
 pub use checkpoints::Checkpoints;
+pub use columns::ColumnChange;
 pub use compaction::MergedRuns;
 pub use content::EpochContent;
 pub use local::{LocalStorage, StateLock};
 pub use lookup::{DueRows, DueSlices, StateStore, TableRows, Times};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use memory::MemoryStorage;
+pub use plan_restore::{KeptState, OperatorPlan, RestorePlan, StateFate, plan_restore};
 pub use residency::{Leaving, Residency};
-pub use restore::{compatible, read_table};
+pub use restore::read_table;
 pub use run::Run;
 pub use sealed::Seal;
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, TableDelta, encode};

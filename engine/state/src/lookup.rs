@@ -16,7 +16,7 @@ use weir_core::{Epoch, ErrorKind, EventTime, HashRange, OperatorUid, Result, Tab
 
 use crate::compaction::{MERGED_RUNS, slices};
 use crate::expiry::times;
-use crate::restore::{Hashes, Live, compatible, read_live};
+use crate::restore::{Hashes, Live, read_live};
 use crate::run::OpenRun;
 use crate::{Manifest, OperatorState, Run, Storage, TableDelta, TableState, layout};
 
@@ -115,8 +115,7 @@ impl StateStore {
             let Some(table) = state.iter().find(|table| table.schema.name == declared.name) else {
                 return Ok(StoredTable::default());
             };
-            compatible(&table.schema, declared)?;
-            Ok(StoredTable::of(table, epoch))
+            Ok(StoredTable::of(&table.declared_as(declared)?, epoch))
         });
         let stored = Stored { tables: stored.collect::<Result<_>>()?, manifest: epoch, epoch, added: 0 };
         Ok(Self { storage, uid, tables, stored: Mutex::new(stored) })

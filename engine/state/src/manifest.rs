@@ -3,8 +3,10 @@
 //!
 //! On disk: a checksummed first line ([`sealed`]), then JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use weir_core::{Attempt, Epoch, Error, EventTime, OperatorUid, Result, TableSchema, TableSpec, hash};
+use weir_core::{Attempt, Epoch, Error, EventTime, OperatorPlace, OperatorUid, Result, TableSchema, TableSpec, hash};
 
 use crate::expiry::drop_expired_runs;
 use crate::sealed::{self, Seal};
@@ -55,6 +57,8 @@ pub struct ManifestHeader {
     pub finished: bool,
     /// Parallelism of the job.
     pub parallelism: usize,
+    /// Where its operators stand ([`JobGraph::places`](weir_core::JobGraph::places)).
+    pub places: BTreeMap<OperatorUid, OperatorPlace>,
 }
 
 /// State of one operator.
@@ -62,6 +66,8 @@ pub struct ManifestHeader {
 pub struct OperatorState {
     /// The operator.
     pub uid: OperatorUid,
+    /// Where it stood in its job, for an edited query to be matched.
+    pub place: OperatorPlace,
     /// The least watermark that its subtasks had seen.
     pub watermark: EventTime,
     /// Its tables.
@@ -115,18 +121,28 @@ impl Manifest {
         reports: Vec<OperatorDelta>,
         committables: Vec<SinkCommittables>,
     ) -> Self {
-        let ManifestHeader { job, epoch, attempt, savepoint, finished, parallelism } = header;
+        let ManifestHeader { job, epoch, attempt, savepoint, finished, parallelism, mut places } = header;
         let mut operators = previous.map_or_else(Vec::new, |manifest| manifest.operators.clone());
         for (uid, watermark) in least_watermarks(&reports) {
             match operators.iter_mut().find(|operator| operator.uid == uid) {
                 Some(operator) => operator.watermark = operator.watermark.max(watermark),
-                None => operators.push(OperatorState { uid, watermark, tables: Vec::new() }),
+                None => operators.push(OperatorState {
+                    uid,
+                    place: OperatorPlace::default(),
+                    watermark,
+                    tables: Vec::new(),
+                }),
             }
         }
         for report in reports {
             let operator = operators.iter_mut().find(|operator| operator.uid == report.uid);
             let tables = &mut operator.expect("every reported operator was added above").tables;
             report.tables.into_iter().for_each(|delta| append(tables, delta));
+        }
+        for operator in &mut operators {
+            if let Some(place) = places.remove(&operator.uid) {
+                operator.place = place;
+            }
         }
         for table in operators.iter_mut().flat_map(|operator| &mut operator.tables) {
             drop_expired_runs(&table.schema, &mut table.runs, table.expired);

@@ -7,6 +7,7 @@ use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::UInt64Type;
 use weir_core::{Distribution, Error, EventTime, HashRange, Result, StateRows, TableSchema};
 
+use crate::columns::changes;
 use crate::expiry::{Fate, Fates, is_past, rows_stand_alone, times};
 use crate::newest::{join, newest};
 use crate::run::{self, Block, OpenRun, in_range};
@@ -122,39 +123,20 @@ pub(crate) fn read_live(
     those_put(live, &rows, &order)
 }
 
-/// Whether state that was stored as `stored` can be read by an operator that declares `declared`.
-///
-/// # Errors
-/// A user error that says what differs.
-pub fn compatible(stored: &TableSchema, declared: &TableSchema) -> Result<()> {
-    let difference = if stored.version != declared.version {
-        Some(format!("its layout has version {}, this program's has version {}", stored.version, declared.version))
-    } else if stored.key_columns != declared.key_columns {
-        Some(format!("its key has {} columns, now it has {}", stored.key_columns, declared.key_columns))
-    } else if stored.time_column != declared.time_column || stored.distribution != declared.distribution {
-        Some("its rows expire, or are spread over subtasks, by another rule".to_owned())
-    } else {
-        column_difference(stored, declared)
-    };
-    match difference {
-        None => Ok(()),
-        Some(difference) => Err(Error::user(format!("stored state '{}' does not fit: {difference}", declared.name))
-            .with_help(
-                "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in a cluster as \
-                 another job",
+impl TableState {
+    /// The table as an operator declares it now, with the runs that are there.
+    ///
+    /// # Errors
+    /// A user error that says why they cannot be read so.
+    pub fn declared_as(&self, declared: &TableSchema) -> Result<TableState> {
+        match changes(&self.schema, declared) {
+            Ok(_) => Ok(TableState { schema: declared.clone(), ..self.clone() }),
+            Err(why) => Err(Error::user(format!("stored state '{}' does not fit: {why}", declared.name)).with_help(
+                "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in \
+                     a cluster as another job",
             )),
+        }
     }
-}
-
-fn column_difference(stored: &TableSchema, declared: &TableSchema) -> Option<String> {
-    let (stored, declared) = (stored.schema.fields(), declared.schema.fields());
-    if stored.len() != declared.len() {
-        return Some(format!("it has {} columns, now there are {}", stored.len(), declared.len()));
-    }
-    stored.iter().zip(declared).find_map(|(old, new)| {
-        (old.name() != new.name() || old.data_type() != new.data_type())
-            .then(|| format!("column '{}' {} is now '{}' {}", old.name(), old.data_type(), new.name(), new.data_type()))
-    })
 }
 
 /// Rows of `runs` that may count, oldest run first. Blocks of which none does are left out where that is safe.

@@ -21,9 +21,10 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use arrow::ipc::reader::FileDecoder;
 use serde::{Deserialize, Serialize};
-use weir_core::{Error, HashRange, Result, StateRows, TableSchema};
+use weir_core::{Error, HashRange, Result, StateRows, TableSchema, state_column};
 
 use crate::Storage;
+use crate::columns::conform;
 
 pub(crate) use self::footer::Block;
 pub(crate) use self::writer::{RunWriter, Survivors};
@@ -68,6 +69,8 @@ impl Run {
 #[derive(Debug, Clone)]
 pub(crate) struct OpenRun {
     run: Run,
+    /// Columns of the file: those that the table had when it was written.
+    schema: SchemaRef,
     blocks: Vec<Block>,
 }
 
@@ -80,9 +83,9 @@ impl OpenRun {
         if crc32fast::hash(&bytes) != run.footer_crc32 {
             return Err(damaged(storage, run, "the checksum of its footer does not match"));
         }
-        let blocks = footer::blocks(&bytes)
+        let (schema, blocks) = footer::read(&bytes)
             .map_err(|error| damaged(storage, run, "its footer is not one of Weir's").with_source(error))?;
-        Ok(Self { run: run.clone(), blocks })
+        Ok(Self { run: run.clone(), schema: Arc::new(schema), blocks })
     }
 
     /// Its record batches, in order.
@@ -90,7 +93,7 @@ impl OpenRun {
         &self.blocks
     }
 
-    /// Reads the blocks that are wanted, in order.
+    /// Reads the blocks that are wanted, in order, in the columns that the table has now.
     pub(crate) fn read(
         &self,
         storage: &dyn Storage,
@@ -100,7 +103,7 @@ impl OpenRun {
         let run = &self.run;
         let wanted: Vec<(usize, &Block)> = self.blocks.iter().enumerate().filter(|(_, block)| wanted(block)).collect();
         let mut pieces = Vec::with_capacity(wanted.len());
-        let decoder = FileDecoder::new(run_schema(&table.schema), arrow::ipc::MetadataVersion::V5);
+        let decoder = FileDecoder::new(self.schema.clone(), arrow::ipc::MetadataVersion::V5);
         // Neighbours are fetched together; what lies between others is not.
         for stretch in wanted.chunk_by(|(a, _), (b, _)| a + 1 == *b) {
             let (Some((_, first)), Some((_, last))) = (stretch.first(), stretch.last()) else { continue };
@@ -120,7 +123,7 @@ impl OpenRun {
                     damaged(storage, run, &format!("block {index} is no record batch of state table '{}'", table.name))
                         .with_source(error)
                 })?;
-                pieces.push(rows);
+                pieces.push(conform(rows, table)?);
             }
         }
         Ok(pieces)
@@ -170,8 +173,10 @@ fn decode(decoder: &FileDecoder, bytes: &Buffer) -> Result<StateRows, arrow::err
     let header = header.ok_or_else(invalid)?;
     let block = arrow::ipc::Block::new(0, header, bytes.len() as i64 - i64::from(header));
     let batch = decoder.read_record_batch(&block, bytes)?.ok_or_else(invalid)?;
-    let hashes = batch.column(0).as_primitive::<UInt64Type>().clone();
-    let deleted = batch.column(1).as_boolean().clone();
+    let hashes =
+        batch.columns().first().and_then(|hashes| hashes.as_primitive_opt::<UInt64Type>()).ok_or_else(invalid)?;
+    let deleted = batch.columns().get(1).and_then(|deleted| deleted.as_boolean_opt()).ok_or_else(invalid)?;
+    let (hashes, deleted) = (hashes.clone(), deleted.clone());
     let columns: Vec<usize> = (2..batch.num_columns()).collect();
     let deleted = (deleted.true_count() > 0).then_some(deleted);
     Ok(StateRows { rows: batch.project(&columns)?, hashes, deleted })
@@ -189,15 +194,16 @@ pub(crate) fn in_range(rows: &StateRows, range: weir_core::HashRange) -> StateRo
     }
 }
 
-/// Rows of `batch` and their hashes at `positions`, in batches.
+/// Rows of `batch` and their hashes at `positions`, in batches, as operators see them: without ids of columns.
 pub(crate) fn batches_of(rows: &StateRows, positions: &[u32]) -> Result<Vec<(RecordBatch, UInt64Array)>> {
+    let schema = state_column::plain(&rows.rows.schema());
     let mut batches = Vec::with_capacity(positions.len().div_ceil(BLOCK_ROWS));
     for positions in positions.chunks(BLOCK_ROWS) {
         let positions = UInt32Array::from(positions.to_vec());
         let columns: Vec<ArrayRef> =
             rows.rows.columns().iter().map(|column| take(column, &positions, None)).collect::<Result<_, _>>()?;
         let hashes = take(&rows.hashes, &positions, None)?.as_primitive::<UInt64Type>().clone();
-        batches.push((RecordBatch::try_new(rows.rows.schema(), columns)?, hashes));
+        batches.push((RecordBatch::try_new(schema.clone(), columns)?, hashes));
     }
     Ok(batches)
 }

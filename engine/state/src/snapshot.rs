@@ -1,7 +1,9 @@
 //! From what operators captured to the files of a checkpoint.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
-use weir_core::{Capture, Error, EventTime, OperatorUid, Result, StateRows, TableSchema};
+use weir_core::{Capture, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, state_column};
 
 use crate::Run;
 use crate::newest::{join, newest};
@@ -108,6 +110,7 @@ fn encode_table(
     for capture in captures {
         pieces.extend((capture.rows)()?.into_iter().filter(|piece| piece.rows.num_rows() > 0));
     }
+    check_ids(table)?;
     if table.key_columns == 0 && pieces.iter().any(|piece| piece.deleted.is_some()) {
         return Err(Error::internal("rows of a table without a key cannot be deleted"));
     }
@@ -118,6 +121,15 @@ fn encode_table(
     let mut run = RunWriter::begin(Survivors { table, expired, above_others: true }, Vec::with_capacity(size))?;
     run.append(&rows, &order)?;
     run.finish()
+}
+
+/// Without ids nobody could tell what has become of the columns once the table is declared otherwise.
+fn check_ids(table: &TableSchema) -> Result<()> {
+    let ids: BTreeSet<u32> = table.schema.fields().iter().filter_map(|field| state_column::id(field)).collect();
+    if ids.len() == table.schema.fields().len() {
+        return Ok(());
+    }
+    Err(Error::internal(format!("columns of state table '{}' have no ids, or two have the same", table.name)))
 }
 
 #[cfg(test)]

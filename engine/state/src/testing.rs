@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit, TimestampMillisecondType};
 use weir_core::{
     Attempt, Capture, Distribution, Epoch, Error, EventTime, HashRange, OperatorUid, Result, StateRows, TableSchema,
-    TableSpec,
+    TableSpec, state_column,
 };
 
 use crate::{
@@ -126,7 +126,7 @@ pub(crate) fn table(kind: Kind) -> TableSchema {
     TableSchema {
         name: format!("{kind:?}"),
         version: 1,
-        schema: Arc::new(Schema::new(vec![
+        schema: state_column::numbered_schema(&Schema::new(vec![
             Field::new("number", DataType::Int64, true),
             Field::new("word", DataType::Utf8View, true),
             Field::new("time", DataType::Timestamp(TimeUnit::Millisecond, None), true),
@@ -207,6 +207,7 @@ pub(crate) fn header(epoch: u64) -> ManifestHeader {
         savepoint: false,
         finished: false,
         parallelism: 2,
+        places: Default::default(),
     }
 }
 
@@ -240,7 +241,7 @@ pub(crate) fn read_all(storage: &dyn Storage, table: &TableState, parallelism: u
     for subtask in 0..parallelism {
         let range = HashRange::of_subtask(subtask, parallelism);
         for (batch, hashes) in read_table(storage, table, range)? {
-            assert_eq!(batch.schema(), table.schema.schema);
+            assert_eq!(batch.schema(), weir_core::state_column::plain(&table.schema.schema));
             let rows = rows_of(&batch);
             assert!(rows.iter().zip(hashes.values()).all(|(row, hash)| row.hash() == *hash && range.contains(*hash)));
             all.extend(rows);

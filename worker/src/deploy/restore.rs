@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use weir_core::{
-    Chain, Epoch, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid, Result,
-    TableSchema,
+    Chain, Epoch, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid,
+    Result, TableSchema,
 };
-use weir_state::{Manifest, OperatorState, StateStore, Storage};
+use weir_state::{Manifest, OperatorState, RestorePlan, StateFate, StateStore, Storage, plan_restore};
 
+use super::kept::kept_states;
 use crate::announcements::{self, Announced};
 use crate::blocking::{self, Blocking};
 use crate::chain::Stage;
@@ -26,9 +27,16 @@ pub struct Restorer {
 
 struct Shared {
     graph: Arc<JobGraph>,
-    checkpoint: Option<(Manifest, Arc<dyn Storage>)>,
+    checkpoint: Option<Checkpoint>,
     /// Where state is that is not in memory; `None`: all of it is.
     outside: Option<Outside>,
+}
+
+/// What state there is, where, and who goes on with it.
+struct Checkpoint {
+    manifest: Manifest,
+    storage: Arc<dyn Storage>,
+    plan: RestorePlan,
 }
 
 /// The state of operators that have only a part of it in memory.
@@ -58,21 +66,25 @@ fn sharing(graph: &JobGraph) -> usize {
 impl Restorer {
     /// Restores `graph` from `manifest`. With a `budget`, the bytes that the state of one slot may take in memory, operators start
     /// with nothing and load what they touch.
+    ///
+    /// # Errors
+    /// A user error if an operator would begin without its state, or state would be left behind: results that are there already
+    /// were made with it.
     pub fn new(
         graph: Arc<JobGraph>,
         manifest: Option<Manifest>,
         storage: Arc<dyn Storage>,
         blocking: Arc<dyn Blocking>,
         budget: Option<u64>,
-    ) -> Self {
+    ) -> Result<Self> {
         let outside = budget.map(|budget| Outside {
             storage: storage.clone(),
             blocking: blocking.clone(),
             budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph),
             stores: Mutex::default(),
         });
-        let checkpoint = manifest.map(|manifest| (manifest, storage));
-        Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking }
+        let checkpoint = manifest.map(|manifest| Checkpoint::planned(&graph, manifest, storage)).transpose()?;
+        Ok(Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking })
     }
 
     /// What is behind operators whose state is only partly in memory, once they are restored.
@@ -127,11 +139,28 @@ impl Restorer {
     }
 }
 
+impl Checkpoint {
+    fn planned(graph: &JobGraph, manifest: Manifest, storage: Arc<dyn Storage>) -> Result<Self> {
+        let plan = plan_restore(&manifest, &kept_states(graph)?);
+        if !plan.is_complete() {
+            let epoch = manifest.epoch;
+            return Err(Error::user(format!("checkpoint {epoch} does not fit the job:\n{plan}")).with_help(
+                "continue with the program and the query that wrote it, or start afresh: in another --state-dir, or in a \
+                 cluster as another job",
+            ));
+        }
+        for operator in plan.operators.iter().filter(|operator| operator.fate != StateFate::Kept) {
+            tracing::info!(operator = %operator.uid, why = operator.fate.why(), "state is migrated");
+        }
+        Ok(Self { manifest, storage, plan })
+    }
+}
+
 impl Shared {
+    /// The state that the plan gives to an operator.
     fn state(&self, uid: &OperatorUid) -> Option<(&OperatorState, &dyn Storage)> {
-        let (manifest, storage) = self.checkpoint.as_ref()?;
-        let state = manifest.operators.iter().find(|operator| operator.uid == *uid)?;
-        Some((state, &**storage))
+        let Checkpoint { manifest, storage, plan } = self.checkpoint.as_ref()?;
+        Some((manifest.operator(plan.source_of(uid)?)?, &**storage))
     }
 
     fn watermark(&self, uid: &OperatorUid) -> EventTime {
@@ -147,8 +176,7 @@ impl Shared {
         let Some((state, storage)) = self.state(uid) else { return Ok(Vec::new()) };
         let mut decoded = Vec::new();
         for table in state.tables.iter().filter(|table| table.schema.name == declared.name) {
-            weir_state::compatible(&table.schema, declared)?;
-            for (rows, _) in weir_state::read_table(storage, table, HashRange::ALL)? {
+            for (rows, _) in weir_state::read_table(storage, &table.declared_as(declared)?, HashRange::ALL)? {
                 decoded.extend(decode(&rows)?);
             }
         }
@@ -173,8 +201,7 @@ impl Shared {
             let Some(stored) = state.tables.iter().find(|table| table.schema.name == declared.name) else {
                 continue;
             };
-            weir_state::compatible(&stored.schema, declared)?;
-            for (rows, hashes) in weir_state::read_table(storage, stored, range)? {
+            for (rows, hashes) in weir_state::read_table(storage, &stored.declared_as(declared)?, range)? {
                 operator.load(index, &rows, &hashes)?;
             }
         }
@@ -227,7 +254,7 @@ fn partial(
     let store = match stores.get(uid) {
         Some(store) => store.clone(),
         None => {
-            let epoch = shared.checkpoint.as_ref().map_or_else(Epoch::default, |(manifest, _)| manifest.epoch);
+            let epoch = shared.checkpoint.as_ref().map_or_else(Epoch::default, |checkpoint| checkpoint.manifest.epoch);
             let checkpoint = shared.state(uid).map(|(state, _)| (epoch, state));
             let store = StateStore::new(outside.storage.clone(), uid.clone(), tables.to_vec(), checkpoint)?;
             stores.entry(uid.clone()).or_insert(Arc::new(store)).clone()

@@ -84,6 +84,7 @@ fn checkpoint(leader: &CheckpointStorages, storage: &Counting, epoch: u64, attem
         savepoint: false,
         finished: false,
         parallelism: 1,
+        places: Default::default(),
     };
     let written = leader.execute(StorageOperation::WriteManifest {
         place: place(),

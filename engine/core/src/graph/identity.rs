@@ -38,7 +38,7 @@ mod text;
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::text::{Encode, Text};
-use super::{Edge, Exchange, Node, NodeSpec, OutputPort};
+use super::{Edge, Exchange, Node, NodeSpec, OperatorSpec, OutputPort};
 use crate::OperatorUid;
 
 /// Version of the text. Another one gives every operator another uid.
@@ -48,6 +48,14 @@ pub const VERSION: u32 = 1;
 pub(super) fn uid(nodes: &[Node], spec: &NodeSpec, copy: usize) -> OperatorUid {
     let identity = identity(nodes, spec, copy);
     OperatorUid(format!("{}-{:016x}", spec.operator.tag(), xxh3_128(identity.as_bytes()) as u64))
+}
+
+/// A hash of what an operator computes by itself.
+pub(super) fn computes(operator: &OperatorSpec) -> String {
+    let mut text = Text::default();
+    operator.encode(&mut text);
+    let text = format!("weir-identity {VERSION}\n{}", text.into_string());
+    format!("{:016x}", xxh3_128(text.as_bytes()) as u64)
 }
 
 /// Identity of nodes as a whole, in whatever order they stand.

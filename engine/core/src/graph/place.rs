@@ -1,15 +1,16 @@
 //! Where an operator stands in its job. A uid says that an operator is the same as before, and says nothing of one that is not; its
 //! place does: an edited query has operators in the places of those that it had before.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edge, JobGraph, OperatorSpec};
-use crate::NodeId;
+use super::{Edge, JobGraph, OperatorSpec, identity};
+use crate::{NodeId, OperatorUid};
 
 /// The way to an operator from the target of its statement.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OperatorPlace {
     /// Table that the statement writes. Of an operator that several statements share, the first one's by name.
     pub target: String,
@@ -19,6 +20,8 @@ pub struct OperatorPlace {
     pub path: Vec<String>,
     /// The user's name for the operator's rows: [`NodeSpec::label`](super::NodeSpec::label).
     pub name: Option<String>,
+    /// A hash of what the operator computes, whatever feeds it: two of them are alike if it is the same.
+    pub computes: String,
 }
 
 /// `totals/window-join/left/source bids`, with the user's name behind it.
@@ -31,8 +34,8 @@ impl fmt::Display for OperatorPlace {
 }
 
 impl JobGraph {
-    /// Places of all nodes, by position. The same whatever the order of the statements is.
-    pub fn places(&self) -> Vec<OperatorPlace> {
+    /// Places of all nodes. The same whatever the order of the statements is.
+    pub fn places(&self) -> BTreeMap<OperatorUid, OperatorPlace> {
         let mut places: Vec<Option<OperatorPlace>> = vec![None; self.nodes.len()];
         // What reads a node stands behind it.
         for index in (0..self.nodes.len()).rev() {
@@ -47,9 +50,11 @@ impl JobGraph {
                 _ => readers.min().unwrap_or_default(),
             };
             path.extend(step(&node.operator));
-            places[index] = Some(OperatorPlace { target, path, name: node.label.clone() });
+            let (name, computes) = (node.label.clone(), identity::computes(&node.operator));
+            places[index] = Some(OperatorPlace { target, path, name, computes });
         }
-        places.into_iter().flatten().collect()
+        let uids = self.nodes.iter().map(|node| node.uid.clone());
+        uids.zip(places.into_iter().flatten()).collect()
     }
 }
 

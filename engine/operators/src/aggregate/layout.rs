@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use weir_core::{Error, Result, WindowAggregateSpec, WindowSource};
+use weir_core::{Error, Result, WindowAggregateSpec, WindowSource, state_column};
 
 use super::accumulator::{self, Accumulator};
 use super::key_table::KeyLayout;
@@ -66,11 +66,15 @@ impl Layout {
         })
     }
 
-    /// Schema of kept state: keys, `times`, and the states of all accumulators.
+    /// Schema of kept state: keys, `times`, and the states of all accumulators. Times have the ids from 1 on, keys from 1001,
+    /// states from 2001, so that there is room for what may come in addition.
     pub(crate) fn state_schema(&self, times: &[&str]) -> SchemaRef {
         let states = self.prototypes.iter().flat_map(|prototype| prototype.state_fields()).map(Arc::new);
-        let times = times.iter().map(|name| Arc::new(timestamp(name)));
-        Arc::new(Schema::new(self.key_fields.iter().cloned().chain(times).chain(states).collect::<Vec<FieldRef>>()))
+        let times: Vec<FieldRef> = times.iter().map(|name| Arc::new(timestamp(name))).collect();
+        let states: Vec<FieldRef> = states.collect();
+        let columns = [(&self.key_fields, 1001), (&times, 1), (&states, 2001)];
+        let columns = columns.into_iter().flat_map(|(fields, first)| state_column::numbered(fields, first));
+        Arc::new(Schema::new(columns.collect::<Vec<FieldRef>>()))
     }
 
     /// Key columns of input rows.

@@ -11,7 +11,7 @@ use weir_core::{
     OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 use weir_state::{
-    CapturedTable, Manifest, ManifestHeader, MemoryStorage, StateStore, Storage, compatible, encode, layout, read_table,
+    CapturedTable, Manifest, ManifestHeader, MemoryStorage, StateStore, Storage, encode, layout, read_table,
 };
 
 use super::partial::Partial;
@@ -195,8 +195,7 @@ impl<'a> Job<'a> {
             for (number, table) in load.iter().enumerate() {
                 let stored = stored.and_then(|(_, stored)| stored.tables.iter().find(|t| t.schema.name == table.name));
                 let Some(stored) = stored else { continue };
-                compatible(&stored.schema, table)?;
-                for (rows, hashes) in read_table(&*self.storage, stored, range)? {
+                for (rows, hashes) in read_table(&*self.storage, &stored.declared_as(table)?, range)? {
                     operator.load(number, &rows, &hashes)?;
                 }
             }
@@ -384,6 +383,7 @@ impl<'a> Job<'a> {
             savepoint: false,
             finished: false,
             parallelism: self.subtasks.len(),
+            places: Default::default(),
         };
         if let Some(store) = &self.store {
             snapshot.operators.iter().for_each(|operator| store.add(epoch, &operator.tables));

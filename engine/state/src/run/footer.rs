@@ -3,7 +3,9 @@
 //! It is the one entry of metadata that a run has: Arrow's writer puts entries in a random order, and the same rows have to give
 //! the same bytes.
 
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::root_as_footer;
 use serde::{Deserialize, Serialize};
 use weir_core::{HashRange, TableSchema};
@@ -61,8 +63,8 @@ pub(crate) fn entry(table: &TableSchema, blocks: &[Block]) -> serde_json::Result
     serde_json::to_string(&Written { table: name, version: *version, key_columns: *key_columns, blocks })
 }
 
-/// The blocks that stand in a footer; `bytes` end with the run.
-pub(crate) fn blocks(bytes: &[u8]) -> Result<Vec<Block>, ArrowError> {
+/// The columns of a run, and its blocks, as they stand in its footer; `bytes` end with the run.
+pub(crate) fn read(bytes: &[u8]) -> Result<(Schema, Vec<Block>), ArrowError> {
     let invalid = |what: &str| ArrowError::IpcError(what.to_owned());
     let end = bytes.len().checked_sub(TRAILER).ok_or_else(|| invalid("the footer is cut off"))?;
     let length = bytes[end..].first_chunk().map(|length| i32::from_le_bytes(*length));
@@ -72,5 +74,6 @@ pub(crate) fn blocks(bytes: &[u8]) -> Result<Vec<Block>, ArrowError> {
     let entry = footer.custom_metadata().and_then(|entries| entries.iter().find(|entry| entry.key() == Some(KEY)));
     let entry = entry.and_then(|entry| entry.value()).ok_or_else(|| invalid("the footer has no index of blocks"))?;
     let read: Read = serde_json::from_str(entry).map_err(|error| invalid(&error.to_string()))?;
-    Ok(read.blocks)
+    let schema = footer.schema().ok_or_else(|| invalid("the footer has no schema"))?;
+    Ok((fb_to_schema(schema), read.blocks))
 }

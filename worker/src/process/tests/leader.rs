@@ -164,6 +164,7 @@ pub fn complete(storage: &StoragePlace, previous: Option<&Manifest>, report: Rep
         savepoint: false,
         finished: false,
         parallelism: 2,
+        places: Default::default(),
     };
     let manifest = Manifest::with_contents(previous, header, &[content]);
     let path = layout::manifest_of_term(report.epoch, report.attempt, 1);
