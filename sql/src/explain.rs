@@ -15,7 +15,7 @@ mod operator;
 use std::fmt::Write as _;
 
 pub(crate) use expression::sql;
-use weir_core::{Edge, Exchange, JobGraph, NodeId, OperatorSpec, OutputPort, Parallelism};
+use weir_core::{ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism};
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
 pub fn explain(graph: &JobGraph) -> String {
@@ -49,8 +49,13 @@ impl Tree<'_> {
         self.shown.push(id);
         let label = if graph.outputs(id).count() > 1 { format!(" as {uid}") } else { String::new() };
         let single = if node.spec.parallelism == Parallelism::Single { " (one subtask)" } else { "" };
+        let changelog = changelog_of(node);
         let inputs = &node.spec.inputs;
-        let _ = writeln!(self.text, "{first}{travel}{name}{label}{single}  {}", operator::parameters(graph, node));
+        let _ = writeln!(
+            self.text,
+            "{first}{travel}{name}{label}{single}{changelog}  {}",
+            operator::parameters(graph, node)
+        );
         if let Some(state) = operator::state(&node.spec.operator) {
             let bar = if inputs.is_empty() { " " } else { "│" };
             let _ = writeln!(self.text, "{rest}{bar} keeps: {state}");
@@ -61,6 +66,18 @@ impl Tree<'_> {
             let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             let travel = travel_of(graph, edge, two_sides);
             self.node(edge.from, &format!("{rest}{branch}"), &format!("{rest}{below}"), &travel);
+        }
+    }
+}
+
+/// What the rows are to those before them, where they are not just added.
+fn changelog_of(node: &Node) -> String {
+    match &node.spec.changelog {
+        ChangelogKind::Append => String::new(),
+        ChangelogKind::Retract => " (retract)".to_owned(),
+        ChangelogKind::Upsert(key) => {
+            let names: Vec<&str> = key.iter().map(|column| node.spec.schema.field(*column).name().as_str()).collect();
+            format!(" (upsert by {})", names.join(", "))
         }
     }
 }
@@ -88,4 +105,26 @@ fn travel_of(graph: &JobGraph, edge: &Edge, two_sides: bool) -> String {
         Exchange::Rebalance => words.push("rebalance".to_owned()),
     }
     if words.is_empty() { String::new() } else { format!("{} ─ ", words.join(" ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use weir_core::{NodeSpec, OperatorUid};
+
+    use super::*;
+
+    #[test]
+    fn rows_that_are_not_just_added_are_called_so() {
+        let schema = Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Int64, true)]);
+        let spec = NodeSpec::new("Calc", OperatorSpec::ProcessingTime, Vec::new(), Arc::new(schema));
+        let shown = |changelog| {
+            changelog_of(&Node { uid: OperatorUid("u".into()), spec: NodeSpec { changelog, ..spec.clone() } })
+        };
+        assert_eq!(shown(ChangelogKind::Append), "");
+        assert_eq!(shown(ChangelogKind::Retract), " (retract)");
+        assert_eq!(shown(ChangelogKind::Upsert(vec![1, 0])), " (upsert by b, a)");
+    }
 }

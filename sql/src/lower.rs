@@ -92,7 +92,12 @@ impl<'a> Lowering<'a> {
         match plan {
             LogicalPlan::Projection(projection) => self.projection(projection),
             LogicalPlan::Filter(filter) => self.filter(&filter.predicate, &filter.input),
-            LogicalPlan::SubqueryAlias(alias) => self.relation(&alias.input),
+            LogicalPlan::SubqueryAlias(alias) => {
+                let before = self.graph.nodes().len();
+                let stream = self.relation(&alias.input)?;
+                self.graph.label_from(before, alias.alias.table());
+                Ok(stream)
+            }
             LogicalPlan::Subquery(subquery) if subquery.outer_ref_columns.is_empty() => {
                 self.relation(&subquery.subquery)
             }

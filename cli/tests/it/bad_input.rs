@@ -186,7 +186,13 @@ fn the_state_of_another_query_is_refused() {
     let job = Folder::new();
     job.add("rows.json", 0..10);
     job.run(&job.path("state")).code(0);
-    job.run_query(&job.path("state"), "SELECT id FROM t WHERE id > 3").code(2).says(&["another query", "--state-dir"]);
+    job.run_query(&job.path("state"), "SELECT id FROM t WHERE id > 3").code(2).says(&[
+        "another query",
+        "--state-dir",
+        "STATE",
+        "rebuilt",
+        "dropped",
+    ]);
     assert_eq!(job.ids(), (0..10).collect::<Vec<_>>());
 }
 
