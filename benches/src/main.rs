@@ -5,6 +5,8 @@
 //! directory. "Events" are all events of the generator: a query that reads bids alone is charged for the persons and
 //! auctions between them too, as in other engines' published figures.
 
+#![allow(clippy::disallowed_methods, reason = "a measurement")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

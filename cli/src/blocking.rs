@@ -7,6 +7,7 @@ use weir_core::{Error, Result};
 /// # Errors
 /// That of the call, or that it panicked.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    #[expect(clippy::disallowed_methods, reason = "the one place of this crate")]
     let done = tokio::task::spawn_blocking(call).await;
     done.map_err(|panic| Error::internal("a call panicked").with_source(panic))?
 }

@@ -18,6 +18,8 @@
 //! A history has two phases. In the first there are faults; in the second there are none, and every job has to come to its end
 //! in time, with each result out once.
 
+#![expect(clippy::disallowed_methods, reason = "time is simulated here: a pause is a part of the history")]
+
 mod blocking;
 mod chaos;
 mod client;

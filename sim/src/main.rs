@@ -1,5 +1,7 @@
 //! `weir-sim`: runs histories.
 
+#![allow(clippy::disallowed_methods, reason = "how long the histories took on this machine")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::Range;

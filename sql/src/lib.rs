@@ -13,6 +13,7 @@ mod lower;
 mod options;
 pub mod parse;
 mod plan;
+mod resolver;
 mod statement;
 mod syntax;
 mod walk;

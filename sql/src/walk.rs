@@ -1,8 +1,7 @@
 //! Walks over a syntax tree.
 //!
-//! sqlparser has its walk compiled anew for each type of visitor, and the syntax tree is large: a dozen visitors were most of what
-//! this crate took to compile. Here the walk is compiled twice, once to look at a tree and once to change it, and calls its visitor
-//! through a pointer.
+//! sqlparser has its walk compiled anew for each type of visitor. Here it is compiled twice, once to look at a tree and once to change
+//! it, and calls its visitor through a pointer.
 
 use std::ops::ControlFlow;
 

@@ -3,6 +3,7 @@
 //!
 //! `cargo bench -p weir-worker --bench exchange`
 
+#![allow(clippy::disallowed_methods, reason = "a measurement")]
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs, reason = "a measurement")]
 
 use std::collections::BTreeMap;

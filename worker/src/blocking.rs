@@ -24,6 +24,7 @@ pub struct BlockingThreads;
 
 impl Blocking for BlockingThreads {
     fn run(&self, work: Work) -> BoxFuture<'static, Result<()>> {
+        #[expect(clippy::disallowed_methods, reason = "the one place of this crate")]
         let done = tokio::task::spawn_blocking(work);
         Box::pin(async move { done.await.map_err(|panic| Error::internal("a thread panicked").with_source(panic)) })
     }

@@ -228,6 +228,7 @@ impl OpenedJob {
             completed: self.completed,
             events: self.events,
             metrics: Arc::new(self.metrics),
+            #[expect(clippy::disallowed_methods, reason = "the handle owns it: dropping the handle aborts it")]
             supervisor: tokio::spawn(supervisor.run()),
         }
     }

@@ -109,6 +109,7 @@ impl Client {
                 return Err(self.given_up(error, &request));
             }
             if all_were_tried {
+                #[expect(clippy::disallowed_methods, reason = "a pause between two rounds of tries")]
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 answer *= 2;

@@ -129,6 +129,7 @@ impl Rows {
                 Err(_) if tries < REMOVALS => tries += 1,
                 ended => return ended,
             }
+            #[expect(clippy::disallowed_methods, reason = "a pause between two tries to remove")]
             tokio::time::sleep(REMOVE_AGAIN).await;
         }
     }

@@ -177,7 +177,9 @@ impl CheckpointStore {
         {
             let storage = self.checkpoints.storage().clone();
             let (manifest, attempt) = (manifest.clone(), self.attempt);
-            self.merging = Some(spawn_blocking(move || compaction::merge_all(&*storage, &manifest, attempt)));
+            #[expect(clippy::disallowed_methods, reason = "its handle is kept, and waited for")]
+            let merging = spawn_blocking(move || compaction::merge_all(&*storage, &manifest, attempt));
+            self.merging = Some(merging);
         }
     }
 

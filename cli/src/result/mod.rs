@@ -128,6 +128,7 @@ impl Results {
     pub fn tick(self: &Arc<Self>) {
         let results = self.clone();
         // The runtime waits for nothing at its end, so that a reader who never comes back holds nobody up.
+        #[expect(clippy::disallowed_methods, reason = "nobody waits for it: it prints what it can, and ends")]
         drop(tokio::task::spawn_blocking(move || match results.printer.try_lock() {
             Ok(mut printer) => results.flush(printer.as_mut()),
             Err(_) => Ok(()),

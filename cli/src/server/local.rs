@@ -87,6 +87,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);
     let (leave, leaving) = mpsc::channel(2);
+    #[expect(clippy::disallowed_methods, reason = "the process ends with this function, and the task with it")]
     let coordinator = tokio::spawn(server::run(config, listener, stopped));
     let mut coordinator = coordinator;
     let mut worker = std::pin::pin!(process::run(worker, connectors(), leaving));

@@ -1,5 +1,7 @@
 //! A job that is killed with SIGKILL at random moments, again and again, writes every row exactly once.
 
+#![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -117,6 +117,7 @@ pub async fn serve(
         let mut stopped = stopped;
         // An error would mean that the server has ended.
         let _ = stopped.wait_for(|stopped| *stopped).await;
+        #[expect(clippy::disallowed_methods, reason = "a deadline that begins when the server is told to stop")]
         tokio::time::sleep(config.shutdown_grace).await;
     };
     let outcome = tokio::select! {

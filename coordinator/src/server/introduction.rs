@@ -74,6 +74,7 @@ pub async fn found<S: LogStore>(
                     Err(error) => tracing::debug!(coordinator = id.0, error = error.report(), "it is asked again"),
                 }
             }
+            #[expect(clippy::disallowed_methods, reason = "a pause between two rounds of questions")]
             tokio::time::sleep(PAUSE).await;
             Ok::<(), Error>(())
         };

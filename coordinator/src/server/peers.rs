@@ -89,6 +89,7 @@ impl Peers {
             cluster: self.cluster.clone(),
             handle: self.handle.clone(),
         };
+        #[expect(clippy::disallowed_methods, reason = "the link owns it: dropping the link aborts it")]
         let task = tokio::spawn(deliverer.run(receiver));
         self.links.insert(id, Link { address, sender, task });
     }
@@ -139,6 +140,7 @@ impl Deliverer {
                     }
                     Broken::Ended(_) => self.handle.peer_gone(self.id).await,
                 }
+                #[expect(clippy::disallowed_methods, reason = "a pause between two tries to connect")]
                 tokio::time::sleep(RETRY).await;
                 // What has waited meanwhile is old.
                 while messages.try_recv().is_ok() {}

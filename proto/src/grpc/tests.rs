@@ -1,4 +1,5 @@
 //! What a client of this version never sends, over a real connection: a newer protocol, and more than is allowed.
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DFSchema, DataFusionError, Result as DataFusionResult, TableReference};
-use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, cast};
+use datafusion_expr::{Expr, ExprSchemable, TableSource, cast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
-use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion_sql::planner::PlannerContext;
 use datafusion_sql::sqlparser::ast;
 use weir_core::{Error, Result};
 
@@ -17,9 +15,8 @@ use super::names::{Found, find};
 use super::table::Column;
 use crate::coercion::{exact_decimals, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
-use crate::parse::FlinkTypes;
+use crate::resolver::{Relations, Resolver};
 use crate::statement::Span;
-use crate::syntax::expr_planners;
 use crate::walk::{Step, change_expressions, look_at_expressions};
 
 /// A resolved expression.
@@ -63,10 +60,8 @@ pub fn scalar_expression(
 
 fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpression> {
     let schema = DFSchema::try_from(schema)?;
-    let context = Functions::new();
-    let options = ParserOptions { enable_ident_normalization: false, collect_spans: true, ..ParserOptions::default() };
-    let planner = SqlToRel::new_with_options(&context, options);
-    let expr = planner.sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
+    let resolver = Resolver::new(&NoRelations);
+    let expr = resolver.planner().sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
     if expr.column_refs().iter().any(|column| !schema.has_column(column)) {
         return Err(DataFusionError::Plan("this expression names a column that is not the table's".to_owned()));
     }
@@ -153,69 +148,11 @@ fn has_query(expression: &ast::Expr) -> bool {
     outcome.is_break()
 }
 
-/// What `SqlToRel` may ask for an expression: functions, and no tables.
-struct Functions {
-    options: ConfigOptions,
-    planners: Vec<Arc<dyn ExprPlanner>>,
-    types: Arc<FlinkTypes>,
-}
+/// An expression has functions, and no relations.
+struct NoRelations;
 
-impl Functions {
-    fn new() -> Self {
-        Self { options: ConfigOptions::default(), planners: expr_planners(), types: Arc::new(FlinkTypes) }
-    }
-}
-
-impl ContextProvider for Functions {
-    fn get_table_source(&self, name: TableReference) -> DataFusionResult<Arc<dyn TableSource>> {
+impl Relations for NoRelations {
+    fn table(&self, name: TableReference) -> DataFusionResult<Arc<dyn TableSource>> {
         Err(DataFusionError::Plan(format!("a query (here of `{name}`) cannot be part of this expression")))
-    }
-
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.planners
-    }
-
-    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        Some(self.types.clone())
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        weir_functions::scalar(name)
-    }
-
-    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
-        None
-    }
-
-    fn get_aggregate_meta(&self, _name: &str) -> Option<Arc<AggregateUDF>> {
-        None
-    }
-
-    fn get_window_meta(&self, _name: &str) -> Option<Arc<WindowUDF>> {
-        None
-    }
-
-    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        &self.options
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        weir_functions::scalar_names()
-    }
-
-    fn higher_order_function_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn udwf_names(&self) -> Vec<String> {
-        Vec::new()
     }
 }

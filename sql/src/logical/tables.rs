@@ -1,17 +1,14 @@
-//! What `SqlToRel` asks for: the catalog's tables and views, functions, types.
+//! Queries over the catalog's tables and views.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, Result, TableReference};
-use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
-};
-use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use datafusion_expr::planner::RelationPlanner;
+use datafusion_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, TableSource, WindowUDF};
 use datafusion_sql::sqlparser::ast;
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::TableSpec;
@@ -22,9 +19,8 @@ use super::ranking;
 use super::relations::WindowFunctions;
 use crate::catalog::{Catalog, Relation, Table, View};
 use crate::diagnostics::{Source, from_datafusion};
-use crate::parse::FlinkTypes;
+use crate::resolver::{Relations, Resolver};
 use crate::statement::Span;
-use crate::syntax::expr_planners;
 
 /// A table in a logical plan.
 #[derive(Debug)]
@@ -59,10 +55,7 @@ pub(crate) struct Tables<'a> {
     source: Source<'a>,
     catalog: &'a Catalog,
     statement: Span,
-    options: ConfigOptions,
-    expr_planners: Vec<Arc<dyn ExprPlanner>>,
-    relation_planners: Vec<Arc<dyn RelationPlanner>>,
-    types: Arc<FlinkTypes>,
+    planners: Vec<Arc<dyn RelationPlanner>>,
     /// Where the relation stands that is being planned: DataFusion asks for tables by name alone.
     place: Arc<Mutex<ParserSpan>>,
     /// Views that are being planned, outermost first.
@@ -73,17 +66,11 @@ impl<'a> Tables<'a> {
     /// For one statement of the script.
     pub fn new(text: &'a str, catalog: &'a Catalog, statement: Span) -> Self {
         let place = Arc::new(Mutex::new(ParserSpan::empty()));
-        let mut options = ConfigOptions::default();
-        // An ORDER BY in a subquery is refused like any other, so it has to be seen.
-        options.sql_parser.enable_subquery_sort_elimination = false;
         Self {
             source: Source::new(text),
             catalog,
             statement,
-            options,
-            expr_planners: expr_planners(),
-            relation_planners: vec![Arc::new(WindowFunctions::new(text, place.clone()))],
-            types: Arc::new(FlinkTypes),
+            planners: vec![Arc::new(WindowFunctions::new(text, place.clone()))],
             place,
             views: RefCell::new(Vec::new()),
         }
@@ -94,7 +81,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     /// A user error at its place in the script.
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
-        let plan = self.to_plan(query).and_then(|plan| optimise(plan, &Arc::new(self.options.clone())));
+        let plan = self.to_plan(query).and_then(|plan| optimise(plan, &Arc::new(ConfigOptions::default())));
         plan.map_err(|error| self.error(error))
     }
 
@@ -104,14 +91,8 @@ impl<'a> Tables<'a> {
     }
 
     fn to_plan(&self, query: &ast::Query) -> Result<LogicalPlan> {
-        let options = ParserOptions {
-            enable_ident_normalization: false,
-            collect_spans: true,
-            // As in Flink, null is less than every value.
-            default_null_ordering: NullOrdering::NullsMin,
-            ..ParserOptions::default()
-        };
-        let planner = SqlToRel::new_with_options(self, options);
+        let resolver = Resolver::new(self);
+        let planner = resolver.planner();
         let mut query = query.clone();
         super::unnest_factor::make_lateral(&mut query);
         let mut capitals = Capitals::default();
@@ -159,8 +140,8 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl ContextProvider for Tables<'_> {
-    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+impl Relations for Tables<'_> {
+    fn table(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let weir = |error: weir_core::Error| DataFusionError::External(Box::new(error));
         let place = self.place.lock().map_or(ParserSpan::empty(), |place| *place);
         let span = self.source.span(place).unwrap_or(self.statement);
@@ -173,55 +154,23 @@ impl ContextProvider for Tables<'_> {
         }
     }
 
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        &self.expr_planners
+    fn planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.planners
     }
 
-    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
-        &self.relation_planners
-    }
-
-    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
-        Some(self.types.clone())
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        weir_functions::scalar(name)
-    }
-
-    fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
-        None
-    }
-
-    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+    fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
         weir_functions::aggregate(name)
     }
 
-    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        ranking::window_function(name)
-    }
-
-    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        &self.options
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        weir_functions::scalar_names()
-    }
-
-    fn higher_order_function_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
+    fn aggregate_names(&self) -> Vec<String> {
         weir_functions::aggregate_names()
     }
 
-    fn udwf_names(&self) -> Vec<String> {
+    fn window(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        ranking::window_function(name)
+    }
+
+    fn window_names(&self) -> Vec<String> {
         ranking::names()
     }
 }

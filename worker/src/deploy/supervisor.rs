@@ -164,6 +164,7 @@ mod tests {
         let membership = network.join(JobId(1), Attempt(1)).unwrap();
         let (supervisor, mut events) =
             supervisor(vec![Ok(()), Err(Interrupt::Disconnected)], stored(), Some(membership));
+        #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let running = tokio::spawn(supervisor.run());
         // All that is ready is done; nothing of it is told.
         for _ in 0..100 {

@@ -1,5 +1,7 @@
 //! A cluster of real processes, all of which are gone when the value is.
 
+#![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::TcpListener;

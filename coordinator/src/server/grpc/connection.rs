@@ -13,7 +13,7 @@ use futures::{Stream, stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Pause after the system refused a connection: it is out of files, and asking again at once would not help.
@@ -45,6 +45,7 @@ pub(super) fn accept(
                     Ok((stream, _)) => stream,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
+                        #[expect(clippy::disallowed_methods, reason = "a pause between two tries to accept")]
                         sleep(REFUSED_PAUSE).await;
                         continue;
                     }
@@ -65,7 +66,7 @@ pub(super) fn accept(
                     stream,
                     _place: place,
                     over: Box::pin(until_over(over)),
-                    first_bytes: Some(Box::pin(sleep(first_bytes))),
+                    first_bytes: Some(Box::pin(sleep_until(Instant::now() + first_bytes))),
                 };
                 return Some((Ok(connection), (listener, had_room)));
             }

@@ -1,5 +1,6 @@
 //! The port as clients, workers, peers and strangers meet it: over real connections on the loopback. The node behind it is played
 //! by the test, which owns its inbox.
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used)]
 
 mod clients;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use weir_core::connector::{DiscoveryContext, Split, SplitDiscovery};
 use weir_core::{ErrorKind, Result, TableSpec};
@@ -18,6 +18,7 @@ use super::joined;
 use super::listing::{self, FileInfo};
 use super::options::{Format, SourceOptions};
 use super::split::{FileRange, cut};
+use crate::blocking::begin;
 use crate::formats::decode::columnar::Columnar;
 
 /// After this pause without a new file, those that were seen before are announced.
@@ -75,7 +76,7 @@ struct NewFile {
 impl FileDiscovery {
     fn list(&self, may_be_empty: bool) -> JoinHandle<Result<Vec<NewFile>>> {
         let (options, known) = (self.options.clone(), self.known.clone());
-        spawn_blocking(move || new_files(&options, &known, may_be_empty))
+        begin(move || new_files(&options, &known, may_be_empty))
     }
 
     /// Takes over what a listing has found, the `listings`th in a row. Returns what is done next.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use weir_core::connector::{AssignedSplit, Source, SourceContext, SourceEvent, SplitPosition};
 use weir_core::{Error, Result, TableSpec};
 
@@ -18,6 +18,7 @@ use super::listing::FileInfo;
 use super::options::SourceOptions;
 use super::reader::{Assigned, Reading, Step, read};
 use super::split::FileRange;
+use crate::blocking::begin;
 
 /// Batches that may wait between the thread and the subtask: enough to keep both busy.
 const READ_AHEAD: usize = 4;
@@ -74,8 +75,7 @@ impl FileSource {
                 Stage::Resting => {
                     let (output, steps) = channel(READ_AHEAD);
                     let (reading, splits) = (self.reading.clone(), std::mem::take(&mut self.waiting));
-                    self.stage =
-                        Stage::Reading { steps, thread: spawn_blocking(move || read(&reading, splits, &output)) };
+                    self.stage = Stage::Reading { steps, thread: begin(move || read(&reading, splits, &output)) };
                 }
                 Stage::Reading { steps, thread } => match steps.recv().await {
                     Some(step) => return Ok(self.take(step)),

@@ -86,6 +86,7 @@ pub async fn accept(hub: Arc<Hub>) {
             Ok(link) => hub.spawn(welcome(hub.clone(), link, stranger)),
             Err(error) => {
                 tracing::warn!(error = error.report(), "a connection could not be accepted");
+                #[expect(clippy::disallowed_methods, reason = "a pause between two tries to accept")]
                 sleep(ACCEPT_PAUSE).await;
             }
         }

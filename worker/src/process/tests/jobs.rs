@@ -1,5 +1,7 @@
 //! Jobs from their deployment to their end.
 
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

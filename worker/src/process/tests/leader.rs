@@ -1,5 +1,7 @@
 //! A leader that does what the test says.
 
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What readers hear of a discovery, and when.
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;

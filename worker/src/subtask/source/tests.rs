@@ -1,4 +1,5 @@
 //! What a source subtask makes of what its discovery and its source say, and what it says of time.
+#![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;

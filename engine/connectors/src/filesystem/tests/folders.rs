@@ -98,6 +98,7 @@ async fn files_that_appear_together_are_announced_together() {
         names.iter().for_each(|name| table.write(&format!(".{name}"), "1\n"));
         let moved = names.clone();
         let folder = table.folder.path().to_owned();
+        #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
         let moving = tokio::task::spawn_blocking(move || {
             for name in moved {
                 std::fs::rename(folder.join(format!(".{name}")), folder.join(name)).unwrap();
