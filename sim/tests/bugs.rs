@@ -21,7 +21,7 @@ use weir_core::bugs::Bug;
 use weir_sim::{Options, run};
 
 /// Every bug, all of which are found within so few histories that every run of the tests can afford it.
-const ALL: [Bug; 15] = [
+const ALL: [Bug; 16] = [
     Bug::IncarnationIgnored,
     Bug::SkippedSync,
     Bug::StaleReport,
@@ -37,6 +37,7 @@ const ALL: [Bug; 15] = [
     Bug::ForgottenKind,
     Bug::MarkerBehindStop,
     Bug::DroppedStagedRows,
+    Bug::UnstoredEviction,
 ];
 const SEEDS: u64 = 1000;
 

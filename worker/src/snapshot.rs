@@ -108,6 +108,9 @@ impl Snapshots {
                     })
                 }
                 Ok(Stored::Kept(kept, error)) => {
+                    if bugs::is_on(Bug::UnstoredEviction) {
+                        self.add_to_stores(epoch, &[]);
+                    }
                     pending = kept;
                     if bugs::is_on(Bug::DroppedStagedRows) {
                         pending.staged = Staged::default();

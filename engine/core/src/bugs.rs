@@ -36,11 +36,13 @@ pub enum Bug {
     MarkerBehindStop,
     /// What sinks have staged for an epoch that could not be stored is not kept for the next one.
     DroppedStagedRows,
+    /// Keys leave memory although storing what has happened to them has failed.
+    UnstoredEviction,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 15] = [
+    pub const ALL: [Bug; 16] = [
         Bug::SkippedSync,
         Bug::StaleReport,
         Bug::ReportTwice,
@@ -56,6 +58,7 @@ impl Bug {
         Bug::ForgottenKind,
         Bug::MarkerBehindStop,
         Bug::DroppedStagedRows,
+        Bug::UnstoredEviction,
     ];
 
     /// The name of the switch.
@@ -76,6 +79,7 @@ impl Bug {
             Bug::ForgottenKind => "forgotten-kind",
             Bug::MarkerBehindStop => "marker-behind-stop",
             Bug::DroppedStagedRows => "dropped-staged-rows",
+            Bug::UnstoredEviction => "unstored-eviction",
         }
     }
 }

@@ -23,6 +23,7 @@
 //! memory: see [`Plan`].
 
 mod partial;
+mod plan;
 mod run;
 mod script;
 mod text;
@@ -30,7 +31,8 @@ mod text;
 use arrow::datatypes::SchemaRef;
 use weir_core::{NodeSpec, OperatorSpec};
 
-pub use run::{Interval, Plan, run};
+pub use plan::Plan;
+pub use run::{Interval, run};
 pub use script::{Script, Step};
 pub use text::{rows, schema, text, time_text};
 

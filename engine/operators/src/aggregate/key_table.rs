@@ -398,3 +398,6 @@ impl CapturedKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
