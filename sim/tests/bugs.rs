@@ -10,6 +10,7 @@
 //! | incarnation-ignored | 70 |
 //! | no-alignment | 112 |
 //! | lost-commit-request | 157 |
+//! | unstored-eviction | 300 |
 //! | report-twice | 345 |
 //! | no-fencing | 382 |
 //! | given-up-time | 492 |
