@@ -127,7 +127,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             restore.clone(),
             storage.clone(),
             blocking.clone(),
-            deployment.memory_budget.filter(|_| deployment.keeps_state),
+            (deployment.attempt, deployment.memory_budget.filter(|_| deployment.keeps_state)),
         )?,
         deployment: &deployment,
         exhausted: exhausted_sender,

@@ -4,15 +4,17 @@
 //! footers stay in memory once they have been read; blocks do not.
 //!
 //! Runs are merged meanwhile, and the merged ones deleted once no retained manifest names them. Whoever merges does not know who
-//! reads. So every now and then, and when a run cannot be read, the store takes over what the newest manifest names, and goes
-//! on with that and with what was stored since.
+//! reads. So every now and then, and when a run cannot be read, the store takes over what the newest manifest of its attempt
+//! names, and goes on with that and with what was stored since. Whether that manifest counts does not matter: it was written
+//! when all parts of the attempt had reported, and says what state was at its epoch. One of another attempt may speak of an
+//! epoch that has not happened in this one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter, filter_record_batch};
 use arrow::datatypes::UInt64Type;
-use weir_core::{Epoch, ErrorKind, EventTime, HashRange, OperatorUid, Result, TableSchema};
+use weir_core::{Attempt, Epoch, ErrorKind, EventTime, HashRange, OperatorUid, Result, TableSchema};
 
 use crate::compaction::{MERGED_RUNS, slices};
 use crate::expiry::times;
@@ -61,6 +63,7 @@ pub struct DueRows {
 pub struct StateStore {
     storage: Arc<dyn Storage>,
     uid: OperatorUid,
+    attempt: Attempt,
     tables: Vec<TableSchema>,
     stored: Mutex<Stored>,
 }
@@ -99,13 +102,14 @@ impl StoredTable {
 }
 
 impl StateStore {
-    /// The store behind the operator `uid` that declares `tables` and goes on from a checkpoint, if there is one.
+    /// The store behind the operator `uid` in this attempt, which declares `tables` and goes on from a checkpoint, if there is
+    /// one.
     ///
     /// # Errors
     /// A user error if what is stored does not fit the operator.
     pub fn new(
         storage: Arc<dyn Storage>,
-        uid: OperatorUid,
+        (uid, attempt): (OperatorUid, Attempt),
         tables: Vec<TableSchema>,
         checkpoint: Option<(Epoch, &OperatorState)>,
     ) -> Result<Self> {
@@ -118,7 +122,7 @@ impl StateStore {
             Ok(StoredTable::of(&table.declared_as(declared)?, epoch))
         });
         let stored = Stored { tables: stored.collect::<Result<_>>()?, manifest: epoch, epoch, added: 0 };
-        Ok(Self { storage, uid, tables, stored: Mutex::new(stored) })
+        Ok(Self { storage, uid, attempt, tables, stored: Mutex::new(stored) })
     }
 
     /// All that was captured up to `epoch` is durable; what is new is in these runs.
@@ -244,24 +248,19 @@ impl StateStore {
         }
         match read() {
             // A run that was merged with others may be gone.
-            Err(error) if error.kind() == ErrorKind::Environment && self.take_over()? => read(),
+            Err(error) if error.kind() == ErrorKind::Environment => {
+                self.take_over()?;
+                read()
+            }
             result => result,
         }
     }
 
-    /// Goes on with the runs that the newest manifest names, and with those that were stored behind it. Says whether there is
-    /// a newer one than that which the runs were from.
-    fn take_over(&self) -> Result<bool> {
+    /// Goes on with the runs that the newest manifest of this attempt names, and with those that were stored behind it.
+    fn take_over(&self) -> Result<()> {
         self.stored().added = 0;
-        let mut manifests = self.storage.list(layout::CHECKPOINTS)?;
-        manifests.sort_by_key(|path| (layout::epoch_of_manifest(path), layout::of_manifest(path)));
-        let Some(path) = manifests.pop() else { return Ok(false) };
-        let Some(epoch) = layout::epoch_of_manifest(&path) else { return Ok(false) };
-        if epoch <= self.stored().manifest {
-            return Ok(false);
-        }
-        let manifest = Manifest::load(&*self.storage, &path, epoch)?;
-        let Some(state) = manifest.operator(&self.uid) else { return Ok(false) };
+        let Some((epoch, manifest)) = self.newest_manifest()? else { return Ok(()) };
+        let Some(state) = manifest.operator(&self.uid) else { return Ok(()) };
         let mut stored = self.stored();
         for (declared, table) in self.tables.iter().zip(&mut stored.tables) {
             let Some(named) = state.tables.iter().find(|named| named.schema.name == declared.name) else { continue };
@@ -271,7 +270,25 @@ impl StateStore {
             table.runs.extend(behind);
         }
         stored.manifest = epoch;
-        Ok(true)
+        Ok(())
+    }
+
+    /// The newest manifest of this attempt, if it is newer than that which the runs are from.
+    fn newest_manifest(&self) -> Result<Option<(Epoch, Manifest)>> {
+        let known = self.stored().manifest;
+        let mut paths = self.storage.list(layout::CHECKPOINTS)?;
+        paths.sort_by_key(|path| (layout::epoch_of_manifest(path), layout::of_manifest(path)));
+        for path in paths.iter().rev() {
+            let Some(epoch) = layout::epoch_of_manifest(path).filter(|epoch| *epoch > known) else { continue };
+            if layout::of_manifest(path).is_some_and(|(_, attempt, _)| attempt != self.attempt) {
+                continue;
+            }
+            let manifest = Manifest::load(&*self.storage, path, epoch)?;
+            if manifest.attempt == self.attempt {
+                return Ok(Some((epoch, manifest)));
+            }
+        }
+        Ok(None)
     }
 
     fn stored(&self) -> MutexGuard<'_, Stored> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use weir_core::{
-    Chain, Epoch, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec, OperatorUid,
-    Result, TableSchema,
+    Attempt, Chain, Epoch, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec,
+    OperatorUid, Result, TableSchema,
 };
 use weir_state::{Manifest, OperatorState, RestorePlan, StateFate, StateStore, Storage, plan_restore};
 
@@ -43,6 +43,7 @@ struct Checkpoint {
 struct Outside {
     storage: Arc<dyn Storage>,
     blocking: Arc<dyn Blocking>,
+    attempt: Attempt,
     /// Bytes that the state of one subtask's operator may take.
     budget: usize,
     /// One for each operator, shared by its subtasks.
@@ -75,11 +76,12 @@ impl Restorer {
         manifest: Option<Manifest>,
         storage: Arc<dyn Storage>,
         blocking: Arc<dyn Blocking>,
-        budget: Option<u64>,
+        (attempt, budget): (Attempt, Option<u64>),
     ) -> Result<Self> {
         let outside = budget.map(|budget| Outside {
             storage: storage.clone(),
             blocking: blocking.clone(),
+            attempt,
             budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph),
             stores: Mutex::default(),
         });
@@ -256,7 +258,8 @@ fn partial(
         None => {
             let epoch = shared.checkpoint.as_ref().map_or_else(Epoch::default, |checkpoint| checkpoint.manifest.epoch);
             let checkpoint = shared.state(uid).map(|(state, _)| (epoch, state));
-            let store = StateStore::new(outside.storage.clone(), uid.clone(), tables.to_vec(), checkpoint)?;
+            let store =
+                StateStore::new(outside.storage.clone(), (uid.clone(), outside.attempt), tables.to_vec(), checkpoint)?;
             stores.entry(uid.clone()).or_insert(Arc::new(store)).clone()
         }
     };

@@ -131,7 +131,7 @@ impl<'a> Job<'a> {
             self.manifest.as_ref().and_then(|manifest| Some((manifest.epoch, manifest.operator(&self.uid())?)));
         self.store = match self.plan.leaving() {
             Some(_) if Partial::is_possible(&tables) => {
-                Some(Arc::new(StateStore::new(self.storage.clone(), self.uid(), tables.clone(), stored)?))
+                Some(Arc::new(StateStore::new(self.storage.clone(), (self.uid(), Attempt(1)), tables.clone(), stored)?))
             }
             _ => None,
         };

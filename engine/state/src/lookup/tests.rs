@@ -50,7 +50,7 @@ fn stored(kind: Kind, steps: &[Step], before: usize) -> (StateStore, Model, i64)
         manifest = Some(Manifest::following(manifest.as_ref(), header(epoch as u64 + 1), deltas, Vec::new()));
     }
     let checkpoint = manifest.as_ref().map(|manifest| (manifest.epoch, &manifest.operators[0]));
-    let store = StateStore::new(storage.clone(), uid(), vec![schema.clone()], checkpoint).unwrap();
+    let store = StateStore::new(storage.clone(), (uid(), Attempt(1)), vec![schema.clone()], checkpoint).unwrap();
     for epoch in before..steps.len() {
         encoded(epoch).iter().for_each(|delta| store.add(Epoch(epoch as u64 + 1), &delta.tables));
     }
@@ -122,7 +122,7 @@ fn a_lookup_reads_the_blocks_that_can_hold_its_keys_and_each_footer_once() {
     let snapshot = crate::encode(tables, "runs/1").unwrap();
     snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
     let run = snapshot.operators[0].tables[0].runs[0].clone();
-    let store = StateStore::new(storage.clone(), uid(), vec![schema], None).unwrap();
+    let store = StateStore::new(storage.clone(), (uid(), Attempt(1)), vec![schema], None).unwrap();
     store.add(Epoch(1), &snapshot.operators[0].tables);
     let read = |hashes: &[u64]| {
         storage.bytes_read.store(0, Ordering::Relaxed);
@@ -135,4 +135,45 @@ fn a_lookup_reads_the_blocks_that_can_hold_its_keys_and_each_footer_once() {
     assert_eq!((found, first - again), (80, run.footer_length));
     assert!(again < (run.length - run.footer_length) / 4, "{again} of {} bytes for a fifth of the keys", run.length);
     assert_eq!(read(&[key + 1]), (0, 0), "no block can hold that key");
+}
+
+/// Two attempts have written a checkpoint for one epoch; each goes on with what its own one names.
+#[test]
+fn runs_that_were_merged_are_found_where_the_newest_manifest_of_the_attempt_says() {
+    let storage = Arc::new(MemoryStorage::default());
+    let schema = table(Kind::Timeless);
+    let row = |number, value| (Row { number: Some(number), word: None, time: None, value }, true);
+    let stored = |epoch: u64, name: &str, value: i64| {
+        let rows = [row(epoch as i64, value)];
+        let tables = vec![captured(&schema, vec![capture(&schema, &rows, None)])];
+        let snapshot = crate::encode(tables, &format!("runs/{epoch}-{name}")).unwrap();
+        snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+        snapshot.operators
+    };
+    let store = StateStore::new(storage.clone(), (uid(), Attempt(2)), vec![schema.clone()], None).unwrap();
+    let mut manifest: Option<Manifest> = None;
+    let mut files = Vec::new();
+    for epoch in 1..4 {
+        let deltas = stored(epoch, "mine", 1);
+        files.extend(deltas[0].tables[0].runs.iter().map(|run| run.file.clone()));
+        store.add(Epoch(epoch), &deltas[0].tables);
+        manifest = Some(Manifest::following(manifest.as_ref(), header(epoch), deltas, Vec::new()));
+    }
+    let mut merged = Manifest { attempt: Attempt(2), ..manifest.unwrap() };
+    let runs = merged.operators[0].tables[0].clone();
+    let into = crate::compaction::merge(&*storage, &runs, 0..3, "runs/merged").unwrap();
+    assert!(merged.replace_runs(&uid(), &schema.name, &runs.runs, into));
+    let of_others = Manifest::following(None, header(5), stored(5, "others", 2), Vec::new());
+    for manifest in [&merged, &of_others] {
+        let path = layout::manifest_of_term(manifest.epoch, manifest.attempt, 1);
+        storage.put(&path, &manifest.to_bytes().unwrap()).unwrap();
+    }
+    let late = stored(4, "mine", 1);
+    store.add(Epoch(4), &late[0].tables);
+    files.iter().for_each(|file| storage.delete(file).unwrap());
+    let hashes: std::collections::BTreeSet<u64> = (0..6).map(|number| row(number, 0).0.hash()).collect();
+    let hashes: Vec<u64> = hashes.into_iter().collect();
+    let found = flat(&store.lookup(&hashes, &[None]).unwrap());
+    let found: Vec<_> = found.iter().map(|row| (row.number.unwrap(), row.value)).collect();
+    assert_eq!(found, [(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
