@@ -1,6 +1,8 @@
 //! Folders that files are moved into while a job reads them: no row of files that come together is late, at whatever
 //! parallelism, and whichever subtasks have nothing to read.
 
+#![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Lines};

@@ -81,7 +81,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
 fn input_name(edges: &[Edge], edge: &Edge) -> Option<String> {
     let same: Vec<&Edge> = edges.iter().filter(|other| other.ordinal == edge.ordinal).collect();
     let number = same.iter().position(|other| *other == edge).filter(|_| same.len() > 1);
-    let side = edges.iter().any(|other| other.ordinal > 0).then(|| if edge.ordinal == 0 { "left" } else { "right" });
+    let side = edges.iter().any(|other| other.ordinal > 0).then_some(if edge.ordinal == 0 { "left" } else { "right" });
     match (side, number) {
         (None, None) => None,
         (Some(side), None) => Some(side.to_owned()),

@@ -420,7 +420,7 @@ async fn a_checkpoint_holds_the_own_splits_that_were_announced_before_its_marker
     assert_eq!(bench.checkpoint(2).await, [], "nothing has moved");
     bench.finish("begun").await;
     let finished = SplitState { finished: true, ..SplitState::new("begun".into()) };
-    assert_eq!(bench.checkpoint(3).await, [finished.clone()]);
+    assert_eq!(bench.checkpoint(3).await, std::slice::from_ref(&finished));
 
     // The splits of another subtask are in the table too, and may be this one's now.
     let moved = state("begun 2", Some("6"), EventTime(4));
