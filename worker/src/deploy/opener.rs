@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use weir_core::connector::{Boundedness, DiscoveryContext, SinkContext, SourceContext};
 use weir_core::{
-    Chain, Connector, DiscoverSpec, Epoch, Error, HashRange, InputWatermarks, JobGraph, Marker, NodeId, OperatorSpec,
-    Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
+    Chain, ChangelogKind, Connector, DiscoverSpec, Epoch, Error, HashRange, InputWatermarks, JobGraph, Marker, NodeId,
+    OperatorSpec, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
 };
 use weir_operators::Scan;
 
@@ -144,10 +144,14 @@ impl Opener<'_> {
         let (OperatorSpec::Sink(SinkSpec { table }), Some(metrics)) = (&node.spec.operator, metrics) else {
             return Ok(None);
         };
+        let connector = self.connector(table)?;
+        for input in place.graph.inputs_of(place.chain.tail())? {
+            check_taken(&*connector, table, &input.changelog)?;
+        }
         let Deployment { attempt, restore, .. } = self.deployment;
         let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
         let context = SinkContext { uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
-        let sink = self.connector(table)?.open_sink(table, context).await?;
+        let sink = connector.open_sink(table, context).await?;
         let stager = Stager::new(self.deployment.staging_area(), &node.uid, place.index, table.clone(), epoch);
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
@@ -218,6 +222,18 @@ impl Opener<'_> {
             Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
         })
     }
+}
+
+/// The planner has asked as well. But what arrives here is a job that somebody has sent, and a sink that does not know of
+/// weights would write what is taken back as added.
+fn check_taken(connector: &dyn Connector, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+    if connector.takes(table, stream) {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "table {} was given a stream of the kind {stream}, which its connector '{}' does not take",
+        table.name, table.connector
+    )))
 }
 
 /// What a discovery's subtask is made of, beside the discovery.

@@ -11,9 +11,10 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitPosition,
 };
 use weir_core::{
-    Attempt, Connector, Error, ErrorKind, JobId, Sink, Source, SourceEvent, Split, SplitDiscovery, TableSpec,
+    Attempt, ChangelogKind, Connector, Error, ErrorKind, JobGraph, JobId, OperatorSpec, Sink, SinkSpec, Source,
+    SourceEvent, Split, SplitDiscovery, TableSpec,
 };
-use weir_proto::control::{AttemptPhase, ToWorker};
+use weir_proto::control::{AttemptPhase, Deploy, ToWorker};
 
 use super::jobs::{Bench, sequence, table};
 use super::leader::{Leader, within};
@@ -171,6 +172,39 @@ async fn what_cannot_be_opened_is_told_with_its_reasons() {
     let AttemptPhase::Failed(failure) = line.status().await.phase else { panic!("it opened") };
     assert_eq!(failure.kind, ErrorKind::User);
     assert!(failure.report.contains("because: table far has the connector 'nowhere'"), "{}", failure.report);
+}
+
+/// The job, with another sink and rows that may be taken back, as no planner would send it.
+fn retracting(deploy: Deploy, sink: &TableSpec) -> Deploy {
+    let mut graph = JobGraph::new();
+    for node in deploy.graph.nodes() {
+        let mut spec = node.spec.clone();
+        match &mut spec.operator {
+            OperatorSpec::Source(_) => spec.changelog = ChangelogKind::Retract,
+            OperatorSpec::Sink(SinkSpec { table }) => *table = sink.clone(),
+            _ => {}
+        }
+        graph.add(spec);
+    }
+    Deploy { graph: Arc::new(graph), ..deploy }
+}
+
+#[tokio::test]
+async fn a_sink_is_not_opened_for_a_stream_that_it_does_not_take() {
+    let bench = Bench::new();
+    let mut leader = Leader::start().await;
+    let _worker = bench.worker(7, &[&leader]);
+    let mut line = leader.welcome(1).await;
+    let path = bench.folder.path().join("output").to_str().unwrap().to_owned();
+    let files = table("files", "filesystem", [("path".to_owned(), path), ("format".to_owned(), "csv".to_owned())]);
+    let refused = retracting(bench.deploy(&line, 1, sequence(None)), &files);
+    line.say(ToWorker::Deploy(Arc::new(refused))).await;
+    let AttemptPhase::Failed(failure) = line.status().await.phase else { panic!("it opened") };
+    let why = "table files was given a stream of the kind retract, which its connector 'filesystem' does not take";
+    assert_eq!(failure.kind, ErrorKind::Internal);
+    assert!(failure.report.contains(why), "{}", failure.report);
+    // One that takes every kind is opened, and runs.
+    line.run(retracting(bench.deploy(&line, 2, sequence(None)), &table("nowhere", "blackhole", []))).await;
 }
 
 #[tokio::test]
