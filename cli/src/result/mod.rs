@@ -1,5 +1,8 @@
 //! The connector behind a `SELECT` without `INSERT`: its rows are printed on stdout.
 //!
+//! Only rows that stay can be printed: a line says nothing of whether its row is added or taken back. So the connector takes
+//! streams to which rows are only added, as is the default, and its sinks refuse any other row instead of printing it as added.
+//!
 //! Rows are printed as they come, before their checkpoint completes, because whoever looks at a terminal wants to see
 //! them. The exception is a job that keeps state and writes into a file or a pipe: there each epoch's rows are staged in its
 //! checkpoint and printed when that is committed, so that a crash and a resume print none of them again. Only a process that is
@@ -248,7 +251,8 @@ impl Connector for ResultConnector {
         }
         while let Some(batch) = commit.staged.next().await? {
             let results = self.0.clone();
-            blocking(move || results.print(batch.records())).await?;
+            let records = batch.into_appended()?;
+            blocking(move || results.print(&records)).await?;
         }
         let results = self.0.clone();
         blocking(move || {
@@ -267,7 +271,8 @@ struct WaitingSink(Vec<Batch>);
 #[async_trait::async_trait]
 impl Sink for WaitingSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
-        self.0.push(batch);
+        // A checkpoint with rows that cannot be printed could never be committed.
+        self.0.push(Batch::append(batch.into_appended()?));
         Ok(())
     }
 
@@ -286,8 +291,8 @@ struct DirectSink(Arc<Results>);
 #[async_trait::async_trait]
 impl Sink for DirectSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
-        let results = self.0.clone();
-        blocking(move || results.print(batch.records())).await
+        let (results, records) = (self.0.clone(), batch.into_appended()?);
+        blocking(move || results.print(&records)).await
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {

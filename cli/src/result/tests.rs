@@ -2,10 +2,11 @@
 use std::io::{self, Write};
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StringViewArray, TimestampMillisecondArray,
+    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int8Array, Int64Array, StringViewArray,
+    TimestampMillisecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use weir_core::{Attempt, OperatorUid};
+use weir_core::{Attempt, ChangelogKind, OperatorUid};
 
 use super::*;
 use crate::terminal::Layout;
@@ -241,4 +242,24 @@ async fn waiting_rows_are_printed_by_their_commit_and_once_only() {
     }
     connector.commit(&table, commit(7, vec![Batch::append(texts("x", &["4"]))])).await.unwrap();
     assert_eq!(tape.text(), "x\n1\n2\n3\n4\n");
+}
+
+#[tokio::test]
+async fn a_row_that_is_taken_back_is_never_printed_as_one_that_is_added() {
+    let taken_back = || Batch::weighted(texts("x", &["1", "1"]), Int8Array::from(vec![1, -1])).unwrap();
+    let table = table_spec(texts("x", &[]).schema());
+    for wait in [false, true] {
+        let tape = Tape::default();
+        let connector = ResultConnector(results_into(tape.clone(), Output::Csv, wait));
+        assert!(connector.takes(&table, &ChangelogKind::Append));
+        for kind in [ChangelogKind::Retract, ChangelogKind::Upsert(vec![0])] {
+            assert!(!connector.takes(&table, &kind), "{kind}");
+        }
+        let mut sink = connector.open_sink(&table, context()).await.unwrap();
+        assert!(sink.write(taken_back()).await.is_err());
+        assert!(sink.take_staged().is_empty());
+        assert!(connector.commit(&table, commit(4, vec![taken_back()])).await.is_err());
+        connector.0.finish().await.unwrap();
+        assert_eq!(tape.text(), "");
+    }
 }
