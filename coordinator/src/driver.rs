@@ -49,6 +49,8 @@ pub struct CheckpointDriver {
     due: Option<Duration>,
     /// Somebody waits for a marker.
     marker_wanted: bool,
+    /// Markers wait for sources already: one more flush marker would only wait behind them.
+    backlog: bool,
     /// The last epoch whose manifest is known to be durable.
     completed: Epoch,
     /// Which participants have reported which epochs behind that one. Whoever is not sure of having been heard says it again,
@@ -73,18 +75,18 @@ struct Pending {
     stage: Stage,
 }
 
+/// So many markers may wait for sources before no flush markers are sent any more.
+const FLUSH_BACKLOG: usize = 4;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Workers are to report.
     Gathering,
     /// Its manifest is being made to count.
     Writing,
-    /// Its results are decided and not known to be visible. Holds when the next try is due, if the last one failed.
-    Committing(Option<Duration>),
+    /// Its results are decided and not known to be visible.
+    Committing,
 }
-
-/// Pause between two tries to commit.
-const COMMIT_RETRY: Duration = Duration::from_millis(500);
 
 impl CheckpointDriver {
     /// A driver for a job that starts `now`.
@@ -95,6 +97,7 @@ impl CheckpointDriver {
             pending: None,
             due: config.interval.map(|interval| now + config.first.map_or(interval, |first| first.min(interval))),
             marker_wanted: false,
+            backlog: false,
             completed: config.last_epoch,
             config,
             reported: BTreeSet::new(),
@@ -124,7 +127,7 @@ impl CheckpointDriver {
         }
         let pending = |marker, stage| Some(Pending { marker, started: now, stage });
         if !takeover.committed && !bugs::is_on(Bug::OvertakenCommit) {
-            driver.pending = pending(completed, Stage::Committing(None));
+            driver.pending = pending(completed, Stage::Committing);
             effects.push(Effect::Commit(completed.epoch));
         } else if let Some(marker) = takeover.last_capture {
             driver.pending = pending(marker, Stage::Gathering);
@@ -167,7 +170,7 @@ impl CheckpointDriver {
             return None;
         }
         let checkpoint = match self.pending {
-            Some(Pending { stage: Stage::Committing(retry), .. }) => retry,
+            Some(Pending { stage: Stage::Committing, .. }) => None,
             Some(Pending { started, .. }) => Some(started + self.config.timeout),
             None => self.due.filter(|_| !self.is_ending()),
         };
@@ -176,7 +179,7 @@ impl CheckpointDriver {
 
     /// When the next flush marker is due.
     fn flush_due(&self) -> Option<Duration> {
-        if self.is_ending() && !bugs::is_on(Bug::MarkerBehindStop) {
+        if self.backlog || (self.is_ending() && !bugs::is_on(Bug::MarkerBehindStop)) {
             return None;
         }
         let FlushConfig { interval, pause } = self.config.flush;
@@ -204,12 +207,16 @@ impl CheckpointDriver {
                 self.marker_wanted = true;
                 self.flush_if_due(now, effects);
             }
+            Event::Backlog(markers) => {
+                self.backlog = markers >= FLUSH_BACKLOG;
+                self.flush_if_due(now, effects);
+            }
             Event::Reported { participant, content } => self.reported(participant, content, effects),
             Event::ReportFailed { epoch, error } if self.expects(epoch, Stage::Gathering) => {
                 self.give_up(now, error, effects);
             }
             Event::ManifestWritten(epoch) if self.expects(epoch, Stage::Writing) => {
-                self.enter(Stage::Committing(None));
+                self.enter(Stage::Committing);
                 self.completed = epoch;
                 self.reported.retain(|(of, _)| *of > epoch);
                 effects.push(Effect::Commit(epoch));
@@ -218,13 +225,12 @@ impl CheckpointDriver {
                 self.carried = contents;
                 self.give_up(now, error, effects);
             }
-            Event::Committed(epoch) if self.commits(epoch) => self.committed(now, effects),
-            Event::CommitFailed { epoch, error } if self.commits(epoch) => {
+            Event::Committed(epoch) if self.expects(epoch, Stage::Committing) => self.committed(now, effects),
+            Event::CommitFailed { epoch, error } if self.expects(epoch, Stage::Committing) => {
                 self.failures += 1;
                 if self.failures > self.config.tolerable_failures {
                     self.finish(AttemptEnd::Failed(error), effects);
                 } else {
-                    self.enter(Stage::Committing(Some(now + COMMIT_RETRY)));
                     effects.push(Effect::Report(error));
                 }
             }
@@ -243,11 +249,6 @@ impl CheckpointDriver {
 
     fn expects(&self, epoch: Epoch, stage: Stage) -> bool {
         !self.over && self.pending.is_some_and(|pending| pending.marker.epoch == epoch && pending.stage == stage)
-    }
-
-    fn commits(&self, epoch: Epoch) -> bool {
-        let committing = |pending: Pending| matches!(pending.stage, Stage::Committing(_));
-        !self.over && self.pending.is_some_and(|pending| pending.marker.epoch == epoch && committing(pending))
     }
 
     fn enter(&mut self, stage: Stage) {
@@ -273,10 +274,6 @@ impl CheckpointDriver {
                     "a slow sink or a long computation holds the marker up; see execution.checkpointing.timeout",
                 );
                 self.give_up(now, error, effects);
-            }
-            Some(Pending { marker, stage: Stage::Committing(Some(retry)), .. }) if retry <= now => {
-                self.enter(Stage::Committing(None));
-                effects.push(Effect::Commit(marker.epoch));
             }
             // Whether a manifest is there must be known before anything else is decided.
             Some(_) | None => {}

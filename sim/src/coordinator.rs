@@ -208,7 +208,7 @@ fn kind(operation: &weir_coordinator::leader::StorageOperation) -> String {
     use weir_coordinator::leader::StorageOperation as Operation;
     match operation {
         Operation::LoadManifest { path, .. } => format!("read {path}"),
-        Operation::WriteManifest { path, .. } => format!("write {path}"),
+        Operation::WriteManifest { order, .. } => format!("write {}", order.path),
         Operation::Retire { manifests, .. } => format!("delete what is not in {manifests:?}"),
         Operation::Delete { .. } => "delete all".to_owned(),
     }

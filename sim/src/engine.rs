@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
-use weir_core::{Epoch, Marker, Result};
+use weir_core::{Epoch, Result};
 use weir_proto::control::Deploy;
 use weir_worker::WorkerEvent;
-use weir_worker::process::{Engine, FiguresSource, JobEngine, OpenPart, RunningPart};
+use weir_worker::process::{Engine, FiguresSource, JobEngine, MarkerSender, OpenPart, RunningPart};
 
 use crate::cluster::Cluster;
 use crate::network::Machine;
@@ -85,9 +85,15 @@ impl OpenPart for SimOpenPart {
 
 #[async_trait]
 impl RunningPart for SimRunningPart {
-    async fn marker(&mut self, marker: Marker) {
-        self.place.thawed().await;
-        self.part.marker(marker).await;
+    fn markers(&self) -> MarkerSender {
+        let (host, send) = (self.place.clone(), self.part.markers());
+        Arc::new(move |marker| {
+            let (host, send) = (host.clone(), send.clone());
+            Box::pin(async move {
+                host.thawed().await;
+                send(marker).await;
+            })
+        })
     }
 
     async fn completed(&mut self, epoch: Epoch) {

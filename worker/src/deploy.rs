@@ -93,8 +93,7 @@ pub struct OpenedJob {
 
 /// A running part of a job. Dropping it stops every subtask where it stands.
 pub struct JobHandle {
-    markers: Vec<mpsc::Sender<Marker>>,
-    completed: watch::Sender<Epoch>,
+    commands: SourceCommands,
     events: mpsc::Receiver<WorkerEvent>,
     metrics: Arc<JobMetrics>,
     supervisor: JoinHandle<()>,
@@ -224,8 +223,7 @@ impl OpenedJob {
             events,
         };
         JobHandle {
-            markers: self.markers,
-            completed: self.completed,
+            commands: SourceCommands { markers: self.markers, completed: self.completed },
             events: self.events,
             metrics: Arc::new(self.metrics),
             #[expect(clippy::disallowed_methods, reason = "the handle owns it: dropping the handle aborts it")]
@@ -234,9 +232,18 @@ impl OpenedJob {
     }
 }
 
-impl JobHandle {
-    /// Tells the subtasks of this part. One that is gone has failed, and the supervisor says so.
-    pub async fn command(&self, command: Command) {
+/// The way to the subtasks of a part.
+#[derive(Clone)]
+pub struct SourceCommands {
+    markers: Vec<mpsc::Sender<Marker>>,
+    completed: watch::Sender<Epoch>,
+}
+
+impl SourceCommands {
+    /// Tells the subtasks of the part, and waits until each has room for it. Whoever waits has to hear the part's
+    /// [events](JobHandle::event) meanwhile: a subtask may be waiting for that. One that is gone has failed, and the supervisor
+    /// says so.
+    pub async fn send(&self, command: Command) {
         match command {
             Command::Marker(marker) => {
                 for subtask in &self.markers {
@@ -245,6 +252,18 @@ impl JobHandle {
             }
             Command::Completed(epoch) => drop(self.completed.send_replace(epoch)),
         }
+    }
+}
+
+impl JobHandle {
+    /// The way to the part's sources.
+    pub fn commands(&self) -> SourceCommands {
+        self.commands.clone()
+    }
+
+    /// Tells every source of this part.
+    pub async fn command(&self, command: Command) {
+        self.commands.send(command).await;
     }
 
     /// Waits for the next event; `None` after [`WorkerEvent::Finished`] or [`WorkerEvent::Failed`].

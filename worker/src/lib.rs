@@ -39,7 +39,7 @@ mod subtask;
 pub use blocking::{Blocking, BlockingInline, BlockingThreads, Work};
 pub use clock::{Clock, SystemClock};
 pub use commit::Committer;
-pub use deploy::{Deployment, JobHandle, OpenedJob, Part, kept_states, open};
+pub use deploy::{Deployment, JobHandle, OpenedJob, Part, SourceCommands, kept_states, open};
 pub use exchange::{ExchangeLimits, network};
 pub use local_runs::LocalRuns;
 pub use metrics::{JobMetrics, Totals};

@@ -1,21 +1,20 @@
-//! The checkpoints of a job that runs in one process: where the last run ended, the commit point, what sinks still have
-//! to commit, and tidying up behind it all.
+//! Where the checkpoints of a job in one process are: what the last run has left, and the work that its checkpoints need. What is
+//! done when, [`CheckpointExecutor`](weir_coordinator::checkpoints::CheckpointExecutor) decides. A checkpoint counts when its
+//! manifest is written.
 //!
 //! Without a state directory the same steps are taken in memory: sinks commit with their epochs as ever, and nothing
 //! outlives the process.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::task::{JoinHandle, spawn_blocking};
-use weir_coordinator::driver::Event;
-use weir_core::{Attempt, Epoch, Error, JobGraph, OperatorPlace, OperatorUid, Result};
+use weir_coordinator::checkpoints::{Ledger, ManifestOrder};
+use weir_coordinator::cluster::Checkpoint;
+use weir_core::{Attempt, Epoch, Error, JobGraph, Result};
 use weir_state::{
-    Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MemoryStorage, MergedRuns, SinkCommittables,
-    StateLock, Storage, compaction, plan_restore,
+    Checkpoints, LocalStorage, Manifest, MemoryStorage, MergedRuns, StateLock, Storage, compaction, layout,
+    plan_restore,
 };
-use weir_worker::Committer;
 use weir_worker::kept_states;
 
 use crate::blocking::blocking;
@@ -23,22 +22,21 @@ use crate::blocking::blocking;
 /// Checkpoints of one execution of a job.
 pub struct CheckpointStore {
     checkpoints: Checkpoints,
-    /// Of the state directory; `None` if there is none. Also held by every write that is under way: it may outlive this store, and
+    retained: usize,
+    /// Of the state directory; `None` if there is none. Also held by all work that is under way: it may outlive this store, and
     /// must not outlive the lock.
     lock: Option<Arc<StateLock>>,
-    /// Identity of the query.
-    identity: String,
-    /// Where its operators stand.
-    places: BTreeMap<OperatorUid, OperatorPlace>,
-    parallelism: usize,
-    retained: usize,
     attempt: Attempt,
     last_epoch: Epoch,
-    latest: Option<Manifest>,
-    /// Manifests whose results may not be visible yet, oldest first.
-    uncommitted: Vec<(Epoch, Vec<SinkCommittables>)>,
-    merging: Option<JoinHandle<Result<Vec<MergedRuns>>>>,
+    /// The newest checkpoint, and those before it that are not committed; oldest first.
+    ledger: Vec<Checkpoint>,
+    /// Of the same checkpoints.
+    manifests: Vec<Arc<Manifest>>,
+    /// Whether the newest checkpoint of the ledger is one to go on from.
+    has_latest: bool,
 }
+
+type Work<T> = Box<dyn FnOnce(&Checkpoints) -> Result<T> + Send>;
 
 impl CheckpointStore {
     /// Opens the checkpoints in `dir` and begins a new attempt.
@@ -48,41 +46,48 @@ impl CheckpointStore {
     pub async fn open(dir: Option<&Path>, graph: &JobGraph, retained: usize) -> Result<Self> {
         let mut store = Self {
             checkpoints: Checkpoints::new(Arc::new(MemoryStorage::default())),
-            lock: None,
-            identity: graph.fingerprint(),
-            places: graph.places(),
-            parallelism: 1,
             retained,
+            lock: None,
             attempt: Attempt(1),
             last_epoch: Epoch(0),
-            latest: None,
-            uncommitted: Vec::new(),
-            merging: None,
+            ledger: Vec::new(),
+            manifests: Vec::new(),
+            has_latest: false,
         };
         let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
         let graph = graph.clone();
         blocking(move || {
             let storage = LocalStorage::open(&dir)?;
-            let lock = storage.lock()?;
+            let lock = Arc::new(storage.lock()?);
             let checkpoints = Checkpoints::new(Arc::new(storage));
-            store.latest = checkpoints.latest()?;
-            if let Some(manifest) = &store.latest {
+            let latest = checkpoints.latest()?;
+            if let Some(manifest) = &latest {
                 check_same_query(manifest, &graph, &dir)?;
             }
             store.last_epoch = checkpoints.last_epoch()?;
             store.attempt = checkpoints.begin_attempt()?;
-            let uncommitted = checkpoints.uncommitted()?;
-            store.uncommitted =
-                uncommitted.into_iter().map(|manifest| (manifest.epoch, manifest.committables)).collect();
-            (store.checkpoints, store.lock) = (checkpoints, Some(Arc::new(lock)));
+            for manifest in checkpoints.uncommitted()? {
+                store.add(checkpoint_of(&manifest, false), Arc::new(manifest));
+            }
+            store.has_latest = latest.is_some();
+            // The newest that is not committed is the newest of all, unless that has nothing to be committed.
+            if let Some(latest) = latest.filter(|latest| store.latest().is_none_or(|last| last.epoch != latest.epoch)) {
+                store.add(checkpoint_of(&latest, true), Arc::new(latest));
+            }
+            (store.checkpoints, store.lock) = (checkpoints, Some(lock));
             Ok(store)
         })
         .await
     }
 
-    /// Sets the parallelism that manifests tell of.
-    pub fn set_parallelism(&mut self, parallelism: usize) {
-        self.parallelism = parallelism;
+    fn add(&mut self, checkpoint: Checkpoint, manifest: Arc<Manifest>) {
+        self.ledger.push(checkpoint);
+        self.manifests.push(manifest);
+    }
+
+    /// The checkpoints, as an executor wants to know them.
+    pub fn ledger(&self) -> Ledger<'_> {
+        Ledger { checkpoints: &self.ledger, followed: self.ledger.last().filter(|_| self.has_latest) }
     }
 
     /// This execution.
@@ -96,13 +101,13 @@ impl CheckpointStore {
     }
 
     /// The newest checkpoint.
-    pub fn latest(&self) -> Option<&Manifest> {
-        self.latest.as_ref()
+    pub fn latest(&self) -> Option<&Arc<Manifest>> {
+        self.manifests.last().filter(|_| self.has_latest)
     }
 
     /// Whether the job has come to its end.
     pub fn is_finished(&self) -> bool {
-        self.latest.as_ref().is_some_and(|manifest| manifest.finished)
+        self.latest().is_some_and(|manifest| manifest.finished)
     }
 
     /// Where checkpoints are.
@@ -115,86 +120,86 @@ impl CheckpointStore {
         self.lock.is_some()
     }
 
-    /// Writes the manifest of an epoch. A failed write is harmless even if the manifest turns out to be
-    /// there: the next one holds the same contents again, and committing twice is committing once.
-    pub async fn write(&mut self, epoch: Epoch, contents: Vec<EpochContent>, savepoint: bool, finished: bool) -> Event {
-        let header = ManifestHeader {
-            job: self.identity.clone(),
-            epoch,
-            attempt: self.attempt,
-            savepoint,
-            finished,
-            parallelism: self.parallelism,
-            places: self.places.clone(),
-        };
-        let mut manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
-        for merged in self.finished_merges().await {
-            manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
-        }
-        let (checkpoints, lock, written) = (self.checkpoints.clone(), self.lock.clone(), manifest.clone());
-        let write = move || {
+    /// Work on the storage, which holds the lock until it is done.
+    fn work<T: Send + 'static>(&self, work: Work<T>) -> impl Future<Output = Result<T>> + use<T> {
+        let (checkpoints, lock) = (self.checkpoints.clone(), self.lock.clone());
+        blocking(move || {
             let _lock = lock;
-            checkpoints.write(&written)
-        };
-        if let Err(error) = blocking(write).await {
-            let error = error.context(format!("checkpoint {epoch} failed"));
-            return Event::ManifestFailed { epoch, contents, error };
-        }
-        self.last_epoch = epoch;
-        self.uncommitted.push((epoch, manifest.committables.clone()));
-        self.latest = Some(manifest);
-        Event::ManifestWritten(epoch)
-    }
-
-    /// Lets sinks make visible what decided epochs hold, in order, and notes durably that it is done.
-    ///
-    /// # Errors
-    /// If a sink could not; everything can be tried again.
-    pub async fn finish_commit(&mut self, committer: &Committer) -> Result<()> {
-        while let Some((epoch, sinks)) = self.uncommitted.first() {
-            let epoch = *epoch;
-            committer.commit(self.checkpoints.storage(), epoch, sinks.clone()).await?;
-            let checkpoints = self.checkpoints.clone();
-            blocking(move || checkpoints.acknowledge_commit(epoch)).await?;
-            self.uncommitted.remove(0);
-        }
-        Ok(())
-    }
-
-    /// Deletes what no retained checkpoint needs, and merges runs where there are too many. Neither is needed for
-    /// correctness, so a failure is told and left to the next time.
-    pub async fn tidy(&mut self) {
-        // A merge writes files that no manifest names yet.
-        if self.merging.is_some() {
-            return;
-        }
-        let (checkpoints, keep) = (self.checkpoints.clone(), self.retained);
-        if let Err(error) = blocking(move || checkpoints.retire(keep)).await {
-            tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
-        }
-        if let Some(manifest) = &self.latest
-            && compaction::is_due(manifest)
-        {
-            let storage = self.checkpoints.storage().clone();
-            let (manifest, attempt) = (manifest.clone(), self.attempt);
-            #[expect(clippy::disallowed_methods, reason = "its handle is kept, and waited for")]
-            let merging = spawn_blocking(move || compaction::merge_all(&*storage, &manifest, attempt));
-            self.merging = Some(merging);
-        }
-    }
-
-    /// What a merge in the background has come to, if it is done.
-    async fn finished_merges(&mut self) -> Vec<MergedRuns> {
-        if !self.merging.as_ref().is_some_and(JoinHandle::is_finished) {
-            return Vec::new();
-        }
-        let Some(merging) = self.merging.take() else { return Vec::new() };
-        let outcome =
-            merging.await.unwrap_or_else(|panic| Err(Error::internal("merging runs panicked").with_source(panic)));
-        outcome.unwrap_or_else(|error| {
-            tracing::warn!(error = error.report(), "runs could not be merged");
-            Vec::new()
+            work(&checkpoints)
         })
+    }
+
+    /// The manifest of a checkpoint.
+    pub fn manifest(&self, epoch: Epoch) -> Option<Arc<Manifest>> {
+        self.manifests.iter().find(|manifest| manifest.epoch == epoch).cloned()
+    }
+
+    /// Writes a manifest. A failed write is harmless even if the manifest turns out to be there: the next one holds the same
+    /// contents again, and committing twice is committing once.
+    pub fn write(&self, order: ManifestOrder) -> impl Future<Output = Result<Arc<Manifest>>> + use<> {
+        self.work(Box::new(move |checkpoints| {
+            let manifest = order.manifest();
+            checkpoints.write(&manifest)?;
+            Ok(Arc::new(manifest))
+        }))
+    }
+
+    /// A manifest is written, and counts.
+    pub fn complete(&mut self, checkpoint: Checkpoint, manifest: Arc<Manifest>) {
+        self.last_epoch = checkpoint.epoch;
+        self.has_latest = true;
+        self.add(checkpoint, manifest);
+    }
+
+    /// Notes durably that all sinks have made a checkpoint visible.
+    pub fn note_commit(&self, epoch: Epoch) -> impl Future<Output = Result<()>> + use<> {
+        self.work(Box::new(move |checkpoints| checkpoints.acknowledge_commit(epoch)))
+    }
+
+    /// It is noted that a checkpoint is committed. The newest one is needed all the same.
+    pub fn committed(&mut self, epoch: Epoch) {
+        self.ledger.iter_mut().for_each(|checkpoint| checkpoint.committed |= checkpoint.epoch <= epoch);
+        let newest = self.ledger.last().map(|checkpoint| checkpoint.epoch);
+        self.ledger.retain(|checkpoint| !checkpoint.committed || Some(checkpoint.epoch) == newest);
+        self.manifests.retain(|manifest| self.ledger.iter().any(|checkpoint| checkpoint.epoch == manifest.epoch));
+    }
+
+    /// Deletes what no retained checkpoint needs. It is not needed for correctness, so a failure is told and left to the next
+    /// time.
+    pub fn retire(&self) -> impl Future<Output = ()> + use<> {
+        let keep = self.retained;
+        let retired = self.work(Box::new(move |checkpoints| checkpoints.retire(keep)));
+        async move {
+            if let Err(error) = retired.await {
+                tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
+            }
+        }
+    }
+
+    /// Merges runs of a checkpoint where there are too many.
+    pub fn merge(&self, epoch: Epoch) -> impl Future<Output = Result<Vec<MergedRuns>>> + use<> {
+        let (manifest, attempt) = (self.manifest(epoch), self.attempt);
+        self.work(Box::new(move |checkpoints| match manifest {
+            Some(manifest) => compaction::merge_all(&**checkpoints.storage(), &manifest, attempt),
+            None => Ok(Vec::new()),
+        }))
+    }
+}
+
+/// What is known of a checkpoint of an earlier run.
+fn checkpoint_of(manifest: &Manifest, committed: bool) -> Checkpoint {
+    Checkpoint {
+        epoch: manifest.epoch,
+        attempt: manifest.attempt,
+        manifest: layout::manifest(manifest.epoch),
+        state_bytes: manifest.state_bytes(),
+        written_bytes: 0,
+        completed_at: 0,
+        duration_ms: 0,
+        savepoint: manifest.savepoint,
+        finished: manifest.finished,
+        parallelism: u32::try_from(manifest.parallelism).unwrap_or(u32::MAX),
+        committed,
     }
 }
 

@@ -76,6 +76,8 @@ pub enum Event {
     Savepoint,
     /// A subtask cannot go on before the next marker. Any marker will do.
     MarkerWanted,
+    /// So many markers wait at some worker for its sources to take them.
+    Backlog(usize),
     /// What one worker adds to an epoch is durable.
     Reported {
         /// Which of the participants.
@@ -103,7 +105,7 @@ pub enum Event {
     },
     /// The sinks have made the epoch visible, and that is durably known.
     Committed(Epoch),
-    /// Committing failed; it has to be tried again.
+    /// Committing failed; it is tried again, also if the attempt fails for it.
     CommitFailed {
         /// Which epoch.
         epoch: Epoch,
@@ -130,7 +132,7 @@ pub enum Effect {
         /// Whether the job is over with it: its sources are exhausted.
         finished: bool,
     },
-    /// Let the sinks make the epoch visible, and record that it is done. Safe to repeat.
+    /// Let the sinks make the epoch visible, again and again until it is done, and record that it is.
     Commit(Epoch),
     /// Checkpoints before this epoch are not needed any more.
     Retire(Epoch),

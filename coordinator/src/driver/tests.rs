@@ -102,15 +102,13 @@ fn a_report_counts_once_whenever_it_comes_again() {
 }
 
 #[test]
-fn a_decided_epoch_is_committed_until_it_succeeds() {
+fn an_attempt_whose_results_cannot_be_committed_fails() {
     let mut driver = driver(Some(SECOND));
     step(&mut driver, 1, Event::Tick);
     step(&mut driver, 1, reported(5));
     step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["report"]);
-    assert_eq!(step(&mut driver, 2, Event::Tick), ["commit 5"]);
     assert_eq!(step(&mut driver, 2, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["report"]);
-    assert_eq!(step(&mut driver, 3, Event::Tick), ["commit 5"]);
     assert_eq!(step(&mut driver, 3, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["failed"]);
 }
 
@@ -320,4 +318,14 @@ fn a_new_leader_commits_what_is_completed_before_anything_else() {
     assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "however long it takes");
     assert_eq!(step(&mut driver, 9, Event::Stop(StopKind::Savepoint)), [""; 0]);
     assert_eq!(step(&mut driver, 9, Event::Committed(Epoch(4))), ["retire <4", "Stop 6"]);
+}
+
+#[test]
+fn sources_that_are_held_up_get_no_more_flush_markers() {
+    let mut driver = updating();
+    step(&mut driver, 1, Event::Tick);
+    assert_eq!(step(&mut driver, 2, Event::Backlog(4)), [""; 0]);
+    assert_eq!(step(&mut driver, 3, Event::MarkerWanted), [""; 0]);
+    assert_eq!(driver.next_tick(), Some(11 * SECOND), "the checkpoint has its time all the same");
+    assert_eq!(step(&mut driver, 3, Event::Backlog(3)), ["Flush 6"]);
 }

@@ -1,17 +1,15 @@
-//! One attempt as the leader sees it: what each of its workers has said, and the driver of its checkpoints.
+//! One attempt as the leader sees it: what each of its workers has said, and which markers they were given.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Marker, MarkerKind, Placement, WorkerId};
 use weir_proto::control::{AttemptFigures, AttemptPhase, AttemptStatus, Figures, Report};
-use weir_state::{EpochContent, Manifest, MergedRuns};
 
 use super::SessionId;
+use crate::checkpoints::CheckpointExecutor;
 use crate::cluster::Execution;
-use crate::driver::CheckpointDriver;
 
 /// The current attempt of a job.
 #[derive(Debug)]
@@ -28,48 +26,6 @@ pub struct LiveAttempt {
     /// Of the markers that were sent behind the last completed checkpoint, those at which state is captured, oldest first. All
     /// others were flush markers.
     pub captures: Vec<Marker>,
-    /// Its checkpoints; there once all workers have said where they stand.
-    pub driver: Option<CheckpointDriver>,
-    /// The checkpoint that the next one follows.
-    pub base: Base,
-    /// The manifest that is being written or proposed, and what it holds.
-    pub writing: Option<Writing>,
-    /// Runs that became one and are not in a manifest yet.
-    pub merged: Vec<MergedRuns>,
-    /// A worker is merging runs of this checkpoint.
-    pub merging: Option<Epoch>,
-    /// No merge is tried before: the last one failed.
-    pub merge_due: Duration,
-    /// Why the last checkpoint failed.
-    pub checkpoint_failure: Option<String>,
-}
-
-/// What is known of the manifest of the newest checkpoint.
-#[derive(Debug)]
-pub enum Base {
-    /// Nothing yet.
-    Unknown,
-    /// Storage could not say; it is asked again then.
-    Due(Duration),
-    /// It is being read.
-    Loading,
-    /// This; `None` if there is no checkpoint yet.
-    Known(Option<Arc<Manifest>>),
-}
-
-/// A manifest on its way.
-#[derive(Debug)]
-pub struct Writing {
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Its path.
-    pub path: String,
-    /// When it is given up, unless it is written by then.
-    pub deadline: Duration,
-    /// What is new in it.
-    pub contents: Arc<Vec<EpochContent>>,
-    /// Once it is written.
-    pub manifest: Option<Arc<Manifest>>,
 }
 
 /// What is known of the attempt on one of its workers.
@@ -116,13 +72,6 @@ impl LiveAttempt {
             since: now,
             reports: Vec::new(),
             captures: Vec::new(),
-            driver: None,
-            base: Base::Unknown,
-            writing: None,
-            merged: Vec::new(),
-            merging: None,
-            merge_due: now,
-            checkpoint_failure: None,
         }
     }
 
@@ -172,13 +121,16 @@ impl LiveAttempt {
         Some(known.unwrap_or(Marker { epoch: last, kind: MarkerKind::Flush }))
     }
 
+    /// Whether a worker has a part of it.
+    pub fn is_on(&self, worker: &WorkerId) -> bool {
+        self.placement.position(worker).is_some()
+    }
+
     /// A worker's connection is gone: what it was told may not have arrived.
     pub fn part_left(&mut self, worker: &WorkerId) {
         if let Some(part) = self.placement.position(worker).and_then(|position| self.parts.get_mut(position)) {
             part.deployed_on = None;
             part.started_on = None;
-            // What it has merged, if it has, nobody will hear of.
-            self.merging = None;
         }
     }
 
@@ -192,7 +144,7 @@ impl LiveAttempt {
     }
 
     /// What others may know.
-    pub fn view(&self) -> AttemptView {
+    pub fn view(&self, checkpoints: &CheckpointExecutor) -> AttemptView {
         let mut figures = Figures::default();
         for part in &self.parts {
             figures.rows_in = figures.rows_in.saturating_add(part.figures.rows_in);
@@ -204,8 +156,8 @@ impl LiveAttempt {
         }
         AttemptView {
             figures,
-            under_way: self.driver.as_ref().and_then(CheckpointDriver::under_way),
-            checkpoint_failure: self.checkpoint_failure.clone(),
+            under_way: checkpoints.under_way(),
+            checkpoint_failure: checkpoints.failure().map(str::to_owned),
         }
     }
 }

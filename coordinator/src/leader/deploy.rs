@@ -13,6 +13,7 @@ use weir_core::{Attempt, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
+use super::checkpoints::last_marker;
 use super::{Context, Leader, Proposal, SessionId};
 use crate::cluster::{Command, Execution, Job, JobStatus};
 use crate::driver;
@@ -97,14 +98,14 @@ impl Leader {
     ) {
         let id = status.job;
         self.ensure_attempt(context, id);
+        let last = self.jobs.get(id).and_then(|duties| last_marker(&duties.checkpoints));
         let Some(live) = self.jobs.attempt_mut(id).filter(|live| live.number == status.attempt) else { return };
         let Some(position) = live.placement.position(worker) else { return };
         // A worker of that name that is another process has nothing to say about this attempt.
         if self.sessions.of(worker, live.placement.workers[position].incarnation) != Some(session) {
             return;
         }
-        let last = live.driver.as_ref().map(|driver| driver.last_marker().epoch);
-        if last.is_some_and(|last| status.last_epoch > last) {
+        if last.is_some_and(|last| status.last_epoch > last.epoch) {
             let report = format!("worker {worker} says that it has come to epoch {}", status.last_epoch);
             return self.fail(context, id, status.attempt, Some(ErrorKind::Internal), report);
         }
@@ -198,15 +199,16 @@ impl Leader {
     /// Sends the markers that the workers of an attempt, or one of them, have not been given: each is of the kind that the
     /// others had, for all of them align on it.
     pub(super) fn send_markers(&mut self, context: &mut Context<'_>, id: JobId, only: Option<usize>) {
+        let last = self.jobs.get(id).and_then(|duties| last_marker(&duties.checkpoints));
         let Some(live) = self.jobs.attempt_mut(id) else { return };
-        let Some(last) = live.driver.as_ref().map(|driver| driver.last_marker().epoch) else { return };
+        let Some(last) = last else { return };
         let attempt = live.number;
         for (position, placed) in live.placement.workers.iter().enumerate() {
             let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) else { continue };
             if only.is_some_and(|only| only != position) {
                 continue;
             }
-            while live.parts[position].last_marker < last {
+            while live.parts[position].last_marker < last.epoch {
                 let Marker { epoch, kind } = live.marker(live.parts[position].last_marker.next());
                 context.send(session, ToWorker::Marker { job: id, attempt, epoch, kind });
                 live.parts[position].last_marker = epoch;

@@ -7,16 +7,19 @@ use std::time::Duration;
 use weir_core::{Attempt, JobId, Placement};
 
 use super::attempt::LiveAttempt;
-use super::commits::CommitWork;
+use super::commits::Committer;
+use crate::checkpoints::{CheckpointExecutor, Patience};
 use crate::cluster::Command;
 
 /// The duties for one job.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JobDuties {
     /// The attempt that is deployed or runs.
     pub attempt: Option<LiveAttempt>,
-    /// The commit that is under way, or due.
-    pub commit: Option<CommitWork>,
+    /// The job's checkpoints.
+    pub checkpoints: CheckpointExecutor,
+    /// Who was asked to commit.
+    pub committer: Committer,
     /// The attempt that failed, and when the next one may start.
     pub retry: Option<(Attempt, Duration)>,
     /// Why the job does not run, or not as its user wants; for people.
@@ -27,6 +30,21 @@ pub struct JobDuties {
     pub pause: Pause,
     /// What is proposed and not applied yet.
     pub proposed: BTreeSet<Proposal>,
+}
+
+impl JobDuties {
+    fn new(patience: Patience) -> Self {
+        Self {
+            attempt: None,
+            checkpoints: CheckpointExecutor::new(patience),
+            committer: Committer::default(),
+            retry: None,
+            waiting_for: None,
+            last_placement: None,
+            pause: Pause::default(),
+            proposed: BTreeSet::new(),
+        }
+    }
 }
 
 /// When the last attempt stopped to run, and how long it then took until the next one ran.
@@ -87,43 +105,56 @@ impl Proposal {
 }
 
 /// The duties for all jobs.
-#[derive(Debug, Default)]
-pub struct Jobs(BTreeMap<JobId, JobDuties>);
+#[derive(Debug)]
+pub struct Jobs {
+    patience: Patience,
+    duties: BTreeMap<JobId, JobDuties>,
+}
 
 impl Jobs {
+    /// No duties yet. `patience` is for checkpoints.
+    pub fn new(patience: Patience) -> Self {
+        Self { patience, duties: BTreeMap::new() }
+    }
+
     /// The duties for a job, if there are any.
     pub fn get(&self, id: JobId) -> Option<&JobDuties> {
-        self.0.get(&id)
+        self.duties.get(&id)
+    }
+
+    /// The duties for a job, if there are any.
+    pub fn get_mut(&mut self, id: JobId) -> Option<&mut JobDuties> {
+        self.duties.get_mut(&id)
     }
 
     /// The duties for a job; none so far, if it is new.
     pub fn of(&mut self, id: JobId) -> &mut JobDuties {
-        self.0.entry(id).or_default()
+        self.duties.entry(id).or_insert_with(|| JobDuties::new(self.patience))
     }
 
     /// The job is not there any more.
     pub fn forget(&mut self, id: JobId) {
-        self.0.remove(&id);
+        self.duties.remove(&id);
     }
 
     /// The current attempt of a job.
     pub fn attempt(&self, id: JobId) -> Option<&LiveAttempt> {
-        self.0.get(&id)?.attempt.as_ref()
+        self.duties.get(&id)?.attempt.as_ref()
     }
 
     /// The current attempt of a job.
     pub fn attempt_mut(&mut self, id: JobId) -> Option<&mut LiveAttempt> {
-        self.0.get_mut(&id)?.attempt.as_mut()
+        self.duties.get_mut(&id)?.attempt.as_mut()
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = (JobId, &JobDuties)> {
-        self.0.iter().map(|(id, duties)| (*id, duties))
+        self.duties.iter().map(|(id, duties)| (*id, duties))
     }
 
     /// All of them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (JobId, &mut JobDuties)> {
-        self.0.iter_mut().map(|(id, duties)| (*id, duties))
+        self.duties.iter_mut().map(|(id, duties)| (*id, duties))
     }
 
     /// All attempts that are deployed or run.

@@ -32,9 +32,11 @@ use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::results;
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
-use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns};
+use weir_state::Manifest;
 
+use crate::checkpoints::{self as checkpoints_of, ManifestOrder, Patience};
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
+pub use crate::now::Now;
 
 pub use self::attempt::AttemptView;
 use self::duties::{Jobs, Proposal};
@@ -47,15 +49,6 @@ pub struct SessionId(pub u64);
 /// Number of something that storage was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(pub u64);
-
-/// What time it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Since this process started, never going back: decisions are made by it.
-    pub elapsed: Duration,
-    /// Milliseconds since 1970: for people.
-    pub wall: i64,
-}
 
 /// How patient a leader is.
 #[derive(Debug, Clone)]
@@ -146,16 +139,8 @@ pub enum StorageOperation {
     WriteManifest {
         /// The job's storage.
         place: StoragePlace,
-        /// Path of the new manifest.
-        path: String,
-        /// The manifest before.
-        base: Option<Arc<Manifest>>,
-        /// What it says of itself.
-        header: ManifestHeader,
-        /// What is new.
-        contents: Arc<Vec<EpochContent>>,
-        /// Runs that became one since the last manifest.
-        merged: Vec<MergedRuns>,
+        /// What to write.
+        order: ManifestOrder,
     },
     /// Delete what no checkpoint of these needs.
     Retire {
@@ -180,9 +165,9 @@ pub enum StorageOutcome {
     Done,
 }
 
-/// What a storage operation was for.
+/// What storage is doing, and for whom.
 #[derive(Debug)]
-enum Purpose {
+enum Operation {
     Base(JobId, Attempt),
     Manifest(JobId, Attempt, Epoch),
     Tidy,
@@ -197,7 +182,7 @@ pub struct Leader {
     coordinators: Vec<String>,
     sessions: Sessions,
     jobs: Jobs,
-    operations: BTreeMap<OperationId, Purpose>,
+    operations: BTreeMap<OperationId, Operation>,
     next_operation: u64,
 }
 
@@ -242,12 +227,18 @@ impl<'a> Context<'a> {
 impl Leader {
     /// A leader that knows the replicated state up to the beginning of its term.
     pub fn new(term: u64, config: LeaderConfig, now: Now, state: &ClusterState) -> Self {
+        let patience = Patience {
+            commit_retry: config.commit_retry,
+            commit_timeout: config.commit_timeout,
+            load_retry: config.load_retry,
+            merge_retry: config.merge_retry,
+        };
         let mut leader = Self {
             term,
             config,
             coordinators: Vec::new(),
             sessions: Sessions::default(),
-            jobs: Jobs::default(),
+            jobs: Jobs::new(patience),
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,
@@ -321,7 +312,7 @@ impl Leader {
         self.jobs.get(job).is_some_and(|duties| duties.proposed.contains(&proposal))
     }
 
-    fn store(&mut self, context: &mut Context<'_>, purpose: Purpose, operation: StorageOperation) {
+    fn store(&mut self, context: &mut Context<'_>, purpose: Operation, operation: StorageOperation) {
         self.next_operation += 1;
         let id = OperationId(self.next_operation);
         self.operations.insert(id, purpose);
@@ -330,23 +321,28 @@ impl Leader {
 
     fn stored(&mut self, context: &mut Context<'_>, operation: OperationId, outcome: StorageOutcome) {
         match (self.operations.remove(&operation), outcome) {
-            (Some(Purpose::Base(job, attempt)), StorageOutcome::Manifest(result)) => {
-                self.base_loaded(context, job, attempt, result);
+            (Some(Operation::Base(job, attempt)), StorageOutcome::Manifest(result)) if self.takes(job, attempt) => {
+                self.checkpoints(context, job, checkpoints_of::Event::BaseLoaded(result));
+                self.ensure_driver(context, job);
             }
-            (Some(Purpose::Manifest(job, attempt, epoch)), StorageOutcome::Manifest(result)) => {
-                self.manifest_written(context, job, attempt, epoch, result);
+            (Some(Operation::Manifest(job, attempt, epoch)), StorageOutcome::Manifest(result))
+                if self.takes(job, attempt) =>
+            {
+                self.checkpoints(context, job, checkpoints_of::Event::ManifestWritten { epoch, result });
             }
-            (Some(Purpose::Base(..) | Purpose::Manifest(..) | Purpose::Tidy) | None, _) => {}
+            (Some(Operation::Base(..) | Operation::Manifest(..) | Operation::Tidy) | None, _) => {}
         }
+    }
+
+    /// Whether checkpoints are taken of this attempt.
+    fn takes(&self, job: JobId, attempt: Attempt) -> bool {
+        self.jobs.get(job).is_some_and(|duties| duties.checkpoints.attempt() == Some(attempt))
     }
 
     fn tick(&mut self, context: &mut Context<'_>) {
         self.expire_silent_workers(context);
         self.retry_what_is_due(context);
-        self.drive_what_is_due(context);
+        self.checkpoints_that_are_due(context);
         self.give_up_slow_deployments(context);
-        self.give_up_slow_manifests(context);
-        self.load_again(context);
-        self.commit_again(context);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use weir_core::bugs::{self, Bug};
-use weir_core::{Attempt, JobId, PlacedWorker};
+use weir_core::{Attempt, Error, JobId, PlacedWorker};
 
 use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
-use super::{Context, Leader, Proposal, Purpose, StorageOperation};
+use super::{Context, Leader, Operation, Proposal, StorageOperation};
+use crate::checkpoints::{AttemptConfig, Event};
 use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal};
-use crate::driver;
 use crate::scheduler::{self, Candidate, Problem};
 
 impl Leader {
@@ -23,15 +22,13 @@ impl Leader {
             Command::CompleteCheckpoint { job, checkpoint } if outcome.is_ok() => {
                 self.completed(context, *job, checkpoint.epoch);
             }
-            Command::CommitCheckpoint { job, epoch, .. } if outcome.is_ok() => {
-                self.drive(context, *job, driver::Event::Committed(*epoch));
-                self.ensure_commit(context, *job);
-                // While it runs, its driver says when.
-                if self.jobs.attempt(*job).is_none() {
-                    self.retire(context, *job);
-                }
+            Command::CommitCheckpoint { job, epoch, .. } => {
+                let result = outcome.as_ref().map(drop).map_err(|refusal| Error::internal(refusal.to_string()));
+                self.checkpoints(context, *job, Event::Acknowledged { epoch: *epoch, result });
             }
-            Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => self.retire(context, *job),
+            Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => {
+                self.checkpoints(context, *job, Event::Forgotten);
+            }
             Command::DeleteJob { .. } => self.delete_files(context, outcome),
             Command::StartAttempt { job, .. } => {
                 self.jobs.of(*job).waiting_for = None;
@@ -52,7 +49,7 @@ impl Leader {
         let Ok(Applied::Deleted { job, spec }) = outcome else { return };
         let places = [context.place(*job)].into_iter().chain(context.results_of(&spec.graph));
         for place in places.collect::<Vec<_>>() {
-            self.store(context, Purpose::Tidy, StorageOperation::Delete { place });
+            self.store(context, Operation::Tidy, StorageOperation::Delete { place });
         }
     }
 
@@ -94,10 +91,19 @@ impl Leader {
     pub(super) fn ensure_attempt(&mut self, context: &mut Context<'_>, id: JobId) {
         let Some(job) = context.state.jobs.get(&id) else { return };
         let Some(execution) = &job.execution else { return };
-        let now = context.now.elapsed;
+        let now = context.now;
         let duties = self.jobs.of(id);
         if duties.attempt.as_ref().is_none_or(|live| live.number != job.attempt) {
-            duties.attempt = Some(LiveAttempt::new(job.attempt, execution, now));
+            duties.attempt = Some(LiveAttempt::new(job.attempt, execution, now.elapsed));
+            let attempt = AttemptConfig {
+                attempt: job.attempt,
+                job: job.spec.fingerprint.clone(),
+                places: job.spec.graph.places(),
+                parallelism: execution.placement.slots.len(),
+                manifest_timeout: Duration::from_millis(job.spec.settings.checkpoint_timeout_ms),
+                term: Some(self.term),
+            };
+            duties.checkpoints.begin(attempt, now);
         }
         duties.last_placement = Some(execution.placement.clone());
     }
@@ -106,6 +112,7 @@ impl Leader {
     fn ended(&mut self, context: &mut Context<'_>, id: JobId) {
         let duties = self.jobs.of(id);
         duties.attempt = None;
+        duties.checkpoints.end();
         duties.pause.begin(context.now.elapsed);
         self.forget_all_strays(context);
     }
@@ -165,9 +172,7 @@ impl Leader {
     /// What takes a job on that waits for slots; `None` if it has to wait.
     fn next_for(&mut self, context: &mut Context<'_>, id: JobId, job: &Job) -> Option<Command> {
         let at = context.now.wall;
-        if super::commits::oldest_uncommitted(job).is_some() && !bugs::is_on(Bug::DroppedCommit) {
-            let failure = self.jobs.of(id).commit.as_ref().and_then(|work| work.failure.clone());
-            let why = failure.unwrap_or_else(|| "a worker is needed for it".into());
+        if let Some(why) = self.waits_for_commit(context, id) {
             self.jobs.of(id).waiting_for =
                 Some(format!("results of its last checkpoint are to be committed first: {why}"));
             self.ensure_commit(context, id);
@@ -249,7 +254,8 @@ impl Leader {
 
     /// How the current attempt of a job does.
     pub(crate) fn attempt(&self, id: JobId) -> Option<super::AttemptView> {
-        self.jobs.attempt(id).map(LiveAttempt::view)
+        let duties = self.jobs.get(id)?;
+        duties.attempt.as_ref().map(|live| live.view(&duties.checkpoints))
     }
 }
 

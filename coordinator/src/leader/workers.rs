@@ -3,7 +3,9 @@
 use weir_core::bugs::{self, Bug};
 use weir_proto::control::{FromWorker, Heartbeat, Hello, ToWorker, Welcome};
 
+use super::commits::error_of;
 use super::{Context, Leader, SessionId};
+use crate::checkpoints::Event;
 use crate::cluster::{Applied, Command, Refusal};
 
 impl Leader {
@@ -123,8 +125,14 @@ impl Leader {
                 self.forget_strays(context, session);
             }
             FromWorker::Report(report) => self.report(context, &worker, report),
-            FromWorker::Committed { job, epoch, result } => self.commit_answered(context, session, job, epoch, result),
-            FromWorker::Merged { job, attempt, epoch, merged } => self.merged(context, job, attempt, epoch, merged),
+            FromWorker::Committed { job, epoch, result } => {
+                self.commit_answered(context, session, job, epoch, result.map_err(error_of));
+            }
+            FromWorker::Merged { job, attempt, epoch, merged } => {
+                if self.takes(job, attempt) {
+                    self.checkpoints(context, job, Event::Merged { epoch, result: merged.map_err(error_of) });
+                }
+            }
             FromWorker::Leaving => {
                 known.leaving = true;
                 context.propose(Command::DrainWorker { worker, draining: true });
@@ -147,8 +155,12 @@ impl Leader {
         if !gone.dismissed {
             self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, deadline, "its connection broke");
         }
-        for live in self.jobs.iter_mut().filter_map(|(_, duties)| duties.attempt.as_mut()) {
-            live.part_left(&gone.hello.worker);
+        for id in self.jobs.which(|duties| duties.attempt.as_ref().is_some_and(|live| live.is_on(&gone.hello.worker))) {
+            if let Some(live) = self.jobs.attempt_mut(id) {
+                live.part_left(&gone.hello.worker);
+            }
+            // What it has merged, if it has, nobody will hear of.
+            self.checkpoints(context, id, Event::MergeLost);
         }
         self.reassign_commits(context, session);
     }

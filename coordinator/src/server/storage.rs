@@ -33,11 +33,9 @@ impl CheckpointStorages {
                 let loaded = self.open(&place).and_then(|storage| self.load(&place, &*storage, &path));
                 StorageOutcome::Manifest(loaded.map(Arc::new))
             }
-            StorageOperation::WriteManifest { place, path, base, header, contents, merged } => {
-                let mut manifest = Manifest::with_contents(base.as_deref(), header, &contents);
-                for merged in merged {
-                    manifest.replace_runs(&merged.uid, &merged.table, &merged.runs, merged.into);
-                }
+            StorageOperation::WriteManifest { place, order } => {
+                let path = order.path.clone();
+                let manifest = order.manifest();
                 let written = self.open(&place).and_then(|storage| storage.put(&path, &manifest.to_bytes()?));
                 if written.is_ok() {
                     self.retained(&place).lock().unwrap_or_else(PoisonError::into_inner).insert(&path, &manifest);

@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use weir_core::{Attempt, Epoch, Error, JobId, Marker};
 use weir_proto::control::{Deploy, Failure};
@@ -79,12 +80,15 @@ impl AttemptTask {
         let Deploy { job, attempt, .. } = *self.deploy;
         let _ = self.events.send(Happened::Started { job, attempt, figures: part.figures() }).await;
         let mut over = false;
+        let send = part.markers();
+        let mut sending = None;
         loop {
             tokio::select! {
                 // A simulation has to be able to repeat it.
                 biased;
-                command = self.commands.recv() => match command {
-                    Some(AttemptCommand::Marker(marker)) => part.marker(marker).await,
+                () = until_sent(&mut sending), if sending.is_some() => sending = None,
+                command = self.commands.recv(), if sending.is_none() => match command {
+                    Some(AttemptCommand::Marker(marker)) => sending = Some(send(marker)),
                     Some(AttemptCommand::Completed(epoch)) => part.completed(epoch).await,
                     Some(AttemptCommand::Start) => {}
                     None => return,
@@ -101,6 +105,13 @@ impl AttemptTask {
         let Deploy { job, attempt, .. } = *self.deploy;
         // The loop is gone only when the process ends.
         let _ = self.events.send(Happened::Event(Event::Engine { job, attempt, event })).await;
+    }
+}
+
+/// Waits until a marker is with the sources.
+async fn until_sent(sending: &mut Option<BoxFuture<'static, ()>>) {
+    if let Some(sending) = sending {
+        sending.await;
     }
 }
 

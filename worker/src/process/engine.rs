@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
 use weir_proto::control::{CheckpointRef, Deploy, Figures};
@@ -37,8 +39,8 @@ pub trait OpenPart: Send {
 /// A part that runs. Dropping it stops it where it stands.
 #[async_trait]
 pub trait RunningPart: Send {
-    /// Sends a marker into the dataflow.
-    async fn marker(&mut self, marker: Marker);
+    /// How to send markers into the dataflow.
+    fn markers(&self) -> MarkerSender;
 
     /// Tells the sources that an epoch's checkpoint is complete.
     async fn completed(&mut self, epoch: Epoch);
@@ -49,6 +51,10 @@ pub trait RunningPart: Send {
     /// How to learn how it does.
     fn figures(&self) -> FiguresSource;
 }
+
+/// Sends a marker from every source of a part. It may take until the sources have room for it, and they may be waiting for
+/// somebody who hears the part's events: so these are listened to meanwhile.
+pub type MarkerSender = Arc<dyn Fn(Marker) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Says how a part does, at any time.
 pub type FiguresSource = Arc<dyn Fn() -> Figures + Send + Sync>;
@@ -155,8 +161,12 @@ impl OpenPart for OpenedJob {
 
 #[async_trait]
 impl RunningPart for JobHandle {
-    async fn marker(&mut self, marker: Marker) {
-        self.command(Command::Marker(marker)).await;
+    fn markers(&self) -> MarkerSender {
+        let commands = self.commands();
+        Arc::new(move |marker| {
+            let commands = commands.clone();
+            async move { commands.send(Command::Marker(marker)).await }.boxed()
+        })
     }
 
     async fn completed(&mut self, epoch: Epoch) {

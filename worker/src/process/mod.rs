@@ -39,7 +39,7 @@ mod tests;
 pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
 pub use driver::drive;
-pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, OpenPart, RunningPart};
+pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
 pub use storages::CopiedStorages;
 
 use std::net::SocketAddr;
