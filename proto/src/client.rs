@@ -15,7 +15,7 @@ use weir_core::{CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{
     CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo,
-    JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob, status,
+    JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
 /// Which job is meant.

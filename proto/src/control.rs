@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{
-    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, Marker, MarkerKind, Placement, WorkerId,
+    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, Marker, MarkerKind, OperatorUid, Placement,
+    WorkerId,
 };
 use weir_state::{EpochContent, MergedRuns};
 
@@ -156,12 +157,12 @@ pub struct Heartbeat {
     pub figures: Vec<AttemptFigures>,
 }
 
-/// How one attempt does on one worker.
+/// How a vertex does since its attempt started, or a whole job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Figures {
-    /// Rows read by sources since the attempt started.
+    /// Rows that came in: at a source, and into a job, those that were read.
     pub rows_in: u64,
-    /// Rows taken by sinks.
+    /// Rows that went out: at a sink, and out of a job, those that were taken to be written.
     pub rows_out: u64,
     /// Rows that came too late.
     pub late_rows: u64,
@@ -169,19 +170,42 @@ pub struct Figures {
     pub rejected_rows: u64,
     /// State in memory at the last capture, in bytes, roughly.
     pub state_bytes: u64,
-    /// The watermark that the sinks here have seen; `None` if no sink is here.
+    /// The least watermark of its subtasks; of a job, that of its sinks. `None` where there are none.
     pub watermark: Option<EventTime>,
 }
 
-/// [`Figures`] and whose they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Figures {
+    /// Those of other subtasks, too.
+    pub fn add(&mut self, other: &Figures) {
+        self.rows_in = self.rows_in.saturating_add(other.rows_in);
+        self.rows_out = self.rows_out.saturating_add(other.rows_out);
+        self.late_rows = self.late_rows.saturating_add(other.late_rows);
+        self.rejected_rows = self.rejected_rows.saturating_add(other.rejected_rows);
+        self.state_bytes = self.state_bytes.saturating_add(other.state_bytes);
+        self.watermark = [self.watermark, other.watermark].into_iter().flatten().min();
+    }
+}
+
+/// How a vertex does on one worker, over its subtasks there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VertexFigures {
+    /// Which one.
+    pub uid: OperatorUid,
+    /// How it does.
+    pub figures: Figures,
+}
+
+/// How one attempt does on one worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptFigures {
     /// Which job.
     pub job: JobId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// How it does.
-    pub figures: Figures,
+    /// The vertices that have subtasks here.
+    pub vertices: Vec<VertexFigures>,
+    /// Markers that the sources here have no room for yet.
+    pub waiting_markers: u32,
 }
 
 /// To a worker.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use weir_core::connector::SplitLag;
 use weir_core::{EventTime, OperatorSpec, OperatorUid};
+use weir_proto::control::{Figures, VertexFigures};
 
 /// Counters of one operator in one subtask.
 #[derive(Debug)]
@@ -114,6 +115,27 @@ pub struct Totals {
     pub lag: Duration,
 }
 
+impl Entry {
+    fn figures(&self) -> Figures {
+        let OperatorMetrics { rows_in, rows_out, late_rows, rejected_rows, state_bytes, watermark, .. } = &*self.metrics;
+        let (rows_in, rows_out) = (rows_in.load(Relaxed), rows_out.load(Relaxed));
+        let (rows_in, rows_out) = match self.kind {
+            // What is outside counts neither way.
+            Kind::Source => (rows_out, rows_out),
+            Kind::Sink => (rows_in, rows_in),
+            Kind::Between => (rows_in, rows_out),
+        };
+        Figures {
+            rows_in,
+            rows_out,
+            late_rows: late_rows.load(Relaxed),
+            rejected_rows: rejected_rows.load(Relaxed),
+            state_bytes: state_bytes.load(Relaxed),
+            watermark: Some(EventTime(watermark.load(Relaxed))),
+        }
+    }
+}
+
 impl JobMetrics {
     /// Adds the counters of one operator of one subtask.
     pub(crate) fn register(&mut self, uid: &OperatorUid, operator: &OperatorSpec) -> Arc<OperatorMetrics> {
@@ -154,9 +176,17 @@ impl JobMetrics {
         }
     }
 
-    /// Whether any of the job's sinks is here.
-    pub fn has_sinks(&self) -> bool {
-        self.operators.iter().any(|entry| entry.kind == Kind::Sink)
+    /// How each vertex does, over its subtasks here.
+    pub fn vertices(&self) -> Vec<VertexFigures> {
+        let mut vertices: Vec<VertexFigures> = Vec::new();
+        for entry in &self.operators {
+            let figures = entry.figures();
+            match vertices.iter_mut().find(|vertex| vertex.uid == entry.uid) {
+                Some(vertex) => vertex.figures.add(&figures),
+                None => vertices.push(VertexFigures { uid: entry.uid.clone(), figures }),
+            }
+        }
+        vertices
     }
 
     /// Rows that came too late, per operator that refused any.

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
-    CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, WorkerInfo, status,
+    CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::Figures;
 
@@ -136,11 +136,28 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
     if !job.checkpoints.is_empty() {
         text.push_str(&checkpoints(&job.checkpoints, now, terminal)?);
     }
-    text.push_str("dataflow\n");
-    for operator in &job.operators {
-        let _ = writeln!(text, "  {operator}");
-    }
+    text.push_str(&vertices(&job.vertices, terminal)?);
     Ok(text)
+}
+
+/// The dataflow, a line per node.
+fn vertices(vertices: &[VertexInfo], terminal: Terminal) -> Result<String> {
+    let of = |vertex: &VertexInfo| vertex.figures.unwrap_or_default();
+    let columns = vec![
+        text("vertex", vertices, |vertex| vertex.name.clone()),
+        number("rows in", vertices, |vertex| of(vertex).rows_in),
+        number("rows out", vertices, |vertex| of(vertex).rows_out),
+        number("late", vertices, |vertex| of(vertex).late_rows),
+        number("rejected", vertices, |vertex| of(vertex).rejected_rows),
+        text("state", vertices, |vertex| bytes(of(vertex).state_bytes)),
+        text("watermark", vertices, |vertex| match of(vertex).watermark {
+            None | Some(EventTime::MIN) => String::new(),
+            Some(EventTime::MAX) => "at the end".into(),
+            Some(watermark) => watermark.to_string(),
+        }),
+        text("uid", vertices, |vertex| vertex.uid.to_string()),
+    ];
+    table(columns, terminal)
 }
 
 fn cadence(settings: &JobSettingsInfo) -> String {

@@ -4,8 +4,8 @@
 mod goals;
 mod output;
 
-use weir_core::{Attempt, Epoch, EventTime, Incarnation, JobId, PlacedWorker, Placement, WorkerId};
-use weir_proto::client::{CheckpointInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary};
+use weir_core::{Attempt, Epoch, EventTime, Incarnation, JobId, OperatorUid, PlacedWorker, Placement, WorkerId};
+use weir_proto::client::{CheckpointInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, VertexInfo};
 use weir_proto::control::Figures;
 
 /// 2026-01-01 00:00:00 UTC.
@@ -79,7 +79,14 @@ fn detail() -> JobDetail {
         },
         fingerprint: "0123".into(),
         placement: Some(Placement { workers: vec![worker("w1"), worker("w2")], slots: vec![0, 1, 0] }),
-        operators: vec!["Source(flights)  source-1".into(), "Sink(delays)  sink-2".into()],
+        vertices: vec![
+            VertexInfo {
+                name: "Source(flights)".into(),
+                uid: OperatorUid("source-1".into()),
+                figures: Some(Figures { rows_in: 1234, rows_out: 1234, rejected_rows: 2, ..Figures::default() }),
+            },
+            VertexInfo { name: "Sink(delays)".into(), uid: OperatorUid("sink-2".into()), figures: None },
+        ],
         checkpoints: vec![savepoint()],
         checkpoint_in_progress: None,
         last_pause_ms: Some(900),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
-use weir_core::{Attempt, Epoch, Marker, MarkerKind, Placement, WorkerId};
-use weir_proto::control::{AttemptFigures, AttemptPhase, AttemptStatus, Figures, Report};
+use weir_core::{Attempt, Epoch, JobGraph, Marker, MarkerKind, OperatorSpec, OperatorUid, Placement, WorkerId};
+use weir_proto::control::{AttemptFigures, AttemptPhase, AttemptStatus, Figures, Report, VertexFigures};
 
 use super::SessionId;
 use crate::checkpoints::CheckpointExecutor;
@@ -39,8 +39,10 @@ pub struct Part {
     pub started_on: Option<SessionId>,
     /// The last marker that it was given, as far as is known.
     pub last_marker: Epoch,
-    /// How it does.
-    pub figures: Figures,
+    /// How its vertices do there.
+    pub figures: Vec<VertexFigures>,
+    /// Markers that its sources have no room for yet.
+    pub waiting_markers: usize,
 }
 
 impl Part {
@@ -53,8 +55,10 @@ impl Part {
 /// What others may know of an attempt.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AttemptView {
-    /// Figures of all workers: sums, and the least watermark.
+    /// How the job does.
     pub figures: Figures,
+    /// How each node of its dataflow does, over all workers.
+    pub vertices: Vec<Figures>,
     /// The checkpoint that is under way, and since when.
     pub under_way: Option<(Epoch, Duration)>,
     /// Why the last checkpoint failed.
@@ -139,23 +143,44 @@ impl LiveAttempt {
         if figures.attempt == self.number
             && let Some(part) = self.placement.position(worker).and_then(|position| self.parts.get_mut(position))
         {
-            part.figures = figures.figures;
+            part.figures.clone_from(&figures.vertices);
+            part.waiting_markers = usize::try_from(figures.waiting_markers).unwrap_or(usize::MAX);
         }
     }
 
+    /// The most markers that wait for sources at any worker.
+    pub fn backlog(&self) -> usize {
+        self.parts.iter().map(|part| part.waiting_markers).max().unwrap_or_default()
+    }
+
     /// What others may know.
-    pub fn view(&self, checkpoints: &CheckpointExecutor) -> AttemptView {
+    pub fn view(&self, graph: &JobGraph, checkpoints: &CheckpointExecutor) -> AttemptView {
+        let of = |uid: &OperatorUid| {
+            let everywhere = self.parts.iter().flat_map(|part| &part.figures).filter(|vertex| vertex.uid == *uid);
+            everywhere.fold(Figures::default(), |mut sum, vertex| {
+                sum.add(&vertex.figures);
+                sum
+            })
+        };
+        let vertices: Vec<Figures> = graph.nodes().iter().map(|node| of(&node.uid)).collect();
         let mut figures = Figures::default();
-        for part in &self.parts {
-            figures.rows_in = figures.rows_in.saturating_add(part.figures.rows_in);
-            figures.rows_out = figures.rows_out.saturating_add(part.figures.rows_out);
-            figures.late_rows = figures.late_rows.saturating_add(part.figures.late_rows);
-            figures.rejected_rows = figures.rejected_rows.saturating_add(part.figures.rejected_rows);
-            figures.state_bytes = figures.state_bytes.saturating_add(part.figures.state_bytes);
-            figures.watermark = [figures.watermark, part.figures.watermark].into_iter().flatten().min();
+        for (node, vertex) in graph.nodes().iter().zip(&vertices) {
+            // Of what is read and written only the ends count.
+            let (is_source, is_sink) = match node.spec.operator {
+                OperatorSpec::Source(_) => (true, false),
+                OperatorSpec::Sink(_) => (false, true),
+                _ => (false, false),
+            };
+            figures.add(&Figures {
+                rows_in: if is_source { vertex.rows_in } else { 0 },
+                rows_out: if is_sink { vertex.rows_out } else { 0 },
+                watermark: vertex.watermark.filter(|_| is_sink),
+                ..*vertex
+            });
         }
         AttemptView {
             figures,
+            vertices,
             under_way: checkpoints.under_way(),
             checkpoint_failure: checkpoints.failure().map(str::to_owned),
         }

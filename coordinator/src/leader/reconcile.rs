@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_core::{Attempt, Error, JobId, PlacedWorker};
+use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker};
 
 use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
@@ -253,9 +253,9 @@ impl Leader {
     }
 
     /// How the current attempt of a job does.
-    pub(crate) fn attempt(&self, id: JobId) -> Option<super::AttemptView> {
+    pub(crate) fn attempt(&self, id: JobId, graph: &JobGraph) -> Option<super::AttemptView> {
         let duties = self.jobs.get(id)?;
-        duties.attempt.as_ref().map(|live| live.view(&duties.checkpoints))
+        duties.attempt.as_ref().map(|live| live.view(graph, &duties.checkpoints))
     }
 }
 

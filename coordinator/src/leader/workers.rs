@@ -1,5 +1,6 @@
 //! Workers come, speak, and go.
 
+use weir_core::WorkerId;
 use weir_core::bugs::{self, Bug};
 use weir_proto::control::{FromWorker, Heartbeat, Hello, ToWorker, Welcome};
 
@@ -7,6 +8,7 @@ use super::commits::error_of;
 use super::{Context, Leader, SessionId};
 use crate::checkpoints::Event;
 use crate::cluster::{Applied, Command, Refusal};
+use crate::driver;
 
 impl Leader {
     /// A worker has connected. It is registered first, unless it is; then it is told what to do.
@@ -118,7 +120,7 @@ impl Leader {
         match message {
             // It comes once, at the beginning.
             FromWorker::Hello(_) => {}
-            FromWorker::Heartbeat(heartbeat) => self.heartbeat(session, &heartbeat),
+            FromWorker::Heartbeat(heartbeat) => self.heartbeat(context, &worker, &heartbeat),
             FromWorker::Status(status) => {
                 known.attempts.insert(status.job, status.attempt);
                 self.status(context, &worker, session, status);
@@ -140,12 +142,12 @@ impl Leader {
         }
     }
 
-    fn heartbeat(&mut self, session: SessionId, heartbeat: &Heartbeat) {
-        let Some(known) = self.sessions.get(session) else { return };
+    fn heartbeat(&mut self, context: &mut Context<'_>, worker: &WorkerId, heartbeat: &Heartbeat) {
         for figures in &heartbeat.figures {
-            if let Some(live) = self.jobs.attempt_mut(figures.job) {
-                live.take_figures(&known.hello.worker, figures);
-            }
+            let Some(live) = self.jobs.attempt_mut(figures.job) else { continue };
+            live.take_figures(worker, figures);
+            let backlog = live.backlog();
+            self.drive(context, figures.job, driver::Event::Backlog(backlog));
         }
     }
 

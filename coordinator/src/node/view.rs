@@ -6,8 +6,8 @@ use std::time::Duration;
 use weir_core::{CoordinatorId, JobId, WorkerId};
 use weir_proto::client::{
     CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
-    CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo,
-    WorkerJob, status,
+    CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo,
+    WorkerInfo, WorkerJob, status,
 };
 
 use super::requests::find;
@@ -69,7 +69,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
         restarts: job.restarts,
         submitted_at: job.submitted_at,
         changed_at: job.changed_at,
-        figures: leader.attempt(id).map(|attempt| attempt.figures),
+        figures: leader.attempt(id, &job.spec.graph).map(|attempt| attempt.figures),
         last_checkpoint: job.checkpoints.last().map(checkpoint),
         last_failure: job.last_failure.as_ref().map(|failure| JobFailureInfo {
             attempt: failure.attempt,
@@ -83,14 +83,27 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
 }
 
 fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
-    let under_way = leader.attempt(id).and_then(|attempt| attempt.under_way);
+    let attempt = leader.attempt(id, &job.spec.graph);
+    let under_way = attempt.as_ref().and_then(|attempt| attempt.under_way);
+    let vertex = |index: usize| attempt.as_ref().and_then(|attempt| attempt.vertices.get(index).copied());
     JobDetail {
         summary: summary(leader, id, job),
         sql: job.spec.sql.clone(),
         settings: settings(&job.spec.settings),
         fingerprint: job.spec.fingerprint.clone(),
         placement: job.execution.as_ref().map(|execution| execution.placement.clone()),
-        operators: job.spec.graph.nodes().iter().map(|node| format!("{}  {}", node.spec.name, node.uid)).collect(),
+        vertices: job
+            .spec
+            .graph
+            .nodes()
+            .iter()
+            .enumerate()
+            .map(|(index, node)| VertexInfo {
+                name: node.spec.name.clone(),
+                uid: node.uid.clone(),
+                figures: vertex(index),
+            })
+            .collect(),
         checkpoints: job.checkpoints.iter().map(checkpoint).collect(),
         checkpoint_in_progress: under_way.map(|(epoch, started)| CheckpointProgress {
             epoch,

@@ -2,7 +2,7 @@
 //! added, never renamed. Times end in `_at` and are milliseconds since 1970, on the leader's clock.
 
 use serde::Serialize;
-use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, Placement, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, OperatorUid, Placement, WorkerId};
 
 use crate::control::Figures;
 
@@ -113,14 +113,25 @@ pub struct JobDetail {
     pub fingerprint: String,
     /// Where its last attempt runs.
     pub placement: Option<Placement>,
-    /// A line per node of its dataflow.
-    pub operators: Vec<String>,
+    /// The nodes of its dataflow, upstream first.
+    pub vertices: Vec<VertexInfo>,
     /// Checkpoints that are kept, oldest first.
     pub checkpoints: Vec<CheckpointInfo>,
     /// The one that is being taken.
     pub checkpoint_in_progress: Option<CheckpointProgress>,
     /// Of the last rescale or restart, in milliseconds: from the end of one attempt's processing to the start of the next.
     pub last_pause_ms: Option<u64>,
+}
+
+/// A node of a job's dataflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VertexInfo {
+    /// For people.
+    pub name: String,
+    /// Under which its state is kept.
+    pub uid: OperatorUid,
+    /// How it does over all workers; `None` if nothing of it runs.
+    pub figures: Option<Figures>,
 }
 
 /// A checkpoint that is being taken.

@@ -1,11 +1,11 @@
 //! What the cluster tells about itself.
 
-use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, Result, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, OperatorUid, Result, WorkerId};
 
 use super::{all, job_id, named, required, unknown};
 use crate::client::{
     CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo,
-    JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
+    JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::generated::client::v1 as wire;
 
@@ -95,7 +95,7 @@ impl From<&JobDetail> for wire::JobDetail {
             settings: Some((&info.settings).into()),
             fingerprint: info.fingerprint.clone(),
             placement: info.placement.as_ref().map(Into::into),
-            operators: info.operators.clone(),
+            vertices: info.vertices.iter().map(Into::into).collect(),
             checkpoints: info.checkpoints.iter().map(Into::into).collect(),
             checkpoint_in_progress: info.checkpoint_in_progress.as_ref().map(Into::into),
             last_pause_ms: info.last_pause_ms,
@@ -113,11 +113,23 @@ impl TryFrom<wire::JobDetail> for JobDetail {
             settings: required(info.settings, "JobDetail.settings")?.into(),
             fingerprint: info.fingerprint,
             placement: info.placement.map(TryInto::try_into).transpose()?,
-            operators: info.operators,
+            vertices: all(info.vertices, |vertex| Ok(vertex.into()))?,
             checkpoints: all(info.checkpoints, TryInto::try_into)?,
             checkpoint_in_progress: info.checkpoint_in_progress.map(Into::into),
             last_pause_ms: info.last_pause_ms,
         })
+    }
+}
+
+impl From<&VertexInfo> for wire::VertexInfo {
+    fn from(info: &VertexInfo) -> Self {
+        Self { name: info.name.clone(), uid: info.uid.0.clone(), figures: info.figures.as_ref().map(Into::into) }
+    }
+}
+
+impl From<wire::VertexInfo> for VertexInfo {
+    fn from(info: wire::VertexInfo) -> Self {
+        Self { name: info.name, uid: OperatorUid(info.uid), figures: info.figures.map(Into::into) }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What workers say.
 
-use weir_core::{Epoch, Error, ErrorKind, Incarnation, Marker, MarkerKind, Result, WorkerId};
+use weir_core::{Epoch, Error, ErrorKind, Incarnation, Marker, MarkerKind, OperatorUid, Result, WorkerId};
 
 use super::{all, attempt, job_id, named, required, unknown};
-use crate::control::{AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Report};
+use crate::control::{
+    AttemptFigures, AttemptPhase, AttemptStatus, Failure, FromWorker, Heartbeat, Hello, Report, VertexFigures,
+};
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::from_worker::Message;
 use crate::json;
@@ -105,7 +107,15 @@ impl From<&Heartbeat> for wire::Heartbeat {
         let figures = heartbeat.figures.iter().map(|of| wire::AttemptFigures {
             job: of.job.0,
             attempt: of.attempt.0,
-            figures: Some((&of.figures).into()),
+            vertices: of
+                .vertices
+                .iter()
+                .map(|vertex| wire::VertexFigures {
+                    uid: vertex.uid.0.clone(),
+                    figures: Some((&vertex.figures).into()),
+                })
+                .collect(),
+            waiting_markers: of.waiting_markers,
         });
         Self { figures: figures.collect() }
     }
@@ -119,7 +129,11 @@ impl TryFrom<wire::Heartbeat> for Heartbeat {
             Ok(AttemptFigures {
                 job: job_id(of.job, "AttemptFigures.job")?,
                 attempt: attempt(of.attempt, "AttemptFigures.attempt")?,
-                figures: required(of.figures, "AttemptFigures.figures")?.into(),
+                vertices: all(of.vertices, |vertex| {
+                    let figures = required(vertex.figures, "VertexFigures.figures")?.into();
+                    Ok(VertexFigures { uid: OperatorUid(vertex.uid), figures })
+                })?,
+                waiting_markers: of.waiting_markers,
             })
         })?;
         Ok(Self { figures })

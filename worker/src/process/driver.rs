@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use weir_core::{Attempt, Epoch, Error, JobId, Result};
-use weir_proto::control::{AttemptFigures, Deploy, Figures, FromWorker, Heartbeat, Hello, ToWorker};
+use weir_proto::control::{AttemptFigures, Deploy, FromWorker, Heartbeat, Hello, ToWorker};
 
 use super::Surroundings;
 use super::attempt::{AttemptCommand, AttemptTask, Happened};
@@ -266,7 +266,13 @@ impl Driver {
     fn figures(&self, job: JobId, attempt: Attempt) -> AttemptFigures {
         let open = self.attempts.get(&job).filter(|open| open.attempt == attempt);
         let source = open.and_then(|open| open.figures.as_ref());
-        AttemptFigures { job, attempt, figures: source.map_or_else(Figures::default, |source| source()) }
+        let waiting = open.map_or(0, |open| open.commands.max_capacity() - open.commands.capacity());
+        AttemptFigures {
+            job,
+            attempt,
+            vertices: source.map_or_else(Vec::new, |source| source()),
+            waiting_markers: u32::try_from(waiting).unwrap_or(u32::MAX),
+        }
     }
 
     fn errands(&self) -> Errands {

@@ -8,14 +8,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
-use weir_proto::control::{CheckpointRef, Deploy, Figures};
+use weir_proto::control::{CheckpointRef, Deploy, VertexFigures};
 use weir_state::{Manifest, Storages, layout};
 
 use super::WorkerConfig;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
-use crate::{Command, Deployment, ExchangeLimits, JobHandle, JobMetrics, OpenedJob, Part, WorkerEvent};
+use crate::{Command, Deployment, ExchangeLimits, JobHandle, OpenedJob, Part, WorkerEvent};
 
 /// Opens parts of attempts.
 #[async_trait]
@@ -56,8 +56,8 @@ pub trait RunningPart: Send {
 /// somebody who hears the part's events: so these are listened to meanwhile.
 pub type MarkerSender = Arc<dyn Fn(Marker) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Says how a part does, at any time.
-pub type FiguresSource = Arc<dyn Fn() -> Figures + Send + Sync>;
+/// Says how the vertices of a part do, at any time.
+pub type FiguresSource = Arc<dyn Fn() -> Vec<VertexFigures> + Send + Sync>;
 
 /// What a [`JobEngine`] works with.
 pub struct JobEngineConfig {
@@ -179,19 +179,7 @@ impl RunningPart for JobHandle {
 
     fn figures(&self) -> FiguresSource {
         let metrics = self.metrics().clone();
-        Arc::new(move || figures(&metrics))
-    }
-}
-
-fn figures(metrics: &JobMetrics) -> Figures {
-    let totals = metrics.totals();
-    Figures {
-        rows_in: totals.rows_in,
-        rows_out: totals.rows_out,
-        late_rows: totals.late_rows,
-        rejected_rows: totals.rejected_rows,
-        state_bytes: totals.state_bytes,
-        watermark: metrics.has_sinks().then_some(totals.watermark),
+        Arc::new(move || metrics.vertices())
     }
 }
 

@@ -120,7 +120,7 @@ fn detail(summary: JobSummary) -> ClientResponse {
         settings,
         fingerprint: String::new(),
         placement: None,
-        operators: Vec::new(),
+        vertices: Vec::new(),
         checkpoints: Vec::new(),
         checkpoint_in_progress: None,
         last_pause_ms: None,

@@ -15,11 +15,11 @@ use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 use crate::client::{
     CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
     CoordinatorInfo, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo,
-    SubmitJob, WorkerInfo, WorkerJob,
+    SubmitJob, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
-    Report, StoragePlace, ToWorker, Welcome,
+    Report, StoragePlace, ToWorker, VertexFigures, Welcome,
 };
 
 fn table(name: &str) -> TableSpec {
@@ -176,7 +176,10 @@ pub(super) fn detail() -> JobDetail {
         settings: settings(),
         fingerprint: "0123".into(),
         placement: Some(placement()),
-        operators: vec!["Source(in)".into(), "Sink(out)".into()],
+        vertices: vec![
+            VertexInfo { name: "Source(in)".into(), uid: OperatorUid("source-1".into()), figures: Some(figures()) },
+            VertexInfo { name: "Sink(out)".into(), uid: OperatorUid("sink-1".into()), figures: None },
+        ],
         checkpoints: vec![checkpoint()],
         checkpoint_in_progress: Some(CheckpointProgress { epoch: Epoch(13), running_ms: 250 }),
         last_pause_ms: Some(900),
@@ -299,7 +302,8 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         protocol: 1,
     };
     let (job, attempt, epoch) = (JobId(7), Attempt(3), Epoch(12));
-    let figures = AttemptFigures { job, attempt, figures: figures() };
+    let vertex = VertexFigures { uid: OperatorUid("sink-1".into()), figures: figures() };
+    let figures = AttemptFigures { job, attempt, vertices: vec![vertex], waiting_markers: 2 };
     let status = statuses().remove(4);
     vec![
         ("hello", FromWorker::Hello(hello)),
