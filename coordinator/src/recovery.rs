@@ -17,8 +17,9 @@
 //!
 //! 1. A manifest is written when every worker of the attempt has reported the epoch. It is all of the checkpoint: nothing but
 //!    the decision can have been missing.
-//! 2. An attempt sends its next marker when the last checkpoint is committed; or when its manifest could not be written, and then
-//!    the next one holds what it should have. So what is visible of an attempt is in its newest manifest, or in those before it.
+//! 2. An attempt begins its next checkpoint when the last one is committed, under whatever leader; or when its manifest could not
+//!    be written, and then the next one holds what it should have. So what is visible of an attempt is in its newest manifest,
+//!    or in those before it.
 //! 3. An attempt starts when everything that was decided before is committed. Before it opens anything it notes from which
 //!    checkpoint it goes on (`attempts/`). So that checkpoint was decided and is committed; and whatever earlier attempts have
 //!    written behind it was not decided, nor will be.

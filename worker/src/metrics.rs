@@ -117,7 +117,8 @@ pub struct Totals {
 
 impl Entry {
     fn figures(&self) -> Figures {
-        let OperatorMetrics { rows_in, rows_out, late_rows, rejected_rows, state_bytes, watermark, .. } = &*self.metrics;
+        let OperatorMetrics { rows_in, rows_out, late_rows, rejected_rows, state_bytes, watermark, .. } =
+            &*self.metrics;
         let (rows_in, rows_out) = (rows_in.load(Relaxed), rows_out.load(Relaxed));
         let (rows_in, rows_out) = match self.kind {
             // What is outside counts neither way.

@@ -117,6 +117,8 @@ impl Edge {
                 schema: Arc::new(arrow_schema::Schema::empty()),
                 projection: None,
                 partitioned_by: Vec::new(),
+                primary_key: Default::default(),
+                settings: Default::default(),
             },
             committables: vec![vec![1]],
             staged: Vec::new(),

@@ -27,6 +27,8 @@ impl Leader {
                 self.checkpoints(context, *job, Event::Acknowledged { epoch: *epoch, result });
             }
             Command::ForgetCheckpoint { job, .. } if outcome.is_ok() => {
+                // Of a job that has ended under an earlier leader.
+                self.jobs.of(*job);
                 self.checkpoints(context, *job, Event::Forgotten);
             }
             Command::DeleteJob { .. } => self.delete_files(context, outcome),

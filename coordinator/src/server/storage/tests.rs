@@ -7,6 +7,7 @@ use weir_core::{Attempt, Epoch, OperatorUid, TableSpec};
 use weir_state::{EpochContent, ManifestHeader, MemoryStorage, SinkCommittables, StagedRun};
 
 use super::*;
+use crate::checkpoints::ManifestOrder;
 
 /// A storage that counts what it is asked.
 #[derive(Clone, Default)]
@@ -88,11 +89,13 @@ fn checkpoint(leader: &CheckpointStorages, storage: &Counting, epoch: u64, attem
     };
     let written = leader.execute(StorageOperation::WriteManifest {
         place: place(),
-        path: manifest(epoch, attempt),
-        base: None,
-        header,
-        contents: Arc::new(vec![content]),
-        merged: Vec::new(),
+        order: ManifestOrder {
+            path: manifest(epoch, attempt),
+            base: None,
+            header,
+            contents: Arc::new(vec![content]),
+            merged: Vec::new(),
+        },
     });
     assert!(matches!(written, StorageOutcome::Manifest(Ok(_))));
     leader.execute(StorageOperation::Retire { place: place(), manifests: kept.to_vec() });
