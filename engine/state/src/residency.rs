@@ -132,6 +132,9 @@ impl Residency {
         for (_, hash) in &durable {
             self.resident.remove(hash);
         }
+        // Its room counts as memory that is held. For nothing but keys that come once, it would soon be all that there is, and
+        // keys would leave for it for ever. Room for as many again keeps this from being done each time.
+        self.resident.shrink_to(self.resident.len() * 2);
         Leaving(durable.into_iter().map(|(_, hash)| hash).collect())
     }
 
@@ -191,6 +194,17 @@ mod tests {
         }
         assert_eq!(leaving(&mut residency, 4, NEVER), [0; 0]);
         assert_eq!(leaving(&mut residency, 4, 0.5), [3, 5]);
+    }
+
+    #[test]
+    fn keys_that_have_left_take_no_memory() {
+        let mut residency = Residency::new(1, Epoch(0));
+        residency.touch(&(0..10_000).collect::<Vec<_>>());
+        let full = residency.bytes();
+        residency.captured(Epoch(1));
+        residency.touch(&[3]);
+        assert_eq!(residency.leave(Epoch(1), ALL).0.len(), 9_999);
+        assert!(residency.bytes() < full / 1_000, "{} of {full} bytes for one key", residency.bytes());
     }
 
     #[test]
