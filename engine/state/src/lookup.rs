@@ -259,9 +259,19 @@ impl StateStore {
     /// Goes on with the runs that the newest manifest of this attempt names, and with those that were stored behind it.
     fn take_over(&self) -> Result<()> {
         self.stored().added = 0;
-        let Some((epoch, manifest)) = self.newest_manifest()? else { return Ok(()) };
-        let Some(state) = manifest.operator(&self.uid) else { return Ok(()) };
+        if let Some((epoch, manifest)) = self.newest_manifest()? {
+            self.go_on_from(epoch, &manifest);
+        }
+        Ok(())
+    }
+
+    fn go_on_from(&self, epoch: Epoch, manifest: &Manifest) {
+        let Some(state) = manifest.operator(&self.uid) else { return };
         let mut stored = self.stored();
+        // Others may have gone on from a newer one while this one was read. Its runs hold what these do.
+        if epoch <= stored.manifest {
+            return;
+        }
         for (declared, table) in self.tables.iter().zip(&mut stored.tables) {
             let Some(named) = state.tables.iter().find(|named| named.schema.name == declared.name) else { continue };
             let behind = std::mem::take(&mut table.runs).into_iter().filter(|stored| stored.epoch > epoch);
@@ -270,7 +280,6 @@ impl StateStore {
             table.runs.extend(behind);
         }
         stored.manifest = epoch;
-        Ok(())
     }
 
     /// The newest manifest of this attempt, if it is newer than that which the runs are from.

@@ -57,6 +57,25 @@ fn stored(kind: Kind, steps: &[Step], before: usize) -> (StateStore, Model, i64)
     (store, model, expired)
 }
 
+/// Stores rows as a run of its own.
+fn write(storage: &MemoryStorage, schema: &TableSchema, rows: &[(Row, bool)], path_prefix: &str) -> Vec<OperatorDelta> {
+    let tables = vec![captured(schema, vec![capture(schema, rows, None)])];
+    let snapshot = crate::encode(tables, path_prefix).unwrap();
+    snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+    snapshot.operators
+}
+
+/// Merges all runs of a manifest's only table, and stores that as the manifest of its epoch.
+fn merge_and_put(storage: &MemoryStorage, manifest: &Manifest, path_prefix: &str) -> Manifest {
+    let table = manifest.operators[0].tables[0].clone();
+    let into = crate::compaction::merge(storage, &table, 0..table.runs.len(), path_prefix).unwrap();
+    let mut merged = manifest.clone();
+    assert!(merged.replace_runs(&uid(), &table.schema.name, &table.runs, into));
+    let path = layout::manifest_of_term(merged.epoch, merged.attempt, 1);
+    storage.put(&path, &merged.to_bytes().unwrap()).unwrap();
+    merged
+}
+
 fn flat(tables: &[TableRows]) -> Vec<Row> {
     let mut rows: Vec<Row> = tables.iter().flatten().flat_map(|(rows, _)| rows_of(rows)).collect();
     rows.sort();
@@ -118,12 +137,10 @@ fn a_lookup_reads_the_blocks_that_can_hold_its_keys_and_each_footer_once() {
     let schema = table(Kind::Timeless);
     let numbered = (0..400).map(|number| (Row { number: Some(number), word: None, time: None, value: number }, true));
     let rows: Vec<_> = numbered.collect();
-    let tables = vec![captured(&schema, vec![capture(&schema, &rows, None)])];
-    let snapshot = crate::encode(tables, "runs/1").unwrap();
-    snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
-    let run = snapshot.operators[0].tables[0].runs[0].clone();
+    let deltas = write(&storage, &schema, &rows, "runs/1");
+    let run = deltas[0].tables[0].runs[0].clone();
     let store = StateStore::new(storage.clone(), (uid(), Attempt(1)), vec![schema], None).unwrap();
-    store.add(Epoch(1), &snapshot.operators[0].tables);
+    store.add(Epoch(1), &deltas[0].tables);
     let read = |hashes: &[u64]| {
         storage.bytes_read.store(0, Ordering::Relaxed);
         let found = flat(&store.lookup(hashes, &[None]).unwrap()).len();
@@ -144,11 +161,7 @@ fn runs_that_were_merged_are_found_where_the_newest_manifest_of_the_attempt_says
     let schema = table(Kind::Timeless);
     let row = |number, value| (Row { number: Some(number), word: None, time: None, value }, true);
     let stored = |epoch: u64, name: &str, value: i64| {
-        let rows = [row(epoch as i64, value)];
-        let tables = vec![captured(&schema, vec![capture(&schema, &rows, None)])];
-        let snapshot = crate::encode(tables, &format!("runs/{epoch}-{name}")).unwrap();
-        snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
-        snapshot.operators
+        write(&storage, &schema, &[row(epoch as i64, value)], &format!("runs/{epoch}-{name}"))
     };
     let store = StateStore::new(storage.clone(), (uid(), Attempt(2)), vec![schema.clone()], None).unwrap();
     let mut manifest: Option<Manifest> = None;
@@ -159,15 +172,10 @@ fn runs_that_were_merged_are_found_where_the_newest_manifest_of_the_attempt_says
         store.add(Epoch(epoch), &deltas[0].tables);
         manifest = Some(Manifest::following(manifest.as_ref(), header(epoch), deltas, Vec::new()));
     }
-    let mut merged = Manifest { attempt: Attempt(2), ..manifest.unwrap() };
-    let runs = merged.operators[0].tables[0].clone();
-    let into = crate::compaction::merge(&*storage, &runs, 0..3, "runs/merged").unwrap();
-    assert!(merged.replace_runs(&uid(), &schema.name, &runs.runs, into));
+    merge_and_put(&storage, &Manifest { attempt: Attempt(2), ..manifest.unwrap() }, "runs/merged");
     let of_others = Manifest::following(None, header(5), stored(5, "others", 2), Vec::new());
-    for manifest in [&merged, &of_others] {
-        let path = layout::manifest_of_term(manifest.epoch, manifest.attempt, 1);
-        storage.put(&path, &manifest.to_bytes().unwrap()).unwrap();
-    }
+    let path = layout::manifest_of_term(of_others.epoch, of_others.attempt, 1);
+    storage.put(&path, &of_others.to_bytes().unwrap()).unwrap();
     let late = stored(4, "mine", 1);
     store.add(Epoch(4), &late[0].tables);
     files.iter().for_each(|file| storage.delete(file).unwrap());
@@ -176,4 +184,28 @@ fn runs_that_were_merged_are_found_where_the_newest_manifest_of_the_attempt_says
     let found = flat(&store.lookup(&hashes, &[None]).unwrap());
     let found: Vec<_> = found.iter().map(|row| (row.number.unwrap(), row.value)).collect();
     assert_eq!(found, [(1, 1), (2, 1), (3, 1), (4, 1)]);
+}
+
+/// Two threads look for the newest manifest, and the one that found the older one comes second.
+#[test]
+fn a_store_does_not_go_back_to_an_older_manifest() {
+    let storage = Arc::new(MemoryStorage::default());
+    let schema = table(Kind::Keyless);
+    let store = StateStore::new(storage.clone(), (uid(), Attempt(1)), vec![schema.clone()], None).unwrap();
+    let mut manifest: Option<Manifest> = None;
+    let mut epoch = |epoch: u64| {
+        let row = Row { number: Some(0), word: None, time: Some(9), value: epoch as i64 };
+        let deltas = write(&storage, &schema, &[(row, true)], &format!("runs/{epoch}"));
+        store.add(Epoch(epoch), &deltas[0].tables);
+        let following = Manifest::following(manifest.as_ref(), header(epoch), deltas, Vec::new());
+        manifest = Some(merge_and_put(&storage, &following, &format!("runs/merged-{epoch}")));
+    };
+    epoch(1);
+    let (found, older) = store.newest_manifest().unwrap().unwrap();
+    epoch(2);
+    store.take_over().unwrap();
+    epoch(3);
+    store.go_on_from(found, &older);
+    let rows = flat(&store.lookup(&[0], &[None]).unwrap());
+    assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [1, 2, 3]);
 }
