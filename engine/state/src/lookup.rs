@@ -19,7 +19,7 @@ use weir_core::{Attempt, Epoch, ErrorKind, EventTime, HashRange, OperatorUid, Re
 use crate::compaction::{MERGED_RUNS, slices};
 use crate::expiry::times;
 use crate::restore::{Hashes, Live, read_live};
-use crate::run::OpenRun;
+use crate::run::{Block, OpenRun};
 use crate::{Manifest, OperatorState, Run, Storage, TableDelta, TableState, layout};
 
 /// Bytes of blocks that are read at a time where rows are looked for by their time. Small in tests, so that they see several
@@ -172,10 +172,10 @@ impl StateStore {
                 let live = self.live(table, times.expired, due);
                 let runs = self.runs(table, |run| run.hashes().overlaps(&range))?;
                 for block in runs.iter().flat_map(|run| run.blocks()).filter(|block| block.hashes().overlaps(&range)) {
-                    match block.first_time {
-                        Some(time) if live.skips(block) && time > due.0 => first = first.min(EventTime(time)),
-                        _ if live.skips(block) => {}
-                        _ => blocks.push((block.first_hash, block.length)),
+                    match later(&live, block) {
+                        Some(time) => first = first.min(time),
+                        None if live.skips(block) => {}
+                        None => blocks.push((block.first_hash, block.length)),
                     }
                 }
             }
@@ -205,6 +205,10 @@ impl StateStore {
             if let Some(due) = times.due {
                 let live = self.live(table, times.expired, due);
                 let runs = self.runs(table, |run| run.hashes().overlaps(&slice))?;
+                // These may be other blocks than those that the slices were made from: runs may have been taken over since,
+                // and rows that stood beside ones that are due may now stand in blocks of their own.
+                let blocks = runs.iter().flat_map(|run| run.blocks()).filter(|block| block.hashes().overlaps(&slice));
+                least = blocks.filter_map(|block| later(&live, block)).fold(least, EventTime::min);
                 for (records, hashes) in read_live(&*self.storage, &live, &runs, &Hashes::In(slice))? {
                     least = least.min(least_left(&self.tables[table], &records, times.expiring)?);
                     rows.extend(up_to(due, &self.tables[table], (records, hashes))?);
@@ -303,6 +307,11 @@ impl StateStore {
     fn stored(&self) -> MutexGuard<'_, Stored> {
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first time in a block that is not read because all of its rows are later than those that are wanted.
+fn later(live: &Live<'_>, block: &Block) -> Option<EventTime> {
+    block.first_time.filter(|first| *first > live.until.0 && live.skips(block)).map(EventTime)
 }
 
 /// The least time of rows that are left once all up to `expiring` are gone.

@@ -186,6 +186,38 @@ fn runs_that_were_merged_are_found_where_the_newest_manifest_of_the_attempt_says
     assert_eq!(found, [(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
 
+/// Rows of a block that is read for others are seen one by one; those of a block that is not read, by its footer.
+#[test]
+fn rows_that_a_merge_moves_into_a_later_block_still_count_as_the_next_ones() {
+    for kind in [Kind::TimeInKey, Kind::Keyless] {
+        let storage = Arc::new(MemoryStorage::default());
+        let schema = table(kind);
+        let row = |number, word: &str, time| {
+            (Row { number: Some(number), word: Some(word.to_owned()), time: Some(time), value: 0 }, true)
+        };
+        let mixed = [row(0, "a", 5), row(0, "b", 5), row(1, "a", 50), row(1, "b", 50)];
+        let early = [row(0, "c", 5), row(0, "d", 5)];
+        let store = StateStore::new(storage.clone(), (uid(), Attempt(1)), vec![schema.clone()], None).unwrap();
+        let mut manifest: Option<Manifest> = None;
+        for (epoch, rows) in [(1, &mixed[..]), (2, &early[..])] {
+            let deltas = write(&storage, &schema, rows, &format!("runs/{epoch}"));
+            store.add(Epoch(epoch), &deltas[0].tables);
+            manifest = Some(Manifest::following(manifest.as_ref(), header(epoch), deltas, Vec::new()));
+        }
+        let manifest = manifest.unwrap();
+        let times = [Times { expired: None, due: Some(EventTime(10)), expiring: Some(EventTime(10)) }];
+        let due = store.due_slices(HashRange::ALL, &times).unwrap();
+
+        merge_and_put(&storage, &manifest, "runs/merged");
+        manifest.operators[0].tables[0].runs.iter().for_each(|run| storage.delete(&run.file).unwrap());
+
+        let found: Vec<DueRows> = due.slices.iter().map(|slice| store.due(*slice, &times).unwrap()).collect();
+        assert_eq!(found.iter().map(|found| flat(&found.rows).len()).sum::<usize>(), 4, "{kind:?}");
+        let least = found.iter().map(|found| found.least[0]).chain(due.least).min();
+        assert_eq!(least, Some(EventTime(50)), "{kind:?}");
+    }
+}
+
 /// Two threads look for the newest manifest, and the one that found the older one comes second.
 #[test]
 fn a_store_does_not_go_back_to_an_older_manifest() {
