@@ -27,7 +27,9 @@ use super::windows::{Panes, Windows};
 use crate::LateRows;
 use crate::batches::{timestamps_of_type, with_schema};
 
-/// Columns between keys and states in the state table: start and end of the pane, and when it expires.
+/// Columns between keys and states in the state table: start and end of the pane, and when it expires. That follows from the
+/// pane, and is part of the rows' key all the same: blocks whose rows have all expired, or are not due yet, can then be left out.
+/// The key hash is that of the group alone.
 const TIMES: [&str; 3] = ["pane_start", "pane_end", "expires"];
 
 /// Room that a new pane gets at most because the one before had as many groups.
@@ -86,7 +88,7 @@ impl WindowAggregate {
             name: "panes".into(),
             version: 1,
             schema: layout.state_schema(&TIMES),
-            key_columns: keys + 2,
+            key_columns: keys + TIMES.len(),
             time_column: Some(keys + 2),
             distribution: Distribution::Keyed,
         };

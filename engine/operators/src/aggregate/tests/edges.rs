@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use weir_core::{
-    AggregateCall, AggregateFunction, Batch, Collector, ErrorKind, EventTime, Operator, OutputPort,
-    WindowAggregateSpec, WindowKind, WindowSource,
+    AggregateCall, AggregateFunction, Attempt, Batch, Collector, Epoch, ErrorKind, EventTime, HashRange, Operator,
+    OperatorUid, OutputPort, WindowAggregateSpec, WindowKind, WindowSource,
 };
+use weir_state::{CapturedTable, MemoryStorage, StateStore, Storage, Times, encode};
 
 use super::super::full;
 use super::row::{COLUMNS, Row, batch, schema};
@@ -72,4 +73,25 @@ fn a_capture_holds_what_changed() {
     assert_eq!(captured(0..20_000), vec![1; 20_000]);
     assert_eq!(captured(8_000..8_200), vec![2; 200]);
     assert_eq!(captured(0..10_000), [vec![2; 8_000], vec![3; 200], vec![2; 1_800]].concat());
+}
+
+#[test]
+fn windows_that_close_do_not_read_panes_of_later_ones() {
+    let (mut operator, mut out) = (sum(), Collector::new(0));
+    let rows: Vec<Row> = (0..100).map(|id| row(95, id, 1)).collect();
+    operator.process(0, Batch::append(batch(&rows)), &mut out).unwrap();
+    let (storage, tables, uid) = (Arc::new(MemoryStorage::default()), operator.tables(), OperatorUid("sum".to_owned()));
+    let capture = operator.capture().unwrap();
+    let captured = CapturedTable { uid: uid.clone(), watermark: EventTime::MIN, schema: tables[0].clone(), capture };
+    let snapshot = encode(vec![captured], "runs/1").unwrap();
+    snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+    let store = StateStore::new(storage, (uid, Attempt(1)), tables, None).unwrap();
+    store.add(Epoch(1), &snapshot.operators[0].tables);
+    let slices_at = |watermark| {
+        let due = operator.due(0, EventTime(watermark));
+        let found = store.due_slices(HashRange::ALL, &[Times { expired: None, due, expiring: due }]).unwrap();
+        (found.slices.len(), found.least[0])
+    };
+    assert_eq!(slices_at(9), (0, EventTime(99)), "where the next row is, the footer says");
+    assert_eq!(slices_at(99), (1, EventTime::MAX));
 }
