@@ -89,8 +89,22 @@ struct Reading {
     complete: bool,
     /// All of it has been said: the end of time, and that nothing is left to read.
     over: bool,
-    /// What the discovery has been told last: a time, and whether there is something to say about time.
-    told: (EventTime, bool),
+    /// `None`: a split has been announced since. The discovery counts on its reader from then on; but a report that was under
+    /// way may have told it otherwise, so another one is due whatever was said last.
+    last_report: Option<LastReport>,
+}
+
+/// What the discovery has been told last.
+#[derive(PartialEq, Eq)]
+struct LastReport {
+    time: EventTime,
+    /// There was something to say about time.
+    speaks: bool,
+}
+
+impl LastReport {
+    /// What the discovery takes for granted of who has not said anything.
+    const NONE: LastReport = LastReport { time: EventTime::MIN, speaks: false };
 }
 
 /// What a subtask has listened for.
@@ -105,7 +119,7 @@ impl SourceSubtask {
     /// Runs until a stop marker.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut emissions = Vec::new();
-        let mut reading = Reading { open: 0, complete: false, over: false, told: (EventTime::MIN, false) };
+        let mut reading = Reading { open: 0, complete: false, over: false, last_report: Some(LastReport::NONE) };
         let mut next_tick = Instant::now() + TICK;
         // Channels behind are new and know nothing of where an earlier execution had arrived.
         if self.emitted > EventTime::MIN {
@@ -220,8 +234,9 @@ impl SourceSubtask {
             self.state.set(known);
         }
         reading.open += assigned.len();
-        // Whoever has announced a split waits for what its reader says of time.
-        reading.told.1 |= !assigned.is_empty();
+        if !assigned.is_empty() {
+            reading.last_report = None;
+        }
         self.source.assign(assigned)
     }
 
@@ -308,14 +323,14 @@ impl SourceSubtask {
     /// Tells the discovery how far this subtask is, if that is news. Once all splits are announced nobody waits for it.
     fn report(&mut self, reading: &mut Reading) -> Result<(), Interrupt> {
         let Some(watermarks) = self.watermarks.as_ref().filter(|_| !reading.complete) else { return Ok(()) };
-        let (time, spoke) = reading.told;
-        let speaks = watermarks.speaks(self.listened);
-        if (speaks || spoke) && (self.emitted > time || speaks != spoke) {
-            self.reports.send_control(Element::Watermark(Watermark::At(self.emitted)))?;
-            if !speaks {
+        let report = LastReport { time: self.emitted, speaks: watermarks.speaks(self.listened) };
+        let news = reading.last_report.as_ref().is_none_or(|last| (report.speaks || last.speaks) && report != *last);
+        if news {
+            self.reports.send_control(Element::Watermark(Watermark::At(report.time)))?;
+            if !report.speaks {
                 self.reports.send_control(Element::Watermark(Watermark::Idle))?;
             }
-            reading.told = (self.emitted, speaks);
+            reading.last_report = Some(report);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use weir_core::{Expr, OperatorSpec, SourceSpec, Split, TableSpec, WatermarkSpec};
+use weir_core::{Expr, OperatorSpec, SourceSpec, Split, TableSpec, TableTime, WatermarkSpec};
 
 use super::*;
 use crate::announcements::DiscoveryState;
@@ -241,10 +241,14 @@ impl Bench {
         std::iter::from_fn(|| self.heard.try_recv().ok()).collect()
     }
 
-    /// What the discovery has been told.
+    /// What the discovery has been told, in a few letters.
     async fn reported(&mut self) -> Vec<String> {
+        self.reports().await.iter().map(word).collect()
+    }
+
+    async fn reports(&mut self) -> Vec<Element> {
         settle().await;
-        std::iter::from_fn(|| self.reports.next().now_or_never()).map(|(_, element)| word(&element)).collect()
+        std::iter::from_fn(|| self.reports.next().now_or_never()).map(|(_, element)| element).collect()
     }
 
     /// Everything that is there, in a few letters.
@@ -521,4 +525,24 @@ async fn a_subtask_that_has_woken_up_with_the_table_does_not_read_before_a_marke
     assert_eq!(bench.taken().await, [""; 0], "nobody waits for this subtask yet");
     bench.mark(1).await;
     assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_that_is_announced_while_its_reader_says_that_it_has_none_counts_for_the_table() {
+    let mut bench = start(Duration::ZERO).await;
+    let mut table = TableTime::new(2);
+    table.announced(0);
+    table.announced(1);
+    bench.say(rows("a", 5, 0)).await;
+    bench.finish("a").await;
+    let under_way = bench.reports().await;
+    assert_eq!(under_way.iter().map(word).collect::<Vec<_>>(), ["at 5", "idle"]);
+    table.announced(0);
+    bench.announce(&["b"]).await;
+    pass(TICK * 2).await;
+    for report in under_way.into_iter().chain(bench.reports().await) {
+        let Element::Watermark(watermark) = report else { panic!("a report is {report:?}") };
+        table.update(0, watermark);
+    }
+    assert_eq!(table.update(1, Watermark::At(EventTime(100))), Some(EventTime(5)), "b is unread");
 }
