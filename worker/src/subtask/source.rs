@@ -219,8 +219,13 @@ impl SourceSubtask {
         let mut assigned = Vec::new();
         for announced in announcements::decode(rows)? {
             let split = &announced.split;
+            if announced.reader(subtasks) != subtask {
+                continue;
+            }
+            // Also for one that is finished: the discovery does not know that it is.
+            reading.last_report = None;
             let known = self.state.of(&split.name).cloned();
-            if announced.reader(subtasks) != subtask || known.as_ref().is_some_and(|known| known.finished) {
+            if known.as_ref().is_some_and(|known| known.finished) {
                 continue;
             }
             let known = known.unwrap_or_else(|| SplitState::new(split.name.clone()));
@@ -234,9 +239,6 @@ impl SourceSubtask {
             self.state.set(known);
         }
         reading.open += assigned.len();
-        if !assigned.is_empty() {
-            reading.last_report = None;
-        }
         self.source.assign(assigned)
     }
 
@@ -326,7 +328,11 @@ impl SourceSubtask {
         let report = LastReport { time: self.emitted, speaks: watermarks.speaks(self.listened) };
         let news = reading.last_report.as_ref().is_none_or(|last| (report.speaks || last.speaks) && report != *last);
         if news {
-            self.reports.send_control(Element::Watermark(Watermark::At(report.time)))?;
+            // An end of time that an earlier execution has come to. That nothing more will be found this one has yet to find out,
+            // and it is the discovery that says so.
+            if report.time < EventTime::MAX {
+                self.reports.send_control(Element::Watermark(Watermark::At(report.time)))?;
+            }
             if !report.speaks {
                 self.reports.send_control(Element::Watermark(Watermark::Idle))?;
             }

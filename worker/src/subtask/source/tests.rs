@@ -11,8 +11,9 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
-use weir_core::{Expr, OperatorSpec, SourceSpec, Split, TableSpec, TableTime, WatermarkSpec};
+use weir_core::{Expr, OperatorSpec, SourceSpec, Split, SplitDiscovery, TableSpec, TableTime, WatermarkSpec};
 
+use super::super::discovery::DiscoverySubtask;
 use super::*;
 use crate::announcements::DiscoveryState;
 use crate::exchange::{ExchangeLimits, LocalSender, Router, Target};
@@ -88,6 +89,62 @@ fn rows(split: &str, time: i64, rejected: usize) -> SourceEvent {
     SourceEvent::Rows { split: split.into(), records, rejected: vec![record; rejected] }
 }
 
+/// Finds nothing, and does not know that there will be no more.
+struct Quiet;
+
+#[async_trait]
+impl SplitDiscovery for Quiet {
+    async fn next(&mut self) -> Result<Option<Vec<Split>>> {
+        std::future::pending().await
+    }
+}
+
+/// Starts a discovery of [`Quiet`] that knows these splits from an earlier execution. Returns what its readers have of
+/// it, and the markers' way to it, without which it does not live.
+fn known_before(splits: &[&str], readers: usize) -> (Vec<Joined>, mpsc::Sender<Marker>) {
+    let limits = ExchangeLimits::default();
+    let mut known = DiscoveryState::default();
+    known.announce(splits.iter().map(|name| split(name)).collect());
+    let (gates, inlets): (Vec<_>, Vec<_>) = (0..readers).map(|_| Gate::new(1, limits.credit_bytes)).unzip();
+    let inlets = inlets.into_iter().flatten();
+    let channels = inlets.map(|inlet| ChannelSender::Local(LocalSender::from(inlet))).collect();
+    let (reports, reporters) = Gate::new(readers, limits.credit_bytes);
+    let (markers, marker_receiver) = mpsc::channel(1);
+    let (snapshots, _) = mpsc::channel(1);
+    let discovery = DiscoverySubtask {
+        uid: OperatorUid("discover".to_owned()),
+        discovery: Box::new(Quiet),
+        state: DiscoveryState::restored(known.announced().to_vec()),
+        reports,
+        readers: (0..readers).map(|reader| (0, reader)).collect(),
+        outputs: Outputs {
+            sink: None,
+            main: vec![Router::new(Target::Broadcast, channels, 0, limits)],
+            side: Vec::new(),
+        },
+        markers: marker_receiver,
+        snapshots,
+    };
+    tokio::spawn(discovery.run());
+    let joined = gates.into_iter().zip(reporters).enumerate().map(|(reader, (discovery, reports))| Joined {
+        place: (reader, readers),
+        discovery,
+        reports: ChannelSender::Local(LocalSender::from(reports)),
+    });
+    (joined.collect(), markers)
+}
+
+fn split(name: &str) -> Split {
+    Split { name: name.into(), sequence: name.into(), description: String::new() }
+}
+
+/// A subtask's ends of its channels from and to a discovery.
+struct Joined {
+    place: (usize, usize),
+    discovery: Gate,
+    reports: ChannelSender,
+}
+
 /// A subtask whose reader takes a row at a time, and what it needs to live. It is number 0 of two.
 struct Bench {
     gate: Gate,
@@ -112,12 +169,14 @@ struct Start {
     limit: Option<RateLimit>,
     restored: Vec<SplitState>,
     emitted: EventTime,
+    /// A discovery that runs; else the test speaks for it.
+    joined: Option<Joined>,
 }
 
 impl Default for Start {
     fn default() -> Self {
         let (linger, idle_after) = (Duration::ZERO, Some(IDLE_AFTER));
-        Self { linger, idle_after, limit: None, restored: Vec::new(), emitted: EventTime::MIN }
+        Self { linger, idle_after, limit: None, restored: Vec::new(), emitted: EventTime::MIN, joined: None }
     }
 }
 
@@ -136,6 +195,11 @@ impl Start {
         let side = vec![SideOutput { position: 0, port: OutputPort::Rejected, router: side }];
         let (discovery_gate, mut discovery) = Gate::new(1, 1 << 20);
         let (reports, mut report) = Gate::new(1, 1);
+        let joined = self.joined.unwrap_or_else(|| Joined {
+            place: (0, 2),
+            discovery: discovery_gate,
+            reports: ChannelSender::Local(LocalSender::from(report.remove(0))),
+        });
         let (completed, commits) = watch::channel(Epoch(0));
         let (exhausted, exhausted_receiver) = mpsc::channel(1);
         let (snapshots, snapshot_receiver) = mpsc::channel(4);
@@ -147,9 +211,9 @@ impl Start {
         let subtask = SourceSubtask {
             uid: uid.clone(),
             table: "t".to_owned(),
-            place: (0, 2),
-            discovery: discovery_gate,
-            reports: ChannelSender::Local(LocalSender::from(report.remove(0))),
+            place: joined.place,
+            discovery: joined.discovery,
+            reports: joined.reports,
             source: Box::new(Script { events: event_receiver, heard, open: Vec::new(), place: place.clone() }),
             scan: Scan::new(&spec(), schema()).unwrap(),
             limit: self.limit,
@@ -204,8 +268,7 @@ impl Bench {
 
     /// Splits, of which every second one is of the other subtask.
     async fn announce(&mut self, names: &[&str]) {
-        let split = |name: &&str| Split { name: (*name).into(), sequence: (*name).into(), description: String::new() };
-        let announced = self.announced.announce(names.iter().map(split).collect());
+        let announced = self.announced.announce(names.iter().map(|name| split(name)).collect());
         let rows = announcements::encode(announced).unwrap();
         self.discovery.send(Batch::append(rows)).await.unwrap();
         settle().await;
@@ -545,4 +608,31 @@ async fn a_split_that_is_announced_while_its_reader_says_that_it_has_none_counts
         table.update(0, watermark);
     }
     assert_eq!(table.update(1, Watermark::At(EventTime(100))), Some(EventTime(5)), "b is unread");
+}
+
+/// A subtask that had finished the split "a" and sent on that time is at `emitted`.
+fn restored(emitted: EventTime) -> Start {
+    let finished = SplitState { finished: true, ..SplitState::new("a".into()) };
+    Start { idle_after: None, restored: vec![finished], emitted, ..Start::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_subtask_without_splits_goes_on_with_one_whose_splits_are_all_finished() {
+    let (joined, _markers) = known_before(&["a"], 2);
+    let mut starts = [restored(EventTime(5)), Start { idle_after: None, ..Start::default() }];
+    for (start, joined) in starts.iter_mut().zip(joined) {
+        start.joined = Some(joined);
+    }
+    let [mut reader, mut other] = starts.map(Start::go);
+    pass(TICK * 2).await;
+    assert_eq!(reader.taken().await, ["at 5"]);
+    assert_eq!(other.taken().await, ["at 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_table_is_at_its_end_is_not_for_a_reader_to_say() {
+    let mut bench = restored(EventTime::MAX).go();
+    bench.announce(&["a"]).await;
+    pass(TICK * 2).await;
+    assert_eq!(bench.reported().await, ["idle"], "the table may have grown since");
 }
