@@ -180,8 +180,8 @@ impl SourceSubtask {
                 Heard::Timer => next_tick = self.wake(next_tick, &mut reading, &mut emissions).await?,
             }
             if self.presence.wants_marker(reading.open > 0) {
-                // The driver is gone only when the job is being dropped.
-                let _ = self.events.send(WorkerEvent::MarkerWanted).await;
+                // Not worth waiting for room in the queue: it asks again.
+                let _ = self.events.try_send(WorkerEvent::MarkerWanted);
             }
             if reading.complete && reading.open == 0 && !reading.over {
                 reading.over = true;
@@ -367,6 +367,7 @@ impl SourceSubtask {
         self.chain.set_now(self.clock.now());
         self.advance(emissions).await?;
         self.report(reading)?;
+        self.presence.tick();
         self.metrics.set_lag(&self.source.lag());
         self.chain.tick(emissions).await?;
         self.outputs.deliver(emissions).await?;

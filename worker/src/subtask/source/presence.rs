@@ -3,7 +3,8 @@
 //! One that has nothing to say of time is *idle* after a while, and the others' time goes on without it. When it has something to
 //! read again it says so at once. But it counts only from the next marker on, because that is where all subtasks behind it see it
 //! at the same place ([`InputWatermarks`](weir_core::InputWatermarks)). Rows that it sent in between could be late, as nobody
-//! waits for it yet. So it asks for a marker, and keeps them until that has passed.
+//! waits for it yet. So it asks for a marker, again and again, and keeps them until one
+//! has passed.
 
 use weir_core::connector::SplitPosition;
 use weir_core::{SourceEvent, Watermark};
@@ -21,7 +22,7 @@ enum State {
     #[default]
     Counts,
     Idle,
-    /// Counts from the next marker on, which has been asked for or not.
+    /// Counts from the next marker on, which has been asked for since the last tick or not.
     Returns {
         asked: bool,
     },
@@ -57,7 +58,14 @@ impl Presence {
         self.kept.as_ref().map(|(_, positions)| positions.clone())
     }
 
-    /// Whether a marker is to be asked for, which is so once if something has to wait for it.
+    /// Time has passed: what was asked for may have been lost on its way, with a leader for instance.
+    pub fn tick(&mut self) {
+        if let State::Returns { asked } = &mut self.state {
+            *asked = false;
+        }
+    }
+
+    /// Whether a marker is to be asked for, which is so once in a tick while something has to wait for it.
     pub fn wants_marker(&mut self, has_splits: bool) -> bool {
         match &mut self.state {
             State::Returns { asked } if has_splits => !std::mem::replace(asked, true),
