@@ -15,6 +15,7 @@ mod jobs;
 mod live;
 mod members;
 mod namespaces;
+mod refused;
 mod rows;
 mod select;
 mod show;

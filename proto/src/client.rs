@@ -57,6 +57,8 @@ pub enum ClientRequest {
     DescribeJob {
         /// Which one.
         job: JobRef,
+        /// Also its dataflow, which may be large.
+        graph: bool,
     },
     /// Stop with a savepoint. Answered when it is accepted, not when the job has stopped.
     StopJob {

@@ -82,7 +82,7 @@ impl Client {
         }
         for (query, _) in self.cluster.shape.jobs.clone() {
             let job = reference(query);
-            let describe = ClientRequest::DescribeJob { job: job.clone() };
+            let describe = ClientRequest::DescribeJob { job: job.clone(), graph: false };
             if let Some(Ok(ClientResponse::Job(detail))) = self.insist(&describe).await
                 && detail.summary.desired != "running"
             {

@@ -186,7 +186,7 @@ async fn until_nobody_reads(results: Option<&Results>) {
 /// # Errors
 /// If there is none, or the cluster does not answer.
 pub async fn describe(client: &mut Client, job: &JobRef) -> Result<JobDetail> {
-    let answer = client.call(ClientRequest::DescribeJob { job: job.clone() }).await?;
+    let answer = client.call(ClientRequest::DescribeJob { job: job.clone(), graph: false }).await?;
     expect_answer!(answer, ClientResponse::Job(job) => *job)
 }
 

@@ -90,5 +90,6 @@ fn detail() -> JobDetail {
         checkpoints: vec![savepoint()],
         checkpoint_in_progress: None,
         last_pause_ms: Some(900),
+        graph: None,
     }
 }

@@ -303,7 +303,7 @@ fn a_job_starts_when_every_worker_is_ready() {
 }
 
 fn describe() -> ClientRequest {
-    ClientRequest::DescribeJob { job: JobRef::Name { namespace: "default".into(), name: "job".into() } }
+    ClientRequest::DescribeJob { job: JobRef::Name { namespace: "default".into(), name: "job".into() }, graph: false }
 }
 
 #[test]

@@ -32,9 +32,11 @@ pub(super) fn answer(
             let jobs = state.jobs.iter().filter(|(_, job)| wanted(job));
             ClientResponse::Jobs(jobs.map(|(id, job)| summary(leader, *id, job)).collect())
         }
-        ClientRequest::DescribeJob { job } => {
+        ClientRequest::DescribeJob { job, graph } => {
             let id = find(state, job)?;
-            ClientResponse::Job(Box::new(detail(now, leader, id, &state.jobs[&id])))
+            let job = &state.jobs[&id];
+            let graph = graph.then(|| job.spec.graph.clone());
+            ClientResponse::Job(Box::new(JobDetail { graph, ..detail(now, leader, id, job) }))
         }
         ClientRequest::ListCheckpoints { job } => {
             let id = find(state, job)?;
@@ -110,6 +112,7 @@ fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
             running_ms: milliseconds(now.elapsed.saturating_sub(started)),
         }),
         last_pause_ms: leader.last_pause(id).map(milliseconds),
+        graph: None,
     }
 }
 

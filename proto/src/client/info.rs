@@ -1,8 +1,12 @@
 //! What the cluster tells about itself. Serialised as it stands, this is what `--json` of the command line prints: fields are
 //! added, never renamed. Times end in `_at` and are milliseconds since 1970, on the leader's clock.
 
+use std::sync::Arc;
+
 use serde::Serialize;
-use weir_core::{Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobId, OperatorUid, Placement, WorkerId};
+use weir_core::{
+    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, OperatorUid, Placement, WorkerId,
+};
 
 use crate::control::Figures;
 
@@ -100,7 +104,7 @@ impl JobSummary {
 }
 
 /// All about a job.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct JobDetail {
     /// What lists tell.
     #[serde(flatten)]
@@ -121,6 +125,9 @@ pub struct JobDetail {
     pub checkpoint_in_progress: Option<CheckpointProgress>,
     /// Of the last rescale or restart, in milliseconds: from the end of one attempt's processing to the start of the next.
     pub last_pause_ms: Option<u64>,
+    /// Its dataflow, if it was asked for; for programs that plan, not for people.
+    #[serde(skip)]
+    pub graph: Option<Arc<JobGraph>>,
 }
 
 /// A node of a job's dataflow.

@@ -1,5 +1,7 @@
 //! What the cluster tells about itself.
 
+use std::sync::Arc;
+
 use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, OperatorUid, Result, WorkerId};
 
 use super::{all, job_id, named, required, unknown};
@@ -8,6 +10,7 @@ use crate::client::{
     JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::generated::client::v1 as wire;
+use crate::json;
 
 impl From<&JobSettingsInfo> for wire::JobSettings {
     fn from(info: &JobSettingsInfo) -> Self {
@@ -99,6 +102,7 @@ impl From<&JobDetail> for wire::JobDetail {
             checkpoints: info.checkpoints.iter().map(Into::into).collect(),
             checkpoint_in_progress: info.checkpoint_in_progress.as_ref().map(Into::into),
             last_pause_ms: info.last_pause_ms,
+            graph: info.graph.as_ref().map(json::encode_deep),
         }
     }
 }
@@ -117,6 +121,7 @@ impl TryFrom<wire::JobDetail> for JobDetail {
             checkpoints: all(info.checkpoints, TryInto::try_into)?,
             checkpoint_in_progress: info.checkpoint_in_progress.map(Into::into),
             last_pause_ms: info.last_pause_ms,
+            graph: info.graph.map(|graph| json::decode_graph(&graph, "JobDetail.graph")).transpose()?.map(Arc::new),
         })
     }
 }

@@ -38,8 +38,8 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::ListJobs { namespace, all } => {
                 AnyRequest::ListJobs(wire::ListJobsRequest { namespace: namespace.clone(), all: *all })
             }
-            ClientRequest::DescribeJob { job } => {
-                AnyRequest::DescribeJob(wire::DescribeJobRequest { job: reference(job) })
+            ClientRequest::DescribeJob { job, graph } => {
+                AnyRequest::DescribeJob(wire::DescribeJobRequest { job: reference(job), graph: *graph })
             }
             ClientRequest::StopJob { job, drain } => {
                 AnyRequest::StopJob(wire::StopJobRequest { job: reference(job), drain: *drain })
@@ -101,7 +101,7 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::SubmitJob(job) => ClientRequest::SubmitJob(job.try_into()?),
             AnyRequest::ListJobs(list) => ClientRequest::ListJobs { namespace: list.namespace, all: list.all },
             AnyRequest::DescribeJob(of) => {
-                ClientRequest::DescribeJob { job: job_ref(of.job, "DescribeJobRequest.job")? }
+                ClientRequest::DescribeJob { job: job_ref(of.job, "DescribeJobRequest.job")?, graph: of.graph }
             }
             AnyRequest::StopJob(stop) => {
                 ClientRequest::StopJob { job: job_ref(stop.job, "StopJobRequest.job")?, drain: stop.drain }

@@ -124,6 +124,7 @@ fn detail(summary: JobSummary) -> ClientResponse {
         checkpoints: Vec::new(),
         checkpoint_in_progress: None,
         last_pause_ms: None,
+        graph: None,
     }))
 }
 

@@ -43,6 +43,14 @@ impl Bids {
         )
     }
 
+    /// A script for real time that computes `query` and writes nothing.
+    pub fn nowhere(self, query: &str, columns: &str) -> String {
+        format!(
+            "{} CREATE TABLE nowhere ({columns}) WITH ('connector' = 'blackhole'); INSERT INTO nowhere {query};",
+            self.source(true)
+        )
+    }
+
     /// The same rows, to be printed.
     pub fn select(self, realtime: bool) -> String {
         format!("{}\n{QUERY};", self.source(realtime))

@@ -112,3 +112,42 @@ fn jobs_that_cannot_be_taken_are_refused_with_a_reason() {
     cluster.weir(&["jobs", "cancel", "wide", "--wait"]).code(0);
     cluster.weir(&["namespaces", "delete", "flights"]).code(2).says(&["namespace flights has a job"]);
 }
+
+#[test]
+fn a_changed_query_is_told_what_the_state_of_the_old_one_would_be_to_it() {
+    let cluster = Cluster::start(1, 2);
+    let script = |aggregate: &str| {
+        let query = format!(
+            "SELECT auction, {aggregate} FROM TABLE(TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' SECOND))
+             GROUP BY window_start, window_end, auction"
+        );
+        Bids { seconds: 3600 }.nowhere(&query, "auction BIGINT, figure BIGINT")
+    };
+    let submit = |name: &str, aggregate: &str, slots: &str| {
+        cluster.weir(&["submit", "-e", &script(aggregate), "--name", name, "-p", slots, "--detach"])
+    };
+    // (what becomes of it, the operator) of each line of the table.
+    let told = |err: &str| -> Vec<(String, String)> {
+        let lines = err.lines().skip_while(|line| !line.starts_with("STATE ")).skip(1);
+        let lines = lines.take_while(|line| !line.starts_with("  help:"));
+        let columns = lines.map(|line| line.split("  ").filter(|column| !column.is_empty()).map(str::trim));
+        columns.map(|mut row| (row.next().unwrap().to_owned(), row.next().unwrap().to_owned())).collect()
+    };
+
+    submit("bids", "MIN(price)", "2").code(0);
+    cluster.until_checkpoint("bids");
+    let refused =
+        submit("bids", "MAX(price)", "2").code(2).says(&["job 1 in namespace default has the name bids already"]);
+    let plan = told(&refused.err);
+    let of = |fate: &str| plan.iter().filter(|(word, _)| word == fate).map(|(_, of)| of.as_str()).collect::<Vec<_>>();
+    assert_eq!(of("kept").len(), 2, "where it reads, and how far: {}", refused.err);
+    assert_eq!(of("rebuilt"), ["nowhere/sink/window-aggregate"], "{}", refused.err);
+    assert_eq!(of("rebuilt"), of("dropped"), "nobody goes on with what was there: {}", refused.err);
+    assert!(refused.err.contains("a changed query cannot take over state"), "{}", refused.err);
+
+    // The same query with other settings keeps its state, and a job without a checkpoint has none.
+    let other = submit("bids", "MIN(price)", "1").code(2);
+    submit("wide", "MIN(price)", "9").code(0);
+    let wide = submit("wide", "MAX(price)", "9").code(2).says(&["has the name wide already, and another definition"]);
+    assert_eq!((told(&other.err), told(&wide.err)), (Vec::new(), Vec::new()));
+}

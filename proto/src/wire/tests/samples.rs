@@ -79,7 +79,8 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("submit_job", "submit_job", R::SubmitJob(submit)),
         ("list_jobs", "list_jobs", R::ListJobs { namespace: Some("default".into()), all: true }),
         ("list_jobs-everywhere", "list_jobs", R::ListJobs { namespace: None, all: false }),
-        ("describe_job", "describe_job", R::DescribeJob { job: by_name() }),
+        ("describe_job", "describe_job", R::DescribeJob { job: by_name(), graph: false }),
+        ("describe_job-graph", "describe_job", R::DescribeJob { job: by_name(), graph: true }),
         ("stop_job", "stop_job", R::StopJob { job: id(), drain: true }),
         ("cancel_job", "cancel_job", R::CancelJob { job: id() }),
         ("restart_job", "restart_job", R::RestartJob { job: id(), from: Some(Epoch(9)) }),
@@ -183,6 +184,7 @@ pub(super) fn detail() -> JobDetail {
         checkpoints: vec![checkpoint()],
         checkpoint_in_progress: Some(CheckpointProgress { epoch: Epoch(13), running_ms: 250 }),
         last_pause_ms: Some(900),
+        graph: None,
     }
 }
 
@@ -226,10 +228,12 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         slots_used: 4,
         jobs_running: 1,
     };
+    let with_graph = JobDetail { graph: Some(Arc::new(graph())), ..detail() };
     vec![
         ("submitted", "submit_job", ClientResponse::Submitted { job: JobId(7), already_there: true }),
         ("jobs", "list_jobs", ClientResponse::Jobs(vec![detail().summary])),
         ("job", "describe_job", ClientResponse::Job(Box::new(detail()))),
+        ("job-graph", "describe_job", ClientResponse::Job(Box::new(with_graph))),
         ("accepted", "stop_job", ClientResponse::Accepted),
         ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { after: Epoch(13) }),
         ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
