@@ -128,7 +128,7 @@ impl Leader {
                     if let Some(live) = self.jobs.attempt_mut(id) {
                         live.sent(marker);
                     }
-                    self.send_markers(context, id, None);
+                    self.send_markers(context, id, marker.epoch, None);
                 }
                 Effect::LoadBase(CheckpointName { manifest: path, .. }) => {
                     let load = StorageOperation::LoadManifest { place: place.clone(), path };

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use weir_core::bugs::{self, Bug};
-use weir_core::{Attempt, ErrorKind, JobId, Marker, WorkerId};
+use weir_core::{Attempt, Epoch, ErrorKind, JobId, Marker, WorkerId};
 use weir_proto::control::{AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, ToWorker};
 
 use super::attempt::{Part, is_ended, is_ready, is_running};
@@ -64,7 +64,9 @@ impl Leader {
         if let Some(checkpoint) = job.checkpoints.last().filter(|checkpoint| checkpoint.attempt == attempt) {
             context.send(session, ToWorker::Completed { job: id, attempt, epoch: checkpoint.epoch });
         }
-        self.send_markers(context, id, Some(position));
+        if let Some(last) = self.jobs.get(id).and_then(|duties| last_marker(&duties.checkpoints)) {
+            self.send_markers(context, id, last.epoch, Some(position));
+        }
     }
 
     /// Tells the workers of an attempt to open their parts.
@@ -196,19 +198,18 @@ impl Leader {
         }
     }
 
-    /// Sends the markers that the workers of an attempt, or one of them, have not been given: each is of the kind that the
-    /// others had, for all of them align on it.
-    pub(super) fn send_markers(&mut self, context: &mut Context<'_>, id: JobId, only: Option<usize>) {
-        let last = self.jobs.get(id).and_then(|duties| last_marker(&duties.checkpoints));
+    /// Sends the markers up to `last` that the workers of an attempt, or `only` one of them, have not been given: each is of the
+    /// kind that the others had, for all of them align on it. What the driver has decided and nobody has noted yet is behind
+    /// `last`: its kind is not known here.
+    pub(super) fn send_markers(&mut self, context: &mut Context<'_>, id: JobId, last: Epoch, only: Option<usize>) {
         let Some(live) = self.jobs.attempt_mut(id) else { return };
-        let Some(last) = last else { return };
         let attempt = live.number;
         for (position, placed) in live.placement.workers.iter().enumerate() {
             let Some(session) = self.sessions.of(&placed.worker, placed.incarnation) else { continue };
             if only.is_some_and(|only| only != position) {
                 continue;
             }
-            while live.parts[position].last_marker < last.epoch {
+            while live.parts[position].last_marker < last {
                 let Marker { epoch, kind } = live.marker(live.parts[position].last_marker.next());
                 context.send(session, ToWorker::Marker { job: id, attempt, epoch, kind });
                 live.parts[position].last_marker = epoch;

@@ -69,3 +69,15 @@ fn a_new_leader_begins_no_checkpoint_before_the_last_one_is_committed() {
     cluster.pass(Duration::from_millis(500));
     assert_eq!(cluster.heard(a), ["Checkpoint 2"]);
 }
+
+/// The flush marker goes again to those who may have missed it, and the stop follows at once: each with the kind that it has.
+#[test]
+fn a_new_leader_stops_a_job_whose_last_marker_captured_nothing() {
+    let (mut cluster, ..) = Cluster::running();
+    cluster.ask(ClientRequest::StopJob { job: JobRef::Id(JobId(1)), drain: false }).unwrap();
+    let mut cluster = cluster.restart();
+    let a = cluster.connect(3, "a", 1, vec![at(flush(4), &[])]);
+    let b = cluster.connect(4, "b", 1, vec![at(flush(3), &[])]);
+    assert_eq!(cluster.heard(a), ["welcome", "Stop 5"]);
+    assert_eq!(cluster.heard(b), ["welcome", "Flush 4", "Stop 5"]);
+}
