@@ -9,9 +9,9 @@ use crate::checkpoints::{CheckpointName, Event};
 
 /// Who was asked to commit.
 #[derive(Debug, Default)]
-pub struct Committer {
-    /// Who does it now.
-    session: Option<SessionId>,
+pub struct CommitAssignment {
+    /// Who does it now, and of which checkpoint. A worker that comes back says again what it has done before, which is no answer.
+    asked: Option<(SessionId, Epoch)>,
     /// Who was asked before, and did not do it.
     tried: Option<SessionId>,
 }
@@ -25,11 +25,11 @@ impl Leader {
         let candidates = || preferred.into_iter().chain(self.sessions.connected().map(|(_, session)| session));
         let committer = &mut self.jobs.of(id).committer;
         // Whoever is asked still has not answered: he may be asked again if there is nobody else.
-        committer.tried = committer.session.take().or(committer.tried);
+        committer.tried = committer.asked.take().map(|(session, _)| session).or(committer.tried);
         let fresh = candidates().find(|session| Some(*session) != committer.tried);
         match fresh.or_else(|| candidates().next()) {
             Some(session) => {
-                committer.session = Some(session);
+                committer.asked = Some((session, checkpoint.epoch));
                 let storage = context.place(id);
                 context.send(session, ToWorker::Commit { job: id, storage, checkpoint });
             }
@@ -46,7 +46,7 @@ impl Leader {
         result: Result<()>,
     ) {
         let Some(duties) = self.jobs.get_mut(id) else { return };
-        if duties.committer.session.take_if(|asked| *asked == session).is_some() {
+        if duties.committer.asked.take_if(|asked| *asked == (session, epoch)).is_some() {
             duties.committer.tried = None;
             self.checkpoints(context, id, Event::Committed { epoch, result });
         }
@@ -54,9 +54,9 @@ impl Leader {
 
     /// A worker is gone: what it was to commit is for others.
     pub(super) fn reassign_commits(&mut self, context: &mut Context<'_>, session: SessionId) {
-        let theirs = self.jobs.which(|duties| duties.committer.session == Some(session));
+        let theirs = self.jobs.which(|duties| matches!(duties.committer.asked, Some((asked, _)) if asked == session));
         for id in theirs {
-            self.jobs.of(id).committer.session = None;
+            self.jobs.of(id).committer.asked = None;
             self.checkpoints(context, id, Event::CommitLost);
             self.checkpoints(context, id, Event::Tick);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use weir_core::{Attempt, JobId, Placement};
 
 use super::attempt::LiveAttempt;
-use super::commits::Committer;
+use super::commits::CommitAssignment;
 use crate::checkpoints::{CheckpointExecutor, Patience};
 use crate::cluster::Command;
 
@@ -19,7 +19,7 @@ pub struct JobDuties {
     /// The job's checkpoints.
     pub checkpoints: CheckpointExecutor,
     /// Who was asked to commit.
-    pub committer: Committer,
+    pub committer: CommitAssignment,
     /// The attempt that failed, and when the next one may start.
     pub retry: Option<(Attempt, Duration)>,
     /// Why the job does not run, or not as its user wants; for people.
@@ -37,7 +37,7 @@ impl JobDuties {
         Self {
             attempt: None,
             checkpoints: CheckpointExecutor::new(patience),
-            committer: Committer::default(),
+            committer: CommitAssignment::default(),
             retry: None,
             waiting_for: None,
             last_placement: None,

@@ -52,7 +52,8 @@ impl Leader {
             heartbeat_interval: self.config.heartbeat_interval,
             coordinators: self.coordinators.clone(),
         };
-        if let Some(old) = self.sessions.welcome(session) {
+        let old = self.sessions.welcome(session);
+        if let Some(old) = old {
             let same = self
                 .sessions
                 .get(old)
@@ -64,12 +65,13 @@ impl Leader {
             }
             self.sessions.close(old);
             context.effects.push(super::Effect::Close(old));
-            // It may have been asked to commit, and nobody will say of it any more that it is gone.
-            if !bugs::is_on(Bug::LostCommitRequest) {
-                self.reassign_commits(context, old);
-            }
         }
+        // A worker takes nothing before its welcome.
         context.send(session, ToWorker::Welcome(welcome));
+        if let Some(old) = old.filter(|_| !bugs::is_on(Bug::LostCommitRequest)) {
+            // It may have been asked to commit, and nobody will say of it any more that it is gone.
+            self.reassign_commits(context, old);
+        }
         let Some(known) = self.sessions.get(session) else { return };
         let statuses = known.hello.attempts.clone();
         let (worker, leaving) = (known.hello.worker.clone(), known.leaving);

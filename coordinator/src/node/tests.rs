@@ -17,6 +17,7 @@ use super::*;
 use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::CheckpointStorages;
 
+mod commits;
 mod markers;
 mod patience;
 
