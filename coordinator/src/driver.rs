@@ -170,8 +170,9 @@ impl CheckpointDriver {
             return None;
         }
         let checkpoint = match self.pending {
-            Some(Pending { stage: Stage::Committing, .. }) => None,
-            Some(Pending { started, .. }) => Some(started + self.config.timeout),
+            Some(Pending { started, stage: Stage::Gathering, .. }) => Some(started + self.config.timeout),
+            // Whoever writes, or commits, says what has come of it.
+            Some(Pending { stage: Stage::Writing | Stage::Committing, .. }) => None,
             None => self.due.filter(|_| !self.is_ending()),
         };
         [checkpoint, self.flush_due()].into_iter().flatten().min()

@@ -329,3 +329,16 @@ fn sources_that_are_held_up_get_no_more_flush_markers() {
     assert_eq!(driver.next_tick(), Some(11 * SECOND), "the checkpoint has its time all the same");
     assert_eq!(step(&mut driver, 3, Event::Backlog(3)), ["Flush 6"]);
 }
+
+/// Who is woken for nothing is woken again at once.
+#[test]
+fn nothing_is_due_while_a_manifest_is_on_its_way() {
+    let mut driver = driver(Some(SECOND));
+    step(&mut driver, 1, Event::Tick);
+    assert_eq!(driver.next_tick(), Some(11 * SECOND), "then the checkpoint is given up");
+    assert_eq!(step(&mut driver, 2, reported(5)), ["write [5]"]);
+    assert_eq!(driver.next_tick(), None);
+    assert_eq!(step(&mut driver, 20, Event::Tick), [""; 0]);
+    assert_eq!(step(&mut driver, 20, Event::ManifestWritten(Epoch(5))), ["commit 5"]);
+    assert_eq!(driver.next_tick(), None);
+}
