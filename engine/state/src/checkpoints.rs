@@ -41,19 +41,24 @@ pub struct Checkpoints {
 struct Known {
     /// Whether those of earlier executions are among them.
     loaded: bool,
+    /// The last epoch whose commit was acknowledged. Commits are made in order, so it speaks for all before it: also for a manifest
+    /// that turns up late, when a later one has what it has.
+    committed: Option<Epoch>,
     notes: BTreeMap<Epoch, Note>,
 }
 
 struct Note {
     savepoint: bool,
-    /// There was nothing to commit, or it is committed.
-    decided: bool,
+    has_committables: bool,
 }
 
 impl Known {
     /// Paths of the manifests that stay.
     fn kept(&self, keep: usize) -> BTreeSet<String> {
-        let stays = |(age, (_, note)): &(usize, (&Epoch, &Note))| *age < keep.max(1) || note.savepoint || !note.decided;
+        let stays = |(age, (epoch, note)): &(usize, (&Epoch, &Note))| {
+            let waits = note.has_committables && Some(**epoch) > self.committed;
+            *age < keep.max(1) || note.savepoint || waits
+        };
         let newest_first = self.notes.iter().rev().enumerate();
         newest_first.filter(stays).map(|(_, (epoch, _))| layout::manifest(*epoch)).collect()
     }
@@ -179,9 +184,8 @@ impl Checkpoints {
     /// # Errors
     /// A data error if one of them is damaged: its results would be lost.
     pub fn uncommitted(&self) -> Result<Vec<Manifest>> {
-        let committed = self.storage.list(layout::COMMITS)?;
         // Commits are made in order, so the last one speaks for all before it.
-        let committed = committed.iter().filter_map(|path| layout::epoch_of_commit(path)).max();
+        let committed = self.last_commit()?;
         let mut manifests = Vec::new();
         let mut taken: BTreeSet<String> = BTreeSet::new();
         for epoch in self.epochs()? {
@@ -221,16 +225,12 @@ impl Checkpoints {
         if self.known().loaded {
             return Ok(());
         }
-        let committed: BTreeSet<Epoch> =
-            self.storage.list(layout::COMMITS)?.iter().filter_map(|path| layout::epoch_of_commit(path)).collect();
+        if let Some(committed) = self.last_commit()? {
+            self.note_commit(committed);
+        }
         for epoch in self.epochs()? {
             match self.read(epoch) {
-                Ok(manifest) => {
-                    self.note(&manifest);
-                    if committed.contains(&epoch) {
-                        self.note_commit(epoch);
-                    }
-                }
+                Ok(manifest) => self.note(&manifest),
                 Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::User) => {
                     retention::lock(&self.retained).insert_unreadable(epoch);
                 }
@@ -244,14 +244,19 @@ impl Checkpoints {
     /// A manifest is in the storage.
     fn note(&self, manifest: &Manifest) {
         retention::lock(&self.retained).insert(&layout::manifest(manifest.epoch), manifest);
-        let fresh = Note { savepoint: manifest.savepoint, decided: !manifest.has_committables() };
+        let fresh = Note { savepoint: manifest.savepoint, has_committables: manifest.has_committables() };
         self.known().notes.entry(manifest.epoch).or_insert(fresh);
     }
 
     fn note_commit(&self, epoch: Epoch) {
-        if let Some(note) = self.known().notes.get_mut(&epoch) {
-            note.decided = true;
-        }
+        let mut known = self.known();
+        known.committed = known.committed.max(Some(epoch));
+    }
+
+    /// The last epoch whose commit was acknowledged.
+    fn last_commit(&self) -> Result<Option<Epoch>> {
+        let commits = self.storage.list(layout::COMMITS)?;
+        Ok(commits.iter().filter_map(|path| layout::epoch_of_commit(path)).max())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -233,3 +233,23 @@ fn staged_rows_stay_until_they_are_committed_and_retire_with_their_manifest() {
     staging.job.checkpoints.retire(1).unwrap();
     assert_eq!(staging.job.storage.list(layout::RUNS).unwrap(), ["runs/0000000000000003-1-staged.arrow"]);
 }
+
+/// Storage took the manifest of epoch 4 after the job had gone on without it.
+#[test]
+fn a_manifest_that_was_written_too_late_retires_like_any_other() {
+    for restarted in [false, true] {
+        let mut staging = Staging { job: Job::new(), left: Vec::new() };
+        if !restarted {
+            // What earlier executions have left is known: nothing.
+            staging.job.checkpoints.retire(1).unwrap();
+        }
+        staging.checkpoint(5, false);
+        staging.job.checkpoints.acknowledge_commit(Epoch(5)).unwrap();
+        staging.checkpoint(4, true);
+        if restarted {
+            staging.job.checkpoints = Checkpoints::new(staging.job.storage.clone());
+        }
+        staging.job.checkpoints.retire(1).unwrap();
+        assert_eq!(staging.job.checkpoints.epochs().unwrap(), [Epoch(5)], "restarted: {restarted}");
+    }
+}
