@@ -11,10 +11,13 @@ use super::{Part, count_of};
 use crate::exchange::network::{ChannelId, Membership, Process, RemoteSender};
 use crate::exchange::{ChannelSender, ExchangeLimits, Gate, Inlet, Router, Target};
 
+/// A gate, and for each of its channels what [`Ends::senders`] says.
+type GateAndSenders = (Gate, Vec<(usize, usize)>);
+
 /// Gates and routers that have been made and not yet been given to their subtask.
 #[derive(Default)]
 pub struct Wiring {
-    gates: BTreeMap<(NodeId, usize), (Gate, Vec<(usize, usize)>)>,
+    gates: BTreeMap<(NodeId, usize), GateAndSenders>,
     routers: BTreeMap<(NodeId, usize), Vec<(OutputPort, Router)>>,
     reports: BTreeMap<(NodeId, usize), ChannelSender>,
     /// Workers that subtasks of this part send to.
