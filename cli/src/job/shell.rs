@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use weir_coordinator::Now;
 use weir_coordinator::checkpoints::{AttemptConfig, CheckpointExecutor, Effect, Event, Patience};
 use weir_coordinator::driver::{self, AttemptEnd, DriverConfig, StopKind, Takeover};
@@ -18,6 +18,9 @@ use weir_worker::{Clock, Command, Committer, JobHandle, WorkerEvent};
 use super::checkpoints::CheckpointStore;
 use super::{CheckpointProgress, JobEnd, Progress, Stop};
 use crate::clock::processor_time;
+
+/// How long the end of a job waits for what its last checkpoint has made superfluous to be deleted: the next run can do it.
+const RETIREMENT: Duration = Duration::from_secs(1);
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -37,8 +40,14 @@ pub struct Checkpointing {
     committer: Committer,
     clock: Arc<dyn Clock>,
     start: Instant,
-    /// Work beside the loop, and what came of it.
-    tasks: JoinSet<Option<Event>>,
+    /// Work beside the loop that a job that has failed does without, and what came of it.
+    tasks: JoinSet<Event>,
+    /// Results that are decided are made visible, which is noted.
+    commits: JoinSet<Event>,
+    /// Nobody asks what came of these.
+    retirements: JoinSet<()>,
+    /// How long a job that has failed waits for its commits.
+    settling: Duration,
     /// What the subtasks are to be told, in order.
     commands: VecDeque<Command>,
     end: Option<AttemptEnd>,
@@ -54,6 +63,9 @@ impl Checkpointing {
             clock,
             start: Instant::now(),
             tasks: JoinSet::new(),
+            commits: JoinSet::new(),
+            retirements: JoinSet::new(),
+            settling: Duration::ZERO,
             commands: VecDeque::new(),
             end: None,
         }
@@ -78,12 +90,20 @@ impl Checkpointing {
                 event => self.step(event),
             }
         }
+        if let Some(AttemptEnd::Failed(error)) = self.end.take() {
+            return Err(error);
+        }
+        if let Some(left) = self.store.ledger().oldest_uncommitted() {
+            return Err(Error::internal(format!("checkpoint {} is still not committed", left.epoch)));
+        }
+        self.retired().await;
         Ok(())
     }
 
     /// An attempt begins.
     pub fn begin(&mut self, attempt: AttemptConfig, config: DriverConfig) {
         self.start = Instant::now();
+        self.settling = config.timeout;
         let now = self.now();
         self.executor.begin(attempt, now);
         let mut effects = Vec::new();
@@ -100,18 +120,53 @@ impl Checkpointing {
         Now { elapsed: self.start.elapsed(), wall: self.clock.now() }
     }
 
+    /// Whether nothing is done beside the loop whose outcome matters.
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.commits.is_empty()
+    }
+
     /// What the next task has come to; `None` if there is none.
     async fn done(&mut self) -> Option<Event> {
         loop {
-            match self.tasks.join_next().await? {
-                Ok(Some(event)) => return Some(event),
-                Ok(None) => {}
+            let joined = tokio::select! {
+                Some(joined) = self.commits.join_next() => joined,
+                Some(joined) = self.tasks.join_next() => joined,
+                else => return None,
+            };
+            match joined {
+                Ok(event) => return Some(event),
                 // A panic of a connector: the hook has told it, and whoever waits does so until his patience ends.
                 Err(panic) => {
                     let error = Error::internal("a task of the job's checkpoints panicked").with_source(panic);
                     self.end.get_or_insert(AttemptEnd::Failed(error));
                 }
             }
+        }
+    }
+
+    /// Waits until nothing is being deleted any more, or until that takes too long.
+    async fn retired(&mut self) {
+        let all = async { while self.retirements.join_next().await.is_some() {} };
+        if timeout(RETIREMENT, all).await.is_err() {
+            tracing::debug!("old checkpoints are left to the next run");
+        }
+    }
+
+    /// The job has failed: results that are decided come out all the same, if they do soon.
+    async fn settle(&mut self) {
+        let patience = self.settling;
+        let commits = async {
+            // Of one that panicked nothing more can be said here.
+            while let Some(Ok(event)) = self.commits.join_next().await {
+                let failed = matches!(&event, Event::Committed { result: Err(_), .. });
+                self.step(event);
+                if failed {
+                    return;
+                }
+            }
+        };
+        if timeout(patience, commits).await.is_err() {
+            tracing::warn!("results that are decided are not visible yet: the next run commits them");
         }
     }
 
@@ -150,7 +205,7 @@ impl Checkpointing {
             Effect::WriteManifest(order) => {
                 let epoch = order.header.epoch;
                 let written = self.store.write(order);
-                self.tasks.spawn(async move { Some(Event::ManifestWritten { epoch, result: written.await }) });
+                self.tasks.spawn(async move { Event::ManifestWritten { epoch, result: written.await } });
             }
             // The manifest that counts is at hand where it was written: see `step`.
             Effect::Complete(_) => {}
@@ -158,26 +213,23 @@ impl Checkpointing {
                 let epoch = checkpoint.epoch;
                 let Some(manifest) = self.store.manifest(epoch) else { return };
                 let (committer, storage) = (self.committer.clone(), self.store.storage().clone());
-                self.tasks.spawn(async move {
+                self.commits.spawn(async move {
                     let result = committer.commit(&storage, epoch, manifest.committables.clone()).await;
-                    Some(Event::Committed { epoch, result })
+                    Event::Committed { epoch, result }
                 });
             }
             Effect::Acknowledge(epoch) => {
                 let noted = self.store.note_commit(epoch);
-                self.tasks.spawn(async move { Some(Event::Acknowledged { epoch, result: noted.await }) });
+                self.commits.spawn(async move { Event::Acknowledged { epoch, result: noted.await } });
             }
             Effect::Merge(checkpoint) => {
                 let epoch = checkpoint.epoch;
                 let merged = self.store.merge(epoch);
-                self.tasks.spawn(async move { Some(Event::Merged { epoch, result: merged.await }) });
+                self.tasks.spawn(async move { Event::Merged { epoch, result: merged.await } });
             }
             Effect::Retire => {
-                let retired = self.store.retire();
-                self.tasks.spawn(async move {
-                    retired.await;
-                    None
-                });
+                while self.retirements.try_join_next().is_some() {}
+                self.retirements.spawn(self.store.retire());
             }
             Effect::Report(error) => tracing::warn!(error = error.report(), "a checkpoint failed"),
             Effect::Finish(end) => {
@@ -221,22 +273,28 @@ impl Shell {
             }
             self.drive(driver::Event::Backlog(self.checkpoints.commands.len()));
             let due = self.checkpoints.executor.next_tick().map(|due| start + due);
-            if !running && due.is_none() && self.checkpoints.tasks.is_empty() {
+            if !running && due.is_none() && self.checkpoints.is_idle() {
                 return Err(gone());
             }
             tokio::select! {
                 event = self.job.event(), if running => match event {
                     Some(WorkerEvent::Failed(error) | WorkerEvent::PeerLost(error)) => {
-                        self.settle().await;
+                        if !self.checkpoints.commits.is_empty() {
+                            tracing::error!(error = error.report(), "the job has failed; decided results still come out");
+                            tokio::select! {
+                                () = self.checkpoints.settle() => {}
+                                Some(_) = stop.recv() => {}
+                            }
+                        }
                         return Err(error);
                     }
                     Some(event) => self.drive(driver_event(event)),
                     // All subtasks have ended; what is under way still comes to its end.
-                    None if due.is_some() || !self.checkpoints.tasks.is_empty() => running = false,
+                    None if due.is_some() || !self.checkpoints.is_idle() => running = false,
                     None => return Err(gone()),
                 },
                 () = until_sent(&mut sending), if sending.is_some() => sending = None,
-                Some(event) = self.checkpoints.done(), if !self.checkpoints.tasks.is_empty() => {
+                Some(event) = self.checkpoints.done(), if !self.checkpoints.is_idle() => {
                     self.checkpoints.step(event);
                 }
                 Some(stop) = stop.recv() => match stop {
@@ -251,6 +309,9 @@ impl Shell {
             }
             if let Some(end) = self.checkpoints.end.take() {
                 self.tell_progress(processor_at_start);
+                if !matches!(end, AttemptEnd::Failed(_)) {
+                    self.checkpoints.retired().await;
+                }
                 return match end {
                     AttemptEnd::Finished => Ok(JobEnd::Finished),
                     AttemptEnd::Stopped(epoch) => Ok(JobEnd::Stopped { epoch }),
@@ -262,17 +323,6 @@ impl Shell {
 
     fn drive(&mut self, event: driver::Event) {
         self.checkpoints.step(Event::Driver(event));
-    }
-
-    /// The job has failed: results that are decided come out all the same.
-    async fn settle(&mut self) {
-        while let Some(event) = self.checkpoints.done().await {
-            let failed = matches!(&event, Event::Committed { result: Err(_), .. });
-            self.checkpoints.step(event);
-            if failed {
-                return;
-            }
-        }
     }
 
     fn tell_progress(&self, processor_at_start: Duration) {
@@ -323,3 +373,6 @@ fn driver_event(event: WorkerEvent) -> driver::Event {
         WorkerEvent::Finished | WorkerEvent::Failed(_) | WorkerEvent::PeerLost(_) => driver::Event::Ended,
     }
 }
+
+#[cfg(test)]
+mod tests;
