@@ -56,7 +56,7 @@ impl Leaving {
     }
 }
 
-/// Which keys of one operator are in memory. See the [module](self).
+/// Which keys of one operator are in memory.
 #[derive(Debug)]
 pub struct Residency {
     /// Resident hashes, each with the last epoch that was captured when it was last touched.
