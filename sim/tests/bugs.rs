@@ -4,17 +4,19 @@
 //!
 //! | Bug | Seed |
 //! |---|---|
-//! | dropped-commit, early-deletion | 1 |
+//! | early-commit, early-deletion, marker-behind-stop | 1 |
+//! | dropped-commit, dropped-staged-rows | 3 |
 //! | skipped-sync | 6 |
-//! | early-commit | 7 |
-//! | incarnation-ignored | 70 |
-//! | no-alignment | 112 |
-//! | lost-commit-request | 157 |
+//! | incarnation-ignored | 10 |
+//! | no-alignment | 11 |
+//! | forgotten-kind | 15 |
+//! | report-twice | 36 |
+//! | lost-commit-request | 48 |
+//! | overtaken-commit | 236 |
 //! | unstored-eviction | 300 |
-//! | report-twice | 345 |
-//! | no-fencing | 382 |
-//! | given-up-time | 492 |
-//! | stale-report | 554 |
+//! | stale-report | 341 |
+//! | given-up-time | 380 |
+//! | no-fencing | 484 |
 #![cfg(feature = "sim-bugs")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
