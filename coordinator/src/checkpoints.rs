@@ -31,7 +31,7 @@ use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Error, ErrorKind, Result};
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns, compaction, layout};
 
-pub use self::effects::{AttemptConfig, CheckpointName, Effect, Event, Ledger, ManifestOrder, Patience};
+pub use self::effects::{AttemptConfig, CheckpointName, Effect, Event, Ledger, ManifestOrder, Timeouts};
 
 use self::commit::CommitWork;
 use crate::cluster::Checkpoint;
@@ -41,7 +41,7 @@ use crate::now::Now;
 /// The checkpoints of one job.
 #[derive(Debug)]
 pub struct CheckpointExecutor {
-    patience: Patience,
+    timeouts: Timeouts,
     commit: Option<CommitWork>,
     attempt: Option<AttemptWork>,
 }
@@ -93,8 +93,8 @@ struct Writing {
 
 impl CheckpointExecutor {
     /// Nothing is under way.
-    pub fn new(patience: Patience) -> Self {
-        Self { patience, commit: None, attempt: None }
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts, commit: None, attempt: None }
     }
 
     /// An attempt begins. Its checkpoints are driven once it [`is_driven`](Self::is_driven).
@@ -269,7 +269,7 @@ impl CheckpointExecutor {
             Ok(manifest) => attempt.base = Base::Known(Some(manifest)),
             // The attempt runs; that storage is away for a moment is no reason to end it.
             Err(error) if error.kind() == ErrorKind::Environment => {
-                attempt.base = Base::Due(now.elapsed + self.patience.load_retry);
+                attempt.base = Base::Due(now.elapsed + self.timeouts.load_retry);
                 attempt.failure = Some(error.report());
             }
             Err(error) => effects.push(Effect::Finish(driver::AttemptEnd::Failed(error))),
@@ -412,7 +412,7 @@ impl CheckpointExecutor {
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(epoch = epoch.0, error = error.report(), "runs could not be merged");
-                attempt.merge_due = now.elapsed + self.patience.merge_retry;
+                attempt.merge_due = now.elapsed + self.timeouts.merge_retry;
                 self.retire(effects);
             }
         }

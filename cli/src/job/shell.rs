@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use weir_coordinator::Now;
-use weir_coordinator::checkpoints::{AttemptConfig, CheckpointExecutor, Effect, Event, Patience};
+use weir_coordinator::checkpoints::{AttemptConfig, CheckpointExecutor, Effect, Event, Timeouts};
 use weir_coordinator::driver::{self, AttemptEnd, DriverConfig, StopKind, Takeover};
 use weir_core::{Error, Result};
 use weir_worker::{Clock, Command, Committer, JobHandle, WorkerEvent};
@@ -25,10 +25,10 @@ const RETIREMENT: Duration = Duration::from_secs(1);
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_millis(200);
 
-const PATIENCE: Patience = Patience {
+const TIMEOUTS: Timeouts = Timeouts {
     commit_retry: Duration::from_millis(500),
-    // Whoever reads results may take as long as he likes: nobody else could commit.
-    commit_timeout: Duration::from_secs(u32::MAX as u64),
+    // A reader of results may take as long as it likes: no other process could commit.
+    commit_timeout: None,
     load_retry: Duration::from_secs(1),
     merge_retry: Duration::from_secs(300),
 };
@@ -57,7 +57,7 @@ impl Checkpointing {
     /// The checkpoints in a store, of which some may have to be committed.
     pub fn new(store: CheckpointStore, committer: Committer, clock: Arc<dyn Clock>) -> Self {
         Self {
-            executor: CheckpointExecutor::new(PATIENCE),
+            executor: CheckpointExecutor::new(TIMEOUTS),
             store,
             committer,
             clock,
@@ -135,7 +135,7 @@ impl Checkpointing {
             };
             match joined {
                 Ok(event) => return Some(event),
-                // A panic of a connector: the hook has told it, and whoever waits does so until his patience ends.
+                // A panic of a connector: the panic hook has logged it.
                 Err(panic) => {
                     let error = Error::internal("a task of the job's checkpoints panicked").with_source(panic);
                     self.end.get_or_insert(AttemptEnd::Failed(error));
@@ -154,7 +154,7 @@ impl Checkpointing {
 
     /// The job has failed: results that are decided come out all the same, if they do soon.
     async fn settle(&mut self) {
-        let patience = self.settling;
+        let limit = self.settling;
         let commits = async {
             // Of one that panicked nothing more can be said here.
             while let Some(Ok(event)) = self.commits.join_next().await {
@@ -165,7 +165,7 @@ impl Checkpointing {
                 }
             }
         };
-        if timeout(patience, commits).await.is_err() {
+        if timeout(limit, commits).await.is_err() {
             tracing::warn!("results that are decided are not visible yet: the next run commits them");
         }
     }
@@ -353,7 +353,7 @@ impl Shell {
 }
 
 fn gone() -> Error {
-    Error::internal("the job's subtasks are gone without a word")
+    Error::internal("the job's subtasks ended without saying why")
 }
 
 /// Waits until the subtasks have a command.

@@ -22,8 +22,8 @@ pub(super) struct CommitWork {
 enum Stage {
     /// It is tried then.
     Due(Duration),
-    /// Somebody does it, and is not waited for any longer than that.
-    Asked(Duration),
+    /// A committer was asked, whose answer is waited for until then, if there is an end to it.
+    Asked(Option<Duration>),
     /// It is done, which is being noted.
     Noted,
 }
@@ -36,7 +36,8 @@ impl CommitWork {
     pub(super) fn due(&self) -> Option<Duration> {
         match self.stage {
             Stage::Asked(_) if bugs::is_on(Bug::LostCommitRequest) => None,
-            Stage::Due(due) | Stage::Asked(due) => Some(due),
+            Stage::Due(due) => Some(due),
+            Stage::Asked(until) => until,
             Stage::Noted => None,
         }
     }
@@ -59,14 +60,14 @@ impl CheckpointExecutor {
             return;
         }
         if matches!(work.stage, Stage::Asked(_)) {
-            // Whoever was asked may do it all the same, later: that does no harm.
+            // The worker may do it all the same, later: that does no harm.
             work.failure = Some("the worker that was to commit does not answer".to_owned());
         }
         if nothing {
             work.stage = Stage::Noted;
             effects.push(Effect::Acknowledge(oldest.epoch));
         } else {
-            work.stage = Stage::Asked(now.elapsed + self.patience.commit_timeout);
+            work.stage = Stage::Asked(self.timeouts.commit_timeout.map(|timeout| now.elapsed + timeout));
             effects.push(Effect::Commit(name_of(oldest)));
         }
     }
@@ -91,7 +92,7 @@ impl CheckpointExecutor {
 
     fn commit_failed(&mut self, now: Now, ledger: &Ledger<'_>, epoch: Epoch, error: Error, effects: &mut Vec<Effect>) {
         if let Some(work) = &mut self.commit {
-            work.stage = Stage::Due(now.elapsed + self.patience.commit_retry);
+            work.stage = Stage::Due(now.elapsed + self.timeouts.commit_retry);
             work.failure = Some(error.report());
         }
         self.tell_driver(now, ledger, driver::Event::CommitFailed { epoch, error }, effects);

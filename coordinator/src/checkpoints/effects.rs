@@ -30,13 +30,13 @@ impl Ledger<'_> {
     }
 }
 
-/// How patient an executor is.
+/// How long an executor waits.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     /// Pause between two tries to commit.
     pub commit_retry: Duration,
-    /// Whoever does not answer for so long whether it has committed is not waited for any more.
-    pub commit_timeout: Duration,
+    /// How long an asked committer may take before another is asked; `None`: there is no other.
+    pub commit_timeout: Option<Duration>,
     /// Pause before storage is asked again for the manifest that an attempt goes on from.
     pub load_retry: Duration,
     /// Pause before runs are merged again after that failed.

@@ -17,13 +17,13 @@ struct Edge {
 impl Edge {
     /// Of a job that has just been started, without checkpoints at intervals.
     fn new() -> Self {
-        let patience = Patience {
+        let timeouts = Timeouts {
             commit_retry: SECOND,
-            commit_timeout: 5 * SECOND,
+            commit_timeout: Some(5 * SECOND),
             load_retry: SECOND,
             merge_retry: 100 * SECOND,
         };
-        let executor = CheckpointExecutor::new(patience);
+        let executor = CheckpointExecutor::new(timeouts);
         Self { executor, ledger: Vec::new(), now: Duration::ZERO, orders: Vec::new() }
     }
 

@@ -8,7 +8,7 @@ use weir_core::{Attempt, JobId, Placement};
 
 use super::attempt::LiveAttempt;
 use super::commits::CommitAssignment;
-use crate::checkpoints::{CheckpointExecutor, Patience};
+use crate::checkpoints::{CheckpointExecutor, Timeouts};
 use crate::cluster::Command;
 
 /// The duties for one job.
@@ -33,10 +33,10 @@ pub struct JobDuties {
 }
 
 impl JobDuties {
-    fn new(patience: Patience) -> Self {
+    fn new(timeouts: Timeouts) -> Self {
         Self {
             attempt: None,
-            checkpoints: CheckpointExecutor::new(patience),
+            checkpoints: CheckpointExecutor::new(timeouts),
             committer: CommitAssignment::default(),
             retry: None,
             waiting_for: None,
@@ -107,14 +107,14 @@ impl Proposal {
 /// The duties for all jobs.
 #[derive(Debug)]
 pub struct Jobs {
-    patience: Patience,
+    timeouts: Timeouts,
     duties: BTreeMap<JobId, JobDuties>,
 }
 
 impl Jobs {
-    /// No duties yet. `patience` is for checkpoints.
-    pub fn new(patience: Patience) -> Self {
-        Self { patience, duties: BTreeMap::new() }
+    /// No duties yet. `timeouts` is for checkpoints.
+    pub fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts, duties: BTreeMap::new() }
     }
 
     /// The duties for a job, if there are any.
@@ -129,7 +129,7 @@ impl Jobs {
 
     /// The duties for a job; none so far, if it is new.
     pub fn of(&mut self, id: JobId) -> &mut JobDuties {
-        self.duties.entry(id).or_insert_with(|| JobDuties::new(self.patience))
+        self.duties.entry(id).or_insert_with(|| JobDuties::new(self.timeouts))
     }
 
     /// The job is not there any more.

@@ -34,7 +34,7 @@ use weir_proto::client::results;
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::Manifest;
 
-use crate::checkpoints::{self as checkpoints_of, ManifestOrder, Patience};
+use crate::checkpoints::{self as checkpoints_of, ManifestOrder, Timeouts};
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 pub use crate::now::Now;
 
@@ -227,9 +227,9 @@ impl<'a> Context<'a> {
 impl Leader {
     /// A leader that knows the replicated state up to the beginning of its term.
     pub fn new(term: u64, config: LeaderConfig, now: Now, state: &ClusterState) -> Self {
-        let patience = Patience {
+        let timeouts = Timeouts {
             commit_retry: config.commit_retry,
-            commit_timeout: config.commit_timeout,
+            commit_timeout: Some(config.commit_timeout),
             load_retry: config.load_retry,
             merge_retry: config.merge_retry,
         };
@@ -238,7 +238,7 @@ impl Leader {
             config,
             coordinators: Vec::new(),
             sessions: Sessions::default(),
-            jobs: Jobs::new(patience),
+            jobs: Jobs::new(timeouts),
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,

@@ -22,7 +22,6 @@
 //! batches without rows around every step, and with epochs that hold nothing else. Then with state that is only partly in
 //! memory: see [`Plan`].
 
-mod partial;
 mod plan;
 mod run;
 mod script;

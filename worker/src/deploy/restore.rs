@@ -8,7 +8,7 @@ use weir_core::{
     Attempt, Chain, Epoch, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec,
     OperatorUid, Result, TableSchema,
 };
-use weir_state::{Manifest, OperatorState, RestorePlan, StateFate, StateStore, Storage, plan_restore};
+use weir_state::{Manifest, OperatorState, Partial, RestorePlan, StateFate, StateStore, Storage, plan_restore};
 
 use super::kept::kept_states;
 use crate::announcements::{self, Announced};
@@ -51,17 +51,18 @@ struct Outside {
 }
 
 /// How many operators of a slot share its memory.
-fn sharing(graph: &JobGraph) -> usize {
-    let keeps_state = |operator: &OperatorSpec| {
-        matches!(
-            operator,
-            OperatorSpec::WindowAggregate(_)
-                | OperatorSpec::WindowTopN(_)
-                | OperatorSpec::WindowJoin(_)
-                | OperatorSpec::IntervalJoin(_)
-        )
-    };
-    graph.nodes().iter().filter(|node| keeps_state(&node.spec.operator)).count().max(1)
+fn sharing(graph: &JobGraph) -> Result<usize> {
+    let mut sharing = 0;
+    for (id, node) in graph.nodes().iter().enumerate().filter(|(_, node)| is_operator(&node.spec.operator)) {
+        let operator = weir_operators::build(&node.spec, &graph.inputs_of(NodeId(id))?)?;
+        sharing += usize::from(Partial::is_possible(&operator.tables()));
+    }
+    Ok(sharing.max(1))
+}
+
+/// Whether a node is neither source nor sink.
+fn is_operator(spec: &OperatorSpec) -> bool {
+    !matches!(spec, OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_))
 }
 
 impl Restorer {
@@ -78,13 +79,16 @@ impl Restorer {
         blocking: Arc<dyn Blocking>,
         (attempt, budget): (Attempt, Option<u64>),
     ) -> Result<Self> {
-        let outside = budget.map(|budget| Outside {
-            storage: storage.clone(),
-            blocking: blocking.clone(),
-            attempt,
-            budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph),
-            stores: Mutex::default(),
-        });
+        let outside = |budget| {
+            Ok::<_, Error>(Outside {
+                storage: storage.clone(),
+                blocking: blocking.clone(),
+                attempt,
+                budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph)?,
+                stores: Mutex::default(),
+            })
+        };
+        let outside = budget.map(outside).transpose()?;
         let checkpoint = manifest.map(|manifest| Checkpoint::planned(&graph, manifest, storage)).transpose()?;
         Ok(Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking })
     }
@@ -130,11 +134,8 @@ impl Restorer {
     ) -> Result<Vec<Stage>> {
         let (shared, nodes, metrics) = (self.shared.clone(), chain.nodes.clone(), metrics.to_vec());
         blocking::run(&self.blocking, move || {
-            let is_operator = |id: &NodeId| {
-                let operator = &shared.graph.node(*id).spec.operator;
-                !matches!(operator, OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_))
-            };
-            let operators = nodes.iter().zip(metrics).filter(|(id, _)| is_operator(id));
+            let operators = nodes.iter().zip(metrics);
+            let operators = operators.filter(|(id, _)| is_operator(&shared.graph.node(**id).spec.operator));
             operators.map(|(id, metrics)| stage(&shared, *id, range, metrics)).collect()
         })
         .await
@@ -225,7 +226,7 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
     let watermark = shared.watermark(&node.uid);
     operator.open(&OpenContext { range, watermark })?;
     let partial = match &shared.outside {
-        Some(outside) if PartialState::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
+        Some(outside) if Partial::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
         _ => None,
     };
     if partial.is_none() {

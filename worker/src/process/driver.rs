@@ -26,8 +26,9 @@ const EVENT_QUEUE: usize = 64;
 /// Messages to a coordinator that wait for the network. A connection that does not take them is given up: what counts is
 /// said again on the next.
 const SESSION_QUEUE: usize = 1024;
-/// Commands that wait for an attempt. There are no more than a start and a few markers under way.
-const COMMAND_QUEUE: usize = 64;
+/// Commands that wait for an attempt. Markers wait here while back-pressure holds up its sources: at five flush markers a second,
+/// these are more than a quarter of an hour, in which a checkpoint would have timed out.
+const COMMAND_QUEUE: usize = 5_000;
 
 /// Runs the agent until it ends.
 pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown: mpsc::Receiver<()>) -> Ending {
@@ -236,7 +237,8 @@ impl Driver {
         if open.commands.try_send(command).is_ok() {
             return Performed::Done;
         }
-        let error = Error::internal("an attempt does not take its markers");
+        let error = Error::environment("the sources have taken no marker for too long")
+            .with_help("look for the sink or operator that holds up the job in `weir jobs describe`");
         Performed::Answered(Event::Engine { job, attempt, event: EngineEvent::Failed(failure(&error)) })
     }
 

@@ -169,14 +169,34 @@ impl GroupTable {
 
     /// Lets go of the groups whose key hash `leaves`, and says how many they were. None of them has changed since the last
     /// capture.
-    pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<usize> {
+    pub(crate) fn evict(
+        &mut self,
+        layout: &Layout,
+        leaves: &dyn Fn(u64) -> bool,
+        scratch: &mut Scratch,
+    ) -> Result<usize> {
         let leaving = self.keys.leaving(leaves)?;
         if leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
             return Err(Error::internal("a group that has changed was to leave before it is stored"));
         }
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.clear(&leaving))?;
         self.keys.remove(&leaving);
+        if self.len() < self.keys.slots() / 2 {
+            self.pack(layout, scratch)?;
+        }
         Ok(leaving.len())
+    }
+
+    /// Moves the groups to a table of their size: vacant slots keep their memory.
+    fn pack(&mut self, layout: &Layout, scratch: &mut Scratch) -> Result<()> {
+        let mut packed = Self::new(layout, self.len());
+        packed.absorb(self, scratch)?;
+        let all = self.all();
+        // Groups are entered in the order of `all`.
+        packed.dirty.iter_mut().enumerate().for_each(|(slot, dirty)| *dirty = self.dirty[all.slot(slot)]);
+        packed.any_dirty = self.any_dirty;
+        *self = packed;
+        Ok(())
     }
 
     /// What changed since the last capture, if anything did; from now on it counts as unchanged.
@@ -242,3 +262,6 @@ impl CapturedGroups {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,9 @@ use weir_core::{
     OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 use weir_state::{
-    CapturedTable, Manifest, ManifestHeader, MemoryStorage, StateStore, Storage, encode, layout, read_table,
+    CapturedTable, Manifest, ManifestHeader, MemoryStorage, Partial, StateStore, Storage, encode, layout, read_table,
 };
 
-use super::partial::Partial;
 use super::plan::Plan;
 use super::script::{Script, Step};
 use super::text::{text, time_text};
@@ -88,6 +87,7 @@ struct Subtask {
     operator: Checked,
     /// Which part of its state is in memory; `None`: all of it.
     partial: Option<Partial>,
+    watermark: EventTime,
     sent: EventTime,
 }
 
@@ -119,8 +119,7 @@ impl<'a> Job<'a> {
     }
 
     fn operator(&self) -> Result<Checked> {
-        let operator = bare(self.node, self.inputs)?;
-        Ok(Checked::new(operator, &self.node.name, self.inputs, self.node.schema.clone()))
+        checked(self.node, self.inputs)
     }
 
     fn start(&mut self) -> Result<()> {
@@ -140,7 +139,7 @@ impl<'a> Job<'a> {
             let range = HashRange::of_subtask(index, parallelism);
             let watermark = self.watermarks.combined();
             operator.open(&OpenContext { range, watermark })?;
-            let partial = self.store.clone().map(|store| Partial::new(store, &tables, range, watermark));
+            let partial = self.store.clone().map(|store| Partial::new(store, tables.len(), range));
             let load = if partial.is_some() { &[] } else { tables.as_slice() };
             for (number, table) in load.iter().enumerate() {
                 let stored = stored.and_then(|(_, stored)| stored.tables.iter().find(|t| t.schema.name == table.name));
@@ -149,7 +148,7 @@ impl<'a> Job<'a> {
                     operator.load(number, &rows, &hashes)?;
                 }
             }
-            self.subtasks.push(Subtask { operator, partial, sent: EventTime::MIN });
+            self.subtasks.push(Subtask { operator, partial, watermark, sent: EventTime::MIN });
         }
         Ok(())
     }
@@ -158,7 +157,7 @@ impl<'a> Job<'a> {
     fn evict(&mut self) -> Result<()> {
         let Some(share) = self.plan.leaving() else { return Ok(()) };
         for Subtask { operator, partial, .. } in &mut self.subtasks {
-            partial.as_mut().map_or(Ok(()), |partial| partial.evict(operator, share))?;
+            partial.as_mut().map_or(Ok(false), |partial| partial.evict(operator, share))?;
         }
         Ok(())
     }
@@ -183,8 +182,12 @@ impl<'a> Job<'a> {
         };
         for (subtask, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
             let part = take_record_batch(records, &UInt32Array::from(rows))?;
-            let Subtask { operator, partial, .. } = &mut self.subtasks[subtask];
-            partial.as_mut().map_or(Ok(()), |partial| partial.load(operator, ordinal, &part))?;
+            let Subtask { operator, partial, watermark, .. } = &mut self.subtasks[subtask];
+            if let Some(partial) = partial
+                && let Some(read) = partial.touch(operator, ordinal, &part, *watermark)?
+            {
+                Partial::load(operator, &read()?)?;
+            }
             self.call(subtask, |operator, out| operator.process(ordinal, part.into(), out))?;
         }
         Ok(())
@@ -219,16 +222,30 @@ impl<'a> Job<'a> {
 
     fn advance(&mut self, time: EventTime) -> Result<()> {
         for subtask in 0..self.subtasks.len() {
-            let mut out = Collector::new(self.now);
-            if let Some(mut partial) = self.subtasks[subtask].partial.take() {
-                partial.watermark(&self.subtasks[subtask].operator, time, || self.operator(), &mut out)?;
-                self.subtasks[subtask].partial = Some(partial);
-            }
-            self.file(out)?;
+            let due = self.show_due(subtask, time)?;
+            self.file(due)?;
             let sent = self.call(subtask, |operator, out| operator.watermark(time, out))?;
             self.sent(subtask, sent);
         }
         Ok(())
+    }
+
+    /// What twins of a subtask's operator emit at `time` of keys that are not in memory.
+    fn show_due(&mut self, subtask: usize, time: EventTime) -> Result<Collector> {
+        let mut out = Collector::new(self.now);
+        let (node, inputs) = (self.node, self.inputs);
+        let Subtask { operator, partial, watermark, .. } = &mut self.subtasks[subtask];
+        let before = std::mem::replace(watermark, time);
+        if let Some(partial) = partial
+            && let Some(mut search) = partial.due(operator, before, time)
+        {
+            for slice in search.found(search.slices()()?) {
+                let rows = search.rows(slice)()?;
+                partial.show(&mut search, rows, &mut checked(node, inputs)?, &mut out)?;
+            }
+            partial.shown(&search);
+        }
+        Ok(out)
     }
 
     fn tick(&mut self, now: i64) -> Result<()> {
@@ -378,4 +395,8 @@ impl<'a> Job<'a> {
         self.end_interval();
         self.intervals
     }
+}
+
+fn checked(node: &NodeSpec, inputs: &[SchemaRef]) -> Result<Checked> {
+    Ok(Checked::new(bare(node, inputs)?, &node.name, inputs, node.schema.clone()))
 }

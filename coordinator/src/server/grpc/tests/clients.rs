@@ -98,7 +98,7 @@ async fn a_leader_that_is_gone_was_asked_nothing() {
 async fn who_is_not_answered_in_time_learns_that_the_outcome_is_not_known() {
     let mut coordinator = Coordinator::start().await;
     let channel = coordinator.channel().await;
-    let impatient = CallOptions { timeout: Duration::from_millis(300), forwarded: false };
+    let impatient = CallOptions { timeout: Duration::from_secs(1), forwarded: false };
     let error = channel.call(&restart(), impatient).await.unwrap_err();
     assert_eq!(error.kind, ClientErrorKind::Unknown);
     assert_eq!(error.message, "the coordinators did not agree in time");
