@@ -6,7 +6,7 @@
 //! ```text
 //!   worker                                    leader
 //!     ── Hello { attempts } ───────────────────▶
-//!     ◀───────────────────────────── Welcome ──     or Redirect, or Refused
+//!     ◀───────────────────────────── Welcome ──     or Redirect, NameTaken, Refused
 //!     ◀────────────────────────────── Deploy ──
 //!     ── Status { Ready } ─────────────────────▶    everything is open, nothing runs
 //!     ◀─────────────────────────────── Start ──     all workers of the attempt are ready
@@ -222,6 +222,12 @@ pub enum ToWorker {
     Refused {
         /// Why.
         reason: String,
+    },
+    /// Another process is connected under the worker's name: this one may come again once that one is gone. The connection is
+    /// closed.
+    NameTaken {
+        /// Where the other one is reached by workers.
+        address: String,
     },
     /// Open a part of an attempt. Older attempts of the job end at once.
     Deploy(Arc<Deploy>),

@@ -69,6 +69,11 @@ impl Sessions {
         self.by_id.iter().filter(|(_, session)| !session.welcome && of(session)).map(|(id, _)| *id).collect()
     }
 
+    /// The connection of another process under this name, welcome or not.
+    pub fn other_process(&self, worker: &WorkerId, incarnation: Incarnation) -> Option<&Session> {
+        self.by_id.values().find(|open| open.hello.worker == *worker && open.hello.incarnation != incarnation)
+    }
+
     /// A connection is gone. Returns it if it was the one of its worker.
     pub fn close(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;

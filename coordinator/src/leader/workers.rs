@@ -24,6 +24,12 @@ impl Leader {
             return;
         }
         let (worker, incarnation) = (hello.worker.clone(), hello.incarnation);
+        // The one that is there stays: if the newer one took its place, supervisors of both would restart them in turn for ever.
+        if let Some(other) = self.sessions.other_process(&worker, incarnation) {
+            context.send(session, ToWorker::NameTaken { address: other.hello.address.clone() });
+            context.effects.push(super::Effect::Close(session));
+            return;
+        }
         let registered = context.state.workers.get(&worker);
         let known = registered.is_some_and(|known| {
             known.incarnation == incarnation && known.address == hello.address && known.slots == hello.slots
@@ -54,15 +60,6 @@ impl Leader {
         };
         let old = self.sessions.welcome(session);
         if let Some(old) = old {
-            let same = self
-                .sessions
-                .get(old)
-                .zip(self.sessions.get(session))
-                .is_some_and(|(old, new)| old.hello.incarnation == new.hello.incarnation);
-            if !same {
-                let reason = "another process has registered under the same name: names of workers must differ".into();
-                context.send(old, ToWorker::Refused { reason });
-            }
             self.sessions.close(old);
             context.effects.push(super::Effect::Close(old));
         }

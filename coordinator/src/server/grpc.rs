@@ -50,8 +50,8 @@ pub struct GrpcConfig {
     pub max_connections: usize,
     /// Calls at a time on one connection; more wait.
     pub calls_per_connection: u32,
-    /// How long a connection may take for its first bytes.
-    pub first_bytes_timeout: Duration,
+    /// How long a connection may take for its HTTP/2 handshake.
+    pub handshake_timeout: Duration,
     /// How often the other end is asked whether it is alive, and how long it has for the answer.
     pub keep_alive: Duration,
     /// The longest that a client can make this coordinator wait, whatever it asks for.
@@ -70,7 +70,7 @@ impl GrpcConfig {
             log,
             max_connections: 4096,
             calls_per_connection: 128,
-            first_bytes_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(2),
@@ -92,7 +92,7 @@ pub async fn serve(
 ) -> Result<()> {
     // Connections live as long as the sender.
     let (alive, over) = watch::channel(());
-    let incoming = accept(listener, config.max_connections, config.first_bytes_timeout, over);
+    let incoming = accept(listener, config.max_connections, config.handshake_timeout, over);
     let clients = Clients::new(node.clone(), &config);
     let workers = Arc::new(WorkerSessions::new(node.clone()));
     let (stopping, stopped) = watch::channel(false);

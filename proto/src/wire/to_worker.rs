@@ -23,6 +23,7 @@ impl From<&ToWorker> for wire::ToWorker {
             }),
             ToWorker::Redirect { leader } => Message::Redirect(wire::Redirect { leader: leader.clone() }),
             ToWorker::Refused { reason } => Message::Refused(wire::Refused { reason: reason.clone() }),
+            ToWorker::NameTaken { address } => Message::NameTaken(wire::NameTaken { address: address.clone() }),
             ToWorker::Deploy(deploy) => Message::Deploy(deploy.as_ref().into()),
             ToWorker::Start { job, attempt } => Message::Start(wire::Start { job: job.0, attempt: attempt.0 }),
             ToWorker::Marker { job, attempt, epoch, kind } => Message::Marker(wire::Marker {
@@ -65,6 +66,7 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             }),
             Message::Redirect(redirect) => ToWorker::Redirect { leader: redirect.leader },
             Message::Refused(refused) => ToWorker::Refused { reason: refused.reason },
+            Message::NameTaken(taken) => ToWorker::NameTaken { address: taken.address },
             Message::Deploy(deploy) => ToWorker::Deploy(Arc::new(deploy.try_into()?)),
             Message::Start(start) => ToWorker::Start {
                 job: job_id(start.job, "Start.job")?,

@@ -343,7 +343,7 @@ impl Agent {
             ToWorker::Welcome(welcome) => self.welcomed(now, session, welcome, effects),
             ToWorker::Redirect { leader } => self.redirected(now, session, leader, effects),
             ToWorker::Refused { reason } => self.exit(Ending::Refused { reason }, effects),
-            // Whoever has not welcomed the worker has nothing to say to it.
+            // NameTaken: it tries again. Any other message comes after a welcome only.
             _ => self.leave(now, session, effects),
         }
     }
@@ -375,6 +375,7 @@ impl Agent {
             ToWorker::Welcome(_) => return self.leave(now, session, effects),
             ToWorker::Redirect { leader } => return self.redirected(now, session, leader, effects),
             ToWorker::Refused { reason } => return self.exit(Ending::Refused { reason }, effects),
+            ToWorker::NameTaken { .. } => return self.leave(now, session, effects),
             ToWorker::Deploy(deploy) => {
                 self.requests.cancel(deploy.job, Attempt(deploy.attempt.0.saturating_sub(1)));
                 self.attempts.deploy(deploy, effects)

@@ -1,5 +1,5 @@
-//! TCP connections as they are accepted: so many at a time, and each has to say something soon. From its first bytes on, HTTP/2's
-//! pings find out who is dead or plays dead.
+//! TCP connections as they are accepted: a limited number at a time, each with a deadline for its HTTP/2 handshake. From then on
+//! HTTP/2's pings find connections whose other end does not answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,21 +19,32 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// Pause after the system refused a connection: it is out of files, and asking again at once would not help.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
+/// Bytes that every HTTP/2 client sends first: the preface, and the header of a SETTINGS frame (RFC 9113, section 3.4). Until the
+/// server has them, it sends no pings.
+const HANDSHAKE_BYTES: usize = 24 + 9;
+
 /// Connections of clients, workers and peers alike.
 pub(super) struct Connection {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
     /// Resolves when the server is over.
     over: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Set until the first bytes have come.
-    first_bytes: Option<Pin<Box<Sleep>>>,
+    /// `None` once it is over.
+    handshake: Option<Handshake>,
+}
+
+/// The beginning of a connection.
+struct Handshake {
+    deadline: Pin<Box<Sleep>>,
+    /// Bytes that have still to come.
+    missing: usize,
 }
 
 /// The connections that come in, until the server is over.
 pub(super) fn accept(
     listener: TcpListener,
     limit: usize,
-    first_bytes: Duration,
+    handshake_timeout: Duration,
     over: watch::Receiver<()>,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let places = Arc::new(Semaphore::new(limit));
@@ -62,11 +73,12 @@ pub(super) fn accept(
                     tracing::debug!(%error, "a connection is gone before it began");
                     continue;
                 }
+                let deadline = Box::pin(sleep_until(Instant::now() + handshake_timeout));
                 let connection = Connection {
                     stream,
                     _place: place,
                     over: Box::pin(until_over(over)),
-                    first_bytes: Some(Box::pin(sleep_until(Instant::now() + first_bytes))),
+                    handshake: Some(Handshake { deadline, missing: HANDSHAKE_BYTES }),
                 };
                 return Some((Ok(connection), (listener, had_room)));
             }
@@ -96,14 +108,18 @@ impl AsyncRead for Connection {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the server is shut down")));
         }
         let before = buffer.filled().len();
-        if let Some(patience) = &mut self.first_bytes
-            && patience.as_mut().poll(context).is_ready()
+        if let Some(handshake) = &mut self.handshake
+            && handshake.deadline.as_mut().poll(context).is_ready()
         {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no word over a new connection")));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake over a new connection")));
         }
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.first_bytes = None;
+        let received = buffer.filled().len() - before;
+        if let Some(handshake) = &mut self.handshake {
+            handshake.missing = handshake.missing.saturating_sub(received);
+            if handshake.missing == 0 {
+                self.handshake = None;
+            }
         }
         Poll::Ready(Ok(()))
     }

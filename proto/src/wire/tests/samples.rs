@@ -351,6 +351,7 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("redirect", ToWorker::Redirect { leader: Some("c2:7420".into()) }),
         ("redirect-nowhere", ToWorker::Redirect { leader: None }),
         ("refused", ToWorker::Refused { reason: "another cluster".into() }),
+        ("name-taken", ToWorker::NameTaken { address: "w1:7431".into() }),
         ("deploy", ToWorker::Deploy(Arc::new(deploy))),
         ("start", ToWorker::Start { job, attempt }),
         ("marker", ToWorker::Marker { job, attempt, epoch, kind: MarkerKind::Stop }),

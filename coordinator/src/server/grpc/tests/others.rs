@@ -130,7 +130,7 @@ async fn garbage_is_cut_off_while_others_go_on() {
 async fn who_says_nothing_and_who_is_one_too_many_is_cut_off() {
     let config = GrpcConfig {
         max_connections: 2,
-        first_bytes_timeout: Duration::from_millis(300),
+        handshake_timeout: Duration::from_millis(300),
         ..GrpcConfig::new("weir-test", LogId(7))
     };
     let mut coordinator = Coordinator::with(config).await;
@@ -145,6 +145,29 @@ async fn who_says_nothing_and_who_is_one_too_many_is_cut_off() {
         let answered = coordinator.answer(Ok(ClientResponse::Workers(Vec::new())));
         let (answer, _) = tokio::join!(channel.call(&request, CALL), answered);
         assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_not_finished_is_cut_off_and_a_peer_that_answers_no_ping() {
+    let config = GrpcConfig {
+        max_connections: 4,
+        handshake_timeout: Duration::from_millis(300),
+        keep_alive: Duration::from_millis(300),
+        ..GrpcConfig::new("weir-test", LogId(7))
+    };
+    let coordinator = Coordinator::with(config).await;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let whole: Vec<u8> = preface.iter().copied().chain(settings).collect();
+    let mut unfinished = Vec::new();
+    for bytes in [&whole[..3], &whole[..24], &whole[..32], &whole] {
+        let mut stream = TcpStream::connect(coordinator.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        unfinished.push(stream);
+    }
+    for mut stream in unfinished {
+        closed(&mut stream).await;
     }
 }
 
