@@ -69,11 +69,6 @@ impl Deal {
         Ok(())
     }
 
-    /// The lowest number to be read.
-    pub(super) fn first(&self) -> u64 {
-        self.next.iter().copied().min().unwrap_or(self.total)
-    }
-
     /// The splits that are not at their end.
     pub(super) fn names(&self) -> &[Arc<str>] {
         &self.names

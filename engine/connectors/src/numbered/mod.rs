@@ -134,7 +134,7 @@ impl Source for NumberedSource {
             let step = self.deal.step(self.numbers_per_batch);
             let Some(last) = step.numbers.last().map(|range| range.end - 1) else { break };
             if let Some(pace) = &mut self.pace {
-                pace.wait_for(last, self.deal.first()).await;
+                pace.wait_for(last).await;
             }
             let records = match self.preloaded.as_mut().and_then(|preloaded| preloaded.batches.pop_front()) {
                 Some(records) => records,

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 /// How often a paced source hands rows out: often enough to look steady, seldom enough to make batches.
 const STEPS_PER_SECOND: u64 = 20;
 
-/// A source's timetable. It starts with the first number that is waited for, so that after a pause nothing is made up
-/// for in a rush.
+/// A source's timetable. It starts with the first number that is waited for, whose time has come at once: so after a pause nothing
+/// is made up for in a rush, and a job that starts again and again gets on.
 pub(super) struct Pace {
     rate: u64,
     began: Option<Began>,
@@ -31,9 +31,9 @@ impl Pace {
         (self.rate / STEPS_PER_SECOND / parallelism.max(1) as u64).max(1)
     }
 
-    /// Returns when the time of `number` has come, where `first` is the lowest one to be read if nothing has been yet.
-    pub(super) async fn wait_for(&mut self, number: u64, first: u64) {
-        let began = *self.began.get_or_insert_with(|| Began { at: Instant::now(), first });
+    /// Returns when the time of `number` has come.
+    pub(super) async fn wait_for(&mut self, number: u64) {
+        let began = *self.began.get_or_insert_with(|| Began { at: Instant::now(), first: number });
         if let Some(deadline) = began.at.checked_add(self.offset(number, began)) {
             tokio::time::sleep_until(deadline).await;
         }

@@ -224,7 +224,8 @@ async fn a_pace_is_kept_and_giving_up_a_wait_loses_nothing() {
             Err(_) => {}
             Ok(Some(SourceEvent::Rows { records, .. })) => {
                 rows.extend(numbers(&records));
-                let due = *rows.last().unwrap() as u128 * 1000 / 600;
+                // The first batch, of 30 numbers, comes at once.
+                let due = (*rows.last().unwrap() as u128 * 1000 / 600).saturating_sub(50);
                 assert!(begin.elapsed().as_millis() >= due, "not before its time");
                 assert!(begin.elapsed().as_millis() <= due + 60, "not long after it");
             }
@@ -233,6 +234,18 @@ async fn a_pace_is_kept_and_giving_up_a_wait_loses_nothing() {
         }
     }
     assert_eq!(rows, every_third(6_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_source_gets_on_however_often_it_is_started() {
+    let delivery = Delivery { pace: Some(1), ..Delivery::default() };
+    for _ in 0..3 {
+        let mut reader = fresh(&delivery, 0, 1).await;
+        let first = tokio::time::timeout(Duration::from_millis(10), reader.next()).await;
+        assert!(matches!(first, Ok(Some(SourceEvent::Rows { .. }))), "{first:?}");
+        let second = tokio::time::timeout(Duration::from_millis(990), reader.next()).await;
+        assert!(second.is_err(), "the next row is three numbers, and as many seconds, later: {second:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
