@@ -15,7 +15,7 @@ mod jobs;
 mod live;
 mod members;
 mod namespaces;
-mod refused;
+mod submission;
 mod rows;
 mod select;
 mod show;

@@ -364,7 +364,7 @@ impl CheckpointExecutor {
         let Some(writing) = attempt.writing.take_if(|writing| writing.name.epoch == epoch) else { return };
         attempt.base = Base::Known(writing.manifest);
         attempt.failure = None;
-        self.tell_driver(now, ledger, driver::Event::ManifestWritten(epoch), effects);
+        self.tell_driver(now, ledger, driver::Event::Completed(epoch), effects);
     }
 
     /// Has runs merged where there are too many, and otherwise deletes what no retained checkpoint needs.

@@ -3,7 +3,7 @@
 //! ```text
 //!   markers      ── 5 flush ── 6 checkpoint ── 7 flush ── 8 flush ── 9 checkpoint ──▶   one sequence of epochs
 //!
-//!             Tick: interval over            Reported              ManifestWritten            Committed
+//!             Tick: interval over            Reported                 Completed               Committed
 //!   pending:  none ────────────────▶ Gathering ──────────▶ Writing ──────────────────▶ Committing ─────────▶ none
 //!               ▲     SendMarker        │       WriteManifest           Commit                    Retire
 //!               └───────────────────────┘
@@ -12,14 +12,14 @@
 //!
 //! Two values say where an attempt stands: the last marker that was sent, and the one checkpoint that is pending. They are
 //! independent: while a checkpoint is gathered, written or committed, flush markers pass, several a second, in jobs that have
-//! operators with pending updates, and whenever somebody asks for one. So the epochs of checkpoints have gaps, and the last
+//! operators with pending updates, and whenever a subtask asks for one. So the epochs of checkpoints have gaps, and the last
 //! marker need not have been a checkpoint's.
 //!
 //! At any time at most one checkpoint is completed and not committed: the next one's marker is sent when its results are out. A
 //! driver that takes an attempt over finishes what the one before has completed first.
 //!
-//! The manifest is the commit point: before it is written the epoch may fail and nothing has happened; once it is
-//! written the epoch's results are decided, and committing is repeated until it succeeds. What a given-up epoch had
+//! That the manifest counts is the commit point: before, the epoch may fail and nothing has happened; from there on the
+//! epoch's results are decided, and committing is repeated until it succeeds. What a given-up epoch had
 //! captured is not captured again, so its report is carried over, in order, into the next manifest.
 
 use std::collections::BTreeSet;
@@ -47,11 +47,11 @@ pub struct CheckpointDriver {
     pending: Option<Pending>,
     /// When the next checkpoint is due; `None`: when something asks for it.
     due: Option<Duration>,
-    /// Somebody waits for a marker.
+    /// A subtask waits for a marker.
     marker_wanted: bool,
     /// Markers wait for sources already: one more flush marker would only wait behind them.
     backlog: bool,
-    /// The last epoch whose manifest is known to be durable.
+    /// The last epoch whose manifest counts.
     completed: Epoch,
     /// Which participants have reported which epochs behind that one. Whoever is not sure of having been heard says it again,
     /// and that may be after the epoch was given up.
@@ -216,7 +216,7 @@ impl CheckpointDriver {
             Event::ReportFailed { epoch, error } if self.expects(epoch, Stage::Gathering) => {
                 self.give_up(now, error, effects);
             }
-            Event::ManifestWritten(epoch) if self.expects(epoch, Stage::Writing) => {
+            Event::Completed(epoch) if self.expects(epoch, Stage::Writing) => {
                 self.enter(Stage::Committing);
                 self.completed = epoch;
                 self.reported.retain(|(of, _)| *of > epoch);
@@ -241,7 +241,7 @@ impl CheckpointDriver {
             }
             // An answer that comes after its epoch was given up.
             Event::ReportFailed { .. }
-            | Event::ManifestWritten(_)
+            | Event::Completed(_)
             | Event::ManifestFailed { .. }
             | Event::Committed(_)
             | Event::CommitFailed { .. } => {}

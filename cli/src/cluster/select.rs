@@ -18,7 +18,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, Submi
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, Watched, describe};
 use super::goal::Goal;
-use super::refused;
+use super::submission;
 use super::rows::Rows;
 use crate::exit::Exit;
 use crate::figures::counted;
@@ -47,7 +47,7 @@ impl Select {
         // From here on ^C has something to clear away.
         let mut signals = Signals::listen()?;
         let name = job.name.clone();
-        let answer = refused::submit(client, job).await;
+        let answer = submission::send(client, job).await;
         let submitted = answer.and_then(|answer| expect_answer!(answer, ClientResponse::Submitted { job, .. } => job));
         let job = match submitted {
             Ok(job) => job,

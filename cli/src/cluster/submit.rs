@@ -14,7 +14,7 @@ use super::args::SubmitArguments;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
-use super::refused;
+use super::submission;
 use super::rows::Rows;
 use super::select::Select;
 use crate::exit::Exit;
@@ -62,7 +62,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let default_name = || settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(arguments, &parsed, &settings, name.clone(), graph_of(planned)?);
-    let answer = refused::submit(&mut client, request).await?;
+    let answer = submission::send(&mut client, request).await?;
     let (job, already_there) = expect_answer!(
         answer,
         ClientResponse::Submitted { job, already_there } => (job, already_there)

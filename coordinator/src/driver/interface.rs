@@ -92,8 +92,8 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// The epoch's manifest is durable.
-    ManifestWritten(Epoch),
+    /// The epoch's manifest is durable and counts.
+    Completed(Epoch),
     /// The epoch's manifest is not there: nothing of it will ever be read.
     ManifestFailed {
         /// Which epoch.

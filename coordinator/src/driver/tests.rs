@@ -62,7 +62,7 @@ fn a_checkpoint_goes_through_its_phases() {
     assert_eq!(step(&mut driver, 1, Event::Tick), ["Checkpoint 5"]);
     assert_eq!(step(&mut driver, 2, Event::Tick), [""; 0], "one at a time");
     assert_eq!(step(&mut driver, 2, reported(5)), ["write [5]"]);
-    assert_eq!(step(&mut driver, 3, Event::ManifestWritten(Epoch(5))), ["commit 5"]);
+    assert_eq!(step(&mut driver, 3, Event::Completed(Epoch(5))), ["commit 5"]);
     assert_eq!(step(&mut driver, 3, Event::Committed(Epoch(5))), ["retire <5"]);
     assert_eq!(step(&mut driver, 3, Event::Tick), ["Checkpoint 6"], "the interval counts from start to start");
     assert_eq!(driver.stats().last, Some((Epoch(5), 2 * SECOND)));
@@ -94,7 +94,7 @@ fn a_report_counts_once_whenever_it_comes_again() {
     assert_eq!(step(&mut driver, 12, reported(5)), [""; 0], "of an epoch that was given up");
     assert_eq!(step(&mut driver, 13, reported(6)), ["write [5, 6]"]);
     assert_eq!(step(&mut driver, 13, reported(6)), [""; 0], "while its manifest is written");
-    step(&mut driver, 13, Event::ManifestWritten(Epoch(6)));
+    step(&mut driver, 13, Event::Completed(Epoch(6)));
     assert_eq!(step(&mut driver, 13, reported(6)), [""; 0], "when it is written");
     step(&mut driver, 13, Event::Committed(Epoch(6)));
     step(&mut driver, 14, Event::Tick);
@@ -106,7 +106,7 @@ fn an_attempt_whose_results_cannot_be_committed_fails() {
     let mut driver = driver(Some(SECOND));
     step(&mut driver, 1, Event::Tick);
     step(&mut driver, 1, reported(5));
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["report"]);
     assert_eq!(step(&mut driver, 2, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["report"]);
     assert_eq!(step(&mut driver, 3, Event::CommitFailed { epoch: Epoch(5), error: environment() }), ["failed"]);
@@ -118,11 +118,11 @@ fn the_end_waits_for_the_checkpoint_under_way_and_for_its_own() {
     step(&mut driver, 1, Event::Tick);
     assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 1, reported(5));
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Stop 6"]);
     assert_eq!(step(&mut driver, 2, Event::Ended), [""; 0], "subtasks may end before their state is stored");
     assert_eq!(step(&mut driver, 2, reported(6)), ["write [6] last"]);
-    step(&mut driver, 2, Event::ManifestWritten(Epoch(6)));
+    step(&mut driver, 2, Event::Completed(Epoch(6)));
     assert_eq!(step(&mut driver, 2, Event::Committed(Epoch(6))), ["retire <6", "Finished"]);
 }
 
@@ -133,7 +133,7 @@ fn a_stop_takes_a_savepoint_and_ends() {
     assert_eq!(step(&mut driver, 1, Event::Stop(StopKind::Savepoint)), ["Stop 5"]);
     assert_eq!(step(&mut driver, 1, Event::Stop(StopKind::Savepoint)), [""; 0]);
     assert_eq!(step(&mut driver, 1, reported(5)), ["write [5] savepoint"]);
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5"]);
     assert_eq!(step(&mut driver, 2, Event::Ended), ["Stopped(Epoch(5))"]);
 }
@@ -150,7 +150,7 @@ fn the_last_checkpoint_cannot_be_tried_again() {
 fn an_answer_to_an_older_epoch_is_ignored() {
     let mut driver = driver(Some(SECOND));
     step(&mut driver, 1, Event::Tick);
-    assert_eq!(step(&mut driver, 1, Event::ManifestWritten(Epoch(4))), [""; 0]);
+    assert_eq!(step(&mut driver, 1, Event::Completed(Epoch(4))), [""; 0]);
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(4))), [""; 0]);
     assert_eq!(step(&mut driver, 1, Event::ReportFailed { epoch: Epoch(4), error: environment() }), [""; 0]);
     assert_eq!(step(&mut driver, 2, reported(5)), ["write [5]"]);
@@ -161,7 +161,7 @@ fn nothing_is_begun_behind_the_last_marker() {
     let mut driver = driver(Some(SECOND));
     step(&mut driver, 1, Event::SourcesExhausted);
     step(&mut driver, 1, reported(5));
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     step(&mut driver, 1, Event::Committed(Epoch(5)));
     assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "though the interval is long over");
     assert_eq!(step(&mut driver, 9, Event::Ended), ["Finished"]);
@@ -225,7 +225,7 @@ fn a_drained_job_has_finished() {
     let mut driver = driver(None);
     assert_eq!(step(&mut driver, 1, Event::Stop(StopKind::Drain)), ["Drain 5"]);
     assert_eq!(step(&mut driver, 1, reported(5)), ["write [5] last"]);
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     step(&mut driver, 1, Event::Committed(Epoch(5)));
     assert_eq!(step(&mut driver, 2, Event::Ended), ["Finished"]);
 }
@@ -236,7 +236,7 @@ fn a_savepoint_is_taken_as_soon_as_nothing_else_is_under_way() {
     step(&mut driver, 1, Event::Tick);
     assert_eq!(step(&mut driver, 1, Event::Savepoint), [""; 0]);
     step(&mut driver, 1, reported(5));
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(5)));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Savepoint 6"]);
     assert_eq!(step(&mut driver, 1, reported(6)), ["write [6] savepoint"]);
 }
@@ -263,7 +263,7 @@ fn flush_markers_wait_for_no_checkpoint() {
     step(&mut driver, 2, of_two(0, 5));
     assert_eq!(step(&mut driver, 2, of_two(1, 5)), ["write [5, 5]"]);
     assert_eq!(step(&mut driver, 3, Event::Tick), ["Flush 7"], "while it is written");
-    assert_eq!(step(&mut driver, 3, Event::ManifestWritten(Epoch(5))), ["commit 5"]);
+    assert_eq!(step(&mut driver, 3, Event::Completed(Epoch(5))), ["commit 5"]);
     assert_eq!(step(&mut driver, 4, Event::Tick), ["Flush 8"], "while it is committed");
     assert_eq!(step(&mut driver, 4, Event::Committed(Epoch(5))), ["retire <5"]);
     assert_eq!(step(&mut driver, 5, Event::Tick), ["Checkpoint 9"], "which is a flush as well");
@@ -271,7 +271,7 @@ fn flush_markers_wait_for_no_checkpoint() {
     assert_eq!(step(&mut driver, 5, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 5, of_two(0, 9));
     assert_eq!(step(&mut driver, 5, of_two(1, 9)), ["write [9, 9]"]);
-    step(&mut driver, 5, Event::ManifestWritten(Epoch(9)));
+    step(&mut driver, 5, Event::Completed(Epoch(9)));
     assert_eq!(step(&mut driver, 5, Event::Committed(Epoch(9))), ["retire <9", "Stop 10"]);
     assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "behind the end there is nothing to flush");
 }
@@ -304,7 +304,7 @@ fn a_new_leader_finishes_the_checkpoint_behind_which_others_were_flushed() {
     let mut driver = CheckpointDriver::take_over(two_workers(), Duration::ZERO, takeover, &mut effects);
     assert!(matches!(effects.as_slice(), [Effect::SendMarker(marker)] if *marker == flush(9)), "{effects:?}");
     assert_eq!(step(&mut driver, 1, of_two(0, 6)), ["write [6, 6]"]);
-    step(&mut driver, 1, Event::ManifestWritten(Epoch(6)));
+    step(&mut driver, 1, Event::Completed(Epoch(6)));
     step(&mut driver, 1, Event::Committed(Epoch(6)));
     assert_eq!(step(&mut driver, 2, Event::Savepoint), ["Savepoint 10"], "numbers go on behind the last marker");
 }
@@ -339,6 +339,6 @@ fn nothing_is_due_while_a_manifest_is_on_its_way() {
     assert_eq!(step(&mut driver, 2, reported(5)), ["write [5]"]);
     assert_eq!(driver.next_tick(), None);
     assert_eq!(step(&mut driver, 20, Event::Tick), [""; 0]);
-    assert_eq!(step(&mut driver, 20, Event::ManifestWritten(Epoch(5))), ["commit 5"]);
+    assert_eq!(step(&mut driver, 20, Event::Completed(Epoch(5))), ["commit 5"]);
     assert_eq!(driver.next_tick(), None);
 }

@@ -173,7 +173,7 @@ enum Operation {
     Tidy,
 }
 
-/// The effects of a leader in one term.
+/// A leader, in one term.
 #[derive(Debug)]
 pub struct Leader {
     term: u64,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   1  runs are put                                    nothing names them: without 2 they are orphans
-//!   2  write(manifest)                                 from here the epoch's results are decided
+//!   2  write(manifest)                                 from here the epoch's results are decided, if it counts
 //!   3  Connector::commit for each sink                 idempotent, in order of epochs
 //!   4  acknowledge_commit(epoch)                       the manifest may retire
 //! ```

@@ -31,7 +31,7 @@ pub struct Merge {
     pub checkpoint: CheckpointRef,
 }
 
-/// CheckpointRequests under way, and answers that may have been lost.
+/// Requests under way, and answers that may have been lost.
 #[derive(Debug, Default)]
 pub struct CheckpointRequests {
     commits: BTreeMap<JobId, Commits>,

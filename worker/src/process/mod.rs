@@ -27,7 +27,7 @@
 mod attempt;
 mod coordinators;
 mod data_dir;
-mod driver;
+mod agent_loop;
 mod engine;
 mod errands;
 mod isolation;
@@ -38,7 +38,7 @@ mod tests;
 
 pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
-pub use driver::drive;
+pub use agent_loop::drive;
 pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
 pub use storages::CopiedStorages;
 

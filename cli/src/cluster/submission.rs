@@ -1,5 +1,5 @@
-//! What more can be said of a job that the cluster has refused: if its name belongs to another query that has state, what the new
-//! one could do with that.
+//! Sends a job to the cluster. If it is refused because its name belongs to another query that has state, the error says what the new
+//! query could do with that.
 //!
 //! Checkpoints are where workers reach them, and perhaps not this command. So what the old query keeps is what its dataflow says,
 //! which the coordinator has.
@@ -13,11 +13,11 @@ use weir_worker::kept_states;
 
 use super::client::{Client, expect_answer};
 
-/// Submits a job.
+/// Sends a job.
 ///
 /// # Errors
-/// What the cluster answers. Whoever has changed a query is told what has changed with it, as by `weir run`.
-pub async fn submit(client: &mut Client, job: SubmitJob) -> Result<ClientResponse> {
+/// What the cluster answers. Of a changed query it says what has changed with it, as `weir run` does.
+pub async fn send(client: &mut Client, job: SubmitJob) -> Result<ClientResponse> {
     let refusal = match client.call(ClientRequest::SubmitJob(job.clone())).await {
         Err(error) if error.kind() == ErrorKind::User => error,
         answer => return answer,

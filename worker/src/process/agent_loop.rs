@@ -26,14 +26,14 @@ const EVENT_QUEUE: usize = 64;
 /// Messages to a coordinator that wait for the network. A connection that does not take them is given up: what counts is
 /// said again on the next.
 const SESSION_QUEUE: usize = 1024;
-/// Commands that wait for an attempt. Markers wait here while back-pressure holds up its sources: at five flush markers a second,
-/// these are more than a quarter of an hour, in which a checkpoint would have timed out.
-const COMMAND_QUEUE: usize = 5_000;
+/// Commands that wait for an attempt. There are no more than a start and a few markers: heartbeats say how many wait, and then no
+/// further flush markers are sent.
+const COMMAND_QUEUE: usize = 64;
 
 /// Runs the agent until it ends.
 pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown: mpsc::Receiver<()>) -> Ending {
     let (events, mut happened) = mpsc::channel(EVENT_QUEUE);
-    let mut driver = Driver {
+    let mut agent_loop = AgentLoop {
         agent: Agent::new(config),
         surroundings,
         isolation: Arc::new(Isolation::begin()),
@@ -43,11 +43,11 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
         tasks: JoinSet::new(),
         events,
     };
-    if let Some(cluster) = driver.agent.cluster() {
-        driver.surroundings.engine.joined(cluster);
+    if let Some(cluster) = agent_loop.agent.cluster() {
+        agent_loop.surroundings.engine.joined(cluster);
     }
     loop {
-        let due = driver.began + driver.agent.next_tick().unwrap_or_default();
+        let due = agent_loop.began + agent_loop.agent.next_tick().unwrap_or_default();
         let input = tokio::select! {
             biased;
             // Heartbeats come first, however much else there is.
@@ -56,19 +56,19 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
             Some(event) = happened.recv() => match event {
                 Happened::Event(input) => input,
                 Happened::Started { job, attempt, figures } => {
-                    driver.started(job, attempt, figures);
+                    agent_loop.started(job, attempt, figures);
                     continue;
                 }
             },
-            Some(_) = driver.tasks.join_next() => continue,
+            Some(_) = agent_loop.tasks.join_next() => continue,
         };
-        if let Some(ending) = driver.step(input) {
+        if let Some(ending) = agent_loop.step(input) {
             return ending;
         }
     }
 }
 
-struct Driver {
+struct AgentLoop {
     agent: Agent,
     surroundings: Surroundings,
     began: Instant,
@@ -93,7 +93,7 @@ struct OpenAttempt {
     task: AbortHandle,
 }
 
-impl Driver {
+impl AgentLoop {
     fn now(&self) -> Duration {
         self.began.elapsed()
     }
