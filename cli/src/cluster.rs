@@ -15,10 +15,10 @@ mod jobs;
 mod live;
 mod members;
 mod namespaces;
-mod submission;
 mod rows;
 mod select;
 mod show;
+mod submission;
 mod submit;
 #[cfg(test)]
 mod tests;

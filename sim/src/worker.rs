@@ -201,6 +201,7 @@ pub fn word(message: &ToWorker) -> String {
         ToWorker::Welcome(welcome) => format!("welcome to term {}", welcome.term),
         ToWorker::Redirect { leader } => format!("redirect to {leader:?}"),
         ToWorker::Refused { reason } => format!("refused: {reason}"),
+        ToWorker::NameTaken { address } => format!("name taken by {address}"),
         ToWorker::Deploy(deploy) => format!(
             "deploy job {} attempt {} from {:?} on {:?}",
             deploy.job, deploy.attempt, deploy.restore, deploy.placement.slots

@@ -18,8 +18,8 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, Submi
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, Watched, describe};
 use super::goal::Goal;
-use super::submission;
 use super::rows::Rows;
+use super::submission;
 use crate::exit::Exit;
 use crate::figures::counted;
 use crate::signals::{Interrupt, Signals};

@@ -177,7 +177,9 @@ impl AgentLoop {
                     }
                     if let ToWorker::NameTaken { address: other } = &message {
                         let taken = format!("another process, at {other}, is connected under this worker's name");
-                        return Err(Error::environment(taken).with_help("end it, or start this one with another --name"));
+                        return Err(
+                            Error::environment(taken).with_help("end it, or start this one with another --name")
+                        );
                     }
                     let _ = events.send(Happened::Event(Event::Received(session, message))).await;
                 }

@@ -24,10 +24,10 @@
 //! | a commit, a merge, a note in the data directory | the loop | by itself, or with the loop |
 //! | subtasks, uploads | the attempt's `JobHandle` | with it |
 
+mod agent_loop;
 mod attempt;
 mod coordinators;
 mod data_dir;
-mod agent_loop;
 mod engine;
 mod errands;
 mod isolation;
@@ -36,9 +36,9 @@ mod storages;
 #[cfg(test)]
 mod tests;
 
+pub use agent_loop::drive;
 pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
-pub use agent_loop::drive;
 pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
 pub use storages::CopiedStorages;
 
