@@ -8,6 +8,7 @@ pub mod catalog;
 mod coercion;
 pub mod diagnostics;
 mod explain;
+mod guards;
 mod logical;
 mod lower;
 mod options;

@@ -2,8 +2,10 @@
 
 mod capitals;
 mod duplicates;
+mod guard;
 mod lateral;
 mod optimise;
+mod push_down;
 mod ranking;
 mod relations;
 mod tables;

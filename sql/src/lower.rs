@@ -15,6 +15,7 @@ mod expr;
 mod grouping;
 mod join;
 mod literal;
+mod order;
 mod rank;
 mod shape;
 mod sink;
@@ -36,6 +37,7 @@ use weir_core::{ConnectorRegistry, Error, JobGraph, NodeId, Result};
 use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
+use crate::guards::marked;
 use crate::logical::WindowTvf;
 use crate::options::PlanOptions;
 
@@ -131,7 +133,10 @@ impl<'a> Lowering<'a> {
     fn filter(&mut self, predicate: &LogicalExpr, input: &LogicalPlan) -> Result<Stream> {
         let stream = self.relation(input)?;
         let schema: &DFSchema = input.schema();
-        let conditions = split_conjunction(predicate)
+        let mut conditions = split_conjunction(predicate);
+        // What cannot fail comes first; what can, in the order in which it was written.
+        conditions.sort_by_key(|condition| marked(condition).map(|(number, _)| number));
+        let conditions = conditions
             .into_iter()
             .filter(|condition| !expr::is_true(condition))
             .map(|condition| expr::expr(condition, schema))

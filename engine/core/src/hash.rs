@@ -124,20 +124,24 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
     Ok(())
 }
 
-/// The column with one representation of all values that are one key: `-0.0` and `0.0` are, and so are all NaNs. A column that holds no
-/// floats is returned as it is.
+/// The column with one representation of all values that are one key: `-0.0` and `0.0` are, and so are all NaNs. A column that holds
+/// none of them is returned as it is.
 pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
-        DataType::Float32 => Arc::new(
-            column
-                .as_primitive::<Float32Type>()
-                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
-        ),
-        DataType::Float64 => Arc::new(
-            column
-                .as_primitive::<Float64Type>()
-                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
-        ),
+        DataType::Float32 => {
+            let floats = column.as_primitive::<Float32Type>();
+            if !floats.values().iter().any(|value| value.is_nan() | (value.to_bits() == (-0_f32).to_bits())) {
+                return column.clone();
+            }
+            Arc::new(floats.unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }))
+        }
+        DataType::Float64 => {
+            let floats = column.as_primitive::<Float64Type>();
+            if !floats.values().iter().any(|value| value.is_nan() | (value.to_bits() == (-0_f64).to_bits())) {
+                return column.clone();
+            }
+            Arc::new(floats.unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }))
+        }
         _ => column.clone(),
     }
 }

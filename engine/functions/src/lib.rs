@@ -4,11 +4,14 @@
 //! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
 //! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
 
+pub mod arithmetic;
 mod calendar;
 mod date_format;
 mod definition;
+pub mod failure;
 mod json;
 mod refused;
+mod rounding;
 mod text;
 mod time;
 
@@ -50,6 +53,9 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
             functions.insert(name.to_lowercase(), function.clone());
         }
         functions.insert(function.name().to_lowercase(), function);
+    }
+    for function in rounding::functions() {
+        functions.insert(function.name().to_owned(), function);
     }
     for (alias, name) in SCALAR_ALIASES {
         if let Some(function) = functions.get(name).cloned() {

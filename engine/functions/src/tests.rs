@@ -10,7 +10,7 @@ use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
 
-fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> ArrayRef {
+pub(crate) fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> ArrayRef {
     let function = scalar(name).unwrap();
     let fields: Vec<_> =
         arguments.iter().map(|argument| Arc::new(Field::new("a", argument.data_type(), true))).collect();

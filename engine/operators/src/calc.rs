@@ -28,7 +28,8 @@ pub(crate) fn compile_projection(exprs: &[Expr], input: &Schema, output: &Schema
 
 impl Calc {
     pub(crate) fn new(spec: &CalcSpec, input: &Schema, output: &SchemaRef) -> Result<Self> {
-        let predicate = spec.predicate.as_ref().map(|predicate| CompiledExpr::new(predicate, input)).transpose()?;
+        let predicate =
+            spec.predicate.as_ref().map(|predicate| CompiledExpr::condition(predicate, input)).transpose()?;
         let mut read: Vec<usize> = Vec::new();
         let mut visit = |column| read.push(column);
         spec.projection.iter().for_each(|expr| expr.visit_columns(&mut visit));

@@ -3,22 +3,23 @@
 //! A column is not evaluated at all, its array is shared. What fails at run time (a division by zero, a cast of a value
 //! that has no counterpart) fails because of a row, so it is a data error that quotes the expression.
 
+mod arithmetic;
+mod canonical;
+mod compile;
+mod guard;
 mod literal;
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, new_empty_array};
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::DataFusionError;
-use datafusion_common::config::ConfigOptions;
-use datafusion_expr::Operator;
-use datafusion_expr::type_coercion::functions::fields_with_udf;
-use datafusion_physical_expr::expressions::{
-    BinaryExpr, Column, Literal, case, cast, in_list, is_not_null, is_null, like, negative, not, try_cast,
-};
-use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
-use weir_core::{BinaryOperator, Error, Expr, Result};
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::cast;
+use weir_core::{Error, Expr, Result};
+
+use self::compile::compile;
 
 /// An expression, ready to be evaluated over batches of the schema that it was compiled against.
 #[derive(Debug, Clone)]
@@ -43,9 +44,21 @@ impl CompiledExpr {
             let field = input.fields().get(*index).ok_or_else(|| no_column(*index, input))?;
             return Ok(Self { kernel: Kernel::Column(*index), data_type: field.data_type().clone() });
         }
-        let computed = compile(expr, input)?;
+        let computed = compile(expr, input, false)?;
         let data_type = computed.data_type(input).map_err(refused)?;
         Ok(Self { kernel: Kernel::Computed(computed), data_type })
+    }
+
+    /// Like [`new`](Self::new), of a condition of which only the rows are wanted where it is true. A part of an `AND` is not
+    /// evaluated for rows for which another one is null.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn condition(expr: &Expr, input: &Schema) -> Result<Self> {
+        match expr {
+            Expr::Column(_) => Self::new(expr, input),
+            _ => Ok(Self { kernel: Kernel::Computed(compile(expr, input, true)?), data_type: DataType::Boolean }),
+        }
     }
 
     /// Like [`new`](Self::new), with a result of type `data_type`: a function may well give `Utf8` where the plan's
@@ -58,7 +71,7 @@ impl CompiledExpr {
         if compiled.data_type == *data_type {
             return Ok(compiled);
         }
-        let computed = cast(compile(expr, input)?, input, data_type.clone()).map_err(refused)?;
+        let computed = cast(compile(expr, input, false)?, input, data_type.clone()).map_err(refused)?;
         Ok(Self { kernel: Kernel::Computed(computed), data_type: data_type.clone() })
     }
 
@@ -82,6 +95,8 @@ impl CompiledExpr {
     pub fn evaluate(&self, records: &RecordBatch) -> Result<ArrayRef> {
         match &self.kernel {
             Kernel::Column(index) => Ok(records.column(*index).clone()),
+            // A constant division by zero fails for the rows that there are.
+            Kernel::Computed(_) if records.num_rows() == 0 => Ok(new_empty_array(&self.data_type)),
             Kernel::Computed(expr) => expr
                 .evaluate(records)
                 .and_then(|value| value.into_array(records.num_rows()))
@@ -99,13 +114,6 @@ impl CompiledExpr {
         condition.cloned().ok_or_else(|| Error::internal(format!("a condition has type {}", value.data_type())))
     }
 }
-
-/// The rows' time zone is UTC; nothing else of the configuration matters to a kernel.
-static CONFIG: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
-    let mut config = ConfigOptions::default();
-    config.execution.time_zone = Some("+00:00".to_owned());
-    Arc::new(config)
-});
 
 struct Sql<'a>(&'a dyn PhysicalExpr);
 
@@ -130,101 +138,6 @@ fn refused(error: DataFusionError) -> Error {
 
 fn no_column(index: usize, input: &Schema) -> Error {
     Error::internal(format!("the plan reads column {index} of {}", input.fields().len()))
-}
-
-fn compile(expr: &Expr, input: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
-    let compile_all = |exprs: &[Expr]| exprs.iter().map(|expr| compile(expr, input)).collect::<Result<Vec<_>>>();
-    match expr {
-        Expr::Column(index) => {
-            let field = input.fields().get(*index).ok_or_else(|| no_column(*index, input))?;
-            Ok(Arc::new(Column::new(field.name(), *index)))
-        }
-        Expr::Literal(literal) => Ok(Arc::new(Literal::new(literal::scalar(literal)?))),
-        Expr::Binary { operator, left, right } => {
-            Ok(Arc::new(BinaryExpr::new(compile(left, input)?, binary_operator(*operator), compile(right, input)?)))
-        }
-        Expr::Not(operand) => not(compile(operand, input)?).map_err(refused),
-        Expr::Negative(operand) => negative(compile(operand, input)?, input).map_err(refused),
-        Expr::IsNull(operand) => is_null(compile(operand, input)?).map_err(refused),
-        Expr::IsNotNull(operand) => is_not_null(compile(operand, input)?).map_err(refused),
-        Expr::Like { negated, case_insensitive, operand, pattern } => {
-            let (operand, pattern) = (compile(operand, input)?, compile(pattern, input)?);
-            like(*negated, *case_insensitive, operand, pattern, input).map_err(refused)
-        }
-        Expr::InList { operand, list, negated } => {
-            in_list(compile(operand, input)?, compile_all(list)?, negated, input).map_err(refused)
-        }
-        Expr::Case { operand, branches, otherwise } => {
-            let compile_part = |part: &Option<Box<Expr>>| part.as_ref().map(|part| compile(part, input)).transpose();
-            let branches = branches
-                .iter()
-                .map(|(when, then)| Ok((compile(when, input)?, compile(then, input)?)))
-                .collect::<Result<Vec<_>>>()?;
-            case(compile_part(operand)?, branches, compile_part(otherwise)?).map_err(refused)
-        }
-        Expr::Cast { operand, data_type, safe } => {
-            let operand = compile(operand, input)?;
-            let cast = if *safe { try_cast } else { cast };
-            cast(operand, input, data_type.clone()).map_err(refused)
-        }
-        Expr::Function { name, arguments, data_type } => {
-            compile_function(name, compile_all(arguments)?, data_type, input)
-        }
-    }
-}
-
-fn compile_function(
-    name: &str,
-    arguments: Vec<Arc<dyn PhysicalExpr>>,
-    data_type: &DataType,
-    input: &Schema,
-) -> Result<Arc<dyn PhysicalExpr>> {
-    let function = weir_functions::scalar(name)
-        .ok_or_else(|| Error::user(format!("this version of Weir has no scalar function `{name}`")))?;
-    let fields = arguments
-        .iter()
-        .map(|argument| argument.return_field(input))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refused)?;
-    let wanted = fields_with_udf(&fields, function.as_ref()).map_err(refused)?;
-    let arguments = arguments
-        .into_iter()
-        .zip(wanted)
-        .map(|(argument, field)| cast(argument, input, field.data_type().clone()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refused)?;
-    let call = ScalarFunctionExpr::try_new(function, arguments, input, CONFIG.clone()).map_err(refused)?;
-    cast(Arc::new(call), input, data_type.clone()).map_err(refused)
-}
-
-fn binary_operator(operator: BinaryOperator) -> Operator {
-    match operator {
-        BinaryOperator::Eq => Operator::Eq,
-        BinaryOperator::NotEq => Operator::NotEq,
-        BinaryOperator::Lt => Operator::Lt,
-        BinaryOperator::LtEq => Operator::LtEq,
-        BinaryOperator::Gt => Operator::Gt,
-        BinaryOperator::GtEq => Operator::GtEq,
-        BinaryOperator::Plus => Operator::Plus,
-        BinaryOperator::Minus => Operator::Minus,
-        BinaryOperator::Multiply => Operator::Multiply,
-        BinaryOperator::Divide => Operator::Divide,
-        BinaryOperator::Modulo => Operator::Modulo,
-        BinaryOperator::And => Operator::And,
-        BinaryOperator::Or => Operator::Or,
-        BinaryOperator::IsDistinctFrom => Operator::IsDistinctFrom,
-        BinaryOperator::IsNotDistinctFrom => Operator::IsNotDistinctFrom,
-        BinaryOperator::RegexMatch => Operator::RegexMatch,
-        BinaryOperator::RegexIMatch => Operator::RegexIMatch,
-        BinaryOperator::RegexNotMatch => Operator::RegexNotMatch,
-        BinaryOperator::RegexNotIMatch => Operator::RegexNotIMatch,
-        BinaryOperator::BitwiseAnd => Operator::BitwiseAnd,
-        BinaryOperator::BitwiseOr => Operator::BitwiseOr,
-        BinaryOperator::BitwiseXor => Operator::BitwiseXor,
-        BinaryOperator::BitwiseShiftLeft => Operator::BitwiseShiftLeft,
-        BinaryOperator::BitwiseShiftRight => Operator::BitwiseShiftRight,
-        BinaryOperator::StringConcat => Operator::StringConcat,
-    }
 }
 
 #[cfg(test)]

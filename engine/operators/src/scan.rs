@@ -37,7 +37,7 @@ impl Scan {
         };
         let watermark =
             spec.watermark.as_ref().map(|watermark| Watermark::new(&watermark.expression, &schema)).transpose()?;
-        let filter = spec.filter.as_ref().map(|filter| CompiledExpr::new(filter, &schema)).transpose()?;
+        let filter = spec.filter.as_ref().map(|filter| CompiledExpr::condition(filter, &schema)).transpose()?;
         Ok(Self { schema, projection, watermark, filter })
     }
 

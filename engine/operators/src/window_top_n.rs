@@ -18,7 +18,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
-use weir_core::hash::hash_rows;
+use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, SortKey, StateRows,
     TableSchema, WindowTopNSpec, state_column,
@@ -50,8 +50,16 @@ pub(crate) struct WindowTopN {
 
 /// The order of rows within a window: partitions, then `ORDER BY`, then all other columns.
 struct Order {
-    partition: (Vec<usize>, RowConverter),
-    rank: (Vec<usize>, RowConverter),
+    partition: Encoder,
+    rank: Encoder,
+}
+
+/// Columns as bytes in their order.
+struct Encoder {
+    columns: Vec<usize>,
+    /// How many of them go by the value: -0.0 is 0.0 there. Those behind break ties.
+    by_value: usize,
+    converter: RowConverter,
 }
 
 /// Rows of an open window.
@@ -72,9 +80,11 @@ impl Order {
         let mut columns: Vec<usize> = order.iter().map(|key| key.column).collect();
         let mut options: Vec<SortOptions> =
             order.iter().map(|key| SortOptions { descending: key.descending, nulls_first: key.nulls_first }).collect();
+        let by_value = columns.len();
         for (column, field) in input.fields().iter().enumerate() {
             let sortable = RowConverter::supports_fields(&[SortField::new(field.data_type().clone())]);
-            if !columns.contains(&column) && !partition.contains(&column) && sortable {
+            let told_apart = columns.contains(&column) || partition.contains(&column);
+            if sortable && (!told_apart || field.data_type().is_floating()) {
                 columns.push(column);
                 options.push(SortOptions::default());
             }
@@ -88,24 +98,19 @@ impl Order {
         };
         let by_default = vec![SortOptions::default(); partition.len()];
         Ok(Self {
-            partition: (partition.to_vec(), converter(partition, &by_default)?),
-            rank: (columns.clone(), converter(&columns, &options)?),
+            partition: Encoder {
+                columns: partition.to_vec(),
+                by_value: partition.len(),
+                converter: converter(partition, &by_default)?,
+            },
+            rank: Encoder { converter: converter(&columns, &options)?, columns, by_value },
         })
-    }
-
-    fn encode((columns, converter): &(Vec<usize>, RowConverter), records: &RecordBatch) -> Result<Option<Rows>> {
-        // Without columns all rows are equal; the converter would lose their number.
-        if columns.is_empty() {
-            return Ok(None);
-        }
-        let arrays: Vec<ArrayRef> = columns.iter().map(|column| records.column(*column).clone()).collect();
-        Ok(Some(converter.convert_columns(&arrays)?))
     }
 
     /// The rows within the limit of their partition, in order, each with its rank from 1.
     fn first(&self, records: &RecordBatch, limit: usize) -> Result<(Vec<u32>, Vec<u64>)> {
-        let partitions = Self::encode(&self.partition, records)?;
-        let ranks = Self::encode(&self.rank, records)?;
+        let partitions = self.partition.encode(records)?;
+        let ranks = self.rank.encode(records)?;
         let partition = |row: u32| partitions.as_ref().map(|rows| rows.row(row as usize));
         let rank = |row: u32| ranks.as_ref().map(|rows| rows.row(row as usize));
         let mut sorted: Vec<u32> = (0..records.num_rows() as u32).collect();
@@ -121,6 +126,21 @@ impl Order {
             }
         }
         Ok((rows, numbers))
+    }
+}
+
+impl Encoder {
+    fn encode(&self, records: &RecordBatch) -> Result<Option<Rows>> {
+        // Without columns all rows are equal; the converter would lose their number.
+        if self.columns.is_empty() {
+            return Ok(None);
+        }
+        let array = |(index, column): (usize, &usize)| match index < self.by_value {
+            true => canonical_keys(records.column(*column)),
+            false => records.column(*column).clone(),
+        };
+        let arrays: Vec<ArrayRef> = self.columns.iter().enumerate().map(array).collect();
+        Ok(Some(self.converter.convert_columns(&arrays)?))
     }
 }
 

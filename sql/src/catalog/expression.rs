@@ -15,6 +15,7 @@ use super::names::{Found, find};
 use super::table::Column;
 use crate::coercion::{exact_decimals, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
+use crate::guards::{Marker, guarded};
 use crate::resolver::{Relations, Resolver};
 use crate::statement::Span;
 use crate::walk::{Step, change_expressions, look_at_expressions};
@@ -70,7 +71,8 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
     let expr = exact_decimals(expr, &schema)?;
-    let mut expr = simplifier.simplify(simplifier.coerce(expr, &schema)?)?;
+    let expr = guarded(simplifier.coerce(expr, &schema)?, &schema, &Marker::default())?;
+    let mut expr = simplifier.simplify(expr)?;
     let nullable = expr.nullable(&schema)?;
     let mut data_type = expr.get_type(&schema)?;
     if let Some(view) = travelling_type(&data_type) {

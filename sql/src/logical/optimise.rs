@@ -9,6 +9,7 @@
 //! | `EliminateJoin`, `PropagateEmptyRelation`, `EliminateFilter` | make relations without a source; a condition that is never true is a filter like any other |
 //! | `PushDownLimit`, `EliminateLimit` | a limit is refused, and has to be seen for that |
 //! | `OptimizeUnions`, `UnionsToFilter` | several edges into one input cost nothing |
+//! | `PushDownFilter` | sorts conditions by cost and copies them to other rows; [`super::push_down`] does not |
 //! | `FilterNullJoinKeys` | joins pass over null keys by themselves |
 //! | `EliminateGroupByConstant` | window columns must not vanish from GROUP BY |
 //! | `ExtractLeafExpressions`, `PushDownLeafProjections` | serve readers that take struct fields apart, which ours do not |
@@ -30,15 +31,17 @@ use datafusion_optimizer::eliminate_duplicated_expr::EliminateDuplicatedExpr;
 use datafusion_optimizer::eliminate_outer_join::EliminateOuterJoin;
 use datafusion_optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
 use datafusion_optimizer::optimize_projections::OptimizeProjections;
-use datafusion_optimizer::push_down_filter::PushDownFilter;
 use datafusion_optimizer::replace_distinct_aggregate::ReplaceDistinctWithAggregate;
 use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext};
 
+use super::guard::{guarded_expressions, marked_conditions};
+use super::push_down::PushDownConditions;
 use crate::coercion::{ExactDecimals, StringsAsViews};
+use crate::guards::Marker;
 
-/// Coerces types, then rewrites the plan until nothing changes any more. No rule sees a clock.
+/// Coerces types, guards what can fail, then rewrites the plan until nothing changes any more. No rule sees a clock.
 pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Result<LogicalPlan> {
     let analyzer = Analyzer::with_rules(vec![
         Arc::new(ResolveGroupingFunction::new()),
@@ -48,7 +51,13 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         // What reads a column whose type has just become another is coerced once more.
         Arc::new(TypeCoercion::new()),
     ]);
+    let context = OptimizerContext::new_with_config_options(Arc::clone(options)).without_query_execution_start_time();
     let plan = analyzer.execute_and_check(plan, options, |_, _| {})?;
+    let marker = Marker::default();
+    let plan = guarded_expressions(plan, &marker)?;
+    let constants = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]);
+    let plan = constants.optimize(plan, &context, |_, _| {})?;
+    let plan = marked_conditions(plan, &marker)?;
     let optimizer = Optimizer::with_rules(vec![
         Arc::new(SimplifyExpressions::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
@@ -59,10 +68,9 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(EliminateDuplicatedExpr::new()),
         Arc::new(EliminateCrossJoin::new()),
         Arc::new(EliminateOuterJoin::new()),
-        Arc::new(PushDownFilter::new()),
+        Arc::new(PushDownConditions),
         Arc::new(CommonSubexprEliminate::new()),
         Arc::new(OptimizeProjections::new()),
     ]);
-    let context = OptimizerContext::new_with_config_options(Arc::clone(options)).without_query_execution_start_time();
     optimizer.optimize(plan, &context, |_, _| {})
 }

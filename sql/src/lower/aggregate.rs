@@ -18,6 +18,7 @@ use super::Lowering;
 use super::call::{Call, call};
 use super::expand::expand;
 use super::grouping::Grouping;
+use super::order::in_order;
 use super::shape::{Shaped, Wanted, add, edges, settle, shape_base};
 use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, timestamp};
 use super::window::WINDOW_COLUMNS;
@@ -135,7 +136,9 @@ impl Lowering<'_> {
         };
         mixed |= stream.predicates.iter().any(|predicate| stream.reads_pending(predicate) && !only_pending(predicate));
         if !session {
-            return Ok(!mixed);
+            let reads_pending = |predicate: &Expr| stream.reads_pending(predicate);
+            let (_, later) = in_order(stream.predicates.clone(), &stream.columns_with_pending(), reads_pending);
+            return Ok(!mixed && later.iter().all(reads_pending));
         }
         if mixed {
             return Err(Error::user("window columns of a SESSION cannot be computed with before the aggregation")

@@ -5,9 +5,11 @@ use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{Between, Like};
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, Operator};
 use weir_core::{BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
+use weir_functions::arithmetic::Arithmetic;
 
 use super::error::from_planner;
 use super::literal::literal;
+use crate::guards::marked;
 
 /// `expression` over rows of `schema`; column `n` of the result is field `n` of the schema.
 ///
@@ -15,6 +17,9 @@ use super::literal::literal;
 /// A user error for an expression that cannot be computed row by row.
 pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> {
     let child = |inner: &LogicalExpr| expr(inner, schema).map(Box::new);
+    if let Some((_, condition)) = marked(expression) {
+        return expr(condition, schema);
+    }
     Ok(match expression {
         LogicalExpr::Alias(alias) => expr(&alias.expr, schema)?,
         LogicalExpr::Column(column) => Expr::Column(schema.index_of_column(column).map_err(from_planner)?),
@@ -51,6 +56,13 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
             Expr::Cast { operand: child(&cast.expr)?, data_type: cast.field.data_type().clone(), safe: true }
         }
         LogicalExpr::ScalarFunction(call) => {
+            match (Arithmetic::of_function(call.func.name()), call.args.as_slice()) {
+                (Some(Arithmetic::Binary(operator)), [left, right]) => {
+                    return binary_expr(operator, child(left)?, child(right)?);
+                }
+                (Some(Arithmetic::Negative), [operand]) => return Ok(Expr::Negative(child(operand)?)),
+                _ => {}
+            }
             if call.func.name() == "proctime" {
                 return Err(Error::user("PROCTIME() in a query is not supported yet").with_help(
                     "declare it as a column of the table, as in `CREATE TABLE t (…, proc AS PROCTIME()) WITH (…)`",

@@ -1,20 +1,20 @@
 //! Joins. Two kinds have an end: rows of the same window, and rows whose times lie within bounds of each other. Every
 //! other join would have to keep its inputs for ever, and is refused with what would work.
 
+mod input;
+
 use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
 use datafusion_expr::type_coercion::binary::comparison_coercion;
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
-use weir_core::{
-    BinaryOperator, Error, Exchange, Expr, IntervalJoinSpec, JoinType, Literal, LiteralValue, OperatorSpec, Result,
-    WindowJoinSpec,
-};
+use weir_core::{Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec};
 
+use self::input::{Input, residual};
 use super::Lowering;
 use super::bounds::{self, Bounds};
 use super::expr::expr;
-use super::shape::{Shaped, Wanted, add, edges, role_after_window, settle, shape};
-use super::stream::{Role, Stream, StreamColumn, Typed, WindowPart, conjunction, conjuncts, inline, timestamp, typed};
+use super::shape::{add, edges, role_after_window, settle};
+use super::stream::{Role, Stream, StreamColumn, Typed, WindowPart, conjuncts, inline, typed};
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
 use crate::parse::sql_type_name;
 
@@ -84,16 +84,17 @@ impl Lowering<'_> {
         windows: (CarriedWindow, CarriedWindow),
         condition: Vec<Expr>,
     ) -> Result<Stream> {
-        let widths = (sides.0.stream.columns.len(), sides.1.stream.columns.len());
+        let width = sides.0.stream.columns.len();
         let ends = (end_of(&windows.0, &sides.0.stream.columns)?, end_of(&windows.1, &sides.1.stream.columns)?);
-        let left = self.join_input(sides.0, &ends.0, &condition, 0, widths.0)?;
-        let right = self.join_input(sides.1, &ends.1, &condition, widths.0, widths.1)?;
+        let padded = padded_sides(join_type);
+        let left = Input::of(&mut self.graph, sides.0, padded.0, &ends.0, &condition, 0)?;
+        let right = Input::of(&mut self.graph, sides.1, padded.1, &ends.1, &condition, width)?;
         let mut on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
         // Equal starts mean equal ends here; saying so spreads rows by both.
         if !on.contains(&(left.time, right.time)) {
             on.push((left.time, right.time));
         }
-        let residual = self.residual(condition, &left, &right);
+        let residual = residual(condition, &left, &right);
         let operator = OperatorSpec::WindowJoin(WindowJoinSpec {
             join_type,
             on: on.clone(),
@@ -122,12 +123,13 @@ impl Lowering<'_> {
             return Err(Error::user("the time bounds of this join let no rows meet")
                 .with_help("check the signs of the intervals"));
         }
-        let widths = (sides.0.stream.columns.len(), sides.1.stream.columns.len());
+        let width = sides.0.stream.columns.len();
         let condition = bounds.residual;
-        let left = self.join_input(sides.0, &bounds.time.0, &condition, 0, widths.0)?;
-        let right = self.join_input(sides.1, &bounds.time.1, &condition, widths.0, widths.1)?;
+        let padded = padded_sides(join_type);
+        let left = Input::of(&mut self.graph, sides.0, padded.0, &bounds.time.0, &condition, 0)?;
+        let right = Input::of(&mut self.graph, sides.1, padded.1, &bounds.time.1, &condition, width)?;
         let on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
-        let residual = self.residual(condition, &left, &right);
+        let residual = residual(condition, &left, &right);
         let times = (left.time, right.time);
         let operator = OperatorSpec::IntervalJoin(IntervalJoinSpec {
             join_type,
@@ -153,58 +155,6 @@ impl Lowering<'_> {
         self.joined(join, join_type, operator, "IntervalJoin", &on, (left, right), &role)
     }
 
-    /// Puts one side into the graph: the columns that the output and the condition read, the time, and the keys.
-    fn join_input(&mut self, side: Side, time: &Expr, condition: &[Expr], first: usize, width: usize) -> Result<Input> {
-        let columns = side.stream.columns.clone();
-        let mut read = vec![false; width];
-        for expression in &side.stream.projection {
-            expression.visit_columns(&mut |column| read[column] = true);
-        }
-        for part in condition {
-            part.visit_columns(&mut |column| {
-                if let Some(read) = column.checked_sub(first).and_then(|column| read.get_mut(column)) {
-                    *read = true;
-                }
-            });
-        }
-        let mut wanted: Vec<Wanted> = (0..width)
-            .filter(|column| read[*column])
-            .map(|column| Wanted { expression: Expr::Column(column), column: columns[column].clone() })
-            .collect();
-        let sources: Vec<usize> = (0..width).filter(|column| read[*column]).collect();
-        wanted.push(Typed { expression: time.clone(), data_type: timestamp() }.wanted("$time", &columns));
-        for (index, key) in side.keys.into_iter().enumerate() {
-            wanted.push(key.wanted(&format!("$key{index}"), &columns));
-        }
-        let projection = side.stream.projection.clone();
-        let shaped = shape(&mut self.graph, side.stream, wanted)?;
-        let mut place = vec![None; width];
-        for (source, position) in sources.iter().zip(&shaped.positions) {
-            place[*source] = Some(*position);
-        }
-        let time = shaped.positions[sources.len()];
-        let keys = shaped.positions[sources.len() + 1..].to_vec();
-        let projection = projection
-            .iter()
-            .map(|expression| expression.replace_columns(&|column| Expr::Column(place[column].unwrap_or_default())))
-            .collect();
-        Ok(Input { shaped, place, time, keys, projection, first })
-    }
-
-    /// The condition over the left input's columns followed by the right one's.
-    fn residual(&self, condition: Vec<Expr>, left: &Input, right: &Input) -> Option<Expr> {
-        let width = left.shaped.columns.len();
-        let place = |column: usize| {
-            let position = if column < right.first {
-                left.place[column]
-            } else {
-                right.place[column - right.first].map(|position| width + position)
-            };
-            Expr::Column(position.unwrap_or_default())
-        };
-        conjunction(condition.iter().map(|part| part.replace_columns(&place)).collect())
-    }
-
     #[allow(clippy::too_many_arguments, reason = "all that a join knows about itself")]
     fn joined(
         &mut self,
@@ -222,12 +172,7 @@ impl Lowering<'_> {
             _ => (true, true),
         };
         // A side that may be filled with nulls has no time any more.
-        let (left_null, right_null) = match join_type {
-            JoinType::Left => (false, true),
-            JoinType::Right => (true, false),
-            JoinType::Full => (true, true),
-            _ => (false, false),
-        };
+        let (left_null, right_null) = padded_sides(join_type);
         let mut columns = Vec::new();
         let mut projection = Vec::new();
         for (side, input, present, null) in [(0, &left, has_left, left_null), (1, &right, has_right, right_null)] {
@@ -264,20 +209,17 @@ impl Lowering<'_> {
     }
 }
 
-/// One side of a join in the graph.
-struct Input {
-    shaped: Shaped,
-    /// Where each base column of the side is, if it was needed.
-    place: Vec<Option<usize>>,
-    time: usize,
-    keys: Vec<usize>,
-    /// The side's output over the input's columns.
-    projection: Vec<Expr>,
-    /// Number of the side's first column in conditions.
-    first: usize,
+/// Whether the left and the right side of a join may be filled with nulls.
+fn padded_sides(join_type: JoinType) -> (bool, bool) {
+    match join_type {
+        JoinType::Left => (false, true),
+        JoinType::Right => (true, false),
+        JoinType::Full => (true, true),
+        _ => (false, false),
+    }
 }
 
-/// Keys of one type, in which equal values have equal bits. A union makes one type of its inputs' only after the planner
+/// Keys of one type. A union makes one type of its inputs' only after the planner
 /// has looked at the joins over it.
 fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
     let common = if left.data_type == right.data_type {
@@ -294,12 +236,6 @@ fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
 fn key(Typed { mut expression, data_type }: Typed, common: &DataType) -> Typed {
     if data_type != *common {
         expression = Expr::Cast { operand: Box::new(expression), data_type: common.clone(), safe: false };
-    }
-    if common.is_floating() {
-        // Minus zero equals zero, and plus zero makes it that.
-        let value = LiteralValue::Float(0_f64.to_bits());
-        let zero = Expr::Literal(Literal { data_type: common.clone(), value });
-        expression = Expr::Binary { operator: BinaryOperator::Plus, left: Box::new(expression), right: Box::new(zero) };
     }
     Typed { expression, data_type: common.clone() }
 }

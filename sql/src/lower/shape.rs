@@ -8,8 +8,10 @@ use weir_core::{
     CalcSpec, Edge, Exchange, Expr, JobGraph, NodeId, NodeSpec, OperatorSpec, OutputPort, Result, WindowAssignSpec,
     WindowKind,
 };
+use weir_functions::failure::values;
 
 use super::changelog;
+use super::order::in_order;
 use super::stream::{Base, Pending, Role, Stream, StreamColumn, conjunction, inline, timestamp};
 
 /// Nodes, and where in their output the expressions are that were asked for.
@@ -68,8 +70,8 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
     if matches!(window.kind, WindowKind::Session { .. }) {
         return Err(super::window::session_without_aggregate());
     }
-    let (after, before): (Vec<Expr>, Vec<Expr>) =
-        stream.predicates.iter().cloned().partition(|predicate| stream.reads_pending(predicate));
+    let reads_pending = |predicate: &Expr| stream.reads_pending(predicate);
+    let (before, after) = in_order(stream.predicates.clone(), &stream.columns_with_pending(), reads_pending);
     // Only base columns that are read behind the assignment have to be carried through it.
     let mut needed = vec![false; stream.columns.len() + 3];
     for expression in stream.projection.iter().chain(&after) {
@@ -196,10 +198,10 @@ fn nodes_of(
         Base::Scan { spec, clock, shared } => (spec, *clock, *shared),
     };
     let own = columns.len() - usize::from(clock);
-    let (into_source, left): (Vec<Expr>, Vec<Expr>) = predicates.into_iter().partition(|predicate| {
+    let (into_source, left) = in_order(predicates, columns, |predicate| {
         let mut own_columns_only = true;
         predicate.visit_columns(&mut |column| own_columns_only &= column < own);
-        own_columns_only && !shared
+        shared || !own_columns_only
     });
     let mut spec = (**spec).clone();
     spec.filter = conjunction(into_source);
@@ -250,9 +252,16 @@ pub(super) fn project(
 /// # Errors
 /// See [`settle`].
 pub(super) fn filter(graph: &mut JobGraph, stream: Stream, conditions: Vec<Expr>) -> Result<Stream> {
-    // A condition on a computed column computes it once more, so it counts twice.
-    let twice: Vec<Expr> = conditions.iter().chain(&conditions).cloned().collect();
-    let mut stream = materialise_if_costly(graph, stream, &twice)?;
+    // A condition on a computed column computes it once more, so it counts twice. That is the price where a column can fail:
+    // it is then computed for the rows that the conditions let through.
+    let types = |column: usize| stream.columns.get(column).map_or(DataType::Null, |column| column.data_type.clone());
+    let mut stream = match stream.projection.iter().any(|expression| values(expression, &types).may_be_missing()) {
+        true => stream,
+        false => {
+            let twice: Vec<Expr> = conditions.iter().chain(&conditions).cloned().collect();
+            materialise_if_costly(graph, stream, &twice)?
+        }
+    };
     for condition in conditions {
         stream.predicates.push(inline(&condition, &stream.projection));
     }

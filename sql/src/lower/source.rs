@@ -1,13 +1,14 @@
 //! Tables that are read: which of their columns the connector has to deliver, which are computed at the source, and
 //! where event time comes from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_expr::{LogicalPlan, TableScan};
 use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, WatermarkSpec};
+use weir_functions::failure::values;
 
 use super::Lowering;
 use super::error::from_planner;
@@ -43,6 +44,7 @@ impl Lowering<'_> {
                 produced.insert(column);
             });
         }
+        let deferred = deferred(table, &mut produced, watermark_expression.as_ref(), &schema)?;
         let layout = Layout::of(table, &source.spec, produced, &schema)?;
         let place = |column: usize| layout.produced.iter().position(|produced| *produced == column);
         let watermark = watermark_expression.map(|expression| WatermarkSpec {
@@ -84,7 +86,10 @@ impl Lowering<'_> {
             rows_per_second: table.rows_per_second,
         };
         let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock, shared }, columns);
-        stream.projection = output.iter().map(|column| Expr::Column(place(*column).unwrap_or(width))).collect();
+        let place = |column: usize| Expr::Column(place(column).unwrap_or(width));
+        let column =
+            |column: &usize| deferred.get(column).map_or_else(|| place(*column), |expr| expr.replace_columns(&place));
+        stream.projection = output.iter().map(column).collect();
         stream.names = output.iter().map(|column| table.columns[*column].name.clone()).collect();
         stream.types = output.iter().map(|column| table.columns[*column].data_type.clone()).collect();
         Ok(stream)
@@ -109,6 +114,38 @@ pub(super) type TableKey = (usize, bool);
 
 fn key(table: &Table, clock: bool) -> TableKey {
     (table.span.start, clock)
+}
+
+/// Computed columns that can fail. They leave `produced`, the columns of the source: the query computes them behind its
+/// conditions. What event time depends on stays, since it is wanted of every row.
+fn deferred(
+    table: &Table,
+    produced: &mut BTreeSet<usize>,
+    watermark: Option<&Expr>,
+    schema: &DFSchema,
+) -> Result<BTreeMap<usize, Expr>> {
+    let mut timed: BTreeSet<usize> = table.time_attribute.iter().map(|attribute| attribute.column).collect();
+    if let Some(watermark) = watermark {
+        watermark.visit_columns(&mut |column| {
+            timed.insert(column);
+        });
+    }
+    let mut deferred = BTreeMap::new();
+    for column in produced.difference(&timed) {
+        if let ColumnSource::Computed(expression) = &table.columns[*column].source {
+            let expression = expr(expression, schema)?;
+            if values(&expression, &|column| table.columns[column].data_type.clone()).may_be_missing() {
+                deferred.insert(*column, expression);
+            }
+        }
+    }
+    for (column, expression) in &deferred {
+        produced.remove(column);
+        expression.visit_columns(&mut |column| {
+            produced.insert(column);
+        });
+    }
+    Ok(deferred)
 }
 
 fn output_of(scan: &TableScan, table: &Table) -> Vec<usize> {

@@ -54,7 +54,7 @@ fn sessions_have_several_keys() {
 }
 
 #[test]
-fn join_keys_have_one_type_and_one_zero() {
+fn join_keys_have_one_type() {
     let join = |left: &str, right: &str| {
         let side = |key: &str| {
             format!(
@@ -63,8 +63,8 @@ fn join_keys_have_one_type_and_one_zero() {
             )
         };
         dataflow(&format!(
-            "CREATE VIEW v AS SELECT CAST(auction AS INT) AS g, CAST(price AS DOUBLE) AS d, dateTime FROM bid \
-             UNION ALL SELECT auction AS g, 1e0 AS d, dateTime FROM bid; \
+            "CREATE VIEW v AS SELECT CAST(auction AS INT) AS g, dateTime FROM bid \
+             UNION ALL SELECT auction AS g, dateTime FROM bid; \
              SELECT a.window_end FROM {} a WHERE EXISTS (SELECT 1 FROM {} b WHERE a.window_start = b.window_start \
              AND a.window_end = b.window_end AND a.g = b.g)",
             side(left),
@@ -72,5 +72,4 @@ fn join_keys_have_one_type_and_one_zero() {
         ))
     };
     assert!(join("g", "CAST(g AS INT)").contains("AS BIGINT)"), "{}", join("g", "CAST(g AS INT)"));
-    assert!(join("d", "d").contains(" + 0"), "{}", join("d", "d"));
 }

@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::eq;
 use arrow::compute::{and_kleene, prep_null_mask_filter};
 use arrow::datatypes::{Schema, SchemaRef};
-use weir_core::hash::hash_rows;
+use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{Collector, Error, Expr, JoinType, Result};
 
 use crate::batches::{keep, with_schema};
@@ -54,7 +54,7 @@ impl JoinShape {
         let fields = inputs.iter().flat_map(|schema| schema.fields().iter());
         let fields: Vec<_> = fields.map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let combined = Arc::new(Schema::new(fields));
-        let residual = residual.map(|residual| CompiledExpr::new(residual, &combined)).transpose()?;
+        let residual = residual.map(|residual| CompiledExpr::condition(residual, &combined)).transpose()?;
         Ok(Self {
             join_type,
             keys: [on.iter().map(|pair| pair.0).collect(), on.iter().map(|pair| pair.1).collect()],
@@ -119,7 +119,7 @@ impl JoinShape {
             Ok(())
         };
         for (left_key, right_key) in self.keys[LEFT].iter().zip(&self.keys[RIGHT]) {
-            narrow(eq(left.column(*left_key), right.column(*right_key))?)?;
+            narrow(eq(&canonical_keys(left.column(*left_key)), &canonical_keys(right.column(*right_key)))?)?;
         }
         if let Some(residual) = &self.residual {
             let columns = left.columns().iter().chain(right.columns()).cloned().collect();

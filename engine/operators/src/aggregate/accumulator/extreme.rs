@@ -1,10 +1,11 @@
-//! `MIN` and `MAX`. Floats are in total order, as Arrow has it: NaN is greater than all numbers.
+//! `MIN` and `MAX`. NaN is greater than all numbers, and -0.0 is 0.0.
 
 use std::marker::PhantomData;
 
 use arrow::array::{Array, ArrayRef, types::*};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field};
+use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, Result};
 
 use super::super::chunked::Chunked;
@@ -60,7 +61,8 @@ impl<K: Kind> Fittest<K> {
         column: &ArrayRef,
         selected: Option<&NullBuffer>,
     ) {
-        let values = K::values(column);
+        let column = canonical_keys(column);
+        let values = K::values(&column);
         let mut fold = |better: fn(K::Borrowed<'_>, &K::Owned) -> bool| {
             for_each_selected(slots, selected, |slot, row| {
                 let value = K::get(values, row);

@@ -9,6 +9,7 @@
 
 mod average;
 mod count;
+mod distinct_sum;
 mod extreme;
 mod first_last;
 mod row_wise;

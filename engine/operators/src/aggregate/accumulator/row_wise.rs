@@ -14,10 +14,11 @@ use datafusion_expr::Accumulator as GroupState;
 use datafusion_physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion_physical_expr::expressions::{Column, Literal as LiteralExpr};
 use datafusion_physical_expr::{PhysicalExpr, PhysicalSortExpr};
+use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, Result};
 
 use super::super::chunked::Picked;
-use super::{Accumulator, Argument, CapturedStates, Rows, as_type};
+use super::{Accumulator, Argument, CapturedStates, Rows, as_type, distinct_sum};
 
 struct RowWise {
     plan: Arc<Plan>,
@@ -32,6 +33,10 @@ struct Plan {
     order: Vec<usize>,
     state_fields: Vec<Field>,
     data_type: DataType,
+    /// Whether values are told apart.
+    distinct: bool,
+    /// Whether the results are sums of the values that the state lists.
+    sums: bool,
 }
 
 /// An accumulator by the function's name.
@@ -80,6 +85,8 @@ pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Acc
         order: call.order_by.iter().filter(|_| sorted).map(|(column, ..)| *column).collect(),
         state_fields: state_fields.collect(),
         data_type: call.data_type.clone(),
+        distinct: call.distinct,
+        sums: distinct_sum::is_exact(call),
         function,
     };
     // What the function does not take shows when its accumulator is made, and has to show before the job starts.
@@ -121,8 +128,11 @@ impl Plan {
 
     /// What the function reads: arguments, constants, and what to order by.
     fn inputs(&self, rows: Rows<'_>) -> Result<Vec<ArrayRef>> {
-        let mut inputs: Vec<ArrayRef> =
-            self.argument.columns.iter().map(|column| rows.columns[*column].clone()).collect();
+        let value = |column: &usize| match self.distinct {
+            true => canonical_keys(&rows.columns[*column]),
+            false => rows.columns[*column].clone(),
+        };
+        let mut inputs: Vec<ArrayRef> = self.argument.columns.iter().map(value).collect();
         for constant in &self.constants {
             inputs.push(constant.to_array_of_size(rows.len).map_err(self.failed())?);
         }
@@ -212,6 +222,10 @@ impl Accumulator for RowWise {
     }
 
     fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef> {
+        if self.plan.sums {
+            let values = self.states(picked, piece)?.swap_remove(0);
+            return distinct_sum::sums(&self.plan.name, &values, &self.plan.data_type);
+        }
         let results = piece.map(|position| self.groups[picked.slot(position)].evaluate().map_err(self.plan.failed()));
         let results = results.collect::<Result<_>>()?;
         self.plan.column(results, &self.plan.data_type)

@@ -37,10 +37,15 @@ pub(super) fn create(call: &AggregateCall) -> Option<Box<dyn Accumulator>> {
     }
 }
 
+/// A sum that does not fit its type.
+pub(super) fn overflow(name: &str, data_type: &DataType) -> Error {
+    Error::data(format!("the sum {name:?} exceeds the range of {data_type}"))
+        .with_help("cast the argument to DECIMAL(38, s) or DOUBLE")
+}
+
 impl<T: ArrowPrimitiveType> Sum<T> {
     fn overflow(&self) -> Error {
-        Error::data(format!("the sum {:?} exceeds the range of {}", self.name, self.data_type))
-            .with_help("cast the argument to DECIMAL(38, s) or DOUBLE")
+        overflow(&self.name, &self.data_type)
     }
 
     fn add(

@@ -137,7 +137,7 @@ fn aggregate(call: &AggregateCall, rows: &[&Row]) -> String {
         }
         (AggregateFunction::Min, Some(NUMBER)) => show(numbers().min()),
         (AggregateFunction::Min, Some(NAME)) => show(rows.iter().filter_map(|row| row.name.as_ref()).min()),
-        (AggregateFunction::Max, Some(FLOAT)) => double(floats().max_by(f64::total_cmp)),
+        (AggregateFunction::Max, Some(FLOAT)) => double(floats().max_by(f64::total_cmp).map(|greatest| greatest + 0.0)),
         (AggregateFunction::Max, Some(FLAG)) | (AggregateFunction::Other(_), Some(FLAG)) => {
             show(rows.iter().filter_map(|row| row.flag).max())
         }

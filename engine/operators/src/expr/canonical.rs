@@ -1,0 +1,96 @@
+//! Floating-point numbers as they are compared: -0.0 and 0.0 are one value, and so are all NaNs, which equal each other and are
+//! greater than every number. The kernels go by the bits.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use datafusion_common::{Result, ScalarValue, internal_err};
+use datafusion_expr::ColumnarValue;
+use datafusion_physical_expr::PhysicalExpr;
+use datafusion_physical_expr::expressions::Literal;
+use weir_core::hash::canonical_keys;
+
+/// The operand as it is compared; itself where that makes no difference.
+pub(super) fn canonical(operand: Arc<dyn PhysicalExpr>, input: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    if !operand.data_type(input)?.is_floating() {
+        return Ok(operand);
+    }
+    if let Some(literal) = operand.downcast_ref::<Literal>() {
+        return Ok(Arc::new(Literal::new(canonical_scalar(literal.value().clone()))));
+    }
+    Ok(Arc::new(Canonical(operand)))
+}
+
+fn canonical_scalar(value: ScalarValue) -> ScalarValue {
+    match value {
+        ScalarValue::Float64(Some(value)) => {
+            ScalarValue::Float64(Some(if value.is_nan() { f64::NAN } else { value + 0.0 }))
+        }
+        ScalarValue::Float32(Some(value)) => {
+            ScalarValue::Float32(Some(if value.is_nan() { f32::NAN } else { value + 0.0 }))
+        }
+        other => other,
+    }
+}
+
+#[derive(Debug)]
+struct Canonical(Arc<dyn PhysicalExpr>);
+
+impl PhysicalExpr for Canonical {
+    fn data_type(&self, schema: &Schema) -> Result<DataType> {
+        self.0.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> Result<bool> {
+        self.0.nullable(schema)
+    }
+
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.0.return_field(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        Ok(match self.0.evaluate(batch)? {
+            ColumnarValue::Array(array) => ColumnarValue::Array(canonical_keys(&array)),
+            ColumnarValue::Scalar(value) => ColumnarValue::Scalar(canonical_scalar(value)),
+        })
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.0]
+    }
+
+    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
+        match children.pop() {
+            Some(operand) => Ok(Arc::new(Self(operand))),
+            None => internal_err!("a comparison without its operand"),
+        }
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt_sql(f)
+    }
+}
+
+impl fmt::Display for Canonical {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl PartialEq for Canonical {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq(&other.0)
+    }
+}
+
+impl Eq for Canonical {}
+
+impl Hash for Canonical {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}

@@ -1,0 +1,176 @@
+//! From [`weir_core::Expr`] to DataFusion's physical expressions, and to those of this crate where DataFusion's would wrap,
+//! evaluate too much, or go by the bits of floating-point numbers.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion_common::DataFusionError;
+use datafusion_common::config::ConfigOptions;
+use datafusion_expr::Operator;
+use datafusion_expr::type_coercion::functions::fields_with_udf;
+use datafusion_physical_expr::expressions::{
+    BinaryExpr, Column, Literal, case, cast, in_list, is_not_null, is_null, like, negative, not, try_cast,
+};
+use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use weir_core::{BinaryOperator, Error, Expr, Literal as Constant, LiteralValue, Result};
+use weir_functions::arithmetic::{Arithmetic, is_exact, operator};
+use weir_functions::failure::values;
+
+use super::arithmetic::Exact;
+use super::canonical::canonical;
+use super::guard::{Connective, Guarded};
+use super::{literal, no_column, refused};
+
+type Kernel = Arc<dyn PhysicalExpr>;
+
+/// The rows' time zone is UTC; nothing else of the configuration matters to a kernel.
+static CONFIG: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
+    let mut config = ConfigOptions::default();
+    config.execution.time_zone = Some("+00:00".to_owned());
+    Arc::new(config)
+});
+
+/// The kernel of an expression; of a `condition` only the rows are wanted where it is true.
+pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Kernel> {
+    let one = |expr: &Expr| compile(expr, input, false);
+    let comparable = |expr: &Expr| canonical(one(expr)?, input).map_err(refused);
+    match expr {
+        Expr::Column(index) => {
+            let field = input.fields().get(*index).ok_or_else(|| no_column(*index, input))?;
+            Ok(Arc::new(Column::new(field.name(), *index)))
+        }
+        Expr::Literal(literal) => Ok(Arc::new(Literal::new(literal::scalar(literal)?))),
+        Expr::Binary { operator: BinaryOperator::And | BinaryOperator::Or, .. } => connected(expr, input, condition),
+        Expr::Binary { operator, left, right } => binary(*operator, left, right, input),
+        Expr::Not(operand) => not(one(operand)?).map_err(refused),
+        Expr::Negative(operand) => {
+            let operand = one(operand)?;
+            match is_exact(&operand.data_type(input).map_err(refused)?) {
+                true => Ok(Arc::new(Exact { arithmetic: Arithmetic::Negative, operands: vec![operand] })),
+                false => negative(operand, input).map_err(refused),
+            }
+        }
+        Expr::IsNull(operand) => is_null(one(operand)?).map_err(refused),
+        Expr::IsNotNull(operand) => is_not_null(one(operand)?).map_err(refused),
+        Expr::Like { negated, case_insensitive, operand, pattern } => {
+            like(*negated, *case_insensitive, one(operand)?, one(pattern)?, input).map_err(refused)
+        }
+        Expr::InList { operand, list, negated } => {
+            let list = list.iter().map(comparable).collect::<Result<_>>()?;
+            in_list(comparable(operand)?, list, negated, input).map_err(refused)
+        }
+        Expr::Case { operand, branches, otherwise } => {
+            let when = |expr: &Expr| if operand.is_some() { comparable(expr) } else { compile(expr, input, true) };
+            let branches =
+                branches.iter().map(|(condition, then)| Ok((when(condition)?, one(then)?))).collect::<Result<_>>()?;
+            let otherwise = otherwise.as_deref().map(one).transpose()?;
+            case(operand.as_deref().map(comparable).transpose()?, branches, otherwise).map_err(refused)
+        }
+        Expr::Cast { operand, data_type, safe } => {
+            let cast = if *safe { try_cast } else { cast };
+            cast(one(operand)?, input, data_type.clone()).map_err(refused)
+        }
+        Expr::Function { name, arguments, data_type } => match (name.as_str(), arguments.as_slice()) {
+            ("coalesce", _) => {
+                cast(one(&first_that_is_not_null(arguments))?, input, data_type.clone()).map_err(refused)
+            }
+            ("nullif", [value, other]) => {
+                cast(one(&null_if_equal(value, other, data_type))?, input, data_type.clone()).map_err(refused)
+            }
+            ("greatest" | "least", _) => {
+                let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
+                function(name, arguments, data_type, input)
+            }
+            _ => function(name, arguments.iter().map(one).collect::<Result<_>>()?, data_type, input),
+        },
+    }
+}
+
+/// `AND` and `OR`.
+fn connected(expr: &Expr, input: &Schema, condition: bool) -> Result<Kernel> {
+    let Expr::Binary { operator: connected, .. } = expr else { return compile(expr, input, condition) };
+    let connective = Connective { or: *connected == BinaryOperator::Or, condition };
+    let mut parts = Vec::new();
+    operands(expr, *connected, &mut parts);
+    let column = |index: usize| input.fields().get(index).map_or(DataType::Null, |field| field.data_type().clone());
+    let (partial, total): (Vec<&Expr>, Vec<&Expr>) =
+        parts.into_iter().partition(|part| values(part, &column).may_be_missing());
+    let all =
+        |parts: Vec<&Expr>| parts.into_iter().map(|part| compile(part, input, condition)).collect::<Result<Vec<_>>>();
+    let (total, partial) = (all(total)?, all(partial)?);
+    if partial.is_empty() {
+        let both = |left, right| Arc::new(BinaryExpr::new(left, connective.operator(), right)) as Kernel;
+        let connected = total.into_iter().reduce(both);
+        return connected.ok_or_else(|| Error::internal("AND and OR of nothing"));
+    }
+    Ok(Arc::new(Guarded::new(connective, total, partial).map_err(refused)?))
+}
+
+/// What `expr` connects with that operator.
+fn operands<'a>(expr: &'a Expr, connected: BinaryOperator, into: &mut Vec<&'a Expr>) {
+    match expr {
+        Expr::Binary { operator, left, right } if *operator == connected => {
+            operands(left, connected, into);
+            operands(right, connected, into);
+        }
+        other => into.push(other),
+    }
+}
+
+fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, input: &Schema) -> Result<Kernel> {
+    let (left, right) = (compile(left, input, false)?, compile(right, input, false)?);
+    let operator = operator(binary);
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    if matches!(operator, Plus | Minus | Multiply | Divide | Modulo) {
+        let exact = |operand: &Kernel| operand.data_type(input).map(|data_type| is_exact(&data_type)).map_err(refused);
+        if exact(&left)? && exact(&right)? {
+            return Ok(Arc::new(Exact { arithmetic: Arithmetic::Binary(operator), operands: vec![left, right] }));
+        }
+        return Ok(Arc::new(BinaryExpr::new(left, operator, right)));
+    }
+    let (left, right) = (canonical(left, input).map_err(refused)?, canonical(right, input).map_err(refused)?);
+    Ok(Arc::new(BinaryExpr::new(left, operator, right)))
+}
+
+/// `COALESCE`, which computes no value behind the one that it returns.
+fn first_that_is_not_null(arguments: &[Expr]) -> Expr {
+    let (last, others) = match arguments {
+        [others @ .., last] => (last, others),
+        [] => return null(&DataType::Null),
+    };
+    if others.is_empty() {
+        return last.clone();
+    }
+    let branches = others.iter().map(|value| (Expr::IsNotNull(Box::new(value.clone())), value.clone()));
+    Expr::Case { operand: None, branches: branches.collect(), otherwise: Some(Box::new(last.clone())) }
+}
+
+/// `NULLIF`.
+fn null_if_equal(value: &Expr, other: &Expr, data_type: &DataType) -> Expr {
+    let (left, right) = (Box::new(value.clone()), Box::new(other.clone()));
+    let equal = Expr::Binary { operator: BinaryOperator::Eq, left, right };
+    Expr::Case { operand: None, branches: vec![(equal, null(data_type))], otherwise: Some(Box::new(value.clone())) }
+}
+
+fn null(data_type: &DataType) -> Expr {
+    Expr::Literal(Constant { data_type: data_type.clone(), value: LiteralValue::Null })
+}
+
+fn function(name: &str, arguments: Vec<Kernel>, data_type: &DataType, input: &Schema) -> Result<Kernel> {
+    let function = weir_functions::scalar(name)
+        .ok_or_else(|| Error::user(format!("this version of Weir has no scalar function `{name}`")))?;
+    let fields = arguments
+        .iter()
+        .map(|argument| argument.return_field(input))
+        .collect::<Result<Vec<_>, DataFusionError>>()
+        .map_err(refused)?;
+    let wanted = fields_with_udf(&fields, function.as_ref()).map_err(refused)?;
+    let arguments = arguments
+        .into_iter()
+        .zip(wanted)
+        .map(|(argument, field)| cast(argument, input, field.data_type().clone()))
+        .collect::<Result<Vec<_>, DataFusionError>>()
+        .map_err(refused)?;
+    let call = ScalarFunctionExpr::try_new(function, arguments, input, CONFIG.clone()).map_err(refused)?;
+    cast(Arc::new(call), input, data_type.clone()).map_err(refused)
+}
