@@ -18,11 +18,12 @@ use weir_worker::{BlockingThreads, Committer, Deployment, ExchangeLimits, Part, 
 
 use self::checkpoints::CheckpointStore;
 use self::shell::{Checkpointing, Shell};
+use crate::leftovers;
 
 /// What to run and how.
 pub struct RunRequest {
     /// The job.
-    pub graph: JobGraph,
+    pub graph: Arc<JobGraph>,
     /// Where its tables are opened.
     pub connectors: Arc<dyn ConnectorRegistry>,
     /// Subtasks of each operator.
@@ -139,11 +140,33 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// What made the job fail.
 pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
-    let graph = Arc::new(request.graph);
+    let (graph, connectors) = (request.graph.clone(), request.connectors.clone());
+    let store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
+    if store.is_new() {
+        for warning in leftovers::earlier_results(&graph, &*connectors).await? {
+            tracing::warn!("{warning}");
+        }
+    }
+    let (identity, is_durable) = (store.identity(), store.is_durable());
+    let end = run_from(store, graph.clone(), request, progress, stop).await?;
+    // Of one that has failed it may be all that is left of results that could not be shown.
+    if !is_durable {
+        leftovers::discard(&graph, &*connectors, identity).await;
+    }
+    Ok(end)
+}
+
+/// Runs a job from where its last run has left it.
+async fn run_from(
+    store: CheckpointStore,
+    graph: Arc<JobGraph>,
+    request: RunRequest,
+    progress: watch::Sender<Progress>,
+    stop: mpsc::Receiver<Stop>,
+) -> Result<JobEnd> {
     let (fingerprint, places) = (graph.fingerprint(), graph.places());
     let has_pending_updates = graph.has_pending_updates();
     let clock = Arc::new(SystemClock);
-    let store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
     let committer = Committer { connectors: request.connectors.clone(), blocking: Arc::new(BlockingThreads) };
     let mut checkpoints = Checkpointing::new(store, committer, clock.clone());
     checkpoints.finish_commits().await?;
@@ -155,6 +178,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
     let attempt = AttemptConfig {
         attempt: store.attempt(),
         job: fingerprint,
+        identity: store.identity(),
         places,
         parallelism: request.parallelism,
         manifest_timeout: request.checkpoint_timeout,
@@ -171,6 +195,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
     };
     let opened = weir_worker::open(Deployment {
         job: JobId(1),
+        identity: store.identity(),
         graph,
         connectors: request.connectors,
         part: Part::whole(request.parallelism),

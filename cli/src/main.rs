@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod figures;
 mod job;
+mod leftovers;
 mod listing;
 mod logging;
 mod planning;

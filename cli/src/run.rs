@@ -66,7 +66,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
 
     let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
     let request = RunRequest {
-        graph,
+        graph: Arc::new(graph),
         connectors,
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,

@@ -286,9 +286,11 @@ impl CheckpointExecutor {
     ) {
         let Some(attempt) = &mut self.attempt else { return };
         let Base::Known(base) = &attempt.base else { return };
-        let AttemptConfig { attempt: number, job, places, parallelism, manifest_timeout, term } = &attempt.config;
+        let AttemptConfig { attempt: number, job, identity, places, parallelism, manifest_timeout, term } =
+            &attempt.config;
         let header = ManifestHeader {
             job: job.clone(),
+            identity: *identity,
             epoch,
             attempt: *number,
             savepoint,

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{
-    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, Marker, MarkerKind, OperatorUid, Placement,
-    WorkerId,
+    Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, OperatorUid,
+    Placement, TableSpec, WorkerId,
 };
 use weir_state::{EpochContent, MergedRuns};
 
@@ -285,8 +285,21 @@ pub enum ToWorker {
         /// The checkpoint whose runs to look at.
         checkpoint: CheckpointRef,
     },
+    /// Remove what a job has left that has ended. Not answered: where it stays it does no harm.
+    Discard(Arc<Leftovers>),
     /// The worker has nothing more to do and may go.
     Farewell,
+}
+
+/// What a job that has ended leaves in the tables that it wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftovers {
+    /// Identity of the job.
+    pub identity: JobIdentity,
+    /// Its last attempt and its last decided epoch; what was prepared for later ones is of no use. `None`: it was deleted.
+    pub behind: Option<(Attempt, Epoch)>,
+    /// Its sinks and their tables.
+    pub sinks: Vec<(OperatorUid, TableSpec)>,
 }
 
 /// The worker belongs to the cluster now.
@@ -307,6 +320,8 @@ pub struct Welcome {
 pub struct Deploy {
     /// Which job.
     pub job: JobId,
+    /// Its identity, for what its sinks write.
+    pub identity: JobIdentity,
     /// Which attempt.
     pub attempt: Attempt,
     /// The job's name, for people.

@@ -214,6 +214,7 @@ pub fn word(message: &ToWorker) -> String {
         ToWorker::Cancel { job, attempt } => format!("cancel job {job} attempt {attempt}"),
         ToWorker::Commit { job, checkpoint, .. } => format!("commit job {job} epoch {}", checkpoint.epoch),
         ToWorker::Merge { job, checkpoint, .. } => format!("merge job {job} epoch {}", checkpoint.epoch),
+        ToWorker::Discard(leftovers) => format!("discard what job {} has left", leftovers.identity),
         ToWorker::Farewell => "farewell".to_owned(),
     }
 }

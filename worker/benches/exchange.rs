@@ -17,9 +17,9 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitPosition,
 };
 use weir_core::{
-    Attempt, Batch, Connector, ConnectorRegistry, Edge, Epoch, Exchange, Incarnation, JobGraph, JobId, Marker,
-    MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink, SinkSpec,
-    Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
+    Attempt, Batch, Connector, ConnectorRegistry, Edge, Epoch, Exchange, Incarnation, JobGraph, JobId, JobIdentity,
+    Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink,
+    SinkSpec, Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
 };
 use weir_state::MemoryStorage;
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
@@ -176,6 +176,7 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
     for part in parts {
         let deployment = Deployment {
             job: JobId(1),
+            identity: JobIdentity(1),
             graph: graph.clone(),
             connectors: Arc::new(Repeat(batch.clone())),
             part,

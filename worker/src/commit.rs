@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use weir_core::connector::{Commit, StagedRows};
-use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
-use weir_state::{SinkCommittables, StagedRun, Storage, read_staged};
+use weir_core::{Batch, ConnectorRegistry, Error, Result, TableSpec};
+use weir_state::{Manifest, SinkCommittables, StagedRun, Storage, read_staged};
 
 use crate::blocking::{self, Blocking};
 
@@ -20,12 +20,14 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Commits what the checkpoint of `epoch` holds of each sink. Staged rows are read from `storage`, a run at a time.
+    /// Commits what a checkpoint holds of each sink. Staged rows are read from `storage`, a run at a time.
     ///
     /// # Errors
     /// If a sink could not finish; all of it can be tried again.
-    pub async fn commit(&self, storage: &Arc<dyn Storage>, epoch: Epoch, sinks: Vec<SinkCommittables>) -> Result<()> {
-        for SinkCommittables { uid, table, committables, staged } in sinks {
+    pub async fn commit(&self, storage: &Arc<dyn Storage>, checkpoint: &Manifest) -> Result<()> {
+        let Manifest { identity: job, epoch, committables: sinks, .. } = checkpoint;
+        let (job, epoch) = (*job, *epoch);
+        for SinkCommittables { uid, table, committables, staged } in sinks.iter().cloned() {
             let connector = self.connectors.get(&table.connector).ok_or_else(|| {
                 Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
             })?;
@@ -36,7 +38,7 @@ impl Committer {
                 runs: staged.into(),
                 read: VecDeque::new(),
             };
-            let commit = Commit { uid, epoch, committables, staged: Box::new(staged) };
+            let commit = Commit { job, uid, epoch, committables, staged: Box::new(staged) };
             let committed = connector.commit(&table, commit).await;
             committed
                 .map_err(|error| error.context(format!("epoch {epoch} of {} could not be committed", table.name)))?;

@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use weir_core::{
-    Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, Marker, OperatorSpec, OperatorUid, Parallelism, PlacedWorker,
-    Result, SinkSpec, TableSpec,
+    Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, OperatorSpec, OperatorUid, Parallelism,
+    PlacedWorker, Result, SinkSpec, TableSpec,
 };
 use weir_state::{Manifest, Storage};
 
@@ -42,6 +42,8 @@ use crate::subtask::{Command, IdleSubtask, WorkerEvent};
 pub struct Deployment {
     /// Which job.
     pub job: JobId,
+    /// Its identity, for what its sinks write.
+    pub identity: JobIdentity,
     /// What it computes. The same for all parts of the job.
     pub graph: Arc<JobGraph>,
     /// Sources and sinks.

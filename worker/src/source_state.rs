@@ -1,7 +1,7 @@
 //! State of a source: where each split stands and how far event time has come in it. Every subtask gets all rows on
 //! restore, because which subtask reads a split depends on the parallelism.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, UInt64Array};
@@ -14,6 +14,8 @@ use weir_core::{Capture, Distribution, Error, EventTime, Result, StateRows, Tabl
 pub struct SourceState {
     splits: BTreeMap<Arc<str>, SplitState>,
     changed: BTreeMap<Arc<str>, SplitState>,
+    /// Own splits that are forgotten since the last checkpoint.
+    gone: BTreeSet<Arc<str>>,
 }
 
 /// One row of the state.
@@ -78,7 +80,7 @@ impl SourceState {
     /// What a checkpoint knows.
     pub fn restored(states: Vec<SplitState>) -> Self {
         let splits = states.into_iter().map(|state| (state.split.clone(), state)).collect();
-        Self { splits, changed: BTreeMap::new() }
+        Self { splits, ..Self::default() }
     }
 
     /// What is known of a split; `None`: it is new.
@@ -90,17 +92,35 @@ impl SourceState {
     pub fn set(&mut self, state: SplitState) {
         if self.splits.get(&state.split) != Some(&state) {
             self.splits.insert(state.split.clone(), state.clone());
+            self.gone.remove(&state.split);
             self.changed.insert(state.split.clone(), state);
         }
     }
 
-    /// The splits that have moved since the last capture.
+    /// A split will not be announced again. Of one that `is_own` checkpoints will not know any more either; the others' owners see to
+    /// theirs.
+    pub fn forget(&mut self, split: &Arc<str>, is_own: bool) {
+        self.splits.remove(split);
+        self.changed.remove(split);
+        if is_own {
+            self.gone.insert(split.clone());
+        }
+    }
+
+    /// The splits that have moved, or were forgotten, since the last capture.
     pub fn capture(&mut self) -> Capture {
-        let changed: Vec<SplitState> = std::mem::take(&mut self.changed).into_values().collect();
+        let mut changed: Vec<SplitState> = std::mem::take(&mut self.changed).into_values().collect();
+        let moved = changed.len();
+        changed.extend(std::mem::take(&mut self.gone).into_iter().map(SplitState::new));
         if changed.is_empty() {
             return Capture::unchanged(None);
         }
-        Capture { rows: Box::new(move || Ok(vec![encode(&changed)?])), expired: None }
+        let rows = move || {
+            let mut rows = encode(&changed)?;
+            rows.deleted = (changed.len() > moved).then(|| (0..changed.len()).map(|row| Some(row >= moved)).collect());
+            Ok(vec![rows])
+        };
+        Capture { rows: Box::new(rows), expired: None }
     }
 }
 

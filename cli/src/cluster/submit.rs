@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::result::{Output, ResultConnector, Results};
 use crate::settings::{Settings, registry};
 use crate::terminal::Screen;
-use crate::{planning, script};
+use crate::{leftovers, planning, script};
 
 /// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
 const INTERACTIVE: Duration = Duration::from_secs(1);
@@ -61,12 +61,17 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
 
     let default_name = || settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
-    let request = request(arguments, &parsed, &settings, name.clone(), graph_of(planned)?);
+    let graph = graph_of(planned)?;
+    let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
+    let request = request(arguments, &parsed, &settings, name.clone(), graph);
     let answer = submission::send(&mut client, request).await?;
     let (job, already_there) = expect_answer!(
         answer,
         ClientResponse::Submitted { job, already_there } => (job, already_there)
     )?;
+    for warning in earlier.iter().filter(|_| !already_there) {
+        screen.message(&format!("warning: {warning}\n"));
+    }
     if !settings.quiet {
         let how = if already_there { "was submitted before, as" } else { "is submitted as" };
         screen.message(&format!("{name}: {how} job {job}\n"));
@@ -79,6 +84,25 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let job = JobRef::Id(job);
     let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Done, quiet: settings.quiet };
     follow.run(&mut client, on_interrupt).await
+}
+
+/// Warnings about results of earlier jobs, as far as they can be seen from here. A job that is there already may have written them
+/// itself.
+async fn earlier_results(
+    graph: &JobGraph,
+    client: &mut Client,
+    arguments: &SubmitArguments,
+    name: &str,
+) -> Result<Vec<String>> {
+    let refused = match leftovers::earlier_results(graph, &Registry::builtin()).await {
+        Err(refused) => refused,
+        warnings => return warnings,
+    };
+    let named = JobRef::Name { namespace: arguments.namespace.clone(), name: name.to_owned() };
+    match client.call(ClientRequest::DescribeJob { job: named, graph: false }).await {
+        Ok(_) => Ok(Vec::new()),
+        Err(_) => Err(refused),
+    }
 }
 
 /// A number would address another job.

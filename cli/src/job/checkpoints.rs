@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use weir_coordinator::checkpoints::{Ledger, ManifestOrder};
 use weir_coordinator::cluster::Checkpoint;
-use weir_core::{Attempt, Epoch, Error, JobGraph, Result};
+use weir_core::{Attempt, Epoch, Error, JobGraph, JobIdentity, Result};
 use weir_state::{
-    Checkpoints, LocalStorage, Manifest, MemoryStorage, MergedRuns, StateLock, Storage, compaction, layout,
+    Checkpoints, LocalStorage, Manifest, MemoryStorage, MergedRuns, StateLock, Storage, compaction, identity, layout,
     plan_restore,
 };
 use weir_worker::kept_states;
 
 use crate::blocking::blocking;
+use crate::server::random;
 
 /// Checkpoints of one execution of a job.
 pub struct CheckpointStore {
@@ -26,6 +27,7 @@ pub struct CheckpointStore {
     /// Of the state directory; `None` if there is none. Also held by all work that is under way: it may outlive this store, and
     /// must not outlive the lock.
     lock: Option<Arc<StateLock>>,
+    identity: JobIdentity,
     attempt: Attempt,
     last_epoch: Epoch,
     /// The newest checkpoint, and those before it that are not committed; oldest first.
@@ -48,6 +50,7 @@ impl CheckpointStore {
             checkpoints: Checkpoints::new(Arc::new(MemoryStorage::default())),
             retained,
             lock: None,
+            identity: JobIdentity(random()?),
             attempt: Attempt(1),
             last_epoch: Epoch(0),
             ledger: Vec::new(),
@@ -64,6 +67,14 @@ impl CheckpointStore {
             if let Some(manifest) = &latest {
                 check_same_query(manifest, &graph, &dir)?;
             }
+            let found = identity(&**checkpoints.storage(), lock.place()?, store.identity)?;
+            if let Some(original) = found.copied_from {
+                tracing::warn!(
+                    dir = %dir.display(), %original, identity = %found.identity,
+                    "this state directory is a copy: should the original run as well, each writes results of its own"
+                );
+            }
+            store.identity = found.identity;
             store.last_epoch = checkpoints.last_epoch()?;
             store.attempt = checkpoints.begin_attempt()?;
             for manifest in checkpoints.uncommitted()? {
@@ -90,6 +101,11 @@ impl CheckpointStore {
         Ledger { checkpoints: &self.ledger, followed: self.ledger.last().filter(|_| self.has_latest) }
     }
 
+    /// What the job is known by.
+    pub fn identity(&self) -> JobIdentity {
+        self.identity
+    }
+
     /// This execution.
     pub fn attempt(&self) -> Attempt {
         self.attempt
@@ -103,6 +119,11 @@ impl CheckpointStore {
     /// The newest checkpoint.
     pub fn latest(&self) -> Option<&Arc<Manifest>> {
         self.manifests.last().filter(|_| self.has_latest)
+    }
+
+    /// Whether no checkpoint of the job was ever completed.
+    pub fn is_new(&self) -> bool {
+        self.latest().is_none() && self.last_epoch == Epoch(0)
     }
 
     /// Whether the job has come to its end.

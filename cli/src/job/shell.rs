@@ -214,7 +214,7 @@ impl Checkpointing {
                 let Some(manifest) = self.store.manifest(epoch) else { return };
                 let (committer, storage) = (self.committer.clone(), self.store.storage().clone());
                 self.commits.spawn(async move {
-                    let result = committer.commit(&storage, epoch, manifest.committables.clone()).await;
+                    let result = committer.commit(&storage, &manifest).await;
                     Event::Committed { epoch, result }
                 });
             }

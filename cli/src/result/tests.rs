@@ -209,7 +209,13 @@ async fn a_reader_who_leaves_is_noticed_and_nothing_is_printed_behind_the_hole()
 }
 
 fn context() -> SinkContext {
-    SinkContext { uid: OperatorUid("sink-1".into()), subtask: 0, attempt: Attempt(1), epoch: Epoch(0) }
+    SinkContext {
+        job: Default::default(),
+        uid: OperatorUid("sink-1".into()),
+        subtask: 0,
+        attempt: Attempt(1),
+        epoch: Epoch(0),
+    }
 }
 
 fn table_spec(schema: SchemaRef) -> TableSpec {
@@ -218,7 +224,13 @@ fn table_spec(schema: SchemaRef) -> TableSpec {
 
 fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {
     let uid = OperatorUid("sink-1".into());
-    Commit { uid, epoch: Epoch(epoch), committables: Vec::new(), staged: Box::new(staged.into_iter()) }
+    Commit {
+        job: Default::default(),
+        uid,
+        epoch: Epoch(epoch),
+        committables: Vec::new(),
+        staged: Box::new(staged.into_iter()),
+    }
 }
 
 #[tokio::test]

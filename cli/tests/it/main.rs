@@ -6,6 +6,7 @@ mod batch;
 mod cluster;
 mod command_line;
 mod decimals;
+mod files;
 mod flights;
 mod guards;
 mod interrupts;

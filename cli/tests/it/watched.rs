@@ -213,3 +213,40 @@ fn a_table_is_read_no_faster_than_its_limit() {
     rows.sort_unstable();
     assert_eq!(rows, (1..=300).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_file_that_has_left_for_long_enough_is_forgotten_and_one_of_its_name_is_new() {
+    let inbox = Inbox::new();
+    let script = format!(
+        "CREATE TABLE t (n INT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv',
+           'source.monitor-interval' = '20ms', 'source.forget-after' = '100ms');
+         SELECT n FROM t;",
+        inbox.path("in").display()
+    );
+    let mut job = command(&["run", "-e", &script, "--quiet", "--output", "csv", "--state-dir"])
+        .arg(inbox.path("state"))
+        .args(["-D", "execution.checkpointing.interval=20ms"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(job.stdout.take().unwrap()).lines();
+    let mut watching = Watching { job, lines, inbox };
+    watching.inbox.put(&BTreeMap::from([("a.csv".to_owned(), "1\n".to_owned())]));
+    let mut lines = watching.lines.by_ref().map(Result::unwrap).filter(|line| line != "n");
+    assert_eq!(lines.next().unwrap(), "1");
+    std::fs::remove_file(watching.inbox.path("in/a.csv")).unwrap();
+    // Files that stay, so that the folder is not empty; of `a` a new one is put there again and again until it is read.
+    let start = Instant::now();
+    for number in 0.. {
+        assert!(start.elapsed() < Duration::from_secs(60), "it is remembered for ever");
+        std::fs::write(watching.inbox.path("x"), "0\n").unwrap();
+        std::fs::rename(watching.inbox.path("x"), watching.inbox.path(&format!("in/b{number}.csv"))).unwrap();
+        assert_eq!(lines.next().unwrap(), "0");
+        if number > 3 && start.elapsed() > Duration::from_secs(1) {
+            std::fs::write(watching.inbox.path("x"), "2\n").unwrap();
+            std::fs::rename(watching.inbox.path("x"), watching.inbox.path("in/a.csv")).unwrap();
+            break;
+        }
+    }
+    assert_eq!(lines.next().unwrap(), "2");
+}

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use weir_connectors::Registry;
-use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, Marker, MarkerKind, PlacedWorker, Placement, WorkerId};
+use weir_core::{
+    Attempt, Epoch, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, PlacedWorker, Placement, WorkerId,
+};
 use weir_sql::PlanOptions;
 use weir_state::{LocalStorage, Manifest, ManifestHeader, Storage};
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
@@ -114,6 +116,7 @@ impl Job {
         for (number, part) in parts.into_iter().enumerate() {
             let deployment = Deployment {
                 job: JobId(1),
+                identity: JobIdentity(1),
                 graph: self.graph.clone(),
                 connectors: self.connectors.clone(),
                 part,
@@ -156,6 +159,7 @@ impl Job {
         }
         let header = ManifestHeader {
             job: "test".into(),
+            identity: Default::default(),
             epoch: self.epoch,
             attempt: self.attempt,
             savepoint: false,
@@ -166,7 +170,7 @@ impl Job {
         let manifest = Manifest::with_contents(self.latest.as_ref(), header, &contents);
         let committer = Committer { connectors: self.connectors.clone(), blocking: Arc::new(BlockingThreads) };
         let storage: Arc<dyn Storage> = self.storage.clone();
-        committer.commit(&storage, self.epoch, manifest.committables.clone()).await.unwrap();
+        committer.commit(&storage, &manifest).await.unwrap();
         self.latest = Some(manifest);
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Attempt, Epoch, Error, Marker, OperatorPlace, OperatorUid, Result};
+use weir_core::{Attempt, Epoch, Error, JobIdentity, Marker, OperatorPlace, OperatorUid, Result};
 use weir_proto::control::CheckpointRef;
 use weir_state::{EpochContent, Manifest, ManifestHeader, MergedRuns};
 
@@ -48,8 +48,10 @@ pub struct Timeouts {
 pub struct AttemptConfig {
     /// Its number.
     pub attempt: Attempt,
-    /// Identity of the job.
+    /// What the job computes.
     pub job: String,
+    /// Identity of the job.
+    pub identity: JobIdentity,
     /// Where its operators stand.
     pub places: BTreeMap<OperatorUid, OperatorPlace>,
     /// Parallelism of the attempt.

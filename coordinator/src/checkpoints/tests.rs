@@ -37,6 +37,7 @@ impl Edge {
         let config = AttemptConfig {
             attempt: Attempt(attempt),
             job: "fingerprint".into(),
+            identity: Default::default(),
             places: Default::default(),
             parallelism: 1,
             manifest_timeout: 10 * SECOND,

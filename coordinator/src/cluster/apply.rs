@@ -11,7 +11,7 @@ mod workers;
 
 use std::sync::Arc;
 
-use weir_core::JobId;
+use weir_core::{JobId, JobIdentity};
 
 use super::{Checkpoint, ClusterState, Command, DEFAULT_NAMESPACE, Job, JobSpec, Namespace, Refusal};
 
@@ -47,6 +47,8 @@ pub enum Applied {
         job: JobId,
         /// What was submitted.
         spec: Arc<JobSpec>,
+        /// What it was known by.
+        identity: JobIdentity,
     },
 }
 

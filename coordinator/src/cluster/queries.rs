@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::{JobId, PlacedWorker, Placement, WorkerId};
+use weir_core::{JobId, JobIdentity, PlacedWorker, Placement, WorkerId};
 
 use super::{ClusterState, Execution, Job};
 use crate::scheduler::Candidate;
@@ -19,6 +19,12 @@ pub struct Usage {
 }
 
 impl ClusterState {
+    /// What a job is known by outside this cluster. The name of the cluster is random, numbers of jobs are never used again, and where
+    /// coordinators have lost some of their log, time has gone on.
+    pub fn identity(&self, id: JobId, job: &Job) -> JobIdentity {
+        JobIdentity::of(&format!("{}/{id}/{}", self.cluster, job.submitted_at))
+    }
+
     /// The job of a name.
     pub fn job_by_name(&self, namespace: &str, name: &str) -> Option<(JobId, &Job)> {
         let mut jobs = self.jobs.iter();

@@ -240,6 +240,7 @@ fn order_of(context: &Context<'_>, id: JobId, job: &Job, execution: &Execution) 
     });
     Deploy {
         job: id,
+        identity: context.state.identity(id, job),
         attempt: job.attempt,
         name: format!("{}/{}", job.namespace, job.name),
         graph: job.spec.graph.clone(),

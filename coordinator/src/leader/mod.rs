@@ -20,6 +20,7 @@ mod checkpoints;
 mod commits;
 mod deploy;
 mod duties;
+mod leftovers;
 mod reconcile;
 mod sessions;
 mod workers;

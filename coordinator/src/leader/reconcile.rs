@@ -14,6 +14,7 @@ use crate::scheduler::{self, Candidate, Problem};
 impl Leader {
     /// A command has been applied.
     pub(super) fn after(&mut self, context: &mut Context<'_>, command: &Command, outcome: &Result<Applied, Refusal>) {
+        self.tidy_tables(context, command, outcome);
         match command {
             Command::RegisterWorker { .. } | Command::LoseWorker { .. } | Command::DrainWorker { .. } => {
                 return self.after_worker_command(context, command, outcome);
@@ -48,7 +49,7 @@ impl Leader {
 
     /// A job is deleted: so are its checkpoints, and rows of a `SELECT` that nobody has fetched.
     fn delete_files(&mut self, context: &mut Context<'_>, outcome: &Result<Applied, Refusal>) {
-        let Ok(Applied::Deleted { job, spec }) = outcome else { return };
+        let Ok(Applied::Deleted { job, spec, .. }) = outcome else { return };
         let places = [context.place(*job)].into_iter().chain(context.results_of(&spec.graph));
         for place in places.collect::<Vec<_>>() {
             self.store(context, Operation::Tidy, StorageOperation::Delete { place });
@@ -100,6 +101,7 @@ impl Leader {
             let attempt = AttemptConfig {
                 attempt: job.attempt,
                 job: job.spec.fingerprint.clone(),
+                identity: context.state.identity(id, job),
                 places: job.spec.graph.places(),
                 parallelism: execution.placement.slots.len(),
                 manifest_timeout: Duration::from_millis(job.spec.settings.checkpoint_timeout_ms),

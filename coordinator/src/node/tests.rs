@@ -275,6 +275,7 @@ fn in_short(message: &ToWorker) -> String {
         ToWorker::Cancel { attempt, .. } => format!("cancel {attempt}"),
         ToWorker::Commit { checkpoint, .. } => format!("commit {}", checkpoint.epoch),
         ToWorker::Merge { checkpoint, .. } => format!("merge {}", checkpoint.epoch),
+        ToWorker::Discard(leftovers) => format!("discard {:?}", leftovers.behind),
         ToWorker::Farewell => "farewell".into(),
     }
 }

@@ -81,6 +81,7 @@ fn commands() -> Vec<Command> {
 fn manifest(epoch: u64, run: Option<(&str, u64)>) -> Manifest {
     let header = ManifestHeader {
         job: "f".into(),
+        identity: Default::default(),
         epoch: Epoch(epoch),
         attempt: Attempt(1),
         savepoint: false,

@@ -32,7 +32,7 @@ impl Checkpoint {
 /// All splits of a bounded table, those first that the checkpoint knows.
 pub(crate) async fn discover(connector: &dyn Connector, table: &TableSpec, from: &Checkpoint) -> Result<Vec<Split>> {
     let mut announced = from.announced.clone();
-    let context = DiscoveryContext { known: announced.clone() };
+    let context = DiscoveryContext { known: announced.clone(), ..DiscoveryContext::default() };
     let mut discovery = connector.open_discovery(table, context).await?;
     while let Some(splits) = discovery.next().await? {
         announced.extend(splits);

@@ -13,7 +13,7 @@ pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, rejected_schema,
 };
-use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, Result};
+use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Result};
 
 /// Key of a field's metadata that marks it as a `METADATA` column; its value is the connector's name for it.
 pub const METADATA_KEY: &str = "weir.metadata";
@@ -199,6 +199,27 @@ pub trait Connector: Send + Sync {
         let _ = (table, commit);
         Ok(())
     }
+
+    /// Removes what sinks of a job have prepared that no checkpoint names, nor will. Called when the job has ended or was deleted, by
+    /// any process, perhaps more than once, or not at all if that process dies. Files that are visible stay.
+    ///
+    /// # Errors
+    /// If something could not be removed. It does no harm where it is.
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        let _ = (table, discard);
+        Ok(())
+    }
+
+    /// Where results of a job that has a sink of this identity can be seen in the table, for a person who is about to start another
+    /// one: a job adds its rows to those that are there. `None` if there are none, this table keeps nothing, or it is to be passed
+    /// over in silence.
+    ///
+    /// # Errors
+    /// A user error if there are some and the table is not to be written then; another one if it could not be looked for.
+    async fn earlier_results(&self, table: &TableSpec, sink: &crate::OperatorUid) -> Result<Option<String>> {
+        let _ = (table, sink);
+        Ok(None)
+    }
 }
 
 /// The connectors that there are.
@@ -213,6 +234,8 @@ pub trait ConnectorRegistry: Send + Sync {
 /// What a sink subtask learns when it opens.
 #[derive(Debug, Clone)]
 pub struct SinkContext {
+    /// The job, in the names of what the sink prepares: another job may write the same table with the same query.
+    pub job: JobIdentity,
     /// Identity of the sink's node: two sinks that write one table do not share files.
     pub uid: crate::OperatorUid,
     /// Number of this subtask, from 0.
@@ -248,6 +271,8 @@ pub const COMMITTABLE_BYTES: usize = 1 << 20;
 
 /// What a completed checkpoint holds of one sink.
 pub struct Commit {
+    /// The job that has prepared it.
+    pub job: JobIdentity,
     /// Identity of the sink's node.
     pub uid: crate::OperatorUid,
     /// The checkpoint's epoch. What was prepared for epochs that were given up on the way to it is part of it.
@@ -256,6 +281,18 @@ pub struct Commit {
     pub committables: Vec<Vec<u8>>,
     /// What [`Sink::take_staged`] has returned: the rows of each subtask in their order.
     pub staged: Box<dyn StagedRows>,
+}
+
+/// What a job leaves behind that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discard {
+    /// The job.
+    pub job: JobIdentity,
+    /// Identity of the sink's node.
+    pub uid: crate::OperatorUid,
+    /// Its last attempt, and the last epoch that is decided: what this attempt and those before it have prepared for later epochs is
+    /// of no use. `None`: the job was deleted, and nothing is.
+    pub behind: Option<(Attempt, Epoch)>,
 }
 
 /// Rows on their way back to the sink that has staged them, read as they are wanted.

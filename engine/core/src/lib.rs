@@ -37,7 +37,7 @@ pub use graph::{
     UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
-pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, NodeId, OperatorUid, WorkerId};
+pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};
 pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
 pub use placement::{PlacedWorker, Placement};
 pub use source::{Source, SourceEvent, Split, SplitDiscovery};

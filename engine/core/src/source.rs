@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 
-use crate::{Epoch, Result};
+use crate::{Attempt, Epoch, Result};
 
 /// A part of a table that is read in its own order, by one subtask at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct DiscoveryContext {
     /// All splits that were announced in earlier executions, in order; none on a fresh start. They are announced again without
     /// the discovery's doing.
     pub known: Vec<Split>,
+    /// This execution. What is not there in the first one has perhaps never been, and what in a later one, has gone away.
+    pub attempt: Attempt,
 }
 
 /// Finds the splits of a table. There is one for all subtasks that read it.
@@ -52,6 +54,17 @@ pub trait SplitDiscovery: Send {
     /// # Errors
     /// If the table cannot be reached any more.
     async fn next(&mut self) -> Result<Option<Vec<Split>>>;
+
+    /// All splits of a sequence have been read to their end, in this execution or an earlier one, by all that read the table.
+    fn finished(&mut self, sequence: &Arc<str>) {
+        let _ = sequence;
+    }
+
+    /// Sequences, of those that are finished, that need not be remembered any more: they are not found again, or should they be, they
+    /// are to be read again. Asked before each checkpoint; each is named once.
+    fn forgotten(&mut self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
 }
 
 /// What a source subtask learns when it opens.

@@ -2,6 +2,7 @@
 //! There are no folders below the first level: a folder per checkpoint would have to be made durable, and removed.
 //!
 //! ```text
+//!   identity/<identity>-<place>             the job's identity, and where that holds, of a job that runs in one process
 //!   attempts/<attempt>                      that this attempt has begun, of a job that runs in one process
 //!   attempts/<attempt>-<epoch>              that it has begun, and from which checkpoint, of a job that runs in a cluster
 //!   runs/<epoch>-<attempt>-<part>…          runs that an attempt wrote for an epoch
@@ -10,7 +11,7 @@
 //!   commits/<epoch>                         that all sinks have committed it
 //! ```
 
-use weir_core::{Attempt, Epoch};
+use weir_core::{Attempt, Epoch, JobIdentity};
 
 /// Beginning of all runs' paths.
 pub const RUNS: &str = "runs/";
@@ -18,6 +19,8 @@ pub const RUNS: &str = "runs/";
 pub const CHECKPOINTS: &str = "checkpoints/";
 /// Beginning of all acknowledgements' paths.
 pub const COMMITS: &str = "commits/";
+/// Beginning of the paths of identities.
+pub const IDENTITIES: &str = "identity/";
 /// Beginning of all attempts' paths.
 pub const ATTEMPTS: &str = "attempts/";
 
@@ -42,6 +45,11 @@ pub fn manifest_of_term(epoch: Epoch, attempt: Attempt, term: u64) -> String {
 /// Path of the acknowledgement that an epoch's results are committed.
 pub fn commit(epoch: Epoch) -> String {
     format!("{COMMITS}{:016}", epoch.0)
+}
+
+/// Path of the note which identity a job has, as long as its folder is at this place.
+pub fn identity(identity: JobIdentity, place: u64) -> String {
+    format!("{IDENTITIES}{identity}-{place:016x}")
 }
 
 /// Path of the note that an attempt has begun.
@@ -103,6 +111,12 @@ pub fn of_beginning(path: &str) -> Option<(Attempt, Option<Epoch>)> {
     Some((Attempt(number(attempt)?), from))
 }
 
+/// The identity that a path notes, and the place where it holds; `None` for any other path.
+pub fn of_identity(path: &str) -> Option<(JobIdentity, u64)> {
+    let (identity, place) = path.strip_prefix(IDENTITIES)?.split_once('-')?;
+    Some((identity.parse().ok()?, u64::from_str_radix(place, 16).ok()?))
+}
+
 /// Only what this module writes: a file that a person put there is none of ours.
 fn number(text: &str) -> Option<u64> {
     (text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
@@ -128,6 +142,7 @@ mod tests {
         assert_eq!(of_beginning(&beginning_of_attempt(attempt, Some(epoch))), Some((attempt, Some(epoch))));
         assert_eq!(of_beginning(&beginning_of_attempt(attempt, None)), Some((attempt, None)));
         assert_eq!(of_beginning(&super::attempt(attempt)), None);
+        assert_eq!(of_identity(&identity(JobIdentity(5), u64::MAX)), Some((JobIdentity(5), u64::MAX)));
         assert_eq!(attempt_of(&beginning_of_attempt(attempt, Some(epoch))), None);
         for strange in ["attempts/notes-1", "attempts/0000000000000001-", "attempts/0000000000000001-+1", "runs/1-1-a"]
         {

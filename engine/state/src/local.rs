@@ -14,9 +14,10 @@ mod temporary;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use weir_core::{Error, Result};
+use weir_core::{Error, Result, hash};
 
 use self::object::LocalObject;
 use self::temporary::Temporary;
@@ -36,7 +37,21 @@ pub struct LocalStorage {
 #[derive(Debug)]
 pub struct StateLock {
     /// The lock belongs to the open file.
-    _file: File,
+    file: File,
+}
+
+impl StateLock {
+    /// What tells this folder from copies of it, also in other filesystems; it stays as it is when the folder is moved.
+    ///
+    /// # Errors
+    /// If the folder cannot be looked at any more.
+    pub fn place(&self) -> Result<u64> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| failed("look at", Path::new(LOCK_FILE), error))?;
+        // Made once and never changed since, so the time of its last change is when it was made. A copy cannot take that with it.
+        let words = [metadata.ino(), metadata.ctime().cast_unsigned(), metadata.ctime_nsec().cast_unsigned()];
+        Ok(words.into_iter().fold(0, |place, word| hash::mix(place ^ word)))
+    }
 }
 
 impl LocalStorage {
@@ -74,7 +89,7 @@ impl LocalStorage {
             }
         })?;
         self.remove_temporary_files()?;
-        Ok(StateLock { _file: file })
+        Ok(StateLock { file })
     }
 
     fn remove_temporary_files(&self) -> Result<()> {

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weir_core::{Attempt, Epoch, Error, EventTime, OperatorPlace, OperatorUid, Result, TableSchema, TableSpec, hash};
+use weir_core::{
+    Attempt, Epoch, Error, EventTime, JobIdentity, OperatorPlace, OperatorUid, Result, TableSchema, TableSpec, hash,
+};
 
 use crate::expiry::drop_expired_runs;
 use crate::sealed::{self, Seal};
@@ -24,8 +26,11 @@ pub struct Manifest {
     pub format: u32,
     /// Version of the hash function by which runs are sorted.
     pub hash_version: u32,
-    /// Identity of the job, in the words of whoever runs it.
+    /// What the job computes, in the words of whoever runs it.
     pub job: String,
+    /// Identity of the job: what its sinks have prepared is named after it. Absent in manifests of earlier versions.
+    #[serde(default)]
+    pub identity: JobIdentity,
     /// The epoch that the checkpoint closed.
     pub epoch: Epoch,
     /// The attempt that made it.
@@ -45,8 +50,10 @@ pub struct Manifest {
 /// What a manifest says of its checkpoint as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestHeader {
-    /// Identity of the job.
+    /// What the job computes.
     pub job: String,
+    /// Identity of the job.
+    pub identity: JobIdentity,
     /// The epoch that the checkpoint closed.
     pub epoch: Epoch,
     /// The attempt that made it.
@@ -121,7 +128,7 @@ impl Manifest {
         reports: Vec<OperatorDelta>,
         committables: Vec<SinkCommittables>,
     ) -> Self {
-        let ManifestHeader { job, epoch, attempt, savepoint, finished, parallelism, mut places } = header;
+        let ManifestHeader { job, identity, epoch, attempt, savepoint, finished, parallelism, mut places } = header;
         let mut operators = previous.map_or_else(Vec::new, |manifest| manifest.operators.clone());
         for (uid, watermark) in least_watermarks(&reports) {
             match operators.iter_mut().find(|operator| operator.uid == uid) {
@@ -151,6 +158,7 @@ impl Manifest {
             format: FORMAT,
             hash_version: hash::VERSION,
             job,
+            identity,
             epoch,
             attempt,
             savepoint,

@@ -202,6 +202,7 @@ pub(crate) fn captured(table: &TableSchema, capture: Vec<Capture>) -> CapturedTa
 pub(crate) fn header(epoch: u64) -> ManifestHeader {
     ManifestHeader {
         job: "job".to_owned(),
+        identity: Default::default(),
         epoch: Epoch(epoch),
         attempt: Attempt(1),
         savepoint: false,

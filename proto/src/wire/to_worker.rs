@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Epoch, Error, Result};
+use weir_core::{Epoch, Error, JobIdentity, Result};
 
 use super::from_worker::{known_marker_kind, marker_kind};
 use super::{attempt, job_id, named, required};
@@ -47,6 +47,9 @@ impl From<&ToWorker> for wire::ToWorker {
                 storage: Some(storage.into()),
                 checkpoint: Some(checkpoint.into()),
             }),
+            ToWorker::Discard(leftovers) => {
+                Message::Discard(wire::Discard { leftovers: json::encode(leftovers.as_ref()) })
+            }
             ToWorker::Farewell => Message::Farewell(wire::Farewell {}),
         };
         Self { message: Some(message) }
@@ -98,6 +101,9 @@ impl TryFrom<wire::ToWorker> for ToWorker {
                 storage: required(merge.storage, "Merge.storage")?.try_into()?,
                 checkpoint: required(merge.checkpoint, "Merge.checkpoint")?.try_into()?,
             },
+            Message::Discard(discard) => {
+                ToWorker::Discard(Arc::new(json::decode(&discard.leftovers, "Discard.leftovers")?))
+            }
             Message::Farewell(wire::Farewell {}) => ToWorker::Farewell,
         })
     }
@@ -107,6 +113,7 @@ impl From<&Deploy> for wire::Deploy {
     fn from(deploy: &Deploy) -> Self {
         Self {
             job: deploy.job.0,
+            identity: deploy.identity.0,
             attempt: deploy.attempt.0,
             name: deploy.name.clone(),
             graph: json::encode_deep(&deploy.graph),
@@ -126,6 +133,7 @@ impl TryFrom<wire::Deploy> for Deploy {
     fn try_from(deploy: wire::Deploy) -> Result<Self> {
         Ok(Self {
             job: job_id(deploy.job, "Deploy.job")?,
+            identity: JobIdentity(deploy.identity),
             attempt: attempt(deploy.attempt, "Deploy.attempt")?,
             name: deploy.name,
             graph: Arc::new(json::decode_graph(&deploy.graph, "Deploy.graph")?),

@@ -36,7 +36,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::{Attempt, Epoch, Error, Incarnation, JobId, Marker, WorkerId};
-use weir_proto::control::{CheckpointRef, Deploy, Failure, FromWorker, Hello, StoragePlace, ToWorker, Welcome};
+use weir_proto::control::{
+    CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, StoragePlace, ToWorker, Welcome,
+};
 use weir_state::{EpochContent, MergedRuns};
 
 use self::attempts::Attempts;
@@ -206,6 +208,8 @@ pub enum Effect {
         /// The checkpoint whose runs to look at.
         checkpoint: CheckpointRef,
     },
+    /// Remove what a job has left that has ended; not answered.
+    Discard(Arc<Leftovers>),
     /// End the process. Nothing is done after it.
     Exit(Ending),
 }
@@ -403,6 +407,10 @@ impl Agent {
                 }
                 let busy = self.requests.merge(requests::Merge { job, attempt, storage, checkpoint }, effects);
                 return self.send_outcome(busy, effects);
+            }
+            ToWorker::Discard(leftovers) => {
+                effects.push(Effect::Discard(leftovers));
+                Vec::new()
             }
             // A worker that nobody told to go stays, also with nothing to do.
             ToWorker::Farewell if self.leaving.is_none() => Vec::new(),

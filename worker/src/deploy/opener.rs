@@ -148,9 +148,10 @@ impl Opener<'_> {
         for input in place.graph.inputs_of(place.chain.tail())? {
             check_taken(&*connector, table, &input.changelog)?;
         }
-        let Deployment { attempt, restore, .. } = self.deployment;
+        let Deployment { identity, attempt, restore, .. } = self.deployment;
         let epoch = restore.as_ref().map_or(Epoch(0), |manifest| manifest.epoch);
-        let context = SinkContext { uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
+        let context =
+            SinkContext { job: *identity, uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
         let sink = connector.open_sink(table, context).await?;
         let stager = Stager::new(self.deployment.staging_area(), &node.uid, place.index, table.clone(), epoch);
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
@@ -159,8 +160,8 @@ impl Opener<'_> {
     async fn discovery(&self, place: &Place<'_>, spec: &DiscoverSpec, parts: Readers) -> Result<DiscoverySubtask> {
         let uid = place.graph.node(place.chain.head()).uid.clone();
         let state = DiscoveryState::restored(self.restorer.announced(&uid).await?);
-        let known = state.announced().iter().map(|announced| announced.split.clone()).collect();
-        let context = DiscoveryContext { known };
+        let known = state.announced().map(|announced| announced.split.clone()).collect();
+        let context = DiscoveryContext { known, attempt: self.deployment.attempt };
         let discovery = self.connector(&spec.table)?.open_discovery(&spec.table, context).await?;
         Ok(DiscoverySubtask {
             uid,

@@ -155,6 +155,16 @@ impl AgentLoop {
                     Event::Merged { job, attempt, epoch, merged }
                 });
             }
+            Effect::Discard(leftovers) => {
+                let job = leftovers.identity;
+                let discarded = self.errands().discard(leftovers);
+                let discard = async move {
+                    if let Err(error) = discarded.await {
+                        warn!(%job, "what a job has left could not be removed: {}", error.report());
+                    }
+                };
+                self.tasks.spawn_on(discard, &self.surroundings.io);
+            }
             Effect::Exit(ending) => return Performed::Over(ending),
         }
         Performed::Done

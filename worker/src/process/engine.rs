@@ -134,6 +134,7 @@ impl Engine for JobEngine {
         let position = deploy.placement.position(worker).unwrap_or_default();
         let opened = crate::open(Deployment {
             job: deploy.job,
+            identity: deploy.identity,
             graph: deploy.graph.clone(),
             connectors: connectors.clone(),
             part,

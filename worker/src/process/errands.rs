@@ -1,9 +1,10 @@
-//! Commits and merges.
+//! Commits, merges, and what is to be tidied up behind jobs that have ended.
 
 use std::sync::Arc;
 
+use weir_core::connector::Discard;
 use weir_core::{Attempt, ConnectorRegistry, Result};
-use weir_proto::control::{CheckpointRef, StoragePlace};
+use weir_proto::control::{CheckpointRef, Leftovers, StoragePlace};
 use weir_state::{Manifest, MergedRuns, Storages, compaction};
 
 use crate::blocking::{self, Blocking};
@@ -34,7 +35,21 @@ impl Errands {
             Ok((storage, manifest))
         })
         .await?;
-        Committer { connectors, blocking }.commit(&storage, epoch, manifest.committables).await
+        Committer { connectors, blocking }.commit(&storage, &manifest).await
+    }
+
+    /// Removes what a job has left in the tables that it wrote.
+    ///
+    /// # Errors
+    /// If something could not be removed.
+    pub async fn discard(self, leftovers: Arc<Leftovers>) -> Result<()> {
+        let Leftovers { identity: job, behind, sinks } = &*leftovers;
+        for (uid, table) in sinks {
+            // What another version of Weir has written is left to one that knows it.
+            let Some(connector) = self.connectors.get(&table.connector) else { continue };
+            connector.discard(table, Discard { job: *job, uid: uid.clone(), behind: *behind }).await?;
+        }
+        Ok(())
     }
 
     /// Merges runs of a checkpoint.

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use weir_core::connector::{
     Boundedness, Commit, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
 };
-use weir_core::{ConnectorRegistry, Error};
-use weir_state::{LocalStorage, MemoryStorage, SinkCommittables};
+use weir_core::{ConnectorRegistry, Error, JobIdentity};
+use weir_state::{LocalStorage, Manifest, ManifestHeader, MemoryStorage, SinkCommittables};
 
 use super::*;
 use crate::{BlockingInline, Committer};
@@ -171,7 +171,17 @@ impl Bench {
 
 async fn commit(kept: &Keeper, storage: &Arc<dyn Storage>, epoch: Epoch, sink: SinkCommittables) -> Vec<i64> {
     let committer = Committer { connectors: Arc::new(kept.clone()), blocking: Arc::new(BlockingInline) };
-    committer.commit(storage, epoch, vec![sink]).await.unwrap();
+    let header = ManifestHeader {
+        job: "job".into(),
+        identity: JobIdentity(1),
+        epoch,
+        attempt: Attempt(3),
+        savepoint: false,
+        finished: false,
+        parallelism: 1,
+        places: BTreeMap::new(),
+    };
+    committer.commit(storage, &Manifest::following(None, header, Vec::new(), vec![sink])).await.unwrap();
     kept.0.lock().unwrap()[&epoch].clone()
 }
 

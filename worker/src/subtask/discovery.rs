@@ -16,6 +16,8 @@
 //! 4. Until then readers tell how far they are, and it tells them how far the table is as a whole. That is what a reader says that
 //!    has nothing to read.
 //! 5. Markers enter the dataflow here. Behind the last one it waits for the readers to end.
+//! 6. Readers tell which splits they have read to their end. Of what cannot be found again both forget all, in front of a marker, so
+//!    that a checkpoint knows of a split in both places or in neither.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +54,7 @@ impl DiscoverySubtask {
     /// Runs until a stop marker has passed all readers.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut times = self.table_times();
-        let known = self.state.announced().to_vec();
+        let known: Vec<Announced> = self.state.announced().cloned().collect();
         self.announce(&known, &mut times).await?;
         let mut complete = false;
         loop {
@@ -67,7 +69,7 @@ impl DiscoverySubtask {
                 }
                 found = self.discovery.next(), if !complete => match found? {
                     Some(splits) => {
-                        let fresh = self.state.announce(splits).to_vec();
+                        let fresh = self.state.announce(splits);
                         self.announce(&fresh, &mut times).await?;
                     }
                     None => {
@@ -77,6 +79,9 @@ impl DiscoverySubtask {
                 },
                 (channel, report) = self.reports.next() => {
                     let (source, subtask) = self.readers[channel];
+                    if let Element::Batch(finished) = &report {
+                        self.finished(source, times.len(), finished)?;
+                    }
                     if let (Element::Watermark(watermark), Some(table)) = (report, times.get_mut(&source))
                         && let Some(time) = table.update(subtask, watermark)
                         && !complete
@@ -112,8 +117,23 @@ impl DiscoverySubtask {
         self.outputs.flush().await
     }
 
+    /// A reader of one of so many sources has come to the end of splits.
+    fn finished(&mut self, source: usize, sources: usize, finished: &Batch) -> Result<(), Interrupt> {
+        for number in announcements::decode_finished(finished.records())? {
+            if let Some(sequence) = self.state.finished(source, number, sources) {
+                self.discovery.finished(&sequence);
+            }
+        }
+        Ok(())
+    }
+
     async fn marker(&mut self, marker: Marker) -> Result<(), Interrupt> {
         if marker.kind.captures() {
+            let forgotten = self.state.forget(&self.discovery.forgotten());
+            if !forgotten.is_empty() {
+                self.outputs.rows(Batch::append(announcements::encode(&forgotten)?)).await?;
+                self.outputs.flush().await?;
+            }
             let tables = vec![(announcements::table(), self.state.capture()?)];
             let nodes = vec![NodeCapture { uid: self.uid.clone(), watermark: EventTime::MIN, tables }];
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared: None };

@@ -10,6 +10,7 @@
 mod presence;
 mod rejected;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,10 @@ pub struct SourceSubtask {
 struct Reading {
     /// Splits of this subtask that are not finished.
     open: usize,
+    /// Numbers of those that are assigned, by their names.
+    numbers: BTreeMap<Arc<str>, usize>,
+    /// Numbers of those that are finished, which the discovery has not been told yet.
+    finished: Vec<usize>,
     /// The discovery has announced all splits.
     complete: bool,
     /// All of it has been said: the end of time, and that nothing is left to read.
@@ -119,7 +124,14 @@ impl SourceSubtask {
     /// Runs until a stop marker.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut emissions = Vec::new();
-        let mut reading = Reading { open: 0, complete: false, over: false, last_report: Some(LastReport::NONE) };
+        let mut reading = Reading {
+            open: 0,
+            numbers: BTreeMap::new(),
+            finished: Vec::new(),
+            complete: false,
+            over: false,
+            last_report: Some(LastReport::NONE),
+        };
         let mut next_tick = Instant::now() + TICK;
         // Channels behind are new and know nothing of where an earlier execution had arrived.
         if self.emitted > EventTime::MIN {
@@ -219,15 +231,22 @@ impl SourceSubtask {
         let mut assigned = Vec::new();
         for announced in announcements::decode(rows)? {
             let split = &announced.split;
-            if announced.reader(subtasks) != subtask {
+            let is_own = announced.reader(subtasks) == subtask;
+            if announced.is_forgotten {
+                self.state.forget(&split.name, is_own);
+                continue;
+            }
+            if !is_own {
                 continue;
             }
             // Also for one that is finished: the discovery does not know that it is.
             reading.last_report = None;
             let known = self.state.of(&split.name).cloned();
             if known.as_ref().is_some_and(|known| known.finished) {
+                reading.finished.push(announced.number);
                 continue;
             }
+            reading.numbers.insert(split.name.clone(), announced.number);
             let known = known.unwrap_or_else(|| SplitState::new(split.name.clone()));
             if let Some(watermarks) = &mut self.watermarks {
                 if self.emitted == EventTime::MAX {
@@ -261,6 +280,7 @@ impl SourceSubtask {
             }
             SourceEvent::SplitFinished { split } => {
                 reading.open = reading.open.saturating_sub(1);
+                reading.finished.extend(reading.numbers.remove(&split));
                 if let Some(watermarks) = &mut self.watermarks {
                     watermarks.finish(&split, self.listened);
                 }
@@ -341,6 +361,15 @@ impl SourceSubtask {
         Ok(())
     }
 
+    /// Tells the discovery which splits are finished: it may find that they can be forgotten. A table that comes to its end needs not.
+    async fn report_finished(&mut self, reading: &mut Reading) -> Result<(), Interrupt> {
+        let finished = std::mem::take(&mut reading.finished);
+        if finished.is_empty() || reading.complete {
+            return Ok(());
+        }
+        Ok(self.reports.send(Batch::append(announcements::encode_finished(&finished)?)).await?)
+    }
+
     async fn rejected(&mut self, rejected: &[Rejected]) -> Result<(), Interrupt> {
         if rejected.is_empty() {
             return Ok(());
@@ -367,6 +396,7 @@ impl SourceSubtask {
         self.chain.set_now(self.clock.now());
         self.advance(emissions).await?;
         self.report(reading)?;
+        self.report_finished(reading).await?;
         self.presence.tick();
         self.metrics.set_lag(&self.source.lag());
         self.chain.tick(emissions).await?;

@@ -27,6 +27,7 @@ fn decided(graph: &JobGraph) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let header = ManifestHeader {
         job: graph.fingerprint(),
+        identity: Default::default(),
         epoch: Epoch(1),
         attempt: Attempt(1),
         savepoint: false,

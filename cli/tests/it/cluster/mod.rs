@@ -2,12 +2,13 @@
 
 mod commands;
 mod failures;
+mod files;
 mod leaders;
 mod lifecycle;
 mod local;
 mod members;
 mod nexmark;
-mod processes;
+pub mod processes;
 mod recover;
 mod refusals;
 mod select;

@@ -136,9 +136,9 @@ impl ClusterState {
         if let Some(checkpoint) = job.uncommitted().filter(|_| !discard) {
             return Err(Refusal::Uncommitted { job: id, epoch: checkpoint.epoch });
         }
-        let spec = job.spec.clone();
+        let (spec, identity) = (job.spec.clone(), self.identity(id, job));
         self.jobs.remove(&id);
-        Ok(Applied::Deleted { job: id, spec })
+        Ok(Applied::Deleted { job: id, spec, identity })
     }
 }
 

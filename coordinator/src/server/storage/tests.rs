@@ -80,6 +80,7 @@ fn checkpoint(leader: &CheckpointStorages, storage: &Counting, epoch: u64, attem
     let content = EpochContent { epoch: Epoch(epoch), committables: vec![sink], ..EpochContent::default() };
     let header = ManifestHeader {
         job: "job".into(),
+        identity: Default::default(),
         epoch: Epoch(epoch),
         attempt: Attempt(attempt),
         savepoint: false,

@@ -3,6 +3,9 @@
 //! Files that are moved into a watched folder together should be known together, for what the watermark does depends on which
 //! files are known. A listing that falls between two of these moves sees a part of them. So when something new was seen, the
 //! folder is listed again after a moment, until nothing more has come, though not for ever.
+//!
+//! A watched folder may be away for a while, as when a network file system is: it is looked for again and again, and only when it
+//! stays away for long is that an error, of the environment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +15,13 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use weir_core::connector::{DiscoveryContext, Split, SplitDiscovery};
-use weir_core::{ErrorKind, Result, TableSpec};
+use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
 
 use super::joined;
-use super::listing::{self, FileInfo};
+use super::known::{KnownFiles, Modified, oldest};
+use super::listing::{self, FileInfo, Listing};
 use super::options::{Format, SourceOptions};
+use super::seen::{Seen, Stamp};
 use super::split::{FileRange, cut};
 use crate::blocking::begin;
 use crate::formats::decode::columnar::Columnar;
@@ -27,6 +32,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 /// Listings after which files are announced though more of them are still coming.
 const LISTINGS: u32 = 10;
 
+/// A watched folder that cannot be listed for longer than this is an error.
+const AWAY: Duration = Duration::from_secs(30);
+
 /// Opens the discovery of a table, and looks for files.
 ///
 /// # Errors
@@ -34,25 +42,35 @@ const LISTINGS: u32 = 10;
 pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
     let options = Arc::new(SourceOptions::read(table)?);
     let is_restored = !context.known.is_empty();
-    let paths = context.known.iter().map(|split| split.sequence.clone()).collect();
-    // A table whose files have all been read may have lost them since.
-    let may_be_empty = options.monitor_interval.is_some() || is_restored;
-    let mut discovery = FileDiscovery { options, known: Arc::new(paths), found: Vec::new(), stage: Stage::Done };
-    let listed = joined(discovery.list(may_be_empty).await);
-    let files = match listed {
-        Err(error) if is_restored && error.kind() == ErrorKind::User => Vec::new(),
-        listed => listed?,
+    let was_there = is_restored || context.attempt > Attempt(1);
+    let modified =
+        |split: &Split| (split.sequence.clone(), Seen::parse(&split.description).map_or(0, |seen| seen.modified));
+    let known = context.known.iter().map(modified).collect();
+    let mut discovery = FileDiscovery {
+        options: options.clone(),
+        known: KnownFiles::new(known, options.forget_after, options.max_file_age),
+        found: Vec::new(),
+        away_since: None,
+        stage: Stage::Done,
     };
-    discovery.stage = discovery.listed(files, 1);
+    let listing = joined(discovery.list().await)?;
+    discovery.stage = match (listing, options.monitor_interval) {
+        (Listing::Missing, Some(interval)) if was_there => discovery.away(interval, None)?,
+        // A table whose files have all been read may have lost them since.
+        (Listing::Missing | Listing::NoMatch, None) if is_restored => discovery.listed(Vec::new(), 1),
+        (listing, interval) => discovery.listed(listing.files(&options.path, interval.is_some(), was_there)?, 1),
+    };
     Ok(Box::new(discovery))
 }
 
 struct FileDiscovery {
     options: Arc<SourceOptions>,
     /// Files that have been announced.
-    known: Arc<BTreeSet<Arc<str>>>,
+    known: KnownFiles,
     /// Splits that are to be announced.
     found: Vec<Split>,
+    /// Since when the watched folder cannot be listed.
+    away_since: Option<Instant>,
     stage: Stage,
 }
 
@@ -60,38 +78,67 @@ enum Stage {
     /// Nothing is looked for before this moment.
     Waiting { until: Instant, listings: u32 },
     /// The path is listed, so many times in a row including this one.
-    Listing { thread: JoinHandle<Result<Vec<NewFile>>>, listings: u32 },
+    Listing { thread: JoinHandle<Result<Listing<Found>>>, listings: u32 },
     /// What was found can be announced.
     Settled,
     /// Nothing more is looked for.
     Done,
 }
 
-/// A file that was not known, and its ranges.
-struct NewFile {
-    file: FileInfo,
-    ranges: Vec<FileRange>,
+/// A file that a listing has found.
+enum Found {
+    /// It was not known.
+    New { seen: Seen, ranges: Vec<FileRange> },
+    /// It was.
+    Known(Arc<str>),
+    /// It is passed over.
+    Passed,
 }
 
 impl FileDiscovery {
-    fn list(&self, may_be_empty: bool) -> JoinHandle<Result<Vec<NewFile>>> {
-        let (options, known) = (self.options.clone(), self.known.clone());
-        begin(move || new_files(&options, &known, may_be_empty))
+    fn list(&self) -> JoinHandle<Result<Listing<Found>>> {
+        let (options, known) = (self.options.clone(), self.known.modified());
+        begin(move || look(&options, &known))
+    }
+
+    /// The watched folder could not be listed, because of `error`, or because there is none. Returns what is done next.
+    fn away(&mut self, interval: Duration, error: Option<Error>) -> Result<Stage> {
+        let error = error.unwrap_or_else(|| listing::gone(&self.options.path));
+        let since = self.away_since.get_or_insert_with(|| {
+            tracing::warn!(path = self.options.path, error = error.report(), "a watched folder is away");
+            Instant::now()
+        });
+        if since.elapsed() > AWAY {
+            return Err(error);
+        }
+        // What has come together before it went away is still announced together.
+        Ok(Stage::Waiting { until: Instant::now() + interval, listings: 0 })
     }
 
     /// Takes over what a listing has found, the `listings`th in a row. Returns what is done next.
-    fn listed(&mut self, files: Vec<NewFile>, listings: u32) -> Stage {
-        let is_new = !files.is_empty();
-        let known = Arc::make_mut(&mut self.known);
-        for NewFile { file, ranges } in files {
-            for range in ranges {
-                known.insert(range.path.clone());
-                self.found.push(Split {
-                    name: range.name(),
-                    sequence: range.path.clone(),
-                    description: file.modified.to_string(),
-                });
+    fn listed(&mut self, files: Vec<Found>, listings: u32) -> Stage {
+        let has_files = !files.is_empty();
+        let mut is_new = false;
+        let mut missing: BTreeSet<Arc<str>> = self.known.modified().keys().cloned().collect();
+        for file in files {
+            match file {
+                Found::Known(path) => drop(missing.remove(&path)),
+                Found::Passed => {}
+                Found::New { seen, ranges } => {
+                    is_new = true;
+                    for range in ranges {
+                        self.known.add(range.path.clone(), seen.modified);
+                        self.found.push(Split {
+                            name: range.name(),
+                            sequence: range.path.clone(),
+                            description: seen.description(),
+                        });
+                    }
+                }
             }
+        }
+        if has_files && self.options.monitor_interval.is_some() {
+            self.known.listed(&missing);
         }
         match self.options.monitor_interval {
             None => Stage::Settled,
@@ -113,11 +160,20 @@ impl SplitDiscovery for FileDiscovery {
                 Stage::Waiting { until, listings } => {
                     sleep_until(*until).await;
                     let listings = *listings + 1;
-                    Stage::Listing { thread: self.list(true), listings }
+                    Stage::Listing { thread: self.list(), listings }
                 }
                 Stage::Listing { thread, listings } => {
-                    let (files, listings) = (joined(thread.await)?, *listings);
-                    self.listed(files, listings)
+                    let (listing, listings) = (joined(thread.await), *listings);
+                    let interval = self.options.monitor_interval.unwrap_or(SETTLED);
+                    match listing {
+                        Ok(Listing::Missing) => self.away(interval, None)?,
+                        Err(error) if error.kind() == ErrorKind::Environment => self.away(interval, Some(error))?,
+                        listing => {
+                            let files = listing?.files(&self.options.path, true, true)?;
+                            self.away_since = None;
+                            self.listed(files, listings)
+                        }
+                    }
                 }
                 Stage::Settled => {
                     self.stage = match self.options.monitor_interval {
@@ -132,22 +188,39 @@ impl SplitDiscovery for FileDiscovery {
             }
         }
     }
+
+    fn finished(&mut self, sequence: &Arc<str>) {
+        self.known.finish(sequence);
+    }
+
+    fn forgotten(&mut self) -> Vec<Arc<str>> {
+        self.known.take_forgotten()
+    }
 }
 
-/// The files that are not among `known`. Empty ones are passed over, and seen again once they are not.
+/// What files there are, and which of them are not among `known`. Empty ones are passed over, and seen again once they are not.
 ///
 /// # Errors
 /// If the path is wrong or cannot be read, or a file is not what its format says.
-fn new_files(options: &SourceOptions, known: &BTreeSet<Arc<str>>, may_be_empty: bool) -> Result<Vec<NewFile>> {
-    let mut found = Vec::new();
-    for file in listing::list(&options.path, may_be_empty)? {
-        if file.size == 0 || known.contains(file.path.as_str()) {
-            continue;
+fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<Found>> {
+    let files = match listing::list(&options.path)? {
+        Listing::Files(files) => files,
+        Listing::NoMatch => return Ok(Listing::NoMatch),
+        Listing::Missing => return Ok(Listing::Missing),
+    };
+    let oldest = oldest(known, options.max_file_age);
+    let look = |file: FileInfo| {
+        if let Some((path, _)) = known.get_key_value(file.path.as_str()) {
+            return Ok(Found::Known(path.clone()));
+        }
+        if file.size == 0 || Some(file.modified) < oldest {
+            return Ok(Found::Passed);
         }
         let (units, length) = first_cut(options, &file)?;
-        found.push(NewFile { ranges: cut(&file.path, file.size, units, length), file });
-    }
-    Ok(found)
+        let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file)?) };
+        Ok(Found::New { ranges: cut(&file.path, file.size, units, length), seen })
+    };
+    Ok(Listing::Files(files.into_iter().map(look).collect::<Result<_>>()?))
 }
 
 /// How many units the file has, and how many of them make a range.

@@ -9,6 +9,7 @@ use weir_core::connector::METADATA_KEY;
 use weir_core::{Error, Result, TableSpec};
 
 use super::listing::FileInfo;
+use super::sink::push_escaped;
 use crate::formats::decode::{Decoded, partition_value, sql_name};
 use crate::options::{Options, nearest};
 
@@ -63,8 +64,8 @@ pub(super) struct Layout {
     origins: Vec<Origin>,
     file_fields: Vec<FieldRef>,
     declared: Vec<String>,
-    /// What the partition of null is called.
-    null_partition: String,
+    /// What the partition of null is called, as it stands in a path.
+    null_partitions: [String; 2],
 }
 
 impl Layout {
@@ -89,8 +90,12 @@ impl Layout {
             });
         }
         let declared = declared.map(|field| field.name().clone()).collect();
-        let null_partition = Options::of(table).text(NULL_PARTITION).unwrap_or("__DEFAULT_PARTITION__").to_owned();
-        Ok(Self { schema, origins, file_fields, declared, null_partition })
+        let null = Options::of(table).text(NULL_PARTITION).unwrap_or("__DEFAULT_PARTITION__");
+        let mut escaped = Vec::new();
+        push_escaped(&mut escaped, null);
+        // Others do not escape all that the sink escapes.
+        let null_partitions = [String::from_utf8_lossy(&escaped).into_owned(), null.to_owned()];
+        Ok(Self { schema, origins, file_fields, declared, null_partitions })
     }
 
     /// Schema of the batches.
@@ -136,7 +141,7 @@ impl Layout {
                         Some(offsets) => Arc::new(offsets.clone()),
                         None => return Err(Error::internal("record offsets were not kept")),
                     },
-                    Origin::Partition(field) => repeat(&partition(file, field, &self.null_partition)?, rows)?,
+                    Origin::Partition(field) => repeat(&partition(file, field, &self.null_partitions)?, rows)?,
                 })
             })
             .collect()
@@ -167,15 +172,16 @@ fn metadata(key: &str, field: &FieldRef) -> Result<Metadata> {
     Ok(*kind)
 }
 
-/// The value that the file's folders say, where `null` stands for none.
-fn partition(file: &FileInfo, field: &FieldRef, null: &str) -> Result<ArrayRef> {
+/// The value that the file's folders say, where each of `nulls` stands for none, unless a letter of it is escaped that need not be.
+fn partition(file: &FileInfo, field: &FieldRef, nulls: &[String]) -> Result<ArrayRef> {
     let mut folders = file.path.split('/').rev().filter_map(|folder| folder.split_once('='));
     let value = folders.find_map(|(name, value)| (unescape(name)? == *field.name()).then_some(value));
+    let is_null = value.is_some_and(|value| nulls.iter().any(|null| null == value));
     let Some(value) = value.and_then(unescape) else {
         let error = Error::data(format!("{}: no folder of its path says the value of '{}'", file.path, field.name()));
         return Err(error.with_help(format!("the table is PARTITIONED BY it; a folder is to be '{}=…'", field.name())));
     };
-    partition_value((value != null).then_some(value.as_str()), field)
+    partition_value((!is_null).then_some(value.as_str()), field)
         .map_err(|error| error.context(format!("cannot read {}", file.path)))
 }
 

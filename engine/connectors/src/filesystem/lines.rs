@@ -10,6 +10,8 @@ use std::io::{Read, Seek, SeekFrom};
 use weir_core::Result;
 
 use super::options::{Compression, file_error};
+use super::place::{Place, Tail};
+use super::seen::changed;
 use crate::formats::decode::RAW_LIMIT;
 use crate::formats::decode::csv::QuotedLines;
 
@@ -57,6 +59,8 @@ pub(super) enum Piece {
 /// Which records of which file.
 pub(super) struct Range<'a> {
     pub(super) path: &'a str,
+    /// Open; where it stands does not matter.
+    pub(super) file: &'a File,
     /// Size of the file when it was seen; what was appended since is not read.
     pub(super) size: u64,
     pub(super) compression: Compression,
@@ -64,6 +68,8 @@ pub(super) struct Range<'a> {
     pub(super) start: u64,
     /// Whether `start` is known to be the beginning of a record.
     pub(super) aligned: bool,
+    /// What stood before `start` when reading had come there.
+    pub(super) tail: Option<Tail>,
     /// Records that begin here or later belong to others.
     pub(super) end: Option<u64>,
     pub(super) max_record_size: usize,
@@ -75,6 +81,8 @@ pub(super) struct RecordReader {
     input: Box<dyn Read + Send>,
     ends: RecordEnds,
     end: u64,
+    /// Where the file ends, if that is known before it has been read.
+    size: Option<u64>,
     max_record_size: usize,
     buffer: Vec<u8>,
     /// Offset of `buffer[0]` in the file.
@@ -99,6 +107,7 @@ impl RecordReader {
             input: open_at(range, from)?,
             ends,
             end: range.end.unwrap_or(u64::MAX),
+            size: (range.compression == Compression::None).then_some(range.size),
             max_record_size: range.max_record_size,
             buffer: Vec::new(),
             base: from,
@@ -121,6 +130,11 @@ impl RecordReader {
     /// Whole records that have not been taken.
     pub(super) fn records(&self) -> &[u8] {
         &self.buffer[self.taken..self.whole]
+    }
+
+    /// Where to go on, behind what has been taken.
+    pub(super) fn place(&self) -> Place {
+        Place { offset: self.offset(), tail: Tail::of(&self.buffer[..self.taken]) }
     }
 
     /// Takes the first `bytes` of [`RecordReader::records`].
@@ -217,17 +231,40 @@ impl RecordReader {
             .read_to_end(&mut self.buffer)
             .map_err(|error| file_error(&self.path, &format!("cannot read behind byte {}", self.base), error))?;
         self.at_end = read == 0;
-        Ok(())
+        let reached = self.base + self.buffer.len() as u64;
+        match self.size {
+            Some(size) if self.at_end && reached < size => {
+                Err(changed(&self.path, size, &format!("it was cut off, and has {reached} bytes")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 fn open_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
+    let Some(tail) = range.tail else { return begin_at(range, from) };
+    let mut input = begin_at(range, from.saturating_sub(tail.length))?;
+    let mut before = Vec::new();
+    let read = (&mut input).take(tail.length).read_to_end(&mut before);
+    read.map_err(|error| file_error(range.path, "cannot read this file", error))?;
+    if Tail::of(&before) == Some(tail) {
+        return Ok(input);
+    }
+    Err(changed(
+        range.path,
+        range.size,
+        &format!("what was read last of it, before byte {from}, is not there any more"),
+    ))
+}
+
+fn begin_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
     let fail = |error| file_error(range.path, "cannot read this file", error);
-    let mut file = File::open(range.path).map_err(fail)?;
+    let mut file = range.file.try_clone().map_err(fail)?;
     if range.compression == Compression::None {
         file.seek(SeekFrom::Start(from)).map_err(fail)?;
         return Ok(Box::new(file.take(range.size.saturating_sub(from))));
     }
+    file.rewind().map_err(fail)?;
     let file = std::io::BufReader::with_capacity(BLOCK / 4, file.take(range.size));
     let mut input: Box<dyn Read + Send> = match range.compression {
         Compression::Zstd => Box::new(zstd::Decoder::with_buffer(file).map_err(fail)?),
@@ -236,15 +273,14 @@ fn open_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
     // There is no way into the middle of a compressed file but through its beginning.
     let passed = std::io::copy(&mut (&mut input).take(from), &mut std::io::sink()).map_err(fail)?;
     if passed < from {
-        return Err(weir_core::Error::data(format!("{}: the file is shorter than it was", range.path)));
+        return Err(changed(range.path, range.size, "unpacked it is shorter than it was"));
     }
     Ok(input)
 }
 
 /// The number of the line, from 1, that begins at `offset`. For messages; reads the file up to there.
-pub(super) fn line_number(path: &str, size: u64, compression: Compression, offset: u64) -> Option<u64> {
-    let range = Range { path, size, compression, start: 0, aligned: true, end: None, max_record_size: 0 };
-    let mut input = open_at(&range, 0).ok()?.take(offset);
+pub(super) fn line_number(range: &Range<'_>, offset: u64) -> Option<u64> {
+    let mut input = begin_at(range, 0).ok()?.take(offset);
     let mut block = vec![0; 64 << 10];
     let mut lines = 1;
     loop {

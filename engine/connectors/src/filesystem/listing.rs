@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use weir_core::{Error, Result};
 
 use super::options::file_error;
+use super::seen::Identity;
 use crate::options::nearest;
 
 /// A file as it was seen.
@@ -18,24 +19,17 @@ pub(super) struct FileInfo {
     pub(super) size: u64,
     /// Last modification, in milliseconds since 1970.
     pub(super) modified: i64,
+    /// What else tells it from another file.
+    pub(super) identity: Identity,
 }
 
 impl FileInfo {
-    /// The file at `path` as it is now.
-    ///
-    /// # Errors
-    /// If it cannot be looked at.
-    pub(super) fn look(path: &str) -> Result<Self> {
-        let metadata = std::fs::metadata(path).map_err(|error| file_error(path, "cannot look at this file", error))?;
-        Ok(Self::of(path.to_owned(), &metadata))
-    }
-
-    fn of(path: String, metadata: &std::fs::Metadata) -> Self {
+    pub(super) fn of(path: String, metadata: &std::fs::Metadata) -> Self {
         let modified = metadata.modified().ok().map_or(0, |time| match time.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
             Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
         });
-        Self { path, size: metadata.len(), modified }
+        Self { path, size: metadata.len(), modified, identity: Identity::of(metadata) }
     }
 
     /// The last part of its path.
@@ -79,11 +73,46 @@ fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
-/// The files that `path` stands for, in order of their paths. With `may_be_empty`, a pattern need not match.
+/// What a path stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listing<File> {
+    /// These files, in order of their paths; a folder may have none.
+    Files(Vec<File>),
+    /// It is a pattern that nothing matches.
+    NoMatch,
+    /// There is nothing of that name.
+    Missing,
+}
+
+impl<File> Listing<File> {
+    /// Its files, if it has some or need not have any.
+    ///
+    /// # Errors
+    /// If there is nothing at `path`: a user error, or, if there `was` something before, one of the environment.
+    pub(super) fn files(self, path: &str, may_be_empty: bool, was: bool) -> Result<Vec<File>> {
+        match self {
+            Listing::Files(files) => Ok(files),
+            Listing::NoMatch if may_be_empty => Ok(Vec::new()),
+            Listing::NoMatch | Listing::Missing if was => Err(gone(path)),
+            Listing::NoMatch => Err(Error::user(format!("no file matches '{path}'")).with_help(
+                "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'",
+            )),
+            Listing::Missing => Err(missing(path)),
+        }
+    }
+}
+
+/// The error for a path that is not there any more.
+pub(super) fn gone(path: &str) -> Error {
+    Error::environment(format!("'{path}' is not there any more"))
+        .with_help("bring the folder back, or mount it; the job goes on where it was")
+}
+
+/// The files that `path` stands for.
 ///
 /// # Errors
-/// A user error if there is nothing of that name; one of the environment if a folder cannot be read.
-pub(super) fn list(path: &str, may_be_empty: bool) -> Result<Vec<FileInfo>> {
+/// A user error if it cannot be a path; one of the environment if a folder cannot be read.
+pub(super) fn list(path: &str) -> Result<Listing<FileInfo>> {
     let path = local_path(path)?;
     let mut walk = Walk::default();
     match std::fs::metadata(path) {
@@ -103,18 +132,16 @@ pub(super) fn list(path: &str, may_be_empty: bool) -> Result<Vec<FileInfo>> {
                     walk.entry(entry)?;
                 }
             }
-            if !any && !may_be_empty {
-                return Err(Error::user(format!("no file matches '{path}'")).with_help(
-                    "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'",
-                ));
+            if !any {
+                return Ok(Listing::NoMatch);
             }
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Listing::Missing),
         Err(error) => return Err(file_error(path, "cannot look at this path", error)),
     }
     walk.files.sort_by(|left, right| left.path.cmp(&right.path));
     walk.files.dedup_by(|left, right| left.path == right.path);
-    Ok(walk.files)
+    Ok(Listing::Files(walk.files))
 }
 
 fn missing(path: &str) -> Error {

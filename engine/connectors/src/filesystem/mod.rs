@@ -6,11 +6,14 @@
 //! checkpoint that they belong to completes ([`sink`]).
 
 mod discovery;
+mod known;
 mod layout;
 mod lines;
 pub(crate) mod listing;
 mod options;
+mod place;
 mod reader;
+mod seen;
 pub mod sink;
 mod source;
 mod split;
@@ -24,10 +27,10 @@ use std::path::Path;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use weir_core::connector::{
-    Boundedness, Commit, Connector, DiscoveryContext, METADATA_KEY, OptionInfo, Role, Sink, SinkContext, Source,
-    SourceContext, SplitDiscovery,
+    Boundedness, Commit, Connector, Discard, DiscoveryContext, METADATA_KEY, OptionInfo, Role, Sink, SinkContext,
+    Source, SourceContext, SplitDiscovery,
 };
-use weir_core::{Error, Result, TableSpec};
+use weir_core::{Error, OperatorUid, Result, TableSpec};
 
 use self::layout::Layout;
 use self::options::{Format, SourceOptions};
@@ -42,6 +45,8 @@ pub struct Filesystem;
 /// of them: positions are kept by split, and files that are cut otherwise have others.
 const SETTINGS: &[&str] = &[
     "source.monitor-interval",
+    "source.forget-after",
+    "source.max-file-age",
     "error-policy",
     "dead-letter.table",
     "max-record-size",
@@ -50,6 +55,7 @@ const SETTINGS: &[&str] = &[
     sink::FILE_SIZE,
     sink::FILE_ROWS,
     sink::GUARANTEE,
+    sink::EXISTING,
 ];
 
 #[async_trait]
@@ -119,7 +125,15 @@ impl Connector for Filesystem {
     }
 
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
-        sink::commit(table, commit.committables).await
+        sink::commit(table, commit).await
+    }
+
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        sink::discard(table, discard).await
+    }
+
+    async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {
+        sink::earlier_results(table, sink).await
     }
 }
 

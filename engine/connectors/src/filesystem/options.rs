@@ -28,6 +28,14 @@ const SOURCE: &[OptionInfo] = &[
         "Look for new files every so often, and go on for ever, e.g. '1s'. Default: read what is there, then end.",
     ),
     option(
+        "source.forget-after",
+        "A file that was read and has left the folder for so long is forgotten; one of its name is read again. Default '1h'.",
+    ),
+    option(
+        "source.max-file-age",
+        "Files last modified so much earlier than the newest are neither read nor remembered. Default: they are.",
+    ),
+    option(
         "source.split-size",
         "Larger files are cut into ranges of this size, which are read in parallel. Default '16mb'; '0' never cuts.",
     ),
@@ -109,6 +117,10 @@ pub(super) struct SourceOptions {
     pub(super) path: String,
     pub(super) format: Format,
     pub(super) monitor_interval: Option<Duration>,
+    /// After how long a file is forgotten that was read and is gone.
+    pub(super) forget_after: Duration,
+    /// How much earlier than the newest a file may have been modified, to be read and remembered; `None`: as much as it likes.
+    pub(super) max_file_age: Option<Duration>,
     /// In bytes; 0: files are not cut.
     pub(super) split_size: u64,
     /// `None`: by the file's name.
@@ -156,6 +168,8 @@ impl SourceOptions {
             path: options.required("path")?.to_owned(),
             format,
             monitor_interval,
+            forget_after: options.duration("source.forget-after")?.unwrap_or(Duration::from_secs(3600)),
+            max_file_age: options.duration("source.max-file-age")?,
             split_size: options.bytes("source.split-size")?.unwrap_or(16 << 20),
             compression,
             policy: policy(&options)?,

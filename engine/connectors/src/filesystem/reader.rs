@@ -14,6 +14,8 @@ use super::layout::Layout;
 use super::lines::{Piece, Range, RecordEnds, RecordReader, line_number};
 use super::listing::FileInfo;
 use super::options::{BadRecordPolicy, Format, SourceOptions};
+use super::place::Place;
+use super::seen::{OpenFile, Seen};
 use super::split::FileRange;
 use crate::formats::decode::columnar::{Columnar, ColumnarRange};
 use crate::formats::decode::csv::{CsvDialect, CsvRecords, QuotedLines, header};
@@ -23,7 +25,7 @@ use crate::formats::decode::{Decoded, RecordDecoder, RecordFormat};
 /// What the reader hands over.
 pub(super) enum Step {
     /// Rows of a split, and where it goes on behind them.
-    Rows { split: Arc<str>, records: RecordBatch, rejected: Vec<Rejected>, place: u64 },
+    Rows { split: Arc<str>, records: RecordBatch, rejected: Vec<Rejected>, place: Place },
     /// A split is at its end.
     Finished { split: Arc<str> },
 }
@@ -32,9 +34,10 @@ pub(super) enum Step {
 pub(super) struct Assigned {
     pub(super) split: FileRange,
     pub(super) name: Arc<str>,
-    pub(super) file: FileInfo,
-    /// Text: the offset of the next record, or `None` at the beginning; columnar: rows that have been read.
-    pub(super) place: Option<u64>,
+    /// What was seen of the file.
+    pub(super) seen: Seen,
+    /// `None`: at the beginning.
+    pub(super) place: Option<Place>,
 }
 
 /// What all splits of a table have in common.
@@ -82,24 +85,48 @@ pub(super) fn read(reading: &Reading, splits: Vec<Assigned>, output: &Sender<Ste
 }
 
 fn read_split(reading: &Reading, assigned: Assigned, output: &Output<'_>) -> Result<(), Stop> {
-    check_unchanged(&assigned)?;
-    match &reading.options.format {
-        Format::Json { .. } | Format::Csv(_) => read_text(reading, &assigned, output)?,
-        Format::Parquet => read_columnar(reading, &assigned, Columnar::Parquet, output)?,
-        Format::Arrow => read_columnar(reading, &assigned, Columnar::Arrow, output)?,
+    let opened = OpenFile::open(&assigned.split.path, assigned.split.size, assigned.seen)?;
+    let shown = FileInfo {
+        path: assigned.split.path.to_string(),
+        size: assigned.split.size,
+        modified: assigned.seen.modified,
+        identity: Default::default(),
+    };
+    let part = Part { assigned: &assigned, opened: &opened, shown: &shown };
+    let read = match &reading.options.format {
+        Format::Json { .. } | Format::Csv(_) => read_text(reading, part, output),
+        Format::Parquet => read_columnar(reading, part, Columnar::Parquet, output),
+        Format::Arrow => read_columnar(reading, part, Columnar::Arrow, output),
+    };
+    match (read, opened.check()) {
+        (Err(Stop::Abandoned), _) => return Err(Stop::Abandoned),
+        // What is wrong with the content of a file that was changed does not matter.
+        (Err(Stop::Failed(error)), Err(changed)) if error.to_string() != changed.to_string() => {
+            return Err(changed.with_source(error).into());
+        }
+        (read, unchanged) => {
+            read?;
+            unchanged?;
+        }
     }
     Ok(output.send(Step::Finished { split: assigned.name })?)
 }
 
-/// Whether a file is what it was when it was seen. What was appended since is not read.
-fn check_unchanged(assigned: &Assigned) -> Result<()> {
-    let Assigned { split, file: seen, place, .. } = assigned;
-    let file = FileInfo::look(&split.path)?;
-    let is_other = file.size == split.size && file.modified != seen.modified;
-    if file.size < split.size || (place.is_some() && is_other) {
-        return Err(changed(&split.path, split.size));
+/// A split that is being read.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    assigned: &'a Assigned,
+    opened: &'a OpenFile<'a>,
+    /// What metadata columns say of its file.
+    shown: &'a FileInfo,
+}
+
+impl Part<'_> {
+    /// Hands rows over, unless the file was changed while they were read.
+    fn send(&self, output: &Output<'_>, rows: RecordBatch, rejected: Vec<Rejected>, place: Place) -> Result<(), Stop> {
+        self.opened.check()?;
+        Ok(output.send(Step::Rows { split: self.assigned.name.clone(), records: rows, rejected, place })?)
     }
-    Ok(())
 }
 
 struct Output<'a>(&'a Sender<Step>);
@@ -111,13 +138,16 @@ impl Output<'_> {
 }
 
 /// The range of a text file.
-fn range<'a>(reading: &Reading, assigned: &'a Assigned) -> Range<'a> {
+fn range<'a>(reading: &Reading, part: Part<'a>) -> Range<'a> {
+    let Part { assigned, opened, shown } = part;
     Range {
         path: &assigned.split.path,
+        file: opened.file(),
         size: assigned.split.size,
-        compression: reading.options.compression(assigned.file.name()),
-        start: assigned.place.unwrap_or(assigned.split.start),
+        compression: reading.options.compression(shown.name()),
+        start: assigned.place.map_or(assigned.split.start, |place| place.offset),
         aligned: assigned.place.is_some(),
+        tail: assigned.place.and_then(|place| place.tail),
         end: assigned.split.end,
         max_record_size: reading.options.max_record_size,
     }
@@ -134,14 +164,15 @@ struct Preamble {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads a file's byte order mark and header.
-fn preamble(reading: &Reading, assigned: &Assigned) -> Result<Preamble> {
+fn preamble(reading: &Reading, part: Part<'_>) -> Result<Preamble> {
+    let assigned = part.assigned;
     let dialect = match &reading.options.format {
         Format::Csv(dialect) if dialect.header => Some(dialect),
         _ if assigned.split.start > 0 || assigned.place.is_some() => return Ok(Preamble { header: None, end: 0 }),
         _ => None,
     };
     let path = &assigned.split.path;
-    let whole = Range { start: 0, aligned: true, end: None, ..range(reading, assigned) };
+    let whole = Range { start: 0, aligned: true, tail: None, end: None, ..range(reading, part) };
     let mut reader = RecordReader::open(&whole, ends(dialect))?;
     let mut first = true;
     loop {
@@ -187,10 +218,10 @@ fn ends(dialect: Option<&CsvDialect>) -> RecordEnds {
     }
 }
 
-fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Result<(), Stop> {
-    let path: Arc<str> = assigned.split.path.clone();
+fn read_text(reading: &Reading, part: Part<'_>, output: &Output<'_>) -> Result<(), Stop> {
+    let path: Arc<str> = part.assigned.split.path.clone();
     let Reading { options, layout, batch_rows } = reading;
-    let preamble = preamble(reading, assigned)?;
+    let preamble = preamble(reading, part)?;
     let fields = layout.file_fields().to_vec();
     let (format, dialect) = match &options.format {
         Format::Csv(dialect) if dialect.header && preamble.header.is_none() => return Ok(()),
@@ -205,15 +236,16 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Res
         }
         _ => return Err(Error::internal("a columnar file is read as text").into()),
     };
-    let mut range = range(reading, assigned);
+    let mut range = range(reading, part);
     if range.start < preamble.end {
         range.start = preamble.end;
+        range.tail = None;
         range.aligned = true;
     }
     let mut reader = RecordReader::open(&range, ends(dialect))?;
     let mut decoder = RecordDecoder::new(format, fields, options.max_record_size, layout.wants_offsets())?;
     let stop_at_bad = options.policy == BadRecordPolicy::Fail;
-    let flush = |decoder: &mut RecordDecoder, place: u64, output: &Output<'_>| -> Result<(), Stop> {
+    let flush = |decoder: &mut RecordDecoder, place: Place, output: &Output<'_>| -> Result<(), Stop> {
         let decoded = decoder.finish()?;
         let rejected = decoded.bad.iter().map(|bad| Rejected {
             origin: path.clone(),
@@ -222,8 +254,8 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Res
             reason: bad.reason.clone(),
         });
         let rejected = rejected.collect();
-        let records = assemble(layout, &assigned.file, decoded)?;
-        Ok(output.send(Step::Rows { split: assigned.name.clone(), records, rejected, place })?)
+        let records = assemble(layout, part.shown, decoded)?;
+        part.send(output, records, rejected, place)
     };
     loop {
         match reader.next()? {
@@ -235,7 +267,7 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Res
             }
         }
         if let (true, Some(bad)) = (stop_at_bad, decoder.bad().first()) {
-            let line = line_number(&path, range.size, range.compression, bad.offset);
+            let line = line_number(&range, bad.offset);
             let line = line.map(|line| format!("line {line}, ")).unwrap_or_default();
             let error = Error::data(format!("{path}, {line}byte {}: {}", bad.offset, bad.reason));
             return Err(error
@@ -243,25 +275,25 @@ fn read_text(reading: &Reading, assigned: &Assigned, output: &Output<'_>) -> Res
                 .into());
         }
         if decoder.records() >= *batch_rows || decoder.bad().len() >= *batch_rows {
-            flush(&mut decoder, reader.offset(), output)?;
+            flush(&mut decoder, reader.place(), output)?;
         }
     }
     if decoder.records() > 0 || !decoder.bad().is_empty() {
-        flush(&mut decoder, reader.offset(), output)?;
+        flush(&mut decoder, reader.place(), output)?;
     }
     Ok(())
 }
 
-fn read_columnar(reading: &Reading, assigned: &Assigned, format: Columnar, output: &Output<'_>) -> Result<(), Stop> {
-    let FileRange { path, start, end, size, .. } = &assigned.split;
-    if FileInfo::look(path)?.size != *size {
-        return Err(changed(path, *size).into());
-    }
+fn read_columnar(reading: &Reading, part: Part<'_>, format: Columnar, output: &Output<'_>) -> Result<(), Stop> {
+    let FileRange { path, start, end, .. } = &part.assigned.split;
+    // They are read from their end, which is another one of a file that has grown.
+    part.opened.check_size()?;
     let range = ColumnarRange {
         path,
+        file: part.opened.file(),
         start: *start,
         end: *end,
-        skip_rows: assigned.place.unwrap_or(0),
+        skip_rows: part.assigned.place.map_or(0, |place| place.offset),
         batch_rows: reading.batch_rows,
     };
     let mut place = range.skip_rows;
@@ -269,16 +301,10 @@ fn read_columnar(reading: &Reading, assigned: &Assigned, format: Columnar, outpu
     while let Some((columns, rows)) = batches.next()? {
         place += rows as u64;
         let decoded = Decoded { columns, rows, offsets: None, bad: Vec::new() };
-        let records = assemble(&reading.layout, &assigned.file, decoded)?;
-        output.send(Step::Rows { split: assigned.name.clone(), records, rejected: Vec::new(), place })?;
+        let records = assemble(&reading.layout, part.shown, decoded)?;
+        part.send(output, records, Vec::new(), Place { offset: place, tail: None })?;
     }
     Ok(())
-}
-
-/// The error for a file that is not what it was when its splits were made.
-pub(super) fn changed(path: &str, size: u64) -> Error {
-    Error::data(format!("{path}: the file was changed; it had {size} bytes when reading it began"))
-        .with_help("restore the file, or start without the saved state")
 }
 
 /// Puts the columns of the file and those that describe it in the order of the table.

@@ -1,27 +1,32 @@
 //! The sink of `'connector' = 'filesystem'`: files that appear when their checkpoint is complete, each row in one of
 //! them once.
 //!
-//! The life of a file, all of it in the table's folder and under names that readers pass over until the last step:
+//! The life of a file, all of it in the table's folder and under names ([`names`]) that readers pass over until the last step:
 //!
 //! ```text
-//!   .weir-<uid>-a<attempt>-s<subtask>-<instance>-<n>.inprogress          being written
+//!   ….inprogress                          being written
 //!        │  prepare: finish, fsync, rename
-//!   .weir-<uid>-e<epoch>-a<attempt>-s<subtask>-<instance>-<n>.prepared    durable, and named by a committable
-//!        │  commit: rename without replacing, fsync of the folder
-//!   [<column>=<value>/]part-<uid>-<epoch>-<subtask>-<n>.<extension>       visible
+//!   ….prepared                            durable, and named by a committable
+//!        │  commit: compare with what was written; record that it is published; rename without replacing, fsync of the folder
+//!   [<column>=<value>/]part-….<extension>       visible
 //! ```
 //!
 //! 1. A file in progress belongs to a live sink, which holds the lock file beside it. Whoever gets that lock may remove
-//!    the file: nothing names it (`workplace`).
-//! 2. A prepared file may belong to a completed checkpoint, so only one that provably does not is removed: of an older
-//!    attempt, and of an epoch behind the last completed one.
+//!    the file: nothing names it (`workplace`, `sweep`).
+//! 2. A prepared file may belong to a completed checkpoint, so only one that provably does not is removed: of the same job, of
+//!    an older attempt, and of an epoch behind the last completed one.
 //! 3. A commit looks at what is there: the prepared file (rename it), or else the final one (done before). It can be
-//!    repeated by any process at any time (`committable`).
+//!    repeated by any process at any time (`committable`). Once it is recorded that all was found (`publication`), readers may
+//!    take away what is visible.
 
 mod committable;
 mod disk;
+mod earlier;
+mod names;
 mod part;
 mod partition;
+mod publication;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod workplace;
@@ -29,8 +34,8 @@ mod writer;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use weir_core::connector::{METADATA_KEY, OptionInfo, SinkContext};
-use weir_core::{Batch, Epoch, Error, Result, Sink, TableSpec};
+use weir_core::connector::{Commit, Discard, METADATA_KEY, OptionInfo, SinkContext};
+use weir_core::{Batch, Epoch, Error, OperatorUid, Result, Sink, TableSpec};
 
 use super::listing::local_path;
 use crate::blocking::blocking;
@@ -39,9 +44,12 @@ use part::Parts;
 use partition::Partitioning;
 use writer::Format;
 
+pub(super) use partition::push_escaped;
+
 pub(crate) const FILE_SIZE: &str = "sink.rolling-policy.file-size";
 pub(crate) const FILE_ROWS: &str = "sink.rolling-policy.rows";
 pub(crate) const GUARANTEE: &str = "sink.delivery-guarantee";
+pub(crate) const EXISTING: &str = "sink.existing-results";
 const DEFAULT_PARTITION: &str = "partition.default-name";
 
 const OPTIONS: &[OptionInfo] = &[
@@ -52,6 +60,11 @@ const OPTIONS: &[OptionInfo] = &[
     },
     OptionInfo { name: FILE_ROWS, required: false, doc: "Rows after which a new file is begun; unlimited by default." },
     OptionInfo { name: GUARANTEE, required: false, doc: "'exactly-once', which is the default and all there is." },
+    OptionInfo {
+        name: EXISTING,
+        required: false,
+        doc: "What happens if a new job finds results of an earlier job of the same query: 'warn' (default), 'add' or 'refuse'.",
+    },
     OptionInfo {
         name: DEFAULT_PARTITION,
         required: false,
@@ -79,6 +92,15 @@ struct Settings {
     file_schema: SchemaRef,
     file_size: u64,
     file_rows: u64,
+    existing: Existing,
+}
+
+/// What happens if there are results of an earlier job of the same query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Existing {
+    Warn,
+    Add,
+    Refuse,
 }
 
 impl Settings {
@@ -103,6 +125,9 @@ impl Settings {
             .with_help("declare it METADATA VIRTUAL, so that it is only read"));
         }
         let null = options.text(DEFAULT_PARTITION).unwrap_or("__DEFAULT_PARTITION__");
+        if null.is_empty() {
+            return Err(options.error(DEFAULT_PARTITION, "no name: an empty one stands for an empty text"));
+        }
         let partitioning = Partitioning::of(table, null)?;
         let file_schema = partitioning.file_schema(&table.schema);
         let format = Format::of(table, &file_schema)?;
@@ -113,6 +138,9 @@ impl Settings {
             file_schema,
             file_size: options.bytes(FILE_SIZE)?.unwrap_or(128 << 20).max(1),
             file_rows: options.number(FILE_ROWS, 1, u64::MAX)?.unwrap_or(u64::MAX),
+            existing: options
+                .choice(EXISTING, &[("warn", Existing::Warn), ("add", Existing::Add), ("refuse", Existing::Refuse)])?
+                .unwrap_or(Existing::Warn),
         })
     }
 }
@@ -138,10 +166,43 @@ pub async fn open(table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sin
 /// Makes the files of these committables visible. Can be repeated.
 ///
 /// # Errors
-/// A data error if a file is lost; an environment error if it cannot be renamed.
-pub async fn commit(table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+/// A data error if a file is lost or damaged; an environment error if it cannot be renamed.
+pub async fn commit(table: &TableSpec, commit: Commit) -> Result<()> {
     let folder = Settings::of(table)?.folder;
-    blocking(move || committable::commit(&folder, &committables)).await
+    blocking(move || committable::commit(&folder, &commit)).await
+}
+
+/// Removes what a job has left that will not go on. Can be repeated.
+///
+/// # Errors
+/// An environment error if something cannot be removed.
+pub async fn discard(table: &TableSpec, discard: Discard) -> Result<()> {
+    let folder = Settings::of(table)?.folder;
+    let sink = names::Sink::new(discard.job, &discard.uid);
+    blocking(move || sweep::discard(&folder, &sink, discard.behind)).await
+}
+
+/// A file with results of an earlier job of the same query, unless the table says that they do not matter.
+///
+/// # Errors
+/// A user error if there are some and the table says so; an environment error if the folder cannot be read.
+pub async fn earlier_results(table: &TableSpec, uid: &OperatorUid) -> Result<Option<String>> {
+    let Settings { folder, existing, .. } = Settings::of(table)?;
+    let uid = uid.clone();
+    if existing == Existing::Add {
+        return Ok(None);
+    }
+    let found = blocking(move || earlier::earlier_results(&folder, &uid)).await?.map(|path| path.display().to_string());
+    match found {
+        Some(file) if existing == Existing::Refuse => Err(Error::user(format!(
+            "table '{}' holds results of an earlier job of the same query: {file}",
+            table.name
+        ))
+        .with_help(
+            "empty the folder, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them",
+        )),
+        found => Ok(found),
+    }
 }
 
 /// The sink. Without parts it has failed, or its last call was given up: what is in its files is not known then.

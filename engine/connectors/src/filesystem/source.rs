@@ -14,9 +14,10 @@ use weir_core::{Error, Result, TableSpec};
 
 use super::joined;
 use super::layout::Layout;
-use super::listing::FileInfo;
 use super::options::SourceOptions;
+use super::place::Place;
 use super::reader::{Assigned, Reading, Step, read};
+use super::seen::Seen;
 use super::split::FileRange;
 use crate::blocking::begin;
 
@@ -39,7 +40,7 @@ struct FileSource {
     /// What the thread has not been given yet, in the order of its assignment: of files, and of the ranges of each.
     waiting: Vec<Assigned>,
     /// Where splits stand of which something has been read.
-    places: BTreeMap<Arc<str>, u64>,
+    places: BTreeMap<Arc<str>, Place>,
     stage: Stage,
 }
 
@@ -96,11 +97,10 @@ impl Source for FileSource {
         for AssignedSplit { split, position } in splits {
             let unknown = |what: &str| Error::internal(format!("'{what}' does not belong to a range of a file"));
             let range = FileRange::parse(&split.name).ok_or_else(|| unknown(&split.name))?;
-            let modified = split.description.parse().map_err(|_| unknown(&split.description))?;
+            let seen = Seen::parse(&split.description).ok_or_else(|| unknown(&split.description))?;
             let place = position.map(|position| position.parse().map_err(|_| unknown(&position))).transpose()?;
             self.places.extend(place.map(|place| (split.name.clone(), place)));
-            let file = FileInfo { path: range.path.to_string(), size: range.size, modified };
-            self.waiting.push(Assigned { name: split.name, split: range, file, place });
+            self.waiting.push(Assigned { name: split.name, split: range, seen, place });
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Source for FileSource {
 
     fn positions(&self) -> Vec<SplitPosition> {
         let position =
-            |(split, place): (&Arc<str>, &u64)| SplitPosition { split: split.clone(), position: place.to_string() };
+            |(split, place): (&Arc<str>, &Place)| SplitPosition { split: split.clone(), position: place.to_string() };
         self.places.iter().map(position).collect()
     }
 }

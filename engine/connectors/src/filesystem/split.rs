@@ -2,8 +2,8 @@
 //!
 //! A split is called `path#index:start-end@size`. `size` is the file's size when it was first seen, in bytes. The range
 //! counts bytes in text files, row groups in Parquet, record batches in Arrow IPC; without `end` it goes to the end of
-//! the file as it was seen. The ranges of a file are one sequence, named after the file. A split is described by when the file
-//! had been modified last when it was seen, in milliseconds since 1970.
+//! the file as it was seen. The ranges of a file are one sequence, named after the file. A split is described by what else was seen of
+//! the file ([`Seen`](super::seen::Seen)).
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ fn table(folder: &Path) -> TableSpec {
 
 fn context() -> SinkContext {
     let uid = OperatorUid("sink-0123456789abcdef".into());
-    SinkContext { uid, subtask: 0, attempt: Attempt(1), epoch: Epoch(0) }
+    SinkContext { job: Default::default(), uid, subtask: 0, attempt: Attempt(1), epoch: Epoch(0) }
 }
 
 fn rows(table: &TableSpec, values: &[i64]) -> Batch {
@@ -33,7 +33,13 @@ fn rows(table: &TableSpec, values: &[i64]) -> Batch {
 
 fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {
     let uid = context().uid;
-    Commit { uid, epoch: Epoch(epoch), committables: Vec::new(), staged: Box::new(staged.into_iter()) }
+    Commit {
+        job: Default::default(),
+        uid,
+        epoch: Epoch(epoch),
+        committables: Vec::new(),
+        staged: Box::new(staged.into_iter()),
+    }
 }
 
 /// Visible files with their numbers, in the order in which they are printed.

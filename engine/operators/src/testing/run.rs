@@ -345,6 +345,7 @@ impl<'a> Job<'a> {
         snapshot.files.iter().try_for_each(|(path, bytes)| self.storage.put(path, bytes))?;
         let header = ManifestHeader {
             job: "test".to_owned(),
+            identity: Default::default(),
             epoch,
             attempt,
             savepoint: false,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use arrow_schema::{DataType, Field, Schema};
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
-    Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement, SinkSpec, SourceSpec,
-    TableSpec, WorkerId,
+    JobIdentity, Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement,
+    SinkSpec, SourceSpec, TableSpec, WorkerId,
 };
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
@@ -19,7 +19,7 @@ use crate::client::{
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
-    Report, StoragePlace, ToWorker, VertexFigures, Welcome,
+    Leftovers, Report, StoragePlace, ToWorker, VertexFigures, Welcome,
 };
 
 fn table(name: &str) -> TableSpec {
@@ -330,6 +330,7 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
     let checkpoint = CheckpointRef { epoch, manifest: "manifests/12".into() };
     let deploy = Deploy {
         job,
+        identity: JobIdentity::default(),
         attempt,
         name: "delays".into(),
         graph: Arc::new(graph()),
@@ -339,6 +340,14 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         last_epoch: epoch,
         batch_rows: 8192,
         memory_budget: Some(64 << 20),
+    };
+    let leftovers = Leftovers {
+        identity: JobIdentity(0xfeed),
+        behind: Some((attempt, epoch)),
+        sinks: vec![(
+            OperatorUid("sink-1".into()),
+            TableSpec::new("t", "print", BTreeMap::new(), Arc::new(Schema::empty())),
+        )],
     };
     let welcome = Welcome {
         cluster: "weir-0a1b".into(),
@@ -352,7 +361,9 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("redirect-nowhere", ToWorker::Redirect { leader: None }),
         ("refused", ToWorker::Refused { reason: "another cluster".into() }),
         ("name-taken", ToWorker::NameTaken { address: "w1:7431".into() }),
+        ("deploy-identity", ToWorker::Deploy(Arc::new(Deploy { identity: JobIdentity(0xfeed), ..deploy.clone() }))),
         ("deploy", ToWorker::Deploy(Arc::new(deploy))),
+        ("discard", ToWorker::Discard(Arc::new(leftovers))),
         ("start", ToWorker::Start { job, attempt }),
         ("marker", ToWorker::Marker { job, attempt, epoch, kind: MarkerKind::Stop }),
         ("completed", ToWorker::Completed { job, attempt, epoch }),

@@ -196,7 +196,11 @@ impl Observer {
                     assert!(self.known(*job, *attempt).is_some_and(|known| known.open && known.started));
                 }
             }
-            Effect::RememberCluster(_) | Effect::Commit { .. } | Effect::Merge { .. } | Effect::Exit(_) => {}
+            Effect::RememberCluster(_)
+            | Effect::Commit { .. }
+            | Effect::Merge { .. }
+            | Effect::Discard(_)
+            | Effect::Exit(_) => {}
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::{
-    Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, MarkerKind, PlacedWorker, Placement, WorkerId,
+    Attempt, Epoch, ErrorKind, Incarnation, JobGraph, JobId, JobIdentity, MarkerKind, PlacedWorker, Placement, WorkerId,
 };
 use weir_proto::control::{
     AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, FromWorker, StoragePlace, ToWorker, Welcome,
@@ -109,6 +109,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Close { job, attempt } => format!("close {job}/{attempt}"),
         Effect::Commit { job, checkpoint, .. } => format!("commit {job} at {}", checkpoint.epoch),
         Effect::Merge { job, attempt, checkpoint, .. } => format!("merge {job}/{attempt} at {}", checkpoint.epoch),
+        Effect::Discard(leftovers) => format!("discard {}", leftovers.identity),
         Effect::Exit(ending) => format!("exit {ending:?}"),
     }
 }
@@ -162,6 +163,7 @@ fn deploy_on(incarnation: u64, job: u64, attempt: u64, last_epoch: u64) -> ToWor
     };
     ToWorker::Deploy(Arc::new(Deploy {
         job: JobId(job),
+        identity: JobIdentity(job),
         attempt: Attempt(attempt),
         name: "job".into(),
         graph: Arc::new(JobGraph::default()),

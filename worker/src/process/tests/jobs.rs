@@ -10,8 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use tokio::task::JoinHandle;
 use weir_connectors::Registry;
 use weir_core::{
-    Attempt, Edge, Epoch, Exchange, JobGraph, JobId, MarkerKind, NodeSpec, OperatorSpec, OutputPort, PlacedWorker,
-    Placement, SinkSpec, SourceSpec, TableSpec,
+    Attempt, Edge, Epoch, Exchange, JobGraph, JobId, JobIdentity, MarkerKind, NodeSpec, OperatorSpec, OutputPort,
+    PlacedWorker, Placement, SinkSpec, SourceSpec, TableSpec,
 };
 use weir_proto::control::{AttemptPhase, Deploy, FromWorker, StoragePlace, ToWorker};
 use weir_state::{Storages, UrlStorages};
@@ -75,6 +75,7 @@ impl Bench {
         };
         Deploy {
             job: JobId(1),
+            identity: JobIdentity(1),
             attempt: Attempt(attempt),
             name: "default/numbers".into(),
             graph: Arc::new(graph(source, sink)),

@@ -161,6 +161,7 @@ pub fn complete(storage: &StoragePlace, previous: Option<&Manifest>, report: Rep
     let content: EpochContent = report.outcome.unwrap();
     let header = ManifestHeader {
         job: "1".into(),
+        identity: Default::default(),
         epoch: report.epoch,
         attempt: report.attempt,
         savepoint: false,

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,13 +13,21 @@ use weir_core::{Epoch, MarkerKind, Split};
 use super::*;
 use crate::exchange::{ChannelSender, ExchangeLimits, LocalSender, Router, Target};
 
-/// Finds what it is told to; nothing more when nobody can tell it anything.
-struct Script(mpsc::Receiver<Vec<Split>>);
+/// Finds what it is told to; nothing more when nobody can tell it anything. It forgets what has been read.
+struct Script(mpsc::Receiver<Vec<Split>>, Vec<Arc<str>>);
 
 #[async_trait]
 impl SplitDiscovery for Script {
     async fn next(&mut self) -> weir_core::Result<Option<Vec<Split>>> {
         Ok(self.0.recv().await)
+    }
+
+    fn finished(&mut self, sequence: &Arc<str>) {
+        self.1.push(sequence.clone());
+    }
+
+    fn forgotten(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.1)
     }
 }
 
@@ -53,7 +62,7 @@ impl Bench {
         let (snapshots, snapshot_receiver) = mpsc::channel(4);
         let subtask = DiscoverySubtask {
             uid: OperatorUid("discover".to_owned()),
-            discovery: Box::new(Script(finding)),
+            discovery: Box::new(Script(finding, Vec::new())),
             state,
             reports,
             readers: vec![(0, 0), (0, 1)],
@@ -115,7 +124,8 @@ impl Bench {
 }
 
 fn numbered(announced: &Announced) -> String {
-    format!("{} {}", announced.number, announced.split.name)
+    let forgotten = if announced.is_forgotten { "not " } else { "" };
+    format!("{forgotten}{} {}", announced.number, announced.split.name)
 }
 
 fn word(element: &Element) -> String {
@@ -157,11 +167,28 @@ async fn a_checkpoint_holds_what_was_announced_in_front_of_its_marker() {
 async fn what_was_announced_before_a_restart_is_announced_again() {
     let mut state = DiscoveryState::default();
     state.announce(splits(&["a", "b"]));
-    let mut bench = Bench::new(DiscoveryState::restored(state.announced().to_vec()));
+    let mut bench = Bench::new(DiscoveryState::restored(state.announced().cloned().collect()));
     bench.mark(1, MarkerKind::Checkpoint).await;
     bench.find(&["c"]).await;
     assert_eq!(bench.heard().await, ["0 a, 1 b", "marker 1", "2 c"]);
     assert_eq!(bench.captured(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_all_have_read_is_forgotten_in_front_of_a_marker_that_captures() {
+    let mut bench = Bench::new(DiscoveryState::default());
+    bench.find(&["a", "b", "c"]).await;
+    bench.mark(1, MarkerKind::Checkpoint).await;
+    assert_eq!(bench.captured(), ["0 a", "1 b", "2 c"]);
+    let finished = announcements::encode_finished(&[0, 2]).unwrap();
+    bench.reports[0].send(Batch::append(finished)).await.unwrap();
+    bench.mark(2, MarkerKind::Flush).await;
+    bench.mark(3, MarkerKind::Checkpoint).await;
+    let heard = bench.heard().await;
+    assert_eq!(heard, ["0 a, 1 b, 2 c", "marker 1", "marker 2", "not 0 a, not 2 c", "marker 3"]);
+    assert_eq!(bench.captured(), ["0 a", "2 c"], "that they are gone");
+    bench.find(&["a"]).await;
+    assert_eq!(bench.heard().await, ["3 a"], "it has come again");
 }
 
 #[tokio::test]

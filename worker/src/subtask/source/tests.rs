@@ -114,7 +114,7 @@ fn known_before(splits: &[&str], readers: usize) -> (Vec<Joined>, mpsc::Sender<M
     let discovery = DiscoverySubtask {
         uid: OperatorUid("discover".to_owned()),
         discovery: Box::new(Quiet),
-        state: DiscoveryState::restored(known.announced().to_vec()),
+        state: DiscoveryState::restored(known.announced().cloned().collect()),
         reports,
         readers: (0..readers).map(|reader| (0, reader)).collect(),
         outputs: Outputs {
@@ -269,7 +269,7 @@ impl Bench {
     /// Splits, of which every second one is of the other subtask.
     async fn announce(&mut self, names: &[&str]) {
         let announced = self.announced.announce(names.iter().map(|name| split(name)).collect());
-        let rows = announcements::encode(announced).unwrap();
+        let rows = announcements::encode(&announced).unwrap();
         self.discovery.send(Batch::append(rows)).await.unwrap();
         settle().await;
     }
@@ -309,7 +309,9 @@ impl Bench {
 
     async fn reports(&mut self) -> Vec<Element> {
         settle().await;
-        std::iter::from_fn(|| self.reports.next().now_or_never()).map(|(_, element)| element).collect()
+        let all = std::iter::from_fn(|| self.reports.next().now_or_never()).map(|(_, element)| element);
+        // Which splits are finished is reported too.
+        all.filter(|element| !matches!(element, Element::Batch(_))).collect()
     }
 
     /// Everything that is there, in a few letters.
@@ -496,6 +498,23 @@ async fn a_checkpoint_holds_the_own_splits_that_were_announced_before_its_marker
     bench.say(rows("begun 2", 8, 0)).await;
     bench.finish("begun 2").await;
     assert_eq!(bench.taken().await, ["at 4", "rows 1"], "nothing is known of what is unread");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_that_is_forgotten_leaves_no_state_and_is_new_when_it_comes_again() {
+    let mut bench = Start::default().go();
+    bench.announce(&["a", "of the other"]).await;
+    bench.finish("a").await;
+    assert_eq!(bench.checkpoint(1).await.len(), 1);
+    let forgotten = bench.announced.forget(&["a".into(), "of the other".into()]);
+    assert_eq!(forgotten.len(), 2);
+    let rows = announcements::encode(&forgotten).unwrap();
+    bench.discovery.send(Batch::append(rows)).await.unwrap();
+    settle().await;
+    let deleted = bench.checkpoint(2).await;
+    assert_eq!(deleted, [SplitState::new("a".into())], "the other one is not its own");
+    bench.announce(&["a"]).await;
+    assert_eq!(bench.heard(), ["a", "a"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,7 +58,8 @@ fn link_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-fn is_same_file(left: &Path, right: &Path) -> io::Result<bool> {
+/// Whether two names stand for one file.
+pub(super) fn is_same_file(left: &Path, right: &Path) -> io::Result<bool> {
     let left = fs::symlink_metadata(left)?;
     match fs::symlink_metadata(right) {
         Ok(right) => Ok(left.dev() == right.dev() && left.ino() == right.ino()),

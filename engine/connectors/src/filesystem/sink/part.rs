@@ -15,8 +15,6 @@ use super::{Settings, disk};
 /// Files that are open at a time. Each takes memory and a descriptor; with more partitions than this, the file that was
 /// written least recently is finished early.
 const OPEN_FILES: usize = 64;
-/// Letters of the sink's identity in the names of its files.
-const SHORT_UID: usize = 8;
 
 /// The files of one subtask since the last checkpoint.
 pub(super) struct Parts {
@@ -39,11 +37,12 @@ struct FinishedPart {
     path: PathBuf,
     partition: String,
     length: u64,
+    crc32: u32,
 }
 
 impl Parts {
     pub(super) fn open(settings: Settings, context: SinkContext) -> Result<Self> {
-        let workplace = Workplace::open(settings.folder.clone(), context)?;
+        let workplace = Workplace::open(settings.folder.clone(), &context)?;
         Ok(Self { settings, workplace, open: BTreeMap::new(), finished: Vec::new(), writes: 0 })
     }
 
@@ -99,8 +98,8 @@ impl Parts {
 
     fn finish(&mut self, partition: &str) -> Result<()> {
         let Some((partition, part)) = self.open.remove_entry(partition) else { return Ok(()) };
-        let length = part.encoder.finish().map_err(|error| failed(&part.path, error))?;
-        self.finished.push(FinishedPart { path: part.path, partition, length });
+        let (length, crc32) = part.encoder.finish().map_err(|error| failed(&part.path, error))?;
+        self.finished.push(FinishedPart { path: part.path, partition, length, crc32 });
         Ok(())
     }
 
@@ -113,33 +112,17 @@ impl Parts {
         if finished.is_empty() {
             return Ok(None);
         }
+        let extension = self.settings.format.extension();
         let mut prepared = Vec::with_capacity(finished.len());
-        let mut number = 0;
         for part in finished {
             // Made now, so that it fails before the checkpoint is decided if it fails at all.
             disk::create_folder(&self.workplace.folder().join(&part.partition))?;
-            let visible = self.visible_name(&part.partition, epoch, &mut number);
-            let temporary = self.workplace.prepare(&part.path, epoch)?;
-            prepared.push(PreparedFile { temporary, visible, length: part.length });
+            let (temporary, name) = self.workplace.prepare(&part.path, epoch)?;
+            let visible = format!("{}{name}.{extension}", part.partition);
+            prepared.push(PreparedFile { temporary, visible, length: part.length, crc32: Some(part.crc32) });
         }
         disk::sync_folder(self.workplace.folder())?;
         encode(&prepared).map(Some)
-    }
-
-    /// The next name for readers. An earlier run of the same query, from its beginning, may have left files with the
-    /// same epochs: they are not replaced.
-    fn visible_name(&self, partition: &str, epoch: Epoch, number: &mut usize) -> String {
-        let uid = self.workplace.uid();
-        let short = uid.get(uid.len().saturating_sub(SHORT_UID)..).unwrap_or(uid);
-        let subtask = self.workplace.context().subtask;
-        let extension = self.settings.format.extension();
-        loop {
-            let name = format!("{partition}part-{short}-{epoch}-{subtask}-{number}.{extension}");
-            *number += 1;
-            if self.workplace.folder().join(&name).symlink_metadata().is_err() {
-                return name;
-            }
-        }
     }
 }
 

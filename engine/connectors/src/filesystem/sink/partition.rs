@@ -1,5 +1,8 @@
 //! `PARTITIONED BY`: rows go to folders named after the values of some columns, `day=2013-01-31/origin=JFK/`, as in
 //! Hive, Spark and Flink. These columns are not in the files.
+//!
+//! Every value comes back as what it was: null has a name of its own, a text that reads like that name has its first letter escaped,
+//! and an empty text is a folder `word=`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +24,8 @@ pub(super) struct Partitioning {
     columns: Vec<(String, usize)>,
     /// Positions of all other columns.
     rest: Vec<usize>,
-    /// What null is called.
-    null: String,
+    /// What null is called, escaped.
+    null: Vec<u8>,
 }
 
 impl Partitioning {
@@ -46,7 +49,9 @@ impl Partitioning {
         if let ([], Some((name, _))) = (rest.as_slice(), columns.last()) {
             return wrong(name, "no column would be left for the files");
         }
-        Ok(Self { columns, rest, null: null.to_owned() })
+        let mut escaped = Vec::new();
+        push_escaped(&mut escaped, null);
+        Ok(Self { columns, rest, null: escaped })
     }
 
     /// Columns of the files.
@@ -109,21 +114,25 @@ impl Partitioning {
         for column in columns {
             out.push(b'/');
             let start = out.len();
-            if !column.is_null(row) {
-                match &column.cells {
-                    Cells::Bare(write) | Cells::Plain(write) | Cells::Float { write, .. } => write(row, out),
-                    Cells::Text(texts) => push_escaped(out, texts.value(row)),
-                    // Refused when the table is declared.
-                    Cells::List { .. } | Cells::Map { .. } | Cells::Row(_) => {}
-                }
-                // Times and base64 have characters that Hive escapes too.
-                if matches!(column.cells, Cells::Plain(_)) {
-                    let text = String::from_utf8_lossy(&out.split_off(start)).into_owned();
-                    push_escaped(out, &text);
-                }
+            if column.is_null(row) {
+                out.extend_from_slice(&self.null);
+                continue;
             }
-            if out.len() == start {
-                push_escaped(out, &self.null);
+            match &column.cells {
+                Cells::Bare(write) | Cells::Plain(write) | Cells::Float { write, .. } => write(row, out),
+                Cells::Text(texts) => push_escaped(out, texts.value(row)),
+                // Refused when the table is declared.
+                Cells::List { .. } | Cells::Map { .. } | Cells::Row(_) => {}
+            }
+            // Times and base64 have characters that Hive escapes too.
+            if matches!(column.cells, Cells::Plain(_)) {
+                let text = String::from_utf8_lossy(&out.split_off(start)).into_owned();
+                push_escaped(out, &text);
+            }
+            if out[start..] == self.null {
+                let first = out[start];
+                let escaped = format!("%{first:02X}");
+                out.splice(start..=start, escaped.into_bytes());
             }
         }
     }
@@ -149,7 +158,7 @@ impl Partitioning {
 }
 
 /// Escapes as Hive does what means something in paths: `%2F` for a slash.
-fn push_escaped(out: &mut Vec<u8>, text: &str) {
+pub(in crate::filesystem) fn push_escaped(out: &mut Vec<u8>, text: &str) {
     for byte in text.bytes() {
         match byte {
             0..0x20 | 0x7f => display(out, format_args!("%{byte:02X}")),

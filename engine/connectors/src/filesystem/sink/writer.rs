@@ -125,7 +125,8 @@ impl Format {
 
     /// Begins a file.
     pub(super) fn start(&self, file: File, schema: &SchemaRef) -> Result<FileEncoder, WriteError> {
-        let file = Counted { file: BufWriter::with_capacity(1 << 16, file), written: 0 };
+        let file = BufWriter::with_capacity(1 << 16, file);
+        let file = Counted { file, written: 0, checksum: crc32fast::Hasher::new() };
         Ok(match self {
             Self::Lines { encoder, compression, .. } => {
                 let mut lines = Vec::with_capacity(LINES);
@@ -198,8 +199,8 @@ impl FileEncoder {
         }
     }
 
-    /// Completes the file and waits until it is on disk; returns its length.
-    pub(super) fn finish(self) -> Result<u64, WriteError> {
+    /// Completes the file and waits until it is on disk; returns its length, and the CRC-32 of its bytes.
+    pub(super) fn finish(self) -> Result<(u64, u32), WriteError> {
         let mut counted = match self {
             Self::Lines { lines, mut to, .. } => {
                 to.write_all(&lines)?;
@@ -218,7 +219,7 @@ impl FileEncoder {
         counted.flush()?;
         let file = counted.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        Ok(counted.written)
+        Ok((counted.written, counted.checksum.finalize()))
     }
 }
 
@@ -247,16 +248,18 @@ impl Compressor {
     }
 }
 
-/// A file that knows its length.
+/// A file that knows its length and its checksum.
 pub(super) struct Counted {
     file: BufWriter<File>,
     written: u64,
+    checksum: crc32fast::Hasher,
 }
 
 impl Write for Counted {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.written += count as u64;
+        self.checksum.update(&bytes[..count]);
         Ok(count)
     }
 

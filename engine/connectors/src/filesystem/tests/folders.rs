@@ -82,7 +82,7 @@ async fn new_files_are_noticed_once() {
         sequence: table.path(name).to_str().unwrap().into(),
         description: "0".to_owned(),
     };
-    let context = DiscoveryContext { known: ["1.csv", "2.csv", "3.csv"].map(split).into() };
+    let context = DiscoveryContext { known: ["1.csv", "2.csv", "3.csv"].map(split).into(), attempt: Attempt(2) };
     let mut restored = Filesystem.open_discovery(&table.spec, context).await.unwrap();
     table.write("4.csv", "4\n");
     assert_eq!(announced(&mut *restored).await, ["4.csv"]);

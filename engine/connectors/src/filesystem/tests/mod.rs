@@ -1,7 +1,9 @@
 //! The source against real files.
 #![allow(clippy::unwrap_used)]
 
+mod away;
 mod bad_input;
+mod changed;
 mod columnar;
 mod folders;
 mod ranges;
@@ -17,7 +19,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit, TimestampMillisecondTy
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tempfile::TempDir;
 use weir_core::connector::{DiscoveryContext, Rejected, Role, SourceContext, SplitDiscovery};
-use weir_core::{Connector, Error, Result, SourceEvent, Split, TableSpec};
+use weir_core::{Attempt, Connector, Error, ErrorKind, Result, SourceEvent, Split, TableSpec};
 
 use super::Filesystem;
 use crate::bench::{Checkpoint, Reader, discover};

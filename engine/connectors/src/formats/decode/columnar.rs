@@ -32,6 +32,8 @@ pub(crate) enum Columnar {
 pub(crate) struct ColumnarRange<'a> {
     /// The file.
     pub(crate) path: &'a str,
+    /// The same, open; where it stands does not matter.
+    pub(crate) file: &'a File,
     /// First unit.
     pub(crate) start: u64,
     /// First unit behind the range; `None`: to the end of the file.
@@ -57,8 +59,8 @@ impl Columnar {
     pub(crate) fn units(self, path: &str) -> Result<u64> {
         guarded(self, path, || {
             Ok(match self {
-                Columnar::Parquet => parquet_metadata(path)?.1.metadata().num_row_groups(),
-                Columnar::Arrow => arrow_file(path)?.batches(),
+                Columnar::Parquet => parquet_metadata(path, &open_file(path)?)?.metadata().num_row_groups(),
+                Columnar::Arrow => arrow_file(path, open_file(path)?)?.batches(),
             } as u64)
         })
     }
@@ -151,17 +153,20 @@ fn open_file(path: &str) -> Result<File> {
     File::open(path).map_err(|error| Error::environment(format!("{path}: cannot open this file")).with_source(error))
 }
 
-fn parquet_metadata(path: &str) -> Result<(File, ArrowReaderMetadata)> {
-    let file = open_file(path)?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .map_err(|error| damaged(Columnar::Parquet, path, error))?;
-    Ok((file, metadata))
+fn handle(range: &ColumnarRange<'_>) -> Result<File> {
+    let handle = range.file.try_clone();
+    handle.map_err(|error| Error::environment(format!("{}: cannot open this file", range.path)).with_source(error))
+}
+
+fn parquet_metadata(path: &str, file: &File) -> Result<ArrowReaderMetadata> {
+    ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| damaged(Columnar::Parquet, path, error))
 }
 
 fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
     let path = range.path;
     let fail = |error| damaged(Columnar::Parquet, path, error);
-    let (file, metadata) = parquet_metadata(path)?;
+    let file = handle(range)?;
+    let metadata = parquet_metadata(path, &file)?;
     let columns = find_columns(path, metadata.schema(), fields)?;
     let options = ArrowReaderOptions::new().with_schema(with_views(metadata.schema()));
     let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options).map_err(fail)?;
@@ -177,12 +182,12 @@ fn open_parquet(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batche
     Ok(Box::new(builder.build().map_err(fail)?))
 }
 
-fn arrow_file(path: &str) -> Result<IpcFile> {
-    IpcFile::open(open_file(path)?).map_err(|error| damaged(Columnar::Arrow, path, error))
+fn arrow_file(path: &str, file: File) -> Result<IpcFile> {
+    IpcFile::open(file).map_err(|error| damaged(Columnar::Arrow, path, error))
 }
 
 fn open_arrow(range: &ColumnarRange<'_>, fields: &[FieldRef]) -> Result<Batches> {
-    let file = arrow_file(range.path)?;
+    let file = arrow_file(range.path, handle(range)?)?;
     let columns = find_columns(range.path, file.schema(), fields)?;
     let all = file.batches();
     let end = range.end.and_then(|end| usize::try_from(end).ok()).unwrap_or(all).min(all);

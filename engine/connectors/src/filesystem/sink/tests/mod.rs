@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 mod contents;
 mod disk;
+mod neighbours;
 mod recovery;
 mod round_trip;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use tempfile::TempDir;
-use weir_core::{Attempt, ErrorKind, OperatorUid};
+use weir_core::{Attempt, ErrorKind, JobIdentity, OperatorUid};
 
 use super::*;
 
@@ -36,6 +38,7 @@ fn table(folder: &Path, options: &[(&str, &str)]) -> TableSpec {
 
 fn context(attempt: u64, epoch: u64) -> SinkContext {
     SinkContext {
+        job: JobIdentity(1),
         uid: OperatorUid("sink-0123456789abcdef".to_owned()),
         subtask: 0,
         attempt: Attempt(attempt),
@@ -98,6 +101,20 @@ fn kill(sink: Box<dyn Sink>, folder: &Path) {
         fs::remove_file(folder.join(lock)).unwrap();
         fs::write(folder.join(lock), "").unwrap();
     }
+}
+
+/// Commits what a job has prepared for one epoch.
+async fn commit(table: &TableSpec, committables: Vec<Vec<u8>>) -> Result<()> {
+    let text = String::from_utf8(committables.concat()).unwrap();
+    let epoch = text.split_once("-e").and_then(|(_, rest)| rest.split('-').next()?.parse().ok()).unwrap_or(1);
+    let SinkContext { job, uid, .. } = context(1, 0);
+    let staged = Box::new(Vec::new().into_iter());
+    super::commit(table, Commit { job, uid, epoch: Epoch(epoch), committables, staged }).await
+}
+
+/// The files that a committable names.
+fn files(committable: &[u8]) -> Vec<committable::PreparedFile> {
+    serde_json::from_slice(committable).unwrap()
 }
 
 async fn prepared(sink: &mut Box<dyn Sink>, rows: std::ops::Range<i64>, epoch: u64) -> Vec<u8> {
