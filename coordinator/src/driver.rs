@@ -49,8 +49,8 @@ pub struct CheckpointDriver {
     due: Option<Duration>,
     /// A subtask waits for a marker.
     marker_wanted: bool,
-    /// Markers wait for sources already: one more flush marker would only wait behind them.
-    backlog: bool,
+    /// Markers that may wait for sources: those that were said to wait, and those that were sent since.
+    backlog: usize,
     /// The last epoch whose manifest counts.
     completed: Epoch,
     /// Which participants have reported which epochs behind that one. Whoever is not sure of having been heard says it again,
@@ -75,8 +75,9 @@ struct Pending {
     stage: Stage,
 }
 
-/// So many markers may wait for sources before no flush markers are sent any more.
-const FLUSH_BACKLOG: usize = 4;
+/// So many markers may wait for sources before no flush markers are sent any more. A worker that says nothing for a while, because it
+/// stands still, must have room for them.
+const FLUSH_BACKLOG: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -97,7 +98,7 @@ impl CheckpointDriver {
             pending: None,
             due: config.interval.map(|interval| now + config.first.map_or(interval, |first| first.min(interval))),
             marker_wanted: false,
-            backlog: false,
+            backlog: 0,
             completed: config.last_epoch,
             config,
             reported: BTreeSet::new(),
@@ -180,7 +181,7 @@ impl CheckpointDriver {
 
     /// When the next flush marker is due.
     fn flush_due(&self) -> Option<Duration> {
-        if self.backlog || (self.is_ending() && !bugs::is_on(Bug::MarkerBehindStop)) {
+        if self.backlog >= FLUSH_BACKLOG || (self.is_ending() && !bugs::is_on(Bug::MarkerBehindStop)) {
             return None;
         }
         let FlushConfig { interval, pause } = self.config.flush;
@@ -209,7 +210,7 @@ impl CheckpointDriver {
                 self.flush_if_due(now, effects);
             }
             Event::Backlog(markers) => {
-                self.backlog = markers >= FLUSH_BACKLOG;
+                self.backlog = markers;
                 self.flush_if_due(now, effects);
             }
             Event::Reported { participant, content } => self.reported(participant, content, effects),
@@ -292,6 +293,7 @@ impl CheckpointDriver {
     fn send(&mut self, now: Duration, kind: MarkerKind, effects: &mut Vec<Effect>) -> Marker {
         let marker = Marker { epoch: self.last_marker.epoch.next(), kind };
         (self.last_marker, self.marked, self.marker_wanted) = (marker, now, false);
+        self.backlog += 1;
         effects.push(Effect::SendMarker(marker));
         marker
     }

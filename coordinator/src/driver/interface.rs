@@ -76,7 +76,7 @@ pub enum Event {
     Savepoint,
     /// A subtask cannot go on before the next marker. Any marker will do.
     MarkerWanted,
-    /// So many markers wait at some worker for its sources to take them.
+    /// So many markers at most wait at a worker for its sources to take them, or may still be on their way to it.
     Backlog(usize),
     /// What one worker adds to an epoch is durable.
     Reported {

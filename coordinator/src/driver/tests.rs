@@ -324,10 +324,18 @@ fn a_new_leader_commits_what_is_completed_before_anything_else() {
 fn sources_that_are_held_up_get_no_more_flush_markers() {
     let mut driver = updating();
     step(&mut driver, 1, Event::Tick);
-    assert_eq!(step(&mut driver, 2, Event::Backlog(4)), [""; 0]);
+    assert_eq!(step(&mut driver, 2, Event::Backlog(16)), [""; 0]);
     assert_eq!(step(&mut driver, 3, Event::MarkerWanted), [""; 0]);
     assert_eq!(driver.next_tick(), Some(11 * SECOND), "the checkpoint has its time all the same");
-    assert_eq!(step(&mut driver, 3, Event::Backlog(3)), ["Flush 6"]);
+    assert_eq!(step(&mut driver, 3, Event::Backlog(15)), ["Flush 6"]);
+}
+
+#[test]
+fn a_worker_of_which_nothing_is_heard_gets_a_limited_number_of_flush_markers() {
+    let mut driver = CheckpointDriver::new(DriverConfig { interval: None, flush: NEVER, ..two_workers() }, SECOND);
+    let sent = (2..60).flat_map(|second| step(&mut driver, second, Event::MarkerWanted));
+    assert_eq!(sent.filter(|marker| marker.starts_with("Flush")).count(), 16);
+    assert_eq!(step(&mut driver, 60, Event::Backlog(0)), ["Flush 21"], "one is still wanted");
 }
 
 /// Who is woken for nothing is woken again at once.

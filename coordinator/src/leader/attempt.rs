@@ -41,7 +41,7 @@ pub struct Part {
     pub last_marker: Epoch,
     /// How its vertices do there.
     pub figures: Vec<VertexFigures>,
-    /// Markers that its sources have no room for yet.
+    /// Markers that its sources had no room for yet when it last said so, and those that were sent to it since.
     pub waiting_markers: usize,
 }
 
@@ -99,8 +99,11 @@ impl LiveAttempt {
         if marker.kind.captures() && self.captures.last().is_none_or(|last| last.epoch < marker.epoch) {
             self.captures.push(marker);
         }
-        for status in self.parts.iter_mut().filter_map(|part| part.status.as_mut()) {
-            status.wants_marker = false;
+        for part in &mut self.parts {
+            part.waiting_markers = part.waiting_markers.saturating_add(1);
+            if let Some(status) = &mut part.status {
+                status.wants_marker = false;
+            }
         }
     }
 

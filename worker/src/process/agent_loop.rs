@@ -26,8 +26,8 @@ const EVENT_QUEUE: usize = 64;
 /// Messages to a coordinator that wait for the network. A connection that does not take them is given up: what counts is
 /// said again on the next.
 const SESSION_QUEUE: usize = 1024;
-/// Commands that wait for an attempt. There are no more than a start and a few markers: heartbeats say how many wait, and then no
-/// further flush markers are sent.
+/// Commands that wait for an attempt: a start, the marker of a checkpoint, and flush markers, of which the leader sends only a few
+/// to a worker of which it has heard nothing since.
 const COMMAND_QUEUE: usize = 64;
 
 /// Runs the agent until it ends.
