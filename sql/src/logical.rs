@@ -1,6 +1,7 @@
 //! From a query to DataFusion's logical plan over the tables of the catalog, optimised as far as the rules mean the same on a stream.
 
 mod capitals;
+mod cross_join;
 mod duplicates;
 mod guard;
 mod lateral;

@@ -100,6 +100,47 @@ fn what_fits_is_exact() {
 }
 
 #[test]
+fn quotients_of_decimals_are_rounded() {
+    let decimal = |number: &str, digits: &str| format!("CAST('{number}' AS DECIMAL({digits}))");
+    let third = format!("{} / {}", decimal("1", "38, 20"), decimal("3", "38, 20"));
+    let query = format!(
+        "SELECT {} / 3, {} / 3, {third}, m / {} FROM t WHERE k = 4",
+        decimal("2", "10, 0"),
+        decimal("-2", "10, 0"),
+        decimal("0.5", "2, 1")
+    );
+    assert_eq!(run(&query), ["0.6667,-0.6667,0.333333333333333333333333,14.0000"]);
+}
+
+#[test]
+fn whole_numbers_beyond_bigint_are_decimals() {
+    let query = "SELECT m = 99999999999999999999999999999999999999, m = 99999999999999999999999999999999999998, \
+         b < 9223372036854775808, b = 9223372036854775807, b = -9223372036854775808, 18446744073709551616 + 1, \
+         CAST(-9223372036854775808 AS BIGINT) + 1, 0 - 9223372036854775808, 00000000000000000000000012 FROM t WHERE k = 1";
+    assert_eq!(
+        run(query),
+        ["true,false,true,true,false,18446744073709551617,-9223372036854775807,-9223372036854775808,12"]
+    );
+    let insert = "CREATE TABLE s (b BIGINT) WITH ('connector' = 'print'); INSERT INTO s SELECT -9223372036854775808 FROM t \
+         WHERE k = 1";
+    assert!(ran(NUMBERS, insert).code(0).out.contains("-9223372036854775808"));
+}
+
+#[test]
+fn averages_of_whole_numbers_are_exact() {
+    let query = |filter: &str| {
+        format!("SELECT AVG(b), AVG(i), AVG(k) FROM {WINDOWED}").replace(" GROUP", &format!(" WHERE {filter} GROUP"))
+    };
+    assert_eq!(run(&query("k IN (3, 4)")), ["4503599627370493.0,0.0,3.5"]);
+    assert_eq!(run(&query("k IN (1, 2, 4)")), ["-2.6666666666666665,-2.6666666666666665,2.3333333333333335"]);
+    assert_eq!(run(&query("k IN (1, 3)")), ["4.616189618054758e18,1073741827.0,2.0"]);
+    assert_eq!(
+        run(&format!("SELECT AVG(b) FILTER (WHERE k = 3), AVG(b) FILTER (WHERE k > 9) FROM {WINDOWED}")),
+        ["9007199254740992.0,"]
+    );
+}
+
+#[test]
 fn sums_do_not_wrap() {
     for aggregate in [
         "SUM(b)",
@@ -169,6 +210,14 @@ fn zeros_and_nans_are_one_value_each() {
         ["1", "2"]
     );
     assert_eq!(floats("SELECT k FROM t WHERE a > 1e308"), ["3"]);
+    assert_eq!(floats("SELECT k FROM t WHERE ARRAY_POSITION(MAKE_ARRAY(7.0, 0.0), a) = 2"), ["1", "2"]);
+    assert_eq!(
+        floats(
+            "SELECT k FROM t WHERE ARRAY_HAS(MAKE_ARRAY(7.0, b), a) AND ARRAY_HAS_ANY(MAKE_ARRAY(b), MAKE_ARRAY(a))"
+        ),
+        ["1", "2", "3"]
+    );
+    assert_eq!(floats("SELECT k FROM t WHERE CARDINALITY(ARRAY_DISTINCT(MAKE_ARRAY(a, b))) = 1"), ["1", "2", "3"]);
     assert_eq!(floats("SELECT k FROM t WHERE (a - a) / (a - a) > 1e308"), ["1", "2", "3", "4"]);
 }
 

@@ -14,6 +14,8 @@ pub enum AggregateFunction {
     Sum,
     /// Mean. The state is a sum and a count.
     Avg,
+    /// Mean of whole numbers, as a DOUBLE. The state is their exact sum and a count.
+    ExactAvg,
     /// Smallest value.
     Min,
     /// Greatest value.
@@ -63,6 +65,9 @@ impl AggregateCall {
             AggregateFunction::Max => Some(vec![field("max", self.data_type.clone())]),
             AggregateFunction::Avg if self.data_type == DataType::Float64 => {
                 Some(vec![field("sum", DataType::Float64), field("count", DataType::Int64)])
+            }
+            AggregateFunction::ExactAvg => {
+                Some(vec![field("sum", DataType::Decimal128(38, 0)), field("count", DataType::Int64)])
             }
             _ => None,
         }

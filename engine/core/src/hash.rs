@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, types::*};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, types::*};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -141,6 +141,12 @@ pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
                 return column.clone();
             }
             Arc::new(floats.unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }))
+        }
+        DataType::List(element) if element.data_type().is_floating() => {
+            let lists = column.as_list::<i32>();
+            let (element, offsets, values, nulls) = lists.clone().into_parts();
+            ListArray::try_new(element, offsets, canonical_keys(&values), nulls)
+                .map_or(column.clone(), |lists| Arc::new(lists))
         }
         _ => column.clone(),
     }

@@ -4,12 +4,14 @@
 //! DataFusion's own operators wrap, also where it computes constants while it plans. So the planner turns arithmetic
 //! into calls of these functions as long as DataFusion has the plan, and back afterwards.
 
+mod division;
+
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Datum};
-use arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use arrow::compute::kernels::numeric::{add, mul, neg, rem, sub};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type};
 use arrow::error::ArrowError;
 use datafusion_common::{DataFusionError, Result, ScalarValue};
@@ -33,7 +35,7 @@ pub fn binary(operator: Operator, left: &ColumnarValue, right: &ColumnarValue) -
         Operator::Plus => add,
         Operator::Minus => sub,
         Operator::Multiply => mul,
-        Operator::Divide => div,
+        Operator::Divide => division::divide,
         Operator::Modulo => rem,
         other => return Err(DataFusionError::Internal(format!("`{other}` is no arithmetic"))),
     };

@@ -26,7 +26,6 @@ use datafusion_optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion_optimizer::common_subexpr_eliminate::CommonSubexprEliminate;
 use datafusion_optimizer::decorrelate_lateral_join::DecorrelateLateralJoin;
 use datafusion_optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
-use datafusion_optimizer::eliminate_cross_join::EliminateCrossJoin;
 use datafusion_optimizer::eliminate_duplicated_expr::EliminateDuplicatedExpr;
 use datafusion_optimizer::eliminate_outer_join::EliminateOuterJoin;
 use datafusion_optimizer::extract_equijoin_predicate::ExtractEquijoinPredicate;
@@ -36,6 +35,7 @@ use datafusion_optimizer::scalar_subquery_to_join::ScalarSubqueryToJoin;
 use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext};
 
+use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::push_down::PushDownConditions;
 use crate::coercion::{ExactDecimals, StringsAsViews};
@@ -66,7 +66,7 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(EliminateDuplicatedExpr::new()),
-        Arc::new(EliminateCrossJoin::new()),
+        Arc::new(JoinsOfCrossJoins::default()),
         Arc::new(EliminateOuterJoin::new()),
         Arc::new(PushDownConditions),
         Arc::new(CommonSubexprEliminate::new()),

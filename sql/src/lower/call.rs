@@ -5,6 +5,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::expr::NullTreatment;
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable};
 use weir_core::{AggregateCall, AggregateFunction, BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
+use weir_functions::failure::values;
 
 use super::error::from_planner;
 use super::stream::{Stream, StreamColumn, Typed, typed};
@@ -54,6 +55,12 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
         "first_value" => AggregateFunction::FirstValue,
         "last_value" => AggregateFunction::LastValue,
         other => AggregateFunction::Other(other.to_owned()),
+    };
+    let function = match &mut arguments[..] {
+        [argument] if function == AggregateFunction::Avg && !params.distinct && order_by.is_empty() => {
+            exact_average(argument, stream)
+        }
+        _ => function,
     };
     if function == AggregateFunction::Count {
         if arguments.len() > 1 {
@@ -105,6 +112,22 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
         order_by,
         data_type: inner.get_type(schema).map_err(from_planner)?,
     })
+}
+
+/// The average of an argument. One of whole numbers takes them as they are, and not as the DOUBLEs that the planner made of
+/// them.
+fn exact_average(argument: &mut Typed, stream: &Stream) -> AggregateFunction {
+    let Expr::Cast { operand, data_type: DataType::Float64, safe: false } = &argument.expression else {
+        return AggregateFunction::Avg;
+    };
+    let columns = stream.columns_with_pending();
+    let column = |index: usize| columns.get(index).map_or(DataType::Null, |column| column.data_type.clone());
+    let data_type = values(operand, &column).data_type;
+    if !data_type.is_integer() {
+        return AggregateFunction::Avg;
+    }
+    *argument = Typed { expression: (**operand).clone(), data_type };
+    AggregateFunction::ExactAvg
 }
 
 impl Call {

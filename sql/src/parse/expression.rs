@@ -12,8 +12,9 @@
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CeilFloorKind, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned, Value, ValueWithSpan,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function,
+    FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned,
+    UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -79,6 +80,19 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
             refuse_function(source, function)?;
             if let Some(rewritten) = rewrite_function(source, function)? {
                 *expression = rewritten;
+            }
+        }
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if exceeds_bigint(digits) => {
+            *expression = decimal(digits.clone(), expression);
+        }
+        // The least BIGINT is written as a number that is none.
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            if let Expr::Cast { expr: digits, .. } = &**expr
+                && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(digits), span }) = &**digits
+                && digits == BEYOND_BIGINT
+            {
+                let value = Value::Number(format!("-{digits}"), false);
+                *expression = Expr::Nested(Box::new(Expr::Value(ValueWithSpan { value, span: *span })));
             }
         }
         Expr::Floor { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
@@ -178,6 +192,32 @@ fn arguments<const N: usize>(
         return Err(wrong(Vec::new()));
     }
     <[Expr; N]>::try_from(expressions).map_err(wrong)
+}
+
+/// The first whole number that is no BIGINT.
+const BEYOND_BIGINT: &str = "9223372036854775808";
+
+/// Digits that a DECIMAL has at most.
+const MOST_DIGITS: usize = 38;
+
+/// Whether a whole number, as written, has no place in a BIGINT and one in a DECIMAL.
+fn exceeds_bigint(digits: &str) -> bool {
+    let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = digits.trim_start_matches('0');
+    whole && digits.len() <= MOST_DIGITS && (digits.len(), digits) >= (BEYOND_BIGINT.len(), BEYOND_BIGINT)
+}
+
+/// A whole number as a DECIMAL of its digits.
+fn decimal(digits: String, beside: &Expr) -> Expr {
+    let digits = digits.trim_start_matches('0').to_owned();
+    let precision = ExactNumberInfo::PrecisionAndScale(digits.len() as u64, 0);
+    Expr::Cast {
+        kind: CastKind::Cast,
+        data_type: DataType::Decimal(precision),
+        array: false,
+        format: None,
+        expr: Box::new(string_literal(digits, beside)),
+    }
 }
 
 fn string_literal(value: String, beside: &Expr) -> Expr {

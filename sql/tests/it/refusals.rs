@@ -79,6 +79,13 @@ fn joins_that_nothing_bounds() {
         ),
         ("SELECT auction FROM bid INTERSECT SELECT id FROM auction", "NULL equals NULL", "COALESCE"),
         (
+            "SELECT a.auction FROM TUMBLED_BID a JOIN TUMBLED_BID b ON a.window_start IS NOT DISTINCT FROM b.window_start AND \
+             a.auction IS NOT DISTINCT FROM b.auction JOIN TUMBLED_BID c ON b.window_start = c.window_start AND b.window_end = \
+             c.window_end AND b.auction = c.auction",
+            "NULL equals NULL",
+            "COALESCE",
+        ),
+        (
             "SELECT auction FROM TUMBLED_BID a WHERE bidder NOT IN (SELECT id FROM TUMBLED_PERSON p WHERE p.window_end \
              = a.window_end)",
             "NOT IN (SELECT …)",

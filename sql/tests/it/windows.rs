@@ -47,11 +47,10 @@ fn cumulate() {
     check(
         r#"SELECT window_start, window_end, AVG(price) AS a FROM CUMULATE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR, INTERVAL '1' DAY) GROUP BY window_start, window_end"#,
         r#"
-└─ rebalance ─ Calc  [window_start, window_end, avg(CAST(price AS DOUBLE)) AS a]
-   └─ WindowAggregate  [CUMULATE up to 1 d by 1 h of partial results: avg(CAST(price AS DOUBLE))]
-      └─ all to one subtask ─ PartialAggregate  [first phase, CUMULATE up to 1 d by 1 h of dateTime: avg(CAST(price AS DOUBLE))]
-         └─ Calc  [dateTime, CAST(price AS DOUBLE)]
-            └─ Source(bid)  [price, dateTime]
+└─ rebalance ─ Calc  [window_start, window_end, avg(price) AS a]
+   └─ WindowAggregate  [CUMULATE up to 1 d by 1 h of partial results: avg(price)]
+      └─ all to one subtask ─ PartialAggregate  [first phase, CUMULATE up to 1 d by 1 h of dateTime: avg(price)]
+         └─ Source(bid)  [price, dateTime]
 "#,
     );
 }

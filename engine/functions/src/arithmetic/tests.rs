@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Decimal128Array, Int32Array, Int64Array};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{ColumnarValue, Operator};
 
@@ -52,6 +52,34 @@ fn decimals_have_no_more_digits_than_their_type() {
     assert!(binary(Operator::Minus, &decimal(-greatest), &decimal(1)).is_err());
     assert!(binary(Operator::Multiply, &decimal(greatest), &decimal(2)).is_err());
     assert!(binary(Operator::Plus, &decimal(greatest), &decimal(-1)).is_ok());
+}
+
+#[test]
+fn quotients_of_decimals_are_rounded() {
+    let of = |values: &[i128], precision, scale| {
+        let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(precision, scale).unwrap();
+        ColumnarValue::Array(Arc::new(array))
+    };
+    let quotients = |left: &ColumnarValue, right: &ColumnarValue, rows| {
+        let result = binary(Operator::Divide, left, right).unwrap().into_array(rows).unwrap();
+        let decimals = result.as_primitive::<Decimal128Type>();
+        (result.data_type().clone(), decimals.values().to_vec())
+    };
+    // 2/3, -2/3, 2/-3, 1/3, 5/8, 1/80000
+    let (left, right) = (of(&[2, -2, 2, 1, 5, 1], 10, 0), of(&[3, 3, -3, 3, 8, 80_000], 10, 0));
+    assert_eq!(quotients(&left, &right, 6), (DataType::Decimal128(14, 4), vec![6667, -6667, -6667, 3333, 6250, 0]));
+    let half = ColumnarValue::Scalar(ScalarValue::Decimal128(Some(5), 2, 1));
+    assert_eq!(quotients(&of(&[1, -1], 5, 2), &half, 2), (DataType::Decimal128(10, 6), vec![20_000, -20_000]));
+    // With as many decimals the dividend has more than 38 digits, and the quotient has not.
+    let one = 10_i128.pow(20);
+    let expected = 33_333_333_333_333_333_333_333;
+    assert_eq!(
+        quotients(&of(&[one], 38, 20), &of(&[3 * one], 38, 20), 1),
+        (DataType::Decimal128(38, 24), vec![10 * expected + 3])
+    );
+    let greatest = 10_i128.pow(38) - 1;
+    assert!(binary(Operator::Divide, &of(&[greatest], 38, 0), &of(&[1], 38, 0)).is_err());
+    assert!(binary(Operator::Divide, &of(&[1], 38, 0), &of(&[0], 38, 0)).is_err());
 }
 
 #[test]

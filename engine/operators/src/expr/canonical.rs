@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::ColumnarValue;
@@ -15,7 +15,11 @@ use weir_core::hash::canonical_keys;
 
 /// The operand as it is compared; itself where that makes no difference.
 pub(super) fn canonical(operand: Arc<dyn PhysicalExpr>, input: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
-    if !operand.data_type(input)?.is_floating() {
+    let has_floats = match operand.data_type(input)? {
+        DataType::List(element) => element.data_type().is_floating(),
+        data_type => data_type.is_floating(),
+    };
+    if !has_floats {
         return Ok(operand);
     }
     if let Some(literal) = operand.downcast_ref::<Literal>() {
@@ -32,6 +36,7 @@ fn canonical_scalar(value: ScalarValue) -> ScalarValue {
         ScalarValue::Float32(Some(value)) => {
             ScalarValue::Float32(Some(if value.is_nan() { f32::NAN } else { value + 0.0 }))
         }
+        ScalarValue::List(list) => ScalarValue::List(Arc::new(canonical_keys(&(list as ArrayRef)).as_list().clone())),
         other => other,
     }
 }

@@ -30,6 +30,27 @@ static CONFIG: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
     Arc::new(config)
 });
 
+/// Functions of arrays that tell whether elements are equal.
+const COMPARE_ELEMENTS: [&str; 17] = [
+    "array_distinct",
+    "array_except",
+    "array_has",
+    "array_has_all",
+    "array_has_any",
+    "array_intersect",
+    "array_max",
+    "array_min",
+    "array_position",
+    "array_positions",
+    "array_remove",
+    "array_remove_all",
+    "array_remove_n",
+    "array_replace",
+    "array_replace_all",
+    "array_replace_n",
+    "array_union",
+];
+
 /// The kernel of an expression; of a `condition` only the rows are wanted where it is true.
 pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Kernel> {
     let one = |expr: &Expr| compile(expr, input, false);
@@ -81,6 +102,10 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
                 let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
                 function(name, arguments, data_type, input)
             }
+            _ if COMPARE_ELEMENTS.contains(&name.as_str()) => {
+                let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
+                function(name, arguments, data_type, input)
+            }
             _ => function(name, arguments.iter().map(one).collect::<Result<_>>()?, data_type, input),
         },
     }
@@ -126,7 +151,7 @@ fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, input: &Schema) -> 
         if exact(&left)? && exact(&right)? {
             return Ok(Arc::new(Exact { arithmetic: Arithmetic::Binary(operator), operands: vec![left, right] }));
         }
-        return Ok(Arc::new(BinaryExpr::new(left, operator, right)));
+        return Ok(Arc::new(BinaryExpr::new(left, operator, right).with_fail_on_overflow(true)));
     }
     let (left, right) = (canonical(left, input).map_err(refused)?, canonical(right, input).map_err(refused)?);
     Ok(Arc::new(BinaryExpr::new(left, operator, right)))

@@ -134,6 +134,7 @@ impl Encode for AggregateFunction {
             AggregateFunction::Count => out.tag("count"),
             AggregateFunction::Sum => out.tag("sum"),
             AggregateFunction::Avg => out.tag("avg"),
+            AggregateFunction::ExactAvg => out.tag("exact-avg"),
             AggregateFunction::Min => out.tag("min"),
             AggregateFunction::Max => out.tag("max"),
             AggregateFunction::FirstValue => out.tag("first-value"),

@@ -10,6 +10,7 @@
 mod average;
 mod count;
 mod distinct_sum;
+mod exact_average;
 mod extreme;
 mod first_last;
 mod row_wise;
@@ -198,6 +199,11 @@ impl Argument {
         Self { columns: call.arguments.clone(), filter: call.filter }
     }
 
+    /// Type of the first argument.
+    fn data_type<'a>(&self, rows: Rows<'a>) -> Option<&'a DataType> {
+        self.columns.first().map(|column| rows.columns[*column].data_type())
+    }
+
     /// The first argument as `data_type`.
     fn values(&self, rows: Rows<'_>, data_type: &DataType) -> Result<ArrayRef> {
         let column = self.columns.first().ok_or_else(|| Error::internal("an aggregate lacks its argument"))?;
@@ -251,6 +257,7 @@ pub(crate) fn create(call: &AggregateCall, input: &Schema, time: Option<usize>) 
         AggregateFunction::Count => Some(count::create(call)),
         AggregateFunction::Sum => sum::create(call),
         AggregateFunction::Avg => average::create(call),
+        AggregateFunction::ExactAvg => Some(exact_average::create(call)),
         AggregateFunction::Min => extreme::create(call, extreme::Extreme::Least),
         AggregateFunction::Max => extreme::create(call, extreme::Extreme::Greatest),
         AggregateFunction::FirstValue => first_last::create(call, first_last::End::First, time),

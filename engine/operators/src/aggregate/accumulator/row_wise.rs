@@ -44,7 +44,7 @@ pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Acc
     let name = match &call.function {
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
-        AggregateFunction::Avg => "avg",
+        AggregateFunction::Avg | AggregateFunction::ExactAvg => "avg",
         AggregateFunction::Min => "min",
         AggregateFunction::Max => "max",
         AggregateFunction::FirstValue => "first_value",
