@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{SortOptions, concat_batches, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
@@ -108,7 +108,7 @@ impl Order {
     }
 
     /// The rows within the limit of their partition, in order, each with its rank from 1.
-    fn first(&self, records: &RecordBatch, limit: usize) -> Result<(Vec<u32>, Vec<u64>)> {
+    fn first(&self, records: &RecordBatch, limit: usize) -> Result<(Vec<u32>, Vec<i64>)> {
         let partitions = self.partition.encode(records)?;
         let ranks = self.rank.encode(records)?;
         let partition = |row: u32| partitions.as_ref().map(|rows| rows.row(row as usize));
@@ -116,11 +116,12 @@ impl Order {
         let mut sorted: Vec<u32> = (0..records.num_rows() as u32).collect();
         sorted.sort_unstable_by(|a, b| partition(*a).cmp(&partition(*b)).then_with(|| rank(*a).cmp(&rank(*b))));
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut number = 0;
         for (index, row) in sorted.iter().enumerate() {
             let same = index > 0 && partition(sorted[index - 1]) == partition(*row);
             number = if same { number + 1 } else { 1 };
-            if number <= limit as u64 {
+            if number <= limit {
                 rows.push(*row);
                 numbers.push(number);
             }
@@ -220,7 +221,7 @@ impl WindowTopN {
         let first = take_record_batch(&all, &UInt32Array::from(rows))?;
         let mut columns = first.columns().to_vec();
         if self.with_rank {
-            columns.push(Arc::new(UInt64Array::from(ranks)));
+            columns.push(Arc::new(Int64Array::from(ranks)));
         }
         out.emit(with_schema(&self.schema, columns, first.num_rows())?.into());
         Ok(())

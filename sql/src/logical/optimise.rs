@@ -38,13 +38,16 @@ use datafusion_optimizer::{Optimizer, OptimizerContext};
 use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::push_down::PushDownConditions;
-use crate::coercion::{ExactDecimals, StringsAsViews};
+use super::ranking::RowNumbersWithoutFrame;
+use crate::coercion::{ExactDecimals, SignedNumbers, StringsAsViews};
 use crate::guards::Marker;
 
 /// Coerces types, guards what can fail, then rewrites the plan until nothing changes any more. No rule sees a clock.
 pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Result<LogicalPlan> {
     let analyzer = Analyzer::with_rules(vec![
         Arc::new(ResolveGroupingFunction::new()),
+        Arc::new(RowNumbersWithoutFrame),
+        Arc::new(SignedNumbers),
         Arc::new(ExactDecimals),
         Arc::new(TypeCoercion::new()),
         Arc::new(StringsAsViews),

@@ -5,9 +5,16 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion_common::{Result, internal_err};
+use datafusion_common::config::ConfigOptions;
+use datafusion_common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
+use datafusion_common::{Result, ScalarValue, internal_err};
+use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion_expr::{PartitionEvaluator, Signature, TypeSignature, Volatility, WindowUDF, WindowUDFImpl};
+use datafusion_expr::{
+    Expr, LogicalPlan, PartitionEvaluator, Signature, TypeSignature, Volatility, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowUDF, WindowUDFImpl,
+};
+use datafusion_optimizer::AnalyzerRule;
 
 /// The one that is lowered.
 pub(crate) const ROW_NUMBER: &str = "row_number";
@@ -36,6 +43,43 @@ pub(super) fn names() -> Vec<String> {
     NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 
+/// Row numbers are counted from the first row, whatever the frame. DataFusion gives them the default one, which is a range, and refuses
+/// to order ranges by types that it cannot subtract.
+#[derive(Debug)]
+pub(super) struct RowNumbersWithoutFrame;
+
+impl AnalyzerRule for RowNumbersWithoutFrame {
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        plan.transform_up_with_subqueries(|plan| {
+            let names = NamePreserver::new(&plan);
+            let plan = plan.map_expressions(|expr| {
+                let name = names.save(&expr);
+                Ok(Transformed::yes(name.restore(expr.transform_up(without_frame).data()?)))
+            })?;
+            Ok(Transformed::yes(plan.data.recompute_schema()?))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "row_numbers_without_frame"
+    }
+}
+
+fn without_frame(expr: Expr) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::WindowFunction(mut call) if call.fun.name() == ROW_NUMBER => {
+            call.params.window_frame = WindowFrame::new_bounds(
+                WindowFrameUnits::Rows,
+                WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+                WindowFrameBound::CurrentRow,
+            );
+            Transformed::yes(Expr::WindowFunction(call))
+        }
+        other => Transformed::no(other),
+    })
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct PlannedOnly {
     name: &'static str,
@@ -61,7 +105,8 @@ impl WindowUDFImpl for PlannedOnly {
                 arguments.get_input_field(0).map_or(DataType::Null, |field| field.data_type().clone())
             }
             "percent_rank" | "cume_dist" => DataType::Float64,
-            _ => DataType::UInt64,
+            // BIGINT, as all whole numbers. DataFusion's own is unsigned, and with a BIGINT beside it a DECIMAL.
+            _ => DataType::Int64,
         };
         Ok(Arc::new(Field::new(arguments.name(), data_type, self.name != ROW_NUMBER)))
     }

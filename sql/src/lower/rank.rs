@@ -29,7 +29,7 @@ impl Lowering<'_> {
         let partition = call.partition_by.iter().map(|key| typed(key, schema, &stream)).collect::<Result<_>>()?;
         stream.projection.push(Expr::Column(stream.columns.len()));
         stream.names.push(ROW_NUMBER.to_owned());
-        stream.types.push(arrow::datatypes::DataType::UInt64);
+        stream.types.push(arrow::datatypes::DataType::Int64);
         stream.pending = Pending::Rank(PendingRank { partition, order });
         Ok(stream)
     }
@@ -91,7 +91,7 @@ impl Lowering<'_> {
         // Conditions that stay read the number by way of the output.
         let with_rank = stream.projection.iter().any(|expression| stream.reads_pending(expression));
         if with_rank {
-            output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::UInt64));
+            output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::Int64));
         }
         let operator = OperatorSpec::WindowTopN(WindowTopNSpec {
             window_end: shaped.positions[passed],

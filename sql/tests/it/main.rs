@@ -10,6 +10,7 @@ mod names;
 mod nexmark;
 mod queries;
 mod refusals;
+mod signed;
 mod values;
 mod windows;
 

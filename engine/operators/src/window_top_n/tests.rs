@@ -8,7 +8,7 @@ use crate::testing::{Plan, Script, Step, check, node, rows, run, schema, time_te
 const INPUT: &str = "end TIMESTAMP, shop STRING, price BIGINT, id BIGINT";
 
 fn top(limit: u64, with_rank: bool, partition: Vec<usize>) -> NodeSpec {
-    let output = if with_rank { format!("{INPUT}, rank BIGINT UNSIGNED") } else { INPUT.to_owned() };
+    let output = if with_rank { format!("{INPUT}, rank BIGINT") } else { INPUT.to_owned() };
     let order = vec![SortKey { column: 2, descending: true, nulls_first: false }];
     let spec = WindowTopNSpec { window_end: 0, partition, order, limit, with_rank };
     node(OperatorSpec::WindowTopN(spec), &schema(&output))
