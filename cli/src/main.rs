@@ -1,14 +1,10 @@
 //! The `weir` binary: reads the command line, runs what it asks for, and reports errors once, here.
 
 mod args;
-mod blocking;
-mod clock;
 mod cluster;
 mod exit;
 mod explain;
 mod figures;
-mod job;
-mod leftovers;
 mod listing;
 mod logging;
 mod planning;
@@ -26,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
+use weir_cli::{blocking, clock, job, leftovers, random};
 use weir_core::{Error, Result};
 
 use args::{Arguments, Command};

@@ -16,8 +16,8 @@ use weir_proto::client::{ClusterInfo, JobDetail, results};
 use weir_state::{Storage, Storages, UrlStorages};
 
 use crate::blocking::blocking;
+use crate::random::random;
 use crate::result::Results;
-use crate::server::random;
 
 /// How often the folder is tried to be removed: what still runs of the job removes its own files first.
 const REMOVALS: usize = 20;

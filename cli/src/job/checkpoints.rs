@@ -18,7 +18,7 @@ use weir_state::{
 use weir_worker::kept_states;
 
 use crate::blocking::blocking;
-use crate::server::random;
+use crate::random::random;
 
 /// Checkpoints of one execution of a job.
 pub struct CheckpointStore {

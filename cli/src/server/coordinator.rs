@@ -14,10 +14,11 @@ use weir_core::{CoordinatorId, Error, Result};
 use weir_state::{Storages, UrlStorages};
 
 use super::recover::{self, RecoverArguments};
-use super::{SAY_SO, check_reachability, listen, random};
+use super::{SAY_SO, check_reachability, listen};
 use crate::clock::wall_millis;
 use crate::cluster::args::duration;
 use crate::exit::Exit;
+use crate::random::random;
 use crate::signals::Signals;
 use crate::terminal::Screen;
 

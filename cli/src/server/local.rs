@@ -11,8 +11,9 @@ use weir_core::{Incarnation, Result};
 use weir_worker::process::{self, WorkerConfig};
 
 use super::coordinator::CoordinatorArguments;
-use super::{check_reachability, connectors, listen, random};
+use super::{check_reachability, connectors, listen};
 use crate::exit::Exit;
+use crate::random::random;
 use crate::signals::Signals;
 use crate::terminal::Screen;
 

@@ -13,10 +13,10 @@ use weir_coordinator::recovery::{FirstCoordinator, Rebuilt, rebuild};
 use weir_core::{CoordinatorId, Error, EventTime, JobId, Result};
 use weir_state::{Storages, UrlStorages};
 
-use super::random;
 use crate::clock::wall_millis;
 use crate::exit::Exit;
 use crate::figures::duration;
+use crate::random::random;
 use crate::terminal::Screen;
 
 /// What `--help` says at its end.

@@ -10,10 +10,11 @@ use weir_core::{Incarnation, Result};
 use weir_worker::agent::Ending;
 use weir_worker::process::{self, WorkerConfig};
 
-use super::{SAY_SO, check_reachability, connectors, random};
+use super::{SAY_SO, check_reachability, connectors};
 use crate::cluster::args::{duration, size};
 use crate::exit::Exit;
 use crate::figures;
+use crate::random::random;
 use crate::signals::{Interrupt, Signals};
 use crate::terminal::Screen;
 

@@ -1,0 +1,241 @@
+//! Relations: what queries are made of, each computed from others.
+
+mod aggregate;
+mod evaluate;
+mod sql;
+mod window;
+
+pub use aggregate::{Call, Function};
+pub use evaluate::rows;
+pub use sql::{Script, body};
+pub use window::Window;
+
+use crate::expression::Expression;
+use crate::types::Type;
+
+/// A column of a relation.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// The only one of that name in the query, but for the columns that window functions add.
+    pub name: String,
+    /// Type.
+    pub data_type: Type,
+    /// Whether there may be nulls.
+    pub nullable: bool,
+    /// Greatest magnitude of a number, in units of its last digit; `None`: that of the type.
+    pub bound: Option<i128>,
+}
+
+/// A column of a result: an expression and its name.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Name.
+    pub name: String,
+    /// What it holds.
+    pub expression: Expression,
+}
+
+/// A key of an order.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// By which column.
+    pub column: String,
+    /// `DESC`.
+    pub descending: bool,
+    /// `NULLS FIRST` or `NULLS LAST`; `None`: not said.
+    pub nulls_first: Option<bool>,
+}
+
+/// A kind of join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinKind {
+    /// `INNER`.
+    Inner,
+    /// `LEFT`.
+    Left,
+    /// `RIGHT`.
+    Right,
+    /// `FULL`.
+    Full,
+}
+
+impl JoinKind {
+    /// All of them.
+    pub const ALL: [JoinKind; 4] = [JoinKind::Inner, JoinKind::Left, JoinKind::Right, JoinKind::Full];
+
+    /// Whether rows of the left side stay without a partner.
+    pub fn keeps_left(self) -> bool {
+        matches!(self, JoinKind::Left | JoinKind::Full)
+    }
+
+    /// Whether rows of the right side stay without a partner.
+    pub fn keeps_right(self) -> bool {
+        matches!(self, JoinKind::Right | JoinKind::Full)
+    }
+}
+
+/// How a semi or anti join is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matching {
+    /// `EXISTS (…)`.
+    Exists,
+    /// `LEFT SEMI JOIN`, `LEFT ANTI JOIN`.
+    Join,
+}
+
+/// How a relation is computed.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// The rows of a table, by its place.
+    Table(usize),
+    /// Rows for which the filter is true.
+    Select {
+        /// Of what.
+        input: Box<Relation>,
+        /// Columns.
+        items: Vec<Item>,
+        /// `WHERE`.
+        filter: Option<Expression>,
+    },
+    /// Rows in windows.
+    Window {
+        /// Of what.
+        input: Box<Relation>,
+        /// Time attribute.
+        time: String,
+        /// Which windows.
+        window: Window,
+    },
+    /// Groups, of which the first two keys are the bounds of a window.
+    Aggregate {
+        /// Of what.
+        input: Box<Relation>,
+        /// `WHERE`.
+        filter: Option<Expression>,
+        /// What the groups have in common.
+        keys: Vec<Item>,
+        /// Grouping sets: the places of their keys, beside the window.
+        sets: Option<Vec<Vec<usize>>>,
+        /// Aggregates; none: `SELECT DISTINCT`.
+        calls: Vec<Call>,
+        /// Over keys and aggregates.
+        having: Option<Expression>,
+    },
+    /// The first rows of each partition.
+    Top {
+        /// Of what.
+        input: Box<Relation>,
+        /// Columns of the partition, the window's first.
+        partition: Vec<String>,
+        /// Order, in which no two rows are at one place unless they are equal in all columns.
+        order: Vec<Order>,
+        /// How many.
+        limit: i64,
+        /// Columns.
+        items: Vec<Item>,
+        /// Name of the place's column.
+        place: String,
+    },
+    /// Pairs of rows.
+    Join {
+        /// Left side.
+        left: Box<Relation>,
+        /// Right side.
+        right: Box<Relation>,
+        /// Kind.
+        kind: JoinKind,
+        /// When two rows are partners.
+        condition: Expression,
+        /// Columns.
+        items: Vec<Item>,
+    },
+    /// Rows with, or without, a partner.
+    Match {
+        /// Rows.
+        input: Box<Relation>,
+        /// Partners.
+        other: Box<Relation>,
+        /// Without.
+        negated: bool,
+        /// How it is written.
+        form: Matching,
+        /// When two rows are partners.
+        condition: Expression,
+        /// Columns of the input.
+        items: Vec<Item>,
+    },
+    /// Rows of all, whose columns have the same types.
+    Union(Vec<Relation>),
+    /// A row for each element of an array.
+    Unnest {
+        /// Of what.
+        input: Box<Relation>,
+        /// Column of the array.
+        array: String,
+        /// Name of the element.
+        element: String,
+        /// Columns of the input.
+        items: Vec<Item>,
+    },
+}
+
+/// A relation.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// How it is computed.
+    pub node: Node,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Those that are time attributes.
+    pub times: Vec<String>,
+    /// Those that bound the window that a row is in.
+    pub window: Option<(String, String)>,
+    /// Columns of which no two rows of a window have all values in common, and which are not null.
+    pub unique: Option<Vec<String>>,
+}
+
+impl Relation {
+    /// The column of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn column(&self, name: &str) -> &Column {
+        let found = self.columns.iter().find(|column| column.name == name);
+        found.unwrap_or_else(|| panic!("no column {name}"))
+    }
+
+    /// Names of the columns.
+    pub fn names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Those that it is computed from.
+    pub fn inputs(&self) -> Vec<&Relation> {
+        match &self.node {
+            Node::Table(_) => Vec::new(),
+            Node::Select { input, .. }
+            | Node::Window { input, .. }
+            | Node::Aggregate { input, .. }
+            | Node::Unnest { input, .. }
+            | Node::Top { input, .. } => vec![input],
+            Node::Join { left, right, .. } => vec![left, right],
+            Node::Match { input, other, .. } => vec![input, other],
+            Node::Union(inputs) => inputs.iter().collect(),
+        }
+    }
+
+    /// Those that it is computed from, to be changed.
+    pub fn inputs_mut(&mut self) -> Vec<&mut Relation> {
+        match &mut self.node {
+            Node::Table(_) => Vec::new(),
+            Node::Select { input, .. }
+            | Node::Window { input, .. }
+            | Node::Aggregate { input, .. }
+            | Node::Unnest { input, .. }
+            | Node::Top { input, .. } => vec![input],
+            Node::Join { left, right, .. } => vec![left, right],
+            Node::Match { input, other, .. } => vec![input, other],
+            Node::Union(inputs) => inputs.iter_mut().collect(),
+        }
+    }
+}
