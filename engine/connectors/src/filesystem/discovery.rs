@@ -57,7 +57,7 @@ pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result
     discovery.stage = match (listing, options.monitor_interval) {
         (Listing::Missing, Some(interval)) if was_there => discovery.away(interval, None)?,
         // A table whose files have all been read may have lost them since.
-        (Listing::Missing | Listing::NoMatch, None) if is_restored => discovery.listed(Vec::new(), 1),
+        (Listing::Missing | Listing::NoMatch, None) if is_restored => discovery.listed(Found::default(), 1),
         (listing, interval) => discovery.listed(listing.files(&options.path, interval.is_some(), was_there)?, 1),
     };
     Ok(Box::new(discovery))
@@ -85,14 +85,15 @@ enum Stage {
     Done,
 }
 
-/// A file that a listing has found.
-enum Found {
-    /// It was not known.
-    New { seen: Seen, ranges: Vec<FileRange> },
-    /// It was.
-    Known(Arc<str>),
-    /// It is passed over.
-    Passed,
+/// What a listing has found.
+#[derive(Default)]
+struct Found {
+    /// Files that were not known, and their ranges.
+    new: Vec<(Seen, Vec<FileRange>)>,
+    /// Files that are known and are not there.
+    missing: BTreeSet<Arc<str>>,
+    /// There are files, whether they are known or not.
+    has_files: bool,
 }
 
 impl FileDiscovery {
@@ -116,29 +117,20 @@ impl FileDiscovery {
     }
 
     /// Takes over what a listing has found, the `listings`th in a row. Returns what is done next.
-    fn listed(&mut self, files: Vec<Found>, listings: u32) -> Stage {
-        let has_files = !files.is_empty();
-        let mut is_new = false;
-        let mut missing: BTreeSet<Arc<str>> = self.known.modified().keys().cloned().collect();
-        for file in files {
-            match file {
-                Found::Known(path) => drop(missing.remove(&path)),
-                Found::Passed => {}
-                Found::New { seen, ranges } => {
-                    is_new = true;
-                    for range in ranges {
-                        self.known.add(range.path.clone(), seen.modified);
-                        self.found.push(Split {
-                            name: range.name(),
-                            sequence: range.path.clone(),
-                            description: seen.description(),
-                        });
-                    }
-                }
+    fn listed(&mut self, found: Found, listings: u32) -> Stage {
+        let is_new = !found.new.is_empty();
+        for (seen, ranges) in found.new {
+            for range in ranges {
+                self.known.add(range.path.clone(), seen.modified);
+                self.found.push(Split {
+                    name: range.name(),
+                    sequence: range.path.clone(),
+                    description: seen.description(),
+                });
             }
         }
-        if has_files && self.options.monitor_interval.is_some() {
-            self.known.listed(&missing);
+        if found.has_files && self.options.monitor_interval.is_some() {
+            self.known.listed(&found.missing);
         }
         match self.options.monitor_interval {
             None => Stage::Settled,
@@ -169,9 +161,9 @@ impl SplitDiscovery for FileDiscovery {
                         Ok(Listing::Missing) => self.away(interval, None)?,
                         Err(error) if error.kind() == ErrorKind::Environment => self.away(interval, Some(error))?,
                         listing => {
-                            let files = listing?.files(&self.options.path, true, true)?;
+                            let found = listing?.files(&self.options.path, true, true)?;
                             self.away_since = None;
-                            self.listed(files, listings)
+                            self.listed(found, listings)
                         }
                     }
                 }
@@ -209,18 +201,18 @@ fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<Found>> {
         Listing::Missing => return Ok(Listing::Missing),
     };
     let oldest = oldest(known, options.max_file_age);
-    let look = |file: FileInfo| {
-        if let Some((path, _)) = known.get_key_value(file.path.as_str()) {
-            return Ok(Found::Known(path.clone()));
-        }
-        if file.size == 0 || Some(file.modified) < oldest {
-            return Ok(Found::Passed);
+    let has_files = !files.is_empty();
+    let mut missing: BTreeSet<Arc<str>> = known.keys().cloned().collect();
+    let mut new = Vec::new();
+    for file in files {
+        if missing.remove(file.path.as_str()) || file.size == 0 || Some(file.modified) < oldest {
+            continue;
         }
         let (units, length) = first_cut(options, &file)?;
         let seen = Seen { modified: file.modified, stamp: Some(Stamp::take(&file)?) };
-        Ok(Found::New { ranges: cut(&file.path, file.size, units, length), seen })
-    };
-    Ok(Listing::Files(files.into_iter().map(look).collect::<Result<_>>()?))
+        new.push((seen, cut(&file.path, file.size, units, length)));
+    }
+    Ok(Listing::Files(Found { new, missing, has_files }))
 }
 
 /// How many units the file has, and how many of them make a range.

@@ -72,7 +72,14 @@ impl KnownFiles {
                 self.gone_since.get(path).is_some_and(|since| now.duration_since(*since) >= self.forget_after);
             modified < newest && (has_left || modified < oldest)
         };
-        let due: Vec<Arc<str>> = self.finished.iter().filter(|path| is_due(path)).cloned().collect();
+        // Without an age only what is gone can be due, and that is little.
+        let due: Vec<Arc<str>> = match self.max_age {
+            Some(_) => self.finished.iter().filter(|path| is_due(path)).cloned().collect(),
+            None => {
+                let gone = self.gone_since.keys();
+                gone.filter(|path| self.finished.contains(*path) && is_due(path)).cloned().collect()
+            }
+        };
         if due.is_empty() {
             return;
         }

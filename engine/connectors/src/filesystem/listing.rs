@@ -75,24 +75,24 @@ fn is_pattern(path: &str) -> bool {
 
 /// What a path stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Listing<File> {
-    /// These files, in order of their paths; a folder may have none.
-    Files(Vec<File>),
+pub(super) enum Listing<Files> {
+    /// These files; a folder may have none.
+    Files(Files),
     /// It is a pattern that nothing matches.
     NoMatch,
     /// There is nothing of that name.
     Missing,
 }
 
-impl<File> Listing<File> {
+impl<Files: Default> Listing<Files> {
     /// Its files, if it has some or need not have any.
     ///
     /// # Errors
     /// If there is nothing at `path`: a user error, or, if there `was` something before, one of the environment.
-    pub(super) fn files(self, path: &str, may_be_empty: bool, was: bool) -> Result<Vec<File>> {
+    pub(super) fn files(self, path: &str, may_be_empty: bool, was: bool) -> Result<Files> {
         match self {
             Listing::Files(files) => Ok(files),
-            Listing::NoMatch if may_be_empty => Ok(Vec::new()),
+            Listing::NoMatch if may_be_empty => Ok(Files::default()),
             Listing::NoMatch | Listing::Missing if was => Err(gone(path)),
             Listing::NoMatch => Err(Error::user(format!("no file matches '{path}'")).with_help(
                 "a relative path begins at the working directory; to wait for files, set 'source.monitor-interval'",
@@ -108,11 +108,11 @@ pub(super) fn gone(path: &str) -> Error {
         .with_help("bring the folder back, or mount it; the job goes on where it was")
 }
 
-/// The files that `path` stands for.
+/// The files that `path` stands for, in order of their paths.
 ///
 /// # Errors
 /// A user error if it cannot be a path; one of the environment if a folder cannot be read.
-pub(super) fn list(path: &str) -> Result<Listing<FileInfo>> {
+pub(super) fn list(path: &str) -> Result<Listing<Vec<FileInfo>>> {
     let path = local_path(path)?;
     let mut walk = Walk::default();
     match std::fs::metadata(path) {

@@ -142,7 +142,14 @@ impl Partitioning {
         let mut path = String::new();
         for ((name, _), value) in self.columns.iter().zip(values.split('/').skip(1)) {
             let mut folder = Vec::new();
-            push_escaped(&mut folder, name);
+            match name.as_bytes() {
+                // Folders whose names begin so are passed over by readers.
+                [first @ (b'.' | b'_'), ..] => {
+                    display(&mut folder, format_args!("%{first:02X}"));
+                    push_escaped(&mut folder, &name[1..]);
+                }
+                _ => push_escaped(&mut folder, name),
+            }
             let folder = format!("{}={value}", String::from_utf8_lossy(&folder));
             if folder.len() > LONGEST_NAME {
                 return Err(Error::data(format!(

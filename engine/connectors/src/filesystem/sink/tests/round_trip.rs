@@ -148,6 +148,14 @@ async fn partitions_come_back_as_what_they_were() {
         let read = written_and_read(&rows, &options, &["text"]).await;
         assert_eq!(read.column(1), rows.column(1), "with null called {null}");
     }
+    // Readers pass over folders that begin so.
+    for column in ["_text", ".text"] {
+        let columns = [rows.column(0).clone(), rows.column(1).clone()];
+        let named = ["id", column].into_iter().zip(columns).map(|(name, column)| (name, column, true));
+        let rows = RecordBatch::try_from_iter_with_nullable(named).unwrap();
+        let read = written_and_read(&rows, &[("format", "json")], &[column]).await;
+        assert_eq!(read.column(1), rows.column(1), "{column}");
+    }
     let table = table(Path::new("/tmp"), &[("partition.default-name", "")]);
     assert_eq!(validate(&table).unwrap_err().kind(), ErrorKind::User);
 }
