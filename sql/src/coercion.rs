@@ -1,10 +1,27 @@
-//! Types that expressions get here before DataFusion looks at them: DECIMAL stays exact, whole numbers are signed, and strings travel as
-//! views.
+//! Types that expressions get here before DataFusion looks at them: DECIMAL stays exact, whole numbers are signed, times keep their
+//! range, ROWs are matched by place, and text travels in one layout.
 
+mod conversions;
 mod decimals;
+mod own_terms;
+mod rows;
 mod signed;
 mod strings;
+mod times;
 
+use arrow::datatypes::DataType;
+use datafusion_expr::type_coercion::binary::comparison_coercion;
+
+pub(crate) use conversions::{Conversions, own_conversions};
 pub(crate) use decimals::{ExactDecimals, exact_decimals};
+pub(crate) use own_terms::OwnTerms;
 pub(crate) use signed::{SignedNumbers, signed_numbers};
 pub(crate) use strings::{StringsAsViews, travelling_type};
+
+/// The type in which values of these two are compared, if there is one.
+pub(crate) fn compared_type(left: &DataType, right: &DataType) -> Option<DataType> {
+    let times = [left, right].map(|data_type| times::Part::values(data_type.clone()));
+    times::common_type(&times, true)
+        .or_else(|| rows::common_type(&[left.clone(), right.clone()], true))
+        .or_else(|| comparison_coercion(left, right))
+}

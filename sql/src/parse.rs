@@ -14,6 +14,7 @@ mod create_table;
 mod cursor;
 mod dialect;
 mod expression;
+mod like;
 mod query;
 mod refuse;
 mod rewrite;

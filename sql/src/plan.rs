@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::Boundedness;
-use weir_core::{ConnectorRegistry, Error, JobGraph, Result, TableSpec};
+use weir_core::{ConnectorRegistry, Error, JobGraph, NullTimes, Result, TableSpec};
 
 use crate::catalog::{Catalog, Found, Relation, Table};
 use crate::diagnostics::{Source, did_you_mean};
@@ -203,15 +203,17 @@ impl<'a> Job<'a> {
         let sources = self.lowering.sources();
         for table in self.lowering.used_tables() {
             let Some(spec) = sources.iter().find(|spec| spec.name == table.name) else { continue };
-            if spec.options.get("error-policy").map(String::as_str) != Some("dead-letter") {
-                continue;
-            }
-            let Some(target) = spec.options.get("dead-letter.table") else {
-                let message = format!("`{}` keeps records that cannot be decoded, but does not say where", table.name);
-                return Err(source.error(table.span, message).with_help(
-                    "name a table with `'dead-letter.table' = '…'`, or pass over such records with \
-                     `'error-policy' = 'skip'`",
-                ));
+            let undecodable = spec.options.get("error-policy").map(String::as_str) == Some("dead-letter");
+            let (what, option) = match table.null_times {
+                _ if undecodable => ("records that cannot be decoded", "error-policy"),
+                NullTimes::DeadLetter => ("rows without an event time", "scan.watermark.null-policy"),
+                NullTimes::Fail | NullTimes::Skip => continue,
+            };
+            let Some(target) = &table.dead_letters else {
+                let message = format!("`{}` keeps {what}, but does not say where", table.name);
+                return Err(source.error(table.span, message).with_help(format!(
+                    "name a table with `'dead-letter.table' = '…'`, or pass over them with `'{option}' = 'skip'`"
+                )));
             };
             if !found.iter().any(|(known, _)| known.name == table.name) {
                 found.push((Arc::clone(table), target.clone()));

@@ -50,7 +50,7 @@ impl OperatorMetrics {
         self.late_rows.fetch_add(rows, Relaxed);
     }
 
-    /// Records could not be decoded.
+    /// Records could not be decoded, or had no event time.
     pub fn count_rejected(&self, records: usize) {
         self.rejected_rows.fetch_add(records as u64, Relaxed);
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use weir_core::Result;
 
@@ -13,7 +13,7 @@ pub struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    /// The columns of `records`.
+    /// The columns of `records`, whose timestamps are text already.
     ///
     /// # Errors
     /// If Arrow cannot print a type.
@@ -23,7 +23,7 @@ impl<'a> Cells<'a> {
             .iter()
             .map(|column| {
                 let array: &dyn Array = column.as_ref();
-                Ok((array, ArrayFormatter::try_new(array, &options(column.data_type()))?))
+                Ok((array, ArrayFormatter::try_new(array, &FormatOptions::new().with_null("NULL"))?))
             })
             .collect::<Result<_>>()?;
         Ok(Self { columns })
@@ -43,30 +43,6 @@ impl<'a> Cells<'a> {
     /// How many columns.
     pub fn width(&self) -> usize {
         self.columns.len()
-    }
-}
-
-/// Time as SQL writes it: a blank between day and time, and as many digits as the type has.
-fn options(data_type: &DataType) -> FormatOptions<'static> {
-    let (plain, zoned) = match innermost_unit(data_type) {
-        Some(TimeUnit::Second) => ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%SZ"),
-        Some(TimeUnit::Microsecond) => ("%Y-%m-%d %H:%M:%S%.6f", "%Y-%m-%d %H:%M:%S%.6fZ"),
-        Some(TimeUnit::Nanosecond) => ("%Y-%m-%d %H:%M:%S%.9f", "%Y-%m-%d %H:%M:%S%.9fZ"),
-        Some(TimeUnit::Millisecond) | None => (MILLIS, MILLIS_ZONED),
-    };
-    FormatOptions::new().with_null("NULL").with_timestamp_format(Some(plain)).with_timestamp_tz_format(Some(zoned))
-}
-
-/// Pattern of a `TIMESTAMP(3)`.
-pub const MILLIS: &str = "%Y-%m-%d %H:%M:%S%.3f";
-/// Pattern of a `TIMESTAMP_LTZ(3)`, which is shown in UTC.
-pub const MILLIS_ZONED: &str = "%Y-%m-%d %H:%M:%S%.3fZ";
-
-fn innermost_unit(data_type: &DataType) -> Option<TimeUnit> {
-    match data_type {
-        DataType::Timestamp(unit, _) => Some(*unit),
-        DataType::List(item) | DataType::LargeList(item) => innermost_unit(item.data_type()),
-        _ => None,
     }
 }
 

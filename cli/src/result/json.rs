@@ -6,7 +6,7 @@ use arrow::json::writer::LineDelimited;
 use weir_core::{Error, Result};
 
 use super::Printer;
-use super::cells::{MILLIS, MILLIS_ZONED};
+use super::times;
 
 /// Prints JSON lines.
 pub struct Json;
@@ -14,12 +14,8 @@ pub struct Json;
 impl Printer for Json {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
         let mut bytes = Vec::new();
-        let mut writer = WriterBuilder::new()
-            .with_explicit_nulls(true)
-            .with_timestamp_format(MILLIS.to_owned())
-            .with_timestamp_tz_format(MILLIS_ZONED.to_owned())
-            .build::<_, LineDelimited>(&mut bytes);
-        writer.write(records)?;
+        let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut bytes);
+        writer.write(&times::as_text(records)?)?;
         writer.finish()?;
         drop(writer);
         let text = String::from_utf8(bytes).map_err(|error| Error::internal("JSON is UTF-8").with_source(error))?;

@@ -12,6 +12,7 @@ mod cells;
 mod csv;
 mod json;
 mod table;
+mod times;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -13,6 +13,7 @@ use weir_core::Result;
 
 use super::Printer;
 use super::cells::{Cells, is_numeric};
+use super::times;
 use crate::terminal::clip;
 
 /// Rows that are at most held back.
@@ -148,6 +149,7 @@ impl Table {
 
 impl Printer for Table {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
+        let records = &times::as_text(records)?;
         let cells = Cells::new(records)?;
         for row in 0..records.num_rows() {
             let value = |column| {

@@ -2,8 +2,8 @@
 use std::io::{self, Write};
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int8Array, Int64Array, StringViewArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int8Array, Int64Array, StringViewArray, StructArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampSecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use weir_core::{Attempt, ChangelogKind, OperatorUid};
@@ -196,6 +196,25 @@ async fn other_types_print_as_sql_writes_them() {
     ];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     assert_eq!(printed(Output::Csv, &[batch]).await, "at,price,ok,ratio\n1970-01-01 00:00:00.000Z,123.45,true,0.5\n");
+}
+
+#[tokio::test]
+async fn times_have_the_digits_of_their_type_wherever_they_are() {
+    let fine: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_000_001]));
+    let coarse: ArrayRef = Arc::new(TimestampSecondArray::from(vec![1]).with_timezone("UTC"));
+    let fields = vec![
+        Field::new("fine", fine.data_type().clone(), true),
+        Field::new("coarse", coarse.data_type().clone(), true),
+    ];
+    let row: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![fine.clone(), coarse], None));
+    let batch = RecordBatch::try_from_iter([("fine", fine), ("row", row)]).unwrap();
+    let text = printed(Output::Json, std::slice::from_ref(&batch)).await;
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let row = serde_json::json!({"fine": "1970-01-01 00:00:01.000001", "coarse": "1970-01-01 00:00:01Z"});
+    assert_eq!(line, serde_json::json!({"fine": "1970-01-01 00:00:01.000001", "row": row}));
+    let text = printed(Output::Csv, &[batch]).await;
+    let row = "{fine: 1970-01-01 00:00:01.000001, coarse: 1970-01-01 00:00:01Z}";
+    assert_eq!(text, format!("fine,row\n1970-01-01 00:00:01.000001,\"{row}\"\n"));
 }
 
 #[tokio::test]

@@ -22,8 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
-    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey, SourceSpec,
-    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, NullTimes, OperatorSpec, SinkSpec, SortKey,
+    SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;

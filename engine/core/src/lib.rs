@@ -22,6 +22,7 @@ pub mod source;
 mod splits;
 pub mod state_column;
 mod time;
+pub mod time_text;
 pub mod views;
 mod window;
 
@@ -33,8 +34,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
     CalcSpec, Chain, ChangelogKind, DiscoverSpec, Edge, Exchange, ExpandSpec, InputStream, IntervalJoinSpec, JobGraph,
-    JoinType, Node, NodeSpec, OperatorPlace, OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey, SourceSpec,
-    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    JoinType, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey,
+    SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};

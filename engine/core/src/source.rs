@@ -194,7 +194,7 @@ pub fn rejected_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("table_name", DataType::Utf8View, false),
         Field::new("origin", DataType::Utf8View, false),
-        Field::new("record_offset", DataType::Int64, false),
+        Field::new("record_offset", DataType::Int64, true),
         Field::new("raw", DataType::BinaryView, false),
         Field::new("reason", DataType::Utf8View, false),
     ]))

@@ -1,7 +1,4 @@
-//! The proleptic Gregorian calendar, in days and milliseconds since 1970-01-01.
-
-/// Milliseconds of a day.
-pub(super) const DAY_MS: i64 = 86_400_000;
+//! The proleptic Gregorian calendar, in days since 1970-01-01.
 
 /// A day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +60,4 @@ fn days_of_month(year: i64, month: i64) -> i64 {
 /// Monday is 0.
 pub(super) fn weekday(days: i64) -> usize {
     usize::try_from((days + 3).rem_euclid(7)).unwrap_or_default()
-}
-
-/// A moment as its day and the milliseconds since midnight.
-pub(super) fn split(millis: i64) -> (i64, i64) {
-    (millis.div_euclid(DAY_MS), millis.rem_euclid(DAY_MS))
 }

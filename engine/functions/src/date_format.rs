@@ -10,14 +10,14 @@ use datafusion_expr::ColumnarValue;
 
 use super::calendar::{self, Day};
 use super::definition::{Definition, Parameter, Text, plan_error};
-use super::time::Times;
+use super::times::{Moment, Times};
 
 pub(super) const DATE_FORMAT: Definition = Definition {
     name: "date_format",
     usage: "DATE_FORMAT(timestamp, 'yyyy-MM-dd HH:mm:ss')",
     parameters: &[Parameter::Time, Parameter::Text],
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: check_format,
     compute: date_format,
 };
@@ -112,7 +112,7 @@ fn date_format(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let mut compiled: Option<(&str, Vec<Piece>)> = None;
     let mut text = String::new();
     for row in 0..rows {
-        let (Some(millis), Some(pattern)) = (times.at(row), patterns.at(row)) else {
+        let (Some(moment), Some(pattern)) = (times.moment(row), patterns.at(row)) else {
             builder.append_null();
             continue;
         };
@@ -121,16 +121,16 @@ fn date_format(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
             slot => slot.insert((pattern, parse(pattern)?)),
         };
         text.clear();
-        write(&mut text, pieces, millis);
+        write(&mut text, pieces, moment);
         builder.append_value(&text);
     }
     Ok(Arc::new(builder.finish()))
 }
 
-fn write(text: &mut String, pieces: &[Piece], millis: i64) {
-    let (days, of_day) = calendar::split(millis);
+fn write(text: &mut String, pieces: &[Piece], Moment { days, nanos }: Moment) {
     let day = Day::from_days(days);
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1_000 % 60);
+    let seconds = nanos / 1_000_000_000;
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let name = |names: &[&'static str], index: usize, width: usize| {
         let name = names.get(index).copied().unwrap_or_default();
         if width == 4 { name } else { &name[..3] }
@@ -159,8 +159,7 @@ fn write(text: &mut String, pieces: &[Piece], millis: i64) {
                 continue;
             }
             'S' => {
-                // Milliseconds are all there is: further digits are zero.
-                let digits = format!("{:03}000000", of_day % 1_000);
+                let digits = format!("{:09}", nanos % 1_000_000_000);
                 text.push_str(&digits[..width]);
                 continue;
             }
@@ -182,11 +181,12 @@ fn write(text: &mut String, pieces: &[Piece], millis: i64) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::times::moment;
     use super::*;
 
     fn format(millis: i64, pattern: &str) -> String {
         let mut text = String::new();
-        super::write(&mut text, &parse(pattern).unwrap(), millis);
+        super::write(&mut text, &parse(pattern).unwrap(), moment(millis, 86_400_000));
         text
     }
 

@@ -17,8 +17,10 @@ pub(super) enum Parameter {
     Text,
     /// `BIGINT`.
     Integer,
-    /// A date or timestamp, as milliseconds; a zone is kept.
+    /// A date or timestamp, in its own unit.
     Time,
+    /// A date, timestamp or time of day, in its own unit.
+    Clock,
 }
 
 /// A function.
@@ -32,8 +34,8 @@ pub(super) struct Definition {
     pub parameters: &'static [Parameter],
     /// How many of them must be given.
     pub required: usize,
-    /// Type of the result, given the arguments' types.
-    pub returns: fn(&[DataType]) -> DataType,
+    /// Type of the result, given the arguments' types, and those arguments that are constant.
+    pub returns: fn(&[DataType], &[Option<&ScalarValue>]) -> DataType,
     /// Refuses constant arguments that can never work, when the query is planned.
     pub check: fn(&[Option<&ScalarValue>]) -> Result<()>,
     /// Computes `rows` results.
@@ -80,13 +82,13 @@ impl ScalarUDFImpl for Function {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok((self.definition.returns)(types))
+        Ok((self.definition.returns)(types, &[]))
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         (self.definition.check)(args.scalar_arguments)?;
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        Ok(Arc::new(Field::new(self.name(), (self.definition.returns)(&types), true)))
+        Ok(Arc::new(Field::new(self.name(), (self.definition.returns)(&types, args.scalar_arguments), true)))
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -116,12 +118,12 @@ fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
     match parameter {
         Parameter::Text if is_text || given.is_null() => Some(DataType::Utf8View),
         Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
-        Parameter::Time => match given {
-            DataType::Timestamp(_, zone) => Some(DataType::Timestamp(TimeUnit::Millisecond, zone.clone())),
-            DataType::Date32 | DataType::Date64 | DataType::Null => {
-                Some(DataType::Timestamp(TimeUnit::Millisecond, None))
-            }
-            _ if is_text => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+        Parameter::Time | Parameter::Clock => match given {
+            DataType::Timestamp(..) | DataType::Date32 => Some(given.clone()),
+            DataType::Time32(_) | DataType::Time64(_) if parameter == Parameter::Clock => Some(given.clone()),
+            DataType::Date64 => Some(DataType::Date32),
+            DataType::Null => Some(DataType::Timestamp(TimeUnit::Millisecond, None)),
+            _ if is_text => Some(DataType::Timestamp(TimeUnit::Microsecond, None)),
             _ => None,
         },
         _ => None,

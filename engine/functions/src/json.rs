@@ -20,7 +20,7 @@ pub(super) const JSON_VALUE: Definition = Definition {
     usage: "JSON_VALUE(json, '$.path')",
     parameters: TEXTS,
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: check_path,
     compute: |arguments, rows| texts(arguments, rows, parse_path, scalar_text),
 };
@@ -30,7 +30,7 @@ pub(super) const JSON_QUERY: Definition = Definition {
     usage: "JSON_QUERY(json, '$.path')",
     parameters: TEXTS,
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: check_path,
     compute: |arguments, rows| texts(arguments, rows, parse_path, container_text),
 };
@@ -40,7 +40,7 @@ pub(super) const JSON_EXISTS: Definition = Definition {
     usage: "JSON_EXISTS(json, '$.path')",
     parameters: TEXTS,
     required: 2,
-    returns: |_| DataType::Boolean,
+    returns: |_, _| DataType::Boolean,
     check: check_path,
     compute: json_exists,
 };
@@ -51,7 +51,7 @@ pub(super) const JSON_GET: Definition = Definition {
     usage: "json -> 'key'",
     parameters: TEXTS,
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: unchecked,
     compute: |arguments, rows| texts(arguments, rows, one_step, |raw| Some(compact(raw))),
 };
@@ -62,7 +62,7 @@ pub(super) const JSON_GET_TEXT: Definition = Definition {
     usage: "json ->> 'key'",
     parameters: TEXTS,
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: unchecked,
     compute: |arguments, rows| texts(arguments, rows, one_step, |raw| scalar_text(raw).or_else(|| container_text(raw))),
 };

@@ -4,22 +4,33 @@
 //! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
 //! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
 
+mod adapted;
 pub mod arithmetic;
 mod calendar;
+pub mod conversion;
 mod date_format;
 mod definition;
+mod extract;
 pub mod failure;
+mod field;
 mod json;
+pub mod layouts;
+mod like;
+pub mod nulls;
 mod refused;
 mod rounding;
 mod text;
 mod time;
+mod times;
+mod truncate;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 
+pub use adapted::in_own_terms;
+pub use like::like_pattern;
 pub use refused::refused;
 
 /// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.
@@ -33,6 +44,9 @@ const SCALAR_ALIASES: [(&str, &str); 8] = [
     ("truncate", "trunc"),
     ("ucase", "upper"),
 ];
+
+/// Other names of Weir's own scalar functions.
+const OWN_ALIASES: [(&str, &str); 2] = [("datetrunc", "date_trunc"), ("day", "dayofmonth")];
 
 /// Other names of DataFusion's aggregate functions.
 const AGGREGATE_ALIASES: [(&str, &str); 5] = [
@@ -48,7 +62,8 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let datafusion = datafusion_functions::all_default_functions()
         .into_iter()
         .chain(datafusion_functions_nested::all_default_nested_functions());
-    for function in datafusion {
+    for function in datafusion.chain([extract::DatePart::function(), field::GetField::function()]) {
+        let function = adapted::Adapted::function(function);
         for name in function.aliases() {
             functions.insert(name.to_lowercase(), function.clone());
         }
@@ -66,8 +81,10 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     for function in own_functions() {
         functions.insert(function.name().to_owned(), function);
     }
-    if let Some(day) = functions.get("dayofmonth").cloned() {
-        functions.insert("day".to_owned(), day);
+    for (alias, name) in OWN_ALIASES {
+        if let Some(function) = functions.get(name).cloned() {
+            functions.insert(alias.to_owned(), function);
+        }
     }
     functions.retain(|name, function| refused(name).is_none() && refused(function.name()).is_none());
     functions
@@ -96,6 +113,7 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         text::SPLIT_INDEX,
         text::LOCATE,
         text::COUNT_CHAR,
+        like::LIKE_PATTERN,
         date_format::DATE_FORMAT,
         time::YEAR,
         time::QUARTER,
@@ -110,6 +128,7 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         time::TIMESTAMPDIFF,
         time::TIMESTAMPADD,
         time::TO_TIMESTAMP_LTZ,
+        truncate::DATE_TRUNC,
         json::JSON_VALUE,
         json::JSON_QUERY,
         json::JSON_EXISTS,

@@ -11,6 +11,7 @@ const PLACE: &str = "rows do not carry the place they were read from; \
      declare a metadata column of the table, such as `file STRING METADATA FROM 'file.path'`";
 const LAMBDA: &str = "functions with a lambda are not supported yet; \
      UNNEST the array, filter or compute on its rows, and aggregate with ARRAY_AGG";
+const TYPE_OF_ARGUMENT: &str = "its result has the type of another argument; write CAST(… AS type) or TRY_CAST";
 const WATERMARK: &str = "watermarks cannot be read in a query yet; \
      late rows are counted and can be written to a side output";
 
@@ -31,6 +32,7 @@ pub fn refused(name: &str) -> Option<&'static str> {
         "input_file_name" | "file_row_index" => Some(PLACE),
         "array_any_match" | "any_match" | "list_any_match" | "array_filter" | "list_filter" | "array_first"
         | "list_first" | "array_transform" | "list_transform" => Some(LAMBDA),
+        "cast_to_type" | "try_cast_to_type" => Some(TYPE_OF_ARGUMENT),
         "current_watermark" => Some(WATERMARK),
         _ => None,
     }

@@ -16,7 +16,7 @@ pub(super) const REGEXP_EXTRACT: Definition = Definition {
     usage: "REGEXP_EXTRACT(text, regex[, group])",
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Integer],
     required: 2,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: check_regexp_extract,
     compute: regexp_extract,
 };
@@ -26,7 +26,7 @@ pub(super) const SPLIT_INDEX: Definition = Definition {
     usage: "SPLIT_INDEX(text, delimiter, index)",
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Integer],
     required: 3,
-    returns: |_| DataType::Utf8View,
+    returns: |_, _| DataType::Utf8View,
     check: unchecked,
     compute: split_index,
 };
@@ -36,7 +36,7 @@ pub(super) const LOCATE: Definition = Definition {
     usage: "LOCATE(part, text[, from])",
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Integer],
     required: 2,
-    returns: |_| DataType::Int64,
+    returns: |_, _| DataType::Int64,
     check: unchecked,
     compute: locate,
 };
@@ -46,7 +46,7 @@ pub(super) const COUNT_CHAR: Definition = Definition {
     usage: "COUNT_CHAR(text, character)",
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
-    returns: |_| DataType::Int64,
+    returns: |_, _| DataType::Int64,
     check: unchecked,
     compute: count_char,
 };

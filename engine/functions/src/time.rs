@@ -2,47 +2,48 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, TimeUnit, TimestampMillisecondType};
+use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
 
 use super::PROCESSING_TIME;
-use super::calendar::{self, DAY_MS, Day};
+use super::calendar::Day;
 use super::definition::{Definition, Integers, Parameter, Text, plan_error, unchecked};
+use super::times::{self, DAY, Moment, Times};
 
-/// A part of a timestamp.
+/// A part of a time, from its days since 1970-01-01 and its seconds since midnight.
 macro_rules! part {
-    ($constant:ident, $name:literal, $compute:expr) => {
+    ($constant:ident, $name:literal, $of:ident, $compute:expr) => {
         pub(super) const $constant: Definition = Definition {
             name: $name,
             usage: concat!($name, "(timestamp)"),
-            parameters: &[Parameter::Time],
+            parameters: &[Parameter::$of],
             required: 1,
-            returns: |_| DataType::Int64,
+            returns: |_, _| DataType::Int64,
             check: unchecked,
             compute: |arguments, rows| part(arguments, rows, $compute),
         };
     };
 }
 
-part!(YEAR, "year", |days, _| Day::from_days(days).year);
-part!(QUARTER, "quarter", |days, _| (Day::from_days(days).month + 2) / 3);
-part!(MONTH, "month", |days, _| Day::from_days(days).month);
-part!(WEEK, "week", |days, _| week(days));
-part!(DAYOFYEAR, "dayofyear", |days, _| Day::from_days(days).day_of_year());
-part!(DAYOFMONTH, "dayofmonth", |days, _| Day::from_days(days).day);
-part!(DAYOFWEEK, "dayofweek", |days, _| (days + 4).rem_euclid(7) + 1);
-part!(HOUR, "hour", |_, of_day| of_day / 3_600_000);
-part!(MINUTE, "minute", |_, of_day| of_day / 60_000 % 60);
-part!(SECOND, "second", |_, of_day| of_day / 1_000 % 60);
+part!(YEAR, "year", Time, |days, _| Day::from_days(days).year);
+part!(QUARTER, "quarter", Time, |days, _| (Day::from_days(days).month + 2) / 3);
+part!(MONTH, "month", Time, |days, _| Day::from_days(days).month);
+part!(WEEK, "week", Time, |days, _| week(days));
+part!(DAYOFYEAR, "dayofyear", Time, |days, _| Day::from_days(days).day_of_year());
+part!(DAYOFMONTH, "dayofmonth", Time, |days, _| Day::from_days(days).day);
+part!(DAYOFWEEK, "dayofweek", Time, |days, _| (days + 4).rem_euclid(7) + 1);
+part!(HOUR, "hour", Clock, |_, seconds| seconds / 3_600);
+part!(MINUTE, "minute", Clock, |_, seconds| seconds / 60 % 60);
+part!(SECOND, "second", Clock, |_, seconds| seconds % 60);
 
 pub(super) const TIMESTAMPDIFF: Definition = Definition {
     name: "timestampdiff",
     usage: "TIMESTAMPDIFF(unit, from, to)",
     parameters: &[Parameter::Text, Parameter::Time, Parameter::Time],
     required: 3,
-    returns: |_| DataType::Int64,
+    returns: |_, _| DataType::Int64,
     check: check_unit,
     compute: timestampdiff,
 };
@@ -52,7 +53,7 @@ pub(super) const TIMESTAMPADD: Definition = Definition {
     usage: "TIMESTAMPADD(unit, count, timestamp)",
     parameters: &[Parameter::Text, Parameter::Integer, Parameter::Time],
     required: 3,
-    returns: |types| types.get(2).cloned().unwrap_or(PROCESSING_TIME),
+    returns: sum_type,
     check: check_unit,
     compute: timestampadd,
 };
@@ -62,7 +63,7 @@ pub(super) const TO_TIMESTAMP_LTZ: Definition = Definition {
     usage: "TO_TIMESTAMP_LTZ(number[, 0 | 3])",
     parameters: &[Parameter::Integer, Parameter::Integer],
     required: 1,
-    returns: |_| DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+    returns: |_, _| DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
     check: check_precision,
     compute: to_timestamp_ltz,
 };
@@ -73,52 +74,15 @@ pub(super) const PROCTIME: Definition = Definition {
     usage: "PROCTIME()",
     parameters: &[],
     required: 0,
-    returns: |_| PROCESSING_TIME,
+    returns: |_, _| PROCESSING_TIME,
     check: unchecked,
     compute: |_, _| Err(DataFusionError::Internal("PROCTIME() was not planned".to_owned())),
 };
 
-/// Timestamps in milliseconds, the same for all rows or not.
-pub(super) enum Times<'a> {
-    Constant(Option<i64>),
-    Column(&'a TimestampMillisecondArray),
-}
-
-impl<'a> Times<'a> {
-    pub(super) fn of(value: &'a ColumnarValue) -> Result<Self> {
-        let wrong = |found: DataType| {
-            Err(DataFusionError::Internal(format!("expected a timestamp in milliseconds, found {found}")))
-        };
-        match value {
-            ColumnarValue::Scalar(ScalarValue::TimestampMillisecond(time, _)) => Ok(Times::Constant(*time)),
-            ColumnarValue::Scalar(ScalarValue::Null) => Ok(Times::Constant(None)),
-            ColumnarValue::Scalar(other) => wrong(other.data_type()),
-            ColumnarValue::Array(array) => match array.as_primitive_opt::<TimestampMillisecondType>() {
-                Some(array) => Ok(Times::Column(array)),
-                None => wrong(array.data_type().clone()),
-            },
-        }
-    }
-
-    pub(super) fn at(&self, row: usize) -> Option<i64> {
-        match self {
-            Times::Constant(time) => *time,
-            Times::Column(array) => array.is_valid(row).then(|| array.value(row)),
-        }
-    }
-}
-
 fn part(arguments: &[ColumnarValue], rows: usize, compute: fn(i64, i64) -> i64) -> Result<ArrayRef> {
-    match Times::of(&arguments[0])? {
-        // Without a branch per row: nulls are computed and masked.
-        Times::Column(array) => Ok(Arc::new(array.unary::<_, arrow::datatypes::Int64Type>(|millis| {
-            let (days, of_day) = calendar::split(millis);
-            compute(days, of_day)
-        }))),
-        times => Ok(Arc::new(
-            (0..rows).map(|row| times.at(row).map(calendar::split).map(|(d, t)| compute(d, t))).collect::<Int64Array>(),
-        )),
-    }
+    let times = Times::of(&arguments[0])?;
+    let part = |row| times.moment(row).map(|Moment { days, nanos }| compute(days, nanos / 1_000_000_000));
+    Ok(Arc::new((0..rows).map(part).collect::<Int64Array>()))
 }
 
 /// ISO 8601: weeks begin on Monday, and the first one has the year's first Thursday.
@@ -127,10 +91,10 @@ fn week(days: i64) -> i64 {
     (Day::from_days(thursday).day_of_year() - 1) / 7 + 1
 }
 
-/// A unit of time: so many milliseconds, or so many months.
+/// A unit of time: so many nanoseconds, or so many months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
-    Millis(i64),
+    Nanos(i64),
     Months(i64),
 }
 
@@ -138,17 +102,20 @@ fn unit(name: &str) -> Result<Unit> {
     let upper = name.to_uppercase();
     let name_of_one = upper.strip_prefix("SQL_TSI_").unwrap_or(&upper);
     match name_of_one.strip_suffix('S').unwrap_or(name_of_one) {
-        "MILLISECOND" => Ok(Unit::Millis(1)),
-        "SECOND" => Ok(Unit::Millis(1_000)),
-        "MINUTE" => Ok(Unit::Millis(60_000)),
-        "HOUR" => Ok(Unit::Millis(3_600_000)),
-        "DAY" => Ok(Unit::Millis(DAY_MS)),
-        "WEEK" => Ok(Unit::Millis(7 * DAY_MS)),
+        "NANOSECOND" => Ok(Unit::Nanos(1)),
+        "MICROSECOND" => Ok(Unit::Nanos(1_000)),
+        "MILLISECOND" => Ok(Unit::Nanos(1_000_000)),
+        "SECOND" => Ok(Unit::Nanos(1_000_000_000)),
+        "MINUTE" => Ok(Unit::Nanos(60_000_000_000)),
+        "HOUR" => Ok(Unit::Nanos(3_600_000_000_000)),
+        "DAY" => Ok(Unit::Nanos(DAY)),
+        "WEEK" => Ok(Unit::Nanos(7 * DAY)),
         "MONTH" => Ok(Unit::Months(1)),
         "QUARTER" => Ok(Unit::Months(3)),
         "YEAR" => Ok(Unit::Months(12)),
         _ => plan_error(format!(
-            "`{name}` is no unit of time; units are MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER and YEAR"
+            "`{name}` is no unit of time; units are NANOSECOND, MICROSECOND, MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK, \
+             MONTH, QUARTER and YEAR"
         )),
     }
 }
@@ -165,20 +132,25 @@ fn timestampdiff(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let names = Text::of(&arguments[0])?;
     let (from, to) = (Times::of(&arguments[1])?, Times::of(&arguments[2])?);
     let difference = |row| {
-        let (Some(name), Some(from), Some(to)) = (names.at(row), from.at(row), to.at(row)) else { return Ok(None) };
-        Ok(Some(match unit(name)? {
-            Unit::Millis(millis) => to.saturating_sub(from) / millis,
-            Unit::Months(months) => months_between(from, to) / months,
-        }))
+        let (Some(name), Some(from), Some(to)) = (names.at(row), from.moment(row), to.moment(row)) else {
+            return Ok(None);
+        };
+        let difference = match unit(name)? {
+            Unit::Nanos(nanos) => i64::try_from((to.total() - from.total()) / i128::from(nanos)),
+            Unit::Months(months) => Ok(months_between(from, to) / months),
+        };
+        match difference {
+            Ok(difference) => Ok(Some(difference)),
+            Err(_) => Err(DataFusionError::Execution(format!("TIMESTAMPDIFF in {name} is out of range"))),
+        }
     };
     Ok(Arc::new((0..rows).map(difference).collect::<Result<Int64Array>>()?))
 }
 
-fn months_between(from: i64, to: i64) -> i64 {
-    let ((from_days, from_time), (to_days, to_time)) = (calendar::split(from), calendar::split(to));
-    let (start, end) = (Day::from_days(from_days), Day::from_days(to_days));
+fn months_between(from: Moment, to: Moment) -> i64 {
+    let (start, end) = (Day::from_days(from.days), Day::from_days(to.days));
     let months = (end.year - start.year) * 12 + end.month - start.month;
-    let within = (end.day, to_time).cmp(&(start.day, from_time));
+    let within = (end.day, to.nanos).cmp(&(start.day, from.nanos));
     match (months.signum(), within) {
         (1, std::cmp::Ordering::Less) => months - 1,
         (-1, std::cmp::Ordering::Greater) => months + 1,
@@ -186,29 +158,65 @@ fn months_between(from: i64, to: i64) -> i64 {
     }
 }
 
+/// The type of a sum: that of the time, unless the unit is finer than it can say. A date with a part of a day is a timestamp.
+fn sum_type(types: &[DataType], constants: &[Option<&ScalarValue>]) -> DataType {
+    let Some(time) = types.get(2) else { return PROCESSING_TIME };
+    let name = constants.first().and_then(|constant| constant.as_ref()?.try_as_str().flatten());
+    let nanos = match name.map(unit) {
+        Some(Ok(Unit::Months(_))) => return time.clone(),
+        Some(Ok(Unit::Nanos(nanos))) => nanos,
+        // Which unit it is shows only row by row.
+        _ => 1_000_000,
+    };
+    let finest = match nanos {
+        _ if nanos % 1_000_000_000 == 0 => TimeUnit::Second,
+        _ if nanos % 1_000_000 == 0 => TimeUnit::Millisecond,
+        _ if nanos % 1_000 == 0 => TimeUnit::Microsecond,
+        _ => TimeUnit::Nanosecond,
+    };
+    match time {
+        DataType::Date32 if nanos % DAY == 0 => DataType::Date32,
+        DataType::Date32 => DataType::Timestamp(finest.max(TimeUnit::Millisecond), None),
+        DataType::Timestamp(unit, zone) => DataType::Timestamp((*unit).max(finest), zone.clone()),
+        other => other.clone(),
+    }
+}
+
 fn timestampadd(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (names, counts) = (Text::of(&arguments[0])?, Integers::of(&arguments[1])?);
     let times = Times::of(&arguments[2])?;
+    let types = [DataType::Null, DataType::Null, arguments[2].data_type()];
+    let data_type = match &arguments[0] {
+        ColumnarValue::Scalar(name) => sum_type(&types, &[Some(name)]),
+        ColumnarValue::Array(_) => sum_type(&types, &[]),
+    };
+    let per_day = times::ticks_per_day(&data_type).unwrap_or(1);
     let sum = |row| {
-        let (Some(name), Some(count), Some(time)) = (names.at(row), counts.at(row), times.at(row)) else {
+        let (Some(name), Some(count), Some(time)) = (names.at(row), counts.at(row), times.moment(row)) else {
             return Ok(None);
         };
-        let sum = match unit(name)? {
-            Unit::Millis(millis) => count.checked_mul(millis).and_then(|added| time.checked_add(added)),
-            Unit::Months(months) => {
-                let (days, of_day) = calendar::split(time);
-                let months = count.checked_mul(months).filter(|months| months.abs() < 12 * 1_000_000);
-                let day = months.and_then(|months| Day::from_days(days).plus_months(months));
-                day.and_then(|day| day.days().checked_mul(DAY_MS)).and_then(|start| start.checked_add(of_day))
-            }
-        };
-        match sum {
+        match plus(time, count, unit(name)?).and_then(|sum| times::ticks(sum, per_day)) {
             Some(sum) => Ok(Some(sum)),
             None => Err(DataFusionError::Execution(format!("TIMESTAMPADD of {count} {name} is out of range"))),
         }
     };
-    let sums = (0..rows).map(sum).collect::<Result<TimestampMillisecondArray>>()?;
-    Ok(Arc::new(sums.with_data_type(arguments[2].data_type())))
+    times::column((0..rows).map(sum), &data_type)
+}
+
+fn plus(time: Moment, count: i64, unit: Unit) -> Option<Moment> {
+    match unit {
+        Unit::Nanos(nanos) => {
+            let total = time.total() + i128::from(count) * i128::from(nanos);
+            let day = i128::from(DAY);
+            let (days, nanos) = (total.div_euclid(day), total.rem_euclid(day));
+            Some(Moment { days: i64::try_from(days).ok()?, nanos: i64::try_from(nanos).ok()? })
+        }
+        Unit::Months(months) => {
+            let months = count.checked_mul(months).filter(|months| months.abs() < 12 * 1_000_000)?;
+            let days = Day::from_days(time.days).plus_months(months)?.days();
+            Some(Moment { days, ..time })
+        }
+    }
 }
 
 fn check_precision(arguments: &[Option<&ScalarValue>]) -> Result<()> {

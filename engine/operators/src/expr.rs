@@ -6,6 +6,7 @@
 mod arithmetic;
 mod canonical;
 mod compile;
+mod convert;
 mod guard;
 mod literal;
 
@@ -16,10 +17,10 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, new_empty_array
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
-use datafusion_physical_expr::expressions::cast;
 use weir_core::{Error, Expr, Result};
 
 use self::compile::compile;
+use self::convert::convert;
 
 /// An expression, ready to be evaluated over batches of the schema that it was compiled against.
 #[derive(Debug, Clone)]
@@ -71,7 +72,7 @@ impl CompiledExpr {
         if compiled.data_type == *data_type {
             return Ok(compiled);
         }
-        let computed = cast(compile(expr, input, false)?, input, data_type.clone()).map_err(refused)?;
+        let computed = convert(compile(expr, input, false)?, input, data_type, false).map_err(refused)?;
         Ok(Self { kernel: Kernel::Computed(computed), data_type: data_type.clone() })
     }
 

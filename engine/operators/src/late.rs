@@ -55,8 +55,12 @@ impl LateRows {
     }
 }
 
-fn json_objects(rows: &RecordBatch) -> Result<StringViewArray> {
-    let unwritable = |error| Error::internal("a late row cannot be written as JSON").with_source(error);
+/// Each row as a JSON object.
+///
+/// # Errors
+/// An internal error if a row cannot be written as JSON.
+pub fn json_objects(rows: &RecordBatch) -> Result<StringViewArray> {
+    let unwritable = |error| Error::internal("a row cannot be written as JSON").with_source(error);
     let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
     writer.write(rows).map_err(unwritable)?;
     writer.finish().map_err(unwritable)?;

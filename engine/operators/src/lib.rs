@@ -29,5 +29,5 @@ mod windows;
 pub use build::build;
 pub use checked::Checked;
 pub use expr::CompiledExpr;
-pub use late::LateRows;
-pub use scan::Scan;
+pub use late::{LateRows, json_objects};
+pub use scan::{Scan, Scanned};

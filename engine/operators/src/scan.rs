@@ -1,9 +1,11 @@
 //! What a source node does to the rows of its connector, apart from reading them: computed columns, event time, filter.
 
-use arrow::array::RecordBatch;
-use arrow::compute::max;
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::{is_not_null, is_null, max};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
-use weir_core::{Batch, BinaryOperator, Error, EventTime, Expr, LiteralValue, Result, SourceSpec};
+use weir_core::{
+    Batch, BinaryOperator, Error, EventTime, Expr, LiteralValue, NullTimes, Result, SourceSpec, TimeColumn,
+};
 
 use crate::batches::{event_times, keep, with_schema};
 use crate::expr::CompiledExpr;
@@ -14,7 +16,21 @@ pub struct Scan {
     schema: SchemaRef,
     projection: Option<Vec<CompiledExpr>>,
     watermark: Option<Watermark>,
+    time: Option<TimeColumn>,
     filter: Option<CompiledExpr>,
+    table: String,
+}
+
+/// What a source node makes of the rows of its connector.
+#[derive(Debug)]
+pub struct Scanned {
+    /// The node's output.
+    pub rows: Batch,
+    /// The greatest value of the watermark expression over all rows, those included that are filtered out. `None` without a
+    /// watermark, or if all values are null.
+    pub time: Option<EventTime>,
+    /// Rows that are left out because they have no event time.
+    pub without_time: Option<RecordBatch>,
 }
 
 impl Scan {
@@ -38,21 +54,25 @@ impl Scan {
         let watermark =
             spec.watermark.as_ref().map(|watermark| Watermark::new(&watermark.expression, &schema)).transpose()?;
         let filter = spec.filter.as_ref().map(|filter| CompiledExpr::condition(filter, &schema)).transpose()?;
-        Ok(Self { schema, projection, watermark, filter })
+        let time = spec.watermark.as_ref().and_then(|watermark| watermark.time);
+        if time.is_some_and(|time| time.column >= schema.fields().len()) {
+            return Err(Error::internal("the time attribute of a source is none of its columns"));
+        }
+        Ok(Self { schema, projection, watermark, time, filter, table: spec.table.name.clone() })
     }
 
-    /// The node's output for rows that the connector has read, and the greatest value of the watermark expression over
-    /// all of them, the rows that are filtered out included. `None` without a watermark, or if all values are null.
+    /// The node's output for rows that the connector has read.
     ///
     /// # Errors
-    /// A data error if a row has no value for an expression.
-    pub fn rows(&mut self, records: RecordBatch) -> Result<(Batch, Option<EventTime>)> {
+    /// A data error if a row has no value for an expression, or no event time where it has to have one.
+    pub fn rows(&mut self, records: RecordBatch) -> Result<Scanned> {
         let rows = records.num_rows();
         let columns = match &self.projection {
             None => records.columns().to_vec(),
             Some(exprs) => exprs.iter().map(|expr| expr.evaluate(&records)).collect::<Result<Vec<_>>>()?,
         };
         let output = with_schema(&self.schema, columns, rows)?;
+        let (output, without_time) = self.with_times(output)?;
         let time = match &self.watermark {
             None => None,
             Some(watermark) => watermark.greatest(&output)?,
@@ -64,7 +84,31 @@ impl Scan {
                 keep(output, &condition)?
             }
         };
-        Ok((Batch::append(output), time))
+        Ok(Scanned { rows: Batch::append(output), time, without_time })
+    }
+
+    /// The time attribute, if rows in which it is null are to be kept elsewhere.
+    pub fn kept_without_time(&self) -> Option<&str> {
+        let time = self.time.filter(|time| time.nulls == NullTimes::DeadLetter)?;
+        Some(self.schema.field(time.column).name())
+    }
+
+    /// The rows that have an event time, and the others.
+    fn with_times(&self, rows: RecordBatch) -> Result<(RecordBatch, Option<RecordBatch>)> {
+        let Some(time) = self.time else { return Ok((rows, None)) };
+        let times = rows.column(time.column);
+        if times.null_count() == 0 {
+            return Ok((rows, None));
+        }
+        if time.nulls == NullTimes::Fail {
+            let name = self.schema.field(time.column).name();
+            return Err(Error::data(format!("a row of table {} has no event time: {name} is null", self.table)).with_help(
+                "'scan.watermark.null-policy' = 'skip' counts such rows and leaves them out, 'dead-letter' keeps them; a computed \
+                 time column can fill the gap, as in `ts AS COALESCE(a, b)`",
+            ));
+        }
+        let without = keep(rows.clone(), &is_null(times)?)?;
+        Ok((keep(rows.clone(), &is_not_null(times)?)?, Some(without)))
     }
 }
 

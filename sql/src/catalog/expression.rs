@@ -13,7 +13,7 @@ use weir_core::{Error, Result};
 
 use super::names::{Found, find};
 use super::table::Column;
-use crate::coercion::{exact_decimals, signed_numbers, travelling_type};
+use crate::coercion::{exact_decimals, own_conversions, signed_numbers, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::guards::{Marker, guarded};
 use crate::resolver::{Relations, Resolver};
@@ -70,13 +70,14 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     expr.get_type(&schema)?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
-    let expr = exact_decimals(signed_numbers(expr, &schema)?, &schema)?;
-    let expr = guarded(simplifier.coerce(expr, &schema)?, &schema, &Marker::default())?;
+    let expr = exact_decimals(signed_numbers(weir_functions::in_own_terms(expr)?, &schema)?, &schema)?;
+    let expr = own_conversions(simplifier.coerce(expr, &schema)?, &schema)?;
+    let expr = guarded(expr, &schema, &Marker::default())?;
     let mut expr = simplifier.simplify(expr)?;
     let nullable = expr.nullable(&schema)?;
     let mut data_type = expr.get_type(&schema)?;
     if let Some(view) = travelling_type(&data_type) {
-        expr = cast(expr, view.clone());
+        expr = own_conversions(cast(expr, view.clone()), &schema)?;
         data_type = view;
     }
     Ok(ResolvedExpression { expr, data_type, nullable })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::connector::OptionInfo;
-use weir_core::{Connector, ConnectorRegistry, Result};
+use weir_core::{Connector, ConnectorRegistry, NullTimes, Result};
 
 use super::duration::parse_duration;
 use crate::diagnostics::{Source, did_you_mean, nearest, one_of};
@@ -15,13 +15,18 @@ use crate::statement::{CreateTable, TableOption};
 const CONNECTOR: &str = "connector";
 const IDLE_TIMEOUT: &str = "scan.watermark.idle-timeout";
 const ROWS_PER_SECOND: &str = "scan.records-per-second.limit";
-const OF_EVERY_TABLE: [&str; 3] = [CONNECTOR, IDLE_TIMEOUT, ROWS_PER_SECOND];
+const NULL_POLICY: &str = "scan.watermark.null-policy";
+/// A connector that rejects records reads it too.
+const DEAD_LETTERS: &str = "dead-letter.table";
+const OF_EVERY_TABLE: [&str; 5] = [CONNECTOR, IDLE_TIMEOUT, ROWS_PER_SECOND, NULL_POLICY, DEAD_LETTERS];
 
 /// A table's options, read.
 pub(super) struct Options {
     pub connector: Arc<dyn Connector>,
     pub idle_timeout: Option<Duration>,
     pub rows_per_second: Option<u64>,
+    pub null_times: NullTimes,
+    pub dead_letters: Option<String>,
     /// What is left for the connector.
     pub rest: BTreeMap<String, String>,
 }
@@ -32,6 +37,8 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
     let mut rest = BTreeMap::new();
     let mut idle_timeout = None;
     let mut rows_per_second = None;
+    let mut null_times = NullTimes::Fail;
+    let mut dead_letters = None;
     for option in &table.options {
         match option.key.value.as_str() {
             CONNECTOR => {}
@@ -50,12 +57,27 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                         .with_help("leave the option out to read as fast as may be")
                 })?);
             }
+            NULL_POLICY => {
+                null_times = match option.value.value.as_str() {
+                    "fail" => NullTimes::Fail,
+                    "skip" => NullTimes::Skip,
+                    "dead-letter" => NullTimes::DeadLetter,
+                    other => {
+                        let help = did_you_mean(other, &["fail", "skip", "dead-letter"], "policies are");
+                        return Err(source.error(option.value.span, "expected a policy").with_help(help));
+                    }
+                };
+            }
+            DEAD_LETTERS => dead_letters = Some(option.value.value.clone()),
             _ => {
                 rest.insert(option.key.value.clone(), option.value.value.clone());
             }
         }
     }
     let known = connector.options(&rest);
+    if let Some(table) = dead_letters.as_ref().filter(|_| known.iter().any(|info| info.name == DEAD_LETTERS)) {
+        rest.insert(DEAD_LETTERS.to_owned(), table.clone());
+    }
     for option in &table.options {
         check(source, connector.as_ref(), &known, option)?;
     }
@@ -67,7 +89,7 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                 .with_help(format!("'{name}' of connector `{kind}`: {}", info.doc)));
         }
     }
-    Ok(Options { connector, idle_timeout, rows_per_second, rest })
+    Ok(Options { connector, idle_timeout, rows_per_second, null_times, dead_letters, rest })
 }
 
 fn connector(

@@ -67,6 +67,8 @@ pub(super) fn table(
         partitioned_by,
         idle_timeout: options.idle_timeout,
         rows_per_second: options.rows_per_second,
+        null_times: options.null_times,
+        dead_letters: options.dead_letters,
         options: options.rest,
         definition,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_expr::Expr;
 use weir_core::connector::Role;
-use weir_core::{Connector, Result, TableSpec};
+use weir_core::{Connector, NullTimes, Result, TableSpec};
 
 use crate::diagnostics::Source;
 use crate::statement::{CreateTable, Span};
@@ -34,6 +34,10 @@ pub struct Table {
     pub idle_timeout: Option<Duration>,
     /// `'scan.records-per-second.limit'`: how many rows of it are read in a second at most.
     pub rows_per_second: Option<u64>,
+    /// `'scan.watermark.null-policy'`: what becomes of rows in which the time attribute is null.
+    pub null_times: NullTimes,
+    /// `'dead-letter.table'`: the table for what the policies of this one set apart.
+    pub dead_letters: Option<String>,
     /// Options for the connector.
     pub(super) options: BTreeMap<String, String>,
     /// The statement, with what it took from `LIKE`.

@@ -8,6 +8,8 @@
 //! | DECIMAL and numbers as they are written, such as 1.5 | the same, with the decimals that were written |
 //! | DECIMAL and DOUBLE or FLOAT | DOUBLE |
 //!
+//! Times and ROWs that meet get their type here too ([`times`](super::times), [`rows`](super::rows)).
+//!
 //! A DECIMAL has no more than 38 digits. A comparison may take more, as nobody sees the type that it is made in; a value
 //! may not, and is refused.
 
@@ -24,12 +26,13 @@ use datafusion_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema}
 use datafusion_expr::expr_schema::cast_subquery;
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{
-    Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Union, binary_expr,
+    Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Union, binary_expr, cast,
 };
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 
 use self::common_type::{Meeting, Part, common_type};
+use super::{rows, times};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -82,6 +85,18 @@ fn meeting(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             align(&mut [&mut left, &mut right], schema, meeting)?;
             Expr::BinaryExpr(BinaryExpr { left, op, right })
         }
+        Expr::BinaryExpr(BinaryExpr { mut left, op: Operator::Minus, mut right }) => {
+            align_others(&mut [&mut left, &mut right], schema, Meeting::Values)?;
+            times::moved(&mut left, &right, schema)?;
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right })
+        }
+        Expr::BinaryExpr(BinaryExpr { mut left, op: Operator::Plus, mut right }) => {
+            times::moved(&mut left, &right, schema)?;
+            times::moved(&mut right, &left, schema)?;
+            let data_type = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
+            times::refuse_sum(&data_type(&left), &data_type(&right))?;
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus, right })
+        }
         Expr::Between(Between { mut expr, negated, mut low, mut high }) => {
             align(&mut [&mut expr, &mut low, &mut high], schema, Meeting::Comparison)?;
             Expr::Between(Between { expr, negated, low, high })
@@ -94,11 +109,15 @@ fn meeting(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
             let column = subquery.subquery.schema().field(0).data_type().clone();
-            let parts = [Part::of(&expr, schema), Part::Values(column)];
-            let Some(common) = common_type(&parts, Meeting::Key)? else {
-                return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated }));
+            let parts = [Part::of(&expr, schema), Part::Values(column.clone())];
+            let times = [times::Part::of(&expr, schema), times::Part::values(column)];
+            let (expr, common) = match common_type(&parts, Meeting::Key)? {
+                Some(common) => (parts[0].converted(*expr, &common, schema)?, common),
+                None => match times::common_type(&times, true) {
+                    Some(common) => (expr.cast_to(&common, schema)?, common),
+                    None => return Ok(Expr::InSubquery(InSubquery { expr, subquery, negated })),
+                },
             };
-            let expr = parts[0].converted(*expr, &common, schema)?;
             let subquery = cast_subquery(subquery, &common)?;
             Expr::InSubquery(InSubquery::new(Box::new(expr), subquery, negated))
         }
@@ -120,19 +139,24 @@ fn meeting(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// Functions that compare their arguments, or that return one of them.
 fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
-    let is_decimal = |arg: &Expr| matches!(arg.get_type(schema), Ok(DataType::Decimal128(..)));
+    let is_own = |arg: &Expr| {
+        let own = |data_type: &DataType| {
+            matches!(data_type, DataType::Decimal128(..) | DataType::Timestamp(..) | DataType::Struct(_))
+        };
+        arg.get_type(schema).is_ok_and(|data_type| own(&data_type))
+    };
     match (func.name(), &mut args[..]) {
         ("coalesce" | "greatest" | "least" | "make_array", args) => {
             align(&mut args.iter_mut().collect::<Vec<_>>(), schema, Meeting::Values)?;
         }
         // DataFusion's returns the type that it compares in.
-        ("nullif", [value, other]) if is_decimal(value) || is_decimal(other) => {
+        ("nullif", [value, other]) if is_own(value) || is_own(other) => {
             let null = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
             let equal = meeting(binary_expr(value.clone(), Operator::Eq, other.clone()), schema)?;
             return Ok(choice(equal, null, value.clone()));
         }
         // DataFusion's gives the tested argument the type of the others.
-        ("nvl2", [tested, value, other]) if [&*tested, value, other].into_iter().any(is_decimal) => {
+        ("nvl2", [tested, value, other]) if [&*tested, value, other].into_iter().any(is_own) => {
             return meeting(choice(tested.clone().is_not_null(), value.clone(), other.clone()), schema);
         }
         _ => {}
@@ -148,9 +172,25 @@ fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {
 /// Gives expressions that meet one type, if there is a DECIMAL among them.
 fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
     let parts: Vec<Part> = expressions.iter().map(|expr| Part::of(expr, schema)).collect();
-    let Some(common) = common_type(&parts, meeting)? else { return Ok(()) };
+    let Some(common) = common_type(&parts, meeting)? else { return align_others(expressions, schema, meeting) };
     for (expr, part) in expressions.iter_mut().zip(&parts) {
         **expr = part.converted(std::mem::take(*expr), &common, schema)?;
+    }
+    Ok(())
+}
+
+/// The same, if there is a timestamp or a ROW among them.
+fn align_others(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
+    let compared = meeting != Meeting::Values;
+    let parts: Vec<times::Part> = expressions.iter().map(|expr| times::Part::of(expr, schema)).collect();
+    let types = || expressions.iter().map(|expr| expr.get_type(schema).unwrap_or(DataType::Null)).collect::<Vec<_>>();
+    let common = times::common_type(&parts, compared).or_else(|| rows::common_type(&types(), compared));
+    let Some(common) = common else { return Ok(()) };
+    for expr in expressions.iter_mut() {
+        // DataFusion would ask whether it can make this cast; it is Weir that does.
+        if expr.get_type(schema)? != common {
+            **expr = cast(std::mem::take(*expr), common.clone());
+        }
     }
     Ok(())
 }
@@ -160,7 +200,14 @@ fn join_keys(mut join: Join) -> Result<Join> {
     for (left, right) in &mut join.on {
         let schemas = [join.left.schema(), join.right.schema()];
         let parts = [Part::of(left, schemas[0]), Part::of(right, schemas[1])];
-        let Some(common) = common_type(&parts, Meeting::Key)? else { continue };
+        let Some(common) = common_type(&parts, Meeting::Key)? else {
+            let times = [times::Part::of(left, schemas[0]), times::Part::of(right, schemas[1])];
+            if let Some(common) = times::common_type(&times, true) {
+                *left = std::mem::take(left).cast_to(&common, schemas[0])?;
+                *right = std::mem::take(right).cast_to(&common, schemas[1])?;
+            }
+            continue;
+        };
         *left = parts[0].converted(std::mem::take(left), &common, schemas[0])?;
         *right = parts[1].converted(std::mem::take(right), &common, schemas[1])?;
     }
@@ -172,7 +219,9 @@ fn branches(Union { inputs, schema }: Union) -> Result<Union> {
     for (index, (qualifier, field)) in schema.iter().enumerate() {
         let parts: Vec<Part> =
             inputs.iter().map(|input| Part::Values(input.schema().field(index).data_type().clone())).collect();
-        let common = common_type(&parts, Meeting::Values)?;
+        let own = |input: &Arc<LogicalPlan>| times::Part::values(input.schema().field(index).data_type().clone());
+        let common = common_type(&parts, Meeting::Values)?
+            .or_else(|| times::common_type(&inputs.iter().map(own).collect::<Vec<_>>(), false));
         fields.push((qualifier.cloned(), common.map(|common| field.as_ref().clone().with_data_type(common))));
     }
     if fields.iter().all(|(_, field)| field.is_none()) {

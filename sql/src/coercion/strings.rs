@@ -7,6 +7,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult};
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion_optimizer::AnalyzerRule;
+use weir_functions::layouts::travelling;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -14,11 +15,8 @@ pub(crate) struct StringsAsViews;
 
 /// The layout that a column of this type travels in, if it is another.
 pub(crate) fn travelling_type(data_type: &DataType) -> Option<DataType> {
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::Utf8View),
-        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
-        _ => None,
-    }
+    let travelling = travelling(data_type);
+    (travelling != *data_type).then_some(travelling)
 }
 
 impl AnalyzerRule for StringsAsViews {

@@ -124,7 +124,11 @@ fn literal(literal: &Literal) -> String {
         LiteralValue::Interval { months, days, nanoseconds } => interval(*months, *days, *nanoseconds),
         LiteralValue::List(items) => {
             let items: Vec<String> = items.iter().map(self::literal).collect();
-            format!("ARRAY[{}]", items.join(", "))
+            match &literal.data_type {
+                DataType::Struct(_) => format!("ROW({})", items.join(", ")),
+                DataType::Map(..) => format!("MAP[{}]", items.join(", ")),
+                _ => format!("ARRAY[{}]", items.join(", ")),
+            }
         }
     }
 }

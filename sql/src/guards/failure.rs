@@ -5,6 +5,7 @@ use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr, ExprSchemable, Operator};
 use weir_functions::arithmetic::Arithmetic;
+use weir_functions::conversion::Conversion;
 use weir_functions::failure::Values;
 
 use super::marker::marked;
@@ -53,6 +54,9 @@ fn values(expr: &Expr, schema: &DFSchema) -> Values {
         Expr::Cast(cast) => of(&cast.expr).cast(cast.field.data_type(), false),
         Expr::TryCast(cast) => of(&cast.expr).cast(cast.field.data_type(), true),
         Expr::ScalarFunction(call) => {
+            if let (Some(conversion), [operand]) = (Conversion::of(&call.func), call.args.as_slice()) {
+                return of(operand).cast(&conversion.to, conversion.safe);
+            }
             let mut arguments: Vec<Values> = call.args.iter().map(of).collect();
             match Arithmetic::of_function(call.func.name()) {
                 Some(Arithmetic::Binary(operator)) if arguments.len() == 2 => {

@@ -20,6 +20,8 @@ pub(super) fn unnests(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// The pieces of `SELECT UNNEST(outer.items) AS item` as a lateral subquery.
 struct Lateral<'a> {
     alias: Option<&'a TableReference>,
+    /// Expressions over the output, where the elements are taken apart.
+    fields: Option<&'a Projection>,
     /// Expressions over the unnested columns.
     output: &'a Projection,
     unnest: &'a Unnest,
@@ -35,10 +37,14 @@ fn lateral(plan: &LogicalPlan) -> Option<Lateral<'_>> {
     // Column names in the alias make one more projection.
     let LogicalPlan::Subquery(Subquery { subquery, .. }) = plan else { return None };
     let LogicalPlan::Projection(output) = &**subquery else { return None };
+    let (fields, output) = match &*output.input {
+        LogicalPlan::Projection(inner) => (Some(output), inner),
+        _ => (None, output),
+    };
     let LogicalPlan::Unnest(unnest) = &*output.input else { return None };
     let LogicalPlan::Projection(lists) = &*unnest.input else { return None };
     let LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: true, .. }) = &*lists.input else { return None };
-    Some(Lateral { alias, output, unnest, lists })
+    Some(Lateral { alias, fields, output, unnest, lists })
 }
 
 fn replace(join: Join) -> Result<Transformed<LogicalPlan>> {
@@ -73,14 +79,34 @@ fn replace(join: Join) -> Result<Transformed<LogicalPlan>> {
     let unnest = LogicalPlanBuilder::from(LogicalPlan::Projection(input))
         .unnest_columns_with_options(lateral.unnest.exec_columns.clone(), options)?
         .build()?;
-    let named = lateral.output.expr.iter().zip(lateral.output.schema.iter()).map(|(expr, (qualifier, field))| {
+    let output = lateral.fields.unwrap_or(lateral.output);
+    let named = output.expr.iter().zip(output.schema.iter()).map(|(expr, (qualifier, field))| {
         let qualifier = lateral.alias.or(qualifier).cloned();
-        let expr = match expr {
-            Expr::Alias(alias) => (*alias.expr).clone(),
-            other => other.clone(),
-        };
-        expr.alias_qualified(qualifier, field.name())
+        let expr = unnamed(expr);
+        let expr = if lateral.fields.is_some() { over(expr, lateral.output)? } else { expr };
+        Ok(expr.alias_qualified(qualifier, field.name()))
     });
+    let named = named.collect::<Result<Vec<_>>>()?;
     let output = Projection::try_new(kept.into_iter().chain(named).collect(), Arc::new(unnest))?;
     Ok(Transformed::yes(LogicalPlan::Projection(output)))
+}
+
+fn unnamed(expr: &Expr) -> Expr {
+    match expr {
+        Expr::Alias(alias) => (*alias.expr).clone(),
+        other => other.clone(),
+    }
+}
+
+/// `expr` over what `projection` reads instead of over what it makes.
+fn over(expr: Expr, projection: &Projection) -> Result<Expr> {
+    expr.transform(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => {
+                Transformed::yes(unnamed(&projection.expr[projection.schema.index_of_column(&column)?]))
+            }
+            other => Transformed::no(other),
+        })
+    })
+    .data()
 }

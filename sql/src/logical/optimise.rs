@@ -39,12 +39,13 @@ use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::push_down::PushDownConditions;
 use super::ranking::RowNumbersWithoutFrame;
-use crate::coercion::{ExactDecimals, SignedNumbers, StringsAsViews};
+use crate::coercion::{Conversions, ExactDecimals, OwnTerms, SignedNumbers, StringsAsViews};
 use crate::guards::Marker;
 
 /// Coerces types, guards what can fail, then rewrites the plan until nothing changes any more. No rule sees a clock.
 pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Result<LogicalPlan> {
     let analyzer = Analyzer::with_rules(vec![
+        Arc::new(OwnTerms),
         Arc::new(ResolveGroupingFunction::new()),
         Arc::new(RowNumbersWithoutFrame),
         Arc::new(SignedNumbers),
@@ -53,6 +54,7 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(StringsAsViews),
         // What reads a column whose type has just become another is coerced once more.
         Arc::new(TypeCoercion::new()),
+        Arc::new(Conversions),
     ]);
     let context = OptimizerContext::new_with_config_options(Arc::clone(options)).without_query_execution_start_time();
     let plan = analyzer.execute_and_check(plan, options, |_, _| {})?;

@@ -9,6 +9,7 @@ use datafusion_sql::sqlparser::ast::{self, Spanned as _, TableFactor};
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::WindowKind;
 
+use super::unnest_factor;
 use super::window_tvf::{WINDOW_COLUMNS, WindowTvf};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::parse::{WindowArgument, WindowFunction};
@@ -16,7 +17,7 @@ use crate::parse::{WindowArgument, WindowFunction};
 /// Panes that the longest window may have: each is looked at when a window closes.
 const MOST_PANES: i64 = 1_000_000;
 
-/// Plans `TUMBLE`, `HOP`, `CUMULATE` and `SESSION`, and notes where each relation stands.
+/// Plans `TUMBLE`, `HOP`, `CUMULATE` and `SESSION`, says what the columns of an `UNNEST` are, and notes where each relation stands.
 #[derive(Debug)]
 pub(super) struct WindowFunctions {
     text: Arc<str>,
@@ -49,6 +50,9 @@ impl RelationPlanner for WindowFunctions {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
+        if let Some(unnest) = unnest_factor::one_array(&relation) {
+            return self.unnest(unnest, relation, context);
+        }
         let Some(function) = WindowFunction::of(&relation) else {
             if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {
                 *place = name.span();
@@ -58,6 +62,30 @@ impl RelationPlanner for WindowFunctions {
         let plan = self.plan(&function, context)?;
         let node = LogicalPlan::Extension(Extension { node: Arc::new(plan) });
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, function.alias))))
+    }
+}
+
+impl WindowFunctions {
+    /// `UNNEST` of one array, whose columns are those of its elements.
+    fn unnest(
+        &self,
+        elements: TableFactor,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        let TableFactor::Derived { mut alias, .. } = relation else {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        };
+        let names: Vec<ast::Ident> =
+            alias.iter_mut().flat_map(|alias| alias.columns.drain(..).map(|column| column.name)).collect();
+        match unnest_factor::columns(context.plan(elements)?, &names)? {
+            Some(plan) => Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias)))),
+            None => Err(travelling(self.refuse(
+                names.last().map_or(ParserSpan::empty(), |name| name.span),
+                "UNNEST has another number of columns than are named here",
+                "name one column for each field of a ROW, or one for the whole element",
+            ))),
+        }
     }
 }
 
@@ -305,7 +333,14 @@ impl WindowFunctions {
         }
         let kind = match (function.name.as_str(), lengths) {
             ("TUMBLE", [size]) => WindowKind::Tumble { size: *size, offset },
-            ("HOP", [slide, size]) => WindowKind::Hop { slide: *slide, size: *size, offset },
+            ("HOP", [slide, size]) if size % slide == 0 => WindowKind::Hop { slide: *slide, size: *size, offset },
+            ("HOP", _) => {
+                return Err(self.refuse(
+                    function.span,
+                    "the size of HOP has to be a multiple of its slide",
+                    format!("write {}", signature("HOP").example),
+                ));
+            }
             ("CUMULATE", [step, size]) if size % step == 0 => WindowKind::Cumulate { step: *step, size: *size, offset },
             ("CUMULATE", _) => {
                 return Err(self.refuse(

@@ -1,6 +1,11 @@
 //! `UNNEST` in a `FROM` clause reads columns of the relations before it, with or without the word LATERAL. DataFusion
-//! lets only lateral subqueries do so, so it is written as one.
+//! lets only lateral subqueries do so, so it is written as one. What the columns are called is known once the type of the
+//! array is: [`columns`].
 
+use arrow::datatypes::DataType;
+use datafusion_common::{Column, Result};
+use datafusion_expr::expr::ScalarFunction;
+use datafusion_expr::{Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
@@ -14,27 +19,73 @@ pub(super) fn make_lateral(query: &mut Query) {
     let _ = change(query, &mut Rewrite);
 }
 
+/// Name of the one column that the elements of one array make, until it is known what is in them.
+const ELEMENT: &str = "$element";
+
+/// The lateral subquery without the name of its column, if it unnests one array.
+pub(super) fn one_array(relation: &TableFactor) -> Option<TableFactor> {
+    let TableFactor::Derived { lateral: true, subquery, .. } = relation else { return None };
+    let SetExpr::Select(select) = &*subquery.body else { return None };
+    let [SelectItem::ExprWithAlias { expr, alias }] = select.projection.as_slice() else { return None };
+    if alias.value != ELEMENT {
+        return None;
+    }
+    let mut subquery = subquery.clone();
+    if let SetExpr::Select(select) = &mut *subquery.body {
+        select.projection = vec![SelectItem::UnnamedExpr(expr.clone())];
+    }
+    Some(TableFactor::Derived { lateral: true, subquery, alias: None, sample: None })
+}
+
+/// The elements of one array under these names: a column for each field of a ROW if there are as many names or none, else a
+/// column of elements. `None` if there are more names than columns.
+pub(super) fn columns(elements: LogicalPlan, names: &[Ident]) -> Result<Option<LogicalPlan>> {
+    let (column, field) = match elements.schema().iter().next() {
+        Some((qualifier, field)) => (Column::new(qualifier.cloned(), field.name()), field.clone()),
+        None => return Ok(None),
+    };
+    let column = LogicalExpr::Column(column);
+    let named: Vec<LogicalExpr> = match (field.data_type(), names) {
+        (DataType::Struct(fields), names) if names.len() != 1 => {
+            if !names.is_empty() && names.len() != fields.len() {
+                return Ok(None);
+            }
+            let Some(func) = weir_functions::scalar("get_field") else { return Ok(None) };
+            let get = |field: &str| {
+                let args = vec![column.clone(), lit(field)];
+                LogicalExpr::ScalarFunction(ScalarFunction { func: func.clone(), args })
+            };
+            let name = |index: usize, own: &str| names.get(index).map_or(own.to_owned(), |name| name.value.clone());
+            let fields = fields.iter().enumerate();
+            fields.map(|(index, field)| get(field.name()).alias(name(index, field.name()))).collect()
+        }
+        (_, []) => return Ok(Some(elements)),
+        (_, [name]) => vec![column.alias(&name.value)],
+        _ => return Ok(None),
+    };
+    LogicalPlanBuilder::from(elements).project(named)?.build().map(Some)
+}
+
 struct Rewrite;
 
 impl Change for Rewrite {
     fn table_factor(&mut self, factor: &mut TableFactor) -> Step {
         if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. } = factor {
-            let names = alias.iter().flat_map(|alias| alias.columns.iter().map(|column| column.name.clone()));
-            let mut names = names.map(Some).chain(std::iter::repeat(None));
-            let projection = array_exprs
-                .drain(..)
-                .map(|expr| {
-                    let call = unnest(expr);
-                    match names.next().flatten() {
-                        Some(alias) => SelectItem::ExprWithAlias { expr: call, alias },
-                        None => SelectItem::UnnamedExpr(call),
-                    }
-                })
-                .collect();
-            let alias = alias.take().map(|mut alias| {
+            let mut alias = alias.take();
+            let names: Vec<Ident> =
+                alias.iter().flat_map(|alias| alias.columns.iter().map(|column| column.name.clone())).collect();
+            let several = array_exprs.len() > 1;
+            let named = several && names.len() == array_exprs.len();
+            let item = |(index, expr): (usize, Expr)| match () {
+                () if named => SelectItem::ExprWithAlias { expr: unnest(expr), alias: names[index].clone() },
+                // A number of names that does not fit is refused where the alias is applied.
+                () if several => SelectItem::UnnamedExpr(unnest(expr)),
+                () => SelectItem::ExprWithAlias { expr: unnest(expr), alias: Ident::with_quote('`', ELEMENT) },
+            };
+            let projection = array_exprs.drain(..).enumerate().map(item).collect();
+            if let Some(alias) = alias.as_mut().filter(|_| named) {
                 alias.columns.clear();
-                alias
-            });
+            }
             let subquery = Box::new(select(projection));
             *factor = TableFactor::Derived { lateral: true, subquery, alias, sample: None };
         }

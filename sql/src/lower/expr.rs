@@ -6,6 +6,7 @@ use datafusion_expr::expr::{Between, Like};
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, Operator};
 use weir_core::{BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
 use weir_functions::arithmetic::Arithmetic;
+use weir_functions::conversion::Conversion;
 
 use super::error::from_planner;
 use super::literal::literal;
@@ -23,7 +24,7 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
     Ok(match expression {
         LogicalExpr::Alias(alias) => expr(&alias.expr, schema)?,
         LogicalExpr::Column(column) => Expr::Column(schema.index_of_column(column).map_err(from_planner)?),
-        LogicalExpr::Literal(value, _) => constant(value)?,
+        LogicalExpr::Literal(value, _) => Expr::Literal(literal(value)?),
         LogicalExpr::BinaryExpr(binary) => binary_expr(binary.op, child(&binary.left)?, child(&binary.right)?)?,
         LogicalExpr::Not(inner) => Expr::Not(child(inner)?),
         LogicalExpr::Negative(inner) => Expr::Negative(child(inner)?),
@@ -56,6 +57,10 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
             Expr::Cast { operand: child(&cast.expr)?, data_type: cast.field.data_type().clone(), safe: true }
         }
         LogicalExpr::ScalarFunction(call) => {
+            if let (Some(conversion), [operand]) = (Conversion::of(&call.func), call.args.as_slice()) {
+                let data_type = conversion.to.clone();
+                return Ok(Expr::Cast { operand: child(operand)?, data_type, safe: conversion.safe });
+            }
             match (Arithmetic::of_function(call.func.name()), call.args.as_slice()) {
                 (Some(Arithmetic::Binary(operator)), [left, right]) => {
                     return binary_expr(operator, child(left)?, child(right)?);
@@ -193,20 +198,6 @@ fn refused(expression: &LogicalExpr) -> Error {
 fn subquery(what: &str) -> Error {
     Error::user(format!("{what} cannot be made a join here"))
         .with_help("write it as a join whose ON compares window_start and window_end of both sides")
-}
-
-/// A constant. A struct is put together from the constants in its fields.
-fn constant(value: &ScalarValue) -> Result<Expr> {
-    let ScalarValue::Struct(array) = value else { return Ok(Expr::Literal(literal(value)?)) };
-    if value.is_null() {
-        return Ok(Expr::Literal(literal(value)?));
-    }
-    let mut arguments = Vec::with_capacity(2 * array.num_columns());
-    for (name, column) in array.column_names().into_iter().zip(array.columns()) {
-        arguments.push(Expr::Literal(literal(&ScalarValue::Utf8(Some(name.to_owned())))?));
-        arguments.push(constant(&ScalarValue::try_from_array(column, 0).map_err(from_planner)?)?);
-    }
-    Ok(Expr::Function { name: "named_struct".to_owned(), arguments, data_type: value.data_type() })
 }
 
 /// Whether a condition lets every row pass.

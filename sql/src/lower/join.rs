@@ -5,7 +5,6 @@ mod input;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
-use datafusion_expr::type_coercion::binary::comparison_coercion;
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
 use weir_core::{Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec};
 
@@ -16,6 +15,7 @@ use super::expr::expr;
 use super::shape::{add, edges, role_after_window, settle};
 use super::stream::{Role, Stream, StreamColumn, Typed, WindowPart, conjuncts, inline, typed};
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
+use crate::coercion::compared_type;
 use crate::parse::sql_type_name;
 
 /// One side of a join.
@@ -225,7 +225,7 @@ fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
     let common = if left.data_type == right.data_type {
         left.data_type.clone()
     } else {
-        comparison_coercion(&left.data_type, &right.data_type).ok_or_else(|| {
+        compared_type(&left.data_type, &right.data_type).ok_or_else(|| {
             let (left, right) = (sql_type_name(&left.data_type), sql_type_name(&right.data_type));
             Error::user(format!("a join compares {left} with {right}")).with_help("CAST one of them to the other")
         })?

@@ -1,12 +1,14 @@
 //! DataFusion's scalar values as the engine's literals.
 
+use arrow::array::{Array, ArrayRef, StructArray};
+use arrow::datatypes::DataType;
 use datafusion_common::ScalarValue;
 use weir_core::{Error, Literal, LiteralValue, Result};
 
 /// `value` with its type.
 ///
 /// # Errors
-/// A user error for structs and maps, which have no literal form.
+/// A user error for a type that has no literal form.
 pub(super) fn literal(value: &ScalarValue) -> Result<Literal> {
     let data_type = value.data_type();
     if value.is_null() {
@@ -68,6 +70,14 @@ pub(super) fn literal(value: &ScalarValue) -> Result<Literal> {
         ScalarValue::List(array) => Some(elements(&array.value(0))?),
         ScalarValue::LargeList(array) => Some(elements(&array.value(0))?),
         ScalarValue::FixedSizeList(array) => Some(elements(&array.value(0))?),
+        ScalarValue::Struct(array) => Some(fields(array, 0)?),
+        ScalarValue::Map(array) => {
+            let entries = array.value(0);
+            let entry = |index| {
+                Ok(Literal { data_type: DataType::Struct(entries.fields().clone()), value: fields(&entries, index)? })
+            };
+            Some(LiteralValue::List((0..entries.len()).map(entry).collect::<Result<_>>()?))
+        }
         _ => None,
     };
     match converted {
@@ -75,6 +85,13 @@ pub(super) fn literal(value: &ScalarValue) -> Result<Literal> {
         None => Err(Error::user(format!("a constant of type {data_type} is not supported"))
             .with_help("compute it from columns, or take its fields apart")),
     }
+}
+
+/// A row's fields in order.
+fn fields(row: &StructArray, index: usize) -> Result<LiteralValue> {
+    let field =
+        |column: &ArrayRef| literal(&ScalarValue::try_from_array(column, index).map_err(super::error::from_planner)?);
+    Ok(LiteralValue::List(row.columns().iter().map(field).collect::<Result<_>>()?))
 }
 
 fn elements(array: &arrow::array::ArrayRef) -> Result<LiteralValue> {

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use weir_core::hash::is_hashable;
 use weir_core::{
-    CalcSpec, Edge, Exchange, Expr, JobGraph, NodeId, NodeSpec, OperatorSpec, OutputPort, Result, WindowAssignSpec,
-    WindowKind,
+    CalcSpec, Edge, Error, Exchange, Expr, JobGraph, NodeId, NodeSpec, OperatorSpec, OutputPort, Result,
+    WindowAssignSpec, WindowKind,
 };
 use weir_functions::failure::values;
 
 use super::changelog;
 use super::order::in_order;
 use super::stream::{Base, Pending, Role, Stream, StreamColumn, conjunction, inline, timestamp};
+use crate::parse::sql_type_name;
 
 /// Nodes, and where in their output the expressions are that were asked for.
 #[derive(Debug)]
@@ -53,8 +55,23 @@ pub(super) fn add(
     inputs: Vec<Edge>,
     columns: &[StreamColumn],
 ) -> Result<NodeId> {
+    inputs.iter().try_for_each(|input| check_keys(graph, input))?;
     let changelog = changelog::output_of(graph, name, &operator, &inputs)?;
     Ok(graph.add(NodeSpec { changelog, ..NodeSpec::new(name, operator, inputs, schema(columns)) }))
+}
+
+/// Refuses keys that rows cannot be spread by.
+fn check_keys(graph: &JobGraph, input: &Edge) -> Result<()> {
+    let Exchange::Hash(columns) = &input.exchange else { return Ok(()) };
+    let schema = &graph.node(input.from).spec.schema;
+    match columns.iter().map(|column| schema.field(*column).data_type()).find(|data_type| !is_hashable(data_type)) {
+        None => Ok(()),
+        Some(unfit) => Err(Error::user(format!(
+            "a value of type {} cannot be a key, in GROUP BY, DISTINCT, PARTITION BY or the condition of a join",
+            sql_type_name(unfit)
+        ))
+        .with_help("name its fields or elements one by one, or CAST it to STRING")),
+    }
 }
 
 /// Makes what is pending real: window columns by an operator that assigns them, a row number not at all.

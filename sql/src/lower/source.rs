@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_expr::{LogicalPlan, TableScan};
-use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, WatermarkSpec};
+use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, TimeColumn, WatermarkSpec};
 use weir_functions::failure::values;
 
 use super::Lowering;
@@ -49,6 +49,9 @@ impl Lowering<'_> {
         let place = |column: usize| layout.produced.iter().position(|produced| *produced == column);
         let watermark = watermark_expression.map(|expression| WatermarkSpec {
             expression: expression.replace_columns(&|column| Expr::Column(place(column).unwrap_or_default())),
+            time: watermark
+                .and_then(|attribute| place(attribute.column))
+                .map(|column| TimeColumn { column, nulls: table.null_times }),
             idle_timeout_ms: self.idle_timeout(table),
         });
         let mut columns = Vec::with_capacity(layout.produced.len() + 1);

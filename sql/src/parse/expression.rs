@@ -8,13 +8,15 @@
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
 //! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
 //! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
+//! | `p LIKE 'C:\%'`, `p LIKE '5!%' ESCAPE '!'` | `p LIKE 'C:\\%'`, `p LIKE '5\%'` ([`like`](super::like)) |
+//! | `TIMESTAMP '2013-01-05 17:04:09.5'` | the same as a `TIMESTAMP(1)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned,
-    UnaryOperator, Value, ValueWithSpan,
+    TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -22,7 +24,7 @@ use weir_core::Result;
 use weir_functions::refused;
 
 use super::dialect::WeirDialect;
-use super::refuse;
+use super::{like, refuse};
 use crate::diagnostics::{Source, from_parser};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
@@ -99,6 +101,17 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
             let unit = string_literal(field.to_string().to_lowercase(), expr);
             let time = (**expr).clone();
             *expression = call("date_trunc", vec![unit, time.clone()], &time);
+        }
+        // A literal has the digits that are written, as in Flink.
+        Expr::TypedString(TypedString { data_type: DataType::Timestamp(precision @ None, _), value, .. }) => {
+            if let Some(text) = value.value.clone().into_string() {
+                let digits = text.split_once('.').map_or("", |(_, behind)| behind);
+                let digits = digits.bytes().take_while(u8::is_ascii_digit).count();
+                *precision = u64::try_from(digits.min(9)).ok();
+            }
+        }
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            like::rewrite(source, pattern, escape_char)?;
         }
         Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
             let one = Expr::Value(ValueWithSpan { value: Value::Number("1".to_owned(), false), span: expr.span() });
@@ -224,7 +237,7 @@ fn string_literal(value: String, beside: &Expr) -> Expr {
     Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value), span: beside.span() })
 }
 
-fn call(name: &str, arguments: Vec<Expr>, beside: &Expr) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>, beside: &Expr) -> Expr {
     let name = Ident { value: name.to_owned(), quote_style: None, span: beside.span() };
     Expr::Function(Function {
         name: ObjectName::from(vec![name]),

@@ -103,6 +103,93 @@ fn constants() {
 }
 
 #[test]
+fn times_keep_their_digits_and_every_year() {
+    for (expression, expected) in [
+        ("DATE_FORMAT(TIMESTAMP '2013-01-05 17:04:09.123456', 'ss.SSSSSS')", "09.123456"),
+        ("DATE_FORMAT(TIMESTAMP '1969-12-31 23:59:59.999999', 'yyyy-MM-dd HH:mm:ss.SSS')", "1969-12-31 23:59:59.999"),
+        (
+            "CAST(TIMESTAMPADD(SECOND, 1, TIMESTAMP '2013-01-05 17:04:09.123456') AS STRING)",
+            "2013-01-05 17:04:10.123456",
+        ),
+        ("CAST(TIMESTAMPADD(MONTH, 1, DATE '2013-01-31') AS STRING)", "2013-02-28"),
+        ("CAST(TIMESTAMPADD(HOUR, 1, DATE '2013-01-31') AS STRING)", "2013-01-31 01:00:00.000"),
+        ("CAST(TIMESTAMPADD(YEAR, 7000, TIMESTAMP '2013-01-05 17:04:09.1') AS STRING)", "9013-01-05 17:04:09.100"),
+        ("TIMESTAMPDIFF(SECOND, TIMESTAMP '2013-01-05 17:04:09.000001', TIMESTAMP '2013-01-05 17:04:10')", "0"),
+        ("TIMESTAMPDIFF(SECOND, TIMESTAMP '0001-01-01 00:00:00', TIMESTAMP '9999-12-31 00:00:00')", "315537811200"),
+        ("CAST('1969-12-31 23:59:59.999999' AS TIMESTAMP(3))", "-1"),
+        ("CAST(TIMESTAMP '1969-12-31 23:59:59.999999' AS TIMESTAMP(3))", "-1"),
+        ("CAST(CAST(TIMESTAMP '1969-12-31 23:59:59.9' AS DATE) AS STRING)", "1969-12-31"),
+        ("CAST(FLOOR(DATE '9999-05-31' TO MONTH) AS STRING)", "9999-05-01"),
+        ("CAST(FLOOR(TIMESTAMP '9999-05-31 10:20:30.5' TO YEAR) AS STRING)", "9999-01-01 00:00:00.000"),
+        ("CAST(DATE_TRUNC('minute', TIMESTAMP '1969-12-31 23:59:59.999999') AS STRING)", "1969-12-31 23:59:00.000000"),
+        ("CAST(DATE_TRUNC('quarter', DATE '2013-05-31') AS STRING)", "2013-04-01"),
+        ("CAST(DATE '9999-12-31' AS TIMESTAMP(3))", "253402214400000"),
+        ("EXTRACT(YEAR FROM TIMESTAMP '9999-12-31 00:00:00')", "9999"),
+        ("EXTRACT(CENTURY FROM DATE '2000-12-31')", "20"),
+        ("EXTRACT(CENTURY FROM DATE '2001-01-01')", "21"),
+        ("EXTRACT(DECADE FROM DATE '1999-01-01')", "199"),
+        ("EXTRACT(MILLENNIUM FROM DATE '2001-01-01')", "3"),
+        ("EXTRACT(YEAR FROM TIMESTAMP '1995-01-01 00:00:00') < 9999", "true"),
+        ("TIMESTAMP '2013-01-05 17:04:09' = TIMESTAMP '2013-01-05 17:04:09.5'", "false"),
+        ("TIMESTAMP '9999-12-31 00:00:00' = DATE '9999-12-31'", "true"),
+        ("TIMESTAMP '9999-12-31 00:00:00' > '9999-12-30 23:59:59.999'", "true"),
+        ("CAST(TIMESTAMP '2013-01-05 00:00:00' + INTERVAL '0.5' SECOND AS STRING)", "2013-01-05 00:00:00.500"),
+        ("CAST(DATE '2013-01-05' + INTERVAL '1' HOUR AS STRING)", "2013-01-05 01:00:00.000"),
+        ("CAST(DATE '2013-01-05' + INTERVAL '1' DAY AS STRING)", "2013-01-06"),
+        ("COALESCE(CAST(NULL AS TIMESTAMP(3)), DATE '9999-12-31')", "253402214400000"),
+        ("HOUR(TIME '10:20:30')", "10"),
+    ] {
+        assert_eq!(evaluate(expression).as_deref(), Ok(expected), "{expression}");
+    }
+}
+
+#[test]
+fn times_rows_and_arrays_are_text_as_in_flink() {
+    for (expression, expected) in [
+        ("CAST(TIMESTAMP '2023-11-09 10:00:00' AS STRING)", "2023-11-09 10:00:00"),
+        ("CAST(CAST('2023-11-09 10:00:00' AS TIMESTAMP(3)) AS STRING)", "2023-11-09 10:00:00.000"),
+        ("CAST('2023-11-09 10:00:00' AS TIMESTAMP(6)) || '!'", "2023-11-09 10:00:00.000000!"),
+        ("CONCAT('at ', TIMESTAMP '2023-11-09 10:00:00.123')", "at 2023-11-09 10:00:00.123"),
+        ("CONCAT_WS('/', TIMESTAMP '2023-11-09 10:00:00', DATE '2023-11-09')", "2023-11-09 10:00:00/2023-11-09"),
+        ("CAST(TO_TIMESTAMP_LTZ(0, 3) AS STRING)", "1970-01-01 00:00:00.000"),
+        ("CAST(TIME '10:00:00' AS STRING)", "10:00:00"),
+        ("CAST(ARRAY[1, NULL, 3] AS STRING)", "[1, NULL, 3]"),
+        ("CAST(ARRAY[TIMESTAMP '2023-11-09 10:00:00'] AS STRING)", "[2023-11-09 10:00:00]"),
+        ("CAST(MAP(ARRAY['a', 'b'], ARRAY[1, 2]) AS STRING)", "{a=1, b=2}"),
+        ("CAST(ROW(1, 'a') AS STRING)", "(1, a)"),
+        ("MAP(ARRAY['a', 'b'], ARRAY[1, 2])['b']", "2"),
+        ("MAP(ARRAY['a', 'b'], ARRAY[1, 2])['c']", "NULL"),
+        ("ROW(1, 'a') = ROW(1, 'a')", "true"),
+        ("ROW(1, 'a') = ROW(2, 'a')", "false"),
+        ("ROW(1, 'a') <> ROW(1, 'b')", "true"),
+        ("ROW(1, 'a') IN (ROW(2, 'b'), ROW(1, 'a'))", "true"),
+        ("CAST(CASE WHEN TRUE THEN ROW(1, 'a') ELSE ROW(2, 'b') END AS STRING)", "(1, a)"),
+        ("NULLIF(ROW(1, 'a'), ROW(1, 'a'))", "NULL"),
+    ] {
+        assert_eq!(evaluate(expression).as_deref(), Ok(expected), "{expression}");
+    }
+}
+
+#[test]
+fn like_has_no_escape_unless_it_is_named() {
+    for (expression, expected) in [
+        (r"'C:\logs\a' LIKE 'C:\logs\%'", "true"),
+        (r"'C:\logs%' LIKE 'C:\logs\%'", "false"),
+        (r"'5%' LIKE '5\%' ESCAPE '\'", "true"),
+        (r"'5x' LIKE '5\%' ESCAPE '\'", "false"),
+        ("'5%' LIKE '5!%' ESCAPE '!'", "true"),
+        ("'5x' LIKE '5!%' ESCAPE '!'", "false"),
+        ("'a_b' NOT LIKE 'a!_b' ESCAPE '!'", "false"),
+        (r"'A\B' ILIKE 'a\b'", "true"),
+        (r"'a\b' LIKE CONCAT('a\', 'b')", "true"),
+        (r"'a%b' LIKE CONCAT('a!%', 'b') ESCAPE '!'", "true"),
+        (r"'axb' LIKE CONCAT('a!%', 'b') ESCAPE '!'", "false"),
+    ] {
+        assert_eq!(evaluate(expression).as_deref(), Ok(expected), "{expression}");
+    }
+}
+
+#[test]
 fn what_cannot_work_is_refused_when_planned() {
     for (expression, expected) in [
         ("REGEXP_EXTRACT('a', '(')", "`(` is no regular expression: unclosed group"),
@@ -119,6 +206,13 @@ fn what_cannot_work_is_refused_when_planned() {
         ("IF(TRUE, 1)", "expected `IF(condition, then, else)`"),
         ("CAST('abc' AS VARCHAR(2))", "would have to cut text off"),
         ("CEIL(TIMESTAMP '2013-01-05 17:04:09' TO HOUR)", "CEIL to HOUR is not supported"),
+        ("'a' SIMILAR TO 'a'", "SIMILAR TO is not supported"),
+        ("'a' LIKE 'a!b' ESCAPE '!'", "this pattern has an escape before what needs none"),
+        ("'a' LIKE 'a' ESCAPE '!!'", "ESCAPE names one character"),
+        ("EXTRACT(YEAR FROM TIME '10:00:00')", "has no part `YEAR`"),
+        ("DATE_TRUNC('fortnight', DATE '2013-01-05')", "`fortnight` is no unit to cut a time to"),
+        ("DATE '2013-01-05' + TIME '10:00:00'", "a DATE and a TIME cannot be added"),
+        ("MAP(ARRAY['a'], ARRAY[1])[1]", "the keys of this map are"),
         ("PROCTIME()", "PROCTIME() cannot be part of an expression here"),
         ("upperr('a')", "upper"),
     ] {

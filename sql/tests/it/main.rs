@@ -4,6 +4,7 @@
 
 mod connectors;
 mod decimals;
+mod every_function;
 mod functions;
 mod joins;
 mod names;

@@ -238,10 +238,10 @@ fn strings_travel_as_views() {
     check(
         r#"SELECT CASE WHEN price > 10 THEN 'high' ELSE 'low' END AS level, COUNT(*) AS n FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY window_start, window_end, CASE WHEN price > 10 THEN 'high' ELSE 'low' END"#,
         r#"
-└─ rebalance ─ Calc  [$key2 AS level, count(*) AS n]
-   └─ WindowAggregate  [TUMBLE 10 s of partial results, by $key2: count(*)]
-      └─ hash($key2) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by $key2: count(*)]
-         └─ Calc  [CAST(CASE WHEN price > 10 THEN 'high' ELSE 'low' END AS STRING) AS $key2, dateTime]
+└─ rebalance ─ Calc  [CASE WHEN price > 10 THEN 'high' ELSE 'low' END AS level, count(*) AS n]
+   └─ WindowAggregate  [TUMBLE 10 s of partial results, by CASE WHEN price > 10 THEN 'high' ELSE 'low' END: count(*)]
+      └─ hash(CASE WHEN price > 10 THEN 'high' ELSE 'low' END) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by CASE WHEN price > 10 THEN 'high' ELSE 'low' END: count(*)]
+         └─ Calc  [CASE WHEN price > 10 THEN 'high' ELSE 'low' END, dateTime]
             └─ Source(bid)  [price, dateTime]
 "#,
     );

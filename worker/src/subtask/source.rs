@@ -22,10 +22,10 @@ use weir_core::{
     Batch, Element, Epoch, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
     SplitWatermarks, Watermark,
 };
-use weir_operators::Scan;
+use weir_operators::{Scan, Scanned};
 
 pub use self::presence::Presence;
-use self::rejected::rejected_rows;
+use self::rejected::{rejected_rows, rows_without_time};
 use super::rate_limit::RateLimit;
 use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
 use crate::announcements;
@@ -310,9 +310,12 @@ impl SourceSubtask {
     ) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
         self.metrics.count_out(records.num_rows());
-        let (batch, time) = self.scan.rows(records)?;
-        if batch.num_rows() > 0 {
-            self.chain.process(0, batch, emissions).await?;
+        let Scanned { rows, time, without_time } = self.scan.rows(records)?;
+        if let Some(without_time) = without_time {
+            self.without_time(split, &without_time).await?;
+        }
+        if rows.num_rows() > 0 {
+            self.chain.process(0, rows, emissions).await?;
             self.outputs.deliver(emissions).await?;
         }
         if let Some(watermarks) = &mut self.watermarks {
@@ -376,6 +379,13 @@ impl SourceSubtask {
         }
         self.metrics.count_rejected(rejected.len());
         let batch = Batch::append(rejected_rows(&self.table, rejected)?);
+        self.outputs.side_rows(0, OutputPort::Rejected, batch).await
+    }
+
+    async fn without_time(&mut self, split: &str, rows: &RecordBatch) -> Result<(), Interrupt> {
+        self.metrics.count_rejected(rows.num_rows());
+        let Some(column) = self.scan.kept_without_time() else { return Ok(()) };
+        let batch = Batch::append(rows_without_time(&self.table, split, column, rows)?);
         self.outputs.side_rows(0, OutputPort::Rejected, batch).await
     }
 

@@ -65,8 +65,32 @@ pub struct SourceSpec {
 pub struct WatermarkSpec {
     /// The watermark expression over the source's output; `TIMESTAMP(3)`. Null values are passed over.
     pub expression: Expr,
+    /// The time attribute; `None` in jobs that were planned before rows without a time were looked for.
+    #[serde(default)]
+    pub time: Option<TimeColumn>,
     /// A split without a row for so many milliseconds counts as idle; `None`: never.
     pub idle_timeout_ms: Option<u64>,
+}
+
+/// A time attribute, as its source makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeColumn {
+    /// Its column in the source's output.
+    pub column: usize,
+    /// What becomes of rows in which it is null.
+    pub nulls: NullTimes,
+}
+
+/// What becomes of rows that have no event time. No window has a place for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum NullTimes {
+    /// The job fails, as in Flink.
+    #[default]
+    Fail,
+    /// They are left out and counted.
+    Skip,
+    /// They are counted, and go to the table that keeps records which cannot be used.
+    DeadLetter,
 }
 
 /// Parameters of [`OperatorSpec::Calc`].

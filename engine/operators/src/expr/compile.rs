@@ -9,7 +9,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_expr::Operator;
 use datafusion_expr::type_coercion::functions::fields_with_udf;
 use datafusion_physical_expr::expressions::{
-    BinaryExpr, Column, Literal, case, cast, in_list, is_not_null, is_null, like, negative, not, try_cast,
+    BinaryExpr, Column, Literal, case, in_list, is_not_null, is_null, like, negative, not,
 };
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use weir_core::{BinaryOperator, Error, Expr, Literal as Constant, LiteralValue, Result};
@@ -18,6 +18,7 @@ use weir_functions::failure::values;
 
 use super::arithmetic::Exact;
 use super::canonical::canonical;
+use super::convert::convert;
 use super::guard::{Connective, Guarded};
 use super::{literal, no_column, refused};
 
@@ -87,16 +88,13 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
             let otherwise = otherwise.as_deref().map(one).transpose()?;
             case(operand.as_deref().map(comparable).transpose()?, branches, otherwise).map_err(refused)
         }
-        Expr::Cast { operand, data_type, safe } => {
-            let cast = if *safe { try_cast } else { cast };
-            cast(one(operand)?, input, data_type.clone()).map_err(refused)
-        }
+        Expr::Cast { operand, data_type, safe } => convert(one(operand)?, input, data_type, *safe).map_err(refused),
         Expr::Function { name, arguments, data_type } => match (name.as_str(), arguments.as_slice()) {
             ("coalesce", _) => {
-                cast(one(&first_that_is_not_null(arguments))?, input, data_type.clone()).map_err(refused)
+                convert(one(&first_that_is_not_null(arguments))?, input, data_type, false).map_err(refused)
             }
             ("nullif", [value, other]) => {
-                cast(one(&null_if_equal(value, other, data_type))?, input, data_type.clone()).map_err(refused)
+                convert(one(&null_if_equal(value, other, data_type))?, input, data_type, false).map_err(refused)
             }
             ("greatest" | "least", _) => {
                 let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
@@ -193,9 +191,9 @@ fn function(name: &str, arguments: Vec<Kernel>, data_type: &DataType, input: &Sc
     let arguments = arguments
         .into_iter()
         .zip(wanted)
-        .map(|(argument, field)| cast(argument, input, field.data_type().clone()))
+        .map(|(argument, field)| convert(argument, input, field.data_type(), false))
         .collect::<Result<Vec<_>, DataFusionError>>()
         .map_err(refused)?;
     let call = ScalarFunctionExpr::try_new(function, arguments, input, CONFIG.clone()).map_err(refused)?;
-    cast(Arc::new(call), input, data_type.clone()).map_err(refused)
+    convert(Arc::new(call), input, data_type, false).map_err(refused)
 }

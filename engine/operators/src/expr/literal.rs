@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::Array;
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256};
-use datafusion_common::ScalarValue;
+use arrow::array::{Array, AsArray, MapArray, StructArray, new_empty_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, concat};
+use arrow::datatypes::{
+    DataType, FieldRef, Fields, IntervalDayTime, IntervalMonthDayNano, IntervalUnit, TimeUnit, i256,
+};
+use datafusion_common::{DataFusionError, ScalarValue};
 use weir_core::{Error, Literal, LiteralValue, Result};
 
 /// The constant, in its declared type.
@@ -40,9 +43,18 @@ pub(super) fn scalar(literal: &Literal) -> Result<ScalarValue> {
             DataType::Interval(IntervalUnit::MonthDayNano) => {
                 Some(ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, *nanoseconds))))
             }
+            DataType::Interval(IntervalUnit::DayTime) if *months == 0 && nanoseconds % 1_000_000 == 0 => {
+                let milliseconds = i32::try_from(nanoseconds / 1_000_000).ok();
+                milliseconds
+                    .map(|milliseconds| ScalarValue::IntervalDayTime(Some(IntervalDayTime::new(*days, milliseconds))))
+            }
             _ => None,
         },
-        LiteralValue::List(items) => list(items, data_type)?,
+        LiteralValue::List(items) => match data_type {
+            DataType::Struct(fields) => row(items, fields)?,
+            DataType::Map(entries, sorted) => map(items, entries, *sorted)?,
+            _ => list(items, data_type)?,
+        },
     };
     value.ok_or_else(|| Error::internal(format!("the plan has a constant {:?} of type {data_type}", literal.value)))
 }
@@ -98,6 +110,25 @@ fn decimal(digits: &str, data_type: &DataType) -> Option<ScalarValue> {
         }
         _ => return None,
     })
+}
+
+fn row(items: &[Literal], fields: &Fields) -> Result<Option<ScalarValue>> {
+    let columns = items.iter().map(|item| scalar(item)?.to_array().map_err(unfit)).collect::<Result<Vec<_>>>()?;
+    let row = StructArray::try_new_with_length(fields.clone(), columns, None, 1)?;
+    Ok(Some(ScalarValue::Struct(Arc::new(row))))
+}
+
+fn map(items: &[Literal], entries: &FieldRef, sorted: bool) -> Result<Option<ScalarValue>> {
+    let rows = items.iter().map(|item| scalar(item)?.to_array().map_err(unfit)).collect::<Result<Vec<_>>>()?;
+    let rows: Vec<&dyn Array> = rows.iter().map(|row| row.as_ref()).collect();
+    let all = if rows.is_empty() { new_empty_array(entries.data_type()) } else { concat(&rows)? };
+    let offsets = OffsetBuffer::from_lengths([all.len()]);
+    let map = MapArray::try_new(entries.clone(), offsets, all.as_struct().clone(), None, sorted)?;
+    Ok(Some(ScalarValue::Map(Arc::new(map))))
+}
+
+fn unfit(error: DataFusionError) -> Error {
+    Error::internal("the plan has a constant that is no array").with_source(error)
 }
 
 fn list(items: &[Literal], data_type: &DataType) -> Result<Option<ScalarValue>> {

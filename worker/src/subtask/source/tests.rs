@@ -79,7 +79,7 @@ fn schema() -> SchemaRef {
 
 fn spec() -> SourceSpec {
     let table = TableSpec::new("t", "script", BTreeMap::new(), schema());
-    let watermark = Some(WatermarkSpec { expression: Expr::Column(0), idle_timeout_ms: None });
+    let watermark = Some(WatermarkSpec { expression: Expr::Column(0), time: None, idle_timeout_ms: None });
     SourceSpec { table, projection: None, filter: None, watermark, rows_per_second: None }
 }
 

@@ -10,9 +10,8 @@ use arrow::compute::cast;
 use arrow::datatypes::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use weir_core::time_text::{push_date, push_time, push_timestamp};
 use weir_core::{Error, Result};
-
-use super::time::{push_date, push_time, push_timestamp};
 
 /// Writes the value of a row, which is not null.
 type Writer = Box<dyn Fn(usize, &mut Vec<u8>) + Send + Sync>;

@@ -10,7 +10,6 @@ mod csv;
 mod json;
 #[cfg(test)]
 mod tests;
-mod time;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;

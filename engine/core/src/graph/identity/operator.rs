@@ -113,7 +113,7 @@ impl Encode for TableSpec {
 
 impl Encode for WatermarkSpec {
     fn encode(&self, out: &mut Text) {
-        let WatermarkSpec { expression, idle_timeout_ms: _ } = self;
+        let WatermarkSpec { expression, time: _, idle_timeout_ms: _ } = self;
         out.record("watermark").field("expression", expression).end();
     }
 }

@@ -46,7 +46,7 @@ pub fn table(name: &str) -> TableSpec {
 }
 
 pub fn source() -> SourceSpec {
-    let watermark = Some(WatermarkSpec { expression: column(1), idle_timeout_ms: Some(60_000) });
+    let watermark = Some(WatermarkSpec { expression: column(1), time: None, idle_timeout_ms: Some(60_000) });
     SourceSpec { table: table("bids"), projection: None, filter: None, watermark, rows_per_second: Some(1000) }
 }
 

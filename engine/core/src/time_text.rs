@@ -1,11 +1,12 @@
-//! Dates and times as text. Always with all digits, so that texts of one column sort as their times do.
+//! Dates and times as text: what sinks write, what a cast to text gives and what a query prints. Always with all digits of the
+//! type, so that texts of one column sort as their times do.
 
-use arrow::datatypes::TimeUnit;
+use arrow_schema::TimeUnit;
 
 const DAY: i64 = 86_400;
 
 /// Ticks of `unit` in a second, and digits that they take behind the point.
-fn resolution(unit: TimeUnit) -> (i64, u32) {
+pub fn resolution(unit: TimeUnit) -> (i64, u32) {
     match unit {
         TimeUnit::Second => (1, 0),
         TimeUnit::Millisecond => (1_000, 3),
@@ -15,7 +16,7 @@ fn resolution(unit: TimeUnit) -> (i64, u32) {
 }
 
 /// `2013-01-31`, from days since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
-pub(crate) fn push_date(out: &mut Vec<u8>, days: i64) {
+pub fn push_date(out: &mut Vec<u8>, days: i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
@@ -43,7 +44,7 @@ pub(crate) fn push_date(out: &mut Vec<u8>, days: i64) {
 }
 
 /// `10:00:00.000`, with as many digits as the unit has, from ticks since midnight.
-pub(crate) fn push_time(out: &mut Vec<u8>, ticks: i64, unit: TimeUnit) {
+pub fn push_time(out: &mut Vec<u8>, ticks: i64, unit: TimeUnit) {
     let (per_second, digits) = resolution(unit);
     let second = ticks.div_euclid(per_second);
     push_digits(out, second / 3600, 2);
@@ -57,8 +58,20 @@ pub(crate) fn push_time(out: &mut Vec<u8>, ticks: i64, unit: TimeUnit) {
     }
 }
 
+/// `10:00:00.5`, without zeros at the end, from nanoseconds since midnight: a `TIME` does not say how many digits it was declared
+/// with.
+pub fn push_short_time(out: &mut Vec<u8>, nanoseconds: i64) {
+    push_time(out, nanoseconds, TimeUnit::Nanosecond);
+    while out.last() == Some(&b'0') {
+        out.pop();
+    }
+    if out.last() == Some(&b'.') {
+        out.pop();
+    }
+}
+
 /// Date and time with `separator` between them, from ticks since 1970.
-pub(crate) fn push_timestamp(out: &mut Vec<u8>, ticks: i64, unit: TimeUnit, separator: u8) {
+pub fn push_timestamp(out: &mut Vec<u8>, ticks: i64, unit: TimeUnit, separator: u8) {
     let per_day = DAY * resolution(unit).0;
     push_date(out, ticks.div_euclid(per_day));
     out.push(separator);

@@ -1,0 +1,94 @@
+//! `FLOOR(t TO MONTH)` and `DATE_TRUNC('month', t)`: the beginning of the unit that a time is in, in the time's own type.
+
+use arrow::array::ArrayRef;
+use datafusion_common::{DataFusionError, Result, ScalarValue};
+use datafusion_expr::ColumnarValue;
+
+use super::PROCESSING_TIME;
+use super::calendar::{self, Day};
+use super::definition::{Definition, Parameter, Text, plan_error};
+use super::times::{self, DAY, Moment, Times};
+
+pub(super) const DATE_TRUNC: Definition = Definition {
+    name: "date_trunc",
+    usage: "DATE_TRUNC('month', timestamp)",
+    parameters: &[Parameter::Text, Parameter::Clock],
+    required: 2,
+    returns: |types, _| types.get(1).cloned().unwrap_or(PROCESSING_TIME),
+    check: check_unit,
+    compute: date_trunc,
+};
+
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    /// Nanoseconds that divide a day.
+    Nanos(i64),
+    Week,
+    /// Months that years can be divided or gathered by.
+    Months(i64),
+}
+
+fn unit(name: &str) -> Result<Unit> {
+    let lower = name.to_lowercase();
+    Ok(match lower.strip_suffix('s').unwrap_or(&lower) {
+        "nanosecond" => Unit::Nanos(1),
+        "microsecond" => Unit::Nanos(1_000),
+        "millisecond" => Unit::Nanos(1_000_000),
+        "second" => Unit::Nanos(1_000_000_000),
+        "minute" => Unit::Nanos(60_000_000_000),
+        "hour" => Unit::Nanos(3_600_000_000_000),
+        "day" => Unit::Nanos(DAY),
+        "week" => Unit::Week,
+        "month" => Unit::Months(1),
+        "quarter" => Unit::Months(3),
+        "year" => Unit::Months(12),
+        "decade" => Unit::Months(120),
+        _ => {
+            return plan_error(format!(
+                "`{name}` is no unit to cut a time to; units are MILLISECOND, SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER, \
+                 YEAR and DECADE"
+            ));
+        }
+    })
+}
+
+fn check_unit(arguments: &[Option<&ScalarValue>]) -> Result<()> {
+    match arguments.first() {
+        Some(Some(value)) => value.try_as_str().flatten().map_or(Ok(()), |name| unit(name).map(|_| ())),
+        _ => Ok(()),
+    }
+}
+
+fn date_trunc(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let (names, values) = (Text::of(&arguments[0])?, Times::of(&arguments[1])?);
+    let data_type = arguments[1].data_type();
+    let per_day = times::ticks_per_day(&data_type).unwrap_or(1);
+    let mut known: Option<(&str, Unit)> = None;
+    let cut = (0..rows).map(|row| {
+        let (Some(name), Some(moment)) = (names.at(row), values.moment(row)) else { return Ok(None) };
+        let unit = match known {
+            Some((current, unit)) if current == name => unit,
+            _ => known.insert((name, unit(name)?)).1,
+        };
+        match times::ticks(begin(moment, unit), per_day) {
+            Some(ticks) => Ok(Some(ticks)),
+            None => {
+                Err(DataFusionError::Execution(format!("the beginning of the {name} is out of the range of times")))
+            }
+        }
+    });
+    times::column(cut, &data_type)
+}
+
+fn begin(moment: Moment, unit: Unit) -> Moment {
+    let days = match unit {
+        Unit::Nanos(nanos) => return Moment { nanos: moment.nanos - moment.nanos % nanos, ..moment },
+        Unit::Week => moment.days - i64::try_from(calendar::weekday(moment.days)).unwrap_or_default(),
+        Unit::Months(months) => {
+            let day = Day::from_days(moment.days);
+            let month = (day.year * 12 + day.month - 1).div_euclid(months) * months;
+            Day { year: month.div_euclid(12), month: month.rem_euclid(12) + 1, day: 1 }.days()
+        }
+    };
+    Moment { days, nanos: 0 }
+}
