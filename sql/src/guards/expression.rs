@@ -8,6 +8,7 @@ use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, not, or};
 use weir_functions::arithmetic::{Arithmetic, is_exact};
 
 use super::failure::{can_fail, is_arithmetic};
+use super::lossy::hidden;
 use super::marker::{Marker, mark, marked};
 
 /// The expression over columns of `schema`, with types as they will be evaluated.
@@ -47,6 +48,7 @@ fn one(expr: Expr, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
                 None => Expr::InList(InList { expr, list: Vec::new(), negated }),
             }
         }
+        expr @ (Expr::Cast(_) | Expr::TryCast(_)) => hidden(expr, schema)?,
         Expr::Case(case) => one_in_the_other(case, schema)?,
         Expr::AggregateFunction(call) => Expr::AggregateFunction(filtered_first(call, schema)),
         other => other,

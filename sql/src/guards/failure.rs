@@ -8,6 +8,7 @@ use weir_functions::arithmetic::Arithmetic;
 use weir_functions::conversion::Conversion;
 use weir_functions::failure::Values;
 
+use super::lossy::revealed;
 use super::marker::marked;
 
 /// Whether evaluating `expr` over rows of `schema` can fail because of a row. Times that leave what their type has room
@@ -21,6 +22,9 @@ fn values(expr: &Expr, schema: &DFSchema) -> Values {
     let data_type = || expr.get_type(schema).unwrap_or(DataType::Null);
     if let Some((_, condition)) = marked(expr) {
         return of(condition);
+    }
+    if let Some(cast) = revealed(expr) {
+        return of(cast);
     }
     match expr {
         Expr::Alias(alias) => of(&alias.expr),

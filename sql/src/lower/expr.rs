@@ -10,7 +10,7 @@ use weir_functions::conversion::Conversion;
 
 use super::error::from_planner;
 use super::literal::literal;
-use crate::guards::marked;
+use crate::guards::{marked, revealed};
 
 /// `expression` over rows of `schema`; column `n` of the result is field `n` of the schema.
 ///
@@ -20,6 +20,9 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
     let child = |inner: &LogicalExpr| expr(inner, schema).map(Box::new);
     if let Some((_, condition)) = marked(expression) {
         return expr(condition, schema);
+    }
+    if let Some(cast) = revealed(expression) {
+        return expr(cast, schema);
     }
     Ok(match expression {
         LogicalExpr::Alias(alias) => expr(&alias.expr, schema)?,

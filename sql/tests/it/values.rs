@@ -73,3 +73,20 @@ fn join_keys_have_one_type() {
     };
     assert!(join("g", "CAST(g AS INT)").contains("AS BIGINT)"), "{}", join("g", "CAST(g AS INT)"));
 }
+
+#[test]
+fn casts_that_lose_digits_stay_where_they_are_written() {
+    for written in [
+        "CAST(m AS BIGINT) = 15",
+        "CAST(m AS INT) < 15",
+        "CAST(m AS BIGINT) IN (15, 16)",
+        "CAST(m AS DECIMAL(10, 1)) = CAST('15.1' AS DECIMAL(10, 1))",
+        "TRY_CAST(w AS DECIMAL(10, 2)) <> CAST('1.25' AS DECIMAL(10, 2))",
+        "TRY_CAST(b AS TINYINT) <> CAST(5 AS TINYINT)",
+    ] {
+        condition(written, "CAST(");
+    }
+    // Nothing is lost here, so that a column is compared with a constant.
+    condition("CAST(a AS BIGINT) = 5", "where a = 5]");
+    condition("CAST(m AS DECIMAL(12, 3)) = CAST('1.250' AS DECIMAL(12, 3))", "where m = 1.25]");
+}
