@@ -1,6 +1,7 @@
 //! Expressions of a wanted type over the columns at hand.
 
 use super::bound::{bound, fits};
+use super::values::without_negative_zero;
 use super::{Generator, Topic};
 use crate::expression::{Expression, Operator, Part, Unit};
 use crate::relation::Column;
@@ -44,6 +45,8 @@ impl Generator {
             let pool = *self.random.pick(&pools);
             self.random.pick(pool).clone()
         };
+        // Two constants are compared by DataFusion while it plans, for which the zeros are two.
+        without_negative_zero(&mut value);
         if matches!(&value, Value::Array(elements) if elements.is_empty() || elements.iter().any(Value::is_null)) {
             value = Value::Null;
         }
@@ -166,12 +169,12 @@ impl Generator {
                     own(Operator::Cast(false), vec![Expression::column(&column.name, column.data_type.clone())])
                 }
             },
-            Type::Array(element) => {
+            Type::Array(element) if element.is_scalar() => {
                 let count = self.random.between(1, 3);
                 let elements = (0..count).map(|_| self.expression(scope, element, below)).collect();
                 own(Operator::MakeArray, elements)
             }
-            Type::Row(_) => None,
+            Type::Array(_) | Type::Row(_) => None,
         }
     }
 

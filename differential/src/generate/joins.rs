@@ -116,12 +116,13 @@ impl Generator {
             (Expression::column(&own, data_type.clone()), Expression::column(&other, data_type.clone()));
         let (mine, theirs) = if self.random.chance(50) { (mine, theirs) } else { (theirs, mine) };
         let low = self.random.between(-20, 10);
-        let high = low + self.random.between(0, 20);
+        let strict = self.random.chance(40);
+        let high = low + self.random.between(if strict { 2 } else { 0 }, 20);
         let moved = |seconds: i64| match seconds {
             0 => theirs.clone(),
             _ => Expression::new(Operator::AddInterval(seconds, Unit::Second), vec![theirs.clone()], data_type.clone()),
         };
-        let bounds = if self.random.chance(60) {
+        let bounds = if !strict {
             vec![Expression::truth(Operator::Between(false), vec![mine.clone(), moved(low), moved(high)])]
         } else {
             let at_least = if self.random.chance(50) { Comparison::AtLeast } else { Comparison::Greater };

@@ -151,10 +151,11 @@ impl Generator {
         let data_type =
             if self.random.chance(50) { self.scalar_type() } else { self.random.pick(scope).data_type.clone() };
         let expression = match self.random.below(10) {
-            0 => self.literal(&data_type),
+            0 if data_type.is_scalar() => self.literal(&data_type),
             1 => self.condition(scope, 1),
             2 => {
-                let (value, other) = (self.leaf(scope, &data_type), self.literal(&data_type));
+                let value = self.leaf(scope, &data_type);
+                let other = if data_type.is_scalar() { self.literal(&data_type) } else { self.leaf(scope, &data_type) };
                 Expression::new(Operator::Coalesce, vec![value, other], data_type)
             }
             3 => self.row_or_array(scope),

@@ -182,7 +182,8 @@ fn double(random: &mut Random, large: bool) -> f64 {
     if large && random.chance(25) { *random.pick(ODD_DOUBLES) } else { *random.pick(DOUBLES) }
 }
 
-fn without_negative_zero(value: &mut Value) {
+/// 0.0 in the place of -0.0.
+pub(super) fn without_negative_zero(value: &mut Value) {
     match value {
         Value::Float(number) if *number == 0.0 => *number = 0.0,
         Value::Double(number) if *number == 0.0 => *number = 0.0,

@@ -112,9 +112,14 @@ impl Generator {
         keys.retain(|key| seen.insert(sql(&key.expression)));
         let sets = (!of_sessions && keys.len() > fixed && self.random.chance(20)).then(|| self.sets(fixed, keys.len()));
         let filter = if !of_sessions && self.random.chance(30) { self.filter(&input) } else { None };
+        // Where a session begins and ends is not known before it is aggregated.
+        let mut aggregated = input.clone();
+        if of_sessions {
+            aggregated.columns.retain(|column| !column.name.starts_with("window_"));
+        }
         let mut calls = Vec::new();
         for _ in 0..self.random.between(0, 4) {
-            calls.extend(self.call(&input));
+            calls.extend(self.call(&aggregated));
         }
         if sets.is_some() && self.random.chance(50) {
             calls.push(Call {
