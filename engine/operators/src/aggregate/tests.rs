@@ -58,6 +58,13 @@ fn all() -> Vec<AggregateCall> {
         call(FirstValue, &[NUMBER], DataType::Int64),
         call(LastValue, &[NAME], DataType::Utf8View),
         AggregateCall { distinct: true, name: "distinct".into(), ..call(Count, &[NUMBER], DataType::Int64) },
+        AggregateCall { distinct: true, name: "distinct names".into(), ..call(Count, &[NAME], DataType::Int64) },
+        AggregateCall {
+            distinct: true,
+            filter: Some(FLAG),
+            name: "filtered names".into(),
+            ..call(Count, &[NAME], DataType::Int64)
+        },
         other("bool_or", &[FLAG], DataType::Boolean),
         other("median", &[FLOAT], DataType::Float64),
         AggregateCall {

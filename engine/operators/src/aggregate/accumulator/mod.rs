@@ -1,7 +1,7 @@
 //! Accumulators: one column of states for each aggregate of a table, a state for each group.
 //!
 //! The common aggregates are [`Fold`]s over a typed state, run by [`Columnar`]: each batch updates the whole column in
-//! one loop. Whatever else the function registry has goes through `RowWise`, which keeps one of
+//! one loop; `COUNT(DISTINCT x)` has a table of its own. Whatever else the function registry has goes through `RowWise`, which keeps one of
 //! DataFusion's accumulators for each group.
 //!
 //! All speak of states as Arrow columns: that is how they are captured, restored, merged from pane into window, and
@@ -9,6 +9,7 @@
 
 mod average;
 mod count;
+mod distinct_count;
 mod distinct_sum;
 mod exact_average;
 mod extreme;
@@ -187,6 +188,23 @@ impl<F: Fold> CapturedStates for CapturedFold<F> {
     }
 }
 
+/// States that were turned into columns at the capture, by the first position of their piece.
+struct CapturedColumns(Vec<(usize, Vec<ArrayRef>)>);
+
+impl CapturedColumns {
+    fn capture(accumulator: &mut impl Accumulator, picked: &Picked) -> Result<Box<dyn CapturedStates>> {
+        let pieces = picked.pieces().map(|piece| Ok((piece.start, accumulator.states(picked, piece)?)));
+        Ok(Box::new(Self(pieces.collect::<Result<_>>()?)))
+    }
+}
+
+impl CapturedStates for CapturedColumns {
+    fn columns(&self, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let columns = self.0.iter().find(|(start, _)| *start == piece.start).map(|(_, columns)| columns.clone());
+        columns.ok_or_else(|| Error::internal("captured states are read in other pieces than they were made in"))
+    }
+}
+
 /// Where an aggregate's values come from.
 #[derive(Debug, Clone)]
 struct Argument {
@@ -250,6 +268,10 @@ fn for_each_selected(slots: &[u32], selected: Option<&NullBuffer>, mut each: imp
 /// The accumulator, without groups, of an aggregate over rows of `input`. `time` is the column that orders rows for
 /// `FIRST_VALUE` and `LAST_VALUE`; without it the order of arrival does.
 pub(crate) fn create(call: &AggregateCall, input: &Schema, time: Option<usize>) -> Result<Box<dyn Accumulator>> {
+    if call.distinct && call.function == AggregateFunction::Count && call.order_by.is_empty() {
+        let own = distinct_count::create(call, input)?;
+        return own.map_or_else(|| row_wise::create(call, input), Ok);
+    }
     if call.distinct || !call.order_by.is_empty() {
         return row_wise::create(call, input);
     }

@@ -18,7 +18,7 @@ use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, Result};
 
 use super::super::chunked::Picked;
-use super::{Accumulator, Argument, CapturedStates, Rows, as_type, distinct_sum};
+use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
 
 struct RowWise {
     plan: Arc<Plan>,
@@ -217,8 +217,7 @@ impl Accumulator for RowWise {
     }
 
     fn capture(&mut self, picked: &Picked) -> Result<Box<dyn CapturedStates>> {
-        let pieces = picked.pieces().map(|piece| Ok((piece.start, self.states(picked, piece)?)));
-        Ok(Box::new(CapturedColumns(pieces.collect::<Result<_>>()?)))
+        CapturedColumns::capture(self, picked)
     }
 
     fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef> {
@@ -235,15 +234,5 @@ impl Accumulator for RowWise {
         // Asking each group costs too much; a few stand for all.
         let step = self.groups.len().div_ceil(16).max(1);
         self.groups.iter().step_by(step).map(|group| group.size() * step).sum()
-    }
-}
-
-/// States by the first position of their piece.
-struct CapturedColumns(Vec<(usize, Vec<ArrayRef>)>);
-
-impl CapturedStates for CapturedColumns {
-    fn columns(&self, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
-        let columns = self.0.iter().find(|(start, _)| *start == piece.start).map(|(_, columns)| columns.clone());
-        columns.ok_or_else(|| Error::internal("captured states are read in other pieces than they were made in"))
     }
 }

@@ -125,6 +125,9 @@ fn aggregate(call: &AggregateCall, rows: &[&Row]) -> String {
     let sum = |count: usize, sum: f64| (count > 0).then_some(sum);
     match (&call.function, call.arguments.first().copied()) {
         (AggregateFunction::Count, None) => rows.len().to_string(),
+        (AggregateFunction::Count, Some(NAME)) if call.distinct => {
+            rows.iter().filter_map(|row| row.name.as_ref()).collect::<std::collections::BTreeSet<_>>().len().to_string()
+        }
         (AggregateFunction::Count, _) if call.distinct => {
             numbers().collect::<std::collections::BTreeSet<_>>().len().to_string()
         }
