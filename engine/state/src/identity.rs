@@ -72,6 +72,11 @@ mod tests {
         assert_eq!(found(&first, 2), original);
         fs::rename(&first, &moved).unwrap();
         assert_eq!(found(&moved, 3), original);
+        let lock = moved.join("lock");
+        fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        if fs::metadata(lock).unwrap().created().is_ok() {
+            assert_eq!(found(&moved, 3), original, "other rights make it no other directory");
+        }
         copy(&moved, &copied);
         let copy = FoundIdentity { identity: JobIdentity(4), copied_from: Some(JobIdentity(1)) };
         assert_eq!(found(&copied, 4), copy);

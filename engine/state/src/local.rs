@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use weir_core::{Error, Result, hash};
 
@@ -48,8 +49,14 @@ impl StateLock {
     pub fn place(&self) -> Result<u64> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(|error| failed("look at", Path::new(LOCK_FILE), error))?;
-        // Made once and never changed since, so the time of its last change is when it was made. A copy cannot take that with it.
-        let words = [metadata.ino(), metadata.ctime().cast_unsigned(), metadata.ctime_nsec().cast_unsigned()];
+        // When it was made, which a copy cannot take with it. Where the filesystem does not know that, when it was changed last: nothing
+        // changes it but a new owner or new rights.
+        let made = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let (seconds, nanos) = match made {
+            Some(made) => (made.as_secs(), u64::from(made.subsec_nanos())),
+            None => (metadata.ctime().cast_unsigned(), metadata.ctime_nsec().cast_unsigned()),
+        };
+        let words = [metadata.ino(), seconds, nanos];
         Ok(words.into_iter().fold(0, |place, word| hash::mix(place ^ word)))
     }
 }
