@@ -204,6 +204,15 @@ fn conditions_of_a_join_and_over_it_guard() {
     ] {
         assert_eq!(run(&query), matches, "{query}");
     }
+    // No key of a join that has one.
+    let behind =
+        format!("SELECT a.k FROM {side} a LEFT JOIN {side} b ON {equal} AND b.y <> 0 WHERE a.k * 0 = b.y % b.y");
+    assert_eq!(run(&behind), keys(|_, _, y| y != 0));
+    let alone = format!(
+        "SELECT a.k FROM {side} a, (SELECT * FROM {side} WHERE y <> 0) b WHERE a.window_start = b.window_start \
+         AND a.window_end = b.window_end AND a.k * 7 = b.k * b.y / b.y * 7"
+    );
+    assert_eq!(run(&alone), keys(|_, _, y| y != 0));
     // A key that can fail, behind a condition.
     let keyed = format!(
         "SELECT a.k FROM {side} a LEFT JOIN {side} b ON a.window_start = b.window_start AND a.window_end = b.window_end AND \

@@ -1,8 +1,8 @@
 //! Guards over a whole plan: its expressions get the form of [`crate::guards`], and of each filter and join the conditions
 //! that can fail are marked, also where it is a column of a subquery below that can.
 //!
-//! Not marked is an equality that has to become the key of a join: one between columns of two relations, with no other key
-//! beside it and no condition before it, windows and times excepted.
+//! Not marked is an equality that has to become the key of an inner join, or of a join whose `ON` it stands in: one between
+//! columns of two relations, with no other key beside it and no condition before it, windows and times excepted.
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult};
@@ -50,7 +50,7 @@ pub(super) fn marked_conditions(plan: LogicalPlan, marker: &Marker) -> Result<Lo
 fn marked_filter(filter: Filter, marker: &Marker) -> Result<Filter> {
     let schema = filter.input.schema();
     let fallible = fallible_columns(&filter.input);
-    match marked(&filter.predicate, schema, &fallible, marker) {
+    match marked(&filter.predicate, schema, &fallible, lacks_key(&filter.input), marker) {
         Some(predicate) => Filter::try_new(predicate, filter.input),
         None => Ok(filter),
     }
@@ -60,19 +60,36 @@ fn marked_join(mut join: Join, marker: &Marker) -> Join {
     let Some(condition) = &join.filter else { return join };
     let Ok(schema) = join.left.schema().join(join.right.schema()) else { return join };
     let fallible = [fallible_columns(&join.left), fallible_columns(&join.right)].concat();
-    if let Some(condition) = marked(condition, &schema, &fallible, marker) {
+    if let Some(condition) = marked(condition, &schema, &fallible, join.on.is_empty(), marker) {
         join.filter = Some(condition);
     }
     join
 }
 
-/// The condition with a mark on each part that can fail, and on no other.
-fn marked(condition: &Expr, schema: &DFSchema, fallible: &[bool], marker: &Marker) -> Option<Expr> {
+/// Whether rows come from an inner join that has no key by itself, as `FROM a, b` has none.
+fn lacks_key(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
+            let mut parts = Vec::new();
+            join.filter.iter().for_each(|condition| conjuncts(condition, &mut parts));
+            let keyed =
+                !join.on.is_empty() || parts.iter().any(|part| is_key(part) && !is_about_times(part, &join.schema));
+            !keyed || lacks_key(&join.left) || lacks_key(&join.right)
+        }
+        LogicalPlan::Projection(projection) => lacks_key(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => lacks_key(&alias.input),
+        LogicalPlan::Filter(filter) => lacks_key(&filter.input),
+        _ => false,
+    }
+}
+
+/// The condition with a mark on each part that can fail, and on no other but an equality that is `wanted` as a key.
+fn marked(condition: &Expr, schema: &DFSchema, fallible: &[bool], wanted: bool, marker: &Marker) -> Option<Expr> {
     let mut parts = Vec::new();
     conjuncts(condition, &mut parts);
     let fails = |part: &Expr| can_fail(part, schema) || reads(part, schema, fallible);
     let has_key = parts.iter().any(|part| is_key(part) && !fails(part) && !is_about_times(part, schema));
-    let mut guarded = has_key;
+    let mut guarded = has_key || !wanted;
     let parts = parts.into_iter().map(|part| {
         let key = is_key(&part);
         let part = match fails(&part) && !has_subquery(&part) && (guarded || !key) {

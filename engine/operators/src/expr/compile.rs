@@ -77,6 +77,9 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
         Expr::Like { negated, case_insensitive, operand, pattern } => {
             like(*negated, *case_insensitive, one(operand)?, one(pattern)?, input).map_err(refused)
         }
+        Expr::InList { operand, list, negated } if list.iter().any(|item| !matches!(item, Expr::Literal(_))) => {
+            one(&equal_to_any(operand, list, *negated))
+        }
         Expr::InList { operand, list, negated } => {
             let list = list.iter().map(comparable).collect::<Result<_>>()?;
             in_list(comparable(operand)?, list, negated, input).map_err(refused)
@@ -153,6 +156,28 @@ fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, input: &Schema) -> 
     }
     let (left, right) = (canonical(left, input).map_err(refused)?, canonical(right, input).map_err(refused)?);
     Ok(Arc::new(BinaryExpr::new(left, operator, right)))
+}
+
+/// `IN` with parts that are no constants. DataFusion's own takes for one what is one over no rows, as a `CASE` may be.
+fn equal_to_any(operand: &Expr, list: &[Expr], negated: bool) -> Expr {
+    let (constants, computed): (Vec<&Expr>, Vec<&Expr>) =
+        list.iter().partition(|item| matches!(item, Expr::Literal(_)));
+    let operand = Box::new(operand.clone());
+    let constants = constants.into_iter().cloned().collect::<Vec<_>>();
+    let of_constants = Expr::InList { operand: operand.clone(), list: constants.clone(), negated: false };
+    let equal = |item: &Expr| Expr::Binary {
+        operator: BinaryOperator::Eq,
+        left: operand.clone(),
+        right: Box::new(item.clone()),
+    };
+    let parts = (!constants.is_empty()).then_some(of_constants).into_iter().chain(computed.into_iter().map(equal));
+    let any = parts.reduce(|left, right| Expr::Binary {
+        operator: BinaryOperator::Or,
+        left: Box::new(left),
+        right: Box::new(right),
+    });
+    let any = any.unwrap_or(Expr::InList { operand, list: Vec::new(), negated: false });
+    if negated { Expr::Not(Box::new(any)) } else { any }
 }
 
 /// `COALESCE`, which computes no value behind the one that it returns.

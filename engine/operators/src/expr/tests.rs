@@ -50,6 +50,29 @@ fn arithmetic_comparison_and_logic() {
 }
 
 #[test]
+fn a_list_may_hold_what_is_computed() {
+    let number = |value| literal(DataType::Int64, LiteralValue::Int(value));
+    let case = |then: Expr| Expr::Case {
+        operand: None,
+        branches: vec![(binary(BinaryOperator::Eq, Expr::Column(1), number(2)), then)],
+        otherwise: Some(Box::new(number(9))),
+    };
+    let sum = || Box::new(binary(BinaryOperator::Plus, Expr::Column(0), Expr::Column(1)));
+    let list = |then: Expr, negated| Expr::InList {
+        operand: sum(),
+        list: vec![case(then), number(1), number(2), number(3)],
+        negated,
+    };
+    // a + b is 9, null and 9; the CASE is `then` in the first row, and 9 in the others.
+    let null = || literal(DataType::Int64, LiteralValue::Null);
+    assert_eq!(evaluated(&list(number(4), false)), ["false", "NULL", "true"]);
+    assert_eq!(evaluated(&list(number(9), false)), ["true", "NULL", "true"]);
+    assert_eq!(evaluated(&list(null(), false)), ["NULL", "NULL", "true"]);
+    assert_eq!(evaluated(&list(null(), true)), ["NULL", "NULL", "false"]);
+    assert_eq!(evaluated(&list(number(4), true)), ["true", "NULL", "false"]);
+}
+
+#[test]
 fn case_cast_and_functions() {
     let one = literal(DataType::Int64, LiteralValue::Int(1));
     let branches = vec![(Expr::IsNull(Box::new(Expr::Column(0))), one)];
