@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::ScalarFunction;
-use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion_expr::{Expr, ExprSchemable, cast};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 /// What `SqlToRel` asks to plan it.
@@ -15,11 +15,32 @@ pub(crate) fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
         Arc::new(JsonOperators),
         Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
         Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
+        Arc::new(ElementOfAggregate),
         Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
         Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
         Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
         Arc::new(datafusion_functions_aggregate::planner::AggregateFunctionPlanner),
     ]
+}
+
+/// Plans `ARRAY_AGG(…)[n]` as what it says. DataFusion would take `NTH_VALUE` for it, whose order no group keeps here.
+#[derive(Debug)]
+struct ElementOfAggregate;
+
+impl ExprPlanner for ElementOfAggregate {
+    fn plan_field_access(
+        &self,
+        raw: RawFieldAccessExpr,
+        _schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let element = weir_functions::scalar("array_element");
+        Ok(match (raw.field_access, raw.expr, element) {
+            (GetFieldAccess::ListIndex { key }, expr @ Expr::AggregateFunction(_), Some(element)) => {
+                PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(element, vec![expr, *key])))
+            }
+            (field_access, expr, _) => PlannerResult::Original(RawFieldAccessExpr { field_access, expr }),
+        })
+    }
 }
 
 /// Plans the operators on JSON.

@@ -73,6 +73,11 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
             arguments.clear();
         }
     }
+    if params.distinct && !takes_distinct(name) {
+        return Err(Error::user(format!("{}(DISTINCT …) is not supported", name.to_uppercase())).with_help(
+            "remove what is there twice before: aggregate `SELECT DISTINCT window_start, window_end, x` of a subquery",
+        ));
+    }
     let mut constants = Vec::new();
     if matches!(function, AggregateFunction::Other(_)) {
         while let [_, .., Typed { expression: Expr::Literal(literal), .. }] = arguments.as_slice() {
@@ -80,6 +85,9 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
             arguments.pop();
         }
     }
+    refuse_arguments(name, &arguments, &constants)?;
+    // Their result is the same in every order.
+    let order_by = if matches!(name, "count" | "sum" | "avg" | "min" | "max") { Vec::new() } else { order_by };
     match (&params.null_treatment, &function) {
         (None | Some(NullTreatment::RespectNulls), _) => {}
         (Some(NullTreatment::IgnoreNulls), AggregateFunction::FirstValue | AggregateFunction::LastValue) => {
@@ -128,6 +136,58 @@ fn exact_average(argument: &mut Typed, stream: &Stream) -> AggregateFunction {
     }
     *argument = Typed { expression: (**operand).clone(), data_type };
     AggregateFunction::ExactAvg
+}
+
+/// Refuses what DataFusion's accumulators would refuse when the job starts.
+fn refuse_arguments(name: &str, arguments: &[Typed], constants: &[Literal]) -> Result<()> {
+    match (name, arguments, constants) {
+        ("approx_distinct", [argument], _) if argument.data_type.is_floating() => {
+            Err(Error::user("APPROX_DISTINCT of floating-point numbers is not supported")
+                .with_help("write COUNT(DISTINCT x), or CAST x to DECIMAL or STRING"))
+        }
+        ("string_agg", [_, _, ..], _) => Err(Error::user("the separator of LISTAGG has to be a constant")
+            .with_help("append it to the values: `LISTAGG(x || separator, '')`")),
+        ("percentile_cont" | "approx_percentile_cont", _, [share, ..]) => {
+            let share = match &share.value {
+                LiteralValue::Float(bits) => f64::from_bits(*bits),
+                LiteralValue::Int(0) => 0.0,
+                LiteralValue::Int(1) => 1.0,
+                _ => f64::NAN,
+            };
+            if (0.0..=1.0).contains(&share) {
+                return Ok(());
+            }
+            Err(Error::user("a percentile is a number from 0 to 1").with_help("write 0.5 for the median"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether DataFusion's accumulator of that name sees each value once with `DISTINCT`. Of the others some refuse it when the job
+/// starts, and some take no notice.
+fn takes_distinct(name: &str) -> bool {
+    matches!(
+        name,
+        "count"
+            | "sum"
+            | "avg"
+            | "min"
+            | "max"
+            | "median"
+            | "percentile_cont"
+            | "var"
+            | "var_pop"
+            | "array_agg"
+            | "string_agg"
+            | "bool_and"
+            | "bool_or"
+            | "bit_and"
+            | "bit_or"
+            | "bit_xor"
+            | "approx_distinct"
+            | "first_value"
+            | "last_value"
+    )
 }
 
 impl Call {

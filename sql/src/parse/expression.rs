@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `IF(a, b, c)` | `CASE WHEN a THEN b ELSE c END` |
 //! | `MOD(a, b)` | `a % b` |
+//! | `NTH_VALUE(x, 2 ORDER BY ts)` | `array_element(array_agg(x ORDER BY ts), 2)` |
 //! | `LISTAGG(x)` | `listagg(x, ',')` |
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
 //! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
@@ -15,8 +16,8 @@
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName, ObjectNamePart, Spanned,
-    TypedString, UnaryOperator, Value, ValueWithSpan,
+    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, Spanned, TypedString, UnaryOperator, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -168,6 +169,23 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
                 op: BinaryOperator::Modulo,
                 right: nested(right),
             }))))
+        }
+        "nth_value" if function.over.is_none() => {
+            let ordered = list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)));
+            let place = match list.args.as_slice() {
+                [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(place))] if ordered => place.clone(),
+                _ => {
+                    let span = source.span(span).unwrap_or_default();
+                    return Err(source
+                        .error(span, "NTH_VALUE has a value, its place and an order")
+                        .with_help("write `NTH_VALUE(x, 2 ORDER BY ts)`"));
+                }
+            };
+            list.args.truncate(1);
+            let beside = place.clone();
+            let mut values = function.clone();
+            values.name = ObjectName::from(vec![Ident { value: "array_agg".to_owned(), quote_style: None, span }]);
+            Ok(Some(call("array_element", vec![Expr::Function(values), place], &beside)))
         }
         "listagg" | "string_agg" if list.args.len() == 1 => {
             let separator = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(",".to_owned()), span });

@@ -1,16 +1,16 @@
 //! Every function of the registry, over every type that it takes: what is planned can be computed, over values, over nulls and
 //! over what nulls hide; what cannot is refused when it is planned. No defect, no panic, nothing that shows only row by row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringViewArray, StructArray, make_array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::concat;
+use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion_expr::type_coercion::functions::fields_with_udf;
-use weir_core::{Error, ErrorKind, OperatorSpec};
+use weir_core::{Batch, Collector, Error, ErrorKind, EventTime, HashRange, OpenContext, OperatorSpec};
 use weir_functions::conversion::convert;
 use weir_operators::CompiledExpr;
 
@@ -44,7 +44,8 @@ const COLUMNS: [(&str, &str, &str); 24] = [
 
 fn declaration() -> String {
     let columns: Vec<String> = COLUMNS.iter().map(|(name, data_type, _)| format!("{name} {data_type}")).collect();
-    format!("CREATE TABLE every ({}) WITH ('connector' = 'fake');", columns.join(", "))
+    let columns = columns.join(", ");
+    format!("CREATE TABLE every ({columns}, WATERMARK FOR millis AS millis) WITH ('connector' = 'fake');")
 }
 
 /// A value, a null that hides one, and the value again.
@@ -126,8 +127,8 @@ fn combinations(name: &str, fields: &[FieldRef]) -> Vec<Vec<usize>> {
 }
 
 /// What is wrong with an expression, if it is neither refused when planned nor computed.
-fn fault(expression: &str, records: &RecordBatch) -> Option<String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| compute(expression, records)));
+fn fault(compute: impl FnOnce() -> Result<(), Error>) -> Option<String> {
+    let outcome = catch_unwind(AssertUnwindSafe(compute));
     match outcome {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
@@ -167,14 +168,103 @@ fn compute(expression: &str, records: &RecordBatch) -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn every_scalar_function_is_computed_or_refused_when_planned() {
+fn records() -> RecordBatch {
     let script = weir_sql::parse(&format!("{}SELECT * FROM every", declaration())).unwrap();
     let plan = weir_sql::plan(&script, Arc::new(super::connectors::Fakes), &super::options()).unwrap();
     let schema = plan.result_schema.unwrap();
     let values: Vec<ArrayRef> =
         schema.fields().iter().zip(COLUMNS).map(|(field, (.., text))| column(field.data_type(), text)).collect();
-    let records = RecordBatch::try_new(schema.clone(), values).unwrap();
+    RecordBatch::try_new(schema, values).unwrap()
+}
+
+/// Runs an aggregation of all rows, phase by phase, to its end.
+fn aggregate(call: &str, records: &RecordBatch) -> Result<(), Error> {
+    let query = format!(
+        "{}SELECT {call} AS result FROM TUMBLE(TABLE every, DESCRIPTOR(millis), INTERVAL '1' DAY) \
+         GROUP BY window_start, window_end",
+        declaration()
+    );
+    let plan = weir_sql::plan(&weir_sql::parse(&query)?, Arc::new(super::connectors::Fakes), &super::options())?;
+    let graph = plan.graph.unwrap();
+    let mut made: BTreeMap<usize, Vec<Batch>> = BTreeMap::new();
+    for (id, node) in graph.iter() {
+        let schema = node.spec.schema.clone();
+        if let OperatorSpec::Source(_) = node.spec.operator {
+            let columns = schema.fields().iter().map(|field| records.column_by_name(field.name()).unwrap().clone());
+            let records = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
+            // A row without a time does not come this far.
+            let records = concat_batches(&schema, [&records.slice(0, 1), &records.slice(2, 1)]).unwrap();
+            made.insert(id.0, vec![records.into()]);
+            continue;
+        }
+        if matches!(node.spec.operator, OperatorSpec::Discover(_) | OperatorSpec::Sink(_)) {
+            continue;
+        }
+        let mut operator = weir_operators::build(&node.spec, &graph.inputs_of(id)?)
+            .map_err(|error| Error::internal("it is refused when the job starts").with_source(error))?;
+        operator.tables();
+        operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN })?;
+        let mut out = Collector::new(0);
+        for edge in &node.spec.inputs {
+            for batch in made.get(&edge.from.0).into_iter().flatten() {
+                operator.process(edge.ordinal, batch.clone(), &mut out)?;
+            }
+        }
+        operator.release(&mut out)?;
+        operator.flush(&mut out)?;
+        for capture in operator.capture()? {
+            (capture.rows)()?;
+        }
+        operator.watermark(EventTime::MAX, &mut out)?;
+        made.insert(id.0, out.take().into_iter().map(|(_, batch)| batch).collect());
+    }
+    let rows: usize = made.values().next_back().unwrap().iter().map(Batch::num_rows).sum();
+    assert_eq!(rows, 1, "the aggregation has one group");
+    Ok(())
+}
+
+#[test]
+fn every_aggregate_is_computed_or_refused_when_planned() {
+    let records = records();
+    let mut faults = Vec::new();
+    let mut computed = 0;
+    for name in weir_functions::aggregate_names() {
+        if weir_functions::aggregate(&name).unwrap().name() != name {
+            continue;
+        }
+        let mut calls = Vec::new();
+        for (column, ..) in COLUMNS {
+            calls.push(format!("{name}({column})"));
+            calls.push(format!("{name}(DISTINCT {column})"));
+            calls.push(format!("{name}({column} ORDER BY micros)"));
+        }
+        for column in ["number", "double", "exact", "word"] {
+            for second in ["2", "0.5", "','", "double"] {
+                calls.push(format!("{name}({column}, {second})"));
+                calls.push(format!("{name}(DISTINCT {column}, {second})"));
+                calls.push(format!("{name}({column}, {second} ORDER BY micros)"));
+                calls.push(format!("{name}({second}) WITHIN GROUP (ORDER BY {column})"));
+            }
+        }
+        for call in calls {
+            let mut ran = false;
+            let fault = fault(|| {
+                aggregate(&call, &records)?;
+                ran = true;
+                Ok(())
+            });
+            computed += usize::from(ran);
+            faults.extend(fault.map(|fault| format!("{call}: {fault}")));
+        }
+    }
+    assert!(computed > 500, "{computed}");
+    assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_scalar_function_is_computed_or_refused_when_planned() {
+    let records = records();
+    let schema = records.schema();
     let fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
     let literals = ["year", "2", "a"];
     let mut faults = Vec::new();
@@ -203,7 +293,7 @@ fn every_scalar_function_is_computed_or_refused_when_planned() {
             for call in calls {
                 tried += 1;
                 let expression = format!("{name}({})", call.join(", "));
-                if let Some(fault) = fault(&expression, &records) {
+                if let Some(fault) = fault(|| compute(&expression, &records)) {
                     faults.push(format!("{expression}: {fault}"));
                 }
             }
