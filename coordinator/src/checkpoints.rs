@@ -327,7 +327,14 @@ impl CheckpointExecutor {
     ) {
         let under_way = self.under_way();
         let Some(attempt) = &mut self.attempt else { return };
-        let Some(writing) = attempt.writing.as_mut().filter(|writing| writing.name.epoch == epoch) else { return };
+        let Some(writing) = attempt
+            .writing
+            .as_mut()
+            .filter(|writing| writing.name.epoch == epoch || (result.is_ok() && bugs::is_on(Bug::LateManifest)))
+        else {
+            return;
+        };
+        let epoch = writing.name.epoch;
         match result {
             Ok(manifest) => {
                 let took = under_way.map_or(Duration::ZERO, |(_, started)| now.elapsed.saturating_sub(started));
@@ -364,7 +371,9 @@ impl CheckpointExecutor {
     fn completed(&mut self, now: Now, ledger: &Ledger<'_>, epoch: Epoch, effects: &mut Vec<Effect>) {
         let Some(attempt) = &mut self.attempt else { return };
         let Some(writing) = attempt.writing.take_if(|writing| writing.name.epoch == epoch) else { return };
-        attempt.base = Base::Known(writing.manifest);
+        if !bugs::is_on(Bug::StaleBase) {
+            attempt.base = Base::Known(writing.manifest);
+        }
         attempt.failure = None;
         self.tell_driver(now, ledger, driver::Event::Completed(epoch), effects);
     }
@@ -408,7 +417,7 @@ impl CheckpointExecutor {
         let Some(attempt) = &mut self.attempt else { return };
         // Whatever the answer is, nobody merges any more. One to an earlier request is of no use: files that it names may have
         // been deleted since.
-        let wanted = attempt.merging.take() == Some(epoch);
+        let wanted = attempt.merging.take() == Some(epoch) || bugs::is_on(Bug::StaleMerge);
         match result {
             Ok(merged) if wanted => attempt.merged.extend(merged),
             Ok(_) => {}

@@ -335,7 +335,11 @@ impl CheckpointDriver {
         } else {
             self.reported.range((epoch, 0)..=(epoch, usize::MAX)).count()
         };
-        if reports == self.config.participants
+        let wanted = match self.config.participants {
+            participants if bugs::is_on(Bug::MissingReport) => (participants - 1).max(1),
+            participants => participants,
+        };
+        if reports == wanted
             && let Some(pending) = self.pending.filter(|_| self.expects(epoch, Stage::Gathering))
         {
             let kind = pending.marker.kind;
@@ -355,7 +359,8 @@ impl CheckpointDriver {
 
     /// Whether nothing is left to be read behind a marker of this kind.
     fn is_finished_by(&self, kind: MarkerKind) -> bool {
-        kind == MarkerKind::Drain || (kind == MarkerKind::Stop && self.exhausted)
+        let exhausted = self.exhausted || bugs::is_on(Bug::FinishedByStop);
+        kind == MarkerKind::Drain || (kind == MarkerKind::Stop && exhausted)
     }
 
     fn give_up(&mut self, now: Duration, error: Error, effects: &mut Vec<Effect>) {
@@ -366,6 +371,9 @@ impl CheckpointDriver {
         if self.is_ending() || self.failures > self.config.tolerable_failures {
             self.finish(AttemptEnd::Failed(error), effects);
             return;
+        }
+        if bugs::is_on(Bug::DroppedContents) {
+            self.carried.clear();
         }
         effects.push(Effect::Report(error));
         // It was promised.
@@ -385,7 +393,8 @@ impl CheckpointDriver {
     }
 
     fn finish_if_over(&mut self, effects: &mut Vec<Effect>) {
-        if self.ended && self.is_ending() && self.pending.is_none() {
+        let decided = |pending: &Pending| bugs::is_on(Bug::EndBeforeCommit) && pending.stage == Stage::Committing;
+        if self.ended && self.is_ending() && self.pending.as_ref().is_none_or(decided) {
             let Marker { epoch, kind } = self.last_marker;
             let finished = self.is_finished_by(kind);
             self.finish(if finished { AttemptEnd::Finished } else { AttemptEnd::Stopped(epoch) }, effects);

@@ -20,6 +20,7 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, ErrorKind, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
@@ -171,6 +172,16 @@ impl<S: LogStore> Node<S> {
         &self.state
     }
 
+    /// Index of the last entry that the state holds.
+    pub fn applied(&self) -> u64 {
+        self.applied.0
+    }
+
+    /// Proposals that consensus has not taken yet; none unless this node leads.
+    pub fn waiting_proposals(&self) -> usize {
+        self.unproposed.len()
+    }
+
     /// Whether this node has the duties of a leader.
     pub fn leads(&self) -> bool {
         self.leader.is_some()
@@ -265,7 +276,8 @@ impl<S: LogStore> Node<S> {
             }
         }
         if self.raft.wants_snapshot() && self.applied.0 >= self.no_snapshot_before {
-            match self.raft.compact(self.applied.0, self.state.to_bytes()) {
+            let last = self.applied.0 - u64::from(bugs::is_on(Bug::SnapshotAhead));
+            match self.raft.compact(last, self.state.to_bytes()) {
                 Ok(()) => self.copying.want(),
                 // A person has to make the state smaller, and cannot if the process ends.
                 Err(error) if error.kind() == ErrorKind::User => {
@@ -292,8 +304,11 @@ impl<S: LogStore> Node<S> {
     }
 
     fn role_changed(&mut self, status: Status, effects: &mut Vec<Effect>) {
-        let leads = status.role == Role::Leader;
-        let stays = self.leader.as_ref().is_some_and(|leader| leads && leader.term() == status.term);
+        let leads = status.role == Role::Leader || bugs::is_on(Bug::DeposedLeaderActs);
+        let stays = self
+            .leader
+            .as_ref()
+            .is_some_and(|leader| leads && (leader.term() == status.term || bugs::is_on(Bug::DeposedLeaderActs)));
         if !stays && let Some(leader) = self.leader.take() {
             self.step_down(&leader, effects);
         }
@@ -307,7 +322,9 @@ impl<S: LogStore> Node<S> {
             effects.push(Effect::SendWorker(session, ToWorker::Redirect { leader: None }));
             effects.push(Effect::CloseWorker(session));
         }
-        self.unproposed.clear();
+        if !bugs::is_on(Bug::ProposalsSurvive) {
+            self.unproposed.clear();
+        }
         let unknown = ClientError::new(
             ClientErrorKind::Unknown,
             "the leader changed while the request was under way: it is not known whether it was carried out",
@@ -323,7 +340,8 @@ impl<S: LogStore> Node<S> {
         match committed {
             Committed::Empty { term, .. } => {
                 // Everything that was decided before is in the state now: only from here on may a leader act.
-                if self.status.role == Role::Leader && self.status.term == term && self.leader.is_none() {
+                let is_own = self.status.term == term || bugs::is_on(Bug::LeadsTooEarly);
+                if self.status.role == Role::Leader && is_own && self.leader.is_none() {
                     let mut leader = Leader::new(term, self.config.leader.clone(), now, &self.state);
                     leader.set_coordinators(addresses(&self.status.membership));
                     self.leader = Some(leader);

@@ -50,7 +50,7 @@ impl Client {
             let jobs = self.cluster.shape.jobs.clone();
             let Some((query, _)) = self.random.pick(&jobs).copied() else { return };
             let job = reference(query);
-            match self.random.below(8) {
+            match self.random.below(10) {
                 0 | 1 => self.ask(&ClientRequest::TakeSavepoint { job }).await,
                 2 => {
                     self.insist(&ClientRequest::StopJob { job: job.clone(), drain: false }).await;
@@ -70,9 +70,25 @@ impl Client {
                     sleep(wait).await;
                     self.insist(&draining(false)).await;
                 }
+                7 => self.go_back(query).await,
+                8 => {
+                    self.insist(&ClientRequest::DescribeJob { job, graph: false }).await;
+                }
                 _ => self.ask(&ClientRequest::TransferLeadership { to: None }).await,
             }
         }
+    }
+
+    /// Has a job go back to a checkpoint that is kept, mostly not the newest.
+    async fn go_back(&mut self, query: Query) {
+        let job = reference(query);
+        let list = ClientRequest::ListCheckpoints { job: job.clone() };
+        let Some(Ok(ClientResponse::Checkpoints(kept))) = self.insist(&list).await else { return };
+        let possible: Vec<_> =
+            kept.iter().filter(|kept| kept.committed && !kept.finished).map(|kept| kept.epoch).collect();
+        let Some(epoch) = self.random.pick(&possible).copied() else { return };
+        self.cluster.oracle.may_go_back(query.name(), epoch);
+        self.ask(&ClientRequest::RestartJob { job, from: Some(epoch) }).await;
     }
 
     /// Sees to it that every job is wanted to run, and every worker to work.
@@ -136,7 +152,7 @@ fn reference(query: Query) -> JobRef {
 }
 
 fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
-    let planned = planned(query);
+    let planned = planned(query, cluster.shape.rows.naps);
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     SubmitJob {
         namespace: "default".to_owned(),

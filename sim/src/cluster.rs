@@ -50,11 +50,8 @@ pub struct Cluster {
 impl Cluster {
     /// The surroundings of a history.
     pub fn new(shape: Shape, random: &mut Random, print: bool) -> Self {
-        let expected: BTreeMap<_, _> = shape
-            .jobs
-            .iter()
-            .map(|(query, _)| (query.name().to_owned(), expected::results(*query, &shape.rows)))
-            .collect();
+        let expected: BTreeMap<_, _> =
+            shape.jobs.iter().flat_map(|(query, _)| expected::results(*query, &shape.rows)).collect();
         let newcomers = shape.replace_pause.map_or(0, |_| NEWCOMERS);
         Self {
             coordinators: Coordinators::new(shape.coordinators, newcomers),

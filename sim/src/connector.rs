@@ -23,6 +23,8 @@ use crate::world::{Shown, Staged};
 pub const NAME: &str = "sim";
 /// The option that says which rows.
 const TABLE: &str = "table";
+/// The option that says that nobody knows whether there will be more.
+const GROWS: &str = "grows";
 
 /// The one connector that there is. Planning needs no cluster, running does.
 pub struct Connectors(pub Option<Host>);
@@ -60,15 +62,18 @@ impl Connector for Sim {
     }
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
-        vec![OptionInfo { name: TABLE, required: false, doc: "Number of the rows of a source." }]
+        vec![
+            OptionInfo { name: TABLE, required: false, doc: "Number of the rows of a source." },
+            OptionInfo { name: GROWS, required: false, doc: "Whether a source may be idle." },
+        ]
     }
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
         Ok(())
     }
 
-    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
-        Boundedness::Bounded
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        if table.options.contains_key(GROWS) { Boundedness::Unbounded } else { Boundedness::Bounded }
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
@@ -95,7 +100,7 @@ impl Connector for Sim {
     async fn commit(&self, table: &TableSpec, mut commit: Commit) -> Result<()> {
         let cluster = self.cluster()?;
         for committable in &commit.committables {
-            self.make_visible(table, || cluster.world.commit(committable)).await?;
+            self.make_visible(table, || cluster.world.commit(committable, commit.epoch)).await?;
         }
         let mut rows = Vec::new();
         while let Some(batch) = commit.staged.next().await? {
@@ -135,20 +140,25 @@ fn number_of(table: &TableSpec) -> Result<u64> {
     number.ok_or_else(|| Error::user("a simulated source has the option 'table'"))
 }
 
-/// Announces the splits of a table, which are always the same.
+/// Announces the splits of a table, each when it is there.
 struct SimSplits {
     place: Host,
-    splits: Option<Vec<Split>>,
+    /// Those that are to come, the next one last.
+    waiting: Vec<(Instant, Split)>,
 }
 
 impl SimSplits {
     fn new(place: &Host, table: u64, context: &DiscoveryContext) -> Self {
+        let Cluster { shape, trace, .. } = &*place.cluster;
         let split = |number: u64| {
             let name: Arc<str> = format!("{table}-{number}").into();
-            Split { sequence: name.clone(), name, description: number.to_string() }
+            let split = Split { sequence: name.clone(), name, description: number.to_string() };
+            (trace.start() + Duration::from_millis(shape.rows.due_ms(table, number, 0)), split)
         };
-        let splits = (0..place.cluster.shape.rows.splits).map(split).collect();
-        Self { place: place.clone(), splits: context.known.is_empty().then_some(splits) }
+        let is_new = |(_, split): &(Instant, Split)| context.known.iter().all(|known| known.name != split.name);
+        let mut waiting: Vec<_> = (0..shape.rows.splits).map(split).filter(is_new).collect();
+        waiting.sort_by_key(|(due, _)| std::cmp::Reverse(*due));
+        Self { place: place.clone(), waiting }
     }
 }
 
@@ -156,7 +166,11 @@ impl SimSplits {
 impl SplitDiscovery for SimSplits {
     async fn next(&mut self) -> Result<Option<Vec<Split>>> {
         self.place.thawed().await;
-        Ok(self.splits.take())
+        let Some((due, _)) = self.waiting.last() else { return Ok(None) };
+        sleep_until(*due).await;
+        let now = Instant::now();
+        let there = self.waiting.partition_point(|(due, _)| *due > now);
+        Ok(Some(self.waiting.drain(there..).rev().map(|(_, split)| split).collect()))
     }
 }
 
@@ -175,7 +189,6 @@ struct SimSource {
     splits: Vec<OpenSplit>,
     batch_rows: u64,
     began: Instant,
-    interval: Duration,
 }
 
 impl SimSource {
@@ -191,7 +204,6 @@ impl SimSource {
             splits: Vec::new(),
             batch_rows: context.batch_rows as u64,
             began: cluster.trace.start(),
-            interval: cluster.shape.pace,
         }
     }
 
@@ -227,7 +239,8 @@ impl Source for SimSource {
 
     async fn next(&mut self) -> Result<SourceEvent> {
         self.place.thawed().await;
-        let behind = self.splits.iter().enumerate().min_by_key(|(_, split)| split.next);
+        let due = |number, place| self.began + Duration::from_millis(self.rows.due_ms(self.table, number, place));
+        let behind = self.splits.iter().enumerate().min_by_key(|(_, split)| due(split.number, split.next));
         let (index, _) = behind.ok_or_else(|| Error::internal("rows were asked for, and no split is open"))?;
         let OpenSplit { number, next, ref name } = self.splits[index];
         let name = name.clone();
@@ -235,14 +248,13 @@ impl Source for SimSource {
             self.splits.remove(index);
             return Ok(SourceEvent::SplitFinished { split: name });
         }
-        let due = |place: u64| self.began + self.interval * u32::try_from(place).unwrap_or(u32::MAX);
-        sleep_until(due(next)).await;
+        sleep_until(due(number, next)).await;
         self.place.thawed().await;
         // What has come meanwhile comes with it.
         let now = Instant::now();
         let last = self.rows.per_split.min(next + self.batch_rows.max(1));
         let rows: Vec<Row> = (next..last)
-            .take_while(|place| *place == next || due(*place) <= now)
+            .take_while(|place| *place == next || due(number, *place) <= now)
             .map(|place| self.rows.row(self.table, number, place))
             .collect();
         let records = self.batch(&rows)?;

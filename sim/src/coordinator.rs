@@ -11,6 +11,7 @@ use weir_coordinator::node::{Effect, Event, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{Raft, RaftConfig};
 use weir_coordinator::server::storage::CheckpointStorages;
 use weir_core::{CoordinatorId, Result};
+use weir_proto::control::ToWorker;
 use weir_worker::Blocking;
 
 use crate::blocking::SimBlocking;
@@ -20,6 +21,7 @@ use crate::disk::Disk;
 use crate::mailbox::Mailbox;
 use crate::message::{Answer, Message};
 use crate::network::Machine;
+use crate::promises::Asked;
 use crate::storage::{Storages, URL};
 
 /// Time between two ticks.
@@ -51,14 +53,15 @@ pub fn raft_config(cluster: &Cluster, id: CoordinatorId, seed: u64) -> RaftConfi
     }
 }
 
-fn leader_config() -> LeaderConfig {
+fn leader_config(cluster: &Cluster) -> LeaderConfig {
     LeaderConfig {
         heartbeat_interval: Duration::from_millis(100),
         worker_timeout: Duration::from_millis(700),
         reconnect_grace: Duration::from_millis(100),
         deploy_timeout: Duration::from_secs(3),
         first_checkpoint: Duration::from_millis(80),
-        flush_interval: Duration::from_millis(60),
+        flush_interval: cluster.shape.flush_interval.unwrap_or(Duration::from_millis(60)),
+        flush_all_jobs: cluster.shape.flush_interval.is_some(),
         flush_pause: Duration::from_millis(10),
         commit_retry: Duration::from_millis(120),
         commit_timeout: Duration::from_secs(2),
@@ -75,7 +78,8 @@ pub async fn run(cluster: Arc<Cluster>, identity: Identity, disk: Disk, inbox: M
     let Identity { id, incarnation, seed } = identity;
     cluster.oracle.restarted(id, &disk);
     let raft = Raft::open(raft_config(&cluster, id, seed), disk.clone())?;
-    let config = NodeConfig { leader: leader_config(), cluster: "sim-0001".into(), storage: URL.into(), incarnation };
+    let leader = leader_config(&cluster);
+    let config = NodeConfig { leader, cluster: "sim-0001".into(), storage: URL.into(), incarnation };
     let process = Process {
         node: Node::new(config, raft),
         machine: Machine::Coordinator(id.0),
@@ -98,7 +102,7 @@ struct Process {
     disk: Disk,
     inbox: Mailbox<Message>,
     began: Instant,
-    replies: BTreeMap<RequestId, Mailbox<Answer>>,
+    replies: BTreeMap<RequestId, (Mailbox<Answer>, Asked)>,
     requests: u64,
     storages: CheckpointStorages,
     storage: JoinSet<Option<Event>>,
@@ -141,7 +145,8 @@ impl Process {
             sleep(delay).await;
             self.disk.sync();
         }
-        self.cluster.oracle.stepped(&self.node);
+        let Cluster { oracle, world, objects, .. } = &*self.cluster;
+        oracle.stepped(&self.node, world, objects);
         effects.into_iter().for_each(|effect| self.carry_out(effect));
         Ok(())
     }
@@ -154,7 +159,8 @@ impl Process {
             Message::Client(request, reply) => {
                 self.requests += 1;
                 let id = RequestId(self.requests);
-                self.replies.insert(id, reply);
+                let asked = self.cluster.oracle.promises.asked(&request, self.node.applied());
+                self.replies.insert(id, (reply, asked));
                 Event::Client(id, request)
             }
             Message::Connected(session, hello) => Event::WorkerConnected(session, hello),
@@ -164,16 +170,21 @@ impl Process {
     }
 
     fn carry_out(&mut self, effect: Effect) {
-        let Cluster { network, trace, .. } = &*self.cluster;
+        let Cluster { network, trace, oracle, .. } = &*self.cluster;
         match effect {
             Effect::SendPeer(to, message) => network.send_peer(self.machine, to, message),
             Effect::SendWorker(session, message) => {
+                if let ToWorker::Welcome(welcome) = &message {
+                    oracle.welcomed(self.node.status().id, welcome.term);
+                }
                 trace.say(self.machine, format_args!("to session {}: {}", session.0, crate::worker::word(&message)));
                 network.send_down(session, message);
             }
             Effect::CloseWorker(session) => network.close_down(session),
             Effect::Reply(request, answer) => {
-                if let Some(reply) = self.replies.remove(&request) {
+                if let Some((reply, asked)) = self.replies.remove(&request) {
+                    let promised = oracle.promises.answered(asked, self.node.applied(), &answer);
+                    promised.unwrap_or_else(|broken| oracle.violation(broken));
                     reply.post(answer);
                 }
             }

@@ -69,10 +69,27 @@ impl Faults {
                 let machine = self.coordinator();
                 self.crash(machine, 20, 1200).await;
             }
+            Fault::CoordinatorBounce => {
+                let machine = if self.random.chance(500) { self.leader() } else { self.coordinator() };
+                self.crash(machine, 0, 60).await;
+            }
             Fault::LeaderCrash => {
-                let leader = self.cluster.oracle.leader().map(|leader| Machine::Coordinator(leader.0));
-                let machine = leader.unwrap_or(Machine::Coordinator(1));
+                let machine = self.leader();
                 self.crash(machine, 20, 1200).await;
+            }
+            Fault::LonelyLeader => {
+                let leader = self.leader();
+                let others = self.cluster.coordinators.all().into_iter().map(Machine::Coordinator);
+                let wires: Vec<_> = others.flat_map(|other| [(leader, other), (other, leader)]).collect();
+                self.cut(&wires);
+            }
+            Fault::SlowManifests => {
+                let machine = self.leader();
+                let longest = u64::try_from(self.cluster.shape.checkpoint_timeout.as_millis()).unwrap_or(1000);
+                let until = Instant::now() + self.random.milliseconds(200, 1500);
+                let delay = self.random.milliseconds(50, longest * 3 / 2);
+                self.cluster.trace.say(machine, format_args!("waits {delay:?} for the storage"));
+                self.cluster.chaos.slow_uploads(machine, until, delay);
             }
             Fault::WorkerCrash => {
                 let machine = self.worker();
@@ -207,6 +224,11 @@ impl Faults {
 
     fn until(&mut self, most: u64) -> Instant {
         Instant::now() + Duration::from_millis(self.random.between(20, most))
+    }
+
+    fn leader(&self) -> Machine {
+        let leader = self.cluster.oracle.leader().map(|leader| Machine::Coordinator(leader.0));
+        leader.unwrap_or(Machine::Coordinator(1))
     }
 
     fn coordinator(&mut self) -> Machine {

@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use tokio::time::{Instant, sleep};
 use weir_coordinator::cluster::JobStatus;
 use weir_core::bugs::Bug;
-use weir_core::{Error, Result};
+use weir_core::{Attempt, Error, Result};
 
 use crate::client::Client;
 use crate::cluster::Cluster;
@@ -17,7 +17,8 @@ use crate::faults::Faults;
 use crate::machines::Machines;
 use crate::members::Operator;
 use crate::random::Random;
-use crate::shape::Shape;
+use crate::shape::{Kind, Shape};
+use crate::worker;
 
 /// How long jobs may take to end when nothing breaks any more: sources are at their end long before, sessions are found again
 /// within a few seconds, and restarts wait for less than one.
@@ -37,6 +38,8 @@ pub struct Options {
     pub trace: bool,
     /// Nothing breaks.
     pub calm: bool,
+    /// Inputs sleep, wake up, come and end; they do in some histories in any case.
+    pub naps: bool,
     /// A defence is taken away. Needs the feature `sim-bugs`.
     pub bug: Option<Bug>,
 }
@@ -105,7 +108,7 @@ fn switch(bug: Option<Bug>) -> Result<()> {
 
 async fn history(seed: u64, options: Options) -> Result<Verdict> {
     let mut random = Random::new(seed);
-    let shape = Shape::draw(&mut random, options.calm);
+    let shape = Shape::draw(&mut random, Kind { calm: options.calm, naps: options.naps });
     let cluster = Arc::new(Cluster::new(shape, &mut random, options.trace));
     cluster.trace.say("sim", format_args!("seed {seed}: {:?}", cluster.shape));
     let machines = Arc::new(Machines::new(cluster.clone(), random.fork())?);
@@ -193,11 +196,12 @@ async fn end(cluster: &Cluster, client: &mut Client) -> std::result::Result<(), 
 
 /// What is still to be done.
 fn unfinished(cluster: &Cluster) -> Option<String> {
-    let jobs = cluster.oracle.jobs();
-    if let Some(learner) = cluster.oracle.learner() {
+    let Cluster { shape, oracle, world, .. } = cluster;
+    let jobs = oracle.jobs();
+    if let Some(learner) = oracle.learner() {
         return Some(format!("coordinator {learner} waits for its vote"));
     }
-    for (query, _) in &cluster.shape.jobs {
+    for (query, _) in &shape.jobs {
         let name = query.name();
         let Some(job) = jobs.values().find(|job| job.name == name) else {
             return Some(format!("there is no job {name}"));
@@ -206,9 +210,26 @@ fn unfinished(cluster: &Cluster) -> Option<String> {
             let failure = job.failure.as_deref().unwrap_or("nothing");
             return Some(format!("{name} is {:?} at attempt {}, last failure: {failure}", job.status, job.attempt));
         }
-        if let Err(what) = cluster.oracle.complete(&cluster.world, name) {
-            cluster.oracle.violation(format!("finished, and {what}"));
+        for sink in query.sinks() {
+            if let Err(what) = oracle.complete(world, sink) {
+                oracle.violation(format!("finished, and {what}"));
+            }
+        }
+        if shape.is_steady() && job.attempt > Attempt(1) {
+            let failure = job.failure.as_deref().unwrap_or("nothing");
+            oracle.violation(format!("{name} took {} attempts, without need; last failure: {failure}", job.attempt));
+        }
+        if let Some(unsettled) = job.unsettled(shape.retained) {
+            return Some(unsettled);
         }
     }
-    None
+    let able = oracle.workers();
+    let missing = (1..=shape.workers.len() as u64).map(worker::name).find(|worker| !able.contains(worker));
+    if let Some(worker) = missing {
+        return Some(format!("{worker} can be given nothing"));
+    }
+    // Where storage fails, files may be left that the next attempt, or the next leader, sweeps away.
+    let is_calm = shape.faults.is_empty() && shape.user_pause.is_none() && shape.failing == 0;
+    let orphan = is_calm.then(|| oracle.orphan(&cluster.objects)).flatten();
+    orphan.map(|orphan| format!("{orphan} belongs to no checkpoint"))
 }

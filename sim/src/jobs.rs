@@ -7,12 +7,14 @@ use weir_sql::PlanOptions;
 
 use crate::connector::{Connectors, NAME};
 use crate::query::Query;
+use crate::rows::IDLE_AFTER;
 
-/// A query's job.
-pub fn planned(query: Query) -> &'static Planned {
-    static PLANS: OnceLock<Vec<Planned>> = OnceLock::new();
-    let plans = PLANS.get_or_init(|| {
-        let plan = |query: &Query| plan(*query).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
+/// A query's job. Its tables are growing ones if they take `naps`: those of one that is at an end are never idle.
+pub fn planned(query: Query, naps: bool) -> &'static Planned {
+    static PLANS: [OnceLock<Vec<Planned>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let plans = PLANS[usize::from(naps)].get_or_init(|| {
+        let plan =
+            |query: &Query| plan(*query, naps).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
         Query::ALL.iter().map(plan).collect()
     });
     let position = Query::ALL.iter().position(|known| *known == query);
@@ -30,11 +32,10 @@ pub struct Planned {
     pub fingerprint: String,
 }
 
-fn plan(query: Query) -> Result<Planned> {
-    let sql = sql(query);
+fn plan(query: Query, naps: bool) -> Result<Planned> {
+    let sql = sql(query, naps);
     let options = PlanOptions {
-        // Rows of a split that fell idle and woke up would be late, and which do depends on time.
-        source_idle_timeout: None,
+        source_idle_timeout: naps.then_some(IDLE_AFTER),
         late_table: None,
         two_phase: true,
         result_connector: NAME.to_owned(),
@@ -46,41 +47,122 @@ fn plan(query: Query) -> Result<Planned> {
     Ok(Planned { sql, fingerprint: graph.fingerprint(), graph: Arc::new(graph) })
 }
 
-fn sql(query: Query) -> String {
-    let source = |name: &str, number: u64| {
+fn sql(query: Query, naps: bool) -> String {
+    let grows = if naps { ", 'grows' = 'true'" } else { "" };
+    let source = |number: u64| {
+        let name = if number == 0 { "a" } else { "b" };
         format!(
             "CREATE TABLE {name} (k BIGINT, v BIGINT, serial BIGINT, ts TIMESTAMP(3), \
-             WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}');\n"
+             WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}'{grows});\n"
         )
     };
-    let sink = |columns: &str| format!("CREATE TABLE {} ({columns}) WITH ('connector' = '{NAME}');\n", query.name());
-    let windowed = "k BIGINT, began TIMESTAMP(3), n BIGINT, total BIGINT, least BIGINT";
+    let sink = |name: &str| {
+        let columns = columns(query);
+        format!("CREATE TABLE {name} ({columns}) WITH ('connector' = '{NAME}');\n")
+    };
+    let tables: String = (0..query.tables()).map(source).chain(query.sinks().iter().copied().map(sink)).collect();
+    let inserts = query.sinks().iter().zip(selects(query));
+    let inserts: String = inserts.map(|(sink, select)| format!("INSERT INTO {sink} {select};\n")).collect();
+    format!("{tables}{}{inserts}", views(query))
+}
+
+/// Columns of the sinks.
+fn columns(query: Query) -> &'static str {
+    match query {
+        Query::Project => "serial BIGINT, k BIGINT, doubled BIGINT",
+        Query::Pair => "serial BIGINT, k BIGINT",
+        Query::Tumble | Query::Hop | Query::Session => {
+            "k BIGINT, began TIMESTAMP(3), n BIGINT, total BIGINT, least BIGINT"
+        }
+        Query::Cumulate => "k BIGINT, began TIMESTAMP(3), ended TIMESTAMP(3), n BIGINT, total BIGINT, least BIGINT",
+        Query::TopN => "began TIMESTAMP(3), k BIGINT, serial BIGINT, v BIGINT",
+        Query::Join | Query::Interval => "l BIGINT, r BIGINT, total BIGINT",
+        Query::Stages => "began TIMESTAMP(3), n BIGINT, least BIGINT",
+        Query::Deep => "began TIMESTAMP(3), n BIGINT, keys BIGINT, m BIGINT",
+    }
+}
+
+/// Views that the queries read.
+fn views(query: Query) -> String {
+    let counts = |name: &str, table: &str| {
+        format!(
+            "CREATE VIEW {name} AS SELECT window_start, window_end, window_time AS wt, k, COUNT(*) AS n, \
+             MIN(serial) AS least FROM TABLE(TUMBLE(TABLE {table}, DESCRIPTOR(ts), INTERVAL '1' SECOND)) \
+             GROUP BY window_start, window_end, window_time, k;\n"
+        )
+    };
+    match query {
+        Query::Stages => counts("counts", "a"),
+        Query::Deep => {
+            counts("left_counts", "a")
+                + &counts("right_counts", "b")
+                + "CREATE VIEW joined AS SELECT l.window_start, l.window_end, l.n, r.n AS m FROM left_counts l \
+                   LEFT JOIN right_counts r ON l.k = r.k AND l.window_start = r.window_start \
+                   AND l.window_end = r.window_end;\n"
+        }
+        _ => String::new(),
+    }
+}
+
+/// What each sink gets.
+fn selects(query: Query) -> Vec<String> {
     let aggregates = "COUNT(*), SUM(v), MIN(serial)";
+    let grouped = |columns: &str, window: &str| {
+        format!("SELECT {columns}, {aggregates} FROM TABLE({window}) GROUP BY k, window_start, window_end")
+    };
     let select = match query {
         Query::Project => "SELECT serial, k, v * 2 FROM a WHERE v > 300".to_owned(),
-        Query::Tumble => format!(
-            "SELECT k, window_start, {aggregates} FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND)) \
-             GROUP BY k, window_start, window_end"
+        Query::Pair => {
+            return vec![
+                "SELECT serial, k FROM a WHERE v > 300".to_owned(),
+                "SELECT serial, k FROM a WHERE v <= 300".to_owned(),
+            ];
+        }
+        Query::Tumble => grouped("k, window_start", "TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND)"),
+        Query::Hop => {
+            grouped("k, window_start", "HOP(TABLE a, DESCRIPTOR(ts), INTERVAL '0.5' SECOND, INTERVAL '2' SECOND)")
+        }
+        Query::Cumulate => grouped(
+            "k, window_start, window_end",
+            "CUMULATE(TABLE a, DESCRIPTOR(ts), INTERVAL '0.5' SECOND, INTERVAL '1.5' SECOND)",
         ),
-        Query::Hop => format!(
-            "SELECT k, window_start, {aggregates} FROM TABLE(HOP(TABLE a, DESCRIPTOR(ts), INTERVAL '0.5' SECOND, \
-             INTERVAL '2' SECOND)) GROUP BY k, window_start, window_end"
-        ),
-        Query::Session => format!(
-            "SELECT k, window_start, {aggregates} FROM TABLE(SESSION(TABLE a PARTITION BY k, DESCRIPTOR(ts), \
-             INTERVAL '0.4' SECOND)) GROUP BY k, window_start, window_end"
-        ),
+        Query::Session => {
+            grouped("k, window_start", "SESSION(TABLE a PARTITION BY k, DESCRIPTOR(ts), INTERVAL '0.4' SECOND)")
+        }
+        Query::TopN => {
+            "SELECT window_start, k, serial, v FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, \
+             window_end, k ORDER BY v DESC, serial) AS place FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), \
+             INTERVAL '1' SECOND))) WHERE place <= 2"
+                .to_owned()
+        }
         Query::Join => "SELECT l.serial, r.serial, l.v + r.v FROM \
              (SELECT * FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND))) l JOIN \
              (SELECT * FROM TABLE(TUMBLE(TABLE b, DESCRIPTOR(ts), INTERVAL '1' SECOND))) r \
              ON l.k = r.k AND l.window_start = r.window_start AND l.window_end = r.window_end"
             .to_owned(),
+        Query::Interval => "SELECT l.serial, r.serial, l.v + r.v FROM a l LEFT JOIN b r ON l.k = r.k \
+             AND r.ts BETWEEN l.ts - INTERVAL '0.3' SECOND AND l.ts + INTERVAL '0.2' SECOND"
+            .to_owned(),
+        Query::Stages => "SELECT window_start, SUM(n), MIN(least) FROM TABLE(TUMBLE(TABLE counts, DESCRIPTOR(wt), \
+             INTERVAL '2' SECOND)) GROUP BY window_start, window_end"
+            .to_owned(),
+        Query::Deep => {
+            "SELECT window_start, SUM(n), COUNT(*), SUM(m) FROM joined GROUP BY window_start, window_end".to_owned()
+        }
     };
-    let sink = match query {
-        Query::Project => sink("serial BIGINT, k BIGINT, doubled BIGINT"),
-        Query::Join => sink("l BIGINT, r BIGINT, total BIGINT"),
-        Query::Tumble | Query::Hop | Query::Session => sink(windowed),
-    };
-    let sources = source("a", 0) + &if query == Query::Join { source("b", 1) } else { String::new() };
-    format!("{sources}{sink}INSERT INTO {} {select};\n", query.name())
+    vec![select]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_queries_can_be_planned() {
+        for query in Query::ALL {
+            for naps in [false, true] {
+                assert!(!planned(query, naps).fingerprint.is_empty());
+            }
+        }
+    }
 }

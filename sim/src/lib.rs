@@ -15,6 +15,8 @@
 //! Histories differ in what they are made of: some have the database of production below consensus, on sectors that a loss of power
 //! tears; some have an operator who replaces coordinators; some have windows in which nearly everything waits for room.
 //!
+//! Some have inputs that sleep, wake up and come later than others; there all rows count, for none of them may be late.
+//!
 //! A history has two phases. In the first there are faults; in the second there are none, and every job has to come to its end
 //! in time, with each result out once.
 
@@ -33,15 +35,18 @@ mod expected;
 mod faults;
 mod history;
 mod jobs;
+mod known_job;
 mod links;
 mod lock;
 mod machines;
 mod mailbox;
 mod members;
 mod message;
+mod needed;
 mod network;
 mod objects;
 mod oracle;
+mod promises;
 mod query;
 mod random;
 mod rows;

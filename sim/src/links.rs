@@ -171,13 +171,13 @@ impl FrameReceiver for SimReceiver {
 mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::shape::Shape;
+    use crate::shape::{Kind, Shape};
 
     /// The link is dropped with the inbox, and says so over the network that the worker is just being taken off.
     #[tokio::test(start_paused = true)]
     async fn a_worker_goes_down_before_it_has_accepted_a_link() {
         let mut random = Random::new(1);
-        let shape = Shape::draw(&mut random, true);
+        let shape = Shape::draw(&mut random, Kind { calm: true, ..Kind::default() });
         let cluster = Arc::new(Cluster::new(shape, &mut random, false));
         let (here, there) = (Machine::Worker(1), Machine::Worker(2));
         let inbox = Mailbox::default();

@@ -39,6 +39,9 @@ struct Arguments {
     /// Breaks nothing.
     #[arg(long)]
     calm: bool,
+    /// Inputs sleep, wake up, come and end in all histories.
+    #[arg(long)]
+    naps: bool,
     /// Goes on after a history that fails.
     #[arg(long)]
     keep_going: bool,
@@ -56,8 +59,9 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn bug(text: &str) -> Result<Bug, String> {
-    let names = Bug::ALL.map(Bug::name).join(", ");
-    Bug::ALL.into_iter().find(|bug| bug.name() == text).ok_or_else(|| format!("one of {names}"))
+    let names = || Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    let bug = Bug::ALL.iter().copied().find(|bug| bug.name() == text);
+    bug.ok_or_else(|| format!("one of {}", names()))
 }
 
 fn main() -> ExitCode {
@@ -66,10 +70,10 @@ fn main() -> ExitCode {
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
         subscriber.with_writer(std::io::stdout).init();
     }
-    let Arguments { calm, bug, .. } = arguments;
+    let Arguments { calm, naps, bug, .. } = arguments;
     let good = match arguments.seed {
-        Some(seed) => one(seed, Options { trace: true, calm, bug }),
-        None => many(&arguments, Options { trace: false, calm, bug }),
+        Some(seed) => one(seed, Options { trace: true, calm, naps, bug }),
+        None => many(&arguments, Options { trace: false, calm, naps, bug }),
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -7,20 +7,30 @@
 //! - Of a job at most one checkpoint is completed and not committed.
 //! - A result is made visible only if its checkpoint is in the replicated state.
 //! - A result is right, and is there once.
+//! - An attempt goes on from the newest checkpoint, or from one that a user has named; savepoints are there until a user deletes them.
+//! - Every object that a retained checkpoint needs is in the storage ([`Needed`]).
+//! - What clients are told is so ([`Promises`]), and a coordinator that does not lead has nothing to propose.
+//! - Coordinators that have applied the same entries have the same state, and that state makes sense.
+//! - Workers are told of one leader in a term.
 //! - Nothing panics, and nothing finds a defect in itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use tokio::sync::Notify;
-use weir_coordinator::cluster::JobStatus;
+use weir_coordinator::cluster::ClusterState;
 use weir_coordinator::node::Node;
 use weir_coordinator::raft::{Batch, LogStore};
 use weir_core::hash::mix;
-use weir_core::{Attempt, CoordinatorId, Epoch, JobId};
+use weir_core::{Attempt, CoordinatorId, Epoch, JobId, WorkerId};
 use weir_proto::peer::Entry;
 
+use crate::known_job::{GoneBack, KnownJob};
 use crate::lock::lock;
+use crate::needed::Needed;
+use crate::objects::Objects;
+use crate::promises::Promises;
+use crate::query::Query;
 use crate::world::{Results, Shown, World};
 
 /// The judge of one history.
@@ -28,6 +38,8 @@ use crate::world::{Results, Shown, World};
 pub struct Oracle {
     /// The right results of each sink.
     expected: BTreeMap<String, Results>,
+    /// What clients are told.
+    pub promises: Promises,
     state: Mutex<State>,
     news: Notify,
 }
@@ -39,13 +51,22 @@ struct State {
     /// The log as each coordinator has written it, and how far it is decided there.
     logs: BTreeMap<CoordinatorId, Log>,
     decided: BTreeMap<u64, Decided>,
-    jobs: BTreeMap<JobId, Job>,
-    /// By sink.
+    jobs: BTreeMap<JobId, KnownJob>,
+    /// By job.
     completed: BTreeMap<String, BTreeSet<(Epoch, Attempt)>>,
+    needed: Needed,
+    /// How far coordinators were when they were last looked at.
+    applied: BTreeMap<CoordinatorId, u64>,
+    /// What coordinators had after an entry of the log.
+    replicas: BTreeMap<u64, u64>,
     /// The newest leader's term.
     term: u64,
+    /// Who leads in a term, as workers are told.
+    announced: BTreeMap<u64, CoordinatorId>,
     /// Coordinators that have no vote yet, as the newest leader knows.
     learners: BTreeSet<CoordinatorId>,
+    /// Workers that are registered, and whether they are being drained, as the newest leader knows.
+    workers: BTreeMap<WorkerId, bool>,
 }
 
 #[derive(Debug, Default)]
@@ -57,23 +78,6 @@ struct Log {
 /// An entry: its term, and a hash of what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Decided(u64, u64);
-
-/// What is known of a job.
-#[derive(Debug, Clone)]
-pub struct Job {
-    /// Its name, which is that of its sink.
-    pub name: String,
-    /// How far the newest leader has it.
-    pub status: JobStatus,
-    /// The highest attempt that was ever applied.
-    pub attempt: Attempt,
-    /// The newest checkpoint that was ever applied.
-    pub last_epoch: Epoch,
-    /// Its parallelism.
-    pub parallelism: u32,
-    /// Why it failed last.
-    pub failure: Option<String>,
-}
 
 impl Oracle {
     /// A judge who knows the right results.
@@ -98,7 +102,7 @@ impl Oracle {
     }
 
     /// What is known of the jobs.
-    pub fn jobs(&self) -> BTreeMap<JobId, Job> {
+    pub fn jobs(&self) -> BTreeMap<JobId, KnownJob> {
         lock(&self.state).jobs.clone()
     }
 
@@ -106,6 +110,36 @@ impl Oracle {
     pub fn leader(&self) -> Option<CoordinatorId> {
         let state = lock(&self.state);
         state.leaders.last_key_value().map(|(_, leader)| *leader)
+    }
+
+    /// Workers that can be given work.
+    pub fn workers(&self) -> BTreeSet<WorkerId> {
+        let state = lock(&self.state);
+        state.workers.iter().filter(|(_, drains)| !**drains).map(|(worker, _)| worker.clone()).collect()
+    }
+
+    /// The manifest of a retained checkpoint that cannot do without an object.
+    pub fn needs(&self, object: &str) -> Option<String> {
+        lock(&self.state).needed.by(object).map(str::to_owned)
+    }
+
+    /// An object of no retained checkpoint.
+    pub fn orphan(&self, objects: &Objects) -> Option<String> {
+        lock(&self.state).needed.orphan(objects)
+    }
+
+    /// A user may have a job go back to this checkpoint.
+    pub fn may_go_back(&self, name: &str, epoch: Epoch) {
+        let mut state = lock(&self.state);
+        state.jobs.values_mut().filter(|job| job.name == name).for_each(|job| job.may_go_back(epoch));
+    }
+
+    /// A worker is told by a coordinator that it leads in this term.
+    pub fn welcomed(&self, by: CoordinatorId, term: u64) {
+        let leader = *lock(&self.state).announced.entry(term).or_insert(by);
+        if leader != by {
+            self.violation(format!("coordinators {leader} and {by} both tell workers that they lead in term {term}"));
+        }
     }
 
     /// A coordinator that has been added and waits for its vote.
@@ -153,9 +187,12 @@ impl Oracle {
     }
 
     /// A coordinator has taken a step.
-    pub fn stepped(&self, node: &Node<impl LogStore>) {
+    pub fn stepped(&self, node: &Node<impl LogStore>, world: &World, objects: &Objects) {
         let mut state = lock(&self.state);
-        let found = state.look(node);
+        let found = state.look(node, objects);
+        for (query, to) in found.as_ref().into_iter().flatten() {
+            query.sinks().iter().for_each(|sink| world.take_back(sink, to.to));
+        }
         if let Err(what) = found {
             state.violation.get_or_insert(what);
             drop(state);
@@ -167,7 +204,7 @@ impl Oracle {
     pub fn shown(&self, world: &World, shown: &Shown) {
         let (origin, table) = (&shown.origin, shown.origin.table());
         let state = lock(&self.state);
-        let decided = state.completed.get(table);
+        let decided = Query::writing(table).and_then(|query| state.completed.get(query.name()));
         if !decided.is_some_and(|decided| decided.iter().any(|(epoch, attempt)| origin.is_decided_by(*epoch, *attempt)))
         {
             drop(state);
@@ -207,7 +244,8 @@ impl Oracle {
 }
 
 impl State {
-    fn look(&mut self, node: &Node<impl LogStore>) -> Result<(), String> {
+    /// Looks at a coordinator. Returns the jobs that go back to an older checkpoint.
+    fn look(&mut self, node: &Node<impl LogStore>, objects: &Objects) -> Result<Vec<(Query, GoneBack)>, String> {
         let status = node.status();
         let leads = node.leads();
         if leads {
@@ -216,33 +254,22 @@ impl State {
                 return Err(format!("coordinators {leader} and {} both lead in term {}", status.id, status.term));
             }
             self.term = self.term.max(status.term);
+        } else if node.waiting_proposals() > 0 {
+            return Err(format!("coordinator {} does not lead, and has proposals left", status.id));
+        }
+        if self.applied.insert(status.id, node.applied()) != Some(node.applied()) {
+            self.compare(node.applied(), node.state())?;
         }
         let newest = leads && status.term == self.term;
+        let mut gone_back = Vec::new();
         for (id, job) in &node.state().jobs {
-            let known = self.jobs.entry(*id).or_insert_with(|| Job {
-                name: job.name.clone(),
-                status: job.status,
-                attempt: job.attempt,
-                last_epoch: job.last_epoch,
-                parallelism: job.parallelism,
-                failure: None,
-            });
+            let known = self.jobs.entry(*id).or_insert_with(|| KnownJob::new(job));
+            let drained = |worker: &WorkerId| self.workers.get(worker).is_some_and(|drains| *drains);
+            let back = known.look(*id, node.state(), drained)?;
+            gone_back.extend(back.and_then(|back| Some((Query::named(&job.name)?, back))));
             if newest {
-                if job.last_epoch < known.last_epoch {
-                    return Err(format!(
-                        "job {id} has completed checkpoint {}, and the leader of term {} knows of {} only",
-                        known.last_epoch, status.term, job.last_epoch
-                    ));
-                }
-                if job.attempt < known.attempt {
-                    return Err(format!("job {id} was at attempt {}, and is at {}", known.attempt, job.attempt));
-                }
-                known.status = job.status;
-                known.parallelism = job.parallelism;
-                known.failure = job.last_failure.as_ref().map(|failure| failure.report.clone());
+                known.look_at_newest(*id, job, status.term)?;
             }
-            known.attempt = known.attempt.max(job.attempt);
-            known.last_epoch = known.last_epoch.max(job.last_epoch);
             let open = job.checkpoints.iter().filter(|checkpoint| !checkpoint.committed);
             if let [first, second, ..] = open.map(|checkpoint| checkpoint.epoch).collect::<Vec<_>>().as_slice() {
                 return Err(format!("checkpoint {second} of job {id} was completed before {first} was committed"));
@@ -261,14 +288,46 @@ impl State {
             }
         }
         if newest {
-            self.learners = status.membership.learners.keys().copied().collect();
-            let lost = self.jobs.keys().find(|id| !node.state().jobs.contains_key(id));
-            if let Some(id) = lost {
-                return Err(format!("the leader of term {} does not know of job {id}", status.term));
-            }
+            self.look_at_newest(node, objects)?;
+        }
+        Ok(gone_back)
+    }
+
+    /// All coordinators have the same state behind the same entry of the log.
+    fn compare(&mut self, applied: u64, state: &ClusterState) -> Result<(), String> {
+        state.check().map_err(|what| format!("after entry {applied} of the log {what}"))?;
+        let found = hash_of(state);
+        match *self.replicas.entry(applied).or_insert(found) {
+            known if known == found => Ok(()),
+            _ => Err(format!("two coordinators have applied entry {applied} of the log and differ")),
+        }
+    }
+
+    fn look_at_newest(&mut self, node: &Node<impl LogStore>, objects: &Objects) -> Result<(), String> {
+        let (status, state) = (node.status(), node.state());
+        self.learners = status.membership.learners.keys().copied().collect();
+        self.workers = state.workers.iter().map(|(id, worker)| (id.clone(), worker.draining)).collect();
+        if let Some(id) = self.jobs.keys().find(|id| !state.jobs.contains_key(id)) {
+            return Err(format!("the leader of term {} does not know of job {id}", status.term));
+        }
+        for (id, job) in &state.jobs {
+            let place = format!("{}/{}/jobs/{id}", state.storage, state.cluster);
+            let manifests: Vec<&str> = job.checkpoints.iter().map(|checkpoint| checkpoint.manifest.as_str()).collect();
+            self.needed.update(*id, place, &manifests, objects)?;
         }
         Ok(())
     }
+}
+
+/// A hash over what changes in the replicated state.
+fn hash_of(state: &ClusterState) -> u64 {
+    let jobs = state.jobs.iter().map(|(id, job)| {
+        let life = (job.desired, job.status, job.attempt, job.parallelism, job.changed_at);
+        let past = (job.failures, job.restarts, job.losses, &job.last_failure);
+        (id, life, past, job.last_epoch, job.start_from, &job.execution, &job.checkpoints)
+    });
+    let text = format!("{:?} {:?}", jobs.collect::<Vec<_>>(), state.workers);
+    text.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
 fn summary(entry: &Entry) -> Decided {

@@ -5,14 +5,26 @@
 pub enum Query {
     /// A filter and a projection: one chain.
     Project,
+    /// A filter into one sink, and what it leaves out into another.
+    Pair,
     /// Counts and sums in tumbling windows, in two phases.
     Tumble,
     /// The same in hopping windows.
     Hop,
+    /// The same in windows that grow.
+    Cumulate,
     /// Sessions of a key.
     Session,
+    /// The greatest values of each key and window.
+    TopN,
     /// Rows of two tables with the same key in the same window.
     Join,
+    /// Rows of two tables with the same key and times that are near to each other, and those that have no such partner.
+    Interval,
+    /// Windows over windows: two stages that wait for time.
+    Stages,
+    /// Windows of two tables, joined, and windows over the join: three stages that wait for time.
+    Deep,
 }
 
 /// Milliseconds of a tumbling window, and of the window of a join.
@@ -21,23 +33,86 @@ pub const TUMBLE_MS: i64 = 1000;
 pub const SLIDE_MS: i64 = 500;
 /// Milliseconds of a hopping window.
 pub const HOP_MS: i64 = 2000;
+/// Milliseconds by which windows grow.
+pub const STEP_MS: i64 = 500;
+/// Milliseconds that they grow to.
+pub const GROWN_MS: i64 = 1500;
 /// Milliseconds without a row that end a session.
 pub const GAP_MS: i64 = 400;
+/// Rows of a key and window that count.
+pub const TOP: usize = 2;
+/// Milliseconds by which a partner may be earlier, and later.
+pub const NEAR_MS: (i64, i64) = (300, 200);
+/// Milliseconds of a window over windows.
+pub const OUTER_MS: i64 = 2000;
 /// Milliseconds that watermarks are behind.
 pub const DELAY_MS: u64 = 200;
 
 impl Query {
     /// All of them.
-    pub const ALL: [Query; 5] = [Query::Project, Query::Tumble, Query::Hop, Query::Session, Query::Join];
+    pub const ALL: [Query; 11] = [
+        Query::Project,
+        Query::Pair,
+        Query::Tumble,
+        Query::Hop,
+        Query::Cumulate,
+        Query::Session,
+        Query::TopN,
+        Query::Join,
+        Query::Interval,
+        Query::Stages,
+        Query::Deep,
+    ];
 
-    /// Name of the job, and of its sink's table.
+    /// Name of the job, and of its first sink's table.
     pub fn name(self) -> &'static str {
         match self {
             Query::Project => "project",
+            Query::Pair => "pair",
             Query::Tumble => "tumble",
             Query::Hop => "hop",
+            Query::Cumulate => "cumulate",
             Query::Session => "session",
+            Query::TopN => "top",
             Query::Join => "join_windows",
+            Query::Interval => "join_times",
+            Query::Stages => "stages",
+            Query::Deep => "deep",
         }
+    }
+
+    /// Tables that the job writes.
+    pub fn sinks(self) -> &'static [&'static str] {
+        match self {
+            Query::Project => &["project"],
+            Query::Pair => &["pair", "pair_rest"],
+            Query::Tumble => &["tumble"],
+            Query::Hop => &["hop"],
+            Query::Cumulate => &["cumulate"],
+            Query::Session => &["session"],
+            Query::TopN => &["top"],
+            Query::Join => &["join_windows"],
+            Query::Interval => &["join_times"],
+            Query::Stages => &["stages"],
+            Query::Deep => &["deep"],
+        }
+    }
+
+    /// How many tables it reads.
+    pub fn tables(self) -> u64 {
+        match self {
+            Query::Join | Query::Interval | Query::Deep => 2,
+            _ => 1,
+        }
+    }
+
+    /// The query whose job has this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|query| query.name() == name)
+    }
+
+    /// The query whose job writes this table.
+    pub fn writing(table: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|query| query.sinks().contains(&table))
     }
 }

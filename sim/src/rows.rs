@@ -1,5 +1,11 @@
 //! The rows that jobs read. Each follows from the seed, its table, split and place alone, so that a source can begin anywhere
 //! and the oracle can say what there is without asking a source.
+//!
+//! In some histories splits take *naps*: they are there later than others, and nothing comes from them for a while in their middle.
+//! Event time is the time at which rows come then, so that a split that wakes up is where all others are by now: none of its rows
+//! is late if the subtasks that read them wait for each other as they should.
+
+use std::time::Duration;
 
 use weir_core::hash::mix;
 
@@ -14,10 +20,14 @@ pub struct Rows {
     pub per_split: u64,
     /// Different keys.
     pub keys: u64,
+    /// Milliseconds between two rows of a split.
+    pub pace_ms: u64,
     /// Milliseconds of event time between rows of a split.
     pub step_ms: u64,
     /// A row may be older than the one before it by less than this.
     pub disorder_ms: u64,
+    /// Splits take naps.
+    pub naps: bool,
 }
 
 /// A row.
@@ -33,15 +43,34 @@ pub struct Row {
     pub time: i64,
 }
 
+/// When a split is there, and when nothing comes from it.
+struct Nap {
+    /// Milliseconds before it is there.
+    begins: u64,
+    /// Rows before it sleeps.
+    rows: u64,
+    /// Milliseconds for which it sleeps.
+    sleeps: u64,
+}
+
 /// When event time begins: 2026-01-01T00:00:00Z.
 const BEGIN_MS: i64 = 1_767_225_600_000;
+/// An input from which nothing comes for so long is idle, in histories with naps.
+pub const IDLE_AFTER: Duration = Duration::from_millis(400);
+/// Milliseconds that a nap takes at least, and at most.
+const NAP_MS: (u64, u64) = (200, 1800);
+/// Milliseconds after which the last split of a table is there.
+const LAST_BEGIN_MS: u64 = 1500;
 
 impl Rows {
     /// The row at `place` of a split of a table.
     pub fn row(&self, table: u64, split: u64, place: u64) -> Row {
         let word = |field: u64| mix(self.seed ^ mix(table << 48 ^ split << 40 ^ place << 8 ^ field));
-        let signed = |number: u64| i64::try_from(number).unwrap_or(0);
-        let advance = place * self.step_ms + word(1) % self.step_ms.max(1);
+        let advance = if self.naps {
+            self.due_ms(table, split, place)
+        } else {
+            place * self.step_ms + word(1) % self.step_ms.max(1)
+        };
         let behind = word(2) % self.disorder_ms.max(1);
         Row {
             key: signed(word(3) % self.keys.max(1)),
@@ -55,4 +84,26 @@ impl Rows {
     pub fn all(&self, table: u64) -> impl Iterator<Item = Row> + '_ {
         (0..self.splits).flat_map(move |split| (0..self.per_split).map(move |place| self.row(table, split, place)))
     }
+
+    /// Milliseconds of the history after which a row is there.
+    pub fn due_ms(&self, table: u64, split: u64, place: u64) -> u64 {
+        let nap = self.nap(table, split);
+        nap.begins + place * self.pace_ms + if place >= nap.rows { nap.sleeps } else { 0 }
+    }
+
+    fn nap(&self, table: u64, split: u64) -> Nap {
+        if !self.naps {
+            return Nap { begins: 0, rows: 0, sleeps: 0 };
+        }
+        let word = |field: u64| mix(self.seed ^ mix(table << 48 ^ split << 40 ^ 0xff << 8 ^ field));
+        Nap {
+            begins: if word(1) % 2 == 0 { 0 } else { word(2) % LAST_BEGIN_MS },
+            rows: 1 + word(3) % self.per_split,
+            sleeps: NAP_MS.0 + word(4) % (NAP_MS.1 - NAP_MS.0),
+        }
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(0)
 }

@@ -19,8 +19,6 @@ pub struct Shape {
     pub jobs: Vec<(Query, u32)>,
     /// Their input.
     pub rows: Rows,
-    /// Time between two rows of a split.
-    pub pace: Duration,
     /// Rows of a batch at most.
     pub batch_rows: u32,
     /// Bytes that the state of a slot may take in memory.
@@ -43,6 +41,8 @@ pub struct Shape {
     pub replace_pause: Option<Duration>,
     /// Pause between two flush markers that the subtasks of a part ask for, at most; `None`: they ask for none.
     pub marker_pause: Option<Duration>,
+    /// Time between two markers of all jobs, whether anybody asks for them or not; `None`: only when somebody does.
+    pub flush_interval: Option<Duration>,
     /// What may wait between subtasks.
     pub limits: ExchangeLimits,
     /// Coordinators have models of disks, and not the database on sectors.
@@ -58,6 +58,8 @@ pub struct Shape {
 pub enum Fault {
     /// A coordinator loses its power.
     CoordinatorCrash,
+    /// A coordinator loses its power, and is back before the others would elect another leader.
+    CoordinatorBounce,
     /// The one that leads does.
     LeaderCrash,
     /// A worker is killed, and comes back after a while.
@@ -70,6 +72,8 @@ pub enum Fault {
     Partition,
     /// A machine hears nobody, or nobody hears it, or both.
     Isolation,
+    /// The coordinator that leads and the others do not hear each other. Workers and clients do.
+    LonelyLeader,
     /// A process stands still for a while.
     Pause,
     /// Messages take long.
@@ -92,13 +96,18 @@ pub enum Fault {
     SlowUploads,
     /// A worker and the coordinators do not hear each other. All other workers do.
     OutOfControl,
+    /// The checkpoint storage takes long to answer the coordinator that leads, at times longer than it waits.
+    SlowManifests,
     /// Subtasks of a worker stand still, and its process does not.
     FrozenEngine,
 }
 
 impl Fault {
-    const ALL: [Fault; 15] = [
+    const ALL: [Fault; 18] = [
         Fault::CoordinatorCrash,
+        Fault::CoordinatorBounce,
+        Fault::LonelyLeader,
+        Fault::SlowManifests,
         Fault::LeaderCrash,
         Fault::WorkerCrash,
         Fault::WorkerBounce,
@@ -115,6 +124,20 @@ impl Fault {
         Fault::Blackout,
     ];
 
+    /// Faults that coordinators have among themselves: no job is restarted for them.
+    const OF_COORDINATORS: [Fault; 5] =
+        [Fault::CoordinatorCrash, Fault::CoordinatorBounce, Fault::LeaderCrash, Fault::LonelyLeader, Fault::LogFull];
+
+    /// Faults that hold up no marker, and let no input look idle that is not.
+    const WITH_NAPS: [Fault; 6] = [
+        Fault::WorkerCrash,
+        Fault::WorkerBounce,
+        Fault::WorkerRelease,
+        Fault::StorageOutage,
+        Fault::StorageFull,
+        Fault::CommitOutage,
+    ];
+
     /// Faults that show certain defects only if they come together, and often.
     const TOGETHER: [&[Fault]; 3] = [
         // A report is sent again while another worker's is still missing.
@@ -126,8 +149,9 @@ impl Fault {
 }
 
 impl Shape {
-    /// The shape that follows from `random`; without faults if it shall be `calm`.
-    pub fn draw(random: &mut Random, calm: bool) -> Self {
+    /// The shape that follows from `random`.
+    pub fn draw(random: &mut Random, kind: Kind) -> Self {
+        let calm = kind.calm;
         let coordinators = *random.pick(&[1, 3, 3, 3, 3, 3, 3, 5]).unwrap_or(&3);
         let mut queries = Query::ALL.to_vec();
         let mut jobs = Vec::new();
@@ -142,13 +166,15 @@ impl Shape {
         let workers = (0..count).map(|_| each + u32::try_from(random.below(2)).unwrap_or(0)).collect();
         let per_split = random.between(12, 40);
         let duration = random.between(1500, 4500);
-        let rows = Rows {
+        let mut rows = Rows {
             seed: random.word(),
             splits: random.between(1, 5),
             per_split,
             keys: random.between(1, 8),
+            pace_ms: duration / per_split,
             step_ms: random.between(40, 160),
             disorder_ms: random.between(1, DELAY_MS),
+            naps: false,
         };
         let mut kinds = Fault::ALL.to_vec();
         let mut faults = Vec::new();
@@ -161,18 +187,17 @@ impl Shape {
         let mut late = rare.clone().fork();
         let mut markers = late.clone().fork();
         let mut memory = markers.clone().fork();
+        let mut naps = memory.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
         if !calm && late.chance(120) {
             faults.extend([Fault::FrozenEngine; 2]);
         }
-        Self {
+        let mut shape = Self {
             coordinators,
             workers,
             jobs,
-            rows,
-            pace: Duration::from_millis(duration / per_split),
             batch_rows: u32::try_from(random.between(1, 6)).unwrap_or(1),
             memory_budget: if memory.chance(250) { memory.pick(&[0, 1000, 10_000]).copied() } else { None },
             checkpoint_interval: random.milliseconds(60, 500),
@@ -184,13 +209,50 @@ impl Shape {
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
             replace_pause: (!calm && late.chance(150)).then(|| late.milliseconds(200, 1200)),
             marker_pause: markers.chance(600).then(|| markers.milliseconds(20, 400)),
+            flush_interval: markers.chance(300).then(|| markers.milliseconds(15, 300)),
             model_disks: !late.chance(150),
             limits: if late.chance(200) { tiny(&mut late) } else { ExchangeLimits::default() },
             unrest: Duration::from_millis(duration) + random.milliseconds(0, 1500),
             failing: if calm || random.chance(400) { 0 } else { random.between(5, 60) },
+            rows: rows.clone(),
+        };
+        let trouble = naps.below(1000);
+        if kind.naps || trouble < 200 {
+            rows.naps = true;
+            rows.disorder_ms = rows.disorder_ms.min(LEAST_SLACK_MS);
+            let others = shape.faults.iter().filter(|fault| Fault::WITH_NAPS.contains(fault)).copied();
+            shape = Self { faults: others.collect(), replace_pause: None, failing: 0, rows, ..shape };
+            shape.limits = ExchangeLimits::default();
+            shape.unrest += Duration::from_secs(2);
+        } else if !calm && trouble < 300 {
+            // So that it is seen that they do no harm to a job.
+            let among = |fault: &Fault| Fault::OF_COORDINATORS.contains(fault);
+            shape = Self { user_pause: None, replace_pause: None, failing: 0, coordinators: 3, ..shape };
+            shape.faults.retain(among);
+            shape.faults.extend(naps.pick(&Fault::OF_COORDINATORS));
         }
+        shape
+    }
+
+    /// Whether nothing happens for which a job would have to be restarted.
+    pub fn is_steady(&self) -> bool {
+        let harmless = self.faults.iter().all(|fault| Fault::OF_COORDINATORS.contains(fault));
+        harmless && self.user_pause.is_none() && self.replace_pause.is_none() && self.failing == 0
     }
 }
+
+/// What kind of history is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kind {
+    /// Nothing breaks.
+    pub calm: bool,
+    /// Inputs sleep, wake up, come and end; they do in some histories in any case.
+    pub naps: bool,
+}
+
+/// Rows with naps are older than the ones before them by less than this, in milliseconds. The rest of what watermarks are behind
+/// is for the marker that a split waits for when it wakes up.
+const LEAST_SLACK_MS: u64 = 50;
 
 /// Limits under which nearly everything has to wait for room.
 fn tiny(random: &mut Random) -> ExchangeLimits {

@@ -85,7 +85,11 @@ impl Storage for PrefixStorage {
         if self.cluster.chaos.read_fails() {
             return Err(self.silent(path));
         }
-        self.cluster.objects.lock().remove(&self.locate(path));
+        let object = self.locate(path);
+        if let Some(manifest) = self.cluster.oracle.needs(&object) {
+            self.cluster.oracle.violation(format!("{object} was deleted, and {manifest} cannot do without it"));
+        }
+        self.cluster.objects.lock().remove(&object);
         Ok(())
     }
 
@@ -100,12 +104,16 @@ mod tests {
 
     use super::*;
     use crate::random::Random;
-    use crate::shape::Shape;
+    use crate::shape::{Kind, Shape};
 
     #[tokio::test]
     async fn it_keeps_the_promises_of_a_storage() {
         let random = &mut Random::new(1);
-        let storages = Storages(Arc::new(Cluster::new(Shape::draw(random, true), random, false)));
+        let storages = Storages(Arc::new(Cluster::new(
+            Shape::draw(random, Kind { calm: true, ..Kind::default() }),
+            random,
+            false,
+        )));
         storages.0.chaos.calm();
         let place = storages.open(&format!("{URL}/jobs/1")).expect("a place is only a name");
         weir_state::conformance::storage(&|| place.clone());

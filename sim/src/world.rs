@@ -3,6 +3,8 @@
 //! Staging and making visible are two steps, as with the filesystem sink: a committable names what was staged, and a commit
 //! makes it visible once, however often it comes. Or rows wait in the checkpoint, and come with their commit. The world refuses
 //! nothing that a careless outside would let pass.
+//!
+//! A user who has a job go back to an older checkpoint takes away what came out behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -85,11 +87,14 @@ struct State {
     /// What was committed out of checkpoints.
     committed: BTreeMap<(String, Epoch), Vec<ResultRow>>,
     results: BTreeMap<String, Results>,
+    /// Rows of each table, and the checkpoint by which they became visible.
+    shown: BTreeMap<String, Vec<(Epoch, Vec<ResultRow>)>>,
     openings: u64,
 }
 
 impl State {
-    fn show(&mut self, table: &str, rows: &[ResultRow]) {
+    fn show(&mut self, table: &str, epoch: Epoch, rows: &[ResultRow]) {
+        self.shown.entry(table.to_owned()).or_default().push((epoch, rows.to_vec()));
         let results = self.results.entry(table.to_owned()).or_default();
         for row in rows {
             *results.entry(row.clone()).or_default() += 1;
@@ -125,8 +130,8 @@ impl World {
         committable.into_bytes()
     }
 
-    /// Makes visible what a committable names. Returns what is new.
-    pub fn commit(&self, committable: &[u8]) -> Result<Option<Shown>> {
+    /// Makes visible what a committable of a checkpoint names. Returns what is new.
+    pub fn commit(&self, committable: &[u8], epoch: Epoch) -> Result<Option<Shown>> {
         let staged = parse(committable)?;
         let mut state = lock(&self.state);
         if state.visible.contains(&staged) {
@@ -137,7 +142,7 @@ impl World {
             return Err(Error::data(format!("committed rows are lost: {text} is neither visible nor staged")));
         };
         state.visible.insert(staged.clone());
-        state.show(&staged.table, &rows);
+        state.show(&staged.table, epoch, &rows);
         Ok(Some(Shown { origin: Origin::World(staged), rows }))
     }
 
@@ -151,10 +156,25 @@ impl World {
             Some(_) => Err(Error::data(format!("checkpoint {epoch} holds other rows of {table} than before"))),
             None => {
                 state.committed.insert(key, rows.clone());
-                state.show(table, &rows);
+                state.show(table, epoch, &rows);
                 Ok(Some(Shown { origin: Origin::Checkpoint(table.to_owned(), epoch), rows }))
             }
         }
+    }
+
+    /// Takes away what became visible behind a checkpoint. What was committed once does not become visible by it again.
+    pub fn take_back(&self, table: &str, behind: Option<Epoch>) {
+        let mut state = lock(&self.state);
+        let State { shown, results, .. } = &mut *state;
+        let later = |(epoch, _): &mut (Epoch, Vec<ResultRow>)| Some(*epoch) > behind;
+        let taken = shown.get_mut(table).into_iter().flat_map(|shown| shown.extract_if(.., later).collect::<Vec<_>>());
+        let Some(results) = results.get_mut(table) else { return };
+        for row in taken.flat_map(|(_, rows)| rows) {
+            if let Some(count) = results.get_mut(&row) {
+                *count -= 1;
+            }
+        }
+        results.retain(|_, count| *count > 0);
     }
 
     /// How often a row is visible in a table.

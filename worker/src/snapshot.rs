@@ -112,6 +112,9 @@ impl Snapshots {
                         self.add_to_stores(epoch, &[]);
                     }
                     pending = kept;
+                    if bugs::is_on(Bug::DroppedCommittables) {
+                        committables.clear();
+                    }
                     if bugs::is_on(Bug::DroppedStagedRows) {
                         pending.staged = Staged::default();
                     }
@@ -179,8 +182,11 @@ fn materialise(tables: &mut Vec<PendingTable>, epoch: Epoch, nodes: Vec<NodeCapt
                 Some(table) => {
                     // Subtasks behind an exchange agree, because a marker is aligned over channels that all carry the
                     // same watermarks. Sources do not, and the least of them is what all have reached.
-                    table.watermark =
-                        if table.epoch == epoch { table.watermark.min(node.watermark) } else { node.watermark };
+                    table.watermark = match table.epoch == epoch {
+                        true if bugs::is_on(Bug::RestoredTimeOfFirst) => table.watermark.max(node.watermark),
+                        true => table.watermark.min(node.watermark),
+                        false => node.watermark,
+                    };
                     table.epoch = epoch;
                     table.rows.push(rows);
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{JobId, JobIdentity, PlacedWorker, Placement, WorkerId};
 
 use super::{ClusterState, Execution, Job};
@@ -58,7 +59,7 @@ impl ClusterState {
             },
             free: worker.slots.saturating_sub(used.get(id).copied().unwrap_or(0)),
             total: worker.slots,
-            draining: worker.draining,
+            draining: worker.draining && !bugs::is_on(Bug::DrainIgnored),
         };
         self.workers.iter().map(candidate).collect()
     }
@@ -77,6 +78,9 @@ impl ClusterState {
     /// Slots in use, per worker that has any, without those of one job.
     pub(super) fn used_by_others(&self, without: Option<JobId>) -> BTreeMap<&WorkerId, u32> {
         let mut used = BTreeMap::new();
+        if without.is_some() && bugs::is_on(Bug::OverbookedSlots) {
+            return used;
+        }
         let jobs = self.jobs.iter().filter(|(id, _)| Some(**id) != without);
         for execution in jobs.filter_map(|(_, job)| job.execution.as_ref()) {
             for (worker, slots) in slots_per_worker(&execution.placement) {

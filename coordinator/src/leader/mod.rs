@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::results;
@@ -66,6 +67,8 @@ pub struct LeaderConfig {
     pub first_checkpoint: Duration,
     /// Longest time between two markers of a job whose operators have pending updates.
     pub flush_interval: Duration,
+    /// Whether jobs without such operators get these markers too.
+    pub flush_all_jobs: bool,
     /// Shortest time between a marker and a flush marker behind it.
     pub flush_pause: Duration,
     /// Pause between two tries to commit.
@@ -87,6 +90,7 @@ impl Default for LeaderConfig {
             deploy_timeout: Duration::from_secs(600),
             first_checkpoint: Duration::from_millis(250),
             flush_interval: Duration::from_millis(200),
+            flush_all_jobs: false,
             flush_pause: Duration::from_millis(50),
             commit_retry: Duration::from_millis(500),
             commit_timeout: Duration::from_secs(60),
@@ -244,7 +248,8 @@ impl Leader {
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,
         };
-        let deadline = now.elapsed + leader.config.worker_timeout;
+        let patience = if bugs::is_on(Bug::ImpatientElection) { Duration::ZERO } else { leader.config.worker_timeout };
+        let deadline = now.elapsed + patience;
         for (worker, registered) in &state.workers {
             leader.sessions.miss(worker.clone(), registered.incarnation, deadline, "it did not come to the new leader");
         }

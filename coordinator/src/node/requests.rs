@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Error, JobId};
 use weir_proto::client::{
     ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, QuotaInfo, SubmitJob,
@@ -23,6 +24,10 @@ impl<S: LogStore> Node<S> {
         if request.is_read() {
             self.requests.next += 1;
             let read = self.requests.next;
+            if bugs::is_on(Bug::StaleRead) {
+                self.requests.reading.insert(read, (id, request));
+                return self.answer_read(now, read, effects);
+            }
             return match self.raft.read_index(read) {
                 Ok(()) => {
                     self.requests.reading.insert(read, (id, request));
@@ -89,8 +94,9 @@ impl<S: LogStore> Node<S> {
                 return Err(ClientError::new(ClientErrorKind::Internal, "a read was taken for a change"));
             }
         };
-        self.propose(&command, Some(id)).map_err(internal)?;
-        Ok(None)
+        let waits = !bugs::is_on(Bug::AnswerBeforeAgreement);
+        self.propose(&command, waits.then_some(id)).map_err(internal)?;
+        Ok((!waits).then_some(ClientResponse::Accepted))
     }
 
     fn find(&self, job: &JobRef) -> Result<JobId, ClientError> {

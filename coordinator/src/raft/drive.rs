@@ -10,6 +10,7 @@
 //!    place of the log.
 
 use raft::{Ready, StateRole, eraftpb};
+use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_proto::peer::{MessageKind, PeerMessage, Snapshot};
 
@@ -184,5 +185,6 @@ impl<S: LogStore> Raft<S> {
 
 fn hard_state(hard_state: &eraftpb::HardState) -> HardState {
     let vote = Some(CoordinatorId(hard_state.vote)).filter(|id| id.0 != raft::INVALID_ID);
+    let vote = vote.filter(|_| !bugs::is_on(Bug::VoteForgotten));
     HardState { term: hard_state.term, vote, commit: hard_state.commit }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bugs::{self, Bug};
 use crate::{EventTime, Watermark};
 
 /// The watermark of one source subtask. Pure, time comes in as an argument: it is the time in which splits could deliver
@@ -101,12 +102,16 @@ impl SplitWatermarks {
     }
 
     fn own(&self, now: Duration) -> Option<EventTime> {
-        let counts = |sequence: &&Sequence| sequence.last_row.is_none_or(|last_row| !self.is_idle(last_row, now));
+        let counts = |sequence: &&Sequence| match sequence.last_row {
+            Some(last_row) => !self.is_idle(last_row, now),
+            None => !bugs::is_on(Bug::UnreadSplitIgnored),
+        };
         self.sequences.values().filter(counts).map(|sequence| sequence.time).min()
     }
 
     fn is_idle(&self, last_news: Duration, now: Duration) -> bool {
-        self.idle_after.is_some_and(|limit| now.saturating_sub(last_news) >= limit)
+        let at_once = bugs::is_on(Bug::IdleAtOnce);
+        self.idle_after.is_some_and(|limit| at_once || now.saturating_sub(last_news) >= limit)
     }
 
     /// What the subtask says downstream, if that is news.
@@ -168,7 +173,8 @@ impl TableTime {
             Watermark::At(time) => *entry = Reader { time: entry.time.max(time), speaks: true },
             Watermark::Idle => entry.speaks = false,
         }
-        let speaking = self.readers.iter().filter(|reader| reader.speaks).map(|reader| reader.time).min();
+        let speaking = || self.readers.iter().filter(|reader| reader.speaks).map(|reader| reader.time);
+        let speaking = if bugs::is_on(Bug::TableTimeOfFirst) { speaking().max() } else { speaking().min() };
         let time = speaking.or_else(|| self.readers.iter().map(|reader| reader.time).max())?;
         (time > self.told).then(|| {
             self.told = time;

@@ -20,6 +20,7 @@ use arrow::array::{
 };
 use arrow::compute::{filter, filter_record_batch, min};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use weir_core::bugs::{self, Bug};
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, IntervalJoinSpec, JoinType, OpenContext, Operator,
     Result, StateRows, TableSchema, state_column,
@@ -89,7 +90,8 @@ impl IntervalJoin {
 
     /// Rows of `side` with a time up to this one are past their deadline.
     fn past_deadline(&self, side: usize, watermark: EventTime) -> i64 {
-        if watermark == EventTime::MAX { i64::MAX } else { watermark.0.saturating_sub(self.wait(side)) }
+        let wait = self.wait(side) - i64::from(bugs::is_on(Bug::PartnerMissed));
+        if watermark == EventTime::MAX { i64::MAX } else { watermark.0.saturating_sub(wait) }
     }
 
     /// Sorts out the rows that are late, and those that can match nothing because their key or time is null.
@@ -260,7 +262,8 @@ impl IntervalJoin {
     }
 
     fn capture_matched(&mut self, side: usize, expired: Option<EventTime>) -> Capture {
-        let names = std::mem::take(&mut self.matched[side]);
+        let mut names = std::mem::take(&mut self.matched[side]);
+        names.retain(|_| !bugs::is_on(Bug::MatchForgotten));
         let rows = move || {
             let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(names.iter().map(|name| name.1)));
             let times = TimestampMillisecondArray::from_iter_values(names.iter().map(|name| name.2));

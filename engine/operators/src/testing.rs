@@ -8,7 +8,8 @@
 //!   right> 1 | b | 12:00:07         a row of input 1
 //!   -                               ends a batch
 //!   watermark 12:00:10              of all inputs; `watermark right 12:00:10` of one
-//!   idle left                       nothing comes from this input for now
+//!   idle left                       nothing comes from this input from the next marker on; a watermark that it says then counts
+//!                                   behind the marker after that
 //!   tick 12:00:11                   processing time
 //!   out> 1 | a | 12:00:05           a row that has to come out
 //!   late> 12:00:05 | 12:00:10 | {"id":1}    a late row: its time, the watermark that it met, the row
@@ -25,6 +26,7 @@
 mod plan;
 mod run;
 mod script;
+mod stages;
 mod text;
 
 use arrow::datatypes::SchemaRef;
@@ -33,6 +35,7 @@ use weir_core::{NodeSpec, OperatorSpec};
 pub use plan::Plan;
 pub use run::{Interval, run};
 pub use script::{Script, Step};
+pub use stages::{Job, StageSpec};
 pub use text::{rows, schema, text, time_text};
 
 /// A node with that operator.

@@ -144,7 +144,7 @@ impl Retained {
         let kept = || self.manifests.values().map(|manifest| (manifest.epoch, manifest.attempt));
         let is_orphan = |path: &String| {
             if let Some((epoch, attempt)) = layout::run(path) {
-                self.is_free(path) && is_overtaken(epoch, attempt, kept())
+                self.is_free(path) && (is_overtaken(epoch, attempt, kept()) || bugs::is_on(Bug::SweptUpload))
             } else if let Some(epoch) = layout::epoch_of_commit(path) {
                 let overtaken = kept().any(|(newer, _)| newer > epoch) && !kept().any(|(same, _)| same == epoch);
                 overtaken && !self.may_be_named(epoch)

@@ -35,6 +35,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Error, Incarnation, JobId, Marker, WorkerId};
 use weir_proto::control::{
     CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, StoragePlace, ToWorker, Welcome,
@@ -367,7 +368,8 @@ impl Agent {
         self.attempts.forget_cancelled();
         // What has happened since the hello, and what may have been lost before it.
         let leaving = (self.leaving.is_some() && !self.said_leaving).then_some(FromWorker::Leaving);
-        let attempts = self.attempts.changed().chain(self.attempts.reports());
+        let reports = self.attempts.reports().filter(|_| !bugs::is_on(Bug::UnrepeatedReports));
+        let attempts = self.attempts.changed().chain(reports);
         let news: Vec<FromWorker> = leaving.into_iter().chain(attempts).chain(self.requests.repeat()).collect();
         self.send(news, effects);
     }

@@ -1,6 +1,7 @@
 //! Splits a batch by the owners of its rows' keys.
 
 use arrow::array::UInt32Array;
+use weir_core::bugs::{self, Bug};
 use weir_core::{Batch, Result, hash};
 
 /// Reusable memory of a partitioning.
@@ -23,7 +24,12 @@ pub fn by_hash(
     scratch.rows.resize_with(parallelism, Vec::new);
     scratch.rows.iter_mut().for_each(Vec::clear);
     for (row, hash) in (0_u32..).zip(&scratch.hashes) {
-        scratch.rows[hash::owner(*hash, parallelism)].push(row);
+        let owner = if bugs::is_on(Bug::OwnerByRemainder) {
+            (*hash % parallelism as u64) as usize
+        } else {
+            hash::owner(*hash, parallelism)
+        };
+        scratch.rows[owner].push(row);
     }
     scratch
         .rows

@@ -4,6 +4,7 @@
 //! passes, or until they have waited long enough. A watermark waits with the rows in front of it; nothing is reordered.
 
 use tokio::time::Instant;
+use weir_core::bugs::{self, Bug};
 use weir_core::{Batch, Element, EventTime, Exchange, Result, Watermark};
 
 use super::partition::{self, Scratch};
@@ -88,9 +89,14 @@ impl Router {
                 self.pending_time = Some(time);
                 self.pending_idle = false;
             }
-            Element::Watermark(Watermark::Idle) if self.pending_rows > 0 => self.pending_idle = true,
+            Element::Watermark(Watermark::Idle) if self.pending_rows > 0 => {
+                self.pending_idle = true;
+                self.pending_time.take_if(|_| bugs::is_on(Bug::IdleHidesTime));
+            }
             control => {
-                self.flush().await?;
+                if !(matches!(control, Element::Marker(_)) && bugs::is_on(Bug::MarkerOvertakesRows)) {
+                    self.flush().await?;
+                }
                 for channel in &mut self.channels {
                     channel.send_control(control.clone())?;
                 }

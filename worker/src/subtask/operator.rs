@@ -78,8 +78,6 @@ impl OperatorSubtask {
                         if aligning.arrived == self.ordinals.len() {
                             alignment = None;
                             self.marker(marker, &mut emissions).await?;
-                            let news = self.watermarks.marker();
-                            self.advance(news, &mut emissions).await?;
                             self.gate.unblock_all();
                         }
                     }
@@ -117,9 +115,11 @@ impl OperatorSubtask {
         Ok(Some(now + TICK))
     }
 
-    /// The marker has arrived on all channels.
+    /// The marker has arrived on all channels. Which of them are idle changes in front of it, here and in all stages behind.
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
+        let news = self.watermarks.marker();
+        self.advance(news, emissions).await?;
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
@@ -128,7 +128,9 @@ impl OperatorSubtask {
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
-        self.outputs.control(Element::Marker(marker)).await
+        self.outputs.control(Element::Marker(marker)).await?;
+        let news = self.watermarks.marker_sent();
+        self.advance(news, emissions).await
     }
 }
 

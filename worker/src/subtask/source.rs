@@ -17,6 +17,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+use weir_core::bugs::{self, Bug};
 use weir_core::connector::{AssignedSplit, Rejected, SplitPosition};
 use weir_core::{
     Batch, Element, Epoch, Error, EventTime, Marker, MarkerKind, OperatorUid, OutputPort, Result, Source, SourceEvent,
@@ -191,11 +192,16 @@ impl SourceSubtask {
                 }
                 Heard::Timer => next_tick = self.wake(next_tick, &mut reading, &mut emissions).await?,
             }
-            if self.presence.wants_marker(reading.open > 0) {
+            let ends = reading.complete && reading.open == 0 && !reading.over;
+            if ends && self.presence.is_idle() {
+                // What the end makes operators emit is for those behind to wait for.
+                self.watermark(Watermark::At(self.emitted), &mut emissions).await?;
+            }
+            if self.presence.wants_marker(reading.open > 0 || ends) {
                 // Not worth waiting for room in the queue: it asks again.
                 let _ = self.events.try_send(WorkerEvent::MarkerWanted);
             }
-            if reading.complete && reading.open == 0 && !reading.over {
+            if ends && self.presence.counts() {
                 reading.over = true;
                 self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
                 self.outputs.flush().await?;
@@ -242,7 +248,7 @@ impl SourceSubtask {
             // Also for one that is finished: the discovery does not know that it is.
             reading.last_report = None;
             let known = self.state.of(&split.name).cloned();
-            if known.as_ref().is_some_and(|known| known.finished) {
+            if known.as_ref().is_some_and(|known| known.finished) && !bugs::is_on(Bug::FinishedSplitForgotten) {
                 reading.finished.push(announced.number);
                 continue;
             }

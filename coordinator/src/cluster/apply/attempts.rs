@@ -102,7 +102,7 @@ impl ClusterState {
             let Some(last) = job.newest().filter(|checkpoint| checkpoint.attempt == attempt) else {
                 return Err(Refusal::NoLastCheckpoint { job: id, attempt });
             };
-            if !last.committed {
+            if !last.committed && !bugs::is_on(Bug::EndBeforeCommit) {
                 return Err(Refusal::Uncommitted { job: id, epoch: last.epoch });
             }
             let end = match job.desired {
@@ -150,7 +150,7 @@ impl ClusterState {
             if here.address != placed.address {
                 return stale(PlacementDifference::Address(worker.clone()));
             }
-            if here.draining {
+            if here.draining && !bugs::is_on(Bug::DrainIgnored) {
                 return stale(PlacementDifference::Draining(worker.clone()));
             }
             let free = here.slots.saturating_sub(used.get(worker).copied().unwrap_or(0));

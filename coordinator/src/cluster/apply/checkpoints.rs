@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Epoch, JobId};
 
 use super::Applied;
@@ -66,7 +67,10 @@ impl Job {
     fn trim(&mut self) -> Vec<Checkpoint> {
         let retained = usize::try_from(self.spec.settings.retained_checkpoints.max(1)).unwrap_or(usize::MAX);
         let needed = self.restore_point().map(|checkpoint| checkpoint.epoch);
-        let ordinary = self.checkpoints.iter().rev().filter(|checkpoint| checkpoint.committed && !checkpoint.savepoint);
+        let ordinary =
+            self.checkpoints.iter().rev().filter(|checkpoint| {
+                checkpoint.committed && (!checkpoint.savepoint || bugs::is_on(Bug::SavepointTrimmed))
+            });
         let surplus: BTreeSet<Epoch> = ordinary.skip(retained).map(|checkpoint| checkpoint.epoch).collect();
         self.checkpoints
             .extract_if(.., |checkpoint| surplus.contains(&checkpoint.epoch) && Some(checkpoint.epoch) != needed)

@@ -12,6 +12,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Timestam
 use arrow::array::{UInt64Array, new_null_array, types::TimestampMillisecondType};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
+use weir_core::bugs::{self, Bug};
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
     WindowAggregateSpec, hash,
@@ -172,7 +173,8 @@ impl Operator for SessionAggregate {
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let expired = self.expired(0, self.watermark);
-        let (changed, gone) = self.sessions.changes();
+        let (changed, mut gone) = self.sessions.changes();
+        gone.retain(|_| !bugs::is_on(Bug::JoinedSessionKept));
         let keys = self.sessions.keys_of(&changed);
         let picked = Picked::Slots(changed.into());
         let states = self.sessions.accumulators.iter_mut().map(|accumulator| accumulator.capture(&picked));

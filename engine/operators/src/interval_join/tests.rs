@@ -37,8 +37,8 @@ fn inner_join_meets_rows_of_the_ten_seconds_before() {
         out> 2 | e | 12:00:03 | 2 | 201 | 12:00:13
         late> 12:00:02 | 12:00:12 | {"id":2,"name":"d","at":"1970-01-01T12:00:02"}
         marker
-        marker
         idle right
+        marker
         watermark left 12:00:30
         right> 2 | 300 | 12:00:25
         late> 12:00:25 | 12:00:30 | {"id":2,"amount":300,"at":"1970-01-01T12:00:25"}

@@ -316,6 +316,7 @@ impl<'a> Job<'a> {
     }
 
     fn marker(&mut self) -> Result<()> {
+        self.settle()?;
         self.flush()?;
         let mut tables = std::mem::take(&mut self.given_up);
         if tables.is_empty() {
@@ -332,8 +333,7 @@ impl<'a> Job<'a> {
         self.intervals.push(Interval::default());
         if self.plan == Plan::Halved && self.markers % 2 == 1 {
             self.given_up = tables;
-            let news = self.watermarks.marker();
-            return self.tell(news);
+            return self.marker_sent();
         }
         let attempt = Attempt(self.markers as u64);
         let (uid, watermark) = (self.uid(), self.watermarks.combined());
@@ -366,8 +366,19 @@ impl<'a> Job<'a> {
                     self.input_watermark(input, said)?;
                 }
             }
-            return Ok(());
+            // Inputs that were idle are so from the beginning.
+            self.settle()?;
         }
+        self.marker_sent()
+    }
+
+    fn marker_sent(&mut self) -> Result<()> {
+        let news = self.watermarks.marker_sent();
+        self.tell(news)
+    }
+
+    /// Inputs that say so are idle, and the others count.
+    fn settle(&mut self) -> Result<()> {
         let news = self.watermarks.marker();
         self.tell(news)
     }

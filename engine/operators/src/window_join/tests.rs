@@ -41,6 +41,7 @@ fn inner_join_emits_when_the_window_closes() {
         late> 12:00:10 | 12:00:09.999 | {"key":2,"id":21,"end":"1970-01-01T12:00:10"}
         marker
         idle left
+        marker
         watermark right 12:00:30
         out> 1 | 11 | 12:00:20 | 1 | 102 | 12:00:20
         out> 1 | 13 | 12:00:20 | 1 | 102 | 12:00:20

@@ -280,6 +280,13 @@ impl Bench {
         settle().await;
     }
 
+    /// Nothing comes for so long that the subtask says so, and a marker passes.
+    async fn fall_idle(&mut self, epoch: u64) {
+        pass(IDLE_AFTER).await;
+        assert!(self.asked() > 0, "it is idle only when a marker has passed");
+        self.mark(epoch).await;
+    }
+
     async fn mark(&mut self, epoch: u64) {
         self.tell(Element::Marker(Marker { epoch: Epoch(epoch), kind: MarkerKind::Flush })).await;
     }
@@ -558,8 +565,9 @@ async fn a_source_hears_of_commits() {
 #[tokio::test(start_paused = true)]
 async fn an_idle_subtask_that_gets_a_split_reads_it_behind_the_next_marker() {
     let mut bench = Start::default().go();
-    pass(IDLE_AFTER).await;
-    assert_eq!(bench.taken().await, ["idle"]);
+    bench.fall_idle(1).await;
+    assert_eq!(bench.taken().await, ["idle", "marker 1"]);
+    pass(MINUTE).await;
     assert_eq!(bench.asked(), 0, "nothing waits for it");
     bench.announce(&["a"]).await;
     assert_eq!(bench.asked(), 1);
@@ -568,8 +576,8 @@ async fn an_idle_subtask_that_gets_a_split_reads_it_behind_the_next_marker() {
     assert_eq!(bench.taken().await, ["at the beginning"]);
     assert!(bench.asked() > 1, "a marker that was asked for may have been lost with whoever heard it");
     pass(TICK * 10).await;
-    bench.mark(1).await;
-    assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 5"], "that nobody listens does not hold it up");
+    bench.mark(2).await;
+    assert_eq!(bench.taken().await, ["marker 2", "rows 1", "at 5"], "that nobody listens does not hold it up");
     bench.asked();
     bench.say(rows("a", 6, 0)).await;
     pass(TICK * 2).await;
@@ -583,32 +591,46 @@ async fn rows_that_come_to_an_idle_subtask_belong_behind_the_next_marker() {
     bench.announce(&["begun"]).await;
     bench.say(rows("begun", 5, 0)).await;
     let first = bench.checkpoint(1).await;
-    pass(IDLE_AFTER).await;
-    assert_eq!(bench.taken().await, ["rows 1", "at 5", "marker 1", "idle"]);
+    bench.fall_idle(2).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 5", "marker 1", "idle", "marker 2"]);
     // The source stands behind these rows as soon as it has handed them over.
     bench.place.store(8, Relaxed);
     bench.say(rows("begun", 6, 0)).await;
     assert_eq!(bench.asked(), 1);
     pass(MINUTE).await;
     assert_eq!(bench.taken().await, ["at 5"]);
-    assert_eq!(bench.checkpoint(2).await, [], "the checkpoint would lose them");
-    assert_eq!(bench.taken().await, ["marker 2", "rows 1", "at 6"]);
-    assert_ne!(bench.checkpoint(3).await, first);
+    assert_eq!(bench.checkpoint(3).await, [], "the checkpoint would lose them");
+    assert_eq!(bench.taken().await, ["marker 3", "rows 1", "at 6"]);
+    assert_ne!(bench.checkpoint(4).await, first);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_subtask_that_has_woken_up_with_the_table_does_not_read_before_a_marker_either() {
     let mut bench = Start::default().go();
-    pass(IDLE_AFTER).await;
+    bench.fall_idle(1).await;
     bench.tell(Element::Watermark(Watermark::At(EventTime(3)))).await;
-    assert_eq!(bench.taken().await, ["idle", "at 3"]);
+    assert_eq!(bench.taken().await, ["idle", "marker 1", "at 3"]);
     assert_eq!(bench.asked(), 0, "nothing waits for it");
     bench.announce(&["a"]).await;
     assert_eq!(bench.asked(), 1);
     bench.say(rows("a", 5, 0)).await;
     assert_eq!(bench.taken().await, [""; 0], "nobody waits for this subtask yet");
+    bench.mark(2).await;
+    assert_eq!(bench.taken().await, ["marker 2", "rows 1", "at 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subtask_that_says_that_it_is_idle_counts_until_the_next_marker_which_it_asks_for() {
+    let mut bench = start(Duration::ZERO).await;
+    bench.say(rows("a", 5, 0)).await;
+    pass(IDLE_AFTER).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 5", "idle"]);
+    assert!(bench.asked() > 0);
+    bench.say(rows("a", 6, 0)).await;
+    assert_eq!(bench.taken().await, ["rows 1", "at 6"], "others have waited for it all along");
     bench.mark(1).await;
-    assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 5"]);
+    bench.say(rows("a", 7, 0)).await;
+    assert_eq!(bench.taken().await, ["marker 1", "rows 1", "at 7"]);
 }
 
 #[tokio::test(start_paused = true)]

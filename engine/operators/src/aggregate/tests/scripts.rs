@@ -61,6 +61,7 @@ fn sessions_grow_at_both_ends_and_join() {
         in> 12:00:20 | a | 16
         marker
         watermark 12:00:20
+        marker
         out> b | 1 | 3 | 12:00:10 | 12:00:20 | 12:00:19.999
         sent> 12:00:19.999
         marker
@@ -88,6 +89,7 @@ fn tumbling_windows_wait_out_an_idle_input() {
         idle
         marker
         watermark 12:00:03.999
+        marker
         out> a | 1 | 1 | 12:00:00 | 12:00:04 | 12:00:03.999
         out> NULL | 1 | 3 | 12:00:00 | 12:00:04 | 12:00:03.999
         marker
@@ -117,6 +119,7 @@ fn cumulating_windows_take_rows_until_the_longest_closes() {
         idle
         marker
         watermark 12:00:03.999
+        marker
         out> a | 3 | 19 | 12:00:00 | 12:00:04 | 12:00:03.999
         out> NULL | 1 | 5 | 12:00:00 | 12:00:04 | 12:00:03.999
         marker
@@ -155,6 +158,7 @@ fn attached_windows_close_in_the_order_of_their_ends() {
         idle
         marker
         watermark 12:00:03.999
+        marker
         out> b | 1 | 8 | 12:00:00 | 12:00:04 | 12:00:03.999
         sent> 12:00:03.999
         marker

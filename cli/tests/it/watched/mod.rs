@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
 
+mod cases;
+mod rounds;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Lines};
@@ -21,7 +24,7 @@ struct Watching {
     inbox: Inbox,
 }
 
-/// The folder.
+/// The folders: `in`, and `other` for a second table.
 struct Inbox {
     folder: TempDir,
 }
@@ -29,7 +32,7 @@ struct Inbox {
 impl Inbox {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("in")).unwrap();
+        ["in", "other"].iter().for_each(|name| std::fs::create_dir(folder.path().join(name)).unwrap());
         Self { folder }
     }
 
@@ -39,21 +42,28 @@ impl Inbox {
 
     /// Moves files in, one right after the other.
     fn put(&self, files: &BTreeMap<String, String>) {
+        self.put_into("in", files);
+    }
+
+    fn put_into(&self, folder: &str, files: &BTreeMap<String, String>) {
         for (name, text) in files {
             std::fs::write(self.path(name), text).unwrap();
         }
         for name in files.keys() {
-            std::fs::rename(self.path(name), self.path("in").join(name)).unwrap();
+            std::fs::rename(self.path(name), self.path(folder).join(name)).unwrap();
         }
     }
 
     fn watch(self, idle_timeout: &str, query: &str, parallelism: u32) -> Watching {
-        let script = format!(
-            "CREATE TABLE t (kind STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem',
-               'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '200ms',
-               'scan.watermark.idle-timeout' = '{idle_timeout}');\n{query}",
-            self.path("in").display()
-        );
+        let table = |name: &str, folder: &str| {
+            format!(
+                "CREATE TABLE {name} (kind STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH (
+                   'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '200ms',
+                   'scan.watermark.idle-timeout' = '{idle_timeout}');\n",
+                self.path(folder).display()
+            )
+        };
+        let script = table("t", "in") + &table("other", "other") + query;
         let mut job = command(&["run", "-e", &script, "--quiet", "--output", "csv", "-p", &parallelism.to_string()])
             .arg("--state-dir")
             .arg(self.path("state"))
@@ -70,7 +80,7 @@ impl Watching {
     /// So many rows of the result, without the header.
     fn rows(&mut self, count: usize) -> Vec<String> {
         let lines = self.lines.by_ref().map(Result::unwrap);
-        lines.filter(|line| !line.starts_with("window_start")).take(count).collect()
+        lines.filter(|line| !line.starts_with(|first: char| first.is_alphabetic())).take(count).collect()
     }
 
     /// The same in the order of their windows.
@@ -123,35 +133,20 @@ fn windows_of(minute: u32) -> Vec<String> {
     windows.map(|window| format!("2026-01-01 00:{:02}:{:02}.000,80", window / 6, window % 6 * 10)).collect()
 }
 
+/// At which parallelism cases are run.
+const PARALLELISM: [u32; 3] = [1, 2, 4];
+
 #[test]
 fn no_row_is_late_of_files_that_are_moved_in_together() {
-    for round in 0..4 {
-        for parallelism in [1, 2, 4] {
-            let mut watching = Inbox::new().watch("60s", PER_TEN_SECONDS, parallelism);
-            watching.wait_for_checkpoint();
-            for minute in 0..3 {
-                watching.inbox.put(&files::<8>(&format!("{minute}-"), |_| seconds("k", minute * 60, 60)));
-                let (expected, case) = (windows_of(minute), format!("round {round}, parallelism {parallelism}"));
-                assert_eq!(watching.sorted_rows(expected.len()), expected, "{case}, minute {minute}");
-            }
-        }
+    for _ in 0..4 {
+        PARALLELISM.into_iter().for_each(cases::files_together);
     }
 }
 
 /// All subtasks are idle then, and wake up at different moments.
 #[test]
 fn no_row_is_late_of_files_that_are_moved_in_together_after_a_long_silence() {
-    for parallelism in [2, 4] {
-        let mut watching = Inbox::new().watch("300ms", PER_TEN_SECONDS, parallelism);
-        watching.wait_for_checkpoint();
-        for minute in 0..3 {
-            #[allow(clippy::disallowed_methods, reason = "so long is nothing to happen")]
-            std::thread::sleep(Duration::from_secs(1));
-            watching.inbox.put(&files::<8>(&format!("{minute}-"), |_| seconds("k", minute * 60, 60)));
-            let expected = windows_of(minute);
-            assert_eq!(watching.sorted_rows(expected.len()), expected, "parallelism {parallelism}, minute {minute}");
-        }
-    }
+    [2, 4].into_iter().for_each(cases::files_after_a_silence);
 }
 
 /// A file alone keeps one subtask busy; the others have nothing to say of time, and must not hold it up.
@@ -170,32 +165,17 @@ fn windows_close_though_most_subtasks_have_nothing_to_read() {
 
 #[test]
 fn hourly_views_of_one_folder_are_joined_without_loss() {
-    let query = "
-        CREATE VIEW a AS SELECT window_start, window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts),
-          INTERVAL '1' HOUR)) WHERE kind = 'a' GROUP BY window_start, window_end;
-        CREATE VIEW b AS SELECT window_start, window_end, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts),
-          INTERVAL '1' HOUR)) WHERE kind = 'b' GROUP BY window_start, window_end;
-        SELECT a.window_start, a.n, b.n AS m FROM a LEFT JOIN b
-          ON a.window_start = b.window_start AND a.window_end = b.window_end;";
-    for parallelism in [1, 2, 4] {
-        let mut watching = Inbox::new().watch("60s", query, parallelism);
-        watching.wait_for_checkpoint();
-        let (mut shown, mut expected) = (Vec::new(), Vec::new());
-        for hour in 0..6 {
-            // Each file has an hour of its kind, and every third hour has none of b.
-            let mut files = files::<3>(&format!("{hour}-a-"), |_| seconds("a", hour * 3600, 3600));
-            if hour % 3 != 2 {
-                files.extend(self::files::<2>(&format!("{hour}-b-"), |_| seconds("b", hour * 3600, 3600)));
-            }
-            watching.inbox.put(&files);
-            let seen = if hour % 3 == 2 { "" } else { "7200" };
-            expected.push(format!("2026-01-01 {hour:02}:00:00.000,10800,{seen}"));
-            // An hour is over when the next one has begun.
-            shown.extend(watching.rows(usize::from(hour > 0)));
-        }
-        expected.pop();
-        assert_eq!(shown, expected, "parallelism {parallelism}");
-    }
+    PARALLELISM.into_iter().for_each(cases::views_of_one_folder);
+}
+
+#[test]
+fn windows_over_windows_of_a_folder_that_was_empty_have_all_rows() {
+    PARALLELISM.into_iter().for_each(cases::windows_over_windows);
+}
+
+#[test]
+fn rows_of_two_folders_meet_though_one_gets_its_files_later() {
+    PARALLELISM.into_iter().for_each(cases::partners_that_come_later);
 }
 
 #[test]

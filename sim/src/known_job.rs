@@ -1,0 +1,134 @@
+//! What the oracle knows of a job, and what must hold of it from one look to the next.
+
+use std::collections::BTreeSet;
+
+use weir_coordinator::cluster::{ClusterState, Job, JobStatus};
+use weir_core::{Attempt, Epoch, JobId, WorkerId};
+
+/// What is known of a job.
+#[derive(Debug, Clone)]
+pub struct KnownJob {
+    /// Its name.
+    pub name: String,
+    /// How far the newest leader has it.
+    pub status: JobStatus,
+    /// The highest attempt that was ever applied.
+    pub attempt: Attempt,
+    /// The newest checkpoint that was ever applied.
+    pub last_epoch: Epoch,
+    /// Why it failed last.
+    pub failure: Option<String>,
+    /// The checkpoint that results go on from: the newest one, or an older one that a user had the job go back to.
+    tip: Option<Epoch>,
+    /// Checkpoints that users had it go back to, or may have.
+    wishes: BTreeSet<Epoch>,
+    /// Savepoints that there were.
+    savepoints: BTreeSet<Epoch>,
+    /// Checkpoints that the newest leader has: epoch, whether it is a savepoint, whether it is committed.
+    checkpoints: Vec<(Epoch, bool, bool)>,
+}
+
+/// A job goes back to an older checkpoint, as a user wanted: results behind it do not count any more.
+#[derive(Debug, Clone, Copy)]
+pub struct GoneBack {
+    /// The checkpoint that it goes on from.
+    pub to: Option<Epoch>,
+}
+
+impl KnownJob {
+    /// A job that was not there before.
+    pub fn new(job: &Job) -> Self {
+        Self {
+            name: job.name.clone(),
+            status: job.status,
+            attempt: Attempt(0),
+            last_epoch: Epoch(0),
+            failure: None,
+            tip: None,
+            wishes: BTreeSet::new(),
+            savepoints: BTreeSet::new(),
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// A user may have the job go back to this checkpoint.
+    pub fn may_go_back(&mut self, epoch: Epoch) {
+        self.wishes.insert(epoch);
+    }
+
+    /// Looks at the job as a coordinator has it. `drained` are workers that were being emptied at the last look.
+    ///
+    /// # Errors
+    /// What must not be.
+    pub fn look(
+        &mut self,
+        id: JobId,
+        state: &ClusterState,
+        drained: impl Fn(&WorkerId) -> bool,
+    ) -> Result<Option<GoneBack>, String> {
+        let Some(job) = state.jobs.get(&id) else { return Ok(None) };
+        if job.last_epoch > self.last_epoch {
+            (self.last_epoch, self.tip) = (job.last_epoch, Some(job.last_epoch));
+        }
+        self.savepoints.extend(job.checkpoints.iter().filter(|checkpoint| checkpoint.savepoint).map(|c| c.epoch));
+        if job.attempt <= self.attempt {
+            return Ok(None);
+        }
+        self.attempt = job.attempt;
+        let Some(execution) = &job.execution else { return Ok(None) };
+        let drains = |worker: &WorkerId| state.workers.get(worker).is_some_and(|here| here.draining) && drained(worker);
+        if let Some(placed) = execution.placement.workers.iter().find(|placed| drains(&placed.worker)) {
+            let (attempt, worker) = (job.attempt, &placed.worker);
+            return Err(format!("attempt {attempt} of job {id} got slots of {worker}, which is being drained"));
+        }
+        let from = execution.restored;
+        if from >= self.tip {
+            return Ok(None);
+        }
+        let (attempt, tip) = (job.attempt, self.tip);
+        if from.is_none_or(|from| !self.wishes.contains(&from)) {
+            return Err(format!("attempt {attempt} of job {id} goes on from {from:?}, and {tip:?} was completed"));
+        }
+        self.tip = from;
+        Ok(Some(GoneBack { to: from }))
+    }
+
+    /// Looks at the job as the leader of the newest term has it.
+    ///
+    /// # Errors
+    /// What must not be.
+    pub fn look_at_newest(&mut self, id: JobId, job: &Job, term: u64) -> Result<(), String> {
+        if job.last_epoch < self.last_epoch {
+            return Err(format!(
+                "job {id} has completed checkpoint {}, and the leader of term {term} knows of {} only",
+                self.last_epoch, job.last_epoch
+            ));
+        }
+        if job.attempt < self.attempt {
+            return Err(format!("job {id} was at attempt {}, and is at {}", self.attempt, job.attempt));
+        }
+        let is_there = |epoch: &Epoch| job.checkpoints.iter().any(|checkpoint| checkpoint.epoch == *epoch);
+        if let Some(gone) = self.savepoints.iter().find(|epoch| !is_there(epoch)) {
+            return Err(format!("savepoint {gone} of job {id} is gone, and nobody has deleted it"));
+        }
+        self.status = job.status;
+        self.failure = job.last_failure.as_ref().map(|failure| failure.report.clone());
+        let known = |checkpoint: &weir_coordinator::cluster::Checkpoint| {
+            (checkpoint.epoch, checkpoint.savepoint, checkpoint.committed)
+        };
+        self.checkpoints = job.checkpoints.iter().map(known).collect();
+        Ok(())
+    }
+
+    /// What is wrong with the checkpoints of a job that is over, of which so many are to be kept.
+    pub fn unsettled(&self, retained: u32) -> Option<String> {
+        let name = &self.name;
+        if let Some((epoch, ..)) = self.checkpoints.iter().find(|(_, _, committed)| !committed) {
+            return Some(format!("checkpoint {epoch} of {name} is not committed"));
+        }
+        let ordinary = self.checkpoints.iter().filter(|(_, savepoint, _)| !savepoint).count();
+        let most = usize::try_from(retained.max(1)).unwrap_or(usize::MAX);
+        (ordinary == 0 || ordinary > most)
+            .then(|| format!("{name} keeps {ordinary} checkpoints, and {most} are to be kept"))
+    }
+}

@@ -1,0 +1,69 @@
+//! Files of checkpoints and of sinks.
+
+use std::sync::Arc;
+
+use arrow::array::{Int64Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use weir_core::{Attempt, Capture, Distribution, Epoch, EventTime, OperatorUid, StateRows, TableSchema, state_column};
+use weir_state::retention::Retained;
+use weir_state::{CapturedTable, Manifest, ManifestHeader, MemoryStorage, Storage, compaction, encode, layout};
+
+const ATTEMPT: Attempt = Attempt(1);
+
+fn table() -> TableSchema {
+    TableSchema {
+        name: "rows".to_owned(),
+        version: 1,
+        schema: state_column::numbered_schema(&Schema::new(vec![Field::new("k", DataType::Int64, false)])),
+        key_columns: 1,
+        time_column: None,
+        distribution: Distribution::Keyed,
+    }
+}
+
+/// A row that a subtask has captured.
+fn captured(key: i64) -> CapturedTable {
+    let rows = move || {
+        let rows = RecordBatch::try_new(table().schema, vec![Arc::new(Int64Array::from(vec![key]))])?;
+        Ok(vec![StateRows { rows, hashes: UInt64Array::from(vec![key.unsigned_abs()]), deleted: None }])
+    };
+    CapturedTable {
+        uid: OperatorUid("operator".to_owned()),
+        watermark: EventTime::MIN,
+        schema: table(),
+        capture: vec![Capture { rows: Box::new(rows), expired: None }],
+    }
+}
+
+/// The manifest behind another one, with a row more.
+fn next(storage: &MemoryStorage, previous: Option<&Manifest>, epoch: u64) -> Manifest {
+    let prefix = layout::runs_prefix(Epoch(epoch), ATTEMPT, "worker");
+    let snapshot = encode(vec![captured(epoch as i64)], &prefix).unwrap();
+    snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
+    let header = ManifestHeader {
+        job: "job".to_owned(),
+        epoch: Epoch(epoch),
+        attempt: ATTEMPT,
+        savepoint: false,
+        finished: false,
+        parallelism: 1,
+        places: Default::default(),
+    };
+    Manifest::following(previous, header, snapshot.operators, Vec::new())
+}
+
+/// Until the next manifest names them.
+pub fn merged_runs_are_no_orphans() {
+    let storage = MemoryStorage::default();
+    let mut manifest = next(&storage, None, 1);
+    for epoch in 2..=compaction::MERGED_RUNS as u64 {
+        manifest = next(&storage, Some(&manifest), epoch);
+    }
+    let mut retained = Retained::default();
+    retained.insert(&layout::manifest(manifest.epoch), &manifest);
+    assert_eq!(compaction::merge_all(&storage, &manifest, ATTEMPT).unwrap().len(), 1);
+    let orphans = retained.orphans(&storage.list("").unwrap());
+    assert!(orphans.files.is_empty(), "{orphans:?}");
+}
+
+pub fn prepared_files_outlive_a_loss_of_power() {}
