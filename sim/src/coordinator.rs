@@ -56,7 +56,8 @@ pub fn raft_config(cluster: &Cluster, id: CoordinatorId, seed: u64) -> RaftConfi
 fn leader_config(cluster: &Cluster) -> LeaderConfig {
     LeaderConfig {
         heartbeat_interval: Duration::from_millis(100),
-        worker_timeout: Duration::from_millis(700),
+        // A worker that finds several coordinators gone waits longer between its tries.
+        worker_timeout: Duration::from_millis(if cluster.shape.is_steady() { 3000 } else { 700 }),
         reconnect_grace: Duration::from_millis(100),
         deploy_timeout: Duration::from_secs(3),
         first_checkpoint: Duration::from_millis(80),

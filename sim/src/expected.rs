@@ -62,7 +62,7 @@ fn texts(query: Query, rows: &Rows) -> Vec<Vec<String>> {
             }
             outer.iter().map(|(begin, (count, least))| format!("{begin}|{count}|{least}")).collect()
         }
-        Query::Deep => deep(&left, &right),
+        Query::Deep => deep(&left),
     };
     vec![texts]
 }
@@ -114,15 +114,16 @@ fn partners(row: &Row, others: &[Row]) -> Vec<String> {
     if pairs.is_empty() { vec![format!("{}|null|null", row.serial)] } else { pairs }
 }
 
-fn deep(left: &[Row], right: &[Row]) -> Vec<String> {
-    let counts = |rows: &[Row]| {
+fn deep(rows: &[Row]) -> Vec<String> {
+    let counts = |counts: fn(&&Row) -> bool| {
+        let rows = rows.iter().filter(counts);
         let mut counts: BTreeMap<(i64, i64), usize> = BTreeMap::new();
-        rows.iter().for_each(|row| *counts.entry((begin(row.time, TUMBLE_MS), row.key)).or_default() += 1);
+        rows.for_each(|row| *counts.entry((begin(row.time, TUMBLE_MS), row.key)).or_default() += 1);
         counts
     };
-    let others = counts(right);
+    let others = counts(|row| row.value <= 300);
     let mut windows: BTreeMap<i64, (usize, usize, Option<usize>)> = BTreeMap::new();
-    for ((begin, key), count) in counts(left) {
+    for ((begin, key), count) in counts(|row| row.value > 300) {
         let (rows, keys, partners) = windows.entry(begin).or_default();
         (*rows, *keys) = (*rows + count, *keys + 1);
         if let Some(other) = others.get(&(begin, key)) {

@@ -84,18 +84,19 @@ fn columns(query: Query) -> &'static str {
 
 /// Views that the queries read.
 fn views(query: Query) -> String {
-    let counts = |name: &str, table: &str| {
+    let counts = |name: &str, window: &str, rows: &str| {
         format!(
-            "CREATE VIEW {name} AS SELECT window_start, window_end, window_time AS wt, k, COUNT(*) AS n, \
-             MIN(serial) AS least FROM TABLE(TUMBLE(TABLE {table}, DESCRIPTOR(ts), INTERVAL '1' SECOND)) \
+            "CREATE VIEW {name} AS SELECT {window}, k, COUNT(*) AS n, MIN(serial) AS least \
+             FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '1' SECOND)) WHERE {rows} \
              GROUP BY window_start, window_end, window_time, k;\n"
         )
     };
+    let whole = "window_start, window_end";
     match query {
-        Query::Stages => counts("counts", "a"),
+        Query::Stages => counts("counts", "window_time AS wt", "TRUE"),
         Query::Deep => {
-            counts("left_counts", "a")
-                + &counts("right_counts", "b")
+            counts("left_counts", whole, "v > 300")
+                + &counts("right_counts", whole, "v <= 300")
                 + "CREATE VIEW joined AS SELECT l.window_start, l.window_end, l.n, r.n AS m FROM left_counts l \
                    LEFT JOIN right_counts r ON l.k = r.k AND l.window_start = r.window_start \
                    AND l.window_end = r.window_end;\n"

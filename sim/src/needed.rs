@@ -54,12 +54,14 @@ impl Needed {
         self.jobs.values().flat_map(|job| &job.manifests).find(needs).map(|(name, _)| name.as_str())
     }
 
-    /// An object that belongs to a checkpoint that there is no more, or that there never was.
+    /// An object that belongs to a checkpoint that there is no more, or that there never was. What came of a merge that was too late
+    /// for the last manifest of a job is left to the next sweep.
     pub fn orphan(&self, objects: &Objects) -> Option<String> {
         let objects = objects.lock();
         let is_orphan = |object: &&String| {
             let path = self.jobs.values().find_map(|job| object.strip_prefix(&job.place));
-            let counts = path.is_some_and(|path| layout::run(path).is_some() || layout::of_manifest(path).is_some());
+            let is_run = |path: &str| layout::run(path).is_some() && !path.contains("-merge-");
+            let counts = path.is_some_and(|path| is_run(path) || layout::of_manifest(path).is_some());
             counts && self.by(object).is_none()
         };
         objects.keys().find(is_orphan).cloned()

@@ -23,7 +23,8 @@ pub enum Query {
     Interval,
     /// Windows over windows: two stages that wait for time.
     Stages,
-    /// Windows of two tables, joined, and windows over the join: three stages that wait for time.
+    /// Windows over the one and over the other rows of a table, joined, and windows over the join: three stages that wait for time.
+    /// Of two tables one could hold results back while it sleeps, and they would be late behind the other.
     Deep,
 }
 
@@ -101,7 +102,7 @@ impl Query {
     /// How many tables it reads.
     pub fn tables(self) -> u64 {
         match self {
-            Query::Join | Query::Interval | Query::Deep => 2,
+            Query::Join | Query::Interval => 2,
             _ => 1,
         }
     }

@@ -118,6 +118,8 @@ impl Leader {
         duties.attempt = None;
         duties.checkpoints.end();
         duties.pause.begin(context.now.elapsed);
+        // A merge that is under way comes to nothing now, and holds no deletion up any more.
+        self.checkpoints(context, id, Event::Forgotten);
         self.forget_all_strays(context);
     }
 
