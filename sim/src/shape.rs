@@ -221,7 +221,10 @@ impl Shape {
             rows.naps = true;
             rows.disorder_ms = rows.disorder_ms.min(LEAST_SLACK_MS);
             let others = shape.faults.iter().filter(|fault| Fault::WITH_NAPS.contains(fault)).copied();
-            shape = Self { faults: others.collect(), replace_pause: None, failing: 0, rows, ..shape };
+            // Where nobody asks for such histories, nothing else happens in them.
+            let (faults, user_pause) =
+                if kind.naps { (others.collect(), shape.user_pause) } else { (Vec::new(), None) };
+            shape = Self { faults, user_pause, replace_pause: None, failing: 0, rows, ..shape };
             shape.limits = ExchangeLimits::default();
             shape.unrest += Duration::from_secs(2);
         } else if !calm && trouble < 300 {

@@ -148,8 +148,6 @@ bugs! {
     DroppedStagedRows = "dropped-staged-rows",
     /// That the first of two sinks could not commit is forgotten when the second one could.
     FirstSinkForgotten = "first-sink-forgotten",
-    /// Files that are prepared have names that a loss of power takes away.
-    UnsyncedFolder = "unsynced-folder",
 
     // State of operators.
     /// Keys leave memory although storing what has happened to them has failed.

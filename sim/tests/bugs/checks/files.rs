@@ -42,6 +42,7 @@ fn next(storage: &MemoryStorage, previous: Option<&Manifest>, epoch: u64) -> Man
     snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
     let header = ManifestHeader {
         job: "job".to_owned(),
+        identity: Default::default(),
         epoch: Epoch(epoch),
         attempt: ATTEMPT,
         savepoint: false,
@@ -65,5 +66,3 @@ pub fn merged_runs_are_no_orphans() {
     let orphans = retained.orphans(&storage.list("").unwrap());
     assert!(orphans.files.is_empty(), "{orphans:?}");
 }
-
-pub fn prepared_files_outlive_a_loss_of_power() {}

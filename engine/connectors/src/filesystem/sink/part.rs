@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use weir_core::bugs::{self, Bug};
 use weir_core::connector::SinkContext;
 use weir_core::{Epoch, Error, Result};
 
@@ -122,9 +121,7 @@ impl Parts {
             let visible = format!("{}{name}.{extension}", part.partition);
             prepared.push(PreparedFile { temporary, visible, length: part.length, crc32: Some(part.crc32) });
         }
-        if !bugs::is_on(Bug::UnsyncedFolder) {
-            disk::sync_folder(self.workplace.folder())?;
-        }
+        disk::sync_folder(self.workplace.folder())?;
         encode(&prepared).map(Some)
     }
 }
