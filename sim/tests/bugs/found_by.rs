@@ -10,15 +10,13 @@ pub enum By {
     /// A history. The one of this seed did so when it was last looked for; each change of what the cluster does moves these seeds,
     /// so they tell rare bugs from frequent ones and no more.
     History(u64),
-    /// A history with inputs that sleep.
-    HistoryWithNaps(u64),
     /// A check of the part that the bug is in.
     Check(fn()),
     /// Nothing has been seen to find it yet. Here a history, or a check, is missing.
     Unknown,
 }
 
-use By::{Check, History, HistoryWithNaps, Unknown};
+use By::{Check, History, Unknown};
 
 /// All bugs.
 pub const FOUND_BY: &[(Bug, By)] = &[

@@ -32,7 +32,6 @@ fn found(bug: Bug, by: By) -> Option<String> {
     let (options, first) = match by {
         By::Check(check) => return fails(check, Some(bug)).then(|| "a check".to_owned()),
         By::History(first) => (Options::default(), first),
-        By::HistoryWithNaps(first) => (Options { naps: true, ..Options::default() }, first),
         By::Unknown => return Some("nothing so far".to_owned()),
     };
     let options = Options { bug: Some(bug), ..options };
