@@ -147,10 +147,10 @@ const WINDOWED: &str = "TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' SECOND)";
 fn aggregates_take_what_their_filter_lets_through() {
     let (count, sum) =
         table().iter().filter(|(.., y)| *y != 0).fold((0, 0), |(count, sum), (_, x, y)| (count + 1, sum + x / y));
-    let query = format!(
+    let query =
         "SELECT SUM(n), SUM(s), SUM(d) FROM TUMBLE(TABLE w, DESCRIPTOR(wt), INTERVAL '1' HOUR) GROUP BY window_start, \
-         window_end"
-    );
+                 window_end"
+            .to_owned();
     let view = format!(
         "CREATE VIEW w AS SELECT window_time AS wt, COUNT(x / y) FILTER (WHERE y <> 0) AS n, SUM(x / y) FILTER (WHERE y <> 0) \
          AS s, SUM(DISTINCT x / y + k * 1000000) FILTER (WHERE y <> 0) AS d FROM {WINDOWED} GROUP BY window_start, window_end, \

@@ -11,7 +11,10 @@ const ROUNDS: usize = 50;
 /// Cases that are run at the same time.
 const AT_ONCE: usize = 4;
 
-const CASES: [(&str, fn(u32)); 5] = [
+/// What a round runs, at a parallelism.
+type Case = (&'static str, fn(u32));
+
+const CASES: [Case; 5] = [
     ("files that are moved in together", cases::files_together),
     ("the same after a long silence", cases::files_after_a_silence),
     ("hourly views of one folder, joined", cases::views_of_one_folder),
