@@ -15,6 +15,7 @@ mod options;
 pub mod parse;
 mod plan;
 mod resolver;
+mod rewrite;
 mod statement;
 mod syntax;
 mod walk;

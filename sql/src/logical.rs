@@ -3,6 +3,7 @@
 mod capitals;
 mod cross_join;
 mod duplicates;
+mod grouping_sets;
 mod guard;
 mod lateral;
 mod optimise;

@@ -5,11 +5,11 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::{Cast, ScalarFunction, TryCast};
-use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
 use weir_functions::conversion::{Conversion, converts};
+
+use crate::rewrite;
 
 /// See the module's documentation. Runs behind the coercion, which adds casts.
 #[derive(Debug)]
@@ -17,16 +17,7 @@ pub(crate) struct Conversions;
 
 impl AnalyzerRule for Conversions {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            let plan = plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(Transformed::yes(name.restore(own_conversions(expr, &schema)?)))
-            })?;
-            Ok(Transformed::yes(plan.data.recompute_schema()?))
-        })
-        .data()
+        rewrite::expressions_of_plan(plan, own_conversions)
     }
 
     fn name(&self) -> &str {

@@ -22,9 +22,8 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::{InList, InSubquery, ScalarFunction};
-use datafusion_expr::expr_rewriter::{NamePreserver, coerce_plan_expr_for_schema};
+use datafusion_expr::expr_rewriter::coerce_plan_expr_for_schema;
 use datafusion_expr::expr_schema::cast_subquery;
-use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{
     Between, BinaryExpr, Case, Expr, ExprSchemable, Join, LogicalPlan, Operator, Union, binary_expr, cast,
 };
@@ -33,6 +32,7 @@ use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 
 use self::common_type::{Meeting, Part, common_type};
 use super::{rows, times};
+use crate::rewrite;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -40,14 +40,8 @@ pub(crate) struct ExactDecimals;
 
 impl AnalyzerRule for ExactDecimals {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            let plan = plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(Transformed::yes(name.restore(exact_decimals(expr, &schema)?)))
-            })?;
-            let plan = match plan.data {
+        plan.transform_up_with_subqueries(|node| {
+            let plan = match rewrite::expressions_of_node(node, exact_decimals)? {
                 LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join)?),
                 LogicalPlan::Union(union) => LogicalPlan::Union(branches(union)?),
                 other => other,

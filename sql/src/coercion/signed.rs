@@ -5,10 +5,10 @@ use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
 use datafusion_common::{Column, DFSchema, Result};
-use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion_optimizer::AnalyzerRule;
+
+use crate::rewrite;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -16,14 +16,8 @@ pub(crate) struct SignedNumbers;
 
 impl AnalyzerRule for SignedNumbers {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let schema = merge_schema(&plan.inputs());
-            let names = NamePreserver::new(&plan);
-            let plan = plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(Transformed::yes(name.restore(signed_numbers(expr, &schema)?)))
-            })?;
-            signed_aggregates(plan.data.recompute_schema()?).map(Transformed::yes)
+        plan.transform_up_with_subqueries(|node| {
+            signed_aggregates(rewrite::expressions_of_node(node, signed_numbers)?).map(Transformed::yes)
         })
         .data()
     }

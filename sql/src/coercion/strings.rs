@@ -9,6 +9,8 @@ use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, c
 use datafusion_optimizer::AnalyzerRule;
 use weir_functions::layouts::travelling;
 
+use crate::rewrite::each_key;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct StringsAsViews;
@@ -35,10 +37,9 @@ fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
             let expr = expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
             Projection::try_new(expr, input).map(LogicalPlan::Projection)
         }
-        LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. })
-            if !group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_))) =>
-        {
-            let group_expr = group_expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
+        LogicalPlan::Aggregate(Aggregate { input, group_expr, aggr_expr, .. }) => {
+            let keys = group_expr.into_iter().map(|expr| each_key(expr, &|key| as_view(key, &input)));
+            let group_expr = keys.collect::<Result<_>>()?;
             Aggregate::try_new(input, group_expr, aggr_expr).map(LogicalPlan::Aggregate)
         }
         other => Ok(other),

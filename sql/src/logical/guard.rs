@@ -7,29 +7,20 @@
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult};
 use datafusion_common::{DFSchema, ExprSchema as _, Result, TableReference};
-use datafusion_expr::expr_rewriter::NamePreserver;
-use datafusion_expr::utils::{conjunction, merge_schema};
+use datafusion_expr::utils::conjunction;
 use datafusion_expr::{BinaryExpr, Expr, Filter, Join, JoinType, LogicalPlan, Operator};
 
 use super::tables::ScannedTable;
 use crate::catalog::ColumnSource;
 use crate::guards::{Marker, can_fail, conjuncts, guarded, mark};
+use crate::rewrite;
 
 /// Gives every expression of the plan, whose types stay as they are from now on, the form of [`crate::guards`].
 ///
 /// # Errors
 /// None that a user can cause.
 pub(super) fn guarded_expressions(plan: LogicalPlan, marker: &Marker) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|plan| {
-        let schema = merge_schema(&plan.inputs());
-        let names = NamePreserver::new(&plan);
-        let plan = plan.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(Transformed::yes(name.restore(guarded(expr, &schema, marker)?)))
-        })?;
-        Ok(Transformed::yes(plan.data.recompute_schema()?))
-    })
-    .data()
+    rewrite::expressions_of_plan(plan, |expr, schema| guarded(expr, schema, marker))
 }
 
 /// Marks the conditions that can fail of all filters and joins, once constants are known: a cast of one has not failed then.

@@ -8,13 +8,14 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
 use datafusion_common::{Result, ScalarValue, internal_err};
-use datafusion_expr::expr_rewriter::NamePreserver;
 use datafusion_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion_expr::{
     Expr, LogicalPlan, PartitionEvaluator, Signature, TypeSignature, Volatility, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowUDF, WindowUDFImpl,
 };
 use datafusion_optimizer::AnalyzerRule;
+
+use crate::rewrite;
 
 /// The one that is lowered.
 pub(crate) const ROW_NUMBER: &str = "row_number";
@@ -50,15 +51,7 @@ pub(super) struct RowNumbersWithoutFrame;
 
 impl AnalyzerRule for RowNumbersWithoutFrame {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| {
-            let names = NamePreserver::new(&plan);
-            let plan = plan.map_expressions(|expr| {
-                let name = names.save(&expr);
-                Ok(Transformed::yes(name.restore(expr.transform_up(without_frame).data()?)))
-            })?;
-            Ok(Transformed::yes(plan.data.recompute_schema()?))
-        })
-        .data()
+        rewrite::expressions_of_plan(plan, |expr, _| expr.transform_up(without_frame).data())
     }
 
     fn name(&self) -> &str {

@@ -95,6 +95,7 @@ impl<'a> Tables<'a> {
         let planner = resolver.planner();
         let mut query = query.clone();
         super::unnest_factor::make_lateral(&mut query);
+        super::grouping_sets::write_out(&mut query);
         let mut capitals = Capitals::default();
         loop {
             super::duplicates::rename(&mut query);

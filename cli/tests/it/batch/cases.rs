@@ -101,6 +101,24 @@ pub const CASES: &[Case] = &[
                 GROUP BY GROUPING SETS ((starts, origin, carrier), (starts, origin), (starts))",
     },
     Case {
+        name: "grouping sets of what follows from the window",
+        streaming: "SELECT window_start, departures, COUNT(*) FROM (
+                      SELECT window_start, window_end, COUNT(*) AS departures
+                      FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '6' HOUR))
+                      GROUP BY window_start, window_end)
+                    GROUP BY window_start, window_end, GROUPING SETS ((departures), ())",
+        batch: "WITH six AS (SELECT date_bin(INTERVAL '6 hours', time_hour) AS starts, COUNT(*) AS departures FROM flights GROUP BY 1)
+                SELECT starts, departures, 1 FROM six UNION ALL SELECT starts, NULL, 1 FROM six",
+    },
+    Case {
+        name: "grouping sets with keys that are computed",
+        streaming: "SELECT window_start, CAST(time_hour AS DATE), COUNT(*)
+                    FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '6' HOUR))
+                    GROUP BY window_start, window_end, GROUPING SETS ((CAST(time_hour AS DATE)), ())",
+        batch: "WITH timed AS (SELECT date_bin(INTERVAL '6 hours', time_hour) AS starts, CAST(time_hour AS DATE) AS day FROM flights)
+                SELECT starts, day, COUNT(*) FROM timed GROUP BY 1, 2 UNION ALL SELECT starts, NULL, COUNT(*) FROM timed GROUP BY 1",
+    },
+    Case {
         name: "distinct rows of a window",
         streaming: "SELECT DISTINCT window_start, window_end, carrier
                     FROM TABLE(TUMBLE(TABLE flights, DESCRIPTOR(time_hour), INTERVAL '1' HOUR))",
