@@ -112,6 +112,19 @@ fn what_cannot_be_a_key_is_refused_when_planned() {
 }
 
 #[test]
+fn aggregates_are_computed_or_refused_when_planned() {
+    let of = |call: &str| {
+        format!(
+            "SELECT {call} AS x FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' DAY) GROUP BY window_start, window_end"
+        )
+    };
+    assert_eq!(run(&of("NTH_VALUE(p, 2 ORDER BY k DESC)")), [r#"{"x":"C:\\logs%"}"#]);
+    assert_eq!(run(&of("ARRAY_AGG(k ORDER BY k DESC)[1]")), [r#"{"x":3}"#]);
+    ran(&of("NTH_VALUE(p, 2)")).code(2).says(&["NTH_VALUE has a value, its place and an order"]);
+    ran(&of("STDDEV(DISTINCT k)")).code(2).says(&["STDDEV(DISTINCT …) is not supported", "SELECT DISTINCT"]);
+}
+
+#[test]
 fn fields_of_a_null_row_are_null_whatever_a_file_holds() {
     let fields = vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Utf8View, true)];
     let columns: Vec<ArrayRef> =

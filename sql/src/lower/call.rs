@@ -147,6 +147,13 @@ fn refuse_arguments(name: &str, arguments: &[Typed], constants: &[Literal]) -> R
         }
         ("string_agg", [_, _, ..], _) => Err(Error::user("the separator of LISTAGG has to be a constant")
             .with_help("append it to the values: `LISTAGG(x || separator, '')`")),
+        ("min" | "max", [argument], _) if matches!(argument.data_type, DataType::Map(..)) => {
+            Err(Error::user(format!("{} of a MAP is not supported, since maps have no order", name.to_uppercase()))
+                .with_help("take one of its values, as in `m['key']`"))
+        }
+        ("percentile_cont" | "approx_percentile_cont", [_, _, ..], _) => {
+            Err(Error::user("a percentile has to be a constant").with_help("write 0.5 for the median"))
+        }
         ("percentile_cont" | "approx_percentile_cont", _, [share, ..]) => {
             let share = match &share.value {
                 LiteralValue::Float(bits) => f64::from_bits(*bits),
