@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::lock::lock;
 use crate::network::Machine;
-use crate::random::Random;
+use weir_core::random::Random;
 
 /// Decides how long things take and whether they fail.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use crate::mailbox::Mailbox;
 use crate::message::{Answer, Message};
 use crate::network::Machine;
 use crate::query::Query;
-use crate::random::Random;
 use crate::worker;
+use weir_core::random::Random;
 
 /// How long a user waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(400);

@@ -13,10 +13,10 @@ use crate::lock::lock;
 use crate::network::{Machine, Network};
 use crate::objects::Objects;
 use crate::oracle::Oracle;
-use crate::random::Random;
 use crate::shape::Shape;
 use crate::trace::Trace;
 use crate::world::World;
+use weir_core::random::Random;
 
 /// 2026-01-01T00:00:00Z: when every history begins.
 const BEGIN_MS: i64 = 1_767_225_600_000;

@@ -12,7 +12,7 @@ use weir_core::{CoordinatorId, Error, Result};
 use crate::coordinators::log_of;
 use crate::lock::lock;
 use crate::oracle::Oracle;
-use crate::random::Random;
+use weir_core::random::Random;
 
 /// The disk of one coordinator. It outlives its processes; clones are the same disk.
 #[derive(Debug, Clone)]

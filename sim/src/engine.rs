@@ -17,7 +17,7 @@ use weir_worker::process::{Engine, FiguresSource, JobEngine, MarkerSender, OpenP
 
 use crate::cluster::Cluster;
 use crate::network::Machine;
-use crate::random::Random;
+use weir_core::random::Random;
 
 /// The machine that an engine runs on.
 #[derive(Debug, Clone)]

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::Cluster;
 use crate::machines::Machines;
 use crate::network::Machine;
-use crate::random::Random;
 use crate::shape::Fault;
+use weir_core::random::Random;
 
 /// Who breaks things.
 pub struct Faults {

@@ -16,9 +16,9 @@ use crate::cluster::Cluster;
 use crate::faults::Faults;
 use crate::machines::Machines;
 use crate::members::Operator;
-use crate::random::Random;
 use crate::shape::{Kind, Shape};
 use crate::worker;
+use weir_core::random::Random;
 
 /// How long jobs may take to end when nothing breaks any more: sources are at their end long before, sessions are found again
 /// within a few seconds, and restarts wait for less than one.

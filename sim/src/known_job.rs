@@ -1,6 +1,6 @@
 //! What the oracle knows of a job, and what must hold of it from one look to the next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_coordinator::cluster::{ClusterState, Job, JobStatus};
 use weir_core::{Attempt, Epoch, JobId, WorkerId};
@@ -18,8 +18,10 @@ pub struct KnownJob {
     pub last_epoch: Epoch,
     /// Why it failed last.
     pub failure: Option<String>,
-    /// The checkpoint that results go on from: the newest one, or an older one that a user had the job go back to.
+    /// The checkpoint that results go on from: the newest one, or another one that a user had the job go on from.
     tip: Option<Epoch>,
+    /// Every checkpoint that was completed, and the one that it followed.
+    followed: BTreeMap<Epoch, Option<Epoch>>,
     /// Checkpoints that users had it go back to, or may have.
     wishes: BTreeSet<Epoch>,
     /// Savepoints that there were.
@@ -28,11 +30,11 @@ pub struct KnownJob {
     checkpoints: Vec<(Epoch, bool, bool)>,
 }
 
-/// A job goes back to an older checkpoint, as a user wanted: results behind it do not count any more.
-#[derive(Debug, Clone, Copy)]
+/// A job goes on from another checkpoint than the newest, as a user wanted: an older one, or one that it was taken back from before.
+#[derive(Debug, Clone)]
 pub struct GoneBack {
-    /// The checkpoint that it goes on from.
-    pub to: Option<Epoch>,
+    /// The checkpoint that it goes on from, and all that this one followed: only their results count.
+    pub line: BTreeSet<Epoch>,
 }
 
 impl KnownJob {
@@ -45,6 +47,7 @@ impl KnownJob {
             last_epoch: Epoch(0),
             failure: None,
             tip: None,
+            followed: BTreeMap::new(),
             wishes: BTreeSet::new(),
             savepoints: BTreeSet::new(),
             checkpoints: Vec::new(),
@@ -67,8 +70,12 @@ impl KnownJob {
         drained: impl Fn(&WorkerId) -> bool,
     ) -> Result<Option<GoneBack>, String> {
         let Some(job) = state.jobs.get(&id) else { return Ok(None) };
-        if job.last_epoch > self.last_epoch {
-            (self.last_epoch, self.tip) = (job.last_epoch, Some(job.last_epoch));
+        let completed = job.checkpoints.iter().map(|checkpoint| checkpoint.epoch).chain([job.last_epoch]);
+        for epoch in completed.filter(|epoch| *epoch > Epoch(0)) {
+            if epoch > self.last_epoch {
+                self.followed.insert(epoch, self.tip);
+                (self.last_epoch, self.tip) = (epoch, Some(epoch));
+            }
         }
         self.savepoints.extend(job.checkpoints.iter().filter(|checkpoint| checkpoint.savepoint).map(|c| c.epoch));
         if job.attempt <= self.attempt {
@@ -82,7 +89,7 @@ impl KnownJob {
             return Err(format!("attempt {attempt} of job {id} got slots of {worker}, which is being drained"));
         }
         let from = execution.restored;
-        if from >= self.tip {
+        if from == self.tip {
             return Ok(None);
         }
         let (attempt, tip) = (job.attempt, self.tip);
@@ -90,7 +97,8 @@ impl KnownJob {
             return Err(format!("attempt {attempt} of job {id} goes on from {from:?}, and {tip:?} was completed"));
         }
         self.tip = from;
-        Ok(Some(GoneBack { to: from }))
+        let line = std::iter::successors(from, |epoch| self.followed.get(epoch).copied().flatten()).collect();
+        Ok(Some(GoneBack { line }))
     }
 
     /// Looks at the job as the leader of the newest term has it.

@@ -48,7 +48,6 @@ mod objects;
 mod oracle;
 mod promises;
 mod query;
-mod random;
 mod rows;
 mod seeds;
 mod shape;

@@ -170,8 +170,8 @@ impl FrameReceiver for SimReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
     use crate::shape::{Kind, Shape};
+    use weir_core::random::Random;
 
     /// The link is dropped with the inbox, and says so over the network that the worker is just being taken off.
     #[tokio::test(start_paused = true)]

@@ -19,8 +19,8 @@ use crate::disk::Disk;
 use crate::lock::lock;
 use crate::mailbox::Mailbox;
 use crate::network::Machine;
-use crate::random::Random;
 use crate::worker;
+use weir_core::random::Random;
 
 /// Pause before a process that ended by itself is started again.
 const RESTART: Duration = Duration::from_millis(150);

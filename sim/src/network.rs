@@ -18,7 +18,7 @@ use weir_worker::network::Link;
 use crate::lock::lock;
 use crate::mailbox::Mailbox;
 use crate::message::Message;
-use crate::random::Random;
+use weir_core::random::Random;
 
 /// A machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -190,8 +190,8 @@ impl Oracle {
     pub fn stepped(&self, node: &Node<impl LogStore>, world: &World, objects: &Objects) {
         let mut state = lock(&self.state);
         let found = state.look(node, objects);
-        for (query, to) in found.as_ref().into_iter().flatten() {
-            query.sinks().iter().for_each(|sink| world.take_back(sink, to.to));
+        for (query, back) in found.as_ref().into_iter().flatten() {
+            query.sinks().iter().for_each(|sink| world.keep(sink, &back.line));
         }
         if let Err(what) = found {
             state.violation.get_or_insert(what);
@@ -244,7 +244,7 @@ impl Oracle {
 }
 
 impl State {
-    /// Looks at a coordinator. Returns the jobs that go back to an older checkpoint.
+    /// Looks at a coordinator. Returns the jobs that go on from another checkpoint than the newest.
     fn look(&mut self, node: &Node<impl LogStore>, objects: &Objects) -> Result<Vec<(Query, GoneBack)>, String> {
         let status = node.status();
         let leads = node.leads();

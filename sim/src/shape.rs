@@ -5,8 +5,8 @@ use std::time::Duration;
 use weir_worker::ExchangeLimits;
 
 use crate::query::{DELAY_MS, Query};
-use crate::random::Random;
 use crate::rows::Rows;
+use weir_core::random::Random;
 
 /// The cluster, its jobs and its faults.
 #[derive(Debug, Clone)]

@@ -103,8 +103,8 @@ mod tests {
     use weir_state::Storages as _;
 
     use super::*;
-    use crate::random::Random;
     use crate::shape::{Kind, Shape};
+    use weir_core::random::Random;
 
     #[tokio::test]
     async fn it_keeps_the_promises_of_a_storage() {

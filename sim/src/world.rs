@@ -4,7 +4,7 @@
 //! makes it visible once, however often it comes. Or rows wait in the checkpoint, and come with their commit. The world refuses
 //! nothing that a careless outside would let pass.
 //!
-//! A user who has a job go back to an older checkpoint takes away what came out behind it.
+//! A user who has a job go on from another checkpoint than the newest takes away what that one does not know of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -87,7 +87,7 @@ struct State {
     /// What was committed out of checkpoints.
     committed: BTreeMap<(String, Epoch), Vec<ResultRow>>,
     results: BTreeMap<String, Results>,
-    /// Rows of each table, and the checkpoint by which they became visible.
+    /// Rows of each table, and the checkpoint by which they became visible; also those that were taken away.
     shown: BTreeMap<String, Vec<(Epoch, Vec<ResultRow>)>>,
     openings: u64,
 }
@@ -162,19 +162,17 @@ impl World {
         }
     }
 
-    /// Takes away what became visible behind a checkpoint. What was committed once does not become visible by it again.
-    pub fn take_back(&self, table: &str, behind: Option<Epoch>) {
+    /// Leaves what became visible by these checkpoints, and nothing else. What was committed once does not become visible by a commit
+    /// again.
+    pub fn keep(&self, table: &str, line: &BTreeSet<Epoch>) {
         let mut state = lock(&self.state);
         let State { shown, results, .. } = &mut *state;
-        let later = |(epoch, _): &mut (Epoch, Vec<ResultRow>)| Some(*epoch) > behind;
-        let taken = shown.get_mut(table).into_iter().flat_map(|shown| shown.extract_if(.., later).collect::<Vec<_>>());
         let Some(results) = results.get_mut(table) else { return };
-        for row in taken.flat_map(|(_, rows)| rows) {
-            if let Some(count) = results.get_mut(&row) {
-                *count -= 1;
-            }
+        results.clear();
+        let kept = shown.get(table).into_iter().flatten().filter(|(epoch, _)| line.contains(epoch));
+        for row in kept.flat_map(|(_, rows)| rows) {
+            *results.entry(row.clone()).or_default() += 1;
         }
-        results.retain(|_, count| *count > 0);
     }
 
     /// How often a row is visible in a table.

@@ -18,6 +18,7 @@ pub mod hash;
 mod ids;
 mod operator;
 mod placement;
+pub mod random;
 pub mod source;
 mod splits;
 pub mod state_column;

@@ -5,6 +5,23 @@ use crate::expression::Operator;
 use crate::types::Type;
 use crate::value::Value;
 
+/// IEEE 754 arithmetic, which both widths have.
+macro_rules! floating {
+    ($operator:expr, $numbers:expr) => {
+        match ($operator, $numbers.as_slice()) {
+            (Operator::Negate, [value]) => Ok(-value),
+            (Operator::Absolute, [value]) => Ok(value.abs()),
+            (Operator::Floor, [value]) => Ok(value.floor()),
+            (Operator::Ceil, [value]) => Ok(value.ceil()),
+            (Operator::Add, [left, right]) => Ok(left + right),
+            (Operator::Subtract, [left, right]) => Ok(left - right),
+            (Operator::Multiply, [left, right]) => Ok(left * right),
+            (Operator::Divide, [left, right]) => Ok(left / right),
+            _ => Err(Undefined("no arithmetic of floating-point numbers")),
+        }
+    };
+}
+
 /// A result of the type `own`, from arguments that have it already (decimals may have other scales).
 pub fn arithmetic(operator: &Operator, values: &[Value], own: &Type) -> Result<Value> {
     match own {
@@ -21,32 +38,12 @@ pub fn arithmetic(operator: &Operator, values: &[Value], own: &Type) -> Result<V
         Type::Decimal(precision, scale) => decimals(operator, values, *precision, *scale),
         Type::Float => {
             let numbers: Vec<f32> = values.iter().map(float).collect::<Result<_>>()?;
-            Ok(Value::Float(match (operator, numbers.as_slice()) {
-                (Operator::Negate, [value]) => -value,
-                (Operator::Absolute, [value]) => value.abs(),
-                (Operator::Floor, [value]) => value.floor(),
-                (Operator::Ceil, [value]) => value.ceil(),
-                (Operator::Add, [left, right]) => left + right,
-                (Operator::Subtract, [left, right]) => left - right,
-                (Operator::Multiply, [left, right]) => left * right,
-                (Operator::Divide, [left, right]) => left / right,
-                _ => return Err(Undefined("no arithmetic of floats")),
-            }))
+            floating!(operator, numbers).map(Value::Float)
         }
         _ => {
             let numbers: Vec<f64> =
                 values.iter().map(|value| value.as_double().ok_or(Undefined("no number"))).collect::<Result<_>>()?;
-            Ok(Value::Double(match (operator, numbers.as_slice()) {
-                (Operator::Negate, [value]) => -value,
-                (Operator::Absolute, [value]) => value.abs(),
-                (Operator::Floor, [value]) => value.floor(),
-                (Operator::Ceil, [value]) => value.ceil(),
-                (Operator::Add, [left, right]) => left + right,
-                (Operator::Subtract, [left, right]) => left - right,
-                (Operator::Multiply, [left, right]) => left * right,
-                (Operator::Divide, [left, right]) => left / right,
-                _ => return Err(Undefined("no arithmetic of doubles")),
-            }))
+            floating!(operator, numbers).map(Value::Double)
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Random numbers that follow from a seed.
+//! Random numbers that follow from a seed, for simulations and generated tests. Not for secrets.
 
 use std::time::Duration;
 
-use weir_core::hash::mix;
+use crate::hash::mix;
 
 /// The increment of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
