@@ -288,7 +288,8 @@ fn rows_are_late_only_if_the_time_of_an_input_that_was_awake_had_passed_them() {
         };
         let mut expected: Vec<String> = bench.last.sums.iter().map(sum).collect();
         let mut found = bench.job.rows.clone();
-        (expected.sort(), found.sort());
+        expected.sort();
+        found.sort();
         assert_eq!(found, expected, "seed {seed}");
         let late = [bench.branches[0].1.late, bench.branches[1].1.late, bench.together.1.late, 0];
         assert_eq!(bench.job.late, late, "late rows of seed {seed}");
