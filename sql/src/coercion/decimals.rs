@@ -8,7 +8,7 @@
 //! | DECIMAL and numbers as they are written, such as 1.5 | the same, with the decimals that were written |
 //! | DECIMAL and DOUBLE or FLOAT | DOUBLE |
 //!
-//! Times and ROWs that meet get their type here too ([`times`](super::times), [`rows`](super::rows)).
+//! Times and ROWs that meet get their type here too ([`super::times`], [`super::rows`]).
 //!
 //! A DECIMAL has no more than 38 digits. A comparison may take more, as nobody sees the type that it is made in; a value
 //! may not, and is refused.

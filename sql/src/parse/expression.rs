@@ -9,7 +9,7 @@
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
 //! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
 //! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
-//! | `p LIKE 'C:\%'`, `p LIKE '5!%' ESCAPE '!'` | `p LIKE 'C:\\%'`, `p LIKE '5\%'` ([`like`](super::like)) |
+//! | `p LIKE 'C:\%'`, `p LIKE '5!%' ESCAPE '!'` | `p LIKE 'C:\\%'`, `p LIKE '5\%'` ([`super::like`]) |
 //! | `TIMESTAMP '2013-01-05 17:04:09.5'` | the same as a `TIMESTAMP(1)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 

@@ -1,7 +1,7 @@
 //! The sink of `'connector' = 'filesystem'`: files that appear when their checkpoint is complete, each row in one of
 //! them once.
 //!
-//! The life of a file, all of it in the table's folder and under names ([`names`]) that readers pass over until the last step:
+//! The life of a file, all of it in the table's folder and under names (`names`) that readers pass over until the last step:
 //!
 //! ```text
 //!   ….inprogress                          being written
