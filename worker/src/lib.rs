@@ -44,3 +44,10 @@ pub use exchange::{ExchangeLimits, network};
 pub use local_runs::LocalRuns;
 pub use metrics::{JobMetrics, Totals};
 pub use subtask::{Command, WorkerEvent};
+
+/// Parts of subtasks, for checks outside of this crate.
+#[cfg(feature = "testing")]
+pub mod testing {
+    pub use crate::exchange::{ChannelSender, Gate, Inlet, LocalSender, Origin, Router, Target};
+    pub use crate::subtask::Presence;
+}

@@ -16,11 +16,16 @@ pub enum By {
 
 use By::{Check, History};
 
-/// Bugs that have to be found.
+/// All bugs.
 pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::SkippedSync, History(1)),
+    (Bug::VoteForgotten, Check(checks::coordinators::a_coordinator_votes_once_in_a_term)),
+    (Bug::SnapshotAhead, History(14)),
+    (Bug::LeadsTooEarly, Check(checks::coordinators::a_leader_leads_in_the_term_that_it_was_elected_in)),
     (Bug::DeposedLeaderActs, History(1)),
+    (Bug::ProposalsSurvive, Check(checks::coordinators::a_change_ends_with_the_leader_that_could_not_propose_it)),
     (Bug::AnswerBeforeAgreement, History(1)),
+    (Bug::StaleRead, Check(checks::coordinators::reads_see_what_was_confirmed_before_them)),
     (Bug::StaleReport, History(25)),
     (Bug::ReportTwice, History(1)),
     (Bug::MissingReport, History(1)),
@@ -28,6 +33,8 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::DroppedContents, History(3)),
     (Bug::GivenUpTime, History(1)),
     (Bug::StaleBase, History(2)),
+    (Bug::BaseOfNewest, Check(checks::jobs::a_job_that_goes_back_goes_on_from_that_checkpoint)),
+    (Bug::LateManifest, Check(checks::jobs::a_checkpoint_counts_when_its_manifest_is_written)),
     (Bug::EarlyCommit, History(4)),
     (Bug::DroppedCommit, History(16)),
     (Bug::LostCommitRequest, History(1)),
@@ -35,10 +42,13 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::EndBeforeCommit, History(1)),
     (Bug::FinishedByStop, History(1)),
     (Bug::ForgottenKind, History(3)),
+    (Bug::MissedMarkers, Check(checks::jobs::a_worker_that_comes_back_is_given_the_markers_that_it_has_missed)),
     (Bug::MarkerBehindStop, History(1)),
     (Bug::EarlyDeletion, History(1)),
+    (Bug::SweptUpload, Check(checks::files::uploads_are_no_orphans)),
     (Bug::SavepointTrimmed, History(6)),
     (Bug::MisnamedMerge, Check(checks::files::merged_runs_are_no_orphans)),
+    (Bug::StaleMerge, Check(checks::jobs::runs_are_merged_by_the_worker_that_was_asked_last)),
     (Bug::IncarnationIgnored, History(10)),
     (Bug::NoFencing, History(25)),
     (Bug::ImpatientElection, History(5)),
@@ -47,6 +57,7 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::NoAlignment, History(6)),
     (Bug::MarkerOvertakesRows, History(1)),
     (Bug::OwnerByRemainder, History(1)),
+    (Bug::CreditLost, Check(checks::exchange::a_sender_hears_what_its_reader_has_taken)),
     (
         Bug::UnreadSplitIgnored,
         Check(checks::time::splits_are_idle_after_their_timeout_and_hold_time_until_they_are_read),
@@ -55,11 +66,15 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::RestoredTimeOfFirst, History(9)),
     (Bug::IdleAtOnce, Check(checks::time::splits_are_idle_after_their_timeout_and_hold_time_until_they_are_read)),
     (Bug::IdleBetweenMarkers, Check(checks::time::inputs_fall_idle_and_wake_up_with_a_marker)),
+    (Bug::IdleHidesTime, Check(checks::exchange::a_sender_that_falls_idle_says_how_far_it_has_come)),
+    (Bug::RowsWhileIdle, Check(checks::time::rows_wait_until_those_behind_wait_for_their_source)),
+    (Bug::KeptRowsSkipped, Check(checks::time::kept_rows_are_behind_the_checkpoint)),
     (Bug::NeverCountsAgain, Check(checks::time::inputs_fall_idle_and_wake_up_with_a_marker)),
     (Bug::EndOverwritesTime, History(21)),
     (Bug::FinishedSplitForgotten, History(2)),
     (Bug::DroppedCommittables, History(3)),
     (Bug::DroppedStagedRows, History(3)),
+    (Bug::FirstSinkForgotten, Check(checks::sinks::a_checkpoint_is_committed_when_all_sinks_have)),
     (Bug::UnstoredEviction, History(1)),
     (Bug::DueNotShown, History(1)),
     (Bug::OddRowLost, Check(checks::operators::windows_count_every_row)),
@@ -68,23 +83,4 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::MatchForgotten, Check(checks::operators::partners_meet_at_both_bounds)),
     (Bug::JoinedSessionKept, Check(checks::operators::sessions_that_are_joined_are_one)),
     (Bug::CapturedRowsLost, Check(checks::operators::the_first_rows_of_a_window_come_out)),
-];
-
-/// Bugs that nothing has been seen to find yet: for each a history, an oracle or a check is missing.
-pub const MISSED: &[Bug] = &[
-    Bug::VoteForgotten,
-    Bug::SnapshotAhead,
-    Bug::LeadsTooEarly,
-    Bug::ProposalsSurvive,
-    Bug::StaleRead,
-    Bug::BaseOfNewest,
-    Bug::LateManifest,
-    Bug::MissedMarkers,
-    Bug::SweptUpload,
-    Bug::StaleMerge,
-    Bug::CreditLost,
-    Bug::IdleHidesTime,
-    Bug::RowsWhileIdle,
-    Bug::KeptRowsSkipped,
-    Bug::FirstSinkForgotten,
 ];

@@ -15,7 +15,7 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Closed, Gate, Inlet, LocalSender};
+pub use gate::{Closed, Gate, Inlet, LocalSender, Origin};
 pub use limits::ExchangeLimits;
 pub use router::{Router, Target};
 pub use sender::{ChannelSender, SendError};

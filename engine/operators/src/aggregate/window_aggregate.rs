@@ -119,7 +119,7 @@ impl WindowAggregate {
     }
 
     fn is_closed(&self, end: i64) -> bool {
-        end - 1 <= self.watermark.0 - i64::from(bugs::is_on(Bug::ClosedTooLate))
+        end - 1 <= self.watermark.0.saturating_sub(i64::from(bugs::is_on(Bug::ClosedTooLate)))
     }
 
     /// Notes the windows over a new pane.

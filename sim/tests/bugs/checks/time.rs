@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use weir_core::{EventTime, InputWatermarks, SplitWatermarks, TableTime, Watermark};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use weir_core::connector::SplitPosition;
+use weir_core::{EventTime, InputWatermarks, SourceEvent, SplitWatermarks, TableTime, Watermark};
+use weir_worker::testing::Presence;
 
 const fn at(time: i64) -> Watermark {
     Watermark::At(EventTime(time))
@@ -36,4 +40,46 @@ pub fn a_table_is_where_its_slowest_reader_is() {
     table.announced(1);
     assert_eq!(table.update(0, at(10)), None);
     assert_eq!(table.update(1, at(5)), Some(EventTime(5)));
+}
+
+/// They would be late behind others whose time has gone on.
+pub fn rows_wait_until_those_behind_wait_for_their_source() {
+    let mut presence = idle();
+    assert!(presence.is_idle(), "rows that come now are kept");
+    presence.keep(rows(), vec![position("7")]);
+    presence.says(at(10));
+    assert!(!presence.may_read(), "and no others read");
+    assert!(presence.marker().is_some(), "they are sent behind the marker");
+    assert!(presence.counts() && presence.may_read());
+    let mut presence = idle();
+    presence.says(at(10));
+    assert!(!presence.may_read(), "also if it has a time to tell and no rows");
+}
+
+/// A checkpoint that a marker takes in front of them has them read again.
+pub fn kept_rows_are_behind_the_checkpoint() {
+    let mut presence = idle();
+    assert_eq!(presence.positions(), None, "where the source stands");
+    presence.keep(rows(), vec![position("7")]);
+    assert_eq!(presence.positions(), Some(vec![position("7")]));
+    presence.marker();
+    assert_eq!(presence.positions(), None);
+}
+
+/// Of a source behind whose idleness a marker has passed.
+fn idle() -> Presence {
+    let mut presence = Presence::default();
+    presence.says(Watermark::Idle);
+    assert!(!presence.is_idle() && presence.counts(), "the marker is to come");
+    assert!(presence.marker().is_none());
+    presence
+}
+
+fn rows() -> SourceEvent {
+    let records = RecordBatch::new_empty(Schema::empty().into());
+    SourceEvent::Rows { split: "split".into(), records, rejected: Vec::new() }
+}
+
+fn position(position: &str) -> SplitPosition {
+    SplitPosition { split: "split".into(), position: position.to_owned() }
 }

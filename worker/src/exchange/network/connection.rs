@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::mpsc;
 use weir_core::{Element, Error, EventTime, PlacedWorker, Result, Watermark};
 
-use super::super::gate::{Closed, Inlet, Origin};
+use super::super::{Closed, Inlet, Origin};
 use super::frame::{ChannelId, Closing, Frame};
 
 /// Where a part of a job hears that it has lost a peer. Only the first news counts.
