@@ -292,7 +292,10 @@ impl<S: LogStore> Node<S> {
     }
 
     fn copy_if_due(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.leader.is_some() && !self.state.cluster.is_empty() && self.copying.is_due(now.elapsed) {
+        if self.leader.is_some()
+            && !self.state.cluster.is_empty()
+            && self.copying.is_due(now.elapsed, self.config.leader.copy_pause)
+        {
             let (index, term) = self.applied;
             effects.push(Effect::CopyState(Box::new(StateCopy {
                 term,

@@ -21,7 +21,7 @@ use weir_core::random::Random;
 /// 2026-01-01T00:00:00Z: when every history begins.
 const BEGIN_MS: i64 = 1_767_225_600_000;
 
-/// Coordinators that may be added to a cluster at most.
+/// Coordinators that may be added to a cluster at most, where some are replaced.
 const NEWCOMERS: u64 = 4;
 
 /// One history's surroundings.
@@ -52,7 +52,7 @@ impl Cluster {
     pub fn new(shape: Shape, random: &mut Random, print: bool) -> Self {
         let expected: BTreeMap<_, _> =
             shape.jobs.iter().flat_map(|(query, _)| expected::results(*query, &shape.rows)).collect();
-        let newcomers = shape.replace_pause.map_or(0, |_| NEWCOMERS);
+        let newcomers = shape.replace_pause.map_or(0, |_| NEWCOMERS) + u64::from(shape.loses_logs);
         Self {
             coordinators: Coordinators::new(shape.coordinators, newcomers),
             trace: Trace::new(print),

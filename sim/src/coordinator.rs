@@ -24,6 +24,8 @@ use crate::network::Machine;
 use crate::promises::Asked;
 use crate::storage::{Storages, URL};
 
+/// Name of the cluster, which every history founds anew.
+pub const CLUSTER: &str = "sim-0001";
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(20);
 /// Messages that are made durable together at most.
@@ -68,6 +70,7 @@ fn leader_config(cluster: &Cluster) -> LeaderConfig {
         commit_timeout: Duration::from_secs(2),
         load_retry: Duration::from_millis(100),
         merge_retry: Duration::from_millis(300),
+        copy_pause: Duration::from_millis(200),
     }
 }
 
@@ -80,7 +83,7 @@ pub async fn run(cluster: Arc<Cluster>, identity: Identity, disk: Disk, inbox: M
     cluster.oracle.restarted(id, &disk);
     let raft = Raft::open(raft_config(&cluster, id, seed), disk.clone())?;
     let leader = leader_config(&cluster);
-    let config = NodeConfig { leader, cluster: "sim-0001".into(), storage: URL.into(), incarnation };
+    let config = NodeConfig { leader, cluster: CLUSTER.into(), storage: URL.into(), incarnation };
     let process = Process {
         node: Node::new(config, raft),
         machine: Machine::Coordinator(id.0),

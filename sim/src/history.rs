@@ -16,6 +16,7 @@ use crate::cluster::Cluster;
 use crate::faults::Faults;
 use crate::machines::Machines;
 use crate::members::Operator;
+use crate::recovery::lose_logs;
 use crate::shape::{Kind, Shape};
 use crate::worker;
 use weir_core::random::Random;
@@ -139,7 +140,13 @@ async fn history(seed: u64, options: Options) -> Result<Verdict> {
             faults = faults.run() => faults,
             () = unrest => 0,
         };
-        (faults, end(&cluster, &mut client_of(&cluster, &mut random)).await)
+        let mut client = client_of(&cluster, &mut random);
+        if cluster.shape.loses_logs
+            && let Err(error) = lose_logs(&cluster, &machines, &mut client.random).await
+        {
+            return (faults, Err(format!("the logs were lost: {}", error.report())));
+        }
+        (faults, end(&cluster, &mut client).await)
     };
     let (faults, violation) = tokio::select! {
         biased;

@@ -28,6 +28,8 @@ pub struct KnownJob {
     savepoints: BTreeSet<Epoch>,
     /// Checkpoints that the newest leader has: epoch, whether it is a savepoint, whether it is committed.
     checkpoints: Vec<(Epoch, bool, bool)>,
+    /// The log that told of it is lost, and it has not been looked at since.
+    log_lost: bool,
 }
 
 /// A job goes on from another checkpoint than the newest, as a user wanted: an older one, or one that it was taken back from before.
@@ -51,7 +53,15 @@ impl KnownJob {
             wishes: BTreeSet::new(),
             savepoints: BTreeSet::new(),
             checkpoints: Vec::new(),
+            log_lost: false,
         }
+    }
+
+    /// The log that told of it is lost. Epochs that left anything are passed over then, whether they were completed or not; and of
+    /// savepoints of earlier attempts nobody knows.
+    pub fn log_lost(&mut self) {
+        self.log_lost = true;
+        self.savepoints.clear();
     }
 
     /// A user may have the job go back to this checkpoint.
@@ -70,13 +80,16 @@ impl KnownJob {
         drained: impl Fn(&WorkerId) -> bool,
     ) -> Result<Option<GoneBack>, String> {
         let Some(job) = state.jobs.get(&id) else { return Ok(None) };
-        let completed = job.checkpoints.iter().map(|checkpoint| checkpoint.epoch).chain([job.last_epoch]);
+        let log_lost = std::mem::take(&mut self.log_lost);
+        let last = Some(job.last_epoch).filter(|_| !log_lost);
+        let completed = job.checkpoints.iter().map(|checkpoint| checkpoint.epoch).chain(last);
         for epoch in completed.filter(|epoch| *epoch > Epoch(0)) {
             if epoch > self.last_epoch {
                 self.followed.insert(epoch, self.tip);
                 (self.last_epoch, self.tip) = (epoch, Some(epoch));
             }
         }
+        self.last_epoch = self.last_epoch.max(job.last_epoch);
         self.savepoints.extend(job.checkpoints.iter().filter(|checkpoint| checkpoint.savepoint).map(|c| c.epoch));
         if job.attempt <= self.attempt {
             return Ok(None);

@@ -17,6 +17,8 @@
 //!
 //! Some have inputs that sleep, wake up and come later than others; there all rows count, for none of them may be late.
 //!
+//! Some lose the logs of all coordinators in the middle, and are recovered from what is in the checkpoint storage.
+//!
 //! A history has two phases. In the first there are faults; in the second there are none, and every job has to come to its end
 //! in time, with each result out once.
 
@@ -48,6 +50,7 @@ mod objects;
 mod oracle;
 mod promises;
 mod query;
+mod recovery;
 mod rows;
 mod seeds;
 mod shape;

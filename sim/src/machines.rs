@@ -9,7 +9,8 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use weir_coordinator::raft::{Member, Raft};
+use weir_coordinator::raft::{Member, Raft, RebuildFrom};
+use weir_coordinator::recovery::Rebuilt;
 use weir_core::{CoordinatorId, ErrorKind, Result};
 
 use crate::cluster::Cluster;
@@ -81,6 +82,21 @@ impl Machines {
         lock(&self.state).disks.insert(number, disk);
         self.start(Machine::Coordinator(number));
         Some(number)
+    }
+
+    /// Sets up and starts a machine with a coordinator that goes on from what was found of a cluster, if there is room for it.
+    pub fn recover(self: &Arc<Self>, found: &Rebuilt) -> Result<Option<u64>> {
+        let Some(number) = self.cluster.coordinators.add() else { return Ok(None) };
+        let id = CoordinatorId(number);
+        let mut disk = Disk::new(id, self.cluster.oracle.clone(), self.cluster.shape.model_disks);
+        let member = Member { address: Machine::Coordinator(number).to_string(), log: log_of(id) };
+        let (_, index) = found.copied;
+        let from = RebuildFrom { term: found.term, index, state: found.recovered.state.to_bytes() };
+        Raft::rebuild(&mut disk, &BTreeMap::from([(id, member)]), from)?;
+        disk.found();
+        lock(&self.state).disks.insert(number, disk);
+        self.start(Machine::Coordinator(number));
+        Ok(Some(number))
     }
 
     /// A coordinator's machine is no more, and its disk neither.

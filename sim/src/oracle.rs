@@ -10,7 +10,7 @@
 //! - An attempt goes on from the newest checkpoint, or from one that a user has named; savepoints are there until a user deletes them.
 //! - Every object that a retained checkpoint needs is in the storage ([`Needed`]).
 //! - What clients are told is so ([`Promises`]), and a coordinator that does not lead has nothing to propose.
-//! - Coordinators that have applied the same entries have the same state, and that state makes sense.
+//! - Coordinators that have applied the same entries have the same state, and that state makes sense. So has a snapshot of it.
 //! - Workers are told of one leader in a term.
 //! - Nothing panics, and nothing finds a defect in itself.
 
@@ -165,16 +165,23 @@ impl Oracle {
             log.entries.split_off(&first.index);
             log.entries.extend(batch.entries.iter().map(|entry| (entry.index, summary(entry))));
         }
-        let Some(commit) = batch.hard_state.map(|hard_state| hard_state.commit) else { return };
-        for (index, entry) in log.entries.range(log.commit + 1..commit.max(log.commit) + 1) {
-            let known = decided.entry(*index).or_insert(*entry);
-            if known != entry {
-                violation.get_or_insert(format!(
-                    "entry {index} of the log is decided as {known:?}, and as {entry:?} at coordinator {who}"
-                ));
+        if let Some(commit) = batch.hard_state.map(|hard_state| hard_state.commit) {
+            for (index, entry) in log.entries.range(log.commit + 1..commit.max(log.commit) + 1) {
+                let known = decided.entry(*index).or_insert(*entry);
+                if known != entry {
+                    violation.get_or_insert(format!(
+                        "entry {index} of the log is decided as {known:?}, and as {entry:?} at coordinator {who}"
+                    ));
+                }
+            }
+            log.commit = log.commit.max(commit);
+        }
+        if let Some(snapshot) = batch.compaction.as_ref().map(|compaction| &compaction.snapshot) {
+            let taken = ClusterState::from_bytes(&snapshot.state, "in a snapshot").map_err(|error| error.report());
+            if let Err(what) = taken.and_then(|taken| state.compare(snapshot.index, &taken)) {
+                state.violation.get_or_insert(format!("of a snapshot of coordinator {who}: {what}"));
             }
         }
-        log.commit = log.commit.max(commit);
     }
 
     /// A coordinator begins from its disk: what it remembers may be less than what it wrote.
@@ -184,6 +191,19 @@ impl Oracle {
         let entries = stored.entries.iter().map(|entry| (entry.index, summary(entry))).collect();
         let commit = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.index).max(stored.hard_state.commit);
         state.logs.insert(who, Log { entries, commit });
+    }
+
+    /// The logs of all coordinators are lost: what was in them is not agreed upon any more. What jobs have completed still is.
+    pub fn logs_lost(&self) {
+        self.promises.forget();
+        let mut state = lock(&self.state);
+        state.logs.clear();
+        state.decided.clear();
+        state.applied.clear();
+        state.replicas.clear();
+        state.learners.clear();
+        state.workers.clear();
+        state.jobs.values_mut().for_each(KnownJob::log_lost);
     }
 
     /// A coordinator has taken a step.
@@ -293,13 +313,13 @@ impl State {
         Ok(gone_back)
     }
 
-    /// All coordinators have the same state behind the same entry of the log.
+    /// There is one state behind an entry of the log, at all coordinators and in all snapshots.
     fn compare(&mut self, applied: u64, state: &ClusterState) -> Result<(), String> {
         state.check().map_err(|what| format!("after entry {applied} of the log {what}"))?;
         let found = hash_of(state);
         match *self.replicas.entry(applied).or_insert(found) {
             known if known == found => Ok(()),
-            _ => Err(format!("two coordinators have applied entry {applied} of the log and differ")),
+            _ => Err(format!("entry {applied} of the log has led to two different states")),
         }
     }
 

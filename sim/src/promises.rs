@@ -32,6 +32,11 @@ enum Kind {
 }
 
 impl Promises {
+    /// Nothing that was confirmed can be relied on any more.
+    pub fn forget(&self) {
+        *lock(&self.confirmed) = 0;
+    }
+
     /// A client asks a coordinator that has this entry of the log.
     pub fn asked(&self, request: &ClientRequest, applied: u64) -> Asked {
         match request {

@@ -39,6 +39,8 @@ pub struct Shape {
     pub user_pause: Option<Duration>,
     /// Pause between two replacements of coordinators, at most; `None`: they stay the same.
     pub replace_pause: Option<Duration>,
+    /// Where the first phase ends, the logs of all coordinators are lost.
+    pub loses_logs: bool,
     /// Pause between two flush markers that the subtasks of a part ask for, at most; `None`: they ask for none.
     pub marker_pause: Option<Duration>,
     /// Time between two markers of all jobs, whether anybody asks for them or not; `None`: only when somebody does.
@@ -208,6 +210,7 @@ impl Shape {
             fault_pause: random.milliseconds(150, 900),
             user_pause: (!calm && random.chance(500)).then(|| random.milliseconds(300, 1500)),
             replace_pause: (!calm && late.chance(150)).then(|| late.milliseconds(200, 1200)),
+            loses_logs: false,
             marker_pause: markers.chance(600).then(|| markers.milliseconds(20, 400)),
             flush_interval: markers.chance(300).then(|| markers.milliseconds(15, 300)),
             model_disks: !late.chance(150),
@@ -233,6 +236,10 @@ impl Shape {
             shape = Self { user_pause: None, replace_pause: None, failing: 0, coordinators: 3, ..shape };
             shape.faults.retain(among);
             shape.faults.extend(naps.pick(&Fault::OF_COORDINATORS));
+        } else if !calm && trouble < 400 {
+            // In the middle of the input.
+            let unrest = naps.milliseconds(600, duration);
+            shape = Self { replace_pause: None, loses_logs: true, unrest, ..shape };
         }
         shape
     }
@@ -240,7 +247,8 @@ impl Shape {
     /// Whether nothing happens for which a job would have to be restarted.
     pub fn is_steady(&self) -> bool {
         let harmless = self.faults.iter().all(|fault| Fault::OF_COORDINATORS.contains(fault));
-        harmless && self.user_pause.is_none() && self.replace_pause.is_none() && self.failing == 0
+        let unasked = self.user_pause.is_none() && self.replace_pause.is_none();
+        harmless && unasked && self.failing == 0 && !self.loses_logs
     }
 }
 

@@ -79,6 +79,8 @@ pub struct LeaderConfig {
     pub load_retry: Duration,
     /// Pause before runs are merged again after that failed.
     pub merge_retry: Duration,
+    /// Pause between two copies of the replicated state in the checkpoint storage: they are as large as the state.
+    pub copy_pause: Duration,
 }
 
 impl Default for LeaderConfig {
@@ -96,6 +98,7 @@ impl Default for LeaderConfig {
             commit_timeout: Duration::from_secs(60),
             load_retry: Duration::from_secs(1),
             merge_retry: Duration::from_secs(300),
+            copy_pause: Duration::from_secs(5),
         }
     }
 }

@@ -5,9 +5,6 @@
 
 use std::time::Duration;
 
-/// Pause between two copies: they are as large as the state.
-const PAUSE: Duration = Duration::from_secs(5);
-
 /// Whether a copy is due.
 #[derive(Debug, Default)]
 pub struct Copying {
@@ -23,9 +20,9 @@ impl Copying {
         self.wanted = true;
     }
 
-    /// Whether one is to be taken `now`; then it counts as taken.
-    pub fn is_due(&mut self, now: Duration) -> bool {
-        let due = self.wanted && self.last.is_none_or(|last| now >= last + PAUSE);
+    /// Whether one is to be taken `now`, so long behind the last one at least; then it counts as taken.
+    pub fn is_due(&mut self, now: Duration, pause: Duration) -> bool {
+        let due = self.wanted && self.last.is_none_or(|last| now >= last + pause);
         if due {
             self.wanted = false;
             self.last = Some(now);
