@@ -15,6 +15,7 @@ mod nested;
 mod nexmark;
 mod numbers;
 mod outer_joins;
+mod power;
 mod results;
 mod times;
 mod watched;

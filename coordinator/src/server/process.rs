@@ -139,9 +139,7 @@ async fn leave(handle: NodeHandle, mut shutdown: watch::Receiver<bool>) {
 }
 
 fn open(config: &CoordinatorConfig) -> Result<RedbStore> {
-    std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-        Error::environment(format!("cannot create {}", config.data_dir.display())).with_source(error)
-    })?;
+    weir_state::create_folder(&config.data_dir)?;
     let fresh = LogId(config.seed.max(1));
     let identity = Identity { cluster: config.cluster.clone(), coordinator: config.id, fresh };
     RedbStore::open(&config.data_dir.join("log.redb"), &identity)

@@ -49,7 +49,7 @@ pub use columns::ColumnChange;
 pub use compaction::MergedRuns;
 pub use content::EpochContent;
 pub use identity::{FoundIdentity, identity};
-pub use local::{LocalStorage, StateLock};
+pub use local::{LocalStorage, StateLock, create_folder};
 pub use lookup::{DueRows, DueSlices, StateStore, TableRows, Times};
 pub use manifest::{Manifest, ManifestHeader, OperatorState, SinkCommittables, TableState};
 pub use memory::MemoryStorage;

@@ -222,12 +222,16 @@ impl Storage for LocalStorage {
     }
 }
 
-/// Creates a folder and those above it, each durable before something is put into it.
-fn create_folder(path: &Path) -> Result<()> {
+/// Creates a folder and those above it, each durable before something is put into it: files that are synced in a folder whose own
+/// name is lost are lost with it.
+///
+/// # Errors
+/// An environment error if it cannot be created.
+pub fn create_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path.parent().map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent });
     if let Some(parent) = parent {
         create_folder(parent)?;
     }

@@ -30,9 +30,24 @@ pub(super) fn error(act: &str, path: &Path, error: io::Error) -> Error {
     }
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it, each durable before something is put into it: files that are synced in a folder whose own name
+/// is lost are lost with it.
 pub(super) fn create_folder(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|failed| error("make the folder", folder, failed))
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = match folder.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    };
+    create_folder(parent)?;
+    match fs::create_dir(folder) {
+        // Somebody else has, just now.
+        Err(failed) if failed.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+        made => made.map_err(|failed| error("make the folder", folder, failed))?,
+    }
+    sync_folder(parent)
 }
 
 /// Makes the names in a folder durable.
