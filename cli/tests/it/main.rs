@@ -8,6 +8,7 @@ mod command_line;
 mod decimals;
 mod files;
 mod flights;
+mod flink;
 mod guards;
 mod interrupts;
 mod kill;
