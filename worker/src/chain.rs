@@ -2,12 +2,15 @@
 //!
 //! Nothing here waits, unless an operator has only a part of its state in memory: then what it is about to touch is read first.
 
+mod together;
+
 use std::sync::Arc;
 
 use weir_core::{
     Batch, Capture, Collector, Epoch, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 
+use self::together::together;
 use crate::metrics::OperatorMetrics;
 use crate::partial_state::PartialState;
 
@@ -128,7 +131,7 @@ impl OperatorChain {
     pub async fn tick(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
             let watermark = self.stages[index].operator.tick(&mut self.collector)?;
-            self.forward(index, watermark);
+            self.forward(index, watermark)?;
             self.take_steps(out).await?;
         }
         Ok(())
@@ -138,7 +141,7 @@ impl OperatorChain {
     async fn release(&mut self, out: &mut Vec<Emission>) -> Result<()> {
         for index in 0..self.stages.len() {
             self.stages[index].operator.release(&mut self.collector)?;
-            self.forward(index, None);
+            self.forward(index, None)?;
             self.take_steps(out).await?;
         }
         Ok(())
@@ -150,7 +153,7 @@ impl OperatorChain {
         for index in 0..self.stages.len() {
             self.stages[index].operator.release(&mut self.collector)?;
             self.stages[index].operator.flush(&mut self.collector)?;
-            self.forward(index, None);
+            self.forward(index, None)?;
             self.take_steps(out).await?;
         }
         Ok(())
@@ -203,8 +206,7 @@ impl OperatorChain {
         if let Some(partial) = &mut stage.partial {
             partial.evict(&mut *stage.operator)?;
         }
-        self.forward(index, None);
-        Ok(())
+        self.forward(index, None)
     }
 
     async fn watermark_at(&mut self, index: usize, time: EventTime) -> Result<()> {
@@ -219,17 +221,16 @@ impl OperatorChain {
             partial.show_due(&mut *stage.operator, (before, time), &mut self.collector).await?;
         }
         let onward = stage.operator.watermark(time, &mut self.collector)?;
-        self.forward(index, onward);
-        Ok(())
+        self.forward(index, onward)
     }
 
     /// Hands what stage `index` has emitted to the next one, and behind it a watermark.
-    fn forward(&mut self, index: usize, watermark: Option<EventTime>) {
+    fn forward(&mut self, index: usize, watermark: Option<EventTime>) -> Result<()> {
         let metrics = &self.stages[index].metrics;
         metrics.count_late(self.collector.take_late_rows());
         let next = index + 1;
         self.steps.extend(watermark.map(|time| Step::Watermark { index: next, time }));
-        for (port, batch) in self.collector.take().into_iter().rev() {
+        for (port, batch) in together(self.collector.take())?.into_iter().rev() {
             self.steps.push(match port {
                 OutputPort::Main => {
                     metrics.count_out(batch.num_rows());
@@ -238,6 +239,7 @@ impl OperatorChain {
                 side => Step::Emit(Emission::Rows { position: self.first + index, port: side, batch }),
             });
         }
+        Ok(())
     }
 }
 

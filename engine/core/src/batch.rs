@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, Int8Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat, concat_batches, filter, filter_record_batch, take, take_record_batch};
+use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, take, take_record_batch};
 use arrow::datatypes::Int8Type;
 use arrow_schema::SchemaRef;
 
+use crate::views::{are_scattered, compact, compact_rows};
 use crate::{Error, Result};
 
 /// Rows, and for each whether it is added or taken back.
@@ -156,16 +157,43 @@ impl Batch {
             [first, ..] => first,
         };
         let records = concat_batches(&first.schema(), batches.iter().map(Batch::records))?;
+        let records = compact_rows(&records, are_scattered)?;
         if batches.iter().all(|batch| batch.weights.is_none()) {
             return Ok(Self::append(records));
         }
-        let weights: Vec<Int8Array> = batches
-            .iter()
-            .map(|batch| batch.weights.clone().unwrap_or_else(|| Int8Array::from_value(1, batch.num_rows())))
-            .collect();
+        let weights = all_weights(batches);
         let weights: Vec<&dyn Array> = weights.iter().map(|weights| weights as &dyn Array).collect();
         Ok(Self { records, weights: Some(concat(&weights)?.as_primitive::<Int8Type>().clone()) })
     }
+
+    /// Rows of several batches of one schema in one: each is a batch's index, and the row's position in it.
+    ///
+    /// # Errors
+    /// If there is no batch, they have different schemas, or there is no such row.
+    pub fn gather(batches: &[Batch], rows: &[(usize, usize)]) -> Result<Self> {
+        let Some(first) = batches.first() else {
+            return Err(Error::internal("no batches have no rows, and no schema"));
+        };
+        let column = |index: usize| {
+            let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.records.column(index)).collect();
+            compact(&interleave(&arrays, rows)?, are_scattered)
+        };
+        let columns = (0..first.records.num_columns()).map(column).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+        let records = RecordBatch::try_new_with_options(first.schema(), columns, &options)?;
+        if batches.iter().all(|batch| batch.weights.is_none()) {
+            return Ok(Self::append(records));
+        }
+        let weights = all_weights(batches);
+        let weights = interleave(&weights.iter().map(|weights| weights as &dyn Array).collect::<Vec<_>>(), rows)?;
+        Ok(Self { records, weights: Some(weights.as_primitive::<Int8Type>().clone()) })
+    }
+}
+
+/// The weights of each batch, whether it has some or not.
+fn all_weights(batches: &[Batch]) -> Vec<Int8Array> {
+    let of = |batch: &Batch| batch.weights.clone().unwrap_or_else(|| Int8Array::from_value(1, batch.num_rows()));
+    batches.iter().map(of).collect()
 }
 
 impl From<RecordBatch> for Batch {
@@ -215,6 +243,8 @@ mod tests {
         assert_eq!(text(&rows.with_columns(&schema, vec![negated]).unwrap()), "+ -1 | - -2 | + -3 | - -4");
         let halves = [rows.slice(2, 2), rows.slice(0, 2)];
         assert_eq!(text(&Batch::concat(&halves).unwrap()), "+ 3 30 | - 4 40 | + 1 10 | - 2 20");
+        let gathered = Batch::gather(&halves, &[(1, 1), (0, 0), (1, 1)]).unwrap();
+        assert_eq!(text(&gathered), "- 2 20 | + 3 30 | - 2 20");
     }
 
     #[test]
@@ -232,6 +262,7 @@ mod tests {
         assert!(Batch::concat(&[appended.clone(), appended.clone()]).unwrap().weights().is_none());
         let both = [appended.clone(), batch("- 2 20"), appended];
         assert_eq!(text(&Batch::concat(&both).unwrap()), "+ 1 10 | - 2 20 | + 1 10");
+        assert_eq!(text(&Batch::gather(&both, &[(2, 0), (1, 0)]).unwrap()), "+ 1 10 | - 2 20");
     }
 
     #[test]

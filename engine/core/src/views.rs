@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ByteView, FixedSizeListArray, GenericByteViewArray, GenericListArray, MapArray,
-    OffsetSizeTrait, RecordBatch, StructArray,
+    OffsetSizeTrait, RecordBatch, RecordBatchOptions, StructArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
@@ -17,13 +17,50 @@ use crate::Result;
 /// Strings up to this length stand in the view itself.
 const INLINE: u32 = 12;
 
-/// Says of a column that holds so many bytes of strings, and shows so many, whether it is worth a copy.
-pub type Wasteful = fn(held: usize, shown: usize) -> bool;
+/// Says of the strings of a column whether they are worth a copy.
+pub type Wasteful = fn(&Strings<'_>) -> bool;
+
+/// The strings of a column that do not stand in their view.
+#[derive(Debug)]
+pub struct Strings<'a> {
+    buffers: &'a [Buffer],
+    views: &'a [u128],
+}
+
+impl Strings<'_> {
+    /// Bytes of all buffers.
+    pub fn held(&self) -> usize {
+        self.buffers.iter().map(Buffer::len).sum()
+    }
+
+    /// Bytes that rows show, each row for itself.
+    pub fn shown(&self) -> usize {
+        let lengths = self.views.iter().map(|view| ByteView::from(*view).length);
+        lengths.filter(|length| *length > INLINE).map(|length| length as usize).sum()
+    }
+
+    /// How many buffers they lie in.
+    pub fn buffers(&self) -> usize {
+        self.buffers.len()
+    }
+}
+
+/// Whether strings lie in so many buffers that rows are better copied now: all that is made of a column shares all of its buffers
+/// and counts who does, so the buffers of a column that was put together from small ones would cost more than its rows.
+pub fn are_scattered(strings: &Strings<'_>) -> bool {
+    strings.buffers() > MOST_BUFFERS
+}
+
+/// Buffers that a column put together from others has at most.
+const MOST_BUFFERS: usize = 8;
 
 /// Bytes of strings that do not stand in their view.
 pub fn long_bytes<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> usize {
-    let lengths = array.views().iter().map(|view| ByteView::from(*view).length);
-    lengths.filter(|length| *length > INLINE).map(|length| length as usize).sum()
+    strings(array).shown()
+}
+
+fn strings<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> Strings<'_> {
+    Strings { buffers: array.data_buffers(), views: array.views() }
 }
 
 /// The same values, however they are nested, without the strings that they do not show where that is `wasteful`.
@@ -71,7 +108,8 @@ pub fn compact_rows(rows: &RecordBatch, wasteful: Wasteful) -> Result<RecordBatc
         return Ok(rows.clone());
     }
     let columns = rows.columns().iter().map(|column| compact(column, wasteful)).collect::<Result<_>>()?;
-    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(rows.schema(), columns, &options)?)
 }
 
 /// Whether there are views in a column of this type.
@@ -88,8 +126,7 @@ pub fn has_views(data_type: &DataType) -> bool {
 }
 
 fn views<T: ByteViewType + ?Sized>(input: &GenericByteViewArray<T>, wasteful: Wasteful) -> ArrayRef {
-    let held: usize = input.data_buffers().iter().map(Buffer::len).sum();
-    if wasteful(held, long_bytes(input)) { Arc::new(input.gc()) } else { Arc::new(input.clone()) }
+    if wasteful(&strings(input)) { Arc::new(input.gc()) } else { Arc::new(input.clone()) }
 }
 
 fn list<O: OffsetSizeTrait>(input: &GenericListArray<O>, wasteful: Wasteful) -> Result<ArrayRef> {
@@ -125,7 +162,7 @@ mod tests {
             vec![Field::new("word", DataType::Utf8View, true), Field::new("list", lists.data_type().clone(), true)];
         let structs = StructArray::new(fields.into(), vec![Arc::new(words), Arc::new(lists)], None);
         let two = take(&structs, &UInt32Array::from(vec![3, 70]), None).unwrap();
-        let compacted = compact(&two, |_, _| true).unwrap();
+        let compacted = compact(&two, |_| true).unwrap();
         assert_eq!(&compacted, &two);
         let compacted = compacted.as_struct();
         let bytes = |strings: &StringViewArray| strings.data_buffers().iter().map(|buffer| buffer.len()).sum::<usize>();

@@ -64,7 +64,7 @@ const SLACK: usize = 3;
 /// A copy of `records` that holds no more than it needs, for batches that are kept: a filtered or taken string column
 /// still holds the buffers of the batch that it came from.
 pub(crate) fn compact(records: &RecordBatch) -> Result<RecordBatch> {
-    compact_rows(records, |held, shown| held > SLACK * shown)
+    compact_rows(records, |strings| strings.held() > SLACK * strings.shown())
 }
 
 /// Memory that the rows take, roughly, each slice of a shared buffer counted for itself.

@@ -48,7 +48,7 @@ pub fn encode_staged(schema: &SchemaRef, batches: &[Batch], file: String) -> Res
     let mut writer = FileWriter::try_new(Vec::new(), &stored)?;
     let mut rows = 0;
     for batch in batches {
-        let compact = |column| views::compact(column, |held, shown| held > 2 * shown);
+        let compact = |column| views::compact(column, |strings| strings.held() > 2 * strings.shown());
         let mut columns: Vec<ArrayRef> = batch.records().columns().iter().map(compact).collect::<Result<_>>()?;
         if weighted {
             let all_added = || Int8Array::from_value(1, batch.num_rows());

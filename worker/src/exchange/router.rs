@@ -7,24 +7,31 @@ use tokio::time::Instant;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Batch, Element, EventTime, Exchange, Result, Watermark};
 
-use super::partition::{self, Scratch};
+use super::partition::Partitions;
 use super::{ChannelSender, ExchangeLimits, SendError};
 
 /// One edge out of a subtask.
 #[derive(Debug)]
 pub struct Router {
-    target: Target,
+    pending: Pending,
     channels: Vec<ChannelSender>,
     limits: ExchangeLimits,
-    /// Pieces per destination, not sent yet.
-    pending: Vec<Vec<Batch>>,
     pending_rows: usize,
     /// What is to be said behind the pending pieces: how far time has come, then whether the input is idle.
     pending_time: Option<EventTime>,
     pending_idle: bool,
     oldest: Option<Instant>,
-    turn: usize,
-    scratch: Scratch,
+}
+
+/// Rows that are not sent yet.
+#[derive(Debug)]
+enum Pending {
+    /// For all destinations.
+    All(Vec<Batch>),
+    /// For the owners of their keys.
+    Owners(Partitions),
+    /// For one destination after the other, or for the only one: batches of each, and whose turn is next.
+    Turns(Vec<Vec<Batch>>, usize),
 }
 
 /// Which of a receiver's subtasks an edge leads to.
@@ -53,21 +60,45 @@ impl Target {
     }
 }
 
+impl Pending {
+    /// Notes where the rows go.
+    fn add(&mut self, batch: Batch) -> Result<()> {
+        match self {
+            Pending::All(batches) => batches.push(batch),
+            Pending::Owners(partitions) => partitions.add(batch)?,
+            Pending::Turns(batches, turn) => {
+                batches[*turn].push(batch);
+                *turn = (*turn + 1) % batches.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// What goes to each of so many destinations, and nothing is left.
+    fn take(&mut self, destinations: usize) -> Result<Vec<Option<Batch>>> {
+        let whole = |batches: &mut Vec<Batch>| match std::mem::take(batches) {
+            none if none.is_empty() => Ok(None),
+            some => Batch::concat(&some).map(Some),
+        };
+        match self {
+            Pending::All(batches) => Ok(vec![whole(batches)?; destinations]),
+            Pending::Owners(partitions) => partitions.take(),
+            Pending::Turns(batches, _) => batches.iter_mut().map(whole).collect(),
+        }
+    }
+}
+
 impl Router {
     /// An edge to `channels`; `turn` is where taking turns starts.
     pub fn new(target: Target, channels: Vec<ChannelSender>, turn: usize, limits: ExchangeLimits) -> Self {
-        Self {
-            target,
-            pending: channels.iter().map(|_| Vec::new()).collect(),
-            turn: turn % channels.len(),
-            channels,
-            limits,
-            pending_rows: 0,
-            pending_time: None,
-            pending_idle: false,
-            oldest: None,
-            scratch: Scratch::default(),
-        }
+        let destinations = channels.len();
+        let pending = match target {
+            Target::One => Pending::Turns(vec![Vec::new()], 0),
+            Target::Broadcast => Pending::All(Vec::new()),
+            Target::Hash(columns) => Pending::Owners(Partitions::new(columns, destinations)),
+            Target::Rebalance => Pending::Turns(vec![Vec::new(); destinations], turn % destinations),
+        };
+        Self { pending, channels, limits, pending_rows: 0, pending_time: None, pending_idle: false, oldest: None }
     }
 
     /// When pending elements have waited long enough; `None` if there are none.
@@ -79,7 +110,8 @@ impl Router {
     pub async fn send(&mut self, element: Element) -> Result<(), SendError> {
         match element {
             Element::Batch(batch) => {
-                self.spread(batch)?;
+                self.pending_rows += batch.num_rows();
+                self.pending.add(batch)?;
                 self.oldest.get_or_insert_with(Instant::now);
                 if self.pending_rows >= self.limits.piece_rows * self.channels.len() {
                     self.flush().await?;
@@ -107,13 +139,11 @@ impl Router {
 
     /// Sends everything that is pending.
     pub async fn flush(&mut self) -> Result<(), SendError> {
-        for (pieces, channel) in self.pending.iter_mut().zip(&mut self.channels) {
-            if pieces.is_empty() {
-                continue;
+        let pieces = self.pending.take(self.channels.len())?;
+        for (piece, channel) in pieces.into_iter().zip(&mut self.channels) {
+            if let Some(piece) = piece {
+                channel.send(piece).await?;
             }
-            let whole = Batch::concat(pieces)?;
-            pieces.clear();
-            channel.send(whole).await?;
         }
         self.pending_rows = 0;
         self.oldest = None;
@@ -131,25 +161,6 @@ impl Router {
     pub async fn arrived(&mut self) -> Result<(), SendError> {
         for channel in &mut self.channels {
             channel.arrived().await?;
-        }
-        Ok(())
-    }
-
-    fn spread(&mut self, batch: Batch) -> Result<()> {
-        self.pending_rows += batch.num_rows();
-        match &self.target {
-            Target::One => self.pending[0].push(batch),
-            Target::Hash(columns) => {
-                let pieces = partition::by_hash(&batch, columns, self.channels.len(), &mut self.scratch)?;
-                for (pending, piece) in self.pending.iter_mut().zip(pieces) {
-                    pending.extend(piece);
-                }
-            }
-            Target::Broadcast => self.pending.iter_mut().for_each(|pending| pending.push(batch.clone())),
-            Target::Rebalance => {
-                self.pending[self.turn].push(batch);
-                self.turn = (self.turn + 1) % self.channels.len();
-            }
         }
         Ok(())
     }

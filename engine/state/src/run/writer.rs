@@ -67,7 +67,7 @@ impl<'a, W: Write> RunWriter<'a, W> {
             let mut columns: Vec<ArrayRef> = vec![hashes, Arc::new(BooleanArray::from(deletions.to_vec()))];
             for column in rows.rows.columns() {
                 // Always: the same rows have to give the same bytes, whatever they were taken from.
-                columns.push(views::compact(&take(column, &positions, None)?, |_, _| true)?);
+                columns.push(views::compact(&take(column, &positions, None)?, |_| true)?);
             }
             block.offset = self.file.get_ref().written;
             self.file.get_mut().piece();

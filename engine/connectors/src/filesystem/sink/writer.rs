@@ -185,7 +185,7 @@ impl FileEncoder {
             }
             Self::Parquet(to) => to.write(rows)?,
             // The IPC format writes whole buffers, and those of a column of views may be shared with many other batches.
-            Self::Arrow(to) => to.write(&compact_rows(rows, |_, _| true)?)?,
+            Self::Arrow(to) => to.write(&compact_rows(rows, |_| true)?)?,
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Int8Type, Schema, SchemaRef};
 use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamEncoder;
 use bytes::Bytes;
-use weir_core::views::compact_rows;
+use weir_core::views::{Strings, compact_rows};
 use weir_core::{Batch, Error, Result};
 
 /// Follows the message: the decoder takes a message for complete only when it sees that something follows.
@@ -128,8 +128,9 @@ fn without_weights(mut records: RecordBatch) -> Result<Batch> {
 }
 
 /// A batch of string views shares the buffers of the batch that it was cut from, and would be sent with all of them.
-fn is_wasteful(held: usize, shown: usize) -> bool {
-    held > shown + shown / 4 + WASTE
+fn is_wasteful(strings: &Strings<'_>) -> bool {
+    let shown = strings.shown();
+    strings.held() > shown + shown / 4 + WASTE
 }
 
 fn has_dictionary(data_type: &DataType) -> bool {
