@@ -52,7 +52,10 @@ const SOURCE: &[OptionInfo] = &[
 ];
 
 const JSON: &[OptionInfo] = &[
-    option("json.ignore-parse-errors", "'true' is another way to say 'error-policy' = 'skip'."),
+    option(
+        "json.ignore-parse-errors",
+        "'true': a value that is not of its column's type is null, and a record that is no JSON is left out.",
+    ),
     option(
         "json.fail-on-missing-field",
         "Whether a record without one of the columns is undecodable; otherwise it is null. Default 'false'.",
@@ -66,13 +69,19 @@ const CSV: &[OptionInfo] = &[
     ),
     option("csv.field-delimiter", "The character between fields. Default ','; '\\t' is a tab."),
     option("csv.quote-character", "The character around fields. Default '\"'; '' makes quotes ordinary characters."),
-    option("csv.null-literal", "Unquoted text that stands for null, e.g. 'NA'. Default: an empty unquoted field."),
+    option(
+        "csv.null-literal",
+        "Unquoted text that stands for null, e.g. 'NA'. An empty field is null in any case, but for text.",
+    ),
     option("csv.allow-comments", "Whether lines that begin with '#' are passed over. Default 'false'."),
     option(
         "csv.multiline",
         "Whether quoted fields may contain line breaks. Such files are not cut. Default 'false': that is an error.",
     ),
-    option("csv.ignore-parse-errors", "'true' is another way to say 'error-policy' = 'skip'."),
+    option(
+        "csv.ignore-parse-errors",
+        "'true': a field that is not of its column's type is null, and a record that is no CSV is left out.",
+    ),
 ];
 
 /// All options of a source, with those of its format.
@@ -88,7 +97,7 @@ pub(super) fn known(format: Option<&str>) -> impl Iterator<Item = OptionInfo> {
 /// How files are written.
 #[derive(Debug, Clone)]
 pub(super) enum Format {
-    Json { fail_on_missing_field: bool },
+    Json { fail_on_missing_field: bool, lenient: bool },
     Csv(CsvDialect),
     Parquet,
     Arrow,
@@ -138,9 +147,10 @@ impl SourceOptions {
         let format =
             options.choice("format", &[("json", 0), ("csv", 1), ("parquet", 2), ("arrow", 3)])?.unwrap_or_default();
         let format = match format {
-            0 => {
-                Format::Json { fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false) }
-            }
+            0 => Format::Json {
+                fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false),
+                lenient: options.boolean("json.ignore-parse-errors")?.unwrap_or(false),
+            },
             1 => Format::Csv(csv_dialect(&options)?),
             2 => Format::Parquet,
             _ => Format::Arrow,
@@ -243,6 +253,7 @@ fn csv_dialect(options: &Options<'_>) -> Result<CsvDialect> {
         comments: options.boolean("csv.allow-comments")?.unwrap_or(false),
         header: options.boolean("csv.header")?.unwrap_or(false),
         multiline: options.boolean("csv.multiline")?.unwrap_or(false),
+        lenient: options.boolean("csv.ignore-parse-errors")?.unwrap_or(false),
     })
 }
 

@@ -231,8 +231,8 @@ fn read_text(reading: &Reading, part: Part<'_>, output: &Output<'_>) -> Result<(
                 .map_err(|error| error.context(format!("cannot read {path}")))?;
             (RecordFormat::Csv(records), Some(dialect))
         }
-        Format::Json { fail_on_missing_field } => {
-            (RecordFormat::Json(JsonRecords::new(&fields, *fail_on_missing_field)), None)
+        Format::Json { fail_on_missing_field, lenient } => {
+            (RecordFormat::Json(JsonRecords::new(&fields, *fail_on_missing_field, *lenient)), None)
         }
         _ => return Err(Error::internal("a columnar file is read as text").into()),
     };

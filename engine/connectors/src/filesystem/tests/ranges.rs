@@ -4,7 +4,7 @@ use super::*;
 
 /// Line breaks of both kinds, blank lines, text of several bytes a character, no line break at the end.
 const TRICKY: &str = "1,a\r\n22,\"b,b\"\n\n333,ü\n4,\"say \"\"hi\"\"\"\n\r\n55,\n6,\"\"\n7777777777,x€y\n8,ende";
-const TRICKY_ROWS: [&str; 8] = ["1 a", "22 b,b", "333 ü", "4 say \"hi\"", "55 ∅", "6 ", "7777777777 x€y", "8 ende"];
+const TRICKY_ROWS: [&str; 8] = ["1 a", "22 b,b", "333 ü", "4 say \"hi\"", "55 ", "6 ", "7777777777 x€y", "8 ende"];
 
 fn tricky() -> Table {
     Table::new(&[("format", "csv")], &["n BIGINT", "s STRING"]).file("f.csv", TRICKY)

@@ -17,7 +17,7 @@ const ALL: [&str; 11] = [
 ];
 const ALL_ROW: &str = "true -128 7 9223372036854775807 -1.5 12.35 2013-01-31 10:00:01.500 2013-01-01T10:00:00.250 \
                        2013-01-01T08:00:00Z x";
-const NULLS: &str = "∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅";
+const NULLS: &str = "∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ∅ ";
 
 fn show_time(row: &str) -> String {
     row.replace("10:00:01.500000000", "10:00:01.500")

@@ -3,8 +3,8 @@
 //! A field that begins with the quote character is quoted: it ends at the next single quote, and a doubled quote
 //! stands for one. A quote anywhere else, and text behind a closing quote, is an error rather than a guess.
 //!
-//! An unquoted empty field is null, a quoted one (`""`) is the empty string. With a null literal, unquoted fields that
-//! equal it are null, and an empty field is null only where the type is not `STRING`.
+//! An empty field is null, but for text, where it is the empty text. With a null literal, unquoted fields that equal it are null,
+//! text too.
 
 use arrow::datatypes::FieldRef;
 use weir_core::{Error, Result};
@@ -26,6 +26,8 @@ pub(crate) struct CsvDialect {
     pub(crate) header: bool,
     /// Whether quoted fields may contain line breaks.
     pub(crate) multiline: bool,
+    /// Whether a field that is not of its column's type is null.
+    pub(crate) lenient: bool,
 }
 
 /// Reads CSV records.
@@ -215,7 +217,7 @@ fn append(
     let is_null = match &dialect.null_literal {
         _ if text.is_empty() && !is_text => true,
         Some(literal) => !is_quoted && text == literal,
-        None => !is_quoted && text.is_empty(),
+        None => false,
     };
     if is_null {
         if !field.is_nullable() {
@@ -226,6 +228,10 @@ fn append(
     }
     let text = if is_text { text } else { text.trim_matches(' ') };
     if column.append_text(text) {
+        return Ok(());
+    }
+    if dialect.lenient && field.is_nullable() {
+        column.append_null();
         return Ok(());
     }
     let mut reason =

@@ -33,6 +33,7 @@ fn dialect() -> CsvDialect {
         comments: false,
         header: false,
         multiline: true,
+        lenient: false,
     }
 }
 
@@ -108,7 +109,7 @@ proptest! {
     fn any_bytes_are_rows_or_bad(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(b'"'), Just(b','), Just(b'\n'), Just(b'{'), Just(b'}'), Just(b':'), Just(b'\\')], 0..200)) {
         decode(csv(2), text_fields(2), &bytes);
         let fields = text_fields(2);
-        decode(RecordFormat::Json(JsonRecords::new(&fields, false)), fields, &bytes);
+        decode(RecordFormat::Json(JsonRecords::new(&fields, false, false)), fields, &bytes);
     }
 
     /// One damaged byte in a JSON object: what serde takes for valid is, and has the same value.
@@ -128,7 +129,7 @@ proptest! {
             Arc::new(Field::new("c0", DataType::Utf8View, true)),
             Arc::new(Field::new("n", DataType::Int64, true)),
         ];
-        let decoded = decode(RecordFormat::Json(JsonRecords::new(&fields, false)), fields.clone(), &record);
+        let decoded = decode(RecordFormat::Json(JsonRecords::new(&fields, false, false)), fields.clone(), &record);
         match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&record) {
             Ok(value) => {
                 let number = value.get("n").and_then(serde_json::Value::as_i64);
@@ -153,4 +154,19 @@ proptest! {
             Err(_) => {}
         }
     }
+}
+
+#[test]
+fn a_lenient_reader_takes_null_for_what_is_not_of_the_type() {
+    let fields: Vec<FieldRef> =
+        vec![Arc::new(Field::new("n", DataType::Int64, true)), Arc::new(Field::new("s", DataType::Utf8View, true))];
+    let numbers = |format: RecordFormat, text: &str| {
+        let decoded = decode(format, fields.clone(), text.as_bytes());
+        decoded.columns[0].as_primitive::<Int64Type>().iter().collect::<Vec<_>>()
+    };
+    let json = "{\"n\": 1, \"s\": \"a\"}\n{\"n\": \"x\", \"s\": 2}\n{\"n\": [1]}\n";
+    assert_eq!(numbers(RecordFormat::Json(JsonRecords::new(&fields, false, true)), json), [Some(1), None, None]);
+    let names = ["n".to_owned(), "s".to_owned()];
+    let csv = CsvRecords::new(CsvDialect { lenient: true, ..dialect() }, &names, &fields).unwrap();
+    assert_eq!(numbers(RecordFormat::Csv(csv), "1,a\nx,\n,b\n"), [Some(1), None, None]);
 }

@@ -99,8 +99,14 @@ async fn flat_columns() {
         &[("format", "json")] as &[_],
         &[("format", "json"), ("json.timestamp-format.standard", "ISO-8601"), ("compression", "gzip")],
         &[("format", "json"), ("json.encode.ignore-null-fields", "true"), ("compression", "zstd")],
-        &[("format", "csv")],
-        &[("format", "csv"), ("csv.header", "true"), ("csv.field-delimiter", ";"), ("csv.quote-character", "'")],
+        &[("format", "csv"), ("csv.null-literal", "\\N")],
+        &[
+            ("format", "csv"),
+            ("csv.null-literal", "\\N"),
+            ("csv.header", "true"),
+            ("csv.field-delimiter", ";"),
+            ("csv.quote-character", "'"),
+        ],
         &[("format", "parquet"), ("parquet.compression", "zstd")],
         &[("format", "arrow")],
     ] {
@@ -124,9 +130,14 @@ async fn nested_columns() {
 
 #[tokio::test]
 async fn partition_columns() {
-    for options in [[("format", "json")], [("format", "csv")], [("format", "parquet")], [("format", "arrow")]] {
+    for options in [
+        &[("format", "json")] as &[_],
+        &[("format", "csv"), ("csv.null-literal", "\\N")],
+        &[("format", "parquet")],
+        &[("format", "arrow")],
+    ] {
         let columns = ["text", "day", "plain", "flag"];
-        let (rows, read) = (flat(), written_and_read(&flat(), &options, &columns).await);
+        let (rows, read) = (flat(), written_and_read(&flat(), options, &columns).await);
         for (index, field) in rows.schema().fields().iter().enumerate() {
             assert_eq!(read.column(index), rows.column(index), "{} in {options:?}", field.name());
         }

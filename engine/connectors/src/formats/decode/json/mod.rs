@@ -21,18 +21,25 @@ pub(crate) struct JsonRecords {
     order: Vec<(String, Option<usize>)>,
     /// Where each column's value stands in the record; an empty span if it is missing.
     spans: Vec<(usize, usize)>,
+    values: Values,
+}
+
+/// What values are read with.
+struct Values {
     scratch: String,
+    /// Whether a value that is not of its column's type is null.
+    lenient: bool,
 }
 
 impl JsonRecords {
-    /// A reader of these fields.
-    pub(crate) fn new(fields: &[FieldRef], fail_on_missing_field: bool) -> Self {
+    /// A reader of these fields; if `lenient`, a value that is not of its column's type is null.
+    pub(crate) fn new(fields: &[FieldRef], fail_on_missing_field: bool, lenient: bool) -> Self {
         Self {
             by_name: fields.iter().enumerate().map(|(index, field)| (field.name().clone(), index)).collect(),
             fail_on_missing_field,
             order: Vec::new(),
             spans: vec![(0, 0); fields.len()],
-            scratch: String::new(),
+            values: Values { scratch: String::new(), lenient },
         }
     }
 
@@ -40,7 +47,7 @@ impl JsonRecords {
         self.locate(record).map_err(|fault| explain(&fault, record))?;
         for ((span, field), column) in self.spans.iter().zip(fields).zip(columns) {
             if span.1 > span.0 {
-                append(column, field, &record[span.0..span.1], &mut self.scratch)
+                append(column, field, &record[span.0..span.1], &mut self.values)
                     .map_err(|reason| format!("column '{}': {reason}", field.name()))?;
             } else if self.fail_on_missing_field || !field.is_nullable() {
                 return Err(format!("there is no field '{}'", field.name()));
@@ -52,7 +59,7 @@ impl JsonRecords {
     }
 
     fn locate(&mut self, record: &str) -> Result<(), Fault> {
-        let Self { by_name, order, spans, scratch, .. } = self;
+        let Self { by_name, order, spans, values: Values { scratch, .. }, .. } = self;
         spans.fill((0, 0));
         let mut number = 0;
         let start = scan::skip_blank(record.as_bytes(), 0);
@@ -88,7 +95,7 @@ fn explain(fault: &Fault, record: &str) -> String {
     reason
 }
 
-fn append(column: &mut Column, field: &Field, value: &str, scratch: &mut String) -> Result<(), String> {
+fn append(column: &mut Column, field: &Field, value: &str, values: &mut Values) -> Result<(), String> {
     let accepted = match value.as_bytes().first() {
         Some(b'n') => {
             if !field.is_nullable() {
@@ -98,12 +105,12 @@ fn append(column: &mut Column, field: &Field, value: &str, scratch: &mut String)
             true
         }
         Some(b'"') => {
-            let text = scan::unescape(&value[1..value.len() - 1], scratch)?;
+            let text = scan::unescape(&value[1..value.len() - 1], &mut values.scratch)?;
             column.append_text(text)
         }
         Some(b'{') => match column {
-            Column::Row { .. } => return append_row(column, value, scratch),
-            Column::Map { .. } => return append_map(column, value, scratch),
+            Column::Row { .. } => return append_row(column, value, values),
+            Column::Map { .. } => return append_map(column, value, values),
             Column::Text(text) => {
                 text.append_value(value);
                 true
@@ -111,7 +118,7 @@ fn append(column: &mut Column, field: &Field, value: &str, scratch: &mut String)
             _ => false,
         },
         Some(b'[') => match column {
-            Column::List { .. } => return append_list(column, value, scratch),
+            Column::List { .. } => return append_list(column, value, values),
             Column::Text(text) => {
                 text.append_value(value);
                 true
@@ -134,6 +141,10 @@ fn append(column: &mut Column, field: &Field, value: &str, scratch: &mut String)
             is_number && column.append_text(value)
         }
     };
+    if !accepted && values.lenient && field.is_nullable() {
+        column.append_null();
+        return Ok(());
+    }
     if accepted { Ok(()) } else { Err(refusal(value, field.data_type())) }
 }
 
@@ -142,37 +153,37 @@ fn refusal(value: &str, data_type: &DataType) -> String {
     format!("{} is not a valid {}", quoted(value), sql_name(data_type))
 }
 
-fn append_list(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+fn append_list(column: &mut Column, value: &str, values: &mut Values) -> Result<(), String> {
     if let Column::List { item, field, .. } = column {
         scan::elements(value, 0, 0, |begin, end| {
-            append(item, field, &value[begin..end], scratch).map_err(|reason| format!("element: {reason}"))
+            append(item, field, &value[begin..end], values).map_err(|reason| format!("element: {reason}"))
         })?;
     }
     column.close(true);
     Ok(())
 }
 
-fn append_map(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+fn append_map(column: &mut Column, value: &str, values: &mut Values) -> Result<(), String> {
     if let Column::Map { key, value: item, entries, .. } = column {
         let DataType::Struct(fields) = entries.data_type() else { return Err("it is not a map".to_owned()) };
         scan::members(value, 0, 0, |name, begin, end| {
-            let name = scan::unescape(name, scratch)?;
+            let name = scan::unescape(name, &mut values.scratch)?;
             if !key.append_text(name) {
                 return Err(format!("key: {}", refusal(name, fields[0].data_type())));
             }
             let part = &value[begin..end];
-            append(item, &fields[1], part, scratch).map_err(|reason| format!("value: {reason}"))
+            append(item, &fields[1], part, values).map_err(|reason| format!("value: {reason}"))
         })?;
     }
     column.close(true);
     Ok(())
 }
 
-fn append_row(column: &mut Column, value: &str, scratch: &mut String) -> Result<(), String> {
+fn append_row(column: &mut Column, value: &str, values: &mut Values) -> Result<(), String> {
     if let Column::Row { children, fields, .. } = column {
         let mut spans = vec![(0, 0); fields.len()];
         scan::members(value, 0, 0, |name, begin, end| {
-            let name = scan::unescape(name, scratch)?;
+            let name = scan::unescape(name, &mut values.scratch)?;
             if let Some((index, _)) = fields.find(name) {
                 spans[index] = (begin, end);
             }
@@ -180,7 +191,7 @@ fn append_row(column: &mut Column, value: &str, scratch: &mut String) -> Result<
         })?;
         for ((child, field), (begin, end)) in children.iter_mut().zip(fields.iter()).zip(spans) {
             let part = if begin < end { &value[begin..end] } else { "null" };
-            append(child, field, part, scratch).map_err(|reason| format!("field '{}': {reason}", field.name()))?;
+            append(child, field, part, values).map_err(|reason| format!("field '{}': {reason}", field.name()))?;
         }
     }
     column.close(true);
