@@ -39,10 +39,15 @@ pub enum Type {
 }
 
 impl Type {
-    /// The type of whole numbers as written.
+    /// The type of what is counted.
     pub const BIGINT: Type = Type::Integer(64);
     /// The type of time attributes and window bounds.
     pub const TIME_ATTRIBUTE: Type = Type::Timestamp { digits: 3, local: false };
+
+    /// The type of a whole number as it is written.
+    pub fn of_written(number: i64) -> Self {
+        if i32::try_from(number).is_ok() { Type::Integer(32) } else { Type::BIGINT }
+    }
 
     /// Whether values have an order: of all types that are not nested.
     pub fn is_scalar(&self) -> bool {

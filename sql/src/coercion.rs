@@ -1,20 +1,24 @@
 //! Types that expressions get here before DataFusion looks at them: DECIMAL stays exact, whole numbers are signed, times keep their
 //! range, ROWs are matched by place, and text travels in one layout.
 
+mod arithmetic;
 mod conversions;
 mod decimals;
 mod own_terms;
 mod rows;
 mod signed;
 mod strings;
+mod sums;
 mod times;
+mod written;
 
 use arrow::datatypes::DataType;
 use datafusion_expr::type_coercion::binary::comparison_coercion;
 
+pub(crate) use arithmetic::is_arithmetic;
 pub(crate) use conversions::{Conversions, own_conversions};
 pub(crate) use decimals::{ExactDecimals, exact_decimals};
-pub(crate) use own_terms::OwnTerms;
+pub(crate) use own_terms::{OwnTerms, own_terms};
 pub(crate) use signed::{SignedNumbers, signed_numbers};
 pub(crate) use strings::{StringsAsViews, travelling_type};
 

@@ -10,16 +10,19 @@
 //! queries are sqlparser's. It accepts much that no planner reads, so `refuse` goes through every part of a query and
 //! refuses what is not known to be planned: a modifier is obeyed or it is an error.
 
+mod cast;
 mod create_table;
 mod cursor;
 mod dialect;
 mod expression;
+mod interval;
 mod like;
 mod query;
 mod refuse;
 mod rewrite;
 mod scan;
 mod segments;
+mod similar;
 mod statement;
 mod types;
 mod unsupported;

@@ -72,6 +72,7 @@ impl<'a> Resolver<'a> {
             collect_spans: true,
             // As in Flink, null is less than every value.
             default_null_ordering: NullOrdering::NullsMin,
+            parse_float_as_decimal: true,
             ..ParserOptions::default()
         };
         SqlToRel::new_with_options(self, options)

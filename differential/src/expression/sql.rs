@@ -121,7 +121,7 @@ pub fn literal(value: &Value, data_type: &Type) -> String {
         Value::Boolean(value) => value.to_string().to_uppercase(),
         // The magnitude of the least BIGINT is none.
         Value::Integer(i64::MIN) => cast("'-9223372036854775808'".to_owned()),
-        Value::Integer(value) if *data_type == Type::BIGINT => value.to_string(),
+        Value::Integer(value) if *data_type == Type::of_written(*value) => value.to_string(),
         Value::Integer(value) => cast(value.to_string()),
         Value::Decimal(..) => cast(format!("'{}'", value.text(data_type))),
         Value::Float(value) => cast(double(f64::from(*value))),
@@ -132,7 +132,8 @@ pub fn literal(value: &Value, data_type: &Type) -> String {
             cast(format!("X'{digits}'"))
         }
         Value::Date(days) => cast(format!("'{}'", date_text(*days))),
-        Value::Time(nanos) => cast(format!("'{}'", time_text(i128::from(*nanos), 9))),
+        // Without digits it is a TIME(0).
+        Value::Time(nanos) => format!("CAST('{}' AS TIME(9))", time_text(i128::from(*nanos), 9)),
         Value::Timestamp(instant) => {
             let digits = if let Type::Timestamp { digits, .. } = data_type { *digits } else { 9 };
             cast(format!("'{}'", timestamp_text(*instant, digits)))

@@ -84,19 +84,27 @@ impl Unit {
         Civil { year, month, day, nanos: civil.nanos }.instant()
     }
 
-    /// Whole units from one instant to another, towards zero.
+    /// Whole units from one instant to another. Those from one instant back to an earlier one are as many as days say, whatever the
+    /// hours; a day that the month does not have is its last one.
     pub fn difference(self, from: i128, to: i128) -> i64 {
         if let Some(nanos) = self.nanos() {
             return i64::try_from((to - from) / nanos).expect("timestamps stay within i64 milliseconds");
         }
-        let (first, last) = if from <= to { (from, to) } else { (to, from) };
-        let (start, end) = (Civil::of(first), Civil::of(last));
-        let mut months = (end.year - start.year) * 12 + end.month - start.month;
-        if (end.day, end.nanos) < (start.day, start.nanos) {
+        let (start, end) = (from.div_euclid(DAY) * DAY, to.div_euclid(DAY) * DAY);
+        let (first, last) = if start <= end { (start, end) } else { (end, start) };
+        let later = |months| Unit::Month.add(first, months);
+        // No month has more than 31 days.
+        let mut months = i64::try_from((last - first) / (31 * DAY)).expect("timestamps stay within i64 milliseconds");
+        while later(months + 1) <= last {
+            months += 1;
+        }
+        if start > end {
+            months = -months;
+        }
+        if Unit::Month.add(start, months) == end && to - end < from - start {
             months -= 1;
         }
-        let units = months / self.months();
-        if from <= to { units } else { -units }
+        months / self.months()
     }
 
     /// The beginning of the unit that holds the instant.

@@ -207,8 +207,7 @@ impl Generator {
                 let argument = self.expression(scope, &column.data_type, 1);
                 call.function = Function::Sum;
                 call.data_type = match &column.data_type {
-                    Type::Decimal(precision, scale) => Type::Decimal((precision + 10).min(38), *scale),
-                    Type::Integer(_) => Type::BIGINT,
+                    Type::Decimal(_, scale) => Type::Decimal(38, *scale),
                     other => other.clone(),
                 };
                 call.argument = Some(argument);

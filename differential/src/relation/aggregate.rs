@@ -12,7 +12,7 @@ use crate::value::{Row, Value};
 pub enum Function {
     /// `COUNT(*)`, and `COUNT` of an argument.
     Count,
-    /// Of whole numbers, decimals and doubles.
+    /// Of whole numbers, decimals and doubles, in the type of the argument; of decimals with as many digits as there are.
     Sum,
     /// Of whole numbers and doubles, as a double.
     Average,
@@ -24,9 +24,9 @@ pub enum Function {
     Every,
     /// Whether one is true.
     Some,
-    /// The first in an order.
+    /// The first in an order that is not null.
     First,
-    /// The last in an order.
+    /// The last in an order that is not null.
     Last,
     /// All of them in an order, nulls too.
     ArrayAgg,
@@ -104,8 +104,6 @@ impl Call {
         match self.function {
             Function::ArrayAgg if values.is_empty() => return Ok(Value::Null),
             Function::ArrayAgg => return Ok(Value::Array(values)),
-            Function::First => return Ok(values.into_iter().next().unwrap_or(Value::Null)),
-            Function::Last => return Ok(values.into_iter().next_back().unwrap_or(Value::Null)),
             _ => {}
         }
         values.retain(|value| !value.is_null());
@@ -122,6 +120,8 @@ impl Call {
         Ok(match self.function {
             Function::Sum => return sum(&values, &self.data_type),
             Function::Average => Value::Double(double_sum(&values) / values.len() as f64),
+            Function::First => values.into_iter().next().unwrap_or(Value::Null),
+            Function::Last => values.into_iter().next_back().unwrap_or(Value::Null),
             Function::Min => values.into_iter().min_by(Value::compare).unwrap_or(Value::Null),
             Function::Max => values.into_iter().max_by(Value::compare).unwrap_or(Value::Null),
             Function::Every => Value::Boolean(values.iter().all(|value| matches!(value, Value::Boolean(true)))),
@@ -141,7 +141,7 @@ fn double_sum(values: &[Value]) -> f64 {
 
 fn sum(values: &[Value], data_type: &Type) -> Result<Value, Undefined> {
     let (limit, scale) = match data_type {
-        Type::Integer(_) => (i128::from(i64::MAX), None),
+        Type::Integer(bits) => ((1_i128 << (bits - 1)) - 1, None),
         Type::Decimal(precision, scale) => (10_i128.pow(u32::from(*precision)) - 1, Some(*scale)),
         _ => return Ok(Value::Double(double_sum(values))),
     };

@@ -4,15 +4,16 @@
 //! DataFusion's own operators wrap, also where it computes constants while it plans. So the planner turns arithmetic
 //! into calls of these functions as long as DataFusion has the plan, and back afterwards.
 
+mod decimals;
 mod division;
 
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, Datum};
-use arrow::compute::kernels::numeric::{add, mul, neg, rem, sub};
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type};
+use arrow::array::{ArrayRef, Datum};
+use arrow::compute::kernels::numeric::{add, div, mul, neg, rem, sub};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
@@ -21,34 +22,59 @@ use datafusion_expr::{
 };
 use weir_core::BinaryOperator;
 
+pub use decimals::{always_fits, digits};
+
 /// Types whose arithmetic is exact, or an error.
 pub fn is_exact(data_type: &DataType) -> bool {
     data_type.is_integer() || matches!(data_type, DataType::Decimal128(..))
 }
 
-/// `left operator right`, which both are of exact types that the planner has made fit for each other.
+/// `left operator right`, which both are whole numbers of one type, or one of them a DECIMAL.
 ///
 /// # Errors
 /// Where a row has no result.
 pub fn binary(operator: Operator, left: &ColumnarValue, right: &ColumnarValue) -> Result<ColumnarValue> {
-    let kernel = match operator {
-        Operator::Plus => add,
-        Operator::Minus => sub,
-        Operator::Multiply => mul,
-        Operator::Divide => division::divide,
-        Operator::Modulo => rem,
-        other => return Err(DataFusionError::Internal(format!("`{other}` is no arithmetic"))),
-    };
-    let result = match (left, right) {
-        (ColumnarValue::Array(left), ColumnarValue::Array(right)) => kernel(left, right),
-        (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => kernel(left, &right.to_scalar()?),
-        (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => kernel(&left.to_scalar()?, right),
-        (ColumnarValue::Scalar(left), ColumnarValue::Scalar(right)) => {
-            let result = kernel(&left.to_scalar()? as &dyn Datum, &right.to_scalar()?)?;
-            return ScalarValue::try_from_array(&within_digits(result)?, 0).map(ColumnarValue::Scalar);
+    let kernel = |left: &dyn Datum, right: &dyn Datum| kernel(operator, left, right);
+    Ok(match (left, right) {
+        (ColumnarValue::Array(left), ColumnarValue::Array(right)) => ColumnarValue::Array(kernel(left, right)?),
+        (ColumnarValue::Array(left), ColumnarValue::Scalar(right)) => {
+            ColumnarValue::Array(kernel(left, &right.to_scalar()?)?)
         }
-    };
-    Ok(ColumnarValue::Array(within_digits(result?)?))
+        (ColumnarValue::Scalar(left), ColumnarValue::Array(right)) => {
+            ColumnarValue::Array(kernel(&left.to_scalar()?, right)?)
+        }
+        (ColumnarValue::Scalar(left), ColumnarValue::Scalar(right)) => {
+            let result = kernel(&left.to_scalar()?, &right.to_scalar()?)?;
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&result, 0)?)
+        }
+    })
+}
+
+fn kernel(operator: Operator, left: &dyn Datum, right: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    let is_decimal = |side: &dyn Datum| matches!(side.get().0.data_type(), DataType::Decimal128(..));
+    if is_decimal(left) || is_decimal(right) {
+        return decimals::binary(operator, left, right);
+    }
+    match operator {
+        Operator::Plus => add(left, right),
+        Operator::Minus => sub(left, right),
+        Operator::Multiply => mul(left, right),
+        Operator::Divide => div(left, right),
+        Operator::Modulo => rem(left, right),
+        other => Err(ArrowError::InvalidArgumentError(format!("`{other}` is no arithmetic"))),
+    }
+}
+
+/// The type of `left operator right`; `None` if there is none.
+pub fn result_type(left: &DataType, operator: Operator, right: &DataType) -> Option<DataType> {
+    let is_decimal = |data_type: &DataType| matches!(data_type, DataType::Decimal128(..));
+    if (is_decimal(left) || is_decimal(right))
+        && let Some((left, right)) = digits(left).zip(digits(right))
+        && let Some(result) = decimals::result_type(operator, left, right)
+    {
+        return Some(result);
+    }
+    BinaryTypeCoercer::new(left, &operator, right).get_result_type().ok()
 }
 
 /// `-operand` of an exact type.
@@ -62,15 +88,6 @@ pub fn negative(operand: &ColumnarValue) -> Result<ColumnarValue> {
             ScalarValue::try_from_array(&neg(&scalar.to_array()?)?, 0).map(ColumnarValue::Scalar)
         }
     }
-}
-
-/// The 128 bits of a DECIMAL hold more digits than its type does. A type with fewer has room for every result, by the rules
-/// that it is found by.
-fn within_digits(result: ArrayRef) -> Result<ArrayRef, ArrowError> {
-    if let DataType::Decimal128(DECIMAL128_MAX_PRECISION, _) = result.data_type() {
-        result.as_primitive::<Decimal128Type>().validate_decimal_precision(DECIMAL128_MAX_PRECISION)?;
-    }
-    Ok(result)
 }
 
 /// DataFusion's name of the operator.
@@ -178,9 +195,8 @@ impl ScalarUDFImpl for CheckedArithmetic {
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
         match (self.arithmetic, types) {
-            (Arithmetic::Binary(operator), [left, right]) => {
-                BinaryTypeCoercer::new(left, &operator, right).get_result_type()
-            }
+            (Arithmetic::Binary(operator), [left, right]) => result_type(left, operator, right)
+                .ok_or_else(|| DataFusionError::Plan(format!("there is no `{left} {operator} {right}`"))),
             (Arithmetic::Negative, [operand]) => Ok(operand.clone()),
             _ => Err(DataFusionError::Internal(format!("`{}` has {} operands", self.name, types.len()))),
         }

@@ -48,7 +48,7 @@ impl Day {
     }
 }
 
-fn days_of_month(year: i64, month: i64) -> i64 {
+pub(super) fn days_of_month(year: i64, month: i64) -> i64 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,

@@ -3,8 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, TimeUnit};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -17,8 +17,14 @@ pub(super) enum Parameter {
     Text,
     /// `BIGINT`.
     Integer,
+    /// A whole number, as `BIGINT`, or text.
+    IntegerOrText,
+    /// `DOUBLE`.
+    Double,
     /// A date or timestamp, in its own unit.
     Time,
+    /// The same, or text.
+    TimeOrText,
     /// A date, timestamp or time of day, in its own unit.
     Clock,
 }
@@ -96,7 +102,13 @@ impl ScalarUDFImpl for Function {
         if types.len() < required || types.len() > parameters.len() {
             return plan_error(format!("expected `{usage}`, found {} arguments", types.len()));
         }
-        let coerced = types.iter().zip(parameters).map(|(given, parameter)| coerce(given, *parameter));
+        // Arguments of one call that may be numbers or text are either.
+        let either = || types.iter().zip(parameters).filter(|(_, parameter)| **parameter == Parameter::IntegerOrText);
+        let of_text = either().any(|(given, _)| given.is_string());
+        let coerced = types.iter().zip(parameters).map(|(given, parameter)| match parameter {
+            Parameter::IntegerOrText => coerce(given, if of_text { Parameter::Text } else { Parameter::Integer }),
+            other => coerce(given, *other),
+        });
         coerced
             .collect::<Option<Vec<DataType>>>()
             .map_or_else(|| plan_error(format!("expected `{usage}`, found other types of arguments")), Ok)
@@ -117,8 +129,10 @@ fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
     let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match parameter {
         Parameter::Text if is_text || given.is_null() => Some(DataType::Utf8View),
+        Parameter::TimeOrText if is_text => Some(DataType::Utf8View),
         Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
-        Parameter::Time | Parameter::Clock => match given {
+        Parameter::Double if given.is_numeric() || given.is_null() => Some(DataType::Float64),
+        Parameter::Time | Parameter::TimeOrText | Parameter::Clock => match given {
             DataType::Timestamp(..) | DataType::Date32 => Some(given.clone()),
             DataType::Time32(_) | DataType::Time64(_) if parameter == Parameter::Clock => Some(given.clone()),
             DataType::Date64 => Some(DataType::Date32),
@@ -164,6 +178,33 @@ impl<'a> Text<'a> {
         match self {
             Text::Constant(text) => *text,
             Text::Column(array) => array.is_valid(row).then(|| array.value(row)),
+        }
+    }
+}
+
+/// DOUBLEs, the same for all rows or not.
+pub(super) enum Doubles<'a> {
+    Constant(Option<f64>),
+    Column(&'a Float64Array),
+}
+
+impl<'a> Doubles<'a> {
+    pub(super) fn of(value: &'a ColumnarValue) -> Result<Self> {
+        match value {
+            ColumnarValue::Scalar(ScalarValue::Float64(number)) => Ok(Doubles::Constant(*number)),
+            ColumnarValue::Scalar(ScalarValue::Null) => Ok(Doubles::Constant(None)),
+            ColumnarValue::Scalar(scalar) => wrong_type("DOUBLE", &scalar.data_type()),
+            ColumnarValue::Array(array) => match array.as_primitive_opt::<Float64Type>() {
+                Some(array) => Ok(Doubles::Column(array)),
+                None => wrong_type("DOUBLE", array.data_type()),
+            },
+        }
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<f64> {
+        match self {
+            Doubles::Constant(number) => *number,
+            Doubles::Column(array) => array.is_valid(row).then(|| array.value(row)),
         }
     }
 }

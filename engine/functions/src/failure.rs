@@ -8,10 +8,9 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator;
-use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
 use weir_core::{Expr, LiteralValue};
 
-use crate::arithmetic::operator;
+use crate::arithmetic::{always_fits, digits, operator, result_type};
 
 /// What is known about the values of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,9 +25,6 @@ pub struct Values {
     /// Least and greatest value of whole numbers.
     range: Option<(i128, i128)>,
 }
-
-/// Digits of a DECIMAL.
-const MOST_DIGITS: u8 = 38;
 
 /// Functions that have a value for all arguments of their types.
 const TOTAL: [&str; 41] = [
@@ -147,7 +143,7 @@ impl Values {
     /// Of `self operator other`.
     pub fn binary(self, operator: Operator, other: Self) -> Self {
         use Operator::{Divide, Minus, Modulo, Multiply, Plus};
-        let data_type = result_type(&self.data_type, operator, &other.data_type);
+        let data_type = result_type(&self.data_type, operator, &other.data_type).unwrap_or(DataType::Null);
         let mut result = Self::of_type(data_type).computed_from([&self, &other]);
         if !matches!(operator, Plus | Minus | Multiply | Divide | Modulo) {
             use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
@@ -164,16 +160,11 @@ impl Values {
             }
             return result;
         }
-        let whole = |precision: u8, scale: i8| i16::from(precision) - i16::from(scale);
-        match (&self.data_type, operator, &other.data_type) {
+        match digits(&self.data_type).zip(digits(&other.data_type)) {
             _ if result.data_type.is_floating() => {}
             _ if result.data_type.is_temporal() || self.data_type.is_temporal() => result.time_can_fail = true,
-            (DataType::Decimal128(p, s), Plus | Minus, DataType::Decimal128(q, t)) => {
-                let digits = whole(*p, *s).max(whole(*q, *t)) + i16::from((*s).max(*t)) + 1;
-                result.can_fail |= digits > i16::from(MOST_DIGITS);
-            }
-            (DataType::Decimal128(p, _), Multiply, DataType::Decimal128(q, _)) => {
-                result.can_fail |= p.saturating_add(*q) > MOST_DIGITS;
+            Some((left, right)) if matches!(operator, Plus | Minus | Multiply) => {
+                result.can_fail |= !always_fits(operator, left, right);
             }
             _ => result.can_fail = true,
         }
@@ -222,10 +213,6 @@ impl Values {
         result.can_fail |= !total;
         result
     }
-}
-
-fn result_type(left: &DataType, operator: Operator, right: &DataType) -> DataType {
-    BinaryTypeCoercer::new(left, &operator, right).get_result_type().unwrap_or(DataType::Null)
 }
 
 /// What comes out of whole numbers between these; `None` if that is not known.

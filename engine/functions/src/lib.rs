@@ -10,19 +10,27 @@ mod calendar;
 pub mod conversion;
 mod date_format;
 mod definition;
+mod digits;
 mod extract;
+mod extremes;
 pub mod failure;
 mod field;
 mod json;
 pub mod layouts;
 mod like;
+mod math;
 pub mod nulls;
+mod pattern;
+mod read_time;
 mod refused;
 mod rounding;
+mod sign;
 mod text;
 mod time;
 mod times;
+mod to_time;
 mod truncate;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -46,7 +54,7 @@ const SCALAR_ALIASES: [(&str, &str); 8] = [
 ];
 
 /// Other names of Weir's own scalar functions.
-const OWN_ALIASES: [(&str, &str); 2] = [("datetrunc", "date_trunc"), ("day", "dayofmonth")];
+const OWN_ALIASES: [(&str, &str); 3] = [("datetrunc", "date_trunc"), ("day", "dayofmonth"), ("pow", "power")];
 
 /// Other names of DataFusion's aggregate functions.
 const AGGREGATE_ALIASES: [(&str, &str); 5] = [
@@ -69,7 +77,12 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
         }
         functions.insert(function.name().to_lowercase(), function);
     }
-    for function in rounding::functions() {
+    for name in ["greatest", "least"] {
+        if let Some(function) = functions.get(name).cloned() {
+            functions.insert(name.to_owned(), extremes::NullIfAny::function(function));
+        }
+    }
+    for function in rounding::functions().into_iter().chain([sign::function()]) {
         functions.insert(function.name().to_owned(), function);
     }
     for (alias, name) in SCALAR_ALIASES {
@@ -115,6 +128,19 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         text::COUNT_CHAR,
         like::LIKE_PATTERN,
         date_format::DATE_FORMAT,
+        date_format::FROM_UNIXTIME,
+        digits::BIN,
+        digits::HEX,
+        digits::UNHEX,
+        digits::INET_NTOA,
+        math::SQRT,
+        math::EXP,
+        math::LN,
+        math::LOG2,
+        math::LOG10,
+        math::LOG,
+        math::POWER,
+        math::E,
         time::YEAR,
         time::QUARTER,
         time::MONTH,
@@ -127,8 +153,14 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         time::SECOND,
         time::TIMESTAMPDIFF,
         time::TIMESTAMPADD,
-        time::TO_TIMESTAMP_LTZ,
+        to_time::TO_DATE,
+        to_time::TO_TIMESTAMP,
+        to_time::TO_TIMESTAMP_LTZ,
+        to_time::UNIX_TIMESTAMP,
         truncate::DATE_TRUNC,
+        truncate::TIME_FLOOR,
+        truncate::TIME_CEIL,
+        zones::CONVERT_TZ,
         json::JSON_VALUE,
         json::JSON_QUERY,
         json::JSON_EXISTS,

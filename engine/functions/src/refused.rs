@@ -26,7 +26,6 @@ pub fn refused(name: &str) -> Option<&'static str> {
         | "localtime"
         | "localtimestamp"
         | "current_row_timestamp"
-        | "unix_timestamp"
         | "sysdate" => Some(CLOCK),
         "random" | "rand" | "rand_integer" | "uuid" | "gen_random_uuid" => Some(RANDOM),
         "input_file_name" | "file_row_index" => Some(PLACE),

@@ -1,15 +1,19 @@
-//! `FLOOR`, `CEIL` and `TRUNCATE` that stay within the type of their argument: whole numbers are left as they are, and
-//! DECIMALs computed as such. DataFusion's go through DOUBLE, which has no room for 9007199254740993. Floating-point
-//! numbers are left to DataFusion.
+//! `FLOOR`, `CEIL`, `ROUND` and `TRUNCATE`, which stay within the kind of their argument: whole numbers are whole numbers of the same
+//! type, and DECIMALs computed as such. DataFusion's go through DOUBLE, which has no room for 9007199254740993. `ROUND` and `TRUNCATE`
+//! of floating-point numbers go by the digits that they are written with, as in Flink: `ROUND(1.005e0, 2)` is 1.01.
+
+mod floats;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Int64Type};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, DecimalType, Field, FieldRef, Int64Type};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::definition::plan_error;
 
@@ -19,6 +23,8 @@ enum Direction {
     Down,
     Up,
     TowardsZero,
+    /// Halves away from zero.
+    Nearest,
 }
 
 impl Direction {
@@ -30,8 +36,16 @@ impl Direction {
         match self {
             Direction::Down if beyond < 0 => inner.wrapping_sub(step),
             Direction::Up if beyond > 0 => inner.wrapping_add(step),
+            Direction::Nearest if beyond.unsigned_abs() >= step.unsigned_abs() - beyond.unsigned_abs() => {
+                inner.wrapping_add(step.wrapping_mul(beyond.signum()))
+            }
             _ => inner,
         }
+    }
+
+    /// Whether it takes the number of decimals that are kept.
+    fn takes_places(self) -> bool {
+        matches!(self, Direction::TowardsZero | Direction::Nearest)
     }
 }
 
@@ -40,16 +54,17 @@ struct Rounding {
     name: &'static str,
     direction: Direction,
     signature: Signature,
-    /// What computes floating-point numbers.
-    of_floats: Arc<ScalarUDF>,
+    /// What computes floating-point numbers, where no places are taken.
+    of_floats: Option<Arc<ScalarUDF>>,
 }
 
 /// In place of DataFusion's functions of the same names.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     let functions = [
-        ("floor", Direction::Down, datafusion_functions::math::floor()),
-        ("ceil", Direction::Up, datafusion_functions::math::ceil()),
-        ("trunc", Direction::TowardsZero, datafusion_functions::math::trunc()),
+        ("floor", Direction::Down, Some(datafusion_functions::math::floor())),
+        ("ceil", Direction::Up, Some(datafusion_functions::math::ceil())),
+        ("trunc", Direction::TowardsZero, None),
+        ("round", Direction::Nearest, None),
     ];
     let function = |(name, direction, of_floats)| {
         let signature = Signature::user_defined(Volatility::Immutable);
@@ -86,11 +101,12 @@ impl ScalarUDFImpl for Rounding {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let digits = self.direction == Direction::TowardsZero;
         let number = match types {
             [number] => number,
-            [number, places] if digits && (places.is_integer() || places.is_null()) => number,
-            _ if digits => return plan_error("expected `TRUNCATE(number[, places])`"),
+            [number, places] if self.direction.takes_places() && (places.is_integer() || places.is_null()) => number,
+            _ if self.direction.takes_places() => {
+                return plan_error(format!("expected `{}(number[, places])`", self.name.to_uppercase()));
+            }
             _ => return plan_error(format!("expected `{}(number)`", self.name.to_uppercase())),
         };
         let number = match number {
@@ -102,27 +118,36 @@ impl ScalarUDFImpl for Rounding {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(match types {
-            // The next whole number may have a digit more before the point, and none behind it.
-            [DataType::Decimal128(precision, scale)] if *scale > 0 => DataType::Decimal128(*precision, 0),
-            [number, ..] if number.is_null() => DataType::Float64,
-            [number, ..] => number.clone(),
-            [] => return plan_error(format!("`{}` has no argument", self.name)),
-        })
+        self.result_type(types, None)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let places = match args.scalar_arguments.get(1) {
+            Some(Some(places)) => match places.cast_to(&DataType::Int64)? {
+                ScalarValue::Int64(places) => places,
+                _ => None,
+            },
+            _ => None,
+        };
+        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
+        Ok(Arc::new(Field::new(self.name, self.result_type(&types, places)?, nullable)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_exact = |value: &ColumnarValue| crate::arithmetic::is_exact(&value.data_type());
-        if !args.args.first().is_some_and(is_exact) {
-            return self.of_floats.invoke_with_args(args);
+        let Some(first) = args.args.first() else { return plan_error(format!("`{}` has no argument", self.name)) };
+        let exact = crate::arithmetic::is_exact(&first.data_type());
+        if let (false, Some(of_floats)) = (exact, &self.of_floats) {
+            return of_floats.invoke_with_args(args);
         }
         let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
-        let numbers = args.args[0].to_array(rows)?;
+        let numbers = first.to_array(rows)?;
         let places = args.args.get(1).map(|places| places.to_array(rows)).transpose()?;
         let result = match numbers.data_type() {
             DataType::Decimal128(..) => self.decimals(&numbers, places.as_ref(), args.return_type())?,
-            _ => self.integers(&numbers, places.as_ref())?,
+            _ if exact => self.integers(&numbers, places.as_ref())?,
+            _ => floats::rounded(&numbers, places.as_ref(), self.direction == Direction::Nearest)?,
         };
         if constant {
             return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
@@ -132,26 +157,62 @@ impl ScalarUDFImpl for Rounding {
 }
 
 impl Rounding {
+    /// `places` are those of a constant.
+    fn result_type(&self, types: &[DataType], places: Option<i64>) -> Result<DataType> {
+        let places = if types.len() > 1 { places } else { Some(0) };
+        Ok(match types {
+            // The next whole number may have a digit more before the point, and none behind it.
+            [DataType::Decimal128(precision, scale)] if *scale > 0 && !self.direction.takes_places() => {
+                DataType::Decimal128(*precision, 0)
+            }
+            [DataType::Decimal128(precision, scale), ..] if self.direction.takes_places() => {
+                let kept =
+                    places.map_or(*scale, |places| i8::try_from(places.clamp(-1, i64::from(*scale))).unwrap_or(*scale));
+                let whole = i16::from(*precision) - i16::from(*scale) + 1;
+                match kept {
+                    kept if kept >= *scale => DataType::Decimal128(*precision, *scale),
+                    kept => {
+                        let digits = (whole + i16::from(kept.max(0))).min(DECIMAL128_MAX_PRECISION.into());
+                        DataType::Decimal128(u8::try_from(digits).unwrap_or(DECIMAL128_MAX_PRECISION), kept.max(0))
+                    }
+                }
+            }
+            [number, ..] if number.is_null() => DataType::Float64,
+            [number, ..] => number.clone(),
+            [] => return plan_error(format!("`{}` has no argument", self.name)),
+        })
+    }
+
     fn integers(&self, numbers: &ArrayRef, places: Option<&ArrayRef>) -> Result<ArrayRef> {
         let Some(places) = places else { return Ok(Arc::clone(numbers)) };
         // All whole numbers have room in a decimal.
         let decimals = cast(numbers, &DataType::Decimal128(38, 0))?;
         let rounded = self.by_places(decimals.as_primitive(), places.as_primitive(), 0);
-        Ok(cast(&(Arc::new(rounded.with_precision_and_scale(38, 0)?) as ArrayRef), numbers.data_type())?)
+        let rounded: ArrayRef = Arc::new(rounded.with_precision_and_scale(38, 0)?);
+        Ok(arrow::compute::cast_with_options(
+            &rounded,
+            numbers.data_type(),
+            &arrow::compute::CastOptions { safe: false, ..Default::default() },
+        )?)
     }
 
     fn decimals(&self, numbers: &ArrayRef, places: Option<&ArrayRef>, result: &DataType) -> Result<ArrayRef> {
         let decimals = numbers.as_primitive::<Decimal128Type>();
         let DataType::Decimal128(precision, scale) = *result else { return self.wrong(result) };
+        let unit = power_of_ten((decimals.scale() - scale).into());
         let rounded = match places {
-            Some(places) => self.by_places(decimals, places.as_primitive(), decimals.scale()),
+            Some(places) => {
+                let rounded = self.by_places(decimals, places.as_primitive(), decimals.scale());
+                rounded.unary::<_, Decimal128Type>(|value| value / unit)
+            }
             None => {
                 let step = power_of_ten(decimals.scale().into());
-                let unit = if scale == decimals.scale() { 1 } else { step };
                 decimals.unary(|value| self.direction.round(value, step) / unit)
             }
         };
-        Ok(Arc::new(rounded.with_precision_and_scale(precision, scale)?))
+        let rounded = rounded.with_precision_and_scale(precision, scale)?;
+        rounded.validate_decimal_precision(precision)?;
+        Ok(Arc::new(rounded))
     }
 
     /// Numbers without the digits behind so many places; before the point if it is negative.
@@ -163,6 +224,10 @@ impl Rounding {
     ) -> PrimitiveArray<Decimal128Type> {
         let rounded = numbers.iter().zip(places).map(|(number, places)| {
             let dropped = i64::from(scale).saturating_sub(places?);
+            // Half of more digits than there are is more than any number.
+            if dropped > MOST_DIGITS {
+                return number.map(|_| 0);
+            }
             Some(self.direction.round(number?, power_of_ten(dropped)))
         });
         rounded.collect()
@@ -173,10 +238,12 @@ impl Rounding {
     }
 }
 
+/// Digits of a DECIMAL.
+const MOST_DIGITS: i64 = <Decimal128Type as DecimalType>::MAX_PRECISION as i64;
+
 /// 10 to the power of so many, and no more than there are digits in a DECIMAL.
 fn power_of_ten(digits: i64) -> i128 {
-    const MOST: i64 = <Decimal128Type as DecimalType>::MAX_PRECISION as i64;
-    10_i128.pow(u32::try_from(digits.clamp(0, MOST)).unwrap_or_default())
+    10_i128.pow(u32::try_from(digits.clamp(0, MOST_DIGITS)).unwrap_or_default())
 }
 
 #[cfg(test)]

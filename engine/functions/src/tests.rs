@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray, Timest
 use arrow::datatypes::{DataType, Field, Int64Type, TimeUnit};
 use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
-use datafusion_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs};
 
 use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
 
@@ -14,8 +14,15 @@ pub(crate) fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> 
     let function = scalar(name).unwrap();
     let fields: Vec<_> =
         arguments.iter().map(|argument| Arc::new(Field::new("a", argument.data_type(), true))).collect();
-    let types: Vec<DataType> = arguments.iter().map(ColumnarValue::data_type).collect();
-    let return_field = Arc::new(Field::new("r", function.return_type(&types).unwrap(), true));
+    let constants: Vec<Option<&ScalarValue>> = arguments
+        .iter()
+        .map(|argument| match argument {
+            ColumnarValue::Scalar(value) => Some(value),
+            ColumnarValue::Array(_) => None,
+        })
+        .collect();
+    let planned = ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &constants };
+    let return_field = function.return_field_from_args(planned).unwrap();
     let result = function
         .invoke_with_args(ScalarFunctionArgs {
             args: arguments,

@@ -1,9 +1,9 @@
-//! `YEAR` to `SECOND`, `TIMESTAMPDIFF`, `TIMESTAMPADD`, `TO_TIMESTAMP_LTZ`, `PROCTIME`.
+//! `YEAR` to `SECOND`, `TIMESTAMPDIFF`, `TIMESTAMPADD`, `PROCTIME`.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
 
@@ -43,7 +43,7 @@ pub(super) const TIMESTAMPDIFF: Definition = Definition {
     usage: "TIMESTAMPDIFF(unit, from, to)",
     parameters: &[Parameter::Text, Parameter::Time, Parameter::Time],
     required: 3,
-    returns: |_, _| DataType::Int64,
+    returns: |_, constants| difference_type(constants.first().and_then(|unit| *unit)),
     check: check_unit,
     compute: timestampdiff,
 };
@@ -51,21 +51,11 @@ pub(super) const TIMESTAMPDIFF: Definition = Definition {
 pub(super) const TIMESTAMPADD: Definition = Definition {
     name: "timestampadd",
     usage: "TIMESTAMPADD(unit, count, timestamp)",
-    parameters: &[Parameter::Text, Parameter::Integer, Parameter::Time],
+    parameters: &[Parameter::Text, Parameter::Integer, Parameter::Clock],
     required: 3,
     returns: sum_type,
     check: check_unit,
     compute: timestampadd,
-};
-
-pub(super) const TO_TIMESTAMP_LTZ: Definition = Definition {
-    name: "to_timestamp_ltz",
-    usage: "TO_TIMESTAMP_LTZ(number[, 0 | 3])",
-    parameters: &[Parameter::Integer, Parameter::Integer],
-    required: 1,
-    returns: |_, _| DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-    check: check_precision,
-    compute: to_timestamp_ltz,
 };
 
 /// Stands in a logical plan until the planner makes an operator of it.
@@ -86,9 +76,13 @@ fn part(arguments: &[ColumnarValue], rows: usize, compute: fn(i64, i64) -> i64) 
 }
 
 /// ISO 8601: weeks begin on Monday, and the first one has the year's first Thursday.
-fn week(days: i64) -> i64 {
-    let thursday = days - (days + 3).rem_euclid(7) + 3;
-    (Day::from_days(thursday).day_of_year() - 1) / 7 + 1
+pub(super) fn week(days: i64) -> i64 {
+    (Day::from_days(thursday_of(days)).day_of_year() - 1) / 7 + 1
+}
+
+/// The Thursday of the same week, by whose year and number the week goes.
+pub(super) fn thursday_of(days: i64) -> i64 {
+    days - (days + 3).rem_euclid(7) + 3
 }
 
 /// A unit of time: so many nanoseconds, or so many months.
@@ -127,6 +121,15 @@ fn check_unit(arguments: &[Option<&ScalarValue>]) -> Result<()> {
     }
 }
 
+/// INT, as in Flink, of the units that it has; of finer ones an INT would reach no farther than a month.
+fn difference_type(name: Option<&ScalarValue>) -> DataType {
+    match name.and_then(|name| name.try_as_str().flatten()).map(unit) {
+        Some(Ok(Unit::Nanos(nanos))) if nanos < 1_000_000_000 => DataType::Int64,
+        Some(_) => DataType::Int32,
+        None => DataType::Int64,
+    }
+}
+
 /// Whole units between two moments.
 fn timestampdiff(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let names = Text::of(&arguments[0])?;
@@ -144,18 +147,35 @@ fn timestampdiff(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
             Err(_) => Err(DataFusionError::Execution(format!("TIMESTAMPDIFF in {name} is out of range"))),
         }
     };
-    Ok(Arc::new((0..rows).map(difference).collect::<Result<Int64Array>>()?))
+    let differences: ArrayRef = Arc::new((0..rows).map(difference).collect::<Result<Int64Array>>()?);
+    let data_type = match &arguments[0] {
+        ColumnarValue::Scalar(name) => difference_type(Some(name)),
+        ColumnarValue::Array(_) => difference_type(None),
+    };
+    let out_of_range = |_| DataFusionError::Execution("TIMESTAMPDIFF is out of the range of INT".to_owned());
+    match data_type {
+        DataType::Int32 => {
+            let narrow = differences.as_primitive::<Int64Type>().try_unary::<_, Int32Type, _>(i32::try_from);
+            Ok(Arc::new(narrow.map_err(out_of_range)?))
+        }
+        _ => Ok(differences),
+    }
 }
 
+/// As Flink counts: a month after the 31st is the last day of a shorter one, and the time of day counts only where a month is full.
 fn months_between(from: Moment, to: Moment) -> i64 {
-    let (start, end) = (Day::from_days(from.days), Day::from_days(to.days));
+    let months =
+        if to.days >= from.days { months_of_days(from.days, to.days) } else { -months_of_days(to.days, from.days) };
+    let reached = Day::from_days(from.days).plus_months(months).map(Day::days);
+    if reached == Some(to.days) && to.nanos < from.nanos { months - 1 } else { months }
+}
+
+/// Whole months from a day to a later one.
+fn months_of_days(first: i64, last: i64) -> i64 {
+    let (start, end) = (Day::from_days(first), Day::from_days(last));
     let months = (end.year - start.year) * 12 + end.month - start.month;
-    let within = (end.day, to.nanos).cmp(&(start.day, from.nanos));
-    match (months.signum(), within) {
-        (1, std::cmp::Ordering::Less) => months - 1,
-        (-1, std::cmp::Ordering::Greater) => months + 1,
-        _ => months,
-    }
+    let reached = start.plus_months(months).map_or(i64::MAX, Day::days);
+    if reached > last { months - 1 } else { months }
 }
 
 /// The type of a sum: that of the time, unless the unit is finer than it can say. A date with a part of a day is a timestamp.
@@ -191,11 +211,14 @@ fn timestampadd(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
         ColumnarValue::Array(_) => sum_type(&types, &[]),
     };
     let per_day = times::ticks_per_day(&data_type).unwrap_or(1);
+    let of_day = matches!(data_type, DataType::Time32(_) | DataType::Time64(_));
     let sum = |row| {
         let (Some(name), Some(count), Some(time)) = (names.at(row), counts.at(row), times.moment(row)) else {
             return Ok(None);
         };
-        match plus(time, count, unit(name)?).and_then(|sum| times::ticks(sum, per_day)) {
+        // A time of day begins anew at midnight.
+        let sum = plus(time, count, unit(name)?).map(|sum| if of_day { Moment { days: 0, ..sum } } else { sum });
+        match sum.and_then(|sum| times::ticks(sum, per_day)) {
             Some(sum) => Ok(Some(sum)),
             None => Err(DataFusionError::Execution(format!("TIMESTAMPADD of {count} {name} is out of range"))),
         }
@@ -217,29 +240,4 @@ fn plus(time: Moment, count: i64, unit: Unit) -> Option<Moment> {
             Some(Moment { days, ..time })
         }
     }
-}
-
-fn check_precision(arguments: &[Option<&ScalarValue>]) -> Result<()> {
-    let Some(Some(value)) = arguments.get(1) else { return Ok(()) };
-    match value.cast_to(&DataType::Int64) {
-        Ok(ScalarValue::Int64(Some(0 | 3))) => Ok(()),
-        _ => plan_error("the second argument of TO_TIMESTAMP_LTZ is 0 for seconds or 3 for milliseconds"),
-    }
-}
-
-fn to_timestamp_ltz(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
-    let (numbers, precisions) = (Integers::of(&arguments[0])?, Integers::or(arguments, 1, 3)?);
-    let time = |row| {
-        let (Some(number), Some(precision)) = (numbers.at(row), precisions.at(row)) else { return Ok(None) };
-        let millis = match precision {
-            0 => number.checked_mul(1_000),
-            3 => Some(number),
-            _ => return plan_error("the second argument of TO_TIMESTAMP_LTZ is 0 for seconds or 3 for milliseconds"),
-        };
-        match millis {
-            Some(millis) => Ok(Some(millis)),
-            None => Err(DataFusionError::Execution(format!("TO_TIMESTAMP_LTZ of {number} seconds is out of range"))),
-        }
-    };
-    Ok(Arc::new((0..rows).map(time).collect::<Result<TimestampMillisecondArray>>()?.with_timezone("UTC")))
 }

@@ -1,6 +1,8 @@
-//! `FLOOR(t TO MONTH)` and `DATE_TRUNC('month', t)`: the beginning of the unit that a time is in, in the time's own type.
+//! `FLOOR(t TO MONTH)`, `CEIL(t TO MONTH)` and `DATE_TRUNC('month', t)`: the beginning of the unit that a time is in, or of the next one,
+//! in the time's own type. Weeks of `FLOOR` and `CEIL` begin on Sunday, as in Flink, and those of `DATE_TRUNC` on Monday.
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
 
@@ -16,7 +18,23 @@ pub(super) const DATE_TRUNC: Definition = Definition {
     required: 2,
     returns: |types, _| types.get(1).cloned().unwrap_or(PROCESSING_TIME),
     check: check_unit,
-    compute: date_trunc,
+    compute: |arguments, rows| cut(arguments, rows, |moment, unit| Some(begin(moment, unit))),
+};
+
+/// `FLOOR(t TO unit)`.
+pub(super) const TIME_FLOOR: Definition = Definition {
+    name: "time_floor",
+    usage: "FLOOR(timestamp TO MONTH)",
+    compute: |arguments, rows| cut(arguments, rows, |moment, unit| Some(begin(moment, unit.with_weeks_of_sunday()))),
+    ..DATE_TRUNC
+};
+
+/// `CEIL(t TO unit)`.
+pub(super) const TIME_CEIL: Definition = Definition {
+    name: "time_ceil",
+    usage: "CEIL(timestamp TO MONTH)",
+    compute: |arguments, rows| cut(arguments, rows, |moment, unit| end(moment, unit.with_weeks_of_sunday())),
+    ..DATE_TRUNC
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +42,15 @@ enum Unit {
     /// Nanoseconds that divide a day.
     Nanos(i64),
     Week,
+    WeekFromSunday,
     /// Months that years can be divided or gathered by.
     Months(i64),
+}
+
+impl Unit {
+    fn with_weeks_of_sunday(self) -> Self {
+        if matches!(self, Unit::Week) { Unit::WeekFromSunday } else { self }
+    }
 }
 
 fn unit(name: &str) -> Result<Unit> {
@@ -59,10 +84,11 @@ fn check_unit(arguments: &[Option<&ScalarValue>]) -> Result<()> {
     }
 }
 
-fn date_trunc(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+fn cut(arguments: &[ColumnarValue], rows: usize, of: impl Fn(Moment, Unit) -> Option<Moment>) -> Result<ArrayRef> {
     let (names, values) = (Text::of(&arguments[0])?, Times::of(&arguments[1])?);
     let data_type = arguments[1].data_type();
     let per_day = times::ticks_per_day(&data_type).unwrap_or(1);
+    let of_day = matches!(data_type, DataType::Time32(_) | DataType::Time64(_));
     let mut known: Option<(&str, Unit)> = None;
     let cut = (0..rows).map(|row| {
         let (Some(name), Some(moment)) = (names.at(row), values.moment(row)) else { return Ok(None) };
@@ -70,7 +96,8 @@ fn date_trunc(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
             Some((current, unit)) if current == name => unit,
             _ => known.insert((name, unit(name)?)).1,
         };
-        match times::ticks(begin(moment, unit), per_day) {
+        let begin = of(moment, unit).filter(|begin| !of_day || begin.days == 0);
+        match begin.and_then(|begin| times::ticks(begin, per_day)) {
             Some(ticks) => Ok(Some(ticks)),
             None => {
                 Err(DataFusionError::Execution(format!("the beginning of the {name} is out of the range of times")))
@@ -84,6 +111,7 @@ fn begin(moment: Moment, unit: Unit) -> Moment {
     let days = match unit {
         Unit::Nanos(nanos) => return Moment { nanos: moment.nanos - moment.nanos % nanos, ..moment },
         Unit::Week => moment.days - i64::try_from(calendar::weekday(moment.days)).unwrap_or_default(),
+        Unit::WeekFromSunday => moment.days - (moment.days + 4).rem_euclid(7),
         Unit::Months(months) => {
             let day = Day::from_days(moment.days);
             let month = (day.year * 12 + day.month - 1).div_euclid(months) * months;
@@ -91,4 +119,21 @@ fn begin(moment: Moment, unit: Unit) -> Moment {
         }
     };
     Moment { days, nanos: 0 }
+}
+
+/// The beginning of the next unit, unless the time is the beginning of one.
+fn end(moment: Moment, unit: Unit) -> Option<Moment> {
+    let begin = begin(moment, unit);
+    if begin == moment {
+        return Some(begin);
+    }
+    let days = match unit {
+        Unit::Nanos(nanos) => {
+            let end = begin.nanos + nanos;
+            return Some(Moment { days: begin.days + end / DAY, nanos: end % DAY });
+        }
+        Unit::Week | Unit::WeekFromSunday => begin.days + 7,
+        Unit::Months(months) => Day::from_days(begin.days).plus_months(months)?.days(),
+    };
+    Some(Moment { days, nanos: 0 })
 }

@@ -13,7 +13,7 @@ use weir_core::{Error, Result};
 
 use super::names::{Found, find};
 use super::table::Column;
-use crate::coercion::{exact_decimals, own_conversions, signed_numbers, travelling_type};
+use crate::coercion::{exact_decimals, own_conversions, own_terms, signed_numbers, travelling_type};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::guards::{Marker, guarded};
 use crate::resolver::{Relations, Resolver};
@@ -70,7 +70,7 @@ fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpre
     expr.get_type(&schema)?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(schema.clone())).build());
     // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
-    let expr = exact_decimals(signed_numbers(weir_functions::in_own_terms(expr)?, &schema)?, &schema)?;
+    let expr = exact_decimals(signed_numbers(own_terms(expr)?, &schema)?, &schema)?;
     let expr = own_conversions(simplifier.coerce(expr, &schema)?, &schema)?;
     let expr = guarded(expr, &schema, &Marker::default())?;
     let mut expr = simplifier.simplify(expr)?;

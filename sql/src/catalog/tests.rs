@@ -125,7 +125,7 @@ fn a_table_is_resolved() {
     let table = table(FLIGHTS, "flights");
     let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["TAILNUM", "dateTime", "delay", "delay_hours", "file", "offset", "code", "proc", "dt"]);
-    assert_eq!(table.schema().field(3).data_type(), &DataType::Float64);
+    assert_eq!(table.schema().field(3).data_type(), &DataType::Decimal128(17, 6));
     assert_eq!(table.schema().field(6).data_type(), &DataType::Utf8View);
     assert!(!table.schema().field(2).is_nullable());
     assert_eq!(table.columns[7].source, ColumnSource::ProcessingTime);

@@ -5,7 +5,6 @@
 //! | what meets | comes to |
 //! |---|---|
 //! | DECIMAL and integers | the DECIMAL that has room for all of them |
-//! | DECIMAL and numbers as they are written, such as 1.5 | the same, with the decimals that were written |
 //! | DECIMAL and DOUBLE or FLOAT | DOUBLE |
 //!
 //! Times and ROWs that meet get their type here too ([`super::times`], [`super::rows`]).
@@ -31,7 +30,7 @@ use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 
 use self::common_type::{Meeting, Part, common_type};
-use super::{rows, times};
+use super::{arithmetic, rows, sums, times};
 use crate::rewrite;
 
 /// See the module's documentation.
@@ -44,6 +43,7 @@ impl AnalyzerRule for ExactDecimals {
             let plan = match rewrite::expressions_of_node(node, exact_decimals)? {
                 LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join)?),
                 LogicalPlan::Union(union) => LogicalPlan::Union(branches(union)?),
+                LogicalPlan::Aggregate(aggregate) => sums::typed(aggregate)?,
                 other => other,
             };
             Ok(Transformed::yes(plan.recompute_schema()?))
@@ -82,14 +82,17 @@ fn meeting(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::BinaryExpr(BinaryExpr { mut left, op: Operator::Minus, mut right }) => {
             align_others(&mut [&mut left, &mut right], schema, Meeting::Values)?;
             times::moved(&mut left, &right, schema)?;
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right })
+            arithmetic::exact(left, Operator::Minus, right, schema)?
         }
         Expr::BinaryExpr(BinaryExpr { mut left, op: Operator::Plus, mut right }) => {
             times::moved(&mut left, &right, schema)?;
             times::moved(&mut right, &left, schema)?;
             let data_type = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
             times::refuse_sum(&data_type(&left), &data_type(&right))?;
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus, right })
+            arithmetic::exact(left, Operator::Plus, right, schema)?
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if arithmetic::is_arithmetic(op) => {
+            arithmetic::exact(left, op, right, schema)?
         }
         Expr::Between(Between { mut expr, negated, mut low, mut high }) => {
             align(&mut [&mut expr, &mut low, &mut high], schema, Meeting::Comparison)?;
@@ -139,12 +142,19 @@ fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema
         };
         arg.get_type(schema).is_ok_and(|data_type| own(&data_type))
     };
+    let differ = |value: &Expr, other: &Expr| {
+        let numbers = [value.get_type(schema), other.get_type(schema)];
+        matches!(numbers, [Ok(value), Ok(other)] if value != other && value.is_numeric() && other.is_numeric())
+    };
     match (func.name(), &mut args[..]) {
         ("coalesce" | "greatest" | "least" | "make_array", args) => {
             align(&mut args.iter_mut().collect::<Vec<_>>(), schema, Meeting::Values)?;
         }
+        (name, [array, element, ..]) if COMPARE_WITH_ELEMENTS.contains(&name) => {
+            element_of(array, element, schema)?;
+        }
         // DataFusion's returns the type that it compares in.
-        ("nullif", [value, other]) if is_own(value) || is_own(other) => {
+        ("nullif", [value, other]) if is_own(value) || is_own(other) || differ(value, other) => {
             let null = Expr::Literal(ScalarValue::try_from(value.get_type(schema)?)?, None);
             let equal = meeting(binary_expr(value.clone(), Operator::Eq, other.clone()), schema)?;
             return Ok(choice(equal, null, value.clone()));
@@ -156,6 +166,22 @@ fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema
         _ => {}
     }
     Ok(Expr::ScalarFunction(ScalarFunction { func, args }))
+}
+
+/// Functions of an array and a value that may be an element of it.
+const COMPARE_WITH_ELEMENTS: [&str; 4] = ["array_has", "array_position", "array_positions", "array_remove"];
+
+/// Gives the elements of an array and a value that is compared with them one type, if there is a DECIMAL among them.
+fn element_of(array: &mut Expr, element: &mut Expr, schema: &DFSchema) -> Result<()> {
+    let Ok(DataType::List(item)) = array.get_type(schema) else { return Ok(()) };
+    let parts = [Part::Values(item.data_type().clone()), Part::of(element, schema)];
+    let Some(common) = common_type(&parts, Meeting::Key)? else { return Ok(()) };
+    *element = parts[1].converted(std::mem::take(element), &common, schema)?;
+    if *item.data_type() != common {
+        let item = item.as_ref().clone().with_data_type(common);
+        *array = cast(std::mem::take(array), DataType::List(Arc::new(item)));
+    }
+    Ok(())
 }
 
 fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {

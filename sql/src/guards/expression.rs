@@ -7,9 +7,10 @@ use datafusion_expr::expr::{AggregateFunction, InList, ScalarFunction};
 use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, not, or};
 use weir_functions::arithmetic::{Arithmetic, is_exact};
 
-use super::failure::{can_fail, is_arithmetic};
+use super::failure::can_fail;
 use super::lossy::hidden;
 use super::marker::{Marker, mark, marked};
+use crate::coercion::is_arithmetic;
 
 /// The expression over columns of `schema`, with types as they will be evaluated.
 ///

@@ -3,7 +3,7 @@
 
 use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
-use datafusion_expr::{Expr, ExprSchemable, Operator};
+use datafusion_expr::{Expr, ExprSchemable};
 use weir_functions::arithmetic::Arithmetic;
 use weir_functions::conversion::Conversion;
 use weir_functions::failure::Values;
@@ -73,10 +73,4 @@ fn values(expr: &Expr, schema: &DFSchema) -> Values {
         }
         _ => Values::unknown(data_type()),
     }
-}
-
-/// Whether `operator` makes one number of two.
-pub(super) fn is_arithmetic(operator: Operator) -> bool {
-    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
-    matches!(operator, Plus | Minus | Multiply | Divide | Modulo)
 }

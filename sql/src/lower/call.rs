@@ -89,10 +89,11 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
     // Their result is the same in every order.
     let order_by = if matches!(name, "count" | "sum" | "avg" | "min" | "max") { Vec::new() } else { order_by };
     match (&params.null_treatment, &function) {
-        (None | Some(NullTreatment::RespectNulls), _) => {}
-        (Some(NullTreatment::IgnoreNulls), AggregateFunction::FirstValue | AggregateFunction::LastValue) => {
+        // As in Flink, nulls count for nothing unless the query says so.
+        (None | Some(NullTreatment::IgnoreNulls), AggregateFunction::FirstValue | AggregateFunction::LastValue) => {
             // The first value that is not null is the first value of the rows where it is not.
-            if let Some(argument) = arguments.first() {
+            let nullable = params.args.first().is_some_and(|argument| argument.nullable(schema).unwrap_or(true));
+            if let Some(argument) = arguments.first().filter(|_| nullable) {
                 let present = Expr::IsNotNull(Box::new(argument.expression.clone()));
                 let expression = match filter {
                     None => present,
@@ -105,6 +106,7 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
                 filter = Some(Typed { expression, data_type: DataType::Boolean });
             }
         }
+        (None | Some(NullTreatment::RespectNulls), _) => {}
         (Some(NullTreatment::IgnoreNulls), _) => {
             return Err(Error::user(format!("IGNORE NULLS is not supported for `{name}`"))
                 .with_help(format!("filter them out: `{name}(x) FILTER (WHERE x IS NOT NULL)`")));

@@ -4,10 +4,11 @@
 use std::any::TypeId;
 use std::cell::Cell;
 
-use datafusion_sql::sqlparser::ast::Expr;
+use datafusion_sql::sqlparser::ast::{BinaryOperator, Expr};
 use datafusion_sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
+use datafusion_sql::sqlparser::tokenizer::Token;
 
 /// Weir's dialect of SQL, for one statement.
 ///
@@ -22,6 +23,25 @@ impl WeirDialect {
     /// For a statement of so many tokens. Sound statements need a handful of attempts for each.
     pub(super) fn new(tokens: usize) -> Self {
         Self { attempts_left: Cell::new(50_000 + 100 * tokens) }
+    }
+}
+
+impl WeirDialect {
+    /// What follows `x BETWEEN SYMMETRIC`: the bounds in either order.
+    fn symmetric(&self, parser: &mut Parser<'_>, left: &Expr, negated: bool) -> Result<Expr, ParserError> {
+        let bound = |parser: &mut Parser<'_>| parser.parse_subexpr(self.prec_value(Precedence::Between));
+        let low = bound(parser)?;
+        parser.expect_keyword(Keyword::AND)?;
+        let high = bound(parser)?;
+        let between = |low: &Expr, high: &Expr| Expr::Between {
+            expr: Box::new(left.clone()),
+            negated,
+            low: Box::new(low.clone()),
+            high: Box::new(high.clone()),
+        };
+        let op = if negated { BinaryOperator::And } else { BinaryOperator::Or };
+        let (left, right) = (Box::new(between(&low, &high)), Box::new(between(&high, &low)));
+        Ok(Expr::Nested(Box::new(Expr::BinaryOp { left, op, right })))
     }
 }
 
@@ -41,8 +61,22 @@ impl Dialect for WeirDialect {
         }
     }
 
-    /// sqlparser takes all that follows `IS DISTINCT FROM` for its right side, `b AND c` in `a IS DISTINCT FROM b AND c`.
+    /// sqlparser takes all that follows `IS DISTINCT FROM` for its right side, `b AND c` in `a IS DISTINCT FROM b AND c`, and does not
+    /// know `BETWEEN SYMMETRIC`.
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        // `SYMMETRIC` is no keyword of sqlparser.
+        let is_symmetric = |parser: &Parser<'_>, behind: usize| {
+            matches!(&parser.peek_nth_token(behind).token, Token::Word(word)
+                if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("SYMMETRIC"))
+        };
+        let negated = parser.peek_keyword(Keyword::NOT);
+        if is_symmetric(parser, if negated { 2 } else { 1 }) {
+            let keywords: &[Keyword] = if negated { &[Keyword::NOT, Keyword::BETWEEN] } else { &[Keyword::BETWEEN] };
+            if parser.parse_keywords(keywords) {
+                parser.next_token();
+                return Some(self.symmetric(parser, left, negated));
+            }
+        }
         let negated = [Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM];
         let plain = [Keyword::IS, Keyword::DISTINCT, Keyword::FROM];
         let same = parser.parse_keywords(&negated);

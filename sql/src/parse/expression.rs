@@ -7,17 +7,22 @@
 //! | `NTH_VALUE(x, 2 ORDER BY ts)` | `array_element(array_agg(x ORDER BY ts), 2)` |
 //! | `LISTAGG(x)` | `listagg(x, ',')` |
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
-//! | `FLOOR(ts TO HOUR)` | `date_trunc('hour', ts)` |
+//! | `FLOOR(ts TO HOUR)`, `CEIL(ts TO HOUR)` | `time_floor('hour', ts)`, `time_ceil('hour', ts)` |
 //! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
 //! | `p LIKE 'C:\%'`, `p LIKE '5!%' ESCAPE '!'` | `p LIKE 'C:\\%'`, `p LIKE '5\%'` ([`super::like`]) |
 //! | `TIMESTAMP '2013-01-05 17:04:09.5'` | the same as a `TIMESTAMP(1)` |
+//! | `GROUPING(x)` | `CAST(grouping(x) AS BIGINT)` |
+//! | `CAST(x AS CHAR(3))` | see [`super::cast`] |
+//! | `INTERVAL '1-2' YEAR TO MONTH`, `(a, b) OVERLAPS (c, d)` | see [`super::interval`] |
+//! | `x SIMILAR TO p` | see [`super::similar`] |
+//! | `1e3` | `CAST('1e3' AS DOUBLE)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function,
     FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Spanned, TypedString, UnaryOperator, Value, ValueWithSpan,
+    ObjectNamePart, Spanned, TypedString, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -25,7 +30,7 @@ use weir_core::Result;
 use weir_functions::refused;
 
 use super::dialect::WeirDialect;
-use super::{like, refuse};
+use super::{cast, interval, like, refuse, similar};
 use crate::diagnostics::{Source, from_parser};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
@@ -85,23 +90,14 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
                 *expression = rewritten;
             }
         }
-        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if exceeds_bigint(digits) => {
-            *expression = decimal(digits.clone(), expression);
-        }
-        // The least BIGINT is written as a number that is none.
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
-            if let Expr::Cast { expr: digits, .. } = &**expr
-                && let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(digits), span }) = &**digits
-                && digits == BEYOND_BIGINT
-            {
-                let value = Value::Number(format!("-{digits}"), false);
-                *expression = Expr::Nested(Box::new(Expr::Value(ValueWithSpan { value, span: *span })));
-            }
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if has_exponent(digits) => {
+            *expression = double(digits.clone(), expression);
         }
         Expr::Floor { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
-            let unit = string_literal(field.to_string().to_lowercase(), expr);
-            let time = (**expr).clone();
-            *expression = call("date_trunc", vec![unit, time.clone()], &time);
+            *expression = to_unit("time_floor", field, expr);
+        }
+        Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
+            *expression = to_unit("time_ceil", field, expr);
         }
         // A literal has the digits that are written, as in Flink.
         Expr::TypedString(TypedString { data_type: DataType::Timestamp(precision @ None, _), value, .. }) => {
@@ -114,6 +110,20 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             like::rewrite(source, pattern, escape_char)?;
         }
+        Expr::Cast { .. } => {
+            if let Some(cast) = cast::rewritten(expression) {
+                *expression = cast;
+            }
+        }
+        Expr::Interval(written) => interval::rewrite(source, written)?,
+        Expr::BinaryOp { left, op: BinaryOperator::Overlaps, right } => {
+            if let Some(overlap) = interval::overlap(left, right) {
+                *expression = overlap;
+            }
+        }
+        Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+            *expression = similar::rewritten(source, expr, pattern, escape_char.as_ref(), *negated)?;
+        }
         Expr::Substring { expr, substring_from, substring_for, special: _, shorthand: _ } => {
             let one = Expr::Value(ValueWithSpan { value: Value::Number("1".to_owned(), false), span: expr.span() });
             let from = substring_from.take().map_or(one, |from| *from);
@@ -122,23 +132,28 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
             let beside = (**expr).clone();
             *expression = call("substr", arguments, &beside);
         }
-        Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(field) } if *field != DateTimeField::NoDateTime => {
-            let span = source.span(expr.span()).unwrap_or_default();
-            return Err(source
-                .error(span, format!("CEIL to {field} is not supported"))
-                .with_help(format!("write `FLOOR(ts TO {field}) + INTERVAL '1' {field}`")));
-        }
         _ => {}
     }
     Ok(())
 }
 
+/// `FLOOR` or `CEIL` of a time.
+fn to_unit(function: &str, unit: &DateTimeField, time: &Expr) -> Expr {
+    call(function, vec![string_literal(unit.to_string().to_lowercase(), time), time.clone()], time)
+}
+
 fn refuse_function(source: &Source<'_>, function: &Function) -> Result<()> {
     let name = function.name.to_string();
-    let Some(reason) = refused(&name) else { return Ok(()) };
+    // Of text it is a time, and by itself the clock.
+    let of_clock = name.eq_ignore_ascii_case("unix_timestamp") && has_no_arguments(function);
+    let Some(reason) = refused(if of_clock { "now" } else { &name }) else { return Ok(()) };
     let span = source.span(function.name.span()).unwrap_or_default();
     let (why, instead) = reason.split_once("; ").unwrap_or((reason, ""));
     Err(source.error(span, format!("`{name}` cannot be used in a job: {why}")).with_help(instead))
+}
+
+fn has_no_arguments(function: &Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list) if list.args.is_empty())
 }
 
 fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Option<Expr>> {
@@ -187,6 +202,16 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
             values.name = ObjectName::from(vec![Ident { value: "array_agg".to_owned(), quote_style: None, span }]);
             Ok(Some(call("array_element", vec![Expr::Function(values), place], &beside)))
         }
+        "grouping" => {
+            let beside = Expr::Function(function.clone());
+            Ok(Some(Expr::Cast {
+                kind: CastKind::Cast,
+                data_type: DataType::BigInt(None),
+                array: false,
+                format: None,
+                expr: Box::new(beside),
+            }))
+        }
         "listagg" | "string_agg" if list.args.len() == 1 => {
             let separator = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(",".to_owned()), span });
             list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
@@ -225,33 +250,22 @@ fn arguments<const N: usize>(
     <[Expr; N]>::try_from(expressions).map_err(wrong)
 }
 
-/// The first whole number that is no BIGINT.
-const BEYOND_BIGINT: &str = "9223372036854775808";
-
-/// Digits that a DECIMAL has at most.
-const MOST_DIGITS: usize = 38;
-
-/// Whether a whole number, as written, has no place in a BIGINT and one in a DECIMAL.
-fn exceeds_bigint(digits: &str) -> bool {
-    let whole = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let digits = digits.trim_start_matches('0');
-    whole && digits.len() <= MOST_DIGITS && (digits.len(), digits) >= (BEYOND_BIGINT.len(), BEYOND_BIGINT)
+/// A number with an exponent is a DOUBLE, and no DECIMAL.
+fn has_exponent(digits: &str) -> bool {
+    digits.contains(['e', 'E'])
 }
 
-/// A whole number as a DECIMAL of its digits.
-fn decimal(digits: String, beside: &Expr) -> Expr {
-    let digits = digits.trim_start_matches('0').to_owned();
-    let precision = ExactNumberInfo::PrecisionAndScale(digits.len() as u64, 0);
+fn double(digits: String, beside: &Expr) -> Expr {
     Expr::Cast {
         kind: CastKind::Cast,
-        data_type: DataType::Decimal(precision),
+        data_type: DataType::Double(ExactNumberInfo::None),
         array: false,
         format: None,
         expr: Box::new(string_literal(digits, beside)),
     }
 }
 
-fn string_literal(value: String, beside: &Expr) -> Expr {
+pub(super) fn string_literal(value: String, beside: &Expr) -> Expr {
     Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value), span: beside.span() })
 }
 

@@ -26,9 +26,13 @@ fn values_in_one_column_have_the_type_that_holds_them_all() {
         ("COALESCE(m, k)", decimal(12, 2)),
         ("COALESCE(m, b)", decimal(21, 2)),
         ("COALESCE(k, m, w)", decimal(38, 20)),
-        ("COALESCE(m, 0)", decimal(10, 2)),
+        ("COALESCE(m, 0)", decimal(12, 2)),
+        ("COALESCE(k, 0)", DataType::Int32),
+        ("COALESCE(k, 3000000000)", DataType::Int64),
+        ("COALESCE(k, 1.5)", decimal(11, 1)),
         ("COALESCE(m, 0.125)", decimal(11, 3)),
-        ("COALESCE(m, -1e-20)", decimal(28, 20)),
+        ("COALESCE(m, -0.00000000000000000001)", decimal(28, 20)),
+        ("COALESCE(m, -1e-20)", DOUBLE),
         ("COALESCE(w, 1.5, 7)", decimal(38, 20)),
         ("COALESCE(m, NULL, 1.5)", decimal(10, 2)),
         ("COALESCE(m, d)", DOUBLE),
@@ -49,7 +53,15 @@ fn values_in_one_column_have_the_type_that_holds_them_all() {
         ("CASE WHEN c THEN m WHEN k = 1 THEN 1.125 END", decimal(11, 3)),
         ("CASE k WHEN 1 THEN b ELSE m END", decimal(21, 2)),
         ("IF(c, m, d)", DOUBLE),
-        ("IF(c, 0, m) + CASE WHEN c THEN m ELSE 0.5 END", decimal(11, 2)),
+        ("IF(c, 0, m) + CASE WHEN c THEN m ELSE 0.5 END", decimal(13, 2)),
+        ("m * 1.5 / k", decimal(24, 14)),
+        ("d * 1.5", DOUBLE),
+        ("f * 1.5", DOUBLE),
+        ("k + 1", DataType::Int32),
+        ("1.50", decimal(3, 2)),
+        ("0.5", decimal(2, 1)),
+        ("1e3", DOUBLE),
+        ("9223372036854775808", decimal(19, 0)),
         ("NULLIF(m, d)", decimal(10, 2)),
         ("NULLIF(m, 0.125)", decimal(10, 2)),
         ("NULLIF(k, w)", DataType::Int32),
@@ -83,7 +95,7 @@ fn branches_of_a_union_have_one_type() {
 fn a_type_is_known_further_out() {
     let inner = "(SELECT COALESCE(m, d) AS x, COALESCE(m, 0) AS y FROM t) AS u";
     assert_eq!(type_of(&format!("SELECT COALESCE(x, 0) AS z FROM {inner}")), DOUBLE);
-    assert_eq!(type_of(&format!("SELECT COALESCE(y, 0.125) AS z FROM {inner}")), decimal(11, 3));
+    assert_eq!(type_of(&format!("SELECT COALESCE(y, 0.125) AS z FROM {inner}")), decimal(13, 3));
 }
 
 #[test]
@@ -130,7 +142,12 @@ fn no_double_becomes_a_decimal() {
 fn comparisons_take_as_many_digits_as_they_need() {
     for (condition, planned) in [
         ("w < b", "CAST(w AS DECIMAL(39, 20)) < CAST(b AS DECIMAL(39, 20))"),
-        ("m = 1e-37", "CAST(m AS DECIMAL(45, 37)) = 0.0000000000000000000000000000000000001"),
+        (
+            "m = 0.0000000000000000000000000000000000001",
+            "CAST(m AS DECIMAL(45, 37)) = 0.0000000000000000000000000000000000001",
+        ),
+        ("m > 1.5", "m > 1.50"),
+        ("k > 1.5", "CAST(k AS DECIMAL(11, 1)) > 1.5"),
         ("m < 1e300", "CAST(m AS DOUBLE) < "),
         ("m IN (0.5, 7)", "(m = 0.50) OR (m = 7.00)"),
     ] {
@@ -146,12 +163,9 @@ fn what_has_no_type_is_refused() {
             "SELECT COALESCE(w, b) FROM t",
             "DECIMAL(38, 20) and BIGINT have no type in common: a DECIMAL has at most 38 digits, and together they need 39",
         ),
-        ("SELECT CASE WHEN c THEN w ELSE 1e-30 END FROM t", "DECIMAL(38, 20) and 1e-30 have no type in common"),
+        ("SELECT CASE WHEN c THEN w ELSE 0.00000000000000000000000001 END FROM t", "have no type in common"),
         ("SELECT w FROM t UNION ALL SELECT b FROM t", "DECIMAL(38, 20) and BIGINT have no type in common"),
         ("SELECT k FROM t WHERE w = b", "DECIMAL(38, 20) and BIGINT have no type in common"),
-        ("SELECT k FROM t WHERE m IN (0.5, 1e300)", "DECIMAL(10, 2) and 0.5 and 1e300 have no type in common"),
-        ("SELECT k FROM t WHERE m < 1e38", "DECIMAL(10, 2) and 1e38 have no type in common"),
-        ("SELECT COALESCE(m, 12345678901234567890.5) FROM t", "more digits than a DOUBLE keeps"),
     ] {
         let text = refusal(&format!("{MONEY}{query}"));
         assert!(text.contains(expected) && text.contains("CAST("), "{query}\n{text}");

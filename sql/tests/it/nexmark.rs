@@ -17,7 +17,7 @@ fn q1() {
     check(
         r#"SELECT auction, bidder, 0.908 * price AS price, dateTime, extra FROM bid"#,
         r#"
-└─ rebalance ─ Calc  [auction, bidder, 0.908 * CAST(price AS DOUBLE) AS price, dateTime, extra]
+└─ rebalance ─ Calc  [auction, bidder, 0.908 * price AS price, dateTime, extra]
    └─ Source(bid)  [auction, bidder, price, dateTime, extra]
 "#,
     );
@@ -164,9 +164,9 @@ fn q14() {
   dateTime, extra, LENGTH(REGEXP_REPLACE(extra, '[^c]', '', 'g')) AS c_counts
 FROM bid WHERE 0.908 * price > 1000000 AND 0.908 * price < 50000000"#,
         r#"
-└─ rebalance ─ Calc  [auction, bidder, 0.908 * CAST(price AS DOUBLE) AS price, CASE WHEN __common_expr_1 >= 8 AND __common_expr_1 <= 18 THEN 'dayTime' WHEN (__common_expr_1 <= 6) OR (__common_expr_1 >= 20) THEN 'nightTime' ELSE 'otherTime' END AS bidTimeType, dateTime, extra, character_length(regexp_replace(extra, '[^c]', '', 'g')) AS c_counts]
-   └─ Calc  [date_part('HOUR', dateTime) AS __common_expr_1, auction, bidder, price, dateTime, extra where __common_expr_4 > 1000000 AND __common_expr_4 < 50000000]
-      └─ Calc  [0.908 * CAST(price AS DOUBLE) AS __common_expr_4, auction, bidder, price, dateTime, extra]
+└─ rebalance ─ Calc  [auction, bidder, 0.908 * price AS price, CASE WHEN __common_expr_1 >= 8 AND __common_expr_1 <= 18 THEN 'dayTime' WHEN (__common_expr_1 <= 6) OR (__common_expr_1 >= 20) THEN 'nightTime' ELSE 'otherTime' END AS bidTimeType, dateTime, extra, character_length(regexp_replace(extra, '[^c]', '', 'g')) AS c_counts]
+   └─ Calc  [date_part('HOUR', dateTime) AS __common_expr_1, auction, bidder, price, dateTime, extra where __common_expr_4 > 1000000.000 AND __common_expr_4 < 50000000.000]
+      └─ Calc  [0.908 * price AS __common_expr_4, auction, bidder, price, dateTime, extra]
          └─ Source(bid)  [auction, bidder, price, dateTime, extra]
 "#,
     );

@@ -22,8 +22,8 @@ fn decimals_compare_exactly_with_numbers() {
     }
     let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE m = d"));
     assert!(text.contains("CAST(m AS DOUBLE) = d"), "{text}");
-    let text = refusal(&format!("{MONEY} SELECT k FROM m WHERE w = 123456789012345678.25"));
-    assert!(text.contains("more digits than a DOUBLE keeps") && text.contains("CAST('"), "{text}");
+    let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE w = 123456789012345678.25"));
+    assert!(text.contains("w = 123456789012345678.25"), "{text}");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn is_distinct_from_ends_at_and_and_or() {
     condition("a IS DISTINCT FROM b AND c", "where b IS DISTINCT FROM a AND c]");
     condition("k = 1 AND a IS NOT DISTINCT FROM b OR c", "where (k = 1 AND b IS NOT DISTINCT FROM a) OR c]");
     condition("NOT a IS DISTINCT FROM b AND c", "where b IS NOT DISTINCT FROM a AND c]");
-    condition("a IS DISTINCT FROM b + 1 OR c", "(CAST(a AS BIGINT) IS DISTINCT FROM (CAST(b AS BIGINT) + 1)) OR c]");
+    condition("a IS DISTINCT FROM b + 1 OR c", "(a IS DISTINCT FROM (b + 1)) OR c]");
     condition("c IS DISTINCT FROM (k = 1 AND c)", "k = 1 AND c)");
 }
 

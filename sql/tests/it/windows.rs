@@ -73,7 +73,7 @@ fn grouping_sets() {
     check(
         r#"SELECT window_start, bidder, channel, COUNT(*) AS n, GROUPING(bidder) AS g FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY window_start, window_end, GROUPING SETS ((bidder), (channel), ())"#,
         r#"
-└─ rebalance ─ Calc  [window_start, bidder, channel, count(*) AS n, CAST((grouping_id & 2) >> 1 AS INT) AS g]
+└─ rebalance ─ Calc  [window_start, bidder, channel, count(*) AS n, CAST(CAST((grouping_id & 2) >> 1 AS INT) AS BIGINT) AS g]
    └─ WindowAggregate  [TUMBLE 10 s of partial results, by bidder, channel, grouping_id: count(*)]
       └─ hash(bidder, channel, grouping_id) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by bidder, channel, grouping_id: count(*)]
          └─ Expand  [each row 3 times: bidder, channel, dateTime, bidder, channel, grouping_id]
@@ -226,7 +226,7 @@ fn aggregates_with_constants_and_ignored_nulls() {
         r#"SELECT window_start, FIRST_VALUE(price) AS f, LAST_VALUE(price) IGNORE NULLS AS l, STRING_AGG(channel, ',') AS s, APPROX_PERCENTILE_CONT(price, 0.5) AS p FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY window_start, window_end"#,
         r#"
 └─ rebalance ─ Calc  [window_start, first_value(price) AS f, last_value(price) AS l, CAST(string_agg(channel) AS STRING) AS s, approx_percentile_cont(CAST(price AS DOUBLE)) AS p]
-   └─ WindowAggregate  [TUMBLE 10 s of dateTime: first_value(price), last_value(price) FILTER (WHERE price IS NOT NULL), string_agg(channel), approx_percentile_cont(CAST(price AS DOUBLE))]
+   └─ WindowAggregate  [TUMBLE 10 s of dateTime: first_value(price) FILTER (WHERE price IS NOT NULL), last_value(price) FILTER (WHERE price IS NOT NULL), string_agg(channel), approx_percentile_cont(CAST(price AS DOUBLE))]
       └─ all to one subtask ─ Calc  [dateTime, price, price IS NOT NULL, channel, CAST(price AS DOUBLE)]
          └─ Source(bid)  [price, channel, dateTime]
 "#,

@@ -37,7 +37,11 @@ pub fn cast(value: &Value, from: &Type, to: &Type) -> Result<Value> {
             _ => Err(Undefined("no number")),
         },
         (Value::String(text), Type::Integer(_)) => {
-            let whole = text.parse::<i64>().map_err(|_| Undefined("no number"))?;
+            let (whole, behind) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+            if !behind.chars().all(|digit| digit.is_ascii_digit()) {
+                return Err(Undefined("no number"));
+            }
+            let whole = whole.parse::<i64>().map_err(|_| Undefined("no number"))?;
             integer(i128::from(whole), to)
         }
         (Value::Timestamp(instant), Type::Timestamp { digits, .. }) => Ok(Value::Timestamp(cut(*instant, *digits))),
@@ -45,6 +49,7 @@ pub fn cast(value: &Value, from: &Type, to: &Type) -> Result<Value> {
             Ok(Value::Date(i64::try_from(instant.div_euclid(DAY)).map_err(|_| Undefined("date"))?))
         }
         (Value::Date(days), Type::Timestamp { .. }) => Ok(Value::Timestamp(i128::from(*days) * DAY)),
+        (Value::Boolean(value), Type::String) => Ok(Value::String(value.to_string().to_uppercase())),
         (_, Type::String) => Ok(Value::String(value.text(from))),
         _ => Err(Undefined("no cast")),
     }

@@ -63,6 +63,8 @@ fn months_have_different_lengths() {
         i128::from(crate::calendar::days_of(number(0..4), number(5..7), number(8..10))) * DAY
     };
     assert_eq!(Unit::Month.add(at("2024-01-31"), 1), at("2024-02-29"));
-    assert_eq!(Unit::Month.difference(at("2024-01-31"), at("2024-02-29")), 0);
+    assert_eq!(Unit::Month.difference(at("2024-01-31"), at("2024-02-29")), 1);
+    assert_eq!(Unit::Month.difference(at("2024-01-31"), at("2024-02-28")), 0);
+    assert_eq!(Unit::Month.difference(at("2024-02-29") + 1, at("2024-01-31")), -1);
     assert_eq!(Unit::Day.floor(-1), at("1969-12-31"));
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use datafusion_common::ScalarValue;
 use datafusion_expr::{ColumnarValue, Operator};
 
-use super::{binary, negative};
+use super::{binary, negative, result_type};
 
 fn bigint(values: &[Option<i64>]) -> ColumnarValue {
     ColumnarValue::Array(Arc::new(Int64Array::from(values.to_vec())))
@@ -67,19 +67,67 @@ fn quotients_of_decimals_are_rounded() {
     };
     // 2/3, -2/3, 2/-3, 1/3, 5/8, 1/80000
     let (left, right) = (of(&[2, -2, 2, 1, 5, 1], 10, 0), of(&[3, 3, -3, 3, 8, 80_000], 10, 0));
-    assert_eq!(quotients(&left, &right, 6), (DataType::Decimal128(14, 4), vec![6667, -6667, -6667, 3333, 6250, 0]));
+    assert_eq!(
+        quotients(&left, &right, 6),
+        (
+            DataType::Decimal128(21, 11),
+            vec![66_666_666_667, -66_666_666_667, -66_666_666_667, 33_333_333_333, 62_500_000_000, 1_250_000]
+        )
+    );
     let half = ColumnarValue::Scalar(ScalarValue::Decimal128(Some(5), 2, 1));
     assert_eq!(quotients(&of(&[1, -1], 5, 2), &half, 2), (DataType::Decimal128(10, 6), vec![20_000, -20_000]));
     // With as many decimals the dividend has more than 38 digits, and the quotient has not.
     let one = 10_i128.pow(20);
-    let expected = 33_333_333_333_333_333_333_333;
     assert_eq!(
         quotients(&of(&[one], 38, 20), &of(&[3 * one], 38, 20), 1),
-        (DataType::Decimal128(38, 24), vec![10 * expected + 3])
+        (DataType::Decimal128(38, 6), vec![333_333])
     );
     let greatest = 10_i128.pow(38) - 1;
     assert!(binary(Operator::Divide, &of(&[greatest], 38, 0), &of(&[1], 38, 0)).is_err());
     assert!(binary(Operator::Divide, &of(&[1], 38, 0), &of(&[0], 38, 0)).is_err());
+}
+
+#[test]
+fn precision_and_scale_are_those_of_flink() {
+    use DataType::{Decimal128, Int32, Int64};
+    use Operator::{Divide, Minus, Modulo, Multiply, Plus};
+    for (left, operator, right, expected) in [
+        (Decimal128(10, 2), Plus, Int64, (22, 2)),
+        (Decimal128(10, 2), Minus, Decimal128(10, 2), (11, 2)),
+        (Decimal128(38, 0), Plus, Decimal128(38, 10), (38, 6)),
+        (Decimal128(10, 2), Multiply, Int32, (21, 2)),
+        (Decimal128(4, 3), Multiply, Int64, (24, 3)),
+        (Int32, Divide, Decimal128(10, 2), (23, 11)),
+        (Decimal128(38, 10), Divide, Int32, (38, 10)),
+        (Decimal128(10, 2), Modulo, Decimal128(2, 1), (3, 2)),
+    ] {
+        let (precision, scale) = expected;
+        assert_eq!(
+            result_type(&left, operator, &right),
+            Some(Decimal128(precision, scale)),
+            "{left} {operator} {right}"
+        );
+    }
+}
+
+#[test]
+fn whole_numbers_are_decimals_beside_one() {
+    let decimals = |values: &[i128], precision, scale| {
+        let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(precision, scale).unwrap();
+        ColumnarValue::Array(Arc::new(array))
+    };
+    let of = |operator, left: &ColumnarValue, right: &ColumnarValue| {
+        let result = binary(operator, left, right).unwrap().into_array(1).unwrap();
+        result.as_primitive::<Decimal128Type>().value(0)
+    };
+    let price = ColumnarValue::Scalar(ScalarValue::Decimal128(Some(908), 4, 3));
+    assert_eq!(of(Operator::Multiply, &price, &bigint(&[Some(i64::MAX)])), 908 * i128::from(i64::MAX));
+    assert_eq!(of(Operator::Minus, &bigint(&[Some(2)]), &decimals(&[5], 2, 1)), 15);
+    assert_eq!(of(Operator::Modulo, &bigint(&[Some(-7)]), &decimals(&[25], 2, 1)), -20);
+    // The sum has no room for ten decimals.
+    assert_eq!(of(Operator::Plus, &decimals(&[1], 38, 0), &decimals(&[15_000], 38, 10)), 1_000_002);
+    let greatest = 10_i128.pow(38) - 1;
+    assert!(binary(Operator::Plus, &decimals(&[greatest], 38, 0), &decimals(&[0], 38, 10)).is_err());
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Casts between types that have times or parts in them: to text as Flink writes it, between times without a detour over
-//! nanoseconds, and part by part for arrays, maps and rows. All others are Arrow's.
+//! Casts to text as Flink writes it and from text as it reads it, between times without a detour over nanoseconds, and part by part for
+//! arrays, maps and rows. All others are Arrow's.
 //!
 //! The planner puts a [`Conversion`] in the place of such a cast before DataFusion optimises, and the operators compute it with
 //! [`convert`]: so what is constant in a query and what is computed row by row comes out alike, and no rule of the optimiser
 //! takes a cast apart that it knows for the years of nanoseconds only.
 
+mod number;
 mod parts;
 mod text;
 mod time;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
 use datafusion_common::{Result, ScalarValue, internal_err};
@@ -27,7 +28,17 @@ pub fn converts(from: &DataType, to: &DataType) -> bool {
         return false;
     }
     match (from, to) {
-        (from, to) if is_text(to) => is_time(from) || parts::has_parts(from),
+        (from, to) if is_text(to) => {
+            is_time(from)
+                || parts::has_parts(from)
+                || from.is_floating()
+                || is_interval(from)
+                || *from == DataType::Boolean
+        }
+        (from, to) if is_text(from) && number::is_read(to) => true,
+        (from, DataType::Date32 | DataType::Time64(TimeUnit::Nanosecond)) if is_text(from) => true,
+        (DataType::Time64(TimeUnit::Nanosecond), DataType::Timestamp(_, zone)) => time::is_utc(zone),
+        (DataType::Boolean, DataType::Decimal128(..)) | (DataType::Decimal128(..), DataType::Boolean) => true,
         (DataType::Timestamp(_, zone), DataType::Timestamp(_, to_zone)) => time::is_utc(zone) && time::is_utc(to_zone),
         (DataType::Timestamp(_, zone), DataType::Date32) => time::is_utc(zone),
         (DataType::Date32, DataType::Timestamp(_, zone)) => time::is_utc(zone),
@@ -51,18 +62,25 @@ pub fn convert(array: &ArrayRef, to: &DataType, safe: bool) -> Result<ArrayRef, 
     if !converts(from, to) {
         return arrow(array);
     }
-    match to {
-        to if is_text(to) => {
+    match (from, to) {
+        (_, to) if is_text(to) => {
             let texts = text::texts(array)?;
             if texts.data_type() == to { Ok(texts) } else { arrow(&texts) }
         }
-        DataType::Timestamp(..) | DataType::Date32 => time::convert(array, to, safe),
+        (from, to) if is_text(from) && number::is_read(to) => number::convert(array, to, safe),
+        (DataType::Boolean, to) => number::of_booleans(array, to, safe),
+        (_, DataType::Boolean) => Ok(number::is_not_zero(array)),
+        (_, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_)) => time::convert(array, to, safe),
         _ => parts::convert(array, to, safe),
     }
 }
 
 fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_interval(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Interval(IntervalUnit::MonthDayNano))
 }
 
 fn is_time(data_type: &DataType) -> bool {

@@ -1,15 +1,16 @@
-//! Between dates and timestamps, and from text to timestamps. What is finer than the type wanted is cut off towards the past, as
+//! Between dates and timestamps, and from text to times. What is finer than the type wanted is cut off towards the past, as
 //! everywhere else: half a second before 1970 is in 1969.
 
 use std::sync::Arc;
 
-use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, PrimitiveArray, make_array};
 use arrow::compute::cast;
-use arrow::compute::kernels::cast_utils::string_to_datetime;
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 use weir_core::time_text::resolution;
+
+use crate::read_time;
+use crate::times::{self, DAY as DAY_NANOS};
 
 const DAY: i64 = 86_400;
 
@@ -49,29 +50,53 @@ pub(super) fn convert(array: &ArrayRef, to: &DataType, safe: bool) -> Result<Arr
             };
             typed(checked::<Int32Type, Int64Type>(&days, safe, midnight, refuse)?, to)
         }
+        (DataType::Time64(_), DataType::Timestamp(unit, _)) => {
+            let by = DAY_NANOS / (DAY * resolution(*unit).0);
+            typed(integers(array)?.unary::<_, Int64Type>(|nanos| nanos / by), to)
+        }
         (_, DataType::Timestamp(unit, _)) => {
-            let texts = cast(array, &DataType::Utf8View)?;
-            let zone: Tz = "UTC".parse()?;
-            let times = texts.as_string_view().iter().map(|text| match text.map(|text| parsed(text, *unit, &zone)) {
-                None => Ok(None),
-                Some(Ok(Some(ticks))) => Ok(Some(ticks)),
-                Some(_) if safe => Ok(None),
-                Some(Ok(None)) => Err(refuse(format!("'{}'", text.unwrap_or_default()))),
-                Some(Err(error)) => Err(error),
-            });
-            typed(times.collect::<Result<Int64Array, _>>()?, to)
+            let per_day = DAY * resolution(*unit).0;
+            let read = |text: &str| Some(times::ticks(read_time::timestamp(text)?, per_day));
+            typed(read_texts(array, to, safe, read)?, to)
+        }
+        (_, DataType::Time64(_)) => typed(read_texts(array, to, safe, |text| Some(read_time::time(text)))?, to),
+        (_, DataType::Date32) => {
+            let days = read_texts(array, to, safe, |text| Some(read_time::date(text)))?;
+            typed(days.unary::<_, Int32Type>(|days| days as i32), to)
         }
         (from, to) => Err(ArrowError::CastError(format!("no cast from {from} to {to}"))),
     }
 }
 
-/// `None`: the type has no such time.
-fn parsed(text: &str, unit: TimeUnit, zone: &Tz) -> Result<Option<i64>, ArrowError> {
-    let time = string_to_datetime(zone, text)?;
-    let per_second = resolution(unit).0;
-    // A leap second has more than 10^9 nanoseconds.
-    let part = i64::from(time.timestamp_subsec_nanos()) / (1_000_000_000 / per_second);
-    Ok(time.timestamp().checked_mul(per_second).and_then(|ticks| ticks.checked_add(part)))
+/// `read` says `None` of what is no time, and `Some(None)` of one that the type has no room for.
+fn read_texts(
+    array: &ArrayRef,
+    to: &DataType,
+    safe: bool,
+    read: impl Fn(&str) -> Option<Option<i64>>,
+) -> Result<Int64Array, ArrowError> {
+    let texts = cast(array, &DataType::Utf8View)?;
+    let times = texts.as_string_view().iter().map(|text| {
+        let Some(text) = text else { return Ok(None) };
+        match read(text) {
+            Some(Some(time)) => Ok(Some(time)),
+            _ if safe => Ok(None),
+            Some(None) if read_time::timestamp(text).is_some() => {
+                Err(ArrowError::CastError(format!("'{text}' is out of the range of {}", named(to))))
+            }
+            _ => Err(ArrowError::CastError(format!("'{text}' is no {}; write {}", named(to), form(to)))),
+        }
+    });
+    times.collect()
+}
+
+/// How values of the type are written.
+fn form(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Date32 => "2024-01-31",
+        DataType::Time64(_) => "10:11:12.5",
+        _ => "2024-01-31 10:11:12.5",
+    }
 }
 
 fn integers(array: &ArrayRef) -> Result<Int64Array, ArrowError> {
@@ -101,6 +126,7 @@ fn named(data_type: &DataType) -> String {
             let name = if zone.is_some() { "TIMESTAMP_LTZ" } else { "TIMESTAMP" };
             format!("{name}({})", resolution(*unit).1)
         }
+        DataType::Time64(_) => "TIME".to_owned(),
         _ => "DATE".to_owned(),
     }
 }

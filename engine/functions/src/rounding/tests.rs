@@ -43,13 +43,21 @@ fn decimals_keep_all_digits() {
     ];
     for (function, expected) in cases {
         let result = invoke(function, vec![decimals(&values, 3, 2)], values.len());
-        assert_eq!(result.data_type(), &DataType::Decimal128(3, 0), "{function}");
+        let digits = if function == "trunc" { 2 } else { 3 };
+        assert_eq!(result.data_type(), &DataType::Decimal128(digits, 0), "{function}");
         assert_eq!(found(&result), expected, "{function}");
     }
     let result = invoke("ceil", vec![decimals(&[Some(greatest), Some(-greatest)], 38, 38)], 2);
     assert_eq!(found(&result), [Some(1), Some(0)]);
     let places = ColumnarValue::Scalar(ScalarValue::Int64(Some(1)));
     let result = invoke("truncate", vec![decimals(&[Some(12_345), Some(-12_399)], 38, 3), places], 2);
-    assert_eq!(result.data_type(), &DataType::Decimal128(38, 3));
-    assert_eq!(found(&result), [Some(12_300), Some(-12_300)]);
+    assert_eq!(result.data_type(), &DataType::Decimal128(37, 1));
+    assert_eq!(found(&result), [Some(123), Some(-123)]);
+    let places = ColumnarValue::Scalar(ScalarValue::Int64(Some(-1)));
+    let result = invoke("round", vec![decimals(&[Some(12_345), Some(-12_500)], 10, 2), places], 2);
+    assert_eq!(result.data_type(), &DataType::Decimal128(9, 0));
+    assert_eq!(found(&result), [Some(120), Some(-130)]);
+    let result = invoke("round", vec![decimals(&[Some(25), Some(-25)], 2, 1)], 2);
+    assert_eq!(result.data_type(), &DataType::Decimal128(2, 0));
+    assert_eq!(found(&result), [Some(3), Some(-3)]);
 }

@@ -8,9 +8,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema};
 use datafusion_common::{Result, internal_err};
 use datafusion_expr::ColumnarValue;
-use datafusion_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion_physical_expr::PhysicalExpr;
-use weir_functions::arithmetic::{Arithmetic, binary, negative};
+use weir_functions::arithmetic::{Arithmetic, binary, negative, result_type};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -23,7 +22,11 @@ impl PhysicalExpr for Exact {
     fn data_type(&self, schema: &Schema) -> Result<DataType> {
         match (self.arithmetic, self.operands.as_slice()) {
             (Arithmetic::Binary(operator), [left, right]) => {
-                BinaryTypeCoercer::new(&left.data_type(schema)?, &operator, &right.data_type(schema)?).get_result_type()
+                let (left, right) = (left.data_type(schema)?, right.data_type(schema)?);
+                match result_type(&left, operator, &right) {
+                    Some(result) => Ok(result),
+                    None => internal_err!("{left} {operator} {right}"),
+                }
             }
             (Arithmetic::Negative, [operand]) => operand.data_type(schema),
             _ => internal_err!("{:?} of {} operands", self.arithmetic, self.operands.len()),

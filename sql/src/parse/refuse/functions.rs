@@ -26,12 +26,6 @@ pub(super) fn check_expression(expression: &Expr) -> Check {
             expression.span(),
             &[],
         ),
-        Expr::SimilarTo { .. } => refuse(
-            "SIMILAR TO is not supported",
-            "use `regexp_like(text, pattern)` or LIKE",
-            expression.span(),
-            &["SIMILAR"],
-        ),
         Expr::Collate { .. } => refuse("COLLATE is not supported", "leave it out", expression.span(), &["COLLATE"]),
         Expr::TypedString(string) => {
             unless(string.uses_odbc_syntax, "this literal is not supported", "write DATE '…'", &[])
