@@ -1,8 +1,9 @@
 //! What calls a function without looking like it: `EXTRACT`, `POSITION`, `SUBSTRING … FROM`, literals of arrays and structs, access
-//! to fields, and the operators `->` and `->>`.
+//! to fields, the operators `->` and `->>`, and `INTERVAL '1' DAY * n`.
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
@@ -13,6 +14,7 @@ use datafusion_sql::sqlparser::ast::BinaryOperator;
 pub(crate) fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     vec![
         Arc::new(JsonOperators),
+        Arc::new(IntervalTimesNumber),
         Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
         Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
         Arc::new(ElementOfAggregate),
@@ -40,6 +42,28 @@ impl ExprPlanner for ElementOfAggregate {
             }
             (field_access, expr, _) => PlannerResult::Original(RawFieldAccessExpr { field_access, expr }),
         })
+    }
+}
+
+/// Plans the product of an interval and a whole number.
+#[derive(Debug)]
+struct IntervalTimesNumber;
+
+impl ExprPlanner for IntervalTimesNumber {
+    fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if raw.op != BinaryOperator::Multiply {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let is_interval = |data_type: &DataType| matches!(data_type, DataType::Interval(_));
+        let (Ok(left), Ok(right)) = (raw.left.get_type(schema), raw.right.get_type(schema)) else {
+            return Ok(PlannerResult::Original(raw));
+        };
+        let args = match weir_functions::scalar("interval_times") {
+            Some(function) if is_interval(&left) && right.is_integer() => (function, vec![raw.left, raw.right]),
+            Some(function) if left.is_integer() && is_interval(&right) => (function, vec![raw.right, raw.left]),
+            _ => return Ok(PlannerResult::Original(raw)),
+        };
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(args.0, args.1))))
     }
 }
 

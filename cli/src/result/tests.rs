@@ -294,3 +294,16 @@ async fn a_row_that_is_taken_back_is_never_printed_as_one_that_is_added() {
         assert_eq!(tape.text(), "");
     }
 }
+
+#[tokio::test]
+async fn what_arrow_cannot_write_is_json_all_the_same() {
+    use arrow::array::{Date32Array, Int32Builder, MapBuilder};
+    let mut map = MapBuilder::new(None, Int32Builder::new(), Int32Builder::new());
+    map.keys().append_value(7);
+    map.values().append_value(1);
+    map.append(true).unwrap();
+    let columns: [(&str, ArrayRef); 2] =
+        [("d", Arc::new(Date32Array::from(vec![-109_552_953]))), ("m", Arc::new(map.finish()))];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(printed(Output::Json, &[rows]).await, "{\"d\":\"-297976-03-15\",\"m\":{\"7\":1}}\n");
+}

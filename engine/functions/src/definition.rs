@@ -21,6 +21,8 @@ pub(super) enum Parameter {
     IntegerOrText,
     /// `DOUBLE`.
     Double,
+    /// `INTERVAL`.
+    Interval,
     /// A date or timestamp, in its own unit.
     Time,
     /// The same, or text.
@@ -131,6 +133,9 @@ fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
         Parameter::Text if is_text || given.is_null() => Some(DataType::Utf8View),
         Parameter::TimeOrText if is_text => Some(DataType::Utf8View),
         Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
+        Parameter::Interval if matches!(given, DataType::Interval(_)) => {
+            Some(DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano))
+        }
         Parameter::Double if given.is_numeric() || given.is_null() => Some(DataType::Float64),
         Parameter::Time | Parameter::TimeOrText | Parameter::Clock => match given {
             DataType::Timestamp(..) | DataType::Date32 => Some(given.clone()),

@@ -15,6 +15,7 @@ mod extract;
 mod extremes;
 pub mod failure;
 mod field;
+mod interval;
 mod json;
 pub mod layouts;
 mod like;
@@ -133,6 +134,7 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         digits::HEX,
         digits::UNHEX,
         digits::INET_NTOA,
+        interval::INTERVAL_TIMES,
         math::SQRT,
         math::EXP,
         math::LN,

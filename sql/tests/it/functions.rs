@@ -95,6 +95,8 @@ fn constants() {
         ("CAST(DATE '2013-01-05' + INTERVAL '1-2' YEAR TO MONTH AS STRING)", "2014-03-05"),
         ("(TIME '2:55:00', INTERVAL '1' HOUR) OVERLAPS (TIME '3:30:00', INTERVAL '2' HOUR)", "true"),
         ("(DATE '2013-01-01', DATE '2013-01-02') OVERLAPS (DATE '2013-01-03', DATE '2013-01-04')", "false"),
+        ("CAST(DATE '2013-01-05' + 3 * INTERVAL '1' DAY AS STRING)", "2013-01-08"),
+        ("CAST(TIMESTAMP '2013-01-05 00:00:00' - INTERVAL '90' MINUTE * 2 AS STRING)", "2013-01-04 21:00:00"),
         ("3 BETWEEN SYMMETRIC 5 AND 1", "true"),
         ("3 NOT BETWEEN SYMMETRIC 5 AND 1 OR FALSE", "false"),
         ("'hello' SIMILAR TO '(h|T)%'", "true"),
