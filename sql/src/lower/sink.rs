@@ -194,8 +194,8 @@ fn assigned(value: Expr, from: &DataType, field: &Field, table: &str) -> Result<
     Ok(Expr::Cast { operand: Box::new(value), data_type: to.clone(), safe: false })
 }
 
-/// Whether every value of one type is one of the other too, or says so when it is not: a conversion that loses
-/// something in silence has to be written.
+/// Whether a value of one type goes into a column of the other without a cast that is written. As in Flink, whole numbers become wider,
+/// and every number a DECIMAL, rounded to its decimals, or one with floating point. One that has no place is an error of the data.
 fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
     use DataType::{
         Binary, BinaryView, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList, LargeUtf8,
@@ -208,29 +208,12 @@ fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
         Int64 | UInt64 => Some(4),
         _ => None,
     };
-    let digits = |data_type: &DataType| match data_type {
-        Int8 | UInt8 => Some(3),
-        Int16 | UInt16 => Some(5),
-        Int32 | UInt32 => Some(10),
-        Int64 => Some(19),
-        UInt64 => Some(20),
-        _ => None,
-    };
     match (from, to) {
         (from, to) if from == to => true,
         (Null, _) => true,
         (from, to) if rank(from).is_some() && rank(to).is_some() => rank(from) <= rank(to),
-        (from, Float64) if rank(from).is_some() => true,
-        (from, Float32) => rank(from).is_some_and(|rank| rank <= 2),
-        (Float32, Float64) => true,
-        (Decimal128(..), Float64) => true,
-        (Decimal128(precision, scale), Decimal128(to_precision, to_scale)) => {
-            to_scale >= scale
-                && i16::from(*to_precision) - i16::from(*to_scale) >= i16::from(*precision) - i16::from(*scale)
-        }
-        (from, Decimal128(precision, scale)) => {
-            digits(from).is_some_and(|digits| i16::from(*precision) - i16::from(*scale) >= digits)
-        }
+        (from, Float32) => rank(from).is_some() || matches!(from, Decimal128(..)),
+        (from, Float64 | Decimal128(..)) => from.is_numeric(),
         (Utf8 | LargeUtf8 | Utf8View, Utf8 | LargeUtf8 | Utf8View) => true,
         (Binary | LargeBinary | BinaryView, Binary | LargeBinary | BinaryView) => true,
         // Timestamps of any precision are one instant; what is finer than the column's is cut off, as in Flink.

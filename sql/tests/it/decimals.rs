@@ -171,3 +171,21 @@ fn what_has_no_type_is_refused() {
         assert!(text.contains(expected) && text.contains("CAST("), "{query}\n{text}");
     }
 }
+
+#[test]
+fn numbers_go_into_columns_as_in_flink() {
+    for (column, value) in [
+        ("DECIMAL(23, 3)", "0.908 * b"),
+        ("DECIMAL(5, 1)", "m"),
+        ("DECIMAL(5, 1)", "k"),
+        ("DECIMAL(5, 1)", "d"),
+        ("DOUBLE", "1.5"),
+        ("FLOAT", "1.5"),
+        ("FLOAT", "b"),
+        ("BIGINT", "k + 1"),
+    ] {
+        let sink = format!("CREATE TABLE s (x {column}) WITH ('connector' = 'fake');");
+        let planned = plan(&format!("{MONEY}{sink} INSERT INTO s SELECT {value} FROM t"));
+        assert!(planned.is_ok(), "{value} into {column}: {}", planned.unwrap_err().report());
+    }
+}

@@ -240,7 +240,7 @@ fn inserts_that_do_not_fit() {
             "CAST(… AS INT)",
         ),
         (&insert("a STRING", "SELECT auction FROM bid"), "is STRING, but the query has BIGINT", "CAST(… AS STRING)"),
-        (&insert("a DECIMAL(20, 2)", "SELECT auction FROM bid"), "is DECIMAL(20, 2), but the query has BIGINT", "CAST"),
+        (&insert("a FLOAT", "SELECT 1.5e0 FROM bid"), "is FLOAT, but the query has DOUBLE", "CAST"),
         (
             &insert("a INT", "SELECT auction, bidder FROM bid"),
             "takes 1 columns here, but the query has 2",
