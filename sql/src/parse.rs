@@ -16,7 +16,9 @@ mod cursor;
 mod dialect;
 mod expression;
 mod interval;
+mod json;
 mod like;
+mod literals;
 mod query;
 mod refuse;
 mod rewrite;
@@ -36,7 +38,8 @@ use crate::diagnostics::Source;
 use crate::statement::Script;
 
 pub use expression::parse_expression;
-pub use types::{FlinkTypes, sql_type_name};
+pub use types::FlinkTypes;
+pub use weir_functions::sql_type_name;
 pub use window_function::{PARTITION_BY, WindowArgument, WindowFunction};
 
 /// Parses a script.

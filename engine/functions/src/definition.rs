@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float64Array, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::{
@@ -15,6 +15,8 @@ use datafusion_expr::{
 pub(super) enum Parameter {
     /// `STRING`.
     Text,
+    /// `BYTES`; of text its UTF-8.
+    Bytes,
     /// `BIGINT`.
     Integer,
     /// A whole number, as `BIGINT`, or text.
@@ -131,6 +133,7 @@ fn coerce(given: &DataType, parameter: Parameter) -> Option<DataType> {
     let is_text = matches!(given, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     match parameter {
         Parameter::Text if is_text || given.is_null() => Some(DataType::Utf8View),
+        Parameter::Bytes if is_text || given.is_binary() || given.is_null() => Some(DataType::BinaryView),
         Parameter::TimeOrText if is_text => Some(DataType::Utf8View),
         Parameter::Integer if given.is_integer() || given.is_null() => Some(DataType::Int64),
         Parameter::Interval if matches!(given, DataType::Interval(_)) => {
@@ -210,6 +213,33 @@ impl<'a> Doubles<'a> {
         match self {
             Doubles::Constant(number) => *number,
             Doubles::Column(array) => array.is_valid(row).then(|| array.value(row)),
+        }
+    }
+}
+
+/// Bytes, the same for all rows or not.
+pub(super) enum Bytes<'a> {
+    Constant(Option<&'a [u8]>),
+    Column(&'a BinaryViewArray),
+}
+
+impl<'a> Bytes<'a> {
+    pub(super) fn of(value: &'a ColumnarValue) -> Result<Self> {
+        match value {
+            ColumnarValue::Scalar(ScalarValue::BinaryView(bytes)) => Ok(Bytes::Constant(bytes.as_deref())),
+            ColumnarValue::Scalar(ScalarValue::Null) => Ok(Bytes::Constant(None)),
+            ColumnarValue::Scalar(scalar) => wrong_type("bytes", &scalar.data_type()),
+            ColumnarValue::Array(array) => match array.as_binary_view_opt() {
+                Some(array) => Ok(Bytes::Column(array)),
+                None => wrong_type("bytes", array.data_type()),
+            },
+        }
+    }
+
+    pub(super) fn at(&self, row: usize) -> Option<&'a [u8]> {
+        match self {
+            Bytes::Constant(bytes) => *bytes,
+            Bytes::Column(array) => array.is_valid(row).then(|| array.value(row)),
         }
     }
 }

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
+use super::conversion::convert;
 use super::definition::plan_error;
 use super::nulls::seen_through;
 
@@ -133,7 +134,8 @@ fn is_key(maps: &arrow::array::MapArray, key: &ColumnarValue) -> Result<BooleanA
     let keys = maps.keys();
     let nested = keys.data_type().is_nested();
     if let (ColumnarValue::Scalar(key), false) = (key, nested) {
-        return Ok(eq(keys, &Scalar::new(key.to_array()?))?);
+        // A constant may be in another layout than the keys.
+        return Ok(eq(keys, &Scalar::new(convert(&key.to_array()?, keys.data_type(), false)?))?);
     }
     // The key of an entry's row beside each entry.
     let mut row_of_entry = vec![0_u64; keys.len()];

@@ -1,309 +1,311 @@
-//! `JSON_VALUE`, `JSON_QUERY`, `JSON_EXISTS`, and the operators `->` and `->>`.
+//! `JSON_VALUE`, `JSON_QUERY`, `JSON_EXISTS`, `IS JSON`, and the operators `->` and `->>`, as in standard SQL and in Flink.
 //!
-//! A document is checked as a whole and then walked as text, so that numbers keep every digit. A document that is no
-//! JSON has no values: the result is null (`NULL ON ERROR`, Flink's default).
+//! A document is checked as a whole and then walked as text, so that numbers keep every digit. What comes of a document that is no
+//! JSON, of a path that leads nowhere and of a value of another kind is said by `ON EMPTY` and `ON ERROR`; without them it is null.
+
+pub(super) mod construct;
+mod document;
+mod encode;
+mod path;
+mod write;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, StringViewBuilder};
+use arrow::array::{ArrayRef, BooleanArray};
 use arrow::datatypes::DataType;
-use datafusion_common::{Result, ScalarValue};
+use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
-use serde::de::IgnoredAny;
 
+use self::document::{Found, find};
+use self::path::{Parsed, Path, Step, check_path, path};
+use self::write::{push_number, push_value};
 use super::definition::{Definition, Parameter, Text, plan_error, unchecked};
-
-const TEXTS: &[Parameter] = &[Parameter::Text, Parameter::Text];
+use super::output::texts;
+use super::per_thread::Last;
 
 pub(super) const JSON_VALUE: Definition = Definition {
     name: "json_value",
-    usage: "JSON_VALUE(json, '$.path')",
-    parameters: TEXTS,
+    usage: "JSON_VALUE(json, '$.path' [RETURNING type] [NULL | ERROR | DEFAULT x ON EMPTY] [… ON ERROR])",
+    parameters: &[Parameter::Text; 6],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: check_path,
-    compute: |arguments, rows| texts(arguments, rows, parse_path, scalar_text),
+    check: |arguments| {
+        check_path(arguments).and_then(|()| check_words(arguments, &[2, 4], &["null", "error", "default"]))
+    },
+    compute: json_value,
 };
 
 pub(super) const JSON_QUERY: Definition = Definition {
     name: "json_query",
-    usage: "JSON_QUERY(json, '$.path')",
-    parameters: TEXTS,
+    usage: "JSON_QUERY(json, '$.path' [WITH WRAPPER] [NULL | EMPTY ARRAY | EMPTY OBJECT | ERROR ON EMPTY] [… ON ERROR])",
+    parameters: &[Parameter::Text; 5],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: check_path,
-    compute: |arguments, rows| texts(arguments, rows, parse_path, container_text),
+    check: |arguments| {
+        check_path(arguments)?;
+        check_words(arguments, &[2], &["without", "conditional", "unconditional"])?;
+        check_words(arguments, &[3, 4], &["null", "error", "empty array", "empty object"])
+    },
+    compute: json_query,
 };
 
 pub(super) const JSON_EXISTS: Definition = Definition {
     name: "json_exists",
-    usage: "JSON_EXISTS(json, '$.path')",
-    parameters: TEXTS,
+    usage: "JSON_EXISTS(json, '$.path' [TRUE | FALSE | UNKNOWN | ERROR ON ERROR])",
+    parameters: &[Parameter::Text; 3],
     required: 2,
     returns: |_, _| DataType::Boolean,
-    check: check_path,
+    check: |arguments| {
+        check_path(arguments).and_then(|()| check_words(arguments, &[2], &["true", "false", "unknown", "error"]))
+    },
     compute: json_exists,
+};
+
+/// `text IS JSON kind`.
+pub(super) const IS_JSON: Definition = Definition {
+    name: "is_json",
+    usage: "text IS JSON [VALUE | SCALAR | ARRAY | OBJECT]",
+    parameters: &[Parameter::Text; 2],
+    required: 2,
+    returns: |_, _| DataType::Boolean,
+    check: |arguments| check_words(arguments, &[1], &["value", "scalar", "array", "object"]),
+    compute: is_json,
 };
 
 /// `json -> 'key'`: the value as JSON.
 pub(super) const JSON_GET: Definition = Definition {
     name: "json_get",
     usage: "json -> 'key'",
-    parameters: TEXTS,
+    parameters: &[Parameter::Text; 2],
     required: 2,
     returns: |_, _| DataType::Utf8View,
     check: unchecked,
-    compute: |arguments, rows| texts(arguments, rows, one_step, |raw| Some(compact(raw))),
+    compute: |arguments, rows| member(arguments, rows, |out, value| push_value(out, value, 0)),
 };
 
 /// `json ->> 'key'`: the value as text.
 pub(super) const JSON_GET_TEXT: Definition = Definition {
     name: "json_get_text",
     usage: "json ->> 'key'",
-    parameters: TEXTS,
+    parameters: &[Parameter::Text; 2],
     required: 2,
     returns: |_, _| DataType::Utf8View,
     check: unchecked,
-    compute: |arguments, rows| texts(arguments, rows, one_step, |raw| scalar_text(raw).or_else(|| container_text(raw))),
+    compute: |arguments, rows| {
+        member(arguments, rows, |out, value| match value {
+            "null" => None,
+            _ if is_container(value) => push_value(out, value, 0),
+            _ => push_scalar(out, value),
+        })
+    },
 };
 
-/// A step of a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
+/// What a document comes to at a path.
+enum At<'a> {
+    Value(Found<'a>),
+    /// No value, or JSON's null.
+    Nothing,
+    Error,
 }
 
-/// `$.key.'other key'[0]['third key']`.
-fn parse_path(path: &str) -> Result<Vec<Step>> {
-    let wrong = || plan_error(format!("`{path}` is no JSON path; write it like '$.key[0].other'"));
-    let trimmed = path.trim();
-    let Some(mut rest) = trimmed.strip_prefix("lax ").unwrap_or(trimmed).trim_start().strip_prefix('$') else {
-        return wrong();
-    };
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(key) = rest.strip_prefix('.') {
-            let end = key.find(['.', '[']).unwrap_or(key.len());
-            if end == 0 || key[..end].contains(['*', '?', '(', ' ']) {
-                return wrong();
+/// What the document of a row comes to at the path of that row.
+fn at<'a>(document: &'a str, path: &Path) -> At<'a> {
+    let value = document::value(document);
+    match value.map(|value| find(value, path)) {
+        Some(Some(Found::One("null"))) => At::Nothing,
+        Some(Some(found)) => At::Value(found),
+        _ if path.strict => At::Error,
+        Some(None) if !path.is_definite() => At::Value(Found::Many(Vec::new())),
+        _ => At::Nothing,
+    }
+}
+
+/// Documents and paths, row by row.
+struct Documents<'a> {
+    documents: Text<'a>,
+    paths: Text<'a>,
+    last: Last<Parsed>,
+}
+
+impl<'a> Documents<'a> {
+    fn of(arguments: &'a [ColumnarValue]) -> Result<Self> {
+        Ok(Self { documents: Text::of(&arguments[0])?, paths: Text::of(&arguments[1])?, last: Last::new() })
+    }
+
+    /// What the row comes to, and whether its path is strict; nothing if an argument is null.
+    fn at(&mut self, row: usize) -> Result<Option<(At<'a>, bool)>> {
+        let (Some(document), Some(text)) = (self.documents.at(row), self.paths.at(row)) else { return Ok(None) };
+        match &*self.last.of(text, path) {
+            Parsed::Path(path) => Ok(Some((at(document, path), path.strict))),
+            Parsed::Invalid => Ok(Some((At::Error, true))),
+            Parsed::Unsupported(why) => {
+                Err(DataFusionError::Execution(format!("the JSON path `{text}` cannot be used: {why}")))
             }
-            steps.push(Step::Key(key[..end].to_owned()));
-            rest = &key[end..];
-        } else if let Some(inner) = rest.strip_prefix('[') {
-            let quote = inner.chars().next().filter(|quote| ['\'', '"'].contains(quote));
-            if let Some(quote) = quote {
-                let Some(end) = inner[1..].find(quote) else { return wrong() };
-                let Some(after) = inner[end + 2..].strip_prefix(']') else { return wrong() };
-                steps.push(Step::Key(inner[1..=end].to_owned()));
-                rest = after;
-            } else {
-                let Some((number, after)) = inner.split_once(']') else { return wrong() };
-                let Ok(index) = number.trim().parse() else { return wrong() };
-                steps.push(Step::Index(index));
-                rest = after;
+        }
+    }
+}
+
+fn json_value(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let mut documents = Documents::of(arguments)?;
+    let clauses = arguments[2..].iter().map(Text::of).collect::<Result<Vec<_>>>()?;
+    texts(rows, |row, value| {
+        let Some((at, strict)) = documents.at(row)? else { return Ok(false) };
+        let missing = match at {
+            At::Value(Found::One(scalar)) if !is_container(scalar) => {
+                return Ok(push_scalar(value.text(), scalar).is_some());
             }
-        } else {
-            return wrong();
-        }
-    }
-    Ok(steps)
-}
-
-/// The right side of `->`: a key, or an index if it is a number.
-fn one_step(step: &str) -> Result<Vec<Step>> {
-    Ok(vec![step.parse().map_or_else(|_| Step::Key(step.to_owned()), Step::Index)])
-}
-
-fn check_path(arguments: &[Option<&ScalarValue>]) -> Result<()> {
-    match arguments.get(1) {
-        Some(Some(value)) => value.try_as_str().flatten().map_or(Ok(()), |path| parse_path(path).map(|_| ())),
-        _ => Ok(()),
-    }
-}
-
-type ParsePath = fn(&str) -> Result<Vec<Step>>;
-
-/// Finds the value of each row, as JSON text, and hands it to `take`; the outer `None` is a null argument.
-fn walk(
-    arguments: &[ColumnarValue],
-    rows: usize,
-    parse: ParsePath,
-    mut take: impl FnMut(Option<Option<&str>>),
-) -> Result<()> {
-    let (documents, paths) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
-    let mut parsed: Option<(&str, Vec<Step>)> = None;
-    for row in 0..rows {
-        let (Some(document), Some(path)) = (documents.at(row), paths.at(row)) else {
-            take(None);
-            continue;
+            At::Value(_) if strict => 2,
+            At::Error => 2,
+            At::Value(_) | At::Nothing => 0,
         };
-        let (_, steps) = match &mut parsed {
-            Some(current) if current.0 == path => current,
-            slot => slot.insert((path, parse(path)?)),
-        };
-        let valid = serde_json::from_str::<IgnoredAny>(document).is_ok();
-        take(Some(if valid { find(document, steps) } else { None }));
-    }
-    Ok(())
-}
-
-fn texts(
-    arguments: &[ColumnarValue],
-    rows: usize,
-    parse: ParsePath,
-    convert: fn(&str) -> Option<String>,
-) -> Result<ArrayRef> {
-    let mut builder = StringViewBuilder::with_capacity(rows);
-    walk(arguments, rows, parse, |found| builder.append_option(found.flatten().and_then(convert)))?;
-    Ok(Arc::new(builder.finish()))
-}
-
-fn json_exists(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
-    let mut exists: Vec<Option<bool>> = Vec::with_capacity(rows);
-    walk(arguments, rows, parse_path, |found| exists.push(found.map(|value| value.is_some())))?;
-    Ok(Arc::new(BooleanArray::from(exists)))
-}
-
-/// Text of a string, number or truth value; nothing of null, objects and arrays.
-fn scalar_text(raw: &str) -> Option<String> {
-    match raw.as_bytes().first()? {
-        b'"' => serde_json::from_str(raw).ok(),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(raw.to_owned()),
-    }
-}
-
-/// Text of an object or array.
-fn container_text(raw: &str) -> Option<String> {
-    raw.starts_with(['{', '[']).then(|| compact(raw))
-}
-
-/// Without white space between its parts.
-fn compact(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let (mut quoted, mut escaped) = (false, false);
-    for character in raw.chars() {
-        if quoted || !character.is_ascii_whitespace() {
-            text.push(character);
+        match clauses.get(missing).and_then(|word| word.at(row)) {
+            Some("default") => match clauses.get(missing + 1).and_then(|default| default.at(row)) {
+                Some(default) => value.push_str(default).map(|()| true),
+                None => Ok(false),
+            },
+            Some("error") => Err(no_value("JSON_VALUE")),
+            _ => Ok(false),
         }
-        (quoted, escaped) = match (quoted, escaped, character) {
-            (true, false, '\\') => (true, true),
-            (true, false, '"') => (false, false),
-            (true, ..) => (true, false),
-            (false, _, '"') => (true, false),
-            (false, ..) => (false, false),
-        };
-    }
-    text
-}
-
-/// The value at the end of the path, in a document that is known to be JSON.
-fn find<'a>(document: &'a str, steps: &[Step]) -> Option<&'a str> {
-    let mut value = document.trim();
-    for step in steps {
-        value = match step {
-            // Of a key that is there twice the last one counts, as everywhere.
-            Step::Key(key) => members(value, '{').filter(|(name, _)| name.as_deref() == Some(key)).last()?.1,
-            Step::Index(index) => members(value, '[').nth(*index)?.1,
-        };
-    }
-    Some(value)
-}
-
-/// Members of an object with their keys, or elements of an array; nothing of anything else.
-fn members(value: &str, open: char) -> impl Iterator<Item = (Option<String>, &str)> {
-    let inner = value.strip_prefix(open).and_then(|rest| rest.get(..rest.len().checked_sub(1)?));
-    let mut rest = inner.unwrap_or_default().trim();
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let mut key = None;
-        if open == '{' {
-            let end = end_of_value(rest);
-            key = serde_json::from_str(&rest[..end]).ok();
-            rest = rest[end..].trim_start().trim_start_matches(':').trim_start();
-        }
-        let end = end_of_value(rest);
-        let member = rest[..end].trim_end();
-        let after = rest[end..].trim_start();
-        rest = after.strip_prefix(',').unwrap_or(after).trim_start();
-        Some((key, member))
     })
 }
 
-/// Length of the value that `text` begins with. Iterative: documents may be nested as deep as they like.
-fn end_of_value(text: &str) -> usize {
-    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
-    for (index, byte) in text.bytes().enumerate() {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => {
-                    quoted = false;
-                    if depth == 0 {
-                        return index + 1;
-                    }
-                }
-                _ => {}
+fn json_query(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let mut documents = Documents::of(arguments)?;
+    let clauses = arguments[2..].iter().map(Text::of).collect::<Result<Vec<_>>>()?;
+    texts(rows, |row, value| {
+        let Some((at, strict)) = documents.at(row)? else { return Ok(false) };
+        let wrapper = clauses.first().and_then(|wrapper| wrapper.at(row)).unwrap_or("without");
+        let (missing, found) = match at {
+            At::Error => (2, None),
+            At::Nothing => (1, None),
+            At::Value(found) => {
+                let is_array =
+                    matches!(&found, Found::Many(_)) || matches!(&found, Found::One(one) if one.starts_with('['));
+                let wrapped = wrapper == "unconditional" || wrapper == "conditional" && !is_array;
+                let kept = wrapped
+                    || matches!(&found, Found::Many(_))
+                    || matches!(&found, Found::One(one) if is_container(one));
+                (if strict { 2 } else { 1 }, kept.then_some((found, wrapped)))
             }
-            continue;
-        }
-        match byte {
-            b'"' => quoted = true,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return index + 1;
-                }
+        };
+        if let Some((found, wrapped)) = found {
+            if push_found(value.text(), &found, wrapped).is_some() {
+                return Ok(true);
             }
-            b',' | b':' if depth == 0 => return index,
-            _ => {}
+            value.text().clear();
         }
-    }
-    text.len()
+        match clauses.get(missing).and_then(|word| word.at(row)) {
+            Some("empty array") => value.push_str("[]").map(|()| true),
+            Some("empty object") => value.push_str("{}").map(|()| true),
+            Some("error") => Err(no_value("JSON_QUERY")),
+            _ => Ok(false),
+        }
+    })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn value(document: &str, path: &str) -> Option<String> {
-        find(document, &parse_path(path).unwrap()).and_then(scalar_text)
+fn push_found(out: &mut String, found: &Found<'_>, wrapped: bool) -> Option<()> {
+    if wrapped {
+        out.push('[');
     }
-
-    #[test]
-    fn paths_find_values() {
-        let document = r#" { "a": { "b" : [ 1, "two \"x\", y", {"c": true} ], "big": 12345678901234567890.10 },
-                             "k.d": null, "é": "ü\u0041", "a2" : {} } "#;
-        for (path, expected) in [
-            ("$.a.b[0]", Some("1")),
-            ("$.a.b[1]", Some("two \"x\", y")),
-            ("$.a.b[2].c", Some("true")),
-            ("lax $.a.big", Some("12345678901234567890.10")),
-            ("$['k.d']", None),
-            ("$.é", Some("üA")),
-            ("$.a", None),
-            ("$.a.b[3]", None),
-            ("$.missing.b", None),
-            ("$.a2.x", None),
-        ] {
-            assert_eq!(value(document, path).as_deref(), expected, "{path}");
-        }
-        assert_eq!(value("7", "$").as_deref(), Some("7"));
-        assert_eq!(value(r#"{"a":1,"a":2}"#, "$.a").as_deref(), Some("2"));
-        let query = find(document, &parse_path("$.a.b").unwrap()).and_then(container_text);
-        assert_eq!(query.as_deref(), Some(r#"[1,"two \"x\", y",{"c":true}]"#));
-    }
-
-    #[test]
-    fn wrong_paths_are_refused() {
-        for path in ["a.b", "$.", "$.a[", "$.a[x]", "$..a", "$.*", "$x", "$['a", ""] {
-            assert!(parse_path(path).is_err(), "{path}");
+    match found {
+        Found::One(one) => push_value(out, one, 0)?,
+        Found::Many(many) => {
+            out.push('[');
+            for (index, one) in many.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                push_value(out, one, 0)?;
+            }
+            out.push(']');
         }
     }
+    if wrapped {
+        out.push(']');
+    }
+    Some(())
+}
+
+fn json_exists(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let mut documents = Documents::of(arguments)?;
+    let on_error = arguments.get(2).map(Text::of).transpose()?;
+    let mut exists: Vec<Option<bool>> = Vec::with_capacity(rows);
+    for row in 0..rows {
+        let word = on_error.as_ref().and_then(|word| word.at(row)).unwrap_or("false");
+        exists.push(match documents.at(row)?.map(|(at, _)| at) {
+            None => None,
+            Some(At::Value(_)) => Some(true),
+            Some(At::Nothing) => Some(false),
+            Some(At::Error) => match word {
+                "true" => Some(true),
+                "unknown" => None,
+                "error" => return Err(no_value("JSON_EXISTS")),
+                _ => Some(false),
+            },
+        });
+    }
+    Ok(Arc::new(BooleanArray::from(exists)))
+}
+
+/// Never null: no text is no JSON.
+fn is_json(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let (documents, kinds) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
+    let is = |row| {
+        let Some(value) = documents.at(row).and_then(document::value) else { return Some(false) };
+        Some(match kinds.at(row)? {
+            "scalar" => !is_container(value),
+            "array" => value.starts_with('['),
+            "object" => value.starts_with('{'),
+            _ => true,
+        })
+    };
+    Ok(Arc::new((0..rows).map(is).collect::<BooleanArray>()))
+}
+
+/// The member of that name, or the element of that number.
+fn member(arguments: &[ColumnarValue], rows: usize, push: fn(&mut String, &str) -> Option<()>) -> Result<ArrayRef> {
+    let (documents, keys) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
+    texts(rows, |row, value| {
+        let (Some(document), Some(key)) = (documents.at(row), keys.at(row)) else { return Ok(false) };
+        let step = key.parse::<u32>().map_or_else(|_| Step::Key(key.to_owned()), |index| Step::Index(index.into()));
+        let path = Path { strict: false, steps: vec![step] };
+        let found = document::value(document).and_then(|document| find(document, &path));
+        Ok(match found {
+            Some(Found::One(found)) => push(value.text(), found).is_some(),
+            _ => false,
+        })
+    })
+}
+
+fn is_container(value: &str) -> bool {
+    value.starts_with(['{', '['])
+}
+
+/// Text of a string, number or truth value.
+fn push_scalar(out: &mut String, value: &str) -> Option<()> {
+    match value.as_bytes().first()? {
+        b'"' => out.push_str(&serde_json::from_str::<String>(value).ok()?),
+        b't' | b'f' => out.push_str(value),
+        _ => push_number(out, value),
+    }
+    Some(())
+}
+
+fn no_value(function: &str) -> DataFusionError {
+    DataFusionError::Execution(format!("{function} has no value where ERROR ON EMPTY or ERROR ON ERROR wants one"))
+}
+
+/// Refuses words that clauses do not have, of a call that is not written with clauses.
+fn check_words(arguments: &[Option<&ScalarValue>], places: &[usize], words: &[&str]) -> Result<()> {
+    for place in places {
+        if let Some(given) = arguments.get(*place) {
+            let word = given.and_then(|word| word.try_as_str().flatten());
+            if !word.is_some_and(|word| words.contains(&word)) {
+                return plan_error(
+                    "write the clauses of a JSON function in words, as in `JSON_VALUE(j, '$.a' DEFAULT 'x' ON EMPTY)`",
+                );
+            }
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,9 @@
 
 mod adapted;
 pub mod arithmetic;
+mod bytes;
 mod calendar;
+mod collections;
 pub mod conversion;
 mod date_format;
 mod definition;
@@ -21,9 +23,13 @@ pub mod layouts;
 mod like;
 mod math;
 pub mod nulls;
+mod output;
 mod pattern;
+mod per_thread;
+mod polymorphic;
 mod read_time;
 mod refused;
+mod regex;
 mod rounding;
 mod sign;
 mod text;
@@ -31,6 +37,7 @@ mod time;
 mod times;
 mod to_time;
 mod truncate;
+mod type_of;
 mod zones;
 
 use std::collections::BTreeMap;
@@ -41,21 +48,24 @@ use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 pub use adapted::in_own_terms;
 pub use like::like_pattern;
 pub use refused::refused;
+pub use type_of::sql_type_name;
 
 /// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.
-const SCALAR_ALIASES: [(&str, &str); 8] = [
+const SCALAR_ALIASES: [(&str, &str); 9] = [
     ("ceiling", "ceil"),
+    ("endswith", "ends_with"),
     ("ifnull", "coalesce"),
     ("lcase", "lower"),
     ("nvl", "coalesce"),
-    ("regexp", "regexp_like"),
     ("sign", "signum"),
+    ("startswith", "starts_with"),
     ("truncate", "trunc"),
     ("ucase", "upper"),
 ];
 
 /// Other names of Weir's own scalar functions.
-const OWN_ALIASES: [(&str, &str); 3] = [("datetrunc", "date_trunc"), ("day", "dayofmonth"), ("pow", "power")];
+const OWN_ALIASES: [(&str, &str); 4] =
+    [("datetrunc", "date_trunc"), ("day", "dayofmonth"), ("pow", "power"), ("substring", "substr")];
 
 /// Other names of DataFusion's aggregate functions.
 const AGGREGATE_ALIASES: [(&str, &str); 5] = [
@@ -93,6 +103,9 @@ static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     }
     // Flink's meaning wins over DataFusion's of the same name: `DATE_FORMAT` takes Java's patterns.
     for function in own_functions() {
+        for other in functions.values_mut().filter(|other| other.name() == function.name()) {
+            *other = function.clone();
+        }
         functions.insert(function.name().to_owned(), function);
     }
     for (alias, name) in OWN_ALIASES {
@@ -123,10 +136,45 @@ static AGGREGATES: LazyLock<BTreeMap<String, Arc<AggregateUDF>>> = LazyLock::new
 /// Functions that DataFusion lacks.
 fn own_functions() -> Vec<Arc<ScalarUDF>> {
     let immutable = [
-        text::REGEXP_EXTRACT,
-        text::SPLIT_INDEX,
-        text::LOCATE,
-        text::COUNT_CHAR,
+        regex::REGEXP,
+        regex::REGEXP_COUNT,
+        regex::REGEXP_EXTRACT,
+        regex::REGEXP_EXTRACT_ALL,
+        regex::REGEXP_INSTR,
+        regex::REGEXP_REPLACE,
+        regex::REGEXP_SUBSTR,
+        text::characters::ASCII,
+        text::characters::CHR,
+        text::characters::HASH_CODE,
+        text::characters::IS_ALPHA,
+        text::characters::IS_DECIMAL,
+        text::characters::IS_DIGIT,
+        text::locate::COUNT_CHAR,
+        text::locate::LOCATE,
+        text::pad::LPAD,
+        text::pad::REPEAT,
+        text::pad::RPAD,
+        text::replace::REPLACE,
+        text::split::SPLIT,
+        text::split::SPLIT_INDEX,
+        text::split::STR_TO_MAP,
+        text::substring::LEFT,
+        text::substring::OVERLAY,
+        text::substring::RIGHT,
+        text::substring::SUBSTR,
+        bytes::base64::FROM_BASE64,
+        bytes::base64::TO_BASE64,
+        bytes::charset::DECODE,
+        bytes::charset::ENCODE,
+        bytes::hashes::SHA1,
+        bytes::hashes::SHA2,
+        bytes::hashes::SHA224,
+        bytes::hashes::SHA256,
+        bytes::hashes::SHA384,
+        bytes::hashes::SHA512,
+        bytes::url::PARSE_URL,
+        bytes::url::URL_DECODE,
+        bytes::url::URL_ENCODE,
         like::LIKE_PATTERN,
         date_format::DATE_FORMAT,
         date_format::FROM_UNIXTIME,
@@ -168,9 +216,39 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         json::JSON_EXISTS,
         json::JSON_GET,
         json::JSON_GET_TEXT,
+        json::IS_JSON,
+        json::construct::JSON_QUOTE,
+        json::construct::JSON_UNQUOTE,
+    ];
+    let polymorphic = [
+        text::concat::CONCAT,
+        text::concat::CONCAT_WS,
+        text::concat::ELT,
+        text::printf::PRINTF,
+        collections::arrays::ARRAY_APPEND,
+        collections::arrays::ARRAY_CONCAT,
+        collections::arrays::ARRAY_CONTAINS,
+        collections::arrays::ARRAY_ELEMENT,
+        collections::arrays::ARRAY_POSITION,
+        collections::arrays::ARRAY_PREPEND,
+        collections::arrays::ARRAY_REMOVE,
+        collections::arrays::CARDINALITY,
+        collections::arrays::ELEMENT,
+        collections::maps::MAP_ENTRIES,
+        collections::maps::MAP_FROM_ARRAYS,
+        collections::maps::MAP_OF,
+        collections::maps::MAP_UNION,
+        json::construct::JSON_ARRAY,
+        json::construct::JSON_OBJECT,
+        json::construct::JSON_STRING,
     ];
     let immutable = immutable.into_iter().map(|definition| definition::function(definition, Volatility::Immutable));
-    immutable.chain([definition::function(time::PROCTIME, Volatility::Volatile)]).collect()
+    let polymorphic = polymorphic.into_iter().map(polymorphic::Polymorphic::function);
+    immutable
+        .chain(polymorphic)
+        .chain([type_of::TypeOf::function()])
+        .chain([definition::function(time::PROCTIME, Volatility::Volatile)])
+        .collect()
 }
 
 /// The scalar function of that name, whatever its case. Functions that [`refused()`] names are not among them.

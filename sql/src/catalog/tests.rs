@@ -154,7 +154,7 @@ fn a_table_is_resolved() {
 fn computed_columns_can_be_computed() {
     let table = table(
         "CREATE TABLE t (a STRING, b STRING, n INT, c AS COALESCE(a, b, 'x'), d AS IFNULL(a, b), e AS NVL2(a, b, 'y'), \
-         f AS TO_CHAR(DATE '2020-01-01', '%Y'), g AS a || n, h AS IF(n > 3, 'many', 'few'), i AS ENCODE(a, 'hex')) \
+         f AS TO_CHAR(DATE '2020-01-01', '%Y'), g AS a || n, h AS IF(n > 3, 'many', 'few'), i AS TO_BASE64(a)) \
          WITH ('connector' = 'files', 'path' = '/x')",
         "t",
     );

@@ -1,6 +1,6 @@
 //! Where rows end: tables that are written, and the printed result of a bare query.
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::rejected_schema;
 use weir_core::{
@@ -199,7 +199,7 @@ fn assigned(value: Expr, from: &DataType, field: &Field, table: &str) -> Result<
 fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
     use DataType::{
         Binary, BinaryView, Decimal128, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList, LargeUtf8,
-        List, Null, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
+        List, Map, Null, Struct, Timestamp, UInt8, UInt16, UInt32, UInt64, Utf8, Utf8View,
     };
     let rank = |data_type: &DataType| match data_type {
         Int8 | UInt8 => Some(1),
@@ -221,6 +221,14 @@ fn is_safe_assignment(from: &DataType, to: &DataType) -> bool {
         (List(from) | LargeList(from), List(to) | LargeList(to)) => {
             is_safe_assignment(from.data_type(), to.data_type())
         }
+        // The fields of rows are matched by their place.
+        (Struct(from), Struct(to)) => {
+            let fits = |(from, to): (&FieldRef, &FieldRef)| {
+                (to.is_nullable() || !from.is_nullable()) && is_safe_assignment(from.data_type(), to.data_type())
+            };
+            from.len() == to.len() && from.iter().zip(to).all(fits)
+        }
+        (Map(from, _), Map(to, _)) => is_safe_assignment(from.data_type(), to.data_type()),
         _ => false,
     }
 }

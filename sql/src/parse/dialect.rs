@@ -10,6 +10,8 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
+use super::{json, literals};
+
 /// Weir's dialect of SQL, for one statement.
 ///
 /// sqlparser tries a reserved word twice, as a keyword and as a name, with all that follows: an error inside of thirty
@@ -51,11 +53,11 @@ impl Dialect for WeirDialect {
         TypeId::of::<GenericDialect>()
     }
 
-    fn parse_prefix(&self, _parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
         match self.attempts_left.get().checked_sub(1) {
             Some(left) => {
                 self.attempts_left.set(left);
-                None
+                json::parse_call(parser).or_else(|| literals::parse_literal(parser))
             }
             None => Some(Err(ParserError::RecursionLimitExceeded)),
         }
@@ -64,6 +66,9 @@ impl Dialect for WeirDialect {
     /// sqlparser takes all that follows `IS DISTINCT FROM` for its right side, `b AND c` in `a IS DISTINCT FROM b AND c`, and does not
     /// know `BETWEEN SYMMETRIC`.
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        if let Some(test) = json::parse_test(parser, left) {
+            return Some(Ok(test));
+        }
         // `SYMMETRIC` is no keyword of sqlparser.
         let is_symmetric = |parser: &Parser<'_>, behind: usize| {
             matches!(&parser.peek_nth_token(behind).token, Token::Word(word)
@@ -153,6 +158,10 @@ impl Dialect for WeirDialect {
     }
 
     fn supports_string_escape_constant(&self) -> bool {
+        true
+    }
+
+    fn supports_unicode_string_literal(&self) -> bool {
         true
     }
 

@@ -6,6 +6,8 @@
 //! | `MOD(a, b)` | `a % b` |
 //! | `NTH_VALUE(x, 2 ORDER BY ts)` | `array_element(array_agg(x ORDER BY ts), 2)` |
 //! | `LISTAGG(x)` | `listagg(x, ',')` |
+//! | `ARRAY_SLICE(a, 2)` | `array_slice(a, 2, 2147483647)` |
+//! | `ARRAY_SORT(a, FALSE)` | `array_sort(a, 'DESC', 'NULLS LAST')` |
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
 //! | `FLOOR(ts TO HOUR)`, `CEIL(ts TO HOUR)` | `time_floor('hour', ts)`, `time_ceil('hour', ts)` |
 //! | `SUBSTRING(s FROM 2 FOR 3)` | `substr(s, 2, 3)` |
@@ -88,6 +90,11 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
             refuse_function(source, function)?;
             if let Some(rewritten) = rewrite_function(source, function)? {
                 *expression = rewritten;
+            }
+        }
+        Expr::Value(ValueWithSpan { value: value @ Value::UnicodeStringLiteral(_), .. }) => {
+            if let Some(text) = value.clone().into_string() {
+                *value = Value::SingleQuotedString(text);
             }
         }
         Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) if has_exponent(digits) => {
@@ -217,6 +224,16 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
             list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
             Ok(None)
         }
+        "array_slice" if list.args.len() == 2 => {
+            let longest = Value::Number(i32::MAX.to_string(), false);
+            let end = Expr::Value(ValueWithSpan { value: longest, span });
+            list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(end)));
+            Ok(None)
+        }
+        "array_sort" if list.args.len() > 1 => {
+            sort_order(list);
+            Ok(None)
+        }
         _ if TAKE_A_UNIT.contains(&name.as_str()) => {
             if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(unit))) = list.args.first_mut()
                 && let Expr::Identifier(Ident { value, .. }) = unit
@@ -253,6 +270,30 @@ fn arguments<const N: usize>(
 /// A number with an exponent is a DOUBLE, and no DECIMAL.
 fn has_exponent(digits: &str) -> bool {
     digits.contains(['e', 'E'])
+}
+
+/// Flink's order of `ARRAY_SORT`, two truth values (ascending, nulls first), in DataFusion's words.
+fn sort_order(list: &mut FunctionArgumentList) {
+    let truth = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan {
+            value: Value::Boolean(truth),
+            ..
+        }))) => Some(*truth),
+        _ => None,
+    };
+    let Some(given) = list.args[1..].iter().map(truth).collect::<Option<Vec<bool>>>() else { return };
+    let (ascending, nulls_first) = match given.as_slice() {
+        [ascending] => (*ascending, *ascending),
+        [ascending, nulls_first] => (*ascending, *nulls_first),
+        _ => return,
+    };
+    let words = [if ascending { "ASC" } else { "DESC" }, if nulls_first { "NULLS FIRST" } else { "NULLS LAST" }];
+    let span = Spanned::span(&list.args[1]);
+    list.args.truncate(1);
+    list.args.extend(words.map(|word| {
+        let value = Value::SingleQuotedString(word.to_owned());
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan { value, span })))
+    }));
 }
 
 fn double(digits: String, beside: &Expr) -> Expr {

@@ -12,6 +12,7 @@ mod nexmark;
 mod queries;
 mod refusals;
 mod signed;
+mod texts;
 mod values;
 mod windows;
 

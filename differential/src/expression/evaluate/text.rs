@@ -22,7 +22,7 @@ pub fn text(operator: &Operator, values: &[Value]) -> Result<Value> {
         Operator::Reverse => Value::String(string(0)?.chars().rev().collect()),
         Operator::Length => length(string(0)?.chars().count()),
         Operator::Concatenate => Value::String((0..values.len()).map(string).collect::<Result<Vec<_>>>()?.concat()),
-        Operator::Replace => Value::String(replace(string(0)?, string(1)?, string(2)?)),
+        Operator::Replace => Value::String(string(0)?.replace(string(1)?, string(2)?)),
         Operator::Substring => {
             let (from, length) = (number(1)?, number(2)?);
             let wanted = |place: i64| place >= from && place < from + length;
@@ -40,11 +40,6 @@ pub fn text(operator: &Operator, values: &[Value]) -> Result<Value> {
         }
         other => panic!("{other:?} is not known for {values:?}"),
     })
-}
-
-/// Nothing is found where nothing is looked for.
-fn replace(text: &str, what: &str, by: &str) -> String {
-    if what.is_empty() { text.to_owned() } else { text.replace(what, by) }
 }
 
 /// A step of a pattern.

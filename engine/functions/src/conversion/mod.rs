@@ -6,7 +6,7 @@
 //! takes a cast apart that it knows for the years of nanoseconds only.
 
 mod number;
-mod parts;
+pub(crate) mod parts;
 mod text;
 mod time;
 

@@ -84,7 +84,7 @@ fn part(array: &ArrayRef, field: &Field, safe: bool) -> Result<ArrayRef, ArrowEr
 }
 
 /// Where the elements of each row lie among the elements of all.
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     extents: Extents,
     values: ArrayRef,
     rows: usize,
@@ -97,7 +97,7 @@ enum Extents {
 }
 
 impl Ranges {
-    pub(super) fn of(array: &ArrayRef) -> Result<Self, ArrowError> {
+    pub(crate) fn of(array: &ArrayRef) -> Result<Self, ArrowError> {
         let rows = array.len();
         let (extents, values): (_, ArrayRef) = match array.data_type() {
             DataType::List(_) => {
@@ -122,11 +122,11 @@ impl Ranges {
     }
 
     /// The elements of all rows.
-    pub(super) fn values(&self) -> &ArrayRef {
+    pub(crate) fn values(&self) -> &ArrayRef {
         &self.values
     }
 
-    pub(super) fn of_row(&self, row: usize) -> Range<usize> {
+    pub(crate) fn of_row(&self, row: usize) -> Range<usize> {
         match &self.extents {
             Extents::Narrow(offsets) => offsets[row] as usize..offsets[row + 1] as usize,
             Extents::Wide(offsets) => offsets[row] as usize..offsets[row + 1] as usize,

@@ -32,7 +32,8 @@ static CONFIG: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
 });
 
 /// Functions of arrays that tell whether elements are equal.
-const COMPARE_ELEMENTS: [&str; 17] = [
+const COMPARE_ELEMENTS: [&str; 18] = [
+    "array_contains",
     "array_distinct",
     "array_except",
     "array_has",

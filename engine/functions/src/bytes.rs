@@ -1,0 +1,7 @@
+//! Bytes as text, and text as bytes.
+
+pub(super) mod base64;
+pub(super) mod charset;
+pub(super) mod hashes;
+mod hex;
+pub(super) mod url;
