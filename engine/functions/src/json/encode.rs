@@ -27,6 +27,10 @@ pub(super) fn writer(array: &ArrayRef) -> Result<Writer, ArrowError> {
 fn writer_of_values(array: &ArrayRef) -> Result<Writer, ArrowError> {
     Ok(match array.data_type() {
         DataType::Null => Box::new(|_, out| out.push_str("null")),
+        DataType::Boolean => {
+            let truths = array.as_boolean().clone();
+            Box::new(move |row, out| out.push_str(if truths.value(row) { "true" } else { "false" }))
+        }
         DataType::Float64 => {
             let numbers = array.as_primitive::<Float64Type>().clone();
             Box::new(move |row, out| {
@@ -106,7 +110,7 @@ fn writer_of_values(array: &ArrayRef) -> Result<Writer, ArrowError> {
             })
         }
         data_type => {
-            let quoted = !data_type.is_numeric() && *data_type != DataType::Boolean;
+            let quoted = !data_type.is_numeric();
             let texts = texts(array)?;
             Box::new(move |row, out| match quoted {
                 true => push_text(out, texts.value(row)),
