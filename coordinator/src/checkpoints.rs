@@ -225,7 +225,9 @@ impl CheckpointExecutor {
             // Storage takes it for ever. What it should hold comes with the next one. If it is written after all, nobody looks at
             // it, or it is the same once more.
             if let Some(epoch) = attempt.writing.as_ref().filter(late).map(|writing| writing.name.epoch) {
-                let error = Error::environment("the checkpoint storage did not take its manifest in time");
+                let error = Error::environment("the checkpoint storage did not take its manifest in time").with_help(
+                    "see what holds the storage up; how long it may take is execution.checkpointing.timeout",
+                );
                 self.manifest_written(now, ledger, epoch, Err(error), effects);
             }
         }

@@ -236,8 +236,10 @@ pub enum ClientResponse {
     Submitted {
         /// The job's number.
         job: JobId,
-        /// Whether this very job was there before.
+        /// Whether it was there before.
         already_there: bool,
+        /// Whether it was, and is run another way from now on: with other settings, or another parallelism.
+        updated: bool,
     },
     /// To [`ClientRequest::ListJobs`].
     Jobs(Vec<JobSummary>),

@@ -43,6 +43,15 @@ use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
 
+/// In how many phases the job aggregates, where two are possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phases {
+    One,
+    Two,
+    /// In one, with the state of two: a table for late rows comes and goes while the state stays.
+    OneForTwo,
+}
+
 /// Builds one job.
 pub(crate) struct Lowering<'a> {
     options: &'a PlanOptions,
@@ -50,7 +59,7 @@ pub(crate) struct Lowering<'a> {
     connectors: Arc<dyn ConnectorRegistry>,
     graph: JobGraph,
     next_lineage: u32,
-    two_phase: bool,
+    phases: Phases,
     /// Operators that refuse late rows.
     windowed: Vec<NodeId>,
     used_tables: Vec<Arc<Table>>,
@@ -61,13 +70,17 @@ impl<'a> Lowering<'a> {
     /// An empty job.
     pub fn new(options: &'a PlanOptions, connectors: Arc<dyn ConnectorRegistry>) -> Self {
         // A first phase has put late rows and others together before anyone could tell them apart.
-        let two_phase = options.two_phase && options.late_table.is_none();
+        let phases = match (options.two_phase, &options.late_table) {
+            (false, _) => Phases::One,
+            (true, None) => Phases::Two,
+            (true, Some(_)) => Phases::OneForTwo,
+        };
         Self {
             options,
             connectors,
             graph: JobGraph::new(),
             next_lineage: 0,
-            two_phase,
+            phases,
             windowed: Vec::new(),
             used_tables: Vec::new(),
             scans: BTreeMap::new(),

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 use weir_core::{JobId, Result};
-use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, SubmitJob};
+use weir_proto::client::{ClientRequest, JobDetail, JobRef, SubmitJob};
 
-use super::client::{Client, expect_answer};
+use super::client::Client;
 use super::follow::{Follow, Watched, describe};
 use super::goal::Goal;
 use super::rows::Rows;
@@ -48,7 +48,7 @@ impl Select {
         let mut signals = Signals::listen()?;
         let name = job.name.clone();
         let answer = submission::send(client, job).await;
-        let submitted = answer.and_then(|answer| expect_answer!(answer, ClientResponse::Submitted { job, .. } => job));
+        let submitted = answer.map(|(job, _)| job);
         let job = match submitted {
             Ok(job) => job,
             Err(error) => {

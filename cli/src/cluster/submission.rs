@@ -1,23 +1,79 @@
-//! Sends a job to the cluster. If it is refused because its name belongs to another query that has state, the error says what the new
-//! query could do with that.
+//! Sends a job to the cluster. If the name belongs to the same query with other settings, that goes on with its state and these
+//! settings. If it is refused because the name belongs to another query that has state, the error says what the new query could do
+//! with that.
 //!
 //! Checkpoints are where workers reach them, and perhaps not this command. So what the old query keeps is what its dataflow says,
 //! which the coordinator has.
 
+use std::fmt;
 use std::sync::Arc;
 
-use weir_core::{Error, ErrorKind, JobGraph, Result};
+use weir_core::{Error, ErrorKind, JobGraph, JobId, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, SubmitJob};
 use weir_state::RestorePlan;
 use weir_worker::kept_states;
 
 use super::client::{Client, expect_answer};
 
-/// Sends a job.
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It is a new job.
+    New,
+    /// This very job was there.
+    Known,
+    /// It was there with other settings, and has these from now on.
+    Updated,
+}
+
+/// As in "query: is submitted as job 3".
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sent::New => "is submitted as",
+            Sent::Known => "was submitted before, as",
+            Sent::Updated => "goes on with these settings, as",
+        })
+    }
+}
+
+/// Sends a job, and has it go on if it had ended and has other settings now.
 ///
 /// # Errors
 /// What the cluster answers. Of a changed query it says what has changed with it, as `weir run` does.
-pub async fn send(client: &mut Client, job: SubmitJob) -> Result<ClientResponse> {
+pub async fn send(client: &mut Client, job: SubmitJob) -> Result<(JobId, Sent)> {
+    let answer = submit(client, job).await?;
+    let (job, already_there, updated) = expect_answer!(
+        answer,
+        ClientResponse::Submitted { job, already_there, updated } => (job, already_there, updated)
+    )?;
+    if !updated {
+        return Ok((job, if already_there { Sent::Known } else { Sent::New }));
+    }
+    let answer = client.call(ClientRequest::DescribeJob { job: JobRef::Id(job), graph: false }).await?;
+    let there = expect_answer!(answer, ClientResponse::Job(there) => *there)?;
+    if there.summary.has_ended() {
+        client.call(ClientRequest::RestartJob { job: JobRef::Id(job), from: None }).await?;
+    }
+    Ok((job, Sent::Updated))
+}
+
+/// A job that is there keeps its slots unless the user says how many it shall have.
+///
+/// # Errors
+/// If the cluster does not answer.
+pub async fn keep_parallelism(client: &mut Client, job: &mut SubmitJob) -> Result<()> {
+    let named = JobRef::Name { namespace: job.namespace.clone(), name: job.name.clone() };
+    match client.call(ClientRequest::DescribeJob { job: named, graph: false }).await {
+        Ok(ClientResponse::Job(there)) => job.parallelism = there.summary.parallelism,
+        // There is none, or it is told when the job is sent.
+        Err(error) if error.kind() != ErrorKind::User => return Err(error),
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn submit(client: &mut Client, job: SubmitJob) -> Result<ClientResponse> {
     let refusal = match client.call(ClientRequest::SubmitJob(job.clone())).await {
         Err(error) if error.kind() == ErrorKind::User => error,
         answer => return answer,
@@ -42,7 +98,7 @@ async fn before(client: &mut Client, job: &SubmitJob) -> Result<Option<Arc<JobGr
     let named = JobRef::Name { namespace: job.namespace.clone(), name: job.name.clone() };
     let answer = client.call(ClientRequest::DescribeJob { job: named, graph: true }).await?;
     let there = expect_answer!(answer, ClientResponse::Job(there) => *there)?;
-    let is_other = there.fingerprint != job.fingerprint && !there.checkpoints.is_empty();
+    let is_other = !job.graph.computes(&there.fingerprint) && !there.checkpoints.is_empty();
     Ok(there.graph.filter(|_| is_other))
 }
 

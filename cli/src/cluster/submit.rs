@@ -16,7 +16,7 @@ use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
 use super::rows::Rows;
 use super::select::Select;
-use super::submission;
+use super::submission::{self, Sent};
 use crate::exit::Exit;
 use crate::result::{Output, ResultConnector, Results};
 use crate::settings::{Settings, registry};
@@ -63,18 +63,16 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
     let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
-    let request = request(arguments, &parsed, &settings, name.clone(), graph);
-    let answer = submission::send(&mut client, request).await?;
-    let (job, already_there) = expect_answer!(
-        answer,
-        ClientResponse::Submitted { job, already_there } => (job, already_there)
-    )?;
-    for warning in earlier.iter().filter(|_| !already_there) {
+    let mut request = request(arguments, &parsed, &settings, name.clone(), graph);
+    if !layers.is_given(registry::PARALLELISM) {
+        submission::keep_parallelism(&mut client, &mut request).await?;
+    }
+    let (job, sent) = submission::send(&mut client, request).await?;
+    for warning in earlier.iter().filter(|_| sent == Sent::New) {
         screen.message(&format!("warning: {warning}\n"));
     }
     if !settings.quiet {
-        let how = if already_there { "was submitted before, as" } else { "is submitted as" };
-        screen.message(&format!("{name}: {how} job {job}\n"));
+        screen.message(&format!("{name}: {sent} job {job}\n"));
     }
     if arguments.detach {
         let text = format!("{job}\n");

@@ -46,17 +46,7 @@ impl CheckpointStore {
     /// # Errors
     /// If the folder cannot be used, holds another query's state, or its newest checkpoint is damaged.
     pub async fn open(dir: Option<&Path>, graph: &JobGraph, retained: usize) -> Result<Self> {
-        let mut store = Self {
-            checkpoints: Checkpoints::new(Arc::new(MemoryStorage::default())),
-            retained,
-            lock: None,
-            identity: JobIdentity(random()?),
-            attempt: Attempt(1),
-            last_epoch: Epoch(0),
-            ledger: Vec::new(),
-            manifests: Vec::new(),
-            has_latest: false,
-        };
+        let mut store = Self::empty(Arc::new(MemoryStorage::default()), retained)?;
         let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
         let graph = graph.clone();
         blocking(move || {
@@ -89,6 +79,24 @@ impl CheckpointStore {
             Ok(store)
         })
         .await
+    }
+
+    /// No checkpoint yet.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub(super) fn empty(storage: Arc<dyn Storage>, retained: usize) -> Result<Self> {
+        Ok(Self {
+            checkpoints: Checkpoints::new(storage),
+            retained,
+            lock: None,
+            identity: JobIdentity(random()?),
+            attempt: Attempt(1),
+            last_epoch: Epoch(0),
+            ledger: Vec::new(),
+            manifests: Vec::new(),
+            has_latest: false,
+        })
     }
 
     fn add(&mut self, checkpoint: Checkpoint, manifest: Arc<Manifest>) {
@@ -229,13 +237,18 @@ fn checkpoint_of(manifest: &Manifest, committed: bool) -> Checkpoint {
 ///
 /// What each operator could do with the state is told all the same: whoever has changed a query sees what has changed with it.
 fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
-    if manifest.job == graph.fingerprint() {
+    if graph.computes(&manifest.job) {
         return Ok(());
     }
     let plan = plan_restore(manifest, &kept_states(graph)?);
+    let help = if plan.is_complete() && !plan.sinks.is_empty() {
+        "results go where they went before: write them as the state's query did, or begin anew in another --state-dir"
+    } else {
+        "give each query a --state-dir of its own; a changed query starts with an empty one"
+    };
     Err(Error::user(format!(
         "the state in {} belongs to another query, or to this one before it was changed; to this query it would be\n{plan}",
         dir.display()
     ))
-    .with_help("give each query a --state-dir of its own; a changed query starts with an empty one"))
+    .with_help(help))
 }

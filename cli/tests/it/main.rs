@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod batch;
+mod changed;
 mod cluster;
 mod command_line;
 mod decimals;
@@ -18,6 +19,7 @@ mod numbers;
 mod outer_joins;
 mod power;
 mod results;
+mod sums;
 mod times;
 mod watched;
 mod weir;

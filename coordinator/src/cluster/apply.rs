@@ -29,6 +29,11 @@ pub enum Applied {
         /// Whether it was there before.
         already_there: bool,
     },
+    /// A job that was there is run another way from its next attempt on.
+    Updated {
+        /// Which job.
+        job: JobId,
+    },
     /// A worker, or an earlier process of it, is gone.
     Lost {
         /// Jobs whose attempt has failed with it.
@@ -72,6 +77,7 @@ impl ClusterState {
             Command::SubmitJob { namespace, name, spec, parallelism, at } => {
                 self.submit_job(namespace, name, spec, parallelism, at)
             }
+            Command::UpdateJob { job, spec, parallelism, at: _ } => self.update_job(job, spec, parallelism),
             Command::StartAttempt { job, attempt, execution, at } => self.start_attempt(job, attempt, execution, at),
             Command::AttemptRunning { job, attempt, at } => self.attempt_running(job, attempt, at),
             Command::AttemptFailed { job, attempt, kind, report, at } => {

@@ -64,6 +64,17 @@ pub enum Command {
         /// The leader's clock.
         at: i64,
     },
+    /// A job is to be run another way: it computes the same, and keeps its state.
+    UpdateJob {
+        /// Which job.
+        job: JobId,
+        /// What it is from the next attempt on.
+        spec: Arc<JobSpec>,
+        /// How many slots it shall have.
+        parallelism: u32,
+        /// The leader's clock.
+        at: i64,
+    },
     /// A job has got its slots. The attempt is the one after the last.
     StartAttempt {
         /// Which job.
@@ -206,6 +217,7 @@ impl Command {
         match self {
             Command::Found { .. }
             | Command::SubmitJob { .. }
+            | Command::UpdateJob { .. }
             | Command::StartAttempt { .. }
             | Command::EndAttempt { .. }
             | Command::ForgetCheckpoint { .. }

@@ -9,20 +9,22 @@ use weir_state::sealed::{self, Seal};
 
 use super::{ClusterState, Command};
 
-/// Version of commands.
-const COMMAND_FORMAT: u8 = 1;
+/// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
+/// what is new to them, and say of that what it is.
+const COMMAND_FORMAT: u8 = 2;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
     /// As it stands in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let body = match self {
+        let (format, body) = match self {
             // There is a dataflow in it.
-            Command::SubmitJob { .. } => json::encode_deep(self),
-            _ => json::encode(self),
+            Command::SubmitJob { .. } => (1, json::encode_deep(self)),
+            Command::UpdateJob { .. } => (2, json::encode_deep(self)),
+            _ => (1, json::encode(self)),
         };
-        [&[COMMAND_FORMAT], &body[..]].concat()
+        [&[format], &body[..]].concat()
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made.

@@ -47,6 +47,9 @@ pub struct Job {
     pub name: String,
     /// What was submitted.
     pub spec: Arc<JobSpec>,
+    /// The same with other settings, which counts from the next attempt on: the one that runs keeps what it was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Arc<JobSpec>>,
     /// How many slots it shall have.
     pub parallelism: u32,
     /// What the user wants of it.
@@ -106,9 +109,29 @@ impl Job {
         self.restore_point().is_some_and(|checkpoint| checkpoint.finished)
     }
 
+    /// What the next attempt runs.
+    pub fn wanted(&self) -> &Arc<JobSpec> {
+        self.update.as_ref().unwrap_or(&self.spec)
+    }
+
+    /// Whether this is the job with other settings, or another parallelism, so that it may take the place of what was submitted
+    /// before.
+    pub fn is_updated_by(&self, spec: &JobSpec, parallelism: u32) -> bool {
+        let there = self.wanted();
+        let is_same = there.settings == spec.settings && there.graph.runs_like(&spec.graph);
+        spec.computes_like(there) && !(is_same && self.parallelism == parallelism)
+    }
+
     /// Whether this attempt is deployed or runs.
     pub fn is_current(&self, attempt: Attempt) -> bool {
         self.attempt == attempt && self.execution.is_some()
+    }
+
+    /// Nothing runs any more that was started with other settings.
+    pub(super) fn take_update(&mut self) {
+        if let Some(spec) = self.update.take() {
+            self.spec = spec;
+        }
     }
 
     /// Sets the status, if it may be the next one. Nothing else sets it.
@@ -158,6 +181,13 @@ pub struct JobSpec {
     pub sql: String,
     /// How it is run.
     pub settings: JobSettings,
+}
+
+impl JobSpec {
+    /// Whether it goes on with the state of `before`.
+    pub fn computes_like(&self, before: &JobSpec) -> bool {
+        self.fingerprint == before.fingerprint || self.graph.computes(&before.fingerprint)
+    }
 }
 
 impl PartialEq for JobSpec {

@@ -71,6 +71,11 @@ fn print(state: &ClusterState, about: Option<JobId>, applied: Applied, clock: i6
         (Applied::Lost { jobs }, _) if jobs.is_empty() => "lost".into(),
         (Applied::Lost { jobs }, _) => format!("lost by {}", list(jobs.iter().map(JobId::to_string).collect())),
         (Applied::Deleted { job, .. }, _) => format!("job {job} deleted"),
+        (Applied::Updated { .. }, Some(job)) => {
+            let when = if job.update.is_some() { "from its next attempt on" } else { "from now on" };
+            format!("{}, with {} checkpoints {when}", print_job(job, clock), job.wanted().settings.retained_checkpoints)
+        }
+        (Applied::Updated { job }, None) => panic!("there is no job {job}"),
         (Applied::Changed, None) => "changed".into(),
         (Applied::Changed, Some(job)) => print_job(job, clock),
         (Applied::Forgotten { checkpoints, .. }, job) => {
@@ -114,7 +119,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         }
         CompleteCheckpoint { job, .. } | CommitCheckpoint { job, .. } | ForgetCheckpoint { job, .. } => Some(*job),
         EndAttempt { job, .. } | StopJob { job, .. } | CancelJob { job, .. } | RestartJob { job, .. } => Some(*job),
-        RescaleJob { job, .. } | DeleteJob { job, .. } => Some(*job),
+        RescaleJob { job, .. } | UpdateJob { job, .. } | DeleteJob { job, .. } => Some(*job),
         Found { .. } | RegisterWorker { .. } | LoseWorker { .. } | DrainWorker { .. } | SubmitJob { .. } => None,
         SetNamespace { .. } | DropNamespace { .. } => None,
     }
@@ -156,6 +161,12 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
         "submit" => Command::SubmitJob {
             namespace: option(words, "in").unwrap_or("default").into(),
             name: word(1).into(),
+            spec: Arc::new(spec(option(words, "definition").unwrap_or("a"), number(words, "retained").unwrap_or(2))),
+            parallelism: word(2).parse().unwrap(),
+            at,
+        },
+        "update" => Command::UpdateJob {
+            job: job(),
             spec: Arc::new(spec(option(words, "definition").unwrap_or("a"), number(words, "retained").unwrap_or(2))),
             parallelism: word(2).parse().unwrap(),
             at,

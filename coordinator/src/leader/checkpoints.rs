@@ -271,7 +271,7 @@ fn stop_kind(job: &Job) -> Option<StopKind> {
         Desired::Drained => Some(StopKind::Drain),
         Desired::Running | Desired::Cancelled => {
             let rescaled = slots.is_some_and(|slots| usize::try_from(job.parallelism) != Ok(slots));
-            rescaled.then_some(StopKind::Checkpoint)
+            (rescaled || job.update.is_some()).then_some(StopKind::Checkpoint)
         }
     }
 }

@@ -280,6 +280,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         | Command::CancelJob { job, .. }
         | Command::RestartJob { job, .. }
         | Command::RescaleJob { job, .. }
+        | Command::UpdateJob { job, .. }
         | Command::DeleteJob { job, .. } => Some(*job),
         Command::Found { .. }
         | Command::RegisterWorker { .. }

@@ -10,7 +10,7 @@ use weir_proto::client::{
 
 use super::{Effect, Node, RequestId, unavailable, view};
 use crate::cluster::{
-    Applied, ClusterState, Command, JobSettings, JobSpec, Quota, Refusal, RefusalKind, RestartPolicy,
+    Applied, ClusterState, Command, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind, RestartPolicy,
 };
 use crate::leader::{Context, Now};
 use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
@@ -50,7 +50,7 @@ impl<S: LogStore> Node<S> {
     ) -> Result<Option<ClientResponse>, ClientError> {
         let at = now.wall;
         let command = match request {
-            ClientRequest::SubmitJob(submit) => submission(submit, at),
+            ClientRequest::SubmitJob(submit) => submission(&self.state, submit, at),
             ClientRequest::StopJob { job, drain } => Command::StopJob { job: self.find(&job)?, drain, at },
             ClientRequest::CancelJob { job } => Command::CancelJob { job: self.find(&job)?, at },
             ClientRequest::RestartJob { job, from } => Command::RestartJob { job: self.find(&job)?, from, at },
@@ -164,8 +164,9 @@ pub(super) fn find(state: &ClusterState, job: &JobRef) -> Result<JobId, ClientEr
 pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientResponse, ClientError> {
     match outcome {
         Ok(Applied::Submitted { job, already_there }) => {
-            Ok(ClientResponse::Submitted { job: *job, already_there: *already_there })
+            Ok(ClientResponse::Submitted { job: *job, already_there: *already_there, updated: false })
         }
+        Ok(Applied::Updated { job }) => Ok(ClientResponse::Submitted { job: *job, already_there: true, updated: true }),
         Ok(_) => Ok(ClientResponse::Accepted),
         Err(refusal) => {
             let kind = match refusal.kind() {
@@ -183,10 +184,15 @@ pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientRespons
     }
 }
 
-fn submission(submit: SubmitJob, at: i64) -> Command {
+/// A new job; or one that is there and is to be run another way.
+fn submission(state: &ClusterState, submit: SubmitJob, at: i64) -> Command {
     let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings } = submit;
     let spec = Arc::new(JobSpec { graph, fingerprint, sql, settings: settings_of(&settings) });
-    Command::SubmitJob { namespace, name, spec, parallelism, at }
+    let there = state.job_by_name(&namespace, &name);
+    match there.filter(|(_, there)| there.status != JobStatus::Finished && there.is_updated_by(&spec, parallelism)) {
+        Some((job, _)) => Command::UpdateJob { job, spec, parallelism, at },
+        None => Command::SubmitJob { namespace, name, spec, parallelism, at },
+    }
 }
 
 fn settings_of(info: &JobSettingsInfo) -> JobSettings {

@@ -21,6 +21,7 @@ mod commits;
 mod leftovers;
 mod markers;
 mod patience;
+mod updates;
 
 /// A folder for all storages.
 struct Folder(tempfile::TempDir);
@@ -175,10 +176,14 @@ impl Cluster {
     }
 
     fn submit_graph(&mut self, graph: JobGraph, parallelism: u32) -> Result<ClientResponse, ClientError> {
+        self.submit_with(graph, parallelism, 1000)
+    }
+
+    fn submit_with(&mut self, graph: JobGraph, parallelism: u32, interval: u64) -> Result<ClientResponse, ClientError> {
         let settings = JobSettingsInfo {
             batch_rows: 10,
             memory_budget: None,
-            checkpoint_interval_ms: 1000,
+            checkpoint_interval_ms: interval,
             checkpoint_timeout_ms: 10_000,
             tolerable_failures: 2,
             retained_checkpoints: 2,

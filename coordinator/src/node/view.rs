@@ -90,8 +90,8 @@ fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
     let vertex = |index: usize| attempt.as_ref().and_then(|attempt| attempt.vertices.get(index).copied());
     JobDetail {
         summary: summary(leader, id, job),
-        sql: job.spec.sql.clone(),
-        settings: settings(&job.spec.settings),
+        sql: job.wanted().sql.clone(),
+        settings: settings(&job.wanted().settings),
         fingerprint: job.spec.fingerprint.clone(),
         placement: job.execution.as_ref().map(|execution| execution.placement.clone()),
         vertices: job

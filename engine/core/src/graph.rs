@@ -83,6 +83,11 @@ impl NodeSpec {
         }
     }
 
+    /// Whether it is a sink of late or rejected rows.
+    fn takes_side_outputs(&self) -> bool {
+        matches!(self.operator, OperatorSpec::Sink(_)) && self.inputs.iter().any(|edge| edge.port != OutputPort::Main)
+    }
+
     /// Whether `other` may do the work of both.
     fn shares(&self, other: &NodeSpec) -> bool {
         let types = |spec: &NodeSpec| -> Vec<_> {
@@ -217,12 +222,25 @@ impl JobGraph {
     /// # Panics
     /// If an input names a node that is not there yet.
     pub fn add(&mut self, spec: NodeSpec) -> NodeId {
+        self.add_known_as(spec, identity::uid)
+    }
+
+    /// As [`add`](Self::add), of an aggregation that is done in one phase and could be done in two. It is known as the second of
+    /// them, which keeps the same state, so that a job can be planned one way after the other.
+    ///
+    /// # Panics
+    /// See [`add`](Self::add).
+    pub fn add_in_one_phase(&mut self, spec: NodeSpec) -> NodeId {
+        self.add_known_as(spec, identity::uid_of_second_phase)
+    }
+
+    fn add_known_as(&mut self, spec: NodeSpec, uid: fn(&[Node], &NodeSpec, usize) -> OperatorUid) -> NodeId {
         for edge in &spec.inputs {
             assert!(edge.from.0 < self.nodes.len(), "inputs are added first");
         }
         let mut copy = 0;
         loop {
-            let uid = identity::uid(&self.nodes, &spec, copy);
+            let uid = uid(&self.nodes, &spec, copy);
             match self.by_uid.get(&uid) {
                 Some(node) if self.node(*node).spec.shares(&spec) => return *node,
                 Some(_) => copy += 1,
@@ -255,9 +273,29 @@ impl JobGraph {
     }
 
     /// Identity of the whole job: two graphs have the same one if they compute the same from the same inputs into the
-    /// same outputs, at whatever parallelism and in whatever order their statements stand.
+    /// same outputs, at whatever parallelism and in whatever order their statements stand, in however many phases they
+    /// aggregate, and wherever late and rejected rows go.
     pub fn fingerprint(&self) -> String {
-        identity::fingerprint(&self.nodes)
+        let counts = |node: &&Node| {
+            !node.spec.takes_side_outputs() && !matches!(node.spec.operator, OperatorSpec::PartialAggregate(_))
+        };
+        identity::fingerprint(self.nodes.iter().filter(counts))
+    }
+
+    /// Whether this is a job with that [fingerprint](Self::fingerprint). In those of earlier versions all nodes counted.
+    pub fn computes(&self, fingerprint: &str) -> bool {
+        self.fingerprint() == fingerprint || identity::fingerprint(self.nodes.iter()) == fingerprint
+    }
+
+    /// Whether both do the same in the same way: nothing is different, not even what is no identity.
+    pub fn runs_like(&self, other: &JobGraph) -> bool {
+        self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(&other.nodes).all(|(one, other)| {
+                one.uid == other.uid
+                    && one.spec.operator == other.spec.operator
+                    && one.spec.inputs == other.spec.inputs
+                    && one.spec.parallelism == other.spec.parallelism
+            })
     }
 
     /// What a node reads, by ordinal.

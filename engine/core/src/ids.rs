@@ -45,6 +45,13 @@ pub struct NodeId(pub usize);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OperatorUid(pub String);
 
+impl OperatorUid {
+    /// Whether it is that of a sink: a uid begins with the kind of its operator.
+    pub fn is_sink(&self) -> bool {
+        self.0.starts_with("sink-")
+    }
+}
+
 impl fmt::Display for OperatorUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

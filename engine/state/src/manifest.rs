@@ -45,6 +45,10 @@ pub struct Manifest {
     pub operators: Vec<OperatorState>,
     /// What sinks prepared in this epoch.
     pub committables: Vec<SinkCommittables>,
+    /// Where the job's sinks stand, for an edited query to be told which of them it has changed. Absent in manifests of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sinks: BTreeMap<OperatorUid, OperatorPlace>,
 }
 
 /// What a manifest says of its checkpoint as a whole.
@@ -151,6 +155,7 @@ impl Manifest {
                 operator.place = place;
             }
         }
+        places.retain(|uid, _| uid.is_sink());
         for table in operators.iter_mut().flat_map(|operator| &mut operator.tables) {
             drop_expired_runs(&table.schema, &mut table.runs, table.expired);
         }
@@ -166,6 +171,7 @@ impl Manifest {
             parallelism,
             operators,
             committables,
+            sinks: places,
         }
     }
 

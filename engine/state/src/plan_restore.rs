@@ -6,6 +6,7 @@
 //!    and keep the same tables, what has changed is what feeds them, and the state goes on from there. Else the place shows only
 //!    what has become of what.
 //! 3. What is left is rebuilt, where an operator has nothing to begin from, and dropped, where state has no operator.
+//! 4. A sink keeps nothing, but what it has written stays where it is: the plan says which sinks are not what they were.
 //!
 //! The plan decides nothing: a job that was edited is refused as a whole, and is told with this what an edit would come to.
 
@@ -16,6 +17,10 @@ use weir_core::{OperatorPlace, OperatorUid, TableSchema};
 
 use crate::columns::{ColumnChange, changes};
 use crate::{Manifest, OperatorState};
+
+mod sinks;
+
+pub use self::sinks::{SinkFate, SinkPlan};
 
 /// What an operator keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub struct KeptState {
 pub struct RestorePlan {
     /// Operators with state, in the job or in the checkpoint.
     pub operators: Vec<OperatorPlan>,
+    /// Sinks that are not what they were.
+    pub sinks: Vec<SinkPlan>,
 }
 
 /// What happens to the state of one operator.
@@ -72,7 +79,8 @@ pub enum StateFate {
 
 /// What a job whose operators keep `wanted` can do with the checkpoint.
 pub fn plan_restore(checkpoint: &Manifest, wanted: &[KeptState]) -> RestorePlan {
-    let stored: Vec<KeptState> = checkpoint.operators.iter().map(KeptState::of).collect();
+    let sinks = checkpoint.sinks.iter().map(|(uid, place)| KeptState::nothing(uid.clone(), place.clone()));
+    let stored: Vec<KeptState> = checkpoint.operators.iter().map(KeptState::of).chain(sinks).collect();
     RestorePlan::between(&stored, wanted)
 }
 
@@ -80,6 +88,10 @@ impl KeptState {
     fn of(state: &OperatorState) -> Self {
         let tables = state.tables.iter().map(|table| table.schema.clone()).collect();
         Self { uid: state.uid.clone(), place: state.place.clone(), tables }
+    }
+
+    fn nothing(uid: OperatorUid, place: OperatorPlace) -> Self {
+        Self { uid, place, tables: Vec::new() }
     }
 }
 
@@ -118,7 +130,7 @@ impl RestorePlan {
             let (uid, place) = (stored.uid.clone(), stored.place.clone());
             operators.push(OperatorPlan { uid, place, fate: StateFate::Dropped { why } });
         }
-        Self { operators }
+        Self { operators, sinks: sinks::between(stored, wanted) }
     }
 
     /// The operator of the checkpoint whose state `uid` goes on with.
@@ -190,7 +202,10 @@ fn renamed<'a>(stored: &'a TableSchema, declared: &'a TableSchema) -> Option<(&'
 impl fmt::Display for RestorePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.operators.iter().map(|plan| (plan.fate.word(), plan.place.to_string(), plan.fate.why()));
-        let rows: Vec<_> = std::iter::once(("STATE", "OPERATOR".to_owned(), "WHY".to_owned())).chain(rows).collect();
+        let sinks =
+            self.sinks.iter().map(|plan| (plan.fate.word(), plan.place.to_string(), plan.fate.why().to_owned()));
+        let head = std::iter::once(("STATE", "OPERATOR".to_owned(), "WHY".to_owned()));
+        let rows: Vec<_> = head.chain(rows).chain(sinks).collect();
         let width = rows.iter().map(|(_, place, _)| place.chars().count()).max().unwrap_or(0);
         for (index, (word, place, why)) in rows.iter().enumerate() {
             let line = format!("{word:<8}  {place:<width$}  {why}");

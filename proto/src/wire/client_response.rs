@@ -16,7 +16,9 @@ impl TryFrom<ClientResponse> for wire::SubmitJobResponse {
 
     fn try_from(response: ClientResponse) -> Result<Self> {
         match response {
-            ClientResponse::Submitted { job, already_there } => Ok(Self { job: job.0, already_there }),
+            ClientResponse::Submitted { job, already_there, updated } => {
+                Ok(Self { job: job.0, already_there, updated })
+            }
             other => Err(mismatch("Submitted", &other)),
         }
     }
@@ -27,7 +29,7 @@ impl TryFrom<wire::SubmitJobResponse> for ClientResponse {
 
     fn try_from(response: wire::SubmitJobResponse) -> Result<Self> {
         let job = job_id(response.job, "SubmitJobResponse.job")?;
-        Ok(ClientResponse::Submitted { job, already_there: response.already_there })
+        Ok(ClientResponse::Submitted { job, already_there: response.already_there, updated: response.updated })
     }
 }
 

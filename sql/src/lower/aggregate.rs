@@ -14,15 +14,15 @@ use weir_core::{
     AggregateCall, Error, Exchange, Expr, OperatorSpec, Result, WindowAggregateSpec, WindowKind, WindowSource,
 };
 
-use super::Lowering;
 use super::call::{Call, call};
 use super::expand::expand;
 use super::grouping::Grouping;
 use super::order::in_order;
-use super::shape::{Shaped, Wanted, add, edges, settle, shape_base};
+use super::shape::{Shaped, Wanted, add, edges, node, settle, shape_base};
 use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, timestamp};
 use super::window::WINDOW_COLUMNS;
 use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
+use super::{Lowering, Phases};
 
 /// How a key of the query comes out of the aggregation.
 pub(super) enum KeyPlace {
@@ -183,17 +183,12 @@ impl Lowering<'_> {
             columns.push(StreamColumn { name: (*name).to_owned(), data_type: timestamp(), role });
         }
         let partial_fields: Option<Vec<_>> = spec.aggregates.iter().map(AggregateCall::partial_fields).collect();
-        let assigned = match spec.window {
-            WindowSource::Assign { window, .. } => Some(window),
-            WindowSource::Attached { .. } => None,
-        };
-        let node = match (partial_fields, assigned) {
-            (Some(fields), Some(window)) if self.two_phase && window.pane_size().is_some() => {
+        let node = match (partial_fields, spec.second_phase()) {
+            (Some(fields), Some(second)) if self.phases == Phases::Two => {
                 let mut partial = key_columns;
                 for field in fields.into_iter().flatten() {
                     partial.push(StreamColumn::plain(field.name(), field.data_type().clone()));
                 }
-                let pane = partial.len();
                 partial.push(StreamColumn::plain("pane_start", timestamp()));
                 partial.push(StreamColumn::plain("rows", DataType::Int64));
                 let first = add(
@@ -203,19 +198,17 @@ impl Lowering<'_> {
                     edges(&shaped.nodes, 0, Exchange::Forward),
                     &partial,
                 )?;
-                let keys: Vec<usize> = (0..spec.keys.len()).collect();
-                let second = WindowAggregateSpec {
-                    window: WindowSource::Assign { window, time: pane },
-                    keys: keys.clone(),
-                    aggregates: spec.aggregates,
-                    partial_input: true,
-                };
-                let inputs = edges(&[first], 0, Exchange::Hash(keys));
+                let inputs = edges(&[first], 0, Exchange::Hash(second.keys.clone()));
                 add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(second), inputs, &columns)?
             }
             _ => {
                 let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.keys.clone()));
-                add(&mut self.graph, "WindowAggregate", OperatorSpec::WindowAggregate(spec), inputs, &columns)?
+                let operator = OperatorSpec::WindowAggregate(spec);
+                let spec = node(&self.graph, "WindowAggregate", operator, inputs, &columns)?;
+                match self.phases {
+                    Phases::OneForTwo => self.graph.add_in_one_phase(spec),
+                    Phases::One | Phases::Two => self.graph.add(spec),
+                }
             }
         };
         self.windowed.push(node);

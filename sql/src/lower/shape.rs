@@ -55,9 +55,24 @@ pub(super) fn add(
     inputs: Vec<Edge>,
     columns: &[StreamColumn],
 ) -> Result<NodeId> {
+    let spec = node(graph, name, operator, inputs, columns)?;
+    Ok(graph.add(spec))
+}
+
+/// An operator with its inputs, to be put into the graph.
+///
+/// # Errors
+/// A user error if it cannot take what comes in.
+pub(super) fn node(
+    graph: &JobGraph,
+    name: &str,
+    operator: OperatorSpec,
+    inputs: Vec<Edge>,
+    columns: &[StreamColumn],
+) -> Result<NodeSpec> {
     inputs.iter().try_for_each(|input| check_keys(graph, input))?;
     let changelog = changelog::output_of(graph, name, &operator, &inputs)?;
-    Ok(graph.add(NodeSpec { changelog, ..NodeSpec::new(name, operator, inputs, schema(columns)) }))
+    Ok(NodeSpec { changelog, ..NodeSpec::new(name, operator, inputs, schema(columns)) })
 }
 
 /// Refuses keys that rows cannot be spread by.

@@ -299,3 +299,19 @@ fn ordered_aggregates() {
 "#,
     );
 }
+
+/// Late rows have to be told apart from others, so a first phase must not put them together.
+#[test]
+fn a_table_for_late_rows_changes_the_phases_and_not_what_the_job_is() {
+    let sql = "CREATE TABLE late (operator STRING, event_time TIMESTAMP(3), watermark TIMESTAMP(3), `row` STRING) WITH \
+               ('connector' = 'fake'); SELECT bidder, MAX(price), COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), \
+               INTERVAL '10' SECOND) GROUP BY window_start, window_end, bidder";
+    let with = weir_sql::PlanOptions { late_table: Some("late".to_owned()), ..super::options() };
+    let plan = |options| super::plan_with(sql, options).unwrap().graph.unwrap();
+    let (without, with) = (plan(&super::options()), plan(&with));
+    assert_eq!((without.nodes().len(), with.nodes().len()), (6, 6), "a phase less, and a sink more");
+    assert_eq!(without.fingerprint(), with.fingerprint());
+    let places = with.places();
+    let aggregate = without.nodes().iter().find(|node| node.spec.name == "WindowAggregate").unwrap();
+    assert_eq!(places[&aggregate.uid].to_string(), "result/sink/window-aggregate");
+}

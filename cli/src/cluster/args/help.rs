@@ -11,7 +11,8 @@ Examples:
 
 The script is planned here; the cluster gets the dataflow. Relative paths in its tables start from this working directory, and have
 to be there, under the same name, on the workers. Submitting the same job under the same name once more changes nothing and
-watches the one that is there.
+watches the one that is there; with other settings, such as another interval, error policy or parallelism, it goes on with those and
+keeps its state.
 
 A SELECT without INSERT is a job for as long as this command reads its rows, and goes through the cluster's checkpoint storage, which
 has to be reached from here. Rows are printed on stdout, each once, when their checkpoint is complete: every second, unless

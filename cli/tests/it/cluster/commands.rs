@@ -140,7 +140,9 @@ fn described(statuses: Vec<JobSummary>) -> impl FnMut(&ClientRequest) -> Answer 
                 }
                 detail(now)
             }
-            ClientRequest::SubmitJob(_) => ClientResponse::Submitted { job: JobId(7), already_there: false },
+            ClientRequest::SubmitJob(_) => {
+                ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false }
+            }
             ClientRequest::TakeSavepoint { .. } => ClientResponse::SavepointBegun { after: Epoch(12) },
             _ => ClientResponse::Accepted,
         })
@@ -318,7 +320,7 @@ fn a_submitted_job_has_its_settings_and_paths_that_hold_everywhere() {
         if let ClientRequest::SubmitJob(job) = request {
             submitted.send(job.clone()).unwrap();
         }
-        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false })
+        Ok(ClientResponse::Submitted { job: JobId(7), already_there: false, updated: false })
     });
     let directory = tempfile::tempdir().unwrap();
     let script = file(".sql", INSERT);
@@ -430,11 +432,15 @@ fn draining_tells_what_it_waits_for_and_not_for_ever() {
 /// Starts it and interrupts it once it watches.
 fn interrupt(cluster: &Cluster, arguments: &[&str]) -> Child {
     let child = cluster.command(arguments).spawn().unwrap();
-    interrupt_once_it_asks(cluster, &child, |request| matches!(request, ClientRequest::DescribeJob { .. }));
+    let mut submitted = false;
+    interrupt_once_it_asks(cluster, &child, |request| {
+        submitted |= matches!(request, ClientRequest::SubmitJob(_));
+        submitted && matches!(request, ClientRequest::DescribeJob { .. })
+    });
     child
 }
 
-fn interrupt_once_it_asks(cluster: &Cluster, child: &Child, asks: impl Fn(&ClientRequest) -> bool) {
+fn interrupt_once_it_asks(cluster: &Cluster, child: &Child, mut asks: impl FnMut(&ClientRequest) -> bool) {
     while !asks(&cluster.asked.recv_timeout(Duration::from_secs(30)).expect("the cluster is asked")) {}
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
 }

@@ -12,3 +12,4 @@ pub mod processes;
 mod recover;
 mod refusals;
 mod select;
+mod settings;

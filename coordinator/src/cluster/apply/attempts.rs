@@ -43,6 +43,7 @@ impl ClusterState {
                 return Err(Refusal::StalePlacement { job: id, difference });
             }
             state.check_placement(id, job, &execution.placement)?;
+            job.take_update();
             job.attempt = attempt;
             job.execution = Some(Execution { running_since: None, ..execution });
             job.enter(id, JobStatus::Deploying, at)?;

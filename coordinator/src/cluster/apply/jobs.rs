@@ -35,6 +35,7 @@ impl ClusterState {
             namespace,
             name,
             spec,
+            update: None,
             parallelism,
             desired: Desired::Running,
             status: JobStatus::Scheduling,
@@ -55,6 +56,33 @@ impl ClusterState {
         self.next_job = self.next_job.saturating_add(1);
         self.jobs.insert(id, job);
         Ok(Applied::Submitted { job: id, already_there: false })
+    }
+
+    /// What runs goes on as it is; it is up to the leader to end it with a checkpoint and to start the next attempt.
+    pub(super) fn update_job(&mut self, id: JobId, spec: Arc<JobSpec>, parallelism: u32) -> Result<Applied, Refusal> {
+        check_parallelism(parallelism)?;
+        self.change(id, |state, job| {
+            let (namespace, name) = (job.namespace.clone(), job.name.clone());
+            if job.status == JobStatus::Finished {
+                return Err(Refusal::NameOfEndedJob { namespace, name, job: id, status: job.status });
+            }
+            if !spec.computes_like(&job.spec) {
+                return Err(Refusal::NameTaken { namespace, name, job: id, difference: JobDifference::Definition });
+            }
+            let before = std::mem::replace(&mut job.parallelism, parallelism);
+            if parallelism > before && job.status.is_active() {
+                state.admit_slots(id, job)?;
+            }
+            // Its checkpoints know the job by the fingerprint that it was submitted with.
+            let JobSpec { graph, fingerprint: _, sql, settings } = &*spec;
+            let fingerprint = job.spec.fingerprint.clone();
+            let spec = JobSpec { graph: graph.clone(), fingerprint, sql: sql.clone(), settings: settings.clone() };
+            job.update = Some(Arc::new(spec));
+            if job.execution.is_none() {
+                job.take_update();
+            }
+            Ok(Applied::Updated { job: id })
+        })
     }
 
     pub(super) fn stop_job(&mut self, id: JobId, drain: bool, at: i64) -> Result<Applied, Refusal> {

@@ -22,8 +22,8 @@ impl Refusal {
                 format!("delete job {job}, or choose another name")
             }
             Refusal::NameOfEndedJob { job, .. } => format!(
-                "restart job {job} as it was, or delete it or choose another name, which begins anew: a changed query cannot take \
-                 over state"
+                "`weir jobs restart {job}` has it go on as it was, and to submit it with other settings has it go on with those. Or \
+                 delete it or choose another name, which begins anew: a changed query cannot take over state"
             ),
             Refusal::BadName { of: "job", .. } => {
                 "use 1 to 128 letters, digits, dots, underscores and hyphens, and no number".into()

@@ -38,6 +38,48 @@ fn the_same_submission_twice_is_one_job() {
 }
 
 #[test]
+fn other_settings_count_from_the_next_attempt_on() {
+    let state = run("worker a 4
+        submit orders 1
+        update 1 1 definition=b | refused: job 1 in namespace default has the name orders already, and another definition
+        update 1 0              | refused: a job has a parallelism of at least 1
+        update 2 1              | refused: there is no job 2
+        update 1 2 retained=3   | scheduling 0, with 3 checkpoints from now on
+        start 1 a               | refused: job 1 cannot be placed like this any more: its parallelism is 2, not 1
+        start 1 a,a             | deploying 1
+        running 1
+        update 1 2 retained=4   | running 1, with 4 checkpoints from its next attempt on
+        complete 1 1
+        commit 1 1
+        end 1                   | scheduling 1: 1
+        start 1 a,a             | deploying 2: 1
+        cancel 1
+        update 1 1 retained=5   | cancelled 2: 1, with 5 checkpoints from now on
+        restart 1               | scheduling 2: 1
+        start 1 a
+        running 1
+        complete 1 2f
+        commit 1 2
+        end 1                   | finished 3: 1 2f
+        update 1 1 retained=6   | refused: job 1 in namespace default has the name orders already, and is finished");
+    let job = &state.jobs[&JobId(1)];
+    assert_eq!((job.spec.settings.retained_checkpoints, job.update.is_none()), (5, true));
+}
+
+/// The tables for late and rejected rows counted in what an earlier version called the job. Its checkpoints have that name.
+#[test]
+fn a_job_keeps_the_name_that_its_checkpoints_know_it_by() {
+    let mut state = run("submit orders 1");
+    let known = JobGraph::default().fingerprint();
+    state.jobs.get_mut(&JobId(1)).unwrap().spec = Arc::new(spec(&known, 1));
+    let renamed = spec("another name for it", 1);
+    assert!(renamed.computes_like(&spec(&known, 9)) && !renamed.computes_like(&spec("another job", 1)));
+    let update = Command::UpdateJob { job: JobId(1), spec: Arc::new(renamed), parallelism: 1, at: 0 };
+    state.apply(update).unwrap();
+    assert_eq!(state.jobs[&JobId(1)].spec.fingerprint, known);
+}
+
+#[test]
 fn names_have_bounds() {
     let mut state = run("");
     let submit = |name: &str| Command::SubmitJob {

@@ -49,9 +49,15 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
         },
         8..12 => Command::LoseWorker { incarnation: incarnation(off), worker, reason: "silent".into(), at },
         12..14 => Command::DrainWorker { worker, draining: how % 2 == 0 },
-        14..20 => Command::SubmitJob {
+        14..18 => Command::SubmitJob {
             namespace: if how % 3 == 0 { "blue" } else { "default" }.into(),
             name: ["orders", "clicks", "bids"][nth(3)].into(),
+            spec: Arc::new(spec(if how % 5 == 0 { "b" } else { "a" }, u32::from(how % 3))),
+            parallelism: u32::from(how % 4) + u32::from(!wrong),
+            at,
+        },
+        18..20 => Command::UpdateJob {
+            job,
             spec: Arc::new(spec(if how % 5 == 0 { "b" } else { "a" }, u32::from(how % 3))),
             parallelism: u32::from(how % 4) + u32::from(!wrong),
             at,
@@ -242,7 +248,7 @@ fn histories_come_by_every_status_and_every_command() {
         .unwrap();
     }
     let statuses = 8;
-    let commands = 20;
+    let commands = 21;
     assert_eq!(seen.len(), statuses + commands + 1, "{seen:?}");
     assert!(seen.values().all(|count| *count >= 5), "{seen:?}");
     assert!(accepted * 2 > refused, "{accepted} accepted, {refused} refused");

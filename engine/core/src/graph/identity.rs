@@ -24,6 +24,8 @@
 //! | how fast a table is read | says when rows come, not which |
 //! | the timeout after which a source counts as idle | says when results come, not which |
 //! | [settings](crate::TableSpec::settings) of a table, by what its connector says | say how rows are read or written, not which: error policy, intervals, pace, sizes of files |
+//! | the number of phases of an aggregation, where that follows from another setting | both keep the same |
+//! | sinks that get side outputs only, in the identity of the whole job | late and rejected rows are counted in any case; where they go besides changes no result |
 //! | a stream's [changelog kind](crate::ChangelogKind) and schema | follow from the rest |
 //!
 //! A table is known by its name: two tables with the same definition are two.
@@ -39,7 +41,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use self::text::{Encode, Text};
 use super::{Edge, Exchange, Node, NodeSpec, OperatorSpec, OutputPort};
-use crate::OperatorUid;
+use crate::{NodeId, OperatorUid};
 
 /// Version of the text. Another one gives every operator another uid.
 pub const VERSION: u32 = 1;
@@ -48,6 +50,23 @@ pub const VERSION: u32 = 1;
 pub(super) fn uid(nodes: &[Node], spec: &NodeSpec, copy: usize) -> OperatorUid {
     let identity = identity(nodes, spec, copy);
     OperatorUid(format!("{}-{:016x}", spec.operator.tag(), xxh3_128(identity.as_bytes()) as u64))
+}
+
+/// The uid of an aggregation in one phase: that of the second phase, if the first one is behind the same nodes.
+pub(super) fn uid_of_second_phase(nodes: &[Node], spec: &NodeSpec, copy: usize) -> OperatorUid {
+    let OperatorSpec::WindowAggregate(whole) = &spec.operator else { return uid(nodes, spec, copy) };
+    let Some(second) = whole.second_phase() else { return uid(nodes, spec, copy) };
+    let forward = |edge: &Edge| Edge { exchange: Exchange::Forward, ..edge.clone() };
+    let first = NodeSpec {
+        operator: OperatorSpec::PartialAggregate(whole.clone()),
+        inputs: spec.inputs.iter().map(forward).collect(),
+        ..spec.clone()
+    };
+    let mut nodes = nodes.to_vec();
+    let from = NodeId(nodes.len());
+    nodes.push(Node { uid: uid(&nodes, &first, 0), spec: first });
+    let inputs = vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Hash(second.keys.clone()) }];
+    uid(&nodes, &NodeSpec { operator: OperatorSpec::WindowAggregate(second), inputs, ..spec.clone() }, copy)
 }
 
 /// A hash of what an operator computes by itself.
@@ -59,8 +78,8 @@ pub(super) fn computes(operator: &OperatorSpec) -> String {
 }
 
 /// Identity of nodes as a whole, in whatever order they stand.
-pub(super) fn fingerprint(nodes: &[Node]) -> String {
-    let mut uids: Vec<&str> = nodes.iter().map(|node| &*node.uid.0).collect();
+pub(super) fn fingerprint<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
+    let mut uids: Vec<&str> = nodes.map(|node| &*node.uid.0).collect();
     uids.sort_unstable();
     format!("{:032x}", xxh3_128(uids.join(" ").as_bytes()))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Edge, JobGraph, OperatorSpec, identity};
+use super::{Edge, JobGraph, OperatorSpec, OutputPort, identity};
 use crate::{NodeId, OperatorUid};
 
 /// The way to an operator from the target of its statement.
@@ -43,11 +43,12 @@ impl JobGraph {
             let readers = self.outputs(NodeId(index)).filter_map(|(reader, edge)| {
                 let OperatorPlace { target, mut path, .. } = places[reader.0].clone()?;
                 path.extend(input_name(&self.node(reader).spec.inputs, edge));
-                Some((target, path))
+                // A table for late or rejected rows comes and goes; what computes the results stays where it is.
+                Some((edge.port != OutputPort::Main, target, path))
             });
             let (target, mut path) = match &node.operator {
                 OperatorSpec::Sink(sink) => (sink.table.name.clone(), Vec::new()),
-                _ => readers.min().unwrap_or_default(),
+                _ => readers.min().map(|(_, target, path)| (target, path)).unwrap_or_default(),
             };
             path.extend(step(&node.operator));
             let (name, computes) = (node.label.clone(), identity::computes(&node.operator));

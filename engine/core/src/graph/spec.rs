@@ -145,6 +145,22 @@ pub struct WindowAggregateSpec {
     pub partial_input: bool,
 }
 
+impl WindowAggregateSpec {
+    /// What the second phase does if the first one does this; `None` if it cannot be done in two.
+    pub fn second_phase(&self) -> Option<Self> {
+        let WindowSource::Assign { window, .. } = self.window else { return None };
+        window.pane_size()?;
+        let partial: Option<Vec<_>> = self.aggregates.iter().map(AggregateCall::partial_fields).collect();
+        let time = self.keys.len() + partial?.iter().map(Vec::len).sum::<usize>();
+        Some(Self {
+            window: WindowSource::Assign { window, time },
+            keys: (0..self.keys.len()).collect(),
+            aggregates: self.aggregates.clone(),
+            partial_input: true,
+        })
+    }
+}
+
 /// Where an aggregation's windows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WindowSource {
@@ -187,7 +203,7 @@ pub struct WindowTopNSpec {
     pub order: Vec<SortKey>,
     /// How many rows of each partition are kept.
     pub limit: u64,
-    /// Appends a `BIGINT UNSIGNED` column with the row number, from 1.
+    /// Appends a `BIGINT` column with the row number, from 1.
     pub with_rank: bool,
 }
 

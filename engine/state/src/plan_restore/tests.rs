@@ -167,3 +167,38 @@ fn a_plan_is_a_table() {
          dropped   totals/sink/agg         the job has no such operator"
     );
 }
+
+fn sink(line: &str) -> KeptState {
+    KeptState { tables: Vec::new(), ..kept(line) }
+}
+
+#[test]
+fn a_sink_that_is_another_one_is_told() {
+    let stored = [
+        kept("agg-1 totals/sink/agg sum"),
+        sink("sink-1 totals/sink json"),
+        sink("sink-2 twice/sink csv"),
+        sink("sink-3 twice/sink csv"),
+        sink("sink-4 gone/sink csv"),
+    ];
+    let wanted = [
+        kept("agg-1 totals/sink/agg sum"),
+        sink("sink-5 totals/sink parquet"),
+        // It is fed by something else, and writes as before.
+        sink("sink-6 twice/sink csv"),
+        sink("sink-3 twice/sink csv"),
+        sink("sink-7 late/sink csv"),
+    ];
+    let plan = RestorePlan::between(&stored, &wanted);
+    assert_eq!(
+        plan.to_string(),
+        "STATE     OPERATOR         WHY\n\
+         kept      totals/sink/agg  it computes the same of the same\n\
+         changed   totals/sink      its table has another connector, other options or other columns; what it wrote stays where it is\n\
+         new       late/sink        the checkpoint has no such sink\n\
+         dropped   gone/sink        the job has no such sink; what it wrote stays where it is"
+    );
+    assert!(plan.is_complete(), "all state goes on");
+    // Checkpoints of earlier versions say nothing of sinks.
+    assert_eq!(RestorePlan::between(&stored[..1], &wanted).sinks, []);
+}

@@ -228,9 +228,11 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         slots_used: 4,
         jobs_running: 1,
     };
+    let submitted = |updated| ClientResponse::Submitted { job: JobId(7), already_there: true, updated };
     let with_graph = JobDetail { graph: Some(Arc::new(graph())), ..detail() };
     vec![
-        ("submitted", "submit_job", ClientResponse::Submitted { job: JobId(7), already_there: true }),
+        ("submitted", "submit_job", submitted(false)),
+        ("submitted-updated", "submit_job", submitted(true)),
         ("jobs", "list_jobs", ClientResponse::Jobs(vec![detail().summary])),
         ("job", "describe_job", ClientResponse::Job(Box::new(detail()))),
         ("job-graph", "describe_job", ClientResponse::Job(Box::new(with_graph))),

@@ -213,3 +213,68 @@ fn the_whole_job_is_the_same_in_whatever_order_its_statements_stand() {
     let place = |graph: &JobGraph| graph.places()[&graph.nodes()[0].uid].to_string();
     assert_eq!((place(&one), place(&other)), ("a/sink/source bids".to_owned(), "a/sink/source bids".to_owned()));
 }
+
+/// Late rows are counted in any case.
+#[test]
+fn a_table_for_late_rows_changes_neither_the_job_nor_a_place() {
+    let build = |late: bool| {
+        let mut graph = JobGraph::new();
+        let from = graph.add(node(OperatorSpec::Source(source())));
+        let mut sink = |name: &str, port| {
+            let inputs = vec![Edge { from, port, ordinal: 0, exchange: Exchange::Forward }];
+            graph.add(NodeSpec { inputs, ..node(OperatorSpec::Sink(SinkSpec { table: table(name) })) });
+        };
+        if late {
+            sink("a_late", OutputPort::Rejected);
+        }
+        sink("out", OutputPort::Main);
+        graph
+    };
+    let (without, with) = (build(false), build(true));
+    assert_eq!(without.fingerprint(), with.fingerprint());
+    let place = |graph: &JobGraph| graph.places()[&graph.nodes()[0].uid].clone();
+    assert_eq!(place(&with), place(&without));
+    assert!(!with.runs_like(&without) && with.runs_like(&build(true)));
+    let whole = identity::fingerprint(with.nodes().iter());
+    assert!(whole != with.fingerprint() && with.computes(&whole), "as an earlier version called it");
+    assert!(!without.computes(&whole));
+}
+
+#[test]
+fn an_aggregation_in_one_phase_can_be_known_as_the_second_of_two() {
+    let whole = WindowAggregateSpec {
+        window: WindowSource::Assign { window: WindowKind::Tumble { size: 10, offset: 0 }, time: 1 },
+        keys: vec![2, 0],
+        aggregates: vec![aggregate()],
+        partial_input: false,
+    };
+    let read = |graph: &mut JobGraph| graph.add(node(OperatorSpec::Source(source())));
+    let edge = |from, exchange| vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange }];
+    let write = |graph: &mut JobGraph, from| {
+        let inputs = edge(from, Exchange::Forward);
+        graph.add(NodeSpec { inputs, ..node(OperatorSpec::Sink(SinkSpec { table: table("out") })) });
+    };
+    let mut two = JobGraph::new();
+    let from = read(&mut two);
+    let first =
+        NodeSpec { inputs: edge(from, Exchange::Forward), ..node(OperatorSpec::PartialAggregate(whole.clone())) };
+    let first = two.add(first);
+    let second = whole.second_phase().unwrap();
+    let inputs = edge(first, Exchange::Hash(vec![0, 1]));
+    let last = two.add(NodeSpec { inputs, ..node(OperatorSpec::WindowAggregate(second)) });
+    write(&mut two, last);
+
+    let mut one = JobGraph::new();
+    let from = read(&mut one);
+    let inputs = edge(from, Exchange::Hash(vec![2, 0]));
+    let alone = NodeSpec { inputs, ..node(OperatorSpec::WindowAggregate(whole)) };
+    let last = one.add_in_one_phase(alone.clone());
+    assert_eq!(one.node(last).uid, two.nodes()[2].uid);
+    write(&mut one, last);
+    assert_eq!(one.fingerprint(), two.fingerprint());
+
+    let mut apart = JobGraph::new();
+    read(&mut apart);
+    let other = apart.add(alone);
+    assert_ne!(apart.node(other).uid, one.nodes()[1].uid, "unless it is asked for, each is what it is");
+}
