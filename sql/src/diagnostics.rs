@@ -11,6 +11,7 @@
 mod datafusion;
 mod nearest;
 mod parser;
+mod rewording;
 mod secrets;
 mod types;
 
@@ -64,6 +65,18 @@ impl<'a> Source<'a> {
     pub fn span(&self, span: ParserSpan) -> Option<Span> {
         let start = self.offset(span.start)?;
         Some(Span { start, end: self.offset(span.end).unwrap_or(start).max(start) })
+    }
+
+    /// Where a word first stands in a part of the text, whatever its capitals.
+    pub fn find_word(&self, within: Span, word: &str) -> Option<Span> {
+        let part = self.slice(within).as_bytes();
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+        let at = part.windows(word.len().max(1)).enumerate().position(|(at, candidate)| {
+            candidate.eq_ignore_ascii_case(word.as_bytes())
+                && !at.checked_sub(1).is_some_and(|before| is_part(&part[before]))
+                && !part.get(at + word.len()).is_some_and(is_part)
+        })?;
+        Some(Span { start: within.start + at, end: within.start + at + word.len() })
     }
 
     /// Line and column of an offset, both from 1 and in characters.

@@ -1,8 +1,10 @@
 //! From a query to DataFusion's logical plan over the tables of the catalog, optimised as far as the rules mean the same on a stream.
 
 mod capitals;
+mod comparisons;
 mod cross_join;
 mod duplicates;
+mod group_by;
 mod grouping_sets;
 mod guard;
 mod lateral;

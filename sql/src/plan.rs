@@ -5,6 +5,7 @@
 //! a [`JobGraph`] are one.
 
 mod insert;
+mod nulls;
 
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
         }
     }
     job.finish(&catalog)?;
+    job.warnings.splice(0..0, nulls::comparisons_with_null(script));
     let boundedness = job.boundedness();
     let graph = job.lowering.into_graph();
     Ok(Plan {

@@ -90,6 +90,14 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
 }
 
 #[test]
+fn a_slip_in_the_last_part_of_a_key_finds_the_setting_wherever_it_is() {
+    let error = Layers::default().set_on_command_line("execution.paralelism", "2", Origin::Define).unwrap_err();
+    assert_eq!(error.help().unwrap(), "did you mean 'parallelism.default'? `weir options` lists them all");
+    let error = Layers::default().set_on_command_line("paralelism", "2", Origin::Define).unwrap_err();
+    assert_eq!(error.help().unwrap(), "did you mean 'parallelism.default'? `weir options` lists them all");
+}
+
+#[test]
 fn a_wrong_value_says_what_was_expected_and_where_it_stands() {
     let mut layers = Layers::default();
     let error = layers.set_in_script("parallelism.default", "many").unwrap_err();

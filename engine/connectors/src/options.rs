@@ -175,10 +175,27 @@ pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let text = text.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity >= 0.5)
+        .map(|candidate| (likeness(&text, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// Less than that is another word: `avro` is no slip of `arrow`.
+const LIKE_ENOUGH: f64 = 0.65;
+/// A part of a key is a slip of another one if it is as like it as that.
+const SLIP: f64 = 0.8;
+
+/// How like each other two names are, from 0 to 1. Of keys in several parts the last one says what is set: who writes
+/// `execution.paralelism` has the word right and its place wrong.
+fn likeness(text: &str, candidate: &str) -> f64 {
+    let whole = strsim::normalized_damerau_levenshtein(text, candidate);
+    let last = text.rsplit_once('.').map_or(text, |(_, last)| last);
+    let parts = candidate.split('.').map(|part| strsim::normalized_damerau_levenshtein(last, part));
+    match parts.fold(0.0, f64::max) {
+        part if part >= SLIP => whole.max(part * 0.9),
+        _ => whole,
+    }
 }
 
 fn split_unit(text: &str) -> Option<(u64, String)> {
@@ -195,6 +212,13 @@ mod tests {
 
     fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn another_word_is_no_slip() {
+        let formats = ["json", "csv", "parquet", "arrow"];
+        assert_eq!(nearest("avro", formats), None);
+        assert_eq!((nearest("jsn", formats), nearest("parket", formats)), (Some("json"), Some("parquet")));
     }
 
     #[test]

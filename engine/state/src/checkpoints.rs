@@ -145,7 +145,13 @@ impl Checkpoints {
             }
         }
         // Older checkpoints have retired with their results committed: to begin anew would double them.
-        passed_over.map_or(Ok(None), Err)
+        match passed_over {
+            None => Ok(None),
+            Some(error) => Err(error.context("no checkpoint is left to go on from").with_help(
+                "bring the file back from a copy; or start afresh in another --state-dir, or in a cluster as another job: results \
+                 that are out come out once more then",
+            )),
+        }
     }
 
     /// Checks that all runs of a checkpoint are there and undamaged.

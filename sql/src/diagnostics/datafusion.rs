@@ -4,7 +4,8 @@ use datafusion_common::{Column, DataFusionError, Diagnostic, SchemaError, Span a
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
 
-use super::{Source, did_you_mean};
+use super::rewording::{Reworded, reworded};
+use super::{Source, did_you_mean, nearest};
 use crate::statement::Span;
 
 /// An error that DataFusion met while it planned the statement at `statement` of `text`. A Weir error that travelled
@@ -24,6 +25,18 @@ pub fn from_datafusion(text: &str, statement: Span, error: DataFusionError) -> E
         .and_then(|place| span(&source, place));
     if let DataFusionError::SchemaError(schema, _) = root {
         return from_schema(&source, place.unwrap_or(statement), place.is_some(), schema);
+    }
+    let said = root.strip_backtrace();
+    if let Some(Reworded { message, help, word }) = reworded(strip_kinds(&said), place.map(|place| source.slice(place)))
+    {
+        let place = place
+            .or_else(|| source.find_word(statement, word.as_deref()?))
+            .unwrap_or_else(|| first_line(text, statement));
+        let reported = source.error(place, super::types::in_sql(&message));
+        return match help {
+            Some(help) => reported.with_help(super::types::in_sql(&help)),
+            None => reported,
+        };
     }
     let internal = matches!(root, DataFusionError::Internal(_));
     let message = match &diagnostic {
@@ -93,6 +106,12 @@ fn from_schema(source: &Source<'_>, span: Span, exact: bool, error: &SchemaError
             let names: Vec<String> = valid_fields.iter().map(|column| shown(column, field)).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let name = shown(field, field);
+            // Some databases take double quotes for text.
+            if exact && source.slice(span).starts_with('"') && nearest(&name, names.iter().copied()).is_none() {
+                return source
+                    .error(span, format!("there is no column `{name}`"))
+                    .with_help(format!("text stands in single quotes: '{name}'"));
+            }
             source.error(span, format!("there is no column `{name}`")).with_help(did_you_mean(
                 &name,
                 &names,
@@ -123,10 +142,18 @@ fn first_line(text: &str, statement: Span) -> Span {
     Span { start: statement.start, end }
 }
 
-/// DataFusion prefixes its messages with the kind of the error, once for each layer, and names types as Arrow does.
+/// DataFusion names types as Arrow does.
 fn clean(message: &str) -> String {
-    const PREFIXES: [&str; 6] = [
+    let message = strip_kinds(message);
+    let cut = message.find(".\nThis issue was likely caused by a bug").unwrap_or(message.len());
+    super::types::in_sql(message[..cut].trim_end())
+}
+
+/// DataFusion prefixes its messages with the kind of the error, once for each layer.
+fn strip_kinds(message: &str) -> &str {
+    const PREFIXES: [&str; 7] = [
         "Error during planning: ",
+        "Execution error: ",
         "This feature is not implemented: ",
         "Schema error: ",
         "Invalid or Unsupported Configuration: ",
@@ -137,6 +164,5 @@ fn clean(message: &str) -> String {
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| message.strip_prefix(prefix)) {
         message = rest;
     }
-    let cut = message.find(".\nThis issue was likely caused by a bug").unwrap_or(message.len());
-    super::types::in_sql(message[..cut].trim_end())
+    message
 }

@@ -1,15 +1,16 @@
-//! Columns of one `SELECT` list that have one name: `SELECT a, a`, `COUNT(*), COUNT(*)`.
-//!
-//! DataFusion refuses them. As in Flink, the later one gets another name: a column its own with a number behind it
-//! (`a0`), anything else `EXPR$` and its position in the list.
+//! Names of the columns of a `SELECT` list, as Flink gives them: a column keeps its own, and anything else that has none is `EXPR$` and
+//! its position in the list, from 0. Of two columns of one name, as in `SELECT a, a`, which DataFusion refuses, the later one has a
+//! number behind its name (`a0`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use datafusion_sql::sqlparser::ast::{Expr, Ident, Query, Select, SelectItem, WildcardAdditionalOptions};
+use datafusion_sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions,
+};
 
 use crate::walk::{Change, Step, change, change_expressions};
 
-/// Gives names to the columns in all lists of `query` that DataFusion could not tell from others.
+/// Gives names to the columns in all lists of `query` that have none of their own, or one that another has.
 pub(super) fn rename(query: &mut Query) {
     let _ = change(query, &mut Rename);
 }
@@ -28,6 +29,18 @@ struct Rename;
 impl Change for Rename {
     fn select(&mut self, select: &mut Select) -> Step {
         rename_in(&mut select.projection);
+        tell_aggregates_apart(select);
+        Step::Continue(())
+    }
+
+    /// The column of an `IN (SELECT …)` gets a name that no other has: where it is converted to be compared, it is there twice.
+    fn expression(&mut self, expression: &mut Expr) -> Step {
+        if let Expr::InSubquery { subquery, .. } = expression
+            && let SetExpr::Select(select) = &mut *subquery.body
+            && let [item @ SelectItem::UnnamedExpr(_)] = select.projection.as_mut_slice()
+        {
+            named(item, "EXPR$0".to_owned());
+        }
         Step::Continue(())
     }
 }
@@ -37,34 +50,38 @@ fn rename_in(items: &mut [SelectItem]) {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut everything = false;
     for (position, item) in items.iter_mut().enumerate() {
-        let (key, wanted) = match item {
+        let (wanted, is_named) = match item {
             SelectItem::Wildcard(options) => {
                 everything |= is_whole(options);
                 continue;
             }
             SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. } => continue,
-            SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), alias.value.clone()),
-            SelectItem::UnnamedExpr(expr) => {
-                let wanted = column(expr).map_or_else(|| format!("EXPR${position}"), |name| name.value.clone());
-                (key(expr), wanted)
-            }
+            SelectItem::ExprWithAlias { alias, .. } => (alias.value.clone(), true),
+            SelectItem::UnnamedExpr(expr) => match column(expr) {
+                Some(name) => (name.value.clone(), true),
+                None => (format!("EXPR${position}"), false),
+            },
         };
         // `*` has all columns there are, so a column behind it is there for the second time.
-        let repeats = everything && matches!(&*item, SelectItem::UnnamedExpr(expr) if column(&uncast(expr)).is_some());
-        if seen.insert(key) && !repeats {
+        let repeats = everything && matches!(&*item, SelectItem::UnnamedExpr(expr) if column(expr).is_some());
+        if is_named && seen.insert(wanted.clone()) && !repeats {
             continue;
         }
         let name = free_name(&wanted, |name| (repeats && name == wanted) || names.contains(name));
         names.insert(name.clone());
         seen.insert(name.clone());
-        match item {
-            SelectItem::ExprWithAlias { alias, .. } => alias.value = name,
-            SelectItem::UnnamedExpr(expr) => {
-                let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
-                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
-            }
-            _ => {}
+        named(item, name);
+    }
+}
+
+fn named(item: &mut SelectItem, name: String) {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => alias.value = name,
+        SelectItem::UnnamedExpr(expr) => {
+            let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
         }
+        _ => {}
     }
 }
 
@@ -90,23 +107,50 @@ fn column(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// What DataFusion tells columns apart by, or less: a name too many is better than a refusal.
-fn key(expr: &Expr) -> String {
-    let expr = uncast(expr);
-    match column(&expr) {
-        Some(name) => name.value.clone(),
-        None => expr.to_string().to_lowercase(),
-    }
+/// DataFusion knows a call of an aggregate by what it is called, and a cast does not show there: `MAX(k)` and `MAX(CAST(k AS DOUBLE))`
+/// are one name for it. A filter that lets everything through does show.
+fn tell_aggregates_apart(select: &mut Select) {
+    let mut variants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut edit = |expression: &mut Expr| {
+        let Expr::Function(call) = &*expression else { return Step::Continue(()) };
+        let is_aggregate = weir_functions::aggregate(&call.name.to_string().to_lowercase()).is_some();
+        if !is_aggregate || call.over.is_some() || call.filter.is_some() {
+            return Step::Continue(());
+        }
+        let texts = variants.entry(uncast(expression)).or_default();
+        let text = expression.to_string();
+        let number = texts.iter().position(|known| *known == text).unwrap_or_else(|| {
+            texts.push(text);
+            texts.len() - 1
+        });
+        if let (Expr::Function(call), Some(filter)) = (expression, all_rows(number)) {
+            call.filter = Some(Box::new(filter));
+        }
+        Step::Continue(())
+    };
+    let _ = change_expressions(&mut select.projection, &mut edit);
+    let _ = change_expressions(&mut select.having, &mut edit);
+    let _ = change_expressions(&mut select.qualify, &mut edit);
 }
 
-/// The expression without what does not show in DataFusion's names: casts, parentheses.
-fn uncast(expr: &Expr) -> Expr {
-    let mut expr = expr.clone();
-    let _ = change_expressions(&mut expr, |expr| {
-        if let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = expr {
-            *expr = std::mem::replace(inner, Expr::Identifier(Ident::new("")));
+/// `TRUE AND TRUE …`, so many times.
+fn all_rows(count: usize) -> Option<Expr> {
+    let all = || Expr::Value(Value::Boolean(true).into());
+    (0..count).map(|_| all()).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    })
+}
+
+/// The expression as text, without what does not show in DataFusion's names: casts, parentheses, capitals.
+fn uncast(expression: &Expr) -> String {
+    let mut expression = expression.clone();
+    let _ = change_expressions(&mut expression, |expression| {
+        if let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = expression {
+            *expression = std::mem::replace(inner, Expr::Identifier(Ident::new("")));
         }
         Step::Continue(())
     });
-    expr
+    expression.to_string().to_lowercase()
 }

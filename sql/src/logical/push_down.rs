@@ -189,9 +189,10 @@ fn through_extension(conditions: Vec<Expr>, extension: Extension) -> Result<Tran
     })
 }
 
-/// Whether a condition reads only those of `columns`.
+/// Whether a condition reads columns of `schema` and no others. One that reads none says something about the join as a whole.
 fn reads_only(condition: &Expr, schema: &DFSchema) -> bool {
-    condition.column_refs().into_iter().all(|column| schema.has_column(column))
+    let columns = condition.column_refs();
+    !columns.is_empty() && columns.into_iter().all(|column| schema.has_column(column))
 }
 
 /// `conditions` on the rows of a join, and those of the join itself, to where they belong.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use arrow::datatypes::DataType;
 use datafusion_common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion_expr::{Expr, Extension, LogicalPlan};
@@ -12,7 +13,7 @@ use weir_core::WindowKind;
 use super::unnest_factor;
 use super::window_tvf::{WINDOW_COLUMNS, WindowTvf};
 use crate::diagnostics::{Source, did_you_mean};
-use crate::parse::{WindowArgument, WindowFunction};
+use crate::parse::{WindowArgument, WindowFunction, sql_type_name};
 
 /// Panes that the longest window may have: each is looked at when a window closes.
 const MOST_PANES: i64 = 1_000_000;
@@ -238,7 +239,23 @@ impl WindowFunctions {
                 "write `DESCRIPTOR(ts)` with the one column that the WATERMARK is declared for",
             ));
         };
-        self.column(ident, schema)
+        let column = self.column(ident, schema)?;
+        let data_type = schema.qualified_field_from_column(&column).map(|(_, field)| field.data_type().clone());
+        match data_type {
+            Ok(data_type) if !matches!(data_type, DataType::Timestamp(..)) => Err(self.refuse(
+                ident.span,
+                format!("`{}` is {}, and a window needs a time attribute", ident.value, sql_type_name(&data_type)),
+                match data_type {
+                    DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 => format!(
+                        "name the column with the WATERMARK; text becomes one in the table: `ts AS TO_TIMESTAMP({}), WATERMARK \
+                         FOR ts AS ts`",
+                        column.name
+                    ),
+                    _ => "name the column that the table declares a WATERMARK for, which is TIMESTAMP(3) or TIMESTAMP_LTZ(3)".into(),
+                },
+            )),
+            _ => Ok(column),
+        }
     }
 
     /// A column of the data, by the name that it was given there.

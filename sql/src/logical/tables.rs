@@ -81,8 +81,10 @@ impl<'a> Tables<'a> {
     /// # Errors
     /// A user error at its place in the script.
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
-        let plan = self.to_plan(query).and_then(|plan| optimise(plan, &Arc::new(ConfigOptions::default())));
-        plan.map_err(|error| self.error(error))
+        super::group_by::check(&self.source, query)?;
+        let plan = self.to_plan(query).map_err(|error| self.error(error))?;
+        super::comparisons::check(&self.source, self.statement, &plan)?;
+        optimise(plan, &Arc::new(ConfigOptions::default())).map_err(|error| self.error(error))
     }
 
     /// DataFusion's error at its place in the script.

@@ -109,7 +109,7 @@ impl Lowering<'_> {
             Windows::Attached { window, .. } => (window.kind, window.processing),
         };
         let aggregated = self.add_aggregation(spec, &shaped, kind, processing)?;
-        self.arrange(aggregate, aggregated, &places, keys, grouping.sets.is_some(), &after, &stream)
+        self.arrange(aggregate, aggregated, &places, keys, &grouping, &after, &stream)
     }
 
     /// Whether the aggregation can assign the windows that are pending in its input. It cannot if something is
@@ -134,8 +134,9 @@ impl Lowering<'_> {
             predicate.visit_columns(&mut |column| only &= stream.is_pending(column));
             only
         };
-        mixed |= stream.predicates.iter().any(|predicate| stream.reads_pending(predicate) && !only_pending(predicate));
         if !session {
+            mixed |=
+                stream.predicates.iter().any(|predicate| stream.reads_pending(predicate) && !only_pending(predicate));
             let reads_pending = |predicate: &Expr| stream.reads_pending(predicate);
             let (_, later) = in_order(stream.predicates.clone(), &stream.columns_with_pending(), reads_pending);
             return Ok(!mixed && later.iter().all(reads_pending));
@@ -147,8 +148,19 @@ impl Lowering<'_> {
                 ));
         }
         let is_key = |expression: &Expr| window.partition.contains(expression);
-        if !stream.predicates.iter().all(|predicate| stream.reads_pending(predicate) || reads_only(predicate, &is_key))
-        {
+        // What reads a window waits for the session, where values that are one key are one: -0.0 and 0.0.
+        let is_exact = |expression: &Expr| {
+            matches!(expression, Expr::Column(column) if stream.columns.get(*column).is_none_or(|column| {
+                !column.data_type.is_floating() && !column.data_type.is_nested()
+            }))
+        };
+        let is_key_or_pending =
+            |expression: &Expr| stream.reads_pending(expression) || (is_key(expression) && is_exact(expression));
+        let is_allowed = |predicate: &Expr| match stream.reads_pending(predicate) {
+            true => reads_only(predicate, &is_key_or_pending),
+            false => reads_only(predicate, &is_key),
+        };
+        if !stream.predicates.iter().all(is_allowed) {
             return Err(Error::user("rows of a SESSION are filtered after their sessions are made").with_help(
                 "filter first: `SESSION((SELECT * FROM t WHERE …), DESCRIPTOR(ts), …)` over a view or subquery",
             ));
@@ -224,10 +236,11 @@ impl Lowering<'_> {
         aggregated: Stream,
         places: &[KeyPlace],
         keys: usize,
-        sets: bool,
+        grouping: &Grouping,
         after: &[Expr],
         input: &Stream,
     ) -> Result<Stream> {
+        let sets = grouping.sets.is_some();
         let grouping_id = keys;
         let calls = aggregate.aggr_expr.len();
         let first_call = keys + usize::from(sets);
@@ -252,8 +265,20 @@ impl Lowering<'_> {
         projection.extend((0..calls).map(|call| Expr::Column(first_call + call)));
         let parts = [WindowPart::Start, WindowPart::End, WindowPart::Time];
         let base = input.columns.len();
-        let predicates =
-            after.iter().map(|predicate| predicate.replace_columns(&|column| window(parts[column - base]))).collect();
+        // Of other columns than the window's they read keys only.
+        let key = |column: usize| {
+            let keys = grouping.keys.iter().zip(places);
+            let mut places = keys.filter(|(key, _)| key.expression == Expr::Column(column)).map(|(_, place)| place);
+            places.find_map(|place| match place {
+                KeyPlace::Key(key) => Some(Expr::Column(*key)),
+                KeyPlace::Window(_) => None,
+            })
+        };
+        let output = |column: usize| match column.checked_sub(base) {
+            Some(part) => window(parts[part]),
+            None => key(column).unwrap_or(Expr::Column(column)),
+        };
+        let predicates = after.iter().map(|predicate| predicate.replace_columns(&output)).collect();
         let fields = aggregate.schema.fields();
         if fields.len() != projection.len() {
             return Err(Error::internal("an aggregation has another number of columns than its plan"));

@@ -41,6 +41,8 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
     let mut arguments =
         params.args.iter().map(|argument| typed(argument, schema, stream)).collect::<Result<Vec<_>>>()?;
     let mut filter = params.filter.as_deref().map(|filter| typed(filter, schema, stream)).transpose()?;
+    let lets_all_through = |filter: &Typed| matches!(&filter.expression, Expr::Literal(literal) if literal.value == LiteralValue::Boolean(true));
+    filter = filter.filter(|filter| !lets_all_through(filter));
     let order_by = params
         .order_by
         .iter()

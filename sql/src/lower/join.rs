@@ -13,7 +13,9 @@ use super::Lowering;
 use super::bounds::{self, Bounds};
 use super::expr::expr;
 use super::shape::{add, edges, role_after_window, settle};
-use super::stream::{Role, Stream, StreamColumn, Typed, WindowPart, conjuncts, inline, typed};
+use super::stream::{
+    Role, Stream, StreamColumn, Typed, WindowPart, conjuncts, inline, is_never_true, never_true, typed,
+};
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
 use crate::coercion::compared_type;
 use crate::parse::sql_type_name;
@@ -54,6 +56,7 @@ impl Lowering<'_> {
         let width = sides.0.stream.columns.len();
         match bounds::of(&sides, &condition, width) {
             Some(bounds) => self.interval_join(join, join_type, sides, bounds),
+            None if condition.iter().any(is_never_true) => Err(never_true("the condition of this join")),
             None => Err(unbounded(&sides)),
         }
     }

@@ -6,7 +6,9 @@ use weir_core::{BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpe
 
 use super::Lowering;
 use super::shape::{Wanted, add, edges, role_after_window, settle, shape};
-use super::stream::{Pending, PendingRank, Stream, StreamColumn, Typed, inline, timestamp, typed};
+use super::stream::{
+    Pending, PendingRank, Stream, StreamColumn, Typed, inline, is_never_true, never_true, timestamp, typed,
+};
 use super::windowed::{end_of, window_of};
 use crate::logical::ROW_NUMBER;
 
@@ -40,7 +42,9 @@ impl Lowering<'_> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
         let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
-        let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min().ok_or_else(unlimited)?;
+        let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min().ok_or_else(|| {
+            if conditions.iter().any(is_never_true) { never_true("the condition on ROW_NUMBER()") } else { unlimited() }
+        })?;
         conditions.retain(|condition| !matches!(bound(condition), Some((_, true))));
         let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
             Error::user(format!("no row has a row number of {limit} or less")).with_help("row numbers begin with 1")

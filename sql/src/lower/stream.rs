@@ -271,3 +271,14 @@ pub(super) fn shifted(time: Expr, milliseconds: i64) -> Expr {
     };
     Expr::Binary { operator: BinaryOperator::Plus, left: Box::new(time), right: Box::new(Expr::Literal(by)) }
 }
+
+/// Whether a condition lets no row through, whatever is in it. The optimiser makes such a constant of all conditions next to one.
+pub(super) fn is_never_true(condition: &Expr) -> bool {
+    matches!(condition, Expr::Literal(Literal { value: LiteralValue::Null | LiteralValue::Boolean(false), .. }))
+}
+
+/// The error about a query that is refused because of such a condition: what bounded it went with it.
+pub(super) fn never_true(what: &str) -> weir_core::Error {
+    weir_core::Error::user(format!("{what} is never true"))
+        .with_help("a part of it is false whatever the row is, such as `1 = 2` or a comparison with NULL: correct it or leave it out")
+}

@@ -7,6 +7,7 @@ mod decimals;
 mod every_function;
 mod functions;
 mod joins;
+mod messages;
 mod names;
 mod nexmark;
 mod queries;

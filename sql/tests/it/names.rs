@@ -143,7 +143,7 @@ fn columns_of_one_name_are_told_apart() {
             "SELECT COUNT(*), COUNT(*), window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) \
              GROUP BY window_start, window_end"
         ),
-        ["count(*)", "EXPR$1", "window_end"]
+        ["EXPR$0", "EXPR$1", "window_end"]
     );
     assert!(
         dataflow(

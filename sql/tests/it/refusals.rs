@@ -24,7 +24,6 @@ fn aggregations_without_a_window() {
         ("SELECT auction, COUNT(*) FROM bid GROUP BY auction", message, help),
         ("SELECT COUNT(*) FROM bid", message, help),
         ("SELECT DISTINCT auction FROM bid", message, help),
-        ("SELECT auction FROM bid UNION SELECT id FROM auction", message, help),
         ("SELECT bidder, COUNT(*) FROM TUMBLED_BID GROUP BY bidder", message, help),
         (
             "SELECT window_start, COUNT(*) FROM CUMULATE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR, \

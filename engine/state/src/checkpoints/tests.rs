@@ -132,7 +132,9 @@ fn the_job_never_begins_anew_behind_damage() {
     let mut job = Job::new();
     job.checkpoint(false);
     job.damage(&job.newest_run());
-    assert_eq!(job.checkpoints.latest().unwrap_err().kind(), ErrorKind::Data);
+    let error = job.refused(&job.newest_run());
+    let choices = ["bring the file back from a copy", "start afresh in another --state-dir"];
+    assert!(choices.iter().all(|choice| error.help().unwrap().contains(choice)), "{}", error.report());
 }
 
 #[test]

@@ -291,7 +291,7 @@ fn queries_of_every_kind() {
     for text in [
         "WITH a AS (SELECT 1 AS x), b (y) AS (SELECT 2) SELECT * FROM a, b WHERE a.x = b.y",
         "SELECT DISTINCT x FROM t UNION ALL SELECT y FROM u EXCEPT SELECT 1 INTERSECT SELECT 2",
-        "(SELECT 1) UNION (SELECT 2)",
+        "(SELECT 1) UNION ALL (SELECT 2)",
         "VALUES (1, 'a'), (2, 'b')",
         "SELECT CASE x WHEN 1 THEN 'a' ELSE 'b' END, CAST(x AS STRING), TRY_CAST(y AS INT), x::BIGINT FROM t",
         "SELECT window_start, COUNT(*) FILTER (WHERE x > 1), COUNT(DISTINCT y), LISTAGG(z, '|') FROM \

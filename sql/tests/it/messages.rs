@@ -1,0 +1,211 @@
+//! What is said to the mistakes that people make most, word by word.
+
+use super::{dataflow, plan, refusal};
+
+const TUMBLE: &str = "TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)";
+
+/// The message, without the excerpt: where, what is wrong, and what to write instead. `TUMBLED` stands for the windows of bids.
+#[track_caller]
+fn says(sql: &str, column: usize, message: &str, help: &str) {
+    let report = refusal(&format!("\n{}", sql.replace("TUMBLED", TUMBLE)));
+    let (place, rest) = report.split_once(": ").unwrap();
+    let said = rest.lines().next().unwrap();
+    let advice = rest.split_once("\n  help: ").map_or("", |(_, help)| help);
+    let at = place.split_once(", column ").unwrap().1;
+    assert_eq!((at, said, advice), (column.to_string().as_str(), message, help), "{report}");
+}
+
+#[test]
+fn a_window_over_a_column_that_is_no_time() {
+    let grouped = "GROUP BY window_start, window_end";
+    says(
+        &format!("SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(channel), INTERVAL '1' DAY) {grouped}"),
+        51,
+        "`channel` is STRING, and a window needs a time attribute",
+        "name the column with the WATERMARK; text becomes one in the table: `ts AS TO_TIMESTAMP(channel), WATERMARK FOR ts AS ts`",
+    );
+    says(
+        &format!("SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(price), INTERVAL '1' DAY) {grouped}"),
+        51,
+        "`price` is BIGINT, and a window needs a time attribute",
+        "name the column that the table declares a WATERMARK for, which is TIMESTAMP(3) or TIMESTAMP_LTZ(3)",
+    );
+}
+
+#[test]
+fn a_column_that_is_no_key() {
+    says(
+        "SELECT window_start, COUNT(*) FROM TUMBLED",
+        8,
+        "`window_start` in SELECT is neither a key of GROUP BY nor within an aggregate",
+        "aggregate per window: `GROUP BY window_start, window_end`",
+    );
+    says(
+        "SELECT channel, COUNT(*) FROM TUMBLED GROUP BY window_start, window_end",
+        8,
+        "`channel` in SELECT is neither a key of GROUP BY nor within an aggregate",
+        "name it in GROUP BY, or say which of its values is meant, as in `MAX(channel)`",
+    );
+    says(
+        "SELECT COUNT(*) FROM TUMBLED GROUP BY window_start, window_end HAVING channel = 'x'",
+        125,
+        "`channel` in HAVING is neither a key of GROUP BY nor within an aggregate",
+        "name it in GROUP BY, or say which of its values is meant, as in `MAX(channel)`",
+    );
+}
+
+#[test]
+fn a_key_that_is_an_aggregate() {
+    let help = "group by columns that are no aggregates, and by window_start and window_end";
+    says(
+        "SELECT channel, COUNT(*) FROM bid GROUP BY 1, 2",
+        47,
+        "column 2 of the SELECT is an aggregate, `count(*)`, which cannot be a key of GROUP BY",
+        help,
+    );
+    says(
+        "SELECT channel FROM bid GROUP BY channel, MAX(price) + 1",
+        43,
+        "this is an aggregate, `max(price) + 1`, which cannot be a key of GROUP BY",
+        help,
+    );
+    assert!(plan(&format!("SELECT window_end, channel, COUNT(*) FROM {TUMBLE} GROUP BY 1, 2, window_start")).is_ok());
+}
+
+#[test]
+fn text_that_is_compared_with_a_number() {
+    says(
+        "SELECT auction FROM bid WHERE channel > 5",
+        31,
+        "`channel` is STRING, and cannot be compared with a number (BIGINT)",
+        "compare text with text, as in `channel > '5'`, or read it as a number: `CAST(channel AS BIGINT)`",
+    );
+    says(
+        "SELECT auction FROM bid WHERE price IN (1, channel)",
+        44,
+        "`channel` is STRING, and cannot be compared with a number (BIGINT)",
+        "compare text with text, as in `channel = '1'`, or read it as a number: `CAST(channel AS BIGINT)`",
+    );
+    says(
+        "SELECT auction FROM bid WHERE 3 <= channel",
+        36,
+        "`channel` is STRING, and cannot be compared with a number (BIGINT)",
+        "compare text with text, as in `channel >= '3'`, or read it as a number: `CAST(channel AS BIGINT)`",
+    );
+    for fine in ["price > '5'", "channel > '5'", "CAST(channel AS BIGINT) > 5", "dateTime > '2020-01-01 00:00:00'"] {
+        assert!(plan(&format!("SELECT auction FROM bid WHERE {fine}")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn arguments_that_a_function_does_not_take() {
+    says(
+        "SELECT SUM(channel) FROM TUMBLED GROUP BY window_start, window_end",
+        8,
+        "SUM does not take STRING",
+        "CAST the argument to a type that it takes: DECIMAL, BIGINT, DOUBLE, INTERVAL",
+    );
+    says(
+        "SELECT DATE_FORMAT(dateTime) FROM bid",
+        8,
+        "expected `DATE_FORMAT(timestamp, 'yyyy-MM-dd HH:mm:ss')`, found 1 argument",
+        "",
+    );
+    says(
+        "SELECT UNIX_TIMESTAMP(channel) FROM bid",
+        8,
+        "`UNIX_TIMESTAMP` of a time is not supported yet",
+        "write `CAST(EXTRACT(EPOCH FROM x) AS BIGINT)` for the seconds of the time `x`; text becomes one with TO_TIMESTAMP",
+    );
+}
+
+#[test]
+fn text_in_double_quotes() {
+    says(
+        "SELECT auction FROM bid WHERE channel = \"LAX\"",
+        41,
+        "there is no column `LAX`",
+        "text stands in single quotes: 'LAX'",
+    );
+    says("SELECT \"prise\" FROM bid", 8, "there is no column `prise`", "did you mean `price`?");
+}
+
+#[test]
+fn a_union_that_would_have_to_remember_every_row() {
+    says(
+        "SELECT auction FROM bid UNION SELECT id FROM auction",
+        25,
+        "UNION leaves out rows that are there twice, and would have to remember every row for that",
+        "write UNION ALL, which keeps them all; SELECT DISTINCT per window, with window_start and window_end, leaves duplicates \
+         out",
+    );
+}
+
+#[test]
+fn conditions_that_are_never_true() {
+    let help = "a part of it is false whatever the row is, such as `1 = 2` or a comparison with NULL: correct it or leave it out";
+    says(
+        "SELECT a.price FROM TUMBLED a JOIN TUMBLED b ON a.window_start = b.window_start AND a.window_end = b.window_end AND 1 = 2",
+        1,
+        "the condition of this join is never true",
+        help,
+    );
+    says(
+        "SELECT * FROM (SELECT price, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price) AS rn FROM TUMBLED) \
+         WHERE rn <= 3 AND 1 = 2",
+        1,
+        "the condition on ROW_NUMBER() is never true",
+        help,
+    );
+}
+
+#[test]
+fn a_comparison_with_null_is_remarked_upon() {
+    let warnings = |sql: &str| plan(&format!("\n{sql}")).unwrap().warnings;
+    let said = warnings("SELECT auction FROM bid WHERE channel = NULL");
+    let [warning] = said.as_slice() else { panic!("{said:?}") };
+    let (_, said) = warning.split_once(", ").unwrap();
+    assert_eq!(
+        said,
+        "column 31: `channel = NULL` is never true, since NULL is equal to nothing; write `channel IS NULL`"
+    );
+    let not = warnings("SELECT auction FROM bid WHERE NULL <> channel");
+    assert!(not[0].ends_with("write `channel IS NOT NULL`"), "{not:?}");
+    assert_eq!(warnings("SELECT auction FROM bid WHERE channel IS NULL"), [""; 0]);
+}
+
+#[test]
+fn aggregates_that_differ_in_a_cast_only_are_two() {
+    let sql = format!(
+        "SELECT MAX(price) AS a, MAX(CAST(price AS DOUBLE)) AS b, MAX(CAST(price AS STRING)) AS c, MAX(price) + 1 AS d FROM {TUMBLE} \
+         GROUP BY window_start, window_end HAVING MAX(CAST(price AS DOUBLE)) > 3"
+    );
+    let text = dataflow(&sql);
+    assert!(!text.contains("FILTER"), "{text}");
+    for call in ["max(price)", "max(CAST(price AS DOUBLE))", "max(CAST(price AS STRING))"] {
+        assert!(text.contains(call), "{text}\nlacks: {call}");
+    }
+}
+
+#[test]
+fn a_filter_over_a_session_may_mix_its_window_with_its_key() {
+    let text = dataflow(
+        "SELECT * FROM (SELECT bidder, window_start, COUNT(*) AS n FROM SESSION(TABLE bid PARTITION BY bidder, \
+         DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY window_start, window_end, bidder) WHERE bidder = 7 OR \
+         window_start > TIMESTAMP '2020-01-01 00:00:00'",
+    );
+    let condition = "where (bidder = 7) OR (window_start > TIMESTAMP '2020-01-01 00:00:00.000')";
+    let place = |part: &str| text.find(part).unwrap_or_else(|| panic!("{text}\nlacks: {part}"));
+    assert!(place(condition) < place("WindowAggregate"), "{text}");
+}
+
+/// What `IN` compares becomes a column beside the one that the subquery itself compares.
+#[test]
+fn in_compares_integers_of_different_types() {
+    let text = dataflow(&format!(
+        "CREATE VIEW small AS SELECT CAST(id AS INT) AS id, dateTime FROM person;
+         SELECT a.auction FROM {TUMBLE} a WHERE a.bidder IN (SELECT p.id FROM TUMBLE(TABLE small, DESCRIPTOR(dateTime), \
+         INTERVAL '10' SECOND) p WHERE p.window_end = a.window_end AND p.id < a.price)"
+    ));
+    assert!(text.contains("WindowJoin  [left semi"), "{text}");
+}
