@@ -11,7 +11,7 @@ use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interl
 use arrow::datatypes::Int8Type;
 use arrow_schema::SchemaRef;
 
-use crate::views::{are_scattered, compact, compact_rows};
+use crate::views::{are_scattered, compact, compact_rows, gathered};
 use crate::{Error, Result};
 
 /// Rows, and for each whether it is added or taken back.
@@ -144,6 +144,12 @@ impl Batch {
         let records = RecordBatch::try_new_with_options(schema.clone(), columns, &options)
             .map_err(|error| Error::internal("an operator made rows that are not of its schema").with_source(error))?;
         Ok(Self { records, weights: self.weights.clone() })
+    }
+
+    /// The same rows, with the strings of a column in one buffer if they were in small pieces ([`gathered`]).
+    #[must_use]
+    pub fn gathered(self) -> Self {
+        Self { records: gathered(self.records), ..self }
     }
 
     /// Batches of one schema, one behind the other.

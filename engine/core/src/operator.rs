@@ -247,7 +247,7 @@ impl Collector {
     /// Emits rows on any output. Empty batches are dropped.
     pub fn emit_to(&mut self, port: OutputPort, batch: Batch) {
         if batch.num_rows() > 0 {
-            self.emitted.push((port, batch));
+            self.emitted.push((port, batch.gathered()));
         }
     }
 

@@ -33,6 +33,13 @@ impl Strings<'_> {
         self.buffers.iter().map(Buffer::len).sum()
     }
 
+    /// Memory that they take: a small batch can have buffers that were made for a large one. A buffer that is a part of another one
+    /// keeps that as a whole, as many others do, and counts for itself.
+    pub fn memory(&self) -> usize {
+        let memory = |buffer: &Buffer| if buffer.ptr_offset() == 0 { buffer.capacity() } else { buffer.len() };
+        self.buffers.iter().map(memory).sum()
+    }
+
     /// Bytes that rows show, each row for itself.
     pub fn shown(&self) -> usize {
         let lengths = self.views.iter().map(|view| ByteView::from(*view).length);
@@ -51,8 +58,37 @@ pub fn are_scattered(strings: &Strings<'_>) -> bool {
     strings.buffers() > MOST_BUFFERS
 }
 
+/// The same, with few rows for each buffer.
+pub fn are_in_small_pieces(strings: &Strings<'_>) -> bool {
+    are_scattered(strings) && strings.buffers() * ROWS_PER_BUFFER > strings.views.len()
+}
+
 /// Buffers that a column put together from others has at most.
 const MOST_BUFFERS: usize = 8;
+/// Rows for each buffer from which on buffers cost less than the rows.
+const ROWS_PER_BUFFER: usize = 16;
+
+/// The rows, with the strings of a column in one buffer if they were [in small pieces](are_in_small_pieces). Costs nothing otherwise.
+pub fn gathered(rows: RecordBatch) -> RecordBatch {
+    if !rows.columns().iter().any(is_in_small_pieces) {
+        return rows;
+    }
+    // It fails for columns only that are not what their type says, and then whoever reads them says so.
+    compact_rows(&rows, are_in_small_pieces).unwrap_or(rows)
+}
+
+fn is_in_small_pieces(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Utf8View => are_in_small_pieces(&strings(column.as_byte_view::<StringViewType>())),
+        DataType::BinaryView => are_in_small_pieces(&strings(column.as_byte_view::<BinaryViewType>())),
+        DataType::List(_) => is_in_small_pieces(column.as_list::<i32>().values()),
+        DataType::LargeList(_) => is_in_small_pieces(column.as_list::<i64>().values()),
+        DataType::FixedSizeList(..) => is_in_small_pieces(column.as_fixed_size_list().values()),
+        DataType::Map(..) => column.as_map().entries().columns().iter().any(is_in_small_pieces),
+        DataType::Struct(_) => column.as_struct().columns().iter().any(is_in_small_pieces),
+        _ => false,
+    }
+}
 
 /// Bytes of strings that do not stand in their view.
 pub fn long_bytes<T: ByteViewType + ?Sized>(array: &GenericByteViewArray<T>) -> usize {
@@ -152,6 +188,42 @@ mod tests {
     use arrow::datatypes::Field;
 
     use super::*;
+
+    fn buffers(column: &ArrayRef) -> usize {
+        column.as_struct().column(0).as_string_view().data_buffers().len()
+    }
+
+    #[test]
+    fn what_was_put_together_from_small_pieces_has_few_buffers() {
+        let piece = |number: usize| -> ArrayRef {
+            let words = StringViewArray::from_iter_values([format!("{number:0100}")]);
+            let fields = vec![Field::new("word", DataType::Utf8View, true)];
+            Arc::new(StructArray::new(fields.into(), vec![Arc::new(words)], None))
+        };
+        let whole = |pieces: usize| {
+            let pieces: Vec<ArrayRef> = (0..pieces).map(piece).collect();
+            let pieces: Vec<&dyn Array> = pieces.iter().map(|piece| &**piece as &dyn Array).collect();
+            let column = arrow::compute::concat(&pieces).unwrap();
+            RecordBatch::try_from_iter([("row", column)]).unwrap()
+        };
+        let many = whole(100);
+        assert_eq!(buffers(many.column(0)), 100);
+        let one = gathered(many.clone());
+        assert_eq!((&one, buffers(one.column(0))), (&many, 1));
+        assert_eq!(buffers(gathered(whole(5)).column(0)), 5, "a few are no matter");
+    }
+
+    #[test]
+    fn a_small_batch_does_not_keep_a_large_buffer() {
+        let mut builder = arrow::array::StringViewBuilder::new().with_fixed_block_size(1 << 20);
+        builder.append_value("a string that does not stand in its view");
+        let column: ArrayRef = Arc::new(builder.finish());
+        let memory = |column: &ArrayRef| column.as_string_view().data_buffers()[0].capacity();
+        assert_eq!(memory(&column), 1 << 20);
+        let kept = compact(&column, |strings| strings.memory() > 3 * strings.shown()).unwrap();
+        assert!(memory(&kept) < 100, "{}", memory(&kept));
+        assert_eq!(memory(&compact(&column, |strings| strings.held() > 3 * strings.shown()).unwrap()), 1 << 20);
+    }
 
     #[test]
     fn nested_strings_are_compacted_too() {

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::compute::{filter_record_batch, max, min};
 use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
-use weir_core::views::compact_rows;
+use weir_core::views::{are_in_small_pieces, compact_rows};
 use weir_core::{Error, Result};
 
 /// A batch of the declared schema.
@@ -64,7 +64,7 @@ const SLACK: usize = 3;
 /// A copy of `records` that holds no more than it needs, for batches that are kept: a filtered or taken string column
 /// still holds the buffers of the batch that it came from.
 pub(crate) fn compact(records: &RecordBatch) -> Result<RecordBatch> {
-    compact_rows(records, |strings| strings.held() > SLACK * strings.shown())
+    compact_rows(records, |strings| strings.memory() > SLACK * strings.shown() || are_in_small_pieces(strings))
 }
 
 /// Memory that the rows take, roughly, each slice of a shared buffer counted for itself.

@@ -13,6 +13,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBat
 use arrow::buffer::NullBuffer;
 use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave_record_batch, max, min};
 use hashbrown::HashTable;
+use weir_core::views::gathered;
 use weir_core::{Error, Result};
 
 use super::Keys;
@@ -22,6 +23,9 @@ use crate::batches::{approximate_bytes, compact, event_times};
 const SEARCHES_BEFORE_INDEX: usize = 32;
 /// Smaller blocks are put together, while they are young.
 const SMALL_BLOCK: usize = 1024;
+/// Where few rows come at a time, a small block stays young until so many, for each of its own, have looked into it: blocks that are
+/// indexed are not put together any more, and there would be ever more of them.
+const SEARCHES_WHILE_YOUNG: usize = 64;
 
 /// Place of a row: number of its block, row in the block. Younger rows are greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +82,9 @@ pub(crate) struct Buffer {
     youngest: HashTable<(u64, RowRef)>,
     /// Rows that left, but not the index.
     gone: usize,
+    /// So many more calls of `expire` until blocks are looked for that have expired behind others: looking costs as much as there are
+    /// blocks, so it is done once in as many calls.
+    looks_in: usize,
     rows: usize,
     bytes: usize,
 }
@@ -148,7 +155,7 @@ impl Block {
         };
         let hashes = concat_two(&self.hashes, &next.hashes)?;
         Ok(Block {
-            records: concat_batches(self.records.schema_ref(), [&self.records, &next.records])?,
+            records: gathered(concat_batches(self.records.schema_ref(), [&self.records, &next.records])?),
             hashes: hashes.as_primitive().clone(),
             valid,
             matched: self.matched.iter().chain(&next.matched).cloned().collect(),
@@ -173,6 +180,7 @@ impl Buffer {
             indexed: 0,
             youngest: HashTable::new(),
             gone: 0,
+            looks_in: 0,
             rows: 0,
             bytes: 0,
         }
@@ -226,7 +234,9 @@ impl Buffer {
         let mut number = self.indexed;
         while let Some(block) = self.blocks.get_mut((number - self.first) as usize) {
             block.searches += probes;
-            if block.searches <= SEARCHES_BEFORE_INDEX {
+            let young = probes <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
+            let few = if young { SEARCHES_WHILE_YOUNG * block.rows() } else { 0 };
+            if block.searches <= few.max(SEARCHES_BEFORE_INDEX) {
                 break;
             }
             self.youngest.reserve(block.rows(), |entry| entry.0);
@@ -319,16 +329,21 @@ impl Buffer {
 
     /// The rows, in one batch.
     pub(crate) fn gather(&self, rows: impl Iterator<Item = RowRef>) -> Result<RecordBatch> {
-        let mut place = vec![usize::MAX; self.blocks.len()];
+        let rows: Vec<RowRef> = rows.collect();
+        let (least, greatest) = rows
+            .iter()
+            .fold((u32::MAX, 0), |(least, greatest), row| (least.min(row.block()), greatest.max(row.block())));
+        let mut place = vec![usize::MAX; (greatest + 1).saturating_sub(least) as usize];
         let mut batches = Vec::new();
         let indices: Vec<(usize, usize)> = rows
+            .into_iter()
             .map(|row| {
-                let block = (row.block() - self.first) as usize;
-                if place[block] == usize::MAX {
-                    place[block] = batches.len();
-                    batches.push(&self.blocks[block].records);
+                let place = &mut place[(row.block() - least) as usize];
+                if *place == usize::MAX {
+                    *place = batches.len();
+                    batches.push(&self.block(row).records);
                 }
-                (place[block], row.row())
+                (*place, row.row())
             })
             .collect();
         Ok(interleave_record_batch(&batches, &indices)?)
@@ -345,7 +360,13 @@ impl Buffer {
         }
         self.indexed = self.indexed.max(self.first);
         // A row far in the future must not hold those behind it for ever, nor hashes of the past stay in the index.
-        let stuck: usize = self.blocks.iter().filter(|block| block.greatest_time <= expired).map(Block::rows).sum();
+        self.looks_in = self.looks_in.saturating_sub(1);
+        let stuck: usize = if self.looks_in == 0 {
+            self.looks_in = self.blocks.len();
+            self.blocks.iter().filter(|block| block.greatest_time <= expired).map(Block::rows).sum()
+        } else {
+            0
+        };
         if stuck + self.gone > self.rows - stuck {
             self.renumber(expired);
         }

@@ -266,8 +266,9 @@ impl Column {
             }
             Column::Time { values, .. } => Arc::new(values.finish().reinterpret_cast::<Time64NanosecondType>()),
             Column::Timestamp { values, unit, zone } => timestamps(values.finish(), *unit, zone.clone()),
-            Column::Text(values) => Arc::new(values.finish()),
-            Column::Bytes(values) => Arc::new(values.finish()),
+            // One that goes on would make room for a large batch each time, however small the batches are.
+            Column::Text(values) => Arc::new(std::mem::take(values).finish()),
+            Column::Bytes(values) => Arc::new(std::mem::take(values).finish()),
             Column::List { offsets, valid, item, field } => {
                 let offsets = take_offsets(offsets);
                 Arc::new(ListArray::try_new(field.clone(), offsets, item.finish()?, take_nulls(valid))?)
