@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, ErrorKind, JobId};
 
 use super::{Checkpoint, ClusterState, Desired, Job, JobFailure, JobStatus};
@@ -164,7 +165,7 @@ impl Job {
                 news.push(format!("checkpoint {} of attempt {} is newer than the copy", newest.epoch, newest.attempt));
                 self.start_from = None;
                 self.checkpoints.extend(savepoints_before(newest, &later));
-                self.checkpoints.push(newest.clone());
+                self.checkpoints.push(Checkpoint { committed: bugs::is_on(Bug::RecoveredCommitted), ..newest.clone() });
             }
             (None, Some((attempt, Some(from)))) => {
                 news.push(format!("attempt {attempt}, from checkpoint {from}, began after the copy"));
@@ -229,7 +230,8 @@ impl JobFindings {
         let can_count = |manifest: &&FoundManifest| {
             manifest.epoch > job.last_epoch && (manifest.attempt > last || (manifest.attempt == last && runs))
         };
-        let mut later: Vec<&FoundManifest> = self.manifests.iter().filter(can_count).collect();
+        let manifests = self.manifests.iter().filter(|_| !bugs::is_on(Bug::RecoveredFromCopy));
+        let mut later: Vec<&FoundManifest> = manifests.filter(can_count).collect();
         later.sort_unstable_by_key(|manifest| std::cmp::Reverse((manifest.attempt, manifest.epoch, manifest.term)));
         later
     }

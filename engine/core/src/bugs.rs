@@ -95,6 +95,12 @@ bugs! {
     /// Merged runs count whichever request they answer.
     StaleMerge = "stale-merge",
 
+    // Clusters that are recovered.
+    /// A job goes on from the checkpoint that the copy of the replicated state has, whatever was completed since.
+    RecoveredFromCopy = "recovered-from-copy",
+    /// The checkpoint that a recovered job goes on from is taken for committed.
+    RecoveredCommitted = "recovered-committed",
+
     // Workers and slots.
     /// A worker that was restarted under its name is taken for the process that it was.
     IncarnationIgnored = "incarnation-ignored",

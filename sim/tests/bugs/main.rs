@@ -30,8 +30,8 @@ fn fails(check: fn(), bug: Option<Bug>) -> bool {
 }
 
 /// The history that finds a bug; the one that did so last is looked at first.
-fn history(bug: Bug, first: u64) -> Option<u64> {
-    let options = Options { bug: Some(bug), ..Options::default() };
+fn history(bug: Bug, first: u64, naps: bool) -> Option<u64> {
+    let options = Options { bug: Some(bug), naps, ..Options::default() };
     let mut seeds = std::iter::once(first).chain(1..=SEEDS);
     seeds.find(|seed| run(*seed, options).unwrap().violation.is_some())
 }
@@ -55,8 +55,12 @@ fn histories_find_bugs_that_are_switched_on() {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((bug, by)) = { left.lock().unwrap().next() } {
-                    let By::History(first) = by else { continue };
-                    match history(*bug, *first) {
+                    let found = match by {
+                        By::Check(_) => continue,
+                        By::History(first) => history(*bug, *first, false),
+                        By::Naps(first) => history(*bug, *first, true),
+                    };
+                    match found {
                         Some(seed) => println!("{}: seed {seed}", bug.name()),
                         None => missed.lock().unwrap().push(bug.name()),
                     }

@@ -6,7 +6,9 @@ use arrow::array::{Int64Array, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{Attempt, Capture, Distribution, Epoch, EventTime, OperatorUid, StateRows, TableSchema, state_column};
 use weir_state::retention::Retained;
-use weir_state::{CapturedTable, Manifest, ManifestHeader, MemoryStorage, Storage, compaction, encode, layout};
+use weir_state::{
+    CapturedTable, EpochContent, Manifest, ManifestHeader, MemoryStorage, Storage, compaction, encode, layout,
+};
 
 const ATTEMPT: Attempt = Attempt(1);
 
@@ -40,7 +42,11 @@ fn next(storage: &MemoryStorage, previous: Option<&Manifest>, epoch: u64) -> Man
     let prefix = layout::runs_prefix(Epoch(epoch), ATTEMPT, "worker");
     let snapshot = encode(vec![captured(epoch as i64)], &prefix).unwrap();
     snapshot.files.iter().for_each(|(path, bytes)| storage.put(path, bytes).unwrap());
-    let header = ManifestHeader {
+    Manifest::following(previous, header(epoch), snapshot.operators, Vec::new())
+}
+
+fn header(epoch: u64) -> ManifestHeader {
+    ManifestHeader {
         job: "job".to_owned(),
         identity: Default::default(),
         epoch: Epoch(epoch),
@@ -49,8 +55,18 @@ fn next(storage: &MemoryStorage, previous: Option<&Manifest>, epoch: u64) -> Man
         finished: false,
         parallelism: 1,
         places: Default::default(),
+    }
+}
+
+/// Of an epoch that was given up the report of the worker that was furthest behind may be missing.
+pub fn time_has_come_as_far_as_the_epoch_of_the_checkpoint_says() {
+    let content = |epoch: u64, time| {
+        let table = CapturedTable { watermark: EventTime(time), ..captured(epoch as i64) };
+        let operators = encode(vec![table], &layout::runs_prefix(Epoch(epoch), ATTEMPT, "worker")).unwrap().operators;
+        EpochContent { epoch: Epoch(epoch), operators, ..EpochContent::default() }
     };
-    Manifest::following(previous, header, snapshot.operators, Vec::new())
+    let manifest = Manifest::with_contents(None, header(2), &[content(1, 50), content(2, 20)]);
+    assert_eq!(manifest.operators[0].watermark, EventTime(20));
 }
 
 /// Until the next manifest names them.
