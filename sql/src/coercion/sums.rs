@@ -52,10 +52,10 @@ pub(super) fn typed(aggregate: Aggregate) -> Result<LogicalPlan> {
             Outcome::Narrow(call, data_type) => cast(column(keys + call), data_type),
             Outcome::Quotient(sum, count) => {
                 let operands = vec![column(keys + sum), column(keys + count)];
-                match Arithmetic::Binary(Operator::Divide).function() {
-                    Some(func) => Expr::ScalarFunction(ScalarFunction { func, args: operands }),
-                    None => column(keys + sum),
-                }
+                let Some(func) = Arithmetic::Binary(Operator::Divide).function() else {
+                    return internal_err!("nothing divides DECIMALs");
+                };
+                Expr::ScalarFunction(ScalarFunction { func, args: operands })
             }
         };
         columns.push(value.alias_qualified(qualifier.cloned(), field.name()));

@@ -1,11 +1,10 @@
 //! `SHA1`, `SHA224`, `SHA256`, `SHA384`, `SHA512` and `SHA2`, of text and bytes, as digits to the base 16.
 
-mod sha1;
-
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
+use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::hex::push_hex;
@@ -33,15 +32,16 @@ const fn definition(
     }
 }
 
-pub(crate) const SHA1: Definition = definition("sha1", "SHA1(text)", |arguments, rows| hashes(arguments, rows, sha1));
+pub(crate) const SHA1: Definition =
+    definition("sha1", "SHA1(text)", |arguments, rows| hashes(arguments, rows, hash::<Sha1>));
 pub(crate) const SHA224: Definition =
-    definition("sha224", "SHA224(text)", |arguments, rows| hashes(arguments, rows, sha2::<Sha224>));
+    definition("sha224", "SHA224(text)", |arguments, rows| hashes(arguments, rows, hash::<Sha224>));
 pub(crate) const SHA256: Definition =
-    definition("sha256", "SHA256(text)", |arguments, rows| hashes(arguments, rows, sha2::<Sha256>));
+    definition("sha256", "SHA256(text)", |arguments, rows| hashes(arguments, rows, hash::<Sha256>));
 pub(crate) const SHA384: Definition =
-    definition("sha384", "SHA384(text)", |arguments, rows| hashes(arguments, rows, sha2::<Sha384>));
+    definition("sha384", "SHA384(text)", |arguments, rows| hashes(arguments, rows, hash::<Sha384>));
 pub(crate) const SHA512: Definition =
-    definition("sha512", "SHA512(text)", |arguments, rows| hashes(arguments, rows, sha2::<Sha512>));
+    definition("sha512", "SHA512(text)", |arguments, rows| hashes(arguments, rows, hash::<Sha512>));
 
 pub(crate) const SHA2: Definition = Definition {
     name: "sha2",
@@ -69,20 +69,16 @@ fn hashes(arguments: &[ColumnarValue], rows: usize, hash: Hash) -> Result<ArrayR
     })
 }
 
-fn sha1(bytes: &[u8], text: &mut String) {
-    push_hex(text, &sha1::sha1(bytes), DIGITS);
-}
-
-fn sha2<D: Digest>(bytes: &[u8], text: &mut String) {
+fn hash<D: Digest>(bytes: &[u8], text: &mut String) {
     push_hex(text, &D::digest(bytes), DIGITS);
 }
 
 fn of_length(bits: i64) -> Result<Hash> {
     Ok(match bits {
-        224 => sha2::<Sha224>,
-        256 => sha2::<Sha256>,
-        384 => sha2::<Sha384>,
-        512 => sha2::<Sha512>,
+        224 => hash::<Sha224>,
+        256 => hash::<Sha256>,
+        384 => hash::<Sha384>,
+        512 => hash::<Sha512>,
         _ => return plan_error(format!("there is no SHA-2 of {bits} bits; there are 224, 256, 384 and 512")),
     })
 }
