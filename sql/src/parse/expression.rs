@@ -155,12 +155,6 @@ fn refuse_function(source: &Source<'_>, function: &Function) -> Result<()> {
     let of_clock = name.eq_ignore_ascii_case("unix_timestamp") && has_no_arguments(function);
     let Some(reason) = refused(if of_clock { "now" } else { &name }) else { return Ok(()) };
     let span = source.span(function.name.span()).unwrap_or_default();
-    let takes = matches!(&function.args, FunctionArguments::List(list) if !list.args.is_empty());
-    if takes && name.eq_ignore_ascii_case("unix_timestamp") {
-        return Err(source.error(span, format!("`{name}` of a time is not supported yet")).with_help(
-            "write `CAST(EXTRACT(EPOCH FROM x) AS BIGINT)` for the seconds of the time `x`; text becomes one with TO_TIMESTAMP",
-        ));
-    }
     let (why, instead) = reason.split_once("; ").unwrap_or((reason, ""));
     Err(source.error(span, format!("`{name}` cannot be used in a job: {why}")).with_help(instead))
 }

@@ -111,12 +111,7 @@ fn arguments_that_a_function_does_not_take() {
         "expected `DATE_FORMAT(timestamp, 'yyyy-MM-dd HH:mm:ss')`, found 1 argument",
         "",
     );
-    says(
-        "SELECT UNIX_TIMESTAMP(channel) FROM bid",
-        8,
-        "`UNIX_TIMESTAMP` of a time is not supported yet",
-        "write `CAST(EXTRACT(EPOCH FROM x) AS BIGINT)` for the seconds of the time `x`; text becomes one with TO_TIMESTAMP",
-    );
+    assert!(plan("SELECT UNIX_TIMESTAMP(channel) FROM bid").is_ok(), "with an argument it reads no clock");
 }
 
 #[test]
