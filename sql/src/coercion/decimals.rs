@@ -16,7 +16,7 @@ mod common_type;
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
 use datafusion_common::{DFSchema, Result, ScalarValue};
@@ -28,6 +28,8 @@ use datafusion_expr::{
 };
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
+
+use weir_functions::arithmetic::is_exact;
 
 use self::common_type::{Meeting, Part, common_type};
 use super::{arithmetic, rows, sums, times};
@@ -191,12 +193,35 @@ fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {
 
 /// Gives expressions that meet one type, if there is a DECIMAL among them.
 fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
+    if meeting != Meeting::Values {
+        texts_as_decimals(expressions, schema);
+    }
     let parts: Vec<Part> = expressions.iter().map(|expr| Part::of(expr, schema)).collect();
     let Some(common) = common_type(&parts, meeting)? else { return align_others(expressions, schema, meeting) };
     for (expr, part) in expressions.iter_mut().zip(&parts) {
         **expr = part.converted(std::mem::take(*expr), &common, schema)?;
     }
     Ok(())
+}
+
+/// Text beside exact numbers is compared as a number with all its decimals: a cast to a whole number would cut them off.
+fn texts_as_decimals(expressions: &mut [&mut Expr], schema: &DFSchema) {
+    let types: Vec<DataType> = expressions.iter().map(|expr| expr.get_type(schema).unwrap_or(DataType::Null)).collect();
+    if !types.iter().any(is_exact) || !types.iter().all(|data_type| is_exact(data_type) || data_type.is_string()) {
+        return;
+    }
+    for (expr, _) in expressions.iter_mut().zip(types).filter(|(_, data_type)| data_type.is_string()) {
+        let is_whole = match &**expr {
+            Expr::Literal(value, _) => {
+                value.try_as_str().flatten().is_none_or(|text| text.trim().parse::<i64>().is_ok())
+            }
+            _ => false,
+        };
+        if !is_whole {
+            // As many digits before the point as a BIGINT has.
+            **expr = cast(std::mem::take(*expr), DataType::Decimal128(DECIMAL128_MAX_PRECISION, 18));
+        }
+    }
 }
 
 /// The same, if there is a timestamp or a ROW among them.
