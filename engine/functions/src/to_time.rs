@@ -93,6 +93,9 @@ fn to_timestamp_ltz(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef
     let unit = unit(&types, &constants);
     let data_type = DataType::Timestamp(unit, Some("UTC".into()));
     if !types[0].is_string() {
+        if arguments.len() > 2 {
+            return zone_of_number();
+        }
         return instants_of_numbers(arguments, rows, unit, &data_type);
     }
     let moments =
@@ -154,12 +157,17 @@ fn check_instant(constants: &[Option<&ScalarValue>]) -> Result<()> {
     match constants.get(1) {
         Some(Some(value)) if value.data_type().is_string() => pattern::check(constants, 1)?,
         Some(Some(value)) => match value.cast_to(&DataType::Int64) {
+            Ok(ScalarValue::Int64(Some(0..=9) | None)) if constants.len() > 2 => return zone_of_number(),
             Ok(ScalarValue::Int64(Some(0..=9) | None)) => {}
             _ => return wrong_precision(),
         },
         _ => {}
     }
     zones::check(constants, 2)
+}
+
+fn zone_of_number<T>() -> Result<T> {
+    plan_error("TO_TIMESTAMP_LTZ of a number takes no zone: the number says an instant wherever it is read")
 }
 
 fn wrong_precision<T>() -> Result<T> {

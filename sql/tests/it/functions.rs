@@ -262,6 +262,7 @@ fn what_cannot_work_is_refused_when_planned() {
         ("REGEXP_REPLACE('a', 'a', 'b', 'i')", "are written in the pattern"),
         ("ENCODE('a', 'hex')", "`hex` is no character set"),
         ("SHA2('a', 100)", "there is no SHA-2 of 100 bits"),
+        ("TO_TIMESTAMP_LTZ(0, 3, 'Asia/Shanghai')", "TO_TIMESTAMP_LTZ of a number takes no zone"),
         ("PARSE_URL('http://a', 'Host')", "`Host` is no part of a URL"),
         ("ELT('a', 'b')", "expected `ELT(number, text, …)`"),
         ("JSON_VALUE('{}', '$[?(@.a)]')", "filters are not supported"),
