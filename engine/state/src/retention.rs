@@ -154,9 +154,17 @@ impl Retained {
                 layout::attempt_of(path).is_some_and(|attempt| Some(attempt) < last_attempt)
             }
         };
+        // Two leaders may have written one each for an epoch of an attempt. That of the later term may be the one that counts, also
+        // where the earlier leader has not heard yet that it leads no longer.
+        let is_of_later_term = |epoch: Epoch, attempt: Attempt, term: u64| {
+            let mut terms = self.manifests.keys().filter_map(|path| layout::of_manifest(path));
+            terms.any(|other| (other.0, other.1) == (epoch, attempt) && other.2 < term)
+        };
         let is_forgotten = |path: &String| {
             let of_cluster = layout::of_manifest(path).filter(|_| !self.knows(path));
-            of_cluster.is_some_and(|(epoch, attempt, _)| is_overtaken(epoch, attempt, kept()))
+            of_cluster.is_some_and(|(epoch, attempt, term)| {
+                is_overtaken(epoch, attempt, kept()) && !is_of_later_term(epoch, attempt, term)
+            })
         };
         Retirement {
             manifests: listing.iter().filter(|path| is_forgotten(path)).cloned().collect(),

@@ -240,6 +240,16 @@ fn a_manifest_that_nobody_decided_on_goes_once_it_is_overtaken() {
 }
 
 #[test]
+fn the_manifest_of_a_later_leader_stays_though_an_earlier_one_knows_its_own() {
+    let three = Three::new();
+    let of_term = |term| layout::manifest_of_term(Epoch(3), three.manifests[2].attempt, term);
+    let mut known = three.known(&[0, 1]);
+    known.insert(&of_term(4), &three.manifests[2]);
+    let listing = [3, 4, 5].map(of_term);
+    assert_eq!(known.orphans(&listing).manifests, [of_term(3)]);
+}
+
+#[test]
 fn orphans_are_looked_for_once_an_attempt_and_then_seldom() {
     let three = Three::new();
     let mut known = three.known(&[0]);
