@@ -180,9 +180,9 @@ fn check_parallelism(parallelism: u32) -> Result<(), Refusal> {
 
 /// What makes a submission another job than the one that is there.
 fn difference(there: &Job, spec: &JobSpec, parallelism: u32) -> Option<JobDifference> {
-    if there.spec.fingerprint != spec.fingerprint {
+    if !spec.computes_like(&there.spec) {
         Some(JobDifference::Definition)
-    } else if there.spec.settings != spec.settings {
+    } else if there.wanted().settings != spec.settings {
         Some(JobDifference::Settings)
     } else if there.parallelism != parallelism {
         Some(JobDifference::Parallelism)

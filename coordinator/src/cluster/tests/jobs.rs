@@ -77,6 +77,10 @@ fn a_job_keeps_the_name_that_its_checkpoints_know_it_by() {
     let update = Command::UpdateJob { job: JobId(1), spec: Arc::new(renamed), parallelism: 1, at: 0 };
     state.apply(update).unwrap();
     assert_eq!(state.jobs[&JobId(1)].spec.fingerprint, known);
+    let (namespace, name) = (DEFAULT_NAMESPACE.to_owned(), "orders".to_owned());
+    let spec = Arc::new(spec("another name for it", 1));
+    let again = Command::SubmitJob { namespace, name, spec, parallelism: 1, at: 0 };
+    assert_eq!(state.apply(again).unwrap(), Applied::Submitted { job: JobId(1), already_there: true });
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn a_running_job_goes_on_with_other_settings_from_a_checkpoint() {
     cluster.heard(a);
     assert_eq!(submitted(cluster.submit_with(graph("skip"), 1, 100)), (true, true));
     assert_eq!(cluster.heard(a), ["Stop 2"], "the interval is another one");
+    assert_eq!(submitted(cluster.submit_with(graph("skip"), 1, 100)), (true, false));
     assert_eq!(submitted(cluster.submit_with(graph("skip"), 2, 100)), (true, true));
     assert_eq!(cluster.job().parallelism, 2);
 }
