@@ -13,6 +13,9 @@ use super::{ClusterState, Command};
 /// what is new to them, and say of that what it is.
 const COMMAND_FORMAT: u8 = 2;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
+/// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
+/// state than the coordinators beside it.
+const STATE_WITH_UPDATES: Seal = Seal { format: 2, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
@@ -48,7 +51,8 @@ impl Command {
 impl ClusterState {
     /// As it stands in a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
-        STATE.close(&json::encode_deep(self))
+        let seal = if self.jobs.values().any(|job| job.update.is_some()) { STATE_WITH_UPDATES } else { STATE };
+        seal.close(&json::encode_deep(self))
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) made. `name` is how errors call it.
@@ -57,7 +61,7 @@ impl ClusterState {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let name = format!("the cluster's state {name}");
-        let body = STATE.open(bytes, &name, LATER)?;
+        let body = STATE.open(bytes, &name, LATER).or_else(|_| STATE_WITH_UPDATES.open(bytes, &name, LATER))?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

@@ -144,7 +144,6 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         fail 1 data
         submit clicks 1");
     let bytes = state.to_bytes();
-    assert!(bytes.starts_with(b"weir-cluster 1 "));
     assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
     for position in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
@@ -152,8 +151,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 2 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 2, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 3 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 3, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.
@@ -163,7 +162,8 @@ fn the_state_is_written_as_it_always_was() {
         submit orders 1
         start 1 a");
     let bytes = state.to_bytes();
-    let body = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap().1;
+    let (first_line, body) = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap();
+    assert!(first_line.starts_with("weir-cluster 1 "), "{first_line}");
     let golden = concat!(
         r#"{"cluster":"test-1","storage":"file:///checkpoints","next_job":2,"jobs":{"1":{"namespace":"default","#,
         r#""name":"orders","spec":{"graph":{"nodes":[]},"fingerprint":"a","sql":"INSERT INTO sink SELECT * FROM source","#,
@@ -177,6 +177,31 @@ fn the_state_is_written_as_it_always_was() {
         r#""namespaces":{"default":{"quota":{"slots":null,"jobs":null,"state_bytes":null}}}}"#,
     );
     assert_eq!(body, golden);
+}
+
+/// An earlier version would pass the settings over that a job is to go on with, so it must not take the state for one of its own.
+#[test]
+fn a_state_with_an_update_is_written_as_it_always_was_since_there_are_any() {
+    let state = run("worker a 2
+        submit orders 1
+        start 1 a
+        update 1 1 retained=9");
+    let bytes = state.to_bytes();
+    let (first_line, body) = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap();
+    assert!(first_line.starts_with("weir-cluster 2 "), "{first_line}");
+    let update = concat!(
+        r#""update":{"graph":{"nodes":[]},"fingerprint":"a","sql":"INSERT INTO sink SELECT * FROM source","#,
+        r#""settings":{"batch_rows":8192,"checkpoint_interval_ms":10000,"checkpoint_timeout_ms":60000,"#,
+        r#""tolerable_failures":3,"retained_checkpoints":9,"restart":{"attempts":3,"initial_delay_ms":100,"#,
+        r#""maximum_delay_ms":300,"stable_ms":60000}}},"parallelism":1,"#,
+    );
+    assert!(body.contains(update), "{body}");
+    let state = ClusterState::from_bytes(&bytes, "s").unwrap();
+    assert_eq!(state.jobs[&JobId(1)].wanted().settings.retained_checkpoints, 9);
+    assert_eq!(state.to_bytes(), bytes);
+    let mut damaged = bytes;
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(ClusterState::from_bytes(&damaged, "s").unwrap_err().kind(), ErrorKind::Data);
 }
 
 /// Whatever job a client can submit is read back from the log, or no coordinator could start again.
