@@ -7,7 +7,7 @@
 //! | `\Q.*\E`, `\e`, `\h`, `\R`, `\v`, `\0101`, `\cA` | spelt out |
 //! | `[[:alpha:]]`, `[a--b]`, `\<` | no class of POSIX, no difference, no edge of a word |
 //! | `x*+` | `x*` where the pattern ends, refused elsewhere |
-//! | look-around, back-references, `(?>…)`, `\G`, `\Z`, `(?U)`, … | refused |
+//! | look-around, back-references, `(?>…)`, `\G`, `\Z`, `(?U)`, `(?x)`, … | refused |
 //!
 //! What differs: `$` is the end of the text only, and not also the place before a line break that ends it; `(?i)` goes by letters
 //! of all alphabets.
@@ -32,7 +32,7 @@ const BACK_REFERENCE: Refusal = Refusal::Unsupported("back-references are not su
 const POSSESSIVE: Refusal =
     Refusal::Unsupported("`*+`, `++`, `?+` and `(?>…)`, which never give back, are not supported");
 const ANCHOR: Refusal = Refusal::Unsupported("`\\G`, `\\Z` and `\\X` are not supported");
-const FLAG: Refusal = Refusal::Unsupported("of the flags only i, m, s, u and x are supported");
+const FLAG: Refusal = Refusal::Unsupported("of the flags only i, m, s and u are supported");
 const REPEATED: Refusal =
     Refusal::Unsupported("a repetition of a repetition is not supported; put the inner one in `(?:…)`");
 
@@ -139,7 +139,7 @@ impl Scanner<'_> {
         let mut negated = false;
         loop {
             match flag {
-                'i' | 'm' | 's' | 'x' => self.out.push(flag),
+                'i' | 'm' | 's' => self.out.push(flag),
                 'u' if !negated => self.out.push('u'),
                 '-' if !negated => {
                     negated = true;
@@ -154,19 +154,17 @@ impl Scanner<'_> {
                     self.out.push(')');
                     return Ok(());
                 }
-                'd' | 'U' | 'u' => return Err(FLAG),
+                'd' | 'U' | 'u' | 'x' => return Err(FLAG),
                 _ => return Err(Refusal::Invalid),
             }
             flag = self.rest.next().ok_or(Refusal::Invalid)?;
         }
     }
 
-    /// A class, behind its `[`.
+    /// A class, behind its `[`. Iterative: classes may be nested as deep as they like.
     fn class(&mut self) -> Translated {
-        self.out.push('[');
-        if self.rest.next_if_eq(&'^').is_some() {
-            self.out.push('^');
-        }
+        self.begin_class();
+        let mut classes_around = 0_usize;
         let mut first = true;
         let mut before = None;
         loop {
@@ -174,9 +172,17 @@ impl Scanner<'_> {
             match character {
                 ']' if !first => {
                     self.out.push(']');
-                    return Ok(());
+                    match classes_around.checked_sub(1) {
+                        Some(left) => classes_around = left,
+                        None => return Ok(()),
+                    }
                 }
-                '[' => self.class()?,
+                '[' => {
+                    self.begin_class();
+                    classes_around += 1;
+                    (first, before) = (true, None);
+                    continue;
+                }
                 '\\' => self.escape(true)?,
                 // Two of them mean something to the crate, and so do `[:` and a leading `]`.
                 '-' | '~' if before == Some(character) => {
@@ -191,6 +197,13 @@ impl Scanner<'_> {
             }
             before = Some(character);
             first = false;
+        }
+    }
+
+    fn begin_class(&mut self) {
+        self.out.push('[');
+        if self.rest.next_if_eq(&'^').is_some() {
+            self.out.push('^');
         }
     }
 

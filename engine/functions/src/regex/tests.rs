@@ -45,6 +45,8 @@ fn patterns_mean_what_they_mean_in_java() {
         ("a", r"a\Z", Some("unsupported")),
         ("a", "(?U)a", Some("unsupported")),
         ("a", r"\p{InGreek}", Some("unsupported")),
+        ("a", "(?x)a # b", Some("unsupported")),
+        ("a", "(?i-x:a)", Some("unsupported")),
     ] {
         assert_eq!(extract(text, java).as_deref(), expected, "{java} in {text:?}");
     }
@@ -55,4 +57,13 @@ fn an_empty_match_may_follow_a_match() {
     let regex = Regex::new("a*").unwrap();
     let matches: Vec<_> = Matches::new(&regex, "baac").collect();
     assert_eq!(matches, [(0, 0), (1, 3), (3, 3), (4, 4)]);
+}
+
+#[test]
+fn classes_within_classes_take_no_stack() {
+    let nested = |depth: usize, end: &str| format!("{}a{}", "[".repeat(depth), end.repeat(depth));
+    assert_eq!(extract("a", &nested(100, "]")).as_deref(), Some("a"));
+    assert_eq!(extract("a", &nested(100_000, "]")).as_deref(), Some("unsupported"));
+    assert_eq!(extract("a", &nested(100_000, "")).as_deref(), Some("invalid"));
+    assert_eq!(extract("b-", "[^[a]-]+").as_deref(), Some("b"));
 }
