@@ -44,7 +44,7 @@ pub(super) const TIMESTAMPDIFF: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Time, Parameter::Time],
     required: 3,
     returns: |_, constants| difference_type(constants.first().and_then(|unit| *unit)),
-    check: check_unit,
+    check: |_, constants| check_unit(constants),
     compute: timestampdiff,
 };
 
@@ -54,7 +54,7 @@ pub(super) const TIMESTAMPADD: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Integer, Parameter::Clock],
     required: 3,
     returns: sum_type,
-    check: check_unit,
+    check: |_, constants| check_unit(constants),
     compute: timestampadd,
 };
 
@@ -235,9 +235,25 @@ fn plus(time: Moment, count: i64, unit: Unit) -> Option<Moment> {
             Some(Moment { days: i64::try_from(days).ok()?, nanos: i64::try_from(nanos).ok()? })
         }
         Unit::Months(months) => {
-            let months = count.checked_mul(months).filter(|months| months.abs() < 12 * 1_000_000)?;
+            let months = count.checked_mul(months).filter(|months| months.unsigned_abs() < 12 * 1_000_000)?;
             let days = Day::from_days(time.days).plus_months(months)?.days();
             Some(Moment { days, ..time })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_without_bound_are_out_of_range() {
+        let time = Moment { days: 0, nanos: 0 };
+        for count in [i64::MIN, i64::MIN / 12, i64::MAX] {
+            for months in [1, 3, 12] {
+                assert_eq!(plus(time, count, Unit::Months(months)), None, "{count} x {months}");
+            }
+            assert_eq!(plus(time, count, Unit::Nanos(7 * DAY)).and_then(|sum| times::ticks(sum, 86_400_000)), None);
         }
     }
 }

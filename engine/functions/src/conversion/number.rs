@@ -88,7 +88,7 @@ fn decimal(text: &str, precision: u8, scale: i8) -> Option<i128> {
     for byte in whole.bytes().chain(behind.bytes()) {
         let digit = char::from(byte).to_digit(10)?;
         if seen < kept {
-            unscaled = unscaled * 10 + i128::from(digit);
+            unscaled = unscaled.checked_mul(10)?.checked_add(digit.into())?;
             if unscaled >= limit {
                 return None;
             }
@@ -163,5 +163,11 @@ mod tests {
         ] {
             assert_eq!(decimal(text, 10, 2), expected, "{text}");
         }
+        // More digits than 128 bits have room for.
+        for text in ["9".repeat(39), "9".repeat(400), format!("-{}.5", "9".repeat(39))] {
+            assert_eq!(decimal(&text, 38, 0), None, "{text}");
+        }
+        assert_eq!(decimal(&"9".repeat(36), 38, 3), None);
+        assert_eq!(decimal(&"9".repeat(38), 38, 0), Some(10_i128.pow(38) - 1));
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn push_number(out: &mut String, number: &str) {
     }
     let (digits, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let Ok(exponent) = exponent.trim_start_matches('+').parse::<i64>() else {
+    let Ok(exponent) = exponent.trim_start_matches('+').parse::<i32>() else {
         // No exponent that long has a value in Java either.
         out.push_str(number);
         return;
@@ -83,7 +83,7 @@ pub(super) fn push_number(out: &mut String, number: &str) {
     let unscaled = format!("{whole}{fraction}");
     let unscaled = unscaled.trim_start_matches('0');
     let unscaled = if unscaled.is_empty() { "0" } else { unscaled };
-    push_decimal(out, negative && unscaled != "0", unscaled, fraction.len() as i64 - exponent);
+    push_decimal(out, negative && unscaled != "0", unscaled, fraction.len() as i64 - i64::from(exponent));
 }
 
 /// Writes `unscaled` × 10^-`scale` as `BigDecimal.toString` does.
@@ -172,6 +172,10 @@ mod tests {
             ("12.5E-1", "1.25"),
             ("100000000000000000000000.5", "100000000000000000000000.5"),
             ("1.23e+5", "1.23E+5"),
+            ("12e2147483646", "1.2E+2147483647"),
+            ("12e9223372036854775807", "12e9223372036854775807"),
+            ("1.5e-9223372036854775808", "1.5e-9223372036854775808"),
+            ("1e-99999999999999999999", "1e-99999999999999999999"),
         ] {
             let mut out = String::new();
             push_number(&mut out, number);
