@@ -1,6 +1,7 @@
 //! Functions that make JSON: `JSON_OBJECT`, `JSON_ARRAY`, `JSON_STRING`, `JSON_QUOTE`, `JSON_UNQUOTE`.
 
 use arrow::array::{Array, ArrayRef};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
@@ -134,7 +135,8 @@ fn check_form(arguments: &[Option<&ScalarValue>], every: usize) -> Result<()> {
 /// The values of a call, those at the first place after `first` and every so many behind it.
 struct Values<'a> {
     absent: bool,
-    arrays: Vec<ArrayRef>,
+    /// Of each value.
+    nulls: Vec<Option<NullBuffer>>,
     writers: Vec<Member<'a>>,
 }
 
@@ -145,24 +147,24 @@ enum Member<'a> {
 
 impl<'a> Values<'a> {
     fn of(arguments: &'a [ColumnarValue], rows: usize, every: usize) -> Result<Self> {
-        let (nulls, kinds) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
+        let (on_null, kinds) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?);
         let kinds = kinds.at(0).unwrap_or_default().bytes();
         let values = arguments[2..].iter().skip(every - 1).step_by(every);
-        let (mut arrays, mut writers) = (Vec::new(), Vec::new());
+        let (mut nulls, mut writers) = (Vec::new(), Vec::new());
         for (value, kind) in values.zip(kinds) {
             let array = value.to_array(rows)?;
             writers.push(match kind {
                 b'j' => Member::Json(Text::of(value)?),
                 _ => Member::Value(writer(&array)?),
             });
-            arrays.push(array);
+            nulls.push(array.logical_nulls());
         }
-        Ok(Self { absent: nulls.at(0) == Some("absent"), arrays, writers })
+        Ok(Self { absent: on_null.at(0) == Some("absent"), nulls, writers })
     }
 
     /// Whether the value of a row is left out.
     fn is_absent(&self, index: usize, row: usize) -> bool {
-        self.absent && self.arrays[index].is_null(row)
+        self.absent && self.nulls[index].as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     fn write(&self, index: usize, row: usize, out: &mut String) {
@@ -203,7 +205,7 @@ fn json_array(arguments: &[ColumnarValue], rows: usize, _: &DataType) -> Result<
     texts(rows, |row, value| {
         let out = value.text();
         out.push('[');
-        for index in (0..values.arrays.len()).filter(|index| !values.is_absent(*index, row)) {
+        for index in (0..values.nulls.len()).filter(|index| !values.is_absent(*index, row)) {
             if out.len() > 1 {
                 out.push(',');
             }
@@ -212,4 +214,32 @@ fn json_array(arguments: &[ColumnarValue], rows: usize, _: &DataType) -> Result<
         out.push(']');
         Ok(true)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, NullArray};
+
+    use crate::tests::invoke;
+
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_always_null_is_absent() {
+        let text = |text: &str| ColumnarValue::Scalar(ScalarValue::Utf8View(Some(text.to_owned())));
+        let (one, null) =
+            (ColumnarValue::Scalar(ScalarValue::Int32(Some(1))), ColumnarValue::Scalar(ScalarValue::Null));
+        let nulls = ColumnarValue::Array(Arc::new(NullArray::new(1)));
+        for null in [null, nulls] {
+            for (given, array, object) in [("absent", "[1]", r#"{"b":1}"#), ("null", "[null,1]", r#"{"a":null,"b":1}"#)]
+            {
+                let written = invoke("json_array", vec![text(given), text("vv"), null.clone(), one.clone()], 1);
+                assert_eq!(written.as_string_view().value(0), array);
+                let members = vec![text(given), text("vv"), text("a"), null.clone(), text("b"), one.clone()];
+                assert_eq!(invoke("json_object", members, 1).as_string_view().value(0), object);
+            }
+        }
+    }
 }
