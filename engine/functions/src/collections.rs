@@ -2,6 +2,7 @@
 
 pub(super) mod arrays;
 mod assemble;
+mod keys;
 pub(super) mod maps;
 
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, MapBuilder, MapFieldNames, StringViewBuilder};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::Result;
+
+pub(super) use keys::FEW;
 
 /// `ARRAY<element>`.
 pub(super) fn list_of(element: DataType) -> DataType {

@@ -11,6 +11,8 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::{ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature};
 
+use weir_core::hash::canonical_keys;
+
 use super::conversion::convert;
 use super::definition::plan_error;
 use super::nulls::seen_through;
@@ -131,18 +133,18 @@ fn value(maps: &ArrayRef, key: &ColumnarValue) -> Result<ArrayRef> {
 
 /// Of each entry of `maps`, whether it has the key that is looked up in its row.
 fn is_key(maps: &arrow::array::MapArray, key: &ColumnarValue) -> Result<BooleanArray> {
-    let keys = maps.keys();
+    let keys = &canonical_keys(maps.keys());
     let nested = keys.data_type().is_nested();
     if let (ColumnarValue::Scalar(key), false) = (key, nested) {
         // A constant may be in another layout than the keys.
-        return Ok(eq(keys, &Scalar::new(convert(&key.to_array()?, keys.data_type(), false)?))?);
+        return Ok(eq(keys, &Scalar::new(canonical_keys(&convert(&key.to_array()?, keys.data_type(), false)?)))?);
     }
     // The key of an entry's row beside each entry.
     let mut row_of_entry = vec![0_u64; keys.len()];
     for (row, bounds) in maps.offsets().windows(2).enumerate() {
         row_of_entry[bounds[0] as usize..bounds[1] as usize].fill(row as u64);
     }
-    let wanted = take(&key.to_array(maps.len())?, &UInt64Array::from(row_of_entry), None)?;
+    let wanted = take(&canonical_keys(&key.to_array(maps.len())?), &UInt64Array::from(row_of_entry), None)?;
     if !nested {
         return Ok(eq(keys, &wanted)?);
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DynComparator, ListArray, StructArray, make_comparator};
-use arrow::compute::SortOptions;
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray};
 use arrow::datatypes::{DataType, Field};
 use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::ColumnarValue;
 use datafusion_expr::type_coercion::binary::type_union_resolution;
 
 use super::assemble::{Assembly, Origin};
+use super::keys::Keys;
 use super::{list_of, map_type};
 use crate::conversion::parts::Ranges;
 use crate::polymorphic::{Polymorphic, unchecked};
@@ -109,39 +109,6 @@ fn entry(map: &DataType) -> Option<(DataType, DataType)> {
     }
 }
 
-/// Keys of several sources.
-struct Keys {
-    sources: Vec<ArrayRef>,
-    /// Compares keys of one source with keys of another.
-    compare: Vec<Vec<DynComparator>>,
-}
-
-impl Keys {
-    fn of(sources: Vec<ArrayRef>) -> Result<Self> {
-        let compare = sources
-            .iter()
-            .map(|left| {
-                let with = |right: &ArrayRef| make_comparator(left.as_ref(), right.as_ref(), SortOptions::default());
-                sources.iter().map(with).collect()
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { sources, compare })
-    }
-
-    /// Adds an entry in the place of an earlier one of the same key, which there may be from `begin`.
-    fn put(&self, origins: &mut Vec<Origin>, begin: usize, entry: Origin) -> Result<()> {
-        if self.sources[entry.0].is_null(entry.1) {
-            return Err(DataFusionError::Execution("the key of a map must not be null".to_owned()));
-        }
-        let same = |known: &Origin| self.compare[known.0][entry.0](known.1, entry.1).is_eq();
-        match origins[begin..].iter_mut().find(|known| same(known)) {
-            Some(known) => *known = entry,
-            None => origins.push(entry),
-        }
-        Ok(())
-    }
-}
-
 /// A map for each row, whose entries `gather` lists in their order; null if there are none to list.
 fn assembled(
     rows: usize,
@@ -153,11 +120,9 @@ fn assembled(
     let keys = Keys::of(keys)?;
     let mut failure = None;
     let maps = Assembly::of(rows, |row, origins| {
-        let begin = origins.len();
         let gathered = gather(row).and_then(|entries| {
             let Some(entries) = entries else { return Ok(false) };
-            entries.into_iter().try_for_each(|entry| keys.put(origins, begin, entry))?;
-            Ok(true)
+            keys.put(entries, origins).map(|()| true)
         });
         gathered.unwrap_or_else(|error| {
             failure.get_or_insert(error);
@@ -167,8 +132,7 @@ fn assembled(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let sources: Vec<&dyn Array> = keys.sources.iter().map(AsRef::as_ref).collect();
-    maps.map(result, &sources, values)
+    maps.map(result, &keys.sources(), values)
 }
 
 fn map_of(arguments: &[ColumnarValue], rows: usize, result: &DataType) -> Result<ArrayRef> {
@@ -231,3 +195,6 @@ fn map_entries(arguments: &[ColumnarValue], rows: usize, result: &DataType) -> R
     let entries = StructArray::try_new(fields.clone(), vec![map.keys().clone(), map.values().clone()], None)?;
     Ok(Arc::new(ListArray::try_new(Arc::clone(item), map.offsets().clone(), Arc::new(entries), map.nulls().cloned())?))
 }
+
+#[cfg(test)]
+mod tests;

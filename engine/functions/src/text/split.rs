@@ -1,5 +1,6 @@
 //! Texts in parts: `SPLIT_INDEX`, `SPLIT`, `STR_TO_MAP`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, ListBuilder, StringViewBuilder};
@@ -8,7 +9,7 @@ use datafusion_common::Result;
 use datafusion_expr::ColumnarValue;
 use memchr::memchr_iter;
 
-use crate::collections::{list_of, map_of_texts, text_map};
+use crate::collections::{FEW, list_of, map_of_texts, text_map};
 use crate::definition::{Definition, Integers, Parameter, Text, unchecked};
 use crate::output::parts;
 use crate::per_thread::Last;
@@ -40,7 +41,7 @@ pub(crate) const STR_TO_MAP: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Text],
     required: 1,
     returns: |_, _| text_map(),
-    check: |arguments| check_pattern(arguments, 1).and_then(|()| check_pattern(arguments, 2)),
+    check: |_, arguments| check_pattern(arguments, 1).and_then(|()| check_pattern(arguments, 2)),
     compute: str_to_map,
 };
 
@@ -112,14 +113,51 @@ fn str_to_map(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
         let (Pattern::Sound(entry), Pattern::Sound(pair)) = (entry.usable()?, pair.usable()?) else {
             return Ok(false);
         };
+        // Of an entry's key, where there are many.
+        let mut places = HashMap::new();
         for part in entry.regex.split(text).filter(|part| !part.is_empty()) {
             let mut sides = pair.regex.splitn(part, 2);
             let (key, value) = (sides.next().unwrap_or_default(), sides.next());
-            match entries.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = value,
+            let place = match entries.len() {
+                ..=FEW => entries.iter().position(|(known, _)| *known == key),
+                count => {
+                    if places.is_empty() {
+                        places.extend(entries.iter().enumerate().map(|(place, (known, _))| (*known, place)));
+                    }
+                    let place = *places.entry(key).or_insert(count);
+                    (place < count).then_some(place)
+                }
+            };
+            match place {
+                Some(place) => entries[place].1 = value,
                 None => entries.push((key, value)),
             }
         }
         Ok(true)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use datafusion_common::ScalarValue;
+
+    use crate::tests::invoke;
+
+    use super::*;
+
+    #[test]
+    fn maps_of_many_entries() {
+        for keys in [1, FEW, FEW + 1, 30_000] {
+            let text: Vec<String> = (0..2 * keys).map(|entry| format!("{}={entry}", entry % keys)).collect();
+            let text = ColumnarValue::Scalar(ScalarValue::Utf8View(Some(text.join(","))));
+            let map = invoke("str_to_map", vec![text], 1);
+            let map = map.as_map();
+            let column = |array: &ArrayRef| -> Vec<usize> {
+                array.as_string_view().iter().flatten().flat_map(str::parse).collect()
+            };
+            assert_eq!(column(map.keys()), (0..keys).collect::<Vec<_>>());
+            assert_eq!(column(map.values()), (keys..2 * keys).collect::<Vec<_>>());
+        }
+    }
 }
