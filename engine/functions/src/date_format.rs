@@ -20,7 +20,7 @@ pub(super) const DATE_FORMAT: Definition = Definition {
     parameters: &[Parameter::TimeOrText, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: |constants| pattern::check(constants, 1),
+    check: |_, constants| pattern::check(constants, 1),
     compute: date_format,
 };
 
@@ -30,7 +30,7 @@ pub(super) const FROM_UNIXTIME: Definition = Definition {
     parameters: &[Parameter::Integer, Parameter::Text],
     required: 1,
     returns: |_, _| DataType::Utf8View,
-    check: |constants| pattern::check(constants, 1),
+    check: |_, constants| pattern::check(constants, 1),
     compute: from_unixtime,
 };
 

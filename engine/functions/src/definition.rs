@@ -46,14 +46,14 @@ pub(super) struct Definition {
     pub required: usize,
     /// Type of the result, given the arguments' types, and those arguments that are constant.
     pub returns: fn(&[DataType], &[Option<&ScalarValue>]) -> DataType,
-    /// Refuses constant arguments that can never work, when the query is planned.
-    pub check: fn(&[Option<&ScalarValue>]) -> Result<()>,
+    /// Refuses what can never work, when the query is planned: the arguments' types, and those arguments that are constant.
+    pub check: fn(&[DataType], &[Option<&ScalarValue>]) -> Result<()>,
     /// Computes `rows` results.
     pub compute: fn(&[ColumnarValue], usize) -> Result<ArrayRef>,
 }
 
 /// Nothing to be checked.
-pub(super) fn unchecked(_: &[Option<&ScalarValue>]) -> Result<()> {
+pub(super) fn unchecked(_: &[DataType], _: &[Option<&ScalarValue>]) -> Result<()> {
     Ok(())
 }
 
@@ -96,8 +96,8 @@ impl ScalarUDFImpl for Function {
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        (self.definition.check)(args.scalar_arguments)?;
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        (self.definition.check)(&types, args.scalar_arguments)?;
         Ok(Arc::new(Field::new(self.name(), (self.definition.returns)(&types, args.scalar_arguments), true)))
     }
 

@@ -29,7 +29,7 @@ pub(super) const JSON_VALUE: Definition = Definition {
     parameters: &[Parameter::Text; 6],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: |arguments| {
+    check: |_, arguments| {
         check_path(arguments).and_then(|()| check_words(arguments, &[2, 4], &["null", "error", "default"]))
     },
     compute: json_value,
@@ -41,7 +41,7 @@ pub(super) const JSON_QUERY: Definition = Definition {
     parameters: &[Parameter::Text; 5],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: |arguments| {
+    check: |_, arguments| {
         check_path(arguments)?;
         check_words(arguments, &[2], &["without", "conditional", "unconditional"])?;
         check_words(arguments, &[3, 4], &["null", "error", "empty array", "empty object"])
@@ -55,7 +55,7 @@ pub(super) const JSON_EXISTS: Definition = Definition {
     parameters: &[Parameter::Text; 3],
     required: 2,
     returns: |_, _| DataType::Boolean,
-    check: |arguments| {
+    check: |_, arguments| {
         check_path(arguments).and_then(|()| check_words(arguments, &[2], &["true", "false", "unknown", "error"]))
     },
     compute: json_exists,
@@ -68,7 +68,7 @@ pub(super) const IS_JSON: Definition = Definition {
     parameters: &[Parameter::Text; 2],
     required: 2,
     returns: |_, _| DataType::Boolean,
-    check: |arguments| check_words(arguments, &[1], &["value", "scalar", "array", "object"]),
+    check: |_, arguments| check_words(arguments, &[1], &["value", "scalar", "array", "object"]),
     compute: is_json,
 };
 

@@ -25,7 +25,7 @@ pub(super) const REGEXP: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Boolean,
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     compute: regexp,
 };
 
@@ -35,7 +35,7 @@ pub(super) const REGEXP_COUNT: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Int32,
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     compute: |arguments, rows| numbers(arguments, rows, |regex, text| Matches::new(regex, text).count()),
 };
 
@@ -45,7 +45,7 @@ pub(super) const REGEXP_INSTR: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Int32,
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     // Counts characters from 1; 0 is nowhere.
     compute: |arguments, rows| {
         numbers(arguments, rows, |regex, text| {
@@ -60,7 +60,7 @@ pub(super) const REGEXP_SUBSTR: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     compute: regexp_extract,
 };
 
@@ -70,7 +70,7 @@ pub(super) const REGEXP_EXTRACT: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Integer],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     compute: regexp_extract,
 };
 
@@ -80,7 +80,7 @@ pub(super) const REGEXP_EXTRACT_ALL: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Integer],
     required: 2,
     returns: |_, _| list_of(DataType::Utf8View),
-    check: |arguments| check_pattern(arguments, 1),
+    check: |_, arguments| check_pattern(arguments, 1),
     compute: regexp_extract_all,
 };
 
@@ -90,7 +90,7 @@ pub(super) const REGEXP_REPLACE: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Text, Parameter::Text],
     required: 3,
     returns: |_, _| DataType::Utf8View,
-    check: check_replace,
+    check: |_, constants| check_replace(constants),
     compute: regexp_replace,
 };
 

@@ -22,7 +22,7 @@ pub(super) const TO_DATE: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 1,
     returns: |_, _| DataType::Date32,
-    check: |constants| pattern::check(constants, 1),
+    check: |_, constants| pattern::check(constants, 1),
     compute: to_date,
 };
 
@@ -32,7 +32,7 @@ pub(super) const TO_TIMESTAMP: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 1,
     returns: |_, _| DataType::Timestamp(TimeUnit::Millisecond, None),
-    check: |constants| pattern::check(constants, 1),
+    check: |_, constants| pattern::check(constants, 1),
     compute: to_timestamp,
 };
 
@@ -42,7 +42,7 @@ pub(super) const TO_TIMESTAMP_LTZ: Definition = Definition {
     parameters: &[Parameter::IntegerOrText, Parameter::IntegerOrText, Parameter::Text],
     required: 1,
     returns: |types, constants| DataType::Timestamp(unit(types, constants), Some("UTC".into())),
-    check: check_instant,
+    check: |_, constants| check_instant(constants),
     compute: to_timestamp_ltz,
 };
 
@@ -52,7 +52,7 @@ pub(super) const UNIX_TIMESTAMP: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 1,
     returns: |_, _| DataType::Int64,
-    check: |constants| pattern::check(constants, 1),
+    check: |_, constants| pattern::check(constants, 1),
     compute: unix_timestamp,
 };
 

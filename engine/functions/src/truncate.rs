@@ -77,10 +77,25 @@ fn unit(name: &str) -> Result<Unit> {
     })
 }
 
-fn check_unit(arguments: &[Option<&ScalarValue>]) -> Result<()> {
-    match arguments.first() {
-        Some(Some(value)) => value.try_as_str().flatten().map_or(Ok(()), |name| unit(name).map(|_| ())),
+fn check_unit(types: &[DataType], arguments: &[Option<&ScalarValue>]) -> Result<()> {
+    let name = arguments.first().and_then(|value| value.as_ref()?.try_as_str().flatten());
+    match (name, types.get(1)) {
+        (Some(name), Some(time)) => unit_of(name, is_of_day(time)).map(|_| ()),
+        (Some(name), None) => unit(name).map(|_| ()),
         _ => Ok(()),
+    }
+}
+
+fn is_of_day(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Time32(_) | DataType::Time64(_))
+}
+
+/// The unit, if a time of that kind has it.
+fn unit_of(name: &str, of_day: bool) -> Result<Unit> {
+    match unit(name)? {
+        Unit::Nanos(nanos) if nanos < DAY => Ok(Unit::Nanos(nanos)),
+        _ if of_day => plan_error(format!("a TIME has no {name} to be cut to; its units are HOUR and shorter ones")),
+        other => Ok(other),
     }
 }
 
@@ -88,15 +103,16 @@ fn cut(arguments: &[ColumnarValue], rows: usize, of: impl Fn(Moment, Unit) -> Op
     let (names, values) = (Text::of(&arguments[0])?, Times::of(&arguments[1])?);
     let data_type = arguments[1].data_type();
     let per_day = times::ticks_per_day(&data_type).unwrap_or(1);
-    let of_day = matches!(data_type, DataType::Time32(_) | DataType::Time64(_));
+    let of_day = is_of_day(&data_type);
     let mut known: Option<(&str, Unit)> = None;
     let cut = (0..rows).map(|row| {
         let (Some(name), Some(moment)) = (names.at(row), values.moment(row)) else { return Ok(None) };
         let unit = match known {
             Some((current, unit)) if current == name => unit,
-            _ => known.insert((name, unit(name)?)).1,
+            _ => known.insert((name, unit_of(name, of_day)?)).1,
         };
-        let begin = of(moment, unit).filter(|begin| !of_day || begin.days == 0);
+        // A time of day begins anew at midnight.
+        let begin = of(moment, unit).map(|begin| if of_day { Moment { days: 0, ..begin } } else { begin });
         match begin.and_then(|begin| times::ticks(begin, per_day)) {
             Some(ticks) => Ok(Some(ticks)),
             None => {
@@ -136,4 +152,46 @@ fn end(moment: Moment, unit: Unit) -> Option<Moment> {
         Unit::Months(months) => Day::from_days(begin.days).plus_months(months)?.days(),
     };
     Some(Moment { days, nanos: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Time32MillisecondArray};
+    use arrow::datatypes::{Field, Time32MillisecondType, TimeUnit};
+    use datafusion_expr::ReturnFieldArgs;
+
+    use crate::tests::invoke;
+
+    use super::*;
+
+    fn unit_name(name: &str) -> ScalarValue {
+        ScalarValue::Utf8View(Some(name.to_owned()))
+    }
+
+    #[test]
+    fn a_time_of_day_begins_anew_at_midnight() {
+        let late = Time32MillisecondArray::from(vec![84_600_000, 82_800_000, 0]);
+        let arguments = vec![ColumnarValue::Scalar(unit_name("hour")), ColumnarValue::Array(Arc::new(late))];
+        let hours = invoke("time_ceil", arguments, 3);
+        assert_eq!(hours.as_primitive::<Time32MillisecondType>().values(), &[0, 82_800_000, 0]);
+    }
+
+    #[test]
+    fn a_time_of_day_has_no_units_of_a_day_and_more() {
+        let planned = |name: &str, data_type: DataType| {
+            let fields = [DataType::Utf8View, data_type].map(|data_type| Arc::new(Field::new("a", data_type, true)));
+            let name = unit_name(name);
+            let arguments = ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &[Some(&name), None] };
+            crate::scalar("date_trunc").unwrap().return_field_from_args(arguments)
+        };
+        for name in ["day", "week", "month", "decade"] {
+            let error = planned(name, DataType::Time32(TimeUnit::Second)).unwrap_err().to_string();
+            assert!(error.contains("a TIME has no"), "{error}");
+            assert!(planned(name, DataType::Date32).is_ok());
+        }
+        assert!(planned("minute", DataType::Time64(TimeUnit::Nanosecond)).is_ok());
+    }
 }

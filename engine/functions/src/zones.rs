@@ -21,7 +21,7 @@ pub(super) const CONVERT_TZ: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Text],
     required: 3,
     returns: |_, _| DataType::Utf8View,
-    check: |constants| check(constants, 1).and_then(|()| check(constants, 2)),
+    check: |_, constants| check(constants, 1).and_then(|()| check(constants, 2)),
     compute: convert_tz,
 };
 

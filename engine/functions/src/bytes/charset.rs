@@ -17,7 +17,7 @@ pub(crate) const ENCODE: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::BinaryView,
-    check: check_charset,
+    check: |_, constants| check_charset(constants),
     compute: encode,
 };
 
@@ -27,7 +27,7 @@ pub(crate) const DECODE: Definition = Definition {
     parameters: &[Parameter::Bytes, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: check_charset,
+    check: |_, constants| check_charset(constants),
     compute: decode,
 };
 

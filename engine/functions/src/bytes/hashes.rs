@@ -49,7 +49,7 @@ pub(crate) const SHA2: Definition = Definition {
     parameters: &[Parameter::Bytes, Parameter::Integer],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: check_length,
+    check: |_, constants| check_length(constants),
     compute: |arguments, rows| {
         let (bytes, lengths) = (Bytes::of(&arguments[0])?, Integers::of(&arguments[1])?);
         texts(rows, |row, value| {

@@ -53,7 +53,7 @@ pub(crate) const PARSE_URL: Definition = Definition {
     parameters: &[Parameter::Text, Parameter::Text, Parameter::Text],
     required: 2,
     returns: |_, _| DataType::Utf8View,
-    check: check_part,
+    check: |_, constants| check_part(constants),
     compute: parse_url,
 };
 
