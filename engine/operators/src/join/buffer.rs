@@ -232,9 +232,12 @@ impl Buffer {
     /// Gets ready for a search by `probes` rows: blocks that many rows look into are indexed.
     pub(crate) fn prepare(&mut self, probes: usize) {
         let mut number = self.indexed;
-        while let Some(block) = self.blocks.get_mut((number - self.first) as usize) {
+        loop {
+            let place = (number - self.first) as usize;
+            let grows = self.blocks.get(place + 1).is_none_or(|next| !next.captured);
+            let Some(block) = self.blocks.get_mut(place) else { break };
             block.searches += probes;
-            let young = probes <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
+            let young = grows && probes <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
             let few = if young { SEARCHES_WHILE_YOUNG * block.rows() } else { 0 };
             if block.searches <= few.max(SEARCHES_BEFORE_INDEX) {
                 break;
@@ -425,3 +428,6 @@ impl Buffer {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
