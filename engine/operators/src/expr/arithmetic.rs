@@ -11,11 +11,34 @@ use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
 use weir_functions::arithmetic::{Arithmetic, binary, negative, result_type};
 
+use super::convert::convert;
+
+type Kernel = Arc<dyn PhysicalExpr>;
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Exact {
     pub arithmetic: Arithmetic,
     pub operands: Vec<Arc<dyn PhysicalExpr>>,
+}
+
+/// Gives DECIMALs that meet one type. The planner has done so; but graphs of earlier versions go by the types that the results of
+/// arithmetic had then, which are those of what they meet.
+pub(super) fn align<'a>(parts: impl Iterator<Item = &'a mut Kernel>, input: &Schema) -> Result<()> {
+    let mut decimals = Vec::new();
+    for part in parts {
+        let data_type = part.data_type(input)?;
+        if matches!(data_type, DataType::Decimal128(..)) {
+            decimals.push((part, data_type));
+        }
+    }
+    let computed = |part: &Kernel| part.downcast_ref::<Exact>().is_some();
+    let given = decimals.iter().find(|(part, _)| !computed(part)).or(decimals.first());
+    let Some(wanted) = given.map(|(_, data_type)| data_type.clone()) else { return Ok(()) };
+    for (part, _) in decimals.into_iter().filter(|(part, data_type)| *data_type != wanted && computed(part)) {
+        *part = convert(part.clone(), input, &wanted, false)?;
+    }
+    Ok(())
 }
 
 impl PhysicalExpr for Exact {

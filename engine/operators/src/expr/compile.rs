@@ -16,7 +16,7 @@ use weir_core::{BinaryOperator, Error, Expr, Literal as Constant, LiteralValue, 
 use weir_functions::arithmetic::{Arithmetic, is_exact, operator};
 use weir_functions::failure::values;
 
-use super::arithmetic::Exact;
+use super::arithmetic::{Exact, align};
 use super::canonical::canonical;
 use super::convert::convert;
 use super::guard::{Connective, Guarded};
@@ -82,15 +82,23 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
             one(&equal_to_any(operand, list, *negated))
         }
         Expr::InList { operand, list, negated } => {
-            let list = list.iter().map(comparable).collect::<Result<_>>()?;
-            in_list(comparable(operand)?, list, negated, input).map_err(refused)
+            let mut operand = comparable(operand)?;
+            let mut list = list.iter().map(comparable).collect::<Result<Vec<_>>>()?;
+            align(std::iter::once(&mut operand).chain(&mut list), input).map_err(refused)?;
+            in_list(operand, list, negated, input).map_err(refused)
         }
         Expr::Case { operand, branches, otherwise } => {
             let when = |expr: &Expr| if operand.is_some() { comparable(expr) } else { compile(expr, input, true) };
-            let branches =
+            let mut branches: Vec<(Kernel, Kernel)> =
                 branches.iter().map(|(condition, then)| Ok((when(condition)?, one(then)?))).collect::<Result<_>>()?;
-            let otherwise = otherwise.as_deref().map(one).transpose()?;
-            case(operand.as_deref().map(comparable).transpose()?, branches, otherwise).map_err(refused)
+            let mut otherwise = otherwise.as_deref().map(one).transpose()?;
+            let mut operand = operand.as_deref().map(comparable).transpose()?;
+            align(branches.iter_mut().map(|(_, then)| then).chain(&mut otherwise), input).map_err(refused)?;
+            if let Some(operand) = &mut operand {
+                let conditions = branches.iter_mut().map(|(condition, _)| condition);
+                align(std::iter::once(operand).chain(conditions), input).map_err(refused)?;
+            }
+            case(operand, branches, otherwise).map_err(refused)
         }
         Expr::Cast { operand, data_type, safe } => convert(one(operand)?, input, data_type, *safe).map_err(refused),
         Expr::Function { name, arguments, data_type } => match (name.as_str(), arguments.as_slice()) {
@@ -155,7 +163,8 @@ fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, input: &Schema) -> 
         }
         return Ok(Arc::new(BinaryExpr::new(left, operator, right).with_fail_on_overflow(true)));
     }
-    let (left, right) = (canonical(left, input).map_err(refused)?, canonical(right, input).map_err(refused)?);
+    let (mut left, mut right) = (canonical(left, input).map_err(refused)?, canonical(right, input).map_err(refused)?);
+    align([&mut left, &mut right].into_iter(), input).map_err(refused)?;
     Ok(Arc::new(BinaryExpr::new(left, operator, right)))
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type};
 use weir_core::{BinaryOperator, ErrorKind, Expr, Literal, LiteralValue};
 
 use super::CompiledExpr;
@@ -103,6 +103,38 @@ fn constants_are_expanded_in_their_type() {
     assert_eq!(compiled(list, LiteralValue::Null).unwrap().null_count(), 3);
     let error = compiled(DataType::Int32, LiteralValue::Int(i64::MAX)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
+}
+
+/// Earlier versions gave the results of a division fewer digits. A job of theirs goes on, and writes what it said it would.
+#[test]
+fn a_quotient_has_the_type_that_the_graph_gives_it() {
+    let decimal = |text: &str, precision, scale| {
+        literal(DataType::Decimal128(precision, scale), LiteralValue::Decimal(text.to_owned()))
+    };
+    let earlier = DataType::Decimal128(16, 6);
+    let divisor =
+        Expr::Cast { operand: Box::new(Expr::Column(0)), data_type: DataType::Decimal128(10, 2), safe: false };
+    let quotient = binary(BinaryOperator::Divide, decimal("200", 10, 2), divisor);
+    let greater = binary(BinaryOperator::Gt, quotient.clone(), decimal("250000", 16, 6));
+    assert_eq!(evaluated(&greater), ["true", "NULL", "false"]);
+    let first_is = |then: &Expr, otherwise: &Expr| Expr::Case {
+        operand: None,
+        branches: vec![(Expr::IsNotNull(Box::new(Expr::Column(2))), then.clone())],
+        otherwise: Some(Box::new(otherwise.clone())),
+    };
+    let number = decimal("5000000", 16, 6);
+    let records = records();
+    let computed = |expr: &Expr| {
+        let column = CompiledExpr::with_type(expr, &records.schema(), &earlier).unwrap().evaluate(&records).unwrap();
+        assert_eq!(*column.data_type(), earlier);
+        column.as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>()
+    };
+    assert_eq!(computed(&quotient), [Some(285_714), None, Some(222_222)]);
+    assert_eq!(computed(&first_is(&quotient, &number)), [Some(285_714), None, Some(5_000_000)]);
+    assert_eq!(computed(&first_is(&number, &quotient)), [Some(5_000_000), Some(5_000_000), Some(222_222)]);
+    let coalesce =
+        Expr::Function { name: "coalesce".to_owned(), arguments: vec![quotient, number], data_type: earlier.clone() };
+    assert_eq!(computed(&coalesce), [Some(285_714), Some(5_000_000), Some(222_222)]);
 }
 
 #[test]
