@@ -1,10 +1,12 @@
 //! Text that is compared with a number. It would be read as one row by row, and the job would end with the first that is none: which is
 //! hardly what was meant, and is better said when the query is planned.
 
+use std::borrow::Cow;
+
 use arrow::datatypes::DataType;
-use datafusion_common::DFSchema;
 use datafusion_common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion_expr::expr::InList;
+use datafusion_common::{Column, DFSchema};
+use datafusion_expr::expr::{Case, InList, InSubquery};
 use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator};
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
@@ -24,51 +26,102 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     // The visitor itself has no errors.
     let _ = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                match compared(part).into_iter().find(|(text, _, number)| is_text_and_number(text, number, &schema)) {
-                    None => Ok(TreeNodeRecursion::Continue),
-                    Some(comparison) => {
-                        refused = Some(error(source, statement, comparison, &schema));
-                        Ok(TreeNodeRecursion::Stop)
-                    }
-                }
-            })
-        })
+        let mut look = |comparisons: Vec<Comparison<'_>>| match comparisons
+            .into_iter()
+            .flat_map(Comparison::both_ways)
+            .find(|Comparison(text, _, number)| text.is_text_beside(number))
+        {
+            None => TreeNodeRecursion::Continue,
+            Some(comparison) => {
+                refused = Some(error(source, statement, &comparison));
+                TreeNodeRecursion::Stop
+            }
+        };
+        if let LogicalPlan::Join(join) = node {
+            let side = |expression| Side::of(expression, &schema);
+            // `USING`, as `ON` is a condition.
+            let keys = join.on.iter().map(|(left, right)| Comparison(side(left), Operator::Eq, side(right))).collect();
+            if look(keys) == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        node.apply_expressions(|expression| expression.apply(|part| Ok(look(compared(part, &schema)))))
     });
     refused.map_or(Ok(()), Err)
 }
 
-/// A comparison: what is compared, how, and with what.
-type Comparison<'a> = (&'a Expr, Operator, &'a Expr);
+/// What is compared, how, and with what.
+struct Comparison<'a>(Side<'a>, Operator, Side<'a>);
 
-/// What an expression compares, each pair both ways round.
-fn compared(expression: &Expr) -> Vec<Comparison<'_>> {
-    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    let pairs: Vec<Comparison<'_>> = match expression {
-        Expr::BinaryExpr(BinaryExpr { left, op: op @ (Eq | NotEq | Lt | LtEq | Gt | GtEq), right }) => {
-            vec![(left, *op, right)]
-        }
-        Expr::Between(Between { expr, low, high, .. }) => vec![(expr, GtEq, low), (expr, LtEq, high)],
-        Expr::InList(InList { expr, list, .. }) => list.iter().map(|item| (&**expr, Eq, item)).collect(),
-        _ => Vec::new(),
+impl Comparison<'_> {
+    fn both_ways(self) -> [Self; 2] {
+        let Comparison(left, operator, right) = self;
+        [Comparison(left.clone(), operator, right.clone()), Comparison(right, mirrored(operator), left)]
+    }
+}
+
+/// What is compared, and its type, if it has one.
+#[derive(Clone)]
+struct Side<'a> {
+    expression: Cow<'a, Expr>,
+    data_type: DataType,
+}
+
+impl<'a> Side<'a> {
+    fn of(expression: &'a Expr, schema: &DFSchema) -> Self {
+        let data_type = expression.get_type(schema).unwrap_or(DataType::Null);
+        Self { expression: Cow::Borrowed(expression), data_type }
+    }
+
+    /// What a subquery returns.
+    fn returned(subquery: &LogicalPlan) -> Self {
+        let (qualifier, field) = subquery.schema().qualified_field(0);
+        let expression = match subquery {
+            LogicalPlan::Projection(projection) if projection.expr.len() == 1 => projection.expr[0].clone().unalias(),
+            _ => Expr::Column(Column::from((qualifier, field))),
+        };
+        Self { expression: Cow::Owned(expression), data_type: field.data_type().clone() }
+    }
+
+    fn is_text_beside(&self, number: &Side<'_>) -> bool {
+        !matches!(*self.expression, Expr::Literal(..)) && self.data_type.is_string() && number.data_type.is_numeric()
+    }
+}
+
+/// What an expression compares.
+fn compared<'a>(expression: &'a Expr, schema: &DFSchema) -> Vec<Comparison<'a>> {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    let pair = |left: &'a Expr, operator, right: &'a Expr| {
+        Comparison(Side::of(left, schema), operator, Side::of(right, schema))
     };
-    let both = |(left, operator, right)| [(left, operator, right), (right, mirrored(operator), left)];
-    pairs.into_iter().flat_map(both).collect()
+    match expression {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: op @ (Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom),
+            right,
+        }) => vec![pair(left, *op, right)],
+        Expr::Between(Between { expr, low, high, .. }) => vec![pair(expr, GtEq, low), pair(expr, LtEq, high)],
+        Expr::InList(InList { expr, list, .. }) => list.iter().map(|item| pair(expr, Eq, item)).collect(),
+        Expr::InSubquery(InSubquery { expr, subquery, .. }) => {
+            vec![Comparison(Side::of(expr, schema), Eq, Side::returned(&subquery.subquery))]
+        }
+        Expr::Case(Case { expr: Some(operand), when_then_expr, .. }) => {
+            when_then_expr.iter().map(|(when, _)| pair(operand, Eq, when)).collect()
+        }
+        Expr::ScalarFunction(call) if call.name() == "nullif" => match &call.args[..] {
+            [value, other] => vec![pair(value, Eq, other)],
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
 }
 
 fn mirrored(operator: Operator) -> Operator {
     operator.swap().unwrap_or(operator)
 }
 
-fn is_text_and_number(text: &Expr, number: &Expr, schema: &DFSchema) -> bool {
-    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    !matches!(text, Expr::Literal(..))
-        && text.get_type(schema).is_ok_and(|data_type| is_text(&data_type))
-        && number.get_type(schema).is_ok_and(|data_type| data_type.is_numeric())
-}
-
-fn error(source: &Source<'_>, statement: Span, (text, operator, number): Comparison<'_>, schema: &DFSchema) -> Error {
+fn error(source: &Source<'_>, statement: Span, Comparison(text, operator, number): &Comparison<'_>) -> Error {
+    let (text, written) = (&*text.expression, &*number.expression);
     let place = text.column_refs().into_iter().find_map(|column| column.spans().first()).and_then(|span| {
         let location = |line, column| Location { line, column };
         source.span(ParserSpan {
@@ -80,8 +133,8 @@ fn error(source: &Source<'_>, statement: Span, (text, operator, number): Compari
         (Expr::Column(_), Some(place)) => source.slice(place).to_owned(),
         _ => text.to_string(),
     };
-    let data_type = sql_type_name(&number.get_type(schema).unwrap_or(DataType::Null));
-    let constant = match number {
+    let data_type = sql_type_name(&number.data_type);
+    let constant = match written {
         Expr::Literal(value, _) => value.to_string(),
         _ => "1".to_owned(),
     };

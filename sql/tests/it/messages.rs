@@ -92,8 +92,44 @@ fn text_that_is_compared_with_a_number() {
         "`channel` is STRING, and cannot be compared with a number (BIGINT)",
         "compare text with text, as in `channel >= '3'`, or read it as a number: `CAST(channel AS BIGINT)`",
     );
-    for fine in ["price > '5'", "channel > '5'", "CAST(channel AS BIGINT) > 5", "dateTime > '2020-01-01 00:00:00'"] {
+    for fine in [
+        "price > '5'",
+        "channel > '5'",
+        "CAST(channel AS BIGINT) > 5",
+        "dateTime > '2020-01-01 00:00:00'",
+        "channel IS DISTINCT FROM '5'",
+        "price IS NOT DISTINCT FROM '5'",
+        "CASE channel WHEN '5' THEN TRUE ELSE FALSE END",
+        "NULLIF(channel, '5') = '6'",
+    ] {
         assert!(plan(&format!("SELECT auction FROM bid WHERE {fine}")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn text_that_is_compared_with_a_number_without_a_sign() {
+    let message = "`channel` is STRING, and cannot be compared with a number (BIGINT)";
+    let compares = |sql: &str, column: usize, example: &str| {
+        let help = format!(
+            "compare text with text, as in `channel {example}`, or read it as a number: `CAST(channel AS BIGINT)`"
+        );
+        says(sql, column, message, &help);
+    };
+    compares("SELECT auction FROM bid WHERE channel IS DISTINCT FROM 5", 31, "IS DISTINCT FROM '5'");
+    compares("SELECT auction FROM bid WHERE price IS NOT DISTINCT FROM channel", 58, "IS NOT DISTINCT FROM '1'");
+    compares("SELECT CASE channel WHEN 'a' THEN 1 WHEN 5 THEN 2 END FROM bid", 13, "= '5'");
+    compares("SELECT CASE price WHEN channel THEN 1 END FROM bid", 24, "= '1'");
+    compares("SELECT NULLIF(channel, 5) FROM bid", 15, "= '5'");
+    compares("SELECT NULLIF(price, channel) FROM bid", 22, "= '1'");
+    compares("SELECT auction FROM bid WHERE channel IN (SELECT id FROM person)", 31, "= '1'");
+    compares("SELECT auction FROM bid WHERE price NOT IN (SELECT channel FROM bid)", 52, "= '1'");
+    for join in ["JOIN plain USING (s)", "NATURAL JOIN plain"] {
+        says(
+            &format!("SELECT 1 AS x FROM (SELECT price AS s FROM bid) a {join}"),
+            1,
+            "`plain.s` is STRING, and cannot be compared with a number (BIGINT)",
+            "compare text with text, as in `plain.s = '1'`, or read it as a number: `CAST(plain.s AS BIGINT)`",
+        );
     }
 }
 
