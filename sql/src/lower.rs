@@ -48,7 +48,8 @@ pub(crate) use self::sink::Columns;
 enum Phases {
     One,
     Two,
-    /// In one, with the state of two: a table for late rows comes and goes while the state stays.
+    /// In one, with the state of two: a table for late rows comes and goes while the state stays. Earlier versions had `One` here, so
+    /// what they have kept of such a job is not found.
     OneForTwo,
 }
 

@@ -273,8 +273,8 @@ impl JobGraph {
     }
 
     /// Identity of the whole job: two graphs have the same one if they compute the same from the same inputs into the
-    /// same outputs, at whatever parallelism and in whatever order their statements stand, in however many phases they
-    /// aggregate, and wherever late and rejected rows go.
+    /// same outputs, at whatever parallelism and in whatever order their statements stand, and wherever late and rejected rows
+    /// go. An aggregation in one phase is the same as one in two if it was [added](Self::add_in_one_phase) so.
     pub fn fingerprint(&self) -> String {
         let counts = |node: &&Node| {
             !node.spec.takes_side_outputs() && !matches!(node.spec.operator, OperatorSpec::PartialAggregate(_))
@@ -282,7 +282,8 @@ impl JobGraph {
         identity::fingerprint(self.nodes.iter().filter(counts))
     }
 
-    /// Whether this is a job with that [fingerprint](Self::fingerprint). In those of earlier versions all nodes counted.
+    /// Whether this is a job with that [fingerprint](Self::fingerprint). In those of earlier versions all nodes counted; those with an
+    /// aggregation that is now [known as the second of two](Self::add_in_one_phase) are not recognised, as its state is not either.
     pub fn computes(&self, fingerprint: &str) -> bool {
         self.fingerprint() == fingerprint || identity::fingerprint(self.nodes.iter()) == fingerprint
     }
