@@ -204,6 +204,12 @@ impl Retained {
         Some(epoch) <= self.unreadable
     }
 
+    /// The manifest of the last epoch of the last attempt.
+    fn newest(&self) -> Option<&str> {
+        let newest = self.manifests.iter().max_by_key(|(_, kept)| (kept.attempt, kept.epoch));
+        newest.map(|(path, _)| path.as_str())
+    }
+
     fn newest_attempt(&self) -> Option<Attempt> {
         self.manifests.values().max_by_key(|kept| kept.epoch).map(|kept| kept.attempt)
     }
@@ -216,12 +222,16 @@ fn is_overtaken(epoch: Epoch, attempt: Attempt, mut kept: impl Iterator<Item = (
 
 /// One retirement: only the manifests for which `keep` says so are kept. Everything that may be written meanwhile stays.
 ///
+/// Orphans are looked for only if the newest manifest that is known is among those that are kept. A retirement that was asked for long ago
+/// does not know of it, and by now a later leader may have begun to read in what there is: as long as it has not read all, what it has
+/// not read looks as if it were needed no more.
+///
 /// # Errors
 /// If the storage cannot be read, or something could not be deleted; the next call tries again.
 pub fn retire(retained: &Mutex<Retained>, storage: &dyn Storage, keep: impl Fn(&str) -> bool) -> Result<Retirement> {
     let (mut retirement, sweeps) = {
         let mut retained = lock(retained);
-        (retained.keep_only(keep), retained.is_sweep_due())
+        (retained.keep_only(&keep), retained.is_sweep_due() && retained.newest().is_some_and(&keep))
     };
     // Not under the lock: a checkpoint that completes does not wait for deletions.
     let orphans = if sweeps { storage.sweep().and_then(|()| storage.list("")) } else { Ok(Vec::new()) };

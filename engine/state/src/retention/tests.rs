@@ -249,6 +249,20 @@ fn the_manifest_of_a_later_leader_stays_though_an_earlier_one_knows_its_own() {
     assert_eq!(known.orphans(&listing).manifests, [of_term(3)]);
 }
 
+/// A retirement of an earlier term that comes to its turn while what a later leader has written is read in.
+#[test]
+fn a_retirement_that_does_not_know_of_the_newest_manifest_looks_for_no_orphans() {
+    let three = Three::new();
+    let known = Mutex::new(Retained::default());
+    lock(&known).insert(&three.path(0), &three.manifests[0]);
+    lock(&known).others_were_here();
+    lock(&known).insert(&three.path(2), &three.manifests[2]);
+    let before = three.storage.list("").unwrap();
+    retire(&known, &*three.storage, |path| path == three.path(0)).unwrap();
+    assert_eq!(three.storage.list("").unwrap(), before, "the second manifest was only not read yet");
+    assert!(lock(&known).is_sweep_due());
+}
+
 #[test]
 fn orphans_are_looked_for_once_an_attempt_and_then_seldom() {
     let three = Three::new();
