@@ -4,8 +4,9 @@ use serde::de::IgnoredAny;
 
 use super::path::{Path, Step};
 
-/// Values inside each other that are looked through or written: beyond it a document has an error.
-pub(super) const DEEPEST: usize = 1000;
+/// Values inside each other that are looked through or written: beyond it a document has an error. Each is walked once for every one
+/// around it.
+pub(super) const DEEPEST: usize = 128;
 
 /// What stands at a path.
 #[derive(Debug, PartialEq, Eq)]

@@ -207,7 +207,8 @@ mod tests {
         let mut out = String::new();
         push_value(&mut out, r#"{"b": [1, {}, "\u00e9\/"], "a": 1.50, "a": {"z":null,"y":1e5}}"#, 0).unwrap();
         assert_eq!(out, r#"{"a":{"y":1E+5,"z":null},"b":[1,{},"é/"]}"#);
-        let deep = format!("{}{}", "[".repeat(2000), "]".repeat(2000));
-        assert_eq!(push_value(&mut out, &deep, 0), None);
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(push_value(&mut out, &nested(128), 0), Some(()));
+        assert_eq!(push_value(&mut out, &nested(130), 0), None);
     }
 }
