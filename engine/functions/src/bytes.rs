@@ -5,3 +5,5 @@ pub(super) mod charset;
 pub(super) mod hashes;
 mod hex;
 pub(super) mod url;
+
+pub(super) use hex::push_hex;

@@ -1,14 +1,15 @@
 //! Numbers in other digits: `BIN`, `HEX` and `UNHEX`, `INET_NTOA`.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryViewBuilder, StringViewBuilder};
+use arrow::array::{ArrayRef, BinaryViewBuilder, StringViewArray};
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_expr::ColumnarValue;
 
+use super::bytes::push_hex;
 use super::definition::{Definition, Integers, Parameter, Text, unchecked};
+use super::output::texts;
 
 pub(super) const BIN: Definition = Definition {
     name: "bin",
@@ -19,7 +20,7 @@ pub(super) const BIN: Definition = Definition {
     check: unchecked,
     compute: |arguments, rows| {
         let numbers = Integers::of(&arguments[0])?;
-        written(rows, |row, text| numbers.at(row).map(|number| write!(text, "{number:b}")).is_some())
+        written(rows, |row| numbers.at(row).map(|number| format!("{number:b}")))
     },
 };
 
@@ -52,39 +53,29 @@ pub(super) const INET_NTOA: Definition = Definition {
     check: unchecked,
     compute: |arguments, rows| {
         let numbers = Integers::of(&arguments[0])?;
-        written(rows, |row, text| {
-            let address = numbers.at(row).and_then(|number| u32::try_from(number).ok());
-            address.map(|address| write!(text, "{}", std::net::Ipv4Addr::from(address))).is_some()
+        written(rows, |row| {
+            let address = u32::try_from(numbers.at(row)?).ok()?;
+            Some(std::net::Ipv4Addr::from(address).to_string())
         })
     },
 };
 
 fn hex(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     if arguments[0].data_type().is_string() {
-        let texts = Text::of(&arguments[0])?;
-        return written(rows, |row, text| {
-            let Some(value) = texts.at(row) else { return false };
-            // Writing to a String cannot fail.
-            value.bytes().for_each(|byte| write!(text, "{byte:02X}").unwrap_or_default());
-            true
+        let given = Text::of(&arguments[0])?;
+        return texts(rows, |row, value| {
+            let Some(text) = given.at(row) else { return Ok(false) };
+            push_hex(value.text(), text.as_bytes(), b"0123456789ABCDEF");
+            Ok(true)
         });
     }
     let numbers = Integers::of(&arguments[0])?;
-    written(rows, |row, text| numbers.at(row).map(|number| write!(text, "{number:X}")).is_some())
+    written(rows, |row| numbers.at(row).map(|number| format!("{number:X}")))
 }
 
-/// Texts that `write` adds; null where it says false.
-fn written(rows: usize, write: impl Fn(usize, &mut String) -> bool) -> Result<ArrayRef> {
-    let mut builder = StringViewBuilder::with_capacity(rows);
-    let mut text = String::new();
-    for row in 0..rows {
-        text.clear();
-        match write(row, &mut text) {
-            true => builder.append_value(&text),
-            false => builder.append_null(),
-        }
-    }
-    Ok(Arc::new(builder.finish()))
+/// The texts that `write` makes.
+fn written(rows: usize, write: impl Fn(usize) -> Option<String>) -> Result<ArrayRef> {
+    Ok(Arc::new((0..rows).map(write).collect::<StringViewArray>()))
 }
 
 /// What is no hexadecimal number is null. The first digit of an odd number of them is a byte by itself, and counts for nothing.
@@ -113,4 +104,25 @@ fn push_bytes(text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
         bytes.push(digit(pair[0])? * 16 + digit(pair[1])?);
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use datafusion_common::ScalarValue;
+
+    use crate::tests::invoke;
+
+    use super::*;
+
+    fn text(text: String) -> Vec<ColumnarValue> {
+        vec![ColumnarValue::Scalar(ScalarValue::Utf8View(Some(text)))]
+    }
+
+    #[test]
+    fn digits_of_text() {
+        assert_eq!(invoke("hex", text("é\n".to_owned()), 1).as_string_view().value(0), "C3A90A");
+        let long = "x".repeat(crate::output::LONGEST_VALUE / 2 + 1);
+        assert!(hex(&text(long), 1).is_err_and(|error| error.to_string().contains("16 MiB")));
+    }
 }

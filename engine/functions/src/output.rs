@@ -30,7 +30,7 @@ impl Value {
         self.push_str(character.encode_utf8(&mut [0; 4]))
     }
 
-    /// The text so far, for what cannot make it longer than its arguments are together.
+    /// The text so far, for what makes it at most a few times as long as its arguments are together: its length is looked at in the end.
     pub(super) fn text(&mut self) -> &mut String {
         &mut self.text
     }
@@ -48,7 +48,7 @@ pub(super) fn texts(rows: usize, mut write: impl FnMut(usize, &mut Value) -> Res
             continue;
         }
         written += value.text.len();
-        if written > LONGEST_BATCH {
+        if value.text.len() > LONGEST_VALUE || written > LONGEST_BATCH {
             return too_long();
         }
         builder.append_value(&value.text);
@@ -82,6 +82,13 @@ mod tests {
         let longer =
             texts(1, |_, value| value.push_str(&half).and(value.push_str(&half)).and(value.push('x')).map(|()| true));
         assert!(longer.is_err_and(|error| error.to_string().contains("16 MiB")));
+        let unchecked = texts(1, |_, value| {
+            value.text().push_str(&half);
+            value.text().push_str(&half);
+            value.text().push('x');
+            Ok(true)
+        });
+        assert!(unchecked.is_err());
         assert!(texts(1000, |_, value| value.push_str(&half).map(|()| true)).is_err());
     }
 }
