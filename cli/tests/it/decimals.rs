@@ -72,3 +72,17 @@ k,a,b,c,d,e,f,g
 "
     );
 }
+
+#[test]
+fn constant_decimals_of_a_rounding_are_known_from_the_start() {
+    let out = run("SELECT ROUND(m, 3 - 1) AS a, COALESCE(TRUNCATE(m, -(-1)), ROUND(m, 1)) AS b FROM t
+         WHERE ROUND(m, 1 + 1) = 0.5 OR TO_TIMESTAMP_LTZ(b, 3 + 3) = TO_TIMESTAMP_LTZ(7, 6)");
+    assert_eq!(out, "a,b\n0.50,0.5\n7.00,7.0\n");
+}
+
+#[test]
+fn elements_of_arrays_are_compared_exactly() {
+    let out = run("SELECT k, ARRAY_CONTAINS(ARRAY[m], b) AS x, ARRAY_CONTAINS(ARRAY[b], m) AS y,
+         ARRAY_CONTAINS(ARRAY[m], d) AS z FROM t WHERE k IN (3, 6, 7)");
+    assert_eq!(out, "k,x,y,z\n3,false,false,false\n6,false,false,false\n7,true,true,true\n");
+}
