@@ -171,7 +171,8 @@ fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema
 }
 
 /// Functions of an array and a value that may be an element of it.
-const COMPARE_WITH_ELEMENTS: [&str; 4] = ["array_has", "array_position", "array_positions", "array_remove"];
+const COMPARE_WITH_ELEMENTS: [&str; 5] =
+    ["array_contains", "array_has", "array_position", "array_positions", "array_remove"];
 
 /// Gives the elements of an array and a value that is compared with them one type, if there is a DECIMAL among them.
 fn element_of(array: &mut Expr, element: &mut Expr, schema: &DFSchema) -> Result<()> {
