@@ -28,7 +28,8 @@ fn what_was_found_once_is_not_found_again() {
 
 #[test]
 fn the_same_seed_is_the_same_history() {
-    for seed in 200..230 {
+    // The last ones depended on who of several that wait at one channel is woken up first, which tokio draws by lot.
+    for seed in (200..230).chain([902905014, 902905335, 902905422]) {
         let outcome = || run(seed, Options::default()).unwrap();
         assert_eq!(outcome(), outcome());
     }

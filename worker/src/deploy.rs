@@ -82,7 +82,7 @@ pub struct OpenedJob {
     sources: usize,
     compute: Handle,
     markers: Vec<mpsc::Sender<Marker>>,
-    completed: watch::Sender<Epoch>,
+    completed: Vec<watch::Sender<Epoch>>,
     exhausted: mpsc::Receiver<()>,
     snapshots: mpsc::Receiver<SubtaskSnapshot>,
     uploads: Snapshots,
@@ -120,7 +120,6 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let (event_sender, events) = mpsc::channel(limits.control_messages);
     let (exhausted_sender, exhausted) = mpsc::channel(limits.control_messages);
     let (snapshot_sender, snapshots) = mpsc::channel(limits.control_messages);
-    let (completed, completed_receiver) = watch::channel(Epoch(0));
     let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
         restorer: Restorer::new(
@@ -132,12 +131,11 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         )?,
         deployment: &deployment,
         exhausted: exhausted_sender,
-        completed: completed_receiver,
         events: event_sender.clone(),
         snapshots: snapshot_sender.clone(),
     };
     let mut metrics = JobMetrics::default();
-    let mut markers = Vec::new();
+    let (mut markers, mut completed) = (Vec::new(), Vec::new());
     let mut sources = 0;
     let mut opening = Vec::new();
     for chain in &chains {
@@ -146,11 +144,20 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             let place = Place { graph, chain, index, count };
             let (marker_sender, marker_receiver) = mpsc::channel(limits.control_messages);
             markers.extend(place.is_discovery().then_some(marker_sender));
+            // A channel for each: several who wait at one are woken up in random order, and a simulation could not be repeated.
+            let (completed_sender, completed_receiver) = watch::channel(Epoch(0));
+            completed.extend(place.is_source().then_some(completed_sender));
             sources += usize::from(place.is_source());
             let nodes = chain.nodes.iter().map(|id| graph.node(*id));
             let metrics = nodes.map(|node| metrics.register(&node.uid, &node.spec.operator)).collect();
             let ends = wiring.take(chain, index);
-            opening.push(opener.open(Seat { place, ends, metrics, markers: marker_receiver }));
+            opening.push(opener.open(Seat {
+                place,
+                ends,
+                metrics,
+                markers: marker_receiver,
+                completed: completed_receiver,
+            }));
         }
     }
     let mut subtasks = try_join_all(opening).await?;
@@ -238,7 +245,7 @@ impl OpenedJob {
 #[derive(Clone)]
 pub struct SourceCommands {
     markers: Vec<mpsc::Sender<Marker>>,
-    completed: watch::Sender<Epoch>,
+    completed: Vec<watch::Sender<Epoch>>,
 }
 
 impl SourceCommands {
@@ -252,7 +259,11 @@ impl SourceCommands {
                     let _ = subtask.send(marker).await;
                 }
             }
-            Command::Completed(epoch) => drop(self.completed.send_replace(epoch)),
+            Command::Completed(epoch) => {
+                for source in &self.completed {
+                    source.send_replace(epoch);
+                }
+            }
         }
     }
 }

@@ -39,8 +39,6 @@ pub struct Opener<'a> {
     pub restorer: Restorer,
     /// Where sources say that they are exhausted.
     pub exhausted: mpsc::Sender<()>,
-    /// Where sources hear of completed checkpoints.
-    pub completed: watch::Receiver<Epoch>,
     /// Where markers are asked for.
     pub events: mpsc::Sender<WorkerEvent>,
     /// Where snapshots go.
@@ -57,6 +55,8 @@ pub struct Seat<'a> {
     pub metrics: Vec<Arc<OperatorMetrics>>,
     /// Where a discovery gets its markers from.
     pub markers: mpsc::Receiver<Marker>,
+    /// Where a source hears of completed checkpoints.
+    pub completed: watch::Receiver<Epoch>,
 }
 
 /// Where a subtask stands in its job.
@@ -106,7 +106,7 @@ impl Opener<'_> {
     }
 
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
-        let Seat { place, ends, metrics, markers } = seat;
+        let Seat { place, ends, metrics, markers, completed } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
         let stages = self.restorer.stages(place.chain, range, &metrics).await?;
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
@@ -120,7 +120,8 @@ impl Opener<'_> {
             }
             OperatorSpec::Source(spec) => {
                 let reports = ends.report.ok_or_else(|| Error::internal("a source is behind no discovery"))?;
-                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics: metrics[0].clone() };
+                let metrics = metrics[0].clone();
+                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics, completed };
                 return Ok(framed(name, self.source(&place, spec, parts).await?.run()).boxed());
             }
             _ => {}
@@ -211,7 +212,7 @@ impl Opener<'_> {
             outputs: parts.outputs,
             exhausted: self.exhausted.clone(),
             events: self.events.clone(),
-            completed: self.completed.clone(),
+            completed: parts.completed,
             snapshots: self.snapshots.clone(),
             clock: self.deployment.clock.clone(),
             emitted,
@@ -252,6 +253,7 @@ struct Source {
     chain: OperatorChain,
     outputs: Outputs,
     metrics: Arc<OperatorMetrics>,
+    completed: watch::Receiver<Epoch>,
 }
 
 async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt>>) -> Result<(), Interrupt> {
