@@ -1,19 +1,21 @@
 //! Expressions as people paste them from Flink: where a name is Flink's, its value and type are Flink's too (README.md here).
 
 mod expressions;
+mod figures;
+mod lists;
 mod run;
 mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, ErrorKind};
 
 use expressions::{Expression, folder};
+use figures::Figures;
+use lists::{List, reasons};
 use run::Answer;
 
 /// Set to `write`, the lists of what differs are written anew.
@@ -66,15 +68,24 @@ fn expressions_mean_what_they_mean_in_flink() {
         categories.entry(&expression.category).or_default().push(expression);
     }
     let write = std::env::var(WRITE).is_ok_and(|value| value == "write");
+    let reasons = reasons();
     let mut wrong = Vec::new();
+    let mut figures = Figures::default();
     for (category, expressions) in categories {
-        let (listed, found) = (List::read(category), compare(&expressions));
-        println!("{category}: {} of {} agree", expressions.len() - found.len(), expressions.len());
+        let (mut list, found) = (List::read(category), compare(&expressions));
         if write {
-            listed.write(&expressions, &found);
+            list.write(&expressions, &found);
         } else {
-            wrong.extend(listed.not_as(&expressions, &found));
+            wrong.extend(list.not_as(&expressions, &found));
         }
+        wrong.extend(list.unknown_reasons(&reasons));
+        figures.add(category, expressions.len(), list.differ(), list.meant());
+    }
+    println!("{figures}");
+    if chosen.is_none() && write {
+        figures.write();
+    } else if chosen.is_none() {
+        wrong.extend(figures.not_as_written());
     }
     assert!(wrong.is_empty(), "{} are not as listed:\n{}", wrong.len(), wrong.join("\n"));
 }
@@ -157,49 +168,4 @@ fn answer(expression: &Expression, row: Option<&str>) -> Answer {
     run::run(&format!(
         "CREATE TABLE t ({COLUMNS}) WITH ('connector' = 'filesystem', 'path' = '{rows}', 'format' = 'json');\n{query}"
     ))
-}
-
-/// What is known to differ in one category.
-struct List {
-    path: PathBuf,
-    /// From id to difference and reason.
-    lines: BTreeMap<String, (String, String)>,
-}
-
-impl List {
-    fn read(category: &str) -> Self {
-        let path = folder().join("differs").join(format!("{category}.txt"));
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        let line = |line: &str| {
-            let mut parts = line.split('\t');
-            let mut part = || parts.next().unwrap_or_default().to_owned();
-            (part(), (part(), part()))
-        };
-        Self { path, lines: text.lines().map(line).collect() }
-    }
-
-    fn write(&self, expressions: &[&Expression], found: &BTreeMap<String, Found>) {
-        let mut text = String::new();
-        for expression in expressions {
-            let Some(Found { difference, .. }) = found.get(&expression.id) else { continue };
-            let reason = self.lines.get(&expression.id).map_or("", |(_, reason)| reason);
-            text.push_str(format!("{}\t{difference}\t{reason}", expression.id).trim_end());
-            text.push('\n');
-        }
-        fs::write(&self.path, text).unwrap();
-    }
-
-    /// What the list says otherwise.
-    fn not_as(&self, expressions: &[&Expression], found: &BTreeMap<String, Found>) -> Vec<String> {
-        let one = |expression: &&Expression| {
-            let (id, text) = (&expression.id, &expression.text);
-            match (self.lines.get(id), found.get(id)) {
-                (None, None) => None,
-                (Some(_), None) => Some(format!("{id}: {text}: agrees now")),
-                (Some((listed, _)), Some(Found { difference, .. })) if *listed == difference.to_string() => None,
-                (_, Some(Found { difference, said })) => Some(format!("{id}: {text}: {difference}: {said}")),
-            }
-        };
-        expressions.iter().filter_map(one).collect()
-    }
 }
