@@ -6,17 +6,21 @@
 //! ```text
 //!   left> 1 | a | 12:00:05          a row of input 0 (also `in>`); lines that follow each other are one batch
 //!   right> 1 | b | 12:00:07         a row of input 1
+//!   left- 1 | a | 12:00:05          a row of input 0 is taken back (also `in-`, `right-`)
 //!   -                               ends a batch
 //!   watermark 12:00:10              of all inputs; `watermark right 12:00:10` of one
 //!   idle left                       nothing comes from this input from the next marker on; a watermark that it says then counts
 //!                                   behind the marker after that
 //!   tick 12:00:11                   processing time
 //!   out> 1 | a | 12:00:05           a row that has to come out
+//!   out- 1 | a | 12:00:05           a row that has to be taken back
 //!   late> 12:00:05 | 12:00:10 | {"id":1}    a late row: its time, the watermark that it met, the row
 //!   sent> 12:00:09                  the watermark that has been sent downstream
 //!   marker                          a checkpoint
 //!   end                             all inputs end
 //! ```
+//!
+//! Whatever the script says, a row may only be taken back that has come out before.
 //!
 //! [`check`] runs it at parallelism 1 without a break, at parallelism 3 without a break, and restored from real state
 //! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key; the latter also with
@@ -36,7 +40,7 @@ pub use plan::Plan;
 pub use run::{Interval, run};
 pub use script::{Script, Step};
 pub use stages::{Job, StageSpec};
-pub use text::{rows, schema, text, time_text};
+pub use text::{changes, rows, schema, text, time_text};
 
 /// A node with that operator.
 pub fn node(operator: OperatorSpec, output: &SchemaRef) -> NodeSpec {

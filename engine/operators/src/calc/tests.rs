@@ -1,5 +1,7 @@
 use arrow::datatypes::DataType;
-use weir_core::{BinaryOperator, CalcSpec, ExpandSpec, Expr, Literal, LiteralValue, OperatorSpec};
+use weir_core::{
+    BinaryOperator, CalcSpec, ChangelogKind, ExpandSpec, Expr, Literal, LiteralValue, NodeSpec, OperatorSpec,
+};
 
 use crate::testing::{check, node, schema};
 
@@ -75,4 +77,30 @@ fn grouping_sets_repeat_rows() {
     ";
     let output = schema("id BIGINT, name STRING, grouping BIGINT");
     check(&node(OperatorSpec::Expand(spec), &output), &[schema("id BIGINT, name STRING")], script);
+}
+
+#[test]
+fn rows_are_taken_back_as_they_were_added() {
+    let predicate = binary(BinaryOperator::Gt, Expr::Column(1), number(5));
+    let spec = CalcSpec { predicate: Some(predicate), projection: vec![Expr::Column(0)] };
+    let retracting =
+        NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::Calc(spec), &schema("id BIGINT")) };
+    let script = "
+        in> 1 | 5
+        in> 2 | 6
+        in> 3 | 7
+        out> 2
+        out> 3
+        marker
+        in- 1 | 5
+        in- 3 | 7
+        in> 4 | 8
+        out- 3
+        out> 4
+        marker
+        in- 2 | 6
+        out- 2
+        end
+    ";
+    check(&retracting, &[schema("id BIGINT, price BIGINT")], script);
 }

@@ -212,7 +212,7 @@ fn script(events: &[Event]) -> Script {
             Event::Rows(side, batch) => {
                 let lines = lines(batch);
                 let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                steps.push(Step::Rows(*side, rows(&columns, &lines)));
+                steps.push(Step::Rows(*side, rows(&columns, &lines).into()));
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Runs a script over as many subtasks as its plan says, with real state files in between.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::{hash_rows, owner};
 use weir_core::{
-    Attempt, Capture, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec, OpenContext, Operator,
-    OperatorUid, OutputPort, Result, TableSchema, Watermark,
+    Attempt, Batch, Capture, ChangelogKind, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec,
+    OpenContext, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 use weir_state::{
     CapturedTable, Manifest, ManifestHeader, MemoryStorage, Partial, StateStore, Storage, encode, layout, read_table,
@@ -16,7 +16,7 @@ use weir_state::{
 
 use super::plan::Plan;
 use super::script::{Script, Step};
-use super::text::{text, time_text};
+use super::text::{changes, text, time_text};
 use crate::Checked;
 use crate::build::bare;
 
@@ -36,7 +36,7 @@ pub struct Interval {
 /// # Errors
 /// What the operator or the state says.
 pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -> Result<Vec<Interval>> {
-    let mut job = Job::new(node, inputs, plan)?;
+    let mut job = Job::new(node, (inputs, script.changelogs(inputs.len())), plan)?;
     let padded = plan == Plan::Padded;
     for step in &script.steps {
         if padded {
@@ -44,7 +44,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
             job.no_rows()?;
         }
         match step {
-            Step::Rows(ordinal, records) => job.rows(*ordinal, records)?,
+            Step::Rows(ordinal, batch) => job.rows(*ordinal, batch)?,
             Step::Watermark(input, watermark) => job.input_watermark(*input, *watermark)?,
             Step::Tick(now) => job.tick(*now)?,
             Step::Marker => job.marker()?,
@@ -65,6 +65,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
 struct Job<'a> {
     node: &'a NodeSpec,
     inputs: &'a [SchemaRef],
+    changelogs: Vec<ChangelogKind>,
     plan: Plan,
     subtasks: Vec<Subtask>,
     watermarks: InputWatermarks,
@@ -80,6 +81,8 @@ struct Job<'a> {
     /// What checkpoints that were given up have captured.
     given_up: Vec<(TableSchema, Vec<Capture>)>,
     intervals: Vec<Interval>,
+    /// How often each row has come out and was not taken back.
+    shown: BTreeMap<String, usize>,
     sent: EventTime,
 }
 
@@ -92,10 +95,15 @@ struct Subtask {
 }
 
 impl<'a> Job<'a> {
-    fn new(node: &'a NodeSpec, inputs: &'a [SchemaRef], plan: Plan) -> Result<Self> {
+    fn new(
+        node: &'a NodeSpec,
+        (inputs, changelogs): (&'a [SchemaRef], Vec<ChangelogKind>),
+        plan: Plan,
+    ) -> Result<Self> {
         let mut job = Self {
             node,
             inputs,
+            changelogs,
             plan,
             subtasks: Vec::new(),
             watermarks: InputWatermarks::new(inputs.len(), EventTime::MIN),
@@ -108,6 +116,7 @@ impl<'a> Job<'a> {
             manifest: None,
             given_up: Vec::new(),
             intervals: vec![Interval::default()],
+            shown: BTreeMap::new(),
             sent: EventTime::MIN,
         };
         job.start()?;
@@ -119,7 +128,7 @@ impl<'a> Job<'a> {
     }
 
     fn operator(&self) -> Result<Checked> {
-        checked(self.node, self.inputs)
+        checked(self.node, self.inputs, &self.changelogs)
     }
 
     fn start(&mut self) -> Result<()> {
@@ -162,8 +171,9 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn rows(&mut self, ordinal: usize, records: &RecordBatch) -> Result<()> {
+    fn rows(&mut self, ordinal: usize, batch: &Batch) -> Result<()> {
         self.batches += 1;
+        let records = batch.records();
         let parallelism = self.subtasks.len();
         let rows_of = match self.subtasks[0].operator.key_columns(ordinal) {
             None => {
@@ -181,14 +191,14 @@ impl<'a> Job<'a> {
             }
         };
         for (subtask, rows) in rows_of.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
-            let part = take_record_batch(records, &UInt32Array::from(rows))?;
+            let part = batch.take(&UInt32Array::from(rows))?;
             let Subtask { operator, partial, watermark, .. } = &mut self.subtasks[subtask];
             if let Some(partial) = partial
-                && let Some(read) = partial.touch(operator, ordinal, &part, *watermark)?
+                && let Some(read) = partial.touch(operator, ordinal, part.records(), *watermark)?
             {
                 Partial::load(operator, &read()?)?;
             }
-            self.call(subtask, |operator, out| operator.process(ordinal, part.into(), out))?;
+            self.call(subtask, |operator, out| operator.process(ordinal, part, out))?;
         }
         Ok(())
     }
@@ -233,7 +243,7 @@ impl<'a> Job<'a> {
     /// What twins of a subtask's operator emit at `time` of keys that are not in memory.
     fn show_due(&mut self, subtask: usize, time: EventTime) -> Result<Collector> {
         let mut out = Collector::new(self.now);
-        let (node, inputs) = (self.node, self.inputs);
+        let (node, inputs, changelogs) = (self.node, self.inputs, &self.changelogs);
         let Subtask { operator, partial, watermark, .. } = &mut self.subtasks[subtask];
         let before = std::mem::replace(watermark, time);
         if let Some(partial) = partial
@@ -241,7 +251,7 @@ impl<'a> Job<'a> {
         {
             for slice in search.found(search.slices()()?) {
                 let rows = search.rows(slice)()?;
-                partial.show(&mut search, rows, &mut checked(node, inputs)?, &mut out)?;
+                partial.show(&mut search, rows, &mut checked(node, inputs, changelogs)?, &mut out)?;
             }
             partial.shown(&search);
         }
@@ -292,7 +302,18 @@ impl<'a> Job<'a> {
         let interval = self.intervals.last_mut().ok_or_else(|| Error::internal("there is always an interval"))?;
         for (port, batch) in out.take() {
             match port {
-                OutputPort::Main => interval.rows.extend(text(batch.records())),
+                OutputPort::Main => {
+                    for change in changes(&batch) {
+                        match change.strip_prefix("- ") {
+                            None => *self.shown.entry(change.clone()).or_default() += 1,
+                            Some(row) => match self.shown.get_mut(row).filter(|count| **count > 0) {
+                                Some(count) => *count -= 1,
+                                None => return Err(Error::internal(format!("{row} was taken back and is not there"))),
+                            },
+                        }
+                        interval.rows.push(change);
+                    }
+                }
                 _ => {
                     late_rows += batch.num_rows() as u64;
                     interval.late.extend(text(&batch.records().project(&[1, 2, 3])?));
@@ -409,6 +430,7 @@ impl<'a> Job<'a> {
     }
 }
 
-fn checked(node: &NodeSpec, inputs: &[SchemaRef]) -> Result<Checked> {
-    Ok(Checked::new(bare(node, inputs)?, &node.name, inputs, node.schema.clone()))
+fn checked(node: &NodeSpec, inputs: &[SchemaRef], changelogs: &[ChangelogKind]) -> Result<Checked> {
+    let checked = Checked::new(bare(node, inputs)?, &node.name, inputs, node.schema.clone());
+    Ok(checked.with_changelogs(changelogs.to_vec(), node.changelog.clone()))
 }

@@ -1,17 +1,17 @@
 //! What happens to an operator under test.
 
-use arrow::array::RecordBatch;
+use arrow::array::Int8Array;
 use arrow::datatypes::SchemaRef;
-use weir_core::{EventTime, Watermark};
+use weir_core::{Batch, ChangelogKind, EventTime, Watermark};
 
 use super::run::Interval;
-use super::text::{rows, time, time_text};
+use super::text::{change, rows, time, time_text};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Rows come from an input.
-    Rows(usize, RecordBatch),
+    Rows(usize, Batch),
     /// An input says how far it is.
     Watermark(usize, Watermark),
     /// Processing time goes on.
@@ -27,31 +27,44 @@ pub struct Script {
     pub steps: Vec<Step>,
 }
 
+impl Script {
+    /// What comes on each input: rows are taken back there, or not.
+    pub(super) fn changelogs(&self, inputs: usize) -> Vec<ChangelogKind> {
+        let takes_back = |input: usize| {
+            let rows_of = |step: &Step| matches!(step, Step::Rows(ordinal, batch) if *ordinal == input && batch.weights().is_some());
+            self.steps.iter().any(rows_of)
+        };
+        let kind = |input| if takes_back(input) { ChangelogKind::Retract } else { ChangelogKind::Append };
+        (0..inputs).map(kind).collect()
+    }
+}
+
 /// Reads a script, and what it says is to come out between its markers.
 pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval>) {
     let mut steps = Vec::new();
     let mut expected = vec![Interval::default()];
-    let mut batch: Option<(usize, Vec<&str>)> = None;
+    let mut batch: Option<(usize, Vec<(i8, &str)>)> = None;
     let everyone = 0..inputs.len();
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         let interval = expected.last_mut().expect("there is always an interval");
         let input = match word {
-            "in>" | "left>" => Some(0),
-            "right>" => Some(1),
+            "in>" | "left>" | "in-" | "left-" => Some(0),
+            "right>" | "right-" => Some(1),
             _ => None,
         };
+        let weight = if word.ends_with('-') { -1 } else { 1 };
         if let Some((ordinal, lines)) = &mut batch {
             if input == Some(*ordinal) {
-                lines.push(rest);
+                lines.push((weight, rest));
                 continue;
             }
-            steps.push(Step::Rows(*ordinal, rows(&inputs[*ordinal], lines)));
+            steps.push(Step::Rows(*ordinal, changes(&inputs[*ordinal], lines)));
             batch = None;
         }
         if let Some(ordinal) = input {
-            batch = Some((ordinal, vec![rest]));
+            batch = Some((ordinal, vec![(weight, rest)]));
             continue;
         }
         let one_or_all = |rest: &str| match rest.split_once(' ').map_or(rest, |(first, _)| first) {
@@ -61,7 +74,7 @@ pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval
         };
         match word {
             "-" => {}
-            "out>" => interval.rows.push(normal(rest)),
+            "out>" | "out-" => interval.rows.push(change(weight, normal(rest))),
             "late>" => interval.late.push(normal(rest)),
             "sent>" => interval.sent = Some(rest.to_owned()),
             "idle" => steps.extend(one_or_all(rest).map(|input| Step::Watermark(input, Watermark::Idle))),
@@ -86,6 +99,16 @@ pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval
         interval.late.sort();
     }
     (Script { steps }, expected)
+}
+
+/// Rows that come at once, with weights if one of them is taken back.
+fn changes(schema: &SchemaRef, lines: &[(i8, &str)]) -> Batch {
+    let records = rows(schema, &lines.iter().map(|(_, line)| *line).collect::<Vec<_>>());
+    if lines.iter().all(|(weight, _)| *weight > 0) {
+        return records.into();
+    }
+    let weights = Int8Array::from_iter_values(lines.iter().map(|(weight, _)| *weight));
+    Batch::weighted(records, weights).expect("each row has a weight")
 }
 
 /// The text of a row as the operator's output will have it.

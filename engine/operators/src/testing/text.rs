@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
 use arrow::datatypes::{TimestampMillisecondType, UInt64Type};
+use weir_core::Batch;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -117,6 +118,23 @@ pub fn text(records: &RecordBatch) -> Vec<String> {
         cells.join(" | ")
     };
     (0..records.num_rows()).map(line).collect()
+}
+
+/// A row that is added or, with a minus in front, taken back.
+pub(super) fn change(weight: i8, row: String) -> String {
+    if weight < 0 { format!("- {row}") } else { row }
+}
+
+/// A line of text for each row, which says so if the row is taken back.
+///
+/// # Panics
+/// If a column's type is not known here.
+pub fn changes(batch: &Batch) -> Vec<String> {
+    let rows = text(batch.records());
+    match batch.weights() {
+        None => rows,
+        Some(weights) => weights.values().iter().zip(rows).map(|(weight, row)| change(*weight, row)).collect(),
+    }
 }
 
 fn cell(column: &ArrayRef, row: usize) -> String {

@@ -185,7 +185,7 @@ fn script(events: &[Event]) -> Script {
                     lines.push(format!("{} | {id} | {end}", key.map_or("NULL".to_owned(), |key| key.to_string())));
                 }
                 let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                steps.push(Step::Rows(*side, rows(&schema(ONE), &lines)));
+                steps.push(Step::Rows(*side, rows(&schema(ONE), &lines).into()));
             }
         }
     }

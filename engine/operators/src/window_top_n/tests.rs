@@ -98,7 +98,7 @@ fn agrees_with_sorting(events: &[Event], limit: u64) -> Result<(), TestCaseError
                     if end - 1 <= watermark { late += 1 } else { kept.push((*end, *shop, *price, id)) }
                 }
                 let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-                steps.push(Step::Rows(0, rows(&schema(INPUT), &lines)));
+                steps.push(Step::Rows(0, rows(&schema(INPUT), &lines).into()));
             }
         }
     }
