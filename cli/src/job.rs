@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use weir_coordinator::checkpoints::AttemptConfig;
 use weir_coordinator::driver::{DriverConfig, FlushConfig};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
+use weir_functions::Functions;
 use weir_state::Manifest;
 use weir_worker::{BlockingThreads, Committer, Deployment, ExchangeLimits, Part, SystemClock};
 
@@ -26,6 +27,8 @@ pub struct RunRequest {
     pub graph: Arc<JobGraph>,
     /// Where its tables are opened.
     pub connectors: Arc<dyn ConnectorRegistry>,
+    /// What its operators may call.
+    pub functions: Arc<Functions>,
     /// Subtasks of each operator.
     pub parallelism: usize,
     /// Threads that run operators.
@@ -141,7 +144,13 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 /// What made the job fail.
 pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
     let (graph, connectors) = (request.graph.clone(), request.connectors.clone());
-    let store = CheckpointStore::open(request.state_dir.as_deref(), &graph, request.retained_checkpoints).await?;
+    let store = CheckpointStore::open(
+        request.state_dir.as_deref(),
+        &graph,
+        request.functions.clone(),
+        request.retained_checkpoints,
+    )
+    .await?;
     if store.is_new() {
         for warning in leftovers::earlier_results(&graph, &*connectors).await? {
             tracing::warn!("{warning}");
@@ -198,6 +207,7 @@ async fn run_from(
         identity: store.identity(),
         graph,
         connectors: request.connectors,
+        functions: request.functions,
         part: Part::whole(request.parallelism),
         part_name: "worker".into(),
         attempt: store.attempt(),

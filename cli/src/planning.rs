@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{ConnectorRegistry, Error, Result};
+use weir_functions::Functions;
 use weir_sql::{Plan, PlanOptions, Script};
 
 use crate::settings::{AggregatePhases, Settings};
@@ -42,6 +43,7 @@ fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTre
         result_connector: RESULT_CONNECTOR.to_owned(),
         result_options,
         directory,
+        functions: Functions::built_in(),
     }
 }
 

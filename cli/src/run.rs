@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use weir_connectors::Registry;
 use weir_core::{ConnectorRegistry, Error, Result};
+use weir_functions::Functions;
 
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
@@ -68,6 +69,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     let request = RunRequest {
         graph: Arc::new(graph),
         connectors,
+        functions: Functions::built_in(),
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,
         batch_rows: settings.batch_rows,

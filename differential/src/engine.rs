@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use weir_cli::job::{self, JobEnd, Progress, RunRequest, Stop};
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{Error, ErrorKind, JobGraph, Result};
+use weir_functions::Functions;
 use weir_sql::PlanOptions;
 
 use crate::files::{self, Format};
@@ -117,6 +118,7 @@ pub async fn run(case: &Case, setting: &Setting) -> Result<Outcome> {
     let request = |parallelism| RunRequest {
         graph: graph.clone(),
         connectors: connectors(&world),
+        functions: Functions::built_in(),
         parallelism,
         compute_threads: 2,
         batch_rows: setting.batch_rows,
@@ -156,6 +158,7 @@ fn plan(script: &str, setting: &Setting, world: &Arc<World>) -> Result<JobGraph>
         result_connector: RESULT_CONNECTOR.to_owned(),
         result_options: std::collections::BTreeMap::new(),
         directory: None,
+        functions: Functions::built_in(),
     };
     let plan = weir_sql::plan(&script, connectors(world), &options)?;
     plan.graph.ok_or_else(|| Error::internal("a query has no dataflow"))

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use weir_core::{Error, JobGraph, Result};
+use weir_functions::Functions;
 use weir_sql::PlanOptions;
 
 use crate::connector::{Connectors, NAME};
@@ -41,6 +42,7 @@ fn plan(query: Query, naps: bool) -> Result<Planned> {
         result_connector: NAME.to_owned(),
         result_options: Default::default(),
         directory: None,
+        functions: Functions::built_in(),
     };
     let plan = weir_sql::plan(&weir_sql::parse(&sql)?, Arc::new(Connectors(None)), &options)?;
     let graph = plan.graph.ok_or_else(|| Error::internal("a script without a query"))?;

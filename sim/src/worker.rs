@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 use weir_coordinator::leader::SessionId;
 use weir_core::{Error, Incarnation, Result, WorkerId};
+use weir_functions::Functions;
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_worker::agent::{AgentConfig, Ending};
 use weir_worker::network::Link;
@@ -63,6 +64,7 @@ pub async fn run(
         worker: name(number),
         incarnation: Incarnation(incarnation),
         connectors: connectors.clone(),
+        functions: Functions::built_in(),
         storages: storages.clone(),
         clock: Arc::new(MachineClock(cluster.clone(), machine)),
         compute: Handle::current(),

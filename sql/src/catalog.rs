@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use datafusion_sql::sqlparser::ast;
 use weir_core::{ConnectorRegistry, Result};
+use weir_functions::Functions;
 
 use crate::diagnostics::{Source, did_you_mean, one_of};
 use crate::statement::{CreateTable, Script, Span, Spanned, Statement};
@@ -61,14 +62,15 @@ impl Relation {
 #[derive(Clone)]
 pub struct Catalog {
     connectors: Arc<dyn ConnectorRegistry>,
+    functions: Arc<Functions>,
     relations: BTreeMap<String, Relation>,
     directory: Option<PathBuf>,
 }
 
 impl Catalog {
     /// Without any table.
-    pub fn new(connectors: Arc<dyn ConnectorRegistry>) -> Self {
-        Self { connectors, relations: BTreeMap::new(), directory: None }
+    pub fn new(connectors: Arc<dyn ConnectorRegistry>, functions: Arc<Functions>) -> Self {
+        Self { connectors, functions, relations: BTreeMap::new(), directory: None }
     }
 
     /// Relative places in the options of tables are meant from this directory, wherever the job runs.
@@ -130,6 +132,11 @@ impl Catalog {
         }
     }
 
+    /// What queries and computed columns can call.
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// Names of all tables and views, sorted.
     pub fn names(&self) -> Vec<&str> {
         self.relations.keys().map(String::as_str).collect()
@@ -150,7 +157,7 @@ impl Catalog {
                 }
             },
         };
-        let mut table = resolve::table(source, self.connectors.as_ref(), statement, base.as_deref())?;
+        let mut table = resolve::table(source, (&*self.connectors, &self.functions), statement, base.as_deref())?;
         if let Some(directory) = &self.directory {
             table.connector.anchor(&mut table.options, directory);
         }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use weir_functions::Functions;
 
 /// Settings of planning.
 #[derive(Debug, Clone)]
@@ -20,4 +23,6 @@ pub struct PlanOptions {
     /// Where relative places in the options of tables are meant from, if the job runs in other processes: an absolute path. `None`:
     /// from the working directory of the process that runs it.
     pub directory: Option<PathBuf>,
+    /// What queries can call.
+    pub functions: Arc<Functions>,
 }

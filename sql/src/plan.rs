@@ -63,7 +63,8 @@ pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
 /// # Errors
 /// A user error at its place in the script if it names what does not exist or cannot run as a stream.
 pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
-    let mut catalog = Catalog::new(Arc::clone(&connectors)).anchored(options.directory.clone());
+    let mut catalog =
+        Catalog::new(Arc::clone(&connectors), Arc::clone(&options.functions)).anchored(options.directory.clone());
     let mut job = Job::new(script, options, &connectors);
     let mut explained = Vec::new();
     for statement in &script.statements {

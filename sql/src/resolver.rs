@@ -10,12 +10,16 @@ use datafusion_common::{Result, TableReference};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 use datafusion_sql::planner::{NullOrdering, ParserOptions, SqlToRel};
+use weir_functions::Functions;
 
 use crate::parse::FlinkTypes;
 use crate::syntax::expr_planners;
 
 /// What a query can read, and the functions over several rows that it can call.
 pub(crate) trait Relations {
+    /// The functions that a query can call. Those over several rows only if it can read some.
+    fn functions(&self) -> &Functions;
+
     /// The relation of that name.
     ///
     /// # Errors
@@ -97,7 +101,7 @@ impl ContextProvider for Resolver<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        weir_functions::scalar(name)
+        self.relations.functions().scalar(name)
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -121,7 +125,7 @@ impl ContextProvider for Resolver<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        weir_functions::scalar_names()
+        self.relations.functions().scalar_names()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {

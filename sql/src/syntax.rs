@@ -9,6 +9,7 @@ use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
 use datafusion_expr::{Expr, ExprSchemable, GetFieldAccess, cast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
+use weir_functions::Functions;
 
 /// What `SqlToRel` asks to plan it.
 pub(crate) fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
@@ -35,7 +36,7 @@ impl ExprPlanner for ElementOfAggregate {
         raw: RawFieldAccessExpr,
         _schema: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
-        let element = weir_functions::scalar("array_element");
+        let element = Functions::built_in().scalar("array_element");
         Ok(match (raw.field_access, raw.expr, element) {
             (GetFieldAccess::ListIndex { key }, expr @ Expr::AggregateFunction(_), Some(element)) => {
                 PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(element, vec![expr, *key])))
@@ -58,7 +59,7 @@ impl ExprPlanner for IntervalTimesNumber {
         let (Ok(left), Ok(right)) = (raw.left.get_type(schema), raw.right.get_type(schema)) else {
             return Ok(PlannerResult::Original(raw));
         };
-        let args = match weir_functions::scalar("interval_times") {
+        let args = match Functions::built_in().scalar("interval_times") {
             Some(function) if is_interval(&left) && right.is_integer() => (function, vec![raw.left, raw.right]),
             Some(function) if left.is_integer() && is_interval(&right) => (function, vec![raw.right, raw.left]),
             _ => return Ok(PlannerResult::Original(raw)),
@@ -78,7 +79,7 @@ impl ExprPlanner for JsonOperators {
             BinaryOperator::LongArrow => "json_get_text",
             _ => return Ok(PlannerResult::Original(raw)),
         };
-        let Some(function) = weir_functions::scalar(name) else { return Ok(PlannerResult::Original(raw)) };
+        let Some(function) = Functions::built_in().scalar(name) else { return Ok(PlannerResult::Original(raw)) };
         // An index is a key that looks like a number.
         let is_index = raw.right.get_type(schema)?.is_integer();
         let right = if is_index { cast(raw.right, arrow::datatypes::DataType::Utf8View) } else { raw.right };

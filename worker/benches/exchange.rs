@@ -21,6 +21,7 @@ use weir_core::{
     Marker, MarkerKind, NodeSpec, OperatorSpec, OutputPort, Parallelism, PlacedWorker, Placement, Result, Sink,
     SinkSpec, Source, SourceEvent, SourceSpec, Split, SplitDiscovery, TableSpec, WorkerId,
 };
+use weir_functions::Functions;
 use weir_state::MemoryStorage;
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
 use weir_worker::{BlockingThreads, Command, Deployment, ExchangeLimits, JobHandle, Part, SystemClock, WorkerEvent};
@@ -179,6 +180,7 @@ async fn run(parts: Vec<Part>, compute: &Handle) -> Duration {
             identity: JobIdentity(1),
             graph: graph.clone(),
             connectors: Arc::new(Repeat(batch.clone())),
+            functions: Functions::built_in(),
             part,
             part_name: "bench".into(),
             attempt: Attempt(1),

@@ -23,6 +23,7 @@ use weir_core::{
     Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, OperatorSpec, OperatorUid, Parallelism,
     PlacedWorker, Result, SinkSpec, TableSpec,
 };
+use weir_functions::Functions;
 use weir_state::{Manifest, Storage};
 
 use self::opener::{Opened, Opener, Place, Seat};
@@ -48,6 +49,8 @@ pub struct Deployment {
     pub graph: Arc<JobGraph>,
     /// Sources and sinks.
     pub connectors: Arc<dyn ConnectorRegistry>,
+    /// What its operators may call.
+    pub functions: Arc<Functions>,
     /// The slots that run here.
     pub part: Part,
     /// Tells the files that this part writes for a checkpoint from those of other parts.
@@ -123,7 +126,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     let Deployment { restore, storage, blocking, .. } = &deployment;
     let opener = Opener {
         restorer: Restorer::new(
-            graph.clone(),
+            (graph.clone(), deployment.functions.clone()),
             restore.clone(),
             storage.clone(),
             blocking.clone(),

@@ -17,6 +17,7 @@ use weir_core::{
     NodeSpec, OpenContext, Operator, OperatorSpec, SortKey, WindowAggregateSpec, WindowJoinSpec, WindowKind,
     WindowSource, WindowTopNSpec,
 };
+use weir_functions::Functions;
 
 /// Milliseconds of the one window that everything is in.
 const WINDOW: i64 = 1 << 40;
@@ -109,7 +110,8 @@ fn processor_time() -> Result<u64, Failure> {
 
 fn opened(measured: &Measured) -> Result<Box<dyn Operator>, Failure> {
     let node = NodeSpec::new(measured.name, measured.spec.clone(), Vec::new(), measured.output.clone());
-    let mut operator = weir_operators::build(&node, &vec![InputStream::from(input()); measured.inputs])?;
+    let mut operator =
+        weir_operators::build(&node, &vec![InputStream::from(input()); measured.inputs], &Functions::built_in())?;
     operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN })?;
     Ok(operator)
 }

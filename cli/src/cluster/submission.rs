@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use weir_core::{Error, ErrorKind, JobGraph, JobId, Result};
+use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, SubmitJob};
 use weir_state::RestorePlan;
 use weir_worker::kept_states;
@@ -103,7 +104,8 @@ async fn before(client: &mut Client, job: &SubmitJob) -> Result<Option<Arc<JobGr
 }
 
 fn plan(before: &JobGraph, now: &JobGraph) -> Result<RestorePlan> {
-    Ok(RestorePlan::between(&kept_states(before)?, &kept_states(now)?))
+    let functions = Functions::built_in();
+    Ok(RestorePlan::between(&kept_states(before, &functions)?, &kept_states(now, &functions)?))
 }
 
 fn with_plan(refusal: &Error, plan: &RestorePlan) -> Error {

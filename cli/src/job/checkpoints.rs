@@ -11,6 +11,7 @@ use std::sync::Arc;
 use weir_coordinator::checkpoints::{Ledger, ManifestOrder};
 use weir_coordinator::cluster::Checkpoint;
 use weir_core::{Attempt, Epoch, Error, JobGraph, JobIdentity, Result};
+use weir_functions::Functions;
 use weir_state::{
     Checkpoints, LocalStorage, Manifest, MemoryStorage, MergedRuns, StateLock, Storage, compaction, identity, layout,
     plan_restore,
@@ -45,7 +46,12 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// If the folder cannot be used, holds another query's state, or its newest checkpoint is damaged.
-    pub async fn open(dir: Option<&Path>, graph: &JobGraph, retained: usize) -> Result<Self> {
+    pub async fn open(
+        dir: Option<&Path>,
+        graph: &JobGraph,
+        functions: Arc<Functions>,
+        retained: usize,
+    ) -> Result<Self> {
         let mut store = Self::empty(Arc::new(MemoryStorage::default()), retained)?;
         let Some(dir) = dir.map(Path::to_owned) else { return Ok(store) };
         let graph = graph.clone();
@@ -55,7 +61,7 @@ impl CheckpointStore {
             let checkpoints = Checkpoints::new(Arc::new(storage));
             let latest = checkpoints.latest()?;
             if let Some(manifest) = &latest {
-                check_same_query(manifest, &graph, &dir)?;
+                check_same_query(manifest, &graph, &functions, &dir)?;
             }
             let found = identity(&**checkpoints.storage(), lock.place()?, store.identity)?;
             if let Some(original) = found.copied_from {
@@ -236,11 +242,11 @@ fn checkpoint_of(manifest: &Manifest, committed: bool) -> Checkpoint {
 /// of their input, and results already written would belong to two queries.
 ///
 /// What each operator could do with the state is told all the same: whoever has changed a query sees what has changed with it.
-fn check_same_query(manifest: &Manifest, graph: &JobGraph, dir: &Path) -> Result<()> {
+fn check_same_query(manifest: &Manifest, graph: &JobGraph, functions: &Functions, dir: &Path) -> Result<()> {
     if graph.computes(&manifest.job) {
         return Ok(());
     }
-    let plan = plan_restore(manifest, &kept_states(graph)?);
+    let plan = plan_restore(manifest, &kept_states(graph, functions)?);
     let help = if plan.is_complete() && !plan.sinks.is_empty() {
         "results go where they went before: write them as the state's query did, or begin anew in another --state-dir"
     } else {

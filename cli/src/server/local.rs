@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::sync::{mpsc, watch};
 use weir_coordinator::server;
 use weir_core::{Incarnation, Result};
+use weir_functions::Functions;
 use weir_worker::process::{self, WorkerConfig};
 
 use super::coordinator::CoordinatorArguments;
@@ -91,7 +92,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     #[expect(clippy::disallowed_methods, reason = "the process ends with this function, and the task with it")]
     let coordinator = tokio::spawn(server::run(config, listener, stopped));
     let mut coordinator = coordinator;
-    let mut worker = std::pin::pin!(process::run(worker, connectors(), leaving));
+    let mut worker = std::pin::pin!(process::run(worker, connectors(), Functions::built_in(), leaving));
     let ended = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| match joined {
         Ok(ended) => ended,
         Err(panic) => Err(weir_core::Error::internal("the coordinator panicked").with_source(panic)),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
+use weir_functions::Functions;
 use weir_worker::agent::Ending;
 use weir_worker::process::{self, WorkerConfig};
 
@@ -105,7 +106,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
     };
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);
-    let mut worker = std::pin::pin!(process::run(config, connectors(), shutdown));
+    let mut worker = std::pin::pin!(process::run(config, connectors(), Functions::built_in(), shutdown));
     let patience = figures::duration(arguments.drain_timeout);
     let mut told = None;
     loop {

@@ -9,6 +9,7 @@ use weir_connectors::Registry;
 use weir_core::{
     Attempt, Epoch, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, PlacedWorker, Placement, WorkerId,
 };
+use weir_functions::Functions;
 use weir_sql::PlanOptions;
 use weir_state::{LocalStorage, Manifest, ManifestHeader, Storage};
 use weir_worker::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport};
@@ -103,6 +104,7 @@ impl Job {
             result_connector: "print".into(),
             result_options: Default::default(),
             directory: None,
+            functions: Functions::built_in(),
         };
         let planned = weir_sql::plan(&weir_sql::parse(&text).unwrap(), connectors.clone(), &options).unwrap();
         let storage = Arc::new(LocalStorage::open(folder.join("state")).unwrap());
@@ -119,6 +121,7 @@ impl Job {
                 identity: JobIdentity(1),
                 graph: self.graph.clone(),
                 connectors: self.connectors.clone(),
+                functions: Functions::built_in(),
                 part,
                 part_name: format!("worker-{number}"),
                 attempt: self.attempt,

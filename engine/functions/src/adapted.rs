@@ -22,6 +22,7 @@ use super::conversion::convert;
 use super::definition::plan_error;
 use super::layouts::{travelling, travelling_field, travelling_scalar};
 use super::nulls::without_hidden;
+use crate::Functions;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -204,9 +205,10 @@ fn has_texts(data_type: &DataType) -> bool {
 /// # Errors
 /// None that an expression can cause.
 pub fn in_own_terms(expr: Expr) -> Result<Expr> {
+    let functions = Functions::built_in();
     expr.transform_up(|expr| {
         Ok(match expr {
-            Expr::ScalarFunction(ScalarFunction { func, args }) => match super::scalar(func.name()) {
+            Expr::ScalarFunction(ScalarFunction { func, args }) => match functions.scalar(func.name()) {
                 Some(own) if own != func => Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: own, args })),
                 _ => Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })),
             },

@@ -1,8 +1,5 @@
-//! The functions that a job may call, scalar and aggregate, by name. The planner resolves names with them and the
-//! operators find the code with them, so that a graph holds names alone.
-//!
-//! Names are DataFusion's, and Flink's where Flink has a function that DataFusion lacks or means something else by. A
-//! name's own function is found again by [`ScalarUDF::name`], so a graph may store that.
+//! The functions that a job may call, scalar and aggregate, by name: [`Functions`] is a value that the planner and the operators are
+//! given. The planner resolves names with it and the operators find the code with it, so that a graph holds names alone.
 
 mod adapted;
 pub mod arithmetic;
@@ -30,6 +27,7 @@ mod polymorphic;
 mod read_time;
 mod refused;
 mod regex;
+mod registry;
 mod rounding;
 mod sign;
 mod text;
@@ -40,236 +38,11 @@ mod truncate;
 mod type_of;
 mod zones;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
-
-use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
-
 pub use adapted::in_own_terms;
 pub use like::like_pattern;
 pub use refused::refused;
+pub use registry::Functions;
 pub use type_of::sql_type_name;
-
-/// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.
-const SCALAR_ALIASES: [(&str, &str); 9] = [
-    ("ceiling", "ceil"),
-    ("endswith", "ends_with"),
-    ("ifnull", "coalesce"),
-    ("lcase", "lower"),
-    ("nvl", "coalesce"),
-    ("sign", "signum"),
-    ("startswith", "starts_with"),
-    ("truncate", "trunc"),
-    ("ucase", "upper"),
-];
-
-/// Other names of Weir's own scalar functions.
-const OWN_ALIASES: [(&str, &str); 4] =
-    [("datetrunc", "date_trunc"), ("day", "dayofmonth"), ("pow", "power"), ("substring", "substr")];
-
-/// Other names of DataFusion's aggregate functions.
-const AGGREGATE_ALIASES: [(&str, &str); 5] = [
-    ("approx_count_distinct", "approx_distinct"),
-    ("every", "bool_and"),
-    ("listagg", "string_agg"),
-    ("percentile", "percentile_cont"),
-    ("variance", "var"),
-];
-
-static SCALARS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let mut functions = BTreeMap::new();
-    let datafusion = datafusion_functions::all_default_functions()
-        .into_iter()
-        .chain(datafusion_functions_nested::all_default_nested_functions());
-    for function in datafusion.chain([extract::DatePart::function(), field::GetField::function()]) {
-        let function = adapted::Adapted::function(function);
-        for name in function.aliases() {
-            functions.insert(name.to_lowercase(), function.clone());
-        }
-        functions.insert(function.name().to_lowercase(), function);
-    }
-    for name in ["greatest", "least"] {
-        if let Some(function) = functions.get(name).cloned() {
-            functions.insert(name.to_owned(), extremes::NullIfAny::function(function));
-        }
-    }
-    for function in rounding::functions().into_iter().chain([sign::function()]) {
-        functions.insert(function.name().to_owned(), function);
-    }
-    for (alias, name) in SCALAR_ALIASES {
-        if let Some(function) = functions.get(name).cloned() {
-            functions.insert(alias.to_owned(), function);
-        }
-    }
-    // Flink's meaning wins over DataFusion's of the same name: `DATE_FORMAT` takes Java's patterns.
-    for function in own_functions() {
-        for other in functions.values_mut().filter(|other| other.name() == function.name()) {
-            *other = function.clone();
-        }
-        functions.insert(function.name().to_owned(), function);
-    }
-    for (alias, name) in OWN_ALIASES {
-        if let Some(function) = functions.get(name).cloned() {
-            functions.insert(alias.to_owned(), function);
-        }
-    }
-    functions.retain(|name, function| refused(name).is_none() && refused(function.name()).is_none());
-    functions
-});
-
-static AGGREGATES: LazyLock<BTreeMap<String, Arc<AggregateUDF>>> = LazyLock::new(|| {
-    let mut functions = BTreeMap::new();
-    for function in datafusion_functions_aggregate::all_default_aggregate_functions() {
-        for name in function.aliases() {
-            functions.insert(name.to_lowercase(), function.clone());
-        }
-        functions.insert(function.name().to_lowercase(), function);
-    }
-    for (alias, name) in AGGREGATE_ALIASES {
-        if let Some(function) = functions.get(name).cloned() {
-            functions.insert(alias.to_owned(), function);
-        }
-    }
-    functions
-});
-
-/// Functions that DataFusion lacks.
-fn own_functions() -> Vec<Arc<ScalarUDF>> {
-    let immutable = [
-        regex::REGEXP,
-        regex::REGEXP_COUNT,
-        regex::REGEXP_EXTRACT,
-        regex::REGEXP_EXTRACT_ALL,
-        regex::REGEXP_INSTR,
-        regex::REGEXP_REPLACE,
-        regex::REGEXP_SUBSTR,
-        text::characters::ASCII,
-        text::characters::CHR,
-        text::characters::HASH_CODE,
-        text::characters::IS_ALPHA,
-        text::characters::IS_DECIMAL,
-        text::characters::IS_DIGIT,
-        text::locate::COUNT_CHAR,
-        text::locate::LOCATE,
-        text::pad::LPAD,
-        text::pad::REPEAT,
-        text::pad::RPAD,
-        text::replace::REPLACE,
-        text::split::SPLIT,
-        text::split::SPLIT_INDEX,
-        text::split::STR_TO_MAP,
-        text::substring::LEFT,
-        text::substring::OVERLAY,
-        text::substring::RIGHT,
-        text::substring::SUBSTR,
-        bytes::base64::FROM_BASE64,
-        bytes::base64::TO_BASE64,
-        bytes::charset::DECODE,
-        bytes::charset::ENCODE,
-        bytes::hashes::SHA1,
-        bytes::hashes::SHA2,
-        bytes::hashes::SHA224,
-        bytes::hashes::SHA256,
-        bytes::hashes::SHA384,
-        bytes::hashes::SHA512,
-        bytes::url::PARSE_URL,
-        bytes::url::URL_DECODE,
-        bytes::url::URL_ENCODE,
-        like::LIKE_PATTERN,
-        date_format::DATE_FORMAT,
-        date_format::FROM_UNIXTIME,
-        digits::BIN,
-        digits::HEX,
-        digits::UNHEX,
-        digits::INET_NTOA,
-        interval::INTERVAL_TIMES,
-        math::SQRT,
-        math::EXP,
-        math::LN,
-        math::LOG2,
-        math::LOG10,
-        math::LOG,
-        math::POWER,
-        math::E,
-        time::YEAR,
-        time::QUARTER,
-        time::MONTH,
-        time::WEEK,
-        time::DAYOFYEAR,
-        time::DAYOFMONTH,
-        time::DAYOFWEEK,
-        time::HOUR,
-        time::MINUTE,
-        time::SECOND,
-        time::TIMESTAMPDIFF,
-        time::TIMESTAMPADD,
-        to_time::TO_DATE,
-        to_time::TO_TIMESTAMP,
-        to_time::TO_TIMESTAMP_LTZ,
-        to_time::UNIX_TIMESTAMP,
-        truncate::DATE_TRUNC,
-        truncate::TIME_FLOOR,
-        truncate::TIME_CEIL,
-        zones::CONVERT_TZ,
-        json::JSON_VALUE,
-        json::JSON_QUERY,
-        json::JSON_EXISTS,
-        json::JSON_GET,
-        json::JSON_GET_TEXT,
-        json::IS_JSON,
-        json::construct::JSON_QUOTE,
-        json::construct::JSON_UNQUOTE,
-    ];
-    let polymorphic = [
-        text::concat::CONCAT,
-        text::concat::CONCAT_WS,
-        text::concat::ELT,
-        text::printf::PRINTF,
-        collections::arrays::ARRAY_APPEND,
-        collections::arrays::ARRAY_CONCAT,
-        collections::arrays::ARRAY_CONTAINS,
-        collections::arrays::ARRAY_ELEMENT,
-        collections::arrays::ARRAY_POSITION,
-        collections::arrays::ARRAY_PREPEND,
-        collections::arrays::ARRAY_REMOVE,
-        collections::arrays::CARDINALITY,
-        collections::arrays::ELEMENT,
-        collections::maps::MAP_ENTRIES,
-        collections::maps::MAP_FROM_ARRAYS,
-        collections::maps::MAP_OF,
-        collections::maps::MAP_UNION,
-        json::construct::JSON_ARRAY,
-        json::construct::JSON_OBJECT,
-        json::construct::JSON_STRING,
-    ];
-    let immutable = immutable.into_iter().map(|definition| definition::function(definition, Volatility::Immutable));
-    let polymorphic = polymorphic.into_iter().map(polymorphic::Polymorphic::function);
-    immutable
-        .chain(polymorphic)
-        .chain([type_of::TypeOf::function()])
-        .chain([definition::function(time::PROCTIME, Volatility::Volatile)])
-        .collect()
-}
-
-/// The scalar function of that name, whatever its case. Functions that [`refused()`] names are not among them.
-pub fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
-    SCALARS.get(&name.to_lowercase()).cloned()
-}
-
-/// The aggregate function of that name, whatever its case.
-pub fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
-    AGGREGATES.get(&name.to_lowercase()).cloned()
-}
-
-/// Names of all scalar functions, aliases included, sorted and in lower case.
-pub fn scalar_names() -> Vec<String> {
-    SCALARS.keys().cloned().collect()
-}
-
-/// Names of all aggregate functions, aliases included, sorted and in lower case.
-pub fn aggregate_names() -> Vec<String> {
-    AGGREGATES.keys().cloned().collect()
-}
 
 /// Type of `PROCTIME()`. The function of that name in the registry cannot be computed: the planner makes an operator of
 /// it.

@@ -8,10 +8,10 @@ use datafusion_common::ScalarValue;
 use datafusion_common::config::ConfigOptions;
 use datafusion_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs};
 
-use super::{aggregate, aggregate_names, refused, scalar, scalar_names};
+use super::{Functions, refused};
 
 pub(crate) fn invoke(name: &str, arguments: Vec<ColumnarValue>, rows: usize) -> ArrayRef {
-    let function = scalar(name).unwrap();
+    let function = Functions::built_in().scalar(name).unwrap();
     let fields: Vec<_> =
         arguments.iter().map(|argument| Arc::new(Field::new("a", argument.data_type(), true))).collect();
     let constants: Vec<Option<&ScalarValue>> = arguments
@@ -74,15 +74,16 @@ fn columns_with_nulls_and_varying_patterns() {
 
 #[test]
 fn a_name_in_a_graph_finds_its_function_again() {
-    for name in scalar_names() {
-        let function = scalar(&name).unwrap();
-        let again = scalar(function.name()).unwrap();
+    let functions = Functions::built_in();
+    for name in functions.scalar_names() {
+        let function = functions.scalar(&name).unwrap();
+        let again = functions.scalar(function.name()).unwrap();
         assert_eq!(again, function, "{name}");
         assert_eq!(refused(&name), None, "{name}");
     }
-    for name in aggregate_names() {
-        let function = aggregate(&name).unwrap();
-        assert_eq!(aggregate(function.name()).unwrap(), function, "{name}");
+    for name in functions.aggregate_names() {
+        let function = functions.aggregate(&name).unwrap();
+        assert_eq!(functions.aggregate(function.name()).unwrap(), function, "{name}");
     }
     for name in [
         "count",
@@ -101,7 +102,7 @@ fn a_name_in_a_graph_finds_its_function_again() {
         "bool_or",
         "corr",
     ] {
-        assert!(aggregate(name).is_some(), "{name}");
+        assert!(functions.aggregate(name).is_some(), "{name}");
     }
 }
 

@@ -185,7 +185,7 @@ mod tests {
             let fields = [DataType::Utf8View, data_type].map(|data_type| Arc::new(Field::new("a", data_type, true)));
             let name = unit_name(name);
             let arguments = ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &[Some(&name), None] };
-            crate::scalar("date_trunc").unwrap().return_field_from_args(arguments)
+            crate::Functions::built_in().scalar("date_trunc").unwrap().return_field_from_args(arguments)
         };
         for name in ["day", "week", "month", "decade"] {
             let error = planned(name, DataType::Time32(TimeUnit::Second)).unwrap_err().to_string();

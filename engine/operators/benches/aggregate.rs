@@ -14,6 +14,7 @@ use weir_core::{
     AggregateCall, AggregateFunction, Batch, Collector, EventTime, Operator, WindowAggregateSpec, WindowKind,
     WindowSource,
 };
+use weir_functions::Functions;
 use weir_operators::aggregate::{full, partial};
 
 /// Time that this thread has had a processor: other load on the machine does not count.
@@ -93,7 +94,7 @@ fn output(spec: &WindowAggregateSpec) -> SchemaRef {
 }
 
 fn operator(spec: &WindowAggregateSpec) -> Box<dyn Operator> {
-    full(spec, &input(), &output(spec), "bench").unwrap()
+    full(spec, &input(), &output(spec), "bench", &Functions::built_in()).unwrap()
 }
 
 /// Runs all rows through, a watermark behind each batch, and returns the time and the rows that came out.
@@ -142,7 +143,7 @@ fn captures(keys: i64) {
             }
             Arc::new(Schema::new(fields))
         };
-        let mut operator = full(&spec, &input(), &output, "bench").unwrap();
+        let mut operator = full(&spec, &input(), &output, "bench", &Functions::built_in()).unwrap();
         let mut out = Collector::new(0);
         let mut touch = |operator: &mut Box<dyn Operator>, step: usize| {
             let touched: Vec<i64> = (0..keys).step_by(step).collect();
@@ -205,7 +206,7 @@ fn main() {
             let rows = Arc::new(Field::new("rows", DataType::Int64, false));
             Arc::new(Schema::new(vec![input().fields()[1].clone(), states, timestamp("pane_start"), rows]))
         };
-        let (time, emitted) = run(&mut *partial(&first, &input(), &schema).unwrap(), &batches);
+        let (time, emitted) = run(&mut *partial(&first, &input(), &schema, &Functions::built_in()).unwrap(), &batches);
         report(&format!("first phase, count, {name}"), &batches, time, emitted);
     }
     let maximum = spec(tumble, vec![], vec![call(AggregateFunction::Max, vec![2])]);

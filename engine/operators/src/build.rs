@@ -2,6 +2,7 @@
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, InputStream, NodeSpec, Operator, OperatorSpec, Result};
+use weir_functions::Functions;
 
 use crate::aggregate;
 use crate::calc::Calc;
@@ -15,14 +16,14 @@ use crate::window_join::WindowJoin;
 use crate::window_top_n::WindowTopN;
 
 /// The operator of a node that is neither source nor sink. `inputs` has what comes on each input, by ordinal
-/// ([`JobGraph::inputs_of`](weir_core::JobGraph::inputs_of)).
+/// ([`JobGraph::inputs_of`](weir_core::JobGraph::inputs_of)), and `functions` what the names of functions in it stand for.
 ///
 /// # Errors
 /// An internal error if the planner built a node that makes no sense, or gave an operator a stream that it does not take; a
 /// user error if a column type cannot be used the way the query wants it.
-pub fn build(node: &NodeSpec, inputs: &[InputStream]) -> Result<Box<dyn Operator>> {
+pub fn build(node: &NodeSpec, inputs: &[InputStream], functions: &Functions) -> Result<Box<dyn Operator>> {
     let schemas: Vec<SchemaRef> = inputs.iter().map(|input| input.schema.clone()).collect();
-    let operator = bare(node, &schemas)?;
+    let operator = bare(node, &schemas, functions)?;
     for (ordinal, input) in inputs.iter().enumerate() {
         if !operator.takes(ordinal, &input.changelog) {
             let (name, kind) = (&node.name, &input.changelog);
@@ -40,7 +41,7 @@ pub fn build(node: &NodeSpec, inputs: &[InputStream]) -> Result<Box<dyn Operator
 }
 
 /// The operator alone, which nobody checks.
-pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<dyn Operator>> {
+pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Functions) -> Result<Box<dyn Operator>> {
     let input = |ordinal: usize| {
         input_schemas.get(ordinal).ok_or_else(|| Error::internal(format!("{} has no input {ordinal}", node.name)))
     };
@@ -48,19 +49,19 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef]) -> Result<Box<d
         OperatorSpec::Discover(_) | OperatorSpec::Source(_) | OperatorSpec::Sink(_) => {
             return Err(Error::internal(format!("{} is no operator but does I/O", node.name)));
         }
-        OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, input(0)?, &node.schema)?),
-        OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::Calc(spec) => Box::new(Calc::new(spec, input(0)?, &node.schema, functions)?),
+        OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, &node.schema)?),
         OperatorSpec::ProcessingTime => Box::new(ProcessingTime::new(&node.schema)),
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, &node.schema, &node.name)?),
-        OperatorSpec::PartialAggregate(spec) => aggregate::partial(spec, input(0)?, &node.schema)?,
-        OperatorSpec::WindowAggregate(spec) => aggregate::full(spec, input(0)?, &node.schema, &node.name)?,
+        OperatorSpec::PartialAggregate(spec) => aggregate::partial(spec, input(0)?, &node.schema, functions)?,
+        OperatorSpec::WindowAggregate(spec) => aggregate::full(spec, input(0)?, &node.schema, &node.name, functions)?,
         OperatorSpec::WindowTopN(spec) => Box::new(WindowTopN::new(spec, input(0)?, &node.schema, &node.name)?),
         OperatorSpec::WindowJoin(spec) => {
-            Box::new(WindowJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name)?)
+            Box::new(WindowJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }
         OperatorSpec::IntervalJoin(spec) => {
-            Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name)?)
+            Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::{Batch, CalcSpec, ChangelogKind, Collector, Error, Expr, Operator, Result};
+use weir_functions::Functions;
 
 use crate::expr::CompiledExpr;
 
@@ -18,18 +19,26 @@ pub(crate) struct Calc {
 }
 
 /// Compiles one expression per field of `output`.
-pub(crate) fn compile_projection(exprs: &[Expr], input: &Schema, output: &Schema) -> Result<Vec<CompiledExpr>> {
+pub(crate) fn compile_projection(
+    exprs: &[Expr],
+    input: &Schema,
+    output: &Schema,
+    functions: &Functions,
+) -> Result<Vec<CompiledExpr>> {
     if exprs.len() != output.fields().len() {
         return Err(Error::internal(format!("{} expressions make {} columns", exprs.len(), output.fields().len())));
     }
     let typed = exprs.iter().zip(output.fields());
-    typed.map(|(expr, field)| CompiledExpr::with_type(expr, input, field.data_type())).collect()
+    typed.map(|(expr, field)| CompiledExpr::with_type(expr, input, field.data_type(), functions)).collect()
 }
 
 impl Calc {
-    pub(crate) fn new(spec: &CalcSpec, input: &Schema, output: &SchemaRef) -> Result<Self> {
-        let predicate =
-            spec.predicate.as_ref().map(|predicate| CompiledExpr::condition(predicate, input)).transpose()?;
+    pub(crate) fn new(spec: &CalcSpec, input: &Schema, output: &SchemaRef, functions: &Functions) -> Result<Self> {
+        let predicate = spec
+            .predicate
+            .as_ref()
+            .map(|predicate| CompiledExpr::condition(predicate, input, functions))
+            .transpose()?;
         let mut read: Vec<usize> = Vec::new();
         let mut visit = |column| read.push(column);
         spec.projection.iter().for_each(|expr| expr.visit_columns(&mut visit));
@@ -45,7 +54,7 @@ impl Calc {
             .iter()
             .map(|expr| expr.map_columns(&|column| read.binary_search(&column).unwrap_or(usize::MAX)))
             .collect();
-        let projection = compile_projection(&projection, &narrow, output)?;
+        let projection = compile_projection(&projection, &narrow, output, functions)?;
         let mut filtered_by = Vec::new();
         spec.predicate.iter().for_each(|predicate| predicate.visit_columns(&mut |column| filtered_by.push(column)));
         Ok(Self { schema: output.clone(), predicate, projection, read, filtered_by })

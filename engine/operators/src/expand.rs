@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::{Batch, ChangelogKind, Collector, ExpandSpec, Operator, Result};
+use weir_functions::Functions;
 
 use crate::calc::compile_projection;
 use crate::expr::CompiledExpr;
@@ -13,8 +14,8 @@ pub(crate) struct Expand {
 }
 
 impl Expand {
-    pub(crate) fn new(spec: &ExpandSpec, input: &Schema, output: &SchemaRef) -> Result<Self> {
-        let compile = |exprs: &Vec<_>| compile_projection(exprs, input, output);
+    pub(crate) fn new(spec: &ExpandSpec, input: &Schema, output: &SchemaRef, functions: &Functions) -> Result<Self> {
+        let compile = |exprs: &Vec<_>| compile_projection(exprs, input, output, functions);
         Ok(Self { schema: output.clone(), projections: spec.projections.iter().map(compile).collect::<Result<_>>()? })
     }
 }

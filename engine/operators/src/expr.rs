@@ -18,8 +18,9 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use weir_core::{Error, Expr, Result};
+use weir_functions::Functions;
 
-use self::compile::compile;
+use self::compile::{Scope, compile};
 use self::convert::convert;
 
 /// An expression, ready to be evaluated over batches of the schema that it was compiled against.
@@ -36,16 +37,16 @@ enum Kernel {
 }
 
 impl CompiledExpr {
-    /// Compiles `expr` over columns of `input`.
+    /// Compiles `expr` over columns of `input`, with calls of `functions`.
     ///
     /// # Errors
     /// An internal error if the planner let through what does not type-check, a user error for an unknown function.
-    pub fn new(expr: &Expr, input: &Schema) -> Result<Self> {
+    pub fn new(expr: &Expr, input: &Schema, functions: &Functions) -> Result<Self> {
         if let Expr::Column(index) = expr {
             let field = input.fields().get(*index).ok_or_else(|| no_column(*index, input))?;
             return Ok(Self { kernel: Kernel::Column(*index), data_type: field.data_type().clone() });
         }
-        let computed = compile(expr, input, false)?;
+        let computed = compile(expr, Scope { input, functions }, false)?;
         let data_type = computed.data_type(input).map_err(refused)?;
         Ok(Self { kernel: Kernel::Computed(computed), data_type })
     }
@@ -55,10 +56,13 @@ impl CompiledExpr {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn condition(expr: &Expr, input: &Schema) -> Result<Self> {
+    pub fn condition(expr: &Expr, input: &Schema, functions: &Functions) -> Result<Self> {
         match expr {
-            Expr::Column(_) => Self::new(expr, input),
-            _ => Ok(Self { kernel: Kernel::Computed(compile(expr, input, true)?), data_type: DataType::Boolean }),
+            Expr::Column(_) => Self::new(expr, input, functions),
+            _ => {
+                let computed = compile(expr, Scope { input, functions }, true)?;
+                Ok(Self { kernel: Kernel::Computed(computed), data_type: DataType::Boolean })
+            }
         }
     }
 
@@ -67,12 +71,13 @@ impl CompiledExpr {
     ///
     /// # Errors
     /// As [`new`](Self::new), and if there is no cast.
-    pub fn with_type(expr: &Expr, input: &Schema, data_type: &DataType) -> Result<Self> {
-        let compiled = Self::new(expr, input)?;
+    pub fn with_type(expr: &Expr, input: &Schema, data_type: &DataType, functions: &Functions) -> Result<Self> {
+        let compiled = Self::new(expr, input, functions)?;
         if compiled.data_type == *data_type {
             return Ok(compiled);
         }
-        let computed = convert(compile(expr, input, false)?, input, data_type, false).map_err(refused)?;
+        let computed =
+            convert(compile(expr, Scope { input, functions }, false)?, input, data_type, false).map_err(refused)?;
         Ok(Self { kernel: Kernel::Computed(computed), data_type: data_type.clone() })
     }
 

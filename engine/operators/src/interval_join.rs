@@ -25,6 +25,7 @@ use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, IntervalJoinSpec, JoinType, OpenContext, Operator,
     Result, StateRows, TableSchema, state_column,
 };
+use weir_functions::Functions;
 
 use crate::batches::{bounded_times, event_times, with_schema};
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Probe, RIGHT, flags, join_batch};
@@ -64,6 +65,7 @@ impl IntervalJoin {
         inputs: [&SchemaRef; 2],
         output: &SchemaRef,
         name: &str,
+        functions: &Functions,
     ) -> Result<Self> {
         if !matches!(spec.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) {
             return Err(Error::internal(format!("an interval join cannot be {:?}", spec.join_type)));
@@ -72,7 +74,7 @@ impl IntervalJoin {
         const LIMIT: i64 = i64::MAX / 2;
         let bounds = (spec.lower.clamp(-LIMIT, LIMIT), spec.upper.clamp(-LIMIT, LIMIT));
         Ok(Self {
-            shape: JoinShape::new(spec.join_type, &spec.on, spec.residual.as_ref(), inputs, output)?,
+            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?,
             time: [spec.time.0, spec.time.1],
             bounds,
             late: LateRows::new(name),

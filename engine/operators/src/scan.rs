@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use weir_core::{
     Batch, BinaryOperator, Error, EventTime, Expr, LiteralValue, NullTimes, Result, SourceSpec, TimeColumn,
 };
+use weir_functions::Functions;
 
 use crate::batches::{event_times, keep, with_schema};
 use crate::expr::CompiledExpr;
@@ -34,11 +35,11 @@ pub struct Scanned {
 }
 
 impl Scan {
-    /// For a source node with output `schema`.
+    /// For a source node with output `schema`, whose expressions call `functions`.
     ///
     /// # Errors
     /// If an expression cannot be compiled.
-    pub fn new(spec: &SourceSpec, schema: SchemaRef) -> Result<Self> {
+    pub fn new(spec: &SourceSpec, schema: SchemaRef, functions: &Functions) -> Result<Self> {
         let read = spec.table.output_schema();
         let projection = match &spec.projection {
             None => {
@@ -49,11 +50,13 @@ impl Scan {
                 }
                 None
             }
-            Some(exprs) => Some(crate::calc::compile_projection(exprs, &read, &schema)?),
+            Some(exprs) => Some(crate::calc::compile_projection(exprs, &read, &schema, functions)?),
         };
+        let watermark = spec.watermark.as_ref();
         let watermark =
-            spec.watermark.as_ref().map(|watermark| Watermark::new(&watermark.expression, &schema)).transpose()?;
-        let filter = spec.filter.as_ref().map(|filter| CompiledExpr::condition(filter, &schema)).transpose()?;
+            watermark.map(|watermark| Watermark::new(&watermark.expression, &schema, functions)).transpose()?;
+        let filter =
+            spec.filter.as_ref().map(|filter| CompiledExpr::condition(filter, &schema, functions)).transpose()?;
         let time = spec.watermark.as_ref().and_then(|watermark| watermark.time);
         if time.is_some_and(|time| time.column >= schema.fields().len()) {
             return Err(Error::internal("the time attribute of a source is none of its columns"));
@@ -122,8 +125,9 @@ struct Watermark {
 }
 
 impl Watermark {
-    fn new(expression: &Expr, schema: &SchemaRef) -> Result<Self> {
-        Ok(Self { expression: CompiledExpr::new(expression, schema)?, rises_with: rises_with(expression, schema) })
+    fn new(expression: &Expr, schema: &SchemaRef, functions: &Functions) -> Result<Self> {
+        let compiled = CompiledExpr::new(expression, schema, functions)?;
+        Ok(Self { expression: compiled, rises_with: rises_with(expression, schema) })
     }
 
     fn greatest(&self, records: &RecordBatch) -> Result<Option<EventTime>> {

@@ -15,6 +15,7 @@ use weir_core::{
     Batch, Capture, Collector, Distribution, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
     WindowJoinSpec, state_column,
 };
+use weir_functions::Functions;
 
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
@@ -36,9 +37,15 @@ pub(crate) struct WindowJoin {
 }
 
 impl WindowJoin {
-    pub(crate) fn new(spec: &WindowJoinSpec, inputs: [&SchemaRef; 2], output: &SchemaRef, name: &str) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &WindowJoinSpec,
+        inputs: [&SchemaRef; 2],
+        output: &SchemaRef,
+        name: &str,
+        functions: &Functions,
+    ) -> Result<Self> {
         Ok(Self {
-            shape: JoinShape::new(spec.join_type, &spec.on, spec.residual.as_ref(), inputs, output)?,
+            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?,
             window_end: [spec.window_end.0, spec.window_end.1],
             late: LateRows::new(name),
             windows: BTreeMap::new(),

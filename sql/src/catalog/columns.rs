@@ -3,7 +3,7 @@
 use arrow::datatypes::Field;
 use datafusion_sql::sqlparser::ast::{self, Spanned as _};
 use weir_core::Result;
-use weir_functions::PROCESSING_TIME;
+use weir_functions::{Functions, PROCESSING_TIME};
 
 use super::expression::{is_processing_time, scalar_expression};
 use super::options::Options;
@@ -13,7 +13,12 @@ use crate::parse::sql_type_name;
 use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Span, Spanned};
 
 /// Resolves the declared columns; physical ones come from the connector if none is declared.
-pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Options) -> Result<Vec<Column>> {
+pub(super) fn resolve(
+    source: &Source<'_>,
+    table: &CreateTable,
+    options: &Options,
+    functions: &Functions,
+) -> Result<Vec<Column>> {
     refuse_doubles(source, table)?;
     let mut columns = Vec::new();
     let declares_physical = table.columns.iter().any(|column| matches!(column.kind, ColumnKind::Physical(_)));
@@ -42,7 +47,7 @@ pub(super) fn resolve(source: &Source<'_>, table: &CreateTable, options: &Option
             && column.source != ColumnSource::ProcessingTime
         {
             let span = expression_span(source, expression, definition.name.span);
-            let resolved = scalar_expression(source, span, expression, &known)
+            let resolved = scalar_expression(source, span, expression, &known, functions)
                 .map_err(|error| explain_computed(source, table, error, expression, definition))?;
             column.data_type = resolved.data_type;
             column.nullable = resolved.nullable;

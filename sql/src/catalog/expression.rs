@@ -10,6 +10,7 @@ use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::PlannerContext;
 use datafusion_sql::sqlparser::ast;
 use weir_core::{Error, Result};
+use weir_functions::Functions;
 
 use super::names::{Found, find};
 use super::table::Column;
@@ -40,6 +41,7 @@ pub fn scalar_expression(
     span: Span,
     expression: &ast::Expr,
     columns: &[&Column],
+    functions: &Functions,
 ) -> Result<ResolvedExpression> {
     let mut expression = expression.clone();
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -56,12 +58,13 @@ pub fn scalar_expression(
     }
     let fields: Vec<Field> =
         columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), column.nullable)).collect();
-    plan(expression, Schema::new(fields)).map_err(|error| from_datafusion(source.text(), span, error))
+    plan(expression, Schema::new(fields), functions).map_err(|error| from_datafusion(source.text(), span, error))
 }
 
-fn plan(expression: ast::Expr, schema: Schema) -> DataFusionResult<ResolvedExpression> {
+fn plan(expression: ast::Expr, schema: Schema, functions: &Functions) -> DataFusionResult<ResolvedExpression> {
     let schema = DFSchema::try_from(schema)?;
-    let resolver = Resolver::new(&NoRelations);
+    let relations = NoRelations(functions);
+    let resolver = Resolver::new(&relations);
     let expr = resolver.planner().sql_to_expr(expression, &schema, &mut PlannerContext::new())?;
     if expr.column_refs().iter().any(|column| !schema.has_column(column)) {
         return Err(DataFusionError::Plan("this expression names a column that is not the table's".to_owned()));
@@ -152,9 +155,13 @@ fn has_query(expression: &ast::Expr) -> bool {
 }
 
 /// An expression has functions, and no relations.
-struct NoRelations;
+struct NoRelations<'a>(&'a Functions);
 
-impl Relations for NoRelations {
+impl Relations for NoRelations<'_> {
+    fn functions(&self) -> &Functions {
+        self.0
+    }
+
     fn table(&self, name: TableReference) -> DataFusionResult<Arc<dyn TableSource>> {
         Err(DataFusionError::Plan(format!("a query (here of `{name}`) cannot be part of this expression")))
     }

@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use weir_core::{ConnectorRegistry, Result};
+use weir_functions::Functions;
 
 use super::columns;
 use super::expression::scalar_expression;
@@ -15,7 +16,7 @@ use crate::statement::{CreateTable, Spanned, WatermarkDefinition};
 /// Resolves a table; `base` is what its `LIKE` names.
 pub(super) fn table(
     source: &Source<'_>,
-    connectors: &dyn ConnectorRegistry,
+    (connectors, functions): (&dyn ConnectorRegistry, &Functions),
     statement: &CreateTable,
     base: Option<&Table>,
 ) -> Result<Table> {
@@ -24,9 +25,9 @@ pub(super) fn table(
         None => statement.clone(),
     };
     let options = options::read(source, connectors, &definition)?;
-    let columns = columns::resolve(source, &definition, &options)?;
+    let columns = columns::resolve(source, &definition, &options, functions)?;
     let time_attribute = match &definition.watermark {
-        Some(watermark) => Some(time_attribute(source, &columns, watermark)?),
+        Some(watermark) => Some(time_attribute(source, &columns, watermark, functions)?),
         None => None,
     };
     let mut primary_key = Vec::new();
@@ -111,7 +112,12 @@ fn position(source: &Source<'_>, columns: &[Column], name: &Spanned<String>, quo
     }
 }
 
-fn time_attribute(source: &Source<'_>, columns: &[Column], watermark: &WatermarkDefinition) -> Result<TimeAttribute> {
+fn time_attribute(
+    source: &Source<'_>,
+    columns: &[Column],
+    watermark: &WatermarkDefinition,
+    functions: &Functions,
+) -> Result<TimeAttribute> {
     let named = &watermark.column;
     let column = position(source, columns, named, is_quoted(source, named.span))?;
     let Column { name, data_type, source: from, .. } = &columns[column];
@@ -131,7 +137,7 @@ fn time_attribute(source: &Source<'_>, columns: &[Column], watermark: &Watermark
     }
     let span = columns::expression_span(source, &watermark.expression, named.span);
     let fields: Vec<&Column> = columns.iter().filter(|column| column.source != ColumnSource::ProcessingTime).collect();
-    let expression = scalar_expression(source, span, &watermark.expression, &fields)?;
+    let expression = scalar_expression(source, span, &watermark.expression, &fields, functions)?;
     if expression.data_type != *data_type {
         return Err(source
             .error(

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext};
 use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, Sink, Source as SourceTrait, TableSpec};
+use weir_functions::Functions;
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
 use crate::diagnostics::Source;
@@ -98,7 +99,7 @@ impl ConnectorRegistry for Fakes {
 
 fn catalog(text: &str) -> Result<Catalog> {
     let script = parse(text)?;
-    let mut catalog = Catalog::new(Arc::new(Fakes));
+    let mut catalog = Catalog::new(Arc::new(Fakes), Functions::built_in());
     for statement in &script.statements {
         assert!(catalog.apply(&script, statement)?, "{text}");
     }

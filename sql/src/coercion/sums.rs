@@ -12,6 +12,7 @@ use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion_common::{Column, Result, internal_err};
 use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion_expr::{Aggregate, AggregateUDF, Expr, ExprSchemable, LogicalPlan, Operator, Projection, cast};
+use weir_functions::Functions;
 use weir_functions::arithmetic::Arithmetic;
 
 /// What a column of the query is made of.
@@ -105,5 +106,5 @@ fn wide_sum(call: &AggregateFunction, scale: i8) -> Result<Expr> {
 }
 
 fn function(name: &str) -> Result<Arc<AggregateUDF>> {
-    weir_functions::aggregate(name).map_or_else(|| internal_err!("there is no `{name}`"), Ok)
+    Functions::built_in().aggregate(name).map_or_else(|| internal_err!("there is no `{name}`"), Ok)
 }

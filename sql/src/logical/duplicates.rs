@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions,
 };
+use weir_functions::Functions;
 
 use crate::walk::{Change, Step, change, change_expressions};
 
 /// Gives names to the columns in all lists of `query` that have none of their own, or one that another has.
-pub(super) fn rename(query: &mut Query) {
-    let _ = change(query, &mut Rename);
+pub(super) fn rename(query: &mut Query, functions: &Functions) {
+    let _ = change(query, &mut Rename(functions));
 }
 
 /// A name that is not in `taken`: `wanted`, or the first of `wanted0`, `wanted1`, … that is free.
@@ -24,12 +25,12 @@ pub(crate) fn free_name(wanted: &str, mut taken: impl FnMut(&str) -> bool) -> St
     numbered.find(|name| !taken(name)).unwrap_or_else(|| wanted.to_owned())
 }
 
-struct Rename;
+struct Rename<'a>(&'a Functions);
 
-impl Change for Rename {
+impl Change for Rename<'_> {
     fn select(&mut self, select: &mut Select) -> Step {
         rename_in(&mut select.projection);
-        tell_aggregates_apart(select);
+        tell_aggregates_apart(select, self.0);
         Step::Continue(())
     }
 
@@ -109,11 +110,11 @@ fn column(expr: &Expr) -> Option<&Ident> {
 
 /// DataFusion knows a call of an aggregate by what it is called, and a cast does not show there: `MAX(k)` and `MAX(CAST(k AS DOUBLE))`
 /// are one name for it. A filter that lets everything through does show.
-fn tell_aggregates_apart(select: &mut Select) {
+fn tell_aggregates_apart(select: &mut Select, functions: &Functions) {
     let mut variants: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut edit = |expression: &mut Expr| {
         let Expr::Function(call) = &*expression else { return Step::Continue(()) };
-        let is_aggregate = weir_functions::aggregate(&call.name.to_string().to_lowercase()).is_some();
+        let is_aggregate = functions.aggregate(&call.name.to_string()).is_some();
         if !is_aggregate || call.over.is_some() || call.filter.is_some() {
             return Step::Continue(());
         }

@@ -12,6 +12,7 @@ use datafusion_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, Table
 use datafusion_sql::sqlparser::ast;
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::TableSpec;
+use weir_functions::Functions;
 
 use super::capitals::Capitals;
 use super::optimise::optimise;
@@ -81,7 +82,7 @@ impl<'a> Tables<'a> {
     /// # Errors
     /// A user error at its place in the script.
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
-        super::group_by::check(&self.source, query)?;
+        super::group_by::check(&self.source, query, self.catalog.functions())?;
         let plan = self.to_plan(query).map_err(|error| self.error(error))?;
         super::comparisons::check(&self.source, self.statement, &plan)?;
         optimise(plan, &Arc::new(ConfigOptions::default())).map_err(|error| self.error(error))
@@ -100,7 +101,7 @@ impl<'a> Tables<'a> {
         super::grouping_sets::write_out(&mut query);
         let mut capitals = Capitals::default();
         loop {
-            super::duplicates::rename(&mut query);
+            super::duplicates::rename(&mut query, self.catalog.functions());
             match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
                 Ok(plan) => return super::lateral::unnests(plan),
                 Err(error) if capitals.correct(&mut query, &error) => {}
@@ -144,6 +145,10 @@ impl<'a> Tables<'a> {
 }
 
 impl Relations for Tables<'_> {
+    fn functions(&self) -> &Functions {
+        self.catalog.functions()
+    }
+
     fn table(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
         let weir = |error: weir_core::Error| DataFusionError::External(Box::new(error));
         let place = self.place.lock().map_or(ParserSpan::empty(), |place| *place);
@@ -162,11 +167,11 @@ impl Relations for Tables<'_> {
     }
 
     fn aggregate(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        weir_functions::aggregate(name)
+        self.functions().aggregate(name)
     }
 
     fn aggregate_names(&self) -> Vec<String> {
-        weir_functions::aggregate_names()
+        self.functions().aggregate_names()
     }
 
     fn window(&self, name: &str) -> Option<Arc<WindowUDF>> {

@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, GroupByExpr, Ident,
     ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableFactor,
 };
+use weir_functions::Functions;
 
 use crate::walk::{Change, Step, change};
 
@@ -50,7 +51,7 @@ pub(super) fn columns(elements: LogicalPlan, names: &[Ident]) -> Result<Option<L
             if !names.is_empty() && names.len() != fields.len() {
                 return Ok(None);
             }
-            let Some(func) = weir_functions::scalar("get_field") else { return Ok(None) };
+            let Some(func) = Functions::built_in().scalar("get_field") else { return Ok(None) };
             let get = |field: &str| {
                 let args = vec![column.clone(), lit(field)];
                 LogicalExpr::ScalarFunction(ScalarFunction { func: func.clone(), args })

@@ -11,6 +11,7 @@ use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion_expr::type_coercion::functions::fields_with_udf;
 use weir_core::{Batch, Collector, Error, ErrorKind, EventTime, HashRange, OpenContext, OperatorSpec};
+use weir_functions::Functions;
 use weir_functions::conversion::convert;
 use weir_operators::CompiledExpr;
 
@@ -90,7 +91,7 @@ fn default_text(data_type: &DataType) -> &'static str {
 
 /// Combinations of columns, one for each different way in which the function takes them.
 fn combinations(name: &str, fields: &[FieldRef]) -> Vec<Vec<usize>> {
-    let function = weir_functions::scalar(name).unwrap();
+    let function = Functions::built_in().scalar(name).unwrap();
     // Of more arguments only some types: numbers, text, times and arrays.
     let some: Vec<usize> = [3, 6, 11, 15, 16, 18, 20].to_vec();
     let few: Vec<usize> = [3, 11, 15, 17].to_vec();
@@ -159,7 +160,7 @@ fn compute(expression: &str, records: &RecordBatch) -> Result<(), Error> {
     let columns = input.fields().iter().map(|field| records.column_by_name(field.name()).unwrap().clone()).collect();
     let records = RecordBatch::try_new(input.clone(), columns).unwrap();
     for (expression, field) in calc.projection.iter().zip(node.spec.schema.fields()) {
-        let compiled = CompiledExpr::with_type(expression, &input, field.data_type())?;
+        let compiled = CompiledExpr::with_type(expression, &input, field.data_type(), &Functions::built_in())?;
         let result = compiled.evaluate(&records)?;
         assert_eq!((result.data_type(), result.len()), (field.data_type(), records.num_rows()));
         let travels = weir_functions::layouts::travelling(result.data_type());
@@ -200,7 +201,7 @@ fn aggregate(call: &str, records: &RecordBatch) -> Result<(), Error> {
         if matches!(node.spec.operator, OperatorSpec::Discover(_) | OperatorSpec::Sink(_)) {
             continue;
         }
-        let mut operator = weir_operators::build(&node.spec, &graph.inputs_of(id)?)
+        let mut operator = weir_operators::build(&node.spec, &graph.inputs_of(id)?, &Functions::built_in())
             .map_err(|error| Error::internal("it is refused when the job starts").with_source(error))?;
         operator.tables();
         operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN })?;
@@ -228,8 +229,8 @@ fn every_aggregate_is_computed_or_refused_when_planned() {
     let records = records();
     let mut faults = Vec::new();
     let mut computed = 0;
-    for name in weir_functions::aggregate_names() {
-        if weir_functions::aggregate(&name).unwrap().name() != name {
+    for name in Functions::built_in().aggregate_names() {
+        if Functions::built_in().aggregate(&name).unwrap().name() != name {
             continue;
         }
         let mut calls = Vec::new();
@@ -269,8 +270,8 @@ fn every_scalar_function_is_computed_or_refused_when_planned() {
     let literals = ["year", "2", "a"];
     let mut faults = Vec::new();
     let mut tried = 0;
-    for name in weir_functions::scalar_names() {
-        let function = weir_functions::scalar(&name).unwrap();
+    for name in Functions::built_in().scalar_names() {
+        let function = Functions::built_in().scalar(&name).unwrap();
         // `proctime` is no function of rows, and another name is not another function.
         if function.name() != name || name == "proctime" {
             continue;

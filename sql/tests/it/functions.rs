@@ -6,6 +6,7 @@ use datafusion_common::DFSchema;
 use datafusion_expr::Expr;
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
+use weir_functions::Functions;
 use weir_sql::Span;
 use weir_sql::catalog::scalar_expression;
 use weir_sql::diagnostics::Source;
@@ -15,8 +16,8 @@ use weir_sql::parse::parse_expression;
 pub(super) fn evaluate(text: &str) -> Result<String, String> {
     let source = Source::new(text);
     let parsed = parse_expression(text).map_err(|error| error.report())?;
-    let resolved =
-        scalar_expression(&source, Span { start: 0, end: text.len() }, &parsed, &[]).map_err(|error| error.report())?;
+    let resolved = scalar_expression(&source, Span { start: 0, end: text.len() }, &parsed, &[], &Functions::built_in())
+        .map_err(|error| error.report())?;
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(DFSchema::empty())).build());
     match simplifier.simplify(resolved.expr).map_err(|error| error.to_string())? {
         Expr::Literal(value, _) if value.is_null() => Ok("NULL".to_owned()),

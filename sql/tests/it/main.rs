@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::Result;
+use weir_functions::Functions;
 use weir_sql::{Plan, PlanOptions};
 
 use connectors::Fakes;
@@ -45,6 +46,7 @@ fn options() -> PlanOptions {
         result_connector: "result".to_owned(),
         result_options: Default::default(),
         directory: None,
+        functions: Functions::built_in(),
     }
 }
 

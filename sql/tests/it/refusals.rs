@@ -285,3 +285,16 @@ fn side_outputs_want_their_columns() {
     assert!(error.report().contains("table `plain` cannot take late rows"), "{}", error.report());
     assert!(error.help().unwrap().contains("event_time TIMESTAMP(3)"), "{}", error.report());
 }
+
+#[test]
+fn functions_are_those_that_are_given() {
+    let none = weir_sql::PlanOptions { functions: Default::default(), ..options() };
+    let upper = "SELECT upper(channel) FROM bid";
+    let sum = format!("SELECT SUM(price) FROM {TUMBLE} GROUP BY window_start, window_end");
+    let computed = "CREATE TABLE t (s STRING, u AS upper(s)) WITH ('connector' = 'fake'); SELECT u FROM t";
+    for sql in [upper, &sum, computed] {
+        plan_with(sql, &options()).unwrap();
+        let error = plan_with(sql, &none).unwrap_err();
+        assert!(error.report().contains("function"), "{}", error.report());
+    }
+}

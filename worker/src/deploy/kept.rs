@@ -1,6 +1,7 @@
 //! What the operators of a job keep.
 
 use weir_core::{JobGraph, OperatorSpec, Result};
+use weir_functions::Functions;
 use weir_state::KeptState;
 
 use crate::{announcements, source_state};
@@ -9,14 +10,14 @@ use crate::{announcements, source_state};
 ///
 /// # Errors
 /// If an operator cannot be built.
-pub fn kept_states(graph: &JobGraph) -> Result<Vec<KeptState>> {
+pub fn kept_states(graph: &JobGraph, functions: &Functions) -> Result<Vec<KeptState>> {
     let mut places = graph.places();
     let kept = graph.iter().map(|(id, node)| {
         let tables = match &node.spec.operator {
             OperatorSpec::Discover(_) => vec![announcements::table()],
             OperatorSpec::Source(_) => vec![source_state::table()],
             OperatorSpec::Sink(_) => Vec::new(),
-            _ => weir_operators::build(&node.spec, &graph.inputs_of(id)?)?.tables(),
+            _ => weir_operators::build(&node.spec, &graph.inputs_of(id)?, functions)?.tables(),
         };
         Ok(KeptState { uid: node.uid.clone(), place: places.remove(&node.uid).unwrap_or_default(), tables })
     });

@@ -201,7 +201,7 @@ impl Opener<'_> {
             discovery: parts.discovery,
             reports: parts.reports,
             source,
-            scan: Scan::new(spec, node.spec.schema.clone())?,
+            scan: Scan::new(spec, node.spec.schema.clone(), &self.deployment.functions)?,
             limit: spec.rows_per_second.map(|limit| RateLimit::new(limit, place.count)),
             watermarks,
             listened: Duration::ZERO,

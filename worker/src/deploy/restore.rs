@@ -8,6 +8,7 @@ use weir_core::{
     Attempt, Chain, Epoch, Error, EventTime, HashRange, JobGraph, NodeId, OpenContext, Operator, OperatorSpec,
     OperatorUid, Result, TableSchema,
 };
+use weir_functions::Functions;
 use weir_state::{Manifest, OperatorState, Partial, RestorePlan, StateFate, StateStore, Storage, plan_restore};
 
 use super::kept::kept_states;
@@ -27,6 +28,7 @@ pub struct Restorer {
 
 struct Shared {
     graph: Arc<JobGraph>,
+    functions: Arc<Functions>,
     checkpoint: Option<Checkpoint>,
     /// Where state is that is not in memory; `None`: all of it is.
     outside: Option<Outside>,
@@ -51,10 +53,10 @@ struct Outside {
 }
 
 /// How many operators of a slot share its memory.
-fn sharing(graph: &JobGraph) -> Result<usize> {
+fn sharing(graph: &JobGraph, functions: &Functions) -> Result<usize> {
     let mut sharing = 0;
     for (id, node) in graph.nodes().iter().enumerate().filter(|(_, node)| is_operator(&node.spec.operator)) {
-        let operator = weir_operators::build(&node.spec, &graph.inputs_of(NodeId(id))?)?;
+        let operator = weir_operators::build(&node.spec, &graph.inputs_of(NodeId(id))?, functions)?;
         sharing += usize::from(Partial::is_possible(&operator.tables()));
     }
     Ok(sharing.max(1))
@@ -73,7 +75,7 @@ impl Restorer {
     /// A user error if an operator would begin without its state, or state would be left behind: results that are there already
     /// were made with it.
     pub fn new(
-        graph: Arc<JobGraph>,
+        (graph, functions): (Arc<JobGraph>, Arc<Functions>),
         manifest: Option<Manifest>,
         storage: Arc<dyn Storage>,
         blocking: Arc<dyn Blocking>,
@@ -84,13 +86,14 @@ impl Restorer {
                 storage: storage.clone(),
                 blocking: blocking.clone(),
                 attempt,
-                budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph)?,
+                budget: usize::try_from(budget).unwrap_or(usize::MAX) / sharing(&graph, &functions)?,
                 stores: Mutex::default(),
             })
         };
         let outside = budget.map(outside).transpose()?;
-        let checkpoint = manifest.map(|manifest| Checkpoint::planned(&graph, manifest, storage)).transpose()?;
-        Ok(Self { shared: Arc::new(Shared { graph, checkpoint, outside }), blocking })
+        let checkpoint =
+            manifest.map(|manifest| Checkpoint::planned(&graph, &functions, manifest, storage)).transpose()?;
+        Ok(Self { shared: Arc::new(Shared { graph, functions, checkpoint, outside }), blocking })
     }
 
     /// What is behind operators whose state is only partly in memory, once they are restored.
@@ -143,8 +146,8 @@ impl Restorer {
 }
 
 impl Checkpoint {
-    fn planned(graph: &JobGraph, manifest: Manifest, storage: Arc<dyn Storage>) -> Result<Self> {
-        let plan = plan_restore(&manifest, &kept_states(graph)?);
+    fn planned(graph: &JobGraph, functions: &Functions, manifest: Manifest, storage: Arc<dyn Storage>) -> Result<Self> {
+        let plan = plan_restore(&manifest, &kept_states(graph, functions)?);
         if !plan.is_complete() {
             let epoch = manifest.epoch;
             return Err(Error::user(format!("checkpoint {epoch} does not fit the job:\n{plan}")).with_help(
@@ -188,7 +191,7 @@ impl Shared {
 
     /// The operator of a node as it is when it was just made.
     fn operator(&self, id: NodeId) -> Result<Box<dyn Operator>> {
-        weir_operators::build(&self.graph.node(id).spec, &self.graph.inputs_of(id)?)
+        weir_operators::build(&self.graph.node(id).spec, &self.graph.inputs_of(id)?, &self.functions)
     }
 
     /// Loads all that the checkpoint holds of an operator's keys in `range`.

@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
+use weir_functions::Functions;
 use weir_proto::control::{CheckpointRef, Deploy, VertexFigures};
 use weir_state::{Manifest, Storages, layout};
 
@@ -67,6 +68,8 @@ pub struct JobEngineConfig {
     pub incarnation: Incarnation,
     /// Sources and sinks.
     pub connectors: Arc<dyn ConnectorRegistry>,
+    /// What operators may call.
+    pub functions: Arc<Functions>,
     /// Where checkpoints are.
     pub storages: Arc<dyn Storages>,
     /// Processing time.
@@ -112,7 +115,8 @@ impl Engine for JobEngine {
     }
 
     async fn open(&self, deploy: Arc<Deploy>) -> Result<Box<dyn OpenPart>> {
-        let JobEngineConfig { connectors, storages, clock, compute, blocking, worker, limits, .. } = &self.config;
+        let JobEngineConfig { connectors, functions, storages, clock, compute, blocking, worker, limits, .. } =
+            &self.config;
         let part = self.part(&deploy)?;
         let (opening, place) = (storages.clone(), deploy.clone());
         let is_first = deploy.placement.worker_of(0).is_some_and(|placed| placed.worker == *worker);
@@ -137,6 +141,7 @@ impl Engine for JobEngine {
             identity: deploy.identity,
             graph: deploy.graph.clone(),
             connectors: connectors.clone(),
+            functions: functions.clone(),
             part,
             part_name: format!("worker-{position}"),
             attempt: deploy.attempt,

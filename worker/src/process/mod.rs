@@ -50,6 +50,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Result, WorkerId};
+use weir_functions::Functions;
 use weir_state::Storages;
 
 use self::runtimes::Runtimes;
@@ -110,6 +111,7 @@ pub struct Surroundings {
 pub async fn run(
     config: WorkerConfig,
     connectors: Arc<dyn ConnectorRegistry>,
+    functions: Arc<Functions>,
     shutdown: mpsc::Receiver<()>,
 ) -> Result<Ending> {
     if config.coordinators.is_empty() {
@@ -127,6 +129,7 @@ pub async fn run(
         worker: worker.clone(),
         incarnation: config.incarnation,
         connectors: connectors.clone(),
+        functions,
         storages: storages.clone(),
         clock,
         compute: runtimes.compute(),

@@ -6,6 +6,7 @@ use std::sync::{Mutex, mpsc as channel};
 
 use weir_coordinator::driver::FlushConfig;
 use weir_core::{Attempt, Connector, ConnectorRegistry, Epoch, EventTime, JobGraph, OperatorUid, TableSpec};
+use weir_functions::Functions;
 use weir_state::{
     Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MemoryStorage, OperatorDelta, SinkCommittables,
     Storage,
@@ -56,7 +57,7 @@ fn decided(graph: &JobGraph) -> tempfile::TempDir {
 async fn a_job_does_not_start_behind_a_commit_that_panicked() {
     let graph = JobGraph::new();
     let dir = decided(&graph);
-    let store = CheckpointStore::open(Some(dir.path()), &graph, 1).await.unwrap();
+    let store = CheckpointStore::open(Some(dir.path()), &graph, Functions::built_in(), 1).await.unwrap();
     let committer = Committer { connectors: Arc::new(Broken), blocking: Arc::new(BlockingThreads) };
     let mut checkpoints = Checkpointing::new(store, committer, Arc::new(SystemClock));
     let error = checkpoints.finish_commits().await.unwrap_err();

@@ -12,6 +12,7 @@ use weir_cli::job::{self, JobEnd, Progress, RunRequest};
 use weir_connectors::Registry;
 use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_functions::Functions;
 use weir_sql::PlanOptions;
 
 /// What came of a query.
@@ -35,6 +36,7 @@ pub fn run(script: &str) -> Answer {
         result_connector: RESULT_CONNECTOR.to_owned(),
         result_options: BTreeMap::new(),
         directory: None,
+        functions: Functions::built_in(),
     };
     let planned = weir_sql::parse(script).and_then(|script| weir_sql::plan(&script, connectors.clone(), &options));
     let graph = match planned {
@@ -44,6 +46,7 @@ pub fn run(script: &str) -> Answer {
     let request = RunRequest {
         graph: Arc::new(graph),
         connectors,
+        functions: Functions::built_in(),
         parallelism: 1,
         compute_threads: 1,
         batch_rows: 4096,

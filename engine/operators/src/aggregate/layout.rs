@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use weir_core::{Error, Result, WindowAggregateSpec, WindowSource, state_column};
+use weir_functions::Functions;
 
 use super::accumulator::{self, Accumulator};
 use super::key_table::KeyLayout;
@@ -36,13 +37,18 @@ fn timestamp(name: &str) -> Field {
 
 impl Layout {
     /// The layout for `spec` over `input`. `count_rows` appends an accumulator that counts the rows of each group.
-    pub(crate) fn new(spec: &WindowAggregateSpec, input: &SchemaRef, count_rows: bool) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &WindowAggregateSpec,
+        input: &SchemaRef,
+        count_rows: bool,
+        functions: &Functions,
+    ) -> Result<Self> {
         let key_columns = if spec.partial_input { (0..spec.keys.len()).collect() } else { spec.keys.clone() };
         let time = match spec.window {
             WindowSource::Assign { time, .. } => Some(time),
             WindowSource::Attached { .. } => None,
         };
-        let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time));
+        let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time, functions));
         let mut prototypes = prototypes.collect::<Result<Vec<_>>>()?;
         if count_rows {
             prototypes.push(accumulator::row_count(ROWS));

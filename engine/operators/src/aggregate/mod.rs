@@ -27,6 +27,7 @@ mod windows;
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_functions::Functions;
 
 use partial::PartialAggregate;
 use session_aggregate::SessionAggregate;
@@ -36,8 +37,13 @@ use window_aggregate::WindowAggregate;
 ///
 /// # Errors
 /// An internal error if the aggregation has no first phase, a user error if its functions do not fit their arguments.
-pub fn partial(spec: &WindowAggregateSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
-    Ok(Box::new(PartialAggregate::new(spec, input, output)?))
+pub fn partial(
+    spec: &WindowAggregateSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    functions: &Functions,
+) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(PartialAggregate::new(spec, input, output, functions)?))
 }
 
 /// An aggregation over rows or partial results of `input`; `output` is the declared schema of results and
@@ -50,9 +56,10 @@ pub fn full(
     input: &SchemaRef,
     output: &SchemaRef,
     operator_name: &str,
+    functions: &Functions,
 ) -> Result<Box<dyn Operator>> {
-    if let WindowSource::Assign { window: WindowKind::Session { gap }, time } = spec.window {
-        return Ok(Box::new(SessionAggregate::new(spec, gap, time, (input, output), operator_name)?));
+    if let WindowSource::Assign { window: WindowKind::Session { .. }, .. } = spec.window {
+        return Ok(Box::new(SessionAggregate::new(spec, input, output, operator_name, functions)?));
     }
-    Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name)?))
+    Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name, functions)?))
 }

@@ -17,6 +17,7 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{
     Batch, Collector, Error, EventTime, Operator, Pane, Result, WindowAggregateSpec, WindowKind, WindowSource,
 };
+use weir_functions::Functions;
 
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
@@ -51,7 +52,12 @@ pub(crate) struct PartialAggregate {
 }
 
 impl PartialAggregate {
-    pub(crate) fn new(spec: &WindowAggregateSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &WindowAggregateSpec,
+        input: &SchemaRef,
+        output: &SchemaRef,
+        functions: &Functions,
+    ) -> Result<Self> {
         let WindowSource::Assign { window, time } = spec.window else {
             return Err(Error::internal("rows that carry their windows are aggregated in one phase"));
         };
@@ -62,7 +68,7 @@ impl PartialAggregate {
             return Err(Error::internal(format!("{:?} cannot be aggregated in two phases", call.name)));
         }
         Ok(Self {
-            layout: Layout::new(spec, input, true)?,
+            layout: Layout::new(spec, input, true, functions)?,
             used: used_columns(spec, input)?,
             pane_of: PaneOf::Time { window, time },
             output: output.clone(),

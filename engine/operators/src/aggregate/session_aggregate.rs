@@ -15,8 +15,9 @@ use arrow::datatypes::SchemaRef;
 use weir_core::bugs::{self, Bug};
 use weir_core::{
     Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
-    WindowAggregateSpec, hash,
+    WindowAggregateSpec, WindowKind, WindowSource, hash,
 };
+use weir_functions::Functions;
 
 use super::accumulator::CapturedStates;
 use super::chunked::{Captured, Picked};
@@ -45,16 +46,18 @@ pub(crate) struct SessionAggregate {
 impl SessionAggregate {
     pub(crate) fn new(
         spec: &WindowAggregateSpec,
-        gap: i64,
-        time: usize,
-        schemas: (&SchemaRef, &SchemaRef),
+        input: &SchemaRef,
+        output: &SchemaRef,
         operator_name: &str,
+        functions: &Functions,
     ) -> Result<Self> {
-        let (input, output) = schemas;
+        let WindowSource::Assign { window: WindowKind::Session { gap }, time } = spec.window else {
+            return Err(Error::internal("an aggregation of sessions has other windows"));
+        };
         if spec.partial_input {
             return Err(Error::internal("sessions are aggregated in one phase"));
         }
-        let layout = Layout::new(spec, input, false)?;
+        let layout = Layout::new(spec, input, false, functions)?;
         let keys = layout.key_columns.len();
         let state = TableSchema {
             name: "sessions".into(),

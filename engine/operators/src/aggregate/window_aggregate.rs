@@ -19,6 +19,7 @@ use weir_core::{
     AggregateFunction, Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Pane, Result,
     TableSchema, WindowAggregateSpec, WindowKind, WindowSource,
 };
+use weir_functions::Functions;
 
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
@@ -72,6 +73,7 @@ impl WindowAggregate {
         input: &SchemaRef,
         output: &SchemaRef,
         operator_name: &str,
+        functions: &Functions,
     ) -> Result<Self> {
         let (kind, pane_of) = match spec.window {
             WindowSource::Assign { window, .. } if spec.partial_input => {
@@ -83,7 +85,7 @@ impl WindowAggregate {
         };
         let hops = kind.is_some_and(Windows::hops);
         let (releasable, counted) = releasable(spec);
-        let layout = Layout::new(spec, input, hops && releasable && !counted)?;
+        let layout = Layout::new(spec, input, hops && releasable && !counted, functions)?;
         let keys = layout.key_columns.len();
         let state = TableSchema {
             name: "panes".into(),

@@ -1,11 +1,13 @@
 //! Rows that are taken back: which operators take them, and what becomes of their weights.
 
 use arrow::array::Int8Array;
+use arrow::datatypes::DataType;
 use weir_core::{
     AggregateCall, AggregateFunction, Batch, BinaryOperator, CalcSpec, ChangelogKind, Collector, ExpandSpec, Expr,
     IntervalJoinSpec, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
     WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
 };
+use weir_functions::Functions;
 
 use super::*;
 use crate::testing::{node, rows, schema, text};
@@ -22,7 +24,7 @@ fn changed(operator: OperatorSpec, output: &str, lines: &[&str]) -> Vec<String> 
         lines.iter().map(|line| (if line.starts_with('-') { -1 } else { 1 }, line[1..].trim())).unzip();
     let batch = Batch::weighted(rows(&schema(INPUT), &cells), Int8Array::from(weights)).unwrap();
     let spec = NodeSpec { changelog: ChangelogKind::Retract, ..node(operator, &schema(output)) };
-    let mut operator = build(&spec, &[input(&ChangelogKind::Retract)]).unwrap();
+    let mut operator = build(&spec, &[input(&ChangelogKind::Retract)], &Functions::built_in()).unwrap();
     let mut out = Collector::new(0);
     operator.process(0, batch, &mut out).unwrap();
     let mut lines = Vec::new();
@@ -121,7 +123,7 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
         let append = ChangelogKind::Append;
         let built = |left: &ChangelogKind, right: &ChangelogKind| {
             let inputs = [input(left), input(right)];
-            build(&node, if joins { &inputs } else { &inputs[..1] }).map(drop)
+            build(&node, if joins { &inputs } else { &inputs[..1] }, &Functions::built_in()).map(drop)
         };
         built(&append, &append).unwrap_or_else(|error| panic!("{:?}: {}", node.operator, error.report()));
         for kind in [ChangelogKind::Retract, ChangelogKind::Upsert(vec![0])] {
@@ -143,6 +145,7 @@ fn rows_that_are_replaced_by_key_are_filtered_by_key_alone() {
         build(
             &node(OperatorSpec::Calc(spec), &schema("id BIGINT, at TIMESTAMP")),
             &[input(&ChangelogKind::Upsert(vec![0]))],
+            &Functions::built_in(),
         )
     };
     assert!(calc(0).is_ok());
@@ -153,9 +156,41 @@ fn rows_that_are_replaced_by_key_are_filtered_by_key_alone() {
 #[test]
 fn weights_that_the_plan_does_not_know_of_are_noticed() {
     let spec = CalcSpec { predicate: None, projection: vec![Expr::Column(0)] };
-    let mut operator = build(&node(OperatorSpec::Calc(spec), &schema("id BIGINT")), &[schema(INPUT).into()]).unwrap();
+    let mut operator =
+        build(&node(OperatorSpec::Calc(spec), &schema("id BIGINT")), &[schema(INPUT).into()], &Functions::built_in())
+            .unwrap();
     let records = rows(&schema(INPUT), &["1 | [] | 12:00:00"]);
     let batch = Batch::weighted(records, Int8Array::from(vec![-1])).unwrap();
     let error = operator.process(0, batch, &mut Collector::new(0)).unwrap_err();
     assert!(error.to_string().contains("rows with weights came"), "{error}");
+}
+
+#[test]
+fn functions_are_those_that_are_given() {
+    let call = |function: &str| Expr::Function {
+        name: function.to_owned(),
+        arguments: vec![Expr::Column(0)],
+        data_type: DataType::Int64,
+    };
+    let calc = OperatorSpec::Calc(CalcSpec { predicate: None, projection: vec![call("abs")] });
+    let median = AggregateCall {
+        function: AggregateFunction::Other("median".to_owned()),
+        arguments: vec![0],
+        constants: Vec::new(),
+        distinct: false,
+        filter: None,
+        order_by: Vec::new(),
+        name: "m".to_owned(),
+        data_type: DataType::Int64,
+    };
+    let window = WindowSource::Assign { window: WindowKind::Tumble { size: 1_000, offset: 0 }, time: 2 };
+    let medians = WindowAggregateSpec { window, keys: vec![], aggregates: vec![median], partial_input: false };
+    let medians = OperatorSpec::WindowAggregate(medians);
+    for (operator, output) in [(calc, "x BIGINT"), (medians, "m BIGINT, s TIMESTAMP, e TIMESTAMP, t TIMESTAMP")] {
+        let node = node(operator, &schema(output));
+        let inputs = [input(&ChangelogKind::Append)];
+        build(&node, &inputs, &Functions::built_in()).map(drop).unwrap();
+        let error = build(&node, &inputs, &Functions::default()).map(drop).unwrap_err();
+        assert!(error.to_string().contains("function"), "{error}");
+    }
 }

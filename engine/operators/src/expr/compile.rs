@@ -13,6 +13,7 @@ use datafusion_physical_expr::expressions::{
 };
 use datafusion_physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use weir_core::{BinaryOperator, Error, Expr, Literal as Constant, LiteralValue, Result};
+use weir_functions::Functions;
 use weir_functions::arithmetic::{Arithmetic, is_exact, operator};
 use weir_functions::failure::values;
 
@@ -53,9 +54,17 @@ const COMPARE_ELEMENTS: [&str; 18] = [
     "array_union",
 ];
 
+/// What an expression may name.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub input: &'a Schema,
+    pub functions: &'a Functions,
+}
+
 /// The kernel of an expression; of a `condition` only the rows are wanted where it is true.
-pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Kernel> {
-    let one = |expr: &Expr| compile(expr, input, false);
+pub(super) fn compile(expr: &Expr, scope: Scope<'_>, condition: bool) -> Result<Kernel> {
+    let input = scope.input;
+    let one = |expr: &Expr| compile(expr, scope, false);
     let comparable = |expr: &Expr| canonical(one(expr)?, input).map_err(refused);
     match expr {
         Expr::Column(index) => {
@@ -63,8 +72,8 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
             Ok(Arc::new(Column::new(field.name(), *index)))
         }
         Expr::Literal(literal) => Ok(Arc::new(Literal::new(literal::scalar(literal)?))),
-        Expr::Binary { operator: BinaryOperator::And | BinaryOperator::Or, .. } => connected(expr, input, condition),
-        Expr::Binary { operator, left, right } => binary(*operator, left, right, input),
+        Expr::Binary { operator: BinaryOperator::And | BinaryOperator::Or, .. } => connected(expr, scope, condition),
+        Expr::Binary { operator, left, right } => binary(*operator, left, right, scope),
         Expr::Not(operand) => not(one(operand)?).map_err(refused),
         Expr::Negative(operand) => {
             let operand = one(operand)?;
@@ -88,7 +97,7 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
             in_list(operand, list, negated, input).map_err(refused)
         }
         Expr::Case { operand, branches, otherwise } => {
-            let when = |expr: &Expr| if operand.is_some() { comparable(expr) } else { compile(expr, input, true) };
+            let when = |expr: &Expr| if operand.is_some() { comparable(expr) } else { compile(expr, scope, true) };
             let mut branches: Vec<(Kernel, Kernel)> =
                 branches.iter().map(|(condition, then)| Ok((when(condition)?, one(then)?))).collect::<Result<_>>()?;
             let mut otherwise = otherwise.as_deref().map(one).transpose()?;
@@ -110,28 +119,29 @@ pub(super) fn compile(expr: &Expr, input: &Schema, condition: bool) -> Result<Ke
             }
             ("greatest" | "least", _) => {
                 let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
-                function(name, arguments, data_type, input)
+                function(name, arguments, data_type, scope)
             }
             _ if COMPARE_ELEMENTS.contains(&name.as_str()) => {
                 let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
-                function(name, arguments, data_type, input)
+                function(name, arguments, data_type, scope)
             }
-            _ => function(name, arguments.iter().map(one).collect::<Result<_>>()?, data_type, input),
+            _ => function(name, arguments.iter().map(one).collect::<Result<_>>()?, data_type, scope),
         },
     }
 }
 
 /// `AND` and `OR`.
-fn connected(expr: &Expr, input: &Schema, condition: bool) -> Result<Kernel> {
-    let Expr::Binary { operator: connected, .. } = expr else { return compile(expr, input, condition) };
+fn connected(expr: &Expr, scope: Scope<'_>, condition: bool) -> Result<Kernel> {
+    let Expr::Binary { operator: connected, .. } = expr else { return compile(expr, scope, condition) };
     let connective = Connective { or: *connected == BinaryOperator::Or, condition };
     let mut parts = Vec::new();
     operands(expr, *connected, &mut parts);
-    let column = |index: usize| input.fields().get(index).map_or(DataType::Null, |field| field.data_type().clone());
+    let column =
+        |index: usize| scope.input.fields().get(index).map_or(DataType::Null, |field| field.data_type().clone());
     let (partial, total): (Vec<&Expr>, Vec<&Expr>) =
         parts.into_iter().partition(|part| values(part, &column).may_be_missing());
     let all =
-        |parts: Vec<&Expr>| parts.into_iter().map(|part| compile(part, input, condition)).collect::<Result<Vec<_>>>();
+        |parts: Vec<&Expr>| parts.into_iter().map(|part| compile(part, scope, condition)).collect::<Result<Vec<_>>>();
     let (total, partial) = (all(total)?, all(partial)?);
     if partial.is_empty() {
         let both = |left, right| Arc::new(BinaryExpr::new(left, connective.operator(), right)) as Kernel;
@@ -152,8 +162,9 @@ fn operands<'a>(expr: &'a Expr, connected: BinaryOperator, into: &mut Vec<&'a Ex
     }
 }
 
-fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, input: &Schema) -> Result<Kernel> {
-    let (left, right) = (compile(left, input, false)?, compile(right, input, false)?);
+fn binary(binary: BinaryOperator, left: &Expr, right: &Expr, scope: Scope<'_>) -> Result<Kernel> {
+    let input = scope.input;
+    let (left, right) = (compile(left, scope, false)?, compile(right, scope, false)?);
     let operator = operator(binary);
     use Operator::{Divide, Minus, Modulo, Multiply, Plus};
     if matches!(operator, Plus | Minus | Multiply | Divide | Modulo) {
@@ -214,8 +225,10 @@ fn null(data_type: &DataType) -> Expr {
     Expr::Literal(Constant { data_type: data_type.clone(), value: LiteralValue::Null })
 }
 
-fn function(name: &str, arguments: Vec<Kernel>, data_type: &DataType, input: &Schema) -> Result<Kernel> {
-    let function = weir_functions::scalar(name)
+fn function(name: &str, arguments: Vec<Kernel>, data_type: &DataType, scope: Scope<'_>) -> Result<Kernel> {
+    let Scope { input, functions } = scope;
+    let function = functions
+        .scalar(name)
         .ok_or_else(|| Error::user(format!("this version of Weir has no scalar function `{name}`")))?;
     let fields = arguments
         .iter()

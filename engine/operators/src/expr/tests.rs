@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Int64Type};
 use weir_core::{BinaryOperator, ErrorKind, Expr, Literal, LiteralValue};
+use weir_functions::Functions;
 
 use super::CompiledExpr;
 use crate::testing::{rows, schema, text};
@@ -21,14 +22,18 @@ fn records() -> RecordBatch {
 
 fn evaluated(expr: &Expr) -> Vec<String> {
     let records = records();
-    let column = CompiledExpr::new(expr, &records.schema()).unwrap().evaluate(&records).unwrap();
+    let column =
+        CompiledExpr::new(expr, &records.schema(), &Functions::built_in()).unwrap().evaluate(&records).unwrap();
     text(&RecordBatch::try_from_iter([("x", column)]).unwrap())
 }
 
 #[test]
 fn columns_are_shared() {
     let records = records();
-    let column = CompiledExpr::new(&Expr::Column(0), &records.schema()).unwrap().evaluate(&records).unwrap();
+    let column = CompiledExpr::new(&Expr::Column(0), &records.schema(), &Functions::built_in())
+        .unwrap()
+        .evaluate(&records)
+        .unwrap();
     let shared = column.as_primitive::<Int64Type>().values().as_ptr();
     assert_eq!(shared, records.column(0).as_primitive::<Int64Type>().values().as_ptr());
 }
@@ -91,7 +96,8 @@ fn constants_are_expanded_in_their_type() {
     assert_eq!(evaluated(&literal(DataType::Float64, LiteralValue::Float(1.5_f64.to_bits()))), ["1.5", "1.5", "1.5"]);
     let records = records();
     let compiled = |data_type: DataType, value| {
-        CompiledExpr::new(&literal(data_type, value), &records.schema()).and_then(|expr| expr.evaluate(&records))
+        CompiledExpr::new(&literal(data_type, value), &records.schema(), &Functions::built_in())
+            .and_then(|expr| expr.evaluate(&records))
     };
     let price = compiled(DataType::Decimal128(10, 2), LiteralValue::Decimal("-1234".to_owned())).unwrap();
     assert_eq!(price.as_primitive::<arrow::datatypes::Decimal128Type>().value(2), -1234);
@@ -125,7 +131,10 @@ fn a_quotient_has_the_type_that_the_graph_gives_it() {
     let number = decimal("5000000", 16, 6);
     let records = records();
     let computed = |expr: &Expr| {
-        let column = CompiledExpr::with_type(expr, &records.schema(), &earlier).unwrap().evaluate(&records).unwrap();
+        let column = CompiledExpr::with_type(expr, &records.schema(), &earlier, &Functions::built_in())
+            .unwrap()
+            .evaluate(&records)
+            .unwrap();
         assert_eq!(*column.data_type(), earlier);
         column.as_primitive::<Decimal128Type>().iter().collect::<Vec<_>>()
     };
@@ -140,7 +149,9 @@ fn a_quotient_has_the_type_that_the_graph_gives_it() {
 #[test]
 fn a_row_without_a_value_is_a_data_error_that_quotes_the_expression() {
     let records = records();
-    let fails = |expr: &Expr| CompiledExpr::new(expr, &records.schema()).unwrap().evaluate(&records).unwrap_err();
+    let fails = |expr: &Expr| {
+        CompiledExpr::new(expr, &records.schema(), &Functions::built_in()).unwrap().evaluate(&records).unwrap_err()
+    };
     let error = fails(&binary(BinaryOperator::Divide, Expr::Column(0), Expr::Column(1)));
     assert_eq!(error.kind(), ErrorKind::Data);
     assert_eq!(error.to_string(), "cannot compute a / b");

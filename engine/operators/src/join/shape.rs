@@ -9,6 +9,7 @@ use arrow::compute::{and_kleene, prep_null_mask_filter};
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{Collector, Error, Expr, JoinType, Result};
+use weir_functions::Functions;
 
 use crate::batches::{keep, with_schema};
 use crate::expr::CompiledExpr;
@@ -38,12 +39,13 @@ pub(crate) struct Keys {
 }
 
 impl JoinShape {
+    /// Keys are pairs of equal columns, left and right; the residual is the rest of the condition.
     pub(crate) fn new(
         join_type: JoinType,
-        on: &[(usize, usize)],
-        residual: Option<&Expr>,
+        (on, residual): (&[(usize, usize)], Option<&Expr>),
         inputs: [&SchemaRef; 2],
         output: &SchemaRef,
+        functions: &Functions,
     ) -> Result<Self> {
         for (left, right) in on {
             let types = [inputs[LEFT].field(*left).data_type(), inputs[RIGHT].field(*right).data_type()];
@@ -54,7 +56,7 @@ impl JoinShape {
         let fields = inputs.iter().flat_map(|schema| schema.fields().iter());
         let fields: Vec<_> = fields.map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let combined = Arc::new(Schema::new(fields));
-        let residual = residual.map(|residual| CompiledExpr::condition(residual, &combined)).transpose()?;
+        let residual = residual.map(|residual| CompiledExpr::condition(residual, &combined, functions)).transpose()?;
         Ok(Self {
             join_type,
             keys: [on.iter().map(|pair| pair.0).collect(), on.iter().map(|pair| pair.1).collect()],

@@ -7,6 +7,7 @@ use weir_core::{
     BinaryOperator, ErrorKind, EventTime, Expr, Literal, LiteralValue, NullTimes, SourceSpec, TableSpec, TimeColumn,
     WatermarkSpec,
 };
+use weir_functions::Functions;
 
 use super::{Scan, Scanned};
 use crate::testing::{rows, schema, text};
@@ -38,7 +39,8 @@ fn the_watermark_sees_rows_that_the_filter_drops() {
     let twice = binary(BinaryOperator::Multiply, Expr::Column(0), number(2));
     let projection = vec![Expr::Column(0), Expr::Column(1), twice];
     let output = schema("id BIGINT, at TIMESTAMP, twice BIGINT");
-    let mut scan = Scan::new(&source(Some(projection), Some(filter), Some(watermark)), output).unwrap();
+    let mut scan =
+        Scan::new(&source(Some(projection), Some(filter), Some(watermark)), output, &Functions::built_in()).unwrap();
     let read = schema("id BIGINT, at TIMESTAMP");
     let Scanned { rows: batch, time, .. } =
         scan.rows(rows(&read, &["1 | 12:00:01", "2 | NULL", "3 | 12:00:09"])).unwrap();
@@ -51,7 +53,7 @@ fn the_watermark_sees_rows_that_the_filter_drops() {
 #[test]
 fn a_source_without_extras_passes_rows_on() {
     let read = schema("id BIGINT, at TIMESTAMP");
-    let mut scan = Scan::new(&source(None, None, None), read.clone()).unwrap();
+    let mut scan = Scan::new(&source(None, None, None), read.clone(), &Functions::built_in()).unwrap();
     let Scanned { rows: batch, time, .. } = scan.rows(rows(&read, &["1 | 12:00:01"])).unwrap();
     assert_eq!(text(batch.records()), ["1 | 12:00:01"]);
     assert_eq!(time, None);
@@ -68,7 +70,7 @@ fn the_watermark_is_the_greatest_over_rows_in_any_order() {
     // The second is not that of a fixed length, so it is computed for each row.
     for (lag, expected) in [(lag(0, 1, 1_000_000), -86_400_001), (lag(1, 0, 1_000_000), -31 * 86_400_000 - 1)] {
         let watermark = binary(BinaryOperator::Minus, Expr::Column(1), lag);
-        let mut scan = Scan::new(&source(None, None, Some(watermark)), read.clone()).unwrap();
+        let mut scan = Scan::new(&source(None, None, Some(watermark)), read.clone(), &Functions::built_in()).unwrap();
         let Scanned { time, .. } =
             scan.rows(rows(&read, &["1 | 12:00:07", "2 | NULL", "3 | 12:00:09", "4 | 12:00:01"])).unwrap();
         assert_eq!(time, Some(EventTime((12 * 3600 + 9) * 1000 + expected)));
@@ -87,7 +89,7 @@ fn rows_without_a_time_fail_or_are_set_apart_before_the_filter() {
         let mut spec = source(None, Some(filter), Some(Expr::Column(1)));
         let time = Some(TimeColumn { column: 1, nulls });
         spec.watermark.iter_mut().for_each(|watermark| watermark.time = time);
-        Scan::new(&spec, read.clone()).unwrap()
+        Scan::new(&spec, read.clone(), &Functions::built_in()).unwrap()
     };
     let given = || rows(&read, &["1 | 12:00:01", "2 | NULL", "9 | NULL", "4 | 12:00:02"]);
     let error = scan(NullTimes::Fail).rows(given()).unwrap_err();

@@ -10,6 +10,7 @@ use weir_core::{
     Attempt, Batch, Capture, ChangelogKind, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec,
     OpenContext, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
+use weir_functions::Functions;
 use weir_state::{
     CapturedTable, Manifest, ManifestHeader, MemoryStorage, Partial, StateStore, Storage, encode, layout, read_table,
 };
@@ -431,6 +432,6 @@ impl<'a> Job<'a> {
 }
 
 fn checked(node: &NodeSpec, inputs: &[SchemaRef], changelogs: &[ChangelogKind]) -> Result<Checked> {
-    let checked = Checked::new(bare(node, inputs)?, &node.name, inputs, node.schema.clone());
+    let checked = Checked::new(bare(node, inputs, &Functions::built_in())?, &node.name, inputs, node.schema.clone());
     Ok(checked.with_changelogs(changelogs.to_vec(), node.changelog.clone()))
 }

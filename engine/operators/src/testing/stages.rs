@@ -11,6 +11,7 @@ use weir_core::{
     Collector, Element, EventTime, HashRange, InputWatermarks, NodeSpec, OpenContext, Operator, OutputPort, Result,
     Watermark,
 };
+use weir_functions::Functions;
 
 use super::text::text;
 use crate::build::bare;
@@ -70,7 +71,7 @@ impl Job {
         for (number, spec) in specs.iter().enumerate() {
             let channels = spec.sources + spec.upstream.len() * parallelism;
             let subtask = |index| {
-                let mut operator = bare(&spec.node, std::slice::from_ref(&spec.input))?;
+                let mut operator = bare(&spec.node, std::slice::from_ref(&spec.input), &Functions::built_in())?;
                 let range = HashRange::of_subtask(index, parallelism);
                 operator.open(&OpenContext { range, watermark: EventTime::MIN })?;
                 Ok(Subtask {

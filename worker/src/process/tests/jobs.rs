@@ -13,6 +13,7 @@ use weir_core::{
     Attempt, Edge, Epoch, Exchange, JobGraph, JobId, JobIdentity, MarkerKind, NodeSpec, OperatorSpec, OutputPort,
     PlacedWorker, Placement, SinkSpec, SourceSpec, TableSpec,
 };
+use weir_functions::Functions;
 use weir_proto::control::{AttemptPhase, Deploy, FromWorker, StoragePlace, ToWorker};
 use weir_state::{Storages, UrlStorages};
 
@@ -51,7 +52,7 @@ impl Bench {
             local_runs_bytes: self.local_runs_bytes,
         };
         let (shutdown, words) = mpsc::channel(2);
-        let worker = tokio::spawn(run(config, Arc::new(self.registry.clone()), words));
+        let worker = tokio::spawn(run(config, Arc::new(self.registry.clone()), Functions::built_in(), words));
         Running { shutdown, worker }
     }
 

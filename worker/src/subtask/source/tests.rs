@@ -12,6 +12,7 @@ use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio::time::advance;
 use weir_core::{Expr, OperatorSpec, SourceSpec, Split, SplitDiscovery, TableSpec, TableTime, WatermarkSpec};
+use weir_functions::Functions;
 
 use super::super::discovery::DiscoverySubtask;
 use super::*;
@@ -215,7 +216,7 @@ impl Start {
             discovery: joined.discovery,
             reports: joined.reports,
             source: Box::new(Script { events: event_receiver, heard, open: Vec::new(), place: place.clone() }),
-            scan: Scan::new(&spec(), schema()).unwrap(),
+            scan: Scan::new(&spec(), schema(), &Functions::built_in()).unwrap(),
             limit: self.limit,
             watermarks: Some(SplitWatermarks::new(self.emitted, self.idle_after)),
             listened: Duration::ZERO,

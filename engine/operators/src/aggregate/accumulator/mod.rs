@@ -26,6 +26,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{AggregateCall, AggregateFunction, Error, Result};
+use weir_functions::Functions;
 
 use super::chunked::{Captured, Chunked, Picked};
 
@@ -267,13 +268,18 @@ fn for_each_selected(slots: &[u32], selected: Option<&NullBuffer>, mut each: imp
 
 /// The accumulator, without groups, of an aggregate over rows of `input`. `time` is the column that orders rows for
 /// `FIRST_VALUE` and `LAST_VALUE`; without it the order of arrival does.
-pub(crate) fn create(call: &AggregateCall, input: &Schema, time: Option<usize>) -> Result<Box<dyn Accumulator>> {
+pub(crate) fn create(
+    call: &AggregateCall,
+    input: &Schema,
+    time: Option<usize>,
+    functions: &Functions,
+) -> Result<Box<dyn Accumulator>> {
     if call.distinct && call.function == AggregateFunction::Count && call.order_by.is_empty() {
         let own = distinct_count::create(call, input)?;
-        return own.map_or_else(|| row_wise::create(call, input), Ok);
+        return own.map_or_else(|| row_wise::create(call, input, functions), Ok);
     }
     if call.distinct || !call.order_by.is_empty() {
-        return row_wise::create(call, input);
+        return row_wise::create(call, input, functions);
     }
     let own = match call.function {
         AggregateFunction::Count => Some(count::create(call)),
@@ -286,7 +292,7 @@ pub(crate) fn create(call: &AggregateCall, input: &Schema, time: Option<usize>) 
         AggregateFunction::LastValue => first_last::create(call, first_last::End::Last, time),
         AggregateFunction::Other(_) => None,
     };
-    own.map_or_else(|| row_wise::create(call, input), Ok)
+    own.map_or_else(|| row_wise::create(call, input, functions), Ok)
 }
 
 /// Counts all rows of a group; beside the aggregates that are asked for.

@@ -16,6 +16,7 @@ use datafusion_physical_expr::expressions::{Column, Literal as LiteralExpr};
 use datafusion_physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, Result};
+use weir_functions::Functions;
 
 use super::super::chunked::Picked;
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
@@ -40,7 +41,7 @@ struct Plan {
 }
 
 /// An accumulator by the function's name.
-pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Accumulator>> {
+pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
     let name = match &call.function {
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
@@ -54,8 +55,8 @@ pub(super) fn create(call: &AggregateCall, input: &Schema) -> Result<Box<dyn Acc
     if name == "nth_value" && !call.order_by.is_empty() {
         return Err(Error::user("NTH_VALUE with ORDER BY is not supported").with_help("use ARRAY_AGG(x ORDER BY y)[n]"));
     }
-    let function = weir_functions::aggregate(name)
-        .ok_or_else(|| Error::user(format!("there is no aggregate function {name:?}")))?;
+    let function =
+        functions.aggregate(name).ok_or_else(|| Error::user(format!("there is no aggregate function {name:?}")))?;
     let refused = |error: DataFusionError| Error::user(format!("{name} cannot be computed")).with_source(error);
     let column = |index: &usize| Arc::new(Column::new(input.field(*index).name(), *index)) as Arc<dyn PhysicalExpr>;
     let constants = call.constants.iter().map(scalar).collect::<Result<Vec<_>>>()?;

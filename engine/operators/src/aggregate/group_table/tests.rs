@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, types::Int64Type};
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{AggregateCall, AggregateFunction, WindowAggregateSpec, WindowSource, hash};
+use weir_functions::Functions;
 
 use super::super::accumulator::Rows;
 use super::super::layout::Layout;
@@ -25,7 +26,7 @@ fn layout() -> Layout {
     };
     let window = WindowSource::Attached { start: 2, end: 3 };
     let spec = WindowAggregateSpec { window, keys: vec![0], aggregates: vec![sum], partial_input: false };
-    Layout::new(&spec, &input, false).unwrap()
+    Layout::new(&spec, &input, false, &Functions::built_in()).unwrap()
 }
 
 /// Adds one to each key's sum.

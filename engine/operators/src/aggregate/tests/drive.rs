@@ -11,6 +11,7 @@ use weir_core::{
     AggregateCall, Batch, Capture, Collector, Epoch, EventTime, HashRange, OpenContext, Operator, OutputPort,
     TableSchema, WindowAggregateSpec, WindowAssignSpec, WindowKind, WindowSource, hash,
 };
+use weir_functions::Functions;
 
 use weir_state::Residency;
 
@@ -130,7 +131,7 @@ impl Job {
             (_, true) => self.assigned(),
             _ => schema(),
         };
-        full(&self.spec(self.two_phases), &input, &self.output(), "test").unwrap()
+        full(&self.spec(self.two_phases), &input, &self.output(), "test", &Functions::built_in()).unwrap()
     }
 
     /// Runs the job over the events.
@@ -140,7 +141,9 @@ impl Job {
             subtasks: vec![self.operator()],
             residents: vec![Residency::new(1, Epoch(0))],
             epoch: Epoch(0),
-            front: self.two_phases.then(|| partial(&self.spec(false), &schema(), &self.partial_output()).unwrap()),
+            front: self.two_phases.then(|| {
+                partial(&self.spec(false), &schema(), &self.partial_output(), &Functions::built_in()).unwrap()
+            }),
             assign: self.attached.then(|| {
                 let spec = WindowAssignSpec { window: self.kind, time: 0 };
                 WindowAssign::new(&spec, &self.assigned(), "assign").unwrap()

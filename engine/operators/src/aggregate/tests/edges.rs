@@ -8,6 +8,7 @@ use weir_core::{
     AggregateCall, AggregateFunction, Attempt, Batch, Collector, Epoch, ErrorKind, EventTime, HashRange, Operator,
     OperatorUid, OutputPort, WindowAggregateSpec, WindowKind, WindowSource,
 };
+use weir_functions::Functions;
 use weir_state::{CapturedTable, MemoryStorage, StateStore, Storage, Times, encode};
 
 use super::super::full;
@@ -21,7 +22,7 @@ fn operator(call: AggregateCall) -> Box<dyn Operator> {
     fields.extend(["window_start", "window_end", "window_time"].map(time));
     let window = WindowSource::Assign { window: WindowKind::Tumble { size: 10, offset: 0 }, time: 0 };
     let spec = WindowAggregateSpec { window, keys: vec![ID], aggregates: vec![call], partial_input: false };
-    full(&spec, &schema(), &Arc::new(Schema::new(fields)), "hourly").unwrap()
+    full(&spec, &schema(), &Arc::new(Schema::new(fields)), "hourly", &Functions::built_in()).unwrap()
 }
 
 fn row(time: i64, id: i64, number: i64) -> Row {
