@@ -16,15 +16,15 @@ use weir_functions::Functions;
 use super::text::text;
 use crate::build::bare;
 
-/// A stage: an operator with one input.
+/// A stage.
 pub struct StageSpec {
     /// What it does.
     pub node: NodeSpec,
-    /// What its rows are like.
-    pub input: SchemaRef,
-    /// How many sources it has.
+    /// What the rows of each input are like.
+    pub inputs: Vec<SchemaRef>,
+    /// How many sources it has. They feed the inputs in turn.
     pub sources: usize,
-    /// Stages in front of it that it reads.
+    /// Stages in front of it that it reads, all on its first input.
     pub upstream: Vec<usize>,
 }
 
@@ -56,6 +56,8 @@ struct Subtask {
 
 #[derive(Default)]
 struct Channel {
+    /// The input that it feeds.
+    ordinal: usize,
     elements: VecDeque<Element>,
     /// A marker has come that has not come on all others.
     blocked: bool,
@@ -70,14 +72,16 @@ impl Job {
         let mut stages = Vec::new();
         for (number, spec) in specs.iter().enumerate() {
             let channels = spec.sources + spec.upstream.len() * parallelism;
+            let ordinal = |channel| if channel < spec.sources { channel % spec.inputs.len() } else { 0 };
+            let channel = |channel| Channel { ordinal: ordinal(channel), ..Channel::default() };
             let subtask = |index| {
-                let mut operator = bare(&spec.node, std::slice::from_ref(&spec.input), &Functions::built_in())?;
+                let mut operator = bare(&spec.node, &spec.inputs, &Functions::built_in())?;
                 let range = HashRange::of_subtask(index, parallelism);
                 operator.open(&OpenContext { range, watermark: EventTime::MIN })?;
                 Ok(Subtask {
                     operator,
                     watermarks: InputWatermarks::new(channels, EventTime::MIN),
-                    channels: (0..channels).map(|_| Channel::default()).collect(),
+                    channels: (0..channels).map(channel).collect(),
                     time: EventTime::MIN,
                     told: (EventTime::MIN, false),
                 })
@@ -128,7 +132,10 @@ impl Job {
         let here = &mut self.stages[stage].subtasks[subtask];
         let Some(element) = here.channels[channel].elements.pop_front() else { return Ok(()) };
         match element {
-            Element::Batch(batch) => self.call(stage, subtask, |operator, out| operator.process(0, batch, out)),
+            Element::Batch(batch) => {
+                let ordinal = here.channels[channel].ordinal;
+                self.call(stage, subtask, |operator, out| operator.process(ordinal, batch, out))
+            }
             Element::Watermark(watermark) => {
                 let news = here.watermarks.update(channel, watermark);
                 self.tell(stage, subtask, news)
@@ -214,7 +221,8 @@ impl Job {
             return Ok(());
         };
         let records: &RecordBatch = batch.records();
-        let keys = subtasks[0].operator.key_columns(0).unwrap_or_default();
+        let ordinal = subtasks[0].channels[channel].ordinal;
+        let keys = subtasks[0].operator.key_columns(ordinal).unwrap_or_default();
         let columns: Vec<ArrayRef> = keys.iter().map(|key| records.column(*key).clone()).collect();
         let mut hashes = Vec::new();
         hash_rows(&columns, records.num_rows(), &mut hashes)?;

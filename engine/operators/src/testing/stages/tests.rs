@@ -1,6 +1,8 @@
 //! Random sources that sleep, wake up, appear and end, against a model that knows which rows are late.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod tables;
+
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -56,8 +58,9 @@ fn summed() -> SchemaRef {
 
 /// Two branches, which come together, and a stage behind that.
 fn stages() -> Vec<StageSpec> {
-    let branch = || StageSpec { node: sums(2, 1, SIZES[0]), input: input(), sources: SOURCES, upstream: Vec::new() };
-    let behind = |upstream, size| StageSpec { node: sums(4, 1, size), input: summed(), sources: 0, upstream };
+    let branch =
+        || StageSpec { node: sums(2, 1, SIZES[0]), inputs: vec![input()], sources: SOURCES, upstream: Vec::new() };
+    let behind = |upstream, size| StageSpec { node: sums(4, 1, size), inputs: vec![summed()], sources: 0, upstream };
     vec![branch(), branch(), behind(vec![0, 1], SIZES[1]), behind(vec![2], SIZES[2])]
 }
 
