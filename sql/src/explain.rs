@@ -28,6 +28,13 @@ pub fn explain(graph: &JobGraph) -> String {
     tree.text
 }
 
+/// The operators whose state grows for as long as rows come, each as the dataflow shows it.
+pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
+    let grows = |node: &&Node| matches!(node.spec.operator, OperatorSpec::Join(_));
+    let nodes = graph.nodes().iter().filter(grows);
+    nodes.map(|node| format!("{} {}", node.spec.name, operator::parameters(graph, node))).collect()
+}
+
 struct Tree<'a> {
     graph: &'a JobGraph,
     shown: Vec<NodeId>,

@@ -16,7 +16,7 @@ use weir_core::{ConnectorRegistry, Error, JobGraph, NullTimes, Result, TableSpec
 
 use crate::catalog::{Catalog, Found, Relation, Table};
 use crate::diagnostics::{Source, did_you_mean};
-use crate::explain::explain;
+use crate::explain::{explain, growing};
 use crate::logical::Tables;
 use crate::lower::{Columns, Lowering};
 use crate::options::PlanOptions;
@@ -86,6 +86,14 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     job.warnings.splice(0..0, nulls::comparisons_with_null(script));
     let boundedness = job.boundedness();
     let graph = job.lowering.into_graph();
+    if boundedness == Boundedness::Unbounded {
+        job.warnings.extend(growing(&graph).iter().map(|operator| {
+            format!(
+                "{operator} keeps all rows of both sides for as long as the job runs; a window or time bounds in its \
+                 condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`, would bound it"
+            )
+        }));
+    }
     Ok(Plan {
         graph: (!graph.nodes().is_empty()).then_some(graph),
         explain: explained,

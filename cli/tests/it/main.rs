@@ -12,6 +12,7 @@ mod flights;
 mod flink;
 mod guards;
 mod interrupts;
+mod joins;
 mod kill;
 mod nested;
 mod nexmark;

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
-    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, NullTimes, OperatorSpec, SinkSpec, SortKey,
-    SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinSpec, JoinType, NullTimes, OperatorSpec, SinkSpec,
+    SortKey, SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
     WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
@@ -199,6 +199,7 @@ impl OperatorSpec {
             | OperatorSpec::WindowTopN(_)
             | OperatorSpec::WindowJoin(_)
             | OperatorSpec::IntervalJoin(_)
+            | OperatorSpec::Join(_)
             | OperatorSpec::Sink(_) => false,
         }
     }

@@ -35,8 +35,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
     CalcSpec, Chain, ChangelogKind, DiscoverSpec, Edge, Exchange, ExpandSpec, InputStream, IntervalJoinSpec, JobGraph,
-    JoinType, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, Parallelism, SinkSpec, SortKey,
-    SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    JoinSpec, JoinType, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, Parallelism, SinkSpec,
+    SortKey, SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
     WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;

@@ -11,6 +11,7 @@ use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::processing_time::ProcessingTime;
 use crate::unnest::Unnest;
+use crate::updating_join::UpdatingJoin;
 use crate::window_assign::WindowAssign;
 use crate::window_join::WindowJoin;
 use crate::window_top_n::WindowTopN;
@@ -60,6 +61,8 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::WindowJoin(spec) => {
             Box::new(WindowJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }
+        OperatorSpec::Join(spec) => Box::new(UpdatingJoin::new(spec, [input(0)?, input(1)?], &node.schema, functions)?),
+
         OperatorSpec::IntervalJoin(spec) => {
             Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }

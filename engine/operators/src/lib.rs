@@ -21,6 +21,7 @@ mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod unnest;
+mod updating_join;
 mod window_assign;
 mod window_join;
 mod window_top_n;

@@ -18,8 +18,8 @@ fn input_names(graph: &JobGraph, node: &Node) -> Vec<String> {
     for ordinal in 0..2 {
         if let Some(edge) = node.spec.inputs.iter().find(|edge| edge.ordinal == ordinal) {
             let prefix = match (&node.spec.operator, ordinal) {
-                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_), 0) => "left.",
-                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_), _) => "right.",
+                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_) | OperatorSpec::Join(_), 0) => "left.",
+                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_) | OperatorSpec::Join(_), _) => "right.",
                 _ => "",
             };
             let columns = names(&graph.node(edge.from).spec.schema);
@@ -82,6 +82,11 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
                 length(spec.lower),
                 length(spec.upper),
             )
+        }
+        OperatorSpec::Join(spec) => {
+            let width = left_width(graph, node);
+            let residual = residual_text(spec.residual.as_ref(), &input);
+            format!("{} on {}{residual}", join_name(spec.join_type), equalities(&spec.on, width, &input))
         }
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
@@ -237,6 +242,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             length(spec.lower.saturating_neg().max(0)),
             length(spec.upper.max(0)),
         )),
+        OperatorSpec::Join(_) => Some("all rows of both sides, without an end".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)

@@ -131,7 +131,7 @@ fn moment(expression: &Expr, columns: &[StreamColumn], right: bool) -> Option<Mo
     match expression {
         Expr::Column(column) => {
             let (anchor, milliseconds) = match columns[*column].role {
-                Role::Plain | Role::Overruled => return None,
+                Role::Plain | Role::Overruled | Role::Joined => return None,
                 Role::Time { .. } => (Anchor::Column(*column), 0),
                 Role::Window { part, kind, lineage, processing } => {
                     let behind = match part {

@@ -4,8 +4,8 @@
 
 use weir_core::connector::Role;
 use weir_core::{
-    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, OperatorSpec, OutputPort,
-    Result, TableSpec,
+    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType,
+    OperatorSpec, OutputPort, Result, TableSpec,
 };
 
 use crate::diagnostics::one_of;
@@ -60,8 +60,19 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
         | OperatorSpec::WindowTopN(_)
         | OperatorSpec::WindowJoin(_)
         | OperatorSpec::IntervalJoin(_) => only_appended(),
+        OperatorSpec::Join(JoinSpec { join_type, .. }) => joined(*join_type, inputs),
         // Its connector is asked.
         OperatorSpec::Sink(_) => Some(inputs.first().cloned().unwrap_or_default()),
+    }
+}
+
+/// A row that comes out stays if no partner can come or go that would take it back.
+fn joined(join_type: JoinType, inputs: &[ChangelogKind]) -> Option<ChangelogKind> {
+    let stays = matches!(join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi);
+    match ChangelogKind::union(inputs)? {
+        ChangelogKind::Upsert(_) => None,
+        ChangelogKind::Append if stays => Some(ChangelogKind::Append),
+        _ => Some(ChangelogKind::Retract),
     }
 }
 
@@ -126,7 +137,7 @@ mod tests {
 
     use arrow::datatypes::Schema;
     use weir_core::{
-        ExpandSpec, IntervalJoinSpec, JoinType, NodeId, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+        ExpandSpec, IntervalJoinSpec, NodeId, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
         WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
     };
 
@@ -192,6 +203,27 @@ mod tests {
             assert_eq!(made(&retract, &append), None);
             assert_eq!(made(&append, &retract), None);
             assert_eq!(made(&append, &upsert(&[0])), None);
+        }
+    }
+
+    #[test]
+    fn what_a_join_shows_stays_if_nothing_can_take_it_back() {
+        use ChangelogKind::{Append, Retract};
+        use JoinType::{Full, Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
+        let made = |join_type, left: &ChangelogKind, right: &ChangelogKind| {
+            let spec = JoinSpec { join_type, on: vec![(0, 0)], residual: None };
+            made_of(&OperatorSpec::Join(spec), &[left.clone(), right.clone()])
+        };
+        for join_type in [Inner, LeftSemi, RightSemi] {
+            assert_eq!(made(join_type, &Append, &Append), Some(Append));
+        }
+        for join_type in [Left, Right, Full, LeftAnti, RightAnti] {
+            assert_eq!(made(join_type, &Append, &Append), Some(Retract));
+        }
+        for join_type in [Inner, Left, LeftSemi, RightAnti] {
+            assert_eq!(made(join_type, &Append, &Retract), Some(Retract));
+            assert_eq!(made(join_type, &Retract, &Append), Some(Retract));
+            assert_eq!(made(join_type, &Append, &upsert(&[0])), None);
         }
     }
 

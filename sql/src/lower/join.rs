@@ -1,7 +1,8 @@
 //! Joins. Two kinds have an end: rows of the same window, and rows whose times lie within bounds of each other. Every
-//! other join would have to keep its inputs for ever, and is refused with what would work.
+//! other join keeps its inputs for ever.
 
 mod input;
+mod regular;
 
 use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
@@ -31,7 +32,7 @@ impl Lowering<'_> {
     /// A join.
     ///
     /// # Errors
-    /// A user error for joins without a window and without time bounds.
+    /// A user error for joins without an equality.
     pub(super) fn join(&mut self, join: &Join) -> Result<Stream> {
         let join_type = join_type(join)?;
         let left = self.relation(&join.left)?;
@@ -54,10 +55,13 @@ impl Lowering<'_> {
             return self.window_join(join, join_type, sides, (left, right), condition);
         }
         let width = sides.0.stream.columns.len();
+        let shows_pairs = matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full);
         match bounds::of(&sides, &condition, width) {
-            Some(bounds) => self.interval_join(join, join_type, sides, bounds),
-            None if condition.iter().any(is_never_true) => Err(never_true("the condition of this join")),
-            None => Err(unbounded(&sides)),
+            Some(bounds) if shows_pairs || sides.0.keys.is_empty() => {
+                self.interval_join(join, join_type, sides, bounds)
+            }
+            _ if condition.iter().any(is_never_true) => Err(never_true("the condition of this join")),
+            _ => self.regular_join(join, join_type, sides, condition),
         }
     }
 
@@ -90,20 +94,17 @@ impl Lowering<'_> {
         let width = sides.0.stream.columns.len();
         let ends = (end_of(&windows.0, &sides.0.stream.columns)?, end_of(&windows.1, &sides.1.stream.columns)?);
         let padded = padded_sides(join_type);
-        let left = Input::of(&mut self.graph, sides.0, padded.0, &ends.0, &condition, 0)?;
-        let right = Input::of(&mut self.graph, sides.1, padded.1, &ends.1, &condition, width)?;
+        let left = Input::of(&mut self.graph, sides.0, padded.0, Some(&ends.0), &condition, 0)?;
+        let right = Input::of(&mut self.graph, sides.1, padded.1, Some(&ends.1), &condition, width)?;
         let mut on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
         // Equal starts mean equal ends here; saying so spreads rows by both.
-        if !on.contains(&(left.time, right.time)) {
-            on.push((left.time, right.time));
+        let ends = times(&left, &right)?;
+        if !on.contains(&ends) {
+            on.push(ends);
         }
         let residual = residual(condition, &left, &right);
-        let operator = OperatorSpec::WindowJoin(WindowJoinSpec {
-            join_type,
-            on: on.clone(),
-            window_end: (left.time, right.time),
-            residual,
-        });
+        let operator =
+            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on: on.clone(), window_end: ends, residual });
         self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &|role, _| role_after_window(role))
     }
 
@@ -114,10 +115,6 @@ impl Lowering<'_> {
         sides: (Side, Side),
         bounds: Bounds,
     ) -> Result<Stream> {
-        if !matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) {
-            return Err(Error::user("IN and EXISTS with time bounds are not supported yet")
-                .with_help("compare window_start and window_end of both sides instead, or write a JOIN"));
-        }
         if sides.0.keys.is_empty() {
             return Err(Error::user("a join with time bounds needs a column that is equal on both sides")
                 .with_help("add `ON a.key = b.key` to the time bounds"));
@@ -129,11 +126,11 @@ impl Lowering<'_> {
         let width = sides.0.stream.columns.len();
         let condition = bounds.residual;
         let padded = padded_sides(join_type);
-        let left = Input::of(&mut self.graph, sides.0, padded.0, &bounds.time.0, &condition, 0)?;
-        let right = Input::of(&mut self.graph, sides.1, padded.1, &bounds.time.1, &condition, width)?;
+        let left = Input::of(&mut self.graph, sides.0, padded.0, Some(&bounds.time.0), &condition, 0)?;
+        let right = Input::of(&mut self.graph, sides.1, padded.1, Some(&bounds.time.1), &condition, width)?;
         let on: Vec<(usize, usize)> = left.keys.iter().copied().zip(right.keys.iter().copied()).collect();
         let residual = residual(condition, &left, &right);
-        let times = (left.time, right.time);
+        let times = times(&left, &right)?;
         let operator = OperatorSpec::IntervalJoin(IntervalJoinSpec {
             join_type,
             on: on.clone(),
@@ -190,15 +187,22 @@ impl Lowering<'_> {
                     .map(|expression| expression.replace_columns(&|column| Expr::Column(first + column))),
             );
             for (index, column) in input.shaped.columns.iter().enumerate() {
-                let role = if null { Role::Plain } else { role(column.role, (side, index)) };
+                let role = match role(column.role, (side, index)) {
+                    Role::Joined => Role::Joined,
+                    role if !null => role,
+                    _ => Role::Plain,
+                };
                 columns.push(StreamColumn { role, ..column.clone() });
             }
         }
         let (left_on, right_on): (Vec<usize>, Vec<usize>) = on.iter().copied().unzip();
         let mut inputs = edges(&left.shaped.nodes, 0, Exchange::Hash(left_on));
         inputs.extend(edges(&right.shaped.nodes, 1, Exchange::Hash(right_on)));
+        let refuses_late_rows = !matches!(operator, OperatorSpec::Join(_));
         let node = add(&mut self.graph, name, operator, inputs, &columns)?;
-        self.windowed.push(node);
+        if refuses_late_rows {
+            self.windowed.push(node);
+        }
         let fields = join.schema.fields();
         if fields.len() != projection.len() {
             return Err(Error::internal("a join has another number of columns than its plan"));
@@ -210,6 +214,11 @@ impl Lowering<'_> {
             ..Stream::of_nodes(vec![node], columns)
         })
     }
+}
+
+/// Where the times are that a join goes by.
+fn times(left: &Input, right: &Input) -> Result<(usize, usize)> {
+    left.time.zip(right.time).ok_or_else(|| Error::internal("a join by time has an input without one"))
 }
 
 /// Whether the left and the right side of a join may be filled with nulls.
@@ -301,17 +310,4 @@ fn common_window((left, right): &(Side, Side)) -> Option<(CarriedWindow, Carried
         };
         same_end.then_some((left_window, right_window))
     })
-}
-
-fn unbounded((left, right): &(Side, Side)) -> Error {
-    let has_window = |side: &Side| side.stream.columns.iter().any(|column| matches!(column.role, Role::Window { .. }));
-    let error =
-        Error::user("a join without a window or time bounds keeps its inputs for ever, which is not supported yet");
-    if has_window(left) && has_window(right) {
-        return error.with_help("compare the windows of both sides: `ON a.window_start = b.window_start AND a.window_end = b.window_end AND …`");
-    }
-    error.with_help(
-        "bound it by time, as in `ON a.id = b.id AND a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`, where both times \
-         are time attributes; or join rows of the same window by window_start and window_end",
-    )
 }

@@ -321,7 +321,7 @@ fn materialise_if_costly(graph: &mut JobGraph, stream: Stream, readers: &[Expr])
 /// is behind the watermark by then.
 pub(super) fn role_after_window(role: Role) -> Role {
     match role {
-        Role::Window { .. } => role,
+        Role::Window { .. } | Role::Joined => role,
         Role::Plain | Role::Overruled | Role::Time { .. } => Role::Plain,
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Role {
     Plain,
     /// It would be a time attribute, if the stream did not carry processing time.
     Overruled,
+    /// It was a time attribute, or a part of a window, before a join that may show its row at any later time.
+    Joined,
     /// A time attribute: watermarks speak about it.
     Time {
         /// Of the clock, not of the data.

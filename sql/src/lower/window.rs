@@ -60,6 +60,11 @@ fn no_time_attribute(column: &Column, role: Role) -> Error {
             "`{name}` is no time attribute here, because the query reads a processing-time column of the same table"
         ))
         .with_help("leave the column with PROCTIME() out of the query: name the columns instead of `*`"),
+        Role::Joined => Error::user(format!(
+            "`{name}` is no time attribute behind a join without a window or time bounds, which may show a row at any later \
+             time"
+        ))
+        .with_help("make the windows below the join, or bound the join by time"),
         _ => Error::user(format!("`{name}` is not a time attribute here, so no window can be made of it")).with_help(
             format!(
                 "declare `WATERMARK FOR {name} AS {name} - INTERVAL '5' SECOND` in its table, and pass the column on \

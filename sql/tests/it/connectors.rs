@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Connector, ConnectorRegistry, Error, Result, Sink, Source, TableSpec};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, Sink, Source, TableSpec};
 
 /// Connectors `fake` (unbounded), `ends` (bounded) and `result`.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ impl Connector for Fake {
 
     fn validate(&self, _table: &TableSpec, _role: Role) -> Result<()> {
         Ok(())
+    }
+
+    fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
+        self.0 == "fake" || stream.is_append()
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {

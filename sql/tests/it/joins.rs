@@ -169,3 +169,156 @@ fn correlated_subquery_per_window() {
 "#,
     );
 }
+
+/// Rows that may be taken back go to a table that takes them.
+#[track_caller]
+fn updating(columns: &str, query: &str, expected: &str) {
+    check(&format!("CREATE TABLE out ({columns}) WITH ('connector' = 'fake'); INSERT INTO out {query}"), expected);
+}
+
+#[test]
+fn join_of_all_rows() {
+    check(
+        r#"SELECT b.price, a.itemName FROM bid b JOIN auction a ON b.auction = a.id AND b.price > a.category + 1"#,
+        r#"
+└─ rebalance ─ Calc  [price, itemName where price > (category + 1)]
+   └─ Join  [inner on left.auction = right.id]
+      ├─ left hash(auction) ─ Calc  [auction, price]
+      │  └─ Source(bid)  [auction, price, dateTime]
+      └─ right hash(id) ─ Calc  [id, itemName, category]
+         └─ Source(auction)  [id, itemName, category, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn semi_join_of_all_rows() {
+    check(
+        r#"SELECT auction FROM bid WHERE bidder IN (SELECT id FROM person)"#,
+        r#"
+└─ rebalance ─ Calc  [auction]
+   └─ Join  [left semi on left.bidder = right.id]
+      ├─ left hash(bidder) ─ Calc  [auction, bidder]
+      │  └─ Source(bid)  [auction, bidder, dateTime]
+      └─ right hash(id) ─ Calc  [id]
+         └─ Source(person)  [id, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn left_join_of_all_rows() {
+    updating(
+        r#"auction BIGINT, seller BIGINT"#,
+        r#"SELECT b.auction, a.seller FROM bid b LEFT JOIN auction a ON b.auction = a.id AND b.dateTime >= a.dateTime"#,
+        r#"
+Sink(out) (retract)  [auction, seller]
+└─ Calc (retract)  [auction, seller]
+   └─ Join (retract)  [left on left.auction = right.id and left.dateTime >= right.dateTime]
+      ├─ left hash(auction) ─ Source(bid)  [auction, dateTime]
+      └─ right hash(id) ─ Source(auction)  [id, seller, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn anti_join_of_all_rows() {
+    updating(
+        r#"auction BIGINT"#,
+        r#"SELECT auction FROM bid b WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.id = b.bidder AND p.name <> b.url)"#,
+        r#"
+Sink(out) (retract)  [auction]
+└─ Calc (retract)  [auction]
+   └─ Join (retract)  [left anti on left.bidder = right.id and right.name <> left.url]
+      ├─ left hash(bidder) ─ Calc  [auction, bidder, url]
+      │  └─ Source(bid)  [auction, bidder, url, dateTime]
+      └─ right hash(id) ─ Calc  [id, name]
+         └─ Source(person)  [id, name, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn several_joins_of_all_rows() {
+    updating(
+        r#"price BIGINT, item STRING, name STRING"#,
+        r#"SELECT b.price, a.itemName, p.name FROM bid b JOIN auction a ON b.auction = a.id FULL JOIN person p ON a.seller = p.id"#,
+        r#"
+Sink(out) (retract)  [price, item, name]
+└─ Calc (retract)  [price, itemName AS item, name]
+   └─ Join (retract)  [full on left.seller = right.id]
+      ├─ left hash(seller) ─ Calc  [price, itemName, seller]
+      │  └─ Join  [inner on left.auction = right.id]
+      │     ├─ left hash(auction) ─ Calc  [auction, price]
+      │     │  └─ Source(bid)  [auction, price, dateTime]
+      │     └─ right hash(id) ─ Calc  [id, itemName, seller]
+      │        └─ Source(auction)  [id, itemName, seller, dateTime]
+      └─ right hash(id) ─ Calc  [id, name]
+         └─ Source(person)  [id, name, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn exists_with_time_bounds_is_a_join_of_all_rows() {
+    check(
+        r#"SELECT auction FROM bid b WHERE EXISTS (SELECT 1 FROM auction a WHERE a.id = b.auction AND b.dateTime BETWEEN a.dateTime AND a.dateTime + INTERVAL '1' DAY)"#,
+        r#"
+└─ rebalance ─ Calc  [auction]
+   └─ Join  [left semi on left.auction = right.id and left.dateTime >= right.dateTime AND left.dateTime <= (right.dateTime + INTERVAL '1' DAY)]
+      ├─ left hash(auction) ─ Source(bid)  [auction, dateTime]
+      └─ right hash(id) ─ Source(auction)  [id, dateTime]
+"#,
+    );
+}
+
+/// Its rows may come at any later time.
+#[test]
+fn time_bounds_behind_a_join_of_all_rows_bound_nothing() {
+    check(
+        r#"SELECT j.auction, p.name FROM (SELECT b.auction, b.bidder, b.dateTime FROM bid b JOIN auction a ON b.auction = a.id) j JOIN person p ON j.bidder = p.id AND j.dateTime BETWEEN p.dateTime AND p.dateTime + INTERVAL '1' HOUR"#,
+        r#"
+└─ rebalance ─ Calc  [auction, name]
+   └─ Join  [inner on left.bidder = right.id and left.dateTime >= right.dateTime AND left.dateTime <= (right.dateTime + INTERVAL '3600' SECOND)]
+      ├─ left hash(bidder) ─ Calc  [auction, bidder, dateTime]
+      │  └─ Join  [inner on left.auction = right.id]
+      │     ├─ left hash(auction) ─ Source(bid)  [auction, bidder, dateTime]
+      │     └─ right hash(id) ─ Calc  [id]
+      │        └─ Source(auction)  [id, dateTime]
+      └─ right hash(id) ─ Source(person)  [id, name, dateTime]
+"#,
+    );
+}
+
+#[test]
+fn windows_behind_a_join_of_all_rows_are_columns() {
+    check(
+        r#"WITH w AS (SELECT * FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)), j AS (SELECT w.* FROM w JOIN auction a ON w.auction = a.id) SELECT j.auction FROM j JOIN w ON j.window_start = w.window_start AND j.window_end = w.window_end"#,
+        r#"
+└─ rebalance ─ Calc  [auction]
+   └─ Join  [inner on left.window_start = right.window_start AND left.window_end = right.window_end]
+      ├─ left hash(window_start, window_end) ─ Calc  [auction, window_start, window_end]
+      │  └─ Join  [inner on left.auction = right.id]
+      │     ├─ left hash(auction) ─ Calc  [auction, window_start, window_end]
+      │     │  └─ WindowAssign  [TUMBLE 10 s of dateTime]
+      │     │     └─ Source(bid) as source  [auction, dateTime]
+      │     └─ right hash(id) ─ Calc  [id]
+      │        └─ Source(auction)  [id, dateTime]
+      └─ right hash(window_start, window_end) ─ Calc  [window_start, window_end]
+         └─ WindowAssign  [TUMBLE 10 s of dateTime]
+            └─ Calc  [dateTime]
+               └─ Source(bid) (shown above as source)
+"#,
+    );
+}
+
+#[test]
+fn what_grows_without_an_end_is_told() {
+    let warnings = |query: &str| super::plan(query).unwrap().warnings;
+    let said = warnings("SELECT b.price FROM bid b JOIN auction a ON b.auction = a.id");
+    assert_eq!(said.len(), 1);
+    assert!(said[0].starts_with("Join [inner on left.auction = right.id] keeps all rows of both sides"), "{said:?}");
+    assert!(said[0].contains("a.ts BETWEEN b.ts"), "{said:?}");
+    let ends = "CREATE TABLE ends (k BIGINT) WITH ('connector' = 'ends');";
+    assert_eq!(warnings(&format!("{ends} SELECT a.k FROM ends a JOIN ends b ON a.k = b.k")), [""; 0]);
+}

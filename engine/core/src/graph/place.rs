@@ -69,7 +69,8 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::WindowAggregate(_)
         | OperatorSpec::WindowTopN(_)
         | OperatorSpec::WindowJoin(_)
-        | OperatorSpec::IntervalJoin(_) => Some(operator.tag().to_owned()),
+        | OperatorSpec::IntervalJoin(_)
+        | OperatorSpec::Join(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)

@@ -34,6 +34,8 @@ pub enum OperatorSpec {
     WindowJoin(WindowJoinSpec),
     /// Joins rows whose times lie within bounds of each other; emits as matches appear.
     IntervalJoin(IntervalJoinSpec),
+    /// Joins all rows that there are; emits as matches appear and go.
+    Join(JoinSpec),
     /// Writes a table.
     Sink(SinkSpec),
 }
@@ -249,6 +251,17 @@ pub struct IntervalJoinSpec {
     pub lower: i64,
     /// Greatest `left.time - right.time`, in milliseconds.
     pub upper: i64,
+    /// A further condition over the left columns followed by the right ones.
+    pub residual: Option<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::Join`]. The output is as for [`WindowJoinSpec`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JoinSpec {
+    /// Which join.
+    pub join_type: JoinType,
+    /// Equal columns, left and right; at least one pair. Null equals nothing.
+    pub on: Vec<(usize, usize)>,
     /// A further condition over the left columns followed by the right ones.
     pub residual: Option<Expr>,
 }

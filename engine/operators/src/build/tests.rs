@@ -4,8 +4,8 @@ use arrow::array::Int8Array;
 use arrow::datatypes::DataType;
 use weir_core::{
     AggregateCall, AggregateFunction, Batch, BinaryOperator, CalcSpec, ChangelogKind, Collector, ExpandSpec, Expr,
-    IntervalJoinSpec, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
+    IntervalJoinSpec, JoinSpec, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
 };
 use weir_functions::Functions;
 
@@ -135,6 +135,18 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
             }
         }
     }
+}
+
+#[test]
+fn a_join_takes_rows_back_and_does_not_replace_them() {
+    let spec = JoinSpec { join_type: JoinType::Inner, on: vec![(0, 0)], residual: None };
+    let node = node(OperatorSpec::Join(spec), &schema("id BIGINT, at TIMESTAMP, id BIGINT, at TIMESTAMP"));
+    let both = [ChangelogKind::Append, ChangelogKind::Retract];
+    for (left, right) in both.iter().flat_map(|left| both.iter().map(move |right| (left, right))) {
+        assert!(build(&node, &[input(left), input(right)], &Functions::built_in()).is_ok());
+    }
+    let upsert = ChangelogKind::Upsert(vec![0]);
+    assert!(build(&node, &[input(&both[0]), input(&upsert)], &Functions::built_in()).is_err());
 }
 
 #[test]

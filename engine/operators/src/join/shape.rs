@@ -131,6 +131,10 @@ impl JoinShape {
         Ok(mask.filter(|mask| mask.true_count() < mask.len()))
     }
 
+    pub(crate) fn output(&self) -> &SchemaRef {
+        &self.output
+    }
+
     /// Emits the pairs `left[i], right[i]` that `mask` lets through.
     pub(crate) fn emit_pairs(
         &self,
@@ -139,28 +143,41 @@ impl JoinShape {
         mask: Option<&BooleanArray>,
         out: &mut Collector,
     ) -> Result<()> {
-        if mask.is_some_and(|mask| mask.true_count() == 0) {
-            return Ok(());
+        if mask.is_none_or(|mask| mask.true_count() > 0) {
+            out.emit(self.pairs(left, right, mask)?.into());
         }
-        let columns = left.columns().iter().chain(right.columns()).cloned().collect();
-        let rows = match mask {
-            None => with_schema(&self.output, columns, left.num_rows())?,
-            // Pairs that do not match may hold what the output's schema excludes, so they go first.
-            Some(mask) => {
-                let rows = keep(with_schema(&self.combined, columns, left.num_rows())?, mask)?;
-                with_schema(&self.output, rows.columns().to_vec(), rows.num_rows())?
-            }
-        };
-        out.emit(rows.into());
         Ok(())
     }
 
-    /// Emits rows of one side alone: padded with nulls by an outer join, as they are by a semi or anti join.
-    pub(crate) fn emit_alone(&self, side: usize, rows: &RecordBatch, out: &mut Collector) -> Result<()> {
-        let count = rows.num_rows();
-        if count == 0 {
-            return Ok(());
+    /// The pairs `left[i], right[i]` that `mask` lets through, as they come out.
+    pub(crate) fn pairs(
+        &self,
+        left: &RecordBatch,
+        right: &RecordBatch,
+        mask: Option<&BooleanArray>,
+    ) -> Result<RecordBatch> {
+        let columns = left.columns().iter().chain(right.columns()).cloned().collect();
+        match mask {
+            None => with_schema(&self.output, columns, left.num_rows()),
+            // Pairs that do not match may hold what the output's schema excludes, so they go first.
+            Some(mask) => {
+                let rows = keep(with_schema(&self.combined, columns, left.num_rows())?, mask)?;
+                with_schema(&self.output, rows.columns().to_vec(), rows.num_rows())
+            }
         }
+    }
+
+    /// Emits rows of one side [alone](Self::alone).
+    pub(crate) fn emit_alone(&self, side: usize, rows: &RecordBatch, out: &mut Collector) -> Result<()> {
+        if rows.num_rows() > 0 {
+            out.emit(self.alone(side, rows)?.into());
+        }
+        Ok(())
+    }
+
+    /// Rows of one side as they come out alone: padded with nulls by an outer join, as they are by a semi or anti join.
+    pub(crate) fn alone(&self, side: usize, rows: &RecordBatch) -> Result<RecordBatch> {
+        let count = rows.num_rows();
         let mut columns = rows.columns().to_vec();
         if self.emits_pairs() {
             let other = self.schemas[1 - side].fields().iter();
@@ -171,7 +188,6 @@ impl JoinShape {
                 columns = nulls.chain(columns).collect();
             }
         }
-        out.emit(with_schema(&self.output, columns, count)?.into());
-        Ok(())
+        with_schema(&self.output, columns, count)
     }
 }

@@ -14,7 +14,8 @@ pub(super) struct Input {
     pub shaped: Shaped,
     /// Where each base column of the side is, if it was needed.
     place: Vec<Option<usize>>,
-    pub time: usize,
+    /// The time, if one was asked for.
+    pub time: Option<usize>,
     pub keys: Vec<usize>,
     /// The side's output over the input's columns.
     pub projection: Vec<Expr>,
@@ -31,7 +32,7 @@ impl Input {
         graph: &mut JobGraph,
         side: Side,
         padded: bool,
-        time: &Expr,
+        time: Option<&Expr>,
         condition: &[Expr],
         first: usize,
     ) -> Result<Self> {
@@ -55,7 +56,9 @@ impl Input {
             .iter()
             .map(|column| Wanted { expression: Expr::Column(*column), column: columns[*column].clone() })
             .collect();
-        wanted.push(Typed { expression: time.clone(), data_type: timestamp() }.wanted("$time", &columns));
+        if let Some(time) = time {
+            wanted.push(Typed { expression: time.clone(), data_type: timestamp() }.wanted("$time", &columns));
+        }
         let first_key = wanted.len();
         for (index, key) in keys.into_iter().enumerate() {
             wanted.push(key.wanted(&format!("$key{index}"), &columns));
@@ -73,7 +76,7 @@ impl Input {
         for (source, position) in sources.iter().zip(&shaped.positions) {
             place[*source] = Some(*position);
         }
-        let time = shaped.positions[sources.len()];
+        let time = time.map(|_| shaped.positions[sources.len()]);
         let keys = shaped.positions[first_key..first_computed].to_vec();
         let mut computed = shaped.positions[first_computed..].iter().copied();
         let in_input = |expression: &Expr| match below(expression) {

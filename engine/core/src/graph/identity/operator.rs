@@ -1,8 +1,9 @@
 //! What operators are told.
 
 use super::super::{
-    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey, SourceSpec,
-    UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey,
+    SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
+    WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -23,6 +24,7 @@ impl OperatorSpec {
             OperatorSpec::WindowTopN(_) => "window-top-n",
             OperatorSpec::WindowJoin(_) => "window-join",
             OperatorSpec::IntervalJoin(_) => "interval-join",
+            OperatorSpec::Join(_) => "join",
             OperatorSpec::Sink(_) => "sink",
         }
     }
@@ -86,6 +88,9 @@ impl Encode for OperatorSpec {
                 .field("upper", upper)
                 .option("residual", residual)
                 .end(),
+            OperatorSpec::Join(JoinSpec { join_type, on, residual }) => {
+                out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
+            }
             OperatorSpec::Sink(SinkSpec { table }) => out.record(tag).field("table", table).end(),
         }
     }

@@ -53,8 +53,9 @@ fn every_variant_is_there() {
         OperatorSpec::IntervalJoin(_) => 10,
         OperatorSpec::Sink(_) => 11,
         OperatorSpec::Discover(_) => 12,
+        OperatorSpec::Join(_) => 13,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 13), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 14), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

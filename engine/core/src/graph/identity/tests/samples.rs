@@ -135,6 +135,10 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 residual: Some(column(7)),
             }),
         ),
+        (
+            "join",
+            OperatorSpec::Join(JoinSpec { join_type: JoinType::Full, on: vec![(0, 1)], residual: Some(column(7)) }),
+        ),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),
     ];

@@ -1,0 +1,311 @@
+//! The rows of one side: found by key hash, added and taken out again, captured as what changed.
+//!
+//! Rows lie in immutable *blocks*, batches as they came. Each has a *slot*, a number under which all else is known of it: its
+//! place, its key hash, the next row with the same hash, how many rows of the other side match it. So blocks can be made anew (small ones
+//! are put together, those with gaps are packed) without anything else being told. A chain of slots holds the rows of a hash, and no others: what
+//! is taken out leaves it at once, however often a key changes.
+//!
+//! In the state a row is named by its key hash and a number. Numbers go on above the greatest one that is loaded, so that a
+//! name is unique at whatever parallelism: all rows of a hash are there before one of them gets a number.
+
+mod blocks;
+mod capture;
+mod equal;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use weir_core::{Error, Result};
+
+use self::blocks::Blocks;
+pub(super) use self::capture::Captured;
+use self::equal::{equal_rows, identities};
+
+/// Number of a row in its side.
+pub(super) type Slot = u32;
+
+/// Behind the last row of a chain.
+const NONE: Slot = Slot::MAX;
+
+/// What a row is called in the state: key hash and number.
+type Name = (u64, i64);
+
+/// The rows of one side.
+pub(super) struct Rows {
+    blocks: Blocks,
+    /// First row of each hash.
+    chains: HashTable<(u64, Slot)>,
+    slots: Slots,
+    /// Slots without a row, to be used again.
+    vacant: Vec<Slot>,
+    next_number: i64,
+    /// Slots that were given a row since the last capture; some of them may be vacant again.
+    fresh: Vec<Slot>,
+    /// Rows that a checkpoint holds and that have been taken out since the last capture.
+    removed: Vec<Name>,
+}
+
+/// What is known of the row in each slot.
+#[derive(Default)]
+struct Slots {
+    hashes: Vec<u64>,
+    numbers: Vec<i64>,
+    next: Vec<Slot>,
+    /// Rows of the other side that match this one.
+    matches: Vec<u32>,
+    /// Whether a checkpoint holds the row.
+    stored: Vec<bool>,
+}
+
+/// Rows to be added.
+pub(super) struct Added<'a> {
+    pub(super) records: &'a RecordBatch,
+    pub(super) hashes: &'a [u64],
+    /// How many rows of the other side match each; empty where nobody asks.
+    pub(super) matches: &'a [u32],
+}
+
+impl Rows {
+    /// No rows of this schema.
+    pub(super) fn new(schema: &SchemaRef) -> Self {
+        Self {
+            blocks: Blocks::new(schema),
+            chains: HashTable::new(),
+            slots: Slots::default(),
+            vacant: Vec::new(),
+            next_number: 0,
+            fresh: Vec::new(),
+            removed: Vec::new(),
+        }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chains.is_empty()
+    }
+
+    /// Hands every row with this key hash to `found`.
+    pub(super) fn candidates(&self, hash: u64, found: &mut impl FnMut(Slot) -> Result<()>) -> Result<()> {
+        let mut next = self.chains.find(hash, |chain| chain.0 == hash).map_or(NONE, |chain| chain.1);
+        while next != NONE {
+            found(next)?;
+            next = self.slots.next[next as usize];
+        }
+        Ok(())
+    }
+
+    /// The rows in these slots.
+    pub(super) fn gather(&self, slots: &[Slot]) -> Result<RecordBatch> {
+        self.blocks.gather(slots)
+    }
+
+    /// The columns of the rows in these slots, null where there is none.
+    pub(super) fn gather_or_null(&self, slots: &[Option<Slot>]) -> Result<Vec<ArrayRef>> {
+        self.blocks.gather_or_null(slots)
+    }
+
+    /// Another row matches the one in `slot`. Whether it is the first.
+    pub(super) fn matched(&mut self, slot: Slot) -> Result<bool> {
+        let matches = &mut self.slots.matches[slot as usize];
+        *matches = matches.checked_add(1).ok_or_else(|| {
+            Error::environment("a row has more than four thousand million matches").with_help("join by more columns")
+        })?;
+        Ok(*matches == 1)
+    }
+
+    /// A row that matched the one in `slot` is taken back. Whether it was the last.
+    pub(super) fn unmatched(&mut self, slot: Slot) -> Result<bool> {
+        let matches = &mut self.slots.matches[slot as usize];
+        let fewer = matches.checked_sub(1);
+        *matches = fewer.ok_or_else(|| Error::internal("a match of a row was taken back that had none"))?;
+        Ok(*matches == 0)
+    }
+
+    /// Adds rows that no checkpoint holds.
+    pub(super) fn add(&mut self, rows: &Added<'_>) -> Result<()> {
+        let first = self.next_number;
+        self.next_number += rows.hashes.len() as i64;
+        let slots = self.insert(rows, false, first..self.next_number)?;
+        self.fresh.extend(&slots);
+        self.blocks.push(rows.records, slots)
+    }
+
+    /// Adds rows as a checkpoint holds them.
+    pub(super) fn load(&mut self, rows: &Added<'_>, numbers: &[i64]) -> Result<()> {
+        let greatest = numbers.iter().max().map_or(0, |number| number + 1);
+        self.next_number = self.next_number.max(greatest);
+        let slots = self.insert(rows, true, numbers.iter().copied())?;
+        self.blocks.push(rows.records, slots)
+    }
+
+    fn insert(&mut self, rows: &Added<'_>, stored: bool, numbers: impl Iterator<Item = i64>) -> Result<Vec<Slot>> {
+        if self.slots.hashes.len() + rows.hashes.len() >= NONE as usize {
+            return Err(Error::environment("a side of a join has more than four thousand million rows in one subtask")
+                .with_help("raise the parallelism"));
+        }
+        self.chains.reserve(rows.hashes.len(), |chain| chain.0);
+        let mut slots = Vec::with_capacity(rows.hashes.len());
+        for ((row, hash), number) in rows.hashes.iter().enumerate().zip(numbers) {
+            let matches = rows.matches.get(row).copied().unwrap_or_default();
+            let slot = self.vacant.pop().unwrap_or_else(|| self.slots.grow());
+            let next = match self.chains.entry(*hash, |chain| chain.0 == *hash, |chain| chain.0) {
+                Entry::Occupied(mut chain) => std::mem::replace(&mut chain.get_mut().1, slot),
+                Entry::Vacant(chain) => {
+                    chain.insert((*hash, slot));
+                    NONE
+                }
+            };
+            self.slots.set(slot, *hash, number, next, matches, stored);
+            slots.push(slot);
+        }
+        Ok(slots)
+    }
+
+    /// Takes out, for each row of `records`, one that is equal in every column.
+    ///
+    /// # Errors
+    /// An internal error if there is none.
+    pub(super) fn remove(&mut self, records: &RecordBatch, hashes: &[u64]) -> Result<()> {
+        let wanted = identities(records)?;
+        // Equal hashes of all columns are nearly always equal rows: the first of them is taken, and looked at with all others.
+        let mut taken = Vec::with_capacity(hashes.len());
+        for (hash, identity) in hashes.iter().zip(&wanted) {
+            taken.push(self.unlink(*hash, |blocks, slot| Ok(blocks.identity(slot)? == *identity))?.ok_or_else(absent)?);
+        }
+        let equal = equal_rows(records, &self.gather(&taken)?)?;
+        let mistaken = || (0..taken.len()).filter(|row| !equal.value(*row));
+        mistaken().for_each(|row| self.link(taken[row]));
+        let mistaken: Vec<usize> = mistaken().collect();
+        for row in mistaken {
+            let record = records.slice(row, 1);
+            let found = self.unlink(hashes[row], |blocks, slot| {
+                Ok(blocks.identity(slot)? == wanted[row] && equal_rows(&record, &blocks.gather(&[slot])?)?.value(0))
+            })?;
+            taken[row] = found.ok_or_else(absent)?;
+        }
+        for slot in &taken {
+            if self.slots.stored[*slot as usize] {
+                self.removed.push((self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]));
+            }
+        }
+        self.vacant.extend(&taken);
+        self.blocks.remove(&taken)
+    }
+
+    /// Takes the first row of a chain that `is_it` out of the chain.
+    fn unlink(&mut self, hash: u64, mut is_it: impl FnMut(&mut Blocks, Slot) -> Result<bool>) -> Result<Option<Slot>> {
+        let Ok(mut chain) = self.chains.find_entry(hash, |chain| chain.0 == hash) else { return Ok(None) };
+        let next = &mut self.slots.next;
+        let (mut before, mut slot) = (NONE, chain.get().1);
+        while slot != NONE {
+            let behind = next[slot as usize];
+            if is_it(&mut self.blocks, slot)? {
+                match (before, behind) {
+                    (NONE, NONE) => drop(chain.remove()),
+                    (NONE, _) => chain.get_mut().1 = behind,
+                    _ => next[before as usize] = behind,
+                }
+                return Ok(Some(slot));
+            }
+            (before, slot) = (slot, behind);
+        }
+        Ok(None)
+    }
+
+    /// Puts a row back into its chain.
+    fn link(&mut self, slot: Slot) {
+        let hash = self.slots.hashes[slot as usize];
+        self.slots.next[slot as usize] = match self.chains.entry(hash, |chain| chain.0 == hash, |chain| chain.0) {
+            Entry::Occupied(mut chain) => std::mem::replace(&mut chain.get_mut().1, slot),
+            Entry::Vacant(chain) => {
+                chain.insert((hash, slot));
+                NONE
+            }
+        };
+    }
+
+    /// Lets go of the rows whose key hash `leaves`; checkpoints hold them all.
+    pub(super) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<()> {
+        let mut leaving = Vec::new();
+        let (next, stored) = (&self.slots.next, &self.slots.stored);
+        let mut all_stored = true;
+        self.chains.retain(|(hash, first)| {
+            let leaves = leaves(*hash);
+            let mut slot = if leaves { *first } else { NONE };
+            while slot != NONE {
+                all_stored &= stored[slot as usize];
+                leaving.push(slot);
+                slot = next[slot as usize];
+            }
+            !leaves
+        });
+        if !all_stored {
+            return Err(Error::internal("a row was to leave before it is stored"));
+        }
+        self.vacant.extend(&leaving);
+        self.blocks.remove(&leaving)?;
+        if self.chains.is_empty() {
+            // Nothing is left that a slot could be the number of.
+            self.slots = Slots::default();
+            self.vacant = Vec::new();
+            self.fresh = Vec::new();
+            self.chains = HashTable::new();
+            self.blocks.clear();
+        }
+        Ok(())
+    }
+
+    /// What changed since the last capture.
+    pub(super) fn capture(&mut self) -> Result<Captured> {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        // A slot may have got its row and lost it, and another one since.
+        fresh.retain(|slot| {
+            let stored = !self.blocks.is_there(*slot) || self.slots.stored[*slot as usize];
+            self.slots.stored[*slot as usize] |= !stored;
+            !stored
+        });
+        let name = |slot: &Slot| (self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]);
+        let names = fresh.iter().map(name).collect();
+        Ok(Captured::new(self.blocks.pick(&fresh), names, std::mem::take(&mut self.removed)))
+    }
+
+    /// Bytes held, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.removed.len() * size_of::<Name>() + (self.fresh.len() + self.vacant.len()) * size_of::<Slot>();
+        self.blocks.bytes() + self.slots.bytes() + names + self.chains.capacity() * size_of::<(u64, Slot)>()
+    }
+}
+
+impl Slots {
+    /// One slot more.
+    fn grow(&mut self) -> Slot {
+        let slot = self.hashes.len() as Slot;
+        self.hashes.push(0);
+        self.numbers.push(0);
+        self.next.push(NONE);
+        self.matches.push(0);
+        self.stored.push(false);
+        slot
+    }
+
+    fn set(&mut self, slot: Slot, hash: u64, number: i64, next: Slot, matches: u32, stored: bool) {
+        let slot = slot as usize;
+        self.hashes[slot] = hash;
+        self.numbers[slot] = number;
+        self.next[slot] = next;
+        self.matches[slot] = matches;
+        self.stored[slot] = stored;
+    }
+
+    fn bytes(&self) -> usize {
+        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + size_of::<bool>())
+    }
+}
+
+fn absent() -> Error {
+    Error::internal("a row was taken back that had not been added, or not with the same values")
+}
+
+#[cfg(test)]
+mod tests;

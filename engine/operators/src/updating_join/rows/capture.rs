@@ -1,0 +1,55 @@
+//! What changed of a side, as rows of its state table: number, then the columns of the row.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, UInt64Array, new_null_array};
+use arrow::datatypes::SchemaRef;
+use weir_core::{Result, StateRows};
+
+use super::Name;
+use super::blocks::Picked;
+use crate::batches::with_schema;
+
+/// So many rows are encoded at a time.
+const PIECE: usize = 8192;
+
+/// Rows added and taken out since the last capture.
+pub(in super::super) struct Captured {
+    added: Picked,
+    names: Vec<Name>,
+    removed: Vec<Name>,
+}
+
+impl Captured {
+    pub(super) fn new(added: Picked, names: Vec<Name>, removed: Vec<Name>) -> Self {
+        Self { added, names, removed }
+    }
+
+    /// As rows of the table with this schema.
+    pub(in super::super) fn rows(&self, schema: &SchemaRef) -> Result<Vec<StateRows>> {
+        let mut pieces = Vec::new();
+        for first in (0..self.added.len()).step_by(PIECE) {
+            let rows = first..self.added.len().min(first + PIECE);
+            let names = &self.names[rows.clone()];
+            pieces.push(rows_of(schema, names, self.added.columns(rows)?, None)?);
+        }
+        for names in self.removed.chunks(PIECE) {
+            let fields = schema.fields().iter().skip(1);
+            let nulls = fields.map(|field| new_null_array(field.data_type(), names.len())).collect();
+            pieces.push(rows_of(schema, names, nulls, Some(BooleanArray::from(vec![true; names.len()])))?);
+        }
+        Ok(pieces)
+    }
+}
+
+fn rows_of(
+    schema: &SchemaRef,
+    names: &[Name],
+    columns: Vec<ArrayRef>,
+    deleted: Option<BooleanArray>,
+) -> Result<StateRows> {
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(names.iter().map(|name| name.1)));
+    let columns = std::iter::once(numbers).chain(columns).collect();
+    let hashes = UInt64Array::from_iter_values(names.iter().map(|name| name.0));
+    Ok(StateRows { rows: with_schema(schema, columns, names.len())?, hashes, deleted })
+}
