@@ -147,3 +147,16 @@ fn results_of_windows_are_joined_by_what_is_no_window() {
         assert_eq!(out.lines().skip(1).collect::<Vec<_>>(), ["b,1,b"]);
     }
 }
+
+#[test]
+fn what_a_side_computes_is_null_where_nothing_was_found() {
+    for parallelism in MANY {
+        let query = "SELECT o.id, c.present, c.credit FROM orders o LEFT JOIN \
+                     (SELECT id, TRUE AS present, COALESCE(credit, 7) AS credit FROM customers WHERE name <> 'Bea') c \
+                     ON o.customer = c.id";
+        assert_eq!(
+            updated("id INT, present BOOLEAN, credit INT", query, parallelism),
+            ["1, true, 20", "2, true, 1", "3, true, 20", "3, true, 20", "4, null, null", "5, null, null"]
+        );
+    }
+}

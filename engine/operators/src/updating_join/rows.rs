@@ -58,6 +58,15 @@ struct Slots {
     stored: Vec<bool>,
 }
 
+/// The same of one row.
+struct Known {
+    hash: u64,
+    number: i64,
+    next: Slot,
+    matches: u32,
+    stored: bool,
+}
+
 /// Rows to be added.
 pub(super) struct Added<'a> {
     pub(super) records: &'a RecordBatch,
@@ -156,7 +165,7 @@ impl Rows {
                     NONE
                 }
             };
-            self.slots.set(slot, *hash, number, next, matches, stored);
+            self.slots.set(slot, Known { hash: *hash, number, next, matches, stored });
             slots.push(slot);
         }
         Ok(slots)
@@ -289,13 +298,13 @@ impl Slots {
         slot
     }
 
-    fn set(&mut self, slot: Slot, hash: u64, number: i64, next: Slot, matches: u32, stored: bool) {
+    fn set(&mut self, slot: Slot, known: Known) {
         let slot = slot as usize;
-        self.hashes[slot] = hash;
-        self.numbers[slot] = number;
-        self.next[slot] = next;
-        self.matches[slot] = matches;
-        self.stored[slot] = stored;
+        self.hashes[slot] = known.hash;
+        self.numbers[slot] = known.number;
+        self.next[slot] = known.next;
+        self.matches[slot] = known.matches;
+        self.stored[slot] = known.stored;
     }
 
     fn bytes(&self) -> usize {

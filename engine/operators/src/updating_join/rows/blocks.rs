@@ -26,6 +26,9 @@ impl Place {
     const NOWHERE: Place = Place { block: u32::MAX, row: u32::MAX };
 }
 
+/// Index of a batch, row in the batch.
+type InBatch = (usize, usize);
+
 struct Block {
     records: RecordBatch,
     /// Slot of each row, [`NONE`] where it is gone.
@@ -52,7 +55,7 @@ pub(super) struct Blocks {
 /// Rows of several batches, which do not change any more.
 pub(super) struct Picked {
     batches: Vec<RecordBatch>,
-    rows: Vec<(usize, usize)>,
+    rows: Vec<InBatch>,
 }
 
 impl Blocks {
@@ -191,10 +194,7 @@ impl Blocks {
     }
 
     /// The batches that the rows in these slots are in, and which of their rows they are.
-    fn find(
-        &self,
-        slots: impl ExactSizeIterator<Item = Option<Slot>>,
-    ) -> (Vec<&RecordBatch>, Vec<Option<(usize, usize)>>) {
+    fn find(&self, slots: impl Iterator<Item = Option<Slot>>) -> (Vec<&RecordBatch>, Vec<Option<InBatch>>) {
         let mut index = vec![usize::MAX; self.blocks.len()];
         let mut batches = Vec::new();
         let rows = slots.map(|slot| {
