@@ -12,6 +12,7 @@ mod changelog;
 mod error;
 mod expand;
 mod expr;
+mod group_aggregate;
 mod grouping;
 mod join;
 mod literal;

@@ -234,12 +234,11 @@ impl<'a> Job<'a> {
     }
 
     fn boundedness(&self) -> Boundedness {
-        let tables = self.lowering.used_tables();
-        let ends = |spec: &TableSpec| {
-            let reader = tables.iter().find(|table| table.name == spec.name);
-            reader.is_some_and(|table| table.connector.boundedness(spec) == Boundedness::Bounded)
-        };
-        if self.lowering.sources().iter().all(ends) { Boundedness::Bounded } else { Boundedness::Unbounded }
+        if self.lowering.sources().iter().all(|table| self.lowering.ends(table)) {
+            Boundedness::Bounded
+        } else {
+            Boundedness::Unbounded
+        }
     }
 }
 

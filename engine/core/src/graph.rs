@@ -22,9 +22,9 @@ use serde::{Deserialize, Serialize};
 pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
-    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinSpec, JoinType, NullTimes, OperatorSpec, SinkSpec,
-    SortKey, SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-    WindowSource, WindowTopNSpec,
+    CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
+    NullTimes, OperatorSpec, SinkSpec, SortKey, SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -200,15 +200,29 @@ impl OperatorSpec {
             | OperatorSpec::WindowJoin(_)
             | OperatorSpec::IntervalJoin(_)
             | OperatorSpec::Join(_)
+            | OperatorSpec::FinalRows
+            | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
+            OperatorSpec::GroupAggregate(_) => true,
         }
     }
 }
 
 impl JobGraph {
-    /// Whether any operator has [pending updates](OperatorSpec::has_pending_updates).
+    /// Whether any operator has [pending updates](OperatorSpec::has_pending_updates) that show before the input has ended.
     pub fn has_pending_updates(&self) -> bool {
-        self.nodes.iter().any(|node| node.spec.operator.has_pending_updates())
+        let mut shows = vec![false; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            match node.spec.operator {
+                OperatorSpec::Sink(_) => shows[index] = true,
+                OperatorSpec::FinalRows => continue,
+                _ => {}
+            }
+            if shows[index] {
+                node.spec.inputs.iter().for_each(|edge| shows[edge.from.0] = true);
+            }
+        }
+        self.nodes.iter().zip(shows).any(|(node, shows)| shows && node.spec.operator.has_pending_updates())
     }
 
     /// A job without nodes.

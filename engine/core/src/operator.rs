@@ -156,6 +156,8 @@ pub struct OpenContext {
     /// The watermark that the operator had seen at the checkpoint; [`EventTime::MIN`] on a fresh start. Windows that
     /// end there or before have been emitted.
     pub watermark: EventTime,
+    /// Whether there is a checkpoint that the operator was part of. Its state may be loaded only when it is touched.
+    pub restored: bool,
 }
 
 /// How a state table is spread when it is restored.

@@ -6,6 +6,7 @@ use weir_functions::Functions;
 
 use crate::aggregate;
 use crate::calc::Calc;
+use crate::changelog_rows::ChangelogRows;
 use crate::checked::Checked;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
@@ -63,6 +64,9 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         }
         OperatorSpec::Join(spec) => Box::new(UpdatingJoin::new(spec, [input(0)?, input(1)?], &node.schema, functions)?),
 
+        OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
+        OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema)?,
+        OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {
             Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }

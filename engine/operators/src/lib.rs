@@ -10,6 +10,7 @@ pub mod aggregate;
 mod batches;
 mod build;
 mod calc;
+mod changelog_rows;
 mod checked;
 mod expand;
 pub mod expr;

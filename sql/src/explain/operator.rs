@@ -88,6 +88,16 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             let residual = residual_text(spec.residual.as_ref(), &input);
             format!("{} on {}{residual}", join_name(spec.join_type), equalities(&spec.on, width, &input))
         }
+        OperatorSpec::GroupAggregate(spec) => {
+            let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, false, &name)).collect();
+            match (spec.keys.is_empty(), calls.is_empty()) {
+                (true, _) => calls.join(", "),
+                (false, true) => format!("each {} once", all(&spec.keys)),
+                (false, false) => format!("by {}: {}", all(&spec.keys), calls.join(", ")),
+            }
+        }
+        OperatorSpec::FinalRows => "rows that are left at the end".to_owned(),
+        OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
     format!("[{text}]")
@@ -243,12 +253,16 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             length(spec.upper.max(0)),
         )),
         OperatorSpec::Join(_) => Some("all rows of both sides, without an end".to_owned()),
+        OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group".to_owned()),
+        OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
+        OperatorSpec::FinalRows => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)
         | OperatorSpec::ProcessingTime
         | OperatorSpec::WindowAssign(_)
-        | OperatorSpec::PartialAggregate(_) => None,
+        | OperatorSpec::PartialAggregate(_)
+        | OperatorSpec::ChangelogRows(_) => None,
     }
 }

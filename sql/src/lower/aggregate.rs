@@ -53,7 +53,9 @@ impl Lowering<'_> {
             .iter()
             .map(|expression| call(expression, schema, &stream))
             .collect::<Result<Vec<_>>>()?;
-        let windows = windows(&stream, &grouping)?;
+        let Some(windows) = windows(&stream, &grouping)? else {
+            return self.group_aggregate(aggregate, stream, &grouping, calls);
+        };
         let places = key_places(&stream, &grouping, &windows)?;
         let (before, after): (Vec<Expr>, Vec<Expr>) =
             stream.predicates.iter().cloned().partition(|predicate| !stream.reads_pending(predicate));
@@ -86,16 +88,7 @@ impl Lowering<'_> {
             None => (shaped, key_positions),
             Some(sets) => expand(&mut self.graph, shaped, key_positions, sets, &places, aggregate)?,
         };
-        let mut arguments = shaped.positions[first_argument..].iter().copied();
-        let mut placed: Vec<AggregateCall> = Vec::with_capacity(calls.len());
-        for call in calls {
-            let mut call = call.placed(&mut arguments, &shaped.columns);
-            let same = placed.iter().filter(|other| other.name.starts_with(&call.name)).count();
-            if same > 0 {
-                call.name = format!("{}#{}", call.name, same + 1);
-            }
-            placed.push(call);
-        }
+        let placed = placed(calls, &shaped.positions[first_argument..], &shaped.columns);
         let source = match &windows {
             Windows::Assign(window) => WindowSource::Assign { window: window.kind, time: shaped.positions[keys] },
             Windows::Attached { .. } => {
@@ -299,8 +292,26 @@ fn reads_only(predicate: &Expr, is_key: &dyn Fn(&Expr) -> bool) -> bool {
     only
 }
 
-/// Where the windows come from that bound the groups.
-fn windows(stream: &Stream, grouping: &Grouping) -> Result<Windows> {
+/// The calls over the columns that their inputs have become. No two have the same name.
+pub(super) fn placed(calls: Vec<Call>, positions: &[usize], columns: &[StreamColumn]) -> Vec<AggregateCall> {
+    let mut arguments = positions.iter().copied();
+    let mut placed: Vec<AggregateCall> = Vec::with_capacity(calls.len());
+    for call in calls {
+        let mut call = call.placed(&mut arguments, columns);
+        let same = placed.iter().filter(|other| other.name.starts_with(&call.name)).count();
+        if same > 0 {
+            call.name = format!("{}#{}", call.name, same + 1);
+        }
+        placed.push(call);
+    }
+    placed
+}
+
+/// Where the windows come from that bound the groups; `None` if nothing does.
+///
+/// # Errors
+/// A user error if the query has a window, and its keys do not say which.
+fn windows(stream: &Stream, grouping: &Grouping) -> Result<Option<Windows>> {
     let keys: Vec<Expr> = grouping.keys.iter().map(|key| key.expression.clone()).collect();
     if let Pending::Window(window) = &stream.pending {
         let session = matches!(window.kind, WindowKind::Session { .. });
@@ -308,24 +319,26 @@ fn windows(stream: &Stream, grouping: &Grouping) -> Result<Windows> {
             Role::Window { part, lineage, kind, .. } if lineage == window.lineage => session || determines(part, kind),
             _ => false,
         });
-        return if named { Ok(Windows::Assign(window.clone())) } else { Err(unbounded(&keys, stream)) };
+        return if named { Ok(Some(Windows::Assign(window.clone()))) } else { Err(unnamed(&keys, stream)) };
     }
-    let window = window_of(&keys, &stream.columns).ok_or_else(|| unbounded(&keys, stream))?;
+    let Some(window) = window_of(&keys, &stream.columns) else {
+        let names_a_part = keys.iter().any(|key| matches!(stream.role_of(key), Role::Window { .. }));
+        return if names_a_part { Err(unnamed(&keys, stream)) } else { Ok(None) };
+    };
     let start = start_of(&window, &stream.columns)?;
     let end = end_of(&window, &stream.columns)?;
-    Ok(Windows::Attached { window, start, end })
+    Ok(Some(Windows::Attached { window, start, end }))
 }
 
-fn unbounded(keys: &[Expr], stream: &Stream) -> Error {
+fn unnamed(keys: &[Expr], stream: &Stream) -> Error {
     if keys.iter().any(|key| matches!(stream.role_of(key), Role::Window { .. })) {
         return Error::user("window_start alone does not say which window a row is in: several windows start together")
             .with_help("name window_end in GROUP BY too");
     }
-    Error::user("an aggregation without a window updates its results with every row, which is not supported yet")
-        .with_help(
-            "aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, \
-         window_end, …`",
-        )
+    Error::user("the aggregation does not say that it is one of each window").with_help(
+        "name the window's columns: `GROUP BY window_start, window_end, …`; to aggregate over all that has come, read the table \
+         without the window function",
+    )
 }
 
 /// Which keys are columns of the window, and which have to be kept by the aggregation.
@@ -369,7 +382,7 @@ fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result
 
 impl Call {
     /// The columns that the call reads.
-    fn inputs(&self, columns: &[StreamColumn]) -> Vec<Wanted> {
+    pub(super) fn inputs(&self, columns: &[StreamColumn]) -> Vec<Wanted> {
         self.typed_inputs().map(|input| input.clone().wanted("$argument", columns)).collect()
     }
 }

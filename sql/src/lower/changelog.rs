@@ -4,7 +4,7 @@
 
 use weir_core::connector::Role;
 use weir_core::{
-    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType,
+    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType, NodeId,
     OperatorSpec, OutputPort, Result, TableSpec,
 };
 
@@ -29,6 +29,25 @@ pub(super) fn output_of(
         })
         .collect::<Result<_>>()?;
     made_of(operator, &kinds).ok_or_else(|| refused(name, &kinds))
+}
+
+/// Whether rows that come over these edges may be taken back.
+pub(super) fn may_retract(graph: &JobGraph, inputs: &[Edge]) -> bool {
+    inputs.iter().any(|edge| !sent_over(graph, edge).is_append())
+}
+
+/// Columns of a node's output by which its rows are told apart, if it is an aggregation's key that comes out of it.
+pub(super) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
+    let spec = &graph.node(node).spec;
+    match &spec.operator {
+        OperatorSpec::GroupAggregate(aggregate) => Some((0..aggregate.keys.len()).collect()),
+        OperatorSpec::Calc(calc) => {
+            let [edge] = spec.inputs.as_slice() else { return None };
+            let place = |column: usize| calc.projection.iter().position(|made| *made == Expr::Column(column));
+            key_of(graph, edge.from)?.into_iter().map(place).collect()
+        }
+        _ => None,
+    }
 }
 
 fn sent_over<'a>(graph: &'a JobGraph, edge: &Edge) -> &'a ChangelogKind {
@@ -61,6 +80,16 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
         | OperatorSpec::WindowJoin(_)
         | OperatorSpec::IntervalJoin(_) => only_appended(),
         OperatorSpec::Join(JoinSpec { join_type, .. }) => joined(*join_type, inputs),
+        OperatorSpec::GroupAggregate(spec) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
+            // A group that is there stays as it is.
+            ChangelogKind::Append if spec.aggregates.is_empty() => Some(ChangelogKind::Append),
+            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
+        },
+        OperatorSpec::FinalRows | OperatorSpec::ChangelogRows(_) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
+            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Append),
+        },
         // Its connector is asked.
         OperatorSpec::Sink(_) => Some(inputs.first().cloned().unwrap_or_default()),
     }
@@ -137,8 +166,8 @@ mod tests {
 
     use arrow::datatypes::Schema;
     use weir_core::{
-        ExpandSpec, IntervalJoinSpec, NodeId, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
-        WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
+        ExpandSpec, IntervalJoinSpec, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+        WindowKind, WindowSource, WindowTopNSpec,
     };
 
     use super::*;

@@ -2,10 +2,10 @@
 
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion_expr::LogicalPlan;
-use weir_core::connector::rejected_schema;
+use weir_core::connector::{Boundedness, rejected_schema};
 use weir_core::{
-    CalcSpec, Collector, Edge, Error, Exchange, Expr, JobGraph, Literal, LiteralValue, NodeId, NodeSpec, OperatorSpec,
-    OutputPort, Parallelism, Result, SinkSpec, TableSpec,
+    CalcSpec, ChangelogKind, ChangelogRowsSpec, Collector, Edge, Error, Exchange, Expr, JobGraph, Literal,
+    LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort, Parallelism, Result, SinkSpec, TableSpec,
 };
 
 use super::Lowering;
@@ -51,6 +51,7 @@ impl Lowering<'_> {
         let stream = Stream { projection, names, types, ..stream };
         let (nodes, columns) = exact(&mut self.graph, stream)?;
         let nodes = self.named(nodes, &columns)?;
+        let nodes = if self.takes(&table, &nodes) { nodes } else { self.final_rows(nodes, &columns)? };
         let inputs = edges(&nodes, 0, Exchange::Forward);
         self.sink(table, inputs, Parallelism::Job)?;
         Ok(())
@@ -79,11 +80,63 @@ impl Lowering<'_> {
         }
         let (nodes, columns) = exact(&mut self.graph, stream)?;
         let nodes = self.named(nodes, &columns)?;
+        let nodes = self.final_rows(nodes, &columns)?;
+        let (nodes, columns) = self.changelog_rows(nodes, columns)?;
         let schema = shape::schema(&columns);
         let (connector, options) = (self.options.result_connector.clone(), self.options.result_options.clone());
         let table = TableSpec::new("result", connector, options, schema.clone());
         self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single)?;
         Ok(schema)
+    }
+
+    /// Whether the connector of a table takes what these nodes make.
+    fn takes(&self, table: &TableSpec, nodes: &[NodeId]) -> bool {
+        let kinds = nodes.iter().map(|node| &self.graph.node(*node).spec.changelog);
+        let (kind, connector) = (ChangelogKind::union(kinds), self.connectors.get(&table.connector));
+        connector.zip(kind).is_some_and(|(connector, kind)| connector.takes(table, &kind))
+    }
+
+    /// Whether a table that is read comes to an end.
+    pub fn ends(&self, table: &TableSpec) -> bool {
+        let connector = self.connectors.get(&table.connector);
+        connector.is_some_and(|connector| connector.boundedness(table) == Boundedness::Bounded)
+    }
+
+    /// Whether all that these nodes read comes to an end.
+    fn all_end(&self, nodes: &[NodeId]) -> bool {
+        nodes.iter().all(|node| {
+            let spec = &self.graph.node(*node).spec;
+            match &spec.operator {
+                OperatorSpec::Source(source) => self.ends(&source.table),
+                _ => self.all_end(&spec.inputs.iter().map(|edge| edge.from).collect::<Vec<_>>()),
+            }
+        })
+    }
+
+    /// What is left of changelogs when all that they are made of has been read. One that does not end stays as it is.
+    fn final_rows(&mut self, nodes: Vec<NodeId>, columns: &[StreamColumn]) -> Result<Vec<NodeId>> {
+        let inputs = edges(&nodes, 0, Exchange::Hash((0..columns.len()).collect()));
+        if !changelog::may_retract(&self.graph, &inputs) || !self.all_end(&nodes) {
+            return Ok(nodes);
+        }
+        Ok(vec![add(&mut self.graph, "FinalRows", OperatorSpec::FinalRows, inputs, columns)?])
+    }
+
+    /// Changes as rows, for those who look at a changelog.
+    fn changelog_rows(
+        &mut self,
+        nodes: Vec<NodeId>,
+        mut columns: Vec<StreamColumn>,
+    ) -> Result<(Vec<NodeId>, Vec<StreamColumn>)> {
+        let inputs = edges(&nodes, 0, Exchange::Forward);
+        if !changelog::may_retract(&self.graph, &inputs) {
+            return Ok((nodes, columns));
+        }
+        let key = if let [node] = nodes.as_slice() { changelog::key_of(&self.graph, *node) } else { None };
+        let name = free_name("op", |name| columns.iter().any(|column| column.name == name));
+        columns.insert(0, StreamColumn::plain(name, DataType::Utf8View));
+        let operator = OperatorSpec::ChangelogRows(ChangelogRowsSpec { key });
+        Ok((vec![add(&mut self.graph, "ChangelogRows", operator, inputs, &columns)?], columns))
     }
 
     /// The nodes with a calculation behind those whose columns have other names: batches carry the names of the node

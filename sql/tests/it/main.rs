@@ -14,6 +14,7 @@ mod queries;
 mod refusals;
 mod signed;
 mod texts;
+mod updating;
 mod values;
 mod windows;
 

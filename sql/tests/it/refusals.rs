@@ -18,13 +18,11 @@ fn refused(cases: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn aggregations_without_a_window() {
-    let (message, help) = ("an aggregation without a window updates its results", "GROUP BY window_start, window_end");
+fn aggregations_that_do_not_say_which_window() {
+    let (message, help) = ("does not say that it is one of each window", "GROUP BY window_start, window_end");
     refused(&[
-        ("SELECT auction, COUNT(*) FROM bid GROUP BY auction", message, help),
-        ("SELECT COUNT(*) FROM bid", message, help),
-        ("SELECT DISTINCT auction FROM bid", message, help),
         ("SELECT bidder, COUNT(*) FROM TUMBLED_BID GROUP BY bidder", message, help),
+        ("SELECT COUNT(*) FROM TUMBLED_BID", message, help),
         (
             "SELECT window_start, COUNT(*) FROM CUMULATE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR, \
              INTERVAL '1' DAY) GROUP BY window_start",
@@ -37,6 +35,19 @@ fn aggregations_without_a_window() {
             "GROUPING SETS",
         ),
     ]);
+}
+
+#[test]
+fn what_needs_rows_that_stay_over_results_that_change() {
+    let counted = "(SELECT auction AS k, MAX(dateTime) AS ts, COUNT(*) AS n FROM bid GROUP BY auction)";
+    let view = format!("CREATE VIEW counted AS SELECT * FROM {counted}; ");
+    let cases =
+        [("TUMBLE(TABLE counted, DESCRIPTOR(ts), INTERVAL '1' MINUTE)", "is not a time attribute", "WATERMARK FOR ts")];
+    for (tumble, message, help) in cases {
+        let sql =
+            format!("{view}SELECT window_start, window_end, COUNT(*) FROM {tumble} GROUP BY window_start, window_end");
+        refused(&[(&sql, message, help)]);
+    }
 }
 
 #[test]

@@ -227,7 +227,8 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
     let mut operator = shared.operator(id)?;
     let tables = operator.tables();
     let watermark = shared.watermark(&node.uid);
-    operator.open(&OpenContext { range, watermark })?;
+    let restored = shared.state(&node.uid).is_some();
+    operator.open(&OpenContext { range, watermark, restored })?;
     let partial = match &shared.outside {
         Some(outside) if Partial::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
         _ => None,

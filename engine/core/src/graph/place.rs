@@ -70,12 +70,15 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::WindowTopN(_)
         | OperatorSpec::WindowJoin(_)
         | OperatorSpec::IntervalJoin(_)
-        | OperatorSpec::Join(_) => Some(operator.tag().to_owned()),
+        | OperatorSpec::Join(_)
+        | OperatorSpec::GroupAggregate(_)
+        | OperatorSpec::FinalRows => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)
         | OperatorSpec::WindowAssign(_)
-        | OperatorSpec::PartialAggregate(_) => None,
+        | OperatorSpec::PartialAggregate(_)
+        | OperatorSpec::ChangelogRows(_) => None,
     }
 }
 

@@ -36,6 +36,12 @@ pub enum OperatorSpec {
     IntervalJoin(IntervalJoinSpec),
     /// Joins all rows that there are; emits as matches appear and go.
     Join(JoinSpec),
+    /// Aggregates rows per key, without windows: where a marker passes, results that have changed take the place of those before.
+    GroupAggregate(GroupAggregateSpec),
+    /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
+    FinalRows,
+    /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
+    ChangelogRows(ChangelogRowsSpec),
     /// Writes a table.
     Sink(SinkSpec),
 }
@@ -180,6 +186,26 @@ pub enum WindowSource {
         /// Column of the window's end.
         end: usize,
     },
+}
+
+/// Parameters of [`OperatorSpec::GroupAggregate`]. The output is `keys…, aggregates…`, one row for each group that has rows; without
+/// keys it is one row, whether there are rows or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupAggregateSpec {
+    /// Key columns. None: one group.
+    pub keys: Vec<usize>,
+    /// What is computed.
+    pub aggregates: Vec<AggregateCall>,
+    /// Whether rows of the input may be taken back. What is kept of a group is more then: of a greatest value those below it too.
+    pub retracts: bool,
+}
+
+/// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is
+/// added, `-D` for one that is taken back, and `-U`, `+U` for two of the same key that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangelogRowsSpec {
+    /// Columns by which the query's rows are told apart, if it is known; empty for a query with one row at most.
+    pub key: Option<Vec<usize>>,
 }
 
 /// One key of an order.

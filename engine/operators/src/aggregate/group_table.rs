@@ -1,6 +1,8 @@
 //! Groups with their keys and states: the table in front of an aggregation's state.
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array, types::Int64Type};
+use std::ops::Range;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array, types::Int64Type};
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, Result, StateRows, hash};
 
@@ -13,6 +15,21 @@ use super::layout::Layout;
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     slots: Vec<u32>,
+}
+
+impl Scratch {
+    /// The groups of the rows that were loaded last.
+    pub(crate) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+}
+
+/// What an eviction did to a table.
+pub(crate) struct Evicted {
+    /// Slots of the groups that left.
+    pub(crate) left: Vec<u32>,
+    /// In which slot each group was before, if they have moved.
+    pub(crate) packed: Option<Picked>,
 }
 
 /// Groups, their states, and which of them changed since the last capture.
@@ -44,14 +61,30 @@ impl GroupTable {
         self.keys.all()
     }
 
-    /// Takes input rows in.
-    pub(crate) fn update(&mut self, layout: &Layout, rows: Rows<'_>, scratch: &mut Scratch) -> Result<()> {
-        let slots = &mut scratch.slots;
+    /// Puts the group of each row into `slots`. A new one has no rows yet.
+    pub(crate) fn intern(&mut self, layout: &Layout, rows: Rows<'_>, slots: &mut Vec<u32>) -> Result<()> {
         self.keys.intern(&layout.key_arrays(rows.columns), rows.len, slots)?;
         self.grow()?;
         self.mark(slots);
+        Ok(())
+    }
+
+    /// Takes rows in, of the groups that [`intern`](Self::intern) has found.
+    pub(crate) fn add(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(slots, rows))
+    }
+
+    /// Takes rows out again that were taken in before.
+    pub(crate) fn take_back(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.take_back(slots, rows))
+    }
+
+    /// Takes input rows in.
+    pub(crate) fn update(&mut self, layout: &Layout, rows: Rows<'_>, scratch: &mut Scratch) -> Result<()> {
+        let slots = &mut scratch.slots;
+        self.intern(layout, rows, slots)?;
         if !layout.partial_input {
-            return self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(slots, rows));
+            return self.add(slots, rows);
         }
         let states = &rows.columns[layout.key_columns.len()..];
         for (index, (accumulator, columns)) in self.accumulators.iter_mut().zip(&layout.state_columns).enumerate() {
@@ -140,6 +173,37 @@ impl GroupTable {
         })
     }
 
+    /// Every slot is below this one.
+    pub(crate) fn slots(&self) -> usize {
+        self.keys.slots()
+    }
+
+    /// Key columns of a piece of the picked groups.
+    pub(crate) fn key_values(&self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        self.keys.columns(picked, piece)
+    }
+
+    /// Results of a piece of the picked groups.
+    pub(crate) fn values(&mut self, layout: &Layout, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let accumulators = self.accumulators[..layout.results].iter_mut();
+        accumulators.map(|accumulator| accumulator.results(picked, piece.clone())).collect()
+    }
+
+    /// How many rows a piece of the picked groups has, as the last accumulator counts them.
+    pub(crate) fn row_counts(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Int64Array> {
+        let counts =
+            self.accumulators.last_mut().ok_or_else(|| Error::internal("the rows of groups are not counted"))?;
+        Ok(counts.results(picked, piece)?.as_primitive::<Int64Type>().clone())
+    }
+
+    /// Lets go of groups without rows.
+    pub(crate) fn remove(&mut self, slots: &[u32]) -> Result<()> {
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.clear(slots))?;
+        self.keys.remove(slots);
+        slots.iter().for_each(|slot| self.dirty[*slot as usize] = 0);
+        Ok(())
+    }
+
     /// Key columns and states of all groups, in pieces fit for a batch.
     pub(crate) fn states(&mut self) -> impl Iterator<Item = Result<Vec<ArrayRef>>> + '_ {
         let all = self.all();
@@ -167,28 +231,25 @@ impl GroupTable {
         Ok(if populated.len() == self.len() { all } else { Picked::Slots(populated.into()) })
     }
 
-    /// Lets go of the groups whose key hash `leaves`, and says how many they were. None of them has changed since the last
-    /// capture.
+    /// Lets go of the groups whose key hash `leaves`. None of them has changed since the last capture.
     pub(crate) fn evict(
         &mut self,
         layout: &Layout,
         leaves: &dyn Fn(u64) -> bool,
         scratch: &mut Scratch,
-    ) -> Result<usize> {
+    ) -> Result<Evicted> {
         let leaving = self.keys.leaving(leaves)?;
         if leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
             return Err(Error::internal("a group that has changed was to leave before it is stored"));
         }
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.clear(&leaving))?;
         self.keys.remove(&leaving);
-        if self.len() < self.keys.slots() / 2 {
-            self.pack(layout, scratch)?;
-        }
-        Ok(leaving.len())
+        let packed = (self.len() < self.keys.slots() / 2).then(|| self.pack(layout, scratch)).transpose()?;
+        Ok(Evicted { left: leaving, packed })
     }
 
-    /// Moves the groups to a table of their size: vacant slots keep their memory.
-    fn pack(&mut self, layout: &Layout, scratch: &mut Scratch) -> Result<()> {
+    /// Moves the groups to a table of their size: vacant slots keep their memory. Returns where each of them was before.
+    fn pack(&mut self, layout: &Layout, scratch: &mut Scratch) -> Result<Picked> {
         let mut packed = Self::new(layout, self.len());
         packed.absorb(self, scratch)?;
         let all = self.all();
@@ -196,7 +257,7 @@ impl GroupTable {
         packed.dirty.iter_mut().enumerate().for_each(|(slot, dirty)| *dirty = self.dirty[all.slot(slot)]);
         packed.any_dirty = self.any_dirty;
         *self = packed;
-        Ok(())
+        Ok(all)
     }
 
     /// What changed since the last capture, if anything did; from now on it counts as unchanged.

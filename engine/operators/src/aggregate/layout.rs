@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use weir_core::{Error, Result, WindowAggregateSpec, WindowSource, state_column};
+use weir_core::{Error, GroupAggregateSpec, Result, WindowAggregateSpec, WindowSource, state_column};
 use weir_functions::Functions;
 
 use super::accumulator::{self, Accumulator};
@@ -49,7 +49,31 @@ impl Layout {
             WindowSource::Attached { .. } => None,
         };
         let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time, functions));
-        let mut prototypes = prototypes.collect::<Result<Vec<_>>>()?;
+        let layout = Self::of(key_columns, prototypes.collect::<Result<_>>()?, input, count_rows)?;
+        Ok(Self { partial_input: spec.partial_input, ..layout })
+    }
+
+    /// The layout for groups without windows.
+    pub(crate) fn of_groups(spec: &GroupAggregateSpec, input: &SchemaRef, functions: &Functions) -> Result<Self> {
+        let prototypes = spec.aggregates.iter().map(|call| match spec.retracts {
+            true => accumulator::retractable(call, input, functions),
+            false => accumulator::create(call, input, None, functions),
+        });
+        Self::of(spec.keys.clone(), prototypes.collect::<Result<_>>()?, input, spec.retracts)
+    }
+
+    /// The layout for rows of which it is counted how many there are of each.
+    pub(crate) fn of_rows(input: &SchemaRef) -> Result<Self> {
+        Self::of((0..input.fields().len()).collect(), Vec::new(), input, true)
+    }
+
+    fn of(
+        key_columns: Vec<usize>,
+        mut prototypes: Vec<Box<dyn Accumulator>>,
+        input: &SchemaRef,
+        count_rows: bool,
+    ) -> Result<Self> {
+        let results = prototypes.len();
         if count_rows {
             prototypes.push(accumulator::row_count(ROWS));
         }
@@ -66,8 +90,8 @@ impl Layout {
             key_columns,
             key_fields,
             state_columns,
-            results: spec.aggregates.len(),
-            partial_input: spec.partial_input,
+            results,
+            partial_input: false,
             prototypes,
         })
     }

@@ -7,11 +7,15 @@
 //! ```
 //!
 //! [`full`] aggregates rows, or partial results, up to the end of windows; [`partial()`] makes partial results in front of
-//! an exchange.
+//! an exchange. Without windows [`of_groups`] aggregates all that has come, and [`final_rows()`] keeps what is left of a changelog.
 
 mod accumulator;
 mod chunked;
+mod differences;
+mod final_rows;
+mod group_aggregate;
 mod group_table;
+mod groups;
 mod key_table;
 mod key_words;
 mod layout;
@@ -26,9 +30,12 @@ mod window_aggregate;
 mod windows;
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_core::{GroupAggregateSpec, Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
+pub(crate) use differences::differ;
+use final_rows::FinalRows;
+use group_aggregate::GroupAggregate;
 use partial::PartialAggregate;
 use session_aggregate::SessionAggregate;
 use window_aggregate::WindowAggregate;
@@ -62,4 +69,25 @@ pub fn full(
         return Ok(Box::new(SessionAggregate::new(spec, input, output, operator_name, functions)?));
     }
     Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name, functions)?))
+}
+
+/// An aggregation without windows over rows of `input`; `output` is the declared schema of results.
+///
+/// # Errors
+/// A user error if functions do not fit their arguments or columns cannot be grouped by.
+pub fn of_groups(
+    spec: &GroupAggregateSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    functions: &Functions,
+) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(GroupAggregate::new(spec, input, output, functions)?))
+}
+
+/// What keeps the rows of a changelog until it ends.
+///
+/// # Errors
+/// A user error if rows of `input` cannot be told apart.
+pub fn final_rows(input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(FinalRows::new(input, output)?))
 }

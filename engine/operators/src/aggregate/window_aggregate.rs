@@ -250,7 +250,7 @@ impl Operator for WindowAggregate {
         let panes: Vec<Pane> = self.panes.keys().copied().collect();
         for pane in panes {
             let Some(table) = self.panes.get_mut(&pane) else { continue };
-            if table.evict(&self.layout, leaves, &mut self.scratch)? > 0 {
+            if !table.evict(&self.layout, leaves, &mut self.scratch)?.left.is_empty() {
                 if table.len() == 0 {
                     self.panes.remove(&pane);
                 }

@@ -148,7 +148,7 @@ impl<'a> Job<'a> {
             let mut operator = self.operator()?;
             let range = HashRange::of_subtask(index, parallelism);
             let watermark = self.watermarks.combined();
-            operator.open(&OpenContext { range, watermark })?;
+            operator.open(&OpenContext { range, watermark, restored: stored.is_some() })?;
             let partial = self.store.clone().map(|store| Partial::new(store, tables.len(), range));
             let load = if partial.is_some() { &[] } else { tables.as_slice() };
             for (number, table) in load.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! What operators are told.
 
 use super::super::{
-    CalcSpec, DiscoverSpec, ExpandSpec, IntervalJoinSpec, JoinSpec, JoinType, OperatorSpec, SinkSpec, SortKey,
-    SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
-    WindowTopNSpec,
+    CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
+    OperatorSpec, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -25,6 +25,9 @@ impl OperatorSpec {
             OperatorSpec::WindowJoin(_) => "window-join",
             OperatorSpec::IntervalJoin(_) => "interval-join",
             OperatorSpec::Join(_) => "join",
+            OperatorSpec::GroupAggregate(_) => "group-aggregate",
+            OperatorSpec::FinalRows => "final-rows",
+            OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Sink(_) => "sink",
         }
     }
@@ -90,6 +93,13 @@ impl Encode for OperatorSpec {
                 .end(),
             OperatorSpec::Join(JoinSpec { join_type, on, residual }) => {
                 out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
+            }
+            OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts }) => {
+                out.record(tag).list("keys", keys).list("aggregates", aggregates).flag("retracts", *retracts).end()
+            }
+            OperatorSpec::FinalRows => out.tag(tag),
+            OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
+                out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }
             OperatorSpec::Sink(SinkSpec { table }) => out.record(tag).field("table", table).end(),
         }

@@ -86,6 +86,17 @@ impl Fold for ExactAverage {
         Ok(())
     }
 
+    fn retract(&self, states: &mut Chunked<Mean>, slots: &[u32], columns: &[ArrayRef]) -> Result<()> {
+        let sums = state_column(columns, 0)?.as_primitive::<Decimal128Type>();
+        let counts = state_column(columns, 1)?.as_primitive::<Int64Type>();
+        for_each_selected(slots, None, |slot, row| {
+            let mean = states.get_mut(slot);
+            mean.sum -= sums.value(row);
+            mean.count -= counts.value(row);
+        });
+        Ok(())
+    }
+
     fn columns(&self, states: &[Mean]) -> Result<Vec<ArrayRef>> {
         let sums: Decimal128Array = states.iter().map(|mean| Some(mean.sum)).collect();
         Ok(vec![

@@ -8,12 +8,14 @@
 //! sent from the first phase to the second.
 
 mod average;
+mod balance;
 mod count;
 mod distinct_count;
 mod distinct_sum;
 mod exact_average;
 mod extreme;
 mod first_last;
+mod kept;
 mod row_wise;
 mod sum;
 mod value;
@@ -62,6 +64,12 @@ pub(crate) trait Accumulator: Send {
     fn retract(&mut self, slots: &[u32], states: &[ArrayRef]) -> Result<()> {
         let _ = (slots, states);
         Err(Error::internal("this aggregate cannot be taken back"))
+    }
+
+    /// Takes rows out again that were taken in before, each of the group that `slots` says.
+    fn take_back(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
+        let states = self.states_of_rows(rows)?;
+        self.retract(slots, &states)
     }
 
     /// Each row as a state of its own.
@@ -293,6 +301,18 @@ pub(crate) fn create(
         AggregateFunction::Other(_) => None,
     };
     own.map_or_else(|| row_wise::create(call, input, functions), Ok)
+}
+
+/// As [`create`], of an aggregate whose rows may be taken back. The order of arrival orders rows for `FIRST_VALUE` and `LAST_VALUE`.
+pub(crate) fn retractable(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+    let own = match call.function {
+        _ if call.distinct || !call.order_by.is_empty() => None,
+        AggregateFunction::Count => Some(count::create(call)),
+        AggregateFunction::Sum => balance::create(call),
+        AggregateFunction::ExactAvg => Some(exact_average::create(call)),
+        _ => None,
+    };
+    own.map_or_else(|| kept::create(call, input, functions), Ok)
 }
 
 /// Counts all rows of a group; beside the aggregates that are asked for.

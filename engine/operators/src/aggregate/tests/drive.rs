@@ -225,7 +225,9 @@ impl Run<'_> {
             let new = (0..parallelism).map(|index| {
                 let mut operator = self.job.operator();
                 let range = HashRange::of_subtask(index, parallelism);
-                operator.open(&OpenContext { range, watermark: self.watermark }).unwrap();
+                operator
+                    .open(&OpenContext { range, watermark: self.watermark, restored: self.watermark > EventTime::MIN })
+                    .unwrap();
                 if !self.job.evicting {
                     self.store.load(&table, &mut *operator, |_, hash| range.contains(hash));
                 }
@@ -258,7 +260,7 @@ impl Run<'_> {
         let range = HashRange::of_subtask(subtask, self.subtasks.len());
         let residents = &self.residents[subtask];
         let mut twin = self.job.operator();
-        twin.open(&OpenContext { range, watermark: before }).unwrap();
+        twin.open(&OpenContext { range, watermark: before, restored: true }).unwrap();
         let meant =
             |time, hash| Some(time) > expired && time <= due && range.contains(hash) && !residents.contains(hash);
         self.store.load(&table, &mut *twin, meant);

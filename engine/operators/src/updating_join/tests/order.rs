@@ -15,7 +15,9 @@ impl Driven {
     fn new(join_type: JoinType) -> Self {
         let mut operator =
             bare(&join(join_type, None, ChangelogKind::Retract), &inputs(), &Functions::built_in()).unwrap();
-        operator.open(&OpenContext { range: HashRange::ALL, watermark: weir_core::EventTime::MIN }).unwrap();
+        operator
+            .open(&OpenContext { range: HashRange::ALL, watermark: weir_core::EventTime::MIN, restored: false })
+            .unwrap();
         Self(operator)
     }
 

@@ -54,8 +54,11 @@ fn every_variant_is_there() {
         OperatorSpec::Sink(_) => 11,
         OperatorSpec::Discover(_) => 12,
         OperatorSpec::Join(_) => 13,
+        OperatorSpec::GroupAggregate(_) => 14,
+        OperatorSpec::FinalRows => 15,
+        OperatorSpec::ChangelogRows(_) => 16,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 14), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 17), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

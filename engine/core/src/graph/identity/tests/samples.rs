@@ -67,6 +67,10 @@ fn aggregation(window: WindowSource, aggregates: Vec<AggregateCall>, partial_inp
     WindowAggregateSpec { window, keys: vec![0], aggregates, partial_input }
 }
 
+fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
+    GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts }
+}
+
 const TUMBLE: WindowKind = WindowKind::Tumble { size: 10_000, offset: 0 };
 
 /// Every kind of operator, with as many of its fields set as can be, and once with few of them.
@@ -139,6 +143,12 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
             "join",
             OperatorSpec::Join(JoinSpec { join_type: JoinType::Full, on: vec![(0, 1)], residual: Some(column(7)) }),
         ),
+        ("group aggregate", OperatorSpec::GroupAggregate(grouping(vec![0], false))),
+        ("group aggregate over a changelog", OperatorSpec::GroupAggregate(grouping(Vec::new(), true))),
+        ("final rows", OperatorSpec::FinalRows),
+        ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
+        ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
+        ("changelog rows with a key", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(vec![1, 0]) })),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),
     ];

@@ -1,0 +1,124 @@
+//! Aggregation without windows: `GROUP BY` over all that has come so far. Where a marker passes, results that have changed
+//! take the place of those before.
+//!
+//! Without keys there is one row from the start, that of no rows. Whether it has been emitted does not stand in the state: it has
+//! been if there was a checkpoint, because a marker comes before one.
+
+use arrow::array::{Int8Array, RecordBatch, UInt64Array};
+use arrow::datatypes::SchemaRef;
+use weir_core::hash::hash_rows;
+use weir_core::{
+    Batch, Capture, ChangelogKind, Collector, EventTime, GroupAggregateSpec, OpenContext, Operator, Result, TableSchema,
+};
+use weir_functions::Functions;
+
+use super::groups::{Constant, Groups};
+use super::layout::Layout;
+
+/// What a row of state is found by where there are no keys.
+const ONE_GROUP: Constant = Constant { name: "group", value: 0, is_time: false };
+
+/// The operator.
+pub(crate) struct GroupAggregate {
+    groups: Groups,
+    retracts: bool,
+    /// Whether groups change at all once they are there.
+    updates: bool,
+    output: SchemaRef,
+    /// Without keys: whether the row of no rows has to be emitted, or that which took its place.
+    first: bool,
+    /// Without keys: whether there is a row downstream.
+    is_shown: bool,
+}
+
+impl GroupAggregate {
+    pub(crate) fn new(
+        spec: &GroupAggregateSpec,
+        input: &SchemaRef,
+        output: &SchemaRef,
+        functions: &Functions,
+    ) -> Result<Self> {
+        let layout = Layout::of_groups(spec, input, functions)?;
+        let has_keys = !spec.keys.is_empty();
+        Ok(Self {
+            groups: Groups::new(layout, (!has_keys).then_some(ONE_GROUP), spec.retracts && has_keys),
+            retracts: spec.retracts,
+            updates: spec.retracts || !spec.aggregates.is_empty(),
+            output: output.clone(),
+            first: false,
+            is_shown: false,
+        })
+    }
+}
+
+impl Operator for GroupAggregate {
+    fn tables(&self) -> Vec<TableSchema> {
+        vec![self.groups.table().clone()]
+    }
+
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        if self.groups.key_columns().is_empty() {
+            let mut hashes = Vec::new();
+            hash_rows(&[], 1, &mut hashes)?;
+            self.is_shown = context.restored;
+            self.first = !context.restored && hashes.iter().all(|hash| context.range.contains(*hash));
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        self.groups.load(rows)
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        self.groups.evict(leaves)
+    }
+
+    fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
+        Some(self.groups.key_columns())
+    }
+
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        match stream {
+            ChangelogKind::Append => true,
+            ChangelogKind::Retract => self.retracts,
+            ChangelogKind::Upsert(_) => false,
+        }
+    }
+
+    fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
+        self.groups.process(&batch, self.is_shown)
+    }
+
+    /// The end of time is behind all rows: what they come to is owed now, in front of it.
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if time == EventTime::MAX {
+            self.flush(out)?;
+        }
+        Ok(Some(time))
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        if std::mem::take(&mut self.first) {
+            self.is_shown = true;
+            if self.groups.is_empty() {
+                let row = self.groups.nothing(&self.output)?;
+                out.emit(if self.updates {
+                    Batch::weighted(row, Int8Array::from(vec![1]))?
+                } else {
+                    Batch::append(row)
+                });
+            }
+        }
+        self.groups.changes(&self.output, self.updates)?.into_iter().for_each(|batch| out.emit(batch));
+        Ok(())
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        self.groups.capture(None)
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.groups.bytes()
+    }
+}

@@ -1,0 +1,363 @@
+//! The groups of an aggregation without windows: which of them are shown, and what has to be said of those that change.
+//!
+//! Between two markers rows go into the groups, and nothing is said. Before a group that is shown changes for the first time, its
+//! results are put aside; where the marker passes they are compared with those that it has then, and where they differ the old
+//! ones are taken back and the new ones added, one behind the other. A group whose last row was taken back goes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array,
+};
+use arrow::compute::{filter, interleave, not, take};
+use arrow::datatypes::{SchemaRef, UInt32Type};
+use weir_core::hash::hash_rows;
+use weir_core::{Batch, Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema};
+
+use super::accumulator::Rows;
+use super::chunked::Picked;
+use super::differences::differ;
+use super::group_table::{Evicted, GroupTable, Scratch};
+use super::layout::Layout;
+use crate::batches::with_schema;
+
+/// What is known of a group beside its state.
+const SHOWN: u8 = 1;
+const CHANGED: u8 = 2;
+
+/// A column of the state's key that is the same for all groups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Constant {
+    pub(crate) name: &'static str,
+    pub(crate) value: i64,
+    /// Whether rows expire by it.
+    pub(crate) is_time: bool,
+}
+
+/// The groups.
+pub(crate) struct Groups {
+    // Fixed by the plan.
+    layout: Layout,
+    constant: Option<Constant>,
+    state: TableSchema,
+    /// Whether groups without rows go: rows are counted then.
+    leaves: bool,
+    // Kept in checkpoints.
+    table: GroupTable,
+    // Follows from what has come since the last marker.
+    /// For each slot, what is known of its group.
+    known: Vec<u8>,
+    /// Groups that are shown and have changed, in the order of `before`.
+    changed: Vec<u32>,
+    /// The results that they are shown with.
+    before: Vec<(Range<usize>, Vec<ArrayRef>)>,
+    /// Groups that are not shown yet.
+    fresh: Vec<u32>,
+    /// Keys of groups that went since the last capture.
+    gone: Vec<Vec<ArrayRef>>,
+    // Scratch.
+    slots: Vec<u32>,
+    scratch: Scratch,
+}
+
+impl Groups {
+    /// No groups. `leaves`: those without rows go, for which the layout has to count rows.
+    pub(crate) fn new(layout: Layout, constant: Option<Constant>, leaves: bool) -> Self {
+        let keys = layout.key_columns.len();
+        let names: Vec<&str> = constant.iter().map(|constant| constant.name).collect();
+        let state = TableSchema {
+            name: "groups".into(),
+            version: 1,
+            schema: layout.state_schema(&names),
+            key_columns: keys + names.len(),
+            time_column: constant.filter(|constant| constant.is_time).map(|_| keys),
+            distribution: Distribution::Keyed,
+        };
+        Self {
+            table: GroupTable::new(&layout, 0),
+            layout,
+            constant,
+            state,
+            leaves,
+            known: Vec::new(),
+            changed: Vec::new(),
+            before: Vec::new(),
+            fresh: Vec::new(),
+            gone: Vec::new(),
+            slots: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The table of their state.
+    pub(crate) fn table(&self) -> &TableSchema {
+        &self.state
+    }
+
+    /// Key columns of the input.
+    pub(crate) fn key_columns(&self) -> &[usize] {
+        &self.layout.key_columns
+    }
+
+    /// Whether there is a group.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Takes rows that are stored.
+    pub(crate) fn load(&mut self, rows: &RecordBatch) -> Result<()> {
+        let keys = self.layout.key_columns.len();
+        let (keys, rest) = rows.columns().split_at(keys);
+        let states = &rest[usize::from(self.constant.is_some())..];
+        self.table.load(&self.layout, keys, states, rows.num_rows(), &mut self.scratch)?;
+        // What is stored was shown at the marker before.
+        self.known.resize(self.table.slots(), 0);
+        self.scratch.slots().iter().for_each(|slot| self.known[*slot as usize] = SHOWN);
+        Ok(())
+    }
+
+    /// Takes rows in, or out again. A new group counts as shown, with the results of no rows, if `all_shown`.
+    pub(crate) fn process(&mut self, batch: &Batch, all_shown: bool) -> Result<()> {
+        let columns = batch.records().columns();
+        let rows = Rows { columns, len: batch.num_rows() };
+        let mut slots = std::mem::take(&mut self.slots);
+        self.table.intern(&self.layout, rows, &mut slots)?;
+        self.known.resize(self.table.slots(), if all_shown { SHOWN } else { 0 });
+        self.put_aside(&slots)?;
+        match batch.weights() {
+            Some(weights) if weights.values().contains(&-1) => self.change(&slots, rows, weights)?,
+            _ => self.table.add(&slots, rows)?,
+        }
+        self.slots = slots;
+        Ok(())
+    }
+
+    fn put_aside(&mut self, slots: &[u32]) -> Result<()> {
+        let first = self.changed.len();
+        for slot in slots {
+            let known = &mut self.known[*slot as usize];
+            if *known & CHANGED == 0 {
+                if *known & SHOWN == 0 {
+                    self.fresh.push(*slot)
+                } else {
+                    self.changed.push(*slot)
+                }
+                *known |= CHANGED;
+            }
+        }
+        let picked = Picked::Slots(self.changed[first..].into());
+        for piece in picked.pieces() {
+            let values = self.table.values(&self.layout, &picked, piece.clone())?;
+            self.before.push((first + piece.start..first + piece.end, values));
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, slots: &[u32], rows: Rows<'_>, weights: &Int8Array) -> Result<()> {
+        let added: BooleanArray = weights.values().iter().map(|weight| Some(*weight > 0)).collect();
+        let slots = UInt32Array::from(slots.to_vec());
+        // Added first: a row that comes and goes has to be there before it is taken back.
+        for (chosen, adds) in [(&added, true), (&not(&added)?, false)] {
+            let slots = filter(&slots, chosen)?;
+            let slots = slots.as_primitive::<UInt32Type>().values();
+            let columns = rows.columns.iter().map(|column| filter(column, chosen)).collect::<Result<Vec<_>, _>>()?;
+            let rows = Rows { columns: &columns, len: slots.len() };
+            match adds {
+                _ if slots.is_empty() => {}
+                true => self.table.add(slots, rows)?,
+                false => self.table.take_back(slots, rows)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What has changed since the last marker, as rows of `schema`: keys, then results.
+    pub(crate) fn changes(&mut self, schema: &SchemaRef, with_weights: bool) -> Result<Vec<Batch>> {
+        let mut batches = Vec::new();
+        let mut empty = Vec::new();
+        let changed = Picked::Slots(std::mem::take(&mut self.changed).into());
+        for (piece, before) in std::mem::take(&mut self.before) {
+            self.piece(&changed, piece, Some(&before), (schema, with_weights), &mut empty, &mut batches)?;
+        }
+        let fresh = Picked::Slots(std::mem::take(&mut self.fresh).into());
+        for piece in fresh.pieces() {
+            self.piece(&fresh, piece, None, (schema, with_weights), &mut empty, &mut batches)?;
+        }
+        for picked in [&changed, &fresh] {
+            (0..picked.len()).for_each(|position| self.known[picked.slot(position)] = SHOWN);
+        }
+        empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        self.table.remove(&empty)?;
+        Ok(batches)
+    }
+
+    /// Lets go of groups without rows, and says nothing of what has changed.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.before.clear();
+        let (changed, fresh) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.fresh));
+        for (slots, is_shown) in [(changed, true), (fresh, false)] {
+            slots.iter().for_each(|slot| self.known[*slot as usize] = SHOWN);
+            let picked = Picked::Slots(slots.into());
+            for piece in picked.pieces() {
+                let counts = self.table.row_counts(&picked, piece.clone())?;
+                let empty = (0..piece.len()).filter(|row| counts.value(*row) == 0);
+                let empty: Vec<usize> = empty.map(|row| piece.start + row).collect();
+                let slots: Vec<u32> = empty.iter().map(|position| picked.slot(*position) as u32).collect();
+                if is_shown && !empty.is_empty() {
+                    let gone = Picked::Slots(slots.as_slice().into());
+                    self.gone.push(self.table.key_values(&gone, 0..gone.len())?);
+                }
+                slots.iter().for_each(|slot| self.known[*slot as usize] = 0);
+                self.table.remove(&slots)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The changes of a piece of the picked groups, which are shown with the results `before`.
+    fn piece(
+        &mut self,
+        picked: &Picked,
+        piece: Range<usize>,
+        before: Option<&Vec<ArrayRef>>,
+        (schema, with_weights): (&SchemaRef, bool),
+        empty: &mut Vec<u32>,
+        batches: &mut Vec<Batch>,
+    ) -> Result<()> {
+        let after = self.table.values(&self.layout, picked, piece.clone())?;
+        let keys = self.table.key_values(picked, piece.clone())?;
+        let counts = if self.leaves { Some(self.table.row_counts(picked, piece.clone())?) } else { None };
+        let is_empty = |row: usize| counts.as_ref().is_some_and(|counts| counts.value(row) == 0);
+        let differs = before.map(|before| differ(before, &after, piece.len())).transpose()?;
+        // Positions in `before` followed by `after`, and what becomes of the row.
+        let (mut sides, mut weights, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for row in 0..piece.len() {
+            let stays = !is_empty(row);
+            if !stays {
+                empty.push(picked.slot(piece.start + row) as u32);
+                if before.is_some() {
+                    gone.push(row as u32);
+                }
+            }
+            match &differs {
+                None if stays => {
+                    sides.push((1, row));
+                    weights.push(1);
+                }
+                Some(differs) if !stays || differs.value(row) => {
+                    sides.push((0, row));
+                    weights.push(-1);
+                    if stays {
+                        sides.push((1, row));
+                        weights.push(1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !gone.is_empty() {
+            let gone = UInt32Array::from(gone);
+            self.gone.push(keys.iter().map(|key| take(key, &gone, None)).collect::<Result<_, _>>()?);
+        }
+        if sides.is_empty() {
+            return Ok(());
+        }
+        let rows = UInt32Array::from_iter_values(sides.iter().map(|(_, row)| *row as u32));
+        let mut columns = keys.iter().map(|key| take(key, &rows, None)).collect::<Result<Vec<_>, _>>()?;
+        for (index, after) in after.iter().enumerate() {
+            let before = before.map_or(after, |before| &before[index]);
+            columns.push(interleave(&[&**before, &**after], &sides)?);
+        }
+        let records = with_schema(schema, columns, sides.len())?;
+        batches.push(match with_weights {
+            true => Batch::weighted(records, Int8Array::from(weights))?,
+            false => Batch::append(records),
+        });
+        Ok(())
+    }
+
+    /// All groups, in pieces: keys, and how many rows each has.
+    pub(crate) fn rows(&mut self) -> Result<Vec<(Vec<ArrayRef>, Int64Array)>> {
+        let all = self.table.all();
+        let mut rows = Vec::new();
+        for piece in all.pieces() {
+            rows.push((self.table.key_values(&all, piece.clone())?, self.table.row_counts(&all, piece)?));
+        }
+        Ok(rows)
+    }
+
+    /// The results of a group without rows.
+    pub(crate) fn nothing(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let mut table = GroupTable::new(&self.layout, 0);
+        let mut slots = Vec::new();
+        table.intern(&self.layout, Rows { columns: &[], len: 1 }, &mut slots)?;
+        let columns = table.values(&self.layout, &Picked::First(1), 0..1)?;
+        with_schema(schema, columns, 1)
+    }
+
+    /// What changed since the last capture.
+    pub(crate) fn capture(&mut self, expired: Option<EventTime>) -> Result<Vec<Capture>> {
+        let groups = self.table.capture()?;
+        let gone = std::mem::take(&mut self.gone);
+        let (schema, constant) = (self.state.schema.clone(), self.constant);
+        let constants = move |rows: usize| {
+            let column =
+                |constant: Constant| Arc::new(TimestampMillisecondArray::from(vec![constant.value; rows])) as ArrayRef;
+            constant.map(column).into_iter().collect::<Vec<_>>()
+        };
+        let rows = move || {
+            let mut rows = Vec::new();
+            // A group that came back counts.
+            for keys in gone {
+                rows.push(deleted(&schema, keys, &constants)?);
+            }
+            if let Some(groups) = groups {
+                groups.rows(&schema, constants, &mut rows)?;
+            }
+            Ok(rows)
+        };
+        Ok(vec![Capture { rows: Box::new(rows), expired }])
+    }
+
+    /// Lets go of the groups whose key hash `leaves`.
+    pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let Evicted { left, packed } = self.table.evict(&self.layout, leaves, &mut self.scratch)?;
+        if left.iter().any(|slot| self.known[*slot as usize] & CHANGED != 0) {
+            return Err(Error::internal("a group was to leave before its marker"));
+        }
+        left.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        if let Some(packed) = packed {
+            let mut places = vec![0; self.known.len()];
+            (0..packed.len()).for_each(|place| places[packed.slot(place)] = place as u32);
+            self.known = (0..packed.len()).map(|place| self.known[packed.slot(place)]).collect();
+            for slot in self.changed.iter_mut().chain(&mut self.fresh) {
+                *slot = places[*slot as usize];
+            }
+        }
+        let least = self.constant.filter(|constant| constant.is_time && !left.is_empty());
+        Ok(vec![least.map_or(EventTime::MAX, |constant| EventTime(constant.value))])
+    }
+
+    /// Bytes held, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.table.bytes() + self.known.len()
+    }
+}
+
+/// State rows that say of keys that they are gone.
+fn deleted(schema: &SchemaRef, keys: Vec<ArrayRef>, constants: &dyn Fn(usize) -> Vec<ArrayRef>) -> Result<StateRows> {
+    let rows = keys.first().map_or(0, |key| key.len());
+    let mut hashes = Vec::new();
+    hash_rows(&keys, rows, &mut hashes)?;
+    let mut columns = keys;
+    columns.extend(constants(rows));
+    for field in &schema.fields()[columns.len()..] {
+        columns.push(arrow::array::new_null_array(field.data_type(), rows));
+    }
+    Ok(StateRows {
+        rows: RecordBatch::try_new(schema.clone(), columns)?,
+        hashes: hashes.into(),
+        deleted: Some(BooleanArray::from(vec![true; rows])),
+    })
+}

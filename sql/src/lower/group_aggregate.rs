@@ -1,0 +1,86 @@
+//! Aggregations without windows: their results change with every row.
+
+use arrow::datatypes::DataType;
+use datafusion_expr::Aggregate;
+use weir_core::{Error, Exchange, Expr, GroupAggregateSpec, OperatorSpec, Result};
+
+use super::Lowering;
+use super::aggregate::{KeyPlace, placed};
+use super::call::Call;
+use super::changelog;
+use super::expand::expand;
+use super::grouping::Grouping;
+use super::shape::{add, edges, shape};
+use super::stream::{Role, Stream, StreamColumn};
+
+impl Lowering<'_> {
+    /// An aggregation over all that has come so far, of a stream that nothing is pending in.
+    ///
+    /// # Errors
+    /// A user error if the stream replaces its rows by key.
+    pub(super) fn group_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        stream: Stream,
+        grouping: &Grouping,
+        calls: Vec<Call>,
+    ) -> Result<Stream> {
+        let places = places(grouping);
+        let mut wanted = Vec::new();
+        for (index, (key, place)) in grouping.keys.iter().zip(&places).enumerate() {
+            if matches!(place, KeyPlace::Key(place) if *place == wanted.len()) {
+                wanted.push(key.clone().wanted(&format!("$key{index}"), &stream.columns));
+            }
+        }
+        let first_argument = wanted.len();
+        for call in &calls {
+            wanted.extend(call.inputs(&stream.columns));
+        }
+        let shaped = shape(&mut self.graph, stream, wanted)?;
+        let keys = shaped.positions[..first_argument].to_vec();
+        let (shaped, keys) = match &grouping.sets {
+            None => (shaped, keys),
+            Some(sets) => expand(&mut self.graph, shaped, keys, sets, &places, aggregate)?,
+        };
+        let aggregates = placed(calls, &shaped.positions[first_argument..], &shaped.columns);
+        let mut columns: Vec<StreamColumn> =
+            keys.iter().map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() }).collect();
+        columns.extend(aggregates.iter().map(|call| StreamColumn::plain(&call.name, call.data_type.clone())));
+        let inputs = edges(&shaped.nodes, 0, Exchange::Hash(keys.clone()));
+        let retracts = changelog::may_retract(&self.graph, &inputs);
+        let (first_call, calls) = (keys.len(), aggregates.len());
+        let operator = OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts });
+        let node = add(&mut self.graph, "GroupAggregate", operator, inputs, &columns)?;
+        let key = |place: &KeyPlace| match place {
+            KeyPlace::Key(key) => Ok(Expr::Column(*key)),
+            KeyPlace::Window(_) => Err(Error::internal("a key of an aggregation without windows is one of a window")),
+        };
+        let mut projection = places.iter().map(key).collect::<Result<Vec<_>>>()?;
+        if grouping.sets.is_some() {
+            projection.push(Expr::Column(first_call - 1));
+        }
+        projection.extend((first_call..first_call + calls).map(Expr::Column));
+        let fields = aggregate.schema.fields();
+        if fields.len() != projection.len() {
+            return Err(Error::internal("an aggregation has another number of columns than its plan"));
+        }
+        let names = fields.iter().map(|field| field.name().clone()).collect();
+        let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Stream { projection, names, types, ..Stream::of_nodes(vec![node], columns) })
+    }
+}
+
+/// Which key of the aggregation each key of the query is: the same expression twice is one, unless grouping sets treat the two
+/// differently.
+fn places(grouping: &Grouping) -> Vec<KeyPlace> {
+    let mut known: Vec<&Expr> = Vec::new();
+    let mut places = Vec::new();
+    for key in &grouping.keys {
+        let same = known.iter().position(|other| **other == key.expression).filter(|_| grouping.sets.is_none());
+        places.push(KeyPlace::Key(same.unwrap_or(known.len())));
+        if same.is_none() {
+            known.push(&key.expression);
+        }
+    }
+    places
+}
