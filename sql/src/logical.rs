@@ -5,6 +5,7 @@ mod comparisons;
 mod cross_join;
 mod duplicates;
 mod group_by;
+mod group_id;
 mod grouping_sets;
 mod guard;
 mod lateral;

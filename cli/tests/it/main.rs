@@ -5,6 +5,7 @@ mod bad_input;
 mod batch;
 mod changed;
 mod cluster;
+mod collected;
 mod command_line;
 mod decimals;
 mod files;

@@ -46,6 +46,9 @@ fn check(expression: &str, expected: [&str; 3]) {
 fn maps_and_rows_are_read_and_written() {
     check("m['a']", ["7", "null", "null"]);
     check("m[st.b]", ["null", "null", "null"]);
+    check("CAST(m AS MAP<STRING, BIGINT>)", [r#"{"a":7}"#, r#"{"b":8}"#, "null"]);
+    check("CAST(st AS ROW<x BIGINT, y STRING>)", [r#"{"x":20,"y":"b"}"#, r#"{"x":21,"y":"c"}"#, "null"]);
+    check("TRY_CAST(m AS MAP<STRING, ARRAY<BIGINT>>)", ["null", "null", "null"]);
     check("CAST(m AS STRING)", [r#""{a=7}""#, r#""{b=8}""#, "null"]);
     check("CAST(st AS STRING)", [r#""(20, b)""#, r#""(21, c)""#, "null"]);
     check("CAST(items AS STRING)", [r#""[(x, 1), (y, 2)]""#, r#""[]""#, "null"]);
@@ -54,6 +57,11 @@ fn maps_and_rows_are_read_and_written() {
 
 #[test]
 fn rows_are_compared_and_chosen() {
+    check("(k, st.a) = (1, 20)", ["true", "false", "false"]);
+    check("ROW(k, st.a) = ROW(3, 20)", ["false", "false", "null"]);
+    check("(k, st.a) <> (3, 20)", ["true", "true", "null"]);
+    check("(k, st.a) IN ((1, 20), (3, 21))", ["true", "false", "null"]);
+    check("(k, st.a) NOT IN ((1, 20), (3, 21))", ["false", "true", "null"]);
     check("st = ROW(20, 'b')", ["true", "false", "null"]);
     check("st <> ROW(20, 'b')", ["false", "true", "null"]);
     check("st IS DISTINCT FROM ROW(20, 'b')", ["false", "true", "true"]);

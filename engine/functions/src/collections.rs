@@ -4,6 +4,7 @@ pub(super) mod arrays;
 mod assemble;
 mod keys;
 pub(super) mod maps;
+pub(super) mod multiset;
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ pub struct Values {
 }
 
 /// Functions that have a value for all arguments of their types.
-const TOTAL: [&str; 78] = [
+const TOTAL: [&str; 79] = [
     "array_append",
     "array_concat",
     "array_contains",
@@ -69,6 +69,7 @@ const TOTAL: [&str; 78] = [
     "json_unquote",
     "least",
     "left",
+    "left_bytes",
     "levenshtein",
     "locate",
     "lower",
@@ -269,8 +270,11 @@ fn range(operator: Operator, left: (i128, i128), right: (i128, i128)) -> Option<
             let far = left.0.abs().max(left.1.abs());
             Some((-far, far))
         }
-        // The remainder has the dividend's sign, and is none the farther from zero.
-        Operator::Modulo => Some((left.0.min(0), left.1.max(0))),
+        // The remainder has the dividend's sign, is none the farther from zero, and nearer to it than the divisor.
+        Operator::Modulo => {
+            let nearer = (right.0.abs().max(right.1.abs()) - 1).max(0);
+            Some((left.0.clamp(-nearer, 0), left.1.clamp(0, nearer)))
+        }
         _ => None,
     }
 }

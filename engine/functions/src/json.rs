@@ -3,6 +3,7 @@
 //! A document is checked as a whole and then walked as text, so that numbers keep every digit. What comes of a document that is no
 //! JSON, of a path that leads nowhere and of a value of another kind is said by `ON EMPTY` and `ON ERROR`; without them it is null.
 
+pub(super) mod aggregate;
 pub(super) mod construct;
 mod document;
 mod encode;

@@ -48,12 +48,15 @@ pub(super) fn texts(rows: usize, mut write: impl FnMut(usize, &mut Value) -> Res
             continue;
         }
         written += value.text.len();
-        if value.text.len() > LONGEST_VALUE || written > LONGEST_BATCH {
-            return too_long();
-        }
+        check_lengths(value.text.len(), written)?;
         builder.append_value(&value.text);
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// Whether a value of so many bytes is within bounds, and those of a batch up to it.
+pub(super) fn check_lengths(value: usize, batch: usize) -> Result<()> {
+    if value > LONGEST_VALUE || batch > LONGEST_BATCH { too_long() } else { Ok(()) }
 }
 
 /// The values of `rows`, each a part of an argument.

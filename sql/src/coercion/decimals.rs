@@ -196,6 +196,9 @@ fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {
 fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
     if meeting != Meeting::Values {
         texts_as_decimals(expressions, schema);
+        for expr in expressions.iter_mut() {
+            **expr = arithmetic::without_narrowing(std::mem::take(*expr), schema);
+        }
     }
     let parts: Vec<Part> = expressions.iter().map(|expr| Part::of(expr, schema)).collect();
     let Some(common) = common_type(&parts, meeting)? else { return align_others(expressions, schema, meeting) };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `SUM` of an `INT` | `CAST(SUM(x) AS INT)`: added up as BIGINT, and an error if it has no place in an INT in the end |
 //! | `SUM` of a `DECIMAL(p, s)` | `SUM(CAST(x AS DECIMAL(38, s)))` |
+//! | `STDDEV`, `VAR` of a `FLOAT` | `CAST(STDDEV(x) AS FLOAT)` |
 //! | `AVG` of a `DECIMAL(p, s)` | `SUM(CAST(x AS DECIMAL(38, s))) / COUNT(x)` |
 
 use std::sync::Arc;
@@ -82,6 +83,9 @@ fn one(expr: &Expr, aggregate: &Aggregate, calls: &mut Vec<Expr>) -> Result<Outc
     Ok(match (call.func.name(), argument) {
         ("sum", Some(Ok(narrow @ (DataType::Int8 | DataType::Int16 | DataType::Int32)))) => {
             Outcome::Narrow(place(expr.clone()), narrow)
+        }
+        ("stddev" | "stddev_pop" | "var" | "var_pop", Some(Ok(single @ DataType::Float32))) => {
+            Outcome::Narrow(place(expr.clone()), single)
         }
         ("sum", Some(Ok(DataType::Decimal128(precision, scale)))) if precision < DECIMAL128_MAX_PRECISION => {
             Outcome::Aggregate(place(wide_sum(call, scale)?))

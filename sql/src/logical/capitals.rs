@@ -4,7 +4,9 @@
 //! differs in its capitals alone, it is what was meant: the query gets it, and is planned again.
 
 use datafusion_common::{Column, DataFusionError, SchemaError, Span as DataFusionSpan};
-use datafusion_sql::sqlparser::ast::{Expr, Ident, Query};
+use datafusion_sql::sqlparser::ast::{
+    Expr, Function, FunctionArgumentList, FunctionArguments, Ident, ObjectName, Query,
+};
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 
 use crate::walk::{Step, change_expressions};
@@ -20,7 +22,7 @@ impl Capitals {
     pub(super) fn correct(&mut self, query: &mut Query, error: &DataFusionError) -> bool {
         let DataFusionError::SchemaError(schema, _) = error.find_root() else { return false };
         let SchemaError::FieldNotFound { field, valid_fields } = &**schema else { return false };
-        let Some(meant) = meant(field, valid_fields) else { return false };
+        let Some(meant) = meant(field, valid_fields) else { return field.relation.is_none() && constant(query, &field.name) };
         let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first());
         let before = self.corrected.len();
         let _ = change_expressions(query, |expression| {
@@ -59,6 +61,39 @@ impl Capitals {
 
 fn starts_at(name: &Ident, place: DataFusionSpan) -> bool {
     (name.span.start.line, name.span.start.column) == (place.start.line, place.start.column)
+}
+
+/// Has `PI`, which takes no parentheses where no column has its name, be called in the query; says whether it is there.
+fn constant(query: &mut Query, name: &str) -> bool {
+    let mut found = false;
+    if !name.eq_ignore_ascii_case("pi") {
+        return found;
+    }
+    let _ = change_expressions(query, |expression| {
+        if let Expr::Identifier(ident) = expression
+            && ident.quote_style.is_none()
+            && ident.value == name
+        {
+            let name = Ident { value: "pi".to_owned(), quote_style: None, span: ident.span };
+            found = true;
+            *expression = Expr::Function(Function {
+                name: ObjectName::from(vec![name]),
+                uses_odbc_syntax: false,
+                parameters: FunctionArguments::None,
+                args: FunctionArguments::List(FunctionArgumentList {
+                    duplicate_treatment: None,
+                    args: Vec::new(),
+                    clauses: Vec::new(),
+                }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+        }
+        Step::Continue(())
+    });
+    found
 }
 
 /// The only known column that differs from `asked` in its capitals alone, in its table's too if it has one.

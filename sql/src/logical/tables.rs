@@ -99,6 +99,7 @@ impl<'a> Tables<'a> {
         let mut query = query.clone();
         super::unnest_factor::make_lateral(&mut query);
         super::grouping_sets::write_out(&mut query);
+        super::group_id::number(&mut query);
         let mut capitals = Capitals::default();
         loop {
             super::duplicates::rename(&mut query, self.catalog.functions());

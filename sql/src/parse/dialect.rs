@@ -10,7 +10,7 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
-use super::{json, literals};
+use super::{cast, json, json_aggregate, literals};
 
 /// Weir's dialect of SQL, for one statement.
 ///
@@ -57,7 +57,10 @@ impl Dialect for WeirDialect {
         match self.attempts_left.get().checked_sub(1) {
             Some(left) => {
                 self.attempts_left.set(left);
-                json::parse_call(parser).or_else(|| literals::parse_literal(parser))
+                json::parse_call(parser)
+                    .or_else(|| json_aggregate::parse_call(parser))
+                    .or_else(|| cast::parse_call(parser))
+                    .or_else(|| literals::parse_literal(parser))
             }
             None => Some(Err(ParserError::RecursionLimitExceeded)),
         }

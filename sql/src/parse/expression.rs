@@ -14,8 +14,10 @@
 //! | `p LIKE 'C:\%'`, `p LIKE '5!%' ESCAPE '!'` | `p LIKE 'C:\\%'`, `p LIKE '5\%'` ([`super::like`]) |
 //! | `TIMESTAMP '2013-01-05 17:04:09.5'` | the same as a `TIMESTAMP(1)` |
 //! | `GROUPING(x)` | `CAST(grouping(x) AS BIGINT)` |
+//! | `COLLECT(x)` | `multiset_of(array_agg(x) FILTER (WHERE x IS NOT NULL))` |
 //! | `CAST(x AS CHAR(3))` | see [`super::cast`] |
 //! | `INTERVAL '1-2' YEAR TO MONTH`, `(a, b) OVERLAPS (c, d)` | see [`super::interval`] |
+//! | `(a, b) = (1, 2)` | see [`super::rows`] |
 //! | `x SIMILAR TO p` | see [`super::similar`] |
 //! | `1e3` | `CAST('1e3' AS DOUBLE)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
@@ -32,7 +34,7 @@ use weir_core::Result;
 use weir_functions::refused;
 
 use super::dialect::WeirDialect;
-use super::{cast, interval, like, refuse, similar};
+use super::{cast, interval, like, refuse, rows, similar};
 use crate::diagnostics::{Source, from_parser};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
@@ -128,6 +130,16 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
                 *expression = overlap;
             }
         }
+        Expr::BinaryOp { left, op, right } => {
+            if let Some(comparison) = rows::compared(left, op, right) {
+                *expression = comparison;
+            }
+        }
+        Expr::InList { expr, list, negated } => {
+            if let Some(comparison) = rows::in_list(expr, list, *negated) {
+                *expression = comparison;
+            }
+        }
         Expr::SimilarTo { negated, expr, pattern, escape_char } => {
             *expression = similar::rewritten(source, expr, pattern, escape_char.as_ref(), *negated)?;
         }
@@ -208,6 +220,22 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
             let mut values = function.clone();
             values.name = ObjectName::from(vec![Ident { value: "array_agg".to_owned(), quote_style: None, span }]);
             Ok(Some(call("array_element", vec![Expr::Function(values), place], &beside)))
+        }
+        "collect" if function.over.is_none() && list.args.len() == 1 && list.clauses.is_empty() => {
+            let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = &list.args[0] else { return Ok(None) };
+            let beside = value.clone();
+            let present = Expr::IsNotNull(Box::new(Expr::Nested(Box::new(value.clone()))));
+            let mut values = function.clone();
+            values.name = ObjectName::from(vec![Ident { value: "array_agg".to_owned(), quote_style: None, span }]);
+            values.filter = Some(Box::new(match values.filter.take() {
+                None => present,
+                Some(filter) => Expr::BinaryOp {
+                    left: Box::new(Expr::Nested(filter)),
+                    op: BinaryOperator::And,
+                    right: Box::new(present),
+                },
+            }));
+            Ok(Some(call("multiset_of", vec![Expr::Function(values)], &beside)))
         }
         "grouping" => {
             let beside = Expr::Function(function.clone());

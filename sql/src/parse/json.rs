@@ -220,7 +220,7 @@ fn null_clause_follows(parser: &Parser<'_>) -> bool {
 }
 
 /// `NULL ON NULL` or `ABSENT ON NULL`.
-fn null_clause(parser: &mut Parser<'_>) -> Result<Option<&'static str>, ParserError> {
+pub(super) fn null_clause(parser: &mut Parser<'_>) -> Result<Option<&'static str>, ParserError> {
     let nulls = ["null", "absent"].into_iter().find(|nulls| word(parser, nulls));
     if nulls.is_some() {
         parser.expect_keywords(&[Keyword::ON, Keyword::NULL])?;
@@ -229,7 +229,7 @@ fn null_clause(parser: &mut Parser<'_>) -> Result<Option<&'static str>, ParserEr
 }
 
 /// Whether a value is JSON already: `j`, or else `v`.
-fn kind(value: &Expr) -> char {
+pub(super) fn kind(value: &Expr) -> char {
     let is_json = match value {
         Expr::Function(function) => matches!(function.name.to_string().as_str(), "json_object" | "json_array"),
         _ => false,
@@ -238,7 +238,7 @@ fn kind(value: &Expr) -> char {
 }
 
 /// Takes the next word if it is that one.
-fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
+pub(super) fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
     let found = is_word(&parser.peek_token_ref().token, wanted);
     if found {
         parser.next_token();
@@ -246,11 +246,11 @@ fn word(parser: &mut Parser<'_>, wanted: &str) -> bool {
     found
 }
 
-fn is_word(token: &Token, wanted: &str) -> bool {
+pub(super) fn is_word(token: &Token, wanted: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
 }
 
-fn text(value: &str, span: Span) -> Expr {
+pub(super) fn text(value: &str, span: Span) -> Expr {
     Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(value.to_owned()), span })
 }
 

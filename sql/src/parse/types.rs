@@ -9,7 +9,9 @@ use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::{Error, Result};
 
 use super::cursor::Cursor;
-use crate::diagnostics::did_you_mean;
+use super::dialect::WeirDialect;
+use super::segments;
+use crate::diagnostics::{Source, did_you_mean};
 use crate::statement::{Span, Spanned};
 
 pub use casts::FlinkTypes;
@@ -68,6 +70,17 @@ pub(super) fn data_type(cursor: &mut Cursor<'_>) -> Result<DataType> {
         return Err(cursor.error_here("there is one `>` too many before this"));
     }
     Ok(data_type)
+}
+
+/// A type that is all of a text.
+fn read(text: &str) -> Result<DataType> {
+    let source = Source::new(text);
+    let segments = segments::split(&source)?;
+    let Some(segment) = segments.first() else { return Err(Error::user("there is no type here")) };
+    let dialect = WeirDialect::new(segment.tokens.len());
+    let mut cursor = Cursor::new(&source, segment, &dialect);
+    let read = data_type(&mut cursor)?;
+    cursor.end().map(|()| read)
 }
 
 /// The tokenizer takes the end of `ARRAY<ARRAY<INT>>` for a shift to the right.

@@ -32,6 +32,11 @@ fn constants() {
     for (expression, expected) in [
         ("REGEXP_EXTRACT('a=1&channel_id=42&b', '(&|^)channel_id=([^&]*)', 2)", "42"),
         ("REGEXP_EXTRACT('foothebar', 'foo(.*?)(bar)')", "foothebar"),
+        ("TO_BASE64(CAST('Hello' AS BINARY(3)))", "SGVs"),
+        ("TO_BASE64(CAST('H' AS BINARY(3)))", "SAAA"),
+        ("TO_BASE64(CAST('H' AS VARBINARY(3)))", "SA=="),
+        ("TO_BASE64(CAST('Hello' AS VARBINARY(3)))", "SGVs"),
+        ("CAST(NULL AS BINARY(3))", "NULL"),
         ("REGEXP_EXTRACT('foothebar', 'x(.)', 1)", "NULL"),
         ("REGEXP_EXTRACT('b', '(a)|b', 1)", "NULL"),
         ("SPLIT_INDEX('https://www.nexmark.com/dir/item', '/', 3)", "dir"),

@@ -33,6 +33,13 @@ fn a_window_over_a_column_that_is_no_time() {
 }
 
 #[test]
+fn punctuation_that_is_found() {
+    says("SELECT price,, channel FROM bid", 14, "expected an expression, found `,`", "");
+    says("SELECT ABS(price,) FROM bid", 18, "expected an expression, found `)`", "");
+    says("SELECT price FROM bid WHERE price >, 5", 36, "expected an expression, found `,`", "");
+}
+
+#[test]
 fn a_column_that_is_no_key() {
     says(
         "SELECT window_start, COUNT(*) FROM TUMBLED",

@@ -1,6 +1,6 @@
 //! Comparisons that have to mean what is written.
 
-use super::{dataflow, refusal};
+use super::{dataflow, plan, refusal};
 
 const MONEY: &str = "CREATE TABLE m (k INT, m DECIMAL(10, 2), d DOUBLE, w DECIMAL(20, 2), a INT, b INT,
      c BOOLEAN) WITH ('connector'='fake');";
@@ -24,6 +24,29 @@ fn decimals_compare_exactly_with_numbers() {
     assert!(text.contains("CAST(m AS DOUBLE) = d"), "{text}");
     let text = dataflow(&format!("{MONEY} SELECT k FROM m WHERE w = 123456789012345678.25"));
     assert!(text.contains("w = 123456789012345678.25"), "{text}");
+}
+
+#[test]
+fn a_remainder_has_the_type_of_its_divisor() {
+    let numbers = "CREATE TABLE n (b BIGINT, i INT, s SMALLINT) WITH ('connector'='fake');";
+    for (remainder, data_type) in [
+        ("b % 7", "INT"),
+        ("MOD(b, s)", "SMALLINT"),
+        ("i % b", "BIGINT"),
+        ("b % 10000000000", "BIGINT"),
+        ("s % 7", "INT"),
+    ] {
+        let planned = plan(&format!("{numbers} SELECT {remainder} AS r FROM n")).unwrap().result_schema.unwrap();
+        assert_eq!(weir_sql::parse::sql_type_name(planned.field(0).data_type()), data_type, "{remainder}");
+    }
+    // Nothing is converted just to be compared.
+    for condition in ["b % 7 = 3", "b % 7 IN (3, 5)", "b % i > 3"] {
+        let text = dataflow(&format!("{numbers} SELECT i FROM n WHERE {condition}"));
+        assert!(!text.contains("CAST(b %"), "{text}");
+    }
+    // One that is written may fail.
+    let text = dataflow(&format!("{numbers} SELECT i FROM n WHERE CAST(b % 100000 AS SMALLINT) = 3"));
+    assert!(text.contains("AS SMALLINT"), "{text}");
 }
 
 #[test]

@@ -6,10 +6,10 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DataFusionError, Result as DataFusionResult};
 use datafusion_expr::planner::TypePlanner;
 use datafusion_sql::sqlparser::ast::{
-    ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, TimezoneInfo,
+    ArrayElemTypeDef, CharacterLength, DataType as SqlType, ExactNumberInfo, ObjectName, TimezoneInfo,
 };
 
-use super::{NAMES, Problem, REFUSED, simple_type};
+use super::{NAMES, Problem, REFUSED, read, simple_type};
 use crate::diagnostics::did_you_mean;
 
 /// The types of casts, for `SqlToRel`: as in declarations, so that `CAST(x AS TIMESTAMP(3))` is a time attribute's type.
@@ -66,6 +66,18 @@ fn cast_type(sql_type: &SqlType) -> DataFusionResult<Option<DataType>> {
         SqlType::Array(ArrayElemTypeDef::AngleBracket(element)) => {
             Ok(cast_type(element)?.map(|element| DataType::List(Arc::new(Field::new_list_field(element, true)))))
         }
+        // Of several parts: see the casts of the parser.
+        SqlType::Custom(name, modifiers) if modifiers.is_empty() && name.to_string().contains(['<', '(', ' ']) => {
+            read(&plain(name)).map(Some).map_err(|error| {
+                let message = error.to_string();
+                let line = message.lines().next().unwrap_or_default();
+                let what = line.split_once(": ").map_or(line, |(_, what)| what);
+                refuse_cast(match error.help() {
+                    Some(help) => format!("{what}; {help}"),
+                    None => what.to_owned(),
+                })
+            })
+        }
         SqlType::Custom(name, modifiers) => {
             let lengths: Option<Vec<u64>> = modifiers.iter().map(|modifier| modifier.parse().ok()).collect();
             match lengths {
@@ -75,6 +87,11 @@ fn cast_type(sql_type: &SqlType) -> DataFusionResult<Option<DataType>> {
         }
         _ => Ok(None),
     }
+}
+
+/// A name of one part, without quotes around it.
+fn plain(name: &ObjectName) -> String {
+    name.0.first().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default()
 }
 
 fn refuse_cast(message: String) -> DataFusionError {
