@@ -41,7 +41,10 @@ fn values_become_json() {
     check("JSON_ARRAYAGG(n)", [r#""[2,1,1]""#, r#""[]""#]);
     check("JSON_ARRAYAGG(n NULL ON NULL)", [r#""[2,1,1]""#, r#""[null]""#]);
     check("JSON_ARRAYAGG(k ABSENT ON NULL) FILTER (WHERE n > 1)", [r#""[\"y\"]""#, r#""[]""#]);
-    check("JSON_ARRAYAGG(JSON_OBJECT(KEY 'k' VALUE n))", [r#""[{\"k\":2},{\"k\":1},{\"k\":1}]""#, r#""[{\"k\":null}]""#]);
+    check(
+        "JSON_ARRAYAGG(JSON_OBJECT(KEY 'k' VALUE n))",
+        [r#""[{\"k\":2},{\"k\":1},{\"k\":1}]""#, r#""[{\"k\":null}]""#],
+    );
     check("JSON_OBJECTAGG(KEY k VALUE n)", [r#""{\"x\":1,\"y\":1}""#, r#""{\"z\":null}""#]);
     check("JSON_OBJECTAGG(k VALUE n ABSENT ON NULL)", [r#""{\"x\":1,\"y\":1}""#, r#""{}""#]);
     check("JSON_OBJECTAGG(KEY k VALUE n) FILTER (WHERE n = 2)", [r#""{\"y\":2}""#, r#""{}""#]);

@@ -22,7 +22,9 @@ impl Capitals {
     pub(super) fn correct(&mut self, query: &mut Query, error: &DataFusionError) -> bool {
         let DataFusionError::SchemaError(schema, _) = error.find_root() else { return false };
         let SchemaError::FieldNotFound { field, valid_fields } = &**schema else { return false };
-        let Some(meant) = meant(field, valid_fields) else { return field.relation.is_none() && constant(query, &field.name) };
+        let Some(meant) = meant(field, valid_fields) else {
+            return field.relation.is_none() && constant(query, &field.name);
+        };
         let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).or_else(|| field.spans().first());
         let before = self.corrected.len();
         let _ = change_expressions(query, |expression| {
