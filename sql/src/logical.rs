@@ -8,6 +8,7 @@ mod group_by;
 mod group_id;
 mod grouping_sets;
 mod guard;
+mod keys;
 mod lateral;
 mod optimise;
 mod push_down;

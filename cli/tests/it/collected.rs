@@ -59,6 +59,32 @@ fn keys_of_json_are_text_and_not_null() {
 }
 
 #[test]
+fn keys_may_differ_in_a_cast_alone() {
+    for keys in
+        ["CAST(n AS STRING), CAST(n AS BIGINT), n", "n, CAST(n AS BIGINT), CAST(n AS STRING)", "1, 2, 3", "x, y, z"]
+    {
+        let select =
+            "CAST(n AS STRING) AS x, CAST(n AS BIGINT) AS y, n AS z, CAST(n AS BIGINT) + 1 AS more, COUNT(*) AS c";
+        let ran = ran(select, keys).code(0);
+        let mut lines: Vec<&str> = ran.out.lines().collect();
+        lines.sort_unstable();
+        let expected = [
+            r#"{"x":"1","y":1,"z":1,"more":2,"c":2}"#,
+            r#"{"x":"2","y":2,"z":2,"more":3,"c":1}"#,
+            r#"{"x":null,"y":null,"z":null,"more":null,"c":1}"#,
+        ];
+        assert_eq!(lines, expected, "{keys}");
+    }
+    let ran = ran(
+        "CAST(n AS STRING) AS x, CAST(n AS DOUBLE) AS y, COUNT(*) AS c",
+        "CUBE(CAST(n AS STRING), CAST(n AS DOUBLE))",
+    );
+    assert_eq!(ran.code(0).out.lines().count(), 10);
+    let keys = "n, CAST(CAST(n AS STRING) AS BIGINT), CAST(n AS STRING)";
+    assert_eq!(self::ran(&format!("{keys}, COUNT(*) AS c"), keys).code(0).out.lines().count(), 3);
+}
+
+#[test]
 fn grouping_sets_have_no_number_unless_two_are_one() {
     let lines = |keys| {
         let ran = ran("g, GROUP_ID() AS n, COUNT(*) AS c", keys).code(0);

@@ -81,6 +81,13 @@ fn constant_decimals_of_a_rounding_are_known_from_the_start() {
 }
 
 #[test]
+fn a_rounding_keeps_its_type_though_its_decimals_turn_out_to_be_constant() {
+    let out = run("SELECT ROUND(m, n) AS a, COALESCE(TRUNCATE(m, n), m) AS b, TO_TIMESTAMP_LTZ(b, 3 * n) AS c
+         FROM (SELECT *, 1 AS n FROM t) WHERE ROUND(m, n) = 0.5");
+    assert_eq!(out, "a,b,c\n0.50000,0.50000,1970-01-01 00:00:00.000Z\n");
+}
+
+#[test]
 fn elements_of_arrays_are_compared_exactly() {
     let out = run("SELECT k, ARRAY_CONTAINS(ARRAY[m], b) AS x, ARRAY_CONTAINS(ARRAY[b], m) AS y,
          ARRAY_CONTAINS(ARRAY[m], d) AS z FROM t WHERE k IN (3, 6, 7)");

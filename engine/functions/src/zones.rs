@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::array::{ArrayRef, AsArray, StringViewBuilder, TimestampSecondArray};
-use arrow::compute::cast;
+use arrow::array::{ArrayRef, StringViewBuilder};
 use arrow::compute::kernels::cast_utils::string_to_datetime;
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::{DataType, TimeUnit, TimestampSecondType};
+use arrow::temporal_conversions::as_datetime_with_timezone;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::ColumnarValue;
 
@@ -62,7 +62,7 @@ pub(super) fn to_utc(local: Moment, zone: Tz) -> Option<Moment> {
 fn convert_tz(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (texts, from, to) = (Text::of(&arguments[0])?, Text::of(&arguments[1])?, Text::of(&arguments[2])?);
     let usual = Pattern::new(USUAL)?;
-    let mut zone: Option<(&str, Tz)> = None;
+    let mut zones = [Zone::default(), Zone::default()];
     let mut builder = StringViewBuilder::with_capacity(rows);
     let mut written = String::new();
     for row in 0..rows {
@@ -70,17 +70,9 @@ fn convert_tz(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
             builder.append_null();
             continue;
         };
-        let from = match zone {
-            Some((known, zone)) if known == from => zone,
-            _ => zone.insert((from, named(from)?)).1,
-        };
-        named(to)?;
+        let (from, to) = (zones[0].of(from)?, zones[1].of(to)?);
         let utc = usual.read(text, Reading::Prefix).and_then(|local| ticks(to_utc(local, from)?, 86_400));
-        let local = match utc {
-            Some(utc) => shown(utc, to)?,
-            None => None,
-        };
-        match local {
+        match utc.and_then(|utc| shown(utc, to)) {
             Some(local) => {
                 written.clear();
                 usual.write(&mut written, moment(local, 86_400));
@@ -92,17 +84,30 @@ fn convert_tz(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     Ok(Arc::new(builder.finish()))
 }
 
+/// The zone that was named last. One serves a batch nearly always.
+#[derive(Default)]
+struct Zone<'a>(Option<(&'a str, Tz)>);
+
+impl<'a> Zone<'a> {
+    fn of(&mut self, name: &'a str) -> Result<Tz> {
+        match self.0 {
+            Some((known, zone)) if known == name => Ok(zone),
+            _ => Ok(self.0.insert((name, named(name)?)).1),
+        }
+    }
+}
+
 /// What clocks of the zone show at an instant, both in seconds.
-fn shown(utc: i64, zone: &str) -> Result<Option<i64>> {
-    let instant: ArrayRef = Arc::new(TimestampSecondArray::from(vec![utc]).with_timezone(zone));
-    let text = cast(&instant, &DataType::Utf8View)?;
-    let local = Pattern::new("yyyy-MM-dd'T'HH:mm:ss")?.read(text.as_string_view().value(0), Reading::Prefix);
-    Ok(local.and_then(|local| ticks(local, 86_400)))
+fn shown(utc: i64, zone: Tz) -> Option<i64> {
+    let local = as_datetime_with_timezone::<TimestampSecondType>(utc, zone)?.naive_local();
+    Some(local.and_utc().timestamp())
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use arrow::array::{AsArray, StringViewArray};
+
     use super::*;
 
     fn converted(text: &str, from: &str, to: &str) -> String {
@@ -117,5 +122,18 @@ mod tests {
         assert_eq!(converted("2024-07-01 12:00:00", "Europe/Berlin", "UTC"), "2024-07-01 10:00:00");
         assert_eq!(converted("2024-03-10 02:30:00", "America/New_York", "UTC"), "2024-03-10 07:30:00", "leapt over");
         assert!(named("Nowhere/Town").is_err());
+    }
+
+    #[test]
+    fn zones_of_each_row() {
+        let column = |texts: Vec<&str>| ColumnarValue::Array(Arc::new(StringViewArray::from(texts)));
+        let texts = column(vec!["2024-01-01 12:00:00"; 4]);
+        let from = column(vec!["UTC", "UTC", "Asia/Tokyo", "UTC"]);
+        let to = column(vec!["Asia/Tokyo", "Asia/Tokyo", "UTC", "America/New_York"]);
+        let result = convert_tz(&[texts.clone(), from, to], 4).unwrap();
+        let shown: Vec<&str> = result.as_string_view().iter().flatten().collect();
+        assert_eq!(shown, ["2024-01-01 21:00:00", "2024-01-01 21:00:00", "2024-01-01 03:00:00", "2024-01-01 07:00:00"]);
+        let (from, to) = (column(vec!["UTC"; 4]), column(vec!["UTC", "UTC", "UTC", "Nowhere/Town"]));
+        assert!(convert_tz(&[texts, from, to], 4).is_err());
     }
 }

@@ -1,8 +1,9 @@
 //! First rows of each window and partition in a given order.
 //!
 //! Rows wait in their window. Once a window holds twice as many as were worth keeping, all of them are sorted and those
-//! behind the limit are dropped, so a window keeps about as many rows as it will emit. Ties are broken by the remaining
-//! columns: the result does not depend on the order of arrival.
+//! behind the limit are dropped, so a window keeps about as many rows as it will emit. Of rows that are equal in the order the one that
+//! came first is ahead, as in Flink; the one that came last where just the newest row by one timestamp is kept. So rows are numbered as
+//! they come, beyond all that are known of their partition.
 //!
 //! - batch: rows go to their window; those of a closed one are late.
 //! - watermark: each window that it closes is sorted and emitted.
@@ -14,9 +15,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::{SortOptions, concat_batches, take_record_batch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::{SortOptions, concat_batches, max, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::bugs::{self, Bug};
 use weir_core::hash::{canonical_keys, hash_rows};
@@ -38,7 +39,8 @@ pub(crate) struct WindowTopN {
     partition: Vec<usize>,
     limit: usize,
     with_rank: bool,
-    input: SchemaRef,
+    /// Columns of the rows that wait: those of the input, and the number by arrival.
+    stored: SchemaRef,
     schema: SchemaRef,
     order: Order,
     late: LateRows,
@@ -46,20 +48,23 @@ pub(crate) struct WindowTopN {
     /// Open windows by their end. Checkpointed.
     windows: BTreeMap<i64, Window>,
 
+    /// Number of the next row.
+    next: i64,
+
     watermark: EventTime,
 }
 
-/// The order of rows within a window: partitions, then `ORDER BY`, then all other columns.
+/// The order of rows within a window: partitions, then `ORDER BY`, then arrival.
 struct Order {
     partition: Encoder,
     rank: Encoder,
+    /// Of rows that are equal otherwise the one that came last is the first.
+    last_first: bool,
 }
 
-/// Columns as bytes in their order.
+/// Columns as bytes in their order, by the value: -0.0 is 0.0.
 struct Encoder {
     columns: Vec<usize>,
-    /// How many of them go by the value: -0.0 is 0.0 there. Those behind break ties.
-    by_value: usize,
     converter: RowConverter,
 }
 
@@ -77,19 +82,13 @@ struct Window {
 }
 
 impl Order {
-    fn new(partition: &[usize], order: &[SortKey], input: &Schema) -> Result<Self> {
-        let mut columns: Vec<usize> = order.iter().map(|key| key.column).collect();
-        let mut options: Vec<SortOptions> =
+    fn new(spec: &WindowTopNSpec, input: &Schema) -> Result<Self> {
+        let WindowTopNSpec { partition, order, .. } = spec;
+        let columns: Vec<usize> = order.iter().map(|key| key.column).collect();
+        let options: Vec<SortOptions> =
             order.iter().map(|key| SortOptions { descending: key.descending, nulls_first: key.nulls_first }).collect();
-        let by_value = columns.len();
-        for (column, field) in input.fields().iter().enumerate() {
-            let sortable = RowConverter::supports_fields(&[SortField::new(field.data_type().clone())]);
-            let told_apart = columns.contains(&column) || partition.contains(&column);
-            if sortable && (!told_apart || field.data_type().is_floating()) {
-                columns.push(column);
-                options.push(SortOptions::default());
-            }
-        }
+        let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
+        let last_first = spec.limit == 1 && matches!(order.as_slice(), [key] if key.descending && is_time(key));
         let converter = |columns: &[usize], options: &[SortOptions]| {
             let typed = columns.iter().zip(options);
             let fields =
@@ -99,12 +98,9 @@ impl Order {
         };
         let by_default = vec![SortOptions::default(); partition.len()];
         Ok(Self {
-            partition: Encoder {
-                columns: partition.to_vec(),
-                by_value: partition.len(),
-                converter: converter(partition, &by_default)?,
-            },
-            rank: Encoder { converter: converter(&columns, &options)?, columns, by_value },
+            partition: Encoder { columns: partition.clone(), converter: converter(partition, &by_default)? },
+            rank: Encoder { converter: converter(&columns, &options)?, columns },
+            last_first,
         })
     }
 
@@ -114,8 +110,16 @@ impl Order {
         let ranks = self.rank.encode(records)?;
         let partition = |row: u32| partitions.as_ref().map(|rows| rows.row(row as usize));
         let rank = |row: u32| ranks.as_ref().map(|rows| rows.row(row as usize));
+        let numbers = arrivals(records)?;
+        let arrival = |row: u32| {
+            let number = numbers.value(row as usize);
+            if self.last_first { -number } else { number }
+        };
         let mut sorted: Vec<u32> = (0..records.num_rows() as u32).collect();
-        sorted.sort_unstable_by(|a, b| partition(*a).cmp(&partition(*b)).then_with(|| rank(*a).cmp(&rank(*b))));
+        sorted.sort_by(|a, b| {
+            let by_key = partition(*a).cmp(&partition(*b)).then_with(|| rank(*a).cmp(&rank(*b)));
+            by_key.then_with(|| arrival(*a).cmp(&arrival(*b)))
+        });
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut number = 0;
@@ -137,11 +141,7 @@ impl Encoder {
         if self.columns.is_empty() {
             return Ok(None);
         }
-        let array = |(index, column): (usize, &usize)| match index < self.by_value {
-            true => canonical_keys(records.column(*column)),
-            false => records.column(*column).clone(),
-        };
-        let arrays: Vec<ArrayRef> = self.columns.iter().enumerate().map(array).collect();
+        let arrays: Vec<ArrayRef> = self.columns.iter().map(|column| canonical_keys(records.column(*column))).collect();
         Ok(Some(self.converter.convert_columns(&arrays)?))
     }
 }
@@ -208,26 +208,59 @@ impl WindowTopN {
             partition: spec.partition.clone(),
             limit: usize::try_from(spec.limit).unwrap_or(usize::MAX),
             with_rank: spec.with_rank,
-            input: input.clone(),
+            stored: stored(input),
             schema: output.clone(),
-            order: Order::new(&spec.partition, &spec.order, input)?,
+            order: Order::new(spec, input)?,
             late: LateRows::new(name),
             windows: BTreeMap::new(),
+            next: 0,
             watermark: EventTime::MIN,
         })
     }
 
+    /// The rows with their numbers.
+    fn numbered(&mut self, records: &RecordBatch) -> Result<RecordBatch> {
+        let first = self.next;
+        self.next += records.num_rows() as i64;
+        let mut columns = records.columns().to_vec();
+        columns.push(Arc::new(Int64Array::from_iter_values(first..self.next)));
+        with_schema(&self.stored, columns, records.num_rows())
+    }
+
     fn close(&self, window: &Window, out: &mut Collector) -> Result<()> {
-        let all = window.all(&self.input)?;
+        let all = window.all(&self.stored)?;
         let (rows, ranks) = self.order.first(&all, self.limit)?;
         let first = take_record_batch(&all, &UInt32Array::from(rows))?;
         let mut columns = first.columns().to_vec();
+        columns.pop();
         if self.with_rank {
             columns.push(Arc::new(Int64Array::from(ranks)));
         }
         out.emit(with_schema(&self.schema, columns, first.num_rows())?.into());
         Ok(())
     }
+}
+
+/// The columns of the rows that wait. Rows from before they were numbered are in the order that they were stored in.
+fn stored(input: &Schema) -> SchemaRef {
+    let arrival = Field::new("$arrival", DataType::Int64, false);
+    let fields = input.fields().iter().cloned().chain([Arc::new(arrival)]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+fn state_schema(stored: &Schema) -> SchemaRef {
+    let mut fields = state_column::numbered(stored.fields(), 1);
+    if let Some(arrival) = fields.pop() {
+        let id = fields.len() as u32 + 1;
+        fields.push(Arc::new(state_column::with_default(arrival.as_ref().clone(), id, "0")));
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The numbers of waiting rows.
+fn arrivals(records: &RecordBatch) -> Result<&Int64Array> {
+    let last = records.columns().last().and_then(|column| column.as_primitive_opt::<Int64Type>());
+    last.ok_or_else(|| Error::internal("rows of a Top-N are not numbered"))
 }
 
 /// Hashes of the rows' partitions.
@@ -243,7 +276,7 @@ impl Operator for WindowTopN {
         vec![TableSchema {
             name: "rows".to_owned(),
             version: 1,
-            schema: state_column::numbered_schema(&self.input),
+            schema: state_schema(&self.stored),
             key_columns: 0,
             time_column: Some(self.window_end),
             distribution: Distribution::Keyed,
@@ -260,6 +293,7 @@ impl Operator for WindowTopN {
         let mut nowhere = Collector::new(0);
         let split = by_window(rows.clone(), self.window_end, EventTime::MIN, &self.late, &mut nowhere)?;
         for (end, records) in split.open {
+            self.next = self.next.max(max(arrivals(&records)?).unwrap_or(0) + 1);
             self.windows.entry(end).or_default().push(records, true)?;
         }
         Ok(())
@@ -291,10 +325,11 @@ impl Operator for WindowTopN {
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
         let split = by_window(batch.into_appended()?, self.window_end, self.watermark, &self.late, out)?;
         for (end, records) in split.open {
+            let records = self.numbered(&records)?;
             let window = self.windows.entry(end).or_default();
             window.push(records, false)?;
             if window.rows >= LEAST_CUT.max(2 * window.kept) {
-                window.cut(&self.order, self.limit, &self.input)?;
+                window.cut(&self.order, self.limit, &self.stored)?;
             }
         }
         Ok(())
@@ -315,7 +350,7 @@ impl Operator for WindowTopN {
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let mut fresh = Vec::new();
         for window in self.windows.values_mut().filter(|window| !window.fresh.is_empty()) {
-            window.cut(&self.order, self.limit, &self.input)?;
+            window.cut(&self.order, self.limit, &self.stored)?;
             fresh.extend(window.fresh.iter().cloned());
             let newly_captured = std::mem::take(&mut window.fresh);
             window.captured.extend(newly_captured);

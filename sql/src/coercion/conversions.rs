@@ -1,5 +1,8 @@
 //! Casts that Weir makes itself, in the form that the optimiser lets alone. It would move the casts of times to the other side of
 //! a comparison, where a value is cut or out of range, and compute constants as Arrow does.
+//!
+//! One more keeps a type: the result of `ROUND(x, n)` has that of `x`, and would have another one once the optimiser finds out that `n` is
+//! constant, behind the backs of those that read it.
 
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -9,6 +12,7 @@ use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
 use weir_functions::conversion::{Conversion, converts};
 
+use super::own_terms::OF_PRECISION;
 use crate::rewrite;
 
 /// See the module's documentation. Runs behind the coercion, which adds casts.
@@ -34,6 +38,11 @@ pub(crate) fn own_conversions(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         let (operand, to, safe) = match expr {
             Expr::Cast(Cast { expr, field }) => (expr, field, false),
             Expr::TryCast(TryCast { expr, field }) => (expr, field, true),
+            Expr::ScalarFunction(call) if goes_by_a_column(&call) => {
+                let call = Expr::ScalarFunction(call);
+                let func = Conversion::function(call.get_type(schema)?, false);
+                return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: vec![call] })));
+            }
             other => return Ok(Transformed::no(other)),
         };
         if !converts(&operand.get_type(schema)?, to.data_type()) {
@@ -46,4 +55,9 @@ pub(crate) fn own_conversions(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func, args: vec![*operand] })))
     })
     .data()
+}
+
+/// Whether the type of its result would be another one if an argument were constant.
+fn goes_by_a_column(call: &ScalarFunction) -> bool {
+    OF_PRECISION.contains(&call.func.name()) && call.args.get(1).is_some_and(|precision| precision.any_column_refs())
 }

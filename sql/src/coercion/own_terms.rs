@@ -25,7 +25,7 @@ pub(crate) fn own_terms(expr: Expr) -> Result<Expr> {
 }
 
 /// Functions whose second argument says how many decimals the result has.
-const OF_PRECISION: [&str; 3] = ["round", "to_timestamp_ltz", "trunc"];
+pub(super) const OF_PRECISION: [&str; 3] = ["round", "to_timestamp_ltz", "trunc"];
 
 /// The call with a literal for its precision, if that is constant.
 fn with_known_precision(expr: Expr) -> Transformed<Expr> {

@@ -106,6 +106,9 @@ fn split_location(message: &str) -> (&str, Option<Location>) {
 fn reword(message: &str, found: &str) -> String {
     let expected = message.strip_prefix("Expected: ").or_else(|| message.strip_prefix("Expected "));
     match expected.and_then(|rest| rest.rsplit_once(", found: ")) {
+        Some((sign, _)) if !sign.contains(char::is_alphanumeric) && !sign.contains('`') => {
+            format!("expected `{sign}`, found {found}")
+        }
         Some((expected, _)) => format!("expected {expected}, found {found}"),
         None => lower(message),
     }

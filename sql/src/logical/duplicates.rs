@@ -30,6 +30,7 @@ struct Rename<'a>(&'a Functions);
 impl Change for Rename<'_> {
     fn select(&mut self, select: &mut Select) -> Step {
         rename_in(&mut select.projection);
+        super::keys::tell_apart(select);
         tell_aggregates_apart(select, self.0);
         Step::Continue(())
     }
@@ -145,7 +146,7 @@ fn all_rows(count: usize) -> Option<Expr> {
 }
 
 /// The expression as text, without what does not show in DataFusion's names: casts, parentheses, capitals.
-fn uncast(expression: &Expr) -> String {
+pub(super) fn uncast(expression: &Expr) -> String {
     let mut expression = expression.clone();
     let _ = change_expressions(&mut expression, |expression| {
         if let Expr::Cast { expr: inner, .. } | Expr::Nested(inner) = expression {

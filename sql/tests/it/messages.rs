@@ -36,6 +36,7 @@ fn a_window_over_a_column_that_is_no_time() {
 fn punctuation_that_is_found() {
     says("SELECT price,, channel FROM bid", 14, "expected an expression, found `,`", "");
     says("SELECT ABS(price,) FROM bid", 18, "expected an expression, found `)`", "");
+    says("SELECT JSON_VALUE(channel) FROM bid", 26, "expected `,`, found `)`", "");
     says("SELECT price FROM bid WHERE price >, 5", 36, "expected an expression, found `,`", "");
 }
 

@@ -9,7 +9,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use weir_core::Result;
 
-use super::options::{Compression, file_error};
+use super::options::{Compression, file_error, unpacking_error};
 use super::place::{Place, Tail};
 use super::seen::changed;
 use crate::formats::decode::RAW_LIMIT;
@@ -81,6 +81,7 @@ pub(super) struct RecordReader {
     input: Box<dyn Read + Send>,
     ends: RecordEnds,
     end: u64,
+    compression: Compression,
     /// Where the file ends, if that is known before it has been read.
     size: Option<u64>,
     max_record_size: usize,
@@ -107,6 +108,7 @@ impl RecordReader {
             input: open_at(range, from)?,
             ends,
             end: range.end.unwrap_or(u64::MAX),
+            compression: range.compression,
             size: (range.compression == Compression::None).then_some(range.size),
             max_record_size: range.max_record_size,
             buffer: Vec::new(),
@@ -229,7 +231,7 @@ impl RecordReader {
         let read = (&mut self.input)
             .take(wanted as u64)
             .read_to_end(&mut self.buffer)
-            .map_err(|error| file_error(&self.path, &format!("cannot read behind byte {}", self.base), error))?;
+            .map_err(|error| unpacking_error(&self.path, self.compression, self.base, error))?;
         self.at_end = read == 0;
         let reached = self.base + self.buffer.len() as u64;
         match self.size {
@@ -271,7 +273,8 @@ fn begin_at(range: &Range<'_>, from: u64) -> Result<Box<dyn Read + Send>> {
         _ => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
     };
     // There is no way into the middle of a compressed file but through its beginning.
-    let passed = std::io::copy(&mut (&mut input).take(from), &mut std::io::sink()).map_err(fail)?;
+    let passed = std::io::copy(&mut (&mut input).take(from), &mut std::io::sink())
+        .map_err(|error| unpacking_error(range.path, range.compression, 0, error))?;
     if passed < from {
         return Err(changed(range.path, range.size, "unpacked it is shorter than it was"));
     }

@@ -268,3 +268,19 @@ pub(super) fn file_error(path: &str, what: &str, error: std::io::Error) -> Error
     };
     wrapped.with_source(error)
 }
+
+/// An error of a file whose text was to be read behind so many bytes of it.
+pub(super) fn unpacking_error(path: &str, compression: Compression, behind: u64, error: std::io::Error) -> Error {
+    let name = match compression {
+        Compression::Gzip => "gzip",
+        Compression::Zstd => "zstd",
+        Compression::None => return file_error(path, &format!("cannot read behind byte {behind}"), error),
+    };
+    let damaged = file_error(path, &format!("cannot be unpacked as {name}, behind byte {behind} of its text"), error);
+    if damaged.kind() != weir_core::ErrorKind::Data {
+        return damaged;
+    }
+    damaged.with_help(
+        "the file is damaged or incomplete, and has to be written again; one that is not compressed is read with 'compression' = 'none'",
+    )
+}

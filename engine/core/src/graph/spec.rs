@@ -219,8 +219,8 @@ pub struct SortKey {
     pub nulls_first: bool,
 }
 
-/// Parameters of [`OperatorSpec::WindowTopN`]. The output is the input's columns, and the rank if asked for. Ties are
-/// broken by the remaining columns, so that the result does not depend on the order of arrival.
+/// Parameters of [`OperatorSpec::WindowTopN`]. The output is the input's columns, and the rank if asked for. Of rows
+/// that are equal in the order the first to arrive is ahead; with a limit of 1 and one timestamp, descending, the last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowTopNSpec {
     /// Column of the window's end.

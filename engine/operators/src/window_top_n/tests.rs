@@ -27,8 +27,8 @@ fn the_highest_prices_of_each_shop_and_window() {
         in> NULL | a | 9 | 9
         marker
         watermark 12:00:09.999
-        out> 12:00:10 | a | 7 | 0 | 1
-        out> 12:00:10 | a | 7 | 2 | 2
+        out> 12:00:10 | a | 7 | 2 | 1
+        out> 12:00:10 | a | 7 | 0 | 2
         out> 12:00:10 | b | NULL | 3 | 1
         marker
         in> 12:00:10 | c | 1 | 6
@@ -57,6 +57,46 @@ fn without_a_rank_and_over_the_whole_window() {
         out> 12:00:10 | c | 9 | 3
     "#;
     check(&top(1, false, vec![0]), &[schema(INPUT)], script);
+}
+
+#[test]
+fn of_equal_rows_the_first_is_kept_or_the_last_by_time() {
+    const TIMED: &str = "end TIMESTAMP, shop STRING, ts TIMESTAMP, id BIGINT";
+    let newest = |descending, limit| {
+        let order = vec![SortKey { column: 2, descending, nulls_first: false }];
+        let spec = WindowTopNSpec { window_end: 0, partition: vec![0, 1], order, limit, with_rank: false };
+        node(OperatorSpec::WindowTopN(spec), &schema(TIMED))
+    };
+    let script = |kept: &str| {
+        format!(
+            r#"
+            in> 12:00:10 | a | 12:00:05 | 5
+            in> 12:00:10 | a | 12:00:05 | 7
+            in> 12:00:10 | b | 12:00:05 | 9
+            marker
+            in> 12:00:10 | a | 12:00:05 | 6
+            in> 12:00:10 | b | 12:00:05 | 4
+            marker
+            in> 12:00:10 | c | 12:00:04 | 1
+            end
+            {kept}
+        "#
+        )
+    };
+    let last = "out> 12:00:10 | a | 12:00:05 | 6
+        out> 12:00:10 | b | 12:00:05 | 4
+        out> 12:00:10 | c | 12:00:04 | 1";
+    check(&newest(true, 1), &[schema(TIMED)], &script(last));
+    let first = "out> 12:00:10 | a | 12:00:05 | 5
+        out> 12:00:10 | b | 12:00:05 | 9
+        out> 12:00:10 | c | 12:00:04 | 1";
+    check(&newest(false, 1), &[schema(TIMED)], &script(first));
+    let two = "out> 12:00:10 | a | 12:00:05 | 5
+        out> 12:00:10 | a | 12:00:05 | 7
+        out> 12:00:10 | b | 12:00:05 | 9
+        out> 12:00:10 | b | 12:00:05 | 4
+        out> 12:00:10 | c | 12:00:04 | 1";
+    check(&newest(true, 2), &[schema(TIMED)], &script(two));
 }
 
 type Row = (i64, i64, Option<i64>);

@@ -18,6 +18,14 @@ fn exact_integer(text: &str) -> Option<i128> {
     scaled.exact.then_some(scaled.value)
 }
 
+/// A floating-point number. Infinity is written as a word: digits that are beyond the type are none of its values.
+#[inline]
+pub(super) fn float<T: FromStr + Into<f64> + Copy>(text: &str) -> Option<T> {
+    let value: T = text.parse().ok()?;
+    let is_beyond = value.into().is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
+    (!is_beyond).then_some(value)
+}
+
 /// `true` or `false`, in any case.
 #[inline]
 pub(super) fn boolean(text: &str) -> Option<bool> {
@@ -115,6 +123,21 @@ impl Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_have_room_or_are_refused() {
+        for (text, single, double) in [
+            ("1.5", Some(1.5), Some(1.5)),
+            ("1e39", None, Some(1e39)),
+            ("-1e400", None, None),
+            ("1e-400", Some(0.0), Some(0.0)),
+            ("Infinity", Some(f32::INFINITY), Some(f64::INFINITY)),
+            ("-inf", Some(f32::NEG_INFINITY), Some(f64::NEG_INFINITY)),
+            ("1x", None, None),
+        ] {
+            assert_eq!((float::<f32>(text), float::<f64>(text)), (single, double), "{text}");
+        }
+    }
 
     #[test]
     fn integers_are_exact_or_refused() {

@@ -16,6 +16,7 @@ mod exact_average;
 mod extreme;
 mod first_last;
 mod kept;
+mod one_group;
 mod row_wise;
 mod sum;
 mod value;

@@ -19,6 +19,7 @@ use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, 
 use weir_functions::Functions;
 
 use super::super::chunked::Picked;
+use super::one_group::OneGroup;
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
 
 struct RowWise {
@@ -42,6 +43,13 @@ struct Plan {
 
 /// An accumulator by the function's name.
 pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+    let plan = plan(call, input, functions)?;
+    // What the function does not take shows when its accumulator is made, and has to show before the job starts.
+    plan.state()?;
+    Ok(Box::new(RowWise { plan: Arc::new(plan), groups: Vec::new() }))
+}
+
+fn plan(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Plan> {
     let name = match &call.function {
         AggregateFunction::Count => "count",
         AggregateFunction::Sum => "sum",
@@ -79,7 +87,7 @@ pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions
         .enumerate()
         .map(|(index, field)| Field::new(format!("{}${index}", call.name), field.data_type().clone(), true));
     let sorted = !function.order_bys().is_empty();
-    let plan = Plan {
+    Ok(Plan {
         name: call.name.clone(),
         argument: Argument::of(call),
         constants,
@@ -89,10 +97,7 @@ pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions
         distinct: call.distinct,
         sums: distinct_sum::is_exact(call),
         function,
-    };
-    // What the function does not take shows when its accumulator is made, and has to show before the job starts.
-    plan.state()?;
-    Ok(Box::new(RowWise { plan: Arc::new(plan), groups: Vec::new() }))
+    })
 }
 
 fn scalar(literal: &Literal) -> Result<ScalarValue> {
@@ -124,6 +129,10 @@ impl Plan {
 
     fn state(&self) -> Result<Box<dyn GroupState>> {
         let failed = |error| Error::user(format!("{:?} cannot be computed", self.name)).with_source(error);
+        if self.function.fun().name() == "approx_distinct" && self.function.groups_accumulator_supported() {
+            let groups = self.function.create_groups_accumulator().map_err(failed)?;
+            return Ok(Box::new(OneGroup::new(groups, &self.state_fields).map_err(failed)?));
+        }
         self.function.create_accumulator().map_err(failed)
     }
 
@@ -237,3 +246,6 @@ impl Accumulator for RowWise {
         self.groups.iter().step_by(step).map(|group| group.size() * step).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;
