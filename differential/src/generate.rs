@@ -5,6 +5,7 @@ mod conditions;
 mod expressions;
 mod joins;
 mod queries;
+mod regular;
 mod tables;
 mod values;
 mod windows;

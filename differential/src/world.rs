@@ -15,11 +15,11 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, RESULT_CONNECTOR, Role, Sink,
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
 use crate::arrays::{column, value};
 use crate::table::Table;
-use crate::value::Row;
+use crate::value::{Row, Value};
 
 /// Name of the connector of a case's tables.
 const MEMORY: &str = "memory";
@@ -106,6 +106,10 @@ impl Connector for Memory {
         Boundedness::Bounded
     }
 
+    fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
+        !matches!(stream, ChangelogKind::Upsert(_))
+    }
+
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
         let table = find(&self.0, table)?;
         let split = |number: usize| {
@@ -131,20 +135,37 @@ impl Connector for Memory {
     }
 
     async fn commit(&self, _table: &TableSpec, mut commit: Commit) -> Result<()> {
-        let mut rows = Vec::new();
+        let mut changes = Vec::new();
         while let Some(batch) = commit.staged.next().await? {
-            let records = batch.into_appended()?;
+            let (records, weights) = batch.into_parts();
             for row in 0..records.num_rows() {
-                rows.push(records.columns().iter().map(|column| value(column, row)).collect::<Result<Row>>()?);
+                let added = weights.as_ref().is_none_or(|weights| weights.value(row) > 0);
+                changes
+                    .push((added, records.columns().iter().map(|column| value(column, row)).collect::<Result<Row>>()?));
             }
         }
         let mut results = self.0.results.lock().unwrap_or_else(PoisonError::into_inner);
         if commit.epoch > results.0 {
             results.0 = commit.epoch;
-            results.1.extend(rows);
+            changes.into_iter().try_for_each(|(added, row)| change(&mut results.1, added, row))?;
         }
         Ok(())
     }
+}
+
+/// Adds a row, or takes an equal one out.
+fn change(rows: &mut Vec<Row>, added: bool, row: Row) -> Result<()> {
+    if added {
+        rows.push(row);
+        return Ok(());
+    }
+    let text = |row: &Row| row.iter().map(Value::result).collect::<Vec<_>>();
+    let wanted = text(&row);
+    match rows.iter().rposition(|other| text(other) == wanted) {
+        Some(place) => drop(rows.swap_remove(place)),
+        None => return Err(Error::internal(format!("a row was taken back that is not there: {}", wanted.join(" | ")))),
+    }
+    Ok(())
 }
 
 fn find<'a>(world: &'a World, spec: &TableSpec) -> Result<&'a Table> {

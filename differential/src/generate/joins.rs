@@ -9,12 +9,12 @@ use crate::value::Row;
 
 impl Generator {
     /// A side of a join: columns that are computed below it, constants among them, and new names for all.
-    fn side(&mut self, input: Relation) -> Relation {
+    pub(super) fn side(&mut self, input: Relation) -> Relation {
         self.select(input, 30)
     }
 
     /// Conditions with two columns that are equal, if there are such columns; most often they hold for some pair of rows.
-    fn with_equal_columns(
+    pub(super) fn with_equal_columns(
         &mut self,
         left: &Relation,
         right: &Relation,
@@ -49,7 +49,7 @@ impl Generator {
     }
 
     /// Something about a pair of rows that need not hold for any.
-    fn extra_condition(&mut self, left: &Relation, right: &Relation) -> Expression {
+    pub(super) fn extra_condition(&mut self, left: &Relation, right: &Relation) -> Expression {
         let scope = match self.random.below(4) {
             0 => left.columns.clone(),
             1 => right.columns.clone(),
@@ -87,6 +87,11 @@ impl Generator {
         if self.random.chance(25) {
             conditions.push(self.extra_condition(&input, &other));
         }
+        self.matching(input, other, conditions)
+    }
+
+    /// Rows with, or without, a partner.
+    pub(super) fn matching(&mut self, input: Relation, other: Relation, conditions: Vec<Expression>) -> Relation {
         let form = if self.random.chance(60) { Matching::Exists } else { Matching::Join };
         let (items, columns) = self.renamed(&input.columns);
         let new = |old: &String| renamed(old, &items);
@@ -139,7 +144,7 @@ impl Generator {
         self.join(left, right, Expression::truth(Operator::And, conditions))
     }
 
-    fn join(&mut self, left: Relation, right: Relation, condition: Expression) -> Relation {
+    pub(super) fn join(&mut self, left: Relation, right: Relation, condition: Expression) -> Relation {
         let kind = if self.may(Topic::OuterJoins) { *self.random.pick(&JoinKind::ALL) } else { JoinKind::Inner };
         let scope = [&left.columns[..], &right.columns].concat();
         let (mut items, mut columns) = self.renamed(&scope);

@@ -9,14 +9,15 @@ use crate::value::{Row, Value};
 impl Generator {
     /// The query of a case.
     pub(super) fn query(&mut self) -> Relation {
-        let query = match self.random.below(10) {
+        let query = match self.random.below(14) {
             0 => self.stream(2),
             1..=5 => {
                 let window = self.window();
                 self.windowed(&window, 2)
             }
             6 => self.sessions(1),
-            _ => self.interval_join(1),
+            7..=9 => self.interval_join(1),
+            _ => self.regular_join(2),
         };
         let query = match query.node {
             Node::Window { .. } | Node::Table(_) => self.select(query, 60),

@@ -40,7 +40,7 @@ pub(super) struct Rows {
     /// Slots without a row, to be used again.
     vacant: Vec<Slot>,
     next_number: i64,
-    /// Slots that were given a row since the last capture; some of them may be vacant again.
+    /// Slots that were given a row since the last capture, once each; some of them may be vacant again.
     fresh: Vec<Slot>,
     /// Rows that a checkpoint holds and that have been taken out since the last capture.
     removed: Vec<Name>,
@@ -56,6 +56,8 @@ struct Slots {
     matches: Vec<u32>,
     /// Whether a checkpoint holds the row.
     stored: Vec<bool>,
+    /// Whether the slot is among the fresh ones.
+    fresh: Vec<bool>,
 }
 
 /// The same of one row.
@@ -136,7 +138,8 @@ impl Rows {
         let first = self.next_number;
         self.next_number += rows.hashes.len() as i64;
         let slots = self.insert(rows, false, first..self.next_number)?;
-        self.fresh.extend(&slots);
+        let known = &mut self.slots.fresh;
+        self.fresh.extend(slots.iter().filter(|slot| !std::mem::replace(&mut known[**slot as usize], true)));
         self.blocks.push(rows.records, slots)
     }
 
@@ -268,8 +271,9 @@ impl Rows {
     /// What changed since the last capture.
     pub(super) fn capture(&mut self) -> Result<Captured> {
         let mut fresh = std::mem::take(&mut self.fresh);
-        // A slot may have got its row and lost it, and another one since.
+        // A slot may have lost its row since, and may have got one that was loaded.
         fresh.retain(|slot| {
+            self.slots.fresh[*slot as usize] = false;
             let stored = !self.blocks.is_there(*slot) || self.slots.stored[*slot as usize];
             self.slots.stored[*slot as usize] |= !stored;
             !stored
@@ -295,6 +299,7 @@ impl Slots {
         self.next.push(NONE);
         self.matches.push(0);
         self.stored.push(false);
+        self.fresh.push(false);
         slot
     }
 
@@ -308,7 +313,7 @@ impl Slots {
     }
 
     fn bytes(&self) -> usize {
-        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + size_of::<bool>())
+        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + 2 * size_of::<bool>())
     }
 }
 

@@ -74,6 +74,7 @@ fn blocks_are_put_together_and_packed() {
     let mut expected: Vec<String> = (0..3000).step_by(3).map(|number| format!("{number} | NULL")).collect();
     expected.sort();
     assert_eq!(shown(&side), expected);
+    assert!(side.fresh.len() <= 1001, "slots are noted once, though nothing is captured: {}", side.fresh.len());
     assert!(side.slots.hashes.len() <= 1001, "slots are used again: {}", side.slots.hashes.len());
     assert!(side.blocks.count() < 20, "{} blocks", side.blocks.count());
     for number in (0..3000).step_by(3).skip(1) {
