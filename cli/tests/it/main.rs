@@ -23,6 +23,7 @@ mod power;
 mod results;
 mod sums;
 mod times;
+mod totals;
 mod watched;
 mod weir;
 mod workers;
