@@ -28,11 +28,24 @@ pub fn explain(graph: &JobGraph) -> String {
     tree.text
 }
 
-/// The operators whose state grows for as long as rows come, each as the dataflow shows it.
+/// What is said of each operator that keeps more and more for as long as the job runs.
 pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
-    let grows = |node: &&Node| matches!(node.spec.operator, OperatorSpec::Join(_));
-    let nodes = graph.nodes().iter().filter(grows);
-    nodes.map(|node| format!("{} {}", node.spec.name, operator::parameters(graph, node))).collect()
+    let warning = |node: &Node| {
+        let (what, bound) = match &node.spec.operator {
+            OperatorSpec::Join(_) => (
+                "all rows of both sides",
+                "a window or time bounds in its condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`,",
+            ),
+            OperatorSpec::GroupAggregate(spec) if !spec.keys.is_empty() => (
+                "each group that there was",
+                "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
+            ),
+            _ => return None,
+        };
+        let operator = format!("{} {}", node.spec.name, operator::parameters(graph, node));
+        Some(format!("{operator} keeps {what} for as long as the job runs; {bound} would bound it"))
+    };
+    graph.nodes().iter().filter_map(warning).collect()
 }
 
 struct Tree<'a> {

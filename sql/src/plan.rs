@@ -87,12 +87,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     let boundedness = job.boundedness();
     let graph = job.lowering.into_graph();
     if boundedness == Boundedness::Unbounded {
-        job.warnings.extend(growing(&graph).iter().map(|operator| {
-            format!(
-                "{operator} keeps all rows of both sides for as long as the job runs; a window or time bounds in its \
-                 condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`, would bound it"
-            )
-        }));
+        job.warnings.extend(growing(&graph));
     }
     Ok(Plan {
         graph: (!graph.nodes().is_empty()).then_some(graph),
