@@ -6,11 +6,12 @@
 
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion_common::{DFSchema, Result};
+use datafusion_common::{DFSchema, Result, plan_err};
 use datafusion_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
-use weir_functions::conversion::{Conversion, converts};
+use weir_functions::conversion::{Conversion, can_convert, converts};
+use weir_functions::sql_type_name;
 
 use super::own_terms::OF_PRECISION;
 use crate::rewrite;
@@ -45,7 +46,11 @@ pub(crate) fn own_conversions(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             }
             other => return Ok(Transformed::no(other)),
         };
-        if !converts(&operand.get_type(schema)?, to.data_type()) {
+        let from = operand.get_type(schema)?;
+        if !can_convert(&from, to.data_type()) {
+            return plan_err!("{} cannot be cast to {}", sql_type_name(&from), sql_type_name(to.data_type()));
+        }
+        if !converts(&from, to.data_type()) {
             return Ok(Transformed::no(match safe {
                 false => Expr::Cast(Cast { expr: operand, field: to }),
                 true => Expr::TryCast(TryCast { expr: operand, field: to }),

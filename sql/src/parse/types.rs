@@ -64,7 +64,7 @@ const REFUSED: [(&str, &str); 12] = [
 
 /// A type in the declaration of a column.
 pub(super) fn data_type(cursor: &mut Cursor<'_>) -> Result<DataType> {
-    let mut open = Brackets { owed: false };
+    let mut open = Brackets { owed: false, of_cast: false };
     let data_type = open.data_type(cursor, 0)?;
     if open.owed {
         return Err(cursor.error_here("there is one `>` too many before this"));
@@ -72,14 +72,14 @@ pub(super) fn data_type(cursor: &mut Cursor<'_>) -> Result<DataType> {
     Ok(data_type)
 }
 
-/// A type that is all of a text.
+/// The type of a cast, which is all of a text.
 fn read(text: &str) -> Result<DataType> {
     let source = Source::new(text);
     let segments = segments::split(&source)?;
     let Some(segment) = segments.first() else { return Err(Error::user("there is no type here")) };
     let dialect = WeirDialect::new(segment.tokens.len());
     let mut cursor = Cursor::new(&source, segment, &dialect);
-    let read = data_type(&mut cursor)?;
+    let read = Brackets { owed: false, of_cast: true }.data_type(&mut cursor, 0)?;
     cursor.end().map(|()| read)
 }
 
@@ -87,6 +87,8 @@ fn read(text: &str) -> Result<DataType> {
 struct Brackets {
     /// Half of a `>>` has been used.
     owed: bool,
+    /// Lengths count here: values would have to be cut.
+    of_cast: bool,
 }
 
 impl Brackets {
@@ -209,6 +211,15 @@ impl Brackets {
         lengths: &[Spanned<u64>],
     ) -> Result<DataType> {
         let values: Vec<u64> = lengths.iter().map(|length| length.value).collect();
+        let without_length = match upper {
+            "CHAR" | "VARCHAR" => "STRING",
+            "BINARY" | "VARBINARY" => "BYTES",
+            _ => "",
+        };
+        if self.of_cast && !values.is_empty() && !without_length.is_empty() {
+            let message = format!("values within others are not cut to the length of {upper} in a cast");
+            return Err(cursor.source.error(name.span, message).with_help(format!("write {without_length}")));
+        }
         match simple_type(upper, &values) {
             Ok(data_type) => Ok(data_type),
             Err(Problem::Unknown) => Err(refused(cursor, name, upper)),

@@ -41,6 +41,25 @@ fn punctuation_that_is_found() {
 }
 
 #[test]
+fn casts_that_can_never_be_made() {
+    says(
+        "SELECT CAST(ARRAY[price] AS ARRAY<ROW<a INT>>) FROM bid",
+        1,
+        "ARRAY<BIGINT> cannot be cast to ARRAY<ROW<a INT>>",
+        "",
+    );
+    says("SELECT CAST(price AS ARRAY<BIGINT>) FROM bid", 1, "BIGINT cannot be cast to ARRAY<BIGINT>", "");
+    says("SELECT TRY_CAST(ARRAY[price] AS BIGINT) FROM bid", 1, "ARRAY<BIGINT> cannot be cast to BIGINT", "");
+    says(
+        "SELECT CAST(ARRAY[channel] AS ARRAY<VARCHAR(3)>) FROM bid",
+        1,
+        "values within others are not cut to the length of VARCHAR in a cast; write STRING",
+        "",
+    );
+    says("SELECT CAST(channel AS MAP<STRIN, INT>) FROM bid", 1, "there is no type `STRIN`; did you mean `STRING`?", "");
+}
+
+#[test]
 fn a_column_that_is_no_key() {
     says(
         "SELECT window_start, COUNT(*) FROM TUMBLED",

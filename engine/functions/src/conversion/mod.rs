@@ -13,7 +13,7 @@ mod time;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
@@ -43,7 +43,17 @@ pub fn converts(from: &DataType, to: &DataType) -> bool {
         (DataType::Timestamp(_, zone), DataType::Date32) => time::is_utc(zone),
         (DataType::Date32, DataType::Timestamp(_, zone)) => time::is_utc(zone),
         (from, DataType::Timestamp(_, zone)) if is_text(from) => time::is_utc(zone),
-        (from, to) => parts::is_same_kind(from, to),
+        (from, to) => parts::of_same_kind(from, to).is_some(),
+    }
+}
+
+/// Whether values of one type can be cast to the other at all. A value is not made an array of one.
+pub fn can_convert(from: &DataType, to: &DataType) -> bool {
+    match parts::of_same_kind(from, to) {
+        Some(parts) => parts.iter().all(|(from, to)| can_convert(from, to)),
+        None if from == to || from.is_null() => true,
+        None if parts::has_parts(to) => false,
+        None => converts(from, to) || can_cast_types(from, to),
     }
 }
 

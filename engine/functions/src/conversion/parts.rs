@@ -18,12 +18,15 @@ pub(super) fn has_parts(data_type: &DataType) -> bool {
     matches!(data_type, List(_) | LargeList(_) | FixedSizeList(..) | Map(..) | Struct(_))
 }
 
-/// Whether both are arrays, both are maps, or both are rows of as many fields.
-pub(super) fn is_same_kind(from: &DataType, to: &DataType) -> bool {
+/// The types of the parts, side by side, if both are arrays, both are maps, or both are rows of as many fields.
+pub(super) fn of_same_kind(from: &DataType, to: &DataType) -> Option<Vec<(DataType, DataType)>> {
+    let pair = |from: &FieldRef, to: &FieldRef| (from.data_type().clone(), to.data_type().clone());
     match (from, to) {
-        (DataType::Struct(from), DataType::Struct(to)) => from.len() == to.len(),
-        (DataType::Map(..), DataType::Map(..)) => true,
-        (from, to) => element(from).is_some() && element(to).is_some(),
+        (DataType::Struct(from), DataType::Struct(to)) => {
+            (from.len() == to.len()).then(|| from.iter().zip(to).map(|(from, to)| pair(from, to)).collect())
+        }
+        (DataType::Map(from, _), DataType::Map(to, _)) => of_same_kind(from.data_type(), to.data_type()),
+        (from, to) => Some(vec![pair(element(from)?, element(to)?)]),
     }
 }
 
