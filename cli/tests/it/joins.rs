@@ -160,3 +160,33 @@ fn what_a_side_computes_is_null_where_nothing_was_found() {
         );
     }
 }
+
+/// The rows that `query` comes to, as a bounded `SELECT` shows them.
+fn selected(query: &str, parallelism: &str) -> Vec<String> {
+    let mut rows: Vec<String> = run(query, parallelism).lines().skip(1).map(str::to_owned).collect();
+    rows.sort_unstable();
+    rows
+}
+
+#[test]
+fn joins_and_aggregations_feed_each_other() {
+    for parallelism in MANY {
+        let totals = "SELECT customer, COUNT(*) AS n, SUM(price) AS total FROM orders GROUP BY customer";
+        let query = format!("SELECT c.name, t.n, t.total FROM customers c LEFT JOIN ({totals}) t ON t.customer = c.id");
+        assert_eq!(selected(&query, parallelism), ["Ann,3,54", "Bea,1,5", "Bob,1,5", "Eve,,", "Nil,,"]);
+        let query = "SELECT c.name, COUNT(o.id) AS n, SUM(o.price) AS total FROM customers c \
+                     LEFT JOIN orders o ON o.customer = c.id GROUP BY c.name";
+        assert_eq!(selected(query, parallelism), ["Ann,3,54", "Bea,1,5", "Bob,1,5", "Eve,0,", "Nil,0,"]);
+        let query = format!(
+            "SELECT x.customer, y.customer AS other FROM ({totals}) x FULL JOIN ({totals}) y \
+             ON x.n = y.n AND x.customer < y.customer"
+        );
+        let expected = [",7", ",8", ",", "7,", "8,9", "9,", ","].map(str::to_owned);
+        let mut expected = expected.to_vec();
+        expected.sort();
+        assert_eq!(selected(&query, parallelism), expected);
+        let query = "SELECT COUNT(*) AS n, SUM(credit) AS s FROM customers c \
+                     WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer = c.id)";
+        assert_eq!(selected(query, parallelism), ["2,3"]);
+    }
+}

@@ -9,7 +9,7 @@ use crate::value::{Row, Value};
 impl Generator {
     /// The query of a case.
     pub(super) fn query(&mut self) -> Relation {
-        let query = match self.random.below(14) {
+        let query = match self.random.below(15) {
             0 => self.stream(2),
             1..=5 => {
                 let window = self.window();
@@ -17,7 +17,8 @@ impl Generator {
             }
             6 => self.sessions(1),
             7..=9 => self.interval_join(1),
-            _ => self.regular_join(2),
+            10..=12 => self.regular_join(2),
+            _ => self.regular_groups(2),
         };
         let query = match query.node {
             Node::Window { .. } | Node::Table(_) => self.select(query, 60),
@@ -91,6 +92,11 @@ impl Generator {
             }
         }
         for _ in 0..self.random.between(0, 3) {
+            let item = self.computed_item(&input.columns);
+            columns.push(self.column_of(&item, &input.columns));
+            items.push(item);
+        }
+        if items.is_empty() {
             let item = self.computed_item(&input.columns);
             columns.push(self.column_of(&item, &input.columns));
             items.push(item);

@@ -167,7 +167,7 @@ impl Generator {
         sets
     }
 
-    fn call_of(&mut self, function: Function) -> Call {
+    pub(super) fn call_of(&mut self, function: Function) -> Call {
         Call {
             name: self.name(),
             function,
@@ -179,7 +179,7 @@ impl Generator {
         }
     }
 
-    fn call_bound(&self, call: &Call, scope: &[Column]) -> Option<i128> {
+    pub(super) fn call_bound(&self, call: &Call, scope: &[Column]) -> Option<i128> {
         let argument = call.argument.as_ref().and_then(|argument| super::bound::bound(argument, scope));
         match call.function {
             Function::Count | Function::Grouping => Some(1_000_000),
@@ -190,7 +190,7 @@ impl Generator {
     }
 
     /// A call of an aggregate, if there is a column for it.
-    fn call(&mut self, input: &Relation) -> Option<Call> {
+    pub(super) fn call(&mut self, input: &Relation) -> Option<Call> {
         let scope = &input.columns;
         let mut call = self.call_of(Function::Count);
         call.filter = self.random.chance(25).then(|| self.condition(scope, 1));
