@@ -40,6 +40,10 @@ pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
             ),
+            OperatorSpec::TopN(spec) => (
+                if spec.retracts { "all rows" } else { "the first rows of each partition that there was" },
+                "a window's columns in PARTITION BY",
+            ),
             _ => return None,
         };
         let operator = format!("{} {}", node.spec.name, operator::parameters(graph, node));

@@ -23,8 +23,8 @@ pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    NullTimes, OperatorSpec, SinkSpec, SortKey, SourceSpec, TimeColumn, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    NullTimes, OperatorSpec, SinkSpec, SortKey, SourceSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -203,7 +203,7 @@ impl OperatorSpec {
             | OperatorSpec::FinalRows
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
-            OperatorSpec::GroupAggregate(_) => true,
+            OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) => true,
         }
     }
 }

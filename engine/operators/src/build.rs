@@ -11,6 +11,7 @@ use crate::checked::Checked;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::processing_time::ProcessingTime;
+use crate::top_n::TopN;
 use crate::unnest::Unnest;
 use crate::updating_join::UpdatingJoin;
 use crate::window_assign::WindowAssign;
@@ -65,6 +66,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Join(spec) => Box::new(UpdatingJoin::new(spec, [input(0)?, input(1)?], &node.schema, functions)?),
 
         OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
+        OperatorSpec::TopN(spec) => Box::new(TopN::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema)?,
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {

@@ -21,6 +21,7 @@ mod processing_time;
 mod scan;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod top_n;
 mod unnest;
 mod updating_join;
 mod window_assign;

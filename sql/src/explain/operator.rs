@@ -2,8 +2,8 @@
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{
-    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, SourceSpec, WindowAggregateSpec, WindowKind,
-    WindowSource,
+    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, SortKey, SourceSpec, WindowAggregateSpec,
+    WindowKind, WindowSource,
 };
 
 use super::expression::{length, sql};
@@ -49,22 +49,9 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::PartialAggregate(spec) => format!("first phase, {}", aggregate_text(spec, &input)),
         OperatorSpec::WindowAggregate(spec) => aggregate_text(spec, &input),
         OperatorSpec::WindowTopN(spec) => {
-            let order: Vec<String> = spec
-                .order
-                .iter()
-                .map(|key| {
-                    let direction = if key.descending { " DESC" } else { "" };
-                    let nulls = if key.nulls_first == key.descending {
-                        if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" }
-                    } else {
-                        ""
-                    };
-                    format!("{}{direction}{nulls}", name(key.column))
-                })
-                .collect();
             let rank = if spec.with_rank { ", with row numbers" } else { "" };
             let (partition, limit) = (all(&spec.partition), spec.limit);
-            format!("first {limit} of each {partition} by {}{rank}", order.join(", "))
+            format!("first {limit} of each {partition} by {}{rank}", order_text(&spec.order, &name))
         }
         OperatorSpec::WindowJoin(spec) => {
             let width = left_width(graph, node);
@@ -96,11 +83,30 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
                 (false, false) => format!("by {}: {}", all(&spec.keys), calls.join(", ")),
             }
         }
+        OperatorSpec::TopN(spec) => {
+            let rank = if spec.with_rank { ", with row numbers" } else { "" };
+            let of =
+                if spec.partition.is_empty() { String::new() } else { format!(" of each {}", all(&spec.partition)) };
+            format!("first {}{of} by {}{rank}", spec.limit, order_text(&spec.order, &name))
+        }
         OperatorSpec::FinalRows => "rows that are left at the end".to_owned(),
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
     format!("[{text}]")
+}
+
+fn order_text(order: &[SortKey], name: &dyn Fn(usize) -> String) -> String {
+    let key = |key: &SortKey| {
+        let direction = if key.descending { " DESC" } else { "" };
+        let nulls = match key.nulls_first == key.descending {
+            true if key.nulls_first => " NULLS FIRST",
+            true => " NULLS LAST",
+            false => "",
+        };
+        format!("{}{direction}{nulls}", name(key.column))
+    };
+    order.iter().map(key).collect::<Vec<_>>().join(", ")
 }
 
 fn source_text(source: &SourceSpec, output: &[String]) -> String {
@@ -255,6 +261,8 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Join(_) => Some("all rows of both sides, without an end".to_owned()),
         OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group".to_owned()),
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
+        OperatorSpec::TopN(spec) if spec.retracts => Some("all rows, without an end".to_owned()),
+        OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
         OperatorSpec::FinalRows => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)

@@ -36,11 +36,15 @@ pub(super) fn may_retract(graph: &JobGraph, inputs: &[Edge]) -> bool {
     inputs.iter().any(|edge| !sent_over(graph, edge).is_append())
 }
 
-/// Columns of a node's output by which its rows are told apart, if it is an aggregation's key that comes out of it.
+/// Columns of a node's output by which its rows are told apart, if it is the key of an aggregation or a Top-N that comes out of it.
 pub(super) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
     let spec = &graph.node(node).spec;
     match &spec.operator {
         OperatorSpec::GroupAggregate(aggregate) => Some((0..aggregate.keys.len()).collect()),
+        OperatorSpec::TopN(top) if top.with_rank || top.limit == 1 => {
+            let rank = top.with_rank.then(|| spec.schema.fields().len() - 1);
+            Some(top.partition.iter().copied().chain(rank).collect())
+        }
         OperatorSpec::Calc(calc) => {
             let [edge] = spec.inputs.as_slice() else { return None };
             let place = |column: usize| calc.projection.iter().position(|made| *made == Expr::Column(column));
@@ -84,6 +88,11 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             ChangelogKind::Upsert(_) => None,
             // A group that is there stays as it is.
             ChangelogKind::Append if spec.aggregates.is_empty() => Some(ChangelogKind::Append),
+            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
+        },
+        // A row that comes may push another one out.
+        OperatorSpec::TopN(_) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
         },
         OperatorSpec::FinalRows | OperatorSpec::ChangelogRows(_) => match inputs.first()? {

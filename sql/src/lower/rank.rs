@@ -1,13 +1,16 @@
-//! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window.
+//! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window, or of all that have come.
 
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, Window, WindowFunctionDefinition};
-use weir_core::{BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, WindowTopNSpec};
+use weir_core::{
+    BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, TopNSpec, WindowTopNSpec,
+};
 
 use super::Lowering;
+use super::changelog;
 use super::shape::{Wanted, add, edges, role_after_window, settle, shape};
 use super::stream::{
-    Pending, PendingRank, Stream, StreamColumn, Typed, inline, is_never_true, never_true, timestamp, typed,
+    Pending, PendingRank, Role, Stream, StreamColumn, Typed, inline, is_never_true, never_true, timestamp, typed,
 };
 use super::windowed::{end_of, window_of};
 use crate::logical::ROW_NUMBER;
@@ -51,11 +54,7 @@ impl Lowering<'_> {
         })?;
         let columns = stream.columns.clone();
         let keys: Vec<Expr> = rank.partition.iter().map(|key| key.expression.clone()).collect();
-        let window = window_of(&keys, &columns).ok_or_else(|| {
-            Error::user("a Top-N that is not bounded by a window changes its result all the time, which is not supported yet")
-                .with_help("put window_start and window_end into PARTITION BY, over a table with windows: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)`")
-        })?;
-        let end = end_of(&window, &columns)?;
+        let window_end = window_of(&keys, &columns).map(|window| end_of(&window, &columns)).transpose()?;
         let mut wanted: Vec<Wanted> = Vec::new();
         for expression in &stream.projection {
             expression.visit_columns(&mut |column| {
@@ -65,7 +64,10 @@ impl Lowering<'_> {
             });
         }
         let passed = wanted.len();
-        wanted.push(Typed { expression: end, data_type: timestamp() }.wanted("$window_end", &columns));
+        if let Some(expression) = window_end.clone() {
+            wanted.push(Typed { expression, data_type: timestamp() }.wanted("$window_end", &columns));
+        }
+        let first_key = wanted.len();
         for (index, key) in rank.partition.iter().enumerate() {
             wanted.push(key.clone().wanted(&format!("$key{index}"), &columns));
         }
@@ -75,7 +77,7 @@ impl Lowering<'_> {
         let sources: Vec<Expr> = wanted.iter().map(|wanted| wanted.expression.clone()).collect();
         let input = Stream { pending: Pending::Nothing, ..stream.clone() };
         let shaped = shape(&mut self.graph, input, wanted)?;
-        let keys = &shaped.positions[passed + 1..];
+        let keys = &shaped.positions[first_key..];
         let (partition, order) = keys.split_at(rank.partition.len());
         let order = order
             .iter()
@@ -89,7 +91,11 @@ impl Lowering<'_> {
         let mut output: Vec<StreamColumn> = shaped
             .columns
             .iter()
-            .map(|column| StreamColumn { role: role_after_window(column.role), ..column.clone() })
+            .map(|column| {
+                // Without a window rows come and go at any time.
+                let role = if window_end.is_some() { role_after_window(column.role) } else { Role::Plain };
+                StreamColumn { role, ..column.clone() }
+            })
             .collect();
         let rank_column = output.len();
         // Conditions that stay read the number by way of the output.
@@ -97,16 +103,19 @@ impl Lowering<'_> {
         if with_rank {
             output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::Int64));
         }
-        let operator = OperatorSpec::WindowTopN(WindowTopNSpec {
-            window_end: shaped.positions[passed],
-            partition: partition.to_vec(),
-            order,
-            limit,
-            with_rank,
-        });
         let inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.to_vec()));
-        let node = add(&mut self.graph, "WindowTopN", operator, inputs, &output)?;
-        self.windowed.push(node);
+        let partition = partition.to_vec();
+        let node = if window_end.is_some() {
+            let window_end = shaped.positions[passed];
+            let spec = WindowTopNSpec { window_end, partition, order, limit, with_rank };
+            let node = add(&mut self.graph, "WindowTopN", OperatorSpec::WindowTopN(spec), inputs, &output)?;
+            self.windowed.push(node);
+            node
+        } else {
+            let retracts = changelog::may_retract(&self.graph, &inputs);
+            let spec = TopNSpec { partition, order, limit, with_rank, retracts };
+            add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, &output)?
+        };
         let place = |column: usize| {
             if column == number {
                 return Expr::Column(rank_column);
@@ -172,13 +181,13 @@ fn row_number(call: &LogicalExpr) -> Result<&WindowFunctionParams> {
 /// A function with OVER that is none of a Top-N's.
 pub(super) fn over_refused(function: &str) -> Error {
     Error::user(format!("`{}(…) OVER (…)` is not supported yet", function.to_uppercase())).with_help(
-        "of the functions with OVER, ROW_NUMBER() works with PARTITION BY window_start, window_end and a limit on its \
-         result; for totals per window, GROUP BY window_start, window_end",
+        "of the functions with OVER, ROW_NUMBER() works with a limit on its result; for totals per window, GROUP BY \
+         window_start, window_end",
     )
 }
 
 /// A row number of all rows.
 pub(super) fn unlimited() -> Error {
     Error::user("ROW_NUMBER() without an upper limit on its result is not supported yet")
-        .with_help("keep the first rows of each window, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`")
+        .with_help("keep the first rows, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`")
 }

@@ -72,6 +72,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::IntervalJoin(_)
         | OperatorSpec::Join(_)
         | OperatorSpec::GroupAggregate(_)
+        | OperatorSpec::TopN(_)
         | OperatorSpec::FinalRows => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)

@@ -38,6 +38,9 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// Aggregates rows per key, without windows: where a marker passes, results that have changed take the place of those before.
     GroupAggregate(GroupAggregateSpec),
+    /// First rows of each partition in a given order, of all that have come: where a marker passes, rows that are no longer among
+    /// them are taken back, and those that now are added.
+    TopN(TopNSpec),
     /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
     FinalRows,
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
@@ -197,6 +200,21 @@ pub struct GroupAggregateSpec {
     /// What is computed.
     pub aggregates: Vec<AggregateCall>,
     /// Whether rows of the input may be taken back. What is kept of a group is more then: of a greatest value those below it too.
+    pub retracts: bool,
+}
+
+/// Parameters of [`OperatorSpec::TopN`]. The output is as for [`WindowTopNSpec`], and so are ties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopNSpec {
+    /// `PARTITION BY`. None: all rows are one partition.
+    pub partition: Vec<usize>,
+    /// `ORDER BY`.
+    pub order: Vec<SortKey>,
+    /// How many rows of each partition are shown.
+    pub limit: u64,
+    /// Appends a `BIGINT` column with the row number, from 1.
+    pub with_rank: bool,
+    /// Whether rows of the input may be taken back. All rows are kept then, and not only those that are shown.
     pub retracts: bool,
 }
 

@@ -2,8 +2,8 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    OperatorSpec, SinkSpec, SortKey, SourceSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowSource, WindowTopNSpec,
+    OperatorSpec, SinkSpec, SortKey, SourceSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -26,6 +26,7 @@ impl OperatorSpec {
             OperatorSpec::IntervalJoin(_) => "interval-join",
             OperatorSpec::Join(_) => "join",
             OperatorSpec::GroupAggregate(_) => "group-aggregate",
+            OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Sink(_) => "sink",
@@ -97,6 +98,14 @@ impl Encode for OperatorSpec {
             OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts }) => {
                 out.record(tag).list("keys", keys).list("aggregates", aggregates).flag("retracts", *retracts).end()
             }
+            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts }) => out
+                .record(tag)
+                .list("partition", partition)
+                .list("order", order)
+                .field("limit", limit)
+                .flag("with-rank", *with_rank)
+                .flag("retracts", *retracts)
+                .end(),
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();

@@ -57,8 +57,9 @@ fn every_variant_is_there() {
         OperatorSpec::GroupAggregate(_) => 14,
         OperatorSpec::FinalRows => 15,
         OperatorSpec::ChangelogRows(_) => 16,
+        OperatorSpec::TopN(_) => 17,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 17), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 18), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

@@ -145,6 +145,16 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         ("group aggregate", OperatorSpec::GroupAggregate(grouping(vec![0], false))),
         ("group aggregate over a changelog", OperatorSpec::GroupAggregate(grouping(Vec::new(), true))),
+        (
+            "top n of all rows",
+            OperatorSpec::TopN(TopNSpec {
+                partition: vec![2],
+                order: vec![order(1, true, false)],
+                limit: 3,
+                with_rank: true,
+                retracts: true,
+            }),
+        ),
         ("final rows", OperatorSpec::FinalRows),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),

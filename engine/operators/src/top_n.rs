@@ -1,0 +1,325 @@
+//! First rows of each partition in a given order, of all rows that have come. Where a marker passes, rows that are no longer among
+//! them are taken back, and those that are now are added.
+//!
+//! - batch: rows go to their partition, or leave it. Where rows are only added, those behind the limit are dropped: they cannot
+//!   come back. Of rows that are equal in the order the one that came first is ahead; the one that came last where just the newest
+//!   row by one timestamp is kept.
+//! - watermark: nothing, but at the end of time: what is owed comes out in front of it.
+//! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
+//! - eviction: whole partitions leave.
+
+mod partition;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use weir_core::hash::{canonical_keys, hash_rows};
+use weir_core::{
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, Operator, Result, SortKey, StateRows,
+    TableSchema, TopNSpec, state_column,
+};
+
+use self::partition::{Change, Partition, RowBytes};
+use crate::batches::with_schema;
+
+/// Rows of a batch that is emitted or captured, give or take a partition.
+const BATCH: usize = 8192;
+
+/// The Top-N.
+pub(crate) struct TopN {
+    // Fixed by the plan.
+    partition: Columns,
+    order: Columns,
+    all: Arc<Columns>,
+    limit: usize,
+    with_rank: bool,
+    retracts: bool,
+    last_first: bool,
+    output: SchemaRef,
+    state: TableSchema,
+    // Kept in checkpoints.
+    partitions: HashMap<RowBytes, Partition, FixedState>,
+    bytes: usize,
+    // Since the last marker, and since the last capture.
+    changed: Vec<RowBytes>,
+    uncaptured: Vec<RowBytes>,
+    hashes: Vec<u64>,
+}
+
+/// Columns as bytes in their order, and back.
+struct Columns {
+    columns: Vec<usize>,
+    converter: RowConverter,
+    /// Whether values that SQL calls equal are one: -0.0 and 0.0.
+    canonical: bool,
+}
+
+impl Columns {
+    fn new(columns: Vec<usize>, options: Vec<SortOptions>, input: &Schema, canonical: bool) -> Result<Self> {
+        let typed = columns.iter().zip(options);
+        let fields = typed
+            .map(|(column, options)| SortField::new_with_options(input.field(*column).data_type().clone(), options));
+        let converter = RowConverter::new(fields.collect())
+            .map_err(|error| Error::user("rows cannot be ranked by such columns").with_source(error))?;
+        Ok(Self { columns, converter, canonical })
+    }
+
+    /// The bytes of each row.
+    fn encode(&self, records: &RecordBatch) -> Result<Vec<RowBytes>> {
+        // The converter would lose the number of rows without columns.
+        if self.columns.is_empty() {
+            return Ok(vec![RowBytes::from([]); records.num_rows()]);
+        }
+        let column = |column: &usize| match self.canonical {
+            true => canonical_keys(records.column(*column)),
+            false => records.column(*column).clone(),
+        };
+        let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect();
+        let rows = self.converter.convert_columns(&columns)?;
+        Ok(rows.iter().map(|row| RowBytes::from(row.data())).collect())
+    }
+
+    fn decode<'a>(&self, rows: impl Iterator<Item = &'a RowBytes>) -> Result<Vec<ArrayRef>> {
+        if self.columns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parser = self.converter.parser();
+        Ok(self.converter.convert_rows(rows.map(|row| parser.parse(row)))?)
+    }
+}
+
+impl TopN {
+    pub(crate) fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
+        let TopNSpec { partition, order, limit, with_rank, retracts } = spec;
+        let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
+        let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
+        let by_default = |columns: usize| vec![SortOptions::default(); columns];
+        let width = input.fields().len();
+        Ok(Self {
+            partition: Columns::new(partition.clone(), by_default(partition.len()), input, true)?,
+            order: Columns::new(
+                order.iter().map(|key| key.column).collect(),
+                order.iter().map(options).collect(),
+                input,
+                true,
+            )?,
+            all: Arc::new(Columns::new((0..width).collect(), by_default(width), input, false)?),
+            limit: usize::try_from(*limit).unwrap_or(usize::MAX),
+            with_rank: *with_rank,
+            retracts: *retracts,
+            last_first: *limit == 1 && matches!(order.as_slice(), [key] if key.descending && is_time(key)),
+            output: output.clone(),
+            state: state(partition, input),
+            partitions: HashMap::default(),
+            bytes: 0,
+            changed: Vec::new(),
+            uncaptured: Vec::new(),
+            hashes: Vec::new(),
+        })
+    }
+
+    /// Emits what has changed of the partitions that have.
+    fn emit(&mut self, out: &mut Collector) -> Result<()> {
+        let mut changes: Vec<Change> = Vec::new();
+        for key in std::mem::take(&mut self.changed) {
+            let Some(partition) = self.partitions.get_mut(&key) else { continue };
+            partition.changes(self.limit, self.with_rank, &mut changes);
+            if changes.len() >= BATCH {
+                self.emit_batch(&mut changes, out)?;
+            }
+        }
+        self.emit_batch(&mut changes, out)
+    }
+
+    fn emit_batch(&self, changes: &mut Vec<Change>, out: &mut Collector) -> Result<()> {
+        let changes = std::mem::take(changes);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut columns = self.all.decode(changes.iter().map(|change| &change.row))?;
+        if self.with_rank {
+            columns.push(Arc::new(changes.iter().map(|change| change.rank).collect::<Int64Array>()));
+        }
+        let weights: Int8Array = changes.iter().map(|change| Some(change.weight)).collect();
+        out.emit(Batch::weighted(with_schema(&self.output, columns, changes.len())?, weights)?);
+        Ok(())
+    }
+}
+
+/// The rows are found by their partition and their number in it.
+fn state(partition: &[usize], input: &Schema) -> TableSchema {
+    let keys = partition.iter().map(|column| input.field(*column).clone());
+    let keys: Vec<_> = keys.chain([Field::new("arrival", DataType::Int64, false)]).map(Arc::new).collect();
+    let values: Vec<_> = input.fields().to_vec();
+    let mut fields = state_column::numbered(&keys, 1);
+    fields.extend(state_column::numbered(&values, 1001));
+    TableSchema {
+        name: "rows".to_owned(),
+        version: 1,
+        key_columns: keys.len(),
+        schema: Arc::new(Schema::new(fields)),
+        time_column: None,
+        distribution: Distribution::Keyed,
+    }
+}
+
+impl Operator for TopN {
+    fn tables(&self) -> Vec<TableSchema> {
+        vec![self.state.clone()]
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        let keys = self.state.key_columns;
+        let arrivals = rows.column(keys - 1).as_primitive::<Int64Type>();
+        let records = rows.project(&(keys..rows.num_columns()).collect::<Vec<_>>())?;
+        let partitions = self.partition.encode(&records)?;
+        let (order, values) = (self.order.encode(&records)?, self.all.encode(&records)?);
+        for (row, (key, (order, value))) in partitions.into_iter().zip(order.iter().zip(values)).enumerate() {
+            let partition = self.partitions.entry(key).or_insert_with(|| Partition::new(hashes.value(row)));
+            self.bytes += partition.load(order, self.last_first, arrivals.value(row), value);
+        }
+        Ok(())
+    }
+
+    fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
+        let bytes = &mut self.bytes;
+        self.partitions.retain(|_, partition| {
+            let stays = !leaves(partition.hash());
+            if !stays {
+                *bytes = bytes.saturating_sub(partition.bytes());
+            }
+            stays
+        });
+        Ok(vec![EventTime::MAX])
+    }
+
+    fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
+        Some(&self.partition.columns)
+    }
+
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        match stream {
+            ChangelogKind::Append => true,
+            ChangelogKind::Retract => self.retracts,
+            ChangelogKind::Upsert(_) => false,
+        }
+    }
+
+    fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
+        let (records, weights) = batch.into_parts();
+        let keys: Vec<ArrayRef> = self.partition.columns.iter().map(|column| records.column(*column).clone()).collect();
+        hash_rows(&keys, records.num_rows(), &mut self.hashes)?;
+        let (partitions, order) = (self.partition.encode(&records)?, self.order.encode(&records)?);
+        let values = self.all.encode(&records)?;
+        for (row, (key, (order, value))) in partitions.into_iter().zip(order.iter().zip(values)).enumerate() {
+            let hash = self.hashes[row];
+            let partition = self.partitions.entry(key.clone()).or_insert_with(|| Partition::new(hash));
+            let most = if self.retracts { usize::MAX } else { self.limit };
+            if weights.as_ref().is_none_or(|weights| weights.value(row) > 0) {
+                if !partition.would_keep(order, self.last_first, most) {
+                    continue;
+                }
+                note(partition, self.limit, &key, (&mut self.changed, &mut self.uncaptured));
+                self.bytes = self.bytes.saturating_add_signed(partition.add(order, self.last_first, value, most));
+            } else {
+                note(partition, self.limit, &key, (&mut self.changed, &mut self.uncaptured));
+                let taken = partition.take_back(order, &value);
+                self.bytes = self.bytes.saturating_sub(taken.ok_or_else(|| {
+                    Error::internal("a row was to be taken back of a Top-N that had not come before")
+                })?);
+            }
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if time == EventTime::MAX {
+            self.emit(out)?;
+        }
+        Ok(Some(time))
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        self.emit(out)
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        for key in std::mem::take(&mut self.uncaptured) {
+            let Some(partition) = self.partitions.get_mut(&key) else { continue };
+            partition.capture(&mut put, |arrival| gone.push((key.clone(), arrival)));
+            if partition.is_empty() {
+                self.partitions.remove(&key);
+            }
+        }
+        let gone_keys = self.partition.decode(gone.iter().map(|(key, _)| key))?;
+        let (all, schema, keys) = (self.all.clone(), self.state.schema.clone(), self.partition.columns.clone());
+        let rows = move || {
+            let mut captured = Vec::new();
+            if !gone.is_empty() {
+                captured.push(deleted(&schema, gone_keys, gone.iter().map(|(_, arrival)| *arrival).collect())?);
+            }
+            for put in put.chunks(BATCH) {
+                let values = all.decode(put.iter().map(|(_, value)| value))?;
+                let mut columns: Vec<ArrayRef> = keys.iter().map(|key| values[*key].clone()).collect();
+                let hashes = hashes(&columns, put.len())?;
+                columns.push(Arc::new(put.iter().map(|(arrival, _)| *arrival).collect::<Int64Array>()));
+                columns.extend(values);
+                captured.push(StateRows {
+                    rows: RecordBatch::try_new(schema.clone(), columns)?,
+                    hashes,
+                    deleted: None,
+                });
+            }
+            Ok(captured)
+        };
+        Ok(vec![Capture { rows: Box::new(rows), expired: None }])
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Notes that a partition is about to change.
+fn note(
+    partition: &mut Partition,
+    limit: usize,
+    key: &RowBytes,
+    (changed, uncaptured): (&mut Vec<RowBytes>, &mut Vec<RowBytes>),
+) {
+    let (first_since_marker, first_since_capture) = partition.touch(limit);
+    if first_since_marker {
+        changed.push(key.clone());
+    }
+    if first_since_capture {
+        uncaptured.push(key.clone());
+    }
+}
+
+fn hashes(keys: &[ArrayRef], rows: usize) -> Result<UInt64Array> {
+    let mut hashes = Vec::new();
+    hash_rows(keys, rows, &mut hashes)?;
+    Ok(UInt64Array::from(hashes))
+}
+
+/// State rows that say of numbers in their partitions that they are gone.
+fn deleted(schema: &SchemaRef, keys: Vec<ArrayRef>, arrivals: Vec<i64>) -> Result<StateRows> {
+    let rows = arrivals.len();
+    let hashes = hashes(&keys, rows)?;
+    let mut columns = keys;
+    columns.push(Arc::new(Int64Array::from(arrivals)));
+    for field in &schema.fields()[columns.len()..] {
+        columns.push(arrow::array::new_null_array(field.data_type(), rows));
+    }
+    let deleted = Some(BooleanArray::from(vec![true; rows]));
+    Ok(StateRows { rows: RecordBatch::try_new(schema.clone(), columns)?, hashes, deleted })
+}
+
+#[cfg(test)]
+mod tests;
