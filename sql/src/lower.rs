@@ -27,7 +27,7 @@ mod unnest;
 mod window;
 mod windowed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion_common::DFSchema;
@@ -66,6 +66,8 @@ pub(crate) struct Lowering<'a> {
     windowed: Vec<NodeId>,
     used_tables: Vec<Arc<Table>>,
     scans: BTreeMap<TableKey, TableUse>,
+    /// Columns of the filter that is lowered next that the projection over it reads.
+    read: Option<BTreeSet<usize>>,
 }
 
 impl<'a> Lowering<'a> {
@@ -86,6 +88,7 @@ impl<'a> Lowering<'a> {
             windowed: Vec::new(),
             used_tables: Vec::new(),
             scans: BTreeMap::new(),
+            read: None,
         }
     }
 
@@ -135,10 +138,15 @@ impl<'a> Lowering<'a> {
     }
 
     fn projection(&mut self, projection: &Projection) -> Result<Stream> {
-        let input = self.relation(&projection.input)?;
         let schema = projection.input.schema();
         let exprs =
             projection.expr.iter().map(|expression| expr::expr(expression, schema)).collect::<Result<Vec<_>>>()?;
+        self.read = matches!(&*projection.input, LogicalPlan::Filter(_)).then(|| {
+            let mut read = BTreeSet::new();
+            exprs.iter().for_each(|expression| expression.visit_columns(&mut |column| read.extend([column])));
+            read
+        });
+        let input = self.relation(&projection.input)?;
         let fields = projection.schema.fields();
         let names = fields.iter().map(|field| field.name().clone()).collect();
         let types = fields.iter().map(|field| field.data_type().clone()).collect();
@@ -146,6 +154,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn filter(&mut self, predicate: &LogicalExpr, input: &LogicalPlan) -> Result<Stream> {
+        let read = self.read.take();
         let stream = self.relation(input)?;
         let schema: &DFSchema = input.schema();
         let mut conditions = split_conjunction(predicate);
@@ -161,7 +170,7 @@ impl<'a> Lowering<'a> {
             stream::conjuncts(condition, &mut parts);
         }
         let stream = match stream.pending {
-            Pending::Rank(_) => self.limited(stream, &mut parts)?,
+            Pending::Rank(_) => self.limited(stream, &mut parts, read.as_ref())?,
             _ => stream,
         };
         shape::filter(&mut self.graph, stream, parts)

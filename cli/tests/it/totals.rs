@@ -73,6 +73,31 @@ fn results_that_change_are_aggregated_again() {
 }
 
 #[test]
+fn the_first_rows_are_those_of_all_rows() {
+    check(
+        "SELECT who, price, rn FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY who ORDER BY price DESC, id) AS rn FROM sales) \
+         WHERE rn <= 2",
+        &[",40,1", "Ann,12,2", "Ann,30,1", "Bob,5,1", "Eve,,1"],
+    );
+    check("SELECT id FROM sales QUALIFY ROW_NUMBER() OVER (ORDER BY price DESC) <= 2", &["1", "5"]);
+    // One row of each; the dearest of the totals, whose input changes.
+    check(
+        "SELECT kind, id FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY kind ORDER BY id DESC) AS rn FROM sales) WHERE rn = 1",
+        &[",4", "a,3", "b,5", "c,6"],
+    );
+    check(
+        "SELECT who, total FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY total DESC) AS rn \
+         FROM (SELECT who, SUM(price) AS total FROM sales GROUP BY who)) WHERE rn <= 2",
+        &[",40", "Ann,54"],
+    );
+    check(
+        "SELECT COUNT(*), SUM(price) FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY who ORDER BY price DESC) AS rn FROM sales) \
+         WHERE rn = 1",
+        &["4,75"],
+    );
+}
+
+#[test]
 fn a_running_sum_of_transfers_is_zero_in_every_state_that_shows() {
     for parallelism in ["1", "4"] {
         let script = "

@@ -1,9 +1,13 @@
 //! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window, or of all that have come.
 
+use std::collections::BTreeSet;
+
+use arrow::datatypes::DataType;
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, Window, WindowFunctionDefinition};
 use weir_core::{
-    BinaryOperator, Error, Exchange, Expr, LiteralValue, OperatorSpec, Result, SortKey, TopNSpec, WindowTopNSpec,
+    BinaryOperator, Error, Exchange, Expr, Literal, LiteralValue, OperatorSpec, Result, SortKey, TopNSpec,
+    WindowTopNSpec,
 };
 
 use super::Lowering;
@@ -34,14 +38,19 @@ impl Lowering<'_> {
         let partition = call.partition_by.iter().map(|key| typed(key, schema, &stream)).collect::<Result<_>>()?;
         stream.projection.push(Expr::Column(stream.columns.len()));
         stream.names.push(ROW_NUMBER.to_owned());
-        stream.types.push(arrow::datatypes::DataType::Int64);
+        stream.types.push(DataType::Int64);
         stream.pending = Pending::Rank(PendingRank { partition, order });
         Ok(stream)
     }
 
     /// Keeps the first rows, as many as the conditions on the row number allow. The conditions are given over the
-    /// stream's output; those that say more than the limit stay.
-    pub(super) fn limited(&mut self, stream: Stream, conditions: &mut Vec<Expr>) -> Result<Stream> {
+    /// stream's output; those that say more than the limit stay. `read`: the columns of the output that are read; `None`: all.
+    pub(super) fn limited(
+        &mut self,
+        stream: Stream,
+        conditions: &mut Vec<Expr>,
+        read: Option<&BTreeSet<usize>>,
+    ) -> Result<Stream> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
         let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
@@ -99,9 +108,14 @@ impl Lowering<'_> {
             .collect();
         let rank_column = output.len();
         // Conditions that stay read the number by way of the output.
-        let with_rank = stream.projection.iter().any(|expression| stream.reads_pending(expression));
+        let reads_number = |column: usize| stream.reads_pending(&stream.projection[column]);
+        let is_read = |column: usize| read.is_none_or(|read| read.contains(&column));
+        let mut with_rank = (0..stream.projection.len()).any(|column| reads_number(column) && is_read(column));
+        for condition in &*conditions {
+            condition.visit_columns(&mut |column| with_rank |= reads_number(column));
+        }
         if with_rank {
-            output.push(StreamColumn::plain(ROW_NUMBER, arrow::datatypes::DataType::Int64));
+            output.push(StreamColumn::plain(ROW_NUMBER, DataType::Int64));
         }
         let inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.to_vec()));
         let partition = partition.to_vec();
@@ -117,6 +131,10 @@ impl Lowering<'_> {
             add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, &output)?
         };
         let place = |column: usize| {
+            if column == number && !with_rank {
+                // It is not read.
+                return Expr::Literal(Literal { data_type: DataType::Int64, value: LiteralValue::Null });
+            }
             if column == number {
                 return Expr::Column(rank_column);
             }

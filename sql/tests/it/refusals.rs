@@ -143,12 +143,6 @@ fn functions_with_over() {
             "ROW_NUMBER()",
         ),
         (
-            "SELECT * FROM (SELECT price, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price) AS r FROM bid) WHERE \
-             r <= 3",
-            "a Top-N that is not bounded by a window",
-            "PARTITION BY",
-        ),
-        (
             "SELECT price, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY price) AS r FROM TUMBLED_BID",
             "without an upper limit",
             "WHERE rn <= 3",

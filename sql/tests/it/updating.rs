@@ -73,3 +73,20 @@ fn what_can_only_add_rows_takes_what_is_left_of_tables_that_end() {
     let report = refusal(&script("fake"));
     assert!(report.contains("takes rows back when its results change, which table `totals` cannot take"), "{report}");
 }
+
+#[test]
+fn a_top_n_without_a_window_keeps_the_first_rows_that_there_were() {
+    check(
+        "SELECT auction, price FROM bid QUALIFY ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) <= 3",
+        "
+└─ rebalance ─ ChangelogRows  [each change as a row]
+   └─ TopN (retract)  [first 3 of each auction by price DESC]
+      └─ hash(auction) ─ Calc  [auction, price]
+         └─ Source(bid)  [auction, price, dateTime]",
+    );
+    let text = dataflow(
+        "SELECT k, n, rn FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY n DESC) AS rn FROM \
+         (SELECT auction AS k, COUNT(*) AS n FROM bid GROUP BY auction)) WHERE rn <= 10",
+    );
+    assert!(text.contains("TopN (retract)  [first 10 by count(*) DESC, with row numbers]"), "{text}");
+}

@@ -158,7 +158,7 @@ fn top_n_of_an_aggregation() {
         r#"SELECT bidder, total, window_end FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY total DESC) AS rn FROM (SELECT bidder, SUM(price) AS total, window_start, window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) GROUP BY bidder, window_start, window_end)) WHERE rn < 4"#,
         r#"
 └─ rebalance ─ Calc  [bidder, sum(price) AS total, window_end]
-   └─ WindowTopN  [first 3 of each window_start, window_end by sum(price) DESC, with row numbers]
+   └─ WindowTopN  [first 3 of each window_start, window_end by sum(price) DESC]
       └─ hash(window_start, window_end) ─ Calc  [bidder, sum(price), window_end, window_start]
          └─ WindowAggregate  [TUMBLE 10 s of partial results, by bidder: sum(price)]
             └─ hash(bidder) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by bidder: sum(price)]
@@ -173,7 +173,7 @@ fn deduplication_with_qualify() {
         r#"SELECT bidder, price, window_start, window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) QUALIFY ROW_NUMBER() OVER (PARTITION BY window_start, window_end, bidder ORDER BY dateTime) = 1"#,
         r#"
 └─ rebalance ─ Calc  [bidder, price, window_start, window_end]
-   └─ WindowTopN  [first 1 of each window_start, window_end, bidder by dateTime, with row numbers]
+   └─ WindowTopN  [first 1 of each window_start, window_end, bidder by dateTime]
       └─ hash(window_start, window_end, bidder) ─ Calc  [bidder, price, window_start, window_end, dateTime]
          └─ WindowAssign  [TUMBLE 10 s of dateTime]
             └─ Source(bid)  [bidder, price, dateTime]
