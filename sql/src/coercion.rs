@@ -1,9 +1,10 @@
 //! Types that expressions get here before DataFusion looks at them: DECIMAL stays exact, whole numbers are signed, times keep their
-//! range, ROWs are matched by place, and text travels in one layout.
+//! range, ROWs are matched by place, and text travels in one layout; and constants as they are compared.
 
 mod arithmetic;
 mod conversions;
 mod decimals;
+mod float_constants;
 mod own_terms;
 mod rows;
 mod signed;
@@ -18,6 +19,7 @@ use datafusion_expr::type_coercion::binary::comparison_coercion;
 pub(crate) use arithmetic::is_arithmetic;
 pub(crate) use conversions::{Conversions, own_conversions};
 pub(crate) use decimals::{ExactDecimals, exact_decimals};
+pub(crate) use float_constants::{ComparableConstants, comparable_constants};
 pub(crate) use own_terms::{OwnTerms, own_terms};
 pub(crate) use signed::{SignedNumbers, signed_numbers};
 pub(crate) use strings::{StringsAsViews, travelling_type};

@@ -196,6 +196,8 @@ fn zeros_and_nans_are_one_value_each() {
         format!("{other} IN (a, a + 1, a + 2, a + 3, a + 4)"),
         format!("GREATEST(a, {other}) = LEAST(a, {other})"),
         format!("a BETWEEN {other} AND {other}"),
+        format!("ROW(a, k) = ROW({other}, k)"),
+        format!("ROW(a, MAKE_ARRAY(a)) IN (ROW(17e0, MAKE_ARRAY(a)), ROW({other}, MAKE_ARRAY({other})))"),
     ] {
         assert_eq!(floats(&format!("SELECT k FROM t WHERE {same}")), ["1", "2", "3"], "{same}");
     }
@@ -210,6 +212,17 @@ fn zeros_and_nans_are_one_value_each() {
         floats("SELECT k FROM t WHERE CASE b WHEN -0.0 THEN 'zero' WHEN 1.0 THEN 'one' END = 'zero'"),
         ["1", "2"]
     );
+    // Constants of a subquery, which become constants of the conditions above.
+    for same in [
+        "x = y",
+        "NULLIF(x, y) IS NULL",
+        "CASE x WHEN y THEN TRUE ELSE FALSE END",
+        "x IN (y, 17e0)",
+        "NOT x IS DISTINCT FROM y",
+    ] {
+        let query = format!("SELECT k FROM (SELECT k, 0e0 AS x, -0e0 AS y FROM t) WHERE {same}");
+        assert_eq!(floats(&query), ["1", "2", "3", "4"], "{same}");
+    }
     assert_eq!(floats("SELECT k FROM t WHERE a > 1e308"), ["3"]);
     assert_eq!(floats("SELECT k FROM t WHERE ARRAY_POSITION(MAKE_ARRAY(7.0, 0.0), a) = 2"), ["1", "2"]);
     assert_eq!(

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, types::*};
+use arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, StructArray, types::*,
+};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -142,13 +144,27 @@ pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
             }
             Arc::new(floats.unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }))
         }
-        DataType::List(element) if element.data_type().is_floating() => {
+        DataType::List(element) if is_ambiguous(element.data_type()) => {
             let lists = column.as_list::<i32>();
             let (element, offsets, values, nulls) = lists.clone().into_parts();
             ListArray::try_new(element, offsets, canonical_keys(&values), nulls)
                 .map_or(column.clone(), |lists| Arc::new(lists))
         }
+        DataType::Struct(_) if is_ambiguous(column.data_type()) => {
+            let (fields, children, nulls) = column.as_struct().clone().into_parts();
+            let children = children.iter().map(canonical_keys).collect();
+            StructArray::try_new(fields, children, nulls).map_or(column.clone(), |rows| Arc::new(rows))
+        }
         _ => column.clone(),
+    }
+}
+
+/// Whether some values of the type have several representations: floating-point numbers, and what has such in it.
+pub fn is_ambiguous(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(element) => is_ambiguous(element.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| is_ambiguous(field.data_type())),
+        data_type => data_type.is_floating(),
     }
 }
 

@@ -14,6 +14,7 @@ mod extract;
 mod extremes;
 pub mod failure;
 mod field;
+pub mod floats;
 mod interval;
 mod json;
 pub mod layouts;

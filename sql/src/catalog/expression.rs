@@ -14,7 +14,9 @@ use weir_functions::Functions;
 
 use super::names::{Found, find};
 use super::table::Column;
-use crate::coercion::{exact_decimals, own_conversions, own_terms, signed_numbers, travelling_type};
+use crate::coercion::{
+    comparable_constants, exact_decimals, own_conversions, own_terms, signed_numbers, travelling_type,
+};
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
 use crate::guards::{Marker, guarded};
 use crate::resolver::{Relations, Resolver};
@@ -76,7 +78,7 @@ fn plan(expression: ast::Expr, schema: Schema, functions: &Functions) -> DataFus
     let expr = exact_decimals(signed_numbers(own_terms(expr)?, &schema)?, &schema)?;
     let expr = own_conversions(simplifier.coerce(expr, &schema)?, &schema)?;
     let expr = guarded(expr, &schema, &Marker::default())?;
-    let mut expr = simplifier.simplify(expr)?;
+    let mut expr = simplifier.simplify(comparable_constants(expr)?)?;
     let nullable = expr.nullable(&schema)?;
     let mut data_type = expr.get_type(&schema)?;
     if let Some(view) = travelling_type(&data_type) {

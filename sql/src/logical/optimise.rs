@@ -39,7 +39,7 @@ use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::push_down::PushDownConditions;
 use super::ranking::RowNumbersWithoutFrame;
-use crate::coercion::{Conversions, ExactDecimals, OwnTerms, SignedNumbers, StringsAsViews};
+use crate::coercion::{ComparableConstants, Conversions, ExactDecimals, OwnTerms, SignedNumbers, StringsAsViews};
 use crate::guards::Marker;
 
 /// Coerces types, guards what can fail, then rewrites the plan until nothing changes any more. No rule sees a clock.
@@ -60,10 +60,11 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
     let plan = analyzer.execute_and_check(plan, options, |_, _| {})?;
     let marker = Marker::default();
     let plan = guarded_expressions(plan, &marker)?;
-    let constants = Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new())]);
+    let constants = Optimizer::with_rules(vec![Arc::new(ComparableConstants), Arc::new(SimplifyExpressions::new())]);
     let plan = constants.optimize(plan, &context, |_, _| {})?;
     let plan = marked_conditions(plan, &marker)?;
     let optimizer = Optimizer::with_rules(vec![
+        Arc::new(ComparableConstants),
         Arc::new(SimplifyExpressions::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),

@@ -169,6 +169,44 @@ fn constants() {
     }
 }
 
+/// Worked out when they are planned, as rows are by the operators.
+#[test]
+fn zeros_and_nans_that_are_constant_are_one_value_each() {
+    let nan = "CAST('NaN' AS DOUBLE)";
+    for (one, other) in [
+        ("0e0", "-0e0"),
+        ("-(0e0)", "0e0 * 3"),
+        ("CAST(0 AS FLOAT)", "-CAST(0 AS FLOAT)"),
+        (nan, "-CAST('NaN' AS DOUBLE)"),
+    ] {
+        for same in [
+            format!("{one} = {other}"),
+            format!("NOT ({one} <> {other})"),
+            format!("{one} IS NOT DISTINCT FROM {other}"),
+            format!("NOT ({one} < {other} OR {one} > {other})"),
+            format!("{one} <= {other} AND {one} >= {other}"),
+            format!("{one} BETWEEN {other} AND {other}"),
+            format!("{one} IN (17e0, {other})"),
+            format!("CASE {one} WHEN {other} THEN TRUE ELSE FALSE END"),
+            format!("CASE WHEN 1 / ({one} + 1) IS NOT NULL AND {one} = {other} THEN TRUE ELSE FALSE END"),
+            format!("NULLIF({one}, {other}) IS NULL"),
+            format!("GREATEST({one}, {other}) = LEAST({one}, {other})"),
+            format!("ARRAY_CONTAINS(ARRAY[17e0, {one}], {other})"),
+            format!("ARRAY_POSITION(ARRAY[17e0, {one}], {other}) = 2"),
+            format!("CARDINALITY(ARRAY_DISTINCT(ARRAY[{one}, {other}])) = 1"),
+            format!("ARRAY[{one}] = ARRAY[{other}]"),
+            format!("ROW({one}, 1) = ROW({other}, 1)"),
+            format!("MAP[{one}, 'a'][{other}] = 'a'"),
+        ] {
+            assert_eq!(evaluate(&same).as_deref(), Ok("true"), "{same}");
+        }
+    }
+    // The sign is not compared, and yet it is there.
+    assert_eq!(evaluate("CAST(NULLIF(-0e0, 1e0) AS STRING)").as_deref(), Ok("-0.0"));
+    assert_eq!(evaluate("NULLIF(CAST(NULL AS DOUBLE), 0e0)").as_deref(), Ok("NULL"));
+    assert_eq!(evaluate("1e0 / -0e0 < 0e0").as_deref(), Ok("true"));
+}
+
 #[test]
 fn times_keep_their_digits_and_every_year() {
     for (expression, expected) in [

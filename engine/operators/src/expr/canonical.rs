@@ -1,44 +1,28 @@
-//! Floating-point numbers as they are compared: -0.0 and 0.0 are one value, and so are all NaNs, which equal each other and are
-//! greater than every number. The kernels go by the bits.
+//! Operands in the form in which kernels can compare them by their bits ([`weir_functions::floats`]): so all NaNs are equal, and greater
+//! than every number.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion_common::{Result, ScalarValue, internal_err};
+use datafusion_common::{Result, internal_err};
 use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Literal;
-use weir_core::hash::canonical_keys;
+use weir_core::hash::{canonical_keys, is_ambiguous};
+use weir_functions::floats::canonical_scalar;
 
 /// The operand as it is compared; itself where that makes no difference.
 pub(super) fn canonical(operand: Arc<dyn PhysicalExpr>, input: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
-    let has_floats = match operand.data_type(input)? {
-        DataType::List(element) => element.data_type().is_floating(),
-        data_type => data_type.is_floating(),
-    };
-    if !has_floats {
+    if !is_ambiguous(&operand.data_type(input)?) {
         return Ok(operand);
     }
     if let Some(literal) = operand.downcast_ref::<Literal>() {
         return Ok(Arc::new(Literal::new(canonical_scalar(literal.value().clone()))));
     }
     Ok(Arc::new(Canonical(operand)))
-}
-
-fn canonical_scalar(value: ScalarValue) -> ScalarValue {
-    match value {
-        ScalarValue::Float64(Some(value)) => {
-            ScalarValue::Float64(Some(if value.is_nan() { f64::NAN } else { value + 0.0 }))
-        }
-        ScalarValue::Float32(Some(value)) => {
-            ScalarValue::Float32(Some(if value.is_nan() { f32::NAN } else { value + 0.0 }))
-        }
-        ScalarValue::List(list) => ScalarValue::List(Arc::new(canonical_keys(&(list as ArrayRef)).as_list().clone())),
-        other => other,
-    }
 }
 
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use weir_core::{BinaryOperator, Error, Expr, Literal as Constant, LiteralValue, 
 use weir_functions::Functions;
 use weir_functions::arithmetic::{Arithmetic, is_exact, operator};
 use weir_functions::failure::values;
+use weir_functions::floats::compares_arguments;
 
 use super::arithmetic::{Exact, align};
 use super::canonical::canonical;
@@ -31,28 +32,6 @@ static CONFIG: LazyLock<Arc<ConfigOptions>> = LazyLock::new(|| {
     config.execution.time_zone = Some("+00:00".to_owned());
     Arc::new(config)
 });
-
-/// Functions of arrays that tell whether elements are equal.
-const COMPARE_ELEMENTS: [&str; 18] = [
-    "array_contains",
-    "array_distinct",
-    "array_except",
-    "array_has",
-    "array_has_all",
-    "array_has_any",
-    "array_intersect",
-    "array_max",
-    "array_min",
-    "array_position",
-    "array_positions",
-    "array_remove",
-    "array_remove_all",
-    "array_remove_n",
-    "array_replace",
-    "array_replace_all",
-    "array_replace_n",
-    "array_union",
-];
 
 /// What an expression may name.
 #[derive(Clone, Copy)]
@@ -117,11 +96,7 @@ pub(super) fn compile(expr: &Expr, scope: Scope<'_>, condition: bool) -> Result<
             ("nullif", [value, other]) => {
                 convert(one(&null_if_equal(value, other, data_type))?, input, data_type, false).map_err(refused)
             }
-            ("greatest" | "least", _) => {
-                let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
-                function(name, arguments, data_type, scope)
-            }
-            _ if COMPARE_ELEMENTS.contains(&name.as_str()) => {
+            _ if compares_arguments(name) => {
                 let arguments = arguments.iter().map(comparable).collect::<Result<_>>()?;
                 function(name, arguments, data_type, scope)
             }
