@@ -1,14 +1,11 @@
-//! What Weir's own scalar functions have in common.
-
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+//! Functions of Weir's own that take certain arguments, and these arguments.
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float64Array, Int64Array, StringViewArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
-use datafusion_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion_expr::ColumnarValue;
+
+use super::wrapped::OwnFunction;
 
 /// What an argument is converted to before the function sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,52 +54,13 @@ pub(super) fn unchecked(_: &[DataType], _: &[Option<&ScalarValue>]) -> Result<()
     Ok(())
 }
 
-/// The function of a definition.
-pub(super) fn function(definition: Definition, volatility: Volatility) -> Arc<ScalarUDF> {
-    Arc::new(ScalarUDF::from(Function { definition, signature: Signature::user_defined(volatility) }))
-}
-
-#[derive(Debug)]
-struct Function {
-    definition: Definition,
-    signature: Signature,
-}
-
-impl PartialEq for Function {
-    fn eq(&self, other: &Self) -> bool {
-        self.definition.name == other.definition.name
-    }
-}
-
-impl Eq for Function {}
-
-impl Hash for Function {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.definition.name.hash(state);
-    }
-}
-
-impl ScalarUDFImpl for Function {
-    fn name(&self) -> &str {
-        self.definition.name
+impl OwnFunction for Definition {
+    fn name(&self) -> &'static str {
+        self.name
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok((self.definition.returns)(types, &[]))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        (self.definition.check)(&types, args.scalar_arguments)?;
-        Ok(Arc::new(Field::new(self.name(), (self.definition.returns)(&types, args.scalar_arguments), true)))
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let Definition { usage, parameters, required, .. } = self.definition;
+    fn coerced(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let Definition { usage, parameters, required, .. } = *self;
         if types.len() < required || types.len() > parameters.len() {
             return plan_error(format!("expected `{usage}`, found {} arguments", types.len()));
         }
@@ -118,14 +76,16 @@ impl ScalarUDFImpl for Function {
             .map_or_else(|| plan_error(format!("expected `{usage}`, found other types of arguments")), Ok)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
-        let rows = if constant { 1 } else { args.number_rows };
-        let result = (self.definition.compute)(&args.args, rows)?;
-        if constant {
-            return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
-        }
-        Ok(ColumnarValue::Array(result))
+    fn check(&self, types: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<()> {
+        (self.check)(types, constants)
+    }
+
+    fn returns(&self, types: &[DataType], constants: &[Option<&ScalarValue>]) -> DataType {
+        (self.returns)(types, constants)
+    }
+
+    fn compute(&self, arguments: &[ColumnarValue], rows: usize, _: &DataType) -> Result<ArrayRef> {
+        (self.compute)(arguments, rows)
     }
 }
 

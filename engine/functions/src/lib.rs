@@ -37,6 +37,7 @@ mod times;
 mod to_time;
 mod truncate;
 mod type_of;
+mod wrapped;
 mod zones;
 
 pub use adapted::in_own_terms;

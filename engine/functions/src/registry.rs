@@ -9,9 +9,10 @@ use std::sync::{Arc, LazyLock};
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
 
 use crate::refused::refused;
+use crate::wrapped::wrapped;
 use crate::{
-    adapted, bytes, collections, date_format, definition, digits, extract, extremes, field, interval, json, like, math,
-    polymorphic, regex, rounding, sign, text, time, to_time, truncate, type_of, zones,
+    adapted, bytes, collections, date_format, digits, extract, extremes, field, interval, json, like, math, regex,
+    rounding, sign, text, time, to_time, truncate, type_of, zones,
 };
 
 /// The functions that queries can call. Whoever plans a job and whoever runs it have to have the same.
@@ -248,11 +249,11 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         json::construct::JSON_OBJECT,
         json::construct::JSON_STRING,
     ];
-    let immutable = immutable.into_iter().map(|definition| definition::function(definition, Volatility::Immutable));
-    let polymorphic = polymorphic.into_iter().map(polymorphic::Polymorphic::function);
+    let immutable = immutable.into_iter().map(|function| wrapped(function, Volatility::Immutable));
+    let polymorphic = polymorphic.into_iter().map(|function| wrapped(function, Volatility::Immutable));
     immutable
         .chain(polymorphic)
         .chain([type_of::TypeOf::function()])
-        .chain([definition::function(time::PROCTIME, Volatility::Volatile)])
+        .chain([wrapped(time::PROCTIME, Volatility::Volatile)])
         .collect()
 }
