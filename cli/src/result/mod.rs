@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tokio::sync::Notify;
-use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
-use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
+use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
 
 use crate::blocking::blocking;
 use crate::terminal::Screen;
@@ -234,10 +234,6 @@ impl Connector for ResultConnector {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Unbounded
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("results cannot be read back"))
     }
 
     async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {

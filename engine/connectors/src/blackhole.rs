@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Result, Sink, TableSpec};
 
 /// The connector.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +36,6 @@ impl Connector for Blackhole {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Unbounded
-    }
-
-    async fn open_source(&self, table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::user(format!("table '{}' cannot be read: nothing comes out of a blackhole", table.name)))
     }
 
     async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {

@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Write};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
+use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, TableSpec};
 
 use crate::formats::encode::cells::{Cells, Column, is_writable};
 use crate::options::Options;
@@ -74,10 +74,6 @@ impl Connector for Print {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Unbounded
-    }
-
-    async fn open_source(&self, table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::user(format!("table '{}' cannot be read: print only shows rows", table.name)))
     }
 
     async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {

@@ -33,8 +33,7 @@ use arrow::ipc::writer::FileWriter;
 use async_trait::async_trait;
 use tokio::time::Instant;
 use weir_core::connector::{
-    Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext, Source,
-    SourceContext,
+    Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext,
 };
 use weir_core::{Batch, Epoch, Error, Result, TableSpec};
 
@@ -173,10 +172,6 @@ impl Connector for ResultFiles {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Unbounded
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("results cannot be read back"))
     }
 
     async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {

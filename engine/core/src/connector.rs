@@ -181,13 +181,19 @@ pub trait Connector: Send + Sync {
     ///
     /// # Errors
     /// If the table is not a source, or cannot be reached.
-    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>>;
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        let _ = context;
+        Err(Error::user(format!("table '{}' cannot be read: {} is no source", table.name, self.name())))
+    }
 
     /// Opens the part of the sink that one subtask writes.
     ///
     /// # Errors
     /// If the table is not a sink, or cannot be reached.
-    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>>;
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let _ = context;
+        Err(Error::user(format!("table '{}' cannot be written: {} is no sink", table.name, self.name())))
+    }
 
     /// Finishes what sinks of this table have prepared. Called for completed checkpoints only, in order of their
     /// epochs, of which some are left out; may be called again for the same epoch, in this process or another, at any later time,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, Sink, Source as SourceTrait, TableSpec};
+use weir_core::connector::{Boundedness, METADATA_KEY, OptionInfo, Role};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, TableSpec};
 use weir_functions::Functions;
 
 use super::{Catalog, ColumnSource, Found, Relation, Table, find};
@@ -69,14 +69,6 @@ impl Connector for Fake {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Bounded
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn SourceTrait>> {
-        Err(Error::internal("not in these tests"))
-    }
-
-    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::internal("not in these tests"))
     }
 }
 

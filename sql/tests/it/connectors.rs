@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext, SourceContext};
-use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, OptionInfo, Role};
+use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Result, TableSpec};
 
 /// Connectors `fake` (unbounded), `ends` (bounded) and `result`.
 #[derive(Debug)]
@@ -50,13 +50,5 @@ impl Connector for Fake {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         if self.0 == "ends" { Boundedness::Bounded } else { Boundedness::Unbounded }
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("never opened"))
-    }
-
-    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::internal("never opened"))
     }
 }

@@ -8,9 +8,7 @@ use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use async_trait::async_trait;
 use proptest::prelude::*;
-use weir_core::connector::{
-    Boundedness, Commit, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
-};
+use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
 use weir_core::{ConnectorRegistry, Error, JobIdentity};
 use weir_state::{LocalStorage, Manifest, ManifestHeader, MemoryStorage, SinkCommittables};
 
@@ -93,14 +91,6 @@ impl Connector for Keeper {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Unbounded
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("a keeper is no source"))
-    }
-
-    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::internal("these tests stage by themselves"))
     }
 
     async fn commit(&self, _table: &TableSpec, mut commit: Commit) -> Result<()> {

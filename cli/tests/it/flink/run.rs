@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use weir_cli::job::{self, JobEnd, Progress, RunRequest};
 use weir_connectors::Registry;
-use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext, SourceContext};
-use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
+use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
 use weir_functions::Functions;
 use weir_sql::PlanOptions;
 
@@ -101,10 +101,6 @@ impl Connector for Results {
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
         Boundedness::Bounded
-    }
-
-    async fn open_source(&self, _table: &TableSpec, _context: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("results are not read"))
     }
 
     async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {

@@ -15,9 +15,9 @@ use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use weir_core::connector::{
-    Boundedness, DiscoveryContext, METADATA_KEY, OptionInfo, Role, SinkContext, SourceContext, SplitDiscovery,
+    Boundedness, DiscoveryContext, METADATA_KEY, OptionInfo, Role, SourceContext, SplitDiscovery,
 };
-use weir_core::{Connector, Error, Result, Sink, Source, TableSpec};
+use weir_core::{Connector, Error, Result, Source, TableSpec};
 
 use crate::numbered::{self, Delivery, FixedSplits, NumberedSource};
 use crate::options::{DEFAULT_START, Options, nearest};
@@ -184,9 +184,5 @@ impl Connector for Datagen {
         };
         let generator = Generator { schema: table.output_schema(), columns, start, rate };
         Ok(Box::new(NumberedSource::open(Arc::new(generator), delivery, &context).await?))
-    }
-
-    async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::user(format!("table '{}' cannot be written: datagen only makes rows", table.name)))
     }
 }

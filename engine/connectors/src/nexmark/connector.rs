@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use weir_core::connector::{
-    Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitDiscovery,
-};
-use weir_core::{Connector, Error, Result, Sink, Source, TableSpec};
+use weir_core::connector::{Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitDiscovery};
+use weir_core::{Connector, Error, Result, Source, TableSpec};
 
 use super::{Entity, Generator};
 use crate::numbered::{Delivery, FixedSplits, NumberedSource};
@@ -128,9 +126,5 @@ impl Connector for Nexmark {
         let generator = Generator::new(table)?;
         let delivery = Settings::of(table)?.delivery;
         Ok(Box::new(NumberedSource::open(Arc::new(generator), delivery, &context).await?))
-    }
-
-    async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::user(format!("table '{}' cannot be written: nexmark only makes rows", table.name)))
     }
 }

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use futures::FutureExt;
-use weir_core::connector::{
-    Boundedness, Commit, Connector, OptionInfo, Role, Sink, SinkContext, Source, SourceContext,
-};
+use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
 use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, OperatorUid, Result, TableSpec};
 use weir_state::{Manifest, ManifestHeader, MemoryStorage, SinkCommittables, Storage};
 use weir_worker::{BlockingInline, Committer};
@@ -38,14 +36,6 @@ impl Connector for Tables {
 
     fn boundedness(&self, _: &TableSpec) -> Boundedness {
         Boundedness::Bounded
-    }
-
-    async fn open_source(&self, _: &TableSpec, _: SourceContext) -> Result<Box<dyn Source>> {
-        Err(Error::internal("only commits are checked"))
-    }
-
-    async fn open_sink(&self, _: &TableSpec, _: SinkContext) -> Result<Box<dyn Sink>> {
-        Err(Error::internal("only commits are checked"))
     }
 
     async fn commit(&self, table: &TableSpec, _: Commit) -> Result<()> {

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use weir_core::connector::{
-    AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, SplitPosition,
+    AssignedSplit, Boundedness, DiscoveryContext, OptionInfo, Role, SourceContext, SplitPosition,
 };
 use weir_core::{
-    Attempt, ChangelogKind, Connector, Error, ErrorKind, JobGraph, JobId, OperatorSpec, Sink, SinkSpec, Source,
-    SourceEvent, Split, SplitDiscovery, TableSpec,
+    Attempt, ChangelogKind, Connector, ErrorKind, JobGraph, JobId, OperatorSpec, SinkSpec, Source, SourceEvent, Split,
+    SplitDiscovery, TableSpec,
 };
 use weir_proto::control::{AttemptPhase, Deploy, ToWorker};
 
@@ -88,10 +88,6 @@ impl Connector for Trouble {
             Trouble::Spins(_) => Ok(Box::new(self.clone())),
             Trouble::PanicsWhenOpened => panic!("this is how it is"),
         }
-    }
-
-    async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> weir_core::Result<Box<dyn Sink>> {
-        Err(Error::user("no sink"))
     }
 }
 
