@@ -145,6 +145,8 @@ struct SimSplits {
     place: Host,
     /// Those that are to come, the next one last.
     waiting: Vec<(Instant, Split)>,
+    /// Splits that are known wait for the first answer.
+    is_awaited: bool,
 }
 
 impl SimSplits {
@@ -158,7 +160,7 @@ impl SimSplits {
         let is_new = |(_, split): &(Instant, Split)| context.known.iter().all(|known| known.name != split.name);
         let mut waiting: Vec<_> = (0..shape.rows.splits).map(split).filter(is_new).collect();
         waiting.sort_by_key(|(due, _)| std::cmp::Reverse(*due));
-        Self { place: place.clone(), waiting }
+        Self { place: place.clone(), waiting, is_awaited: !context.known.is_empty() }
     }
 }
 
@@ -167,7 +169,10 @@ impl SplitDiscovery for SimSplits {
     async fn next(&mut self) -> Result<Option<Vec<Split>>> {
         self.place.thawed().await;
         let Some((due, _)) = self.waiting.last() else { return Ok(None) };
-        sleep_until(*due).await;
+        if !self.is_awaited {
+            sleep_until(*due).await;
+        }
+        self.is_awaited = false;
         let now = Instant::now();
         let there = self.waiting.partition_point(|(due, _)| *due > now);
         Ok(Some(self.waiting.drain(there..).rev().map(|(_, split)| split).collect()))

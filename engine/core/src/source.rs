@@ -38,7 +38,7 @@ pub struct Split {
 #[derive(Debug, Clone, Default)]
 pub struct DiscoveryContext {
     /// All splits that were announced in earlier executions, in order; none on a fresh start. They are announced again without
-    /// the discovery's doing.
+    /// the discovery's doing, together with the first that it finds.
     pub known: Vec<Split>,
     /// This execution. What is not there in the first one has perhaps never been, and what in a later one, has gone away.
     pub attempt: Attempt,
@@ -50,6 +50,10 @@ pub trait SplitDiscovery: Send {
     /// Waits for splits that were not known before; they are announced together, and counted as unread from then on at all
     /// readers. `None`: there will be no more, ever; it is not asked again. Dropping the future before it is ready loses
     /// nothing.
+    ///
+    /// Splits that are known from earlier executions are not read before the first answer: what has come while nothing ran is not to
+    /// be late because the others are read meanwhile. So where there are such, the first answer comes once it has been looked, with
+    /// no split if nothing is new.
     ///
     /// # Errors
     /// If the table cannot be reached any more.

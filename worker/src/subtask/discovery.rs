@@ -8,7 +8,8 @@
 //!                    how far each of them has come
 //! ```
 //!
-//! 1. What earlier executions have announced it announces again, so that a source learns of all splits in one way.
+//! 1. What earlier executions have announced it announces again, so that a source learns of all splits in one way. It waits for the first
+//!    look at what is new, and announces that with it.
 //! 2. It announces what is new. All readers see it at the same place between the same two markers, whatever worker they are on;
 //!    a checkpoint holds the splits that were announced in front of its marker.
 //! 3. When there will be no more it says so, as a stream does that has come to its end: a watermark at the end of time. A reader
@@ -54,8 +55,7 @@ impl DiscoverySubtask {
     /// Runs until a stop marker has passed all readers.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut times = self.table_times();
-        let known: Vec<Announced> = self.state.announced().cloned().collect();
-        self.announce(&known, &mut times).await?;
+        let mut known: Vec<Announced> = self.state.announced().cloned().collect();
         let mut complete = false;
         loop {
             tokio::select! {
@@ -67,16 +67,16 @@ impl DiscoverySubtask {
                         return self.end().await;
                     }
                 }
-                found = self.discovery.next(), if !complete => match found? {
-                    Some(splits) => {
-                        let fresh = self.state.announce(splits);
-                        self.announce(&fresh, &mut times).await?;
-                    }
-                    None => {
-                        complete = true;
+                found = self.discovery.next(), if !complete => {
+                    let found = found?;
+                    complete = found.is_none();
+                    let mut announced = std::mem::take(&mut known);
+                    announced.extend(self.state.announce(found.unwrap_or_default()));
+                    self.announce(&announced, &mut times).await?;
+                    if complete {
                         self.outputs.control(Element::Watermark(Watermark::At(EventTime::MAX))).await?;
                     }
-                },
+                }
                 (channel, report) = self.reports.next() => {
                     let (source, subtask) = self.readers[channel];
                     if let Element::Batch(finished) = &report {

@@ -51,6 +51,7 @@ pub(super) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result
         known: KnownFiles::new(known, options.forget_after, options.max_file_age),
         found: Vec::new(),
         away_since: None,
+        is_awaited: is_restored,
         stage: Stage::Done,
     };
     let listing = joined(discovery.list().await)?;
@@ -69,6 +70,8 @@ struct FileDiscovery {
     known: KnownFiles,
     /// Splits that are to be announced.
     found: Vec<Split>,
+    /// Splits that are known wait for the first answer, whether there is anything new or not.
+    is_awaited: bool,
     /// Since when the watched folder cannot be listed.
     away_since: Option<Instant>,
     stage: Stage,
@@ -137,7 +140,7 @@ impl FileDiscovery {
             Some(interval) if is_new && listings < LISTINGS => {
                 Stage::Waiting { until: Instant::now() + interval.min(SETTLED), listings }
             }
-            Some(_) if !self.found.is_empty() => Stage::Settled,
+            Some(_) if !self.found.is_empty() || self.is_awaited => Stage::Settled,
             Some(interval) => Stage::Waiting { until: Instant::now() + interval, listings: 0 },
         }
     }
@@ -172,6 +175,7 @@ impl SplitDiscovery for FileDiscovery {
                         None => Stage::Done,
                         Some(interval) => Stage::Waiting { until: Instant::now() + interval, listings: 0 },
                     };
+                    self.is_awaited = false;
                     // In order of their paths, however they were seen.
                     self.found.sort_by(|left, right| left.sequence.cmp(&right.sequence));
                     return Ok(Some(std::mem::take(&mut self.found)));

@@ -169,9 +169,22 @@ async fn what_was_announced_before_a_restart_is_announced_again() {
     state.announce(splits(&["a", "b"]));
     let mut bench = Bench::new(DiscoveryState::restored(state.announced().cloned().collect()));
     bench.mark(1, MarkerKind::Checkpoint).await;
+    bench.find(&[]).await;
     bench.find(&["c"]).await;
-    assert_eq!(bench.heard().await, ["0 a, 1 b", "marker 1", "2 c"]);
+    assert_eq!(bench.heard().await, ["marker 1", "0 a, 1 b", "2 c"]);
     assert_eq!(bench.captured(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_came_while_nothing_ran_is_announced_with_what_was_known() {
+    let mut state = DiscoveryState::default();
+    state.announce(splits(&["a", "b"]));
+    let mut bench = Bench::new(DiscoveryState::restored(state.announced().cloned().collect()));
+    assert_eq!(bench.heard().await, [""; 0], "it has not been looked for more");
+    bench.find(&["c"]).await;
+    assert_eq!(bench.heard().await, ["0 a, 1 b, 2 c"]);
+    bench.mark(1, MarkerKind::Checkpoint).await;
+    assert_eq!(bench.captured(), ["2 c"]);
 }
 
 #[tokio::test]

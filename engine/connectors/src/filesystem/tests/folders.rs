@@ -83,9 +83,13 @@ async fn new_files_are_noticed_once() {
         description: "0".to_owned(),
     };
     let context = DiscoveryContext { known: ["1.csv", "2.csv", "3.csv"].map(split).into(), attempt: Attempt(2) };
-    let mut restored = Filesystem.open_discovery(&table.spec, context).await.unwrap();
+    let mut restored = Filesystem.open_discovery(&table.spec, context.clone()).await.unwrap();
+    assert_eq!(announced(&mut *restored).await, [""; 0], "what is known waits for the first look");
     table.write("4.csv", "4\n");
     assert_eq!(announced(&mut *restored).await, ["4.csv"]);
+    // One that has come while nothing ran.
+    let mut later = Filesystem.open_discovery(&table.spec, context).await.unwrap();
+    assert_eq!(announced(&mut *later).await, ["4.csv"]);
 }
 
 /// Files that are moved into a folder together, in about half the time between two listings, so that many a listing sees a part.
