@@ -39,6 +39,7 @@ fn groups_are_those_of_all_rows() {
     check("SELECT who, SUM(price) FROM sales GROUP BY who HAVING COUNT(*) > 1", &["Ann,54"]);
     check("SELECT COUNT(DISTINCT who), COUNT(DISTINCT kind) FILTER (WHERE price > 10) FROM sales", &["3,2"]);
     check("SELECT DISTINCT kind FROM sales", &["", "a", "b", "c"]);
+    check("SELECT who FROM sales WHERE id < 4 UNION SELECT kind FROM sales", &["", "Ann", "Bob", "a", "b", "c"]);
 }
 
 #[test]

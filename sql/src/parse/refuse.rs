@@ -10,8 +10,7 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     Cte, Distinct, Expr, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, SetOperator, SetQuantifier, Spanned, TableFactor, Values, Visit, WildcardAdditionalOptions,
-    With,
+    SelectItem, SetExpr, Spanned, TableFactor, Values, Visit, WildcardAdditionalOptions, With,
 };
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
 use weir_core::{Error, Result};
@@ -171,14 +170,7 @@ fn check_query(query: &Query) -> Check {
 fn check_set_expression(body: &SetExpr) -> Check {
     match body {
         SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
-        SetExpr::SetOperation { left, right, op, set_quantifier } => {
-            unless(
-                *op == SetOperator::Union && matches!(set_quantifier, SetQuantifier::None | SetQuantifier::Distinct),
-                "UNION leaves out rows that are there twice, and would have to remember every row for that",
-                "write UNION ALL, which keeps them all; SELECT DISTINCT per window, with window_start and window_end, leaves \
-                 duplicates out",
-                &["UNION"],
-            )?;
+        SetExpr::SetOperation { left, right, .. } => {
             check_set_expression(left)?;
             check_set_expression(right)
         }

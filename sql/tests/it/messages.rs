@@ -189,17 +189,6 @@ fn text_in_double_quotes() {
 }
 
 #[test]
-fn a_union_that_would_have_to_remember_every_row() {
-    says(
-        "SELECT auction FROM bid UNION SELECT id FROM auction",
-        25,
-        "UNION leaves out rows that are there twice, and would have to remember every row for that",
-        "write UNION ALL, which keeps them all; SELECT DISTINCT per window, with window_start and window_end, leaves duplicates \
-         out",
-    );
-}
-
-#[test]
 fn conditions_that_are_never_true() {
     let help = "a part of it is false whatever the row is, such as `1 = 2` or a comparison with NULL: correct it or leave it out";
     says(

@@ -90,3 +90,16 @@ fn a_top_n_without_a_window_keeps_the_first_rows_that_there_were() {
     );
     assert!(text.contains("TopN (retract)  [first 10 by count(*) DESC, with row numbers]"), "{text}");
 }
+
+#[test]
+fn a_union_has_each_row_once() {
+    check(
+        "SELECT auction FROM bid UNION SELECT id FROM auction",
+        "
+└─ rebalance ─ GroupAggregate  [each auction once]
+   ├─ hash(auction) ─ Calc  [auction]
+   │  └─ Source(bid)  [auction, dateTime]
+   └─ hash(auction) ─ Calc  [id AS auction]
+      └─ Source(auction)  [id, dateTime]",
+    );
+}
