@@ -55,6 +55,15 @@ fn maps_and_rows_are_read_and_written() {
 }
 
 #[test]
+fn fields_of_what_is_computed() {
+    check("CAST(st AS ROW<x BIGINT, y STRING>).x", ["20", "21", "null"]);
+    check("ELEMENT(ARRAY[st]).b", [r#""b""#, r#""c""#, "null"]);
+    check("items[1].sku", [r#""x""#, "null", "null"]);
+    check("t.items[2].qty", ["2", "null", "null"]);
+    check("(items[1]).qty + 1", ["2", "null", "null"]);
+}
+
+#[test]
 fn rows_are_compared_and_chosen() {
     check("(k, st.a) = (1, 20)", ["true", "false", "false"]);
     check("ROW(k, st.a) = ROW(3, 20)", ["false", "false", "null"]);

@@ -18,15 +18,16 @@
 //! | `CAST(x AS CHAR(3))` | see [`super::cast`] |
 //! | `INTERVAL '1-2' YEAR TO MONTH`, `(a, b) OVERLAPS (c, d)` | see [`super::interval`] |
 //! | `(a, b) = (1, 2)` | see [`super::rows`] |
+//! | `f(x).a`, `x[1].a` | fields by a text that is their name |
 //! | `x SIMILAR TO p` | see [`super::similar`] |
 //! | `1e3` | `CAST('1e3' AS DOUBLE)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr, Function,
-    FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    ObjectNamePart, Spanned, TypedString, Value, ValueWithSpan,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr,
+    Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, ObjectNamePart, Spanned, TypedString, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -140,6 +141,7 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
                 *expression = comparison;
             }
         }
+        Expr::CompoundFieldAccess { root, access_chain } => name_fields(root, access_chain),
         Expr::SimilarTo { negated, expr, pattern, escape_char } => {
             *expression = similar::rewritten(source, expr, pattern, escape_char.as_ref(), *negated)?;
         }
@@ -154,6 +156,20 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// Behind names, which may be those of a table and its column, what follows a point is a field.
+fn name_fields(root: &Expr, accesses: &mut [AccessExpr]) {
+    let mut is_name = matches!(root, Expr::Identifier(_));
+    for access in accesses {
+        is_name &= matches!(access, AccessExpr::Dot(Expr::Identifier(_)));
+        if let AccessExpr::Dot(field @ Expr::Identifier(_)) = access
+            && let Expr::Identifier(name) = &*field
+            && !is_name
+        {
+            *field = string_literal(name.value.clone(), field);
+        }
+    }
 }
 
 /// `FLOOR` or `CEIL` of a time.
