@@ -41,7 +41,7 @@ fn slips() {
         ("SELECT a\nFROM t\nWHER a > 1", "line 3, column 6: "),
         ("SELECT a\nFROM t\nWHER a > 1", "is `WHER` a slip of `WHERE`?"),
         ("SELECT a, FROM t", "line 1, column 11: expected an expression, found `FROM`"),
-        ("SELECT (1 + 2 FROM t", "line 1, column 15: expected ), found `FROM`"),
+        ("SELECT (1 + 2 FROM t", "line 1, column 15: expected `)`, found `FROM`"),
         ("SELECT 'abc", "line 1, column 8: unterminated string literal"),
         ("SELECT * FROM", "line 1, column 14: expected identifier, found the end of the statement"),
         ("SELECT 1; SELECT", "line 1, column 17: expected an expression, found the end of the statement"),
@@ -192,7 +192,7 @@ fn queries() {
         ),
         ("SELECT DISTINCT ON (a) a FROM t", "line 1, column 8: DISTINCT ON is not supported"),
         ("WITH RECURSIVE r AS (SELECT 1) SELECT * FROM r", "line 1, column 1: recursive queries are not supported"),
-        ("WITH r AS MATERIALIZED (SELECT 1) SELECT * FROM r", "line 1, column 11: expected (, found `MATERIALIZED`"),
+        ("WITH r AS MATERIALIZED (SELECT 1) SELECT * FROM r", "line 1, column 11: expected `(`, found `MATERIALIZED`"),
         ("SELECT * FROM a JOIN b", "line 1, column 22: this join has no condition"),
         (
             "SELECT * FROM a CROSS JOIN b ON a.x = b.x",
