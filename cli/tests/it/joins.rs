@@ -44,10 +44,19 @@ fn appended(columns: &str, query: &str, parallelism: &str) -> Vec<String> {
 /// What the changes that `query` prints come to. No row is taken back that is not there.
 fn updated(columns: &str, query: &str, parallelism: &str) -> Vec<String> {
     let sink = format!("CREATE TABLE out ({columns}) WITH ('connector' = 'print'); INSERT INTO out {query};");
+    left_of(&run(&sink, parallelism))
+}
+
+/// The same of a script that needs no more tables.
+fn changes(script: &str, parallelism: &str) -> Vec<String> {
+    left_of(&weir(&["run", "-e", script, "--parallelism", parallelism, "--quiet"]).code(0).out)
+}
+
+fn left_of(printed: &str) -> Vec<String> {
     let mut rows: BTreeMap<String, usize> = BTreeMap::new();
-    for line in run(&sink, parallelism).lines() {
+    for line in printed.lines() {
         let (sign, row) = line.split_once('[').unwrap();
-        let count = rows.entry(row.trim_end_matches(']').to_owned()).or_default();
+        let count = rows.entry(row.strip_suffix(']').unwrap().to_owned()).or_default();
         *count = if sign == "+I" { *count + 1 } else { count.checked_sub(1).unwrap() };
     }
     rows.iter().flat_map(|(row, count)| std::iter::repeat_n(row.clone(), *count)).collect()
@@ -188,5 +197,43 @@ fn joins_and_aggregations_feed_each_other() {
         let query = "SELECT COUNT(*) AS n, SUM(credit) AS s FROM customers c \
                      WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer = c.id)";
         assert_eq!(selected(query, parallelism), ["2,3"]);
+    }
+}
+
+/// The second join is given rows that are taken back, whose maps, rows and arrays say which ones they are.
+#[test]
+fn rows_with_nested_values_are_padded_and_taken_back() {
+    let left = file(
+        ".json",
+        "{\"k\":1,\"m\":{\"a\":1},\"r\":{\"x\":1,\"y\":\"s\"},\"a\":[1,2]}\n{\"k\":2,\"m\":{\"b\":2},\"r\":{\"x\":9,\"y\":\"t\"},\"a\":[]}\n\
+         {\"k\":2,\"m\":null,\"r\":null,\"a\":null}\n{\"k\":2,\"m\":{\"b\":3},\"r\":{\"x\":9,\"y\":\"t\"},\"a\":[]}\n",
+    );
+    let right = file(".json", "{\"k\":2,\"m\":{\"c\":3},\"r\":{\"x\":5,\"y\":\"u\"},\"a\":[7]}\n");
+    let columns = "(k BIGINT, m MAP<STRING, BIGINT>, r ROW<x BIGINT NOT NULL, y STRING>, a ARRAY<BIGINT>)";
+    let table = |name: &str, path: &str| {
+        format!(
+            "CREATE TABLE {name} {columns} WITH ('connector' = 'filesystem', 'path' = '{path}', 'format' = 'json');\n"
+        )
+    };
+    let tables = table("l", path(&left)) + &table("r", path(&right));
+    let query = "SELECT x.k, x.m, x.r, x.a, x.m2, x.r2, z.a FROM \
+                 (SELECT l.k, l.m, l.r, l.a, r.k AS k2, r.m AS m2, r.r AS r2 FROM l FULL JOIN r ON l.k = r.k) x \
+                 LEFT JOIN r z ON x.k2 = z.k AND x.k > 0";
+    for parallelism in MANY {
+        let found = changes(
+            &format!(
+                "{tables} CREATE TABLE out (k BIGINT, m MAP<STRING, BIGINT>, r ROW<x BIGINT, y STRING>, a ARRAY<BIGINT>, m2 MAP<STRING, BIGINT>, r2 ROW<x BIGINT, y STRING>, a2 ARRAY<BIGINT>) WITH ('connector' = 'print'); INSERT INTO out {query};"
+            ),
+            parallelism,
+        );
+        assert_eq!(
+            found,
+            [
+                "1, {a=1}, +I[1, s], [1, 2], null, null, null",
+                "2, null, null, null, {c=3}, +I[5, u], [7]",
+                "2, {b=2}, +I[9, t], [], {c=3}, +I[5, u], [7]",
+                "2, {b=3}, +I[9, t], [], {c=3}, +I[5, u], [7]",
+            ]
+        );
     }
 }
