@@ -23,6 +23,8 @@ pub enum Goal {
     Rescaled {
         /// The last attempt before.
         after: Attempt,
+        /// Whether slots that are missing are waited for.
+        waits: bool,
     },
     /// A savepoint is complete.
     Savepoint {
@@ -51,7 +53,7 @@ impl Goal {
             Goal::Done => done(job),
             Goal::Ended => ended(job),
             Goal::Running { after } => running(job, *after),
-            Goal::Rescaled { after } => rescaled(job, *after),
+            Goal::Rescaled { after, waits } => rescaled(job, *after, *waits),
             Goal::Savepoint { after, by } => savepoint(job, *after, *by),
         }
     }
@@ -89,7 +91,7 @@ fn running(job: &JobDetail, after: Attempt) -> Look {
             let pause = job.last_pause_ms.map_or_else(String::new, |pause| {
                 format!("; processing paused for {}", duration(Duration::from_millis(pause)))
             });
-            let slots = summary.parallelism;
+            let slots = summary.slots.unwrap_or(summary.parallelism);
             let slots = format!("{slots} {}", if slots == 1 { "slot" } else { "slots" });
             Look::Reached(format!("attempt {} runs on {slots}{pause}", summary.attempt))
         }
@@ -102,10 +104,11 @@ fn running(job: &JobDetail, after: Attempt) -> Look {
     }
 }
 
-/// As long as the old attempt runs, what it waits for are slots.
-fn rescaled(job: &JobDetail, after: Attempt) -> Look {
+/// What a job waits for that runs are slots: with those of before, perhaps in another attempt.
+fn rescaled(job: &JobDetail, after: Attempt, waits: bool) -> Look {
     let summary = &job.summary;
     match &summary.waiting_for {
+        Some(_) if waits && summary.status == status::RUNNING => Look::Waiting(standing(job)),
         Some(missing) if summary.status == status::RUNNING && summary.attempt == after => Look::Missed(
             Error::environment(format!("job {} runs on as it is: {missing}", summary.full_name())).with_help(
                 "it is rescaled as soon as the slots are there, which --wait waits for; start a worker, or ask for fewer",

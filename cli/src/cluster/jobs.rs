@@ -58,11 +58,7 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
         }
         JobsCommand::Rescale { job, parallelism, wait: waits, detach } => {
-            let goal = |after| match (detach, waits) {
-                (true, _) => None,
-                (false, true) => Some(Goal::Running { after }),
-                (false, false) => Some(Goal::Rescaled { after }),
-            };
+            let goal = |after| (!detach).then_some(Goal::Rescaled { after, waits });
             rescale(client, screen, &job, parallelism, goal).await
         }
         JobsCommand::Savepoint { job, detach } => {

@@ -67,7 +67,7 @@ pub fn jobs(jobs: &[JobSummary], now: i64, terminal: Terminal) -> Result<String>
         text("name", jobs, JobSummary::full_name),
         text("status", jobs, |job| job.status.clone()),
         text("since", jobs, |job| duration(since(now, job.changed_at))),
-        number("slots", jobs, |job| u64::from(job.parallelism)),
+        number("slots", jobs, |job| u64::from(job.slots.unwrap_or(job.parallelism))),
         number("restarts", jobs, |job| job.restarts),
         text("rows in", jobs, |job| rows(job, |figures| figures.rows_in)),
         text("rows out", jobs, |job| rows(job, |figures| figures.rows_out)),
@@ -99,7 +99,12 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
     facts.add("name", summary.full_name());
     facts.add("status", format!("{} · for {}", standing(job), duration(since(now, summary.changed_at))));
     facts.add("submitted", format!("{} ago", duration(since(now, summary.submitted_at))));
-    facts.add("slots", summary.parallelism);
+    match summary.slots {
+        Some(slots) if slots != summary.parallelism => {
+            facts.add("slots", format!("{slots}, and {} once they are free", summary.parallelism));
+        }
+        _ => facts.add("slots", summary.parallelism),
+    }
     facts.add("attempt", summary.attempt);
     if let Some(pause) = job.last_pause_ms {
         facts.add("last pause", format!("{} without processing", duration(Duration::from_millis(pause))));

@@ -40,6 +40,7 @@ fn detail() -> JobDetail {
         status: "running".into(),
         desired: "running".into(),
         parallelism: 3,
+        slots: Some(3),
         attempt: Attempt(3),
         restarts: 2,
         submitted_at: NOW - 3_600_000,

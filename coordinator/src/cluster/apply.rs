@@ -78,7 +78,9 @@ impl ClusterState {
                 self.submit_job(namespace, name, spec, parallelism, at)
             }
             Command::UpdateJob { job, spec, parallelism, at: _ } => self.update_job(job, spec, parallelism),
-            Command::StartAttempt { job, attempt, execution, at } => self.start_attempt(job, attempt, execution, at),
+            Command::StartAttempt { job, attempt, execution, as_before, at } => {
+                self.start_attempt(job, attempt, execution, as_before, at)
+            }
             Command::AttemptRunning { job, attempt, at } => self.attempt_running(job, attempt, at),
             Command::AttemptFailed { job, attempt, kind, report, at } => {
                 self.attempt_failed(job, attempt, kind, report, at)

@@ -83,6 +83,10 @@ pub enum Command {
         attempt: Attempt,
         /// Where it runs. Workers that are not here any more make this refused.
         execution: Execution,
+        /// Whether it has the slots of the attempt before, which are fewer than the job shall have: those are not there.
+        /// Absent in commands of earlier versions, whose jobs wait for them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        as_before: bool,
         /// The leader's clock.
         at: i64,
     },

@@ -11,7 +11,7 @@ use super::{ClusterState, Command};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 2;
+const COMMAND_FORMAT: u8 = 3;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
@@ -25,6 +25,8 @@ impl Command {
             // There is a dataflow in it.
             Command::SubmitJob { .. } => (1, json::encode_deep(self)),
             Command::UpdateJob { .. } => (2, json::encode_deep(self)),
+            // Earlier versions would refuse it, and go on with another state.
+            Command::StartAttempt { as_before: true, .. } => (3, json::encode(self)),
             _ => (1, json::encode(self)),
         };
         [&[format], &body[..]].concat()

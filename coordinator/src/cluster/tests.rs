@@ -176,7 +176,8 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
             let restored = state.jobs.get(&job()).and_then(|job| job.restore_point()).map(|point| point.epoch);
             let restored = number(words, "from").map(Epoch).or(restored);
             let execution = Execution { placement: placement(state, word(2)), restored, running_since: None };
-            Command::StartAttempt { job: job(), attempt: Attempt(attempt), execution, at }
+            let as_before = words.contains(&"as-before");
+            Command::StartAttempt { job: job(), attempt: Attempt(attempt), execution, as_before, at }
         }
         "running" => Command::AttemptRunning { job: job(), attempt: attempt(), at },
         "fail" => {

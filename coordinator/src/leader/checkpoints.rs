@@ -249,7 +249,7 @@ impl Leader {
             }
         };
         // A job whose worker goes in any case had better be stopped in order.
-        if stop == StopKind::Checkpoint && !self.is_deserted(id) && !self.fits_elsewhere(context, id) {
+        if stop == StopKind::Checkpoint && !self.is_deserted(id) && !self.is_worth_stopping(context, id) {
             return;
         }
         if !self.is_proposed(id, Proposal::End) {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker};
+use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker, Placement};
 
 use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
 use super::{Context, Leader, Operation, Proposal, StorageOperation};
 use crate::checkpoints::{AttemptConfig, Event};
 use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal};
-use crate::scheduler::{self, Candidate, Problem};
+use crate::scheduler::{self, Candidate, Problem, Shortfall};
 
 impl Leader {
     /// A command has been applied.
@@ -184,24 +184,41 @@ impl Leader {
             self.ensure_commit(context, id);
             return None;
         }
-        match scheduler::place(&self.problem(context, id, job)) {
-            Ok(placement) => {
-                let restored = job.restore_point().map(|checkpoint| checkpoint.epoch);
-                let execution = Execution { placement, restored, running_since: None };
-                let attempt = Attempt(job.attempt.0 + 1);
-                Some(Command::StartAttempt { job: id, attempt, execution, at })
-            }
-            Err(shortfall) => {
-                self.jobs.of(id).waiting_for = Some(shortfall.to_string());
-                None
-            }
-        }
+        let (placement, as_before) = match self.place(context, id, job) {
+            Ok(placement) => (placement, false),
+            Err(shortfall) => match self.place_as_before(context, id, job) {
+                Some(placement) => (placement, true),
+                None => {
+                    self.jobs.of(id).waiting_for = Some(shortfall.to_string());
+                    return None;
+                }
+            },
+        };
+        let restored = job.restore_point().map(|checkpoint| checkpoint.epoch);
+        let execution = Execution { placement, restored, running_since: None };
+        let attempt = Attempt(job.attempt.0 + 1);
+        Some(Command::StartAttempt { job: id, attempt, execution, as_before, at })
     }
 
-    /// Where the job could run.
-    fn problem(&self, context: &Context<'_>, id: JobId, job: &Job) -> Problem {
+    /// Where the job could run with the slots that it shall have.
+    fn place(&self, context: &Context<'_>, id: JobId, job: &Job) -> Result<Placement, Shortfall> {
+        scheduler::place(&self.problem(context, id, job.parallelism))
+    }
+
+    /// Where it could run with the slots that it had last, if these are fewer than it shall have: a wish for more is no reason to
+    /// stand still.
+    fn place_as_before(&self, context: &Context<'_>, id: JobId, job: &Job) -> Option<Placement> {
+        let last = self.jobs.get(id).and_then(|duties| duties.last_placement.as_ref());
+        let last = last.and_then(|placement| u32::try_from(placement.slots.len()).ok());
+        // A leader that has not seen the last attempt knows it by its checkpoint.
+        let before = last.or_else(|| job.restore_point().map(|checkpoint| checkpoint.parallelism))?;
+        let before = Some(before).filter(|before| (1..job.parallelism).contains(before))?;
+        scheduler::place(&self.problem(context, id, before)).ok()
+    }
+
+    fn problem(&self, context: &Context<'_>, id: JobId, slots_wanted: u32) -> Problem {
         Problem {
-            slots_wanted: job.parallelism,
+            slots_wanted,
             workers: self.candidates(context.state, Some(id)),
             previous: self.jobs.get(id).and_then(|duties| duties.last_placement.clone()),
         }
@@ -217,7 +234,9 @@ impl Leader {
         }
         let running = state.jobs.iter().filter_map(|(id, job)| {
             let execution = job.execution.as_ref().filter(|_| job.status == JobStatus::Running)?;
-            Some((*id, job.parallelism, &execution.placement))
+            // One that shall have more slots than it has is moved with those that it has.
+            let has = u32::try_from(execution.placement.slots.len()).unwrap_or(u32::MAX);
+            Some((*id, job.parallelism.min(has), &execution.placement))
         });
         self.is_deserted(id) || scheduler::rebalance(running, &self.candidates(state, None)).contains(&id)
     }
@@ -238,19 +257,16 @@ impl Leader {
         })
     }
 
-    /// Whether the job would find its slots if it were stopped now. If not, it rather runs on as it is, and says why.
-    pub(super) fn fits_elsewhere(&mut self, context: &Context<'_>, id: JobId) -> bool {
+    /// Whether something would come of stopping the job now: it finds its slots, or, with those that it has, goes on with other
+    /// settings or on other workers. If not, it rather runs on as it is. What it lacks is said either way.
+    pub(super) fn is_worth_stopping(&mut self, context: &Context<'_>, id: JobId) -> bool {
         let Some(job) = context.state.jobs.get(&id) else { return false };
-        match scheduler::place(&self.problem(context, id, job)) {
-            Ok(_) => {
-                self.jobs.of(id).waiting_for = None;
-                true
-            }
-            Err(shortfall) => {
-                self.jobs.of(id).waiting_for = Some(shortfall.to_string());
-                false
-            }
-        }
+        let shortfall = self.place(context, id, job).err();
+        let fits = shortfall.is_none()
+            || (job.update.is_some() || self.should_move(context, id))
+                && self.place_as_before(context, id, job).is_some();
+        self.jobs.of(id).waiting_for = shortfall.map(|shortfall| shortfall.to_string());
+        fits
     }
 
     /// Why a job does not run, or not as its user wants.

@@ -21,6 +21,7 @@ mod commits;
 mod leftovers;
 mod markers;
 mod patience;
+mod slots;
 mod updates;
 
 /// A folder for all storages.

@@ -67,6 +67,7 @@ fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
         }
         .to_owned(),
         parallelism: job.parallelism,
+        slots: job.execution.as_ref().and_then(|execution| u32::try_from(execution.placement.slots.len()).ok()),
         attempt: job.attempt,
         restarts: job.restarts,
         submitted_at: job.submitted_at,

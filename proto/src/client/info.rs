@@ -71,8 +71,10 @@ pub struct JobSummary {
     pub status: String,
     /// What is wanted of it: `running`, `stopped`, `drained` or `cancelled`.
     pub desired: String,
-    /// How many slots it has or shall have.
+    /// How many slots it shall have.
     pub parallelism: u32,
+    /// How many slots its attempt runs on, if one does: fewer or more than it shall have until it is rescaled.
+    pub slots: Option<u32>,
     /// The last attempt; 0 before the first.
     pub attempt: Attempt,
     /// How often it was started again after a failure, a lost worker included.

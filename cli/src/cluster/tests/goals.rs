@@ -83,7 +83,8 @@ fn a_new_attempt() {
 
 #[test]
 fn a_rescaled_job_without_the_slots_for_it() {
-    let rescaled = |after| Goal::Rescaled { after: Attempt(after) };
+    let rescaled = |after| Goal::Rescaled { after: Attempt(after), waits: false };
+    let waits = |after| Goal::Rescaled { after: Attempt(after), waits: true };
     let short = |job: &mut JobDetail| job.summary.waiting_for = Some("needs 9 slots; 2 are free".into());
     assert_eq!(look(rescaled(3), |_| {}), "… running");
     assert_eq!(
@@ -91,7 +92,12 @@ fn a_rescaled_job_without_the_slots_for_it() {
         "! job default/delays runs on as it is: needs 9 slots; 2 are free\n  help: it is rescaled as soon as the slots are \
          there, which --wait waits for; start a worker, or ask for fewer"
     );
-    assert_eq!(look(Goal::Running { after: Attempt(3) }, short), "… running · needs 9 slots; 2 are free");
+    assert_eq!(look(waits(3), short), "… running · needs 9 slots; 2 are free");
+    assert_eq!(
+        look(waits(2), short),
+        "… running · needs 9 slots; 2 are free",
+        "started again with the slots of before"
+    );
     let between = look(rescaled(3), |job| {
         short(job);
         job.summary.status = "scheduling".into();

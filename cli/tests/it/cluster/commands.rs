@@ -90,6 +90,7 @@ fn summary(status: &str, attempt: u64) -> JobSummary {
         status: status.into(),
         desired: "running".into(),
         parallelism: 2,
+        slots: None,
         attempt: Attempt(attempt),
         restarts: 0,
         submitted_at: 0,

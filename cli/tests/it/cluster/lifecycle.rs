@@ -37,6 +37,7 @@ fn a_job_is_stopped_rescaled_and_moved_and_writes_every_row_once() {
     cluster.weir(&["jobs", "rescale", "counts", "-p", "5"]).code(4).says(&["runs on as it is", "needs 5 slots", help]);
     let job = cluster.job("counts");
     assert_eq!((&job["attempt"], &job["parallelism"]), (&4.into(), &5.into()), "{job:#}");
+    assert_eq!(job["slots"], 4, "{job:#}");
     cluster.weir(&["jobs", "rescale", "counts", "-p", "4"]).code(0).says(&["has 4 slots already"]);
     assert!(cluster.job("counts")["waiting_for"].is_null());
 

@@ -17,6 +17,7 @@ impl ClusterState {
         id: JobId,
         attempt: Attempt,
         execution: Execution,
+        as_before: bool,
         at: i64,
     ) -> Result<Applied, Refusal> {
         self.change(id, |state, job| {
@@ -42,7 +43,7 @@ impl ClusterState {
                 let difference = PlacementDifference::RestorePoint { placed: execution.restored, wanted };
                 return Err(Refusal::StalePlacement { job: id, difference });
             }
-            state.check_placement(id, job, &execution.placement)?;
+            state.check_placement(id, job, &execution.placement, as_before)?;
             job.take_update();
             job.attempt = attempt;
             job.execution = Some(Execution { running_since: None, ..execution });
@@ -120,11 +121,12 @@ impl ClusterState {
     }
 
     /// A placement was made for a state that may have changed since.
-    fn check_placement(&self, id: JobId, job: &Job, placement: &Placement) -> Result<(), Refusal> {
+    fn check_placement(&self, id: JobId, job: &Job, placement: &Placement, as_before: bool) -> Result<(), Refusal> {
         let bad = |reason| Err(Refusal::BadPlacement { job: id, reason });
         let stale = |difference| Err(Refusal::StalePlacement { job: id, difference });
         let placed = placement.slots.len();
-        if usize::try_from(job.parallelism) != Ok(placed) {
+        let wanted = usize::try_from(job.parallelism).unwrap_or(usize::MAX);
+        if placed == 0 || if as_before { placed >= wanted } else { placed != wanted } {
             return stale(PlacementDifference::Parallelism { placed, wanted: job.parallelism });
         }
         let workers = placement.workers.len();

@@ -55,7 +55,13 @@ fn a_placement_must_be_one() {
         let mut placement = valid.clone();
         change(&mut placement);
         let execution = Execution { placement, restored: None, running_since: Some(7) };
-        let outcome = state.apply(Command::StartAttempt { job: JobId(1), attempt: Attempt(1), execution, at: 0 });
+        let outcome = state.apply(Command::StartAttempt {
+            job: JobId(1),
+            attempt: Attempt(1),
+            execution,
+            as_before: false,
+            at: 0,
+        });
         outcome.map(|_| state.jobs[&JobId(1)].execution.clone().unwrap().running_since).map_err(|r| r.to_string())
     };
     assert_eq!(refusal(|_| {}), Ok(None), "it does not run yet");

@@ -303,9 +303,14 @@ fn rescaling_is_for_the_next_attempt() {
         commit 1 1
         end 1                | scheduling 1: 1
         start 1 a            | refused: job 1 cannot be placed like this any more: its parallelism is 3, not 1
-        start 1 a,a,a        | deploying 2: 1
+        start 1 a,a,a as-before | refused: job 1 cannot be placed like this any more: its parallelism is 3, not 3
+        start 1 a as-before  | deploying 2: 1
+        running 1
+        fail 1 cluster
+        retry 1
+        start 1 a,a,a        | deploying 3: 1
         cancel 1
-        rescale 1 2          | cancelled 2: 1");
+        rescale 1 2          | cancelled 3: 1");
 }
 
 #[test]

@@ -106,7 +106,9 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
 /// As the leader would, or with something that is not so any more.
 fn start(state: &ClusterState, id: JobId, how: u8, wrong: bool, at: i64) -> Command {
     let job = &state.jobs[&id];
-    let problem = Problem { slots_wanted: job.parallelism, workers: state.candidates(None), previous: None };
+    let as_before = how % 4 == 1 && job.parallelism > 1;
+    let slots_wanted = job.parallelism - u32::from(as_before);
+    let problem = Problem { slots_wanted, workers: state.candidates(None), previous: None };
     let mut placement = place(&problem).unwrap_or(Placement { workers: Vec::new(), slots: vec![0] });
     let mut restored = job.restore_point().map(|checkpoint| checkpoint.epoch);
     let mut attempt = job.attempt.0 + 1;
@@ -120,7 +122,7 @@ fn start(state: &ClusterState, id: JobId, how: u8, wrong: bool, at: i64) -> Comm
         _ => placement.slots.fill(0),
     }
     let execution = Execution { placement, restored, running_since: None };
-    Command::StartAttempt { job: id, attempt: Attempt(attempt), execution, at }
+    Command::StartAttempt { job: id, attempt: Attempt(attempt), execution, as_before, at }
 }
 
 /// What a step may not undo.

@@ -116,11 +116,13 @@ prop_compose! {
         job in job(), names in prop::array::uniform4(text()), figures in option::of(figures()),
         last in option::of(checkpoint()), checkpoints in prop::collection::vec(checkpoint(), 0..3),
         placement in option::of(placement()), waiting_for in option::of(".*"), pause in option::of(any::<u64>()),
+        slots in option::of(any::<u32>()),
     ) -> JobDetail {
         let sample = samples::detail();
         let [namespace, name, status, desired] = names;
         let summary = JobSummary {
-            job, namespace, name, status, desired, figures, last_checkpoint: last, waiting_for, ..sample.summary
+            job, namespace, name, status, desired, slots, figures, last_checkpoint: last, waiting_for,
+            ..sample.summary
         };
         JobDetail { summary, placement, checkpoints, last_pause_ms: pause, ..sample }
     }

@@ -156,6 +156,7 @@ pub(super) fn detail() -> JobDetail {
         status: "restarting".into(),
         desired: "running".into(),
         parallelism: 4,
+        slots: None,
         attempt: Attempt(3),
         restarts: 2,
         submitted_at: 1_767_225_600_000,
