@@ -5,7 +5,6 @@ use weir_core::Result;
 
 use super::Printer;
 use super::cells::Cells;
-use super::times;
 
 /// Prints CSV.
 pub struct Csv {
@@ -30,8 +29,7 @@ impl Printer for Csv {
             }
             out.push('\n');
         }
-        let records = &times::as_text(records)?;
-        let cells = Cells::new(records)?;
+        let mut cells = Cells::new(records)?;
         let mut value = String::new();
         for row in 0..records.num_rows() {
             for column in 0..cells.width() {

@@ -12,7 +12,6 @@ mod cells;
 mod csv;
 mod json;
 mod table;
-mod times;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

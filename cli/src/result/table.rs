@@ -13,7 +13,6 @@ use weir_core::Result;
 
 use super::Printer;
 use super::cells::{Cells, is_numeric};
-use super::times;
 use crate::terminal::clip;
 
 /// Rows that are at most held back.
@@ -149,14 +148,14 @@ impl Table {
 
 impl Printer for Table {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
-        let records = &times::as_text(records)?;
-        let cells = Cells::new(records)?;
+        let mut cells = Cells::new(records)?;
+        let columns = 0..cells.width();
         for row in 0..records.num_rows() {
-            let value = |column| {
+            let mut value = |column| {
                 let mut text = String::new();
                 if cells.write(row, column, &mut text) { one_line(text) } else { "NULL".to_owned() }
             };
-            self.held.push_back((0..cells.width()).map(value).collect());
+            self.held.push_back(columns.clone().map(&mut value).collect());
             if self.held.len() >= HELD_ROWS {
                 self.draw_held(out);
             }

@@ -213,7 +213,7 @@ async fn times_have_the_digits_of_their_type_wherever_they_are() {
     let row = serde_json::json!({"fine": "1970-01-01 00:00:01.000001", "coarse": "1970-01-01 00:00:01Z"});
     assert_eq!(line, serde_json::json!({"fine": "1970-01-01 00:00:01.000001", "row": row}));
     let text = printed(Output::Csv, &[batch]).await;
-    let row = "{fine: 1970-01-01 00:00:01.000001, coarse: 1970-01-01 00:00:01Z}";
+    let row = "(1970-01-01 00:00:01.000001, 1970-01-01 00:00:01Z)";
     assert_eq!(text, format!("fine,row\n1970-01-01 00:00:01.000001,\"{row}\"\n"));
 }
 
@@ -293,6 +293,28 @@ async fn a_row_that_is_taken_back_is_never_printed_as_one_that_is_added() {
         connector.0.finish().await.unwrap();
         assert_eq!(tape.text(), "");
     }
+}
+
+#[tokio::test]
+async fn values_mean_the_same_in_every_notation() {
+    use arrow::array::{BinaryArray, Int32Builder, MapBuilder, StringBuilder, Time64NanosecondArray};
+    let mut map = MapBuilder::new(None, StringBuilder::new(), Int32Builder::new());
+    map.keys().append_value("k");
+    map.values().append_null();
+    map.append(true).unwrap();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("f", Arc::new(Float64Array::from(vec![f64::NEG_INFINITY]))),
+        ("n", Arc::new(Float64Array::from(vec![f64::NAN]))),
+        ("b", Arc::new(BinaryArray::from(vec![&b"ab"[..]]))),
+        ("t", Arc::new(Time64NanosecondArray::from(vec![45_296_000_000_000]))),
+        ("m", Arc::new(map.finish())),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(
+        printed(Output::Json, std::slice::from_ref(&rows)).await,
+        "{\"f\":\"-Infinity\",\"n\":\"NaN\",\"b\":\"YWI=\",\"t\":\"12:34:56\",\"m\":{\"k\":null}}\n"
+    );
+    assert_eq!(printed(Output::Csv, &[rows]).await, "f,n,b,t,m\n-Infinity,NaN,YWI=,12:34:56,{k=NULL}\n");
 }
 
 #[tokio::test]

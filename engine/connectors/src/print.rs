@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role, SinkContext};
 use weir_core::{Batch, ChangelogKind, Connector, Epoch, Error, Result, Sink, TableSpec};
 
-use crate::formats::encode::cells::{Cells, Column, is_writable};
+use crate::formats::decode::sql_name;
+use crate::formats::encode::cells::is_writable;
+use crate::formats::encode::{Style, Texts};
 use crate::options::Options;
 
 const OPTIONS: &[OptionInfo] = &[
@@ -67,7 +69,7 @@ impl Connector for Print {
                 "column '{}' of table '{}' cannot be printed: its type is {}",
                 field.name(),
                 table.name,
-                field.data_type()
+                sql_name(field.data_type())
             ))),
         }
     }
@@ -118,54 +120,15 @@ fn deliver(mut to: impl Write, text: &[u8], name: &str) -> Result<()> {
 /// A row a line: `+I[…]` for one that is added, `-D[…]` for one that is taken back.
 fn push_rows(out: &mut Vec<u8>, identifier: &str, batch: &Batch) -> Result<()> {
     let records: &RecordBatch = batch.records();
-    let columns: Vec<Column> =
-        records.columns().iter().map(|column| Column::new(column, b'T')).collect::<Result<_>>()?;
+    let texts = Texts::new(records, Style::PRINT)?;
     for row in 0..records.num_rows() {
         let added = batch.weights().is_none_or(|weights| weights.value(row) > 0);
         out.extend_from_slice(identifier.as_bytes());
         out.extend_from_slice(if added { b"+I[" } else { b"-D[" });
-        push_list(out, columns.iter(), |out, column| push_value(out, column, row));
+        texts.write_row(row, out);
         out.extend_from_slice(b"]\n");
     }
     Ok(())
-}
-
-fn push_value(out: &mut Vec<u8>, column: &Column, row: usize) {
-    if column.is_null(row) {
-        return out.extend_from_slice(b"null");
-    }
-    match &column.cells {
-        Cells::Bare(write) | Cells::Plain(write) | Cells::Float { write, .. } => write(row, out),
-        Cells::Text(texts) => out.extend_from_slice(texts.value(row).as_bytes()),
-        Cells::List { range, values } => {
-            out.push(b'[');
-            push_list(out, range(row), |out, item| push_value(out, values, item));
-            out.push(b']');
-        }
-        Cells::Map { range, keys, values } => {
-            out.push(b'{');
-            push_list(out, range(row), |out, entry| {
-                push_value(out, keys, entry);
-                out.push(b'=');
-                push_value(out, values, entry);
-            });
-            out.push(b'}');
-        }
-        Cells::Row(fields) => {
-            out.extend_from_slice(b"+I[");
-            push_list(out, fields.iter(), |out, (_, field)| push_value(out, field, row));
-            out.push(b']');
-        }
-    }
-}
-
-fn push_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut push: impl FnMut(&mut Vec<u8>, T)) {
-    for (index, item) in items.enumerate() {
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        push(out, item);
-    }
 }
 
 #[cfg(test)]

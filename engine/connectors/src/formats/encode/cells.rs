@@ -10,8 +10,10 @@ use arrow::compute::cast;
 use arrow::datatypes::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use weir_core::time_text::{push_date, push_time, push_timestamp};
+use weir_core::time_text::{push_date, push_short_time, push_timestamp};
 use weir_core::{Error, Result};
+
+use crate::formats::decode::sql_name;
 
 /// Writes the value of a row, which is not null.
 type Writer = Box<dyn Fn(usize, &mut Vec<u8>) + Send + Sync>;
@@ -48,6 +50,16 @@ impl Column {
 
     pub(crate) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+}
+
+/// What is written of floating-point numbers that are none.
+pub(crate) fn special(value: f64) -> Option<&'static str> {
+    match value {
+        value if value.is_nan() => Some("NaN"),
+        f64::INFINITY => Some("Infinity"),
+        f64::NEG_INFINITY => Some("-Infinity"),
+        _ => None,
     }
 }
 
@@ -98,18 +110,10 @@ impl Cells {
             }
             DataType::Date32 => plain::<Date32Type>(array, |days, out| push_date(out, i64::from(days))),
             DataType::Date64 => plain::<Date64Type>(array, |millis, out| push_date(out, millis.div_euclid(86_400_000))),
-            DataType::Time32(TimeUnit::Second) => {
-                plain::<Time32SecondType>(array, |ticks, out| push_time(out, i64::from(ticks), TimeUnit::Second))
+            DataType::Time32(_) | DataType::Time64(TimeUnit::Microsecond) => {
+                return Cells::new(&cast(array, &DataType::Time64(TimeUnit::Nanosecond))?, separator);
             }
-            DataType::Time32(_) => plain::<Time32MillisecondType>(array, |ticks, out| {
-                push_time(out, i64::from(ticks), TimeUnit::Millisecond);
-            }),
-            DataType::Time64(TimeUnit::Microsecond) => {
-                plain::<Time64MicrosecondType>(array, |ticks, out| push_time(out, ticks, TimeUnit::Microsecond))
-            }
-            DataType::Time64(_) => {
-                plain::<Time64NanosecondType>(array, |ticks, out| push_time(out, ticks, TimeUnit::Nanosecond))
-            }
+            DataType::Time64(_) => plain::<Time64NanosecondType>(array, |nanos, out| push_short_time(out, nanos)),
             DataType::Timestamp(TimeUnit::Second, _) => timestamps::<TimestampSecondType>(array, separator),
             DataType::Timestamp(TimeUnit::Millisecond, _) => timestamps::<TimestampMillisecondType>(array, separator),
             DataType::Timestamp(TimeUnit::Microsecond, _) => timestamps::<TimestampMicrosecondType>(array, separator),
@@ -119,6 +123,9 @@ impl Cells {
                 let (offsets, values) = (list.offsets().clone(), Column::new(list.values(), separator)?);
                 let range = move |row: usize| offsets[row] as usize..offsets[row + 1] as usize;
                 Cells::List { range: Box::new(range), values: Box::new(values) }
+            }
+            DataType::FixedSizeList(field, _) => {
+                return Cells::new(&cast(array, &DataType::List(field.clone()))?, separator);
             }
             DataType::LargeList(_) => {
                 let list = array.as_list::<i64>();
@@ -144,7 +151,7 @@ impl Cells {
                 Cells::Row(named.collect::<Result<_>>()?)
             }
             DataType::Dictionary(_, values) => return Cells::new(&cast(array, values)?, separator),
-            other => return Err(Error::user(format!("values of type {other} cannot be written as text"))),
+            other => return Err(Error::user(format!("values of type {} cannot be written as text", sql_name(other)))),
         })
     }
 }

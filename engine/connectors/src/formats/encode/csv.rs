@@ -4,7 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use weir_core::Result;
 
-use super::cells::{Cells, Column};
+use super::cells::{Cells, Column, special};
 use crate::options::Options;
 
 /// How rows become CSV.
@@ -76,11 +76,9 @@ impl Csv {
         match &column.cells {
             Cells::Text(texts) => self.push_text(out, texts.value(row)),
             Cells::Bare(write) | Cells::Plain(write) => self.push_written(out, |out| write(row, out)),
-            Cells::Float { value, write } => self.push_written(out, |out| match value(row) {
-                value if value.is_nan() => out.extend_from_slice(b"NaN"),
-                f64::INFINITY => out.extend_from_slice(b"Infinity"),
-                f64::NEG_INFINITY => out.extend_from_slice(b"-Infinity"),
-                _ => write(row, out),
+            Cells::Float { value, write } => self.push_written(out, |out| match special(value(row)) {
+                Some(name) => out.extend_from_slice(name.as_bytes()),
+                None => write(row, out),
             }),
             // Refused when the table is declared.
             Cells::List { .. } | Cells::Map { .. } | Cells::Row(_) => {}

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use weir_core::Result;
 
-use super::cells::{Cells, Column};
+use super::cells::{Cells, Column, special};
 use super::timestamp_separator;
 use crate::options::Options;
 
@@ -15,6 +15,8 @@ pub(super) struct Json {
 }
 
 impl Json {
+    pub(super) const PLAIN: Self = Self { separator: b' ', without_nulls: false };
+
     pub(super) fn from_options(options: Options<'_>) -> Result<Self> {
         Ok(Self {
             separator: timestamp_separator(options)?,
@@ -56,6 +58,7 @@ impl Json {
         }
         match &column.cells {
             Cells::Bare(write) => write(row, out),
+            // JSON has no word for these; readers of numbers take them as strings.
             Cells::Float { value, write } => match special(value(row)) {
                 Some(name) => push_string(out, name),
                 None => write(row, out),
@@ -112,16 +115,6 @@ impl Json {
         let mut key = Vec::new();
         self.push_value(&mut key, keys, row);
         push_string(out, &String::from_utf8_lossy(&key));
-    }
-}
-
-/// JSON has no word for these; readers of numbers take them as strings.
-fn special(value: f64) -> Option<&'static str> {
-    match value {
-        value if value.is_nan() => Some("NaN"),
-        f64::INFINITY => Some("Infinity"),
-        f64::NEG_INFINITY => Some("-Infinity"),
-        _ => None,
     }
 }
 

@@ -2,20 +2,23 @@
 //!
 //! Times are written as SQL has them, `2013-01-01 10:00:00.000`, or as ISO 8601 (`T` for the space); a
 //! `TIMESTAMP_LTZ` ends in `Z`. Bytes are base64, decimals have all their digits, and a floating point number is the
-//! shortest text that reads back as the same one. JSON has the strings `"NaN"`, `"Infinity"` and `"-Infinity"` for
-//! what it has no numbers for.
+//! shortest text that reads back as the same one, or `NaN`, `Infinity` or `-Infinity`, which are strings in JSON.
 
 pub(crate) mod cells;
 mod csv;
 mod json;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 use weir_core::connector::OptionInfo;
 use weir_core::{Error, Result, TableSpec};
 
+pub use text::{Style, Texts};
+
+use crate::formats::decode::sql_name;
 use crate::options::Options;
 
 /// Options of `'format' = 'json'` when it is written.
@@ -65,6 +68,11 @@ impl LineEncoder {
         Ok(Self { notation: Notation::Json(json::Json::from_options(options)?) })
     }
 
+    /// JSON without options.
+    pub fn plain_json() -> Self {
+        Self { notation: Notation::Json(json::Json::PLAIN) }
+    }
+
     /// CSV.
     ///
     /// # Errors
@@ -88,7 +96,7 @@ impl LineEncoder {
                 "column '{}' of table '{}' cannot be written as {name}: its type is {}",
                 field.name(),
                 table.name,
-                field.data_type()
+                sql_name(field.data_type())
             ))
             .with_help("use the format 'json' or 'parquet', or CAST the column")),
         }
