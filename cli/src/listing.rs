@@ -6,6 +6,7 @@ use std::fmt::Write;
 use weir_connectors::options::nearest;
 use weir_core::connector::{OptionInfo, Role};
 use weir_core::{Connector, ConnectorRegistry, Error, Result};
+use weir_functions::sql_type_name;
 
 use crate::settings::registry::{SETTINGS, Setting};
 
@@ -98,7 +99,7 @@ pub fn connector(registry: &dyn ConnectorRegistry, name: &str, format: Option<&s
     if !metadata.is_empty() {
         text.push_str("\nMetadata columns:\n");
         for field in metadata {
-            let _ = writeln!(text, "  {:<20} {}", field.name(), field.data_type());
+            let _ = writeln!(text, "  {:<20} {}", field.name(), sql_type_name(field.data_type()));
         }
     }
     Ok(text)

@@ -6,10 +6,12 @@ mod conversions;
 mod decimals;
 mod float_constants;
 mod own_terms;
+mod refused_casts;
 mod rows;
 mod signed;
 mod strings;
 mod sums;
+mod texts;
 mod times;
 mod written;
 
@@ -23,6 +25,7 @@ pub(crate) use float_constants::{ComparableConstants, comparable_constants};
 pub(crate) use own_terms::{OwnTerms, own_terms};
 pub(crate) use signed::{SignedNumbers, signed_numbers};
 pub(crate) use strings::{StringsAsViews, travelling_type};
+pub(crate) use texts::{is_value_of, written_text};
 
 /// The type in which values of these two are compared, if there is one.
 pub(crate) fn compared_type(left: &DataType, right: &DataType) -> Option<DataType> {

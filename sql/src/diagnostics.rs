@@ -13,7 +13,6 @@ mod nearest;
 mod parser;
 mod rewording;
 mod secrets;
-mod types;
 
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod batch;
+mod casts;
 mod changed;
 mod cluster;
 mod collected;
@@ -15,6 +16,7 @@ mod guards;
 mod interrupts;
 mod joins;
 mod kill;
+mod literals;
 mod nested;
 mod nexmark;
 mod numbers;

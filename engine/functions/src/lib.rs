@@ -36,6 +36,7 @@ mod time;
 mod times;
 mod to_time;
 mod truncate;
+mod type_names;
 mod type_of;
 mod wrapped;
 mod zones;
@@ -44,6 +45,7 @@ pub use adapted::in_own_terms;
 pub use like::like_pattern;
 pub use refused::refused;
 pub use registry::Functions;
+pub use type_names::types_in_sql;
 pub use type_of::sql_type_name;
 
 /// Type of `PROCTIME()`. The function of that name in the registry cannot be computed: the planner makes an operator of

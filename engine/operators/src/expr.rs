@@ -15,10 +15,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, new_empty_array};
 use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use weir_core::{Error, Expr, Result};
-use weir_functions::Functions;
+use weir_functions::{Functions, types_in_sql};
 
 use self::compile::{Scope, compile};
 use self::convert::convert;
@@ -130,12 +131,30 @@ impl fmt::Display for Sql<'_> {
 }
 
 fn failed(expr: &Arc<dyn PhysicalExpr>, error: DataFusionError) -> Error {
-    let message = format!("cannot compute {}", Sql(expr.as_ref()));
+    let message = types_in_sql(&format!("cannot compute {}", Sql(expr.as_ref())));
     match error.find_root() {
         DataFusionError::Internal(_) | DataFusionError::NotImplemented(_) => Error::internal(message),
         _ => Error::data(message).with_help("TRY_CAST, NULLIF or a WHERE clause can guard against such rows"),
     }
-    .with_source(error)
+    .with_source(reason(error.find_root()))
+}
+
+/// What went wrong, once and in SQL's words: each layer would say it again, behind its own name.
+fn reason(root: &DataFusionError) -> String {
+    types_in_sql(&match root {
+        DataFusionError::ArrowError(error, _) => match &**error {
+            ArrowError::CastError(message)
+            | ArrowError::ComputeError(message)
+            | ArrowError::InvalidArgumentError(message)
+            | ArrowError::ParseError(message)
+            | ArrowError::ArithmeticOverflow(message) => message.clone(),
+            ArrowError::ExternalError(inner) => inner.to_string(),
+            other => other.to_string(),
+        },
+        DataFusionError::Execution(message) => message.clone(),
+        DataFusionError::External(inner) => inner.to_string(),
+        other => other.strip_backtrace(),
+    })
 }
 
 fn refused(error: DataFusionError) -> Error {

@@ -6,14 +6,14 @@
 
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion_common::{DFSchema, Result, plan_err};
+use datafusion_common::{DFSchema, Result};
 use datafusion_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
-use weir_functions::conversion::{Conversion, can_convert, converts};
-use weir_functions::sql_type_name;
+use weir_functions::conversion::{Conversion, converts, is_castable};
 
 use super::own_terms::OF_PRECISION;
+use super::refused_casts;
 use crate::rewrite;
 
 /// See the module's documentation. Runs behind the coercion, which adds casts.
@@ -47,8 +47,8 @@ pub(crate) fn own_conversions(expr: Expr, schema: &DFSchema) -> Result<Expr> {
             other => return Ok(Transformed::no(other)),
         };
         let from = operand.get_type(schema)?;
-        if !can_convert(&from, to.data_type()) {
-            return plan_err!("{} cannot be cast to {}", sql_type_name(&from), sql_type_name(to.data_type()));
+        if !is_castable(&from, to.data_type()) {
+            return Err(refused_casts::refused(&operand, &from, to.data_type()));
         }
         if !converts(&from, to.data_type()) {
             return Ok(Transformed::no(match safe {

@@ -32,7 +32,7 @@ use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 use weir_functions::arithmetic::is_exact;
 
 use self::common_type::{Meeting, Part, common_type};
-use super::{arithmetic, rows, sums, times};
+use super::{arithmetic, rows, sums, texts, times};
 use crate::rewrite;
 
 /// See the module's documentation.
@@ -144,12 +144,14 @@ fn function(ScalarFunction { func, mut args }: ScalarFunction, schema: &DFSchema
         };
         arg.get_type(schema).is_ok_and(|data_type| own(&data_type))
     };
+    let is_number = |value: &Expr| value.get_type(schema).is_ok_and(|data_type| data_type.is_numeric());
     let differ = |value: &Expr, other: &Expr| {
-        let numbers = [value.get_type(schema), other.get_type(schema)];
-        matches!(numbers, [Ok(value), Ok(other)] if value != other && value.is_numeric() && other.is_numeric())
+        let types = [value.get_type(schema), other.get_type(schema)];
+        matches!(types, [Ok(value), Ok(other)] if value != other) && (is_number(value) || is_number(other))
     };
     match (func.name(), &mut args[..]) {
         ("coalesce" | "greatest" | "least" | "make_array", args) => {
+            texts::as_numbers(&mut args.iter_mut().collect::<Vec<_>>(), schema);
             align(&mut args.iter_mut().collect::<Vec<_>>(), schema, Meeting::Values)?;
         }
         (name, [array, element, ..]) if COMPARE_WITH_ELEMENTS.contains(&name) => {
@@ -195,6 +197,7 @@ fn choice(when: Expr, then: Expr, otherwise: Expr) -> Expr {
 /// Gives expressions that meet one type, if there is a DECIMAL among them.
 fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> Result<()> {
     if meeting != Meeting::Values {
+        texts::as_numbers(expressions, schema);
         texts_as_decimals(expressions, schema);
         for expr in expressions.iter_mut() {
             **expr = arithmetic::without_narrowing(std::mem::take(*expr), schema);
@@ -208,23 +211,15 @@ fn align(expressions: &mut [&mut Expr], schema: &DFSchema, meeting: Meeting) -> 
     Ok(())
 }
 
-/// Text beside exact numbers is compared as a number with all its decimals: a cast to a whole number would cut them off.
+/// Text of a column beside exact numbers is compared as a number with all its decimals: a cast to a whole number would cut them off.
 fn texts_as_decimals(expressions: &mut [&mut Expr], schema: &DFSchema) {
     let types: Vec<DataType> = expressions.iter().map(|expr| expr.get_type(schema).unwrap_or(DataType::Null)).collect();
     if !types.iter().any(is_exact) || !types.iter().all(|data_type| is_exact(data_type) || data_type.is_string()) {
         return;
     }
     for (expr, _) in expressions.iter_mut().zip(types).filter(|(_, data_type)| data_type.is_string()) {
-        let is_whole = match &**expr {
-            Expr::Literal(value, _) => {
-                value.try_as_str().flatten().is_none_or(|text| text.trim().parse::<i64>().is_ok())
-            }
-            _ => false,
-        };
-        if !is_whole {
-            // As many digits before the point as a BIGINT has.
-            **expr = cast(std::mem::take(*expr), DataType::Decimal128(DECIMAL128_MAX_PRECISION, 18));
-        }
+        // As many digits before the point as a BIGINT has.
+        **expr = cast(std::mem::take(*expr), DataType::Decimal128(DECIMAL128_MAX_PRECISION, 18));
     }
 }
 

@@ -70,6 +70,17 @@ fn whole(number: i128) -> ScalarValue {
     ScalarValue::Decimal128(Some(number), u8::try_from(digits).unwrap_or(DECIMAL128_MAX_PRECISION), 0)
 }
 
+/// The constant of an exact number that is not written as one: `unscaled` with so many decimals.
+pub(super) fn exact(unscaled: i128, scale: i8) -> ScalarValue {
+    if scale == 0 {
+        return whole(unscaled);
+    }
+    let digits = unscaled.unsigned_abs().checked_ilog10().unwrap_or_default() + 1;
+    let precision = digits.max(u32::from(scale.unsigned_abs()) + 1);
+    let precision = u8::try_from(precision).unwrap_or(DECIMAL128_MAX_PRECISION).min(DECIMAL128_MAX_PRECISION);
+    ScalarValue::Decimal128(Some(unscaled), precision, scale)
+}
+
 fn setting(value: ScalarValue) -> ScalarValue {
     match value {
         ScalarValue::Decimal128(Some(_), ..) | ScalarValue::Decimal256(Some(_), ..) => double(&value),

@@ -3,6 +3,7 @@
 use datafusion_common::{Column, DataFusionError, Diagnostic, SchemaError, Span as DataFusionSpan};
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::Error;
+use weir_functions::types_in_sql;
 
 use super::rewording::{Reworded, reworded};
 use super::{Source, did_you_mean, nearest};
@@ -32,9 +33,9 @@ pub fn from_datafusion(text: &str, statement: Span, error: DataFusionError) -> E
         let place = place
             .or_else(|| source.find_word(statement, word.as_deref()?))
             .unwrap_or_else(|| first_line(text, statement));
-        let reported = source.error(place, super::types::in_sql(&message));
+        let reported = source.error(place, types_in_sql(&message));
         return match help {
-            Some(help) => reported.with_help(super::types::in_sql(&help)),
+            Some(help) => reported.with_help(types_in_sql(&help)),
             None => reported,
         };
     }
@@ -146,7 +147,7 @@ fn first_line(text: &str, statement: Span) -> Span {
 fn clean(message: &str) -> String {
     let message = strip_kinds(message);
     let cut = message.find(".\nThis issue was likely caused by a bug").unwrap_or(message.len());
-    super::types::in_sql(message[..cut].trim_end())
+    types_in_sql(message[..cut].trim_end())
 }
 
 /// DataFusion prefixes its messages with the kind of the error, once for each layer.

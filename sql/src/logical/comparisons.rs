@@ -1,5 +1,6 @@
 //! Text that is compared with a number. It would be read as one row by row, and the job would end with the first that is none: which is
-//! hardly what was meant, and is better said when the query is planned.
+//! hardly what was meant, and is better said when the query is planned. So is it of text in the query that says no value of the type of what
+//! it meets: it is the same for all rows.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, LogicalPlan
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::{Error, Result};
 
+use crate::coercion::{is_value_of, written_text};
 use crate::diagnostics::Source;
 use crate::parse::sql_type_name;
 use crate::statement::Span;
@@ -26,16 +28,17 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     // The visitor itself has no errors.
     let _ = plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
-        let mut look = |comparisons: Vec<Comparison<'_>>| match comparisons
-            .into_iter()
-            .flat_map(Comparison::both_ways)
-            .find(|Comparison(text, _, number)| text.is_text_beside(number))
-        {
-            None => TreeNodeRecursion::Continue,
-            Some(comparison) => {
-                refused = Some(error(source, statement, &comparison));
-                TreeNodeRecursion::Stop
-            }
+        let mut look = |comparisons: Vec<Comparison<'_>>| {
+            let mut refusals = comparisons.into_iter().flat_map(Comparison::both_ways).filter_map(|comparison| {
+                let Comparison(one, _, other) = &comparison;
+                match one {
+                    text if text.is_text_beside(other) => Some(error(source, statement, &comparison)),
+                    text if text.says_nothing_beside(other) => Some(no_value(source, statement, &comparison)),
+                    _ => None,
+                }
+            });
+            refused = refusals.next();
+            if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue }
         };
         if let LogicalPlan::Join(join) = node {
             let side = |expression| Side::of(expression, &schema);
@@ -45,12 +48,15 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
                 return Ok(TreeNodeRecursion::Stop);
             }
         }
-        node.apply_expressions(|expression| expression.apply(|part| Ok(look(compared(part, &schema)))))
+        node.apply_expressions(|expression| {
+            expression.apply(|part| Ok(look([compared(part, &schema), chosen(part, &schema)].concat())))
+        })
     });
     refused.map_or(Ok(()), Err)
 }
 
 /// What is compared, how, and with what.
+#[derive(Clone)]
 struct Comparison<'a>(Side<'a>, Operator, Side<'a>);
 
 impl Comparison<'_> {
@@ -86,6 +92,12 @@ impl<'a> Side<'a> {
     fn is_text_beside(&self, number: &Side<'_>) -> bool {
         !matches!(*self.expression, Expr::Literal(..)) && self.data_type.is_string() && number.data_type.is_numeric()
     }
+
+    /// Whether this is text in the query that is no value of the other side's type.
+    fn says_nothing_beside(&self, other: &Side<'_>) -> bool {
+        !other.data_type.is_string()
+            && written_text(&self.expression).is_some_and(|text| !is_value_of(text, &other.data_type))
+    }
 }
 
 /// What an expression compares.
@@ -116,19 +128,74 @@ fn compared<'a>(expression: &'a Expr, schema: &DFSchema) -> Vec<Comparison<'a>> 
     }
 }
 
+/// What stands beside each other as arguments of a function that returns one of them: with the first whose type is not that of text.
+fn chosen<'a>(expression: &'a Expr, schema: &DFSchema) -> Vec<Comparison<'a>> {
+    let Expr::ScalarFunction(call) = expression else { return Vec::new() };
+    if !["coalesce", "ifnull", "nvl", "greatest", "least", "make_array"].contains(&call.name()) {
+        return Vec::new();
+    }
+    let sides: Vec<Side<'_>> = call.args.iter().map(|argument| Side::of(argument, schema)).collect();
+    let written = |side: &&Side<'_>| written_text(&side.expression).is_some();
+    // Beside text of a column it is text like that.
+    if sides.iter().any(|side| side.data_type.is_string() && !written(&side)) {
+        return Vec::new();
+    }
+    let other = sides.iter().find(|side| !side.data_type.is_string() && side.data_type != DataType::Null);
+    let Some(other) = other else { return Vec::new() };
+    sides.iter().filter(written).map(|text| Comparison(text.clone(), Operator::Eq, other.clone())).collect()
+}
+
 fn mirrored(operator: Operator) -> Operator {
     operator.swap().unwrap_or(operator)
 }
 
+/// Text in the query that is no value of what it meets, where it stands; or at the column that it meets, if it stands there more than once.
+fn no_value(source: &Source<'_>, statement: Span, Comparison(text, _, other): &Comparison<'_>) -> Error {
+    let written = format!("'{}'", written_text(&text.expression).unwrap_or_default().replace('\'', "''"));
+    let found: Vec<usize> =
+        source.slice(statement).match_indices(&written).map(|(at, _)| statement.start + at).collect();
+    let place = match found[..] {
+        [start] => Some(Span { start, end: start + written.len() }),
+        _ => place_of(source, &other.expression),
+    };
+    let place = place.unwrap_or_else(|| first_line(source, statement));
+    let data_type = sql_type_name(&other.data_type);
+    let error = source.error(place, format!("{written} is no {data_type}, which it stands beside"));
+    match form(&other.data_type) {
+        Some(form) => error.with_help(format!("write it as in {form}")),
+        None => error,
+    }
+}
+
+/// How values of a type are written as text.
+fn form(data_type: &DataType) -> Option<&'static str> {
+    Some(match data_type {
+        DataType::Timestamp(..) => "'2024-01-31 10:11:12.5'",
+        DataType::Date32 => "'2024-01-31'",
+        DataType::Time64(_) => "'10:11:12.5'",
+        number if number.is_numeric() => "'12.5'",
+        _ => return None,
+    })
+}
+
+fn place_of(source: &Source<'_>, expression: &Expr) -> Option<Span> {
+    let columns = expression.column_refs();
+    let span = columns.into_iter().find_map(|column| column.spans().first())?;
+    let location = |line, column| Location { line, column };
+    source.span(ParserSpan {
+        start: location(span.start.line, span.start.column),
+        end: location(span.end.line, span.end.column),
+    })
+}
+
+fn first_line(source: &Source<'_>, statement: Span) -> Span {
+    let end = source.slice(statement).find('\n').map_or(statement.end, |length| statement.start + length);
+    Span { start: statement.start, end }
+}
+
 fn error(source: &Source<'_>, statement: Span, Comparison(text, operator, number): &Comparison<'_>) -> Error {
     let (text, written) = (&*text.expression, &*number.expression);
-    let place = text.column_refs().into_iter().find_map(|column| column.spans().first()).and_then(|span| {
-        let location = |line, column| Location { line, column };
-        source.span(ParserSpan {
-            start: location(span.start.line, span.start.column),
-            end: location(span.end.line, span.end.column),
-        })
-    });
+    let place = place_of(source, text);
     let name = match (text, place) {
         (Expr::Column(_), Some(place)) => source.slice(place).to_owned(),
         _ => text.to_string(),
@@ -138,8 +205,7 @@ fn error(source: &Source<'_>, statement: Span, Comparison(text, operator, number
         Expr::Literal(value, _) => value.to_string(),
         _ => "1".to_owned(),
     };
-    let first_line = source.slice(statement).find('\n').map_or(statement.end, |length| statement.start + length);
-    let place = place.unwrap_or(Span { start: statement.start, end: first_line });
+    let place = place.unwrap_or_else(|| first_line(source, statement));
     source.error(place, format!("`{name}` is STRING, and cannot be compared with a number ({data_type})")).with_help(format!(
         "compare text with text, as in `{name} {operator} '{constant}'`, or read it as a number: `CAST({name} AS {data_type})`"
     ))

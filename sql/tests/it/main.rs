@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod casts;
 mod connectors;
 mod decimals;
 mod every_function;

@@ -7,13 +7,14 @@
 
 mod number;
 pub(crate) mod parts;
+mod table;
 mod text;
 mod time;
 
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::FormatOptions;
@@ -21,6 +22,9 @@ use datafusion_common::{Result, ScalarValue, internal_err};
 use datafusion_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+
+pub use number::Written;
+pub use table::is_castable;
 
 /// Whether a cast from one type to the other is made by [`convert`], and not by Arrow.
 pub fn converts(from: &DataType, to: &DataType) -> bool {
@@ -38,22 +42,13 @@ pub fn converts(from: &DataType, to: &DataType) -> bool {
         (from, to) if is_text(from) && number::is_read(to) => true,
         (from, DataType::Date32 | DataType::Time64(TimeUnit::Nanosecond)) if is_text(from) => true,
         (DataType::Time64(TimeUnit::Nanosecond), DataType::Timestamp(_, zone)) => time::is_utc(zone),
+        (from, DataType::Decimal128(..)) if from.is_floating() => true,
         (DataType::Boolean, DataType::Decimal128(..)) | (DataType::Decimal128(..), DataType::Boolean) => true,
         (DataType::Timestamp(_, zone), DataType::Timestamp(_, to_zone)) => time::is_utc(zone) && time::is_utc(to_zone),
         (DataType::Timestamp(_, zone), DataType::Date32) => time::is_utc(zone),
         (DataType::Date32, DataType::Timestamp(_, zone)) => time::is_utc(zone),
         (from, DataType::Timestamp(_, zone)) if is_text(from) => time::is_utc(zone),
         (from, to) => parts::of_same_kind(from, to).is_some(),
-    }
-}
-
-/// Whether values of one type can be cast to the other at all. A value is not made an array of one.
-pub fn can_convert(from: &DataType, to: &DataType) -> bool {
-    match parts::of_same_kind(from, to) {
-        Some(parts) => parts.iter().all(|(from, to)| can_convert(from, to)),
-        None if from == to || from.is_null() => true,
-        None if parts::has_parts(to) => false,
-        None => converts(from, to) || can_cast_types(from, to),
     }
 }
 
@@ -78,6 +73,7 @@ pub fn convert(array: &ArrayRef, to: &DataType, safe: bool) -> Result<ArrayRef, 
             if texts.data_type() == to { Ok(texts) } else { arrow(&texts) }
         }
         (from, to) if is_text(from) && number::is_read(to) => number::convert(array, to, safe),
+        (from, DataType::Decimal128(..)) if from.is_floating() => number::of_floats(array, to, safe),
         (DataType::Boolean, to) => number::of_booleans(array, to, safe),
         (_, DataType::Boolean) => Ok(number::is_not_zero(array)),
         (_, DataType::Timestamp(..) | DataType::Date32 | DataType::Time64(_)) => time::convert(array, to, safe),

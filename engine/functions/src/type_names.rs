@@ -1,7 +1,7 @@
-//! Types in DataFusion's messages, which calls them what Arrow does.
+//! Types in messages of Arrow and DataFusion, which call them by names of their own.
 
 /// Arrow's names, and what SQL says.
-const NAMES: [(&str, &str); 22] = [
+const NAMES: [(&str, &str); 26] = [
     ("Utf8View", "STRING"),
     ("LargeUtf8", "STRING"),
     ("Utf8", "STRING"),
@@ -20,14 +20,18 @@ const NAMES: [(&str, &str); 22] = [
     ("Float32", "FLOAT"),
     ("Float64", "DOUBLE"),
     ("Date32", "DATE"),
+    ("Time64(ns)", "TIME"),
+    ("Time64(Nanosecond)", "TIME"),
+    ("Interval(MonthDayNano)", "INTERVAL"),
+    ("Interval(mdn)", "INTERVAL"),
     ("Timestamp(s)", "TIMESTAMP(0)"),
     ("Timestamp(ms)", "TIMESTAMP(3)"),
     ("Timestamp(µs)", "TIMESTAMP(6)"),
     ("Timestamp(ns)", "TIMESTAMP(9)"),
 ];
 
-/// `message` with SQL's names for types. What is a part of a longer word, is quoted or has arguments is something else.
-pub(super) fn in_sql(message: &str) -> String {
+/// The message with SQL's names for types. What is a part of a longer word, is quoted or has arguments is something else.
+pub fn types_in_sql(message: &str) -> String {
     let mut text = String::with_capacity(message.len());
     let mut rest = message;
     while let Some(next) = rest.chars().next() {
@@ -38,7 +42,8 @@ pub(super) fn in_sql(message: &str) -> String {
                 || behind.starts_with(". ");
             ends.then_some((*sql, behind))
         });
-        match name {
+        let decimal = rest.strip_prefix("Decimal128(").or_else(|| rest.strip_prefix("Decimal256(")).filter(|_| starts);
+        match name.or(decimal.map(|behind| ("DECIMAL(", behind))) {
             Some((sql, behind)) => {
                 text.push_str(sql);
                 rest = behind;
@@ -54,7 +59,7 @@ pub(super) fn in_sql(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::in_sql;
+    use super::types_in_sql as in_sql;
 
     #[test]
     fn types_are_named_as_in_sql() {
