@@ -28,6 +28,7 @@ mod scan;
 mod segments;
 mod similar;
 mod statement;
+mod trim;
 mod types;
 mod unsupported;
 mod window_function;

@@ -188,9 +188,13 @@ const SLIP: f64 = 0.8;
 
 /// How like each other two names are, from 0 to 1. Of keys in several parts the last one says what is set: who writes
 /// `execution.paralelism` has the word right and its place wrong.
-fn likeness(text: &str, candidate: &str) -> f64 {
-    let whole = strsim::normalized_damerau_levenshtein(text, candidate);
-    let last = text.rsplit_once('.').map_or(text, |(_, last)| last);
+fn likeness<'a>(text: &'a str, candidate: &'a str) -> f64 {
+    let last_of = |key: &'a str| key.rsplit_once('.').map_or(key, |(_, last)| last);
+    let last = last_of(text);
+    let ends = strsim::normalized_damerau_levenshtein(last, last_of(candidate));
+    // Keys that share what stands before have most of their letters in common by that alone.
+    let is_other = text.contains('.') && ends < LIKE_ENOUGH;
+    let whole = if is_other { 0.0 } else { strsim::normalized_damerau_levenshtein(text, candidate) };
     let parts = candidate.split('.').map(|part| strsim::normalized_damerau_levenshtein(last, part));
     match parts.fold(0.0, f64::max) {
         part if part >= SLIP => whole.max(part * 0.9),
@@ -218,6 +222,10 @@ mod tests {
     fn another_word_is_no_slip() {
         let formats = ["json", "csv", "parquet", "arrow"];
         assert_eq!(nearest("avro", formats), None);
+        let settings = ["execution.checkpointing.interval", "execution.checkpointing.timeout", "parallelism.default"];
+        assert_eq!(nearest("execution.checkpointing.mode", settings), None);
+        assert_eq!(nearest("execution.checkpointing.intervall", settings), Some(settings[0]));
+        assert_eq!(nearest("execution.paralelism", settings), Some(settings[2]));
         assert_eq!((nearest("jsn", formats), nearest("parket", formats)), (Some("json"), Some("parquet")));
     }
 

@@ -1,5 +1,7 @@
 //! What DataFusion says in words of its own, or says at length, as a user would want to hear it.
 
+use super::nearest;
+
 /// An error in other words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reworded {
@@ -11,7 +13,12 @@ pub(super) struct Reworded {
 
 /// The message in other words, if there are any. `named`: what stands at the place of the error.
 pub(super) fn reworded(message: &str, named: Option<&str>) -> Option<Reworded> {
-    ungrouped(message, named).or_else(|| unfit(message)).or_else(|| no_number(message)).or_else(|| miscounted(message))
+    ungrouped(message, named)
+        .or_else(|| unfit(message))
+        .or_else(|| no_number(message))
+        .or_else(|| miscounted(message))
+        .or_else(|| unknown(message))
+        .or_else(|| unsupported(message))
 }
 
 /// A column that is no key, next to an aggregate.
@@ -83,9 +90,44 @@ fn miscounted(message: &str) -> Option<Reworded> {
     Some(Reworded { message: message.unwrap_or_else(|| said.to_owned()), help: None, word: Some(function) })
 }
 
+/// What is refused with a dump of what was parsed.
+fn unsupported(message: &str) -> Option<Reworded> {
+    let (said, help) = if message.starts_with("Dot access not supported for non-string expr") {
+        (
+            "a field is taken of columns only",
+            "give the value a name in a subquery: `SELECT v.c0 FROM (SELECT ROW(1, 'x') AS v FROM t)`",
+        )
+    } else if message.starts_with("Unsupported interval argument") {
+        ("an INTERVAL is a constant", "`TIMESTAMPADD(DAY, n, ts)` moves a time by a column")
+    } else {
+        return None;
+    };
+    Some(Reworded { message: said.to_owned(), help: Some(help.to_owned()), word: None })
+}
+
+/// A function that there is not. DataFusion guesses one in any case.
+fn unknown(message: &str) -> Option<Reworded> {
+    let (function, guess) = message.strip_prefix("Invalid function '")?.split_once('\'')?;
+    let guess = guess.split_once("Did you mean '").and_then(|(_, guess)| guess.split('\'').next());
+    let guess = guess.filter(|guess| nearest(function, [*guess]).is_some());
+    Some(Reworded {
+        message: format!("there is no function `{function}`"),
+        help: guess.map(|guess| format!("did you mean `{guess}`?")),
+        word: Some(function.to_owned()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_guess_that_is_further_than_a_slip_is_none() {
+        let help = |message| reworded(message, None).unwrap().help;
+        assert_eq!(help("Invalid function 'crc32'.\nDid you mean 'acos'?"), None);
+        assert_eq!(help("Invalid function 'json_length'.\nDid you mean 'bit_length'?"), None);
+        assert_eq!(help("Invalid function 'uper'.\nDid you mean 'upper'?").unwrap(), "did you mean `upper`?");
+    }
 
     #[test]
     fn what_is_said_otherwise_stays_as_it_is() {

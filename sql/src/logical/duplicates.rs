@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion_sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Query, Select, SelectItem, SetExpr, Value, WildcardAdditionalOptions,
+    BinaryOperator, Expr, Ident, Query, Select, SelectItem, SetExpr, TableFactor, Value, WildcardAdditionalOptions,
 };
 use weir_functions::Functions;
 
@@ -29,7 +29,8 @@ struct Rename<'a>(&'a Functions);
 
 impl Change for Rename<'_> {
     fn select(&mut self, select: &mut Select) -> Step {
-        rename_in(&mut select.projection);
+        let relations = relations(select);
+        rename_in(&mut select.projection, &relations);
         super::keys::tell_apart(select);
         tell_aggregates_apart(select, self.0);
         Step::Continue(())
@@ -47,7 +48,7 @@ impl Change for Rename<'_> {
     }
 }
 
-fn rename_in(items: &mut [SelectItem]) {
+fn rename_in(items: &mut [SelectItem], relations: &BTreeSet<String>) {
     let mut names: BTreeSet<String> = items.iter().filter_map(given_name).collect();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     let mut everything = false;
@@ -67,12 +68,44 @@ fn rename_in(items: &mut [SelectItem]) {
         // `*` has all columns there are, so a column behind it is there for the second time.
         let repeats = everything && matches!(&*item, SelectItem::UnnamedExpr(expr) if column(expr).is_some());
         if is_named && seen.insert(wanted.clone()) && !repeats {
+            if matches!(&*item, SelectItem::UnnamedExpr(expr) if is_field(expr, relations)) {
+                named(item, wanted);
+            }
             continue;
         }
         let name = free_name(&wanted, |name| (repeats && name == wanted) || names.contains(name));
         names.insert(name.clone());
         seen.insert(name.clone());
         named(item, name);
+    }
+}
+
+/// What relations of a `SELECT` are called, in small letters.
+fn relations(select: &Select) -> BTreeSet<String> {
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+    let name = |factor: &TableFactor| match factor {
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(alias.name.value.clone())
+        }
+        TableFactor::Table { name, .. } => {
+            name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone())
+        }
+        _ => None,
+    };
+    factors.filter_map(name).map(|name| name.to_lowercase()).collect()
+}
+
+/// Whether the expression is a field of a `ROW`, as in `payload.n`: it is called as the field is, and DataFusion has another name for it.
+fn is_field(expr: &Expr, relations: &BTreeSet<String>) -> bool {
+    match expr {
+        Expr::CompoundIdentifier(names) => match names.as_slice() {
+            [relation, _] => !relations.contains(&relation.value.to_lowercase()),
+            names => names.len() > 2,
+        },
+        _ => false,
     }
 }
 

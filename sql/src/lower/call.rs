@@ -155,6 +155,10 @@ fn refuse_arguments(name: &str, arguments: &[Typed], constants: &[Literal]) -> R
             Err(Error::user(format!("{} of a MAP is not supported, since maps have no order", name.to_uppercase()))
                 .with_help("take one of its values, as in `m['key']`"))
         }
+        ("min" | "max", [argument], _) if matches!(argument.data_type, DataType::List(_)) => {
+            Err(Error::user(format!("{} of an ARRAY is not supported", name.to_uppercase()))
+                .with_help("take one of its elements, as in `a[1]`"))
+        }
         ("percentile_cont" | "approx_percentile_cont", [_, _, ..], _) => {
             Err(Error::user("a percentile has to be a constant").with_help("write 0.5 for the median"))
         }

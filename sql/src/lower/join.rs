@@ -91,6 +91,7 @@ impl Lowering<'_> {
         windows: (CarriedWindow, CarriedWindow),
         condition: Vec<Expr>,
     ) -> Result<Stream> {
+        refuse_other_sizes(&sides)?;
         let width = sides.0.stream.columns.len();
         let ends = (end_of(&windows.0, &sides.0.stream.columns)?, end_of(&windows.1, &sides.1.stream.columns)?);
         let padded = padded_sides(join_type);
@@ -284,6 +285,31 @@ fn join_type(join: &Join) -> Result<JoinType> {
                 .with_help("let it stand alone in WHERE, next to other conditions with AND"));
         }
     })
+}
+
+/// Starts and ends that are all equal leave nothing of windows whose sizes differ.
+fn refuse_other_sizes((left, right): &(Side, Side)) -> Result<()> {
+    let window = |side: &Side, key: &Typed| match &key.expression {
+        Expr::Column(column) => match side.stream.columns[*column].role {
+            Role::Window { part, kind, .. } => Some((part == WindowPart::Start, fixed_size(kind)?)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let pairs = left.keys.iter().zip(&right.keys);
+    let pairs: Vec<_> = pairs.filter_map(|(one, other)| window(left, one).zip(window(right, other))).collect();
+    let equal = |start: bool| {
+        pairs.iter().find(|((is_start, size), (other, other_size))| {
+            is_start == other && *is_start == start && size != other_size
+        })
+    };
+    match (equal(true), equal(false)) {
+        (Some(_), Some(_)) => {
+            Err(Error::user("no rows meet in this join: windows of different sizes do not both begin and end together")
+                .with_help("give both sides windows of one size"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The window that equal rows of the two sides share.

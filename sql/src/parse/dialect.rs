@@ -10,7 +10,7 @@ use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
-use super::{cast, json, json_aggregate, literals};
+use super::{cast, json, json_aggregate, literals, trim};
 
 /// Weir's dialect of SQL, for one statement.
 ///
@@ -60,6 +60,7 @@ impl Dialect for WeirDialect {
                 json::parse_call(parser)
                     .or_else(|| json_aggregate::parse_call(parser))
                     .or_else(|| cast::parse_call(parser))
+                    .or_else(|| trim::parse_call(parser))
                     .or_else(|| literals::parse_literal(parser))
             }
             None => Some(Err(ParserError::RecursionLimitExceeded)),

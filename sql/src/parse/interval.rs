@@ -24,7 +24,9 @@ const UNITS: [(DateTimeField, char); 6] = [
 
 /// Writes out an interval of several units.
 pub(super) fn rewrite(source: &Source<'_>, interval: &mut Interval) -> Result<()> {
-    let Some(last) = interval.last_field.clone() else { return Ok(()) };
+    // How many digits a unit may have; the planner knows nothing of it.
+    interval.leading_precision = None;
+    let Some(last) = interval.last_field.clone() else { return has_unit(source, interval) };
     let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), span }) = &mut *interval.value else {
         return Ok(());
     };
@@ -36,10 +38,21 @@ pub(super) fn rewrite(source: &Source<'_>, interval: &mut Interval) -> Result<()
     };
     *text = written;
     interval.leading_field = None;
-    interval.leading_precision = None;
     interval.last_field = None;
     interval.fractional_seconds_precision = None;
     Ok(())
+}
+
+/// A number alone would be taken for seconds.
+fn has_unit(source: &Source<'_>, interval: &Interval) -> Result<()> {
+    let Expr::Value(ValueWithSpan { value, span }) = &*interval.value else { return Ok(()) };
+    let (Value::SingleQuotedString(text) | Value::Number(text, _)) = value else { return Ok(()) };
+    if interval.leading_field.is_some() || text.chars().any(char::is_alphabetic) {
+        return Ok(());
+    }
+    Err(source
+        .error(source.span(*span).unwrap_or_default(), "this INTERVAL has no unit")
+        .with_help(format!("name one, as in `INTERVAL '{}' SECOND`", text.trim())))
 }
 
 fn written_out(text: &str, first: &DateTimeField, last: &DateTimeField) -> Option<String> {

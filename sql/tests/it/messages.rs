@@ -44,12 +44,17 @@ fn punctuation_that_is_found() {
 fn casts_that_can_never_be_made() {
     says(
         "SELECT CAST(ARRAY[price] AS ARRAY<ROW<a INT>>) FROM bid",
-        1,
+        19,
         "ARRAY<BIGINT> cannot be cast to ARRAY<ROW<a INT>>",
         "",
     );
-    says("SELECT CAST(price AS ARRAY<BIGINT>) FROM bid", 1, "BIGINT cannot be cast to ARRAY<BIGINT>", "");
-    says("SELECT TRY_CAST(ARRAY[price] AS BIGINT) FROM bid", 1, "ARRAY<BIGINT> cannot be cast to BIGINT", "");
+    says(
+        "SELECT CAST(price AS ARRAY<BIGINT>) FROM bid",
+        13,
+        "BIGINT cannot be cast to ARRAY<BIGINT>",
+        "`ARRAY[x]` has one element",
+    );
+    says("SELECT TRY_CAST(ARRAY[price] AS BIGINT) FROM bid", 23, "ARRAY<BIGINT> cannot be cast to BIGINT", "");
     says(
         "SELECT CAST(ARRAY[channel] AS ARRAY<VARCHAR(3)>) FROM bid",
         1,
@@ -255,4 +260,50 @@ fn in_compares_integers_of_different_types() {
          INTERVAL '10' SECOND) p WHERE p.window_end = a.window_end AND p.id < a.price)"
     ));
     assert!(text.contains("WindowJoin  [left semi"), "{text}");
+}
+
+#[test]
+fn an_interval_without_a_unit() {
+    says(
+        "SELECT dateTime + INTERVAL '10' FROM bid",
+        28,
+        "this INTERVAL has no unit",
+        "name one, as in `INTERVAL '10' SECOND`",
+    );
+    assert!(plan("SELECT dateTime + INTERVAL '10' SECOND AS t FROM bid").is_ok());
+    assert!(plan("SELECT dateTime + INTERVAL '1 02:03:04' DAY TO SECOND AS t FROM bid").is_ok());
+}
+
+#[test]
+fn a_join_of_windows_of_different_sizes() {
+    let windows = |size: &str| format!("TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '{size}' MINUTE)");
+    let join = |one: &str, other: &str| {
+        format!(
+            "SELECT a.window_end FROM {} a JOIN {} b ON a.window_start = b.window_start AND a.window_end = b.window_end \
+             AND a.auction = b.auction",
+            windows(one),
+            windows(other)
+        )
+    };
+    assert!(refusal(&join("10", "5")).contains("windows of different sizes do not both begin and end together"));
+    assert!(plan(&join("10", "10")).is_ok());
+}
+
+#[test]
+fn nothing_is_said_with_a_dump_of_what_was_parsed() {
+    for (sql, said) in [
+        ("SELECT ROW(1, 'x').c0 FROM bid", "a field is taken of columns only"),
+        ("SELECT dateTime + INTERVAL price DAY FROM bid", "`TIMESTAMPADD(DAY, n, ts)`"),
+        ("SELECT CRC32(channel) FROM bid", "there is no function `crc32`"),
+        (
+            "SELECT MAX(tags) FROM TUMBLE(TABLE auction, DESCRIPTOR(dateTime), INTERVAL '1' DAY) GROUP BY window_start, window_end",
+            "MAX of an ARRAY",
+        ),
+    ] {
+        let refused = refusal(sql);
+        assert!(refused.contains(said) && !refused.contains("acos") && !refused.contains("Span("), "{sql}: {refused}");
+    }
+    for fine in ["TRIM(LEADING FROM channel)", "TRIM(BOTH 'x' FROM channel)", "dateTime + INTERVAL '100' DAY(3)"] {
+        assert!(plan(&format!("SELECT {fine} AS x FROM bid")).is_ok(), "{fine}");
+    }
 }

@@ -165,3 +165,15 @@ fn dead_letters_need_a_table() {
 fn types_have_the_names_of_sql() {
     says("SELECT dateTime + channel AS x FROM bid", &["TIMESTAMP(3)", "STRING"]);
 }
+
+#[test]
+fn a_field_of_a_row_is_called_as_it_is_there() {
+    let clicks = "CREATE TABLE clicks (payload ROW<n INT, deep ROW<m INT>>, cid INT) WITH ('connector'='fake'); \
+                  CREATE VIEW z AS SELECT payload.n, c.payload.deep.m, cid FROM clicks c; ";
+    assert_eq!(
+        dataflow(&format!("{clicks}SELECT n, m, cid FROM z")),
+        dataflow(&format!("{clicks}SELECT z.N, z.M, z.cid FROM z"))
+    );
+    let twice = "SELECT x.payload.n, y.n FROM clicks x JOIN (SELECT payload.n, cid FROM clicks) y ON x.cid = y.cid";
+    assert_eq!(printed(&format!("{clicks}{twice}")), ["n", "n0"]);
+}
