@@ -79,6 +79,74 @@ const CASES: &[Case] = &[
                 FROM bid WHERE price * 908 > 1000000000 AND price * 908 < 50000000000",
     },
     Case {
+        query: "q3",
+        text: query!("q3"),
+        batch: "SELECT name, city, state, auction.id FROM auction, person
+                WHERE seller = person.id AND category = 10 AND (state = 'OR' OR state = 'ID' OR state = 'CA')",
+    },
+    Case {
+        query: "q4",
+        text: query!("q4"),
+        batch: "WITH highest AS (
+                  SELECT auction.id, category, MAX(price) AS price FROM auction JOIN bid ON id = auction
+                  WHERE bid.\"dateTime\" >= auction.\"dateTime\" AND bid.\"dateTime\" <= expires GROUP BY 1, 2)
+                SELECT category, CAST(SUM(price) AS DOUBLE) / COUNT(*) FROM highest GROUP BY category",
+    },
+    Case {
+        query: "q9",
+        text: query!("q9"),
+        batch: "WITH open AS (
+                  SELECT auction.*, bid.auction, bidder, price, bid.\"dateTime\" AS at, bid.extra AS bid_extra
+                  FROM auction JOIN bid ON id = auction
+                  WHERE bid.\"dateTime\" >= auction.\"dateTime\" AND bid.\"dateTime\" <= expires)
+                SELECT id, \"itemName\", description, \"initialBid\", reserve, \"dateTime\", expires, seller, category, extra,
+                       auction, bidder, price, at, bid_extra
+                FROM open AS one WHERE NOT EXISTS (
+                  SELECT 1 FROM open AS other WHERE other.id = one.id
+                  AND (other.price > one.price OR (other.price = one.price AND other.at < one.at)))",
+    },
+    Case {
+        query: "q15",
+        text: query!("q15"),
+        batch: "SELECT substr(CAST(\"dateTime\" AS VARCHAR), 1, 10), COUNT(*), COUNT(CASE WHEN price < 10000 THEN 1 END), COUNT(CASE WHEN price >= 10000 AND price < 1000000 THEN 1 END), COUNT(CASE WHEN price >= 1000000 THEN 1 END), COUNT(DISTINCT bidder), COUNT(DISTINCT CASE WHEN price < 10000 THEN bidder END), COUNT(DISTINCT CASE WHEN price >= 10000 AND price < 1000000 THEN bidder END), COUNT(DISTINCT CASE WHEN price >= 1000000 THEN bidder END), COUNT(DISTINCT auction), COUNT(DISTINCT CASE WHEN price < 10000 THEN auction END), COUNT(DISTINCT CASE WHEN price >= 10000 AND price < 1000000 THEN auction END), COUNT(DISTINCT CASE WHEN price >= 1000000 THEN auction END)
+                FROM bid GROUP BY 1",
+    },
+    Case {
+        query: "q16",
+        text: query!("q16"),
+        batch: "SELECT channel, substr(CAST(\"dateTime\" AS VARCHAR), 1, 10), MAX(substr(CAST(\"dateTime\" AS VARCHAR), 12, 5)), COUNT(*), COUNT(CASE WHEN price < 10000 THEN 1 END), COUNT(CASE WHEN price >= 10000 AND price < 1000000 THEN 1 END), COUNT(CASE WHEN price >= 1000000 THEN 1 END),
+                       COUNT(DISTINCT bidder), COUNT(DISTINCT CASE WHEN price < 10000 THEN bidder END), COUNT(DISTINCT CASE WHEN price >= 10000 AND price < 1000000 THEN bidder END), COUNT(DISTINCT CASE WHEN price >= 1000000 THEN bidder END), COUNT(DISTINCT auction), COUNT(DISTINCT CASE WHEN price < 10000 THEN auction END), COUNT(DISTINCT CASE WHEN price >= 10000 AND price < 1000000 THEN auction END), COUNT(DISTINCT CASE WHEN price >= 1000000 THEN auction END)
+                FROM bid GROUP BY 1, 2",
+    },
+    Case {
+        query: "q17",
+        text: query!("q17"),
+        batch: "SELECT auction, substr(CAST(\"dateTime\" AS VARCHAR), 1, 10), COUNT(*), COUNT(CASE WHEN price < 10000 THEN 1 END), COUNT(CASE WHEN price >= 10000 AND price < 1000000 THEN 1 END), COUNT(CASE WHEN price >= 1000000 THEN 1 END), MIN(price), MAX(price), CAST(SUM(price) AS DOUBLE) / COUNT(*), SUM(price)
+                FROM bid GROUP BY 1, 2",
+    },
+    Case {
+        query: "q18",
+        text: query!("q18"),
+        batch: "SELECT auction, bidder, price, channel, url, \"dateTime\", extra FROM bid AS one WHERE NOT EXISTS (
+                  SELECT 1 FROM bid AS other WHERE other.auction = one.auction AND other.bidder = one.bidder
+                  AND other.\"dateTime\" > one.\"dateTime\")",
+    },
+    Case {
+        query: "q19",
+        text: query!("q19"),
+        batch: "SELECT one.auction, one.bidder, one.price, one.channel, one.url, one.\"dateTime\", one.extra, COUNT(other.price) + 1
+                FROM bid AS one LEFT JOIN bid AS other ON other.auction = one.auction
+                AND (other.price > one.price OR (other.price = one.price AND other.\"dateTime\" < one.\"dateTime\"))
+                GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING COUNT(other.price) < 10",
+    },
+    Case {
+        query: "q20",
+        text: query!("q20"),
+        batch: "SELECT auction, bidder, price, channel, url, bid.\"dateTime\", bid.extra, \"itemName\", description, \"initialBid\",
+                       reserve, auction.\"dateTime\", expires, seller, category, auction.extra
+                FROM auction, bid WHERE auction = id AND category = 10",
+    },
+    Case {
         query: "q21",
         text: query!("q21"),
         batch: "SELECT auction, bidder, price, channel,
@@ -139,8 +207,31 @@ fn events() -> Oracle {
                 ("extra", DataType::Utf8),
             ],
         ),
-        ("person", vec![("id", DataType::Int64), ("name", DataType::Utf8), ("dateTime", time())]),
-        ("auction", vec![("seller", DataType::Int64), ("dateTime", time())]),
+        (
+            "person",
+            vec![
+                ("id", DataType::Int64),
+                ("name", DataType::Utf8),
+                ("city", DataType::Utf8),
+                ("state", DataType::Utf8),
+                ("dateTime", time()),
+            ],
+        ),
+        (
+            "auction",
+            vec![
+                ("id", DataType::Int64),
+                ("itemName", DataType::Utf8),
+                ("description", DataType::Utf8),
+                ("initialBid", DataType::Int64),
+                ("reserve", DataType::Int64),
+                ("dateTime", time()),
+                ("expires", time()),
+                ("seller", DataType::Int64),
+                ("category", DataType::Int64),
+                ("extra", DataType::Utf8),
+            ],
+        ),
     ];
     for (name, columns) in tables_of {
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
@@ -163,8 +254,10 @@ fn nexmark_queries_equal_an_independent_computation() {
     for case in CASES {
         let expected = oracle.answer(case.batch);
         assert!(!expected.is_empty(), "{}: the oracle's answer is empty, so it proves nothing", case.query);
+        // Of equal prices the bid that comes first is ahead, which is not the same with each parallelism.
+        let text = case.text.replace("ORDER BY price DESC)", "ORDER BY price DESC, dateTime)");
         for parallelism in [1, 2, 3] {
-            let found = answer(case.text, parallelism);
+            let found = answer(&text, parallelism);
             if found != expected {
                 wrong.push(format!("{} at parallelism {parallelism}: {}", case.query, difference(&expected, &found)));
             }

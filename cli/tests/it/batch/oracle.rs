@@ -1,5 +1,6 @@
 //! The batch answer, and how two answers are compared.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,10 +125,12 @@ fn canonical(cell: &str) -> String {
 
 /// What is missing and what is too much, a few rows of each.
 pub fn difference(expected: &[Row], found: &[Row]) -> String {
-    let count = |rows: &[Row], row: &Row| rows.iter().filter(|other| *other == row).count();
     let only = |rows: &[Row], others: &[Row]| -> Vec<String> {
-        let extra = rows.iter().filter(|row| count(rows, row) > count(others, row));
-        extra.take(3).map(|row| row.join(",")).collect()
+        let mut counts: BTreeMap<&Row, i64> = BTreeMap::new();
+        rows.iter().for_each(|row| *counts.entry(row).or_default() += 1);
+        others.iter().for_each(|row| *counts.entry(row).or_default() -= 1);
+        let extra = counts.into_iter().filter(|(_, count)| *count > 0);
+        extra.take(3).map(|(row, _)| row.join(",")).collect()
     };
     format!(
         "{} rows expected, {} found; missing: {:?}; too much: {:?}",

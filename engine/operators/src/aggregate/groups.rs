@@ -35,6 +35,15 @@ pub(crate) struct Constant {
     pub(crate) is_time: bool,
 }
 
+/// What is said of groups that have changed.
+struct Said<'a> {
+    schema: &'a SchemaRef,
+    with_weights: bool,
+    /// Groups that have no rows any more.
+    empty: Vec<u32>,
+    batches: Vec<Batch>,
+}
+
 /// The groups.
 pub(crate) struct Groups {
     // Fixed by the plan.
@@ -174,22 +183,21 @@ impl Groups {
 
     /// What has changed since the last marker, as rows of `schema`: keys, then results.
     pub(crate) fn changes(&mut self, schema: &SchemaRef, with_weights: bool) -> Result<Vec<Batch>> {
-        let mut batches = Vec::new();
-        let mut empty = Vec::new();
+        let mut said = Said { schema, with_weights, empty: Vec::new(), batches: Vec::new() };
         let changed = Picked::Slots(std::mem::take(&mut self.changed).into());
         for (piece, before) in std::mem::take(&mut self.before) {
-            self.piece(&changed, piece, Some(&before), (schema, with_weights), &mut empty, &mut batches)?;
+            self.piece(&changed, piece, Some(&before), &mut said)?;
         }
         let fresh = Picked::Slots(std::mem::take(&mut self.fresh).into());
         for piece in fresh.pieces() {
-            self.piece(&fresh, piece, None, (schema, with_weights), &mut empty, &mut batches)?;
+            self.piece(&fresh, piece, None, &mut said)?;
         }
         for picked in [&changed, &fresh] {
             (0..picked.len()).for_each(|position| self.known[picked.slot(position)] = SHOWN);
         }
-        empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
-        self.table.remove(&empty)?;
-        Ok(batches)
+        said.empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        self.table.remove(&said.empty)?;
+        Ok(said.batches)
     }
 
     /// Lets go of groups without rows, and says nothing of what has changed.
@@ -221,9 +229,7 @@ impl Groups {
         picked: &Picked,
         piece: Range<usize>,
         before: Option<&Vec<ArrayRef>>,
-        (schema, with_weights): (&SchemaRef, bool),
-        empty: &mut Vec<u32>,
-        batches: &mut Vec<Batch>,
+        said: &mut Said<'_>,
     ) -> Result<()> {
         let after = self.table.values(&self.layout, picked, piece.clone())?;
         let keys = self.table.key_values(picked, piece.clone())?;
@@ -235,7 +241,7 @@ impl Groups {
         for row in 0..piece.len() {
             let stays = !is_empty(row);
             if !stays {
-                empty.push(picked.slot(piece.start + row) as u32);
+                said.empty.push(picked.slot(piece.start + row) as u32);
                 if before.is_some() {
                     gone.push(row as u32);
                 }
@@ -269,8 +275,8 @@ impl Groups {
             let before = before.map_or(after, |before| &before[index]);
             columns.push(interleave(&[&**before, &**after], &sides)?);
         }
-        let records = with_schema(schema, columns, sides.len())?;
-        batches.push(match with_weights {
+        let records = with_schema(said.schema, columns, sides.len())?;
+        said.batches.push(match said.with_weights {
             true => Batch::weighted(records, Int8Array::from(weights))?,
             false => Batch::append(records),
         });
