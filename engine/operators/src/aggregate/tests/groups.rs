@@ -349,7 +349,7 @@ proptest! {
         let input = schema("who BIGINT, number BIGINT, text STRING");
         for plan in Plan::ALL {
             let mut all: BTreeMap<String, i64> = BTreeMap::new();
-            let found = run(&node, &[input.clone()], &script, plan).unwrap();
+            let found = run(&node, std::slice::from_ref(&input), &script, plan).unwrap();
             for (interval, expected) in found.iter().zip(&expected) {
                 for row in &interval.rows {
                     let (row, weight) = row.strip_prefix("- ").map_or((row.as_str(), 1), |row| (row, -1));
