@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::{Boundedness, rejected_schema};
+use weir_core::hash::is_hashable;
 use weir_core::{
     CalcSpec, ChangelogKind, ChangelogRowsSpec, Collector, Edge, Error, Exchange, Expr, JobGraph, Literal,
     LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort, Parallelism, Result, SinkSpec, TableSpec,
@@ -118,6 +119,14 @@ impl Lowering<'_> {
         let inputs = edges(&nodes, 0, Exchange::Hash((0..columns.len()).collect()));
         if !changelog::may_retract(&self.graph, &inputs) || !self.all_end(&nodes) {
             return Ok(nodes);
+        }
+        if let Some(unfit) = columns.iter().find(|column| !is_hashable(&column.data_type)) {
+            let (name, data_type) = (&unfit.name, sql_type_name(&unfit.data_type));
+            return Err(Error::user(format!(
+                "the results of this query change until its input ends, and are told apart by their columns, but `{name}` \
+                 is {data_type}"
+            ))
+            .with_help("name its fields or elements one by one, or CAST it to STRING"));
         }
         Ok(vec![add(&mut self.graph, "FinalRows", OperatorSpec::FinalRows, inputs, columns)?])
     }

@@ -103,3 +103,12 @@ fn a_union_has_each_row_once() {
       └─ Source(auction)  [id, dateTime]",
     );
 }
+
+#[test]
+fn results_that_cannot_be_told_apart_are_not_kept_to_the_end() {
+    let report = refusal(
+        "CREATE TABLE t (k STRING, v BIGINT) WITH ('connector' = 'ends');
+         SELECT k, ARRAY_AGG(v) AS vs FROM t GROUP BY k",
+    );
+    assert!(report.contains("are told apart by their columns, but `vs` is ARRAY<BIGINT>"), "{report}");
+}
