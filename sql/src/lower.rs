@@ -122,7 +122,7 @@ impl<'a> Lowering<'a> {
                 self.relation(&subquery.subquery)
             }
             LogicalPlan::Subquery(_) => Err(Error::user("a LATERAL subquery cannot be made a join here")
-                .with_help("write it as a join on window_start and window_end, or with time bounds")),
+                .with_help("write it as a join with a condition")),
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.ranked(window),

@@ -8,6 +8,7 @@
 //! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
 //! - eviction: whole partitions leave.
 
+mod ordered;
 mod partition;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use weir_core::hash::{canonical_keys, hash_rows};
@@ -59,6 +60,15 @@ struct Columns {
     canonical: bool,
 }
 
+/// Rows as bytes; those of no columns are empty.
+struct Encoded(Option<Rows>);
+
+impl Encoded {
+    fn row(&self, row: usize) -> &[u8] {
+        self.0.as_ref().map_or(&[], |rows| rows.row(row).data())
+    }
+}
+
 impl Columns {
     fn new(columns: Vec<usize>, options: Vec<SortOptions>, input: &Schema, canonical: bool) -> Result<Self> {
         let typed = columns.iter().zip(options);
@@ -69,19 +79,18 @@ impl Columns {
         Ok(Self { columns, converter, canonical })
     }
 
-    /// The bytes of each row.
-    fn encode(&self, records: &RecordBatch) -> Result<Vec<RowBytes>> {
+    /// The rows as bytes.
+    fn encode(&self, records: &RecordBatch) -> Result<Encoded> {
         // The converter would lose the number of rows without columns.
         if self.columns.is_empty() {
-            return Ok(vec![RowBytes::from([]); records.num_rows()]);
+            return Ok(Encoded(None));
         }
         let column = |column: &usize| match self.canonical {
             true => canonical_keys(records.column(*column)),
             false => records.column(*column).clone(),
         };
         let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect();
-        let rows = self.converter.convert_columns(&columns)?;
-        Ok(rows.iter().map(|row| RowBytes::from(row.data())).collect())
+        Ok(Encoded(Some(self.converter.convert_columns(&columns)?)))
     }
 
     fn decode<'a>(&self, rows: impl Iterator<Item = &'a RowBytes>) -> Result<Vec<ArrayRef>> {
@@ -179,9 +188,10 @@ impl Operator for TopN {
         let records = rows.project(&(keys..rows.num_columns()).collect::<Vec<_>>())?;
         let partitions = self.partition.encode(&records)?;
         let (order, values) = (self.order.encode(&records)?, self.all.encode(&records)?);
-        for (row, (key, (order, value))) in partitions.into_iter().zip(order.iter().zip(values)).enumerate() {
-            let partition = self.partitions.entry(key).or_insert_with(|| Partition::new(hashes.value(row)));
-            self.bytes += partition.load(order, self.last_first, arrivals.value(row), value);
+        for row in 0..rows.num_rows() {
+            let (partition, _) = found(&mut self.partitions, partitions.row(row), (hashes.value(row), self.retracts));
+            let value = values.row(row).into();
+            self.bytes += partition.load(order.row(row), self.last_first, arrivals.value(row), value);
         }
         Ok(())
     }
@@ -216,19 +226,20 @@ impl Operator for TopN {
         hash_rows(&keys, records.num_rows(), &mut self.hashes)?;
         let (partitions, order) = (self.partition.encode(&records)?, self.order.encode(&records)?);
         let values = self.all.encode(&records)?;
-        for (row, (key, (order, value))) in partitions.into_iter().zip(order.iter().zip(values)).enumerate() {
-            let hash = self.hashes[row];
-            let partition = self.partitions.entry(key.clone()).or_insert_with(|| Partition::new(hash));
-            let most = if self.retracts { usize::MAX } else { self.limit };
+        let most = if self.retracts { usize::MAX } else { self.limit };
+        for row in 0..records.num_rows() {
+            let (partition, key) = found(&mut self.partitions, partitions.row(row), (self.hashes[row], self.retracts));
+            let order = order.row(row);
             if weights.as_ref().is_none_or(|weights| weights.value(row) > 0) {
                 if !partition.would_keep(order, self.last_first, most) {
                     continue;
                 }
-                note(partition, self.limit, &key, (&mut self.changed, &mut self.uncaptured));
+                note(partition, self.limit, key, (&mut self.changed, &mut self.uncaptured));
+                let value = values.row(row).into();
                 self.bytes = self.bytes.saturating_add_signed(partition.add(order, self.last_first, value, most));
             } else {
-                note(partition, self.limit, &key, (&mut self.changed, &mut self.uncaptured));
-                let taken = partition.take_back(order, &value);
+                note(partition, self.limit, key, (&mut self.changed, &mut self.uncaptured));
+                let taken = partition.take_back(order, self.last_first, values.row(row));
                 self.bytes = self.bytes.saturating_sub(taken.ok_or_else(|| {
                     Error::internal("a row was to be taken back of a Top-N that had not come before")
                 })?);
@@ -284,6 +295,19 @@ impl Operator for TopN {
     fn state_bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// The partition of that key, and the key.
+fn found<'a>(
+    partitions: &'a mut HashMap<RowBytes, Partition, FixedState>,
+    key: &[u8],
+    (hash, retracts): (u64, bool),
+) -> (&'a mut Partition, &'a RowBytes) {
+    let (key, partition) = partitions
+        .raw_entry_mut()
+        .from_key(key)
+        .or_insert_with(|| (RowBytes::from(key), Partition::new(hash, retracts)));
+    (partition, key)
 }
 
 /// Notes that a partition is about to change.

@@ -149,8 +149,10 @@ pub(super) fn check_sink(connectors: &dyn ConnectorRegistry, table: &TableSpec, 
         ChangelogKind::Retract => "takes rows back when its results change",
         ChangelogKind::Upsert(_) => "replaces rows by key when its results change",
     };
-    let help =
-        format!("aggregate per window, whose results do not change; such rows are written by {}", one_of(&others));
+    let help = format!(
+        "bound the query by windows or time, so that its results do not change; such rows are written by {}",
+        one_of(&others)
+    );
     let error =
         Error::user(format!("this query {what}, which table `{name}` cannot take: its connector is `{connector}`"));
     Err(if kind.is_append() { error } else { error.with_help(help) })
@@ -315,7 +317,7 @@ mod tests {
         assert_eq!(
             check("files", ChangelogKind::Retract).unwrap_err(),
             "this query takes rows back when its results change, which table `totals` cannot take: its connector is \
-             `files`\n  help: aggregate per window, whose results do not change; such rows are written by `print`"
+             `files`\n  help: bound the query by windows or time, so that its results do not change; such rows are written by `print`"
         );
         assert!(check("files", upsert(&[0])).unwrap_err().starts_with("this query replaces rows by key"));
     }

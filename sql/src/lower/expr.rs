@@ -176,7 +176,7 @@ fn refused(expression: &LogicalExpr) -> Error {
             "a subquery refers to the column `{}` of the query around it in a way that cannot be made a join",
             column.name
         ))
-        .with_help("write it as a join on window_start and window_end, or with time bounds"),
+        .with_help("write it as a join with a condition"),
         LogicalExpr::AggregateFunction(call) => {
             Error::user(format!("the aggregate `{}` stands where a value of a single row is wanted", call.func.name()))
         }

@@ -292,7 +292,6 @@ fn a_join_of_windows_of_different_sizes() {
 #[test]
 fn nothing_is_said_with_a_dump_of_what_was_parsed() {
     for (sql, said) in [
-        ("SELECT ROW(1, 'x').c0 FROM bid", "a field is taken of columns only"),
         ("SELECT dateTime + INTERVAL price DAY FROM bid", "`TIMESTAMPADD(DAY, n, ts)`"),
         ("SELECT CRC32(channel) FROM bid", "there is no function `crc32`"),
         (
@@ -303,7 +302,12 @@ fn nothing_is_said_with_a_dump_of_what_was_parsed() {
         let refused = refusal(sql);
         assert!(refused.contains(said) && !refused.contains("acos") && !refused.contains("Span("), "{sql}: {refused}");
     }
-    for fine in ["TRIM(LEADING FROM channel)", "TRIM(BOTH 'x' FROM channel)", "dateTime + INTERVAL '100' DAY(3)"] {
+    for fine in [
+        "ROW(1, 'x').c0",
+        "TRIM(LEADING FROM channel)",
+        "TRIM(BOTH 'x' FROM channel)",
+        "dateTime + INTERVAL '100' DAY(3)",
+    ] {
         assert!(plan(&format!("SELECT {fine} AS x FROM bid")).is_ok(), "{fine}");
     }
 }

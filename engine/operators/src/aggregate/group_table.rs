@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array, type
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, Result, StateRows, hash};
 
-use super::accumulator::{Accumulator, CapturedStates, Rows};
+use super::accumulator::{Accumulator, CapturedStates, Changed, Rows};
 use super::chunked::Picked;
 use super::key_table::{CapturedKeys, KeyTable};
 use super::layout::Layout;
@@ -74,9 +74,14 @@ impl GroupTable {
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(slots, rows))
     }
 
-    /// Takes rows out again that were taken in before.
-    pub(crate) fn take_back(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
-        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.take_back(slots, rows))
+    /// Takes rows in, and others out again that were taken in before: all of them, and those of one sign each.
+    pub(crate) fn change(
+        &mut self,
+        all: Changed<'_>,
+        added: (&[u32], Rows<'_>),
+        taken: (&[u32], Rows<'_>),
+    ) -> Result<()> {
+        self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.change(all, added, taken))
     }
 
     /// Takes input rows in.

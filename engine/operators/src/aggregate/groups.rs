@@ -1,6 +1,6 @@
-//! The groups of an aggregation without windows: which of them are shown, and what has to be said of those that change.
+//! The groups of an aggregation without windows: which of them are shown, and what is emitted of those that change.
 //!
-//! Between two markers rows go into the groups, and nothing is said. Before a group that is shown changes for the first time, its
+//! Between two markers rows go into the groups, and nothing is emitted. Before a group that is shown changes for the first time, its
 //! results are put aside; where the marker passes they are compared with those that it has then, and where they differ the old
 //! ones are taken back and the new ones added, one behind the other. A group whose last row was taken back goes.
 
@@ -15,7 +15,7 @@ use arrow::datatypes::{SchemaRef, UInt32Type};
 use weir_core::hash::hash_rows;
 use weir_core::{Batch, Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema};
 
-use super::accumulator::Rows;
+use super::accumulator::{Changed, Rows};
 use super::chunked::Picked;
 use super::differences::differ;
 use super::group_table::{Evicted, GroupTable, Scratch};
@@ -35,8 +35,8 @@ pub(crate) struct Constant {
     pub(crate) is_time: bool,
 }
 
-/// What is said of groups that have changed.
-struct Said<'a> {
+/// What is emitted of groups that have changed.
+struct Emitted<'a> {
     schema: &'a SchemaRef,
     with_weights: bool,
     /// Groups that have no rows any more.
@@ -63,6 +63,8 @@ pub(crate) struct Groups {
     before: Vec<(Range<usize>, Vec<ArrayRef>)>,
     /// Groups that are not shown yet.
     fresh: Vec<u32>,
+    /// Whether a checkpoint can hold groups.
+    is_stored: bool,
     /// Keys of groups that went since the last capture.
     gone: Vec<Vec<ArrayRef>>,
     // Scratch.
@@ -93,6 +95,7 @@ impl Groups {
             changed: Vec::new(),
             before: Vec::new(),
             fresh: Vec::new(),
+            is_stored: false,
             gone: Vec::new(),
             slots: Vec::new(),
             scratch: Scratch::default(),
@@ -120,6 +123,7 @@ impl Groups {
         let (keys, rest) = rows.columns().split_at(keys);
         let states = &rest[usize::from(self.constant.is_some())..];
         self.table.load(&self.layout, keys, states, rows.num_rows(), &mut self.scratch)?;
+        self.is_stored = true;
         // What is stored was shown at the marker before.
         self.known.resize(self.table.slots(), 0);
         self.scratch.slots().iter().for_each(|slot| self.known[*slot as usize] = SHOWN);
@@ -165,39 +169,36 @@ impl Groups {
 
     fn change(&mut self, slots: &[u32], rows: Rows<'_>, weights: &Int8Array) -> Result<()> {
         let added: BooleanArray = weights.values().iter().map(|weight| Some(*weight > 0)).collect();
-        let slots = UInt32Array::from(slots.to_vec());
-        // Added first: a row that comes and goes has to be there before it is taken back.
-        for (chosen, adds) in [(&added, true), (&not(&added)?, false)] {
-            let slots = filter(&slots, chosen)?;
-            let slots = slots.as_primitive::<UInt32Type>().values();
+        let (all, numbers) = (Changed { slots, rows, weights }, UInt32Array::from(slots.to_vec()));
+        let split = |chosen: &BooleanArray| {
+            let slots = filter(&numbers, chosen)?.as_primitive::<UInt32Type>().clone();
             let columns = rows.columns.iter().map(|column| filter(column, chosen)).collect::<Result<Vec<_>, _>>()?;
-            let rows = Rows { columns: &columns, len: slots.len() };
-            match adds {
-                _ if slots.is_empty() => {}
-                true => self.table.add(slots, rows)?,
-                false => self.table.take_back(slots, rows)?,
-            }
+            Ok::<_, Error>((slots, columns))
+        };
+        let (added, taken) = (split(&added)?, split(&not(&added)?)?);
+        fn side((slots, columns): &(UInt32Array, Vec<ArrayRef>)) -> (&[u32], Rows<'_>) {
+            (slots.values(), Rows { columns, len: slots.len() })
         }
-        Ok(())
+        self.table.change(all, side(&added), side(&taken))
     }
 
     /// What has changed since the last marker, as rows of `schema`: keys, then results.
     pub(crate) fn changes(&mut self, schema: &SchemaRef, with_weights: bool) -> Result<Vec<Batch>> {
-        let mut said = Said { schema, with_weights, empty: Vec::new(), batches: Vec::new() };
+        let mut emitted = Emitted { schema, with_weights, empty: Vec::new(), batches: Vec::new() };
         let changed = Picked::Slots(std::mem::take(&mut self.changed).into());
         for (piece, before) in std::mem::take(&mut self.before) {
-            self.piece(&changed, piece, Some(&before), &mut said)?;
+            self.piece(&changed, piece, Some(&before), &mut emitted)?;
         }
         let fresh = Picked::Slots(std::mem::take(&mut self.fresh).into());
         for piece in fresh.pieces() {
-            self.piece(&fresh, piece, None, &mut said)?;
+            self.piece(&fresh, piece, None, &mut emitted)?;
         }
         for picked in [&changed, &fresh] {
             (0..picked.len()).for_each(|position| self.known[picked.slot(position)] = SHOWN);
         }
-        said.empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
-        self.table.remove(&said.empty)?;
-        Ok(said.batches)
+        emitted.empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        self.table.remove(&emitted.empty)?;
+        Ok(emitted.batches)
     }
 
     /// Lets go of groups without rows, and says nothing of what has changed.
@@ -209,10 +210,11 @@ impl Groups {
             let picked = Picked::Slots(slots.into());
             for piece in picked.pieces() {
                 let counts = self.table.row_counts(&picked, piece.clone())?;
+                check_counts(&counts)?;
                 let empty = (0..piece.len()).filter(|row| counts.value(*row) == 0);
                 let empty: Vec<usize> = empty.map(|row| piece.start + row).collect();
                 let slots: Vec<u32> = empty.iter().map(|position| picked.slot(*position) as u32).collect();
-                if is_shown && !empty.is_empty() {
+                if self.is_stored && is_shown && !empty.is_empty() {
                     let gone = Picked::Slots(slots.as_slice().into());
                     self.gone.push(self.table.key_values(&gone, 0..gone.len())?);
                 }
@@ -229,11 +231,12 @@ impl Groups {
         picked: &Picked,
         piece: Range<usize>,
         before: Option<&Vec<ArrayRef>>,
-        said: &mut Said<'_>,
+        emitted: &mut Emitted<'_>,
     ) -> Result<()> {
         let after = self.table.values(&self.layout, picked, piece.clone())?;
         let keys = self.table.key_values(picked, piece.clone())?;
         let counts = if self.leaves { Some(self.table.row_counts(picked, piece.clone())?) } else { None };
+        counts.as_ref().map_or(Ok(()), check_counts)?;
         let is_empty = |row: usize| counts.as_ref().is_some_and(|counts| counts.value(row) == 0);
         let differs = before.map(|before| differ(before, &after, piece.len())).transpose()?;
         // Positions in `before` followed by `after`, and what becomes of the row.
@@ -241,7 +244,7 @@ impl Groups {
         for row in 0..piece.len() {
             let stays = !is_empty(row);
             if !stays {
-                said.empty.push(picked.slot(piece.start + row) as u32);
+                emitted.empty.push(picked.slot(piece.start + row) as u32);
                 if before.is_some() {
                     gone.push(row as u32);
                 }
@@ -262,7 +265,7 @@ impl Groups {
                 _ => {}
             }
         }
-        if !gone.is_empty() {
+        if self.is_stored && !gone.is_empty() {
             let gone = UInt32Array::from(gone);
             self.gone.push(keys.iter().map(|key| take(key, &gone, None)).collect::<Result<_, _>>()?);
         }
@@ -275,8 +278,8 @@ impl Groups {
             let before = before.map_or(after, |before| &before[index]);
             columns.push(interleave(&[&**before, &**after], &sides)?);
         }
-        let records = with_schema(said.schema, columns, sides.len())?;
-        said.batches.push(match said.with_weights {
+        let records = with_schema(emitted.schema, columns, sides.len())?;
+        emitted.batches.push(match emitted.with_weights {
             true => Batch::weighted(records, Int8Array::from(weights))?,
             false => Batch::append(records),
         });
@@ -304,6 +307,7 @@ impl Groups {
 
     /// What changed since the last capture.
     pub(crate) fn capture(&mut self, expired: Option<EventTime>) -> Result<Vec<Capture>> {
+        self.is_stored = true;
         let groups = self.table.capture()?;
         let gone = std::mem::take(&mut self.gone);
         let (schema, constant) = (self.state.schema.clone(), self.constant);
@@ -348,6 +352,15 @@ impl Groups {
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.table.bytes() + self.known.len()
+    }
+}
+
+/// # Errors
+/// An internal error if more rows of a group were taken back than came.
+fn check_counts(counts: &Int64Array) -> Result<()> {
+    match counts.values().iter().all(|count| *count >= 0) {
+        true => Ok(()),
+        false => Err(Error::internal("a row was taken back of a group that had not come before")),
     }
 }
 

@@ -57,7 +57,7 @@ impl Layout {
     pub(crate) fn of_groups(spec: &GroupAggregateSpec, input: &SchemaRef, functions: &Functions) -> Result<Self> {
         let prototypes = spec.aggregates.iter().map(|call| match spec.retracts {
             true => accumulator::retractable(call, input, functions),
-            false => accumulator::create(call, input, None, functions),
+            false => accumulator::repeatable(call, input, functions),
         });
         Self::of(spec.keys.clone(), prototypes.collect::<Result<_>>()?, input, spec.retracts)
     }

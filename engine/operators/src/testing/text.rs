@@ -149,6 +149,10 @@ fn cell(column: &ArrayRef, row: usize) -> String {
         DataType::Boolean => column.as_boolean().value(row).to_string(),
         DataType::Utf8View => column.as_string_view().value(row).to_owned(),
         DataType::Timestamp(..) => time_text(column.as_primitive::<TimestampMillisecondType>().value(row)),
+        DataType::List(_) => {
+            let values = column.as_list::<i32>().value(row);
+            format!("[{}]", (0..values.len()).map(|value| cell(&values, value)).collect::<Vec<_>>().join(", "))
+        }
         other => panic!("no type {other} in tests"),
     }
 }

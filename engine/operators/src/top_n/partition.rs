@@ -1,8 +1,10 @@
 //! The rows of one partition in their order.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use super::ordered::Ordered;
 
 /// A row, or some columns of it, as bytes in their order.
 pub(super) type RowBytes = Arc<[u8]>;
@@ -15,8 +17,8 @@ pub(super) struct Change {
     pub(super) weight: i8,
 }
 
-/// Bytes of the map around a row.
-const AROUND: usize = 96;
+/// Bytes around a row, roughly.
+const AROUND: usize = 72;
 
 struct Row {
     arrival: i64,
@@ -24,11 +26,22 @@ struct Row {
     is_stored: bool,
 }
 
+/// How rows are found among many.
+#[derive(Default)]
+struct Found {
+    /// Numbers of the rows of each value, the latest last.
+    arrivals: BTreeMap<RowBytes, Vec<i64>>,
+    /// Places of rows that are not stored.
+    fresh: BTreeSet<Box<[u8]>>,
+}
+
 /// The rows of a partition.
 pub(super) struct Partition {
     hash: u64,
     /// By their order, and then by arrival.
-    rows: BTreeMap<Box<[u8]>, Row>,
+    rows: Ordered<Row>,
+    /// Where rows may be taken back, and all are kept.
+    found: Option<Found>,
     next: i64,
     /// What it showed at the last marker, if it has changed since.
     before: Option<Vec<RowBytes>>,
@@ -53,8 +66,10 @@ fn size(place: &[u8], value: &RowBytes) -> usize {
 }
 
 impl Partition {
-    pub(super) fn new(hash: u64) -> Self {
-        Self { hash, rows: BTreeMap::new(), next: 0, before: None, is_captured: true, gone: Vec::new(), bytes: 0 }
+    pub(super) fn new(hash: u64, retracts: bool) -> Self {
+        let found = retracts.then(Found::default);
+        let rows = Ordered::new();
+        Self { hash, rows, found, next: 0, before: None, is_captured: true, gone: Vec::new(), bytes: 0 }
     }
 
     /// Hash of its key.
@@ -63,7 +78,7 @@ impl Partition {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.len() == 0
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -74,6 +89,10 @@ impl Partition {
     pub(super) fn load(&mut self, order: &[u8], last_first: bool, arrival: i64, value: RowBytes) -> usize {
         let place = place(order, last_first, arrival);
         let bytes = size(&place, &value);
+        if let Some(found) = &mut self.found {
+            let arrivals = found.arrivals.entry(value.clone()).or_default();
+            arrivals.insert(arrivals.partition_point(|other| *other < arrival), arrival);
+        }
         self.rows.insert(place, Row { arrival, value, is_stored: true });
         self.next = self.next.max(arrival + 1);
         self.bytes += bytes;
@@ -90,7 +109,7 @@ impl Partition {
     }
 
     fn first(&self, limit: usize) -> Vec<RowBytes> {
-        self.rows.values().take(limit).map(|row| row.value.clone()).collect()
+        self.rows.first(limit).map(|row| row.value.clone()).collect()
     }
 
     /// Whether a row that comes now would be among the first so many.
@@ -98,7 +117,13 @@ impl Partition {
         if self.rows.len() < most {
             return true;
         }
-        self.rows.last_key_value().is_some_and(|(last, _)| *place(order, last_first, self.next) < **last)
+        let Some(last) = self.rows.last() else { return false };
+        match last.len().checked_sub(8).map(|length| order.cmp(&last[..length])) {
+            Some(Ordering::Less) => true,
+            Some(Ordering::Greater) | None => false,
+            // It comes after all that are equal to it.
+            Some(Ordering::Equal) => last_first,
+        }
     }
 
     /// Adds a row and drops what is behind the first so many; says by how many bytes there are more or less.
@@ -106,6 +131,10 @@ impl Partition {
         let place = place(order, last_first, self.next);
         let before = self.bytes;
         self.bytes += size(&place, &value);
+        if let Some(found) = &mut self.found {
+            found.arrivals.entry(value.clone()).or_default().push(self.next);
+            found.fresh.insert(place.clone());
+        }
         self.rows.insert(place, Row { arrival: self.next, value, is_stored: false });
         self.next += 1;
         while self.rows.len() > most {
@@ -123,15 +152,15 @@ impl Partition {
         }
     }
 
-    /// Takes out, of the rows equal to this one, the one that stands last; says how many bytes there are less. `None`: there is none.
-    pub(super) fn take_back(&mut self, order: &[u8], value: &RowBytes) -> Option<usize> {
-        let same = |place: &[u8]| place.len() == order.len() + 8 && place.starts_with(order);
-        let found = self
-            .rows
-            .range::<[u8], _>((Bound::Included(order), Bound::Unbounded))
-            .take_while(|(place, _)| place.starts_with(order));
-        let found = found.filter(|(place, row)| same(place) && row.value == *value).last();
-        let place = found.map(|(place, _)| place.clone())?;
+    /// Takes out, of the rows equal to this one, the one that came last; says how many bytes there are less. `None`: there is none.
+    pub(super) fn take_back(&mut self, order: &[u8], last_first: bool, value: &[u8]) -> Option<usize> {
+        let found = self.found.as_mut()?;
+        let arrivals = found.arrivals.get_mut(value)?;
+        let place = place(order, last_first, arrivals.pop()?);
+        if arrivals.is_empty() {
+            found.arrivals.remove(value);
+        }
+        found.fresh.remove(&place);
         let (before, row) = (self.bytes, self.rows.remove(&place)?);
         self.left(&place, &row);
         Some(before - self.bytes)
@@ -169,9 +198,18 @@ impl Partition {
     pub(super) fn capture(&mut self, put: &mut Vec<(i64, RowBytes)>, gone: impl FnMut(i64)) {
         self.is_captured = true;
         std::mem::take(&mut self.gone).into_iter().for_each(gone);
-        for row in self.rows.values_mut().filter(|row| !row.is_stored) {
-            row.is_stored = true;
-            put.push((row.arrival, row.value.clone()));
+        let mut store = |row: &mut Row| {
+            if !std::mem::replace(&mut row.is_stored, true) {
+                put.push((row.arrival, row.value.clone()));
+            }
+        };
+        match &mut self.found {
+            None => self.rows.for_each_mut(store),
+            Some(found) => {
+                for place in std::mem::take(&mut found.fresh) {
+                    self.rows.get_mut(&place).into_iter().for_each(&mut store);
+                }
+            }
         }
     }
 }

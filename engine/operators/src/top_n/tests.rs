@@ -125,11 +125,12 @@ fn line((who, amount, id): &Row) -> String {
     format!("{who} | {} | {id}", amount.map_or_else(|| "NULL".to_owned(), |amount| amount.to_string()))
 }
 
-fn batch(changes: &[(i8, Row)]) -> Batch {
+fn batch(changes: &[(i8, Row)], retracts: bool) -> Batch {
     let lines: Vec<String> = changes.iter().map(|(_, row)| line(row)).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let weights: Int8Array = changes.iter().map(|(weight, _)| Some(*weight)).collect();
-    Batch::weighted(rows(&schema(INPUT), &lines), weights).unwrap()
+    let records = rows(&schema(INPUT), &lines);
+    if retracts { Batch::weighted(records, weights).unwrap() } else { Batch::append(records) }
 }
 
 proptest! {
@@ -140,6 +141,8 @@ proptest! {
     fn what_is_shown_are_the_first_rows(
         limit in 1_u64..4,
         with_rank in any::<bool>(),
+        retracts in any::<bool>(),
+        at_the_end in any::<bool>(),
         steps in prop::collection::vec(
             (0_u8..5, prop::collection::vec((0_u8..3, prop::option::weighted(0.8, 0_i64..4), any::<prop::sample::Index>()), 1..6)),
             1..24,
@@ -176,6 +179,7 @@ proptest! {
                         changes.push((1, row));
                     }
                 }
+                _ if !retracts => {}
                 _ => {
                     for (.., place) in rows {
                         if !live.is_empty() {
@@ -185,16 +189,21 @@ proptest! {
                 }
             }
             if !changes.is_empty() {
-                script.steps.push(Step::Rows(0, batch(&changes)));
+                script.steps.push(Step::Rows(0, batch(&changes, retracts)));
             }
         }
-        script.steps.push(Step::Marker);
+        if !at_the_end {
+            script.steps.push(Step::Marker);
+            expected.push(shown(&live));
+        }
+        // What is left comes out at the end of time.
         expected.push(shown(&live));
         script.steps.push(Step::Watermark(0, Watermark::At(EventTime::MAX)));
-        let node = top(vec![0], vec![key(1, true)], limit, (with_rank, true));
+        let node = top(vec![0], vec![key(1, true)], limit, (with_rank, retracts));
         for plan in Plan::ALL {
             let mut all: BTreeMap<String, i64> = BTreeMap::new();
             let found = run(&node, &[schema(INPUT)], &script, plan).unwrap();
+            prop_assert_eq!(found.len(), expected.len());
             for (interval, expected) in found.iter().zip(&expected) {
                 for row in &interval.rows {
                     let (row, weight) = row.strip_prefix("- ").map_or((row.as_str(), 1), |row| (row, -1));

@@ -18,7 +18,7 @@ use weir_core::{AggregateCall, AggregateFunction, Error, Result};
 use weir_functions::Functions;
 
 use super::super::chunked::Picked;
-use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, state_column};
+use super::{Accumulator, Argument, CapturedStates, Changed, Rows, state_column};
 
 /// Which of a group's values the aggregate reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ enum Reads {
 
 struct Plan {
     name: String,
-    /// Of which rows what is kept.
+    /// The rows of which something is kept.
     argument: Argument,
     /// Columns that are kept: arguments, then what they are ordered by.
     columns: Vec<usize>,
@@ -46,8 +46,29 @@ struct Plan {
     canonical: bool,
 }
 
+/// A row that counts: its number in the batch, and what is kept of it.
+struct Value<'a> {
+    number: usize,
+    value: &'a [u8],
+}
+
+/// Bytes of a map and two vectors around a value, roughly: most groups have a few.
+const AROUND: usize = 160;
+
 /// The values of a group, and the numbers of their arrivals.
 type Values = BTreeMap<Box<[u8]>, Vec<i64>>;
+
+/// Values as they were at a capture.
+struct CapturedValues {
+    plan: Arc<Plan>,
+    groups: Vec<Values>,
+}
+
+impl CapturedStates for CapturedValues {
+    fn columns(&self, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        self.plan.states(self.groups[piece].iter())
+    }
+}
 
 struct Kept {
     plan: Arc<Plan>,
@@ -106,8 +127,8 @@ pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions
 }
 
 impl Plan {
-    /// Calls `each` with the slot and the value of every row that counts.
-    fn for_each(&self, slots: &[u32], rows: Rows<'_>, mut each: impl FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+    /// Calls `each` with every row that counts.
+    fn for_each(&self, rows: Rows<'_>, each: impl FnMut(Value<'_>) -> Result<()>) -> Result<()> {
         let column = |column: &usize| match self.canonical {
             true => canonical_keys(&rows.columns[*column]),
             false => rows.columns[*column].clone(),
@@ -118,10 +139,10 @@ impl Plan {
             true => self.argument.selected(rows),
             false => self.argument.filtered(rows),
         };
-        let mut each = |row: usize| each(slots[row], values.row(row).data());
+        let value = |number: usize| Value { number, value: values.row(number).data() };
         match selected {
-            None => (0..rows.len).try_for_each(each),
-            Some(selected) => selected.valid_indices().try_for_each(&mut each),
+            None => (0..rows.len).map(value).try_for_each(each),
+            Some(selected) => selected.valid_indices().map(value).try_for_each(each),
         }
     }
 
@@ -129,6 +150,21 @@ impl Plan {
     fn columns<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
         let parser = self.converter.parser();
         Ok(self.converter.convert_rows(values.map(|value| parser.parse(value)))?)
+    }
+
+    /// The values of groups, each in the order in which they came.
+    fn states<'a>(&self, groups: impl Iterator<Item = &'a Values>) -> Result<Vec<ArrayRef>> {
+        let (mut values, mut lengths) = (Vec::new(), Vec::new());
+        for group in groups {
+            let ordered = in_order(group);
+            lengths.push(ordered.len());
+            values.extend(ordered);
+        }
+        let mut columns = self.columns(values.iter().map(|(_, value)| *value))?;
+        columns.push(Arc::new(values.iter().map(|(arrival, _)| *arrival).collect::<Int64Array>()));
+        let kept = StructArray::try_new(self.fields.clone(), columns, None)?;
+        let field = Arc::new(Field::new_list_field(DataType::Struct(self.fields.clone()), false));
+        Ok(vec![Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(kept), None)?)])
     }
 
     fn state_type(&self) -> DataType {
@@ -151,6 +187,26 @@ fn in_order(values: &Values) -> Vec<(i64, &[u8])> {
 }
 
 impl Kept {
+    fn add(&mut self, slot: u32, value: &[u8]) -> Result<()> {
+        self.arrivals += 1;
+        let group = &mut self.groups[slot as usize];
+        match group.get_mut(value) {
+            Some(known) => known.push(self.arrivals),
+            None => drop(group.insert(value.into(), vec![self.arrivals])),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, slot: u32, value: &[u8]) -> Result<()> {
+        let group = &mut self.groups[slot as usize];
+        let known = group.get_mut(value).ok_or_else(|| self.plan.never_added())?;
+        known.pop();
+        if known.is_empty() {
+            group.remove(value);
+        }
+        Ok(())
+    }
+
     /// What the aggregate reads of a group, in the order in which it came.
     fn read(&self, slot: usize) -> Vec<&[u8]> {
         let values = &self.groups[slot];
@@ -189,28 +245,20 @@ impl Accumulator for Kept {
     }
 
     fn update(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
-        let (groups, arrivals) = (&mut self.groups, &mut self.arrivals);
-        self.plan.for_each(slots, rows, |slot, value| {
-            *arrivals += 1;
-            let group = &mut groups[slot as usize];
-            match group.get_mut(value) {
-                Some(known) => known.push(*arrivals),
-                None => drop(group.insert(value.into(), vec![*arrivals])),
-            }
-            Ok(())
-        })
+        let plan = self.plan.clone();
+        plan.for_each(rows, |row| self.add(slots[row.number], row.value))
     }
 
     fn take_back(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
-        let (groups, plan) = (&mut self.groups, &self.plan);
-        plan.for_each(slots, rows, |slot, value| {
-            let group = &mut groups[slot as usize];
-            let known = group.get_mut(value).ok_or_else(|| plan.never_added())?;
-            known.pop();
-            if known.is_empty() {
-                group.remove(value);
-            }
-            Ok(())
+        let plan = self.plan.clone();
+        plan.for_each(rows, |row| self.take(slots[row.number], row.value))
+    }
+
+    fn change(&mut self, all: Changed<'_>, _added: (&[u32], Rows<'_>), _taken: (&[u32], Rows<'_>)) -> Result<()> {
+        let (plan, Changed { slots, rows, weights }) = (self.plan.clone(), all);
+        plan.for_each(rows, |row| match weights.value(row.number) > 0 {
+            true => self.add(slots[row.number], row.value),
+            false => self.take(slots[row.number], row.value),
         })
     }
 
@@ -233,21 +281,12 @@ impl Accumulator for Kept {
     }
 
     fn states(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
-        let (mut values, mut lengths) = (Vec::new(), Vec::with_capacity(piece.len()));
-        for position in piece {
-            let ordered = in_order(&self.groups[picked.slot(position)]);
-            lengths.push(ordered.len());
-            values.extend(ordered);
-        }
-        let mut columns = self.plan.columns(values.iter().map(|(_, value)| *value))?;
-        columns.push(Arc::new(values.iter().map(|(arrival, _)| *arrival).collect::<Int64Array>()));
-        let kept = StructArray::try_new(self.plan.fields.clone(), columns, None)?;
-        let field = Arc::new(Field::new_list_field(DataType::Struct(self.plan.fields.clone()), false));
-        Ok(vec![Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), Arc::new(kept), None)?)])
+        self.plan.states(piece.map(|position| &self.groups[picked.slot(position)]))
     }
 
     fn capture(&mut self, picked: &Picked) -> Result<Box<dyn CapturedStates>> {
-        CapturedColumns::capture(self, picked)
+        let groups = (0..picked.len()).map(|position| self.groups[picked.slot(position)].clone()).collect();
+        Ok(Box::new(CapturedValues { plan: self.plan.clone(), groups }))
     }
 
     fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef> {
@@ -268,7 +307,7 @@ impl Accumulator for Kept {
         // Asking each group costs too much; a few stand for all.
         let step = self.groups.len().div_ceil(16).max(1);
         let bytes = |values: &Values| {
-            values.iter().map(|(value, arrivals)| value.len() + 8 * arrivals.len() + 64).sum::<usize>()
+            values.iter().map(|(value, arrivals)| value.len() + 8 * arrivals.len() + AROUND).sum::<usize>()
         };
         self.groups.iter().step_by(step).map(|values| bytes(values) * step).sum()
     }

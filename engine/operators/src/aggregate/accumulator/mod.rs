@@ -24,7 +24,7 @@ mod value;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int8Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
@@ -39,6 +39,14 @@ pub(crate) struct Rows<'a> {
     /// All columns of the operator's input; those that no aggregate reads may be of another length.
     pub(crate) columns: &'a [ArrayRef],
     pub(crate) len: usize,
+}
+
+/// Rows of which some are taken back, and their groups.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Changed<'a> {
+    pub(crate) slots: &'a [u32],
+    pub(crate) rows: Rows<'a>,
+    pub(crate) weights: &'a Int8Array,
 }
 
 /// States of one aggregate for all groups of a table.
@@ -71,6 +79,14 @@ pub(crate) trait Accumulator: Send {
     fn take_back(&mut self, slots: &[u32], rows: Rows<'_>) -> Result<()> {
         let states = self.states_of_rows(rows)?;
         self.retract(slots, &states)
+    }
+
+    /// Takes rows in and out: all of them in order with their weights, and those of one sign each.
+    fn change(&mut self, all: Changed<'_>, added: (&[u32], Rows<'_>), taken: (&[u32], Rows<'_>)) -> Result<()> {
+        let _ = all;
+        // Added first: a row that comes and goes has to be there before it is taken back.
+        self.update(added.0, added.1)?;
+        self.take_back(taken.0, taken.1)
     }
 
     /// Each row as a state of its own.
@@ -290,7 +306,12 @@ pub(crate) fn create(
     if call.distinct || !call.order_by.is_empty() {
         return row_wise::create(call, input, functions);
     }
-    let own = match call.function {
+    own(call, time).map_or_else(|| row_wise::create(call, input, functions), Ok)
+}
+
+/// The accumulator of a plain call whose states are typed; `None`: it is left to DataFusion.
+fn own(call: &AggregateCall, time: Option<usize>) -> Option<Box<dyn Accumulator>> {
+    match call.function {
         AggregateFunction::Count => Some(count::create(call)),
         AggregateFunction::Sum => sum::create(call),
         AggregateFunction::Avg => average::create(call),
@@ -300,8 +321,29 @@ pub(crate) fn create(
         AggregateFunction::FirstValue => first_last::create(call, first_last::End::First, time),
         AggregateFunction::LastValue => first_last::create(call, first_last::End::Last, time),
         AggregateFunction::Other(_) => None,
+    }
+}
+
+/// As [`create`], of an aggregate whose results are shown before they are final: they have to be the same whenever they are computed
+/// again, behind a checkpoint too. Where a state that was stored gives another last digit or another order, the values are kept.
+pub(crate) fn repeatable(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+    let survives = match &call.function {
+        AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => true,
+        AggregateFunction::Sum if call.distinct => distinct_sum::is_exact(call),
+        AggregateFunction::Sum | AggregateFunction::Avg | AggregateFunction::ExactAvg => {
+            !call.distinct && call.order_by.is_empty() && own(call, None).is_some()
+        }
+        AggregateFunction::FirstValue | AggregateFunction::LastValue => {
+            own(call, None).is_some() && call.order_by.is_empty()
+        }
+        AggregateFunction::Other(name) => {
+            let exact = ["bool_and", "bool_or", "bit_and", "bit_or", "bit_xor", "approx_distinct"];
+            let in_order = ["array_agg", "string_agg"];
+            exact.contains(&name.as_str())
+                || (in_order.contains(&name.as_str()) && !call.distinct && call.order_by.is_empty())
+        }
     };
-    own.map_or_else(|| row_wise::create(call, input, functions), Ok)
+    if survives { create(call, input, None, functions) } else { kept::create(call, input, functions) }
 }
 
 /// As [`create`], of an aggregate whose rows may be taken back. The order of arrival orders rows for `FIRST_VALUE` and `LAST_VALUE`.

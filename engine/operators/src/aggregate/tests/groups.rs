@@ -233,11 +233,12 @@ fn line((who, number, text): &Row) -> String {
     format!("{} | {} | {}", cell(who.map(|who| who.to_string())), cell(number.map(|n| n.to_string())), cell(text))
 }
 
-fn batch(changes: &[(i8, Row)]) -> Batch {
+fn batch(changes: &[(i8, Row)], retracts: bool) -> Batch {
     let lines: Vec<String> = changes.iter().map(|(_, row)| line(row)).collect();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let weights: Int8Array = changes.iter().map(|(weight, _)| Some(*weight)).collect();
-    Batch::weighted(rows(&schema("who BIGINT, number BIGINT, text STRING"), &lines), weights).unwrap()
+    let records = rows(&schema("who BIGINT, number BIGINT, text STRING"), &lines);
+    if retracts { Batch::weighted(records, weights).unwrap() } else { Batch::append(records) }
 }
 
 /// What the aggregates are of these rows, as text.
@@ -301,7 +302,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_shown_is_what_the_rows_come_to(keyed in any::<bool>(), changes in changes()) {
+    fn what_is_shown_is_what_the_rows_come_to(
+        keyed in any::<bool>(),
+        retracts in any::<bool>(),
+        at_the_end in any::<bool>(),
+        changes in changes(),
+    ) {
         let (mut live, mut script, mut expected): (Vec<Row>, _, _) = (Vec::new(), Script::default(), Vec::new());
         let shown = |live: &[Row]| {
             let mut groups: BTreeMap<Option<u8>, Vec<Row>> = BTreeMap::new();
@@ -317,13 +323,16 @@ proptest! {
             groups.iter().map(line).map(|line| (line, 1)).collect::<BTreeMap<String, i64>>()
         };
         let end = Step::Watermark(0, Watermark::At(EventTime::MAX));
-        for change in changes.iter().chain([&Change::Marker]) {
+        // What is left after the last marker comes out at the end of time.
+        let last = if at_the_end { None } else { Some(&Change::Marker) };
+        for change in changes.iter().chain(last) {
             match change {
                 Change::Add(rows) => {
                     live.extend(rows);
                     let rows: Vec<_> = rows.iter().map(|row| (1, *row)).collect();
-                    script.steps.push(Step::Rows(0, batch(&rows)));
+                    script.steps.push(Step::Rows(0, batch(&rows, retracts)));
                 }
+                Change::TakeBack(_) if !retracts => {}
                 Change::TakeBack(places) => {
                     let mut rows = Vec::new();
                     for place in places {
@@ -332,7 +341,7 @@ proptest! {
                         }
                     }
                     if !rows.is_empty() {
-                        script.steps.push(Step::Rows(0, batch(&rows)));
+                        script.steps.push(Step::Rows(0, batch(&rows, retracts)));
                     }
                 }
                 Change::Marker => {
@@ -342,14 +351,16 @@ proptest! {
             }
         }
         script.steps.push(end);
+        expected.push(shown(&live));
         let keys = if keyed { vec![0] } else { Vec::new() };
         let columns = "a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT, f DOUBLE, g BIGINT, h STRING";
         let output = if keyed { format!("who BIGINT, {columns}") } else { columns.to_owned() };
-        let node = aggregate(keys, random_aggregates(), true, &output);
+        let node = aggregate(keys, random_aggregates(), retracts, &output);
         let input = schema("who BIGINT, number BIGINT, text STRING");
         for plan in Plan::ALL {
             let mut all: BTreeMap<String, i64> = BTreeMap::new();
             let found = run(&node, std::slice::from_ref(&input), &script, plan).unwrap();
+            prop_assert_eq!(found.len(), expected.len());
             for (interval, expected) in found.iter().zip(&expected) {
                 for row in &interval.rows {
                     let (row, weight) = row.strip_prefix("- ").map_or((row.as_str(), 1), |row| (row, -1));
@@ -357,6 +368,63 @@ proptest! {
                 }
                 all.retain(|_, count| *count != 0);
                 prop_assert_eq!(&all, expected, "{:?}", plan);
+            }
+        }
+    }
+}
+
+/// Aggregates whose states are not typed, or say no more than the values that they come from.
+fn untyped() -> Vec<AggregateCall> {
+    let distinct =
+        |call: AggregateCall| AggregateCall { distinct: true, name: format!("distinct {}", call.name), ..call };
+    let list = DataType::List(std::sync::Arc::new(arrow::datatypes::Field::new("item", DataType::Int64, true)));
+    let separator = weir_core::Literal { data_type: DataType::Utf8, value: weir_core::LiteralValue::Utf8(",".into()) };
+    let listed = AggregateCall { constants: vec![separator], ..other("string_agg", &[2], DataType::Utf8View) };
+    vec![
+        other("regr_avgx", &[3, 3], DataType::Float64),
+        other("approx_median", &[3], DataType::Float64),
+        other("stddev", &[3], DataType::Float64),
+        other("median", &[3], DataType::Float64),
+        other("array_agg", &[1], list.clone()),
+        distinct(other("array_agg", &[1], list)),
+        distinct(listed),
+        distinct(call(AggregateFunction::Sum, &[3], DataType::Float64)),
+        distinct(call(AggregateFunction::Avg, &[3], DataType::Float64)),
+        other("bool_or", &[4], DataType::Boolean),
+        other("bit_xor", &[1], DataType::Int64),
+    ]
+}
+
+/// The harness takes no row back that is not there with just these values.
+#[test]
+fn what_was_shown_is_taken_back_as_it_was_shown() {
+    let columns = "who BIGINT, number BIGINT, text STRING, float DOUBLE, flag BOOLEAN";
+    let input = schema(columns);
+    for call in untyped() {
+        let mut script = Script::default();
+        for round in 0..12 {
+            let line = |row: i64| {
+                let number = (round * 7 + row * 13) % 31;
+                format!("{} | {number} | text {number} | {} | {}", row % 3, number as f64 * 0.1, number % 2 == 0)
+            };
+            let lines: Vec<String> = (0..5).map(line).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            script.steps.push(Step::Rows(0, Batch::append(rows(&input, &lines))));
+            script.steps.push(Step::Marker);
+        }
+        let output = std::sync::Arc::new(arrow::datatypes::Schema::new(vec![
+            arrow::datatypes::Field::new("who", DataType::Int64, true),
+            arrow::datatypes::Field::new("result", call.data_type.clone(), true),
+        ]));
+        let name = call.name.clone();
+        let spec = GroupAggregateSpec { keys: vec![0], aggregates: vec![call], retracts: false };
+        let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) };
+        let alone = run(&node, std::slice::from_ref(&input), &script, Plan::Alone).unwrap();
+        for plan in [Plan::Rescaled, Plan::Unloaded, Plan::Evicted] {
+            let found = run(&node, std::slice::from_ref(&input), &script, plan);
+            let found = found.unwrap_or_else(|error| panic!("{name} {plan:?}: {}", error.report()));
+            for (found, alone) in found.iter().zip(&alone) {
+                assert_eq!(found.rows, alone.rows, "{name} {plan:?}");
             }
         }
     }
