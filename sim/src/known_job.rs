@@ -24,6 +24,8 @@ pub struct KnownJob {
     followed: BTreeMap<Epoch, Option<Epoch>>,
     /// Checkpoints that users had it go back to, or may have.
     wishes: BTreeSet<Epoch>,
+    /// The last attempt that went on from another checkpoint than the newest.
+    pub back: Option<Attempt>,
     /// Savepoints that there were.
     savepoints: BTreeSet<Epoch>,
     /// Checkpoints that the newest leader has: epoch, whether it is a savepoint, whether it is committed.
@@ -51,6 +53,7 @@ impl KnownJob {
             tip: None,
             followed: BTreeMap::new(),
             wishes: BTreeSet::new(),
+            back: None,
             savepoints: BTreeSet::new(),
             checkpoints: Vec::new(),
             log_lost: false,
@@ -110,6 +113,7 @@ impl KnownJob {
             return Err(format!("attempt {attempt} of job {id} goes on from {from:?}, and {tip:?} was completed"));
         }
         self.tip = from;
+        self.back = Some(job.attempt);
         let line = std::iter::successors(from, |epoch| self.followed.get(epoch).copied().flatten()).collect();
         Ok(Some(GoneBack { line }))
     }

@@ -24,6 +24,7 @@ use weir_coordinator::raft::{Batch, LogStore};
 use weir_core::hash::mix;
 use weir_core::{Attempt, CoordinatorId, Epoch, JobId, WorkerId};
 use weir_proto::peer::Entry;
+use weir_state::layout;
 
 use crate::known_job::{GoneBack, KnownJob};
 use crate::lock::lock;
@@ -191,6 +192,21 @@ impl Oracle {
         let entries = stored.entries.iter().map(|entry| (entry.index, summary(entry))).collect();
         let commit = stored.snapshot.as_ref().map_or(0, |snapshot| snapshot.index).max(stored.hard_state.commit);
         state.logs.insert(who, Log { entries, commit });
+    }
+
+    /// Whether the storage knows of each job that went on from another checkpoint than the newest: an attempt notes it before it does
+    /// anything.
+    pub fn going_back_is_stored(&self, objects: &Objects) -> bool {
+        let (state, objects) = (lock(&self.state), objects.lock());
+        state.jobs.iter().all(|(id, job)| {
+            let Some(back) = job.back else { return true };
+            let folder = format!("jobs/{id}/");
+            let begun = |object: &String| {
+                let path = object.rsplit_once(&folder).map_or("", |(_, path)| path);
+                layout::of_beginning(path).is_some_and(|(attempt, _)| attempt >= back)
+            };
+            objects.keys().any(begun)
+        })
     }
 
     /// The logs of all coordinators are lost: what was in them is not agreed upon any more. What jobs have completed still is.

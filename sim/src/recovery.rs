@@ -16,7 +16,8 @@ use crate::network::Machine;
 use crate::storage::{Storages, URL};
 
 /// All machines of coordinators are lost, and the cluster is recovered after a while. Does nothing while the storage knows nothing of
-/// one of the jobs: its user would submit it again, and all its results would come out again.
+/// one of the jobs: its user would submit it again, and all its results would come out again. Nor while it does not know that a job went
+/// back to an earlier checkpoint, as its user wanted: it would go on from the newest, and its user would have it go back again.
 ///
 /// # Errors
 /// If it cannot be recovered.
@@ -26,6 +27,9 @@ pub async fn lose_logs(cluster: &Arc<Cluster>, machines: &Arc<Machines>, random:
     let knows_all =
         |name: &str| found().is_ok_and(|found| found.recovered.state.jobs.values().any(|job| job.name == name));
     if !cluster.shape.jobs.iter().all(|(query, _)| knows_all(query.name())) {
+        return Ok(());
+    }
+    if !cluster.oracle.going_back_is_stored(&cluster.objects) {
         return Ok(());
     }
     cluster.trace.say("sim", "all logs of coordinators are lost");
