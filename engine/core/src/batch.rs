@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, Int8Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, take, take_record_batch};
+use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, take};
 use arrow::datatypes::Int8Type;
 use arrow_schema::SchemaRef;
 
@@ -109,8 +109,12 @@ impl Batch {
     /// If a position is none of the batch's.
     pub fn take(&self, positions: &UInt32Array) -> Result<Self> {
         let weights = self.weights.as_ref().map(|weights| take(weights, positions, None)).transpose()?;
+        let columns = self.records.columns().iter().map(|column| take(column, positions, None));
+        // Rows without columns have a number all the same.
+        let options = RecordBatchOptions::new().with_row_count(Some(positions.len()));
+        let columns = columns.collect::<Result<_, _>>()?;
         Ok(Self {
-            records: take_record_batch(&self.records, positions)?,
+            records: RecordBatch::try_new_with_options(self.schema(), columns, &options)?,
             weights: weights.map(|weights| weights.as_primitive::<Int8Type>().clone()),
         })
     }
@@ -260,6 +264,27 @@ mod tests {
         let none = rows.clone().filter(&BooleanArray::from(vec![false, false])).unwrap();
         assert_eq!((none.num_rows(), none.weights().map(Int8Array::len)), (0, Some(0)));
         assert!(rows.filter(&BooleanArray::from(vec![true])).is_err(), "a condition for one row of two");
+    }
+
+    #[test]
+    fn rows_without_columns_keep_their_number() {
+        for rows in [batch("+ 1 10 | - 2 20 | + 3 30"), Batch::append(batch("+ 1 10 | - 2 20 | + 3 30").into_parts().0)]
+        {
+            let rows = rows.project(&[]).unwrap();
+            let condition = BooleanArray::from(vec![true, false, true]);
+            let made = [
+                rows.take(&UInt32Array::from(vec![2, 0])).unwrap(),
+                rows.clone().filter(&condition).unwrap(),
+                rows.slice(1, 2),
+                Batch::concat(&[rows.slice(0, 1), rows.slice(0, 1)]).unwrap(),
+                Batch::gather(&[rows.clone()], &[(0, 2), (0, 2)]).unwrap(),
+                rows.clone().gathered().slice(0, 2),
+            ];
+            for (index, made) in made.iter().enumerate() {
+                assert_eq!(made.num_rows(), 2, "number {index}");
+                assert_eq!(made.weights().map(Int8Array::len), rows.weights().map(|_| 2), "number {index}");
+            }
+        }
     }
 
     #[test]

@@ -29,3 +29,21 @@ fn lists_are_unnested_side_by_side() {
 fn rows_without_elements_can_be_kept() {
     check_unnest(true, &[&ELEMENTS[..], &["2 | NULL | NULL"]].concat());
 }
+
+#[test]
+fn a_list_stands_alone() {
+    let spec = UnnestSpec { columns: vec![0], keep_empty: false };
+    let node = node(OperatorSpec::Unnest(spec), &schema("a BIGINT"));
+    let script = "
+        in> NULL
+        in> []
+        marker
+        in> [1 2]
+        in> [3]
+        out> 1
+        out> 2
+        out> 3
+        end
+    ";
+    check(&node, &[schema("a ARRAY<BIGINT>")], script);
+}

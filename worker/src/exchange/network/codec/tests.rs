@@ -165,6 +165,15 @@ proptest! {
     }
 
     #[test]
+    fn rows_without_columns_arrive(cells in cells()) {
+        let mut wire = Wire::new();
+        let rows = batch(&cells);
+        for rows in [rows.project(&[]).unwrap(), changed(&rows).project(&[]).unwrap()] {
+            prop_assert_eq!(parts(&wire.pass_rows(1, &rows)), parts(&rows));
+        }
+    }
+
+    #[test]
     fn rows_arrive_with_their_weights(cells in cells(), from in 0_usize..40) {
         let mut wire = Wire::new();
         let rows = batch(&cells);
