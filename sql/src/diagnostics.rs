@@ -45,6 +45,13 @@ impl<'a> Source<'a> {
         self.text
     }
 
+    /// The first line of a statement: an error that knows no better place stands there.
+    pub fn first_line(&self, statement: Span) -> Span {
+        let text = self.slice(statement);
+        let length = text.find('\n').unwrap_or(text.len());
+        Span { start: statement.start, end: statement.start + length }
+    }
+
     /// What stands at `span`.
     pub fn slice(&self, span: Span) -> &'a str {
         self.text.get(span.start..span.end).unwrap_or_default()

@@ -10,6 +10,7 @@ mod grouping_sets;
 mod guard;
 mod keys;
 mod lateral;
+mod misread;
 mod optimise;
 mod push_down;
 mod ranking;

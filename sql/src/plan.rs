@@ -239,7 +239,7 @@ impl<'a> Job<'a> {
 
 fn mixed(source: &Source<'_>, span: Span) -> Error {
     source
-        .error(first_line(source, span), "a query whose result is printed is a job of its own")
+        .error(source.first_line(span), "a query whose result is printed is a job of its own")
         .with_help("put it into a script of its own, or write `INSERT INTO` a table with `'connector' = 'print'`")
 }
 
@@ -248,15 +248,9 @@ fn placed(source: &Source<'_>, statement: Span, error: Error) -> Error {
     if error.kind() != weir_core::ErrorKind::User {
         return error;
     }
-    let at_place = source.error(first_line(source, statement), error.to_string());
+    let at_place = source.error(source.first_line(statement), error.to_string());
     match error.help() {
         Some(help) => at_place.with_help(help),
         None => at_place,
     }
-}
-
-fn first_line(source: &Source<'_>, statement: Span) -> Span {
-    let text = source.slice(statement);
-    let length = text.find('\n').unwrap_or(text.len());
-    Span { start: statement.start, end: statement.start + length }
 }

@@ -158,7 +158,7 @@ fn no_value(source: &Source<'_>, statement: Span, Comparison(text, _, other): &C
         [start] => Some(Span { start, end: start + written.len() }),
         _ => place_of(source, &other.expression),
     };
-    let place = place.unwrap_or_else(|| first_line(source, statement));
+    let place = place.unwrap_or_else(|| source.first_line(statement));
     let data_type = sql_type_name(&other.data_type);
     let error = source.error(place, format!("{written} is no {data_type}, which it stands beside"));
     match form(&other.data_type) {
@@ -188,11 +188,6 @@ fn place_of(source: &Source<'_>, expression: &Expr) -> Option<Span> {
     })
 }
 
-fn first_line(source: &Source<'_>, statement: Span) -> Span {
-    let end = source.slice(statement).find('\n').map_or(statement.end, |length| statement.start + length);
-    Span { start: statement.start, end }
-}
-
 fn error(source: &Source<'_>, statement: Span, Comparison(text, operator, number): &Comparison<'_>) -> Error {
     let (text, written) = (&*text.expression, &*number.expression);
     let place = place_of(source, text);
@@ -205,7 +200,7 @@ fn error(source: &Source<'_>, statement: Span, Comparison(text, operator, number
         Expr::Literal(value, _) => value.to_string(),
         _ => "1".to_owned(),
     };
-    let place = place.unwrap_or_else(|| first_line(source, statement));
+    let place = place.unwrap_or_else(|| source.first_line(statement));
     source.error(place, format!("`{name}` is STRING, and cannot be compared with a number ({data_type})")).with_help(format!(
         "compare text with text, as in `{name} {operator} '{constant}'`, or read it as a number: `CAST({name} AS {data_type})`"
     ))

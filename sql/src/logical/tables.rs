@@ -84,6 +84,7 @@ impl<'a> Tables<'a> {
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
         super::group_by::check(&self.source, query, self.catalog.functions())?;
         let plan = self.to_plan(query).map_err(|error| self.error(error))?;
+        super::misread::check(&self.source, self.statement, &plan)?;
         super::comparisons::check(&self.source, self.statement, &plan)?;
         optimise(plan, &Arc::new(ConfigOptions::default())).map_err(|error| self.error(error))
     }

@@ -51,6 +51,24 @@ fn what_needs_rows_that_stay_over_results_that_change() {
 }
 
 #[test]
+fn what_would_be_made_another_query() {
+    let (message, help) = ("JOIN with USING, or a NATURAL one, is not supported", "COALESCE(a.k, b.k)");
+    let correlated = "SELECT COUNT(*) FROM plain p WHERE p.k = b.auction";
+    let over = "over an aggregate without GROUP BY, which refers to the query around it";
+    refused(&[
+        ("SELECT k FROM plain FULL JOIN (SELECT k, v AS w FROM plain) p USING (k)", message, help),
+        ("SELECT k FROM plain RIGHT JOIN (SELECT k, v AS w FROM plain) p USING (k)", message, help),
+        ("SELECT * FROM plain NATURAL FULL JOIN (SELECT k, v AS w FROM plain) p", message, help),
+        (&format!("SELECT auction FROM bid b WHERE EXISTS ({correlated})"), over, "> 0"),
+        (&format!("SELECT auction FROM bid b WHERE NOT EXISTS ({correlated} HAVING COUNT(*) = 0)"), over, "> 0"),
+        (&format!("SELECT auction FROM bid b WHERE bidder IN ({correlated})"), over, "> 0"),
+    ]);
+    assert!(plan_with("SELECT k FROM plain LEFT JOIN (SELECT k, v AS w FROM plain) p USING (k)", &options()).is_ok());
+    let grouped = format!("SELECT auction FROM bid b WHERE EXISTS ({correlated} GROUP BY p.s)");
+    assert!(plan_with(&grouped, &options()).is_ok());
+}
+
+#[test]
 fn joins_that_are_not_there_yet() {
     let (message, help) = ("compares every row with every other", "ON a.key = b.key");
     refused(&[

@@ -1,0 +1,78 @@
+//! Queries of which DataFusion makes another one than SQL means. They are refused, with another way to say the same.
+
+use datafusion_common::JoinType;
+use datafusion_common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion_expr::logical_plan::Subquery;
+use datafusion_expr::{Expr, JoinConstraint, LogicalPlan};
+use weir_core::{Error, Result};
+
+use crate::diagnostics::Source;
+use crate::statement::Span;
+
+/// Refuses them in the plan of a statement, which is not optimised yet.
+///
+/// # Errors
+/// A user error at the statement.
+pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) -> Result<()> {
+    let mut refused = None;
+    // The visitor itself has no errors.
+    let _ = plan.apply_with_subqueries(|node| {
+        refused = shared_column(node);
+        if refused.is_none() {
+            node.apply_expressions(|expression| {
+                expression.apply(|part| {
+                    refused = one_row(part);
+                    Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+                })
+            })?;
+        }
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    let Some((message, help)) = refused else { return Ok(()) };
+    let error: Error = source.error(source.first_line(statement), message);
+    Err(error.with_help(help))
+}
+
+/// The column that `USING` and `NATURAL` make of two is that of the left side, which is null for a row of the right side alone.
+fn shared_column(node: &LogicalPlan) -> Option<(String, String)> {
+    let LogicalPlan::Join(join) = node else { return None };
+    let outer = matches!(join.join_type, JoinType::Right | JoinType::Full);
+    (outer && join.join_constraint == JoinConstraint::Using).then(|| {
+        let kind = if join.join_type == JoinType::Full { "FULL" } else { "RIGHT" };
+        (
+            format!("a {kind} JOIN with USING, or a NATURAL one, is not supported"),
+            "write `ON a.k = b.k`, and COALESCE(a.k, b.k) for the column of both".to_owned(),
+        )
+    })
+}
+
+/// An aggregate without `GROUP BY` has a row where there are no rows, too, and a join finds none there.
+fn one_row(expression: &Expr) -> Option<(String, String)> {
+    let (subquery, what) = match expression {
+        Expr::Exists(exists) => (&exists.subquery, "EXISTS"),
+        Expr::InSubquery(within) => (&within.subquery, "IN"),
+        _ => return None,
+    };
+    (!subquery.outer_ref_columns.is_empty() && has_one_row(subquery)).then(|| {
+        (
+            format!("{what} over an aggregate without GROUP BY, which refers to the query around it, is not supported"),
+            "compare its value, as in `(SELECT COUNT(*) FROM b WHERE b.k = a.k) > 0`; EXISTS of it is always true"
+                .to_owned(),
+        )
+    })
+}
+
+fn has_one_row(subquery: &Subquery) -> bool {
+    let mut plan = &*subquery.subquery;
+    loop {
+        plan = match plan {
+            LogicalPlan::Aggregate(aggregate) => return aggregate.group_expr.is_empty(),
+            LogicalPlan::Projection(projection) => &projection.input,
+            LogicalPlan::Filter(filter) => &filter.input,
+            LogicalPlan::SubqueryAlias(alias) => &alias.input,
+            LogicalPlan::Sort(sort) => &sort.input,
+            LogicalPlan::Limit(limit) => &limit.input,
+            _ => return false,
+        };
+    }
+}
