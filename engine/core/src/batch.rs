@@ -277,7 +277,7 @@ mod tests {
                 rows.clone().filter(&condition).unwrap(),
                 rows.slice(1, 2),
                 Batch::concat(&[rows.slice(0, 1), rows.slice(0, 1)]).unwrap(),
-                Batch::gather(&[rows.clone()], &[(0, 2), (0, 2)]).unwrap(),
+                Batch::gather(std::slice::from_ref(&rows), &[(0, 2), (0, 2)]).unwrap(),
                 rows.clone().gathered().slice(0, 2),
             ];
             for (index, made) in made.iter().enumerate() {

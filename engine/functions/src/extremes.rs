@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, make_array};
+use arrow::array::Array;
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{Result, ScalarValue};
@@ -72,7 +72,7 @@ impl ScalarUDFImpl for NullIfAny {
         let extreme = self.0.invoke_with_args(args)?;
         match (extreme, nulls) {
             (ColumnarValue::Array(values), Some(nulls)) if nulls.null_count() > 0 => {
-                Ok(ColumnarValue::Array(make_array(values.to_data().into_builder().nulls(Some(nulls)).build()?)))
+                Ok(ColumnarValue::Array(crate::nulls::seen_through(&values, Some(&nulls))?))
             }
             (extreme, _) => Ok(extreme),
         }

@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray, make_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::filter;
+use arrow::compute::{filter, nullif};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
@@ -68,7 +66,8 @@ pub fn seen_through(column: &ArrayRef, rows: Option<&NullBuffer>) -> Result<Arra
     if nulls.as_ref().map(NullBuffer::null_count) == Some(column.null_count()) {
         return Ok(column.clone());
     }
-    Ok(make_array(column.to_data().into_builder().nulls(nulls).build()?))
+    // Not other nulls for the same data: those of booleans would be read from where their bits begin.
+    nullif(column, &BooleanArray::new(!rows.inner(), None))
 }
 
 fn list<O: OffsetSizeTrait>(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
@@ -138,5 +137,34 @@ mod tests {
         let seen = without_hidden(&lists).unwrap();
         assert_eq!(&seen, &lists, "the same values");
         assert_eq!(seen.as_list::<i32>().values().len(), 2);
+    }
+
+    #[test]
+    fn a_field_of_rows_from_the_middle_is_null_where_they_are() {
+        let present = NullBuffer::from((0..20).map(|row| row % 3 != 0).collect::<Vec<_>>());
+        let columns: [ArrayRef; 3] = [
+            Arc::new((0..20).map(|row| (row % 5 > 0).then_some(row % 2 == 0)).collect::<BooleanArray>()),
+            Arc::new(
+                (0..20).map(|row| (row % 5 > 0).then_some(f64::from(row))).collect::<arrow::array::Float64Array>(),
+            ),
+            Arc::new(
+                (0..20)
+                    .map(|row| (row % 5 > 0).then(|| format!("text {row}")))
+                    .collect::<arrow::array::StringViewArray>(),
+            ),
+        ];
+        for column in columns {
+            for (offset, length) in [(0, 20), (3, 2), (7, 2), (8, 1), (9, 8), (13, 7)] {
+                let (part, rows) = (column.slice(offset, length), present.slice(offset, length));
+                let seen = seen_through(&part, Some(&rows)).unwrap();
+                assert_eq!(seen.len(), length);
+                for row in 0..length {
+                    let number = offset + row;
+                    assert_eq!(seen.is_null(row), number % 3 == 0 || number % 5 == 0, "row {row} from {offset}");
+                    let same = seen.is_null(row) || seen.slice(row, 1).to_data() == part.slice(row, 1).to_data();
+                    assert!(same, "{} row {row} from {offset}", column.data_type());
+                }
+            }
+        }
     }
 }
