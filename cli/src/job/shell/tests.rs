@@ -9,7 +9,7 @@ use weir_core::{Attempt, Connector, ConnectorRegistry, Epoch, EventTime, JobGrap
 use weir_functions::Functions;
 use weir_state::{
     Checkpoints, EpochContent, LocalStorage, Manifest, ManifestHeader, MemoryStorage, OperatorDelta, SinkCommittables,
-    Storage,
+    Storage, layout,
 };
 use weir_worker::{BlockingThreads, SystemClock};
 
@@ -64,7 +64,7 @@ async fn a_job_does_not_start_behind_a_commit_that_panicked() {
     assert!(error.report().contains("panicked"), "{}", error.report());
 }
 
-/// A storage that takes its first manifest only when it is let to.
+/// A storage that takes the manifest of the first epoch only when it is let to.
 struct Hanging {
     objects: MemoryStorage,
     gate: Mutex<Option<channel::Receiver<()>>>,
@@ -72,7 +72,7 @@ struct Hanging {
 
 impl Storage for Hanging {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        let gate = path.starts_with("checkpoints/").then(|| self.gate.lock().unwrap().take()).flatten();
+        let gate = (path == layout::manifest(Epoch(1))).then(|| self.gate.lock().unwrap().take()).flatten();
         if let Some(gate) = gate {
             // It ends when the other end is gone.
             let _ = gate.recv();
