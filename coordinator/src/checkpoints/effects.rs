@@ -112,7 +112,7 @@ pub enum Event {
 /// What is to be done.
 #[derive(Debug)]
 pub enum Effect {
-    /// Send this marker from every source.
+    /// Send this marker from every discovery of splits.
     SendMarker(Marker),
     /// Read the manifest that the next one follows.
     LoadBase(CheckpointName),

@@ -31,7 +31,7 @@ impl MarkerKind {
     }
 }
 
-/// The one marker that flows from the sources through the dataflow. What an operator emits between two markers belongs
+/// The one marker that flows from where splits are found through the dataflow. What an operator emits between two markers belongs
 /// to one consistent prefix of every source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {

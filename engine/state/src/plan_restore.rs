@@ -8,7 +8,7 @@
 //! 3. What is left is rebuilt, where an operator has nothing to begin from, and dropped, where state has no operator.
 //! 4. A sink keeps nothing, but what it has written stays where it is: the plan says which sinks are not what they were.
 //!
-//! The plan decides nothing: a job that was edited is refused as a whole, and is told with this what an edit would come to.
+//! A restore follows the plan. A job that was edited is refused as a whole, and is told with it what the edit would come to.
 
 use std::collections::BTreeSet;
 use std::fmt;

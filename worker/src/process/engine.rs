@@ -53,7 +53,7 @@ pub trait RunningPart: Send {
     fn figures(&self) -> FiguresSource;
 }
 
-/// Sends a marker from every source of a part. It may take until the sources have room for it, and they may be waiting for
+/// Sends a marker from every discovery of splits of a part. It may take until the sources have room for it, and they may be waiting for
 /// somebody who hears the part's events: so these are listened to meanwhile.
 pub type MarkerSender = Arc<dyn Fn(Marker) -> BoxFuture<'static, ()> + Send + Sync>;
 
