@@ -56,7 +56,7 @@ impl Cluster {
         Self {
             coordinators: Coordinators::new(shape.coordinators, newcomers),
             trace: Trace::new(print),
-            oracle: Arc::new(Oracle::new(expected)),
+            oracle: Arc::new(Oracle::new(expected, shape.rows.clone())),
             world: World::default(),
             chaos: Chaos::new(random.fork(), shape.failing),
             network: Network::new(random.fork(), shape.failing),

@@ -12,12 +12,12 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
     SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
-use weir_core::{Batch, ConnectorRegistry, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
 use crate::cluster::Cluster;
 use crate::engine::Host;
 use crate::rows::{Row, Rows};
-use crate::world::{Shown, Staged};
+use crate::world::{Change, Shown, Staged};
 
 /// Its name in SQL.
 pub const NAME: &str = "sim";
@@ -72,6 +72,11 @@ impl Connector for Sim {
         Ok(())
     }
 
+    /// Results may be taken back, but are not told apart by a key.
+    fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
+        matches!(stream, ChangelogKind::Append | ChangelogKind::Retract)
+    }
+
     fn boundedness(&self, table: &TableSpec) -> Boundedness {
         if table.options.contains_key(GROWS) { Boundedness::Unbounded } else { Boundedness::Bounded }
     }
@@ -104,12 +109,13 @@ impl Connector for Sim {
         }
         let mut rows = Vec::new();
         while let Some(batch) = commit.staged.next().await? {
-            rows.extend(lines(&batch)?);
+            rows.extend(changes(&batch)?);
         }
-        if rows.is_empty() {
-            return Ok(());
+        if !rows.is_empty() {
+            self.make_visible(table, || cluster.world.commit_epoch(&table.name, commit.epoch, rows)).await?;
         }
-        self.make_visible(table, || cluster.world.commit_epoch(&table.name, commit.epoch, rows)).await
+        cluster.oracle.committed(&cluster.world, &table.name, commit.epoch);
+        Ok(())
     }
 }
 
@@ -279,7 +285,7 @@ struct SimSink {
     table: String,
     context: SinkContext,
     opening: u64,
-    rows: Vec<String>,
+    rows: Vec<Change>,
     /// Rows that wait in the checkpoint, in place of the world.
     staged: Vec<Batch>,
 }
@@ -292,7 +298,7 @@ impl Sink for SimSink {
         if self.context.subtask % 2 == 1 {
             self.staged.push(batch);
         } else {
-            self.rows.extend(lines(&batch)?);
+            self.rows.extend(changes(&batch)?);
         }
         Ok(())
     }
@@ -314,11 +320,13 @@ impl Sink for SimSink {
     }
 }
 
-/// A line a row.
-fn lines(batch: &Batch) -> Result<Vec<String>> {
+/// Rows as lines.
+fn changes(batch: &Batch) -> Result<Vec<Change>> {
     let columns = batch.records().columns();
     let line = |row| columns.iter().map(|column| cell(column, row)).collect::<Result<Vec<_>>>();
-    (0..batch.num_rows()).map(|row| line(row).map(|cells| cells.join("|"))).collect()
+    let weight = |row| batch.weights().map_or(1, |weights| i64::from(weights.value(row)));
+    let change = |row| line(row).map(|cells| Change { row: cells.join("|"), weight: weight(row) });
+    (0..batch.num_rows()).map(change).collect()
 }
 
 fn cell(column: &ArrayRef, row: usize) -> Result<String> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::query::{GAP_MS, GROWN_MS, HOP_MS, NEAR_MS, OUTER_MS, Query, SLIDE_MS, STEP_MS, TOP, TUMBLE_MS};
 use crate::rows::{Row, Rows};
+use crate::updating;
 use crate::world::Results;
 
 /// Results of a query over all rows, by sink.
@@ -63,6 +64,7 @@ fn texts(query: Query, rows: &Rows) -> Vec<Vec<String>> {
             outer.iter().map(|(begin, (count, least))| format!("{begin}|{count}|{least}")).collect()
         }
         Query::Deep => deep(&left),
+        Query::Progress | Query::Transfers | Query::Matches | Query::Leaders => updating::results(query, rows),
     };
     vec![texts]
 }

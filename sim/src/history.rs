@@ -41,6 +41,8 @@ pub struct Options {
     pub calm: bool,
     /// Inputs sleep, wake up, come and end; they do in some histories in any case.
     pub naps: bool,
+    /// Results of jobs change as rows come.
+    pub updating: bool,
     /// A defence is taken away. Needs the feature `sim-bugs`.
     pub bug: Option<Bug>,
 }
@@ -109,7 +111,8 @@ fn switch(bug: Option<Bug>) -> Result<()> {
 
 async fn history(seed: u64, options: Options) -> Result<Verdict> {
     let mut random = Random::new(seed);
-    let shape = Shape::draw(&mut random, Kind { calm: options.calm, naps: options.naps });
+    let kind = Kind { calm: options.calm, naps: options.naps, updating: options.updating };
+    let shape = Shape::draw(&mut random, kind);
     let cluster = Arc::new(Cluster::new(shape, &mut random, options.trace));
     cluster.trace.say("sim", format_args!("seed {seed}: {:?}", cluster.shape));
     let machines = Arc::new(Machines::new(cluster.clone(), random.fork())?);

@@ -7,18 +7,18 @@ use weir_functions::Functions;
 use weir_sql::PlanOptions;
 
 use crate::connector::{Connectors, NAME};
-use crate::query::Query;
-use crate::rows::IDLE_AFTER;
+use crate::query::{JOINED_ABOVE, LEADERS, Query};
+use crate::rows::{IDLE_AFTER, SERIALS};
 
 /// A query's job. Its tables are growing ones if they take `naps`: those of one that is at an end are never idle.
 pub fn planned(query: Query, naps: bool) -> &'static Planned {
     static PLANS: [OnceLock<Vec<Planned>>; 2] = [OnceLock::new(), OnceLock::new()];
     let plans = PLANS[usize::from(naps)].get_or_init(|| {
         let plan =
-            |query: &Query| plan(*query, naps).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
-        Query::ALL.iter().map(plan).collect()
+            |query: Query| plan(query, naps).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
+        Query::all().map(plan).collect()
     });
-    let position = Query::ALL.iter().position(|known| *known == query);
+    let position = Query::all().position(|known| known == query);
     &plans[position.expect("all are in the list of all")]
 }
 
@@ -81,6 +81,10 @@ fn columns(query: Query) -> &'static str {
         Query::Join | Query::Interval => "l BIGINT, r BIGINT, total BIGINT",
         Query::Stages => "began TIMESTAMP(3), n BIGINT, least BIGINT",
         Query::Deep => "began TIMESTAMP(3), n BIGINT, keys BIGINT, m BIGINT",
+        Query::Progress => "split BIGINT, n BIGINT, total BIGINT, newest BIGINT",
+        Query::Transfers => "accounts BIGINT, total BIGINT, greatest BIGINT",
+        Query::Matches => "l BIGINT, r BIGINT",
+        Query::Leaders => "place BIGINT, account BIGINT, balance BIGINT",
     }
 }
 
@@ -103,6 +107,9 @@ fn views(query: Query) -> String {
                    LEFT JOIN right_counts r ON l.k = r.k AND l.window_start = r.window_start \
                    AND l.window_end = r.window_end;\n"
         }
+        Query::Transfers | Query::Leaders => "CREATE VIEW balances AS SELECT account, SUM(amount) AS balance FROM \
+             (SELECT k AS account, v AS amount FROM a UNION ALL SELECT k + 1, -v FROM a) GROUP BY account;\n"
+            .to_owned(),
         _ => String::new(),
     }
 }
@@ -152,6 +159,18 @@ fn selects(query: Query) -> Vec<String> {
         Query::Deep => {
             "SELECT window_start, SUM(n), COUNT(*), SUM(m) FROM joined GROUP BY window_start, window_end".to_owned()
         }
+        Query::Progress => {
+            format!("SELECT serial / {SERIALS}, COUNT(*), SUM(v), MAX(serial) FROM a GROUP BY serial / {SERIALS}")
+        }
+        Query::Transfers => "SELECT COUNT(*), SUM(balance), MAX(balance) FROM balances".to_owned(),
+        Query::Matches => format!(
+            "SELECT l.serial, r.serial FROM (SELECT * FROM a WHERE v > {JOINED_ABOVE}) l \
+             LEFT JOIN (SELECT * FROM b WHERE v > {JOINED_ABOVE}) r ON l.k = r.k"
+        ),
+        Query::Leaders => format!(
+            "SELECT place, account, balance FROM (SELECT *, ROW_NUMBER() OVER (ORDER BY balance DESC, account) AS place \
+             FROM balances) WHERE place <= {LEADERS}"
+        ),
     };
     vec![select]
 }
@@ -162,7 +181,7 @@ mod tests {
 
     #[test]
     fn all_queries_can_be_planned() {
-        for query in Query::ALL {
+        for query in Query::all() {
             for naps in [false, true] {
                 assert!(!planned(query, naps).fingerprint.is_empty());
             }

@@ -17,6 +17,8 @@
 //!
 //! Some have inputs that sleep, wake up and come later than others; there all rows count, for none of them may be late.
 //!
+//! If it is asked for, results change as rows come. Then they have to be those of a prefix of the input at each commit.
+//!
 //! Some lose the logs of all coordinators in the middle, and are recovered from what is in the checkpoint storage.
 //!
 //! A history has two phases. In the first there are faults; in the second there are none, and every job has to come to its end
@@ -56,6 +58,7 @@ mod seeds;
 mod shape;
 mod storage;
 mod trace;
+mod updating;
 mod worker;
 mod world;
 

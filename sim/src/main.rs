@@ -42,6 +42,9 @@ struct Arguments {
     /// Inputs sleep, wake up, come and end in all histories.
     #[arg(long)]
     naps: bool,
+    /// Results change as rows come: aggregations, joins and Top-N without a window.
+    #[arg(long)]
+    updating: bool,
     /// Goes on after a history that fails.
     #[arg(long)]
     keep_going: bool,
@@ -70,10 +73,10 @@ fn main() -> ExitCode {
         let subscriber = tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false);
         subscriber.with_writer(std::io::stdout).init();
     }
-    let Arguments { calm, naps, bug, .. } = arguments;
+    let Arguments { calm, naps, updating, bug, .. } = arguments;
     let good = match arguments.seed {
-        Some(seed) => one(seed, Options { trace: true, calm, naps, bug }),
-        None => many(&arguments, Options { trace: false, calm, naps, bug }),
+        Some(seed) => one(seed, Options { trace: true, calm, naps, updating, bug }),
+        None => many(&arguments, Options { trace: false, calm, naps, updating, bug }),
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

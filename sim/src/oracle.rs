@@ -6,7 +6,7 @@
 //! - Attempts complete checkpoints in their order: an older one completes none behind a newer one's.
 //! - Of a job at most one checkpoint is completed and not committed.
 //! - A result is made visible only if its checkpoint is in the replicated state.
-//! - A result is right, and is there once.
+//! - A result is right, and is there once. Results that change are at each commit those of a prefix of the input.
 //! - An attempt goes on from the newest checkpoint, or from one that a user has named; savepoints are there until a user deletes them.
 //! - Every object that a retained checkpoint needs is in the storage ([`Needed`]).
 //! - What clients are told is so ([`Promises`]), and a coordinator that does not lead has nothing to propose.
@@ -32,13 +32,17 @@ use crate::needed::Needed;
 use crate::objects::Objects;
 use crate::promises::Promises;
 use crate::query::Query;
-use crate::world::{Results, Shown, World};
+use crate::rows::Rows;
+use crate::updating;
+use crate::world::{Change, Results, Shown, World};
 
 /// The judge of one history.
 #[derive(Debug, Default)]
 pub struct Oracle {
     /// The right results of each sink.
     expected: BTreeMap<String, Results>,
+    /// What they are computed from.
+    rows: Rows,
     /// What clients are told.
     pub promises: Promises,
     state: Mutex<State>,
@@ -81,9 +85,9 @@ struct Log {
 struct Decided(u64, u64);
 
 impl Oracle {
-    /// A judge who knows the right results.
-    pub fn new(expected: BTreeMap<String, Results>) -> Self {
-        Self { expected, ..Self::default() }
+    /// A judge who knows the right results of these rows.
+    pub fn new(expected: BTreeMap<String, Results>, rows: Rows) -> Self {
+        Self { expected, rows, ..Self::default() }
     }
 
     /// Something happened that must not.
@@ -247,7 +251,10 @@ impl Oracle {
             return self.violation(format!("{origin} is visible, and no such checkpoint is in the replicated state"));
         }
         drop(state);
-        for row in &shown.rows {
+        if Query::writing(table).is_some_and(Query::updates) {
+            return;
+        }
+        for Change { row, .. } in &shown.rows {
             let right = self.expected.get(table).and_then(|results| results.get(row)).copied().unwrap_or(0);
             let visible = world.count(table, row);
             if visible > right {
@@ -255,6 +262,18 @@ impl Oracle {
                     "{table} has the result {row} {visible} times, and {right} is right; the last by {origin}"
                 ));
             }
+        }
+    }
+
+    /// All results of a checkpoint are visible.
+    pub fn committed(&self, world: &World, table: &str, epoch: Epoch) {
+        // Someone who comes late finds those of a later one, and maybe half of them.
+        let Some(query) = Query::writing(table).filter(|query| query.updates()) else { return };
+        let Some(results) = world.results_of(table, epoch) else { return };
+        if let Err(what) = updating::look(query, &self.rows, &results) {
+            self.violation(format!(
+                "after checkpoint {epoch} the results of {table} are of no prefix of the input: {what}"
+            ));
         }
     }
 
@@ -270,11 +289,13 @@ impl Oracle {
             .filter(|(row, count)| results.get(*row).is_none_or(|there| there < count))
             .map(|(row, _)| row)
             .collect();
+        let surplus = results.keys().filter(|row| !expected.contains_key(*row));
         Err(format!(
-            "{table} lacks {} of {} results, among them {:?}",
+            "{table} lacks {} of {} results, among them {:?}, and has others, among them {:?}",
             missing.len(),
             expected.len(),
-            missing.iter().take(3).collect::<Vec<_>>()
+            missing.iter().take(3).collect::<Vec<_>>(),
+            surplus.take(3).collect::<Vec<_>>()
         ))
     }
 }

@@ -26,6 +26,14 @@ pub enum Query {
     /// Windows over the one and over the other rows of a table, joined, and windows over the join: three stages that wait for time.
     /// Of two tables one could hold results back while it sleeps, and they would be late behind the other.
     Deep,
+    /// Counts and sums of each split, without a window: what has been read of it.
+    Progress,
+    /// The sum over the balances of accounts between which each row moves an amount: an aggregation over results that change.
+    Transfers,
+    /// Rows of two tables with the same key, whenever they come, and those that have no partner.
+    Matches,
+    /// The greatest balances.
+    Leaders,
 }
 
 /// Milliseconds of a tumbling window, and of the window of a join.
@@ -44,13 +52,17 @@ pub const GAP_MS: i64 = 400;
 pub const TOP: usize = 2;
 /// Milliseconds by which a partner may be earlier, and later.
 pub const NEAR_MS: (i64, i64) = (300, 200);
+/// Rows of which the value is greater are joined without regard to time.
+pub const JOINED_ABOVE: i64 = 700;
+/// The greatest balances that are looked for.
+pub const LEADERS: usize = 2;
 /// Milliseconds of a window over windows.
 pub const OUTER_MS: i64 = 2000;
 /// Milliseconds that watermarks are behind.
 pub const DELAY_MS: u64 = 200;
 
 impl Query {
-    /// All of them.
+    /// All whose results never change.
     pub const ALL: [Query; 11] = [
         Query::Project,
         Query::Pair,
@@ -64,6 +76,19 @@ impl Query {
         Query::Stages,
         Query::Deep,
     ];
+
+    /// All whose results change as rows come.
+    pub const UPDATING: [Query; 4] = [Query::Progress, Query::Transfers, Query::Matches, Query::Leaders];
+
+    /// Both.
+    pub fn all() -> impl Iterator<Item = Query> {
+        Self::ALL.into_iter().chain(Self::UPDATING)
+    }
+
+    /// Whether its results change as rows come.
+    pub fn updates(self) -> bool {
+        Self::UPDATING.contains(&self)
+    }
 
     /// Name of the job, and of its first sink's table.
     pub fn name(self) -> &'static str {
@@ -79,6 +104,10 @@ impl Query {
             Query::Interval => "join_times",
             Query::Stages => "stages",
             Query::Deep => "deep",
+            Query::Progress => "progress",
+            Query::Transfers => "transfers",
+            Query::Matches => "matches",
+            Query::Leaders => "leaders",
         }
     }
 
@@ -96,24 +125,28 @@ impl Query {
             Query::Interval => &["join_times"],
             Query::Stages => &["stages"],
             Query::Deep => &["deep"],
+            Query::Progress => &["progress"],
+            Query::Transfers => &["transfers"],
+            Query::Matches => &["matches"],
+            Query::Leaders => &["leaders"],
         }
     }
 
     /// How many tables it reads.
     pub fn tables(self) -> u64 {
         match self {
-            Query::Join | Query::Interval => 2,
+            Query::Join | Query::Interval | Query::Matches => 2,
             _ => 1,
         }
     }
 
     /// The query whose job has this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|query| query.name() == name)
+        Self::all().find(|query| query.name() == name)
     }
 
     /// The query whose job writes this table.
     pub fn writing(table: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|query| query.sinks().contains(&table))
+        Self::all().find(|query| query.sinks().contains(&table))
     }
 }

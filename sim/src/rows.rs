@@ -10,7 +10,7 @@ use std::time::Duration;
 use weir_core::hash::mix;
 
 /// How much there is to read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Rows {
     /// What the values follow from.
     pub seed: u64,
@@ -55,6 +55,8 @@ struct Nap {
 
 /// When event time begins: 2026-01-01T00:00:00Z.
 const BEGIN_MS: i64 = 1_767_225_600_000;
+/// Serials of a split.
+pub const SERIALS: i64 = 1_000_000;
 /// An input from which nothing comes for so long is idle, in histories with naps.
 pub const IDLE_AFTER: Duration = Duration::from_millis(400);
 /// Milliseconds that a nap takes at least, and at most.
@@ -75,7 +77,7 @@ impl Rows {
         Row {
             key: signed(word(3) % self.keys.max(1)),
             value: signed(word(4) % 1000),
-            serial: signed(split * 1_000_000 + place),
+            serial: signed(split) * SERIALS + signed(place),
             time: BEGIN_MS + signed(advance) + signed(self.disorder_ms) - signed(behind),
         }
     }

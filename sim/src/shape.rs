@@ -155,7 +155,7 @@ impl Shape {
     pub fn draw(random: &mut Random, kind: Kind) -> Self {
         let calm = kind.calm;
         let coordinators = *random.pick(&[1, 3, 3, 3, 3, 3, 3, 5]).unwrap_or(&3);
-        let mut queries = Query::ALL.to_vec();
+        let mut queries = if kind.updating { Query::UPDATING.to_vec() } else { Query::ALL.to_vec() };
         let mut jobs = Vec::new();
         for _ in 0..if random.chance(150) { 2 } else { 1 } {
             let index = usize::try_from(random.below(queries.len() as u64)).unwrap_or(0);
@@ -259,6 +259,8 @@ pub struct Kind {
     pub calm: bool,
     /// Inputs sleep, wake up, come and end; they do in some histories in any case.
     pub naps: bool,
+    /// Results of jobs change as rows come.
+    pub updating: bool,
 }
 
 /// Rows with naps are older than the ones before them by less than this, in milliseconds. The rest of what watermarks are behind

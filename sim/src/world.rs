@@ -17,8 +17,17 @@ use crate::lock::lock;
 /// A result, as text.
 pub type ResultRow = String;
 
-/// Results and how often each is there.
-pub type Results = BTreeMap<ResultRow, u64>;
+/// Results and how often each is there: more often taken back than added if it is negative.
+pub type Results = BTreeMap<ResultRow, i64>;
+
+/// A result that is added (weight 1) or taken back (-1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The result.
+    pub row: ResultRow,
+    /// How often it is there more than before.
+    pub weight: i64,
+}
 
 /// What one subtask of a sink has prepared at one marker.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +50,7 @@ pub struct Shown {
     /// What it was.
     pub origin: Origin,
     /// Its rows.
-    pub rows: Vec<ResultRow>,
+    pub rows: Vec<Change>,
 }
 
 /// Where rows have waited for their commit.
@@ -82,22 +91,29 @@ impl std::fmt::Display for Origin {
 
 #[derive(Debug, Default)]
 struct State {
-    staged: BTreeMap<Staged, Vec<ResultRow>>,
+    staged: BTreeMap<Staged, Vec<Change>>,
     visible: BTreeSet<Staged>,
     /// What was committed out of checkpoints.
-    committed: BTreeMap<(String, Epoch), Vec<ResultRow>>,
+    committed: BTreeMap<(String, Epoch), Vec<Change>>,
     results: BTreeMap<String, Results>,
     /// Rows of each table, and the checkpoint by which they became visible; also those that were taken away.
-    shown: BTreeMap<String, Vec<(Epoch, Vec<ResultRow>)>>,
+    shown: BTreeMap<String, Vec<(Epoch, Vec<Change>)>>,
     openings: u64,
 }
 
 impl State {
-    fn show(&mut self, table: &str, epoch: Epoch, rows: &[ResultRow]) {
+    fn show(&mut self, table: &str, epoch: Epoch, rows: &[Change]) {
         self.shown.entry(table.to_owned()).or_default().push((epoch, rows.to_vec()));
-        let results = self.results.entry(table.to_owned()).or_default();
-        for row in rows {
-            *results.entry(row.clone()).or_default() += 1;
+        apply(self.results.entry(table.to_owned()).or_default(), rows);
+    }
+}
+
+fn apply(results: &mut Results, changes: &[Change]) {
+    for Change { row, weight } in changes {
+        let count = results.entry(row.clone()).or_default();
+        *count += weight;
+        if *count == 0 {
+            results.remove(row);
         }
     }
 }
@@ -123,7 +139,7 @@ impl World {
     }
 
     /// Rows are durable, and nobody sees them. Returns the committable.
-    pub fn stage(&self, staged: Staged, rows: Vec<ResultRow>) -> Vec<u8> {
+    pub fn stage(&self, staged: Staged, rows: Vec<Change>) -> Vec<u8> {
         let committable =
             format!("{}/{}/{}/{}/{}", staged.table, staged.epoch, staged.attempt, staged.subtask, staged.opening);
         lock(&self.state).staged.insert(staged, rows);
@@ -148,7 +164,7 @@ impl World {
 
     /// Makes visible what a checkpoint holds for a table, unless it was committed before: a marker beside the rows says so, as in a
     /// broker's transaction.
-    pub fn commit_epoch(&self, table: &str, epoch: Epoch, rows: Vec<ResultRow>) -> Result<Option<Shown>> {
+    pub fn commit_epoch(&self, table: &str, epoch: Epoch, rows: Vec<Change>) -> Result<Option<Shown>> {
         let mut state = lock(&self.state);
         let key = (table.to_owned(), epoch);
         match state.committed.get(&key) {
@@ -170,13 +186,18 @@ impl World {
         let Some(results) = results.get_mut(table) else { return };
         results.clear();
         let kept = shown.get(table).into_iter().flatten().filter(|(epoch, _)| line.contains(epoch));
-        for row in kept.flat_map(|(_, rows)| rows) {
-            *results.entry(row.clone()).or_default() += 1;
-        }
+        kept.for_each(|(_, rows)| apply(results, rows));
+    }
+
+    /// All that is visible in a table, if nothing of a later checkpoint is.
+    pub fn results_of(&self, table: &str, epoch: Epoch) -> Option<Results> {
+        let state = lock(&self.state);
+        let newest = state.shown.get(table).and_then(|shown| shown.iter().map(|(epoch, _)| *epoch).max());
+        (newest <= Some(epoch)).then(|| state.results.get(table).cloned().unwrap_or_default())
     }
 
     /// How often a row is visible in a table.
-    pub fn count(&self, table: &str, row: &str) -> u64 {
+    pub fn count(&self, table: &str, row: &str) -> i64 {
         lock(&self.state).results.get(table).and_then(|results| results.get(row)).copied().unwrap_or(0)
     }
 

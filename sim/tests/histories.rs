@@ -20,6 +20,12 @@ fn with_faults_every_result_is_out_once() {
 }
 
 #[test]
+fn results_that_change_are_those_of_a_prefix_of_the_input() {
+    let updating = Options { updating: true, ..Options::default() };
+    (1..=60).for_each(|seed| passes(seed, updating));
+}
+
+#[test]
 fn what_was_found_once_is_not_found_again() {
     let seeds = kept();
     assert!(!seeds.is_empty());
