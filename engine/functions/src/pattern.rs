@@ -1,6 +1,7 @@
 //! Patterns of Java's `DateTimeFormatter`, such as `yyyy-MM-dd HH:mm`, by which times are written and read.
 
 mod read;
+mod resolve;
 mod write;
 
 use datafusion_common::{Result, ScalarValue};

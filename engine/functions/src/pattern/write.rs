@@ -40,7 +40,7 @@ fn name(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> Option<&
     let quarter = (day.month + 2) / 3;
     Some(match letter {
         'M' | 'L' if width > 2 => named(&MONTHS, day.month - 1),
-        'E' => named(&WEEKDAYS, i64::try_from(weekday(days)).unwrap_or_default()),
+        'E' => named(&WEEKDAYS, weekday_of(days)),
         'a' => {
             if nanos < super::super::times::DAY / 2 {
                 "AM"
@@ -63,7 +63,7 @@ fn name(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> Option<&
     })
 }
 
-fn number(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> i64 {
+pub(super) fn number(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> i64 {
     let seconds = nanos / 1_000_000_000;
     let hour = seconds / 3_600;
     // Years of an era are counted from 1.
@@ -89,6 +89,11 @@ fn number(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> i64 {
         'A' => nanos / 1_000_000,
         _ => seconds % 60,
     }
+}
+
+/// Which of the weekdays a day is, from 0.
+pub(super) fn weekday_of(days: i64) -> i64 {
+    i64::try_from(weekday(days)).unwrap_or_default()
 }
 
 /// Days since the last Sunday.
