@@ -162,7 +162,8 @@ pub struct ScriptArguments {
     pub file: Option<PathBuf>,
 
     /// The script itself instead of a file.
-    #[arg(long, short, value_name = "SQL")]
+    // It may begin with a comment: two hyphens.
+    #[arg(long, short, value_name = "SQL", allow_hyphen_values = true)]
     pub execute: Option<String>,
 
     /// How many subtasks each operator runs as.
