@@ -7,6 +7,7 @@ mod joins;
 mod queries;
 mod regular;
 mod tables;
+mod updating;
 mod values;
 mod windows;
 
@@ -67,14 +68,27 @@ struct Generator {
     time_type: Type,
 }
 
+/// Which queries are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Mostly of windows and times.
+    #[default]
+    Any,
+    /// Without regard to windows and times: their results change as rows come.
+    Updating,
+}
+
 /// The case of a seed.
-pub fn case(seed: u64, without: &[Topic]) -> Case {
+pub fn case(seed: u64, kind: Kind, without: &[Topic]) -> Case {
     let mut random = Random::new(seed);
     let time_type = Type::Timestamp { digits: 3, local: random.chance(30) };
     let mut generator =
         Generator { without: without.to_vec(), random, names: 0, pools: Vec::new(), tables: Vec::new(), time_type };
     generator.make_tables();
-    let query = generator.query();
+    let query = match kind {
+        Kind::Any => generator.query(),
+        Kind::Updating => generator.updating_query(),
+    };
     Case { tables: generator.tables, query }
 }
 

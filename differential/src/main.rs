@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use weir_core::{Error, Result};
-use weir_differential::generate::{Case, Topic, case};
+use weir_differential::generate::{Case, Kind, Topic, case};
 use weir_differential::judge::{Verdict, judge};
 use weir_differential::random::Random;
 use weir_differential::script::shell;
@@ -39,6 +39,9 @@ struct Arguments {
     /// Prints why queries were refused.
     #[arg(long)]
     refusals: bool,
+    /// Joins, aggregations and first rows without regard to windows and times, over each other.
+    #[arg(long)]
+    updating: bool,
     /// Leaves something out of the queries, to look for other things.
     #[arg(long, value_delimiter = ',', value_parser = topic)]
     without: Vec<Topic>,
@@ -133,7 +136,8 @@ fn one(seed: u64, arguments: &Arguments, sums: &Mutex<Sums>) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::environment("cannot wait for jobs").with_source(error))?;
-    let case = case(seed, &arguments.without);
+    let kind = if arguments.updating { Kind::Updating } else { Kind::Any };
+    let case = case(seed, kind, &arguments.without);
     let mut random = Random::new(!seed);
     if arguments.seed.is_some() {
         say(&printed(&case));

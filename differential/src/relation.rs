@@ -106,7 +106,7 @@ pub enum Node {
         /// Which windows.
         window: Window,
     },
-    /// Groups, of which the first two keys are the bounds of a window.
+    /// Groups, of which the first two keys are the bounds of a window, if there is one. Without keys all rows are one.
     Aggregate {
         /// Of what.
         input: Box<Relation>,
@@ -125,7 +125,7 @@ pub enum Node {
     Top {
         /// Of what.
         input: Box<Relation>,
-        /// Columns of the partition, the window's first.
+        /// Columns of the partition, a window's first.
         partition: Vec<String>,
         /// Order, in which no two rows are at one place unless they are equal in all columns.
         order: Vec<Order>,
@@ -207,6 +207,11 @@ impl Relation {
     /// Names of the columns.
     pub fn names(&self) -> Vec<String> {
         self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// How many keys of an aggregation bound a window; they come first.
+    pub fn keys_of_window(&self) -> usize {
+        if self.window.is_some() { 2 } else { 0 }
     }
 
     /// Those that it is computed from.

@@ -1,7 +1,7 @@
 //! A few cases, and whether a wrong answer would be noticed. `cargo run -p weir-differential -- --seeds 1..1000` judges many.
 #![allow(clippy::unwrap_used)]
 
-use weir_differential::generate::{Case, case};
+use weir_differential::generate::{Case, Kind, case};
 use weir_differential::judge::{Verdict, judge, judge_at};
 use weir_differential::random::Random;
 use weir_differential::relation;
@@ -27,16 +27,23 @@ fn queries_equal_their_evaluation() {
 }
 
 fn judge_some() {
+    judge_seeds(Kind::Any);
+    judge_seeds(Kind::Updating);
+}
+
+fn judge_seeds(kind: Kind) {
     let mut equal = 0;
     for seed in 1..60 {
-        let case = case(seed, &[]);
+        let case = case(seed, kind, &[]);
         match verdict(&case, seed) {
-            Verdict::Wrong { setting, difference } => panic!("seed {seed}: {difference}\n{}", shell(&case, &setting)),
+            Verdict::Wrong { setting, difference } => {
+                panic!("{kind:?} {seed}: {difference}\n{}", shell(&case, &setting))
+            }
             Verdict::Equal { .. } => equal += 1,
             Verdict::Refused(_) | Verdict::Undefined => {}
         }
     }
-    assert!(equal > 40, "most cases have to be queries that Weir runs, and {equal} were");
+    assert!(equal > 40, "{kind:?}: most cases have to be queries that Weir runs, and {equal} were");
 }
 
 #[test]
@@ -48,7 +55,7 @@ fn judge_wrong_values() {
     let setting = weir_differential::engine::Setting::random(&mut Random::new(1), 0);
     let mut noticed = 0;
     for seed in 1..20 {
-        let case = case(seed, &[]);
+        let case = case(seed, Kind::Any, &[]);
         let mut expected = relation::rows(&case.query, &case.tables).unwrap();
         let Some(value) = expected.iter_mut().flatten().find(|value| matches!(value, Value::Integer(_))) else {
             continue;

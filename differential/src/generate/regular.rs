@@ -16,7 +16,7 @@ impl Generator {
         Relation { times: Vec::new(), window: None, unique: None, ..joined }
     }
 
-    fn joined(&mut self, left: Relation, right: Relation) -> Relation {
+    pub(super) fn joined(&mut self, left: Relation, right: Relation) -> Relation {
         if self.rows_of(&left).len() * self.rows_of(&right).len() > MOST_PAIRS {
             return left;
         }

@@ -270,7 +270,7 @@ impl Generator {
     }
 
     /// A condition on the groups that most often leaves some.
-    fn add_having(&mut self, groups: &mut Relation) {
+    pub(super) fn add_having(&mut self, groups: &mut Relation) {
         let rows = self.rows_of(groups);
         let names = groups.names();
         let Node::Aggregate { calls, having, .. } = &mut groups.node else { return };
@@ -297,7 +297,11 @@ impl Generator {
     /// The first rows of each partition of a window.
     fn top(&mut self, input: Relation) -> Relation {
         let Some((start, end)) = input.window.clone() else { return input };
-        let mut partition = vec![start.clone(), end.clone()];
+        self.first_rows(input, vec![start, end])
+    }
+
+    /// The first rows of each partition by these columns, and perhaps another one.
+    pub(super) fn first_rows(&mut self, input: Relation, mut partition: Vec<String>) -> Relation {
         for _ in 0..self.random.between(0, 1) {
             let column = self.column_where(&input.columns, |column| column.data_type.is_scalar());
             partition.extend(column.map(|column| column.name.clone()).filter(|name| !partition.contains(name)));
@@ -305,6 +309,9 @@ impl Generator {
         let scalars: Vec<Column> =
             input.columns.iter().filter(|column| column.data_type.is_scalar()).cloned().collect();
         let nested = scalars.len() < input.columns.len();
+        if scalars.is_empty() {
+            return input;
+        }
         let mut order = Vec::new();
         let by = self.random.pick(&scalars).name.clone();
         let key = self.order(by);
@@ -318,7 +325,7 @@ impl Generator {
         order.extend(ties.into_iter().map(|column| self.order(column)));
         let (items, mut columns) = self.renamed(&input.columns);
         let new = |old: &str| renamed(old, &items);
-        let window = Some((new(&start), new(&end)));
+        let window = input.window.as_ref().map(|(start, end)| (new(start), new(end)));
         let unique = input.unique.as_ref().map(|unique| unique.iter().map(|name| new(name)).collect());
         let place = self.name();
         let limit = self.random.between(1, 3);

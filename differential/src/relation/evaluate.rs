@@ -21,7 +21,7 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
         Node::Aggregate { input, filter, keys, sets, calls, having } => {
             let names = input.names();
             let rows = kept(rows(input, tables)?, &names, filter.as_ref())?;
-            let groups = groups(&rows, &names, keys, sets.as_deref(), calls)?;
+            let groups = groups(&rows, &names, (keys, relation.keys_of_window()), sets.as_deref(), calls)?;
             kept(groups, &relation.names(), having.as_ref())
         }
         Node::Top { input, partition, order, limit, items, .. } => {
@@ -110,7 +110,7 @@ fn select(rows: Vec<Row>, names: &[String], items: &[Item], filter: Option<&Expr
 fn groups(
     rows: &[Row],
     names: &[String],
-    keys: &[Item],
+    (keys, of_window): (&[Item], usize),
     sets: Option<&[Vec<usize>]>,
     calls: &[Call],
 ) -> Result<Vec<Row>> {
@@ -118,11 +118,15 @@ fn groups(
     let sets: Vec<Vec<usize>> = match sets {
         None => all.to_vec(),
         // The window belongs to every set.
-        Some(sets) => sets.iter().map(|set| [&[0, 1][..], set].concat()).collect(),
+        Some(sets) => sets.iter().map(|set| (0..of_window).chain(set.iter().copied()).collect()).collect(),
     };
     let mut result = Vec::new();
     for set in sets {
         let mut groups: BTreeMap<Vec<String>, (Row, Vec<&Row>)> = BTreeMap::new();
+        if keys.is_empty() {
+            // All rows are one group, and so are none.
+            groups.insert(Vec::new(), (Vec::new(), Vec::new()));
+        }
         for row in rows {
             let mut values = project(keys, Scope { names, row })?;
             for (place, value) in values.iter_mut().enumerate() {

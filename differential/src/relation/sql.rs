@@ -49,7 +49,8 @@ impl Script<'_> {
             Node::Aggregate { input, filter, keys, sets, calls, having } => {
                 let results: Vec<String> =
                     calls.iter().map(|call| format!("{} AS {}", call.sql(), call.name)).collect();
-                let items = [vec![list(keys)], results].concat().join(", ");
+                let keys_named = (!keys.is_empty()).then(|| list(keys));
+                let items = keys_named.into_iter().chain(results).collect::<Vec<_>>().join(", ");
                 let from = self.from(input);
                 if calls.is_empty() {
                     return format!("SELECT DISTINCT {}\nFROM {from}{}", list(keys), where_clause(filter.as_ref()));
@@ -61,9 +62,10 @@ impl Script<'_> {
                         format!("({})", keys.join(", "))
                     };
                     let sets: Vec<String> = sets.iter().map(of_set).collect();
-                    by.truncate(2);
+                    by.truncate(relation.keys_of_window());
                     by.push(format!("GROUPING SETS ({})", sets.join(", ")));
                 }
+                let by = if by.is_empty() { String::new() } else { format!("\nGROUP BY {}", by.join(", ")) };
                 let having = having.as_ref().map_or(String::new(), |having| {
                     let mut having = having.clone();
                     replace(&mut having, &|name| {
@@ -72,18 +74,19 @@ impl Script<'_> {
                     });
                     format!("\nHAVING {}", sql(&having))
                 });
-                format!(
-                    "SELECT {items}\nFROM {from}{}\nGROUP BY {}{having}",
-                    where_clause(filter.as_ref()),
-                    by.join(", ")
-                )
+                format!("SELECT {items}\nFROM {from}{}{by}{having}", where_clause(filter.as_ref()))
             }
             Node::Top { input, partition, order, limit, items, place } => {
                 let order: Vec<String> = order.iter().map(Order::sql).collect();
-                let (partition, order) = (partition.join(", "), order.join(", "));
+                let order = order.join(", ");
+                let partition = if partition.is_empty() {
+                    String::new()
+                } else {
+                    format!("PARTITION BY {} ", partition.join(", "))
+                };
                 let from = self.from(input);
                 format!(
-                    "SELECT {}, {place}\nFROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {partition} ORDER BY {order}) AS {place} FROM {from})\nWHERE {place} <= {limit}",
+                    "SELECT {}, {place}\nFROM (SELECT *, ROW_NUMBER() OVER ({partition}ORDER BY {order}) AS {place} FROM {from})\nWHERE {place} <= {limit}",
                     list(items)
                 )
             }

@@ -25,7 +25,7 @@
 //! [`check`] runs it at parallelism 1 without a break, at parallelism 3 without a break, and restored from real state
 //! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key; the latter also with
 //! batches without rows around every step, and with epochs that hold nothing else. Then with state that is only partly in
-//! memory: see [`Plan`].
+//! memory: see [`Plan`]. And with columns declared as `NOT NULL` that have no null in the script.
 
 mod plan;
 mod run;
@@ -53,10 +53,22 @@ pub fn node(operator: OperatorSpec, output: &SchemaRef) -> NodeSpec {
 /// If anything fails or differs.
 pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
     let (script, expected) = script::parse(script, inputs);
-    for plan in Plan::ALL {
-        let found = run(node, inputs, &script, plan).unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
+    check_in(Plan::ALL, node, inputs, &script, &expected);
+    let (inputs, script) = script.without_nulls(inputs);
+    check_in([Plan::Rescaled, Plan::Evicted], node, &inputs, &script, &expected);
+}
+
+fn check_in(
+    plans: impl IntoIterator<Item = Plan>,
+    node: &NodeSpec,
+    inputs: &[SchemaRef],
+    script: &Script,
+    expected: &[Interval],
+) {
+    for plan in plans {
+        let found = run(node, inputs, script, plan).unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
         assert_eq!(found.len(), expected.len(), "{plan:?}: number of intervals between markers");
-        for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
             match plan {
                 // What is owed at a marker leaves at those between too, and is taken back again.
                 Plan::Padded => {

@@ -164,7 +164,9 @@ impl TopN {
 fn state(partition: &[usize], input: &Schema) -> TableSchema {
     let keys = partition.iter().map(|column| input.field(*column).clone());
     let keys: Vec<_> = keys.chain([Field::new("arrival", DataType::Int64, false)]).map(Arc::new).collect();
-    let values: Vec<_> = input.fields().to_vec();
+    // Of rows that are gone nothing is kept.
+    let values: Vec<_> =
+        input.fields().iter().map(|field| Arc::new(field.as_ref().clone().with_nullable(true))).collect();
     let mut fields = state_column::numbered(&keys, 1);
     fields.extend(state_column::numbered(&values, 1001));
     TableSchema {

@@ -1,7 +1,9 @@
 //! What happens to an operator under test.
 
-use arrow::array::Int8Array;
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::array::{Array, Int8Array};
+use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::{Batch, ChangelogKind, EventTime, Watermark};
 
 use super::run::Interval;
@@ -28,6 +30,28 @@ pub struct Script {
 }
 
 impl Script {
+    /// The same, with columns that may not be null if none of their values is, and what the inputs are then.
+    pub(super) fn without_nulls(&self, inputs: &[SchemaRef]) -> (Vec<SchemaRef>, Script) {
+        let strict = |(input, schema): (usize, &SchemaRef)| {
+            let has_nulls = |column: usize| {
+                let nulls = |step: &Step| matches!(step, Step::Rows(ordinal, batch) if *ordinal == input && batch.records().column(column).null_count() > 0);
+                self.steps.iter().any(nulls)
+            };
+            let fields = schema.fields().iter().enumerate();
+            let fields = fields.map(|(column, field)| field.as_ref().clone().with_nullable(has_nulls(column)));
+            Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        };
+        let inputs: Vec<SchemaRef> = inputs.iter().enumerate().map(strict).collect();
+        let mut script = self.clone();
+        for step in &mut script.steps {
+            if let Step::Rows(input, batch) = step {
+                let columns = batch.records().columns().to_vec();
+                *batch = batch.with_columns(&inputs[*input], columns).expect("no column has a null");
+            }
+        }
+        (inputs, script)
+    }
+
     /// What comes on each input: rows are taken back there, or not.
     pub(super) fn changelogs(&self, inputs: usize) -> Vec<ChangelogKind> {
         let takes_back = |input: usize| {

@@ -1,0 +1,121 @@
+//! Queries over each other without regard to windows and times: joins under aggregations under first rows under joins. What one of
+//! them gives changes as rows come, and the next one has to follow.
+
+use super::Generator;
+use crate::expression::{Expression, Operator, sql};
+use crate::relation::{Column, Function, Item, Node, Relation};
+
+impl Generator {
+    /// The query of a case.
+    pub(super) fn updating_query(&mut self) -> Relation {
+        let query = self.updating(3);
+        let query = match query.node {
+            Node::Table(_) | Node::Window { .. } => self.groups_of(query),
+            _ => query,
+        };
+        self.scalars_of(query)
+    }
+
+    /// Without nested columns: results that change are told apart by all of them. In what they are made of there are such.
+    fn scalars_of(&mut self, query: Relation) -> Relation {
+        if query.columns.iter().all(|column| column.data_type.is_scalar()) {
+            return query;
+        }
+        let scalars: Vec<Column> =
+            query.columns.iter().filter(|column| column.data_type.is_scalar()).cloned().collect();
+        if scalars.is_empty() {
+            return self.groups_of(query);
+        }
+        let (items, columns) = self.renamed(&scalars);
+        let node = Node::Select { input: Box::new(query), items, filter: None };
+        Relation { node, columns, times: Vec::new(), window: None, unique: None }
+    }
+
+    /// A relation of which others may be made `depth` times more.
+    fn updating(&mut self, depth: usize) -> Relation {
+        let result = match self.random.below(12) {
+            _ if depth == 0 => self.stream(0),
+            0..=3 => {
+                let (left, right) = (self.updating(depth - 1), self.updating(depth - 1));
+                let (left, right) = (self.side(left), self.side(right));
+                self.joined(left, right)
+            }
+            4..=7 => {
+                let input = self.updating(depth - 1);
+                self.groups_of(input)
+            }
+            8 | 9 => {
+                let input = self.updating(depth - 1);
+                self.first_rows(input, Vec::new())
+            }
+            10 => {
+                let input = self.updating(depth - 1);
+                self.select(input, 60)
+            }
+            _ => self.stream(1),
+        };
+        let is_table = matches!(result.node, Node::Table(_));
+        // What is unique in a window is not so outside of it.
+        let unique = if result.window.is_some() { None } else { result.unique };
+        let times = if is_table { result.times } else { Vec::new() };
+        Relation { times, window: None, unique, ..result }
+    }
+
+    /// Groups of all rows by some of their columns, or by none.
+    fn groups_of(&mut self, input: Relation) -> Relation {
+        let input = Relation { times: Vec::new(), window: None, ..input };
+        let scope = input.columns.clone();
+        let mut keys: Vec<Item> = Vec::new();
+        for _ in 0..self.random.between(0, 3) {
+            let scalar = self.column_where(&scope, |column| column.data_type.is_scalar()).cloned();
+            let expression = match scalar {
+                Some(column) if self.random.chance(75) => Expression::column(&column.name, column.data_type),
+                _ => {
+                    let data_type = self.scalar_of(&scope);
+                    self.expression(&scope, &data_type, 2)
+                }
+            };
+            let is_new = !keys.iter().any(|known| sql(&known.expression) == sql(&expression));
+            if is_new && !matches!(expression.operator, Operator::Literal(_)) {
+                keys.push(Item { name: self.name(), expression });
+            }
+        }
+        let sets = (keys.len() > 1 && self.random.chance(15)).then(|| self.sets_of(keys.len()));
+        let filter = if self.random.chance(25) { self.filter(&input) } else { None };
+        let mut calls = Vec::new();
+        for _ in 0..self.random.between(0, 4) {
+            calls.extend(self.call(&input));
+        }
+        let distinct = !keys.is_empty() && sets.is_none() && self.random.chance(30);
+        if calls.is_empty() && !distinct {
+            calls.push(self.call_of(Function::Count));
+        }
+        let mut columns: Vec<Column> = keys.iter().map(|key| self.column_of(key, &scope)).collect();
+        columns.extend(calls.iter().map(|call| Column {
+            name: call.name.clone(),
+            data_type: call.data_type.clone(),
+            nullable: true,
+            bound: self.call_bound(call, &scope),
+        }));
+        let unique = sets.is_none().then(|| keys.iter().map(|key| key.name.clone()).collect());
+        let has_calls = !calls.is_empty();
+        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None };
+        let mut groups = Relation { node, columns, times: Vec::new(), window: None, unique };
+        if has_calls && self.random.chance(25) {
+            self.add_having(&mut groups);
+        }
+        groups
+    }
+
+    /// Grouping sets of so many keys, each in one of them.
+    fn sets_of(&mut self, keys: usize) -> Vec<Vec<usize>> {
+        let mut sets: Vec<Vec<usize>> = vec![(0..keys).collect()];
+        for _ in 0..self.random.between(1, 2) {
+            let set: Vec<usize> = (0..keys).filter(|_| self.random.chance(50)).collect();
+            if !sets.contains(&set) {
+                sets.push(set);
+            }
+        }
+        sets
+    }
+}
