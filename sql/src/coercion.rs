@@ -8,6 +8,7 @@ mod float_constants;
 mod own_terms;
 mod refused_casts;
 mod rows;
+mod running_sums;
 mod signed;
 mod strings;
 mod sums;

@@ -11,6 +11,7 @@
 
 mod expression;
 mod operator;
+mod over;
 
 use std::fmt::Write as _;
 
@@ -43,6 +44,10 @@ pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
             OperatorSpec::TopN(spec) => (
                 if spec.retracts { "all rows" } else { "the first rows of each partition that there was" },
                 "a window's columns in PARTITION BY",
+            ),
+            OperatorSpec::Over(spec) if over::grows(spec) => (
+                "totals or the last rows of each partition that there was",
+                "a frame of time, as in `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`,",
             ),
             _ => return None,
         };

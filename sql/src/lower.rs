@@ -17,6 +17,7 @@ mod grouping;
 mod join;
 mod literal;
 mod order;
+mod over;
 mod rank;
 mod shape;
 mod sink;

@@ -21,6 +21,7 @@ mod nested;
 mod nexmark;
 mod numbers;
 mod outer_joins;
+mod over;
 mod power;
 mod results;
 mod sums;

@@ -23,8 +23,9 @@ pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    NullTimes, OperatorSpec, SinkSpec, SortKey, SourceSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    NullTimes, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, SinkSpec, SortKey, SourceSpec, TimeColumn,
+    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
+    WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -200,6 +201,7 @@ impl OperatorSpec {
             | OperatorSpec::WindowJoin(_)
             | OperatorSpec::IntervalJoin(_)
             | OperatorSpec::Join(_)
+            | OperatorSpec::Over(_)
             | OperatorSpec::FinalRows
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,

@@ -82,6 +82,13 @@ pub trait Operator: Send {
         None
     }
 
+    /// Where event time stands at `watermark`, no later one makes the operator emit something because of the rows of `table` with a time
+    /// up to this one: they may still be needed for what is emitted of others of their key. Unless it says otherwise, those are the rows
+    /// that are gone.
+    fn settled(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.expired(table, watermark)
+    }
+
     /// Lets go of all rows of the keys whose hash `leaves`. They have not changed since they were captured, and are stored.
     /// Returns for each table the least time of the rows that left, the end of time if none did.
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {

@@ -10,6 +10,7 @@ use crate::changelog_rows::ChangelogRows;
 use crate::checked::Checked;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
+use crate::over::Over;
 use crate::processing_time::ProcessingTime;
 use crate::top_n::TopN;
 use crate::unnest::Unnest;
@@ -67,6 +68,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
 
         OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
         OperatorSpec::TopN(spec) => Box::new(TopN::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema)?,
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {

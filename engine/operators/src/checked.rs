@@ -152,6 +152,10 @@ impl Operator for Checked {
         self.inner.due(table, time)
     }
 
+    fn settled(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.inner.settled(table, watermark)
+    }
+
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         let least = self.inner.evict(leaves)?;
         let tables = self.inner.tables().len();

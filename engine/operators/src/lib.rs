@@ -17,6 +17,7 @@ pub mod expr;
 mod interval_join;
 mod join;
 mod late;
+mod over;
 mod processing_time;
 mod scan;
 #[cfg(any(test, feature = "testing"))]

@@ -53,24 +53,24 @@ pub(crate) struct TopN {
 }
 
 /// Columns as bytes in their order, and back.
-struct Columns {
-    columns: Vec<usize>,
+pub(crate) struct Columns {
+    pub(crate) columns: Vec<usize>,
     converter: RowConverter,
     /// Whether values that SQL calls equal are one: -0.0 and 0.0.
     canonical: bool,
 }
 
 /// Rows as bytes; those of no columns are empty.
-struct Encoded(Option<Rows>);
+pub(crate) struct Encoded(Option<Rows>);
 
 impl Encoded {
-    fn row(&self, row: usize) -> &[u8] {
+    pub(crate) fn row(&self, row: usize) -> &[u8] {
         self.0.as_ref().map_or(&[], |rows| rows.row(row).data())
     }
 }
 
 impl Columns {
-    fn new(columns: Vec<usize>, options: Vec<SortOptions>, input: &Schema, canonical: bool) -> Result<Self> {
+    pub(crate) fn new(columns: Vec<usize>, options: Vec<SortOptions>, input: &Schema, canonical: bool) -> Result<Self> {
         let typed = columns.iter().zip(options);
         let fields = typed
             .map(|(column, options)| SortField::new_with_options(input.field(*column).data_type().clone(), options));
@@ -80,25 +80,31 @@ impl Columns {
     }
 
     /// The rows as bytes.
-    fn encode(&self, records: &RecordBatch) -> Result<Encoded> {
+    pub(crate) fn encode(&self, records: &RecordBatch) -> Result<Encoded> {
         // The converter would lose the number of rows without columns.
         if self.columns.is_empty() {
             return Ok(Encoded(None));
         }
-        let column = |column: &usize| match self.canonical {
-            true => canonical_keys(records.column(*column)),
-            false => records.column(*column).clone(),
-        };
-        let columns: Vec<ArrayRef> = self.columns.iter().map(column).collect();
-        Ok(Encoded(Some(self.converter.convert_columns(&columns)?)))
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|column| records.column(*column).clone()).collect();
+        self.encode_columns(&columns)
     }
 
-    fn decode<'a>(&self, rows: impl Iterator<Item = &'a RowBytes>) -> Result<Vec<ArrayRef>> {
+    /// The values of these columns, of which there is at least one, as bytes.
+    pub(crate) fn encode_columns(&self, columns: &[ArrayRef]) -> Result<Encoded> {
+        let canonical: Vec<ArrayRef> = match self.canonical {
+            true => columns.iter().map(canonical_keys).collect(),
+            false => columns.to_vec(),
+        };
+        Ok(Encoded(Some(self.converter.convert_columns(&canonical)?)))
+    }
+
+    pub(crate) fn decode<R: AsRef<[u8]>>(&self, rows: impl Iterator<Item = R>) -> Result<Vec<ArrayRef>> {
         if self.columns.is_empty() {
             return Ok(Vec::new());
         }
         let parser = self.converter.parser();
-        Ok(self.converter.convert_rows(rows.map(|row| parser.parse(row)))?)
+        let rows: Vec<R> = rows.collect();
+        Ok(self.converter.convert_rows(rows.iter().map(|row| parser.parse(row.as_ref())))?)
     }
 }
 

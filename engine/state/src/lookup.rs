@@ -36,8 +36,8 @@ pub struct Times {
     pub expired: Option<EventTime>,
     /// Rows with a time up to this one are wanted; `None`: no row is.
     pub due: Option<EventTime>,
-    /// Rows with a time up to this one are gone once they have been seen.
-    pub expiring: Option<EventTime>,
+    /// Rows with a time up to this one are not looked for again once they have been seen.
+    pub settled: Option<EventTime>,
 }
 
 /// Where rows that are due may be.
@@ -54,7 +54,7 @@ pub struct DueSlices {
 pub struct DueRows {
     /// Per table, the rows.
     pub rows: Vec<TableRows>,
-    /// Per table, a time before which no row of the slice is left once these have been seen.
+    /// Per table, a time before which no row of the slice has to be looked for once these have been seen.
     pub least: Vec<EventTime>,
 }
 
@@ -210,7 +210,7 @@ impl StateStore {
                 let blocks = runs.iter().flat_map(|run| run.blocks()).filter(|block| block.hashes().overlaps(&slice));
                 least = blocks.filter_map(|block| later(&live, block)).fold(least, EventTime::min);
                 for (records, hashes) in read_live(&*self.storage, &live, &runs, &Hashes::In(slice))? {
-                    least = least.min(least_left(&self.tables[table], &records, times.expiring)?);
+                    least = least.min(least_left(&self.tables[table], &records, times.settled)?);
                     rows.extend(up_to(due, &self.tables[table], (records, hashes))?);
                 }
             }
@@ -314,10 +314,10 @@ fn later(live: &Live<'_>, block: &Block) -> Option<EventTime> {
     block.first_time.filter(|first| *first > live.until.0 && live.skips(block)).map(EventTime)
 }
 
-/// The least time of rows that are left once all up to `expiring` are gone.
-fn least_left(table: &TableSchema, records: &RecordBatch, expiring: Option<EventTime>) -> Result<EventTime> {
+/// The least time of rows that may have to be looked for again.
+fn least_left(table: &TableSchema, records: &RecordBatch, settled: Option<EventTime>) -> Result<EventTime> {
     let times = times(table, records)?.into_iter().flatten().flatten().map(EventTime);
-    Ok(times.filter(|time| expiring.is_none_or(|expiring| *time > expiring)).min().unwrap_or(EventTime::MAX))
+    Ok(times.filter(|time| settled.is_none_or(|settled| *time > settled)).min().unwrap_or(EventTime::MAX))
 }
 
 /// The rows with a time up to `due`, if there are any.

@@ -93,7 +93,7 @@ impl Partial {
         let times = |(table, due): (usize, &Option<EventTime>)| Times {
             expired: operator.expired(table, before),
             due: *due,
-            expiring: operator.expired(table, time),
+            settled: operator.settled(table, time),
         };
         let times = due.iter().enumerate().map(times).collect();
         Some(DueSearch { store: self.store.clone(), range: self.range, before, time, times, least: Vec::new() })

@@ -32,7 +32,7 @@ use datafusion_optimizer::analyzer::type_coercion::coerce_union_schema;
 use weir_functions::arithmetic::is_exact;
 
 use self::common_type::{Meeting, Part, common_type};
-use super::{arithmetic, rows, sums, texts, times};
+use super::{arithmetic, rows, running_sums, sums, texts, times};
 use crate::rewrite;
 
 /// See the module's documentation.
@@ -46,6 +46,7 @@ impl AnalyzerRule for ExactDecimals {
                 LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join)?),
                 LogicalPlan::Union(union) => LogicalPlan::Union(branches(union)?),
                 LogicalPlan::Aggregate(aggregate) => sums::typed(aggregate)?,
+                LogicalPlan::Window(window) => running_sums::typed(window)?,
                 other => other,
             };
             Ok(Transformed::yes(plan.recompute_schema()?))

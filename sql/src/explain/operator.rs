@@ -7,6 +7,7 @@ use weir_core::{
 };
 
 use super::expression::{length, sql};
+use super::over::{over_state, over_text};
 
 fn names(schema: &SchemaRef) -> Vec<String> {
     schema.fields().iter().map(|field| field.name().clone()).collect()
@@ -89,6 +90,7 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
                 if spec.partition.is_empty() { String::new() } else { format!(" of each {}", all(&spec.partition)) };
             format!("first {}{of} by {}{rank}", spec.limit, order_text(&spec.order, &name))
         }
+        OperatorSpec::Over(spec) => over_text(spec, &name),
         OperatorSpec::FinalRows => "rows that are left at the end".to_owned(),
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
@@ -263,6 +265,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
         OperatorSpec::TopN(spec) if spec.retracts => Some("all rows, without an end".to_owned()),
         OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
+        OperatorSpec::Over(spec) => Some(over_state(spec)),
         OperatorSpec::FinalRows => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)

@@ -1,6 +1,5 @@
 //! Functions with an `OVER` clause, as far as the planner has to know them: their names and the types of their results.
-//! Only `ROW_NUMBER` is lowered, and only where a limit makes it a Top-N; the others are known so that they can be
-//! refused by what they are, not as unknown names.
+//! Those that are not lowered are known so that they can be refused by what they are, not as unknown names.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,11 +16,22 @@ use datafusion_optimizer::AnalyzerRule;
 
 use crate::rewrite;
 
-/// The one that is lowered.
+/// The one that a limit makes a Top-N.
 pub(crate) const ROW_NUMBER: &str = "row_number";
 
-const NAMES: [&str; 9] =
-    [ROW_NUMBER, "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead", "nth_value"];
+const NAMES: [&str; 11] = [
+    ROW_NUMBER,
+    "rank",
+    "dense_rank",
+    "percent_rank",
+    "cume_dist",
+    "ntile",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
+    "nth_value",
+];
 
 static FUNCTIONS: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     let function = |name: &&'static str| {
@@ -94,7 +104,7 @@ impl WindowUDFImpl for PlannedOnly {
 
     fn field(&self, arguments: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
         let data_type = match self.name {
-            "lag" | "lead" | "nth_value" => {
+            "lag" | "lead" | "first_value" | "last_value" | "nth_value" => {
                 arguments.get_input_field(0).map_or(DataType::Null, |field| field.data_type().clone())
             }
             "percent_rank" | "cume_dist" => DataType::Float64,

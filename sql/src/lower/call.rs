@@ -128,7 +128,7 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
 
 /// The average of an argument. One of whole numbers takes them as they are, and not as the DOUBLEs that the planner made of
 /// them.
-fn exact_average(argument: &mut Typed, stream: &Stream) -> AggregateFunction {
+pub(super) fn exact_average(argument: &mut Typed, stream: &Stream) -> AggregateFunction {
     let Expr::Cast { operand, data_type: DataType::Float64, safe: false } = &argument.expression else {
         return AggregateFunction::Avg;
     };

@@ -180,7 +180,11 @@ fn refused(expression: &LogicalExpr) -> Error {
         LogicalExpr::AggregateFunction(call) => {
             Error::user(format!("the aggregate `{}` stands where a value of a single row is wanted", call.func.name()))
         }
-        LogicalExpr::WindowFunction(call) => super::rank::over_refused(&call.fun.to_string()),
+        LogicalExpr::WindowFunction(call) => {
+            let name = call.fun.to_string().to_uppercase();
+            Error::user(format!("`{name}(…) OVER (…)` is not supported here"))
+                .with_help("compute it in a subquery, and use its column")
+        }
         LogicalExpr::Unnest(_) => Error::user("UNNEST cannot stand inside another expression")
             .with_help("write it in FROM: `FROM t CROSS JOIN UNNEST(t.items) AS x(item)`"),
         LogicalExpr::SimilarTo(_) => {

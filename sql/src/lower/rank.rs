@@ -20,15 +20,12 @@ use super::windowed::{end_of, window_of};
 use crate::logical::ROW_NUMBER;
 
 impl Lowering<'_> {
-    /// The rows of the input, with the row number pending.
+    /// The rows of the input, with the row number pending; other functions with `OVER` are computed at once.
     pub(super) fn ranked(&mut self, window: &Window) -> Result<Stream> {
+        let [call] = window.window_expr.as_slice() else { return self.over(window) };
+        let Some(call) = row_number(call)? else { return self.over(window) };
         let input = self.relation(&window.input)?;
         let mut stream = settle(&mut self.graph, input)?;
-        let [call] = window.window_expr.as_slice() else {
-            return Err(Error::user("several functions with OVER in one query are not supported yet")
-                .with_help("use one ROW_NUMBER() and keep its first rows, as in `WHERE rn <= 3`"));
-        };
-        let call = row_number(call)?;
         let schema = window.input.schema();
         let order = call
             .order_by
@@ -54,9 +51,13 @@ impl Lowering<'_> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
         let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
-        let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min().ok_or_else(|| {
-            if conditions.iter().any(is_never_true) { never_true("the condition on ROW_NUMBER()") } else { unlimited() }
-        })?;
+        let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min();
+        let Some(limit) = limit else {
+            if conditions.iter().any(is_never_true) {
+                return Err(never_true("the condition on ROW_NUMBER()"));
+            }
+            return settle(&mut self.graph, stream);
+        };
         conditions.retain(|condition| !matches!(bound(condition), Some((_, true))));
         let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
             Error::user(format!("no row has a row number of {limit} or less")).with_help("row numbers begin with 1")
@@ -177,7 +178,8 @@ fn mirrored(operator: BinaryOperator) -> Option<BinaryOperator> {
     }
 }
 
-fn row_number(call: &LogicalExpr) -> Result<&WindowFunctionParams> {
+/// The parameters of `ROW_NUMBER()`; `None`: it is another function.
+fn row_number(call: &LogicalExpr) -> Result<Option<&WindowFunctionParams>> {
     let call = match call {
         LogicalExpr::Alias(alias) => &*alias.expr,
         other => other,
@@ -187,25 +189,17 @@ fn row_number(call: &LogicalExpr) -> Result<&WindowFunctionParams> {
     };
     let WindowFunction { fun, params } = &**call;
     if !matches!(fun, WindowFunctionDefinition::WindowUDF(function) if function.name() == ROW_NUMBER) {
-        return Err(over_refused(&fun.to_string()));
+        return Ok(None);
     }
     // Frames and the treatment of nulls do not touch a row's number.
     if params.filter.is_some() || params.distinct {
         return Err(Error::user("ROW_NUMBER() takes PARTITION BY and ORDER BY only"));
     }
-    Ok(params)
-}
-
-/// A function with OVER that is none of a Top-N's.
-pub(super) fn over_refused(function: &str) -> Error {
-    Error::user(format!("`{}(…) OVER (…)` is not supported yet", function.to_uppercase())).with_help(
-        "of the functions with OVER, ROW_NUMBER() works with a limit on its result; for totals per window, GROUP BY \
-         window_start, window_end",
-    )
+    Ok(Some(params))
 }
 
 /// A row number of all rows.
 pub(super) fn unlimited() -> Error {
-    Error::user("ROW_NUMBER() without an upper limit on its result is not supported yet")
-        .with_help("keep the first rows, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`")
+    Error::user("ROW_NUMBER() without an upper limit on its result has to be ordered by a time attribute, ascending")
+        .with_help("keep the first rows, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`; or order by the column of the table's WATERMARK")
 }

@@ -89,14 +89,17 @@ fn check_keys(graph: &JobGraph, input: &Edge) -> Result<()> {
     }
 }
 
-/// Makes what is pending real: window columns by an operator that assigns them, a row number not at all.
+/// Makes what is pending real: window columns by an operator that assigns them, a row number by one that counts in the order of time.
 ///
 /// # Errors
-/// For sessions, which only an aggregation finds, and for row numbers without a limit.
+/// For sessions, which only an aggregation finds, and for row numbers without a limit in another order.
 pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
     let window = match &stream.pending {
         Pending::Nothing => return Ok(stream),
-        Pending::Rank(_) => return Err(super::rank::unlimited()),
+        Pending::Rank(rank) => {
+            let numbered = super::over::numbered(graph, &stream, rank)?;
+            return numbered.ok_or_else(super::rank::unlimited);
+        }
         Pending::Window(window) => window.clone(),
     };
     if matches!(window.kind, WindowKind::Session { .. }) {

@@ -184,6 +184,9 @@ impl Lowering<'_> {
     pub fn late_rows(&mut self, table: TableSpec) -> Result<bool> {
         fits(&table, &Collector::late_schema(), "late rows")?;
         let mut nodes = self.windowed.clone();
+        let by_time =
+            |(id, node): (NodeId, &weir_core::Node)| matches!(node.spec.operator, OperatorSpec::Over(_)).then_some(id);
+        nodes.extend(self.graph.iter().filter_map(by_time));
         nodes.sort_unstable();
         nodes.dedup();
         if nodes.is_empty() {

@@ -11,6 +11,7 @@ mod joins;
 mod messages;
 mod names;
 mod nexmark;
+mod over;
 mod queries;
 mod refusals;
 mod signed;

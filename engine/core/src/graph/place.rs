@@ -73,6 +73,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Join(_)
         | OperatorSpec::GroupAggregate(_)
         | OperatorSpec::TopN(_)
+        | OperatorSpec::Over(_)
         | OperatorSpec::FinalRows => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)

@@ -1,5 +1,6 @@
 //! What each kind of operator is told. Column numbers are positions in the node's input.
 
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::{AggregateCall, Expr, TableSpec, WindowKind};
@@ -41,6 +42,8 @@ pub enum OperatorSpec {
     /// First rows of each partition in a given order, of all that have come: where a marker passes, rows that are no longer among
     /// them are taken back, and those that now are added.
     TopN(TopNSpec),
+    /// Computes something for each row over those of its partition that are before it in time; emits a row when the watermark passes it.
+    Over(OverSpec),
     /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
     FinalRows,
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
@@ -216,6 +219,79 @@ pub struct TopNSpec {
     pub with_rank: bool,
     /// Whether rows of the input may be taken back. All rows are kept then, and not only those that are shown.
     pub retracts: bool,
+}
+
+/// Parameters of [`OperatorSpec::Over`]. The output is the input's columns, then one for each call. Rows of a partition are in the order
+/// of their time, those of the same time in that of their arrival.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverSpec {
+    /// `PARTITION BY`. None: all rows are one partition.
+    pub partition: Vec<usize>,
+    /// `ORDER BY`: a time attribute.
+    pub time: usize,
+    /// What is computed for each row.
+    pub calls: Vec<OverCall>,
+}
+
+/// A function with `OVER`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverCall {
+    /// What to compute.
+    pub function: OverFunction,
+    /// Over which rows. Functions that count rows, and those of rows at a distance, have one of their own.
+    pub frame: OverFrame,
+    /// Column of the argument; none for `COUNT(*)` and functions without one. Nulls count for nothing unless the function says so.
+    pub argument: Option<usize>,
+    /// Column whose value stands in where there is no row at the distance; none: null does.
+    pub default: Option<usize>,
+    /// Name of the result column.
+    pub name: String,
+    /// Type of the result.
+    pub data_type: DataType,
+}
+
+/// What a function with `OVER` computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OverFunction {
+    /// Number of rows, or of values.
+    Count,
+    /// Sum of whole numbers, decimals or DOUBLEs. That of DOUBLEs is rounded once.
+    Sum,
+    /// Mean of whole numbers or DOUBLEs, as a DOUBLE.
+    Avg,
+    /// Least value.
+    Min,
+    /// Greatest value.
+    Max,
+    /// First value; of all rows if nulls are respected.
+    FirstValue {
+        /// Whether a null is a value.
+        respect_nulls: bool,
+    },
+    /// Last value; of all rows if nulls are respected.
+    LastValue {
+        /// Whether a null is a value.
+        respect_nulls: bool,
+    },
+    /// Number of the row, from 1.
+    RowNumber,
+    /// Number of the first row of the same time.
+    Rank,
+    /// Number of times up to the row's.
+    DenseRank,
+    /// Value of the row that is so many rows before.
+    Lag(u64),
+    /// Value of the row that is so many rows behind.
+    Lead(u64),
+}
+
+/// Rows of the partition up to the current one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OverFrame {
+    /// The current row and so many before it; `None`: all.
+    Rows(Option<u64>),
+    /// Rows of the current row's time, and of so many milliseconds before; `None`: all.
+    Range(Option<i64>),
 }
 
 /// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is

@@ -33,6 +33,7 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{GroupAggregateSpec, Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
+pub(crate) use accumulator::{mean, overflow};
 pub(crate) use differences::differ;
 use final_rows::FinalRows;
 use group_aggregate::GroupAggregate;

@@ -95,7 +95,7 @@ fn check(kind: Kind, steps: &[Step], before: usize, wanted: &[i64], due: i64) {
     if kind == Kind::Timeless {
         return;
     }
-    let times = [Times { expired, due: Some(EventTime(due)), expiring: Some(EventTime(due)) }];
+    let times = [Times { expired, due: Some(EventTime(due)), settled: Some(EventTime(due)) }];
     for parallelism in 1..3 {
         let (mut found, mut least) = (Vec::new(), EventTime::MAX);
         for subtask in 0..parallelism {
@@ -205,7 +205,7 @@ fn rows_that_a_merge_moves_into_a_later_block_still_count_as_the_next_ones() {
             manifest = Some(Manifest::following(manifest.as_ref(), header(epoch), deltas, Vec::new()));
         }
         let manifest = manifest.unwrap();
-        let times = [Times { expired: None, due: Some(EventTime(10)), expiring: Some(EventTime(10)) }];
+        let times = [Times { expired: None, due: Some(EventTime(10)), settled: Some(EventTime(10)) }];
         let due = store.due_slices(HashRange::ALL, &times).unwrap();
 
         merge_and_put(&storage, &manifest, "runs/merged");

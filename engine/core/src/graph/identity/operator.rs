@@ -2,8 +2,8 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    OperatorSpec, SinkSpec, SortKey, SourceSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, SinkSpec, SortKey, SourceSpec, TopNSpec, UnnestSpec,
+    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -27,6 +27,7 @@ impl OperatorSpec {
             OperatorSpec::Join(_) => "join",
             OperatorSpec::GroupAggregate(_) => "group-aggregate",
             OperatorSpec::TopN(_) => "top-n",
+            OperatorSpec::Over(_) => "over",
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Sink(_) => "sink",
@@ -106,6 +107,9 @@ impl Encode for OperatorSpec {
                 .flag("with-rank", *with_rank)
                 .flag("retracts", *retracts)
                 .end(),
+            OperatorSpec::Over(OverSpec { partition, time, calls }) => {
+                out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
+            }
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
@@ -168,6 +172,51 @@ impl Encode for WindowSource {
             WindowSource::Attached { start, end } => {
                 out.record("attached").field("start", start).field("end", end).end();
             }
+        }
+    }
+}
+
+impl Encode for OverCall {
+    fn encode(&self, out: &mut Text) {
+        let OverCall { function, frame, argument, default, name: _, data_type } = self;
+        out.record("call")
+            .field("function", function)
+            .unless("frame", frame, &OverFrame::Range(None))
+            .option("argument", argument)
+            .option("default", default)
+            .field("type", data_type)
+            .end();
+    }
+}
+
+impl Encode for OverFunction {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            OverFunction::Count => out.tag("count"),
+            OverFunction::Sum => out.tag("sum"),
+            OverFunction::Avg => out.tag("avg"),
+            OverFunction::Min => out.tag("min"),
+            OverFunction::Max => out.tag("max"),
+            OverFunction::FirstValue { respect_nulls } => {
+                out.record("first-value").flag("respect-nulls", *respect_nulls).end();
+            }
+            OverFunction::LastValue { respect_nulls } => {
+                out.record("last-value").flag("respect-nulls", *respect_nulls).end();
+            }
+            OverFunction::RowNumber => out.tag("row-number"),
+            OverFunction::Rank => out.tag("rank"),
+            OverFunction::DenseRank => out.tag("dense-rank"),
+            OverFunction::Lag(offset) => out.record("lag").field("offset", offset).end(),
+            OverFunction::Lead(offset) => out.record("lead").field("offset", offset).end(),
+        }
+    }
+}
+
+impl Encode for OverFrame {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            OverFrame::Rows(preceding) => out.record("rows").option("preceding", preceding).end(),
+            OverFrame::Range(preceding) => out.record("range").option("preceding", preceding).end(),
         }
     }
 }

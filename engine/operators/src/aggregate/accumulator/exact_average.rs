@@ -28,6 +28,11 @@ struct Mean {
     count: i64,
 }
 
+/// The mean of so many numbers with that sum.
+pub(crate) fn mean(sum: i128, count: i64) -> Option<f64> {
+    Mean { sum, count }.value()
+}
+
 impl Mean {
     fn value(self) -> Option<f64> {
         let count = i128::from(self.count);

@@ -21,6 +21,9 @@ mod row_wise;
 mod sum;
 mod value;
 
+pub(crate) use self::exact_average::mean;
+pub(crate) use self::sum::overflow;
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -38,7 +38,7 @@ pub(super) fn create(call: &AggregateCall) -> Option<Box<dyn Accumulator>> {
 }
 
 /// A sum that does not fit its type.
-pub(super) fn overflow(name: &str, data_type: &DataType) -> Error {
+pub(crate) fn overflow(name: &str, data_type: &DataType) -> Error {
     Error::data(format!("the sum {name:?} exceeds the range of {data_type}"))
         .with_help("cast the argument to DECIMAL(38, s) or DOUBLE")
 }

@@ -90,7 +90,7 @@ fn windows_that_close_do_not_read_panes_of_later_ones() {
     store.add(Epoch(1), &snapshot.operators[0].tables);
     let slices_at = |watermark| {
         let due = operator.due(0, EventTime(watermark));
-        let found = store.due_slices(HashRange::ALL, &[Times { expired: None, due, expiring: due }]).unwrap();
+        let found = store.due_slices(HashRange::ALL, &[Times { expired: None, due, settled: due }]).unwrap();
         (found.slices.len(), found.least[0])
     };
     assert_eq!(slices_at(9), (0, EventTime(99)), "where the next row is, the footer says");

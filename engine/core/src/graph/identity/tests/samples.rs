@@ -73,6 +73,36 @@ fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
 
 const TUMBLE: WindowKind = WindowKind::Tumble { size: 10_000, offset: 0 };
 
+/// Every function with OVER, and every frame.
+fn over_calls() -> Vec<OverCall> {
+    let call = |function, frame| OverCall {
+        function,
+        frame,
+        argument: None,
+        default: None,
+        name: "x".into(),
+        data_type: DataType::Int64,
+    };
+    let all = OverFrame::Range(None);
+    let of_argument = |function, frame| OverCall { argument: Some(3), ..call(function, frame) };
+    vec![
+        call(OverFunction::Count, all),
+        of_argument(OverFunction::Sum, OverFrame::Range(Some(5000))),
+        of_argument(OverFunction::Avg, OverFrame::Rows(Some(2))),
+        of_argument(OverFunction::Min, OverFrame::Rows(None)),
+        of_argument(OverFunction::Max, all),
+        of_argument(OverFunction::FirstValue { respect_nulls: true }, all),
+        of_argument(OverFunction::LastValue { respect_nulls: false }, all),
+        of_argument(OverFunction::FirstValue { respect_nulls: false }, all),
+        of_argument(OverFunction::LastValue { respect_nulls: true }, all),
+        call(OverFunction::RowNumber, all),
+        call(OverFunction::Rank, all),
+        call(OverFunction::DenseRank, all),
+        OverCall { default: Some(4), ..of_argument(OverFunction::Lag(1), all) },
+        of_argument(OverFunction::Lead(2), all),
+    ]
+}
+
 /// Every kind of operator, with as many of its fields set as can be, and once with few of them.
 pub fn operators() -> Vec<(&'static str, NodeSpec)> {
     let assign = WindowSource::Assign { window: TUMBLE, time: 2 };
@@ -155,6 +185,8 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 retracts: true,
             }),
         ),
+        ("over", OperatorSpec::Over(OverSpec { partition: vec![0], time: 1, calls: over_calls() })),
+        ("over all rows", OperatorSpec::Over(OverSpec { partition: Vec::new(), time: 2, calls: Vec::new() })),
         ("final rows", OperatorSpec::FinalRows),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
