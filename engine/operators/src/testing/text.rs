@@ -19,6 +19,10 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 pub fn schema(columns: &str) -> SchemaRef {
     let field = |column: &str| {
         let (name, type_name) = column.trim().split_once(' ').expect("a column has a name and a type");
+        let (type_name, nullable) = match type_name.trim().strip_suffix(" NOT NULL") {
+            Some(type_name) => (type_name, false),
+            None => (type_name, true),
+        };
         let data_type = match type_name.trim() {
             "BIGINT" => DataType::Int64,
             "BIGINT UNSIGNED" => DataType::UInt64,
@@ -31,7 +35,7 @@ pub fn schema(columns: &str) -> SchemaRef {
             "ARRAY<BIGINT>" => DataType::List(Arc::new(Field::new("item", DataType::Int64, true))),
             other => panic!("no type {other} in tests"),
         };
-        Field::new(name, data_type, true)
+        Field::new(name, data_type, nullable)
     };
     Arc::new(Schema::new(columns.split(',').map(field).collect::<Vec<_>>()))
 }

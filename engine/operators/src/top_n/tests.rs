@@ -50,6 +50,24 @@ fn a_row_that_comes_pushes_the_last_one_out() {
 }
 
 #[test]
+fn rows_of_columns_that_are_never_null_go_too() {
+    let script = "
+        in> a | 5 | 1
+        out> a | 5 | 1
+        marker
+        in> a | 7 | 2
+        out- a | 5 | 1
+        out> a | 7 | 2
+        marker
+        end
+    ";
+    let columns = "who STRING NOT NULL, amount BIGINT NOT NULL, id BIGINT NOT NULL";
+    let spec = TopNSpec { partition: vec![0], order: vec![key(1, true)], limit: 1, with_rank: false, retracts: false };
+    let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(columns)) };
+    check(&node, &[schema(columns)], script);
+}
+
+#[test]
 fn a_row_that_had_left_the_first_ones_comes_back_when_another_is_taken_back() {
     let script = "
         in> a | 5 | 1
