@@ -184,9 +184,10 @@ impl Lowering<'_> {
     pub fn late_rows(&mut self, table: TableSpec) -> Result<bool> {
         fits(&table, &Collector::late_schema(), "late rows")?;
         let mut nodes = self.windowed.clone();
-        let by_time =
-            |(id, node): (NodeId, &weir_core::Node)| matches!(node.spec.operator, OperatorSpec::Over(_)).then_some(id);
-        nodes.extend(self.graph.iter().filter_map(by_time));
+        // What gives rows their windows refuses those whose windows are all closed, before an operator behind it sees them.
+        let refuses =
+            |operator: &OperatorSpec| matches!(operator, OperatorSpec::WindowAssign(_) | OperatorSpec::Over(_));
+        nodes.extend(self.graph.iter().filter(|(_, node)| refuses(&node.spec.operator)).map(|(id, _)| id));
         nodes.sort_unstable();
         nodes.dedup();
         if nodes.is_empty() {
