@@ -19,7 +19,7 @@ use arrow::array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 
-use crate::{Attempt, Epoch, Result};
+use crate::{Attempt, Epoch, EventTime, Result};
 
 /// A part of a table that is read in its own order, by one subtask at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +161,15 @@ pub enum SourceEvent {
         records: RecordBatch,
         /// Records among them that could not be decoded, under the policies `skip` and `dead-letter`.
         rejected: Vec<Rejected>,
+    },
+    /// The source knows, without a row that says so, that the watermark of a split has come to a time: no row of it with that time or an
+    /// earlier one is expected. It is as if a row had come with which the table's watermark expression has that value. Without a
+    /// meaning where the table has no watermark.
+    Time {
+        /// Which split.
+        split: Arc<str>,
+        /// How far it has come.
+        time: EventTime,
     },
     /// A split has been read to its end, and is never assigned again.
     SplitFinished {

@@ -284,6 +284,12 @@ impl SourceSubtask {
                     self.rows(&split, records, emissions).await?;
                 }
             }
+            SourceEvent::Time { split, time } => {
+                if let Some(watermarks) = &mut self.watermarks {
+                    watermarks.observe(&split, time, self.listened);
+                }
+                self.advance(emissions).await?;
+            }
             SourceEvent::SplitFinished { split } => {
                 reading.open = reading.open.saturating_sub(1);
                 reading.finished.extend(reading.numbers.remove(&split));
@@ -422,6 +428,8 @@ impl SourceSubtask {
 
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
+        // What a checkpoint holds does not depend on when the last tick was.
+        self.chain.tick(emissions).await?;
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {

@@ -92,7 +92,7 @@ async fn read(reader: &mut Reader, most: usize) -> (Vec<i64>, bool) {
                 rows.extend(numbers(&records));
                 batches += 1;
             }
-            Some(SourceEvent::SplitFinished { .. }) => {}
+            Some(SourceEvent::SplitFinished { .. } | SourceEvent::Time { .. }) => {}
             None => return (rows, true),
         }
     }
@@ -194,6 +194,7 @@ async fn one_sequence_speaks_for_all_splits_also_after_a_rescale() {
                         batches -= 1;
                     }
                     SourceEvent::SplitFinished { split } => splits.finish(&split, Duration::ZERO),
+                    SourceEvent::Time { .. } => panic!("its rows say what time it is"),
                 }
                 match splits.advance(Duration::ZERO) {
                     Some(Watermark::At(time)) => current = time,
@@ -229,7 +230,7 @@ async fn a_pace_is_kept_and_giving_up_a_wait_loses_nothing() {
                 assert!(begin.elapsed().as_millis() >= due, "not before its time");
                 assert!(begin.elapsed().as_millis() <= due + 60, "not long after it");
             }
-            Ok(Some(SourceEvent::SplitFinished { .. })) => {}
+            Ok(Some(SourceEvent::SplitFinished { .. } | SourceEvent::Time { .. })) => {}
             Ok(None) => break,
         }
     }

@@ -370,6 +370,14 @@ async fn pass(time: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_source_may_know_how_far_time_is_without_a_row() {
+    let mut bench = start(Duration::ZERO).await;
+    bench.say(SourceEvent::Time { split: "a".into(), time: EventTime(7) }).await;
+    bench.say(SourceEvent::Time { split: "a".into(), time: EventTime(5) }).await;
+    assert_eq!(bench.taken().await, ["at 7"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_split_is_idle_when_nothing_comes_from_it_and_not_while_lingering_rows_wait_for_credit() {
     let linger = Duration::from_millis(20);
     let mut bench = start(linger).await;

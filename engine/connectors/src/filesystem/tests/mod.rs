@@ -120,6 +120,7 @@ impl Answer {
             SourceEvent::SplitFinished { split } => {
                 self.finished.push(split.rsplit('/').next().unwrap().to_owned());
             }
+            SourceEvent::Time { .. } => panic!("its rows say what time it is"),
         }
     }
 }
