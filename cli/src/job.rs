@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Handle, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use weir_coordinator::checkpoints::AttemptConfig;
 use weir_coordinator::driver::{DriverConfig, FlushConfig};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_functions::Functions;
 use weir_state::Manifest;
-use weir_worker::{BlockingThreads, Committer, Deployment, ExchangeLimits, Part, SystemClock};
+use weir_worker::{BlockingThreads, Clock, Committer, Deployment, ExchangeLimits, Part};
+
+pub use weir_worker::SystemClock;
 
 use self::checkpoints::CheckpointStore;
 use self::shell::{Checkpointing, Shell};
@@ -47,6 +49,10 @@ pub struct RunRequest {
     pub state_dir: Option<PathBuf>,
     /// Bytes that the state of one slot may take in memory; `None`: no limit.
     pub memory_budget: Option<u64>,
+    /// Longest time between two markers of a job whose operators have pending updates; `None`: they show at checkpoints only.
+    pub flush_interval: Option<Duration>,
+    /// Where processing time comes from.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// How far a job is.
@@ -108,12 +114,14 @@ pub struct CheckpointProgress {
     pub at: i64,
 }
 
-/// How a user wants a job to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// With a savepoint.
+/// What a job is asked for while it runs.
+#[derive(Debug)]
+pub enum Order {
+    /// A checkpoint whose marker is not sent yet. Answered when its results are out; not at all if the job ends before.
+    Checkpoint(oneshot::Sender<()>),
+    /// To stop with a savepoint.
     Savepoint,
-    /// At once, keeping nothing.
+    /// To stop at once, keeping nothing.
     Cancel,
 }
 
@@ -133,8 +141,8 @@ pub enum JobEnd {
     Cancelled,
 }
 
-/// Longest time between two markers of a job whose operators have pending updates.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
+/// What [`RunRequest::flush_interval`] mostly is.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 /// Shortest time between a marker and a flush marker behind it.
 const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 
@@ -142,7 +150,11 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What made the job fail.
-pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
+pub async fn run(
+    request: RunRequest,
+    progress: watch::Sender<Progress>,
+    orders: mpsc::Receiver<Order>,
+) -> Result<JobEnd> {
     let (graph, connectors) = (request.graph.clone(), request.connectors.clone());
     let store = CheckpointStore::open(
         request.state_dir.as_deref(),
@@ -157,7 +169,7 @@ pub async fn run(request: RunRequest, progress: watch::Sender<Progress>, stop: m
         }
     }
     let (identity, is_durable) = (store.identity(), store.is_durable());
-    let end = run_from(store, graph.clone(), request, progress, stop).await?;
+    let end = run_from(store, graph.clone(), request, progress, orders).await?;
     // Of one that has failed it may be all that is left of results that could not be shown.
     if !is_durable {
         leftovers::discard(&graph, &*connectors, identity).await;
@@ -171,11 +183,11 @@ async fn run_from(
     graph: Arc<JobGraph>,
     request: RunRequest,
     progress: watch::Sender<Progress>,
-    stop: mpsc::Receiver<Stop>,
+    orders: mpsc::Receiver<Order>,
 ) -> Result<JobEnd> {
     let (fingerprint, places) = (graph.fingerprint(), graph.places());
     let has_pending_updates = graph.has_pending_updates();
-    let clock = Arc::new(SystemClock);
+    let clock = request.clock;
     let committer = Committer { connectors: request.connectors.clone(), blocking: Arc::new(BlockingThreads) };
     let mut checkpoints = Checkpointing::new(store, committer, clock.clone());
     checkpoints.finish_commits().await?;
@@ -200,7 +212,7 @@ async fn run_from(
         last_epoch: store.last_epoch(),
         first: None,
         participants: 1,
-        flush: FlushConfig { interval: has_pending_updates.then_some(FLUSH_INTERVAL), pause: FLUSH_PAUSE },
+        flush: FlushConfig { interval: request.flush_interval.filter(|_| has_pending_updates), pause: FLUSH_PAUSE },
     };
     let opened = weir_worker::open(Deployment {
         job: JobId(1),
@@ -223,7 +235,7 @@ async fn run_from(
     })
     .await?;
     checkpoints.begin(attempt, config);
-    Shell { job: opened.start(), checkpoints, progress }.run(stop).await
+    Shell { job: opened.start(), checkpoints, progress }.run(orders).await
 }
 
 /// The threads that operators run on: their own, so that this loop and the uploads never wait behind a batch.

@@ -19,7 +19,7 @@ use weir_functions::Functions;
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
-use crate::job::{self, JobEnd, Progress, RunRequest, Stop};
+use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use crate::result::{ResultConnector, Results};
 use crate::settings::Settings;
 use crate::signals::{Interrupt, Signals};
@@ -79,6 +79,8 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
         retained_checkpoints: settings.retained_checkpoints,
         state_dir: settings.state_dir.clone(),
         memory_budget: settings.memory_budget,
+        flush_interval: Some(job::FLUSH_INTERVAL),
+        clock: Arc::new(SystemClock),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
     supervise(request, results, display, arguments.stats.as_deref()).await
@@ -127,7 +129,7 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display,
                     "stopping; ^C once more stops at once"
                 });
                 // A full or closed channel means that the job has been told, or has ended.
-                let _ = stop.try_send(if keeps_state { Stop::Savepoint } else { Stop::Cancel });
+                let _ = stop.try_send(if keeps_state { Order::Savepoint } else { Order::Cancel });
             }
             () = results.until_reader_is_gone() => break Ended::ReaderGone,
             _ = ticks.tick() => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use weir_cli::job::{self, JobEnd, Progress, RunRequest, Stop};
+use weir_cli::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{Error, ErrorKind, JobGraph, Result};
 use weir_functions::Functions;
@@ -128,6 +128,8 @@ pub async fn run(case: &Case, setting: &Setting) -> Result<Outcome> {
         retained_checkpoints: 1,
         state_dir: folder.as_ref().map(|folder| folder.path().to_owned()),
         memory_budget: setting.memory_budget,
+        flush_interval: Some(job::FLUSH_INTERVAL),
+        clock: Arc::new(SystemClock),
     };
     let ended = match setting.restart {
         None => attempt(request(setting.parallelism), None).await,
@@ -172,7 +174,7 @@ async fn attempt(request: RunRequest, until: Option<&World>) -> Result<JobEnd> {
         if let Some(world) = until {
             world.all_read().await;
             // A job that has ended meanwhile does not want to hear it.
-            let _ = stop.send(Stop::Savepoint).await;
+            let _ = stop.send(Order::Savepoint).await;
         }
         std::future::pending().await
     };

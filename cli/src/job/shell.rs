@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use weir_coordinator::Now;
@@ -16,7 +16,7 @@ use weir_core::{Error, Result};
 use weir_worker::{Clock, Command, Committer, JobHandle, WorkerEvent};
 
 use super::checkpoints::CheckpointStore;
-use super::{CheckpointProgress, JobEnd, Progress, Stop};
+use super::{CheckpointProgress, JobEnd, Order, Progress};
 use crate::clock::processor_time;
 
 /// How long the end of a job waits for what its last checkpoint has made superfluous to be deleted: the next run can do it.
@@ -144,9 +144,12 @@ impl Checkpointing {
         }
     }
 
-    /// Waits until nothing is being deleted any more, or until that takes too long.
+    /// Waits until nothing is being merged or deleted any more, or until that takes too long.
     async fn retired(&mut self) {
-        let all = async { while self.retirements.join_next().await.is_some() {} };
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            while self.retirements.join_next().await.is_some() {}
+        };
         if timeout(RETIREMENT, all).await.is_err() {
             tracing::debug!("old checkpoints are left to the next run");
         }
@@ -257,11 +260,12 @@ impl Shell {
     ///
     /// # Errors
     /// What made it fail.
-    pub async fn run(mut self, mut stop: mpsc::Receiver<Stop>) -> Result<JobEnd> {
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) -> Result<JobEnd> {
         let start = self.checkpoints.start;
         let processor_at_start = processor_time();
         let commands = self.job.commands();
         let mut sending: Option<Sending> = None;
+        let mut wanted = Wanted::default();
         let mut next_progress = start;
         let mut running = true;
         loop {
@@ -283,7 +287,7 @@ impl Shell {
                             tracing::error!(error = error.report(), "the job has failed; decided results still come out");
                             tokio::select! {
                                 () = self.checkpoints.settle() => {}
-                                Some(_) = stop.recv() => {}
+                                Some(_) = orders.recv() => {}
                             }
                         }
                         return Err(error);
@@ -297,9 +301,17 @@ impl Shell {
                 Some(event) = self.checkpoints.done(), if !self.checkpoints.is_idle() => {
                     self.checkpoints.step(event);
                 }
-                Some(stop) = stop.recv() => match stop {
-                    Stop::Savepoint => self.drive(driver::Event::Stop(StopKind::Savepoint)),
-                    Stop::Cancel => return Ok(JobEnd::Cancelled),
+                Some(order) = orders.recv() => match order {
+                    Order::Checkpoint(answer) => {
+                        wanted.add(&self.checkpoints.executor, answer);
+                        self.drive(driver::Event::Savepoint);
+                    }
+                    Order::Savepoint => self.drive(driver::Event::Stop(StopKind::Savepoint)),
+                    Order::Cancel => {
+                        // What still works on the state holds its lock, and the next run is not to find it.
+                        self.checkpoints.retired().await;
+                        return Ok(JobEnd::Cancelled);
+                    }
                 },
                 () = sleep_until(due.unwrap_or(start)), if due.is_some() => self.checkpoints.step(Event::Tick),
                 () = sleep_until(next_progress) => {
@@ -307,6 +319,7 @@ impl Shell {
                     self.tell_progress(processor_at_start);
                 }
             }
+            wanted.answer(&self.checkpoints.executor);
             if let Some(end) = self.checkpoints.end.take() {
                 self.tell_progress(processor_at_start);
                 if !matches!(end, AttemptEnd::Failed(_)) {
@@ -354,6 +367,25 @@ impl Shell {
 
 fn gone() -> Error {
     Error::internal("the job's subtasks ended without saying why")
+}
+
+/// Checkpoints that were asked for, each with the number of those that are out when it is.
+#[derive(Default)]
+struct Wanted(Vec<(u64, oneshot::Sender<()>)>);
+
+impl Wanted {
+    fn add(&mut self, executor: &CheckpointExecutor, answer: oneshot::Sender<()>) {
+        let under_way = u64::from(executor.under_way().is_some());
+        self.0.push((executor.stats().completed + under_way + 1, answer));
+    }
+
+    fn answer(&mut self, executor: &CheckpointExecutor) {
+        let completed = executor.stats().completed;
+        for (_, answer) in self.0.extract_if(.., |(number, _)| *number <= completed) {
+            // Whoever has asked need not wait.
+            let _ = answer.send(());
+        }
+    }
 }
 
 /// Waits until the subtasks have a command.

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
-use weir_cli::job::{self, JobEnd, Progress, RunRequest};
+use weir_cli::job::{self, JobEnd, Progress, RunRequest, SystemClock};
 use weir_connectors::Registry;
 use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
@@ -56,6 +56,8 @@ pub fn run(script: &str) -> Answer {
         retained_checkpoints: 1,
         state_dir: None,
         memory_budget: None,
+        flush_interval: None,
+        clock: Arc::new(SystemClock),
     };
     let (progress, _) = watch::channel(Progress::default());
     let (_stop, stopped) = mpsc::channel(1);
