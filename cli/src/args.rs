@@ -14,12 +14,14 @@ use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
 use crate::server::worker::{self, WorkerArguments};
 use crate::settings::{Layers, Origin, registry};
+use crate::test::{self, TestArguments};
 
 const AFTER_HELP: &str = "\
 First steps:
   weir run query.sql                        run a script and print or write its results
   weir run query.sql --state-dir state      the same, surviving ^C and crashes
   weir explain query.sql                    show the dataflow without running it
+  weir test tests/                          check queries against what they have to come to
 
 In a cluster:
   weir submit query.sql                     run it there; `weir jobs list` shows what runs
@@ -87,6 +89,9 @@ pub enum Command {
     Run(RunArguments),
     /// Show the dataflow of a SQL script without running it.
     Explain(ScriptArguments),
+    /// Run test files: SQL, the rows that come in, and what has to come out.
+    #[command(after_help = test::AFTER_HELP)]
+    Test(TestArguments),
     /// Run a SQL script as a job of a cluster.
     Submit(SubmitArguments),
     /// List, describe, stop, restart, rescale the jobs of a cluster.

@@ -5,3 +5,4 @@ pub mod clock;
 pub mod job;
 pub mod leftovers;
 pub mod random;
+pub mod test_file;

@@ -17,6 +17,7 @@ mod signals;
 mod stats;
 mod status;
 mod terminal;
+mod test;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -73,6 +74,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Checkpoints(arguments) => return in_cluster(cluster::Command::Checkpoints(arguments), screen),
         Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
         Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
+        Command::Test(arguments) => return on_threads(test::run(&arguments, screen)),
         Command::Explain(arguments) => explain::explain(&arguments, screen)?,
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),
