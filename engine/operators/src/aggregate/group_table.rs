@@ -91,7 +91,7 @@ impl GroupTable {
         if !layout.partial_input {
             return self.add(slots, rows);
         }
-        let states = &rows.columns[layout.key_columns.len()..];
+        let states = &rows.columns[layout.first_state..];
         for (index, (accumulator, columns)) in self.accumulators.iter_mut().zip(&layout.state_columns).enumerate() {
             match index < layout.results {
                 true => accumulator.merge(slots, &states[columns.clone()])?,
@@ -121,27 +121,29 @@ impl GroupTable {
 
     /// Takes all groups of another table in.
     pub(crate) fn absorb(&mut self, other: &mut GroupTable, scratch: &mut Scratch) -> Result<()> {
-        self.combine(other, scratch, |accumulator, slots, states| accumulator.merge(slots, states))
+        let all = other.all();
+        self.combine(other, &all, scratch, |accumulator, slots, states| accumulator.merge(slots, states))
     }
 
     /// Takes all groups of another table out again, which was absorbed before. Groups stay, if only with a row count
     /// of zero.
     pub(crate) fn release(&mut self, other: &mut GroupTable, scratch: &mut Scratch) -> Result<()> {
-        self.combine(other, scratch, |accumulator, slots, states| accumulator.retract(slots, states))
+        let all = other.all();
+        self.combine(other, &all, scratch, |accumulator, slots, states| accumulator.retract(slots, states))
     }
 
     fn combine(
         &mut self,
         other: &mut GroupTable,
+        picked: &Picked,
         scratch: &mut Scratch,
         each: impl Fn(&mut dyn Accumulator, &[u32], &[ArrayRef]) -> Result<()>,
     ) -> Result<()> {
-        let all = other.all();
-        for piece in all.pieces() {
-            self.keys.intern_from(&other.keys, &all, piece.clone(), &mut scratch.slots);
+        for piece in picked.pieces() {
+            self.keys.intern_from(&other.keys, picked, piece.clone(), &mut scratch.slots);
             self.grow()?;
             for (accumulator, others) in self.accumulators.iter_mut().zip(&mut other.accumulators) {
-                each(&mut **accumulator, &scratch.slots, &others.states(&all, piece.clone())?)?;
+                each(&mut **accumulator, &scratch.slots, &others.states(picked, piece.clone())?)?;
             }
         }
         Ok(())
@@ -243,26 +245,42 @@ impl GroupTable {
         leaves: &dyn Fn(u64) -> bool,
         scratch: &mut Scratch,
     ) -> Result<Evicted> {
-        let leaving = self.keys.leaving(leaves)?;
-        if leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
-            return Err(Error::internal("a group that has changed was to leave before it is stored"));
-        }
+        let leaving = self.leaving(layout, leaves)?;
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.clear(&leaving))?;
         self.keys.remove(&leaving);
         let packed = (self.len() < self.keys.slots() / 2).then(|| self.pack(layout, scratch)).transpose()?;
         Ok(Evicted { left: leaving, packed })
     }
 
+    /// The groups whose key hash `leaves`. None of them has changed since the last capture.
+    pub(crate) fn leaving(&self, layout: &Layout, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<u32>> {
+        let leaving = self.keys.leaving(layout.spread_by, leaves)?;
+        match leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
+            true => Err(Error::internal("a group that has changed was to leave before it is stored")),
+            false => Ok(leaving),
+        }
+    }
+
     /// Moves the groups to a table of their size: vacant slots keep their memory. Returns where each of them was before.
     fn pack(&mut self, layout: &Layout, scratch: &mut Scratch) -> Result<Picked> {
-        let mut packed = Self::new(layout, self.len());
-        packed.absorb(self, scratch)?;
         let all = self.all();
-        // Groups are entered in the order of `all`.
-        packed.dirty.iter_mut().enumerate().for_each(|(slot, dirty)| *dirty = self.dirty[all.slot(slot)]);
-        packed.any_dirty = self.any_dirty;
-        *self = packed;
+        self.keep(layout, &all, scratch)?;
         Ok(all)
+    }
+
+    /// Lets go of all groups but the picked ones, which are numbered anew in the order in which they are picked.
+    pub(crate) fn keep(&mut self, layout: &Layout, picked: &Picked, scratch: &mut Scratch) -> Result<()> {
+        let mut kept = Self::new(layout, picked.len());
+        kept.combine(self, picked, scratch, |accumulator, slots, states| accumulator.merge(slots, states))?;
+        kept.dirty.iter_mut().enumerate().for_each(|(slot, dirty)| *dirty = self.dirty[picked.slot(slot)]);
+        kept.any_dirty = self.any_dirty;
+        *self = kept;
+        Ok(())
+    }
+
+    /// What changed in these groups is not captured any more: they have expired.
+    pub(crate) fn forget_changes(&mut self, slots: &[u32]) {
+        slots.iter().for_each(|slot| self.dirty[*slot as usize] = 0);
     }
 
     /// What changed since the last capture, if anything did; from now on it counts as unchanged.
@@ -314,11 +332,24 @@ impl CapturedGroups {
         times: impl Fn(usize) -> Vec<ArrayRef>,
         rows: &mut Vec<StateRows>,
     ) -> Result<()> {
+        self.rows_of_panes(schema, usize::MAX, |_, rows| times(rows), rows)
+    }
+
+    /// As [`rows`](Self::rows), where only the first key columns say which subtask a group belongs to; `times` makes the columns
+    /// behind them of the others.
+    pub(crate) fn rows_of_panes(
+        &self,
+        schema: &SchemaRef,
+        spread_by: usize,
+        times: impl Fn(&[ArrayRef], usize) -> Vec<ArrayRef>,
+        rows: &mut Vec<StateRows>,
+    ) -> Result<()> {
         for piece in self.picked.pieces() {
             let mut columns = self.keys.columns(piece.clone())?;
+            let panes = columns.split_off(columns.len().min(spread_by));
             let mut hashes = Vec::new();
             hash::hash_rows(&columns, piece.len(), &mut hashes)?;
-            columns.extend(times(piece.len()));
+            columns.extend(times(&panes, piece.len()));
             for states in &self.states {
                 columns.extend(states.columns(piece.clone())?);
             }

@@ -306,12 +306,14 @@ impl KeyTable {
         }
     }
 
-    /// The slots of keys whose hash, the one that spreads keys over subtasks, `leaves`.
-    pub(crate) fn leaving(&self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<u32>> {
+    /// The slots of keys whose hash, the one of so many of their columns that spreads them over subtasks, `leaves`.
+    pub(crate) fn leaving(&self, spread_by: usize, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<u32>> {
         let all = self.all();
         let (mut leaving, mut hashes) = (Vec::new(), Vec::new());
         for piece in all.pieces() {
-            hash_rows(&self.columns(&all, piece.clone())?, piece.len(), &mut hashes)?;
+            let mut columns = self.columns(&all, piece.clone())?;
+            columns.truncate(spread_by);
+            hash_rows(&columns, piece.len(), &mut hashes)?;
             let slots = hashes.iter().zip(piece).filter(|(hash, _)| leaves(**hash));
             leaving.extend(slots.map(|(_, position)| all.slot(position) as u32));
         }

@@ -29,6 +29,10 @@ pub(crate) struct Layout {
     pub(crate) results: usize,
     /// Whether the input holds states.
     pub(crate) partial_input: bool,
+    /// Where those begin.
+    pub(crate) first_state: usize,
+    /// So many of the key columns, the first, say which subtask a group belongs to.
+    pub(crate) spread_by: usize,
 }
 
 fn timestamp(name: &str) -> Field {
@@ -51,6 +55,23 @@ impl Layout {
         let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time, functions));
         let layout = Self::of(key_columns, prototypes.collect::<Result<_>>()?, input, count_rows)?;
         Ok(Self { partial_input: spec.partial_input, ..layout })
+    }
+
+    /// As [`new`](Self::new), with the panes of rows as keys behind the others: these columns of `input`.
+    pub(crate) fn with_panes(
+        spec: &WindowAggregateSpec,
+        input: &SchemaRef,
+        panes: &[usize],
+        count_rows: bool,
+        functions: &Functions,
+    ) -> Result<Self> {
+        let layout = Self::new(spec, input, count_rows, functions)?;
+        let first_state = layout.first_state;
+        let spread_by = layout.key_columns.len();
+        let key_columns = layout.key_columns.into_iter().chain(panes.iter().copied()).collect();
+        let calls = layout.prototypes;
+        let counted = Self::of(key_columns, calls, input, false)?;
+        Ok(Self { results: layout.results, partial_input: spec.partial_input, first_state, spread_by, ..counted })
     }
 
     /// The layout for groups without windows.
@@ -87,6 +108,8 @@ impl Layout {
         let key_fields: Vec<FieldRef> = key_columns.iter().map(|column| input.fields()[*column].clone()).collect();
         Ok(Self {
             keys: KeyLayout::new(key_fields.iter().map(|field| field.data_type().clone()).collect())?,
+            first_state: key_columns.len(),
+            spread_by: key_columns.len(),
             key_columns,
             key_fields,
             state_columns,

@@ -23,10 +23,12 @@ mod partial;
 mod probe;
 mod session_aggregate;
 mod session_table;
+mod small_panes;
 mod split;
 #[cfg(test)]
 mod tests;
 mod window_aggregate;
+mod window_results;
 mod windows;
 
 use arrow::datatypes::SchemaRef;

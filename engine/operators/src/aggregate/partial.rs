@@ -1,6 +1,8 @@
 //! First phase of an aggregation over windows, in front of the exchange: groups rows by pane and key and sends on one
 //! partial result for many rows.
 //!
+//! Panes of which a batch has only a few rows are grouped together ([`small_panes`](super::small_panes)).
+//!
 //! Nothing is kept over a marker, so there is no state. Partial results of a pane leave when the watermark reaches its
 //! end, because no window over it closes before; when they are released; or when there are too many of them. They are held
 //! back and not owed: the second phase adds them up, and shows nothing before its window closes, so it does not matter in
@@ -22,7 +24,8 @@ use weir_functions::Functions;
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
 use super::layout::{Layout, used_columns};
-use super::split::{PaneOf, Piece};
+use super::small_panes::{SmallPanes, starts};
+use super::split::{PaneOf, Piece, Stretches};
 use super::windows::Panes;
 use crate::batches::with_schema;
 
@@ -43,6 +46,8 @@ pub(crate) struct PartialAggregate {
     // Held back until the next marker at most.
     panes: Panes,
     groups: usize,
+    /// A pane may have groups here and in a table of its own.
+    small: SmallPanes,
     // How well rows group.
     measured_rows: usize,
     measured_groups: usize,
@@ -67,10 +72,12 @@ impl PartialAggregate {
         if let Some(call) = spec.aggregates.iter().find(|call| call.partial_fields().is_none()) {
             return Err(Error::internal(format!("{:?} cannot be aggregated in two phases", call.name)));
         }
+        let pane_of = PaneOf::Time { window, time };
         Ok(Self {
             layout: Layout::new(spec, input, true, functions)?,
             used: used_columns(spec, input)?,
-            pane_of: PaneOf::Time { window, time },
+            pane_of,
+            small: SmallPanes::new(spec, input, pane_of, true, functions)?,
             output: output.clone(),
             panes: Panes::new(),
             groups: 0,
@@ -81,37 +88,44 @@ impl PartialAggregate {
         })
     }
 
-    fn take_piece(&mut self, piece: &Piece, batch: &RecordBatch, out: &mut Collector) -> Result<()> {
-        let columns = piece.columns(batch, &self.used)?;
-        let rows = Rows { columns: &columns, len: piece.len() };
-        if self.passing > 0 {
-            return self.pass(piece.pane, rows, out);
+    fn take_rows(&mut self, batch: &RecordBatch, stretches: Stretches) -> Result<()> {
+        let before = self.groups + self.small.len();
+        self.measured_rows += stretches.rows();
+        if stretches.are_small() {
+            self.small.update(batch, &stretches, &mut self.scratch)?;
+        } else {
+            stretches.into_pieces().iter().try_for_each(|piece| self.take_piece(piece, batch))?;
         }
+        self.measured_groups += self.groups + self.small.len() - before;
+        Ok(())
+    }
+
+    fn take_piece(&mut self, piece: &Piece, batch: &RecordBatch) -> Result<()> {
+        let columns = piece.columns(batch, &self.used)?;
         let table = self.panes.entry(piece.pane).or_insert_with(|| GroupTable::new(&self.layout, 0));
         let before = table.len();
-        table.update(&self.layout, rows, &mut self.scratch)?;
-        let new = table.len() - before;
-        self.groups += new;
-        self.measured_groups += new;
-        self.measured_rows += rows.len;
+        table.update(&self.layout, Rows { columns: &columns, len: piece.len() }, &mut self.scratch)?;
+        self.groups += table.len() - before;
         Ok(())
     }
 
     /// Sends rows on one by one.
-    fn pass(&mut self, pane: Pane, rows: Rows<'_>, out: &mut Collector) -> Result<()> {
+    fn pass(&mut self, batch: &RecordBatch, stretches: &Stretches, out: &mut Collector) -> Result<()> {
+        let batch = batch.slice(0, stretches.rows());
+        let rows = Rows { columns: batch.columns(), len: batch.num_rows() };
         let mut columns = self.layout.key_arrays(rows.columns);
         for prototype in &self.layout.prototypes {
             columns.extend(prototype.states_of_rows(rows)?);
         }
         self.passing = self.passing.saturating_sub(rows.len);
-        self.emit(pane, columns, out)
+        self.emit(starts(stretches), columns, out)
     }
 
     /// Emits keys and states, of which the last is the row count.
-    fn emit(&self, pane: Pane, mut columns: Vec<ArrayRef>, out: &mut Collector) -> Result<()> {
+    fn emit(&self, starts: ArrayRef, mut columns: Vec<ArrayRef>, out: &mut Collector) -> Result<()> {
         let counts = columns.pop().ok_or_else(|| Error::internal("partial results lack their row count"))?;
         let rows = counts.len();
-        columns.push(Arc::new(TimestampMillisecondArray::from(vec![pane.start; rows])));
+        columns.push(starts);
         columns.push(Arc::new(Int64Array::new(counts.as_primitive::<Int64Type>().values().clone(), None)));
         out.emit(Batch::append(with_schema(&self.output, columns, rows)?));
         Ok(())
@@ -119,7 +133,26 @@ impl PartialAggregate {
 
     fn emit_pane(&mut self, pane: Pane, mut table: GroupTable, out: &mut Collector) -> Result<()> {
         self.groups -= table.len();
-        table.states().try_for_each(|columns| self.emit(pane, columns?, out))
+        table.states().try_for_each(|columns| {
+            let columns = columns?;
+            let rows = columns.last().map_or(0, |counts| counts.len());
+            self.emit(Arc::new(TimestampMillisecondArray::from_value(pane.start, rows)), columns, out)
+        })
+    }
+
+    fn emit_small(&mut self, out: &mut Collector) -> Result<()> {
+        if self.small.len() == 0 {
+            return Ok(());
+        }
+        let keys = self.layout.key_columns.len();
+        let pieces: Vec<_> = self.small.states().collect();
+        for columns in pieces {
+            let mut columns = columns?;
+            let starts = columns.remove(keys);
+            self.emit(starts, columns, out)?;
+        }
+        self.small.clear();
+        Ok(())
     }
 
     /// Decides whether rows are worth grouping, once enough have been seen.
@@ -137,9 +170,13 @@ impl PartialAggregate {
 impl Operator for PartialAggregate {
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
         let records = self.pane_of.with_time(&batch.into_appended()?)?;
-        self.pane_of.split(&records)?.iter().try_for_each(|piece| self.take_piece(piece, &records, out))?;
+        let stretches = self.pane_of.stretches(&records)?;
+        if self.passing > 0 {
+            return self.pass(&records, &stretches, out);
+        }
+        self.take_rows(&records, stretches)?;
         self.measure();
-        if self.groups >= MOST_GROUPS || (self.passing > 0 && self.groups > 0) { self.release(out) } else { Ok(()) }
+        if self.groups + self.small.len() >= MOST_GROUPS || self.passing > 0 { self.release(out) } else { Ok(()) }
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
@@ -147,10 +184,15 @@ impl Operator for PartialAggregate {
             let (pane, table) = entry.remove_entry();
             self.emit_pane(pane, table, out)?;
         }
+        // All of them, of panes that go on too: there are few rows of each.
+        if self.small.first_end().is_some_and(|end| end - 1 <= time.0) {
+            self.emit_small(out)?;
+        }
         Ok(Some(time))
     }
 
     fn release(&mut self, out: &mut Collector) -> Result<()> {
+        self.emit_small(out)?;
         while let Some((pane, table)) = self.panes.pop_first() {
             self.emit_pane(pane, table, out)?;
         }
@@ -158,6 +200,6 @@ impl Operator for PartialAggregate {
     }
 
     fn state_bytes(&self) -> usize {
-        self.panes.values().map(GroupTable::bytes).sum()
+        self.panes.values().map(GroupTable::bytes).sum::<usize>() + self.small.bytes()
     }
 }

@@ -1,7 +1,8 @@
 //! Which rows of a batch belong to which pane.
 //!
 //! Streams are nearly in order, so a batch mostly lies in one pane or in a few stretches of it: those are sliced. Only
-//! where panes alternate from row to row are rows picked one by one.
+//! where panes alternate from row to row are rows picked one by one. Where a batch has only few rows of each of many panes it is
+//! not split at all ([`small_panes`](super::small_panes)).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,6 +14,11 @@ use weir_core::{Error, Pane, Result, WindowKind};
 
 /// Rows in a stretch, on average, below which picking beats slicing.
 const SHORT: usize = 32;
+
+/// A batch is of small panes if it has rows of at least so many …
+const MANY: usize = 4;
+/// … and fewer than so many of each, on average.
+const FEW_ROWS: usize = 256;
 
 /// Times further than this from 1970 (some 29 million years) are refused, so that no sum of times overflows.
 const FURTHEST: i64 = 1 << 60;
@@ -111,48 +117,86 @@ impl PaneOf {
         Ok(batch)
     }
 
-    /// Splits a batch by pane. Every row has a time.
-    pub(crate) fn split(&self, batch: &RecordBatch) -> Result<Vec<Piece>> {
+    /// The panes of a batch, in the order of its rows. Every row has a time.
+    pub(crate) fn stretches(&self, batch: &RecordBatch) -> Result<Stretches> {
         match *self {
             PaneOf::Time { window, time } => {
                 let times = times(batch, time)?;
                 check(times)?;
                 let pane = |row: usize| window.pane(times[row]).unwrap_or(Pane { start: 0, end: 0 });
-                Ok(split(times.len(), pane, |pane, row| (pane.start..pane.end).contains(&times[row])))
+                Ok(Stretches::new(times.len(), pane, |pane, row| (pane.start..pane.end).contains(&times[row])))
             }
             PaneOf::Start { window, start } => {
                 let starts = times(batch, start)?;
                 let size = window.pane_size().unwrap_or_default();
                 let pane = |row: usize| Pane { start: starts[row], end: starts[row] + size };
-                Ok(split(starts.len(), pane, |pane, row| pane.start == starts[row]))
+                Ok(Stretches::new(starts.len(), pane, |pane, row| pane.start == starts[row]))
             }
             PaneOf::Columns { start, end } => {
                 let (starts, ends) = (times(batch, start)?, times(batch, end)?);
                 check(starts)?;
                 check(ends)?;
                 let pane = |row: usize| Pane { start: starts[row], end: ends[row] };
-                Ok(split(starts.len(), pane, |other, row| *other == pane(row)))
+                Ok(Stretches::new(starts.len(), pane, |other, row| *other == pane(row)))
             }
         }
     }
 }
 
-fn split(rows: usize, pane: impl Fn(usize) -> Pane, is_in: impl Fn(&Pane, usize) -> bool) -> Vec<Piece> {
-    let mut stretches: Vec<(Pane, Range<usize>)> = Vec::new();
-    let rows = if bugs::is_on(Bug::OddRowLost) && rows > 1 { rows & !1 } else { rows };
-    let mut start = 0;
-    while start < rows {
-        let current = pane(start);
-        let end = (start + 1..rows).find(|row| !is_in(&current, *row)).unwrap_or(rows);
-        stretches.push((current, start..end));
-        start = end;
+/// Which rows of a batch, one behind the other, lie in which pane.
+#[derive(Debug)]
+pub(crate) struct Stretches {
+    stretches: Vec<(Pane, Range<usize>)>,
+    rows: usize,
+}
+
+impl Stretches {
+    fn new(rows: usize, pane: impl Fn(usize) -> Pane, is_in: impl Fn(&Pane, usize) -> bool) -> Self {
+        let mut stretches: Vec<(Pane, Range<usize>)> = Vec::new();
+        let rows = if bugs::is_on(Bug::OddRowLost) && rows > 1 { rows & !1 } else { rows };
+        let mut start = 0;
+        while start < rows {
+            let current = pane(start);
+            let end = (start + 1..rows).find(|row| !is_in(&current, *row)).unwrap_or(rows);
+            stretches.push((current, start..end));
+            start = end;
+        }
+        Self { stretches, rows }
     }
-    if stretches.len() <= 2 || rows / stretches.len() >= SHORT {
-        return stretches.into_iter().map(|(pane, rows)| Piece { pane, rows: Selection::Slice(rows) }).collect();
+
+    /// The stretches, each a pane and how many rows in a row it has.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Pane, usize)> + '_ {
+        self.stretches.iter().map(|(pane, rows)| (*pane, rows.len()))
     }
-    let mut picked: BTreeMap<Pane, Vec<u32>> = BTreeMap::new();
-    for (pane, rows) in stretches {
-        picked.entry(pane).or_default().extend(rows.start as u32..rows.end as u32);
+
+    /// How many rows they are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
-    picked.into_iter().map(|(pane, rows)| Piece { pane, rows: Selection::Picked(rows.into()) }).collect()
+
+    /// Whether there are only few rows of each of many panes.
+    pub(crate) fn are_small(&self) -> bool {
+        let few = |panes: usize| panes >= MANY && self.rows < FEW_ROWS * panes;
+        if !few(self.stretches.len()) {
+            return false;
+        }
+        // The same pane may come again and again.
+        let mut panes: Vec<Pane> = self.stretches.iter().map(|(pane, _)| *pane).collect();
+        panes.sort_unstable();
+        panes.dedup();
+        few(panes.len())
+    }
+
+    /// The rows of the batch by pane.
+    pub(crate) fn into_pieces(self) -> Vec<Piece> {
+        let Self { stretches, rows } = self;
+        if stretches.len() <= 2 || rows / stretches.len() >= SHORT {
+            return stretches.into_iter().map(|(pane, rows)| Piece { pane, rows: Selection::Slice(rows) }).collect();
+        }
+        let mut picked: BTreeMap<Pane, Vec<u32>> = BTreeMap::new();
+        for (pane, rows) in stretches {
+            picked.entry(pane).or_default().extend(rows.start as u32..rows.end as u32);
+        }
+        picked.into_iter().map(|(pane, rows)| Piece { pane, rows: Selection::Picked(rows.into()) }).collect()
+    }
 }

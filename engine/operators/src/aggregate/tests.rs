@@ -87,6 +87,8 @@ fn counts() -> Vec<AggregateCall> {
 fn kinds() -> impl Strategy<Value = WindowKind> {
     prop_oneof![
         Just(WindowKind::Tumble { size: 10, offset: 0 }),
+        // Several in a batch: they share a table.
+        Just(WindowKind::Tumble { size: 2, offset: 0 }),
         Just(WindowKind::Tumble { size: 7, offset: 3 }),
         Just(WindowKind::Hop { slide: 2, size: 10, offset: 0 }),
         Just(WindowKind::Hop { slide: 2, size: 30, offset: 1 }),
@@ -172,8 +174,10 @@ proptest! {
     }
 
     #[test]
-    fn attached_windows_agree_with_the_oracle(keys in keys(), evicting in any::<bool>(), events in events()) {
-        let kind = WindowKind::Hop { slide: 5, size: 10, offset: 0 };
+    fn attached_windows_agree_with_the_oracle(
+        keys in keys(), many in any::<bool>(), evicting in any::<bool>(), events in events()
+    ) {
+        let kind = WindowKind::Hop { slide: if many { 2 } else { 5 }, size: 10, offset: 0 };
         let mut calls = all();
         // Without an event time the order of arrival decides, which the oracle has not kept apart.
         calls.retain(|call| !matches!(call.function, AggregateFunction::FirstValue | AggregateFunction::LastValue));

@@ -1,7 +1,7 @@
 //! Aggregation over tumbling, hopping and cumulating windows, and over windows that rows carry.
 //!
 //! - A batch is split by pane; each pane has a table of groups that takes the rows in. Rows of a pane whose windows are
-//!   all closed are late.
+//!   all closed are late. Where windows are panes, small ones share a table ([`small_panes`](super::small_panes)).
 //! - A watermark closes the windows that it has passed, in the order of their ends, and drops panes that no window needs
 //!   any more.
 //! - A capture hands over the groups that changed, by pane. They expire with the last window that covers their pane, so
@@ -24,10 +24,11 @@ use weir_functions::Functions;
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
 use super::layout::{Layout, used_columns};
-use super::split::{PaneOf, Piece};
+use super::small_panes::SmallPanes;
+use super::split::{PaneOf, Piece, Stretches};
+use super::window_results::{self, WindowResults};
 use super::windows::{Panes, Windows};
 use crate::LateRows;
-use crate::batches::{timestamps_of_type, with_schema};
 
 /// Columns between keys and states in the state table: start and end of the pane, and when it expires. That follows from the
 /// pane, and is part of the rows' key all the same: blocks whose rows have all expired, or are not due yet, can then be left out.
@@ -49,6 +50,8 @@ pub(crate) struct WindowAggregate {
     late: LateRows,
     // Kept in checkpoints.
     panes: Panes,
+    /// Groups of panes that are not in `panes`; only where each window is a pane.
+    small: Option<SmallPanes>,
     watermark: EventTime,
     // Follows from the above.
     /// Windows that are not closed and cover a pane with rows: end, start.
@@ -57,6 +60,13 @@ pub(crate) struct WindowAggregate {
     // Scratch.
     scratch: Scratch,
     room: usize,
+}
+
+fn last_end(kind: Option<WindowKind>, pane: Pane) -> Option<i64> {
+    match kind {
+        Some(kind) => kind.last_end_of_pane(pane.start),
+        None => Some(pane.end),
+    }
 }
 
 /// Whether all aggregates can be taken back, and whether the last of them counts rows.
@@ -85,6 +95,10 @@ impl WindowAggregate {
         };
         let hops = kind.is_some_and(Windows::hops);
         let (releasable, counted) = releasable(spec);
+        let windows = Windows::new(kind, releasable);
+        let small = matches!(windows, Windows::Panes)
+            .then(|| SmallPanes::new(spec, input, pane_of, false, functions))
+            .transpose()?;
         let layout = Layout::new(spec, input, hops && releasable && !counted, functions)?;
         let keys = layout.key_columns.len();
         let state = TableSchema {
@@ -104,9 +118,10 @@ impl WindowAggregate {
             state,
             late: LateRows::new(operator_name),
             panes: Panes::new(),
+            small,
             watermark: EventTime::MIN,
             pending: BTreeSet::new(),
-            windows: Windows::new(kind, releasable),
+            windows,
             scratch: Scratch::default(),
             room: 0,
         })
@@ -114,14 +129,16 @@ impl WindowAggregate {
 
     /// End of the last window over a pane; `None` if there is no window over it.
     fn last_end(&self, pane: Pane) -> Option<i64> {
-        match self.kind {
-            Some(kind) => kind.last_end_of_pane(pane.start),
-            None => Some(pane.end),
-        }
+        last_end(self.kind, pane)
     }
 
     fn is_closed(&self, end: i64) -> bool {
-        end - 1 <= self.watermark.0.saturating_sub(i64::from(bugs::is_on(Bug::ClosedTooLate)))
+        end <= self.closed_until()
+    }
+
+    /// Windows that end at this time or before are closed.
+    fn closed_until(&self) -> i64 {
+        self.watermark.0.saturating_add(1).saturating_sub(i64::from(bugs::is_on(Bug::ClosedTooLate)))
     }
 
     /// Notes the windows over a new pane.
@@ -132,13 +149,31 @@ impl WindowAggregate {
         self.pending.extend(open);
     }
 
-    fn take_piece(&mut self, piece: &Piece, batch: &RecordBatch, out: &mut Collector) -> Result<()> {
+    fn take_rows(&mut self, batch: &RecordBatch, stretches: Stretches, out: &mut Collector) -> Result<()> {
+        let is_small = self.small.as_ref().is_some_and(SmallPanes::has_room) && stretches.are_small();
+        let takes =
+            |pane: Pane| self.last_end(pane).is_some_and(|end| !self.is_closed(end)) && !self.panes.contains_key(&pane);
+        if is_small
+            && stretches.iter().all(|(pane, _)| takes(pane))
+            && let Some(small) = &mut self.small
+        {
+            return small.update(batch, &stretches, &mut self.scratch);
+        }
+        stretches.into_pieces().iter().try_for_each(|piece| self.take_piece(piece, is_small, batch, out))
+    }
+
+    fn take_piece(&mut self, piece: &Piece, is_small: bool, batch: &RecordBatch, out: &mut Collector) -> Result<()> {
         let pane = piece.pane;
         match self.last_end(pane) {
             // Between the windows of a hop that is longer than its size.
             None => return Ok(()),
             Some(end) if self.is_closed(end) => return self.too_late(piece, batch, out),
             Some(_) => {}
+        }
+        if let Some(small) = &mut self.small
+            && (small.contains(pane) || (is_small && !self.panes.contains_key(&pane)))
+        {
+            return small.update_piece(batch, piece, &mut self.scratch);
         }
         let columns = piece.columns(batch, &self.used)?;
         let rows = Rows { columns: &columns, len: piece.len() };
@@ -168,19 +203,15 @@ impl WindowAggregate {
         self.late.emit(&records, Some(&times), self.watermark, out)
     }
 
-    fn close(&mut self, window: Pane, out: &mut Collector) -> Result<()> {
-        let closed = self.windows.close(window, &mut self.panes, &self.layout, &mut self.scratch)?;
-        let Some((table, picked)) = closed else { return Ok(()) };
-        let fields = self.output.fields();
-        let times = [window.start, window.end, window.end - 1];
-        for columns in table.results(&self.layout, &picked) {
-            let (mut columns, rows) = columns?;
-            for (time, field) in times.iter().zip(&fields[columns.len()..]) {
-                columns.push(timestamps_of_type(vec![*time; rows], field.data_type())?);
-            }
-            out.emit(Batch::append(with_schema(&self.output, columns, rows)?));
+    fn close_small(&mut self, out: &mut Collector) -> Result<()> {
+        let until = self.closed_until();
+        let Some(small) = &mut self.small else { return Ok(()) };
+        let Some(closed) = small.close(until) else { return Ok(()) };
+        for columns in small.results(&closed) {
+            let (columns, windows) = columns?;
+            window_results::emit(&self.output, columns, windows, out)?;
         }
-        Ok(())
+        small.forget(&closed, &mut self.scratch)
     }
 
     fn drop_panes(&mut self) -> Result<()> {
@@ -221,9 +252,13 @@ impl Operator for WindowAggregate {
         self.windows.clear();
         let keys = self.layout.key_columns.len();
         let pane_of = PaneOf::Columns { start: keys, end: keys + 1 };
-        for piece in pane_of.split(rows)? {
+        for piece in pane_of.stretches(rows)?.into_pieces() {
             let records = piece.records(rows)?;
             let (keys, rest) = records.columns().split_at(keys);
+            if let Some(small) = self.small.as_mut().filter(|small| small.contains(piece.pane)) {
+                small.load(piece.pane, keys, &rest[TIMES.len()..], piece.len(), &mut self.scratch)?;
+                continue;
+            }
             if !self.panes.contains_key(&piece.pane) {
                 self.expect(piece.pane);
             }
@@ -258,6 +293,12 @@ impl Operator for WindowAggregate {
                 self.windows.clear();
             }
         }
+        if let Some(small) = &mut self.small
+            && small.evict(leaves, &mut self.scratch)?
+        {
+            let expires = small.open().filter_map(|pane| last_end(self.kind, pane));
+            least = expires.map(|end| EventTime(end - 1)).fold(least, EventTime::min);
+        }
         Ok(vec![least])
     }
 
@@ -267,44 +308,63 @@ impl Operator for WindowAggregate {
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
         let records = self.pane_of.with_time(&batch.into_appended()?)?;
-        self.pane_of.split(&records)?.iter().try_for_each(|piece| self.take_piece(piece, &records, out))
+        let stretches = self.pane_of.stretches(&records)?;
+        self.take_rows(&records, stretches, out)
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
         self.watermark = time;
+        let output = self.output.clone();
+        let mut results = WindowResults::new(&output);
         let mut closed = false;
         while let Some((end, start)) = self.pending.first().copied().filter(|(end, _)| self.is_closed(*end)) {
             self.pending.remove(&(end, start));
-            self.close(Pane { start, end }, out)?;
             closed = true;
+            let window = Pane { start, end };
+            let table = self.windows.close(window, &mut self.panes, &self.layout, &mut self.scratch)?;
+            let Some((table, picked)) = table else { continue };
+            for columns in table.results(&self.layout, &picked) {
+                let (columns, rows) = columns?;
+                results.add(window, columns, rows, out)?;
+            }
         }
+        results.leave(out)?;
         if closed {
             match self.kind {
                 Some(_) => self.drop_panes()?,
                 None => self.drop_attached(),
             }
         }
+        self.close_small(out)?;
         Ok(Some(time))
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let expired = self.expired(0, self.watermark);
+        let kind = self.kind;
         let mut captured = Vec::new();
         for (pane, table) in &mut self.panes {
             if let Some(groups) = table.capture()? {
-                let last_end = self.kind.map_or(Some(pane.end), |kind| kind.last_end_of_pane(pane.start));
-                captured.push((*pane, last_end.unwrap_or(pane.end), groups));
+                captured.push((*pane, groups));
             }
         }
+        let small = self.small.as_mut().map(SmallPanes::capture).transpose()?.flatten();
         let schema = self.state.schema.clone();
         let rows = move || {
             let mut rows = Vec::new();
-            for (pane, last_end, groups) in captured {
-                let times = |rows: usize| {
-                    let column = |time: i64| Arc::new(TimestampMillisecondArray::from(vec![time; rows])) as ArrayRef;
-                    vec![column(pane.start), column(pane.end), column(last_end - 1)]
+            for (pane, groups) in captured {
+                groups.rows(&schema, |rows| pane_columns(kind, std::iter::repeat_n(pane, rows)), &mut rows)?;
+            }
+            if let Some((groups, keys)) = small {
+                let times = |panes: &[ArrayRef], rows: usize| {
+                    let values = |column: usize| panes[column].as_primitive::<TimestampMillisecondType>().values();
+                    let pane = |row: usize| match kind.and_then(|kind| kind.pane_size()) {
+                        Some(size) => Pane { start: values(0)[row], end: values(0)[row] + size },
+                        None => Pane { start: values(0)[row], end: values(1)[row] },
+                    };
+                    pane_columns(kind, (0..rows).map(pane))
                 };
-                groups.rows(&schema, times, &mut rows)?;
+                groups.rows_of_panes(&schema, keys, times, &mut rows)?;
             }
             Ok(rows)
         };
@@ -312,6 +372,20 @@ impl Operator for WindowAggregate {
     }
 
     fn state_bytes(&self) -> usize {
-        self.panes.values().map(GroupTable::bytes).sum::<usize>() + self.windows.bytes()
+        let small = self.small.as_ref().map_or(0, SmallPanes::bytes);
+        self.panes.values().map(GroupTable::bytes).sum::<usize>() + small + self.windows.bytes()
     }
+}
+
+/// The columns of [`TIMES`].
+fn pane_columns(kind: Option<WindowKind>, panes: impl Iterator<Item = Pane> + Clone) -> Vec<ArrayRef> {
+    let expires = |pane: Pane| last_end(kind, pane).unwrap_or(pane.end) - 1;
+    let column = |times: &mut dyn Iterator<Item = i64>| {
+        Arc::new(TimestampMillisecondArray::from(times.collect::<Vec<_>>())) as ArrayRef
+    };
+    vec![
+        column(&mut panes.clone().map(|pane| pane.start)),
+        column(&mut panes.clone().map(|pane| pane.end)),
+        column(&mut panes.map(expires)),
+    ]
 }

@@ -132,8 +132,8 @@ pub(crate) struct Running {
     releases: bool,
 }
 
-/// Groups without rows are kept until there are this many of them, and more than others.
-const EMPTY_GROUPS: usize = 4096;
+/// Groups without rows are kept until there are this many of them, and more than others: each window looks at them.
+const EMPTY_GROUPS: usize = 64;
 
 impl Running {
     fn clear(&mut self) {
@@ -167,7 +167,8 @@ impl Running {
         self.covered = window.start..window.end;
         let picked = if self.releases { table.populated()? } else { table.all() };
         if table.len() > 2 * picked.len() + EMPTY_GROUPS {
-            table = GroupTable::new(layout, picked.len());
+            // Some groups of the windows to come will be new.
+            table = GroupTable::new(layout, picked.len() + picked.len() / 2);
             for (_, pane) in starting_in(panes, window.start..window.end) {
                 table.absorb(pane, scratch)?;
             }

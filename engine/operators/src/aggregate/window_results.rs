@@ -1,0 +1,73 @@
+//! Results of windows as they come out. Those of small windows that close together leave in one batch: a batch for each window would
+//! cost every later step more than its rows do.
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
+use arrow::datatypes::SchemaRef;
+use weir_core::views::{are_scattered, compact};
+use weir_core::{Batch, Collector, Pane, Result};
+
+use crate::batches::{timestamps_of_type, with_schema};
+
+/// Rows of a batch that is put together, at most.
+const MOST_TOGETHER: usize = 8192;
+
+/// Results that have not left yet.
+pub(super) struct WindowResults<'a> {
+    /// Keys, aggregates, then start, end and time of the window.
+    output: &'a SchemaRef,
+    /// Keys and aggregates of each window.
+    columns: Vec<Vec<ArrayRef>>,
+    windows: Vec<(Pane, usize)>,
+    rows: usize,
+}
+
+impl<'a> WindowResults<'a> {
+    pub(super) fn new(output: &'a SchemaRef) -> Self {
+        Self { output, columns: Vec::new(), windows: Vec::new(), rows: 0 }
+    }
+
+    /// Adds keys and aggregates of so many groups of a window.
+    pub(super) fn add(&mut self, window: Pane, columns: Vec<ArrayRef>, rows: usize, out: &mut Collector) -> Result<()> {
+        if self.rows + rows > MOST_TOGETHER {
+            self.leave(out)?;
+        }
+        self.columns.push(columns);
+        self.windows.push((window, rows));
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// Emits what has been added.
+    pub(super) fn leave(&mut self, out: &mut Collector) -> Result<()> {
+        let whole = |column: usize| {
+            let parts: Vec<&dyn Array> = self.columns.iter().map(|columns| &*columns[column] as &dyn Array).collect();
+            compact(&concat(&parts)?, are_scattered)
+        };
+        let columns = match self.columns.as_slice() {
+            [] => return Ok(()),
+            [only] => only.clone(),
+            [first, ..] => (0..first.len()).map(whole).collect::<Result<_>>()?,
+        };
+        let windows = self.windows.iter().flat_map(|(window, rows)| std::iter::repeat_n(*window, *rows));
+        emit(self.output, columns, windows.collect(), out)?;
+        (self.columns, self.windows, self.rows) = (Vec::new(), Vec::new(), 0);
+        Ok(())
+    }
+}
+
+/// Emits keys and aggregates of groups with the window of each.
+pub(super) fn emit(
+    output: &SchemaRef,
+    mut columns: Vec<ArrayRef>,
+    windows: Vec<Pane>,
+    out: &mut Collector,
+) -> Result<()> {
+    let times: [fn(&Pane) -> i64; 3] = [|window| window.start, |window| window.end, |window| window.end - 1];
+    let fields = &output.fields()[columns.len()..];
+    for (time, field) in times.iter().zip(fields) {
+        columns.push(timestamps_of_type(windows.iter().map(time).collect(), field.data_type())?);
+    }
+    out.emit(Batch::append(with_schema(output, columns, windows.len())?));
+    Ok(())
+}
