@@ -28,8 +28,11 @@ use weir_core::{
 use weir_functions::Functions;
 
 use crate::batches::{bounded_times, event_times, with_schema};
-use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Probe, RIGHT, flags, join_batch};
+use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Looks, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
+
+/// Of so many rows at most it is found out which blocks they look into: of more it would cost what it saves.
+const MOST_LOOKS: usize = 1024;
 
 /// Name of a row in the state, and its time: key hash, number, time.
 type RowName = (u64, i64, i64);
@@ -131,21 +134,24 @@ impl IntervalJoin {
     /// Emits what `rows` of `side` match on the other side.
     fn join(&mut self, side: usize, rows: &Ready, found: &[Cell<bool>], out: &mut Collector) -> Result<()> {
         let other = 1 - side;
-        self.waiting[other].prepare(rows.records.num_rows());
         let times = event_times(rows.records.column(self.time[side]))?.values();
         let (lower, upper) = self.bounds;
         let alive = self.past_deadline(other, self.watermark).saturating_add(1);
+        let partner_times = |row: usize| {
+            let time = times[row];
+            let (first, last) = if side == LEFT { (time - upper, time - lower) } else { (time + lower, time + upper) };
+            (first.max(alive), last)
+        };
+        self.waiting[other].prepare(&match times.len() {
+            few if few <= MOST_LOOKS => Looks::within(few, partner_times),
+            many => Looks::All(many),
+        });
         let probe = Probe {
             side,
             records: &rows.records,
             hashes: rows.keys.hashes.values(),
             valid: None,
-            times: |row: usize| {
-                let time = times[row];
-                let (first, last) =
-                    if side == LEFT { (time - upper, time - lower) } else { (time + lower, time + upper) };
-                (first.max(alive), last)
-            },
+            times: partner_times,
             matched: found,
         };
         let (waiting, matched) = (&self.waiting[other], &mut self.matched[other]);
@@ -210,7 +216,7 @@ impl IntervalJoin {
     /// Notes that these rows, which were loaded before, have been matched.
     fn load_matched(&mut self, side: usize, hashes: &UInt64Array, numbers: &Int64Array) -> Result<()> {
         let waiting = &mut self.waiting[side];
-        waiting.prepare(hashes.len());
+        waiting.prepare(&Looks::All(hashes.len()));
         for (hash, number) in hashes.values().iter().zip(numbers.values()) {
             waiting.candidates(*hash, (i64::MIN, i64::MAX), &mut |row| {
                 if waiting.identity(row)?.1 == *number {

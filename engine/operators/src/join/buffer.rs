@@ -9,9 +9,9 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave_record_batch, max, min};
+use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, max, min, take};
 use hashbrown::HashTable;
 use weir_core::views::gathered;
 use weir_core::{Error, Result};
@@ -23,6 +23,8 @@ use crate::batches::{approximate_bytes, compact, event_times};
 const SEARCHES_BEFORE_INDEX: usize = 32;
 /// Smaller blocks are put together, while they are young.
 const SMALL_BLOCK: usize = 1024;
+/// Blocks are put together up to so many rows.
+const MOST_TOGETHER: usize = 8192;
 /// Where few rows come at a time, a small block stays young until so many, for each of its own, have looked into it: blocks that are
 /// indexed are not put together any more, and there would be ever more of them.
 const SEARCHES_WHILE_YOUNG: usize = 64;
@@ -116,6 +118,11 @@ impl Block {
         self
     }
 
+    /// Whether its rows are stored.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.captured
+    }
+
     fn rows(&self) -> usize {
         self.records.num_rows()
     }
@@ -138,35 +145,62 @@ impl Block {
         Ok(block)
     }
 
-    fn followed_by(&self, next: &Block) -> Result<Block> {
-        let concat_two = |a: &dyn Array, b: &dyn Array| concat(&[a, b]);
-        let valid = match (&self.valid, &next.valid) {
-            (None, None) => None,
-            (a, b) => {
-                let all = |block: &Block| NullBuffer::new_valid(block.rows());
-                let a = a.clone().unwrap_or_else(|| all(self));
-                let b = b.clone().unwrap_or_else(|| all(next));
-                Some(a.iter().chain(b.iter()).collect())
-            }
-        };
-        let sequences: Option<ArrayRef> = match (&self.sequences, &next.sequences) {
-            (Some(a), Some(b)) => Some(concat_two(a, b)?),
-            _ => None,
-        };
-        let hashes = concat_two(&self.hashes, &next.hashes)?;
+    /// All rows of some blocks, of which none is indexed, in order.
+    fn concat(blocks: &[&Block]) -> Result<Block> {
+        let first = blocks.first().ok_or_else(|| Error::internal("no blocks are no block: they have no schema"))?;
+        let valid = blocks.iter().any(|block| block.valid.is_some()).then(|| {
+            let valid = blocks.iter().map(|block| match &block.valid {
+                Some(valid) => valid.clone(),
+                None => NullBuffer::new_valid(block.rows()),
+            });
+            valid.flat_map(|valid| valid.iter().collect::<Vec<_>>()).collect()
+        });
+        let sequences: Option<Vec<&dyn Array>> =
+            blocks.iter().map(|block| block.sequences.as_ref().map(|numbers| numbers as &dyn Array)).collect();
+        let sequences = sequences.map(|sequences| concat(&sequences)).transpose()?;
+        let hashes: Vec<&dyn Array> = blocks.iter().map(|block| &block.hashes as &dyn Array).collect();
+        let records = concat_batches(first.records.schema_ref(), blocks.iter().map(|block| &block.records))?;
         Ok(Block {
-            records: gathered(concat_batches(self.records.schema_ref(), [&self.records, &next.records])?),
-            hashes: hashes.as_primitive().clone(),
+            records: gathered(records),
+            hashes: concat(&hashes)?.as_primitive().clone(),
             valid,
-            matched: self.matched.iter().chain(&next.matched).cloned().collect(),
+            matched: blocks.iter().flat_map(|block| &block.matched).cloned().collect(),
             sequences: sequences.map(|sequences| sequences.as_primitive().clone()),
-            least_time: self.least_time.min(next.least_time),
-            greatest_time: self.greatest_time.max(next.greatest_time),
-            captured: self.captured && next.captured,
-            searches: self.searches.max(next.searches),
+            least_time: blocks.iter().map(|block| block.least_time).fold(i64::MAX, i64::min),
+            greatest_time: blocks.iter().map(|block| block.greatest_time).fold(i64::MIN, i64::max),
+            captured: blocks.iter().all(|block| block.captured),
+            searches: blocks.iter().map(|block| block.searches).fold(0, usize::max),
             older: Vec::new(),
-            bytes: self.bytes + next.bytes,
+            bytes: blocks.iter().map(|block| block.bytes).sum(),
         })
+    }
+}
+
+/// How many rows look into a block.
+pub(crate) enum Looks {
+    /// So many, into each.
+    All(usize),
+    /// Those that want partners of its times: the first and the last time of the partner of each, in order.
+    Within { firsts: Vec<i64>, lasts: Vec<i64> },
+}
+
+impl Looks {
+    /// Of rows that want partners of these times.
+    pub(crate) fn within(rows: usize, times: impl Fn(usize) -> (i64, i64)) -> Self {
+        let (mut firsts, mut lasts): (Vec<_>, Vec<_>) = (0..rows).map(times).unzip();
+        firsts.sort_unstable();
+        lasts.sort_unstable();
+        Looks::Within { firsts, lasts }
+    }
+
+    fn at(&self, block: &Block) -> usize {
+        match self {
+            Looks::All(rows) => *rows,
+            Looks::Within { firsts, lasts } => {
+                let begin = firsts.partition_point(|first| *first <= block.greatest_time);
+                begin.saturating_sub(lasts.partition_point(|last| *last < block.least_time))
+            }
+        }
     }
 }
 
@@ -184,6 +218,59 @@ impl Buffer {
             rows: 0,
             bytes: 0,
         }
+    }
+
+    /// A buffer of these blocks, of which none is indexed; small ones are put together.
+    pub(crate) fn of(time: usize, blocks: Vec<Block>) -> Result<Self> {
+        let mut buffer = Self::new(time);
+        let (mut small, mut rows): (Vec<&Block>, usize) = (Vec::new(), 0);
+        let mut whole = Vec::new();
+        for block in &blocks {
+            if rows + block.rows() > MOST_TOGETHER && !small.is_empty() {
+                whole.push(Block::concat(&std::mem::take(&mut small))?);
+                rows = 0;
+            }
+            rows += block.rows();
+            small.push(block);
+        }
+        if !small.is_empty() {
+            whole.push(Block::concat(&small)?);
+        }
+        buffer.blocks = whole.into();
+        buffer.renumber(i64::MIN);
+        Ok(buffer)
+    }
+
+    /// The blocks.
+    pub(crate) fn into_blocks(self) -> impl Iterator<Item = Block> {
+        self.blocks.into_iter()
+    }
+
+    /// Takes out all blocks with rows whose time is `until` or earlier: first those rows, then the others. No row is without a time.
+    pub(crate) fn take_until(&mut self, until: i64) -> Result<(Vec<Block>, Vec<Block>)> {
+        let (mut taken, mut others, mut kept) = (Vec::new(), Vec::new(), VecDeque::new());
+        for block in std::mem::take(&mut self.blocks) {
+            if block.least_time > until {
+                kept.push_back(block);
+            } else if block.greatest_time <= until {
+                taken.push(block);
+            } else {
+                let times = event_times(block.records.column(self.time))?.values();
+                let within = |is_within: bool| -> BooleanArray {
+                    times.iter().map(|time| Some((*time <= until) == is_within)).collect()
+                };
+                taken.push(block.filtered(&within(true), self.time)?);
+                others.push(block.filtered(&within(false), self.time)?);
+            }
+        }
+        self.blocks = kept;
+        self.renumber(i64::MIN);
+        Ok((taken, others))
+    }
+
+    /// The least time of all rows.
+    pub(crate) fn least_time(&self) -> i64 {
+        self.blocks.iter().map(|block| block.least_time).fold(i64::MAX, i64::min)
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -222,49 +309,55 @@ impl Buffer {
             if before.rows() > SMALL_BLOCK || before.rows() > 2 * last.rows() || !young(before) || !young(last) {
                 break;
             }
-            let merged = before.followed_by(last)?;
+            let merged = Block::concat(&[before, last])?;
             self.blocks.truncate(self.blocks.len() - 2);
             self.blocks.push_back(merged);
         }
         Ok(())
     }
 
-    /// Gets ready for a search by `probes` rows: blocks that many rows look into are indexed.
-    pub(crate) fn prepare(&mut self, probes: usize) {
-        let mut number = self.indexed;
-        loop {
-            let place = (number - self.first) as usize;
+    /// Gets ready for a search: blocks that many rows look into are indexed, and those in front of them.
+    pub(crate) fn prepare(&mut self, looks: &Looks) {
+        let start = (self.indexed - self.first) as usize;
+        let mut end = start;
+        let mut may_index = true;
+        for place in start..self.blocks.len() {
             let grows = self.blocks.get(place + 1).is_none_or(|next| !next.captured);
-            let Some(block) = self.blocks.get_mut(place) else { break };
-            block.searches += probes;
-            let young = grows && probes <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
+            let block = &mut self.blocks[place];
+            let rows = looks.at(block);
+            block.searches += rows;
+            let young = grows && rows <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
             let few = if young { SEARCHES_WHILE_YOUNG * block.rows() } else { 0 };
-            if block.searches <= few.max(SEARCHES_BEFORE_INDEX) {
-                break;
+            if block.searches > few.max(SEARCHES_BEFORE_INDEX) {
+                end = if may_index { place + 1 } else { end };
+            } else if young {
+                may_index = false;
             }
-            self.youngest.reserve(block.rows(), |entry| entry.0);
-            block.older.reserve_exact(block.rows());
-            for (row, hash) in block.hashes.values().iter().enumerate() {
-                let here = RowRef::new(number, row);
-                if block.valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
-                    block.older.push(RowRef::NONE);
-                    continue;
-                }
-                match self.youngest.entry(*hash, |entry| entry.0 == *hash, |entry| entry.0) {
-                    hashbrown::hash_table::Entry::Occupied(mut entry) => {
-                        block.older.push(std::mem::replace(&mut entry.get_mut().1, here));
-                    }
-                    hashbrown::hash_table::Entry::Vacant(entry) => {
-                        entry.insert((*hash, here));
-                        block.older.push(RowRef::NONE);
-                    }
-                }
-            }
-            number += 1;
         }
-        self.indexed = number;
-        for block in self.blocks.iter_mut().skip((number - self.first) as usize + 1) {
-            block.searches += probes;
+        (start..end).for_each(|place| self.index(place));
+        self.indexed = self.first + end as u32;
+    }
+
+    fn index(&mut self, place: usize) {
+        let number = self.first + place as u32;
+        let block = &mut self.blocks[place];
+        self.youngest.reserve(block.rows(), |entry| entry.0);
+        block.older.reserve_exact(block.rows());
+        for (row, hash) in block.hashes.values().iter().enumerate() {
+            let here = RowRef::new(number, row);
+            if block.valid.as_ref().is_some_and(|valid| valid.is_null(row)) {
+                block.older.push(RowRef::NONE);
+                continue;
+            }
+            match self.youngest.entry(*hash, |entry| entry.0 == *hash, |entry| entry.0) {
+                hashbrown::hash_table::Entry::Occupied(mut entry) => {
+                    block.older.push(std::mem::replace(&mut entry.get_mut().1, here));
+                }
+                hashbrown::hash_table::Entry::Vacant(entry) => {
+                    entry.insert((*hash, here));
+                    block.older.push(RowRef::NONE);
+                }
+            }
         }
     }
 
@@ -330,26 +423,35 @@ impl Buffer {
         Ok((block.hashes.value(row.row()), sequences.value(row.row()), time))
     }
 
-    /// The rows, in one batch.
-    pub(crate) fn gather(&self, rows: impl Iterator<Item = RowRef>) -> Result<RecordBatch> {
-        let rows: Vec<RowRef> = rows.collect();
+    /// These columns of the rows, in the order of the rows.
+    pub(crate) fn gather(&self, rows: &[RowRef], columns: &[usize]) -> Result<Vec<ArrayRef>> {
         let (least, greatest) = rows
             .iter()
             .fold((u32::MAX, 0), |(least, greatest), row| (least.min(row.block()), greatest.max(row.block())));
+        if least == greatest {
+            let records = &self.block(rows[0]).records;
+            let rows = UInt32Array::from_iter_values(rows.iter().map(|row| row.row() as u32));
+            let column = |column: &usize| Ok(take(records.column(*column), &rows, None)?);
+            return columns.iter().map(column).collect();
+        }
         let mut place = vec![usize::MAX; (greatest + 1).saturating_sub(least) as usize];
         let mut batches = Vec::new();
         let indices: Vec<(usize, usize)> = rows
-            .into_iter()
+            .iter()
             .map(|row| {
                 let place = &mut place[(row.block() - least) as usize];
                 if *place == usize::MAX {
                     *place = batches.len();
-                    batches.push(&self.block(row).records);
+                    batches.push(&self.block(*row).records);
                 }
                 (*place, row.row())
             })
             .collect();
-        Ok(interleave_record_batch(&batches, &indices)?)
+        let column = |column: &usize| {
+            let arrays: Vec<&dyn Array> = batches.iter().map(|records| &**records.column(*column)).collect();
+            Ok(interleave(&arrays, &indices)?)
+        };
+        columns.iter().map(column).collect()
     }
 
     /// Lets go of blocks whose every time is `expired` or earlier.
@@ -407,7 +509,7 @@ impl Buffer {
                 _ if block.rows() == 0 => {}
                 // What is loaded comes in small blocks.
                 Some(before) if before.captured && block.captured && before.rows() < SMALL_BLOCK => {
-                    *before = before.followed_by(&block)?;
+                    *before = Block::concat(&[&*before, &block])?;
                 }
                 _ => kept.push_back(block),
             }

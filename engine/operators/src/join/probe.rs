@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::take_record_batch;
+use arrow::compute::take;
 use weir_core::{Collector, Result};
 
 use super::{Buffer, JoinShape, LEFT, RowRef};
@@ -44,10 +44,10 @@ pub(crate) fn join_batch<T: Fn(usize) -> (i64, i64)>(
         if rows.is_empty() {
             return Ok(());
         }
-        let found = take_record_batch(probe.records, &UInt32Array::from(rows.clone()))?;
-        let partner_rows = waiting.gather(partners.iter().copied())?;
-        let (left, right) = if probe.side == LEFT { (&found, &partner_rows) } else { (&partner_rows, &found) };
-        let mask = shape.matching(left, right)?;
+        let mask = shape.matching_pairs(rows.len(), |side, columns| match side == probe.side {
+            true => pick(probe.records, rows, columns),
+            false => waiting.gather(partners, columns),
+        })?;
         for (index, (row, partner)) in rows.iter().zip(&*partners).enumerate() {
             if mask.as_ref().is_none_or(|mask| mask.value(index)) {
                 if let Some(matched) = probe.matched.get(*row as usize) {
@@ -59,7 +59,18 @@ pub(crate) fn join_batch<T: Fn(usize) -> (i64, i64)>(
             }
         }
         if shape.emits_pairs() {
-            shape.emit_pairs(left, right, mask.as_ref(), out)?;
+            if let Some(mask) = &mask {
+                let mut matching = mask.values().iter();
+                rows.retain(|_| matching.next().unwrap_or_default());
+                let mut matching = mask.values().iter();
+                partners.retain(|_| matching.next().unwrap_or_default());
+            }
+            if !rows.is_empty() {
+                let found = pick(probe.records, rows, &shape.all_columns(probe.side))?;
+                let partners = waiting.gather(partners, &shape.all_columns(1 - probe.side))?;
+                let (left, right) = if probe.side == LEFT { (found, partners) } else { (partners, found) };
+                out.emit(shape.paired(left, right, rows.len())?.into());
+            }
         }
         rows.clear();
         partners.clear();
@@ -76,4 +87,14 @@ pub(crate) fn join_batch<T: Fn(usize) -> (i64, i64)>(
         })?;
     }
     resolve(&mut rows, &mut partners)
+}
+
+/// These columns of the rows.
+fn pick(records: &RecordBatch, rows: &[u32], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+    let all = rows.len() == records.num_rows() && rows.iter().enumerate().all(|(place, row)| place == *row as usize);
+    if all {
+        return Ok(columns.iter().map(|column| records.column(*column).clone()).collect());
+    }
+    let rows = UInt32Array::from(rows.to_vec());
+    columns.iter().map(|column| Ok(take(records.column(*column), &rows, None)?)).collect()
 }

@@ -24,8 +24,12 @@ pub(crate) struct JoinShape {
     join_type: JoinType,
     keys: [Vec<usize>; 2],
     schemas: [SchemaRef; 2],
-    /// Left columns, then right ones: what the residual reads.
+    /// Left columns, then right ones.
     combined: SchemaRef,
+    /// The columns of each side that the condition reads.
+    condition: [Vec<usize>; 2],
+    /// Those of both sides: what the residual is compiled for.
+    narrow: SchemaRef,
     residual: Option<CompiledExpr>,
     output: SchemaRef,
 }
@@ -56,10 +60,25 @@ impl JoinShape {
         let fields = inputs.iter().flat_map(|schema| schema.fields().iter());
         let fields: Vec<_> = fields.map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let combined = Arc::new(Schema::new(fields));
-        let residual = residual.map(|residual| CompiledExpr::condition(residual, &combined, functions)).transpose()?;
+        let keys: [Vec<usize>; 2] = [on.iter().map(|pair| pair.0).collect(), on.iter().map(|pair| pair.1).collect()];
+        let lefts = inputs[LEFT].fields().len();
+        let mut read: Vec<usize> =
+            keys[LEFT].iter().copied().chain(keys[RIGHT].iter().map(|key| lefts + key)).collect();
+        if let Some(residual) = residual {
+            residual.visit_columns(&mut |column| read.push(column));
+        }
+        read.sort_unstable();
+        read.dedup();
+        let narrow = Arc::new(combined.project(&read)?);
+        let residual =
+            residual.map(|residual| residual.map_columns(&|column| read.binary_search(&column).unwrap_or(usize::MAX)));
+        let residual = residual.map(|residual| CompiledExpr::condition(&residual, &narrow, functions)).transpose()?;
+        let (left, right): (Vec<usize>, Vec<usize>) = read.into_iter().partition(|column| *column < lefts);
         Ok(Self {
             join_type,
-            keys: [on.iter().map(|pair| pair.0).collect(), on.iter().map(|pair| pair.1).collect()],
+            keys,
+            condition: [left, right.into_iter().map(|column| column - lefts).collect()],
+            narrow,
             schemas: inputs.map(Clone::clone),
             combined,
             residual,
@@ -112,6 +131,24 @@ impl JoinShape {
 
     /// Which of the pairs `left[i], right[i]` match; `None`: all.
     pub(crate) fn matching(&self, left: &RecordBatch, right: &RecordBatch) -> Result<Option<BooleanArray>> {
+        self.matching_pairs(left.num_rows(), |side, columns| {
+            let records = if side == LEFT { left } else { right };
+            Ok(columns.iter().map(|column| records.column(*column).clone()).collect())
+        })
+    }
+
+    /// Which of so many pairs match; `None`: all. `columns` makes columns of the rows of a side: only what the condition reads is
+    /// asked for, because most pairs may not match.
+    pub(crate) fn matching_pairs(
+        &self,
+        pairs: usize,
+        columns: impl Fn(usize, &[usize]) -> Result<Vec<ArrayRef>>,
+    ) -> Result<Option<BooleanArray>> {
+        let sides = [columns(LEFT, &self.condition[LEFT])?, columns(RIGHT, &self.condition[RIGHT])?];
+        let column = |side: usize, column: usize| {
+            let place = self.condition[side].binary_search(&column);
+            place.map(|place| &sides[side][place]).map_err(|_| Error::internal("a join does not read its key"))
+        };
         let mut mask: Option<BooleanArray> = None;
         let mut narrow = |more: BooleanArray| -> Result<()> {
             mask = Some(match mask.take() {
@@ -120,33 +157,30 @@ impl JoinShape {
             });
             Ok(())
         };
-        for (left_key, right_key) in self.keys[LEFT].iter().zip(&self.keys[RIGHT]) {
-            narrow(eq(&canonical_keys(left.column(*left_key)), &canonical_keys(right.column(*right_key)))?)?;
+        for (left, right) in self.keys[LEFT].iter().zip(&self.keys[RIGHT]) {
+            narrow(eq(&canonical_keys(column(LEFT, *left)?), &canonical_keys(column(RIGHT, *right)?))?)?;
         }
         if let Some(residual) = &self.residual {
-            let columns = left.columns().iter().chain(right.columns()).cloned().collect();
-            narrow(residual.evaluate_condition(&with_schema(&self.combined, columns, left.num_rows())?)?)?;
+            let [left, right] = &sides;
+            let columns = left.iter().chain(right).cloned().collect();
+            narrow(residual.evaluate_condition(&with_schema(&self.narrow, columns, pairs)?)?)?;
         }
         let mask = mask.map(|mask| if mask.null_count() > 0 { prep_null_mask_filter(&mask) } else { mask });
         Ok(mask.filter(|mask| mask.true_count() < mask.len()))
     }
 
-    pub(crate) fn output(&self) -> &SchemaRef {
-        &self.output
+    /// Matching pairs as they come out, from all columns of both sides.
+    pub(crate) fn paired(&self, left: Vec<ArrayRef>, right: Vec<ArrayRef>, pairs: usize) -> Result<RecordBatch> {
+        with_schema(&self.output, left.into_iter().chain(right).collect(), pairs)
     }
 
-    /// Emits the pairs `left[i], right[i]` that `mask` lets through.
-    pub(crate) fn emit_pairs(
-        &self,
-        left: &RecordBatch,
-        right: &RecordBatch,
-        mask: Option<&BooleanArray>,
-        out: &mut Collector,
-    ) -> Result<()> {
-        if mask.is_none_or(|mask| mask.true_count() > 0) {
-            out.emit(self.pairs(left, right, mask)?.into());
-        }
-        Ok(())
+    /// All columns of a side.
+    pub(crate) fn all_columns(&self, side: usize) -> Vec<usize> {
+        (0..self.schemas[side].fields().len()).collect()
+    }
+
+    pub(crate) fn output(&self) -> &SchemaRef {
+        &self.output
     }
 
     /// The pairs `left[i], right[i]` that `mask` lets through, as they come out.

@@ -108,7 +108,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let row = (proptest::option::weighted(0.9, 0..4_i64), (1..5_i64).prop_map(|window| window * 10));
     let event = prop_oneof![
-        6 => (0..2_usize, prop::collection::vec(row, 1..6)).prop_map(|(side, rows)| Event::Rows(side, rows)),
+        6 => (0..2_usize, prop::collection::vec(row, 1..10)).prop_map(|(side, rows)| Event::Rows(side, rows)),
         2 => (0..45_i64).prop_map(Event::Watermark),
         2 => Just(Event::Marker),
     ];

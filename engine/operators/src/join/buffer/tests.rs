@@ -12,7 +12,7 @@ fn block(count: u64) -> Block {
 }
 
 fn searched(buffer: &mut Buffer, times: usize) -> usize {
-    (0..times).for_each(|_| buffer.prepare(1));
+    (0..times).for_each(|_| buffer.prepare(&Looks::All(1)));
     buffer.indexed as usize
 }
 
