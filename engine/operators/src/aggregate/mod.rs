@@ -23,6 +23,7 @@ mod partial;
 mod probe;
 mod session_aggregate;
 mod session_table;
+mod session_timers;
 mod small_panes;
 mod split;
 #[cfg(test)]

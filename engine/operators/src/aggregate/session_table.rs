@@ -1,22 +1,20 @@
 //! Open sessions by key.
 //!
-//! A key mostly has one open session, and rows mostly extend it: that costs a look at the key's latest session. Other
-//! open sessions of a key (the watermark lags, or rows come out of order) are in a list beside. Sessions are numbered in
+//! A key mostly has one open session, and rows mostly extend it: that costs a look at the key's latest session. The open sessions of
+//! a key (there are several if the watermark lags, or rows come out of order) are linked, in the order of time. Sessions are numbered in
 //! the order in which they open; the numbers of closed ones are not used again, but once they are the majority the
 //! whole table is packed, and keys without a session go with them. It is packed, too, when keys are evicted.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use arrow::array::ArrayRef;
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use weir_core::{Error, Result};
 
 use super::accumulator::{Accumulator, Rows};
 use super::chunked::{Chunked, Picked};
 use super::key_table::KeyTable;
 use super::layout::Layout;
+use super::session_timers::Timers;
 
 /// No session.
 const NONE: u32 = u32::MAX;
@@ -35,6 +33,9 @@ pub(crate) struct Session {
     /// The start under which the last capture stored it, or [`NEVER`].
     stored: i64,
     key: u32,
+    /// The open sessions of the key before and behind this one.
+    older: u32,
+    newer: u32,
     open: bool,
 }
 
@@ -54,13 +55,11 @@ pub(crate) struct SessionTable {
     pub(super) keys: KeyTable,
     /// By key: the open session that started last.
     latest: Vec<u32>,
-    /// Other open sessions of keys that have several. Only ever looked up, so its order does not matter.
-    others: HashMap<u32, Vec<u32>, FixedState>,
     pub(super) sessions: Chunked<Session>,
     pub(super) accumulators: Vec<Box<dyn Accumulator>>,
     dirty: Vec<u8>,
     /// Sessions to look at when the watermark gets there. One entry a session; it may have been extended since.
-    timers: BTreeMap<i64, Vec<u32>>,
+    timers: Timers,
     gone: Vec<Gone>,
     closed: usize,
     scratch: Scratch,
@@ -78,11 +77,10 @@ impl SessionTable {
             gap,
             keys: KeyTable::new(&layout.keys, 0),
             latest: Vec::new(),
-            others: HashMap::default(),
             sessions: Chunked::default(),
             accumulators: layout.prototypes.iter().map(|prototype| prototype.fresh()).collect(),
             dirty: Vec::new(),
-            timers: BTreeMap::new(),
+            timers: Timers::new(gap),
             gone: Vec::new(),
             closed: 0,
             scratch: Scratch::default(),
@@ -115,15 +113,12 @@ impl SessionTable {
             let latest = self.latest[*key as usize];
             if latest != NONE {
                 let session = self.sessions.get_mut(latest);
-                if *time >= session.start - self.gap && *time <= session.last + self.gap {
-                    session.start = session.start.min(*time);
+                // Behind its start it can touch no older one.
+                if *time >= session.start && *time <= session.last + self.gap {
                     session.last = session.last.max(*time);
                     self.dirty[latest as usize] = 1;
                     rows.sessions.push(latest);
-                    if !self.others.contains_key(key) {
-                        continue;
-                    }
-                    rows.sessions.pop();
+                    continue;
                 }
             }
             let touching = self.touching(*key, *time);
@@ -172,36 +167,45 @@ impl SessionTable {
 
     /// Open sessions of `key` within the gap of `time`, in the order in which they start.
     fn touching(&self, key: u32, time: i64) -> Vec<u32> {
-        let others = self.others.get(&key).map_or(&[] as &[u32], Vec::as_slice);
-        let latest = self.latest[key as usize];
-        let mut touching: Vec<u32> = others.iter().copied().chain((latest != NONE).then_some(latest)).collect();
-        touching.retain(|id| {
-            let session = self.sessions.get(*id);
-            (session.start - self.gap..=session.last + self.gap).contains(&time)
-        });
-        touching.sort_by_key(|id| self.sessions.get(*id).start);
+        let mut touching = Vec::new();
+        let mut next = self.latest[key as usize];
+        while next != NONE {
+            let session = self.sessions.get(next);
+            if session.last + self.gap < time {
+                break;
+            }
+            if session.start - self.gap <= time {
+                touching.push(next);
+            }
+            next = session.older;
+        }
+        touching.reverse();
         touching
     }
 
     fn add(&mut self, key: u32, start: i64, last: i64, stored: i64) -> u32 {
         let id = self.sessions.len() as u32;
-        self.sessions.push(Session { start, last, stored, key, open: true });
+        self.sessions.push(Session { start, last, stored, key, older: NONE, newer: NONE, open: true });
         self.dirty.push(1);
-        self.timers.entry(last + self.gap).or_default().push(id);
-        self.enlist(key, id);
+        self.timers.add(last + self.gap, id);
+        let (mut newer, mut older) = (NONE, self.latest[key as usize]);
+        while older != NONE && self.sessions.get(older).start > start {
+            newer = older;
+            older = self.sessions.get(older).older;
+        }
+        self.link(key, older, id);
+        self.link(key, id, newer);
         id
     }
 
-    /// Enters an open session under its key.
-    fn enlist(&mut self, key: u32, id: u32) {
-        let latest = self.latest[key as usize];
-        if latest == NONE {
-            self.latest[key as usize] = id;
-        } else if self.sessions.get(latest).start > self.sessions.get(id).start {
-            self.others.entry(key).or_default().push(id);
-        } else {
-            self.others.entry(key).or_default().push(latest);
-            self.latest[key as usize] = id;
+    /// Makes two open sessions of a key neighbours; there may be none on either side.
+    fn link(&mut self, key: u32, older: u32, newer: u32) {
+        if older != NONE {
+            self.sessions.get_mut(older).newer = newer;
+        }
+        match newer {
+            NONE => self.latest[key as usize] = older,
+            newer => self.sessions.get_mut(newer).older = older,
         }
     }
 
@@ -235,23 +239,10 @@ impl SessionTable {
     fn shut(&mut self, id: u32) {
         let session = self.sessions.get_mut(id);
         session.open = false;
-        let key = session.key;
+        let Session { key, older, newer, .. } = *session;
         self.dirty[id as usize] = 0;
         self.closed += 1;
-        let others = self.others.get_mut(&key);
-        if self.latest[key as usize] != id {
-            if let Some(others) = others {
-                others.retain(|other| *other != id);
-                if others.is_empty() {
-                    self.others.remove(&key);
-                }
-            }
-            return;
-        }
-        self.latest[key as usize] = NONE;
-        for other in self.others.remove(&key).unwrap_or_default() {
-            self.enlist(key, other);
-        }
+        self.link(key, older, newer);
     }
 
     /// Takes stored sessions in.
@@ -283,19 +274,16 @@ impl SessionTable {
 
     /// Takes sessions off that have ended: no row that joins them is expected any more. In the order of their ends.
     pub(crate) fn close(&mut self, watermark: i64) -> Vec<u32> {
-        let mut ended = Vec::new();
-        while let Some(entry) = self.timers.first_entry().filter(|entry| *entry.key() <= watermark) {
-            for id in entry.remove() {
-                let session = *self.sessions.get(id);
-                let end = self.end(&session);
-                if !session.open {
-                    continue;
-                }
-                if end <= watermark {
-                    ended.push((end, id));
-                } else {
-                    self.timers.entry(end).or_default().push(id);
-                }
+        let mut due = Vec::new();
+        self.timers.due(watermark, &mut due);
+        let mut ended = Vec::with_capacity(due.len());
+        for id in due {
+            let session = *self.sessions.get(id);
+            let end = self.end(&session);
+            if session.open && end <= watermark {
+                ended.push((end, id));
+            } else if session.open {
+                self.timers.add(end, id);
             }
         }
         ended.sort_unstable();
@@ -397,12 +385,11 @@ impl SessionTable {
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
         let states: usize = self.accumulators.iter().map(|accumulator| accumulator.bytes()).sum();
-        // A timer is an entry of a tree with a small vector; 64 bytes is what the two take together.
         self.keys.bytes()
             + self.sessions.bytes()
             + states
             + self.dirty.len()
             + self.latest.len() * 4
-            + self.timers.len() * 64
+            + self.timers.len() * size_of::<(i64, u32)>()
     }
 }
