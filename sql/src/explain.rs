@@ -16,7 +16,9 @@ mod over;
 use std::fmt::Write as _;
 
 pub(crate) use expression::sql;
-use weir_core::{ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism};
+use weir_core::{
+    ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism, TableSpec,
+};
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
 pub fn explain(graph: &JobGraph) -> String {
@@ -29,10 +31,18 @@ pub fn explain(graph: &JobGraph) -> String {
     tree.text
 }
 
-/// What is said of each operator that keeps more and more for as long as the job runs.
-pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
+/// What is said of each operator that keeps more and more for as long as the job runs. `ends` says of which tables there is an end.
+pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Vec<String> {
     let warning = |node: &Node| {
         let (what, bound) = match &node.spec.operator {
+            OperatorSpec::Join(spec)
+                if spec.on.is_empty() && node.spec.inputs.iter().all(|edge| grows(graph, edge.from, ends)) =>
+            {
+                (
+                    "all rows of both sides, and compares every row with every other in one subtask,",
+                    "an equality in its condition, as in `ON a.key = b.key`,",
+                )
+            }
             OperatorSpec::Join(_) => (
                 "all rows of both sides",
                 "a window or time bounds in its condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`,",
@@ -41,6 +51,7 @@ pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
             ),
+            OperatorSpec::TopN(spec) if spec.partition.is_empty() && !spec.retracts => return None,
             OperatorSpec::TopN(spec) => (
                 if spec.retracts { "all rows" } else { "the first rows of each partition that there was" },
                 "a window's columns in PARTITION BY",
@@ -55,6 +66,18 @@ pub(crate) fn growing(graph: &JobGraph) -> Vec<String> {
         Some(format!("{operator} keeps {what} for as long as the job runs; {bound} would bound it"))
     };
     graph.nodes().iter().filter_map(warning).collect()
+}
+
+/// Whether there are more and more rows of a node: not of an aggregation without keys, a limit, or a table that ends.
+fn grows(graph: &JobGraph, node: NodeId, ends: &dyn Fn(&TableSpec) -> bool) -> bool {
+    let spec = &graph.node(node).spec;
+    match &spec.operator {
+        OperatorSpec::GroupAggregate(aggregate) if aggregate.keys.is_empty() => false,
+        OperatorSpec::TopN(top) if top.partition.is_empty() => false,
+        OperatorSpec::Source(source) => !ends(&source.table),
+        OperatorSpec::Discover(_) => false,
+        _ => spec.inputs.iter().any(|edge| grows(graph, edge.from, ends)),
+    }
 }
 
 struct Tree<'a> {

@@ -15,6 +15,7 @@ mod expr;
 mod group_aggregate;
 mod grouping;
 mod join;
+mod limited;
 mod literal;
 mod order;
 mod over;
@@ -25,6 +26,7 @@ mod source;
 mod stream;
 mod union;
 mod unnest;
+mod values;
 mod window;
 mod windowed;
 
@@ -98,6 +100,11 @@ impl<'a> Lowering<'a> {
         &self.used_tables
     }
 
+    /// The job so far.
+    pub fn graph(&self) -> &JobGraph {
+        &self.graph
+    }
+
     /// The job.
     pub fn into_graph(self) -> JobGraph {
         self.graph
@@ -130,6 +137,9 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Join(join) => self.join(join),
             LogicalPlan::Union(union) => self.union(union),
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),
+            LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => self.unordered(plan),
+            LogicalPlan::Values(values) => self.values(values),
+            LogicalPlan::EmptyRelation(empty) => self.constant(empty),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(function) => self.window_function(function),
                 None => Err(Error::internal(format!("no operator does `{}`", extension.node.name()))),
@@ -180,22 +190,6 @@ impl<'a> Lowering<'a> {
 
 fn refused(plan: &LogicalPlan) -> Error {
     match plan {
-        LogicalPlan::Sort(sort) if sort.fetch.is_some() => limit(),
-        LogicalPlan::Limit(_) => limit(),
-        LogicalPlan::Sort(_) => {
-            Error::user("ORDER BY would have to wait for the end of the stream, and is not supported yet").with_help(
-                "leave it out; the first rows of each window are `ROW_NUMBER() OVER (PARTITION BY window_start, \
-                 window_end ORDER BY …) AS rn … WHERE rn <= 10`",
-            )
-        }
-        LogicalPlan::EmptyRelation(_) => {
-            Error::user("a query without a table has no stream to run on, and is not supported")
-                .with_help("select FROM a table; `'connector' = 'datagen'` makes rows")
-        }
-        LogicalPlan::Values(_) => Error::user("VALUES is not supported yet").with_help(
-            "put the rows into a file and read it with `'connector' = 'filesystem'`; for one value write it into the \
-             expression",
-        ),
         LogicalPlan::Distinct(Distinct::On(_)) => Error::user("DISTINCT ON is not supported").with_help(
             "keep the first row of each key per window: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k \
              ORDER BY ts) AS rn … WHERE rn = 1`",
@@ -205,11 +199,4 @@ fn refused(plan: &LogicalPlan) -> Error {
             .with_help("leave it out: rows are spread by the keys that operators need"),
         other => Error::user(format!("`{}` is not supported in a streaming query", other.display())),
     }
-}
-
-fn limit() -> Error {
-    Error::user("LIMIT and OFFSET would pick rows by the order of their arrival, and are not supported yet").with_help(
-        "keep the first rows of each window: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY …) AS \
-         rn … WHERE rn <= 10`",
-    )
 }

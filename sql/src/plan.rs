@@ -85,10 +85,11 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     job.finish(&catalog)?;
     job.warnings.splice(0..0, nulls::comparisons_with_null(script));
     let boundedness = job.boundedness();
-    let graph = job.lowering.into_graph();
     if boundedness == Boundedness::Unbounded {
-        job.warnings.extend(growing(&graph));
+        let warnings = growing(job.lowering.graph(), &|table| job.lowering.ends(table));
+        job.warnings.extend(warnings);
     }
+    let graph = job.lowering.into_graph();
     Ok(Plan {
         graph: (!graph.nodes().is_empty()).then_some(graph),
         explain: explained,

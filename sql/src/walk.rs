@@ -33,6 +33,10 @@ pub(crate) trait Look {
 /// Changes the nodes of a tree, each behind its parts unless its name says otherwise.
 #[allow(unused_variables, reason = "the names say what is passed")]
 pub(crate) trait Change {
+    fn query(&mut self, query: &mut Query) -> Step {
+        Step::Continue(())
+    }
+
     fn select(&mut self, select: &mut Select) -> Step {
         Step::Continue(())
     }
@@ -109,6 +113,10 @@ impl Visitor for Pointer<'_, dyn Look + '_> {
 
 impl VisitorMut for Pointer<'_, dyn Change + '_> {
     type Break = ();
+
+    fn post_visit_query(&mut self, query: &mut Query) -> Step {
+        self.0.query(query)
+    }
 
     fn post_visit_select(&mut self, select: &mut Select) -> Step {
         self.0.select(select)

@@ -197,6 +197,7 @@ fn operators() -> Vec<Measured> {
             order: vec![SortKey { column: 2, descending: true, nulls_first: false }],
             limit,
             with_rank: false,
+            ranking: weir_core::Ranking::RowNumber,
         }),
         inputs: 1,
         output: input(),

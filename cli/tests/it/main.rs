@@ -30,4 +30,5 @@ mod times;
 mod totals;
 mod watched;
 mod weir;
+mod whole_answers;
 mod workers;

@@ -23,9 +23,9 @@ pub use self::changelog::ChangelogKind;
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    NullTimes, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, SinkSpec, SortKey, SourceSpec, TimeColumn,
-    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
-    WindowTopNSpec,
+    NullTimes, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec,
+    SourceSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -203,6 +203,7 @@ impl OperatorSpec {
             | OperatorSpec::Join(_)
             | OperatorSpec::Over(_)
             | OperatorSpec::FinalRows
+            | OperatorSpec::SortedRows(_)
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
             OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) => true,
@@ -217,7 +218,7 @@ impl JobGraph {
         for (index, node) in self.nodes.iter().enumerate().rev() {
             match node.spec.operator {
                 OperatorSpec::Sink(_) => shows[index] = true,
-                OperatorSpec::FinalRows => continue,
+                OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => continue,
                 _ => {}
             }
             if shows[index] {

@@ -69,7 +69,8 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
         OperatorSpec::TopN(spec) => Box::new(TopN::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
-        OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema)?,
+        OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
+        OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {
             Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)

@@ -3,7 +3,7 @@
 //!
 //! - batch: rows go to their partition, or leave it. Where rows are only added, those behind the limit are dropped: they cannot
 //!   come back. Of rows that are equal in the order the one that came first is ahead; the one that came last where just the newest
-//!   row by one timestamp is kept.
+//!   row by one timestamp is kept. Where ranks are limited, such rows are shown or dropped together.
 //! - watermark: nothing, but at the end of time: what is owed comes out in front of it.
 //! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
 //! - eviction: whole partitions leave.
@@ -21,11 +21,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, Operator, Result, SortKey, StateRows,
-    TableSchema, TopNSpec, state_column,
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, Operator, Ranking, Result, SortKey,
+    StateRows, TableSchema, TopNSpec, state_column,
 };
 
-use self::partition::{Change, Partition, RowBytes};
+use self::partition::{Change, Limit, Partition, RowBytes};
 use crate::batches::with_schema;
 
 /// Rows of a batch that is emitted or captured, give or take a partition.
@@ -37,7 +37,7 @@ pub(crate) struct TopN {
     partition: Columns,
     order: Columns,
     all: Arc<Columns>,
-    limit: usize,
+    limit: Limit,
     with_rank: bool,
     retracts: bool,
     last_first: bool,
@@ -110,7 +110,7 @@ impl Columns {
 
 impl TopN {
     pub(crate) fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
-        let TopNSpec { partition, order, limit, with_rank, retracts } = spec;
+        let TopNSpec { partition, order, limit, with_rank, retracts, ranking } = spec;
         let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
         let by_default = |columns: usize| vec![SortOptions::default(); columns];
@@ -124,10 +124,12 @@ impl TopN {
                 true,
             )?,
             all: Arc::new(Columns::new((0..width).collect(), by_default(width), input, false)?),
-            limit: usize::try_from(*limit).unwrap_or(usize::MAX),
+            limit: Limit { most: usize::try_from(*limit).unwrap_or(usize::MAX), ranking: *ranking },
             with_rank: *with_rank,
             retracts: *retracts,
-            last_first: *limit == 1 && matches!(order.as_slice(), [key] if key.descending && is_time(key)),
+            last_first: *limit == 1
+                && *ranking == Ranking::RowNumber
+                && matches!(order.as_slice(), [key] if key.descending && is_time(key)),
             output: output.clone(),
             state: state(partition, input),
             partitions: HashMap::default(),
@@ -234,7 +236,7 @@ impl Operator for TopN {
         hash_rows(&keys, records.num_rows(), &mut self.hashes)?;
         let (partitions, order) = (self.partition.encode(&records)?, self.order.encode(&records)?);
         let values = self.all.encode(&records)?;
-        let most = if self.retracts { usize::MAX } else { self.limit };
+        let most = if self.retracts { None } else { Some(self.limit) };
         for row in 0..records.num_rows() {
             let (partition, key) = found(&mut self.partitions, partitions.row(row), (self.hashes[row], self.retracts));
             let order = order.row(row);
@@ -321,7 +323,7 @@ fn found<'a>(
 /// Notes that a partition is about to change.
 fn note(
     partition: &mut Partition,
-    limit: usize,
+    limit: Limit,
     key: &RowBytes,
     (changed, uncaptured): (&mut Vec<RowBytes>, &mut Vec<RowBytes>),
 ) {

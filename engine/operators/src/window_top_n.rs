@@ -22,8 +22,8 @@ use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::bugs::{self, Bug};
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{
-    Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Result, SortKey, StateRows,
-    TableSchema, WindowTopNSpec, state_column,
+    Batch, Capture, Collector, Distribution, Error, EventTime, OpenContext, Operator, Ranking, Result, SortKey,
+    StateRows, TableSchema, WindowTopNSpec, state_column,
 };
 
 use crate::batches::{approximate_bytes, compact, keep, with_schema};
@@ -58,6 +58,7 @@ pub(crate) struct WindowTopN {
 struct Order {
     partition: Encoder,
     rank: Encoder,
+    ranking: Ranking,
     /// Of rows that are equal otherwise the one that came last is the first.
     last_first: bool,
 }
@@ -88,7 +89,9 @@ impl Order {
         let options: Vec<SortOptions> =
             order.iter().map(|key| SortOptions { descending: key.descending, nulls_first: key.nulls_first }).collect();
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
-        let last_first = spec.limit == 1 && matches!(order.as_slice(), [key] if key.descending && is_time(key));
+        let last_first = spec.limit == 1
+            && spec.ranking == Ranking::RowNumber
+            && matches!(order.as_slice(), [key] if key.descending && is_time(key));
         let converter = |columns: &[usize], options: &[SortOptions]| {
             let typed = columns.iter().zip(options);
             let fields =
@@ -100,6 +103,7 @@ impl Order {
         Ok(Self {
             partition: Encoder { columns: partition.clone(), converter: converter(partition, &by_default)? },
             rank: Encoder { converter: converter(&columns, &options)?, columns },
+            ranking: spec.ranking,
             last_first,
         })
     }
@@ -122,16 +126,33 @@ impl Order {
         });
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut number = 0;
+        let (mut count, mut number) = (0, 0);
         for (index, row) in sorted.iter().enumerate() {
-            let same = index > 0 && partition(sorted[index - 1]) == partition(*row);
-            number = if same { number + 1 } else { 1 };
+            let before = index.checked_sub(1).map(|index| sorted[index]);
+            let before = before.filter(|before| partition(*before) == partition(*row));
+            (count, number) = match before {
+                None => (1, 1),
+                Some(before) => {
+                    let is_peer = self.ranking != Ranking::RowNumber && rank(before) == rank(*row);
+                    (count + 1, next_number(self.ranking, is_peer, count, number))
+                }
+            };
             if number <= limit {
                 rows.push(*row);
                 numbers.push(number);
             }
         }
         Ok((rows, numbers))
+    }
+}
+
+/// The number of a row behind `count` others of its partition, the last of which has `number`.
+pub(crate) fn next_number(ranking: Ranking, is_peer: bool, count: i64, number: i64) -> i64 {
+    match ranking {
+        Ranking::RowNumber => count + 1,
+        Ranking::Rank | Ranking::DenseRank if is_peer => number,
+        Ranking::Rank => count + 1,
+        Ranking::DenseRank => number + 1,
     }
 }
 

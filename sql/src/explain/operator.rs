@@ -2,8 +2,8 @@
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{
-    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, SortKey, SourceSpec, WindowAggregateSpec,
-    WindowKind, WindowSource,
+    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, Ranking, SortKey, SourceSpec,
+    WindowAggregateSpec, WindowKind, WindowSource,
 };
 
 use super::expression::{length, sql};
@@ -40,6 +40,9 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::Discover(discover) => format!("splits of connector {}", discover.table.connector),
         OperatorSpec::Source(source) => source_text(source, &output),
         OperatorSpec::Calc(calc) => calc_text(calc, &input, &output),
+        OperatorSpec::Expand(expand) if node.spec.name == "Values" => {
+            format!("{} rows of {}", expand.projections.len(), output.join(", "))
+        }
         OperatorSpec::Expand(expand) => format!("each row {} times: {}", expand.projections.len(), output.join(", ")),
         OperatorSpec::Unnest(unnest) => {
             let kept = if unnest.keep_empty { ", rows without elements stay" } else { "" };
@@ -50,9 +53,8 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::PartialAggregate(spec) => format!("first phase, {}", aggregate_text(spec, &input)),
         OperatorSpec::WindowAggregate(spec) => aggregate_text(spec, &input),
         OperatorSpec::WindowTopN(spec) => {
-            let rank = if spec.with_rank { ", with row numbers" } else { "" };
-            let (partition, limit) = (all(&spec.partition), spec.limit);
-            format!("first {limit} of each {partition} by {}{rank}", order_text(&spec.order, &name))
+            let (first, numbers) = first_rows(spec.ranking, spec.limit, spec.with_rank);
+            format!("{first} of each {} by {}{numbers}", all(&spec.partition), order_text(&spec.order, &name))
         }
         OperatorSpec::WindowJoin(spec) => {
             let width = left_width(graph, node);
@@ -63,18 +65,25 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             let width = left_width(graph, node);
             let (left, right) = (name(spec.time.0), name(width + spec.time.1));
             let residual = residual_text(spec.residual.as_ref(), &input);
-            format!(
-                "{} on {}, {left} - {right} from {} to {}{residual}",
-                join_name(spec.join_type),
-                equalities(&spec.on, width, &input),
-                length(spec.lower),
-                length(spec.upper),
-            )
+            let mut conditions =
+                vec![format!("{left} - {right} from {} to {}", length(spec.lower), length(spec.upper))];
+            if !spec.on.is_empty() {
+                conditions.insert(0, equalities(&spec.on, width, &input));
+            }
+            format!("{} on {}{residual}", join_name(spec.join_type), conditions.join(", "))
         }
         OperatorSpec::Join(spec) => {
-            let width = left_width(graph, node);
-            let residual = residual_text(spec.residual.as_ref(), &input);
-            format!("{} on {}{residual}", join_name(spec.join_type), equalities(&spec.on, width, &input))
+            let kind = join_name(spec.join_type);
+            match &spec.residual {
+                None if spec.on.is_empty() => format!("{kind}, every row with every other"),
+                Some(residual) if spec.on.is_empty() => {
+                    format!("{kind}, every row with every other, on {}", sql(residual, &input))
+                }
+                residual => {
+                    let equalities = equalities(&spec.on, left_width(graph, node), &input);
+                    format!("{kind} on {equalities}{}", residual_text(residual.as_ref(), &input))
+                }
+            }
         }
         OperatorSpec::GroupAggregate(spec) => {
             let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, false, &name)).collect();
@@ -85,17 +94,35 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             }
         }
         OperatorSpec::TopN(spec) => {
-            let rank = if spec.with_rank { ", with row numbers" } else { "" };
+            let (first, numbers) = first_rows(spec.ranking, spec.limit, spec.with_rank);
             let of =
                 if spec.partition.is_empty() { String::new() } else { format!(" of each {}", all(&spec.partition)) };
-            format!("first {}{of} by {}{rank}", spec.limit, order_text(&spec.order, &name))
+            let by = if spec.order.is_empty() {
+                " in any order".to_owned()
+            } else {
+                format!(" by {}", order_text(&spec.order, &name))
+            };
+            format!("{first}{of}{by}{numbers}")
         }
         OperatorSpec::Over(spec) => over_text(spec, &name),
         OperatorSpec::FinalRows => "rows that are left at the end".to_owned(),
+        OperatorSpec::SortedRows(spec) => {
+            format!("rows that are left at the end, by {}", order_text(&spec.order, &name))
+        }
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
     format!("[{text}]")
+}
+
+/// Which rows a Top-N shows, and whether with their numbers.
+fn first_rows(ranking: Ranking, limit: u64, with_rank: bool) -> (String, &'static str) {
+    let (first, numbers) = match ranking {
+        Ranking::RowNumber => (format!("first {limit}"), ", with row numbers"),
+        Ranking::Rank => (format!("ranks up to {limit}"), ", with ranks"),
+        Ranking::DenseRank => (format!("dense ranks up to {limit}"), ", with dense ranks"),
+    };
+    (first, if with_rank { numbers } else { "" })
 }
 
 fn order_text(order: &[SortKey], name: &dyn Fn(usize) -> String) -> String {
@@ -248,6 +275,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             }
             _ => "groups of each window, until the watermark passes its end".to_owned(),
         }),
+        OperatorSpec::WindowTopN(spec) if spec.ranking != Ranking::RowNumber => Some(
+            "the rows of the first ranks of each partition, until the watermark passes the end of their window"
+                .to_owned(),
+        ),
         OperatorSpec::WindowTopN(spec) => Some(format!(
             "up to {} rows of each partition, until the watermark passes the end of their window",
             spec.limit
@@ -264,9 +295,13 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group".to_owned()),
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
         OperatorSpec::TopN(spec) if spec.retracts => Some("all rows, without an end".to_owned()),
+        OperatorSpec::TopN(spec) if spec.ranking != Ranking::RowNumber => {
+            Some("the rows of the first ranks of every partition that there was".to_owned())
+        }
+        OperatorSpec::TopN(spec) if spec.partition.is_empty() => Some(format!("up to {} rows", spec.limit)),
         OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
         OperatorSpec::Over(spec) => Some(over_state(spec)),
-        OperatorSpec::FinalRows => Some("all rows, until the input ends".to_owned()),
+        OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)

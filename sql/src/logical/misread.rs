@@ -21,7 +21,7 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
         if refused.is_none() {
             node.apply_expressions(|expression| {
                 expression.apply(|part| {
-                    refused = one_row(part);
+                    refused = one_row(part).or_else(|| above_a_reference(part));
                     Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
                 })
             })?;
@@ -57,6 +57,43 @@ fn one_row(expression: &Expr) -> Option<(String, String)> {
         (
             format!("{what} over an aggregate without GROUP BY, which refers to the query around it, is not supported"),
             "compare its value, as in `(SELECT COUNT(*) FROM b WHERE b.k = a.k) > 0`; EXISTS of it is always true"
+                .to_owned(),
+        )
+    })
+}
+
+/// A condition that refers to the query around it is looked at behind what stands over it: behind a limit or a row number, which are of all
+/// rows then, and behind a join that has filled its side with nulls.
+fn above_a_reference(expression: &Expr) -> Option<(String, String)> {
+    let (subquery, exists) = match expression {
+        Expr::Exists(exists) => (&exists.subquery, true),
+        Expr::InSubquery(within) => (&within.subquery, false),
+        Expr::ScalarSubquery(subquery) => (subquery, false),
+        _ => return None,
+    };
+    if subquery.outer_ref_columns.is_empty() {
+        return None;
+    }
+    let refers = |plan: &LogicalPlan| plan.exists(|node| Ok(node.contains_outer_reference())).unwrap_or(true);
+    let mut found = None;
+    // The visitor itself has no errors.
+    let _ = subquery.subquery.apply(|node| {
+        found = match node {
+            LogicalPlan::Limit(limit) if refers(&limit.input) && !(exists && limit.skip.is_none()) => Some("a LIMIT"),
+            LogicalPlan::Window(window) if refers(&window.input) => Some("a function with OVER"),
+            LogicalPlan::Join(join)
+                if join.join_type != JoinType::Inner && (refers(&join.left) || refers(&join.right)) =>
+            {
+                Some("an outer join")
+            }
+            _ => None,
+        };
+        Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found.map(|what| {
+        (
+            format!("{what} over rows that a subquery picks by the query around it is not supported"),
+            "join the tables, and keep the first rows with `QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n`"
                 .to_owned(),
         )
     })

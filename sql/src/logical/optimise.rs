@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `SingleDistinctToGroupBy` | splits one windowed aggregation into two, the first of which keeps every value for longer |
 //! | `EliminateJoin`, `PropagateEmptyRelation`, `EliminateFilter` | make relations without a source; a condition that is never true is a filter like any other |
-//! | `PushDownLimit`, `EliminateLimit` | a limit is refused, and has to be seen for that |
+//! | `PushDownLimit`, `EliminateLimit` | a limit is a Top-N of its own, and stays where it is written |
 //! | `OptimizeUnions`, `UnionsToFilter` | several edges into one input cost nothing |
 //! | `PushDownFilter` | sorts conditions by cost and copies them to other rows; [`super::push_down`] does not |
 //! | `FilterNullJoinKeys` | joins pass over null keys by themselves |
@@ -37,6 +37,7 @@ use datafusion_optimizer::{Optimizer, OptimizerContext};
 
 use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
+use super::marks::MarksOfTwoJoins;
 use super::push_down::PushDownConditions;
 use super::ranking::RowNumbersWithoutFrame;
 use crate::coercion::{ComparableConstants, Conversions, ExactDecimals, OwnTerms, SignedNumbers, StringsAsViews};
@@ -68,6 +69,7 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(SimplifyExpressions::new()),
         Arc::new(ReplaceDistinctWithAggregate::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),
+        Arc::new(MarksOfTwoJoins),
         Arc::new(ScalarSubqueryToJoin::new()),
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),

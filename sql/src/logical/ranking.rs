@@ -16,8 +16,11 @@ use datafusion_optimizer::AnalyzerRule;
 
 use crate::rewrite;
 
-/// The one that a limit makes a Top-N.
+/// The number of a row.
 pub(crate) const ROW_NUMBER: &str = "row_number";
+
+/// Those that a limit makes a Top-N.
+const RANKINGS: [&str; 3] = [ROW_NUMBER, "rank", "dense_rank"];
 
 const NAMES: [&str; 11] = [
     ROW_NUMBER,
@@ -36,7 +39,7 @@ const NAMES: [&str; 11] = [
 static FUNCTIONS: LazyLock<Vec<Arc<WindowUDF>>> = LazyLock::new(|| {
     let function = |name: &&'static str| {
         let signature = match *name {
-            ROW_NUMBER => Signature::nullary(Volatility::Immutable),
+            ranking if RANKINGS.contains(&ranking) => Signature::nullary(Volatility::Immutable),
             _ => Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Immutable),
         };
         Arc::new(WindowUDF::from(PlannedOnly { name, signature }))
@@ -71,7 +74,7 @@ impl AnalyzerRule for RowNumbersWithoutFrame {
 
 fn without_frame(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(match expr {
-        Expr::WindowFunction(mut call) if call.fun.name() == ROW_NUMBER => {
+        Expr::WindowFunction(mut call) if RANKINGS.contains(&call.fun.name()) => {
             call.params.window_frame = WindowFrame::new_bounds(
                 WindowFrameUnits::Rows,
                 WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
@@ -111,6 +114,6 @@ impl WindowUDFImpl for PlannedOnly {
             // BIGINT, as all whole numbers. DataFusion's own is unsigned, and with a BIGINT beside it a DECIMAL.
             _ => DataType::Int64,
         };
-        Ok(Arc::new(Field::new(arguments.name(), data_type, self.name != ROW_NUMBER)))
+        Ok(Arc::new(Field::new(arguments.name(), data_type, !RANKINGS.contains(&self.name))))
     }
 }

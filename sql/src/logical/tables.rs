@@ -86,7 +86,11 @@ impl<'a> Tables<'a> {
         let plan = self.to_plan(query).map_err(|error| self.error(error))?;
         super::misread::check(&self.source, self.statement, &plan)?;
         super::comparisons::check(&self.source, self.statement, &plan)?;
-        optimise(plan, &Arc::new(ConfigOptions::default())).map_err(|error| self.error(error))
+        let plan = super::subqueries::reworded(plan).map_err(|error| self.error(error))?;
+        let mut options = ConfigOptions::default();
+        // A subquery for a value becomes a join, also where it refers to nothing.
+        options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        optimise(plan, &Arc::new(options)).map_err(|error| self.error(error))
     }
 
     /// DataFusion's error at its place in the script.
@@ -105,7 +109,7 @@ impl<'a> Tables<'a> {
         loop {
             super::duplicates::rename(&mut query, self.catalog.functions());
             match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
-                Ok(plan) => return super::lateral::unnests(plan),
+                Ok(plan) => return super::set_operations::counted(super::lateral::unnests(plan)?),
                 Err(error) if capitals.correct(&mut query, &error) => {}
                 Err(error) => return Err(error),
             }

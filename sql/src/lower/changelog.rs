@@ -5,7 +5,7 @@
 use weir_core::connector::Role;
 use weir_core::{
     CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType, NodeId,
-    OperatorSpec, OutputPort, Result, TableSpec,
+    OperatorSpec, OutputPort, Ranking, Result, TableSpec,
 };
 
 use crate::diagnostics::one_of;
@@ -41,7 +41,7 @@ pub(super) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
     let spec = &graph.node(node).spec;
     match &spec.operator {
         OperatorSpec::GroupAggregate(aggregate) => Some((0..aggregate.keys.len()).collect()),
-        OperatorSpec::TopN(top) if top.with_rank || top.limit == 1 => {
+        OperatorSpec::TopN(top) if top.ranking == Ranking::RowNumber && (top.with_rank || top.limit == 1) => {
             let rank = top.with_rank.then(|| spec.schema.fields().len() - 1);
             Some(top.partition.iter().copied().chain(rank).collect())
         }
@@ -93,14 +93,18 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
         },
         // A row that comes may push another one out.
-        OperatorSpec::TopN(_) => match inputs.first()? {
+        OperatorSpec::TopN(top) => match inputs.first()? {
             ChangelogKind::Upsert(_) => None,
+            // The first that come are the first ones for good.
+            ChangelogKind::Append if top.order.is_empty() => Some(ChangelogKind::Append),
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
         },
-        OperatorSpec::FinalRows | OperatorSpec::ChangelogRows(_) => match inputs.first()? {
-            ChangelogKind::Upsert(_) => None,
-            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Append),
-        },
+        OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) | OperatorSpec::ChangelogRows(_) => {
+            match inputs.first()? {
+                ChangelogKind::Upsert(_) => None,
+                ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Append),
+            }
+        }
         // Its connector is asked.
         OperatorSpec::Sink(_) => Some(inputs.first().cloned().unwrap_or_default()),
     }
@@ -228,7 +232,14 @@ mod tests {
             partial_input: false,
         };
         let (on, join_type) = (vec![(0, 0)], JoinType::Inner);
-        let top = WindowTopNSpec { window_end: 0, partition: vec![], order: vec![], limit: 1, with_rank: false };
+        let top = WindowTopNSpec {
+            window_end: 0,
+            partition: vec![],
+            order: vec![],
+            limit: 1,
+            with_rank: false,
+            ranking: Ranking::RowNumber,
+        };
         let interval = IntervalJoinSpec { join_type, on: on.clone(), time: (1, 1), lower: 0, upper: 0, residual: None };
         let operators = [
             OperatorSpec::ProcessingTime,

@@ -7,7 +7,9 @@ mod regular;
 use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
-use weir_core::{Error, Exchange, Expr, IntervalJoinSpec, JoinType, OperatorSpec, Result, WindowJoinSpec};
+use weir_core::{
+    Error, Exchange, Expr, IntervalJoinSpec, JoinType, Literal, LiteralValue, OperatorSpec, Result, WindowJoinSpec,
+};
 
 use self::input::{Input, residual};
 use super::Lowering;
@@ -32,7 +34,7 @@ impl Lowering<'_> {
     /// A join.
     ///
     /// # Errors
-    /// A user error for joins without an equality.
+    /// A user error for joins that no operator does.
     pub(super) fn join(&mut self, join: &Join) -> Result<Stream> {
         let join_type = join_type(join)?;
         let left = self.relation(&join.left)?;
@@ -57,9 +59,7 @@ impl Lowering<'_> {
         let width = sides.0.stream.columns.len();
         let shows_pairs = matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full);
         match bounds::of(&sides, &condition, width) {
-            Some(bounds) if shows_pairs || sides.0.keys.is_empty() => {
-                self.interval_join(join, join_type, sides, bounds)
-            }
+            Some(bounds) if shows_pairs => self.interval_join(join, join_type, sides, bounds),
             _ if condition.iter().any(is_never_true) => Err(never_true("the condition of this join")),
             _ => self.regular_join(join, join_type, sides, condition),
         }
@@ -80,6 +80,7 @@ impl Lowering<'_> {
         );
         let mut parts = Vec::new();
         conjuncts(inline(&expr(filter, &schema)?, &projection), &mut parts);
+        parts.retain(|part| !is_always_true(part));
         Ok(parts)
     }
 
@@ -116,10 +117,6 @@ impl Lowering<'_> {
         sides: (Side, Side),
         bounds: Bounds,
     ) -> Result<Stream> {
-        if sides.0.keys.is_empty() {
-            return Err(Error::user("a join with time bounds needs a column that is equal on both sides")
-                .with_help("add `ON a.key = b.key` to the time bounds"));
-        }
         if bounds.lower > bounds.upper {
             return Err(Error::user("the time bounds of this join let no rows meet")
                 .with_help("check the signs of the intervals"));
@@ -215,6 +212,11 @@ impl Lowering<'_> {
             ..Stream::of_nodes(vec![node], columns)
         })
     }
+}
+
+/// Whether a condition lets every row through, as that of a cross join does.
+fn is_always_true(condition: &Expr) -> bool {
+    matches!(condition, Expr::Literal(Literal { value: LiteralValue::Boolean(true), .. }))
 }
 
 /// Where the times are that a join goes by.

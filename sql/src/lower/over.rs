@@ -6,7 +6,9 @@ use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, Window};
-use weir_core::{Error, Exchange, Expr, JobGraph, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Result};
+use weir_core::{
+    Error, Exchange, Expr, JobGraph, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, Result,
+};
 
 use self::function::Function;
 use super::Lowering;
@@ -61,7 +63,11 @@ pub(super) fn numbered(graph: &mut JobGraph, stream: &Stream, rank: &PendingRank
     }
     let over = Over { partition: rank.partition.clone(), time: *time };
     let call = Call {
-        function: OverFunction::RowNumber,
+        function: match rank.ranking {
+            Ranking::RowNumber => OverFunction::RowNumber,
+            Ranking::Rank => OverFunction::Rank,
+            Ranking::DenseRank => OverFunction::DenseRank,
+        },
         frame: OverFrame::Range(None),
         argument: None,
         default: None,

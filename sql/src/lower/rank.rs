@@ -1,4 +1,4 @@
-//! `ROW_NUMBER() OVER (…)` with a limit: the first rows of each window, or of all that have come.
+//! `ROW_NUMBER()`, `RANK()` and `DENSE_RANK() OVER (…)` with a limit: the first rows of each window, or of all that have come.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, Window, WindowFunctionDefinition};
 use weir_core::{
-    BinaryOperator, Error, Exchange, Expr, Literal, LiteralValue, OperatorSpec, Result, SortKey, TopNSpec,
+    BinaryOperator, Error, Exchange, Expr, Literal, LiteralValue, OperatorSpec, Ranking, Result, SortKey, TopNSpec,
     WindowTopNSpec,
 };
 
@@ -23,7 +23,7 @@ impl Lowering<'_> {
     /// The rows of the input, with the row number pending; other functions with `OVER` are computed at once.
     pub(super) fn ranked(&mut self, window: &Window) -> Result<Stream> {
         let [call] = window.window_expr.as_slice() else { return self.over(window) };
-        let Some(call) = row_number(call)? else { return self.over(window) };
+        let Some((call, ranking)) = ranking(call)? else { return self.over(window) };
         let input = self.relation(&window.input)?;
         let mut stream = settle(&mut self.graph, input)?;
         let schema = window.input.schema();
@@ -36,7 +36,7 @@ impl Lowering<'_> {
         stream.projection.push(Expr::Column(stream.columns.len()));
         stream.names.push(ROW_NUMBER.to_owned());
         stream.types.push(DataType::Int64);
-        stream.pending = Pending::Rank(PendingRank { partition, order });
+        stream.pending = Pending::Rank(PendingRank { partition, order, ranking });
         Ok(stream)
     }
 
@@ -51,16 +51,21 @@ impl Lowering<'_> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
         let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
+        let name = match rank.ranking {
+            Ranking::RowNumber => "ROW_NUMBER()",
+            Ranking::Rank => "RANK()",
+            Ranking::DenseRank => "DENSE_RANK()",
+        };
         let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min();
         let Some(limit) = limit else {
             if conditions.iter().any(is_never_true) {
-                return Err(never_true("the condition on ROW_NUMBER()"));
+                return Err(never_true(&format!("the condition on {name}")));
             }
             return settle(&mut self.graph, stream);
         };
         conditions.retain(|condition| !matches!(bound(condition), Some((_, true))));
         let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
-            Error::user(format!("no row has a row number of {limit} or less")).with_help("row numbers begin with 1")
+            Error::user(format!("no row has a {name} of {limit} or less")).with_help("they begin with 1")
         })?;
         let columns = stream.columns.clone();
         let keys: Vec<Expr> = rank.partition.iter().map(|key| key.expression.clone()).collect();
@@ -122,13 +127,13 @@ impl Lowering<'_> {
         let partition = partition.to_vec();
         let node = if window_end.is_some() {
             let window_end = shaped.positions[passed];
-            let spec = WindowTopNSpec { window_end, partition, order, limit, with_rank };
+            let spec = WindowTopNSpec { window_end, partition, order, limit, with_rank, ranking: rank.ranking };
             let node = add(&mut self.graph, "WindowTopN", OperatorSpec::WindowTopN(spec), inputs, &output)?;
             self.windowed.push(node);
             node
         } else {
             let retracts = changelog::may_retract(&self.graph, &inputs);
-            let spec = TopNSpec { partition, order, limit, with_rank, retracts };
+            let spec = TopNSpec { partition, order, limit, with_rank, retracts, ranking: rank.ranking };
             add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, &output)?
         };
         let place = |column: usize| {
@@ -150,21 +155,37 @@ impl Lowering<'_> {
 
 /// The greatest row number that passes `condition`, if there is one, and whether all smaller ones pass too.
 fn upper_bound(condition: &Expr, number: usize) -> Option<(i128, bool)> {
-    let Expr::Binary { operator, left, right } = condition else { return None };
+    let (operator, left, right) = match condition {
+        Expr::Binary { operator: BinaryOperator::Or, left, right } => {
+            let (left, right) = (upper_bound(left, number)?, upper_bound(right, number)?);
+            return Some((left.0.max(right.0), false));
+        }
+        Expr::Binary { operator, left, right } => (operator, left, right),
+        Expr::InList { operand, list, negated: false } if **operand == Expr::Column(number) => {
+            let greatest = list.iter().map(whole_number).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+            return Some((greatest, false));
+        }
+        _ => return None,
+    };
     let (operator, constant) = match (&**left, &**right) {
-        (Expr::Column(column), Expr::Literal(literal)) if *column == number => (*operator, literal),
-        (Expr::Literal(literal), Expr::Column(column)) if *column == number => (mirrored(*operator)?, literal),
+        (Expr::Column(column), constant) if *column == number => (*operator, constant),
+        (constant, Expr::Column(column)) if *column == number => (mirrored(*operator)?, constant),
         _ => return None,
     };
-    let constant = match constant.value {
-        LiteralValue::Int(value) if constant.data_type.is_integer() => i128::from(value),
-        LiteralValue::UInt(value) => i128::from(value),
-        _ => return None,
-    };
+    let constant = whole_number(constant)?;
     match operator {
         BinaryOperator::Eq => Some((constant, constant == 1)),
         BinaryOperator::LtEq => Some((constant, true)),
         BinaryOperator::Lt => Some((constant - 1, true)),
+        _ => None,
+    }
+}
+
+fn whole_number(constant: &Expr) -> Option<i128> {
+    let Expr::Literal(constant) = constant else { return None };
+    match constant.value {
+        LiteralValue::Int(value) if constant.data_type.is_integer() => Some(i128::from(value)),
+        LiteralValue::UInt(value) => Some(i128::from(value)),
         _ => None,
     }
 }
@@ -178,8 +199,8 @@ fn mirrored(operator: BinaryOperator) -> Option<BinaryOperator> {
     }
 }
 
-/// The parameters of `ROW_NUMBER()`; `None`: it is another function.
-fn row_number(call: &LogicalExpr) -> Result<Option<&WindowFunctionParams>> {
+/// The parameters of a function whose result a limit makes a Top-N of; `None`: it is another function.
+fn ranking(call: &LogicalExpr) -> Result<Option<(&WindowFunctionParams, Ranking)>> {
     let call = match call {
         LogicalExpr::Alias(alias) => &*alias.expr,
         other => other,
@@ -188,14 +209,18 @@ fn row_number(call: &LogicalExpr) -> Result<Option<&WindowFunctionParams>> {
         return Err(Error::internal(format!("`{call}` is not a function with OVER")));
     };
     let WindowFunction { fun, params } = &**call;
-    if !matches!(fun, WindowFunctionDefinition::WindowUDF(function) if function.name() == ROW_NUMBER) {
-        return Ok(None);
-    }
+    let WindowFunctionDefinition::WindowUDF(function) = fun else { return Ok(None) };
+    let ranking = match function.name() {
+        ROW_NUMBER => Ranking::RowNumber,
+        "rank" => Ranking::Rank,
+        "dense_rank" => Ranking::DenseRank,
+        _ => return Ok(None),
+    };
     // Frames and the treatment of nulls do not touch a row's number.
-    if params.filter.is_some() || params.distinct {
-        return Err(Error::user("ROW_NUMBER() takes PARTITION BY and ORDER BY only"));
+    if params.filter.is_some() || params.distinct || !params.args.is_empty() {
+        return Err(Error::user(format!("{}() takes PARTITION BY and ORDER BY only", fun.to_string().to_uppercase())));
     }
-    Ok(Some(params))
+    Ok(Some((params, ranking)))
 }
 
 /// A row number of all rows.

@@ -6,11 +6,13 @@ use weir_core::connector::{Boundedness, rejected_schema};
 use weir_core::hash::is_hashable;
 use weir_core::{
     CalcSpec, ChangelogKind, ChangelogRowsSpec, Collector, Edge, Error, Exchange, Expr, JobGraph, Literal,
-    LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort, Parallelism, Result, SinkSpec, TableSpec,
+    LiteralValue, NodeId, NodeSpec, OperatorSpec, OutputPort, Parallelism, Result, SinkSpec, SortKey, SortedRowsSpec,
+    TableSpec,
 };
 
 use super::Lowering;
 use super::changelog;
+use super::limited::Ordered;
 use super::shape::{self, add, edges, exact, settle};
 use super::stream::{Stream, StreamColumn};
 use crate::coercion::travelling_type;
@@ -20,13 +22,21 @@ use crate::parse::sql_type_name;
 /// For each column of a table that is written, which column of the query fills it; `None` is filled with null.
 pub(crate) type Columns = Vec<Option<usize>>;
 
+/// Nodes that make the rows of a query.
+struct Made {
+    nodes: Vec<NodeId>,
+    columns: Vec<StreamColumn>,
+    /// One subtask if the rows are in an order.
+    parallelism: Parallelism,
+}
+
 impl Lowering<'_> {
     /// `INSERT INTO` a table with these columns.
     ///
     /// # Errors
     /// A user error that names the column whose type does not fit.
     pub fn insert(&mut self, plan: &LogicalPlan, table: TableSpec, filled: &Columns) -> Result<()> {
-        let stream = self.relation(plan)?;
+        let Ordered { stream, order, is_limited } = self.ordered(plan)?;
         let stream = settle(&mut self.graph, stream)?;
         let mut projection = Vec::new();
         for (field, from) in table.schema.fields().iter().zip(filled) {
@@ -47,14 +57,25 @@ impl Lowering<'_> {
             let value = stream.projection[from].clone();
             projection.push(assigned(value, &stream.types[from], field, &table.name)?);
         }
-        let names = table.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let types = table.schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        let fields = table.schema.fields();
+        let mut names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let mut types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+        let width = projection.len();
+        // The columns of the order come along behind those of the table.
+        let keys = order.into_iter().enumerate().map(|(index, key)| {
+            projection.push(stream.projection[key.column].clone());
+            names.push(format!("$order{index}"));
+            types.push(stream.types[key.column].clone());
+            SortKey { column: width + index, ..key }
+        });
+        let order = keys.collect();
         let stream = Stream { projection, names, types, ..stream };
-        let (nodes, columns) = exact(&mut self.graph, stream)?;
-        let nodes = self.named(nodes, &columns)?;
-        let nodes = if self.takes(&table, &nodes) { nodes } else { self.final_rows(nodes, &columns)? };
-        let inputs = edges(&nodes, 0, Exchange::Forward);
-        self.sink(table, inputs, Parallelism::Job)?;
+        let made = self.made(Ordered { stream, order, is_limited }, width)?;
+        let nodes = match made.parallelism {
+            Parallelism::Job if !self.takes(&table, &made.nodes) => self.final_rows(made.nodes, &made.columns)?,
+            _ => made.nodes,
+        };
+        self.sink(table, edges(&nodes, 0, Exchange::Forward), made.parallelism)?;
         Ok(())
     }
 
@@ -63,8 +84,9 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error if the query cannot run as a stream.
     pub fn result(&mut self, plan: &LogicalPlan) -> Result<SchemaRef> {
-        let stream = self.relation(plan)?;
+        let Ordered { stream, order, is_limited } = self.ordered(plan)?;
         let mut stream = settle(&mut self.graph, stream)?;
+        let hidden = stream.names.split_off(plan.schema().fields().len());
         // The names are the query's, whatever operators call their columns; a reader of JSON could not tell equal ones
         // apart.
         stream.names.clear();
@@ -72,15 +94,16 @@ impl Lowering<'_> {
             let name = free_name(field.name(), |name| stream.names.iter().any(|known| known == name));
             stream.names.push(name);
         }
-        for index in 0..stream.types.len() {
+        let width = stream.names.len();
+        stream.names.extend(hidden);
+        for index in 0..width {
             if let Some(view) = travelling_type(&stream.types[index]) {
                 let operand = Box::new(stream.projection[index].clone());
                 stream.projection[index] = Expr::Cast { operand, data_type: view.clone(), safe: false };
                 stream.types[index] = view;
             }
         }
-        let (nodes, columns) = exact(&mut self.graph, stream)?;
-        let nodes = self.named(nodes, &columns)?;
+        let Made { nodes, columns, .. } = self.made(Ordered { stream, order, is_limited }, width)?;
         let nodes = self.final_rows(nodes, &columns)?;
         let (nodes, columns) = self.changelog_rows(nodes, columns)?;
         let schema = shape::schema(&columns);
@@ -88,6 +111,60 @@ impl Lowering<'_> {
         let table = TableSpec::new("result", connector, options, schema.clone());
         self.sink(table, edges(&nodes, 0, Exchange::Rebalance), Parallelism::Single)?;
         Ok(schema)
+    }
+
+    /// Rows as they go into a sink. Of input that ends they come in the order that is wanted, through one subtask.
+    ///
+    /// # Errors
+    /// A user error if they are wanted in an order of input that has no end.
+    fn made(&mut self, Ordered { mut stream, order, is_limited }: Ordered, width: usize) -> Result<Made> {
+        let ends = self.base_ends(&stream.base);
+        if !order.is_empty() && ends {
+            let (nodes, columns) = exact(&mut self.graph, stream)?;
+            return self.sorted_rows(nodes, columns, order, width);
+        }
+        if !order.is_empty() && !is_limited {
+            return Err(Error::user("ORDER BY without LIMIT would have to wait for the end of the input, and this has none")
+                .with_help(
+                    "add LIMIT, as in `ORDER BY … LIMIT 10`, which shows the first rows as they change; or leave ORDER BY out",
+                ));
+        }
+        stream.projection.truncate(width);
+        stream.names.truncate(width);
+        stream.types.truncate(width);
+        let (nodes, columns) = exact(&mut self.graph, stream)?;
+        let nodes = self.named(nodes, &columns)?;
+        Ok(Made { nodes, columns, parallelism: Parallelism::Job })
+    }
+
+    /// The first so many columns of all rows, in an order. It is kept from here on, which one subtask alone can do.
+    fn sorted_rows(
+        &mut self,
+        nodes: Vec<NodeId>,
+        mut columns: Vec<StreamColumn>,
+        mut order: Vec<SortKey>,
+        width: usize,
+    ) -> Result<Made> {
+        refuse_unhashable(&columns, "the rows of this query are sorted when its input has ended")?;
+        for column in 0..columns.len() {
+            if order.iter().all(|key| key.column != column) {
+                order.push(SortKey { column, descending: false, nulls_first: true });
+            }
+        }
+        let single = |graph: &mut JobGraph, name, operator, inputs, columns: &[StreamColumn]| {
+            let spec = shape::node(graph, name, operator, inputs, columns)?;
+            Ok::<_, Error>(graph.add(NodeSpec { parallelism: Parallelism::Single, ..spec }))
+        };
+        let inputs = edges(&nodes, 0, Exchange::Hash((0..columns.len()).collect()));
+        let operator = OperatorSpec::SortedRows(SortedRowsSpec { order });
+        let mut node = single(&mut self.graph, "SortedRows", operator, inputs, &columns)?;
+        if columns.len() > width {
+            columns.truncate(width);
+            let projection = (0..width).map(Expr::Column).collect();
+            let operator = OperatorSpec::Calc(CalcSpec { predicate: None, projection });
+            node = single(&mut self.graph, "Calc", operator, edges(&[node], 0, Exchange::Forward), &columns)?;
+        }
+        Ok(Made { nodes: vec![node], columns, parallelism: Parallelism::Single })
     }
 
     /// Whether the connector of a table takes what these nodes make.
@@ -104,7 +181,7 @@ impl Lowering<'_> {
     }
 
     /// Whether all that these nodes read comes to an end.
-    fn all_end(&self, nodes: &[NodeId]) -> bool {
+    pub(super) fn all_end(&self, nodes: &[NodeId]) -> bool {
         nodes.iter().all(|node| {
             let spec = &self.graph.node(*node).spec;
             match &spec.operator {
@@ -120,14 +197,7 @@ impl Lowering<'_> {
         if !changelog::may_retract(&self.graph, &inputs) || !self.all_end(&nodes) {
             return Ok(nodes);
         }
-        if let Some(unfit) = columns.iter().find(|column| !is_hashable(&column.data_type)) {
-            let (name, data_type) = (&unfit.name, sql_type_name(&unfit.data_type));
-            return Err(Error::user(format!(
-                "the results of this query change until its input ends, and are told apart by their columns, but `{name}` \
-                 is {data_type}"
-            ))
-            .with_help("name its fields or elements one by one, or CAST it to STRING"));
-        }
+        refuse_unhashable(columns, "the results of this query change until its input ends")?;
         Ok(vec![add(&mut self.graph, "FinalRows", OperatorSpec::FinalRows, inputs, columns)?])
     }
 
@@ -233,6 +303,14 @@ impl Lowering<'_> {
             })
             .collect()
     }
+}
+
+/// Refuses rows that could not be told apart.
+fn refuse_unhashable(columns: &[StreamColumn], why: &str) -> Result<()> {
+    let Some(unfit) = columns.iter().find(|column| !is_hashable(&column.data_type)) else { return Ok(()) };
+    let (name, data_type) = (&unfit.name, sql_type_name(&unfit.data_type));
+    Err(Error::user(format!("{why}, and are told apart by their columns, but `{name}` is {data_type}"))
+        .with_help("name its fields or elements one by one, or CAST it to STRING"))
 }
 
 fn null(field: &Field, table: &str) -> Result<Expr> {

@@ -8,7 +8,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable};
-use weir_core::{BinaryOperator, Expr, Literal, LiteralValue, NodeId, Result, SourceSpec, WindowKind};
+use weir_core::{BinaryOperator, Expr, Literal, LiteralValue, NodeId, Ranking, Result, SourceSpec, WindowKind};
 
 use super::error::from_planner;
 use super::expr::expr;
@@ -98,6 +98,7 @@ pub(super) struct PendingRank {
     pub partition: Vec<Typed>,
     /// Expression, descending, nulls first.
     pub order: Vec<(Typed, bool, bool)>,
+    pub ranking: Ranking,
 }
 
 /// See the module's documentation.

@@ -1,6 +1,8 @@
 //! Queries between sqlparser and the planner.
 
-use datafusion_sql::sqlparser::ast::{Expr, FunctionArguments, Query, TableFactor, TableFunctionArgs};
+use datafusion_sql::sqlparser::ast::{
+    Expr, Fetch, FunctionArguments, LimitClause, Query, TableFactor, TableFunctionArgs, Value,
+};
 use weir_core::Result;
 
 use super::expression::Rewrite;
@@ -22,6 +24,20 @@ pub(super) fn check(source: &Source<'_>, segment: &Segment, mut query: Box<Query
 struct Normalise<'a>(Rewrite<'a>);
 
 impl Change for Normalise<'_> {
+    /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+    fn query(&mut self, query: &mut Query) -> Step {
+        let fetched = match &query.fetch {
+            Some(Fetch { with_ties: false, percent: false, quantity }) => quantity.clone(),
+            _ => return Step::Continue(()),
+        };
+        let clause = LimitClause::LimitOffset { limit: None, offset: None, limit_by: Vec::new() };
+        if let LimitClause::LimitOffset { limit: limit @ None, .. } = query.limit_clause.get_or_insert(clause) {
+            *limit = Some(fetched.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false))));
+            query.fetch = None;
+        }
+        Step::Continue(())
+    }
+
     /// `TABLE(TUMBLE(…))` is `TUMBLE(…)`.
     fn table_factor_before_parts(&mut self, factor: &mut TableFactor) -> Step {
         if let TableFactor::TableFunction { expr: Expr::Function(function), alias } = factor

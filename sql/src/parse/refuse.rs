@@ -9,8 +9,8 @@ mod tables;
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Cte, Distinct, Expr, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectFlavor,
-    SelectItem, SetExpr, Spanned, TableFactor, Values, Visit, WildcardAdditionalOptions, With,
+    Cte, Distinct, Expr, Fetch, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query, Select,
+    SelectFlavor, SelectItem, SetExpr, Spanned, TableFactor, Values, Visit, WildcardAdditionalOptions, With,
 };
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
 use weir_core::{Error, Result};
@@ -143,7 +143,16 @@ fn check_query(query: &Query) -> Check {
             unless(true, "LIMIT with two numbers is not supported", "write `LIMIT n OFFSET m`", &["LIMIT"])?;
         }
     }
-    unless(fetch.is_some(), "FETCH is not supported", "write `LIMIT n`", &["FETCH"])?;
+    if let Some(Fetch { with_ties, percent, quantity: _ }) = fetch {
+        unless(
+            *with_ties,
+            "FETCH … WITH TIES is not supported",
+            "write `QUALIFY RANK() OVER (ORDER BY …) <= n`",
+            &["WITH", "TIES"],
+        )?;
+        unless(*percent, "FETCH of a percentage is not supported", "write `LIMIT n`", &["PERCENT"])?;
+        unless(true, "FETCH says again what LIMIT says", "leave one of them out", &["FETCH"])?;
+    }
     unless(
         !locks.is_empty(),
         "FOR UPDATE and FOR SHARE are not supported",

@@ -25,7 +25,7 @@ struct Construct {
 const PER_WINDOW: &str = "aggregate per window instead, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' \
      MINUTE) GROUP BY window_start, window_end`: its rows come out once, when the watermark passes the window's end";
 
-const CONSTRUCTS: [Construct; 15] = [
+const CONSTRUCTS: [Construct; 14] = [
     Construct {
         words: &["EMIT", "ON|CHANGES|FINAL|EVERY|AFTER|WITH|WITHOUT"],
         what: "EMIT is not supported yet: a window's rows come out once, when the watermark passes its end",
@@ -68,7 +68,6 @@ const CONSTRUCTS: [Construct; 15] = [
         what: "TABLESAMPLE is not supported: it is random, and a row that is computed again after a restart would differ",
         instead: "take a share of the keys, as in `WHERE id % 100 = 0`",
     },
-    Construct { words: &["FETCH", "FIRST|NEXT"], what: "FETCH is not supported", instead: "write `LIMIT n`" },
     Construct {
         words: &["PIVOT", "("],
         what: "PIVOT is not supported",

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role};
 use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Result, TableSpec};
 
-/// Connectors `fake` (unbounded), `ends` (bounded) and `result`.
+/// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), and `result`.
 #[derive(Debug)]
 pub struct Fakes;
 
 struct Fake(&'static str);
 
-const NAMES: [&str; 3] = ["ends", "fake", "result"];
+const NAMES: [&str; 4] = ["datagen", "ends", "fake", "result"];
 
 impl ConnectorRegistry for Fakes {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -49,6 +49,6 @@ impl Connector for Fake {
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {
-        if self.0 == "ends" { Boundedness::Bounded } else { Boundedness::Unbounded }
+        if matches!(self.0, "ends" | "datagen") { Boundedness::Bounded } else { Boundedness::Unbounded }
     }
 }

@@ -74,7 +74,8 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::GroupAggregate(_)
         | OperatorSpec::TopN(_)
         | OperatorSpec::Over(_)
-        | OperatorSpec::FinalRows => Some(operator.tag().to_owned()),
+        | OperatorSpec::FinalRows
+        | OperatorSpec::SortedRows(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)

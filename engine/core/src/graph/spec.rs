@@ -46,6 +46,8 @@ pub enum OperatorSpec {
     Over(OverSpec),
     /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
     FinalRows,
+    /// As [`FinalRows`](Self::FinalRows), and emits them in an order. One subtask has all of them.
+    SortedRows(SortedRowsSpec),
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
     ChangelogRows(ChangelogRowsSpec),
     /// Writes a table.
@@ -219,6 +221,28 @@ pub struct TopNSpec {
     pub with_rank: bool,
     /// Whether rows of the input may be taken back. All rows are kept then, and not only those that are shown.
     pub retracts: bool,
+    /// What the limit counts.
+    #[serde(default)]
+    pub ranking: Ranking,
+}
+
+/// How rows that are equal in an order are numbered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ranking {
+    /// Each has a number of its own: `ROW_NUMBER()`.
+    #[default]
+    RowNumber,
+    /// They have one number, which says how many rows are before them: `RANK()`.
+    Rank,
+    /// They have one number, which says how many other values are before them: `DENSE_RANK()`.
+    DenseRank,
+}
+
+/// Parameters of [`OperatorSpec::SortedRows`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortedRowsSpec {
+    /// `ORDER BY`. Of rows that are equal in it any may be ahead.
+    pub order: Vec<SortKey>,
 }
 
 /// Parameters of [`OperatorSpec::Over`]. The output is the input's columns, then one for each call. Rows of a partition are in the order
@@ -327,6 +351,9 @@ pub struct WindowTopNSpec {
     pub limit: u64,
     /// Appends a `BIGINT` column with the row number, from 1.
     pub with_rank: bool,
+    /// What the limit counts.
+    #[serde(default)]
+    pub ranking: Ranking,
 }
 
 /// SQL's joins.
@@ -380,7 +407,7 @@ pub struct IntervalJoinSpec {
 pub struct JoinSpec {
     /// Which join.
     pub join_type: JoinType,
-    /// Equal columns, left and right; at least one pair. Null equals nothing.
+    /// Equal columns, left and right. Null equals nothing. Without any, every row meets every other.
     pub on: Vec<(usize, usize)>,
     /// A further condition over the left columns followed by the right ones.
     pub residual: Option<Expr>,

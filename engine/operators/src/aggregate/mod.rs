@@ -33,7 +33,7 @@ mod window_results;
 mod windows;
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{GroupAggregateSpec, Operator, Result, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
 pub(crate) use accumulator::{mean, overflow};
@@ -88,10 +88,10 @@ pub fn of_groups(
     Ok(Box::new(GroupAggregate::new(spec, input, output, functions)?))
 }
 
-/// What keeps the rows of a changelog until it ends.
+/// What keeps the rows of a changelog until it ends, and emits them in this order, if it is not empty.
 ///
 /// # Errors
 /// A user error if rows of `input` cannot be told apart.
-pub fn final_rows(input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
-    Ok(Box::new(FinalRows::new(input, output)?))
+pub fn final_rows(input: &SchemaRef, output: &SchemaRef, order: &[SortKey]) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(FinalRows::new(input, output, order)?))
 }

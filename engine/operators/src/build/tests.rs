@@ -98,6 +98,7 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
                 order: Vec::new(),
                 limit: 1,
                 with_rank: false,
+                ranking: weir_core::Ranking::RowNumber,
             }),
             INPUT,
         ),

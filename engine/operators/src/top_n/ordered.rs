@@ -1,6 +1,7 @@
 //! Rows by their place: few of them in a vector, which takes no more room than they need, and many in a tree.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// So many rows, and more, are in a tree: what stands behind a new row in a vector has to move.
 const MANY: usize = 128;
@@ -77,12 +78,41 @@ impl<T> Ordered<T> {
         }
     }
 
-    /// The first so many rows.
-    pub(super) fn first(&self, most: usize) -> Box<dyn Iterator<Item = &T> + '_> {
+    /// The first so many rows, each behind its place.
+    pub(super) fn first(&self, most: usize) -> Box<dyn Iterator<Item = (&[u8], &T)> + '_> {
         match self {
-            Self::Few(rows) => Box::new(rows.iter().take(most).map(|(_, row)| row)),
-            Self::Many(rows) => Box::new(rows.values().take(most)),
+            Self::Few(rows) => Box::new(rows.iter().take(most).map(|(place, row)| (&**place, row))),
+            Self::Many(rows) => Box::new(rows.iter().take(most).map(|(place, row)| (&**place, row))),
         }
+    }
+
+    /// The place of the row behind so many others.
+    pub(super) fn nth(&self, index: usize) -> Option<&[u8]> {
+        match self {
+            Self::Few(rows) => rows.get(index).map(|(place, _)| &**place),
+            Self::Many(rows) => rows.keys().nth(index).map(|place| &**place),
+        }
+    }
+
+    /// How many places differ in what `part` takes of them, which is where they begin; counts up to `most`.
+    pub(super) fn orders(&self, most: usize, part: fn(&[u8]) -> &[u8]) -> usize {
+        let mut place = self.first(1).next().map(|(place, _)| place);
+        let mut orders = 0;
+        while let Some(known) = place.filter(|_| orders < most) {
+            orders += 1;
+            let mut last = part(known).to_vec();
+            last.resize(known.len(), u8::MAX);
+            place = match self {
+                Self::Few(rows) => {
+                    rows.get(rows.partition_point(|(place, _)| **place <= *last)).map(|(place, _)| &**place)
+                }
+                Self::Many(rows) => {
+                    let behind = (Bound::Excluded(last.into_boxed_slice()), Bound::Unbounded);
+                    rows.range(behind).next().map(|(place, _)| &**place)
+                }
+            };
+        }
+        orders
     }
 
     pub(super) fn for_each_mut(&mut self, each: impl FnMut(&mut T)) {
@@ -111,7 +141,7 @@ mod tests {
         assert!(matches!(rows, Ordered::Many(_)));
         let mut sorted = numbers.clone();
         sorted.sort_unstable();
-        assert_eq!(rows.first(usize::MAX).copied().collect::<Vec<_>>(), sorted);
+        assert_eq!(rows.first(usize::MAX).map(|(_, row)| *row).collect::<Vec<_>>(), sorted);
         let mut few = Ordered::new();
         for number in &numbers[..100] {
             few.insert(place(*number), *number);
@@ -120,7 +150,7 @@ mod tests {
         let mut sorted = numbers[..100].to_vec();
         sorted.sort_unstable();
         for rows in [&mut few, &mut rows] {
-            assert_eq!(rows.first(5).copied().collect::<Vec<_>>().len(), 5);
+            assert_eq!(rows.first(5).map(|(_, row)| *row).collect::<Vec<_>>().len(), 5);
             let before = rows.len();
             assert_eq!(rows.remove(&place(numbers[3])), Some(numbers[3]));
             assert_eq!(rows.remove(&place(numbers[3])), None);

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use weir_core::Ranking;
+
 use super::ordered::Ordered;
+use crate::window_top_n::next_number;
 
 /// A row, or some columns of it, as bytes in their order.
 pub(super) type RowBytes = Arc<[u8]>;
@@ -16,6 +19,18 @@ pub(super) struct Change {
     pub(super) rank: i64,
     pub(super) weight: i8,
 }
+
+/// Which rows are shown.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    /// The greatest number that is.
+    pub(super) most: usize,
+    /// What numbers rows have.
+    pub(super) ranking: Ranking,
+}
+
+/// Rows that are shown, and their numbers where rows may share one.
+type Shown = (Vec<RowBytes>, Vec<i64>);
 
 /// Bytes around a row, roughly.
 const AROUND: usize = 72;
@@ -44,7 +59,7 @@ pub(super) struct Partition {
     found: Option<Found>,
     next: i64,
     /// What it showed at the last marker, if it has changed since.
-    before: Option<Vec<RowBytes>>,
+    before: Option<Shown>,
     is_captured: bool,
     /// Numbers of rows that are stored and went since the last capture.
     gone: Vec<i64>,
@@ -59,6 +74,11 @@ fn place(order: &[u8], last_first: bool, arrival: i64) -> Box<[u8]> {
     // As an unsigned number the bytes of which are in the order of the signed ones.
     place.extend_from_slice(&(number as u64 ^ 1 << 63).to_be_bytes());
     place.into()
+}
+
+/// The part of a place that equal rows have in common.
+fn order_of(place: &[u8]) -> &[u8] {
+    &place[..place.len().saturating_sub(8)]
 }
 
 fn size(place: &[u8], value: &RowBytes) -> usize {
@@ -100,7 +120,7 @@ impl Partition {
     }
 
     /// The partition is about to change: whether for the first time since the last marker, and since the last capture.
-    pub(super) fn touch(&mut self, limit: usize) -> (bool, bool) {
+    pub(super) fn touch(&mut self, limit: Limit) -> (bool, bool) {
         let first = self.before.is_none();
         if first {
             self.before = Some(self.first(limit));
@@ -108,26 +128,59 @@ impl Partition {
         (first, std::mem::replace(&mut self.is_captured, false))
     }
 
-    fn first(&self, limit: usize) -> Vec<RowBytes> {
-        self.rows.first(limit).map(|row| row.value.clone()).collect()
+    fn first(&self, limit: Limit) -> Shown {
+        if limit.ranking == Ranking::RowNumber {
+            return (self.rows.first(limit.most).map(|(_, row)| row.value.clone()).collect(), Vec::new());
+        }
+        let (mut rows, mut numbers) = (Vec::new(), Vec::new());
+        let (mut before, mut number): (Option<&[u8]>, i64) = (None, 0);
+        for (place, row) in self.rows.first(usize::MAX) {
+            let is_peer = before == Some(order_of(place));
+            number = next_number(limit.ranking, is_peer, rows.len() as i64, number);
+            if usize::try_from(number).unwrap_or(usize::MAX) > limit.most {
+                break;
+            }
+            before = Some(order_of(place));
+            rows.push(row.value.clone());
+            numbers.push(number);
+        }
+        (rows, numbers)
     }
 
-    /// Whether a row that comes now would be among the first so many.
-    pub(super) fn would_keep(&self, order: &[u8], last_first: bool, most: usize) -> bool {
+    /// Whether a row that comes now would be among the first ones; all are without a limit.
+    pub(super) fn would_keep(&self, order: &[u8], last_first: bool, limit: Option<Limit>) -> bool {
+        let Some(Limit { most, ranking }) = limit else { return true };
         if self.rows.len() < most {
             return true;
         }
         let Some(last) = self.rows.last() else { return false };
-        match last.len().checked_sub(8).map(|length| order.cmp(&last[..length])) {
-            Some(Ordering::Less) => true,
-            Some(Ordering::Greater) | None => false,
+        match (order.cmp(order_of(last)), ranking) {
+            (Ordering::Less, _) | (Ordering::Equal, Ranking::Rank | Ranking::DenseRank) => true,
             // It comes after all that are equal to it.
-            Some(Ordering::Equal) => last_first,
+            (Ordering::Equal, Ranking::RowNumber) => last_first,
+            (Ordering::Greater, Ranking::RowNumber | Ranking::Rank) => false,
+            (Ordering::Greater, Ranking::DenseRank) => self.rows.orders(most, order_of) < most,
+        }
+    }
+
+    /// Whether the last row is none of the first ones.
+    fn has_too_many(&self, Limit { most, ranking }: Limit) -> bool {
+        if self.rows.len() <= most {
+            return false;
+        }
+        match ranking {
+            Ranking::RowNumber => true,
+            // Its peers begin behind so many rows.
+            Ranking::Rank => match (most.checked_sub(1).and_then(|index| self.rows.nth(index)), self.rows.last()) {
+                (Some(nth), Some(last)) => order_of(nth) != order_of(last),
+                _ => true,
+            },
+            Ranking::DenseRank => self.rows.orders(most.saturating_add(1), order_of) > most,
         }
     }
 
     /// Adds a row and drops what is behind the first so many; says by how many bytes there are more or less.
-    pub(super) fn add(&mut self, order: &[u8], last_first: bool, value: RowBytes, most: usize) -> isize {
+    pub(super) fn add(&mut self, order: &[u8], last_first: bool, value: RowBytes, limit: Option<Limit>) -> isize {
         let place = place(order, last_first, self.next);
         let before = self.bytes;
         self.bytes += size(&place, &value);
@@ -137,7 +190,7 @@ impl Partition {
         }
         self.rows.insert(place, Row { arrival: self.next, value, is_stored: false });
         self.next += 1;
-        while self.rows.len() > most {
+        while limit.is_some_and(|limit| self.has_too_many(limit)) {
             if let Some((place, row)) = self.rows.pop_last() {
                 self.left(&place, &row);
             }
@@ -167,9 +220,12 @@ impl Partition {
     }
 
     /// What has changed since the last marker.
-    pub(super) fn changes(&mut self, limit: usize, with_rank: bool, changes: &mut Vec<Change>) {
-        let Some(before) = self.before.take() else { return };
-        let after = self.first(limit);
+    pub(super) fn changes(&mut self, limit: Limit, with_rank: bool, changes: &mut Vec<Change>) {
+        let Some((before, numbers_before)) = self.before.take() else { return };
+        let (after, numbers_after) = self.first(limit);
+        if with_rank && limit.ranking != Ranking::RowNumber {
+            return numbered_changes((&before, &numbers_before), (&after, &numbers_after), changes);
+        }
         if with_rank {
             for place in 0..before.len().max(after.len()) {
                 let (old, new) = (before.get(place), after.get(place));
@@ -210,6 +266,19 @@ impl Partition {
                     self.rows.get_mut(&place).into_iter().for_each(&mut store);
                 }
             }
+        }
+    }
+}
+
+/// What changes where rows may share a number.
+fn numbered_changes(before: (&[RowBytes], &[i64]), after: (&[RowBytes], &[i64]), changes: &mut Vec<Change>) {
+    let mut counts: BTreeMap<(&RowBytes, i64), i64> = BTreeMap::new();
+    after.0.iter().zip(after.1).for_each(|(row, number)| *counts.entry((row, *number)).or_default() += 1);
+    before.0.iter().zip(before.1).for_each(|(row, number)| *counts.entry((row, *number)).or_default() -= 1);
+    for weight in [-1, 1] {
+        for ((row, rank), count) in &counts {
+            let change = || Change { row: (*row).clone(), rank: *rank, weight: weight as i8 };
+            changes.extend((0..(count * weight).max(0)).map(|_| change()));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Scripts, and random changes against an oracle that sorts all rows anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::Int8Array;
 use proptest::prelude::*;
-use weir_core::{Batch, ChangelogKind, EventTime, NodeSpec, OperatorSpec, SortKey, TopNSpec, Watermark};
+use weir_core::{Batch, ChangelogKind, EventTime, NodeSpec, OperatorSpec, Ranking, SortKey, TopNSpec, Watermark};
 
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema};
 
@@ -15,8 +15,18 @@ fn key(column: usize, descending: bool) -> SortKey {
 }
 
 fn top(partition: Vec<usize>, order: Vec<SortKey>, limit: u64, (with_rank, retracts): (bool, bool)) -> NodeSpec {
+    ranked(Ranking::RowNumber, partition, order, limit, (with_rank, retracts))
+}
+
+fn ranked(
+    ranking: Ranking,
+    partition: Vec<usize>,
+    order: Vec<SortKey>,
+    limit: u64,
+    (with_rank, retracts): (bool, bool),
+) -> NodeSpec {
     let output = if with_rank { format!("{INPUT}, rank BIGINT") } else { INPUT.to_owned() };
-    let spec = TopNSpec { partition, order, limit, with_rank, retracts };
+    let spec = TopNSpec { partition, order, limit, with_rank, retracts, ranking };
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
 }
 
@@ -62,7 +72,14 @@ fn rows_of_columns_that_are_never_null_go_too() {
         end
     ";
     let columns = "who STRING NOT NULL, amount BIGINT NOT NULL, id BIGINT NOT NULL";
-    let spec = TopNSpec { partition: vec![0], order: vec![key(1, true)], limit: 1, with_rank: false, retracts: false };
+    let spec = TopNSpec {
+        partition: vec![0],
+        order: vec![key(1, true)],
+        limit: 1,
+        with_rank: false,
+        retracts: false,
+        ranking: Ranking::RowNumber,
+    };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(columns)) };
     check(&node, &[schema(columns)], script);
 }
@@ -132,7 +149,14 @@ fn of_equal_rows_the_first_is_ahead_but_of_the_newest_by_time_the_last_is() {
         end
     ";
     let input = schema("who STRING, at TIMESTAMP, id BIGINT");
-    let spec = TopNSpec { partition: vec![0], order: vec![key(1, true)], limit: 1, with_rank: false, retracts: false };
+    let spec = TopNSpec {
+        partition: vec![0],
+        order: vec![key(1, true)],
+        limit: 1,
+        with_rank: false,
+        retracts: false,
+        ranking: Ranking::RowNumber,
+    };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };
     check(&node, &[input], newest);
 }
@@ -158,6 +182,7 @@ proptest! {
     #[test]
     fn what_is_shown_are_the_first_rows(
         limit in 1_u64..4,
+        ranking in prop::sample::select(vec![Ranking::RowNumber, Ranking::Rank, Ranking::DenseRank]),
         with_rank in any::<bool>(),
         retracts in any::<bool>(),
         at_the_end in any::<bool>(),
@@ -174,9 +199,17 @@ proptest! {
             for rows in partitions.values_mut() {
                 // Greatest first, nulls last; the sort keeps the order of arrival.
                 rows.sort_by_key(|row| std::cmp::Reverse(row.1));
-                for (rank, row) in rows.iter().take(limit as usize).enumerate() {
-                    let line = if with_rank { format!("{} | {}", line(row), rank + 1) } else { line(row) };
-                    lines.insert(line, 1);
+                for (index, row) in rows.iter().enumerate() {
+                    let before: Vec<_> = rows.iter().take_while(|other| other.1 != row.1).map(|row| row.1).collect();
+                    let number = 1 + match ranking {
+                        Ranking::RowNumber => index,
+                        Ranking::Rank => before.len(),
+                        Ranking::DenseRank => before.into_iter().collect::<BTreeSet<_>>().len(),
+                    };
+                    if number as u64 <= limit {
+                        let line = if with_rank { format!("{} | {number}", line(row)) } else { line(row) };
+                        lines.insert(line, 1);
+                    }
                 }
             }
             lines
@@ -217,7 +250,7 @@ proptest! {
         // What is left comes out at the end of time.
         expected.push(shown(&live));
         script.steps.push(Step::Watermark(0, Watermark::At(EventTime::MAX)));
-        let node = top(vec![0], vec![key(1, true)], limit, (with_rank, retracts));
+        let node = ranked(ranking, vec![0], vec![key(1, true)], limit, (with_rank, retracts));
         for plan in Plan::ALL {
             let mut all: BTreeMap<String, i64> = BTreeMap::new();
             let found = run(&node, &[schema(INPUT)], &script, plan).unwrap();

@@ -31,6 +31,35 @@ fn less() -> Expr {
 }
 
 #[test]
+fn without_a_key_every_row_meets_every_other() {
+    let spec = JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: Some(less()) };
+    let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::Join(spec), &schema(PAIRS)) };
+    let script = "
+        left> 1 | 10
+        left> NULL | 20
+        out> 1 | 10 | NULL | NULL
+        out> NULL | 20 | NULL | NULL
+        marker
+        right> 2 | 15
+        right> NULL | 5
+        out- 1 | 10 | NULL | NULL
+        out> 1 | 10 | 2 | 15
+        marker
+        right- 2 | 15
+        right> NULL | 25
+        out- 1 | 10 | 2 | 15
+        out> 1 | 10 | NULL | NULL
+        out- 1 | 10 | NULL | NULL
+        out> 1 | 10 | NULL | 25
+        out- NULL | 20 | NULL | NULL
+        out> NULL | 20 | NULL | 25
+        end
+        sent> end
+    ";
+    check(&node, &inputs(), script);
+}
+
+#[test]
 fn an_inner_join_of_rows_that_stay_adds_each_pair_once() {
     let script = "
         left> 1 | 10

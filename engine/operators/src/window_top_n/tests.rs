@@ -1,16 +1,20 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use weir_core::{EventTime, NodeSpec, OperatorSpec, SortKey, Watermark, WindowTopNSpec};
+use weir_core::{EventTime, NodeSpec, OperatorSpec, Ranking, SortKey, Watermark, WindowTopNSpec};
 
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema, time_text};
 
 const INPUT: &str = "end TIMESTAMP, shop STRING, price BIGINT, id BIGINT";
 
 fn top(limit: u64, with_rank: bool, partition: Vec<usize>) -> NodeSpec {
+    ranked(Ranking::RowNumber, limit, with_rank, partition)
+}
+
+fn ranked(ranking: Ranking, limit: u64, with_rank: bool, partition: Vec<usize>) -> NodeSpec {
     let output = if with_rank { format!("{INPUT}, rank BIGINT") } else { INPUT.to_owned() };
     let order = vec![SortKey { column: 2, descending: true, nulls_first: false }];
-    let spec = WindowTopNSpec { window_end: 0, partition, order, limit, with_rank };
+    let spec = WindowTopNSpec { window_end: 0, partition, order, limit, with_rank, ranking };
     node(OperatorSpec::WindowTopN(spec), &schema(&output))
 }
 
@@ -60,11 +64,48 @@ fn without_a_rank_and_over_the_whole_window() {
 }
 
 #[test]
+fn rows_that_share_a_rank_are_kept_together() {
+    let script = |numbers: [u8; 3]| {
+        let [second, third, fourth] = numbers;
+        let out = |row: &str, number: u8| if number <= 3 { format!("out> {row} | {number}\n") } else { String::new() };
+        format!(
+            "in> 12:00:10 | a | 9 | 1
+             in> 12:00:10 | a | 5 | 2
+             marker
+             in> 12:00:10 | a | 9 | 3
+             in> 12:00:10 | a | 7 | 4
+             in> 12:00:10 | a | 3 | 5
+             marker
+             watermark 12:00:09.999
+             out> 12:00:10 | a | 9 | 1 | 1
+             {}{}{}
+             end
+             sent> end",
+            out("12:00:10 | a | 9 | 3", second),
+            out("12:00:10 | a | 7 | 4", third),
+            out("12:00:10 | a | 5 | 2", fourth),
+        )
+    };
+    for (ranking, numbers) in
+        [(Ranking::RowNumber, [2, 3, 4]), (Ranking::Rank, [1, 3, 4]), (Ranking::DenseRank, [1, 2, 3])]
+    {
+        check(&ranked(ranking, 3, true, vec![0, 1]), &[schema(INPUT)], &script(numbers));
+    }
+}
+
+#[test]
 fn of_equal_rows_the_first_is_kept_or_the_last_by_time() {
     const TIMED: &str = "end TIMESTAMP, shop STRING, ts TIMESTAMP, id BIGINT";
     let newest = |descending, limit| {
         let order = vec![SortKey { column: 2, descending, nulls_first: false }];
-        let spec = WindowTopNSpec { window_end: 0, partition: vec![0, 1], order, limit, with_rank: false };
+        let spec = WindowTopNSpec {
+            window_end: 0,
+            partition: vec![0, 1],
+            order,
+            limit,
+            with_rank: false,
+            ranking: Ranking::RowNumber,
+        };
         node(OperatorSpec::WindowTopN(spec), &schema(TIMED))
     };
     let script = |kept: &str| {

@@ -84,6 +84,7 @@ pub fn the_first_rows_of_a_window_come_out() {
         order: vec![SortKey { column: 1, descending: true, nulls_first: false }],
         limit: 1,
         with_rank: false,
+        ranking: weir_core::Ranking::RowNumber,
     };
     let script = r#"
         in> 12:00:10 | 7

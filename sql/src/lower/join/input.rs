@@ -3,11 +3,12 @@
 //! What a side computes is computed behind the join, of the rows that have a partner, unless the side may be padded: a
 //! constant, or a `COALESCE`, behind the join would not be null where no row was found.
 
-use weir_core::{Expr, JobGraph, Result};
+use arrow::datatypes::DataType;
+use weir_core::{Expr, JobGraph, Literal, LiteralValue, Result};
 
 use super::Side;
 use crate::lower::shape::{Shaped, Wanted, shape};
-use crate::lower::stream::{Stream, Typed, conjunction, timestamp};
+use crate::lower::stream::{Stream, StreamColumn, Typed, conjunction, timestamp};
 
 /// One side of a join in the graph.
 pub(super) struct Input {
@@ -70,6 +71,12 @@ impl Input {
                 let typed = Typed { expression: expression.clone(), data_type: data_type.clone() };
                 wanted.push(typed.wanted(name, &columns));
             }
+        }
+        // Rows of no columns are lost to most kernels.
+        if wanted.is_empty() {
+            let present = Literal { data_type: DataType::Boolean, value: LiteralValue::Boolean(true) };
+            let column = StreamColumn::plain("$present", DataType::Boolean);
+            wanted.push(Wanted { expression: Expr::Literal(present), column });
         }
         let shaped = shape(graph, stream, wanted)?;
         let mut place = vec![None; width];

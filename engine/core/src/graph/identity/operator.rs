@@ -2,8 +2,9 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, SinkSpec, SortKey, SourceSpec, TopNSpec, UnnestSpec,
-    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
+    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
+    WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -29,6 +30,7 @@ impl OperatorSpec {
             OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::Over(_) => "over",
             OperatorSpec::FinalRows => "final-rows",
+            OperatorSpec::SortedRows(_) => "sorted-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Sink(_) => "sink",
         }
@@ -69,13 +71,14 @@ impl Encode for OperatorSpec {
                     .flag("partial-input", *partial_input)
                     .end();
             }
-            OperatorSpec::WindowTopN(WindowTopNSpec { window_end, partition, order, limit, with_rank }) => out
+            OperatorSpec::WindowTopN(WindowTopNSpec { window_end, partition, order, limit, with_rank, ranking }) => out
                 .record(tag)
                 .field("window-end", window_end)
                 .list("partition", partition)
                 .list("order", order)
                 .field("limit", limit)
                 .flag("with-rank", *with_rank)
+                .unless("ranking", ranking, &Ranking::RowNumber)
                 .end(),
             OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end, residual }) => out
                 .record(tag)
@@ -99,18 +102,20 @@ impl Encode for OperatorSpec {
             OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts }) => {
                 out.record(tag).list("keys", keys).list("aggregates", aggregates).flag("retracts", *retracts).end()
             }
-            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts }) => out
+            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts, ranking }) => out
                 .record(tag)
                 .list("partition", partition)
                 .list("order", order)
                 .field("limit", limit)
                 .flag("with-rank", *with_rank)
                 .flag("retracts", *retracts)
+                .unless("ranking", ranking, &Ranking::RowNumber)
                 .end(),
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }
             OperatorSpec::FinalRows => out.tag(tag),
+            OperatorSpec::SortedRows(SortedRowsSpec { order }) => out.record(tag).list("order", order).end(),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }
@@ -218,6 +223,16 @@ impl Encode for OverFrame {
             OverFrame::Rows(preceding) => out.record("rows").option("preceding", preceding).end(),
             OverFrame::Range(preceding) => out.record("range").option("preceding", preceding).end(),
         }
+    }
+}
+
+impl Encode for Ranking {
+    fn encode(&self, out: &mut Text) {
+        out.tag(match self {
+            Ranking::RowNumber => "row-number",
+            Ranking::Rank => "rank",
+            Ranking::DenseRank => "dense-rank",
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use proptest::prelude::*;
 use weir_core::{
     AggregateCall, AggregateFunction, Batch, ChangelogKind, EventTime, GroupAggregateSpec, NodeSpec, OperatorSpec,
-    Watermark,
+    SortKey, SortedRowsSpec, Watermark,
 };
 
 use super::{call, other};
@@ -222,6 +222,31 @@ fn rows_that_are_left_of_a_changelog_come_out_at_its_end() {
         marker
     ";
     check(&left(), &[schema(INPUT)], script);
+}
+
+#[test]
+fn rows_that_are_sorted_are_all_that_are_left() {
+    let key = |column, descending| SortKey { column, descending, nulls_first: !descending };
+    let spec = SortedRowsSpec { order: vec![key(1, true), key(0, false)] };
+    let operator = OperatorSpec::SortedRows(spec);
+    let left = NodeSpec { changelog: ChangelogKind::Append, ..node(operator, &schema(INPUT)) };
+    let script = "
+        in> b | 1
+        in> b | 2
+        in> a | 2
+        in> a | NULL
+        marker
+        in> NULL | 2
+        in- b | 2
+        in> b | 1
+        end
+        out> NULL | 2
+        out> a | 2
+        out> b | 1
+        out> b | 1
+        out> a | NULL
+    ";
+    check(&left, &[schema(INPUT)], script);
 }
 
 /// A row of the random tests: who, a number, a text.

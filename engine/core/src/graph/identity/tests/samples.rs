@@ -147,6 +147,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 order: vec![order(1, false, false), order(2, true, true)],
                 limit: 3,
                 with_rank: true,
+                ranking: Ranking::RowNumber,
             }),
         ),
         (
@@ -183,6 +184,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 limit: 3,
                 with_rank: true,
                 retracts: true,
+                ranking: Ranking::RowNumber,
             }),
         ),
         ("over", OperatorSpec::Over(OverSpec { partition: vec![0], time: 1, calls: over_calls() })),
@@ -191,6 +193,33 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
         ("changelog rows with a key", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(vec![1, 0]) })),
+        (
+            "ranks of a window",
+            OperatorSpec::WindowTopN(WindowTopNSpec {
+                window_end: 4,
+                partition: vec![0, 4],
+                order: vec![order(1, false, false)],
+                limit: 3,
+                with_rank: false,
+                ranking: Ranking::DenseRank,
+            }),
+        ),
+        (
+            "ranks of all rows",
+            OperatorSpec::TopN(TopNSpec {
+                partition: vec![2],
+                order: vec![order(1, true, false)],
+                limit: 3,
+                with_rank: true,
+                retracts: false,
+                ranking: Ranking::Rank,
+            }),
+        ),
+        ("sorted rows", OperatorSpec::SortedRows(SortedRowsSpec { order: vec![order(1, true, false)] })),
+        (
+            "join without a key",
+            OperatorSpec::Join(JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: None }),
+        ),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),
     ];
