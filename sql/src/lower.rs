@@ -190,10 +190,8 @@ impl<'a> Lowering<'a> {
 
 fn refused(plan: &LogicalPlan) -> Error {
     match plan {
-        LogicalPlan::Distinct(Distinct::On(_)) => Error::user("DISTINCT ON is not supported").with_help(
-            "keep the first row of each key per window: `ROW_NUMBER() OVER (PARTITION BY window_start, window_end, k \
-             ORDER BY ts) AS rn … WHERE rn = 1`",
-        ),
+        LogicalPlan::Distinct(Distinct::On(_)) => Error::user("DISTINCT ON is not supported")
+            .with_help("keep the first row of each key: `QUALIFY ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts) = 1`"),
         LogicalPlan::RecursiveQuery(_) => Error::user("WITH RECURSIVE is not supported on streams"),
         LogicalPlan::Repartition(_) => Error::user("DISTRIBUTE BY is not supported")
             .with_help("leave it out: rows are spread by the keys that operators need"),

@@ -120,6 +120,10 @@ const CASES: &[Case] = &[
         "SELECT k, EXISTS (SELECT 1 FROM b WHERE b.k = a.k) AS found FROM a",
         Some("SELECT k, COALESCE(k = 1 OR k = 2 OR k = 5, FALSE) FROM a"),
     ),
+    (
+        "SELECT SUM(m) AS s, AVG(m) AS a FROM (SELECT k, SUM(CAST(x AS DECIMAL(10, 2))) AS m FROM a GROUP BY k)",
+        Some("SELECT 15, 3.75"),
+    ),
     // Rows of two sides.
     ("SELECT k, s FROM a INTERSECT SELECT k, s FROM b", None),
     ("SELECT s FROM a EXCEPT SELECT s FROM b WHERE s = 'q'", None),

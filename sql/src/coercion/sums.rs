@@ -87,11 +87,11 @@ fn one(expr: &Expr, aggregate: &Aggregate, calls: &mut Vec<Expr>) -> Result<Outc
         ("stddev" | "stddev_pop" | "var" | "var_pop", Some(Ok(single @ DataType::Float32))) => {
             Outcome::Narrow(place(expr.clone()), single)
         }
-        ("sum", Some(Ok(DataType::Decimal128(precision, scale)))) if precision < DECIMAL128_MAX_PRECISION => {
-            Outcome::Aggregate(place(wide_sum(call, scale)?))
+        ("sum", Some(Ok(DataType::Decimal128(precision, scale)))) => {
+            Outcome::Aggregate(place(wide_sum(call, precision, scale)?))
         }
-        ("avg", Some(Ok(DataType::Decimal128(_, scale)))) => {
-            let sum = place(wide_sum(call, scale)?);
+        ("avg", Some(Ok(DataType::Decimal128(precision, scale)))) => {
+            let sum = place(wide_sum(call, precision, scale)?);
             let mut count = call.clone();
             count.func = function("count")?;
             Outcome::Quotient(sum, place(Expr::AggregateFunction(count)))
@@ -100,10 +100,12 @@ fn one(expr: &Expr, aggregate: &Aggregate, calls: &mut Vec<Expr>) -> Result<Outc
     })
 }
 
-fn wide_sum(call: &AggregateFunction, scale: i8) -> Result<Expr> {
+/// The sum with all digits. Of what has them there is no cast: it would be another sum under the same name.
+fn wide_sum(call: &AggregateFunction, precision: u8, scale: i8) -> Result<Expr> {
     let mut sum = call.clone();
     sum.func = function("sum")?;
-    for argument in &mut sum.params.args {
+    let narrow = precision < DECIMAL128_MAX_PRECISION;
+    for argument in sum.params.args.iter_mut().filter(|_| narrow) {
         *argument = cast(std::mem::take(argument), DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale));
     }
     Ok(Expr::AggregateFunction(sum))

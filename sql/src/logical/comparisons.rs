@@ -27,6 +27,12 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     let mut refused = None;
     // The visitor itself has no errors.
     let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Union(union) = node {
+            refused = union.inputs.iter().skip(1).find_map(|input| mixed(source, statement, &union.inputs[0], input));
+            if refused.is_some() {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         let schema = merge_schema(&node.inputs());
         let mut look = |comparisons: Vec<Comparison<'_>>| {
             let mut refusals = comparisons.into_iter().flat_map(Comparison::both_ways).filter_map(|comparison| {
@@ -53,6 +59,20 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
         })
     });
     refused.map_or(Ok(()), Err)
+}
+
+/// Text and numbers that come to stand in one column: all of them would be text.
+fn mixed(source: &Source<'_>, statement: Span, one: &LogicalPlan, other: &LogicalPlan) -> Option<Error> {
+    let fields = one.schema().fields().iter().zip(other.schema().fields());
+    let is_mixed =
+        |one: &DataType, other: &DataType| one.is_string() && (other.is_numeric() || *other == DataType::Boolean);
+    let (one, other) = fields.map(|(one, other)| (one.as_ref(), other.as_ref())).find(|(one, other)| {
+        is_mixed(one.data_type(), other.data_type()) || is_mixed(other.data_type(), one.data_type())
+    })?;
+    let (from, to) = (sql_type_name(one.data_type()), sql_type_name(other.data_type()));
+    let message =
+        format!("`{}` is {from} on one side of UNION, INTERSECT or EXCEPT, and {to} on the other", one.name());
+    Some(source.error(source.first_line(statement), message).with_help("CAST one of them to the type of the other"))
 }
 
 /// What is compared, how, and with what.

@@ -135,7 +135,7 @@ fn check_query(query: &Query) -> Check {
             unless(
                 !limit_by.is_empty(),
                 "LIMIT … BY is not supported",
-                "write ROW_NUMBER() OVER (PARTITION BY …, window_start, window_end ORDER BY …) and keep the first rows",
+                "write `QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n`",
                 &["LIMIT"],
             )?;
         }
@@ -228,7 +228,7 @@ fn check_select(select: &Select) -> Check {
     unless(
         matches!(distinct, Some(Distinct::On(_))),
         "DISTINCT ON is not supported",
-        "write ROW_NUMBER() OVER (PARTITION BY …, window_start, window_end ORDER BY …) and keep the first row",
+        "write `QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1`",
         &["DISTINCT", "ON"],
     )?;
     unless(select_modifiers.is_some(), "this modifier of SELECT is not supported", "leave it out", &["SELECT"])?;

@@ -189,3 +189,10 @@ fn numbers_go_into_columns_as_in_flink() {
         assert!(planned.is_ok(), "{value} into {column}: {}", planned.unwrap_err().report());
     }
 }
+
+#[test]
+fn a_sum_that_has_all_digits_has_a_sum_and_an_average() {
+    let sums = "SELECT k, SUM(CAST(v AS DECIMAL(10, 2))) AS m FROM plain GROUP BY k";
+    let text = super::dataflow(&format!("SELECT SUM(m) AS s, AVG(m) AS a FROM ({sums})"));
+    assert_eq!(text.matches("GroupAggregate (retract)").count(), 2, "{text}");
+}

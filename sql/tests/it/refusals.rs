@@ -129,6 +129,17 @@ fn subqueries_that_are_not_there_yet() {
 }
 
 #[test]
+fn text_and_numbers_in_one_column() {
+    let (message, help) = ("on one side of UNION, INTERSECT or EXCEPT, and", "CAST one of them");
+    refused(&[
+        ("SELECT k FROM plain UNION ALL SELECT s FROM plain", message, help),
+        ("SELECT s, k FROM plain UNION SELECT s, s FROM plain", message, help),
+        ("SELECT k FROM plain EXCEPT SELECT 'x' FROM plain", message, help),
+    ]);
+    assert!(plan_with("SELECT k FROM plain UNION ALL SELECT NULL FROM plain", &options()).is_ok());
+}
+
+#[test]
 fn orders_and_limits() {
     let (message, help) = ("ORDER BY without LIMIT would have to wait for the end of the input", "LIMIT 10");
     refused(&[
