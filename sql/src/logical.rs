@@ -20,9 +20,11 @@ mod set_operations;
 mod subqueries;
 mod tables;
 mod unnest_factor;
+mod versions;
 mod window_tvf;
 
 pub(crate) use duplicates::free_name;
 pub(crate) use ranking::ROW_NUMBER;
 pub(crate) use tables::{ScannedTable, Tables};
+pub(crate) use versions::{Versions, versions_of};
 pub(crate) use window_tvf::{WINDOW_COLUMNS, WindowTvf};

@@ -24,6 +24,7 @@ mod shape;
 mod sink;
 mod source;
 mod stream;
+mod temporal;
 mod union;
 mod unnest;
 mod values;
@@ -42,7 +43,7 @@ use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
 use crate::guards::marked;
-use crate::logical::WindowTvf;
+use crate::logical::{WindowTvf, versions_of};
 use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
@@ -71,6 +72,8 @@ pub(crate) struct Lowering<'a> {
     scans: BTreeMap<TableKey, TableUse>,
     /// Columns of the filter that is lowered next that the projection over it reads.
     read: Option<BTreeSet<usize>>,
+    /// Whether the side of a join that is lowered next is made of versions.
+    versions_expected: bool,
 }
 
 impl<'a> Lowering<'a> {
@@ -92,6 +95,7 @@ impl<'a> Lowering<'a> {
             used_tables: Vec::new(),
             scans: BTreeMap::new(),
             read: None,
+            versions_expected: false,
         }
     }
 
@@ -140,12 +144,25 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => self.unordered(plan),
             LogicalPlan::Values(values) => self.values(values),
             LogicalPlan::EmptyRelation(empty) => self.constant(empty),
+            LogicalPlan::Extension(_) if versions_of(plan).is_some() => self.versions(plan),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(function) => self.window_function(function),
                 None => Err(Error::internal(format!("no operator does `{}`", extension.node.name()))),
             },
             other => Err(refused(other)),
         }
+    }
+
+    /// The rows that versions are, as they are before one is chosen.
+    fn versions(&mut self, plan: &LogicalPlan) -> Result<Stream> {
+        let Some(versions) = versions_of(plan).filter(|_| std::mem::take(&mut self.versions_expected)) else {
+            return Err(Error::user("versions of a table cannot be read here").with_help(
+                "write `FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.k = b.k`, and other joins around it",
+            ));
+        };
+        let stream = self.relation(&versions.input)?;
+        let stream = shape::settle(&mut self.graph, stream)?;
+        shape::materialise(&mut self.graph, stream)
     }
 
     fn projection(&mut self, projection: &Projection) -> Result<Stream> {

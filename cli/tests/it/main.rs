@@ -28,6 +28,7 @@ mod sql_files;
 mod sums;
 mod times;
 mod totals;
+mod versions;
 mod watched;
 mod weir;
 mod whole_answers;

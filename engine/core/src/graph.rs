@@ -11,6 +11,7 @@
 
 mod changelog;
 mod identity;
+mod over;
 mod place;
 mod spec;
 
@@ -20,12 +21,13 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub use self::changelog::ChangelogKind;
+pub use self::over::{OverCall, OverFrame, OverFunction, OverSpec};
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    NullTimes, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec,
-    SourceSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-    WindowSource, WindowTopNSpec,
+    NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TimeColumn,
+    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
+    WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -202,6 +204,7 @@ impl OperatorSpec {
             | OperatorSpec::IntervalJoin(_)
             | OperatorSpec::Join(_)
             | OperatorSpec::Over(_)
+            | OperatorSpec::TemporalJoin(_)
             | OperatorSpec::FinalRows
             | OperatorSpec::SortedRows(_)
             | OperatorSpec::ChangelogRows(_)

@@ -37,8 +37,8 @@ pub use graph::{
     CalcSpec, Chain, ChangelogKind, ChangelogRowsSpec, DiscoverSpec, Edge, Exchange, ExpandSpec, GroupAggregateSpec,
     InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinType, Node, NodeSpec, NullTimes, OperatorPlace,
     OperatorSpec, OutputPort, OverCall, OverFrame, OverFunction, OverSpec, Parallelism, Ranking, SinkSpec, SortKey,
-    SortedRowsSpec, SourceSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowSource, WindowTopNSpec,
+    SortedRowsSpec, SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};

@@ -12,6 +12,7 @@ use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::over::Over;
 use crate::processing_time::ProcessingTime;
+use crate::temporal_join::TemporalJoin;
 use crate::top_n::TopN;
 use crate::unnest::Unnest;
 use crate::updating_join::UpdatingJoin;
@@ -68,6 +69,9 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
 
         OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
         OperatorSpec::TopN(spec) => Box::new(TopN::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::TemporalJoin(spec) => {
+            Box::new(TemporalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
+        }
         OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,

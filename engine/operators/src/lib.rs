@@ -16,10 +16,12 @@ mod expand;
 pub mod expr;
 mod interval_join;
 mod join;
+mod kept_row;
 mod late;
 mod over;
 mod processing_time;
 mod scan;
+mod temporal_join;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod top_n;

@@ -34,9 +34,10 @@ use weir_core::hash::hash_rows;
 use weir_core::{Batch, Capture, Collector, Error, EventTime, OpenContext, Operator, OverSpec, Result, TableSchema};
 
 use self::call::Call;
-use self::partition::{Partition, Reach, Row};
+use self::partition::{Partition, Reach};
 use self::state::Tables;
 use crate::batches::{bounded_times, keep};
+use crate::kept_row::Row;
 use crate::late::LateRows;
 use crate::top_n::Columns;
 

@@ -19,8 +19,20 @@ fn input_names(graph: &JobGraph, node: &Node) -> Vec<String> {
     for ordinal in 0..2 {
         if let Some(edge) = node.spec.inputs.iter().find(|edge| edge.ordinal == ordinal) {
             let prefix = match (&node.spec.operator, ordinal) {
-                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_) | OperatorSpec::Join(_), 0) => "left.",
-                (OperatorSpec::WindowJoin(_) | OperatorSpec::IntervalJoin(_) | OperatorSpec::Join(_), _) => "right.",
+                (
+                    OperatorSpec::WindowJoin(_)
+                    | OperatorSpec::IntervalJoin(_)
+                    | OperatorSpec::Join(_)
+                    | OperatorSpec::TemporalJoin(_),
+                    0,
+                ) => "left.",
+                (
+                    OperatorSpec::WindowJoin(_)
+                    | OperatorSpec::IntervalJoin(_)
+                    | OperatorSpec::Join(_)
+                    | OperatorSpec::TemporalJoin(_),
+                    _,
+                ) => "right.",
                 _ => "",
             };
             let columns = names(&graph.node(edge.from).spec.schema);
@@ -84,6 +96,13 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
                     format!("{kind} on {equalities}{}", residual_text(residual.as_ref(), &input))
                 }
             }
+        }
+        OperatorSpec::TemporalJoin(spec) => {
+            let width = left_width(graph, node);
+            let (left, right) = (name(spec.time.0), name(width + spec.time.1));
+            let residual = residual_text(spec.residual.as_ref(), &input);
+            let (join, on) = (join_name(spec.join_type), equalities(&spec.on, width, &input));
+            format!("{join} on {on}, the last {right} up to {left}{residual}")
         }
         OperatorSpec::GroupAggregate(spec) => {
             let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, false, &name)).collect();
@@ -301,6 +320,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::TopN(spec) if spec.partition.is_empty() => Some(format!("up to {} rows", spec.limit)),
         OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
         OperatorSpec::Over(spec) => Some(over_state(spec)),
+        OperatorSpec::TemporalJoin(_) => Some(
+            "rows of the left side until the watermark passes them, of the right side the last row of each key up to there and those behind it"
+                .to_owned(),
+        ),
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)

@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::WindowKind;
 
 use super::unnest_factor;
+use super::versions;
 use super::window_tvf::{WINDOW_COLUMNS, WindowTvf};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::parse::{WindowArgument, WindowFunction, sql_type_name};
@@ -53,6 +54,13 @@ impl RelationPlanner for WindowFunctions {
     ) -> Result<RelationPlanning> {
         if let Some(unnest) = unnest_factor::one_array(&relation) {
             return self.unnest(unnest, relation, context);
+        }
+        if let Some((table, is_asof)) = versions::unversioned(&relation) {
+            if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {
+                *place = name.span();
+            }
+            let node = versions::node(context.plan(table)?, is_asof);
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
         }
         let Some(function) = WindowFunction::of(&relation) else {
             if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {

@@ -102,6 +102,8 @@ impl<'a> Tables<'a> {
         let resolver = Resolver::new(self);
         let planner = resolver.planner();
         let mut query = query.clone();
+        super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
         super::unnest_factor::make_lateral(&mut query);
         super::grouping_sets::write_out(&mut query);
         super::group_id::number(&mut query);

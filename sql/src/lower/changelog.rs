@@ -84,7 +84,7 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
         | OperatorSpec::WindowJoin(_)
         | OperatorSpec::IntervalJoin(_) => only_appended(),
         // What follows from rows before one stays if they do.
-        OperatorSpec::Over(_) => only_appended(),
+        OperatorSpec::Over(_) | OperatorSpec::TemporalJoin(_) => only_appended(),
         OperatorSpec::Join(JoinSpec { join_type, .. }) => joined(*join_type, inputs),
         OperatorSpec::GroupAggregate(spec) => match inputs.first()? {
             ChangelogKind::Upsert(_) => None,

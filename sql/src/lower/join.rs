@@ -11,7 +11,7 @@ use weir_core::{
     Error, Exchange, Expr, IntervalJoinSpec, JoinType, Literal, LiteralValue, OperatorSpec, Result, WindowJoinSpec,
 };
 
-use self::input::{Input, residual};
+pub(super) use self::input::{Input, residual};
 use super::Lowering;
 use super::bounds::{self, Bounds};
 use super::expr::expr;
@@ -21,6 +21,7 @@ use super::stream::{
 };
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
 use crate::coercion::compared_type;
+use crate::logical::versions_of;
 use crate::parse::sql_type_name;
 
 /// One side of a join.
@@ -36,6 +37,9 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error for joins that no operator does.
     pub(super) fn join(&mut self, join: &Join) -> Result<Stream> {
+        if let Some(versions) = versions_of(&join.right) {
+            return self.temporal_join(join, versions);
+        }
         let join_type = join_type(join)?;
         let left = self.relation(&join.left)?;
         let left = settle(&mut self.graph, left)?;
@@ -66,7 +70,7 @@ impl Lowering<'_> {
     }
 
     /// The condition's parts over the left base columns followed by the right ones.
-    fn condition(&self, join: &Join, (left, right): &(Side, Side)) -> Result<Vec<Expr>> {
+    pub(super) fn condition(&self, join: &Join, (left, right): &(Side, Side)) -> Result<Vec<Expr>> {
         let Some(filter) = &join.filter else { return Ok(Vec::new()) };
         let schema = join.left.schema().join(join.right.schema()).map_err(super::error::from_planner)?;
         let width = left.stream.columns.len();
@@ -154,7 +158,7 @@ impl Lowering<'_> {
     }
 
     #[allow(clippy::too_many_arguments, reason = "all that a join knows about itself")]
-    fn joined(
+    pub(super) fn joined(
         &mut self,
         join: &Join,
         join_type: JoinType,
@@ -236,7 +240,7 @@ fn padded_sides(join_type: JoinType) -> (bool, bool) {
 
 /// Keys of one type. A union makes one type of its inputs' only after the planner
 /// has looked at the joins over it.
-fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
+pub(super) fn comparable(left: Typed, right: Typed) -> Result<(Typed, Typed)> {
     let common = if left.data_type == right.data_type {
         left.data_type.clone()
     } else {
@@ -255,7 +259,7 @@ fn key(Typed { mut expression, data_type }: Typed, common: &DataType) -> Typed {
     Typed { expression, data_type: common.clone() }
 }
 
-fn join_type(join: &Join) -> Result<JoinType> {
+pub(super) fn join_type(join: &Join) -> Result<JoinType> {
     if join.null_equality == NullEquality::NullEqualsNull {
         return Err(Error::user(
             "a join in which NULL equals NULL is not supported (INTERSECT, EXCEPT or IS NOT DISTINCT FROM)",

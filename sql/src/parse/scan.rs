@@ -25,7 +25,7 @@ struct Construct {
 const PER_WINDOW: &str = "aggregate per window instead, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' \
      MINUTE) GROUP BY window_start, window_end`: its rows come out once, when the watermark passes the window's end";
 
-const CONSTRUCTS: [Construct; 14] = [
+const CONSTRUCTS: [Construct; 12] = [
     Construct {
         words: &["EMIT", "ON|CHANGES|FINAL|EVERY|AFTER|WITH|WITHOUT"],
         what: "EMIT is not supported yet: a window's rows come out once, when the watermark passes its end",
@@ -38,20 +38,9 @@ const CONSTRUCTS: [Construct; 14] = [
                   are counted and can be written to a side output",
     },
     Construct {
-        words: &["FOR", "SYSTEM_TIME"],
-        what: "FOR SYSTEM_TIME AS OF (temporal and lookup joins) is not supported yet",
-        instead: "join the tables on a window, or with time bounds as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND \
-                  b.ts`",
-    },
-    Construct {
         words: &["MATCH_RECOGNIZE", "("],
         what: "MATCH_RECOGNIZE is not supported yet",
         instead: "simple patterns can be written as a window join or an interval join of the table with itself",
-    },
-    Construct {
-        words: &["ASOF", "JOIN"],
-        what: "ASOF JOIN is not supported yet",
-        instead: "join with time bounds, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`",
     },
     Construct {
         words: &["LATERAL", "TABLE"],

@@ -20,6 +20,7 @@ mod subqueries;
 mod texts;
 mod updating;
 mod values;
+mod versions;
 mod windows;
 
 use std::sync::Arc;

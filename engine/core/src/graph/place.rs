@@ -74,6 +74,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::GroupAggregate(_)
         | OperatorSpec::TopN(_)
         | OperatorSpec::Over(_)
+        | OperatorSpec::TemporalJoin(_)
         | OperatorSpec::FinalRows
         | OperatorSpec::SortedRows(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)

@@ -1,8 +1,8 @@
 //! What each kind of operator is told. Column numbers are positions in the node's input.
 
-use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
+use super::OverSpec;
 use crate::{AggregateCall, Expr, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
@@ -44,6 +44,8 @@ pub enum OperatorSpec {
     TopN(TopNSpec),
     /// Computes something for each row over those of its partition that are before it in time; emits a row when the watermark passes it.
     Over(OverSpec),
+    /// Joins each row with the last one of its key that is not later; emits it when the watermark passes it.
+    TemporalJoin(TemporalJoinSpec),
     /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
     FinalRows,
     /// As [`FinalRows`](Self::FinalRows), and emits them in an order. One subtask has all of them.
@@ -245,79 +247,6 @@ pub struct SortedRowsSpec {
     pub order: Vec<SortKey>,
 }
 
-/// Parameters of [`OperatorSpec::Over`]. The output is the input's columns, then one for each call. Rows of a partition are in the order
-/// of their time, those of the same time in that of their arrival.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OverSpec {
-    /// `PARTITION BY`. None: all rows are one partition.
-    pub partition: Vec<usize>,
-    /// `ORDER BY`: a time attribute.
-    pub time: usize,
-    /// What is computed for each row.
-    pub calls: Vec<OverCall>,
-}
-
-/// A function with `OVER`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OverCall {
-    /// What to compute.
-    pub function: OverFunction,
-    /// Over which rows. Functions that count rows, and those of rows at a distance, have one of their own.
-    pub frame: OverFrame,
-    /// Column of the argument; none for `COUNT(*)` and functions without one. Nulls count for nothing unless the function says so.
-    pub argument: Option<usize>,
-    /// Column whose value stands in where there is no row at the distance; none: null does.
-    pub default: Option<usize>,
-    /// Name of the result column.
-    pub name: String,
-    /// Type of the result.
-    pub data_type: DataType,
-}
-
-/// What a function with `OVER` computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OverFunction {
-    /// Number of rows, or of values.
-    Count,
-    /// Sum of whole numbers, decimals or DOUBLEs. That of DOUBLEs is rounded once.
-    Sum,
-    /// Mean of whole numbers or DOUBLEs, as a DOUBLE.
-    Avg,
-    /// Least value.
-    Min,
-    /// Greatest value.
-    Max,
-    /// First value; of all rows if nulls are respected.
-    FirstValue {
-        /// Whether a null is a value.
-        respect_nulls: bool,
-    },
-    /// Last value; of all rows if nulls are respected.
-    LastValue {
-        /// Whether a null is a value.
-        respect_nulls: bool,
-    },
-    /// Number of the row, from 1.
-    RowNumber,
-    /// Number of the first row of the same time.
-    Rank,
-    /// Number of times up to the row's.
-    DenseRank,
-    /// Value of the row that is so many rows before.
-    Lag(u64),
-    /// Value of the row that is so many rows behind.
-    Lead(u64),
-}
-
-/// Rows of the partition up to the current one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum OverFrame {
-    /// The current row and so many before it; `None`: all.
-    Rows(Option<u64>),
-    /// Rows of the current row's time, and of so many milliseconds before; `None`: all.
-    Range(Option<i64>),
-}
-
 /// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is
 /// added, `-D` for one that is taken back, and `-U`, `+U` for two of the same key that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -410,6 +339,20 @@ pub struct JoinSpec {
     /// Equal columns, left and right. Null equals nothing. Without any, every row meets every other.
     pub on: Vec<(usize, usize)>,
     /// A further condition over the left columns followed by the right ones.
+    pub residual: Option<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::TemporalJoin`]: a left row meets, of the right rows with its key, the last one in time up to its own
+/// time; of those of one time the one that came last. The output is as for [`WindowJoinSpec`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TemporalJoinSpec {
+    /// Which join: inner or left.
+    pub join_type: JoinType,
+    /// Equal columns, left and right: the key. Null equals nothing.
+    pub on: Vec<(usize, usize)>,
+    /// Time columns, left and right.
+    pub time: (usize, usize),
+    /// A further condition on the pair, over the left columns followed by the right ones. It does not choose the right row.
     pub residual: Option<Expr>,
 }
 

@@ -9,9 +9,10 @@ use weir_core::{Collector, OverFunction, Result};
 
 use super::Over;
 use super::call::{Call, Values};
-use super::partition::{Partition, Row};
+use super::partition::Partition;
 use super::tally::{Outcome, Value};
 use crate::batches::with_schema;
+use crate::kept_row::Row;
 
 impl Over {
     /// Passes rows, which are in the order of their time; all rows of a partition and a time are among them. `ahead`: rows that follow them.

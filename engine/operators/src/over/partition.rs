@@ -2,50 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::call::Call;
 use super::tally::{Frame, Tally};
-
-/// Bytes around a row, roughly.
-const AROUND: usize = 96;
-
-/// A row.
-pub(super) struct Row {
-    /// Where its partition is.
-    pub(super) slot: u32,
-    /// Hash of the partition's key.
-    pub(super) hash: u64,
-    pub(super) time: i64,
-    /// Its number among rows of the same time.
-    pub(super) arrival: i64,
-    /// All its columns.
-    pub(super) value: Box<[u8]>,
-    /// Whether a checkpoint holds it.
-    is_stored: AtomicBool,
-}
-
-impl Row {
-    pub(super) fn new(slot: u32, hash: u64, (time, arrival): (i64, i64), value: &[u8], is_stored: bool) -> Arc<Self> {
-        Arc::new(Self { slot, hash, time, arrival, value: value.into(), is_stored: AtomicBool::new(is_stored) })
-    }
-
-    pub(super) fn order(&self) -> (i64, i64) {
-        (self.time, self.arrival)
-    }
-
-    pub(super) fn is_stored(&self) -> bool {
-        self.is_stored.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_stored(&self) {
-        self.is_stored.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.value.len() + AROUND
-    }
-}
+use crate::kept_row::Row;
 
 /// Which rows that have been emitted are still needed.
 #[derive(Debug, Clone, Copy, Default)]

@@ -13,10 +13,11 @@ use weir_core::hash::canonical_keys;
 use weir_core::{Capture, Distribution, Error, EventTime, OverSpec, Result, StateRows, TableSchema, state_column};
 
 use super::call::Call;
-use super::partition::{Partition, Row};
+use super::partition::Partition;
 use super::tally::Stored;
 use super::{BATCH, Over};
 use crate::batches::event_times;
+use crate::kept_row::Row;
 use crate::top_n::Columns;
 
 /// The table of rows.

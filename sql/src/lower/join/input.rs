@@ -11,7 +11,7 @@ use crate::lower::shape::{Shaped, Wanted, shape};
 use crate::lower::stream::{Stream, StreamColumn, Typed, conjunction, timestamp};
 
 /// One side of a join in the graph.
-pub(super) struct Input {
+pub(in crate::lower) struct Input {
     pub shaped: Shaped,
     /// Where each base column of the side is, if it was needed.
     place: Vec<Option<usize>>,
@@ -96,7 +96,7 @@ impl Input {
 }
 
 /// The condition over the left input's columns followed by the right one's.
-pub(super) fn residual(condition: Vec<Expr>, left: &Input, right: &Input) -> Option<Expr> {
+pub(in crate::lower) fn residual(condition: Vec<Expr>, left: &Input, right: &Input) -> Option<Expr> {
     let width = left.shaped.columns.len();
     let place = |column: usize| {
         let position = if column < right.first {

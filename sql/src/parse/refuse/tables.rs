@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
     FunctionArg, FunctionArgExpr, Join, JoinConstraint, JoinOperator, Spanned, TableAlias, TableFactor,
-    TableFunctionArgs,
+    TableFunctionArgs, TableVersion,
 };
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 
@@ -48,9 +48,7 @@ pub(super) fn check_join(join: &Join) -> Check {
                 &["CROSS|OUTER", "APPLY"],
             );
         }
-        JoinOperator::AsOf { .. } => {
-            return unless(true, "ASOF JOIN is not supported yet", "join with time bounds", &["ASOF"]);
-        }
+        JoinOperator::AsOf { match_condition: _, constraint } => constraint,
         JoinOperator::StraightJoin(_) => {
             return unless(true, "STRAIGHT_JOIN is not supported", "write JOIN", &["STRAIGHT_JOIN"]);
         }
@@ -108,10 +106,10 @@ pub(super) fn check_table_factor(factor: &TableFactor) -> Check {
                     &[],
                 );
             }
-            if version.is_some() {
+            if !matches!(version, None | Some(TableVersion::ForSystemTimeAsOf(_))) {
                 return refuse(
-                    "versions of a table (temporal and lookup joins) are not supported yet",
-                    "join the tables on a window, or with time bounds",
+                    "this way to name a version of a table is not supported",
+                    "write `FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.k = b.k`",
                     span,
                     &["FOR"],
                 );

@@ -308,6 +308,8 @@ fn queries_of_every_kind() {
         "SELECT id, tag FROM t CROSS JOIN UNNEST(tags) AS u (tag)",
         "SELECT id, tag FROM t, UNNEST(tags) AS u (tag) ORDER BY id LIMIT 10 OFFSET 5",
         "SELECT * EXCEPT (a), * REPLACE (b + 1 AS b) FROM t",
+        "SELECT * FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts AS c ON a.id = c.id",
+        "SELECT * FROM a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) ON a.k = b.k",
         "SELECT MAX(x) OVER w FROM t WINDOW w AS (PARTITION BY k ORDER BY ts ROWS BETWEEN 3 PRECEDING AND CURRENT ROW)",
         "SELECT LAST_VALUE(x) IGNORE NULLS OVER (ORDER BY ts), ARRAY_AGG(x ORDER BY y), \
          PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY x) FROM t",

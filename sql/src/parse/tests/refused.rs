@@ -163,14 +163,9 @@ fn queries() {
             "ALLOWED LATENESS is not supported yet",
         ),
         (
-            "SELECT * FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts AS b ON a.id = b.id",
-            "line 1, column 24: FOR SYSTEM_TIME AS OF",
-        ),
-        (
             "SELECT * FROM t MATCH_RECOGNIZE (PATTERN (A) DEFINE A AS TRUE)",
             "line 1, column 17: MATCH_RECOGNIZE is not supported yet",
         ),
-        ("SELECT * FROM a ASOF JOIN b MATCH_CONDITION (a.x > b.x) ON a.k = b.k", "ASOF JOIN is not supported yet"),
         ("SELECT /*+ STATE_TTL('a' = '1d') */ * FROM t", "line 1, column 8: hints are not supported yet"),
         ("SELECT * FROM t /*+ OPTIONS('k' = 'v') */", "line 1, column 17: hints are not supported yet"),
         ("INSERT INTO t /*+ OPTIONS('k' = 'v') */ SELECT 1", "line 1, column 15: hints are not supported yet"),

@@ -3,8 +3,8 @@
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
     OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
-    WindowTopNSpec,
+    TemporalJoinSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -29,6 +29,7 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_) => "group-aggregate",
             OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::Over(_) => "over",
+            OperatorSpec::TemporalJoin(_) => "temporal-join",
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::SortedRows(_) => "sorted-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
@@ -114,6 +115,13 @@ impl Encode for OperatorSpec {
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }
+            OperatorSpec::TemporalJoin(TemporalJoinSpec { join_type, on, time, residual }) => out
+                .record(tag)
+                .field("type", join_type)
+                .list("on", on)
+                .field("time", time)
+                .option("residual", residual)
+                .end(),
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::SortedRows(SortedRowsSpec { order }) => out.record(tag).list("order", order).end(),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {

@@ -189,6 +189,15 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         ("over", OperatorSpec::Over(OverSpec { partition: vec![0], time: 1, calls: over_calls() })),
         ("over all rows", OperatorSpec::Over(OverSpec { partition: Vec::new(), time: 2, calls: Vec::new() })),
+        (
+            "temporal join",
+            OperatorSpec::TemporalJoin(TemporalJoinSpec {
+                join_type: JoinType::Left,
+                on: vec![(0, 1)],
+                time: (2, 3),
+                residual: Some(column(7)),
+            }),
+        ),
         ("final rows", OperatorSpec::FinalRows),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
