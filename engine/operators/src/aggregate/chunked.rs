@@ -95,6 +95,14 @@ impl<T: Clone> Chunked<T> {
         self.len
     }
 
+    /// Lets go of all values. The memory of the first chunk stays, unless it is shared.
+    pub(crate) fn clear(&mut self) {
+        self.chunks.truncate(1);
+        self.chunks.retain(|chunk| chunk.shared.is_none());
+        self.chunks.iter_mut().for_each(|chunk| chunk.owned.clear());
+        self.len = 0;
+    }
+
     pub(crate) fn push(&mut self, value: T) {
         let chunk = self.len >> CHUNK_BITS;
         if chunk == self.chunks.len() {

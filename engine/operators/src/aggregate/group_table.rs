@@ -52,6 +52,14 @@ impl GroupTable {
         }
     }
 
+    /// Makes an empty table of it, whose keys have their memory already.
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+        self.accumulators.iter_mut().for_each(|accumulator| *accumulator = accumulator.fresh());
+        self.dirty.clear();
+        self.any_dirty = false;
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

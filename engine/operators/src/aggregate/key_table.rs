@@ -198,6 +198,26 @@ impl KeyTable {
         Self { layout: layout.clone(), keys, vacant: Vec::new(), scratch: Default::default() }
     }
 
+    /// Lets go of all keys; their slots are given anew.
+    pub(crate) fn clear(&mut self) {
+        match &mut self.keys {
+            Keys::Single(groups) => *groups = 0,
+            Keys::One(probe, values) => {
+                probe.clear();
+                values.clear();
+            }
+            Keys::Two(probe, values) => {
+                probe.clear();
+                values.clear();
+            }
+            Keys::Rows(probe, values) => {
+                probe.clear();
+                values.clear();
+            }
+        }
+        self.vacant.clear();
+    }
+
     /// How many keys.
     pub(crate) fn len(&self) -> usize {
         self.slots() - self.vacant.len()

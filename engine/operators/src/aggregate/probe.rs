@@ -37,6 +37,15 @@ impl<K: ProbeKey> Probe<K> {
         Self { entries: Self::empty(size), shift: u64::BITS - size.trailing_zeros(), len: 0 }
     }
 
+    /// Takes all keys out. The memory stays, as far as as many keys again would need it.
+    pub(crate) fn clear(&mut self) {
+        match self.len * 8 < self.entries.len() {
+            true => *self = Self::with_capacity(self.len),
+            false => self.entries.fill(Entry { key: K::ANY, slot: EMPTY }),
+        }
+        self.len = 0;
+    }
+
     fn empty(size: usize) -> Vec<Entry<K>> {
         vec![Entry { key: K::ANY, slot: EMPTY }; size]
     }

@@ -17,13 +17,22 @@ pub(super) struct Timers {
     horizon: i64,
     near: BinaryHeap<Reverse<(i64, u32)>>,
     far: BTreeMap<i64, Vec<(i64, u32)>>,
+    /// A bucket of `far` that has been taken out: sessions tend to be added to the same one.
+    open: (i64, Vec<(i64, u32)>),
     len: usize,
 }
 
 impl Timers {
     pub(super) fn new(gap: i64) -> Self {
         let width = (gap / BUCKETS).max(1);
-        Self { width, horizon: i64::MIN, near: BinaryHeap::new(), far: BTreeMap::new(), len: 0 }
+        Self {
+            width,
+            horizon: i64::MIN,
+            near: BinaryHeap::new(),
+            far: BTreeMap::new(),
+            open: (i64::MIN, Vec::new()),
+            len: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -34,14 +43,28 @@ impl Timers {
         self.len += 1;
         if time < self.horizon {
             self.near.push(Reverse((time, session)));
-        } else {
-            self.far.entry(time.div_euclid(self.width)).or_default().push((time, session));
+            return;
+        }
+        let bucket = time.div_euclid(self.width);
+        if bucket != self.open.0 {
+            self.shut();
+            self.open = (bucket, self.far.remove(&bucket).unwrap_or_default());
+        }
+        self.open.1.push((time, session));
+    }
+
+    /// Puts the open bucket back.
+    fn shut(&mut self) {
+        let (bucket, sessions) = std::mem::replace(&mut self.open, (i64::MIN, Vec::new()));
+        if !sessions.is_empty() {
+            self.far.insert(bucket, sessions);
         }
     }
 
     /// Takes out what is due at `now`, in no particular order.
     pub(super) fn due(&mut self, now: i64, due: &mut Vec<u32>) {
         let before = due.len();
+        self.shut();
         let bucket = now.div_euclid(self.width);
         while let Some(entry) = self.far.first_entry().filter(|entry| *entry.key() <= bucket) {
             let is_whole = *entry.key() < bucket;

@@ -16,6 +16,7 @@ use super::chunked::Picked;
 use super::group_table::{CapturedGroups, GroupTable, Scratch};
 use super::layout::{Layout, used_columns};
 use super::split::{PaneOf, Piece, Stretches};
+use super::window_results::WindowRows;
 
 /// Groups from which on new panes get tables of their own: what leaves is looked for among all groups.
 const MOST_GROUPS: usize = 32 * 1024;
@@ -172,17 +173,25 @@ impl SmallPanes {
         Some(Picked::Slots(slots.into()))
     }
 
-    /// Key columns and results of groups, in pieces fit for a batch, and the pane of each group.
+    /// Key columns and results of groups, in pieces fit for a batch, and how many groups in a row are of which pane.
     pub(crate) fn results<'a>(
         &'a mut self,
         picked: &'a Picked,
-    ) -> impl Iterator<Item = Result<(Vec<ArrayRef>, Vec<Pane>)>> + 'a {
+    ) -> impl Iterator<Item = Result<(Vec<ArrayRef>, Vec<WindowRows>)>> + 'a {
         let Self { table, layout, panes, .. } = self;
         picked.pieces().map(move |piece| {
             let mut columns = table.key_values(picked, piece.clone())?;
             columns.truncate(layout.spread_by);
             columns.extend(table.values(layout, picked, piece.clone())?);
-            Ok((columns, piece.map(|position| panes[picked.slot(position)]).collect()))
+            let mut windows: Vec<WindowRows> = Vec::new();
+            for position in piece {
+                let pane = panes[picked.slot(position)];
+                match windows.last_mut() {
+                    Some((last, rows)) if *last == pane => *rows += 1,
+                    _ => windows.push((pane, 1)),
+                }
+            }
+            Ok((columns, windows))
         })
     }
 
@@ -201,7 +210,7 @@ impl SmallPanes {
 
     /// Lets go of all groups.
     pub(crate) fn clear(&mut self) {
-        self.table = GroupTable::new(&self.layout, self.len());
+        self.table.clear();
         self.panes.clear();
         self.open.clear();
         self.gone = 0;

@@ -38,6 +38,10 @@ const TIMES: [&str; 3] = ["pane_start", "pane_end", "expires"];
 /// Room that a new pane gets at most because the one before had as many groups.
 const MOST_ROOM: usize = 1 << 20;
 
+/// Tables with at most so many groups are used again, and so many of them are kept for that.
+const SMALL_TABLE: usize = 4096;
+const SPARE_TABLES: usize = 8;
+
 /// The operator.
 pub(crate) struct WindowAggregate {
     // Fixed by the plan.
@@ -60,6 +64,8 @@ pub(crate) struct WindowAggregate {
     // Scratch.
     scratch: Scratch,
     room: usize,
+    /// Empty tables of small panes that were dropped.
+    spare: Vec<GroupTable>,
 }
 
 fn last_end(kind: Option<WindowKind>, pane: Pane) -> Option<i64> {
@@ -124,6 +130,7 @@ impl WindowAggregate {
             windows,
             scratch: Scratch::default(),
             room: 0,
+            spare: Vec::new(),
         })
     }
 
@@ -180,7 +187,9 @@ impl WindowAggregate {
         if !self.panes.contains_key(&pane) {
             self.expect(pane);
         }
-        let table = self.panes.entry(pane).or_insert_with(|| GroupTable::new(&self.layout, self.room));
+        let (spare, room) = (&mut self.spare, self.room);
+        let new_table = || spare.pop().unwrap_or_else(|| GroupTable::new(&self.layout, room));
+        let table = self.panes.entry(pane).or_insert_with(new_table);
         table.update(&self.layout, rows, &mut self.scratch)?;
         self.windows.arrived(pane, &self.layout, rows, &mut self.scratch)
     }
@@ -209,7 +218,7 @@ impl WindowAggregate {
         let Some(closed) = small.close(until) else { return Ok(()) };
         for columns in small.results(&closed) {
             let (columns, windows) = columns?;
-            window_results::emit(&self.output, columns, windows, out)?;
+            window_results::emit(&self.output, columns, &windows, out)?;
         }
         small.forget(&closed, &mut self.scratch)
     }
@@ -227,6 +236,10 @@ impl WindowAggregate {
             let mut table = entry.remove();
             self.room = table.len().min(MOST_ROOM);
             self.windows.drop_pane(pane, &mut table, &self.layout, &mut self.scratch)?;
+            if table.len() <= SMALL_TABLE && self.spare.len() < SPARE_TABLES {
+                table.clear();
+                self.spare.push(table);
+            }
         }
         Ok(())
     }

@@ -12,13 +12,16 @@ use crate::batches::{timestamps_of_type, with_schema};
 /// Rows of a batch that is put together, at most.
 const MOST_TOGETHER: usize = 8192;
 
+/// A window, and how many rows in a row are of it.
+pub(super) type WindowRows = (Pane, usize);
+
 /// Results that have not left yet.
 pub(super) struct WindowResults<'a> {
     /// Keys, aggregates, then start, end and time of the window.
     output: &'a SchemaRef,
     /// Keys and aggregates of each window.
     columns: Vec<Vec<ArrayRef>>,
-    windows: Vec<(Pane, usize)>,
+    windows: Vec<WindowRows>,
     rows: usize,
 }
 
@@ -49,25 +52,27 @@ impl<'a> WindowResults<'a> {
             [only] => only.clone(),
             [first, ..] => (0..first.len()).map(whole).collect::<Result<_>>()?,
         };
-        let windows = self.windows.iter().flat_map(|(window, rows)| std::iter::repeat_n(*window, *rows));
-        emit(self.output, columns, windows.collect(), out)?;
+        emit(self.output, columns, &self.windows, out)?;
         (self.columns, self.windows, self.rows) = (Vec::new(), Vec::new(), 0);
         Ok(())
     }
 }
 
-/// Emits keys and aggregates of groups with the window of each.
+/// Emits keys and aggregates of groups: so many of one window, one behind the other, then of the next.
 pub(super) fn emit(
     output: &SchemaRef,
     mut columns: Vec<ArrayRef>,
-    windows: Vec<Pane>,
+    windows: &[WindowRows],
     out: &mut Collector,
 ) -> Result<()> {
+    let rows = windows.iter().map(|(_, rows)| rows).sum();
     let times: [fn(&Pane) -> i64; 3] = [|window| window.start, |window| window.end, |window| window.end - 1];
     let fields = &output.fields()[columns.len()..];
     for (time, field) in times.iter().zip(fields) {
-        columns.push(timestamps_of_type(windows.iter().map(time).collect(), field.data_type())?);
+        let mut values = Vec::with_capacity(rows);
+        windows.iter().for_each(|(window, rows)| values.resize(values.len() + rows, time(window)));
+        columns.push(timestamps_of_type(values, field.data_type())?);
     }
-    out.emit(Batch::append(with_schema(output, columns, windows.len())?));
+    out.emit(Batch::append(with_schema(output, columns, rows)?));
     Ok(())
 }
