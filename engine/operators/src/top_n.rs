@@ -3,7 +3,7 @@
 //!
 //! - batch: rows go to their partition, or leave it. Where rows are only added, those behind the limit are dropped: they cannot
 //!   come back. Of rows that are equal in the order the one that came first is ahead; the one that came last where just the newest
-//!   row by one timestamp is kept. Where ranks are limited, such rows are shown or dropped together.
+//!   row by one timestamp is kept. Without an order they stay once they are shown. Where ranks are limited, such rows are shown or dropped together.
 //! - watermark: nothing, but at the end of time: what is owed comes out in front of it.
 //! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
 //! - eviction: whole partitions leave.
@@ -40,6 +40,8 @@ pub(crate) struct TopN {
     limit: Limit,
     with_rank: bool,
     retracts: bool,
+    /// The rows that come first are the first ones for good.
+    only_adds: bool,
     last_first: bool,
     output: SchemaRef,
     state: TableSchema,
@@ -127,6 +129,7 @@ impl TopN {
             limit: Limit { most: usize::try_from(*limit).unwrap_or(usize::MAX), ranking: *ranking },
             with_rank: *with_rank,
             retracts: *retracts,
+            only_adds: order.is_empty() && !*retracts,
             last_first: *limit == 1
                 && *ranking == Ranking::RowNumber
                 && matches!(order.as_slice(), [key] if key.descending && is_time(key)),
@@ -162,8 +165,9 @@ impl TopN {
         if self.with_rank {
             columns.push(Arc::new(changes.iter().map(|change| change.rank).collect::<Int64Array>()));
         }
+        let records = with_schema(&self.output, columns, changes.len())?;
         let weights: Int8Array = changes.iter().map(|change| Some(change.weight)).collect();
-        out.emit(Batch::weighted(with_schema(&self.output, columns, changes.len())?, weights)?);
+        out.emit(if self.only_adds { records.into() } else { Batch::weighted(records, weights)? });
         Ok(())
     }
 }

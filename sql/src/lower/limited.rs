@@ -157,7 +157,12 @@ impl Lowering<'_> {
         let columns: Vec<_> = read.map(|column| (column, stream.columns[column].data_type.clone())).collect();
         // Some rows have to come first, and those that did stay.
         let in_any_order = order.is_empty()
-            && (!self.base_ends(&stream.base) || columns.iter().any(|(_, data_type)| !is_hashable(data_type)));
+            && (!self.base_ends(&stream.base)
+                || columns
+                    .iter()
+                    .map(|(_, data_type)| data_type)
+                    .chain(&stream.types)
+                    .any(|data_type| !is_hashable(data_type)));
         if in_any_order {
             return Vec::new();
         }

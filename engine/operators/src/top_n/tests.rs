@@ -112,6 +112,25 @@ fn a_row_that_had_left_the_first_ones_comes_back_when_another_is_taken_back() {
 }
 
 #[test]
+fn without_an_order_the_rows_that_come_first_stay() {
+    let script = "
+        in> b | 5 | 1
+        in> a | 7 | 2
+        out> b | 5 | 1 | 1
+        out> a | 7 | 2 | 2
+        marker
+        in> c | 2 | 3
+        in> a | 1 | 4
+        out> c | 2 | 3 | 3
+        marker
+        in> d | 2 | 5
+        end
+    ";
+    let node = top(vec![], vec![], 3, (true, false));
+    check(&NodeSpec { changelog: ChangelogKind::Append, ..node }, &[schema(INPUT)], script);
+}
+
+#[test]
 fn without_a_partition_all_rows_are_one() {
     let script = "
         in> a | 5 | 1
