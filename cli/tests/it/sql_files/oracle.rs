@@ -85,7 +85,8 @@ impl Oracle {
 
     /// The rows that are there behind this input.
     fn input(&mut self, input: &Input) {
-        let (schema, rows) = self.tables.get_mut(&input.table.to_lowercase()).unwrap();
+        // One that is declared for Weir alone.
+        let Some((schema, rows)) = self.tables.get_mut(&input.table.to_lowercase()) else { return };
         let types: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let is_changelog = input.rows.lines.iter().any(|(_, line)| operation(line).0.is_some());
         for (_, line) in &input.rows.lines {
