@@ -36,6 +36,7 @@ use weir_core::{Batch, Capture, Collector, Error, EventTime, OpenContext, Operat
 use self::call::Call;
 use self::partition::{Partition, Reach};
 use self::state::Tables;
+use self::tally::Tally;
 use crate::batches::{bounded_times, keep};
 use crate::kept_row::Row;
 use crate::late::LateRows;
@@ -74,6 +75,9 @@ pub(crate) struct Over {
     watermark: EventTime,
     hashes: Vec<u64>,
 }
+
+/// Bytes of a partition's key and its place in a table, roughly.
+const PLACE: usize = 64;
 
 impl Over {
     pub(crate) fn new(spec: &OverSpec, input: &SchemaRef, output: &SchemaRef, name: &str) -> Result<Self> {
@@ -351,8 +355,10 @@ impl Operator for Over {
         self.capture_changes()
     }
 
+    /// Rows, and what is known of partitions beside them.
     fn state_bytes(&self) -> usize {
-        self.bytes
+        let each = size_of::<Partition>() + self.calls.len() * size_of::<Tally>() + PLACE;
+        self.bytes + self.places.len() * each
     }
 }
 

@@ -120,6 +120,8 @@ impl OperatorSubtask {
         self.chain.set_now(self.clock.now());
         let news = self.watermarks.marker();
         self.advance(news, emissions).await?;
+        // What a checkpoint holds does not depend on when the last tick was.
+        self.chain.tick(emissions).await?;
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {

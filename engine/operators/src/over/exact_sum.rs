@@ -8,6 +8,8 @@
 const LEAST_EXPONENT: i32 = -1074;
 
 const DIGIT_BITS: usize = 32;
+/// The greatest digit.
+const GREATEST_DIGIT: i64 = (1 << DIGIT_BITS) - 1;
 
 /// So many values can be added before digits have to be carried: each adds less than 2^32.
 const ADDED_BEFORE_CARRY: u32 = 1 << 30;
@@ -69,20 +71,26 @@ impl ExactSum {
         }
     }
 
-    /// Makes all digits but the last one positive and less than 2^32, and leaves out those that are nothing.
+    /// Makes all digits but the last one positive and less than 2^32. The last one stands for all that would follow, with a sign. There
+    /// are as few as the sum needs, so that equal sums have equal digits.
     fn carry(&mut self) {
         let mut carried = 0;
         for digit in &mut self.digits {
             let sum = *digit + carried;
             carried = sum >> DIGIT_BITS;
-            *digit = sum & 0xffff_ffff;
+            *digit = sum & GREATEST_DIGIT;
         }
-        // With a sign it stands for all digits that would follow.
-        match carried {
-            0 => {}
-            _ => self.digits.push(carried),
+        while !(-1..=0).contains(&carried) {
+            self.digits.push(carried & GREATEST_DIGIT);
+            carried >>= DIGIT_BITS;
         }
-        while self.digits.last() == Some(&0) {
+        match self.digits.last_mut() {
+            // What is left over is a sign: that of the last digit.
+            Some(last) => *last += carried << DIGIT_BITS,
+            None => debug_assert_eq!(carried, 0),
+        }
+        while let [.., before, last @ (0 | -1)] = &mut self.digits[..] {
+            *before += *last << DIGIT_BITS;
             self.digits.pop();
         }
         let nothing = self.digits.iter().take_while(|digit| **digit == 0).count();
@@ -205,6 +213,23 @@ mod tests {
         assert_eq!(sum.value(), 2.5);
         sum.add(2.5, -1);
         assert_eq!(sum.bytes(), ExactSum::default().bytes());
+    }
+
+    #[test]
+    fn a_sum_that_is_read_often_does_not_grow() {
+        for value in [-5.0, 5.0, -1e300, f64::MIN_POSITIVE, -f64::from_bits(1), -4294967296.0, 4294967295.0] {
+            let mut sum = ExactSum::default();
+            sum.add(value, 1);
+            let bytes = sum.bytes();
+            for _ in 0..1000 {
+                assert_eq!(sum.value(), value);
+            }
+            assert_eq!(sum.bytes(), bytes, "{value}");
+            sum.add(value, 999);
+            sum.value();
+            sum.add(value, -999);
+            assert_eq!(sum.bytes(), bytes, "{value}: equal sums have equal bytes");
+        }
     }
 
     proptest! {
