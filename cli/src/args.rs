@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ContextKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -22,11 +22,24 @@ First steps:
   weir run query.sql --state-dir state      the same, surviving ^C and crashes
   weir explain query.sql                    show the dataflow without running it
   weir test tests/                          check queries against what they have to come to
+  weir sql                                  type statements
 
 In a cluster:
   weir submit query.sql                     run it there; `weir jobs list` shows what runs
 
 `weir run --help` explains scripts, settings, results and exit codes.";
+
+const SQL_AFTER_HELP: &str = "\
+Examples:
+  weir sql                                  a prompt; \\? helps there
+  weir sql -i tables.sql                    the same, with tables that a file declares
+  weir sql -f checks.sql                    the statements of a file; the first that fails ends it
+  weir sql -e \"SHOW FUNCTIONS LIKE 'json%'\"
+  echo 'SELECT …;' | weir sql -i tables.sql --output csv
+
+Statements are carried out one by one: what one declares or sets, those behind it see. A SELECT or an INSERT runs in this process
+until its input ends, or until ^C; it keeps no state. `weir run` makes one job of a whole script, and can go on where it stopped.
+The keys are those of readline; the history is in ~/.local/state/weir/sql_history.";
 
 const RUN_AFTER_HELP: &str = "\
 Examples:
@@ -87,6 +100,9 @@ pub enum Command {
     /// Run a SQL script in this process until its input ends or ^C.
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
+    /// Type SQL statements, or carry out those of a file one by one.
+    #[command(after_help = SQL_AFTER_HELP)]
+    Sql(SqlArguments),
     /// Show the dataflow of a SQL script without running it.
     Explain(ScriptArguments),
     /// Run test files: SQL, the rows that come in, and what has to come out.
@@ -159,6 +175,42 @@ pub struct RunArguments {
     pub stats: Option<PathBuf>,
 }
 
+/// `weir sql`.
+#[derive(Debug, Clone, Args)]
+pub struct SqlArguments {
+    /// Carry out the statements of this file and end; - is standard input.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "execute")]
+    pub file: Option<PathBuf>,
+
+    /// Carry out these statements and end.
+    #[arg(long, short, value_name = "SQL", allow_hyphen_values = true)]
+    pub execute: Option<String>,
+
+    /// Carry out the statements of this file first: declarations that every session wants.
+    #[arg(long, short, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// How many subtasks each operator runs as.
+    #[arg(long, short, value_name = "N")]
+    pub parallelism: Option<String>,
+
+    /// Set anything that `weir options` lists. May be repeated.
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
+    pub define: Vec<(String, String)>,
+
+    /// A TOML file with settings.
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+
+    /// How rows are printed; a table on a terminal and JSON lines elsewhere if not given.
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    pub output: Option<OutputArgument>,
+
+    /// Print no status line and no summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
 /// A script and what it is planned with.
 #[derive(Debug, Args)]
 pub struct ScriptArguments {
@@ -214,18 +266,39 @@ impl ScriptArguments {
     /// # Errors
     /// If they set what does not exist or cannot be.
     pub fn layers(&self) -> Result<Layers> {
-        let mut layers = Layers::default();
-        if let Some(path) = &self.config {
-            layers.add_file(path)?;
+        layers(self.config.as_deref(), &self.define, self.parallelism.as_deref())
+    }
+}
+
+impl SqlArguments {
+    /// What file and command line set.
+    ///
+    /// # Errors
+    /// If they set what does not exist or cannot be.
+    pub fn layers(&self) -> Result<Layers> {
+        let mut layers = layers(self.config.as_deref(), &self.define, self.parallelism.as_deref())?;
+        if let Some(output) = self.output {
+            output.set(&mut layers)?;
         }
-        for (key, value) in &self.define {
-            layers.set_on_command_line(key, value, Origin::Define)?;
-        }
-        if let Some(parallelism) = &self.parallelism {
-            layers.set_on_command_line(registry::PARALLELISM, parallelism, Origin::Flag("--parallelism"))?;
+        if self.quiet {
+            layers.set_on_command_line(registry::QUIET, "true", Origin::Flag("--quiet"))?;
         }
         Ok(layers)
     }
+}
+
+fn layers(config: Option<&Path>, define: &[(String, String)], parallelism: Option<&str>) -> Result<Layers> {
+    let mut layers = Layers::default();
+    if let Some(path) = config {
+        layers.add_file(path)?;
+    }
+    for (key, value) in define {
+        layers.set_on_command_line(key, value, Origin::Define)?;
+    }
+    if let Some(parallelism) = parallelism {
+        layers.set_on_command_line(registry::PARALLELISM, parallelism, Origin::Flag("--parallelism"))?;
+    }
+    Ok(layers)
 }
 
 impl OutputArgument {

@@ -13,6 +13,7 @@ mod run;
 mod script;
 mod server;
 mod settings;
+mod shell;
 mod signals;
 mod stats;
 mod status;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
 fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
     let text = match arguments.command {
         Command::Run(arguments) => return on_threads(run::run(&arguments, screen)),
+        Command::Sql(arguments) => return on_threads(shell::run(&arguments, screen)),
         Command::Local(arguments) => return on_threads(server::local::run(&arguments, screen)),
         Command::Coordinator(arguments) => {
             return match arguments.command {

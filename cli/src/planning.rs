@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
-use weir_sql::{Plan, PlanOptions, Script};
+use weir_sql::{Answer, Plan, PlanOptions, Script};
 
 use crate::settings::{AggregatePhases, Settings};
 
@@ -53,9 +53,16 @@ fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTre
 /// Those of [`plan`].
 pub fn explain(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<String> {
     let plan = plan(script, settings, connectors)?;
-    match (&plan.graph, plan.explain.as_slice()) {
-        (Some(graph), _) => Ok(weir_sql::explain(graph)),
-        (None, []) => Err(Error::user("the script has nothing to explain: no INSERT, no SELECT")),
-        (None, explanations) => Ok(explanations.concat()),
+    if let Some(graph) = &plan.graph {
+        return Ok(weir_sql::explain(graph));
     }
+    let texts = plan.answers.iter().filter_map(|answer| match answer {
+        Answer::Text(text) => Some(text.as_str()),
+        Answer::Rows(_) => None,
+    });
+    let texts: String = texts.collect();
+    if texts.is_empty() {
+        return Err(Error::user("the script has nothing to explain: no INSERT, no SELECT"));
+    }
+    Ok(texts)
 }

@@ -15,13 +15,14 @@ use tokio::time::MissedTickBehavior;
 use weir_connectors::Registry;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
+use weir_sql::{Answer, Script};
 
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use crate::result::{ResultConnector, Results};
-use crate::settings::Settings;
+use crate::settings::{Layers, Settings};
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
 use crate::terminal::Screen;
@@ -37,10 +38,24 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// Whatever is wrong with the script, the data or the surroundings.
 pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit> {
-    let stopwatch = Stopwatch::start();
-    let mut layers = arguments.layers()?;
     let parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
-    script::apply_settings(&parsed, &mut layers)?;
+    let name = script::job_name(&arguments.script);
+    execute(&parsed, arguments.layers()?, &name, arguments.stats.as_deref(), screen).await
+}
+
+/// Answers what a script asks, and runs its job under this name if nobody has set another one.
+///
+/// # Errors
+/// Whatever is wrong with the script, the data or the surroundings.
+pub async fn execute(
+    parsed: &Script,
+    mut layers: Layers,
+    name: &str,
+    stats: Option<&Path>,
+    screen: &Arc<Screen>,
+) -> Result<Exit> {
+    let stopwatch = Stopwatch::start();
+    script::apply_settings(parsed, &mut layers)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings::resolve(&layers, cores);
 
@@ -50,22 +65,29 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     }
     let results = results(screen, &settings);
     let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin().with(ResultConnector(results.clone())));
-    let planned = planning::plan(&parsed, &settings, connectors.clone())?;
+    let planned = planning::plan(parsed, &settings, connectors.clone())?;
     for warning in &planned.warnings {
         screen.message(&format!("warning: {warning}\n"));
     }
-    for explanation in &planned.explain {
-        results.print_text(explanation)?;
+    for answer in &planned.answers {
+        match answer {
+            Answer::Text(text) => results.print_text(text)?,
+            Answer::Rows(rows) => {
+                let rows_of_answer = Results::new(screen.clone(), settings.output_on(screen), false);
+                rows_of_answer.show(vec![rows.clone()]).await?;
+                rows_of_answer.finish().await?;
+            }
+        }
     }
     let graph = match planned.graph {
         Some(graph) => graph,
-        None if planned.explain.is_empty() => {
+        None if planned.answers.is_empty() => {
             return Err(Error::user("the script has nothing to run: no INSERT, no SELECT"));
         }
         None => return Ok(Exit::Ok),
     };
 
-    let name = settings.name.clone().unwrap_or_else(|| script::job_name(&arguments.script));
+    let name = settings.name.clone().unwrap_or_else(|| name.to_owned());
     let request = RunRequest {
         graph: Arc::new(graph),
         connectors,
@@ -83,7 +105,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
         clock: Arc::new(SystemClock),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
-    supervise(request, results, display, arguments.stats.as_deref()).await
+    supervise(request, results, display, stats).await
 }
 
 /// Where bare `SELECT`s go, in the format that fits.

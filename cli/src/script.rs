@@ -20,14 +20,22 @@ const LARGEST: u64 = 16 << 20;
 pub fn read(arguments: &ScriptArguments) -> Result<String> {
     match (&arguments.execute, &arguments.file) {
         (Some(text), _) => Ok(text.clone()),
-        (None, Some(path)) if path == Path::new("-") => from(std::io::stdin().lock(), "standard input"),
-        (None, Some(path)) => {
-            let name = path.display().to_string();
-            let file = std::fs::File::open(path).map_err(|error| unreadable(&name, error))?;
-            from(file, &name)
-        }
+        (None, Some(path)) => read_file(path),
         (None, None) => Err(Error::user("there is no script").with_help("name a file, or give SQL with -e")),
     }
+}
+
+/// Reads a script; `-` is standard input.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read_file(path: &Path) -> Result<String> {
+    if path == Path::new("-") {
+        return from(std::io::stdin().lock(), "standard input");
+    }
+    let name = path.display().to_string();
+    let file = std::fs::File::open(path).map_err(|error| unreadable(&name, error))?;
+    from(file, &name)
 }
 
 fn from(reader: impl Read, name: &str) -> Result<String> {

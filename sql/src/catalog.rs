@@ -50,6 +50,14 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Relation::Table(table) => &table.name,
+            Relation::View(view) => &view.name,
+        }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Relation::Table(_) => "table",
@@ -64,13 +72,15 @@ pub struct Catalog {
     connectors: Arc<dyn ConnectorRegistry>,
     functions: Arc<Functions>,
     relations: BTreeMap<String, Relation>,
+    /// The statement that created each of them.
+    statements: BTreeMap<String, Span>,
     directory: Option<PathBuf>,
 }
 
 impl Catalog {
     /// Without any table.
     pub fn new(connectors: Arc<dyn ConnectorRegistry>, functions: Arc<Functions>) -> Self {
-        Self { connectors, functions, relations: BTreeMap::new(), directory: None }
+        Self { connectors, functions, relations: BTreeMap::new(), statements: BTreeMap::new(), directory: None }
     }
 
     /// Relative places in the options of tables are meant from this directory, wherever the job runs.
@@ -87,7 +97,13 @@ impl Catalog {
     pub fn apply(&mut self, script: &Script, statement: &Spanned<Statement>) -> Result<bool> {
         let source = Source::new(&script.text);
         match &statement.value {
-            Statement::CreateTable(table) => self.create_table(&source, table)?,
+            Statement::CreateTable(table) => {
+                let known = self.relations.len();
+                self.create_table(&source, table)?;
+                if self.relations.len() > known {
+                    self.statements.insert(table.name.value.clone(), statement.span);
+                }
+            }
             Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
                 if self.is_free(&source, name, *or_replace, *if_not_exists)? {
                     let view = View {
@@ -97,6 +113,7 @@ impl Catalog {
                         span: statement.span,
                     };
                     self.relations.insert(name.value.clone(), Relation::View(Arc::new(view)));
+                    self.statements.insert(name.value.clone(), statement.span);
                 }
             }
             Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
@@ -112,6 +129,16 @@ impl Catalog {
             Found::None => Found::None,
             Found::Several(names) => Found::Several(names),
         }
+    }
+
+    /// The table or view of exactly that name.
+    pub fn relation(&self, name: &str) -> Option<&Relation> {
+        self.relations.get(name)
+    }
+
+    /// The statement that created the table or view of exactly that name.
+    pub fn statement(&self, name: &str) -> Option<Span> {
+        self.statements.get(name).copied()
     }
 
     /// The table or view that is named at `span` of the script.

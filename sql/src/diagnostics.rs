@@ -126,6 +126,26 @@ pub fn error_at(text: &str, span: Span, message: impl AsRef<str>) -> Error {
     Source::new(text).error(span, message)
 }
 
+/// Text of a script in which values of options with sensitive names are masked.
+pub(crate) fn without_secrets(text: &str) -> String {
+    secrets::masked(text).into_iter().collect()
+}
+
+/// What an error says whose script has had so many lines in front that its reader does not see.
+pub fn without_lines(report: &str, lines: usize) -> String {
+    let number = |text: &str| text.parse::<usize>().ok().filter(|number| *number > lines).map(|number| number - lines);
+    let moved = |line: &str| -> Option<String> {
+        if let Some(rest) = line.strip_prefix("line ") {
+            let (own, behind) = rest.split_once(',')?;
+            return Some(format!("line {},{behind}", number(own)?));
+        }
+        let (own, behind) = line.split_once(" | ")?;
+        Some(format!("{:>width$} | {behind}", number(own)?, width = own.len()))
+    };
+    let lines: Vec<String> = report.lines().map(|line| moved(line).unwrap_or_else(|| line.to_owned())).collect();
+    lines.join("\n")
+}
+
 /// The parser's span as bytes of `text`, if it is known.
 pub fn span_in(text: &str, span: ParserSpan) -> Option<Span> {
     Source::new(text).span(span)

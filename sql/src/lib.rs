@@ -22,8 +22,8 @@ mod walk;
 
 pub use explain::explain;
 pub use options::PlanOptions;
-pub use parse::parse;
-pub use plan::{Plan, plan, settings};
+pub use parse::{Unit, parse, units};
+pub use plan::{Answer, Plan, plan, settings};
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, Script, Show, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

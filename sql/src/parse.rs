@@ -26,6 +26,7 @@ mod rewrite;
 mod rows;
 mod scan;
 mod segments;
+mod show;
 mod similar;
 mod statement;
 mod trim;
@@ -41,6 +42,7 @@ use crate::diagnostics::Source;
 use crate::statement::Script;
 
 pub use expression::parse_expression;
+pub use segments::{Unit, units};
 pub use types::FlinkTypes;
 pub use weir_functions::sql_type_name;
 pub use window_function::{PARTITION_BY, WindowArgument, WindowFunction};

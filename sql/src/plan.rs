@@ -4,6 +4,7 @@
 //! All `INSERT`s of a script are one job. What they share, such as the scan of a table, runs once, because equal nodes of
 //! a [`JobGraph`] are one.
 
+mod answer;
 mod insert;
 mod nulls;
 
@@ -13,6 +14,8 @@ use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
 use weir_core::connector::Boundedness;
 use weir_core::{ConnectorRegistry, Error, JobGraph, NullTimes, Result, TableSpec};
+
+pub use answer::Answer;
 
 use crate::catalog::{Catalog, Found, Relation, Table};
 use crate::diagnostics::{Source, did_you_mean};
@@ -27,8 +30,8 @@ use crate::statement::{Script, Span, Spanned, Statement};
 pub struct Plan {
     /// The job; `None` if the script has no `INSERT` and no bare query.
     pub graph: Option<JobGraph>,
-    /// Answers to `EXPLAIN` statements, in their order.
-    pub explain: Vec<String>,
+    /// Answers to `EXPLAIN`, `SHOW` and `DESCRIBE`, in their order.
+    pub answers: Vec<Answer>,
     /// `SET` statements that hold at the end of the script.
     pub settings: Vec<(Spanned<String>, Spanned<String>)>,
     /// Columns of a bare query's result.
@@ -66,7 +69,9 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     let mut catalog =
         Catalog::new(Arc::clone(&connectors), Arc::clone(&options.functions)).anchored(options.directory.clone());
     let mut job = Job::new(script, options, &connectors);
-    let mut explained = Vec::new();
+    let source = Source::new(&script.text);
+    let mut answers = Vec::new();
+    let mut set: Vec<(&str, &str)> = Vec::new();
     for statement in &script.statements {
         if catalog.apply(script, statement)? {
             continue;
@@ -76,9 +81,16 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
                 let mut job = Job::new(script, options, &connectors);
                 job.add(&catalog, inner, statement.span)?;
                 job.finish(&catalog)?;
-                explained.push(explain(&job.lowering.into_graph()));
+                answers.push(Answer::Text(explain(&job.lowering.into_graph())));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
+            Statement::Show(show) => answers.push(answer::shown(&catalog, &source, show, &set)?),
+            Statement::Describe(name) => answers.push(answer::described(&catalog, &source, name, statement.span)?),
+            Statement::Set { key, value } => {
+                set.retain(|(known, _)| *known != key.value);
+                set.push((&key.value, &value.value));
+            }
+            Statement::Reset { key } => set.retain(|(known, _)| key.as_ref().is_some_and(|key| key.value != *known)),
             _ => {}
         }
     }
@@ -92,7 +104,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     let graph = job.lowering.into_graph();
     Ok(Plan {
         graph: (!graph.nodes().is_empty()).then_some(graph),
-        explain: explained,
+        answers,
         settings: settings(script),
         result_schema: job.result_schema,
         boundedness,

@@ -73,6 +73,10 @@ pub enum Statement {
     Query(Box<ast::Query>),
     /// `EXPLAIN` of an `INSERT` or a query.
     Explain(Box<Statement>),
+    /// `SHOW …`.
+    Show(Show),
+    /// `DESCRIBE name`.
+    Describe(Spanned<String>),
     /// `SET 'key' = 'value'`.
     Set {
         /// The key.
@@ -85,6 +89,35 @@ pub enum Statement {
         /// The key; all keys without.
         key: Option<Spanned<String>>,
     },
+}
+
+/// What `SHOW` shows. Patterns are those of `LIKE`, in small letters.
+#[derive(Debug, Clone)]
+pub enum Show {
+    /// `SHOW TABLES [LIKE 'pattern']`: tables and views, as in Flink.
+    Tables {
+        /// Which.
+        like: Option<String>,
+    },
+    /// `SHOW VIEWS [LIKE 'pattern']`.
+    Views {
+        /// Which.
+        like: Option<String>,
+    },
+    /// `SHOW FUNCTIONS [LIKE 'pattern']`.
+    Functions {
+        /// Which.
+        like: Option<String>,
+    },
+    /// `SHOW CREATE TABLE | VIEW name`.
+    Create {
+        /// Of what.
+        name: Spanned<String>,
+        /// Whether it is a view.
+        view: bool,
+    },
+    /// `SET` alone: what is set.
+    Settings,
 }
 
 /// `CREATE TABLE`.

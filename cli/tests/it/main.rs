@@ -24,6 +24,7 @@ mod outer_joins;
 mod over;
 mod power;
 mod results;
+mod shell;
 mod sql_files;
 mod sums;
 mod times;

@@ -11,7 +11,7 @@ use weir_core::connector::Role;
 use weir_core::{Connector, NullTimes, Result, TableSpec};
 
 use crate::diagnostics::Source;
-use crate::statement::{CreateTable, Span};
+use crate::statement::{ColumnKind, CreateTable, Span};
 
 /// A table, as queries see it and as its connector does.
 #[derive(Clone)]
@@ -109,6 +109,20 @@ impl Table {
     pub fn schema(&self) -> SchemaRef {
         let field = |column: &Column| Field::new(&column.name, column.data_type.clone(), column.nullable);
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
+    }
+
+    /// What a computed column is computed with, as it was written.
+    pub fn computed_as(&self, column: &str) -> Option<String> {
+        let definition = self.definition.columns.iter().find(|definition| definition.name.value == column)?;
+        match &definition.kind {
+            ColumnKind::Computed(expression) => Some(expression.to_string()),
+            ColumnKind::Physical(_) | ColumnKind::Metadata { .. } => None,
+        }
+    }
+
+    /// The watermark, as it was written.
+    pub fn written_watermark(&self) -> Option<String> {
+        self.definition.watermark.as_ref().map(|watermark| watermark.expression.to_string())
     }
 
     /// The table for a connector that reads it: physical and metadata columns, in declared order.

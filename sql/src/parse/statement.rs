@@ -7,9 +7,10 @@ use super::create_table::create_table;
 use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
+use super::show::{describe, show};
 use super::{rewrite, scan, unsupported};
 use crate::diagnostics::Source;
-use crate::statement::{Span, Spanned, Statement};
+use crate::statement::{Show, Span, Spanned, Statement};
 
 /// The statements of a script. Statement sets are opened: each of their inserts is a statement of its own.
 pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<Vec<Spanned<Statement>>> {
@@ -74,6 +75,12 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["EXPLAIN"]) {
         return explain(cursor);
     }
+    if cursor.take(&["SHOW"]) {
+        return show(cursor);
+    }
+    if cursor.take(&["DESCRIBE|DESC"]) {
+        return describe(cursor);
+    }
     if cursor.take(&["SET"]) {
         return set(cursor);
     }
@@ -87,7 +94,9 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["CREATE"]) {
         return create(cursor);
     }
-    Err(cursor.unexpected("a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN or DROP)"))
+    Err(cursor.unexpected(
+        "a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN, SHOW, DESCRIBE or DROP)",
+    ))
 }
 
 fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
@@ -173,9 +182,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
 
 fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.at_end() {
-        return Err(cursor
-            .error_here("expected an option")
-            .with_help("write `SET 'key' = 'value'`; what is set is not listed yet"));
+        return Ok(Statement::Show(Show::Settings));
     }
     let key = option_key(cursor)?;
     cursor.expect_token(&Token::Eq)?;

@@ -5,7 +5,7 @@ use weir_core::Error;
 use super::cursor::Cursor;
 
 /// First words, what they begin, and what works instead.
-const STATEMENTS: [(&[&str], &str, &str); 31] = [
+const STATEMENTS: [(&[&str], &str, &str); 29] = [
     (&["ALTER"], "ALTER is not supported yet", "change the CREATE statement: tables live as long as the script runs"),
     (
         &["CREATE", "JOB"],
@@ -42,8 +42,6 @@ const STATEMENTS: [(&[&str], &str, &str); 31] = [
     ),
     (&["DROP", "FUNCTION|INDEX|JOB|MODEL"], "only tables and views can be dropped", "leave the statement out"),
     (&["DROP", "TEMPORARY", "FUNCTION|SYSTEM"], "only tables and views can be dropped", "leave the statement out"),
-    (&["SHOW"], "SHOW is not supported yet", "the script itself says which tables and views there are"),
-    (&["DESCRIBE|DESC"], "DESCRIBE is not supported yet", "`EXPLAIN SELECT * FROM t` shows a table's columns"),
     (&["USE"], "catalogs and databases are not supported yet", "leave the statement out"),
     (&["STOP"], "STOP JOB is not supported yet", "^C stops a job with a savepoint"),
     (&["ANALYZE"], "ANALYZE is not supported", "leave the statement out: the planner needs no statistics"),
