@@ -73,6 +73,9 @@ fn a_condition_does_not_choose_the_version() {
     check(&join(JoinType::Left, Some(less())), &[schema(LEFT), schema(RIGHT)], &padded);
 }
 
+/// Key, time and value.
+type Keyed = (i64, i64, i64);
+
 type Input = (Option<i64>, i64, i64);
 
 #[derive(Debug, Clone)]
@@ -93,8 +96,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 fn agrees(events: &[Event], join_type: JoinType, with_condition: bool) -> Result<(), TestCaseError> {
-    let (mut probes, mut late, mut watermark): (Vec<(i64, i64, i64, usize)>, usize, i64) = (Vec::new(), 0, i64::MIN);
-    let mut versions: Vec<(i64, i64, i64)> = Vec::new();
+    let (mut probes, mut versions): (Vec<Keyed>, Vec<Keyed>) = (Vec::new(), Vec::new());
+    let (mut late, mut watermark) = (0, i64::MIN);
     let (mut steps, mut expected) = (Vec::new(), Vec::new());
     let inputs = [schema(LEFT), schema(RIGHT)];
     let null = |value: Option<i64>| value.map_or("NULL".to_owned(), |value| value.to_string());
@@ -104,11 +107,8 @@ fn agrees(events: &[Event], join_type: JoinType, with_condition: bool) -> Result
         }
     };
     // A row meets what has come when the watermark passes it.
-    let pass = |watermark: i64,
-                probes: &mut Vec<(i64, i64, i64, usize)>,
-                versions: &[(i64, i64, i64)],
-                expected: &mut Vec<String>| {
-        for (key, time, n, _) in probes.iter().filter(|row| row.1 <= watermark) {
+    let pass = |watermark: i64, probes: &mut Vec<Keyed>, versions: &[Keyed], expected: &mut Vec<String>| {
+        for (key, time, n) in probes.iter().filter(|row| row.1 <= watermark) {
             let row = format!("{key} | {} | {n}", time_text(*time));
             let of_key = versions.iter().filter(|version| version.0 == *key && version.1 <= *time);
             // Of equal ones the last is the greatest.
@@ -136,11 +136,10 @@ fn agrees(events: &[Event], join_type: JoinType, with_condition: bool) -> Result
                         _ if *side == 0 && passed => late += 1,
                         None if *side == 0 => alone(&format!("NULL | {} | {value}", time_text(*time)), &mut expected),
                         None => {}
-                        Some(key) if *side == 0 => probes.push((*key, *time, *value, 0)),
+                        Some(key) if *side == 0 => probes.push((*key, *time, *value)),
                         Some(key) => {
-                            let replaced =
-                                |other: &&(i64, i64, i64)| other.0 == *key && other.1 > *time && other.1 <= watermark;
-                            match passed && versions.iter().find(replaced).is_some() {
+                            let replaced = |other: &Keyed| other.0 == *key && other.1 > *time && other.1 <= watermark;
+                            match passed && versions.iter().any(replaced) {
                                 true => late += 1,
                                 false => versions.push((*key, *time, *value)),
                             }
