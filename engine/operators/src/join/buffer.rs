@@ -21,6 +21,8 @@ use crate::batches::{approximate_bytes, compact, event_times};
 
 /// A block is indexed before more rows than this look into it: about where building the index costs what they do.
 const SEARCHES_BEFORE_INDEX: usize = 32;
+/// What it costs to look into a block, in units of what it costs to find that its times are others.
+const LOOK: usize = 64;
 /// Smaller blocks are put together, while they are young.
 const SMALL_BLOCK: usize = 1024;
 /// Blocks are put together up to so many rows.
@@ -67,6 +69,7 @@ pub(crate) struct Block {
     pub(crate) least_time: i64,
     pub(crate) greatest_time: i64,
     captured: bool,
+    /// What looking into it, and passing it by, has cost so far: in units of passing it by.
     searches: usize,
     /// For each row the next older one of its hash; empty until the block is indexed.
     older: Vec<RowRef>,
@@ -325,10 +328,10 @@ impl Buffer {
             let grows = self.blocks.get(place + 1).is_none_or(|next| !next.captured);
             let block = &mut self.blocks[place];
             let rows = looks.at(block);
-            block.searches += rows;
+            block.searches += (rows * LOOK).max(1);
             let young = grows && rows <= SEARCHES_BEFORE_INDEX && !block.captured && block.rows() <= SMALL_BLOCK;
             let few = if young { SEARCHES_WHILE_YOUNG * block.rows() } else { 0 };
-            if block.searches > few.max(SEARCHES_BEFORE_INDEX) {
+            if block.searches > few.max(SEARCHES_BEFORE_INDEX) * LOOK {
                 end = if may_index { place + 1 } else { end };
             } else if young {
                 may_index = false;

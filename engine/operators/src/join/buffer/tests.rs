@@ -38,3 +38,24 @@ fn a_block_waits_for_others_only_while_they_can_be_put_together() {
     loaded.candidates(3, (i64::MIN, i64::MAX), &mut find).unwrap();
     assert_eq!(found, [(2, 3), (1, 3), (0, 3)]);
 }
+
+#[test]
+fn rows_look_into_blocks_of_their_time_and_pass_the_others_by() {
+    let second = |second: i64| (12 * 3600 + second) * 1000;
+    let looks = |at: i64| Looks::within(SEARCHES_BEFORE_INDEX + 1, move |_| (second(at), second(at + 2)));
+    let mut buffer = Buffer::new(1);
+    buffer.push(block(4).stored()).unwrap();
+    buffer.push(block(8).stored()).unwrap();
+    buffer.prepare(&looks(8));
+    assert_eq!(buffer.indexed, 0, "both blocks end at 12:00:07");
+    // The one in front of it is indexed with it.
+    buffer.prepare(&looks(6));
+    assert_eq!(buffer.indexed, 2);
+
+    let mut passed = Buffer::new(1);
+    passed.push(block(4).stored()).unwrap();
+    (0..SEARCHES_BEFORE_INDEX * LOOK).for_each(|_| passed.prepare(&looks(8)));
+    assert_eq!(passed.indexed, 0);
+    passed.prepare(&looks(8));
+    assert_eq!(passed.indexed, 1, "passing it by again and again costs as much");
+}
