@@ -220,11 +220,6 @@ fn write(storage: &dyn Storage, tables: &[PendingTable], prefix: &str) -> Result
                 .collect(),
         })
         .collect();
-    let snapshot = weir_state::encode(captured, prefix)?;
-    let mut bytes = 0;
-    for (path, content) in &snapshot.files {
-        storage.put(path, content)?;
-        bytes += content.len() as u64;
-    }
-    Ok((snapshot.operators, bytes))
+    let stored = weir_state::store(captured, prefix, storage)?;
+    Ok((stored.operators, stored.bytes))
 }

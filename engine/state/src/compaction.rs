@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Error, HashRange, OperatorUid, Result};
 
-use crate::newest::{join, newest};
+use crate::newest::{check, newest};
+use crate::pieces::Pieces;
 use crate::restore::{Hashes, Live, read_runs};
 use crate::run::{OpenRun, RunWriter, Survivors};
 use crate::{Manifest, Run, Storage, TableState, layout};
@@ -68,7 +69,9 @@ pub fn merge(storage: &dyn Storage, table: &TableState, runs: Range<usize>, path
     let merged = merged.iter().map(|run| Ok(Arc::new(OpenRun::open(storage, run)?))).collect::<Result<Vec<_>>>()?;
     let blocks = merged.iter().flat_map(|run| run.blocks()).map(|block| (block.first_hash, block.length));
     for range in slices(blocks.collect(), SLICE_BYTES) {
-        let rows = join(&table.schema, &read_runs(storage, &Live::of(table), &merged, &Hashes::In(range))?)?;
+        let pieces = read_runs(storage, &Live::of(table), &merged, &Hashes::In(range))?;
+        check(&table.schema, &pieces)?;
+        let rows = Pieces::new(&table.schema, &pieces)?;
         let order = newest(&table.schema, &rows)?;
         writer.append(&rows, &order)?;
     }

@@ -5,7 +5,7 @@
 //! it replaced: dropping it would bring the old row back. There it goes on as a deletion, until a merge reaches down to
 //! the table's oldest run.
 
-use arrow::array::{Array, AsArray, BooleanArray, TimestampMillisecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use weir_core::{Error, EventTime, Result, TableSchema};
 
@@ -17,10 +17,17 @@ pub(crate) fn times<'a>(
     rows: &'a arrow::array::RecordBatch,
 ) -> Result<Option<&'a TimestampMillisecondArray>> {
     let Some(column) = table.time_column else { return Ok(None) };
-    let times = rows.columns().get(column).and_then(|column| column.as_primitive_opt::<TimestampMillisecondType>());
-    times.map(Some).ok_or_else(|| {
-        Error::internal(format!("time column {column} of state table '{}' is not a TIMESTAMP(3)", table.name))
-    })
+    rows.columns().get(column).map_or_else(|| Err(no_times(table)), |column| as_times(table, column)).map(Some)
+}
+
+/// The time column as what it is.
+pub(crate) fn as_times<'a>(table: &TableSchema, column: &'a ArrayRef) -> Result<&'a TimestampMillisecondArray> {
+    column.as_primitive_opt::<TimestampMillisecondType>().ok_or_else(|| no_times(table))
+}
+
+fn no_times(table: &TableSchema) -> Error {
+    let column = table.time_column.unwrap_or_default();
+    Error::internal(format!("time column {column} of state table '{}' is not a TIMESTAMP(3)", table.name))
 }
 
 /// Whether an expired row can be dropped without a thought for older rows of its key.

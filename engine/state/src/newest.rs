@@ -1,25 +1,16 @@
 //! Sorts rows by key hash and keeps the newest of each key: the step that encoding, merging and reading share.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, UInt64Array};
-use arrow::compute::{concat, concat_batches, take};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
+use arrow::compute::{concat, concat_batches};
 use arrow::row::{RowConverter, Rows, SortField};
 use weir_core::hash::canonical_keys;
 use weir_core::{Error, Result, StateRows, TableSchema};
 
+use crate::pieces::Pieces;
+
 /// Puts pieces together, oldest first.
 pub(crate) fn join(table: &TableSchema, pieces: &[StateRows]) -> Result<StateRows> {
-    let expected = table.schema.fields().len();
-    for piece in pieces {
-        if piece.rows.num_columns() != expected || piece.hashes.len() != piece.rows.num_rows() {
-            return Err(Error::internal(format!(
-                "rows for state table '{}' have {} columns and {} hashes, but should have {expected} and {}",
-                table.name,
-                piece.rows.num_columns(),
-                piece.hashes.len(),
-                piece.rows.num_rows()
-            )));
-        }
-    }
+    check(table, pieces)?;
     let rows = concat_batches(&table.schema, pieces.iter().map(|piece| &piece.rows))?;
     let hashes = match pieces {
         [piece] => piece.hashes.clone(),
@@ -37,12 +28,30 @@ pub(crate) fn join(table: &TableSchema, pieces: &[StateRows]) -> Result<StateRow
     Ok(StateRows { rows, hashes, deleted })
 }
 
+/// Whether pieces are of their table.
+///
+/// # Errors
+/// An internal error if they are not.
+pub(crate) fn check(table: &TableSchema, pieces: &[StateRows]) -> Result<()> {
+    let expected = table.schema.fields().len();
+    for piece in pieces {
+        if piece.rows.num_columns() != expected || piece.hashes.len() != piece.rows.num_rows() {
+            return Err(Error::internal(format!(
+                "rows for state table '{}' have {} columns and {} hashes, but should have {expected} and {}",
+                table.name,
+                piece.rows.num_columns(),
+                piece.hashes.len(),
+                piece.rows.num_rows()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Positions of rows in order of their hashes, and of one hash in the order in which they came. Where the table has a
 /// key, only the last row of each key is among them.
-pub(crate) fn newest(table: &TableSchema, rows: &StateRows) -> Result<Vec<u32>> {
-    let count = u32::try_from(rows.rows.num_rows())
-        .map_err(|_| Error::internal(format!("state table '{}' has more than 2^32 rows in one process", table.name)))?;
-    let mut order: Vec<(u64, u32)> = rows.hashes.values().iter().copied().zip(0..count).collect();
+pub(crate) fn newest(table: &TableSchema, rows: &Pieces<'_>) -> Result<Vec<u32>> {
+    let mut order: Vec<(u64, u32)> = rows.hashes().values().iter().copied().zip(0..).collect();
     // Stable, and quick where the input is made of runs that are sorted already.
     order.sort_by_key(|(hash, _)| *hash);
     let shared: Vec<u32> = if table.key_columns == 0 {
@@ -54,7 +63,7 @@ pub(crate) fn newest(table: &TableSchema, rows: &StateRows) -> Result<Vec<u32>> 
         return Ok(order.into_iter().map(|(_, row)| row).collect());
     }
     let keys = keys(table, rows, &shared)?;
-    let mut replaced = vec![false; rows.rows.num_rows()];
+    let mut replaced = vec![false; rows.len()];
     let mut start = 0;
     let mut group: Vec<usize> = Vec::new();
     for rows in same_hash(&order) {
@@ -77,15 +86,13 @@ fn same_hash(order: &[(u64, u32)]) -> impl Iterator<Item = &[(u64, u32)]> {
     order.chunk_by(|a, b| a.0 == b.0).filter(|rows| rows.len() > 1)
 }
 
-fn keys(table: &TableSchema, rows: &StateRows, positions: &[u32]) -> Result<Rows> {
-    let positions = UInt32Array::from(positions.to_vec());
-    let columns = rows
-        .rows
-        .columns()
-        .get(..table.key_columns)
-        .ok_or_else(|| Error::internal(format!("state table '{}' has fewer columns than its key", table.name)))?;
-    let columns: Vec<ArrayRef> =
-        columns.iter().map(|column| Ok(canonical_keys(&take(column, &positions, None)?))).collect::<Result<_>>()?;
+fn keys(table: &TableSchema, rows: &Pieces<'_>, positions: &[u32]) -> Result<Rows> {
+    if table.key_columns > table.schema.fields().len() {
+        return Err(Error::internal(format!("state table '{}' has fewer columns than its key", table.name)));
+    }
+    let rows = rows.picked(positions);
+    let columns = (0..table.key_columns).map(|column| Ok(canonical_keys(&rows.column(column)?)));
+    let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     Ok(RowConverter::new(fields)?.convert_columns(&columns)?)
 }

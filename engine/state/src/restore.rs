@@ -10,6 +10,7 @@ use weir_core::{Distribution, Error, EventTime, HashRange, Result, StateRows, Ta
 use crate::columns::changes;
 use crate::expiry::{Fate, Fates, is_past, rows_stand_alone, times};
 use crate::newest::{join, newest};
+use crate::pieces::Pieces;
 use crate::run::{self, Block, OpenRun, in_range};
 use crate::{Storage, TableState};
 
@@ -117,10 +118,10 @@ pub(crate) fn read_live(
     if pieces.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = join(live.schema, &pieces)?;
+    let rows = [join(live.schema, &pieces)?];
     drop(pieces);
-    let order = newest(live.schema, &rows)?;
-    those_put(live, &rows, &order)
+    let order = newest(live.schema, &Pieces::new(live.schema, &rows)?)?;
+    those_put(live, &rows[0], &order)
 }
 
 impl TableState {

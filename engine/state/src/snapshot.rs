@@ -1,13 +1,15 @@
 //! From what operators captured to the files of a checkpoint.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Capture, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, state_column};
 
-use crate::Run;
-use crate::newest::{join, newest};
+use crate::newest::{check, newest};
+use crate::pieces::Pieces;
 use crate::run::{RunWriter, Survivors};
+use crate::{ObjectWriter, Run, Storage};
 
 /// Runs below this size share one object, so that a checkpoint writes a few objects and not one per table.
 /// Small in this crate's tests, so that they see both kinds.
@@ -59,53 +61,107 @@ pub struct TableDelta {
     pub expired: Option<EventTime>,
 }
 
-/// Encodes what was captured. `prefix` is the beginning of the files' paths
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// What changed, per operator, in the order in which the operators first came.
+    pub operators: Vec<OperatorDelta>,
+    /// Bytes of all files.
+    pub bytes: u64,
+}
+
+/// Encodes what was captured and holds it. `prefix` is the beginning of the files' paths
 /// ([`layout::runs_prefix`](crate::layout::runs_prefix)).
 ///
 /// # Errors
-/// If captured rows do not fit their table, or could not be made.
+/// Those of [`store`].
 pub fn encode(tables: Vec<CapturedTable>, prefix: &str) -> Result<Snapshot> {
-    let mut snapshot = Snapshot { files: Vec::new(), operators: Vec::new() };
+    let storage = crate::MemoryStorage::default();
+    let operators = store(tables, prefix, &storage)?.operators;
+    let files = storage.list("")?.into_iter().map(|path| Ok((path.clone(), storage.get(&path)?)));
+    Ok(Snapshot { files: files.collect::<Result<_>>()?, operators })
+}
+
+/// Encodes what was captured and stores it. Large runs go to the storage block by block: to hold a whole one costs more than to
+/// encode it.
+///
+/// # Errors
+/// If captured rows do not fit their table or could not be made, or those of the storage.
+pub fn store(tables: Vec<CapturedTable>, prefix: &str, storage: &dyn Storage) -> Result<Stored> {
+    let mut stored = Stored { operators: Vec::new(), bytes: 0 };
     let shared_file = format!("{prefix}-shared.runs");
     let mut shared: Vec<u8> = Vec::new();
     for (number, captured) in tables.into_iter().enumerate() {
         let CapturedTable { uid, watermark, schema, capture } = captured;
         let expired = capture.iter().filter_map(|capture| capture.expired).max();
-        let written = encode_table(&schema, capture, expired)
+        let file = File { storage, path: format!("{prefix}-{number}.arrow"), begin: Vec::new(), object: None };
+        let written = encode_table(&schema, capture, expired, file)
             .map_err(|error| error.context(format!("while encoding state table '{}' of {uid}", schema.name)))?;
         let mut runs = Vec::new();
-        if let Some((bytes, mut run)) = written {
-            if bytes.len() < SHARED_BELOW {
-                shared.resize(shared.len().next_multiple_of(ALIGNMENT), 0);
-                run.offset = shared.len() as u64;
-                run.file.clone_from(&shared_file);
-                shared.extend_from_slice(&bytes);
-            } else {
-                run.file = format!("{prefix}-{number}.arrow");
-                snapshot.files.push((run.file.clone(), bytes));
+        if let Some((file, mut run)) = written {
+            match file.object {
+                None => {
+                    shared.resize(shared.len().next_multiple_of(ALIGNMENT), 0);
+                    run.offset = shared.len() as u64;
+                    run.file.clone_from(&shared_file);
+                    shared.extend_from_slice(&file.begin);
+                }
+                Some(object) => {
+                    object.finish()?;
+                    stored.bytes += run.length;
+                    run.file = file.path;
+                }
             }
             runs.push(run);
         }
         let table = TableDelta { schema, runs, expired };
-        match snapshot.operators.iter_mut().find(|operator| operator.uid == uid) {
+        match stored.operators.iter_mut().find(|operator| operator.uid == uid) {
             Some(operator) => {
                 operator.watermark = operator.watermark.min(watermark);
                 operator.tables.push(table);
             }
-            None => snapshot.operators.push(OperatorDelta { uid, watermark, tables: vec![table] }),
+            None => stored.operators.push(OperatorDelta { uid, watermark, tables: vec![table] }),
         }
     }
     if !shared.is_empty() {
-        snapshot.files.push((shared_file, shared));
+        storage.put(&shared_file, &shared)?;
+        stored.bytes += shared.len() as u64;
     }
-    Ok(snapshot)
+    Ok(stored)
 }
 
-fn encode_table(
+/// A run's bytes: in memory while they are few, and in an object of their own from then on.
+struct File<'a> {
+    storage: &'a dyn Storage,
+    path: String,
+    begin: Vec<u8>,
+    object: Option<Box<dyn ObjectWriter + 'a>>,
+}
+
+impl Write for File<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.object.is_none() && self.begin.len() + bytes.len() >= SHARED_BELOW {
+            let mut object = self.storage.create(&self.path).map_err(io::Error::other)?;
+            object.write_all(&std::mem::take(&mut self.begin))?;
+            self.object = Some(object);
+        }
+        match &mut self.object {
+            Some(object) => object.write(bytes),
+            None => self.begin.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.object.as_mut().map_or(Ok(()), |object| object.flush())
+    }
+}
+
+fn encode_table<'a>(
     table: &TableSchema,
     captures: Vec<Capture>,
     expired: Option<EventTime>,
-) -> Result<Option<(Vec<u8>, Run)>> {
+    file: File<'a>,
+) -> Result<Option<(File<'a>, Run)>> {
     let mut pieces: Vec<StateRows> = Vec::new();
     for capture in captures {
         pieces.extend((capture.rows)()?.into_iter().filter(|piece| piece.rows.num_rows() > 0));
@@ -114,11 +170,10 @@ fn encode_table(
     if table.key_columns == 0 && pieces.iter().any(|piece| piece.deleted.is_some()) {
         return Err(Error::internal("rows of a table without a key cannot be deleted"));
     }
-    let rows = join(table, &pieces)?;
-    drop(pieces);
+    check(table, &pieces)?;
+    let rows = Pieces::new(table, &pieces)?;
     let order = newest(table, &rows)?;
-    let size = rows.rows.get_array_memory_size() + rows.rows.num_rows() * 9;
-    let mut run = RunWriter::begin(Survivors { table, expired, above_others: true }, Vec::with_capacity(size))?;
+    let mut run = RunWriter::begin(Survivors { table, expired, above_others: true }, file)?;
     run.append(&rows, &order)?;
     run.finish()
 }

@@ -13,7 +13,8 @@ use crate::testing::*;
 
 fn encode(kind: Kind, rows: &[(Row, bool)], expired: Option<i64>) -> Option<(Vec<u8>, Run)> {
     let table = table(kind);
-    let rows = state_rows(&table, rows);
+    let rows = [state_rows(&table, rows)];
+    let rows = crate::pieces::Pieces::new(&table, &rows).unwrap();
     let order = crate::newest::newest(&table, &rows).unwrap();
     let expired = expired.map(EventTime);
     let mut run = RunWriter::begin(Survivors { table: &table, expired, above_others: true }, Vec::new()).unwrap();

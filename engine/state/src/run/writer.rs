@@ -3,16 +3,16 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::FileWriter;
 use crc32fast::Hasher;
-use weir_core::{Error, EventTime, Result, StateRows, TableSchema, views};
+use weir_core::{Error, EventTime, Result, TableSchema, views};
 
 use super::{BLOCK_ROWS, Block, Run, footer, run_schema};
-use crate::expiry::{Fate, Fates, deletions_have_times, times};
+use crate::expiry::{Fate, Fates, as_times, deletions_have_times};
+use crate::pieces::Pieces;
 
 /// Which rows go into a run.
 #[derive(Clone, Copy)]
@@ -40,10 +40,15 @@ impl<'a, W: Write> RunWriter<'a, W> {
     }
 
     /// Adds the rows at the positions `order`, which are sorted by hash; no hash is below one that was added before.
-    pub(crate) fn append(&mut self, rows: &StateRows, order: &[u32]) -> Result<()> {
+    pub(crate) fn append(&mut self, rows: &Pieces<'_>, order: &[u32]) -> Result<()> {
+        if order.is_empty() {
+            return Ok(());
+        }
         let Survivors { table, expired, above_others } = self.survivors;
-        let times = times(table, &rows.rows)?;
-        let fates = Fates::new(table, times, rows.deleted.as_ref(), expired, above_others);
+        let time_column = table.time_column.map(|column| rows.column(column)).transpose()?;
+        let times = time_column.as_ref().map(|column| as_times(table, column)).transpose()?;
+        let (deleted, all_hashes) = (rows.deleted(), rows.hashes());
+        let fates = Fates::new(table, times, deleted.as_ref(), expired, above_others);
         let mut kept = Vec::with_capacity(order.len());
         let mut deletions = Vec::with_capacity(order.len());
         for row in order {
@@ -54,8 +59,7 @@ impl<'a, W: Write> RunWriter<'a, W> {
             }
         }
         for (kept, deletions) in kept.chunks(BLOCK_ROWS).zip(deletions.chunks(BLOCK_ROWS)) {
-            let positions = UInt32Array::from(kept.to_vec());
-            let hashes = take(&rows.hashes, &positions, None)?;
+            let hashes = UInt64Array::from_iter_values(kept.iter().map(|row| all_hashes.value(*row as usize)));
             let mut range = TimeRange::new(table);
             if let Some(times) = times {
                 for (row, deletion) in kept.iter().zip(deletions) {
@@ -63,11 +67,12 @@ impl<'a, W: Write> RunWriter<'a, W> {
                     range.add(times.is_valid(row).then(|| times.value(row)), *deletion);
                 }
             }
-            let mut block = block_of(hashes.as_primitive::<UInt64Type>().values(), &range);
-            let mut columns: Vec<ArrayRef> = vec![hashes, Arc::new(BooleanArray::from(deletions.to_vec()))];
-            for column in rows.rows.columns() {
+            let mut block = block_of(hashes.values(), &range);
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(hashes), Arc::new(BooleanArray::from(deletions.to_vec()))];
+            let picked = rows.picked(kept);
+            for column in 0..table.schema.fields().len() {
                 // Always: the same rows have to give the same bytes, whatever they were taken from.
-                columns.push(views::compact(&take(column, &positions, None)?, |_| true)?);
+                columns.push(views::compact(&picked.column(column)?, |_| true)?);
             }
             block.offset = self.file.get_ref().written;
             self.file.get_mut().piece();

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::TableState;
 use crate::testing::*;
-use crate::{Storage, TableState};
 
 fn rows(numbers: std::ops::Range<i64>) -> Vec<(Row, bool)> {
     numbers.map(|number| (Row { number: Some(number), word: None, time: Some(number), value: 0 }, true)).collect()
