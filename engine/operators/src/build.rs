@@ -13,7 +13,7 @@ use crate::interval_join::IntervalJoin;
 use crate::over::Over;
 use crate::processing_time::ProcessingTime;
 use crate::temporal_join::TemporalJoin;
-use crate::top_n::TopN;
+use crate::top_n;
 use crate::unnest::Unnest;
 use crate::updating_join::UpdatingJoin;
 use crate::window_assign::WindowAssign;
@@ -68,7 +68,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Join(spec) => Box::new(UpdatingJoin::new(spec, [input(0)?, input(1)?], &node.schema, functions)?),
 
         OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
-        OperatorSpec::TopN(spec) => Box::new(TopN::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::TopN(spec) => top_n::create(spec, input(0)?, &node.schema)?,
         OperatorSpec::TemporalJoin(spec) => {
             Box::new(TemporalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }

@@ -20,6 +20,7 @@ mod kept_row;
 mod late;
 mod over;
 mod processing_time;
+mod row_blocks;
 mod scan;
 mod temporal_join;
 #[cfg(any(test, feature = "testing"))]

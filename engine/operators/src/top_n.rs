@@ -8,6 +8,7 @@
 //! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
 //! - eviction: whole partitions leave.
 
+mod first_rows;
 mod ordered;
 mod partition;
 
@@ -110,8 +111,18 @@ impl Columns {
     }
 }
 
+/// The operator for a Top-N. Where rows are only added and a few of each partition are shown, no others are kept.
+pub(crate) fn create(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
+    let all = TopN::new(spec, input, output)?;
+    let is_ordered = !spec.order.is_empty();
+    if spec.retracts || !is_ordered || spec.ranking != Ranking::RowNumber || spec.limit >= ordered::MANY as u64 {
+        return Ok(Box::new(all));
+    }
+    first_rows::create(spec, (all.order, all.last_first), (input, output, all.state))
+}
+
 impl TopN {
-    pub(crate) fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
+    fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
         let TopNSpec { partition, order, limit, with_rank, retracts, ranking } = spec;
         let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));

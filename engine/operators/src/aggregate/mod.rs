@@ -37,9 +37,11 @@ use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSp
 use weir_functions::Functions;
 
 pub(crate) use accumulator::{mean, overflow};
+pub(crate) use chunked::Picked;
 pub(crate) use differences::differ;
 use final_rows::FinalRows;
 use group_aggregate::GroupAggregate;
+pub(crate) use key_table::{KeyLayout, KeyTable};
 use partial::PartialAggregate;
 use session_aggregate::SessionAggregate;
 use window_aggregate::WindowAggregate;

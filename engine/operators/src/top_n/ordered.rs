@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 /// So many rows, and more, are in a tree: what stands behind a new row in a vector has to move.
-const MANY: usize = 128;
+pub(super) const MANY: usize = 128;
 
 /// Rows by their place.
 pub(super) enum Ordered<T> {

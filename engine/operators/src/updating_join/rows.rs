@@ -8,9 +8,7 @@
 //! In the state a row is named by its key hash and a number. Numbers go on above the greatest one that is loaded, so that a
 //! name is unique at whatever parallelism: all rows of a hash are there before one of them gets a number.
 
-mod blocks;
 mod capture;
-mod equal;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -18,15 +16,9 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use weir_core::{Error, Result};
 
-use self::blocks::Blocks;
 pub(super) use self::capture::Captured;
-use self::equal::{equal_rows, identities};
-
-/// Number of a row in its side.
-pub(super) type Slot = u32;
-
-/// Behind the last row of a chain.
-const NONE: Slot = Slot::MAX;
+pub(super) use crate::row_blocks::Slot;
+use crate::row_blocks::{Blocks, NONE, equal_rows, identities};
 
 /// What a row is called in the state: key hash and number.
 type Name = (u64, i64);
@@ -156,22 +148,30 @@ impl Rows {
             return Err(Error::environment("a side of a join has more than four thousand million rows in one subtask")
                 .with_help("raise the parallelism"));
         }
+        let slots = self.free_slots(rows.hashes.len());
         self.chains.reserve(rows.hashes.len(), |chain| chain.0);
-        let mut slots = Vec::with_capacity(rows.hashes.len());
-        for ((row, hash), number) in rows.hashes.iter().enumerate().zip(numbers) {
+        for (((row, hash), number), slot) in rows.hashes.iter().enumerate().zip(numbers).zip(&slots) {
             let matches = rows.matches.get(row).copied().unwrap_or_default();
-            let slot = self.vacant.pop().unwrap_or_else(|| self.slots.grow());
             let next = match self.chains.entry(*hash, |chain| chain.0 == *hash, |chain| chain.0) {
-                Entry::Occupied(mut chain) => std::mem::replace(&mut chain.get_mut().1, slot),
+                Entry::Occupied(mut chain) => std::mem::replace(&mut chain.get_mut().1, *slot),
                 Entry::Vacant(chain) => {
-                    chain.insert((*hash, slot));
+                    chain.insert((*hash, *slot));
                     NONE
                 }
             };
-            self.slots.set(slot, Known { hash: *hash, number, next, matches, stored });
-            slots.push(slot);
+            self.slots.set(*slot, Known { hash: *hash, number, next, matches, stored });
         }
         Ok(slots)
+    }
+
+    /// So many slots without a row: vacant ones first.
+    fn free_slots(&mut self, count: usize) -> Vec<Slot> {
+        let mut slots = self.vacant.split_off(self.vacant.len() - count.min(self.vacant.len()));
+        let first = self.slots.hashes.len() as Slot;
+        let end = first + (count - slots.len()) as Slot;
+        slots.extend(first..end);
+        self.slots.grow(end as usize);
+        slots
     }
 
     /// Takes out, for each row of `records`, one that is equal in every column.
@@ -291,16 +291,14 @@ impl Rows {
 }
 
 impl Slots {
-    /// One slot more.
-    fn grow(&mut self) -> Slot {
-        let slot = self.hashes.len() as Slot;
-        self.hashes.push(0);
-        self.numbers.push(0);
-        self.next.push(NONE);
-        self.matches.push(0);
-        self.stored.push(false);
-        self.fresh.push(false);
-        slot
+    /// Makes room: there are so many slots.
+    fn grow(&mut self, slots: usize) {
+        self.hashes.resize(slots, 0);
+        self.numbers.resize(slots, 0);
+        self.next.resize(slots, NONE);
+        self.matches.resize(slots, 0);
+        self.stored.resize(slots, false);
+        self.fresh.resize(slots, false);
     }
 
     fn set(&mut self, slot: Slot, known: Known) {

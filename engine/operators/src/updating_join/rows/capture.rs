@@ -7,10 +7,10 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{Result, StateRows};
 
 use super::Name;
-use super::blocks::Picked;
 use crate::batches::with_schema;
+use crate::row_blocks::Picked;
 
-/// So many rows are encoded at a time.
+/// So many rows that are gone are told of at a time.
 const PIECE: usize = 8192;
 
 /// Rows added and taken out since the last capture.
@@ -28,10 +28,12 @@ impl Captured {
     /// As rows of the table with this schema.
     pub(in super::super) fn rows(&self, schema: &SchemaRef) -> Result<Vec<StateRows>> {
         let mut pieces = Vec::new();
-        for first in (0..self.added.len()).step_by(PIECE) {
-            let rows = first..self.added.len().min(first + PIECE);
-            let names = &self.names[rows.clone()];
-            pieces.push(rows_of(schema, names, self.added.columns(rows)?, None)?);
+        let mut names = &self.names[..];
+        for batch in self.added.batches() {
+            let (columns, rows) = batch?;
+            let (of_batch, rest) = names.split_at(rows);
+            pieces.push(rows_of(schema, of_batch, columns, None)?);
+            names = rest;
         }
         for names in self.removed.chunks(PIECE) {
             let fields = schema.fields().iter().skip(1);

@@ -1,4 +1,8 @@
-//! The columns of a side's rows, in batches as they came, and where the row of each slot is.
+//! Rows that operators keep, in columns: in batches as they came, which are immutable. Each row has a *slot*, a number under which
+//! it is found wherever it lies, so batches can be made anew (small ones are put together, those with gaps are packed) without
+//! anything else being told.
+
+mod equal;
 
 use std::sync::Arc;
 
@@ -8,9 +12,14 @@ use arrow::datatypes::SchemaRef;
 use weir_core::Result;
 use weir_core::views::gathered;
 
-use super::equal::identities;
-use super::{NONE, Slot};
+pub(crate) use self::equal::{equal_rows, identities};
 use crate::batches::{approximate_bytes, compact};
+
+/// Number of a row that is kept.
+pub(crate) type Slot = u32;
+
+/// No row.
+pub(crate) const NONE: Slot = Slot::MAX;
 
 /// Smaller blocks are put together.
 const SMALL_BLOCK: usize = 1024;
@@ -40,7 +49,7 @@ struct Block {
 }
 
 /// Batches, and the rows in them that count.
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     schema: SchemaRef,
     blocks: Vec<Option<Block>>,
     /// Numbers without a block, to be used again.
@@ -52,14 +61,23 @@ pub(super) struct Blocks {
     bytes: usize,
 }
 
-/// Rows of several batches, which do not change any more.
-pub(super) struct Picked {
-    batches: Vec<RecordBatch>,
-    rows: Vec<InBatch>,
+/// Rows as they were, in order.
+pub(crate) struct Picked(Vec<Part>);
+
+enum Part {
+    /// All rows of a batch: nothing is copied.
+    Whole(RecordBatch),
+    Some {
+        batches: Arc<[RecordBatch]>,
+        rows: Vec<InBatch>,
+    },
 }
 
+/// So many rows of several batches make a part.
+const PART: usize = 8192;
+
 impl Blocks {
-    pub(super) fn new(schema: &SchemaRef) -> Self {
+    pub(crate) fn new(schema: &SchemaRef) -> Self {
         Self {
             schema: schema.clone(),
             blocks: Vec::new(),
@@ -70,32 +88,37 @@ impl Blocks {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Schema of the rows.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub(crate) fn clear(&mut self) {
         *self = Self::new(&self.schema);
     }
 
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes + self.places.len() * size_of::<Place>()
     }
 
     #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.blocks.iter().flatten().count()
     }
 
     /// Rows in memory, whether they count or not.
     #[cfg(test)]
-    pub(super) fn rows_held(&self) -> usize {
+    pub(crate) fn rows_held(&self) -> usize {
         self.blocks.iter().flatten().map(|block| block.slots.len()).sum()
     }
 
     /// Whether there is a row in this slot.
-    pub(super) fn is_there(&self, slot: Slot) -> bool {
+    pub(crate) fn is_there(&self, slot: Slot) -> bool {
         self.places.get(slot as usize).is_some_and(|place| *place != Place::NOWHERE)
     }
 
     /// Adds rows, which get these slots.
-    pub(super) fn push(&mut self, records: &RecordBatch, slots: Vec<Slot>) -> Result<()> {
+    pub(crate) fn push(&mut self, records: &RecordBatch, slots: Vec<Slot>) -> Result<()> {
         if slots.is_empty() {
             return Ok(());
         }
@@ -162,7 +185,7 @@ impl Blocks {
     }
 
     /// Removes the rows in these slots. Blocks that are more than half empty are packed.
-    pub(super) fn remove(&mut self, slots: &[Slot]) -> Result<()> {
+    pub(crate) fn remove(&mut self, slots: &[Slot]) -> Result<()> {
         let mut sparse = Vec::new();
         for slot in slots {
             let place = std::mem::replace(&mut self.places[*slot as usize], Place::NOWHERE);
@@ -184,7 +207,7 @@ impl Blocks {
     }
 
     /// Hash of all columns of a row.
-    pub(super) fn identity(&mut self, slot: Slot) -> Result<u64> {
+    pub(crate) fn identity(&mut self, slot: Slot) -> Result<u64> {
         let place = self.places[slot as usize];
         let Some(block) = self.blocks[place.block as usize].as_mut() else { return Ok(0) };
         if block.identities.is_none() {
@@ -212,7 +235,7 @@ impl Blocks {
     }
 
     /// The rows in these slots.
-    pub(super) fn gather(&self, slots: &[Slot]) -> Result<RecordBatch> {
+    pub(crate) fn gather(&self, slots: &[Slot]) -> Result<RecordBatch> {
         let (batches, rows) = self.find(slots.iter().map(|slot| Some(*slot)));
         let rows: Vec<_> = rows.into_iter().flatten().collect();
         match batches[..] {
@@ -222,7 +245,7 @@ impl Blocks {
     }
 
     /// The columns of the rows in these slots, null where there is none.
-    pub(super) fn gather_or_null(&self, slots: &[Option<Slot>]) -> Result<Vec<ArrayRef>> {
+    pub(crate) fn gather_or_null(&self, slots: &[Option<Slot>]) -> Result<Vec<ArrayRef>> {
         let (batches, rows) = self.find(slots.iter().copied());
         let rows: Vec<_> = rows.into_iter().map(|row| row.unwrap_or((batches.len(), 0))).collect();
         let columns = self.schema.fields().iter().enumerate().map(|(column, field)| {
@@ -234,21 +257,95 @@ impl Blocks {
     }
 
     /// The rows in these slots as they are now, whatever becomes of them.
-    pub(super) fn pick(&self, slots: &[Slot]) -> Picked {
+    pub(crate) fn pick(&self, slots: &[Slot]) -> Picked {
+        let mut parts = Vec::new();
+        // Slots of rows that are picked one by one: a stretch of them, and all that came before.
+        let (mut single, mut first, mut position) = (Vec::new(), 0, 0);
+        while position < slots.len() {
+            match self.whole(&slots[position..]) {
+                Some(block) => {
+                    single.extend_from_slice(&slots[first..position]);
+                    self.pick_single(&mut single, &mut parts);
+                    parts.push(Part::Whole(block.records.clone()));
+                    position += block.slots.len();
+                    first = position;
+                }
+                None => position += 1,
+            }
+        }
+        single.extend_from_slice(&slots[first..]);
+        self.pick_single(&mut single, &mut parts);
+        Picked(parts)
+    }
+
+    /// The block that has just the first of these rows, in this order.
+    fn whole(&self, slots: &[Slot]) -> Option<&Block> {
+        let place = self.places[*slots.first()? as usize];
+        if place.row != 0 {
+            return None;
+        }
+        let block = self.blocks.get(place.block as usize)?.as_ref()?;
+        slots.starts_with(&block.slots).then_some(block)
+    }
+
+    fn pick_single(&self, slots: &mut Vec<Slot>, parts: &mut Vec<Part>) {
+        let slots = std::mem::take(slots);
+        if slots.is_empty() {
+            return;
+        }
         let (batches, rows) = self.find(slots.iter().map(|slot| Some(*slot)));
-        Picked { batches: batches.into_iter().cloned().collect(), rows: rows.into_iter().flatten().collect() }
+        let batches: Arc<[RecordBatch]> = batches.into_iter().cloned().collect();
+        let rows: Vec<InBatch> = rows.into_iter().flatten().collect();
+        parts.extend(rows.chunks(PART).map(|rows| Part::Some { batches: batches.clone(), rows: rows.to_vec() }));
     }
 }
 
 impl Picked {
-    /// How many rows.
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
+    /// The columns of the rows, in batches, each with its number of rows.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Result<(Vec<ArrayRef>, usize)>> + '_ {
+        self.0.iter().map(|part| match part {
+            Part::Whole(records) => Ok((records.columns().to_vec(), records.num_rows())),
+            Part::Some { batches, rows } => {
+                let batches: Vec<&RecordBatch> = batches.iter().collect();
+                Ok((interleave_record_batch(&batches, rows)?.columns().to_vec(), rows.len()))
+            }
+        })
     }
+}
 
-    /// Columns of the rows of a range.
-    pub(super) fn columns(&self, rows: std::ops::Range<usize>) -> Result<Vec<ArrayRef>> {
-        let batches: Vec<&RecordBatch> = self.batches.iter().collect();
-        Ok(interleave_record_batch(&batches, &self.rows[rows])?.columns().iter().map(Arc::clone).collect())
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::testing::{rows, schema, text};
+
+    #[test]
+    fn rows_are_picked_in_order_whether_they_are_all_of_a_block_or_some() {
+        let columns = schema("id BIGINT");
+        let mut blocks = Blocks::new(&columns);
+        let mut push = |slots: std::ops::Range<u32>| {
+            let lines: Vec<String> = slots.clone().map(|slot| slot.to_string()).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            blocks.push(&rows(&columns, &lines), slots.collect()).unwrap();
+        };
+        [0..10, 10..14, 14..15].into_iter().for_each(&mut push);
+        assert_eq!(blocks.count(), 3);
+        let picked = |blocks: &Blocks, slots: &[Slot]| {
+            let batches = blocks.pick(slots);
+            let batches = batches.batches().map(|batch| {
+                let (found, count) = batch.unwrap();
+                assert_eq!(found[0].len(), count);
+                text(&RecordBatch::try_new(columns.clone(), found).unwrap()).join(" ")
+            });
+            batches.collect::<Vec<_>>()
+        };
+        let all: Vec<Slot> = (0..15).collect();
+        assert_eq!(picked(&blocks, &all), ["0 1 2 3 4 5 6 7 8 9", "10 11 12 13", "14"]);
+        assert_eq!(picked(&blocks, &[10, 11, 12, 0, 13, 14]), ["10 11 12 0 13", "14"]);
+        blocks.remove(&[3]).unwrap();
+        let left: Vec<Slot> = all.iter().copied().filter(|slot| *slot != 3).collect();
+        assert_eq!(picked(&blocks, &left), ["0 1 2 4 5 6 7 8 9", "10 11 12 13", "14"]);
+        assert!(picked(&blocks, &[]).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use weir_core::Result;
 use weir_core::hash::{hash_rows, is_hashable};
 
 /// A hash for each row that is the same for equal rows, and nearly always another one for others.
-pub(super) fn identities(records: &RecordBatch) -> Result<Vec<u64>> {
+pub(crate) fn identities(records: &RecordBatch) -> Result<Vec<u64>> {
     let columns: Vec<ArrayRef> =
         records.columns().iter().filter(|column| is_hashable(column.data_type())).cloned().collect();
     let mut hashes = Vec::new();
@@ -16,7 +16,7 @@ pub(super) fn identities(records: &RecordBatch) -> Result<Vec<u64>> {
 }
 
 /// For each row whether it is the same in both batches. Whoever takes a row back names it bit by bit: `-0.0` is not `0.0` here.
-pub(super) fn equal_rows(left: &RecordBatch, right: &RecordBatch) -> Result<BooleanArray> {
+pub(crate) fn equal_rows(left: &RecordBatch, right: &RecordBatch) -> Result<BooleanArray> {
     let mut equal = BooleanArray::from(vec![true; left.num_rows()]);
     for (left, right) in left.columns().iter().zip(right.columns()) {
         let nested = || (0..left.len()).map(|row| Some(left.slice(row, 1) == right.slice(row, 1))).collect();
