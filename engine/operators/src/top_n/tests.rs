@@ -131,6 +131,32 @@ fn without_an_order_the_rows_that_come_first_stay() {
 }
 
 #[test]
+fn zeros_of_both_signs_are_one_partition_in_the_state_too() {
+    let script = "
+        in> -0 | 5
+        in> -0 | 4
+        out> -0 | 4
+        marker
+        in- -0 | 4
+        out- -0 | 4
+        out> -0 | 5
+        marker
+        in> 0 | 9
+        marker
+        in- -0 | 5
+        out- -0 | 5
+        out> 0 | 9
+        marker
+        end
+    ";
+    let input = schema("x DOUBLE, y BIGINT");
+    let (partition, order) = (vec![0], vec![key(1, false)]);
+    let spec = TopNSpec { partition, order, limit: 1, with_rank: false, ranking: Default::default(), retracts: true };
+    let top = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };
+    check(&top, std::slice::from_ref(&input), script);
+}
+
+#[test]
 fn without_a_partition_all_rows_are_one() {
     let script = "
         in> a | 5 | 1
