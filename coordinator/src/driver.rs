@@ -60,7 +60,8 @@ pub struct CheckpointDriver {
     carried: Vec<EpochContent>,
     exhausted: bool,
     stop: Option<StopKind>,
-    savepoint: bool,
+    /// The checkpoint that was asked for and has not begun.
+    asked: Option<MarkerKind>,
     ended: bool,
     over: bool,
     failures: u32,
@@ -73,6 +74,8 @@ struct Pending {
     marker: Marker,
     started: Duration,
     stage: Stage,
+    /// What was asked for, if it begins because of that.
+    asked: Option<MarkerKind>,
 }
 
 /// So many markers may wait for sources before no flush markers are sent any more. A worker that says nothing for a while, because it
@@ -105,7 +108,7 @@ impl CheckpointDriver {
             carried: Vec::new(),
             exhausted: false,
             stop: None,
-            savepoint: false,
+            asked: None,
             ended: false,
             over: false,
             failures: 0,
@@ -126,7 +129,10 @@ impl CheckpointDriver {
             // Sources that have it already do not take it again.
             effects.push(Effect::SendMarker(marker));
         }
-        let pending = |marker, stage| Some(Pending { marker, started: now, stage });
+        let pending = |marker: Marker, stage| {
+            let asked = Some(marker.kind).filter(|kind| *kind == MarkerKind::Savepoint);
+            Some(Pending { marker, started: now, stage, asked })
+        };
         if !takeover.committed && !bugs::is_on(Bug::OvertakenCommit) {
             driver.pending = pending(completed, Stage::Committing);
             effects.push(Effect::Commit(completed.epoch));
@@ -202,7 +208,11 @@ impl CheckpointDriver {
                 self.begin_if_due(now, effects);
             }
             Event::Savepoint => {
-                self.savepoint = true;
+                self.ask(MarkerKind::Savepoint);
+                self.begin_if_due(now, effects);
+            }
+            Event::Checkpoint => {
+                self.ask(MarkerKind::Checkpoint);
                 self.begin_if_due(now, effects);
             }
             Event::MarkerWanted => {
@@ -267,7 +277,7 @@ impl CheckpointDriver {
             None if !self.is_ending() && self.due.is_some_and(|due| due <= now) => {
                 self.begin(now, MarkerKind::Checkpoint, effects);
             }
-            Some(Pending { marker, started, stage: Stage::Gathering }) if started + self.config.timeout <= now => {
+            Some(Pending { marker, started, stage: Stage::Gathering, .. }) if started + self.config.timeout <= now => {
                 let error = Error::environment(format!(
                     "checkpoint {} was not complete after {:?}",
                     marker.epoch, self.config.timeout
@@ -307,18 +317,25 @@ impl CheckpointDriver {
             _ if self.exhausted => self.begin(now, MarkerKind::Stop, effects),
             Some(StopKind::Savepoint | StopKind::Checkpoint) => self.begin(now, MarkerKind::Stop, effects),
             Some(StopKind::Drain) => self.begin(now, MarkerKind::Drain, effects),
-            None if self.savepoint => self.begin(now, MarkerKind::Savepoint, effects),
-            None => {}
+            None => {
+                if let Some(kind) = self.asked {
+                    self.begin(now, kind, effects);
+                }
+            }
+        }
+    }
+
+    /// A savepoint does as well where a checkpoint is asked for.
+    fn ask(&mut self, kind: MarkerKind) {
+        if self.asked != Some(MarkerKind::Savepoint) {
+            self.asked = Some(kind);
         }
     }
 
     fn begin(&mut self, now: Duration, kind: MarkerKind, effects: &mut Vec<Effect>) {
         let marker = self.send(now, kind, effects);
-        if kind == MarkerKind::Savepoint {
-            self.savepoint = false;
-        }
         self.due = self.config.interval.map(|interval| now + interval);
-        self.pending = Some(Pending { marker, started: now, stage: Stage::Gathering });
+        self.pending = Some(Pending { marker, started: now, stage: Stage::Gathering, asked: self.asked.take() });
     }
 
     fn reported(&mut self, participant: usize, content: EpochContent, effects: &mut Vec<Effect>) {
@@ -377,7 +394,9 @@ impl CheckpointDriver {
         }
         effects.push(Effect::Report(error));
         // It was promised.
-        self.savepoint |= given_up.is_some_and(|pending| pending.marker.kind == MarkerKind::Savepoint);
+        if let Some(kind) = given_up.and_then(|pending| pending.asked) {
+            self.ask(kind);
+        }
         self.begin_if_due(now, effects);
     }
 

@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
 use weir_coordinator::checkpoints::{Ledger, ManifestOrder};
 use weir_coordinator::cluster::Checkpoint;
 use weir_core::{Attempt, Epoch, Error, JobGraph, JobIdentity, Result};
@@ -37,6 +38,8 @@ pub struct CheckpointStore {
     manifests: Vec<Arc<Manifest>>,
     /// Whether the newest checkpoint of the ledger is one to go on from.
     has_latest: bool,
+    /// Held while checkpoints are deleted: two deletions at once would each miss what the other has just taken.
+    retiring: Arc<Mutex<()>>,
 }
 
 type Work<T> = Box<dyn FnOnce(&Checkpoints) -> Result<T> + Send>;
@@ -102,6 +105,7 @@ impl CheckpointStore {
             ledger: Vec::new(),
             manifests: Vec::new(),
             has_latest: false,
+            retiring: Arc::default(),
         })
     }
 
@@ -204,7 +208,9 @@ impl CheckpointStore {
     pub fn retire(&self) -> impl Future<Output = ()> + use<> {
         let keep = self.retained;
         let retired = self.work(Box::new(move |checkpoints| checkpoints.retire(keep)));
+        let turn = self.retiring.clone();
         async move {
+            let _turn = turn.lock().await;
             if let Err(error) = retired.await {
                 tracing::warn!(error = error.report(), "old checkpoints could not be deleted");
             }

@@ -304,7 +304,7 @@ impl Shell {
                 Some(order) = orders.recv() => match order {
                     Order::Checkpoint(answer) => {
                         wanted.add(&self.checkpoints.executor, answer);
-                        self.drive(driver::Event::Savepoint);
+                        self.drive(driver::Event::Checkpoint);
                     }
                     Order::Savepoint => self.drive(driver::Event::Stop(StopKind::Savepoint)),
                     Order::Cancel => {

@@ -1,8 +1,8 @@
 //! A job under test, as `weir run` runs it, one step at a time.
 //!
 //! A step ends when what it brings has been passed on by all sources, and a checkpoint has passed behind it whose results are out. So
-//! nothing depends on how fast anything is. Some jobs are also stopped where the file does not say so, from a seed: behind some row of a step,
-//! with a savepoint or, as in a crash, with nothing but the last checkpoint; and go on at another parallelism.
+//! nothing depends on how fast anything is. Some jobs are also stopped where the file does not say so, from a seed: behind some rows of a
+//! step, with a savepoint or, as in a crash, with nothing but a checkpoint behind an earlier row; and go on at another parallelism.
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -26,6 +26,9 @@ use crate::settings::Settings;
 
 /// No step takes that long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A job that is stopped at random is stopped so many times at most within one batch of input.
+const MOST_STOPS: usize = 2;
 
 /// How a job runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,14 +144,8 @@ impl Job {
     /// If the job fails.
     pub async fn input(&mut self, table: &str, rows: RecordBatch) -> Result<()> {
         let time = self.time_behind(table, &rows);
-        let count = rows.num_rows();
-        let stop = self.random.as_mut().and_then(|random| random.chance(2).then(|| random.below(count + 1)));
-        self.world.release(Item { table: table.to_owned(), rows, time }, stop);
-        if stop.is_some() {
-            self.settle().await?;
-            self.stop_somehow().await?;
-            self.world.release_rest();
-        }
+        let stops = self.below(MOST_STOPS + 1);
+        self.bring(Item { table: table.to_owned(), rows, time }, stops).await?;
         self.step().await
     }
 
@@ -181,14 +178,8 @@ impl Job {
     /// If the job fails.
     pub async fn answer(&mut self, tables: Vec<(String, RecordBatch)>) -> Result<()> {
         for (table, rows) in tables {
-            let count = rows.num_rows();
-            let stop = self.random.as_mut().and_then(|random| random.chance(2).then(|| random.below(count + 1)));
-            self.world.release(Item { table, rows, time: None }, stop);
-            if stop.is_some() {
-                self.settle().await?;
-                self.stop_somehow().await?;
-                self.world.release_rest();
-            }
+            let stops = 1 + self.below(MOST_STOPS);
+            self.bring(Item { table, rows, time: None }, stops).await?;
         }
         self.end().await
     }
@@ -203,23 +194,54 @@ impl Job {
             JobEnd::Stopped { .. } => {}
             end => return Err(ended(end)),
         }
-        self.parallelism = match &mut self.random {
-            Some(random) => random.below(3) + 1,
+        self.parallelism = match self.random {
+            Some(_) => self.below(3) + 1,
             None => parallelism.unwrap_or(self.parallelism),
         };
         Ok(())
     }
 
-    async fn stop_somehow(&mut self) -> Result<()> {
-        let Some(random) = &mut self.random else { return Ok(()) };
-        if random.chance(2) {
-            return self.restart(None).await;
+    /// Releases an item; in jobs that are stopped at random, it is stopped so many times on the way.
+    async fn bring(&mut self, item: Item, stops: usize) -> Result<()> {
+        let (count, mut from) = (item.rows.num_rows(), 0);
+        if self.random.is_none() {
+            self.world.release(item, None);
+            return Ok(());
         }
-        self.parallelism = random.below(3) + 1;
+        self.world.release(item, Some(0));
+        for _ in 0..stops {
+            let to = from + self.below(count - from + 1);
+            if self.below(2) == 0 {
+                self.world.release_up_to(Some(to));
+                self.restart(None).await?;
+            } else {
+                // What is behind the checkpoint has been computed, and is to be forgotten.
+                let checkpoint = from + self.below(to - from + 1);
+                self.world.release_up_to(Some(checkpoint));
+                self.step().await?;
+                self.world.release_up_to(Some(to));
+                self.settle().await?;
+                self.crash().await?;
+            }
+            from = to;
+        }
+        self.world.release_up_to(None);
+        Ok(())
+    }
+
+    /// The job ends as it stands, and goes on from its last checkpoint, perhaps at another parallelism.
+    async fn crash(&mut self) -> Result<()> {
         match self.ordered(Order::Cancel).await? {
-            JobEnd::Cancelled => Ok(()),
-            end => Err(ended(end)),
+            JobEnd::Cancelled => {}
+            end => return Err(ended(end)),
         }
+        self.parallelism = self.below(3) + 1;
+        Ok(())
+    }
+
+    /// A number below a bound, from the seed; 0 if there is none.
+    fn below(&mut self, bound: usize) -> usize {
+        self.random.as_mut().map_or(0, |random| random.below(bound))
     }
 
     /// The input ends, and with it the job.
@@ -369,9 +391,7 @@ impl Random {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         usize::try_from(mix(self.0) % (bound.max(1) as u64)).unwrap_or(0)
     }
-
-    /// Once in so many times.
-    fn chance(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
 }
+
+#[cfg(test)]
+mod tests;

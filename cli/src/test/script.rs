@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use weir_cli::test_file::Sql;
 use weir_connectors::Registry;
 use weir_core::connector::RESULT_CONNECTOR;
-use weir_core::{Connector, ConnectorRegistry, JobGraph, Result};
+use weir_core::{Connector, ConnectorRegistry, Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_sql::{ColumnDefinition, ColumnKind, CreateTable, PlanOptions, Script, Spanned, Statement, TableOption};
 
@@ -22,6 +22,9 @@ use crate::settings::{AggregatePhases, Layers, Settings, registry};
 
 /// The table for late rows, which every job has that does not name one.
 const LATE: &str = "late rows";
+
+/// A table's own idle timeout.
+const IDLE_TIMEOUT_OPTION: &str = "scan.watermark.idle-timeout";
 
 /// Columns of a table of changes behind its own: which row, in which step, and whether it is there from then on.
 const CHANGE_COLUMNS: [(&str, DataType); 3] =
@@ -138,11 +141,14 @@ impl Statements {
         let mut layers = Layers::default();
         apply_settings(&parsed, &mut layers)?;
         let settings = Settings::resolve(&layers, 1);
+        if settings.idle_timeout.is_some() && layers.is_given(registry::IDLE_TIMEOUT) {
+            return Err(idle_timeout(registry::IDLE_TIMEOUT));
+        }
         let late = settings.late_rows_table.clone().unwrap_or_else(|| LATE.to_owned());
         let script = self.over_the_test(parsed, settings.late_rows_table.is_none())?;
         let options = PlanOptions {
-            // Nothing is idle but by the clock, and that is not the machine's.
-            source_idle_timeout: settings.idle_timeout.filter(|_| layers.is_given(registry::IDLE_TIMEOUT)),
+            // How long there has been no row is measured by the machine's clock.
+            source_idle_timeout: None,
             late_table: Some(late.clone()),
             two_phase: settings.aggregate_phases != AggregatePhases::One,
             result_connector: RESULT_CONNECTOR.to_owned(),
@@ -163,6 +169,7 @@ impl Statements {
             let mut behind = None;
             match &mut statement.value {
                 Statement::CreateTable(table) if table.like.is_none() && self.is_inline(table) => {
+                    refuse_idle_timeout(table)?;
                     set_connector(table);
                     inline.insert(table.name.value.to_lowercase());
                     behind = self.with_changes(table)?;
@@ -170,6 +177,7 @@ impl Statements {
                 Statement::CreateTable(table)
                     if table.like.as_ref().is_some_and(|base| inline.contains(&base.value.to_lowercase())) =>
                 {
+                    refuse_idle_timeout(table)?;
                     inline.insert(table.name.value.to_lowercase());
                     behind = self.with_changes(table)?;
                 }
@@ -231,6 +239,16 @@ impl Statements {
         );
         Ok(weir_sql::parse(&view)?.statements.pop())
     }
+}
+
+fn refuse_idle_timeout(table: &CreateTable) -> Result<()> {
+    let given = table.options.iter().any(|option| option.key.value == IDLE_TIMEOUT_OPTION);
+    if given { Err(idle_timeout(IDLE_TIMEOUT_OPTION)) } else { Ok(()) }
+}
+
+fn idle_timeout(key: &str) -> Error {
+    Error::user(format!("'{key}' goes by the machine's clock, and nothing in a test does"))
+        .with_help("leave it out; `watermark TABLE TIME` brings event time forward without a row")
 }
 
 fn changes_of(table: &str) -> String {

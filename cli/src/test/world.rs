@@ -106,9 +106,9 @@ impl World {
         self.change(|released| (released.items, released.rows_of_last) = (items, rows));
     }
 
-    /// Releases the rest of the last item.
-    pub fn release_rest(&self) {
-        self.change(|released| released.rows_of_last = None);
+    /// Releases so many rows of the last item, with those that are released already; `None`: all of it.
+    pub fn release_up_to(&self, rows: Option<usize>) {
+        self.change(|released| released.rows_of_last = rows);
     }
 
     /// Nothing follows.
@@ -143,6 +143,12 @@ impl World {
         let mut readers = lock(&self.readers);
         readers.attempt += 1;
         readers.passed_on.clear();
+    }
+
+    /// How many executions of the job have begun.
+    #[cfg(test)]
+    pub fn attempts(&self) -> u64 {
+        lock(&self.readers).attempt
     }
 
     /// One more reader. Returns what it is known by.

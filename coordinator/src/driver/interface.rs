@@ -74,6 +74,8 @@ pub enum Event {
     Stop(StopKind),
     /// The user wants a checkpoint that is kept.
     Savepoint,
+    /// An ordinary checkpoint is wanted now, whenever the next one is due.
+    Checkpoint,
     /// A subtask cannot go on before the next marker. Any marker will do.
     MarkerWanted,
     /// So many markers at most wait at a worker for its sources to take them, or may still be on their way to it.

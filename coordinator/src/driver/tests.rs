@@ -241,6 +241,23 @@ fn a_savepoint_is_taken_as_soon_as_nothing_else_is_under_way() {
     assert_eq!(step(&mut driver, 1, reported(6)), ["write [6] savepoint"]);
 }
 
+#[test]
+fn a_checkpoint_that_is_asked_for_is_an_ordinary_one_and_comes_at_once() {
+    let mut driver = CheckpointDriver::new(DriverConfig { interval: None, flush: NEVER, ..two_workers() }, SECOND);
+    assert_eq!(step(&mut driver, 1, Event::Checkpoint), ["Checkpoint 5"]);
+    assert_eq!(step(&mut driver, 1, Event::Checkpoint), [""; 0], "one after the other");
+    step(&mut driver, 1, of_two(0, 5));
+    assert_eq!(step(&mut driver, 1, of_two(1, 5)), ["write [5, 5]"], "not kept as a savepoint");
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
+    assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Checkpoint 6"]);
+    assert_eq!(step(&mut driver, 1, Event::Savepoint), [""; 0]);
+    assert_eq!(step(&mut driver, 1, Event::Checkpoint), [""; 0], "the savepoint does for both");
+    step(&mut driver, 1, of_two(0, 6));
+    step(&mut driver, 1, of_two(1, 6));
+    step(&mut driver, 1, Event::Completed(Epoch(6)));
+    assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(6))), ["retire <6", "Savepoint 7"]);
+}
+
 fn checkpoint(epoch: u64) -> Marker {
     Marker { epoch: Epoch(epoch), kind: MarkerKind::Checkpoint }
 }

@@ -144,6 +144,14 @@ fn mistakes_in_a_file_are_told_with_their_line() {
         ),
         ("statement error\nSELECT n FROM t\n", "FILE:4: it is right, and was to be refused"),
         (
+            "statement ok\nSET 'table.exec.source.idle-timeout' = '5 s'\n",
+            "FILE:4: 'table.exec.source.idle-timeout' goes by the machine's clock",
+        ),
+        (
+            "statement ok\nCREATE TABLE u (n INT) WITH ('scan.watermark.idle-timeout' = '5 s')\n",
+            "FILE:4: 'scan.watermark.idle-timeout' goes by the machine's clock",
+        ),
+        (
             "stream\nSELECT n FROM t\n\nexpect in u\n1\n",
             "FILE:7: at parallelism 1: the stream does not fill `u`; it fills result",
         ),
