@@ -17,7 +17,8 @@ use std::fmt::Write as _;
 
 pub(crate) use expression::sql;
 use weir_core::{
-    ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism, TableSpec,
+    ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism, Ranking, TableSpec,
+    TopNSpec,
 };
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
@@ -51,9 +52,14 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
             ),
-            OperatorSpec::TopN(spec) if spec.partition.is_empty() && !spec.retracts => return None,
+            OperatorSpec::TopN(spec) if has_last_row(spec) && !spec.retracts => return None,
+            OperatorSpec::TopN(spec) if spec.limit >= NO_LIMIT => ("all rows", "a LIMIT"),
             OperatorSpec::TopN(spec) => (
-                if spec.retracts { "all rows" } else { "the first rows of each partition that there was" },
+                match spec {
+                    TopNSpec { retracts: true, .. } => "all rows",
+                    spec if spec.partition.is_empty() => "all rows of the first ranks",
+                    _ => "the first rows of each partition that there was",
+                },
                 "a window's columns in PARTITION BY",
             ),
             OperatorSpec::Over(spec) if over::grows(spec) => (
@@ -73,11 +79,19 @@ fn grows(graph: &JobGraph, node: NodeId, ends: &dyn Fn(&TableSpec) -> bool) -> b
     let spec = &graph.node(node).spec;
     match &spec.operator {
         OperatorSpec::GroupAggregate(aggregate) if aggregate.keys.is_empty() => false,
-        OperatorSpec::TopN(top) if top.partition.is_empty() => false,
+        OperatorSpec::TopN(top) if has_last_row(top) => false,
         OperatorSpec::Source(source) => !ends(&source.table),
         OperatorSpec::Discover(_) => false,
         _ => spec.inputs.iter().any(|edge| grows(graph, edge.from, ends)),
     }
+}
+
+/// What an `OFFSET` without `LIMIT` has for a limit.
+const NO_LIMIT: u64 = i64::MAX as u64;
+
+/// Whether there are never more rows than a number that the query says. Any number of them may share a rank.
+fn has_last_row(top: &TopNSpec) -> bool {
+    top.partition.is_empty() && top.ranking == Ranking::RowNumber && top.limit < NO_LIMIT
 }
 
 struct Tree<'a> {

@@ -3,6 +3,7 @@
 mod capitals;
 mod comparisons;
 mod cross_join;
+mod derived_order;
 mod duplicates;
 mod group_by;
 mod group_id;
@@ -12,6 +13,7 @@ mod keys;
 mod lateral;
 mod marks;
 mod misread;
+mod one_row;
 mod optimise;
 mod push_down;
 mod ranking;

@@ -9,7 +9,7 @@ use datafusion_common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema};
 use datafusion_expr::expr::{Case, InList, InSubquery};
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator};
+use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, LogicalPlan, Operator, Values};
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::{Error, Result};
 
@@ -29,6 +29,12 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Union(union) = node {
             refused = union.inputs.iter().skip(1).find_map(|input| mixed(source, statement, &union.inputs[0], input));
+            if refused.is_some() {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
+        if let LogicalPlan::Values(rows) = node {
+            refused = beside_others(source, statement, rows);
             if refused.is_some() {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -73,6 +79,20 @@ fn mixed(source: &Source<'_>, statement: Span, one: &LogicalPlan, other: &Logica
     let message =
         format!("`{}` is {from} on one side of UNION, INTERSECT or EXCEPT, and {to} on the other", one.name());
     Some(source.error(source.first_line(statement), message).with_help("CAST one of them to the type of the other"))
+}
+
+/// Text in `VALUES` that is no value of the type that the other rows give its column.
+fn beside_others(source: &Source<'_>, statement: Span, rows: &Values) -> Option<Error> {
+    let cells = rows.values.iter().flat_map(|row| row.iter().zip(rows.schema.fields()));
+    cells
+        .filter_map(|(cell, field)| {
+            let Expr::Cast(cast) = cell else { return None };
+            let text = Side { expression: Cow::Borrowed(&*cast.expr), data_type: DataType::Utf8 };
+            let others = Side { expression: Cow::Borrowed(cell), data_type: field.data_type().clone() };
+            Some(Comparison(text, Operator::Eq, others))
+        })
+        .find(|Comparison(text, _, others)| text.says_nothing_beside(others))
+        .map(|comparison| no_value(source, statement, &comparison))
 }
 
 /// What is compared, how, and with what.

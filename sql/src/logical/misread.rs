@@ -1,8 +1,10 @@
 //! Queries of which DataFusion makes another one than SQL means. They are refused, with another way to say the same.
 
-use datafusion_common::JoinType;
 use datafusion_common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion_common::{DFSchema, JoinType};
+use datafusion_expr::expr::{Exists, InSubquery};
 use datafusion_expr::logical_plan::Subquery;
+use datafusion_expr::utils::merge_schema;
 use datafusion_expr::{Expr, JoinConstraint, LogicalPlan};
 use weir_core::{Error, Result};
 
@@ -19,9 +21,10 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     let _ = plan.apply_with_subqueries(|node| {
         refused = shared_column(node);
         if refused.is_none() {
+            let schema = merge_schema(&node.inputs());
             node.apply_expressions(|expression| {
                 expression.apply(|part| {
-                    refused = one_row(part).or_else(|| above_a_reference(part));
+                    refused = one_row(part).or_else(|| above_a_reference(part)).or_else(|| further_out(part, &schema));
                     Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
                 })
             })?;
@@ -60,6 +63,25 @@ fn one_row(expression: &Expr) -> Option<(String, String)> {
                 .to_owned(),
         )
     })
+}
+
+/// A column of a query that is not the next one around a subquery: no join of the two has it.
+fn further_out(expression: &Expr, around: &DFSchema) -> Option<(String, String)> {
+    let (Expr::Exists(Exists { subquery, .. })
+    | Expr::InSubquery(InSubquery { subquery, .. })
+    | Expr::ScalarSubquery(subquery)) = expression
+    else {
+        return None;
+    };
+    let column = subquery.outer_ref_columns.iter().find_map(|part| match part {
+        Expr::OuterReferenceColumn(_, column) if !around.has_column(column) => Some(column),
+        _ => None,
+    })?;
+    Some((
+        format!("a subquery refers to `{}` of a query that is not the next one around it", column.flat_name()),
+        "join the tables of the two inner queries in one, whose conditions may all refer to the query around it"
+            .to_owned(),
+    ))
 }
 
 /// A condition that refers to the query around it is looked at behind what stands over it: behind a limit or a row number, which are of all

@@ -38,6 +38,7 @@ use datafusion_optimizer::{Optimizer, OptimizerContext};
 use super::cross_join::JoinsOfCrossJoins;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::marks::MarksOfTwoJoins;
+use super::one_row::JoinsWithOneRow;
 use super::push_down::PushDownConditions;
 use super::ranking::RowNumbersWithoutFrame;
 use crate::coercion::{ComparableConstants, Conversions, ExactDecimals, OwnTerms, SignedNumbers, StringsAsViews};
@@ -71,6 +72,7 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(DecorrelatePredicateSubquery::new()),
         Arc::new(MarksOfTwoJoins),
         Arc::new(ScalarSubqueryToJoin::new()),
+        Arc::new(JoinsWithOneRow),
         Arc::new(DecorrelateLateralJoin::new()),
         Arc::new(ExtractEquijoinPredicate::new()),
         Arc::new(EliminateDuplicatedExpr::new()),

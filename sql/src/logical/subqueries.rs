@@ -8,6 +8,10 @@
 //!
 //! `IN` and `EXISTS` that stand alone in `WHERE` become semi and anti joins, and stay as they are. A subquery for a value has to have one
 //! row at most, which has to be seen from the query.
+//!
+//! Where a subquery refers to nothing around it, its result is joined to every row, all of which change with it. There `MAX(1)` takes the
+//! place of `COUNT(*)`, and `MAX(CASE WHEN x IS NULL THEN 1 END)` that of the counted nulls: they stay the same for as long as what is
+//! asked does, where a count changes with each row.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -252,29 +256,42 @@ impl Set {
     /// Whether the value is known not to be among the rows if none equals it: there are none, or neither it nor any of them is null.
     fn is_known(&self, value: Expr) -> Result<Expr> {
         let (rows, element) = self.rows()?;
-        let counts = rows.aggregate(Vec::<Expr>::new(), vec![counted(lit(1_i64))?, counted(element)?])?;
-        let columns: Vec<Expr> = counts.schema().columns().into_iter().map(Expr::Column).collect();
-        let [rows, values] = columns.as_slice() else { return internal_err!("two counts are not two columns") };
-        let nulls = when(rows.clone().eq(lit(0_i64)), lit(EMPTY))
-            .when(rows.clone().gt(values.clone()), lit(HAS_NULL))
-            .otherwise(lit(NO_NULL))?;
-        let nulls = scalar(&self.subquery, counts.project(vec![nulls.alias("nulls")])?)?;
+        let one = lit(1_i64);
+        let calls = if self.subquery.outer_ref_columns.is_empty() {
+            vec![aggregate("max", one.clone())?, aggregate("max", when(element.is_null(), one).end()?)?]
+        } else {
+            vec![aggregate("count", one)?, aggregate("count", element)?]
+        };
+        let facts = rows.aggregate(Vec::<Expr>::new(), calls)?;
+        let columns: Vec<Expr> = facts.schema().columns().into_iter().map(Expr::Column).collect();
+        let [rows, values] = columns.as_slice() else { return internal_err!("two aggregates are not two columns") };
+        let (rows, values) = (rows.clone(), values.clone());
+        let (is_empty, has_null) = if self.subquery.outer_ref_columns.is_empty() {
+            (rows.is_null(), values.is_not_null())
+        } else {
+            (rows.clone().eq(lit(0_i64)), rows.gt(values))
+        };
+        let nulls = when(is_empty, lit(EMPTY)).when(has_null, lit(HAS_NULL)).otherwise(lit(NO_NULL))?;
+        let nulls = scalar(&self.subquery, facts.project(vec![nulls.alias("nulls")])?)?;
         Ok(nulls.lt(when(value.is_null(), lit(NO_NULL)).otherwise(lit(HAS_NULL))?))
     }
 }
 
-/// Whether a subquery has any rows, as a value.
+/// Whether a subquery has any rows, as a value. See the module's documentation for the two ways to say it.
 fn count(subquery: &Subquery, rows: LogicalPlanBuilder) -> Result<Expr> {
-    let counted = rows.aggregate(Vec::<Expr>::new(), vec![counted(lit(1_i64))?])?;
-    let Some(count) = counted.schema().columns().into_iter().next() else {
-        return internal_err!("a count is no column");
+    let correlated = !subquery.outer_ref_columns.is_empty();
+    let call = aggregate(if correlated { "count" } else { "max" }, lit(1_i64))?;
+    let rows = rows.aggregate(Vec::<Expr>::new(), vec![call])?;
+    let Some(found) = rows.schema().columns().into_iter().next().map(Expr::Column) else {
+        return internal_err!("an aggregate is no column");
     };
-    scalar(subquery, counted.project(vec![Expr::Column(count).gt(lit(0_i64)).alias("any")])?)
+    let any = if correlated { found.gt(lit(0_i64)) } else { found.is_not_null() };
+    scalar(subquery, rows.project(vec![any.alias("any")])?)
 }
 
-fn counted(argument: Expr) -> Result<Expr> {
-    let Some(count) = Functions::built_in().aggregate("count") else { return internal_err!("there is no COUNT") };
-    let call = AggregateFunction::new_udf(count, vec![argument], false, None, Vec::new(), None);
+fn aggregate(name: &str, argument: Expr) -> Result<Expr> {
+    let Some(function) = Functions::built_in().aggregate(name) else { return internal_err!("there is no {name}") };
+    let call = AggregateFunction::new_udf(function, vec![argument], false, None, Vec::new(), None);
     Ok(Expr::AggregateFunction(call))
 }
 

@@ -105,6 +105,7 @@ impl<'a> Tables<'a> {
         super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         super::unnest_factor::make_lateral(&mut query);
+        super::derived_order::leave_out(&mut query);
         super::grouping_sets::write_out(&mut query);
         super::group_id::number(&mut query);
         let mut capitals = Capitals::default();

@@ -168,10 +168,15 @@ fn binary_expr(operator: Operator, left: Box<Expr>, right: Box<Expr>) -> Result<
 
 fn refused(expression: &LogicalExpr) -> Error {
     match expression {
-        LogicalExpr::Exists(_) => subquery("EXISTS"),
-        LogicalExpr::InSubquery(_) => subquery("IN (SELECT …)"),
-        LogicalExpr::ScalarSubquery(_) => subquery("a subquery for a value"),
-        LogicalExpr::SetComparison(_) => subquery("ANY or ALL of a subquery"),
+        LogicalExpr::Exists(_) => subquery("EXISTS", EQUALITY),
+        LogicalExpr::InSubquery(_) => {
+            subquery("IN (SELECT …)", "write it as EXISTS with an equality, and that of a UNION as two with OR")
+        }
+        LogicalExpr::ScalarSubquery(_) => subquery("a subquery for a value", EQUALITY),
+        LogicalExpr::SetComparison(_) => subquery(
+            "ANY or ALL of a subquery",
+            "write `= ANY` as IN, `<> ALL` as NOT IN, and others as a comparison with `(SELECT MIN(y) FROM b)` or MAX",
+        ),
         LogicalExpr::OuterReferenceColumn(_, column) => Error::user(format!(
             "a subquery refers to the column `{}` of the query around it in a way that cannot be made a join",
             column.name
@@ -202,9 +207,11 @@ fn refused(expression: &LogicalExpr) -> Error {
     }
 }
 
-fn subquery(what: &str) -> Error {
-    Error::user(format!("{what} cannot be made a join here"))
-        .with_help("write it as a join whose ON compares window_start and window_end of both sides")
+const EQUALITY: &str =
+    "compare the two queries with `=` alone, as in `WHERE b.k = a.k`, or write a join of them with a condition";
+
+fn subquery(what: &str, help: &str) -> Error {
+    Error::user(format!("{what} cannot be made a join here")).with_help(help)
 }
 
 /// Whether a condition lets every row pass.

@@ -1,7 +1,8 @@
 //! `ORDER BY`, `LIMIT` and `OFFSET` of a query.
 //!
-//! A limit is a Top-N of all rows. Of rows that are equal in the order those with the smaller values in their other columns are
-//! ahead, so that the same rows are shown whatever way they come. Without an order any rows may be shown: of input that ends the
+//! A limit is a Top-N of all rows. Of rows that are equal in the order those with the smaller values in their columns are ahead, from
+//! the first column of the query to the last, and then those that are not shown: as they are sorted at the end, so that the same rows are
+//! shown whatever way they come. Without an order any rows may be shown: of input that ends the
 //! smallest, of other input those that come first, which stay.
 //!
 //! An order alone says nothing of a table, and so nothing of a subquery. Around the whole query it is the order in which rows are printed
@@ -149,27 +150,26 @@ impl Lowering<'_> {
         Ok(limited(top))
     }
 
-    /// What decides between rows that are equal in an order: the columns that their results are made of.
+    /// What decides between rows that are equal in an order: their results, and of those that have no order what they are made of.
     fn ties(&self, stream: &Stream, order: &[SortKey]) -> Vec<(Typed, bool, bool)> {
+        let ordered = |data_type: &DataType| is_hashable(data_type);
+        let outputs = || (0..stream.projection.len()).map(|column| output(stream, column));
         let mut read = vec![false; stream.columns.len()];
-        stream.projection.iter().for_each(|expression| expression.visit_columns(&mut |column| read[column] = true));
-        let read = (0..read.len()).filter(|column| read[*column]);
-        let columns: Vec<_> = read.map(|column| (column, stream.columns[column].data_type.clone())).collect();
+        outputs()
+            .filter(|output| !ordered(&output.data_type))
+            .for_each(|output| output.expression.visit_columns(&mut |column| read[column] = true));
         // Some rows have to come first, and those that did stay.
-        let in_any_order = order.is_empty()
-            && (!self.base_ends(&stream.base)
-                || columns
-                    .iter()
-                    .map(|(_, data_type)| data_type)
-                    .chain(&stream.types)
-                    .any(|data_type| !is_hashable(data_type)));
-        if in_any_order {
+        if order.is_empty() && (!self.base_ends(&stream.base) || !stream.types.iter().all(ordered)) {
             return Vec::new();
         }
-        columns
-            .into_iter()
-            .filter(|(_, data_type)| is_hashable(data_type))
-            .map(|(column, data_type)| (Typed { expression: Expr::Column(column), data_type }, false, true))
+        let read = (0..read.len()).filter(|column| read[*column]).map(|column| Typed {
+            expression: Expr::Column(column),
+            data_type: stream.columns[column].data_type.clone(),
+        });
+        outputs()
+            .chain(read)
+            .filter(|tie| ordered(&tie.data_type) && !matches!(tie.expression, Expr::Literal(_)))
+            .map(|tie| (tie, false, true))
             .collect()
     }
 

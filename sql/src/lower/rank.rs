@@ -51,11 +51,7 @@ impl Lowering<'_> {
         let Pending::Rank(rank) = stream.pending.clone() else { return Ok(stream) };
         let number = stream.columns.len();
         let bound = |condition: &Expr| upper_bound(&inline(condition, &stream.projection), number);
-        let name = match rank.ranking {
-            Ranking::RowNumber => "ROW_NUMBER()",
-            Ranking::Rank => "RANK()",
-            Ranking::DenseRank => "DENSE_RANK()",
-        };
+        let name = name(rank.ranking);
         let limit = conditions.iter().filter_map(|condition| Some(bound(condition)?.0)).min();
         let Some(limit) = limit else {
             if conditions.iter().any(is_never_true) {
@@ -223,8 +219,17 @@ fn ranking(call: &LogicalExpr) -> Result<Option<(&WindowFunctionParams, Ranking)
     Ok(Some((params, ranking)))
 }
 
+fn name(ranking: Ranking) -> &'static str {
+    match ranking {
+        Ranking::RowNumber => "ROW_NUMBER()",
+        Ranking::Rank => "RANK()",
+        Ranking::DenseRank => "DENSE_RANK()",
+    }
+}
+
 /// A row number of all rows.
-pub(super) fn unlimited() -> Error {
-    Error::user("ROW_NUMBER() without an upper limit on its result has to be ordered by a time attribute, ascending")
+pub(super) fn unlimited(ranking: Ranking) -> Error {
+    let name = name(ranking);
+    Error::user(format!("{name} without an upper limit on its result has to be ordered by a time attribute, ascending"))
         .with_help("keep the first rows, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`; or order by the column of the table's WATERMARK")
 }

@@ -98,7 +98,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         Pending::Nothing => return Ok(stream),
         Pending::Rank(rank) => {
             let numbered = super::over::numbered(graph, &stream, rank)?;
-            return numbered.ok_or_else(super::rank::unlimited);
+            return numbered.ok_or_else(|| super::rank::unlimited(rank.ranking));
         }
         Pending::Window(window) => window.clone(),
     };

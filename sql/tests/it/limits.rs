@@ -38,7 +38,7 @@ fn without_an_order_the_rows_that_come_first_stay_or_the_smallest_of_a_table_tha
     let lists = dataflow(&format!("{ENDS} SELECT make_array(k, v) AS l FROM t LIMIT 3"));
     assert!(lists.contains("TopN  [first 3 in any order]"), "{lists}");
     let text = dataflow(&format!("{ENDS} SELECT s, v FROM t LIMIT 3"));
-    assert!(text.contains("TopN (retract)  [first 3 by v, s]"), "{text}");
+    assert!(text.contains("TopN (retract)  [first 3 by s, v]"), "{text}");
 }
 
 #[test]
