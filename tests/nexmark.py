@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERIES = ROOT / "benches" / "nexmark"
@@ -59,6 +60,7 @@ ORACLE = {
              ON p.id = a.seller AND p.t / 10000 = a.t / 10000""",
     "q9": f"""SELECT id, {ITEM}, dateTime, expires, seller, category, extra, auction, bidder, price, at, bid_extra
               FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY price DESC, bid_t) AS place FROM ({OPEN})) WHERE place = 1""",
+    "q10": f"SELECT auction, bidder, price, dateTime, extra, {DAY}, substr(dateTime, 12, 5) FROM bid",
     "q11": """SELECT bidder, COUNT(*), moment(MIN(t)), moment(MAX(t) + 10000) FROM (
                 SELECT *, SUM(begins) OVER (PARTITION BY bidder ORDER BY t) AS session FROM (
                   SELECT *, COALESCE(t - LAG(t) OVER (PARTITION BY bidder ORDER BY t) > 10000, TRUE) AS begins FROM bid))
@@ -83,6 +85,9 @@ ORACLE = {
                 WHEN 'google' THEN '1' WHEN 'facebook' THEN '2' WHEN 'baidu' THEN '3' ELSE found(url) END AS channel_id FROM bid)
               WHERE channel_id IS NOT NULL""",
     "q22": "SELECT auction, bidder, price, channel, part(url, 3), part(url, 4), part(url, 5) FROM bid",
+    "q23": f"""SELECT bidder, price, channel, url, b.extra, p.id, name, emailAddress, creditCard, city, state, p.extra, {ITEM},
+                 a.dateTime, expires, seller, category, a.extra
+               FROM bid b, person p, auction a WHERE b.bidder = p.id AND b.bidder = a.seller""",
 }
 # Which of several equal rows is ahead follows from the order in which they come, and that from the parallelism.
 REWRITTEN = {"q19": ("ORDER BY price DESC)", "ORDER BY price DESC, dateTime)")}
@@ -144,6 +149,7 @@ class Events:
         self.database.execute("CREATE INDEX bids ON bid (auction)")
         self.database.execute("CREATE INDEX auctions ON auction (id)")
         self.database.execute("CREATE INDEX sellers ON auction (seller)")
+        self.database.execute("CREATE INDEX persons ON person (id)")
 
     def load(self, table, path):
         """Numbers as such, and times as text and in milliseconds."""
@@ -195,11 +201,12 @@ def run(weir, folder, script, patience, chance):
 
 
 def rows_in(folder):
-    """All rows of committed files."""
+    """All rows of committed files. What folders are named after is the end of each row in them."""
     for path in sorted(folder.rglob("part-*")):
+        named = tuple(unquote(part.split("=", 1)[1]) for part in path.relative_to(folder).parts[:-1])
         with open(path) as lines:
             for line in lines:
-                yield tuple(json.loads(line).values())
+                yield tuple(json.loads(line).values()) + named
 
 
 def main():

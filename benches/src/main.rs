@@ -29,6 +29,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("q7", include_str!("../nexmark/q7.sql")),
     ("q8", include_str!("../nexmark/q8.sql")),
     ("q9", include_str!("../nexmark/q9.sql")),
+    ("q10", include_str!("../nexmark/q10.sql")),
     ("q11", include_str!("../nexmark/q11.sql")),
     ("q12", include_str!("../nexmark/q12.sql")),
     ("q14", include_str!("../nexmark/q14.sql")),
@@ -40,6 +41,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("q20", include_str!("../nexmark/q20.sql")),
     ("q21", include_str!("../nexmark/q21.sql")),
     ("q22", include_str!("../nexmark/q22.sql")),
+    ("q23", include_str!("../nexmark/q23.sql")),
 ];
 
 const TABLES: &str = include_str!("../nexmark/tables.sql");

@@ -5,7 +5,7 @@ mod function;
 use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use datafusion_expr::expr::{WindowFunction, WindowFunctionParams};
-use datafusion_expr::{Expr as LogicalExpr, LogicalPlan, Window};
+use datafusion_expr::{Expr as LogicalExpr, Window};
 use weir_core::{
     Error, Exchange, Expr, JobGraph, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, Result,
 };
@@ -38,16 +38,12 @@ impl Lowering<'_> {
         let input = self.relation(&window.input)?;
         let stream = settle(&mut self.graph, input)?;
         let schema = window.input.schema();
-        let behind_lead = matches!(&*window.input, LogicalPlan::Window(below) if has_lead(below));
         let mut over = None;
         let mut calls = Vec::with_capacity(window.window_expr.len());
         for expression in &window.window_expr {
             let call = window_function(expression)?;
             let function = Function::of(call)?;
-            let own = self::over(call, schema, &stream).map_err(|error| match behind_lead {
-                true => behind(call),
-                false => error,
-            })?;
+            let own = self::over(call, schema, &stream)?;
             over.get_or_insert(own);
             calls.push(function.lowered(expression, call, schema, &stream)?);
         }
@@ -187,18 +183,6 @@ fn window_function(expression: &LogicalExpr) -> Result<&WindowFunction> {
         LogicalExpr::WindowFunction(call) => Ok(call),
         _ => Err(Error::internal(format!("`{call}` is not a function with OVER"))),
     }
-}
-
-fn has_lead(window: &Window) -> bool {
-    let lead = |expression| window_function(expression).is_ok_and(|call| call.fun.name() == "lead");
-    window.window_expr.iter().any(lead)
-}
-
-/// A function next to a LEAD of other partitions, whose rows have waited for others and are in the order of time no longer.
-fn behind(call: &WindowFunction) -> Error {
-    let name = call.fun.name().to_uppercase();
-    Error::user(format!("`{name}(…) OVER (…)` stands beside a LEAD of another PARTITION BY, which holds rows back"))
-        .with_help("compute LEAD in a query around this one, as in `SELECT *, LEAD(x) OVER (…) FROM (SELECT …)`")
 }
 
 fn over(call: &WindowFunction, schema: &DFSchema, stream: &Stream) -> Result<Over> {

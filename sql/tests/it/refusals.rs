@@ -197,8 +197,8 @@ fn functions_with_over() {
         ),
         (
             "SELECT LEAD(price) OVER (PARTITION BY bidder ORDER BY dateTime), SUM(price) OVER (ORDER BY dateTime) FROM bid",
-            "stands beside a LEAD of another PARTITION BY",
-            "compute LEAD in a query around this one",
+            "ordered by a time attribute",
+            "behind a join, an aggregation or LEAD",
         ),
         (
             "SELECT bidder, SUM(n) OVER (ORDER BY bidder) FROM (SELECT bidder, COUNT(*) AS n FROM bid GROUP BY bidder)",
