@@ -287,8 +287,8 @@ impl ConnectorRegistry for Connectors {
 /// Statements, each in its line.
 fn in_place(statements: &[Sql]) -> String {
     let (mut text, mut line) = (String::new(), 1);
-    for statement in statements {
-        if line > 1 {
+    for (index, statement) in statements.iter().enumerate() {
+        if index > 0 {
             text.push(';');
         }
         text.push_str(&"\n".repeat(statement.line.saturating_sub(line)));
