@@ -6,6 +6,7 @@
 mod columns;
 mod duration;
 mod expression;
+mod functions;
 mod names;
 mod options;
 mod resolve;
@@ -20,10 +21,11 @@ use weir_core::{ConnectorRegistry, Result};
 use weir_functions::Functions;
 
 use crate::diagnostics::{Source, did_you_mean, one_of};
-use crate::statement::{CreateTable, Script, Span, Spanned, Statement};
+use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement};
 
 pub use duration::parse_duration;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
+pub use functions::SqlFunctions;
 pub use names::{Found, find};
 pub use table::{Column, ColumnSource, Table, TimeAttribute};
 
@@ -74,13 +76,21 @@ pub struct Catalog {
     relations: BTreeMap<String, Relation>,
     /// The statement that created each of them.
     statements: BTreeMap<String, Span>,
+    own_functions: SqlFunctions,
     directory: Option<PathBuf>,
 }
 
 impl Catalog {
     /// Without any table.
     pub fn new(connectors: Arc<dyn ConnectorRegistry>, functions: Arc<Functions>) -> Self {
-        Self { connectors, functions, relations: BTreeMap::new(), statements: BTreeMap::new(), directory: None }
+        Self {
+            connectors,
+            functions,
+            relations: BTreeMap::new(),
+            statements: BTreeMap::new(),
+            own_functions: SqlFunctions::default(),
+            directory: None,
+        }
     }
 
     /// Relative places in the options of tables are meant from this directory, wherever the job runs.
@@ -98,14 +108,12 @@ impl Catalog {
         let source = Source::new(&script.text);
         match &statement.value {
             Statement::CreateTable(table) => {
-                let known = self.relations.len();
-                self.create_table(&source, table)?;
-                if self.relations.len() > known {
+                if self.create_table(&source, table)? {
                     self.statements.insert(table.name.value.clone(), statement.span);
                 }
             }
             Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
-                if self.is_free(&source, name, *or_replace, *if_not_exists)? {
+                if self.is_free(&source, name, "view", *or_replace, *if_not_exists)? {
                     let view = View {
                         name: name.value.clone(),
                         columns: columns.clone(),
@@ -116,6 +124,10 @@ impl Catalog {
                     self.statements.insert(name.value.clone(), statement.span);
                 }
             }
+            Statement::CreateFunction(function) => {
+                self.own_functions.create(&source, function, statement.span, &self.functions)?;
+            }
+            Statement::DropFunction { name, if_exists } => self.own_functions.drop(&source, name, *if_exists)?,
             Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
             _ => return Ok(false),
         }
@@ -164,14 +176,20 @@ impl Catalog {
         &self.functions
     }
 
+    /// Functions that the script has declared.
+    pub fn own_functions(&self) -> &SqlFunctions {
+        &self.own_functions
+    }
+
     /// Names of all tables and views, sorted.
     pub fn names(&self) -> Vec<&str> {
         self.relations.keys().map(String::as_str).collect()
     }
 
-    fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<()> {
-        if !self.is_free(source, &statement.name, false, statement.if_not_exists)? {
-            return Ok(());
+    /// Returns whether it is a new one.
+    fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<bool> {
+        if !self.is_free(source, &statement.name, "table", statement.or_replace, statement.if_not_exists)? {
+            return Ok(false);
         }
         let base = match &statement.like {
             None => None,
@@ -184,12 +202,20 @@ impl Catalog {
                 }
             },
         };
-        let mut table = resolve::table(source, (&*self.connectors, &self.functions), statement, base.as_deref())?;
+        let mut statement = statement.clone();
+        let computed = statement.columns.iter_mut().filter_map(|column| match &mut column.kind {
+            ColumnKind::Computed(expression) => Some(expression),
+            _ => None,
+        });
+        for expression in computed.chain(statement.watermark.iter_mut().map(|watermark| &mut watermark.expression)) {
+            self.own_functions.write_out(source, expression)?;
+        }
+        let mut table = resolve::table(source, (&*self.connectors, &self.functions), &statement, base.as_deref())?;
         if let Some(directory) = &self.directory {
             table.connector.anchor(&mut table.options, directory);
         }
         self.relations.insert(table.name.clone(), Relation::Table(Arc::new(table)));
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the name is to be given away: not if it is taken and the statement says `IF NOT EXISTS`.
@@ -197,12 +223,13 @@ impl Catalog {
         &self,
         source: &Source<'_>,
         name: &Spanned<String>,
+        kind: &str,
         or_replace: bool,
         if_not_exists: bool,
     ) -> Result<bool> {
         match self.relations.get(&name.value) {
             None => Ok(true),
-            Some(Relation::View(_)) if or_replace => Ok(true),
+            Some(relation) if or_replace && relation.kind() == kind => Ok(true),
             Some(_) if if_not_exists => Ok(false),
             Some(relation) => Err(source
                 .error(name.span, format!("there is a {} `{}` already", relation.kind(), name.value))

@@ -11,10 +11,12 @@
 //! refuses what is not known to be planned: a modifier is obeyed or it is an error.
 
 mod cast;
+mod create_function;
 mod create_table;
 mod cursor;
 mod dialect;
 mod expression;
+mod group_window;
 mod interval;
 mod json;
 mod json_aggregate;
@@ -41,6 +43,7 @@ use weir_core::Result;
 use crate::diagnostics::Source;
 use crate::statement::Script;
 
+pub use create_function::in_place_of;
 pub use expression::parse_expression;
 pub use segments::{Unit, units};
 pub use types::FlinkTypes;

@@ -73,6 +73,11 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
     let mut answers = Vec::new();
     let mut set: Vec<(&str, &str)> = Vec::new();
     for statement in &script.statements {
+        if let Some((table, insert)) = insert::created_as(&catalog, &source, statement)? {
+            catalog.apply(script, &table)?;
+            job.add(&catalog, &insert, statement.span)?;
+            continue;
+        }
         if catalog.apply(script, statement)? {
             continue;
         }

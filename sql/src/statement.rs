@@ -51,6 +51,15 @@ pub enum Statement {
         /// What it stands for.
         query: Box<ast::Query>,
     },
+    /// `CREATE FUNCTION`.
+    CreateFunction(CreateFunction),
+    /// `DROP FUNCTION [IF EXISTS] name`.
+    DropFunction {
+        /// What is dropped.
+        name: Spanned<String>,
+        /// `IF EXISTS`.
+        if_exists: bool,
+    },
     /// `DROP TABLE | VIEW [IF EXISTS] name`.
     Drop {
         /// What is dropped.
@@ -120,11 +129,39 @@ pub enum Show {
     Settings,
 }
 
+/// `CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] name(parameters) RETURN body`.
+#[derive(Debug, Clone)]
+pub struct CreateFunction {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// What it is called with.
+    pub parameters: Vec<Parameter>,
+    /// Its result. Names in it are parameters.
+    pub body: ast::Expr,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
+    /// `IF NOT EXISTS`.
+    pub if_not_exists: bool,
+}
+
+/// A parameter of a function.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its type, as written.
+    pub type_name: String,
+    /// `CAST(name AS type)`.
+    pub argument: ast::Expr,
+}
+
 /// `CREATE TABLE`.
 #[derive(Debug, Clone)]
 pub struct CreateTable {
     /// Its name.
     pub name: Spanned<String>,
+    /// `OR REPLACE`.
+    pub or_replace: bool,
     /// `IF NOT EXISTS`.
     pub if_not_exists: bool,
     /// Columns in order; may be empty where the connector knows them.
@@ -141,6 +178,8 @@ pub struct CreateTable {
     pub options: Vec<TableOption>,
     /// `LIKE base`: columns, watermark and options are taken from there; those given here are added or win.
     pub like: Option<Spanned<String>>,
+    /// `AS query`, which fills it: its columns are the query's.
+    pub query: Option<Box<ast::Query>>,
 }
 
 /// One column of `CREATE TABLE`.

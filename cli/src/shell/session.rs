@@ -102,6 +102,8 @@ fn declares(statement: &Statement) -> bool {
         statement,
         Statement::CreateTable(_)
             | Statement::CreateView { .. }
+            | Statement::CreateFunction(_)
+            | Statement::DropFunction { .. }
             | Statement::Drop { .. }
             | Statement::Set { .. }
             | Statement::Reset { .. }

@@ -5,6 +5,7 @@ mod assemble;
 mod keys;
 pub(super) mod maps;
 pub(super) mod multiset;
+pub(super) mod ordinals;
 
 use std::sync::Arc;
 

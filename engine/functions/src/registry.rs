@@ -243,6 +243,7 @@ fn own_functions() -> Vec<Arc<ScalarUDF>> {
         collections::maps::MAP_OF,
         collections::maps::MAP_UNION,
         collections::multiset::MULTISET_OF,
+        collections::ordinals::ARRAY_ORDINALS,
         json::aggregate::JSON_OF_ARRAY,
         json::aggregate::JSON_OF_MEMBERS,
         json::construct::JSON_ARRAY,

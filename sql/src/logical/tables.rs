@@ -82,8 +82,10 @@ impl<'a> Tables<'a> {
     /// # Errors
     /// A user error at its place in the script.
     pub fn query(&self, query: &ast::Query) -> weir_core::Result<LogicalPlan> {
-        super::group_by::check(&self.source, query, self.catalog.functions())?;
-        let plan = self.to_plan(query).map_err(|error| self.error(error))?;
+        let mut query = query.clone();
+        self.catalog.own_functions().write_out(&self.source, &mut query)?;
+        super::group_by::check(&self.source, &query, self.catalog.functions())?;
+        let plan = self.to_plan(&query).map_err(|error| self.error(error))?;
         super::misread::check(&self.source, self.statement, &plan)?;
         super::comparisons::check(&self.source, self.statement, &plan)?;
         let plan = super::subqueries::reworded(plan).map_err(|error| self.error(error))?;
@@ -128,7 +130,11 @@ impl<'a> Tables<'a> {
             )));
         }
         self.views.borrow_mut().push(view.name.clone());
-        let plan = self.to_plan(&view.query);
+        let mut query = view.query.clone();
+        let plan = match self.catalog.own_functions().write_out(&self.source, &mut query) {
+            Ok(()) => self.to_plan(&query),
+            Err(error) => Err(DataFusionError::External(Box::new(error))),
+        };
         self.views.borrow_mut().pop();
         // A Weir error comes through as it is: the planner takes any other for a table that is not there.
         let plan = plan.map_err(|error| DataFusionError::External(Box::new(self.error(error))))?;

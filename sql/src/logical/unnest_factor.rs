@@ -1,9 +1,9 @@
 //! `UNNEST` in a `FROM` clause reads columns of the relations before it, with or without the word LATERAL. DataFusion
 //! lets only lateral subqueries do so, so it is written as one. What the columns are called is known once the type of the
-//! array is: [`columns`].
+//! array is: [`columns`]. `WITH ORDINALITY` unnests an array of numbers beside it.
 
 use arrow::datatypes::DataType;
-use datafusion_common::{Column, Result};
+use datafusion_common::Result;
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::{Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -23,29 +23,39 @@ pub(super) fn make_lateral(query: &mut Query) {
 /// Name of the one column that the elements of one array make, until it is known what is in them.
 const ELEMENT: &str = "$element";
 
-/// The lateral subquery without the name of its column, if it unnests one array.
+/// What the numbers of the elements are called without another name.
+const ORDINALITY: &str = "ordinality";
+
+/// The lateral subquery without the name of its first column, if it unnests one array.
 pub(super) fn one_array(relation: &TableFactor) -> Option<TableFactor> {
     let TableFactor::Derived { lateral: true, subquery, .. } = relation else { return None };
     let SetExpr::Select(select) = &*subquery.body else { return None };
-    let [SelectItem::ExprWithAlias { expr, alias }] = select.projection.as_slice() else { return None };
+    let [SelectItem::ExprWithAlias { expr, alias }, ordinality @ ..] = select.projection.as_slice() else {
+        return None;
+    };
     if alias.value != ELEMENT {
         return None;
     }
+    let element = SelectItem::UnnamedExpr(expr.clone());
+    let projection = std::iter::once(element).chain(ordinality.iter().cloned()).collect();
     let mut subquery = subquery.clone();
     if let SetExpr::Select(select) = &mut *subquery.body {
-        select.projection = vec![SelectItem::UnnamedExpr(expr.clone())];
+        select.projection = projection;
     }
     Some(TableFactor::Derived { lateral: true, subquery, alias: None, sample: None })
 }
 
 /// The elements of one array under these names: a column for each field of a ROW if there are as many names or none, else a
-/// column of elements. `None` if there are more names than columns.
+/// column of elements; behind them their numbers, if they are there. `None` if there are more names than columns.
 pub(super) fn columns(elements: LogicalPlan, names: &[Ident]) -> Result<Option<LogicalPlan>> {
-    let (column, field) = match elements.schema().iter().next() {
-        Some((qualifier, field)) => (Column::new(qualifier.cloned(), field.name()), field.clone()),
-        None => return Ok(None),
+    let Some(field) = elements.schema().fields().first().cloned() else { return Ok(None) };
+    let mut columns = elements.schema().columns().into_iter().map(LogicalExpr::Column);
+    let Some(column) = columns.next() else { return Ok(None) };
+    let (names, number) = match (columns.next(), names.split_last()) {
+        (Some(numbers), Some((name, others))) if !others.is_empty() => (others, Some(numbers.alias(&name.value))),
+        (Some(_), Some(_)) => return Ok(None),
+        (numbers, _) => (names, numbers),
     };
-    let column = LogicalExpr::Column(column);
     let named: Vec<LogicalExpr> = match (field.data_type(), names) {
         (DataType::Struct(fields), names) if names.len() != 1 => {
             if !names.is_empty() && names.len() != fields.len() {
@@ -64,26 +74,30 @@ pub(super) fn columns(elements: LogicalPlan, names: &[Ident]) -> Result<Option<L
         (_, [name]) => vec![column.alias(&name.value)],
         _ => return Ok(None),
     };
-    LogicalPlanBuilder::from(elements).project(named)?.build().map(Some)
+    LogicalPlanBuilder::from(elements).project(named.into_iter().chain(number))?.build().map(Some)
 }
 
 struct Rewrite;
 
 impl Change for Rewrite {
     fn table_factor(&mut self, factor: &mut TableFactor) -> Step {
-        if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality: false, .. } = factor {
+        if let TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } = factor {
             let mut alias = alias.take();
             let names: Vec<Ident> =
                 alias.iter().flat_map(|alias| alias.columns.iter().map(|column| column.name.clone())).collect();
             let several = array_exprs.len() > 1;
             let named = several && names.len() == array_exprs.len();
             let item = |(index, expr): (usize, Expr)| match () {
-                () if named => SelectItem::ExprWithAlias { expr: unnest(expr), alias: names[index].clone() },
+                () if named => SelectItem::ExprWithAlias { expr: call("unnest", expr), alias: names[index].clone() },
                 // A number of names that does not fit is refused where the alias is applied.
-                () if several => SelectItem::UnnamedExpr(unnest(expr)),
-                () => SelectItem::ExprWithAlias { expr: unnest(expr), alias: Ident::with_quote('`', ELEMENT) },
+                () if several => SelectItem::UnnamedExpr(call("unnest", expr)),
+                () => SelectItem::ExprWithAlias { expr: call("unnest", expr), alias: Ident::with_quote('`', ELEMENT) },
             };
-            let projection = array_exprs.drain(..).enumerate().map(item).collect();
+            let numbers = array_exprs.first().filter(|_| *with_ordinality).map(|array| SelectItem::ExprWithAlias {
+                expr: call("unnest", call("array_ordinals", array.clone())),
+                alias: Ident::new(ORDINALITY),
+            });
+            let projection = array_exprs.drain(..).enumerate().map(item).chain(numbers).collect();
             if let Some(alias) = alias.as_mut().filter(|_| named) {
                 alias.columns.clear();
             }
@@ -94,14 +108,14 @@ impl Change for Rewrite {
     }
 }
 
-fn unnest(expr: Expr) -> Expr {
+fn call(name: &str, argument: Expr) -> Expr {
     Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("unnest")]),
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(FunctionArgumentList {
             duplicate_treatment: None,
-            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))],
+            args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
             clauses: Vec::new(),
         }),
         filter: None,

@@ -8,12 +8,13 @@ use super::statement::{option_key, option_value};
 use super::types::data_type;
 use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, TableOption, WatermarkDefinition};
 
-/// What follows `CREATE TABLE`.
-pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<CreateTable> {
+/// What follows `CREATE [OR REPLACE] TABLE`.
+pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable> {
     let if_not_exists = cursor.take(&["IF", "NOT", "EXISTS"]);
     let name = cursor.table_name()?;
     let mut table = CreateTable {
         name,
+        or_replace,
         if_not_exists,
         columns: Vec::new(),
         watermark: None,
@@ -22,6 +23,7 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<CreateTable> {
         partitioned_by: Vec::new(),
         options: Vec::new(),
         like: None,
+        query: None,
     };
     if cursor.take_token(&Token::LParen) {
         elements(cursor, &mut table)?;
@@ -49,10 +51,15 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>) -> Result<CreateTable> {
             ));
         }
     }
-    if cursor.sees(&["AS"]) {
-        return Err(cursor
-            .error_here("CREATE TABLE … AS SELECT is not supported yet")
-            .with_help("declare the columns, then write `INSERT INTO … SELECT …`"));
+    let span = cursor.here();
+    if cursor.take(&["AS"]) {
+        if !table.columns.is_empty() || table.watermark.is_some() || table.like.is_some() {
+            return Err(cursor
+                .source
+                .error(span, "a table that is created AS a query has the query's columns")
+                .with_help("leave the columns out, or write CREATE TABLE and INSERT INTO"));
+        }
+        table.query = Some(cursor.query()?);
     }
     Ok(table)
 }

@@ -33,11 +33,6 @@ impl<'a> Cursor<'a> {
         &mut self.parser
     }
 
-    /// The whole statement.
-    pub(super) fn span(&self) -> Span {
-        self.segment.span
-    }
-
     /// Where the next token stands; behind the statement at its end.
     pub(super) fn here(&self) -> Span {
         let end = Span { start: self.segment.span.end, end: self.segment.span.end };

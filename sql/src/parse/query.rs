@@ -1,27 +1,31 @@
 //! Queries between sqlparser and the planner.
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Fetch, FunctionArguments, LimitClause, Query, TableFactor, TableFunctionArgs, Value,
+    Expr, Fetch, FunctionArguments, LimitClause, Query, Select, TableFactor, TableFunctionArgs, Value,
 };
 use weir_core::Result;
 
 use super::expression::Rewrite;
-use super::refuse;
 use super::segments::Segment;
 use super::window_function::is_window_function;
+use super::{group_window, refuse};
 use crate::diagnostics::Source;
 use crate::walk::{Change, Step, change};
 
 /// Gives a parsed query the form that the planner expects, or refuses it.
 pub(super) fn check(source: &Source<'_>, segment: &Segment, mut query: Box<Query>) -> Result<Box<Query>> {
-    let mut normalise = Normalise(Rewrite::new(source));
+    let mut normalise = Normalise { source, expressions: Rewrite::new(source), outcome: Ok(()) };
     let _ = change(&mut *query, &mut normalise);
-    normalise.0.outcome?;
+    normalise.expressions.outcome.and(normalise.outcome)?;
     refuse::check(source, &segment.tokens, segment.span, &*query)?;
     Ok(query)
 }
 
-struct Normalise<'a>(Rewrite<'a>);
+struct Normalise<'a> {
+    source: &'a Source<'a>,
+    expressions: Rewrite<'a>,
+    outcome: Result<()>,
+}
 
 impl Change for Normalise<'_> {
     /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
@@ -64,7 +68,13 @@ impl Change for Normalise<'_> {
         Step::Continue(())
     }
 
+    /// `GROUP BY TUMBLE(…)` is `FROM TUMBLE(…)`.
+    fn select(&mut self, select: &mut Select) -> Step {
+        self.outcome = group_window::write_out(self.source, select);
+        if self.outcome.is_ok() { Step::Continue(()) } else { Step::Break(()) }
+    }
+
     fn expression(&mut self, expression: &mut Expr) -> Step {
-        self.0.expression(expression)
+        self.expressions.expression(expression)
     }
 }

@@ -3,6 +3,7 @@
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
+use super::create_function::create_function;
 use super::create_table::create_table;
 use super::cursor::Cursor;
 use super::dialect::WeirDialect;
@@ -103,18 +104,15 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     let or_replace = cursor.take(&["OR", "REPLACE"]);
     cursor.take(&["TEMPORARY"]);
     if cursor.take(&["TABLE"]) {
-        if or_replace {
-            return Err(cursor
-                .source
-                .error(cursor.span(), "CREATE OR REPLACE TABLE is not supported yet")
-                .with_help("DROP the table first, or give the new one another name"));
-        }
-        return create_table(cursor).map(Statement::CreateTable);
+        return create_table(cursor, or_replace).map(Statement::CreateTable);
     }
     if cursor.take(&["VIEW"]) {
         return create_view(cursor, or_replace);
     }
-    Err(cursor.unexpected("TABLE or VIEW"))
+    if cursor.take(&["FUNCTION"]) {
+        return create_function(cursor, or_replace).map(Statement::CreateFunction);
+    }
+    Err(cursor.unexpected("TABLE, VIEW or FUNCTION"))
 }
 
 fn create_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement> {
@@ -192,9 +190,13 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
 
 fn drop_relation(cursor: &mut Cursor<'_>) -> Result<Statement> {
     cursor.take(&["TEMPORARY"]);
+    if cursor.take(&["FUNCTION"]) {
+        let if_exists = cursor.take(&["IF", "EXISTS"]);
+        return Ok(Statement::DropFunction { name: cursor.identifier("the name of a function")?, if_exists });
+    }
     let view = cursor.take(&["VIEW"]);
     if !view {
-        cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE or VIEW"))?;
+        cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE, VIEW or FUNCTION"))?;
     }
     let if_exists = cursor.take(&["IF", "EXISTS"]);
     let name = cursor.table_name()?;

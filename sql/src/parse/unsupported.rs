@@ -5,7 +5,7 @@ use weir_core::Error;
 use super::cursor::Cursor;
 
 /// First words, what they begin, and what works instead.
-const STATEMENTS: [(&[&str], &str, &str); 29] = [
+const STATEMENTS: [(&[&str], &str, &str); 28] = [
     (&["ALTER"], "ALTER is not supported yet", "change the CREATE statement: tables live as long as the script runs"),
     (
         &["CREATE", "JOB"],
@@ -18,14 +18,9 @@ const STATEMENTS: [(&[&str], &str, &str); 29] = [
         "all tables of a script live in one place: leave the statement out",
     ),
     (
-        &["CREATE", "FUNCTION"],
-        "functions of your own are not supported yet",
-        "see whether one of the built-in functions does it",
-    ),
-    (
-        &["CREATE", "TEMPORARY", "FUNCTION|SYSTEM"],
-        "functions of your own are not supported yet",
-        "see whether one of the built-in functions does it",
+        &["CREATE", "TEMPORARY", "SYSTEM"],
+        "system functions cannot be replaced",
+        "write `CREATE FUNCTION name(x BIGINT) RETURN x + 1`, with a name of its own",
     ),
     (
         &["CREATE", "MATERIALIZED"],
@@ -40,8 +35,8 @@ const STATEMENTS: [(&[&str], &str, &str); 29] = [
         "there is only one kind of table",
         "write CREATE TABLE: a table is a source where it is read and a sink where it is written",
     ),
-    (&["DROP", "FUNCTION|INDEX|JOB|MODEL"], "only tables and views can be dropped", "leave the statement out"),
-    (&["DROP", "TEMPORARY", "FUNCTION|SYSTEM"], "only tables and views can be dropped", "leave the statement out"),
+    (&["DROP", "INDEX|JOB|MODEL"], "only tables, views and functions can be dropped", "leave the statement out"),
+    (&["DROP", "TEMPORARY", "SYSTEM"], "system functions stay", "write `DROP FUNCTION name`"),
     (&["USE"], "catalogs and databases are not supported yet", "leave the statement out"),
     (&["STOP"], "STOP JOB is not supported yet", "^C stops a job with a savepoint"),
     (&["ANALYZE"], "ANALYZE is not supported", "leave the statement out: the planner needs no statistics"),

@@ -41,6 +41,7 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
             let functions = catalog.functions();
             let mut names = functions.scalar_names();
             names.extend(functions.aggregate_names());
+            names.extend(catalog.own_functions().names().map(str::to_owned));
             names.sort();
             names.dedup();
             rows(&["function name"], names.into_iter().filter(|name| fits(like, name)).map(|name| vec![Some(name)]))

@@ -1,14 +1,44 @@
-//! `INSERT INTO`: the table, and which column of the query fills which of its columns.
+//! `INSERT INTO`: the table, and which column of the query fills which of its columns. `CREATE TABLE … AS` is a `CREATE TABLE` and an
+//! `INSERT INTO`.
 
 use std::sync::Arc;
 
+use arrow::datatypes::FieldRef;
 use datafusion_expr::LogicalPlan;
 use weir_core::{Result, TableSpec};
 
 use crate::catalog::{Catalog, Found, Relation, Table, find};
 use crate::diagnostics::{Source, did_you_mean};
+use crate::logical::Tables;
 use crate::lower::Columns;
-use crate::statement::Spanned;
+use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Spanned, Statement};
+
+/// What `CREATE TABLE … AS` stands for; `None` if the statement is another one, or there is such a table already and that is all right.
+///
+/// # Errors
+/// A user error if the query is wrong.
+pub(super) fn created_as(
+    catalog: &Catalog,
+    source: &Source<'_>,
+    statement: &Spanned<Statement>,
+) -> Result<Option<(Spanned<Statement>, Statement)>> {
+    let Statement::CreateTable(table @ CreateTable { query: Some(query), .. }) = &statement.value else {
+        return Ok(None);
+    };
+    if table.if_not_exists && catalog.relation(&table.name.value).is_some() {
+        return Ok(None);
+    }
+    let plan = Tables::new(source.text(), catalog, statement.span).query(query)?;
+    let column = |field: &FieldRef| ColumnDefinition {
+        name: Spanned { value: field.name().clone(), span: table.name.span },
+        kind: ColumnKind::Physical(field.data_type().clone()),
+        nullable: field.is_nullable(),
+    };
+    let columns = plan.schema().fields().iter().map(column).collect();
+    let created = Statement::CreateTable(CreateTable { columns, query: None, ..table.clone() });
+    let insert = Statement::Insert { target: table.name.clone(), columns: Vec::new(), query: query.clone() };
+    Ok(Some((Spanned { value: created, span: statement.span }, insert)))
+}
 
 /// The table of that name.
 ///

@@ -3,7 +3,7 @@
 use datafusion_sql::sqlparser::ast::{BinaryOperator, Expr, Spanned as _, Value};
 
 use crate::diagnostics::Source;
-use crate::statement::{Script, Statement};
+use crate::statement::{CreateTable, Script, Statement};
 use crate::walk::{Step, look_at_expressions};
 
 /// A sentence for each comparison with NULL in the queries of a script.
@@ -13,6 +13,7 @@ pub(super) fn comparisons_with_null(script: &Script) -> Vec<String> {
     for statement in &script.statements {
         let query = match &statement.value {
             Statement::Query(query) | Statement::Insert { query, .. } | Statement::CreateView { query, .. } => query,
+            Statement::CreateTable(CreateTable { query: Some(query), .. }) => query,
             _ => continue,
         };
         let _ = look_at_expressions(&**query, |expression| {

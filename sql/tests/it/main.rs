@@ -4,6 +4,7 @@
 
 mod casts;
 mod connectors;
+mod created_as;
 mod decimals;
 mod every_function;
 mod functions;

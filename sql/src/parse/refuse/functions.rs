@@ -9,6 +9,7 @@ use datafusion_sql::sqlparser::ast::{
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 
 use super::{Check, check_order_key, refuse, unless};
+use crate::parse::group_window::asks_for_a_window;
 use crate::parse::window_function::is_window_function;
 
 pub(super) fn check_expression(expression: &Expr) -> Check {
@@ -47,6 +48,15 @@ fn check_function(function: &Function) -> Check {
         return refuse(
             "window functions stand in the FROM clause here",
             "write `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) GROUP BY window_start, window_end`",
+            span,
+            &[],
+        );
+    }
+    if asks_for_a_window(&called) {
+        return refuse(
+            "this function asks for a window that GROUP BY has, and there is none with these arguments",
+            "write the same arguments in both: `SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE) AS s … GROUP BY TUMBLE(ts, \
+             INTERVAL '1' MINUTE)`; in ORDER BY write `s`",
             span,
             &[],
         );

@@ -136,14 +136,12 @@ pub(super) fn check_table_factor(factor: &TableFactor) -> Check {
         }
         TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias: _, with_ordinality } => {
             alias.iter().try_for_each(check_alias)?;
-            if *with_offset || *with_ordinality {
-                let span = array_exprs.first().map_or(ParserSpan::empty(), Spanned::span);
-                return refuse(
-                    "UNNEST WITH ORDINALITY and WITH OFFSET are not supported yet",
-                    "leave it out: rows come in the order of the array",
-                    span,
-                    &["WITH", "ORDINALITY|OFFSET"],
-                );
+            let span = array_exprs.first().map_or(ParserSpan::empty(), Spanned::span);
+            if *with_offset {
+                return refuse("WITH OFFSET is not supported", "write WITH ORDINALITY, which counts from 1", span, &[]);
+            }
+            if *with_ordinality && array_exprs.len() > 1 {
+                return refuse("WITH ORDINALITY numbers the elements of one array", "UNNEST one array", span, &[]);
             }
             ControlFlow::Continue(())
         }

@@ -52,7 +52,7 @@ fn slips() {
         ("CREATE TABLE t (a BIGINT b INT)", "line 1, column 26: expected `,` or `)`, found `b`"),
         (
             "CREATE TABEL t (a INT)",
-            "line 1, column 8: expected TABLE or VIEW, found `TABEL` / is `TABEL` a slip of `TABLE`?",
+            "line 1, column 8: expected TABLE, VIEW or FUNCTION, found `TABEL` / is `TABEL` a slip of `TABLE`?",
         ),
         ("CREATE TABLE t (a INT) WIHT ('a' = 'b')", "is `WIHT` a slip of `WITH`?"),
         ("CREATE TABLE t (a INT) WITH ('a' 'b')", "line 1, column 34: expected `=`, found `'b'`"),
@@ -87,10 +87,12 @@ fn statements() {
         ("CREATE DATABASE d", "catalogs and databases are not supported yet"),
         ("CREATE CATALOG d", "catalogs and databases are not supported yet"),
         ("USE d", "catalogs and databases are not supported yet"),
-        ("CREATE FUNCTION f AS 'x'", "functions of your own are not supported yet"),
-        ("CREATE TEMPORARY SYSTEM FUNCTION f AS 'x'", "functions of your own are not supported yet"),
+        (
+            "CREATE FUNCTION f AS 'x'",
+            "only functions with a body in SQL are supported, and those name their parameters",
+        ),
+        ("CREATE TEMPORARY SYSTEM FUNCTION f AS 'x'", "system functions cannot be replaced"),
         ("CREATE MATERIALIZED VIEW v AS SELECT 1", "materialized views and tables are not supported yet"),
-        ("CREATE OR REPLACE TABLE t (a INT)", "CREATE OR REPLACE TABLE is not supported yet"),
         ("CREATE SOURCE s (a INT)", "there is only one kind of table"),
         ("SHOW DATABASES", "catalogs and databases are not supported yet"),
         ("SHOW JOBS", "SHOW JOBS is not supported yet"),
@@ -114,7 +116,8 @@ fn statements() {
             "BEGIN STATEMENT SET; EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1; END",
             "a statement set cannot hold another one",
         ),
-        ("DROP FUNCTION f", "only tables and views can be dropped"),
+        ("DROP JOB f", "only tables, views and functions can be dropped"),
+        ("DROP TEMPORARY SYSTEM FUNCTION f", "system functions stay"),
     ]);
 }
 
@@ -146,7 +149,10 @@ fn tables() {
         ("CREATE TABLE t (WATERMARK FOR a AS a, WATERMARK FOR b AS b)", "line 1, column 39: a table has one watermark"),
         ("CREATE TABLE t (WATERMARK FOR a.b AS a.b)", "the time attribute cannot be a field of a row"),
         ("CREATE TABLE t (a INT) LIKE b (INCLUDING ALL)", "options of LIKE are not supported yet"),
-        ("CREATE TABLE t WITH ('connector' = 'x') AS SELECT 1", "CREATE TABLE … AS SELECT is not supported yet"),
+        (
+            "CREATE TABLE t (a INT) WITH ('connector' = 'x') AS SELECT 1",
+            "a table that is created AS a query has the query's columns",
+        ),
         ("CREATE TABLE t (a INT) DISTRIBUTED BY (a) INTO 4 BUCKETS", "DISTRIBUTED is not supported yet"),
         ("CREATE TABLE t (a AS NOW())", "`NOW` cannot be used in a job: it reads the clock"),
     ]);
@@ -196,7 +202,7 @@ fn queries() {
         ),
         ("SELECT * FROM a SEMI JOIN b ON a.x = b.x", "SEMI JOIN has to say of which side"),
         ("SELECT * FROM a CROSS APPLY f(x)", "APPLY is not supported"),
-        ("SELECT * FROM UNNEST(x) WITH ORDINALITY", "UNNEST WITH ORDINALITY and WITH OFFSET are not supported yet"),
+        ("SELECT * FROM UNNEST(x, y) WITH ORDINALITY", "WITH ORDINALITY numbers the elements of one array"),
         ("SELECT * FROM f(1)", "line 1, column 15: this table function is not supported"),
         ("SELECT * FROM TABLE(f(1))", "this table function is not supported"),
         ("SELECT * FROM JSON_TABLE(x, '$' COLUMNS (a INT PATH '$.a'))", "JSON_TABLE is not supported"),
@@ -205,9 +211,14 @@ fn queries() {
         ("SELECT * RENAME (a AS b) FROM t", "line 1, column 10: expected the end of the statement, found `RENAME`"),
         (
             "SELECT TUMBLE_START(ts, INTERVAL '1' DAY), TUMBLE(ts, INTERVAL '1' DAY) FROM t",
-            "line 1, column 44: window functions stand in the FROM clause here",
+            "line 1, column 8: this function asks for a window that GROUP BY has",
         ),
-        ("SELECT * FROM t GROUP BY SESSION(ts, INTERVAL '1' DAY)", "window functions stand in the FROM clause here"),
+        (
+            "SELECT * FROM t GROUP BY SESSION(ts, INTERVAL '1' DAY), TUMBLE(ts, INTERVAL '1' DAY)",
+            "line 1, column 57: GROUP BY has two windows",
+        ),
+        ("SELECT * FROM t, u GROUP BY SESSION(ts, INTERVAL '1' DAY)", "SESSION in GROUP BY reads one table"),
+        ("SELECT * FROM t GROUP BY CUMULATE(ts, INTERVAL '1' DAY)", "window functions stand in the FROM clause here"),
         ("SELECT * FROM ML_PREDICT(TABLE t, MODEL m)", "line 1, column 26: `ML_PREDICT` does not take a table"),
         ("SELECT count(x) FILTER FROM t", "line 1, column 17: expected a condition after FILTER"),
         ("SELECT f(1)(2) FROM t", "this form of a function call is not supported"),

@@ -1,0 +1,210 @@
+//! Functions with a body in SQL: a call is the body with the call's arguments in the place of its parameters, before anything is planned.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, Spanned, Value,
+    VisitMut,
+};
+use weir_core::{Error, Result};
+use weir_functions::Functions;
+
+use super::expression::scalar_expression;
+use crate::diagnostics::{Source, did_you_mean};
+use crate::parse::in_place_of;
+use crate::statement::{CreateFunction, Span, Spanned as Placed};
+use crate::walk::{Change, Step, change, look_at_expressions};
+
+/// Functions of the script's own, by their name in lower case.
+#[derive(Debug, Clone, Default)]
+pub struct SqlFunctions(BTreeMap<String, SqlFunction>);
+
+#[derive(Debug, Clone)]
+struct SqlFunction {
+    /// How it is declared, as in `f(x BIGINT)`.
+    usage: String,
+    parameters: Vec<String>,
+    /// Its parameters are converted to their types in it.
+    body: Expr,
+}
+
+impl SqlFunctions {
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// `CREATE FUNCTION`. The body may call functions that are there already.
+    ///
+    /// # Errors
+    /// A user error if the name is taken or the body cannot be computed.
+    pub(super) fn create(
+        &mut self,
+        source: &Source<'_>,
+        statement: &CreateFunction,
+        span: Span,
+        built_in: &Functions,
+    ) -> Result<()> {
+        let CreateFunction { name, parameters, body, or_replace, if_not_exists } = statement;
+        let key = name.value.to_lowercase();
+        if built_in.scalar(&key).is_some() || built_in.aggregate(&key).is_some() {
+            return Err(source
+                .error(name.span, format!("`{key}` is a built-in function"))
+                .with_help("choose another name"));
+        }
+        if self.0.contains_key(&key) && !or_replace {
+            if *if_not_exists {
+                return Ok(());
+            }
+            return Err(source
+                .error(name.span, format!("there is a function `{key}` already"))
+                .with_help("write CREATE OR REPLACE FUNCTION, or choose another name"));
+        }
+        refuse_aggregates(source, body, span, built_in)?;
+        let mut body = body.clone();
+        self.write_out(source, &mut body)?;
+        let converted: Vec<(&str, Expr)> =
+            parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.argument.clone())).collect();
+        let body = in_place_of(&body, &converted);
+        // What can be computed of nulls has types that fit.
+        let names: Vec<String> = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+        let nulls: Vec<(&str, Expr)> = names.iter().map(|name| (name.as_str(), Expr::value(Value::Null))).collect();
+        scalar_expression(source, span, &in_place_of(&body, &nulls), &[], built_in)?;
+        let declared: Vec<String> =
+            parameters.iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
+        let usage = format!("{}({})", name.value, declared.join(", "));
+        self.0.insert(key, SqlFunction { usage, parameters: names, body });
+        Ok(())
+    }
+
+    /// `DROP FUNCTION`.
+    ///
+    /// # Errors
+    /// A user error with the nearest name if there is none.
+    pub(super) fn drop(&mut self, source: &Source<'_>, name: &Placed<String>, if_exists: bool) -> Result<()> {
+        if self.0.remove(&name.value.to_lowercase()).is_some() || if_exists {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.names().collect();
+        let error = source.error(name.span, format!("there is no function `{}` to drop", name.value));
+        Err(match names.is_empty() {
+            true => error.with_help("built-in functions stay"),
+            false => error.with_help(did_you_mean(&name.value, &names, "the functions of the script are")),
+        })
+    }
+
+    /// Puts bodies in the place of all calls.
+    ///
+    /// # Errors
+    /// A user error at a call that does not fit.
+    pub fn write_out(&self, source: &Source<'_>, tree: &mut impl VisitMut) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let _ = change(tree, &mut NameColumns(self));
+        let mut calls = Calls { functions: self, source, outcome: Ok(()) };
+        let _ = change(tree, &mut calls);
+        calls.outcome
+    }
+
+    fn called<'a>(&'a self, expression: &'a Expr) -> Option<(&'a SqlFunction, &'a Function)> {
+        let Expr::Function(call) = expression else { return None };
+        Some((self.0.get(&call.name.to_string().to_lowercase())?, call))
+    }
+}
+
+/// A column that is computed by such functions is called by what is written.
+struct NameColumns<'a>(&'a SqlFunctions);
+
+impl Change for NameColumns<'_> {
+    fn select(&mut self, select: &mut Select) -> Step {
+        for item in &mut select.projection {
+            let SelectItem::UnnamedExpr(expr) = item else { continue };
+            let is_call = |part: &Expr| match self.0.called(part) {
+                Some(_) => Step::Break(()),
+                None => Step::Continue(()),
+            };
+            if look_at_expressions(expr, is_call).is_break() {
+                let alias = Ident::with_quote('`', expr.to_string());
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+        Step::Continue(())
+    }
+}
+
+struct Calls<'a> {
+    functions: &'a SqlFunctions,
+    source: &'a Source<'a>,
+    outcome: Result<()>,
+}
+
+impl Change for Calls<'_> {
+    fn expression(&mut self, expression: &mut Expr) -> Step {
+        let Some((function, call)) = self.functions.called(expression) else { return Step::Continue(()) };
+        match body(self.source, function, call) {
+            Ok(body) => {
+                *expression = body;
+                Step::Continue(())
+            }
+            Err(error) => {
+                self.outcome = Err(error);
+                Step::Break(())
+            }
+        }
+    }
+}
+
+fn body(source: &Source<'_>, function: &SqlFunction, call: &Function) -> Result<Expr> {
+    let refuse = |message: String| -> Error {
+        source
+            .error(source.span(call.name.span()).unwrap_or_default(), message)
+            .with_help(format!("it is declared as `{}`", function.usage))
+    };
+    let name = call.name.to_string();
+    let FunctionArguments::List(list) = &call.args else { return Err(refuse(format!("`{name}` takes arguments"))) };
+    let is_plain = call.over.is_none()
+        && call.filter.is_none()
+        && call.within_group.is_empty()
+        && call.null_treatment.is_none()
+        && list.duplicate_treatment.is_none()
+        && list.clauses.is_empty();
+    if !is_plain {
+        return Err(refuse(format!("`{name}` is no aggregate: it takes arguments alone")));
+    }
+    let argument = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => Some(value.clone()),
+        _ => None,
+    };
+    let given: Option<Vec<Expr>> = list.args.iter().map(argument).collect();
+    let given = given.ok_or_else(|| refuse(format!("the arguments of `{name}` have no names")))?;
+    if given.len() != function.parameters.len() {
+        return Err(refuse(format!(
+            "`{name}` takes {} arguments, and here are {}",
+            function.parameters.len(),
+            given.len()
+        )));
+    }
+    let given: Vec<(&str, Expr)> = function.parameters.iter().map(String::as_str).zip(given).collect();
+    Ok(Expr::Nested(Box::new(in_place_of(&function.body, &given))))
+}
+
+fn refuse_aggregates(source: &Source<'_>, body: &Expr, span: Span, functions: &Functions) -> Result<()> {
+    let mut found = None;
+    let _ = look_at_expressions(body, |part| match part {
+        Expr::Function(call)
+            if call.over.is_some() || functions.aggregate(&call.name.to_string().to_lowercase()).is_some() =>
+        {
+            found = Some(call.name.span());
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    match found {
+        None => Ok(()),
+        Some(at) => Err(source
+            .error(source.span(at).unwrap_or(span), "a function of its own cannot aggregate")
+            .with_help("aggregate in the query, and call the function with the result")),
+    }
+}

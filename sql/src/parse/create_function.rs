@@ -1,0 +1,129 @@
+//! `CREATE FUNCTION name(parameter TYPE, …) [RETURNS TYPE] [LANGUAGE SQL] RETURN expression`; `AS` instead of `RETURN` as well.
+
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{Expr, Spanned as _};
+use datafusion_sql::sqlparser::tokenizer::Token;
+use weir_core::Result;
+
+use super::cursor::Cursor;
+use super::expression::parse_expression;
+use super::types::data_type;
+use crate::diagnostics::did_you_mean;
+use crate::statement::{CreateFunction, Parameter, Span, Spanned};
+use crate::walk::look_at_expressions;
+
+/// What follows `CREATE FUNCTION`.
+pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateFunction> {
+    let if_not_exists = cursor.take(&["IF", "NOT", "EXISTS"]);
+    let name = cursor.identifier("the name of a function")?;
+    if cursor.sees(&["AS"]) {
+        return Err(cursor
+            .error_here("only functions with a body in SQL are supported, and those name their parameters")
+            .with_help(format!("write `CREATE FUNCTION {}(x BIGINT) RETURN x + 1`", name.value)));
+    }
+    let parameters = parameters(cursor)?;
+    let result = if cursor.take(&["RETURNS"]) { Some(type_of(cursor)?) } else { None };
+    if cursor.take(&["LANGUAGE"]) && !cursor.take(&["SQL"]) {
+        return Err(cursor
+            .error_here("only functions with a body in SQL are supported")
+            .with_help("write `RETURN` and an expression"));
+    }
+    while cursor.take(&["IMMUTABLE"]) || cursor.take(&["DETERMINISTIC"]) {}
+    if !cursor.take(&["RETURN"]) && !cursor.take(&["AS"]) {
+        return Err(cursor.unexpected("RETURN and an expression"));
+    }
+    if let Token::SingleQuotedString(_) | Token::DollarQuotedString(_) = cursor.parser().peek_token_ref().token
+        && result.is_none()
+    {
+        return Err(cursor
+            .error_here("the body of a function is an expression here, and no text that holds one")
+            .with_help("leave the quotes out, as in `RETURN x + 1`"));
+    }
+    let body = cursor.expression()?;
+    check_names(cursor, &body, &name, &parameters)?;
+    let body = match result {
+        Some(result) => in_place_of(&converted("x", &result)?, &[("x", body)]),
+        None => body,
+    };
+    Ok(CreateFunction { name, parameters, body, or_replace, if_not_exists })
+}
+
+fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
+    cursor.expect_token(&Token::LParen)?;
+    let mut parameters: Vec<Parameter> = Vec::new();
+    if cursor.take_token(&Token::RParen) {
+        return Ok(parameters);
+    }
+    loop {
+        let name = cursor.identifier("a parameter and its type")?;
+        if parameters.iter().any(|other| other.name.eq_ignore_ascii_case(&name.value)) {
+            return Err(cursor.source.error(name.span, format!("two parameters are called `{}`", name.value)));
+        }
+        let type_name = type_of(cursor)?;
+        let argument = converted(&name.value, &type_name)?;
+        parameters.push(Parameter { name: name.value, type_name, argument });
+        if cursor.take_token(&Token::Comma) {
+            continue;
+        }
+        cursor.expect_token(&Token::RParen)?;
+        return Ok(parameters);
+    }
+}
+
+/// A type as it is written.
+fn type_of(cursor: &mut Cursor<'_>) -> Result<String> {
+    let start = cursor.here().start;
+    data_type(cursor)?;
+    let end = cursor.here().start;
+    Ok(cursor.source.slice(Span { start, end }).trim_end().to_owned())
+}
+
+fn converted(name: &str, type_name: &str) -> Result<Expr> {
+    parse_expression(&format!("CAST(`{name}` AS {type_name})"))
+}
+
+/// A body reads its parameters and nothing else.
+fn check_names(cursor: &Cursor<'_>, body: &Expr, name: &Spanned<String>, parameters: &[Parameter]) -> Result<()> {
+    let mut outcome = Ok(());
+    let _ = look_at_expressions(body, |part| {
+        let (written, span) = match part {
+            Expr::Identifier(ident) => (&ident.value, ident.span),
+            Expr::CompoundIdentifier(idents) => (&idents[0].value, part.span()),
+            _ => return ControlFlow::Continue(()),
+        };
+        let span = cursor.source.span(span).unwrap_or(name.span);
+        let is_known = parameters.iter().any(|parameter| parameter.name.eq_ignore_ascii_case(written));
+        outcome = match part {
+            Expr::Identifier(_) if is_known => return ControlFlow::Continue(()),
+            Expr::CompoundIdentifier(idents) if is_known => Err(cursor
+                .source
+                .error(span, format!("`{written}` is a parameter here, and `{part}` is read as a column of a table"))
+                .with_help(format!("write `({written}).{}`", idents[1]))),
+            _ => {
+                let names: Vec<&str> = parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+                let known = if names.is_empty() { "it has none" } else { "its parameters are" };
+                Err(cursor
+                    .source
+                    .error(span, format!("`{written}` is no parameter of `{}`", name.value))
+                    .with_help(did_you_mean(written, &names, known)))
+            }
+        };
+        ControlFlow::Break(())
+    });
+    outcome
+}
+
+/// `body` with expressions in the place of names.
+pub fn in_place_of(body: &Expr, given: &[(&str, Expr)]) -> Expr {
+    let mut body = body.clone();
+    let _ = crate::walk::change_expressions(&mut body, |part| {
+        if let Expr::Identifier(ident) = part
+            && let Some((_, expression)) = given.iter().find(|(name, _)| name.eq_ignore_ascii_case(&ident.value))
+        {
+            *part = Expr::Nested(Box::new(expression.clone()));
+        }
+        ControlFlow::Continue(())
+    });
+    body
+}
