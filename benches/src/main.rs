@@ -32,6 +32,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("q10", include_str!("../nexmark/q10.sql")),
     ("q11", include_str!("../nexmark/q11.sql")),
     ("q12", include_str!("../nexmark/q12.sql")),
+    ("q13", include_str!("../nexmark/q13.sql")),
     ("q14", include_str!("../nexmark/q14.sql")),
     ("q15", include_str!("../nexmark/q15.sql")),
     ("q16", include_str!("../nexmark/q16.sql")),
@@ -152,9 +153,13 @@ fn run(weir: &Path, query: &str, arguments: &Arguments) -> Result<Stats, Failure
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("query.sql");
     let stats = folder.path().join("stats.json");
+    let side = folder.path().join("side.csv");
+    std::fs::write(&side, (0..10_000).map(|key| format!("{key},value {key}\n")).collect::<String>())?;
     let options = format!("'events.num' = '{}', 'rate' = '{}', 'preload' = 'true'", arguments.events, arguments.rate);
-    let text =
-        format!("{TABLES}\n{query}").replace("${options}", &options).replace("${sink}", "'connector' = 'blackhole'");
+    let text = format!("{TABLES}\n{query}")
+        .replace("${options}", &options)
+        .replace("${side}", &side.display().to_string())
+        .replace("${sink}", "'connector' = 'blackhole'");
     std::fs::write(&script, text)?;
     let output = Command::new(weir)
         .arg("run")

@@ -1,5 +1,6 @@
 //! From a query to DataFusion's logical plan over the tables of the catalog, optimised as far as the rules mean the same on a stream.
 
+mod as_of;
 mod capitals;
 mod comparisons;
 mod cross_join;
@@ -28,5 +29,5 @@ mod window_tvf;
 pub(crate) use duplicates::free_name;
 pub(crate) use ranking::ROW_NUMBER;
 pub(crate) use tables::{ScannedTable, Tables};
-pub(crate) use versions::{Versions, versions_of};
+pub(crate) use versions::{VersionsOf, versions_of};
 pub(crate) use window_tvf::{WINDOW_COLUMNS, WindowTvf};

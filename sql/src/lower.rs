@@ -17,6 +17,7 @@ mod grouping;
 mod join;
 mod limited;
 mod literal;
+mod lookup;
 mod order;
 mod over;
 mod rank;
@@ -43,7 +44,7 @@ use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
 use crate::guards::marked;
-use crate::logical::{WindowTvf, versions_of};
+use crate::logical::{VersionsOf, WindowTvf, versions_of};
 use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
@@ -161,6 +162,9 @@ impl<'a> Lowering<'a> {
             ));
         };
         let stream = self.relation(&versions.input)?;
+        if versions.of == VersionsOf::Now {
+            return Ok(stream);
+        }
         let stream = shape::settle(&mut self.graph, stream)?;
         shape::materialise(&mut self.graph, stream)
     }

@@ -20,6 +20,11 @@ pub(crate) trait Relations {
     /// The functions that a query can call. Those over several rows only if it can read some.
     fn functions(&self) -> &Functions;
 
+    /// The function of that name that is computed row by row.
+    fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.functions().scalar(name)
+    }
+
     /// The relation of that name.
     ///
     /// # Errors
@@ -101,7 +106,7 @@ impl ContextProvider for Resolver<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.relations.functions().scalar(name)
+        self.relations.scalar(name)
     }
 
     fn get_higher_order_meta(&self, _name: &str) -> Option<Arc<HigherOrderUDF>> {

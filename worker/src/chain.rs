@@ -1,6 +1,7 @@
 //! The operators of one subtask, called one behind the other without a queue in between.
 //!
-//! Nothing here waits, unless an operator has only a part of its state in memory: then what it is about to touch is read first.
+//! Nothing here waits, unless an operator has only a part of its state in memory, or looks rows up in another table: then what it is about
+//! to touch is read first.
 
 mod together;
 
@@ -11,6 +12,7 @@ use weir_core::{
 };
 
 use self::together::together;
+use crate::lookup::Lookup;
 use crate::metrics::OperatorMetrics;
 use crate::partial_state::PartialState;
 
@@ -44,6 +46,8 @@ pub struct Stage {
     pub tables: Vec<TableSchema>,
     /// Which part of that is in memory; `None`: all of it.
     pub partial: Option<PartialState>,
+    /// What it looks rows up in, if it does.
+    pub lookup: Option<Lookup>,
     /// The last watermark that it was given, in an earlier execution or in this one.
     pub watermark: EventTime,
     /// Whether it was given that one in this execution: what stands behind it is new and has to be told again.
@@ -201,6 +205,9 @@ impl OperatorChain {
         stage.metrics.count_in(batch.num_rows());
         if let Some(partial) = &mut stage.partial {
             partial.load(&mut *stage.operator, ordinal, &batch, stage.watermark).await?;
+        }
+        if let Some(lookup) = &mut stage.lookup {
+            lookup.prepare(&mut *stage.operator, &batch, self.collector.now()).await?;
         }
         stage.operator.process(ordinal, batch, &mut self.collector)?;
         if let Some(partial) = &mut stage.partial {

@@ -28,6 +28,7 @@ mod commit;
 mod deploy;
 mod exchange;
 mod local_runs;
+mod lookup;
 mod metrics;
 mod partial_state;
 pub mod process;

@@ -1,9 +1,10 @@
 //! The connector of a test's tables, and of the result of its `SELECT`s. Sources read what the world has released, and stand still
-//! behind that; sinks stage their rows, so that each comes out once whatever the job is stopped for.
+//! behind that, and so do tables that rows are looked up in; sinks stage their rows, so that each comes out once whatever the job is stopped for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use weir_cli::test_file::row::{Operation, Value};
@@ -12,6 +13,7 @@ use weir_core::connector::{
     AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, RESULT_CONNECTOR, Role, Sink,
     SinkContext, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
+use weir_core::lookup::{Found, LookupContext, LookupTable};
 use weir_core::{Batch, ChangelogKind, Epoch, Error, Result, TableSpec};
 
 use super::world::{Released, SPLITS, World, Written};
@@ -85,6 +87,10 @@ impl Connector for Inline {
             splits: Vec::new(),
             batch_rows: context.batch_rows.max(1),
         }))
+    }
+
+    async fn open_lookup(&self, table: &TableSpec, _context: LookupContext) -> Result<Box<dyn LookupTable>> {
+        Ok(Box::new(Lookup { world: self.world.clone(), table: table.clone(), items: None }))
     }
 
     async fn open_sink(&self, _table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
@@ -214,6 +220,31 @@ impl Source for Reader {
             position: format!("{}:{}", split.item, split.row),
         };
         self.splits.iter().map(position).collect()
+    }
+}
+
+/// Rows are looked up among all that the table has been given by then.
+struct Lookup {
+    world: Arc<World>,
+    table: TableSpec,
+    /// How many items were released when it was last looked.
+    items: Option<usize>,
+}
+
+#[async_trait]
+impl LookupTable for Lookup {
+    async fn look_up(&mut self, _now: i64, _keys: Option<&RecordBatch>) -> Result<Found> {
+        let items = self.world.watch().borrow().items;
+        if self.items.replace(items) == Some(items) {
+            return Ok(Found::AsBefore);
+        }
+        let items = (0..items).filter_map(|item| self.world.item(item));
+        let own = items.filter(|item| item.table == self.table.name);
+        let rows = own.map(|item| match &self.table.projection {
+            None => Ok(item.rows.clone()),
+            Some(columns) => Ok(item.rows.project(columns)?),
+        });
+        Ok(Found::OfKeys(rows.collect::<Result<_>>()?))
     }
 }
 

@@ -69,6 +69,13 @@ const CASES: &[Case] = &[
                 GROUP BY bidder, session",
     },
     Case {
+        query: "q13",
+        text: query!("q13"),
+        // Some keys of the side table are missing.
+        batch: "SELECT auction, bidder, price, \"dateTime\", 'value ' || CAST(auction % 10000 AS VARCHAR)
+                FROM bid WHERE auction % 10000 % 7 <> 3",
+    },
+    Case {
         query: "q14",
         text: query!("q14"),
         batch: "SELECT auction, bidder, price * 908 / 1000.0,
@@ -171,7 +178,11 @@ fn answer(text: &str, parallelism: usize) -> Vec<Row> {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     let sink = format!("'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv'", out.display());
-    let script = format!("{}{}", tables(), text.replace("${sink}", &sink));
+    let side = folder.path().join("side.csv");
+    let keys = (0..10_000).filter(|key| key % 7 != 3);
+    std::fs::write(&side, keys.map(|key| format!("{key},value {key}\n")).collect::<String>()).unwrap();
+    let text = text.replace("${sink}", &sink).replace("${side}", &side.display().to_string());
+    let script = format!("{}{text}", tables());
     let parallelism = parallelism.to_string();
     flights::run(folder.path(), &script, &["--parallelism", &parallelism]).unwrap();
     rows_in(&out)

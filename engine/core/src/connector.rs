@@ -9,6 +9,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::lookup::{LookupContext, LookupTable};
 pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
     SplitPosition, rejected_schema,
@@ -100,6 +101,8 @@ pub enum Role {
     Source,
     /// It is written.
     Sink,
+    /// Joins look rows up in it.
+    Lookup,
 }
 
 /// Whether a source comes to an end by itself.
@@ -184,6 +187,16 @@ pub trait Connector: Send + Sync {
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         let _ = context;
         Err(Error::user(format!("table '{}' cannot be read: {} is no source", table.name, self.name())))
+    }
+
+    /// Opens the table for one subtask that looks rows up in it. A table that is held as a whole is read here, so that a job for which
+    /// it is not there does not start.
+    ///
+    /// # Errors
+    /// If rows cannot be looked up in the table, or it cannot be reached.
+    async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
+        let _ = context;
+        Err(Error::user(format!("rows of table '{}' cannot be looked up: {} has no way to", table.name, self.name())))
     }
 
     /// Opens the part of the sink that one subtask writes.

@@ -25,9 +25,9 @@ pub use self::over::{OverCall, OverFrame, OverFunction, OverSpec};
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TimeColumn,
-    TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
-    WindowTopNSpec,
+    LookupJoinSpec, NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
+    TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
@@ -205,6 +205,7 @@ impl OperatorSpec {
             | OperatorSpec::Join(_)
             | OperatorSpec::Over(_)
             | OperatorSpec::TemporalJoin(_)
+            | OperatorSpec::LookupJoin(_)
             | OperatorSpec::FinalRows
             | OperatorSpec::SortedRows(_)
             | OperatorSpec::ChangelogRows(_)

@@ -16,6 +16,7 @@ mod expr;
 mod graph;
 pub mod hash;
 mod ids;
+pub mod lookup;
 mod operator;
 mod placement;
 pub mod random;
@@ -35,13 +36,14 @@ pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
     CalcSpec, Chain, ChangelogKind, ChangelogRowsSpec, DiscoverSpec, Edge, Exchange, ExpandSpec, GroupAggregateSpec,
-    InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinType, Node, NodeSpec, NullTimes, OperatorPlace,
-    OperatorSpec, OutputPort, OverCall, OverFrame, OverFunction, OverSpec, Parallelism, Ranking, SinkSpec, SortKey,
-    SortedRowsSpec, SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinType, LookupJoinSpec, Node, NodeSpec, NullTimes,
+    OperatorPlace, OperatorSpec, OutputPort, OverCall, OverFrame, OverFunction, OverSpec, Parallelism, Ranking,
+    SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};
+pub use lookup::{LookupRows, LookupTable};
 pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
 pub use placement::{PlacedWorker, Placement};
 pub use source::{Source, SourceEvent, Split, SplitDiscovery};

@@ -45,7 +45,7 @@ use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, ChangelogKind, EventTime, HashRange, OutputPort, Result};
+use crate::{Batch, ChangelogKind, EventTime, HashRange, LookupRows, OutputPort, Result};
 
 /// One operator of one subtask.
 pub trait Operator: Send {
@@ -107,6 +107,19 @@ pub trait Operator: Send {
     fn takes(&self, ordinal: usize, stream: &ChangelogKind) -> bool {
         let _ = ordinal;
         stream.is_append()
+    }
+
+    /// What the rows of a batch are about to look up in another table: each key once, without nulls. Asked where that table wants to know,
+    /// before [`look_up_in`](Self::look_up_in).
+    fn lookup_keys(&self, batch: &Batch) -> Result<RecordBatch> {
+        let _ = batch;
+        Err(crate::Error::internal("an operator that looks nothing up was asked for keys"))
+    }
+
+    /// From here on, rows are looked up among these. Called before the first batch, and between others.
+    fn look_up_in(&mut self, rows: Arc<LookupRows>) -> Result<()> {
+        let _ = rows;
+        Err(crate::Error::internal("an operator that looks nothing up was given rows to look up"))
     }
 
     /// Rows from input `ordinal`. The batch is not empty.

@@ -10,6 +10,7 @@ use crate::changelog_rows::ChangelogRows;
 use crate::checked::Checked;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
+use crate::lookup_join::LookupJoin;
 use crate::over::Over;
 use crate::processing_time::ProcessingTime;
 use crate::temporal_join::TemporalJoin;
@@ -72,6 +73,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::TemporalJoin(spec) => {
             Box::new(TemporalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)
         }
+        OperatorSpec::LookupJoin(spec) => Box::new(LookupJoin::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,

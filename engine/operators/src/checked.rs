@@ -1,11 +1,13 @@
 //! Checks, around any operator, what operators promise each other. Debug builds run every operator inside it.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator,
-    OutputPort, Result, TableSchema,
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, HashRange, LookupRows, OpenContext,
+    Operator, OutputPort, Result, TableSchema,
 };
 
 /// An operator whose contract is checked: rows in are of a key that the subtask owns, rows have weights only where the plan says so, rows out
@@ -171,6 +173,14 @@ impl Operator for Checked {
 
     fn takes(&self, ordinal: usize, stream: &ChangelogKind) -> bool {
         self.inner.takes(ordinal, stream)
+    }
+
+    fn lookup_keys(&self, batch: &Batch) -> Result<RecordBatch> {
+        self.inner.lookup_keys(batch)
+    }
+
+    fn look_up_in(&mut self, rows: Arc<LookupRows>) -> Result<()> {
+        self.inner.look_up_in(rows)
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {

@@ -11,6 +11,7 @@
 //!   watermark 12:00:10              of all inputs; `watermark right 12:00:10` of one
 //!   idle left                       nothing comes from this input from the next marker on; a watermark that it says then counts
 //!                                   behind the marker after that
+//!   table> 1 | b                    from here on rows are looked up among this row and those in the lines beside it, and no others
 //!   tick 12:00:11                   processing time
 //!   out> 1 | a | 12:00:05           a row that has to come out
 //!   out- 1 | a | 12:00:05           a row that has to be taken back
@@ -52,7 +53,11 @@ pub fn node(operator: OperatorSpec, output: &SchemaRef) -> NodeSpec {
 /// # Panics
 /// If anything fails or differs.
 pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
-    let (script, expected) = script::parse(script, inputs);
+    let table = match &node.operator {
+        OperatorSpec::LookupJoin(spec) => Some(spec.source.table.output_schema()),
+        _ => None,
+    };
+    let (script, expected) = script::parse(script, inputs, table.as_ref());
     check_in(Plan::ALL, node, inputs, &script, &expected);
     let (inputs, script) = script.without_nulls(inputs);
     check_in([Plan::Rescaled, Plan::Evicted], node, &inputs, &script, &expected);

@@ -133,6 +133,14 @@ impl Table {
         self.spec(source, named_at, Role::Source)
     }
 
+    /// The table for a connector in which rows of it are looked up.
+    ///
+    /// # Errors
+    /// A user error if they cannot be, or not so.
+    pub fn lookup_spec(&self, source: &Source<'_>, named_at: Span) -> Result<TableSpec> {
+        self.spec(source, named_at, Role::Lookup)
+    }
+
     /// The table for a connector that writes it: the columns of [`Table::written`].
     ///
     /// # Errors
@@ -165,7 +173,7 @@ impl Table {
     fn spec(&self, source: &Source<'_>, named_at: Span, role: Role) -> Result<TableSpec> {
         if !self.connector.supports(role) {
             let (verb, other) = match role {
-                Role::Source => ("read", "INSERT INTO it"),
+                Role::Source | Role::Lookup => ("read", "INSERT INTO it"),
                 Role::Sink => ("written", "SELECT from it"),
             };
             let (name, connector) = (&self.name, self.connector.name());
@@ -174,7 +182,7 @@ impl Table {
                 .with_help(format!("{other}, or declare the table with another connector")));
         }
         let columns: Vec<&Column> = match role {
-            Role::Source => self.columns.iter().filter(|column| column.source.is_stored()).collect(),
+            Role::Source | Role::Lookup => self.columns.iter().filter(|column| column.source.is_stored()).collect(),
             Role::Sink => self.written().collect(),
         };
         let spec = TableSpec {

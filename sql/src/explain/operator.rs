@@ -2,8 +2,8 @@
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{
-    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, Node, OperatorSpec, Ranking, SortKey, SourceSpec,
-    WindowAggregateSpec, WindowKind, WindowSource,
+    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, LookupJoinSpec, Node, OperatorSpec, Ranking, SortKey,
+    SourceSpec, WindowAggregateSpec, WindowKind, WindowSource,
 };
 
 use super::expression::{length, sql};
@@ -104,6 +104,7 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             let (join, on) = (join_name(spec.join_type), equalities(&spec.on, width, &input));
             format!("{join} on {on}, the last {right} up to {left}{residual}")
         }
+        OperatorSpec::LookupJoin(spec) => lookup_text(spec, &input),
         OperatorSpec::GroupAggregate(spec) => {
             let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, false, &name)).collect();
             match (spec.keys.is_empty(), calls.is_empty()) {
@@ -132,6 +133,26 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
     format!("[{text}]")
+}
+
+fn lookup_text(spec: &LookupJoinSpec, input: &[String]) -> String {
+    let columns: Vec<Vec<String>> = spec.schemas.iter().map(names).collect();
+    let mut of_table = spec.source.table.name.clone();
+    if let Some(made) = columns.first() {
+        of_table.push_str(&format!("({})", source_text(&spec.source, made)));
+    }
+    for (calc, schemas) in spec.calcs.iter().zip(columns.windows(2)) {
+        of_table.push_str(&format!(", {}", calc_text(calc, &schemas[0], &schemas[1])));
+    }
+    let left = input.iter().map(|name| format!("left.{name}"));
+    let right = columns.last().into_iter().flatten();
+    let all: Vec<String> = left.chain(right.map(|name| format!("right.{name}"))).collect();
+    let residual = residual_text(spec.residual.as_ref(), &all);
+    format!(
+        "{} on {}{residual}, looked up in {of_table}",
+        join_name(spec.join_type),
+        equalities(&spec.on, input.len(), &all)
+    )
 }
 
 /// Which rows a Top-N shows, and whether with their numbers.
@@ -324,6 +345,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             "rows of the left side until the watermark passes them, of the right side the last row of each key up to there and those behind it"
                 .to_owned(),
         ),
+        OperatorSpec::LookupJoin(spec) if spec.retracts => {
+            Some("the rows of the input that are there, and what was found for each".to_owned())
+        }
+        OperatorSpec::LookupJoin(_) => None,
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)

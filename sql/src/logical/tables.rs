@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{DataFusionError, Result, TableReference};
 use datafusion_expr::planner::RelationPlanner;
-use datafusion_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, TableSource, WindowUDF};
+use datafusion_expr::{AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF};
 use datafusion_sql::sqlparser::ast;
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::TableSpec;
@@ -104,7 +104,7 @@ impl<'a> Tables<'a> {
         let resolver = Resolver::new(self);
         let planner = resolver.planner();
         let mut query = query.clone();
-        super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
+        let mut as_of = super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         super::unnest_factor::make_lateral(&mut query);
         super::derived_order::leave_out(&mut query);
@@ -114,7 +114,10 @@ impl<'a> Tables<'a> {
         loop {
             super::duplicates::rename(&mut query, self.catalog.functions());
             match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
-                Ok(plan) => return super::set_operations::counted(super::lateral::unnests(plan)?),
+                Ok(plan) => {
+                    let plan = super::as_of::resolved(plan, &self.source, &mut as_of)?;
+                    return super::set_operations::counted(super::lateral::unnests(plan)?);
+                }
                 Err(error) if capitals.correct(&mut query, &error) => {}
                 Err(error) => return Err(error),
             }
@@ -162,6 +165,10 @@ impl<'a> Tables<'a> {
 impl Relations for Tables<'_> {
     fn functions(&self) -> &Functions {
         self.catalog.functions()
+    }
+
+    fn scalar(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        super::as_of::function(name).or_else(|| self.functions().scalar(name))
     }
 
     fn table(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {

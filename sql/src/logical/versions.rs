@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `a JOIN b FOR SYSTEM_TIME AS OF a.ts ON c` | `a JOIN versions(b) ON c AND a.ts >= b.ts`, `b.ts` being the time attribute of `b` |
 //! | `a ASOF JOIN b MATCH_CONDITION (a.ts >= b.ts) ON c` | `a LEFT JOIN versions(b) ON c AND a.ts >= b.ts` |
+//! | `a JOIN b FOR SYSTEM_TIME AS OF a.proc ON c`, a processing time | `a JOIN versions(b) ON c`, `b` being looked up in |
 //!
 //! The node around the right side keeps conditions from going below the choice of the version, and says to lowering what the join is.
+//! Whether a time is processing time is known once the query is planned: until then a [marker](super::as_of) stands in the condition.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -22,7 +24,8 @@ use datafusion_sql::sqlparser::ast::{
 };
 use weir_core::Error;
 
-use crate::catalog::{Catalog, Relation};
+use super::as_of::{self, AsOf};
+use crate::catalog::{Catalog, Relation, Table};
 use crate::diagnostics::Source;
 use crate::logical::ScannedTable;
 use crate::statement::Span;
@@ -31,10 +34,21 @@ use crate::walk::{Change, Step, change};
 /// A table whose rows are versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versions {
-    /// Columns by which versions are of the same row; `None`: all that the join says are equal.
-    pub key: Option<Vec<String>>,
+    /// Which of them a row meets.
+    pub of: VersionsOf,
     /// The rows.
     pub input: Arc<LogicalPlan>,
+}
+
+/// Which versions a row meets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum VersionsOf {
+    /// That of each row of the table, the columns of its key.
+    Key(Vec<String>),
+    /// The last one of all rows that the join says are equal.
+    EqualRows,
+    /// All that there are when it comes.
+    Now,
 }
 
 /// Plans have no order that would mean anything here.
@@ -46,7 +60,7 @@ impl PartialOrd for Versions {
 
 impl Hash for Versions {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.key, &self.input).hash(state);
+        (&self.of, &self.input).hash(state);
     }
 }
 
@@ -73,14 +87,14 @@ impl UserDefinedLogicalNodeCore for Versions {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Versions: {:?}", self.key)
+        write!(f, "Versions: {:?}", self.of)
     }
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
         let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
             return internal_err!("versions are of one table");
         };
-        Ok(Self { key: self.key.clone(), input: Arc::new(input) })
+        Ok(Self { of: self.of.clone(), input: Arc::new(input) })
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
@@ -111,8 +125,8 @@ pub(super) fn unversioned(relation: &TableFactor) -> Option<(TableFactor, bool)>
 
 /// The node around a planned table.
 pub(super) fn node(input: LogicalPlan, is_asof: bool) -> LogicalPlan {
-    let key = if is_asof { None } else { Some(primary_key(&input)) };
-    LogicalPlan::Extension(Extension { node: Arc::new(Versions { key, input: Arc::new(input) }) })
+    let of = if is_asof { VersionsOf::EqualRows } else { VersionsOf::Key(primary_key(&input)) };
+    LogicalPlan::Extension(Extension { node: Arc::new(Versions { of, input: Arc::new(input) }) })
 }
 
 fn primary_key(plan: &LogicalPlan) -> Vec<String> {
@@ -127,7 +141,7 @@ fn primary_key(plan: &LogicalPlan) -> Vec<String> {
     }
 }
 
-/// Writes the joins of a query as the module's documentation says.
+/// Writes the joins of a query as the module's documentation says. Returns what their markers are about, by their numbers.
 ///
 /// # Errors
 /// A user error for joins that cannot be.
@@ -136,16 +150,17 @@ pub(super) fn write_out(
     source: &Source<'_>,
     catalog: &Catalog,
     statement: Span,
-) -> weir_core::Result<()> {
-    let mut joins = Joins { source, catalog, statement, error: None };
+) -> weir_core::Result<Vec<AsOf>> {
+    let mut joins = Joins { source, catalog, statement, marked: Vec::new(), error: None };
     let _ = change(query, &mut joins);
-    joins.error.map_or(Ok(()), Err)
+    joins.error.map_or(Ok(joins.marked), Err)
 }
 
 struct Joins<'a> {
     source: &'a Source<'a>,
     catalog: &'a Catalog,
     statement: Span,
+    marked: Vec<AsOf>,
     error: Option<Error>,
 }
 
@@ -166,12 +181,12 @@ impl Joins<'_> {
         self.source.error(self.source.span(factor.span()).unwrap_or(self.statement), what.into())
     }
 
-    fn tables(&self, tables: &mut TableWithJoins) -> weir_core::Result<()> {
+    fn tables(&mut self, tables: &mut TableWithJoins) -> weir_core::Result<()> {
         self.left(&mut tables.relation)?;
         tables.joins.iter_mut().try_for_each(|join| self.join(join))
     }
 
-    fn left(&self, relation: &mut TableFactor) -> weir_core::Result<()> {
+    fn left(&mut self, relation: &mut TableFactor) -> weir_core::Result<()> {
         match relation {
             TableFactor::NestedJoin { table_with_joins, .. } => self.tables(table_with_joins),
             TableFactor::Table { version: Some(version), .. } if !is_written(version) => Err(self
@@ -181,7 +196,7 @@ impl Joins<'_> {
         }
     }
 
-    fn join(&self, join: &mut Join) -> weir_core::Result<()> {
+    fn join(&mut self, join: &mut Join) -> weir_core::Result<()> {
         if let JoinOperator::AsOf { match_condition, constraint } = &join.join_operator {
             let (match_condition, constraint) = (match_condition.clone(), constraint.clone());
             return self.asof(join, match_condition, constraint);
@@ -200,7 +215,7 @@ impl Joins<'_> {
                     .with_help("write `FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.k = b.k`"));
             }
         };
-        let time = self.time_of(&join.relation)?;
+        let table = self.versioned(&join.relation)?;
         let refused = self
             .error(&join.relation, "FOR SYSTEM_TIME AS OF stands in a JOIN or LEFT JOIN with ON")
             .with_help("write `FROM a JOIN b FOR SYSTEM_TIME AS OF a.ts ON a.k = b.k`");
@@ -211,42 +226,54 @@ impl Joins<'_> {
         else {
             return Err(refused);
         };
-        *on = both(on.clone(), binary(as_of, BinaryOperator::GtEq, time));
+        let time = self.time_of(&join.relation, &table);
+        let (time, refusal) = time.map_or_else(|refusal| (None, Some(refusal)), |time| (Some(time), None));
+        *on = both(on.clone(), as_of::marker(self.marked.len(), as_of, time));
+        let span = self.source.span(join.relation.span()).unwrap_or(self.statement);
+        self.marked.push(AsOf { table, span, refusal });
         mark(&mut join.relation, false);
         Ok(())
     }
 
-    /// The time attribute of a table that has versions.
-    fn time_of(&self, relation: &TableFactor) -> weir_core::Result<Ast> {
-        let TableFactor::Table { name, alias, .. } = relation else {
+    /// The table behind a join.
+    fn versioned(&self, relation: &TableFactor) -> weir_core::Result<Arc<Table>> {
+        let TableFactor::Table { name, .. } = relation else {
             return Err(self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"));
         };
         let span = self.source.span(name.span()).unwrap_or(self.statement);
         let ident = name.0.last().and_then(|part| part.as_ident());
         let ident = ident.ok_or_else(|| self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"))?;
-        let table = match self.catalog.resolve(self.source, &ident.value, span)? {
-            Relation::Table(table) => table,
+        match self.catalog.resolve(self.source, &ident.value, span)? {
+            Relation::Table(table) => Ok(table.clone()),
             Relation::View(_) => {
-                return Err(self.error(relation, format!("`{}` is a view, and has no versions yet", ident.value)).with_help(
+                Err(self.error(relation, format!("`{}` is a view, and has no versions yet", ident.value)).with_help(
                     "read the table below it; with ASOF JOIN the rows of a view are versions by the columns that are equal",
-                ));
+                ))
             }
-        };
+        }
+    }
+
+    /// The time attribute of a table that has versions in event time.
+    fn time_of(&self, relation: &TableFactor, table: &Table) -> weir_core::Result<Ast> {
+        let name = &table.name;
         let Some(time) = &table.time_attribute else {
-            return Err(self.error(relation, format!("`{}` has no WATERMARK, so its versions have no time", ident.value)).with_help(
-                "declare `WATERMARK FOR ts AS ts` in its CREATE TABLE; joins with what a table is at the moment (lookup joins) are not \
-                 supported yet",
+            return Err(self.error(relation, format!("`{name}` has no WATERMARK, so its versions have no time")).with_help(
+                "declare `WATERMARK FOR ts AS ts` in its CREATE TABLE; what a table is at the moment is joined `FOR SYSTEM_TIME AS OF` \
+                 a processing time, such as a column `proc AS PROCTIME()` of the left side",
             ));
         };
         if table.primary_key.is_empty() {
             return Err(self
-                .error(
-                    relation,
-                    format!("`{}` has no PRIMARY KEY, which says what its rows are versions of", ident.value),
-                )
+                .error(relation, format!("`{name}` has no PRIMARY KEY, which says what its rows are versions of"))
                 .with_help("declare `PRIMARY KEY (k) NOT ENFORCED` in its CREATE TABLE"));
         }
-        let qualifier = alias.as_ref().map_or_else(|| ident.clone(), |alias| alias.name.clone());
+        let qualifier = match relation {
+            TableFactor::Table { alias: Some(alias), .. } => alias.name.clone(),
+            TableFactor::Table { name, .. } => {
+                name.0.last().and_then(|part| part.as_ident()).cloned().unwrap_or_else(|| Ident::new(&table.name))
+            }
+            _ => Ident::new(name),
+        };
         Ok(Ast::CompoundIdentifier(vec![qualifier, Ident::with_quote('"', table.columns[time.column].name.clone())]))
     }
 

@@ -85,6 +85,11 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
         | OperatorSpec::IntervalJoin(_) => only_appended(),
         // What follows from rows before one stays if they do.
         OperatorSpec::Over(_) | OperatorSpec::TemporalJoin(_) => only_appended(),
+        OperatorSpec::LookupJoin(lookup) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
+            // What was found for a row is found for good.
+            kind => Some(kind.clone()).filter(|kind| kind.is_append() || lookup.retracts),
+        },
         OperatorSpec::Join(JoinSpec { join_type, .. }) => joined(*join_type, inputs),
         OperatorSpec::GroupAggregate(spec) => match inputs.first()? {
             ChangelogKind::Upsert(_) => None,

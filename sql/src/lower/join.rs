@@ -21,7 +21,7 @@ use super::stream::{
 };
 use super::windowed::{CarriedWindow, determines, end_of, fixed_size};
 use crate::coercion::compared_type;
-use crate::logical::versions_of;
+use crate::logical::{VersionsOf, versions_of};
 use crate::parse::sql_type_name;
 
 /// One side of a join.
@@ -37,8 +37,11 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error for joins that no operator does.
     pub(super) fn join(&mut self, join: &Join) -> Result<Stream> {
-        if let Some(versions) = versions_of(&join.right) {
-            return self.temporal_join(join, versions);
+        match versions_of(&join.right).map(|versions| &versions.of) {
+            None => {}
+            Some(VersionsOf::Now) => return self.lookup_join(join),
+            Some(VersionsOf::Key(key)) => return self.temporal_join(join, Some(key)),
+            Some(VersionsOf::EqualRows) => return self.temporal_join(join, None),
         }
         let join_type = join_type(join)?;
         let left = self.relation(&join.left)?;

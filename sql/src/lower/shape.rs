@@ -79,14 +79,19 @@ pub(super) fn node(
 fn check_keys(graph: &JobGraph, input: &Edge) -> Result<()> {
     let Exchange::Hash(columns) = &input.exchange else { return Ok(()) };
     let schema = &graph.node(input.from).spec.schema;
-    match columns.iter().map(|column| schema.field(*column).data_type()).find(|data_type| !is_hashable(data_type)) {
-        None => Ok(()),
-        Some(unfit) => Err(Error::user(format!(
-            "a value of type {} cannot be a key, in GROUP BY, DISTINCT, PARTITION BY or the condition of a join",
-            sql_type_name(unfit)
-        ))
-        .with_help("name its fields or elements one by one, or CAST it to STRING")),
+    columns.iter().try_for_each(|column| check_key(schema.field(*column).data_type()))
+}
+
+/// Refuses a type that rows cannot be spread or found by.
+pub(super) fn check_key(data_type: &DataType) -> Result<()> {
+    if is_hashable(data_type) {
+        return Ok(());
     }
+    Err(Error::user(format!(
+        "a value of type {} cannot be a key, in GROUP BY, DISTINCT, PARTITION BY or the condition of a join",
+        sql_type_name(data_type)
+    ))
+    .with_help("name its fields or elements one by one, or CAST it to STRING"))
 }
 
 /// Makes what is pending real: window columns by an operator that assigns them, a row number by one that counts in the order of time.

@@ -15,7 +15,7 @@ use super::error::from_planner;
 use super::expr::expr;
 use super::stream::{Base, Role, Stream, StreamColumn};
 use crate::catalog::{ColumnSource, Table};
-use crate::logical::ScannedTable;
+use crate::logical::{ScannedTable, VersionsOf, versions_of};
 
 impl Lowering<'_> {
     /// A scan, not yet in the graph so that filters can go into it.
@@ -161,12 +161,15 @@ fn reads_clock(table: &Table, columns: &[usize]) -> bool {
 
 impl Lowering<'_> {
     /// Takes note of the tables that `plan` reads. Called for all plans of the job before the first is lowered, so that
-    /// a table which is read several times is read once, with the columns that anyone needs.
+    /// a table which is read several times is read once, with the columns that anyone needs. What is looked up in is not read here.
     ///
     /// # Errors
     /// None that a user can cause.
     pub fn announce(&mut self, plan: &LogicalPlan) -> Result<()> {
         plan.apply_with_subqueries(|plan| {
+            if versions_of(plan).is_some_and(|versions| versions.of == VersionsOf::Now) {
+                return Ok(TreeNodeRecursion::Jump);
+            }
             if let LogicalPlan::TableScan(scan) = plan
                 && let Some(source) = scan.source.downcast_ref::<ScannedTable>()
             {

@@ -8,11 +8,10 @@ use super::Lowering;
 use super::join::{Input, Side, comparable, join_type, residual};
 use super::shape::settle;
 use super::stream::{Role, Stream, typed};
-use crate::logical::Versions;
 
 impl Lowering<'_> {
-    /// A join whose right side is made of versions.
-    pub(super) fn temporal_join(&mut self, join: &Join, versions: &Versions) -> Result<Stream> {
+    /// A join whose right side is made of versions, told apart by the columns of `key`; without one, by all that are equal.
+    pub(super) fn temporal_join(&mut self, join: &Join, key: Option<&Vec<String>>) -> Result<Stream> {
         let join_type = join_type(join)?;
         if !matches!(join_type, JoinType::Inner | JoinType::Left) {
             return Err(Error::user("a join with versions of a table is a JOIN or a LEFT JOIN")
@@ -40,7 +39,7 @@ impl Lowering<'_> {
                 _ => None,
             };
             let of_key = |key: &'_ Vec<String>| key.iter().position(|of_key| Some(of_key) == name.as_ref());
-            let place = versions.key.as_ref().map(of_key);
+            let place = key.map(of_key);
             let right_type = right_key.data_type.clone();
             let (left_key, right_key) = comparable(left_key, right_key)?;
             if place == Some(None) {
@@ -57,13 +56,13 @@ impl Lowering<'_> {
                 )
                 .with_help("CAST the other side to the type of the key"));
             }
-            if let (Some(key), Some(Some(place))) = (&versions.key, place) {
+            if let (Some(key), Some(Some(place))) = (key, place) {
                 found.push(&key[place]);
             }
             on.0.push(left_key);
             on.1.push(right_key);
         }
-        if let Some(missing) = versions.key.iter().flatten().find(|key| !found.contains(&key.as_str())) {
+        if let Some(missing) = key.into_iter().flatten().find(|key| !found.contains(&key.as_str())) {
             return Err(Error::user(format!(
                 "the join with versions says nothing of `{missing}`, which is in the PRIMARY KEY"
             ))

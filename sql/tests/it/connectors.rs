@@ -33,7 +33,11 @@ impl Connector for Fake {
     }
 
     fn supports(&self, role: Role) -> bool {
-        role == Role::Sink || self.0 != "result"
+        match role {
+            Role::Sink => true,
+            Role::Source => self.0 != "result",
+            Role::Lookup => self.0 == "ends",
+        }
     }
 
     fn options(&self, _given: &BTreeMap<String, String>) -> Vec<OptionInfo> {

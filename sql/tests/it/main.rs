@@ -10,6 +10,7 @@ mod every_function;
 mod functions;
 mod joins;
 mod limits;
+mod lookups;
 mod messages;
 mod names;
 mod nexmark;

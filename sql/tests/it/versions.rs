@@ -57,7 +57,7 @@ fn what_has_no_versions() {
     refused(&temporal("person", "b.dateTime AS r ON b.bidder = r.id"), "`person` has no PRIMARY KEY");
     refused(&temporal("plain", "b.dateTime AS r ON b.bidder = r.k"), "`plain` has no WATERMARK");
     refused(&temporal("best", "b.dateTime AS r ON b.bidder = r.currency"), "`best` is a view");
-    refused(&temporal("rates", "b.proc AS r ON b.bidder = r.currency"), "goes by time attributes");
+    refused(&temporal("rates", "b.proc AS r ON b.bidder = r.currency"), "rows cannot be looked up in `rates`");
     refused(
         &temporal("rates", "b.dateTime + INTERVAL '1' SECOND AS r ON b.bidder = r.currency"),
         "goes by time attributes",

@@ -46,6 +46,7 @@ fn chain() -> OperatorChain {
             operator,
             tables: Vec::new(),
             partial: None,
+            lookup: None,
             watermark,
             told: false,
             makes_watermarks: false,

@@ -7,11 +7,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use weir_core::connector::{Boundedness, DiscoveryContext, SinkContext, SourceContext};
+use weir_core::lookup::LookupContext;
 use weir_core::{
     Chain, ChangelogKind, Connector, DiscoverSpec, Epoch, Error, HashRange, InputWatermarks, JobGraph, Marker, NodeId,
-    OperatorSpec, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
+    OperatorSpec, OperatorUid, Result, SinkSpec, SourceSpec, SplitWatermarks, TableSpec,
 };
-use weir_operators::Scan;
+use weir_operators::{LookupSide, Scan};
 
 use super::Deployment;
 use super::restore::Restorer;
@@ -19,6 +20,7 @@ use super::wiring::Ends;
 use crate::announcements::DiscoveryState;
 use crate::chain::OperatorChain;
 use crate::exchange::{ChannelSender, Gate};
+use crate::lookup::Lookup;
 use crate::metrics::OperatorMetrics;
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::SourceState;
@@ -108,7 +110,10 @@ impl Opener<'_> {
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
         let Seat { place, ends, metrics, markers, completed } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
-        let stages = self.restorer.stages(place.chain, range, &metrics).await?;
+        let mut stages = self.restorer.stages(place.chain, range, &metrics).await?;
+        for stage in &mut stages {
+            stage.lookup = self.lookup(&place, stage.uid.clone()).await?;
+        }
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
         let sink = self.sink(&place, metrics.last()).await?;
         let side = ends.side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
@@ -137,6 +142,22 @@ impl Opener<'_> {
             clock: self.deployment.clock.clone(),
         };
         Ok(framed(name, operator.run()).boxed())
+    }
+
+    /// What the operator of that node looks rows up in.
+    async fn lookup(&self, place: &Place<'_>, uid: OperatorUid) -> Result<Option<Lookup>> {
+        let mut nodes = place.chain.nodes.iter().map(|id| place.graph.node(*id));
+        let node = nodes.find(|node| node.uid == uid);
+        let Some(OperatorSpec::LookupJoin(spec)) = node.map(|node| &node.spec.operator) else { return Ok(None) };
+        let table = &spec.source.table;
+        let context = LookupContext {
+            keys: spec.on.iter().map(|(_, key)| spec.read_as(*key)).collect(),
+            batch_rows: self.deployment.batch_rows,
+            attempt: self.deployment.attempt,
+        };
+        let table = self.connector(table)?.open_lookup(table, context).await?;
+        let side = LookupSide::new(spec.clone(), self.deployment.functions.clone());
+        Ok(Some(Lookup::new(table, side, self.deployment.blocking.clone())))
     }
 
     /// The sink at the end of the chain, if there is one.

@@ -241,6 +241,7 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
         operator,
         tables,
         partial,
+        lookup: None,
         watermark,
         told: false,
         makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime),

@@ -90,13 +90,29 @@ enum Stage {
 
 /// What a listing has found.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     /// Files that were not known, and their ranges.
     new: Vec<(Seen, Vec<FileRange>)>,
     /// Files that are known and are not there.
     missing: BTreeSet<Arc<str>>,
     /// There are files, whether they are known or not.
     has_files: bool,
+}
+
+impl Found {
+    /// The ranges of files that were not known, as splits.
+    pub(super) fn splits(&self) -> Vec<Split> {
+        let of_file = |(seen, ranges): &(Seen, Vec<FileRange>)| {
+            let description = seen.description();
+            let split = |range: &FileRange| Split {
+                name: range.name(),
+                sequence: range.path.clone(),
+                description: description.clone(),
+            };
+            ranges.iter().map(split).collect::<Vec<_>>()
+        };
+        self.new.iter().flat_map(of_file).collect()
+    }
 }
 
 impl FileDiscovery {
@@ -122,16 +138,10 @@ impl FileDiscovery {
     /// Takes over what a listing has found, the `listings`th in a row. Returns what is done next.
     fn listed(&mut self, found: Found, listings: u32) -> Stage {
         let is_new = !found.new.is_empty();
-        for (seen, ranges) in found.new {
-            for range in ranges {
-                self.known.add(range.path.clone(), seen.modified);
-                self.found.push(Split {
-                    name: range.name(),
-                    sequence: range.path.clone(),
-                    description: seen.description(),
-                });
-            }
+        for (seen, ranges) in &found.new {
+            ranges.iter().for_each(|range| self.known.add(range.path.clone(), seen.modified));
         }
+        self.found.extend(found.splits());
         if found.has_files && self.options.monitor_interval.is_some() {
             self.known.listed(&found.missing);
         }
@@ -198,7 +208,7 @@ impl SplitDiscovery for FileDiscovery {
 ///
 /// # Errors
 /// If the path is wrong or cannot be read, or a file is not what its format says.
-fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<Found>> {
+pub(super) fn look(options: &SourceOptions, known: &Modified) -> Result<Listing<Found>> {
     let files = match listing::list(&options.path)? {
         Listing::Files(files) => files,
         Listing::NoMatch => return Ok(Listing::NoMatch),

@@ -3,13 +3,14 @@
 //! As a source, a table is a file, a folder or a pattern. Files are listed once, or watched for with
 //! `'source.monitor-interval'`; a file has to appear in one step (be renamed into its folder) and must not change
 //! afterwards. Large files are cut into ranges that several subtasks read (`split`). As a sink, files appear when the
-//! checkpoint that they belong to completes ([`sink`]).
+//! checkpoint that they belong to completes ([`sink`]). Joins look rows up in all files at once (`lookup`).
 
 mod discovery;
 mod known;
 mod layout;
 mod lines;
 pub(crate) mod listing;
+mod lookup;
 mod options;
 mod place;
 mod reader;
@@ -30,6 +31,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, METADATA_KEY, OptionInfo, Role, Sink, SinkContext,
     Source, SourceContext, SplitDiscovery,
 };
+use weir_core::lookup::{LookupContext, LookupTable};
 use weir_core::{Error, OperatorUid, Result, TableSpec};
 
 use self::layout::Layout;
@@ -56,6 +58,9 @@ const SETTINGS: &[&str] = &[
     sink::FILE_ROWS,
     sink::GUARANTEE,
     sink::EXISTING,
+    lookup::SETTINGS[0],
+    lookup::SETTINGS[1],
+    lookup::SETTINGS[2],
 ];
 
 #[async_trait]
@@ -66,7 +71,7 @@ impl Connector for Filesystem {
 
     fn supports(&self, role: Role) -> bool {
         match role {
-            Role::Source | Role::Sink => true,
+            Role::Source | Role::Sink | Role::Lookup => true,
         }
     }
 
@@ -99,6 +104,7 @@ impl Connector for Filesystem {
         match role {
             Role::Sink => sink::validate(table),
             Role::Source => validate_source(table),
+            Role::Lookup => validate_source(table).and_then(|()| lookup::validate(table)),
         }
     }
 
@@ -118,6 +124,11 @@ impl Connector for Filesystem {
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
         source::open(table, &context).map_err(within)
+    }
+
+    async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        lookup::open(table, context).await.map_err(within)
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {

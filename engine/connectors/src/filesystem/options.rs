@@ -8,7 +8,7 @@ use weir_core::{Error, Result, TableSpec};
 use crate::formats::decode::csv::CsvDialect;
 use crate::options::Options;
 
-const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
+pub(super) const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
     OptionInfo { name, required: false, doc }
 }
 
@@ -91,7 +91,7 @@ pub(super) fn known(format: Option<&str>) -> impl Iterator<Item = OptionInfo> {
         Some("csv") => CSV,
         _ => &[],
     };
-    SOURCE.iter().chain(own).copied()
+    SOURCE.iter().chain(super::lookup::OPTIONS).chain(own).copied()
 }
 
 /// How files are written.

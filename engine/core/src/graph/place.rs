@@ -75,6 +75,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::TopN(_)
         | OperatorSpec::Over(_)
         | OperatorSpec::TemporalJoin(_)
+        | OperatorSpec::LookupJoin(_)
         | OperatorSpec::FinalRows
         | OperatorSpec::SortedRows(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)

@@ -1,9 +1,10 @@
 //! What each kind of operator is told. Column numbers are positions in the node's input.
 
+use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::OverSpec;
-use crate::{AggregateCall, Expr, TableSpec, WindowKind};
+use crate::{AggregateCall, Error, Expr, Result, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub enum OperatorSpec {
     Over(OverSpec),
     /// Joins each row with the last one of its key that is not later; emits it when the watermark passes it.
     TemporalJoin(TemporalJoinSpec),
+    /// Joins each row with those of a table outside that have its key when it comes.
+    LookupJoin(LookupJoinSpec),
     /// Keeps the rows of a changelog until its inputs have ended, and emits those that are left. What comes out is only added.
     FinalRows,
     /// As [`FinalRows`](Self::FinalRows), and emits them in an order. One subtask has all of them.
@@ -354,6 +357,44 @@ pub struct TemporalJoinSpec {
     pub time: (usize, usize),
     /// A further condition on the pair, over the left columns followed by the right ones. It does not choose the right row.
     pub residual: Option<Expr>,
+}
+
+/// Parameters of [`OperatorSpec::LookupJoin`]. The output is the input's columns, then those of the table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookupJoinSpec {
+    /// Which join: inner or left.
+    pub join_type: JoinType,
+    /// Equal columns, of the input and of the table. Null equals nothing.
+    pub on: Vec<(usize, usize)>,
+    /// How the table is read. It has no watermark.
+    pub source: SourceSpec,
+    /// What is made of its rows, one behind the other, over what the source makes.
+    pub calcs: Vec<CalcSpec>,
+    /// What the source makes, and what comes of it behind each of `calcs`; the last are the table's columns, as they are counted here.
+    pub schemas: Vec<SchemaRef>,
+    /// A further condition over the input's columns followed by the table's.
+    pub residual: Option<Expr>,
+    /// Whether rows of the input may be taken back. What was found for each is kept then, so that the same is taken back.
+    pub retracts: bool,
+}
+
+impl LookupJoinSpec {
+    /// Which column of what the connector reads a column of the table is; `None` for one that is computed.
+    pub fn read_as(&self, column: usize) -> Option<usize> {
+        let made = self.calcs.iter().rev().map(|calc| &calc.projection).chain(&self.source.projection);
+        made.into_iter().try_fold(column, |column, made| match made.get(column)? {
+            Expr::Column(column) => Some(*column),
+            _ => None,
+        })
+    }
+
+    /// The table's columns, as they are counted here.
+    ///
+    /// # Errors
+    /// An internal error if the spec has none.
+    pub fn table_schema(&self) -> Result<&SchemaRef> {
+        self.schemas.last().ok_or_else(|| Error::internal("a table that is looked up in has no columns"))
+    }
 }
 
 /// Parameters of [`OperatorSpec::Sink`].

@@ -42,6 +42,13 @@ pub(crate) struct Keys {
     pub(crate) valid: Option<NullBuffer>,
 }
 
+impl Keys {
+    /// Whether the key of a row has no null.
+    pub(crate) fn has(&self, row: usize) -> bool {
+        self.valid.as_ref().is_none_or(|valid| valid.is_valid(row))
+    }
+}
+
 impl JoinShape {
     /// Keys are pairs of equal columns, left and right; the residual is the rest of the condition.
     pub(crate) fn new(

@@ -7,8 +7,8 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::{hash_rows, owner};
 use weir_core::{
-    Attempt, Batch, Capture, ChangelogKind, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, NodeSpec,
-    OpenContext, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
+    Attempt, Batch, Capture, ChangelogKind, Collector, Epoch, Error, EventTime, HashRange, InputWatermarks, LookupRows,
+    NodeSpec, OpenContext, Operator, OperatorSpec, OperatorUid, OutputPort, Result, TableSchema, Watermark,
 };
 use weir_functions::Functions;
 use weir_state::{
@@ -18,8 +18,8 @@ use weir_state::{
 use super::plan::Plan;
 use super::script::{Script, Step};
 use super::text::{changes, text, time_text};
-use crate::Checked;
 use crate::build::bare;
+use crate::{Checked, LookupSide};
 
 /// What came out between two markers; rows are sorted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
         match step {
             Step::Rows(ordinal, batch) => job.rows(*ordinal, batch)?,
             Step::Watermark(input, watermark) => job.input_watermark(*input, *watermark)?,
+            Step::Table(rows) => job.table(rows)?,
             Step::Tick(now) => job.tick(*now)?,
             Step::Marker => job.marker()?,
         }
@@ -67,6 +68,8 @@ struct Job<'a> {
     node: &'a NodeSpec,
     inputs: &'a [SchemaRef],
     changelogs: Vec<ChangelogKind>,
+    /// What rows are looked up in.
+    table: Option<Arc<LookupRows>>,
     plan: Plan,
     subtasks: Vec<Subtask>,
     watermarks: InputWatermarks,
@@ -105,6 +108,7 @@ impl<'a> Job<'a> {
             node,
             inputs,
             changelogs,
+            table: None,
             plan,
             subtasks: Vec::new(),
             watermarks: InputWatermarks::new(inputs.len(), EventTime::MIN),
@@ -158,9 +162,21 @@ impl<'a> Job<'a> {
                     operator.load(number, &rows, &hashes)?;
                 }
             }
+            self.table.iter().try_for_each(|table| operator.look_up_in(table.clone()))?;
             self.subtasks.push(Subtask { operator, partial, watermark, sent: EventTime::MIN });
         }
         Ok(())
+    }
+
+    /// The table that rows are looked up in has other rows.
+    fn table(&mut self, rows: &RecordBatch) -> Result<()> {
+        let OperatorSpec::LookupJoin(spec) = &self.node.operator else {
+            return Err(Error::internal("a table was given to an operator that looks nothing up"));
+        };
+        let side = LookupSide::new(spec.clone(), Functions::built_in());
+        let table = Arc::new(side.rows(vec![rows.clone()])?);
+        self.table = Some(table.clone());
+        self.subtasks.iter_mut().try_for_each(|subtask| subtask.operator.look_up_in(table.clone()))
     }
 
     /// Lets the subtasks' memory have no more than their plan says.

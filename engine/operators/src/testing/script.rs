@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, Int8Array};
+use arrow::array::{Array, Int8Array, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::{Batch, ChangelogKind, EventTime, Watermark};
 
 use super::run::Interval;
 use super::text::{change, rows, time, time_text};
+
+/// Stands for the table that rows are looked up in, among the inputs of a script.
+const TABLE: usize = usize::MAX;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub enum Step {
     Rows(usize, Batch),
     /// An input says how far it is.
     Watermark(usize, Watermark),
+    /// The table that rows are looked up in has these rows, and no others, from here on.
+    Table(RecordBatch),
     /// Processing time goes on.
     Tick(i64),
     /// A checkpoint.
@@ -64,7 +69,14 @@ impl Script {
 }
 
 /// Reads a script, and what it says is to come out between its markers.
-pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval>) {
+/// `table` is what the table has that rows are looked up in.
+pub(super) fn parse(script: &str, inputs: &[SchemaRef], table: Option<&SchemaRef>) -> (Script, Vec<Interval>) {
+    let schema =
+        |ordinal: usize| if ordinal == TABLE { table.expect("a table is looked up in") } else { &inputs[ordinal] };
+    let step = |(ordinal, lines): (usize, Vec<(i8, &str)>)| {
+        let rows = changes(schema(ordinal), &lines);
+        if ordinal == TABLE { Step::Table(rows.into_parts().0) } else { Step::Rows(ordinal, rows) }
+    };
     let mut steps = Vec::new();
     let mut expected = vec![Interval::default()];
     let mut batch: Option<(usize, Vec<(i8, &str)>)> = None;
@@ -76,6 +88,7 @@ pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval
         let input = match word {
             "in>" | "left>" | "in-" | "left-" => Some(0),
             "right>" | "right-" => Some(1),
+            "table>" => Some(TABLE),
             _ => None,
         };
         let weight = if word.ends_with('-') { -1 } else { 1 };
@@ -84,8 +97,7 @@ pub(super) fn parse(script: &str, inputs: &[SchemaRef]) -> (Script, Vec<Interval
                 lines.push((weight, rest));
                 continue;
             }
-            steps.push(Step::Rows(*ordinal, changes(&inputs[*ordinal], lines)));
-            batch = None;
+            steps.extend(batch.take().map(step));
         }
         if let Some(ordinal) = input {
             batch = Some((ordinal, vec![(weight, rest)]));

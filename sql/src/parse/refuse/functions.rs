@@ -43,6 +43,10 @@ fn check_function(function: &Function) -> Check {
     if *uses_odbc_syntax || !matches!(parameters, FunctionArguments::None) {
         return refuse("this form of a function call is not supported", "write `name(arguments)`", span, &[]);
     }
+    // The planner's own functions have such names.
+    if name.0.iter().any(|part| part.as_ident().is_some_and(|ident| ident.value.starts_with(' '))) {
+        return refuse("there is no function whose name begins with a blank", "leave the blank out", span, &[]);
+    }
     let called = name.to_string();
     if is_window_function(&called) {
         return refuse(

@@ -6,6 +6,7 @@ mod bad_input;
 mod changed;
 mod columnar;
 mod folders;
+mod lookup;
 mod ranges;
 mod text;
 

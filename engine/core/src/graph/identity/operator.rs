@@ -2,9 +2,9 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TemporalJoinSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-    WindowSource, WindowTopNSpec,
+    LookupJoinSpec, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey,
+    SortedRowsSpec, SourceSpec, TemporalJoinSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -30,6 +30,7 @@ impl OperatorSpec {
             OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::Over(_) => "over",
             OperatorSpec::TemporalJoin(_) => "temporal-join",
+            OperatorSpec::LookupJoin(_) => "lookup-join",
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::SortedRows(_) => "sorted-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
@@ -43,16 +44,8 @@ impl Encode for OperatorSpec {
         let tag = self.tag();
         match self {
             OperatorSpec::Discover(DiscoverSpec { table }) => out.record(tag).field("table", table).end(),
-            OperatorSpec::Source(SourceSpec { table, projection, filter, watermark, rows_per_second: _ }) => out
-                .record(tag)
-                .field("table", table)
-                .option("projection", projection)
-                .option("filter", filter)
-                .option("watermark", watermark)
-                .end(),
-            OperatorSpec::Calc(CalcSpec { predicate, projection }) => {
-                out.record(tag).option("predicate", predicate).list("projection", projection).end();
-            }
+            OperatorSpec::Source(spec) => spec.encode(out),
+            OperatorSpec::Calc(spec) => spec.encode(out),
             OperatorSpec::Expand(ExpandSpec { projections }) => {
                 out.record(tag).list("projections", projections).end();
             }
@@ -122,6 +115,23 @@ impl Encode for OperatorSpec {
                 .field("time", time)
                 .option("residual", residual)
                 .end(),
+            OperatorSpec::LookupJoin(LookupJoinSpec {
+                join_type,
+                on,
+                source,
+                calcs,
+                schemas: _,
+                residual,
+                retracts,
+            }) => out
+                .record(tag)
+                .field("type", join_type)
+                .list("on", on)
+                .field("source", source)
+                .list("calcs", calcs)
+                .option("residual", residual)
+                .flag("retracts", *retracts)
+                .end(),
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::SortedRows(SortedRowsSpec { order }) => out.record(tag).list("order", order).end(),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
@@ -129,6 +139,25 @@ impl Encode for OperatorSpec {
             }
             OperatorSpec::Sink(SinkSpec { table }) => out.record(tag).field("table", table).end(),
         }
+    }
+}
+
+impl Encode for SourceSpec {
+    fn encode(&self, out: &mut Text) {
+        let SourceSpec { table, projection, filter, watermark, rows_per_second: _ } = self;
+        out.record("source")
+            .field("table", table)
+            .option("projection", projection)
+            .option("filter", filter)
+            .option("watermark", watermark)
+            .end();
+    }
+}
+
+impl Encode for CalcSpec {
+    fn encode(&self, out: &mut Text) {
+        let CalcSpec { predicate, projection } = self;
+        out.record("calc").option("predicate", predicate).list("projection", projection).end();
     }
 }
 

@@ -71,6 +71,12 @@ fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
     GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts }
 }
 
+fn lookup(join_type: JoinType, residual: Option<Expr>) -> LookupJoinSpec {
+    let source = SourceSpec { watermark: None, ..source() };
+    let schemas = vec![Arc::new(Schema::empty())];
+    LookupJoinSpec { join_type, on: vec![(0, 1)], source, calcs: Vec::new(), schemas, residual, retracts: false }
+}
+
 const TUMBLE: WindowKind = WindowKind::Tumble { size: 10_000, offset: 0 };
 
 /// Every function with OVER, and every frame.
@@ -196,6 +202,15 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 on: vec![(0, 1)],
                 time: (2, 3),
                 residual: Some(column(7)),
+            }),
+        ),
+        ("lookup join", OperatorSpec::LookupJoin(lookup(JoinType::Inner, None))),
+        (
+            "lookup join of rows that are taken back",
+            OperatorSpec::LookupJoin(LookupJoinSpec {
+                calcs: vec![CalcSpec { predicate: Some(column(1)), projection: vec![column(0)] }],
+                retracts: true,
+                ..lookup(JoinType::Left, Some(column(7)))
             }),
         ),
         ("final rows", OperatorSpec::FinalRows),
