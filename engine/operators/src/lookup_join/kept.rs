@@ -40,6 +40,14 @@ struct Equal {
     rows: Vec<Row>,
 }
 
+/// A row that no checkpoint holds.
+struct Put {
+    row: Arc<[u8]>,
+    hash: u64,
+    number: i64,
+    found: Arc<[Taken]>,
+}
+
 /// A row's name in the state, and how much it has found.
 struct Gone {
     hash: u64,
@@ -188,12 +196,13 @@ impl Kept {
 
     /// What changed since the last capture.
     pub(super) fn capture(&mut self) -> Result<Capture> {
-        let mut put: Vec<(Arc<[u8]>, u64, i64, Arc<[Taken]>)> = Vec::new();
+        let mut put: Vec<Put> = Vec::new();
         for row in std::mem::take(&mut self.fresh) {
             let Some(equal) = self.rows.get_mut(&row) else { continue };
             for kept in equal.rows.iter_mut().filter(|kept| !kept.is_stored) {
                 kept.is_stored = true;
-                put.push((row.clone(), equal.hash, kept.number, kept.found.clone()));
+                let (hash, number, found) = (equal.hash, kept.number, kept.found.clone());
+                put.push(Put { row: row.clone(), hash, number, found });
             }
         }
         let gone = std::mem::take(&mut self.gone);
@@ -201,7 +210,7 @@ impl Kept {
         let rows = move || {
             let mut captured = Vec::new();
             let mut piece = Piece::default();
-            for (row, hash, number, found) in &put {
+            for Put { row, hash, number, found } in &put {
                 match found.is_empty() {
                     true => piece.add(*hash, (*number, NOTHING), Some((row, &nulls))),
                     false => (0..)
