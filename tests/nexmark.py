@@ -53,6 +53,8 @@ ORACLE = {
                SELECT auction, t / 2000 - back AS slide, COUNT(*) AS num
                FROM bid, (SELECT 0 AS back UNION ALL VALUES (1), (2), (3), (4)) GROUP BY 1, 2)
              SELECT auction, num FROM (SELECT *, MAX(num) OVER (PARTITION BY slide) AS most FROM counts) WHERE num = most""",
+    "q6": f"""SELECT seller, AVG(price) OVER (PARTITION BY seller ORDER BY bid_t ROWS BETWEEN 10 PRECEDING AND CURRENT ROW)
+              FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY id ORDER BY price DESC, bid_t) AS place FROM ({OPEN})) WHERE place = 1""",
     "q7": """WITH highest AS (SELECT t / 10000 AS place, MAX(price) AS price FROM bid GROUP BY 1)
              SELECT b.auction, b.price, bidder, dateTime, extra FROM bid b JOIN highest h
              ON b.price = h.price AND b.t BETWEEN place * 10000 AND place * 10000 + 10000""",

@@ -26,6 +26,7 @@ const QUERIES: &[(&str, &str)] = &[
     ("q3", include_str!("../nexmark/q3.sql")),
     ("q4", include_str!("../nexmark/q4.sql")),
     ("q5", include_str!("../nexmark/q5.sql")),
+    ("q6", include_str!("../nexmark/q6.sql")),
     ("q7", include_str!("../nexmark/q7.sql")),
     ("q8", include_str!("../nexmark/q8.sql")),
     ("q9", include_str!("../nexmark/q9.sql")),

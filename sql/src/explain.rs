@@ -12,6 +12,7 @@
 mod expression;
 mod operator;
 mod over;
+mod updating_over;
 
 use std::fmt::Write as _;
 
@@ -65,6 +66,10 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
             OperatorSpec::Over(spec) if over::grows(spec) => (
                 "totals or the last rows of each partition that there was",
                 "a frame of time, as in `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`,",
+            ),
+            OperatorSpec::UpdatingOver(_) => (
+                "all rows",
+                "an order by a time attribute and a frame of time, as in `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`,",
             ),
             _ => return None,
         };

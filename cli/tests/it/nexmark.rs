@@ -100,6 +100,21 @@ const CASES: &[Case] = &[
                 SELECT category, CAST(SUM(price) AS DOUBLE) / COUNT(*) FROM highest GROUP BY category",
     },
     Case {
+        query: "q6",
+        text: query!("q6"),
+        batch: "WITH open AS (
+                  SELECT id, seller, price, bid.\"dateTime\" AS at FROM auction JOIN bid ON id = auction
+                  WHERE bid.\"dateTime\" >= auction.\"dateTime\" AND bid.\"dateTime\" <= expires),
+                won AS (
+                  SELECT seller, price, ROW_NUMBER() OVER (PARTITION BY seller ORDER BY at) AS place
+                  FROM open AS one WHERE NOT EXISTS (
+                    SELECT 1 FROM open AS other WHERE other.id = one.id
+                    AND (other.price > one.price OR (other.price = one.price AND other.at < one.at))))
+                SELECT one.seller, CAST(SUM(other.price) AS DOUBLE) / COUNT(*) FROM won AS one JOIN won AS other
+                ON other.seller = one.seller AND other.place BETWEEN one.place - 10 AND one.place
+                GROUP BY one.seller, one.place",
+    },
+    Case {
         query: "q9",
         text: query!("q9"),
         batch: "WITH open AS (

@@ -14,6 +14,7 @@ mod identity;
 mod over;
 mod place;
 mod spec;
+mod updating_over;
 
 use std::collections::HashMap;
 
@@ -29,6 +30,7 @@ pub use self::spec::{
     TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
     WindowSource, WindowTopNSpec,
 };
+pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
 use crate::source::announcement_schema;
 use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
@@ -210,7 +212,7 @@ impl OperatorSpec {
             | OperatorSpec::SortedRows(_)
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
-            OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) => true,
+            OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) | OperatorSpec::UpdatingOver(_) => true,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::checked::Checked;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::lookup_join::LookupJoin;
-use crate::over::Over;
+use crate::over::{Over, UpdatingOver};
 use crate::processing_time::ProcessingTime;
 use crate::temporal_join::TemporalJoin;
 use crate::top_n;
@@ -75,6 +75,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         }
         OperatorSpec::LookupJoin(spec) => Box::new(LookupJoin::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
+        OperatorSpec::UpdatingOver(spec) => Box::new(UpdatingOver::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),

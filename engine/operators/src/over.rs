@@ -21,6 +21,7 @@ mod exact_sum;
 mod partition;
 mod state;
 mod tally;
+mod updating;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::call::Call;
 use self::partition::{Partition, Reach};
 use self::state::Tables;
 use self::tally::Tally;
+pub(crate) use self::updating::UpdatingOver;
 use crate::batches::{bounded_times, keep};
 use crate::kept_row::Row;
 use crate::late::LateRows;

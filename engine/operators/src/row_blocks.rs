@@ -6,7 +6,7 @@ mod equal;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_empty_array, new_null_array};
 use arrow::compute::{concat_batches, interleave, interleave_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use weir_core::Result;
@@ -242,6 +242,20 @@ impl Blocks {
             [] => Ok(RecordBatch::new_empty(self.schema.clone())),
             _ => Ok(interleave_record_batch(&batches, &rows)?),
         }
+    }
+
+    /// Some columns of the rows in these slots.
+    pub(crate) fn gather_columns(&self, slots: &[Slot], columns: &[usize]) -> Result<Vec<ArrayRef>> {
+        let (batches, rows) = self.find(slots.iter().map(|slot| Some(*slot)));
+        let rows: Vec<_> = rows.into_iter().flatten().collect();
+        let gathered = columns.iter().map(|column| {
+            let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(*column)).collect();
+            match arrays[..] {
+                [] => Ok(new_empty_array(self.schema.field(*column).data_type())),
+                _ => Ok(interleave(&arrays, &rows)?),
+            }
+        });
+        gathered.collect()
     }
 
     /// The columns of the rows in these slots, null where there is none.

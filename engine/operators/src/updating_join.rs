@@ -29,6 +29,7 @@ use weir_functions::Functions;
 
 use self::changes::{Changes, weighted};
 use self::rows::{Added, Rows, Slot};
+pub(crate) use self::rows::{Captured, Name};
 use crate::batches::with_schema;
 use crate::join::{JoinShape, LEFT, RIGHT};
 

@@ -8,6 +8,7 @@ use weir_core::{
 
 use super::expression::{length, sql};
 use super::over::{over_state, over_text};
+use super::updating_over::updating_over_text;
 
 fn names(schema: &SchemaRef) -> Vec<String> {
     schema.fields().iter().map(|field| field.name().clone()).collect()
@@ -125,6 +126,10 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             format!("{first}{of}{by}{numbers}")
         }
         OperatorSpec::Over(spec) => over_text(spec, &name),
+        OperatorSpec::UpdatingOver(spec) => match node.spec.inputs.first() {
+            Some(edge) => updating_over_text(spec, &graph.node(edge.from).spec.schema, &name),
+            None => String::new(),
+        },
         OperatorSpec::FinalRows => "rows that are left at the end".to_owned(),
         OperatorSpec::SortedRows(spec) => {
             format!("rows that are left at the end, by {}", order_text(&spec.order, &name))
@@ -165,7 +170,7 @@ fn first_rows(ranking: Ranking, limit: u64, with_rank: bool) -> (String, &'stati
     (first, if with_rank { numbers } else { "" })
 }
 
-fn order_text(order: &[SortKey], name: &dyn Fn(usize) -> String) -> String {
+pub(super) fn order_text(order: &[SortKey], name: &dyn Fn(usize) -> String) -> String {
     let key = |key: &SortKey| {
         let direction = if key.descending { " DESC" } else { "" };
         let nulls = match key.nulls_first == key.descending {
@@ -238,7 +243,7 @@ fn aggregate_text(spec: &WindowAggregateSpec, input: &[String]) -> String {
     text
 }
 
-fn call_text(call: &AggregateCall, partial: bool, name: &dyn Fn(usize) -> String) -> String {
+pub(super) fn call_text(call: &AggregateCall, partial: bool, name: &dyn Fn(usize) -> String) -> String {
     let mut text = call.name.clone();
     if partial {
         return text;
@@ -341,6 +346,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::TopN(spec) if spec.partition.is_empty() => Some(format!("up to {} rows", spec.limit)),
         OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
         OperatorSpec::Over(spec) => Some(over_state(spec)),
+        OperatorSpec::UpdatingOver(_) => Some("all rows, without an end".to_owned()),
         OperatorSpec::TemporalJoin(_) => Some(
             "rows of the left side until the watermark passes them, of the right side the last row of each key up to there and those behind it"
                 .to_owned(),

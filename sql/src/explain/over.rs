@@ -13,11 +13,24 @@ pub(super) fn over_text(spec: &OverSpec, name: &dyn Fn(usize) -> String) -> Stri
 }
 
 fn call_text(call: &OverCall, name: &dyn Fn(usize) -> String) -> String {
-    let argument = call.argument.map(name).unwrap_or_default();
+    let text = function_text(call.function, call.argument.map(name), call.default.map(name));
+    match call.frame {
+        _ if !has_frame(call.function) => text,
+        OverFrame::Range(None) => text,
+        OverFrame::Rows(None) => format!("{text} ROWS UNBOUNDED PRECEDING"),
+        OverFrame::Rows(Some(rows)) => format!("{text} ROWS {rows} PRECEDING"),
+        OverFrame::Range(Some(time)) => format!("{text} RANGE {} PRECEDING", length(time)),
+    }
+}
+
+/// A function and its arguments.
+pub(super) fn function_text(function: OverFunction, argument: Option<String>, default: Option<String>) -> String {
+    let has_argument = argument.is_some();
+    let argument = argument.unwrap_or_default();
     let respecting = |respect: bool| if respect { " RESPECT NULLS" } else { "" };
-    let default = call.default.map(|default| format!(", {}", name(default))).unwrap_or_default();
-    let text = match call.function {
-        OverFunction::Count if call.argument.is_none() => "count(*)".to_owned(),
+    let default = default.map(|default| format!(", {default}")).unwrap_or_default();
+    match function {
+        OverFunction::Count if !has_argument => "count(*)".to_owned(),
         OverFunction::Count => format!("count({argument})"),
         OverFunction::Sum => format!("sum({argument})"),
         OverFunction::Avg => format!("avg({argument})"),
@@ -25,17 +38,11 @@ fn call_text(call: &OverCall, name: &dyn Fn(usize) -> String) -> String {
         OverFunction::Max => format!("max({argument})"),
         OverFunction::FirstValue { respect_nulls } => format!("first_value({argument}){}", respecting(respect_nulls)),
         OverFunction::LastValue { respect_nulls } => format!("last_value({argument}){}", respecting(respect_nulls)),
-        OverFunction::RowNumber => return "row_number()".to_owned(),
-        OverFunction::Rank => return "rank()".to_owned(),
-        OverFunction::DenseRank => return "dense_rank()".to_owned(),
-        OverFunction::Lag(rows) => return format!("lag({argument}, {rows}{default})"),
-        OverFunction::Lead(rows) => return format!("lead({argument}, {rows}{default})"),
-    };
-    match call.frame {
-        OverFrame::Range(None) => text,
-        OverFrame::Rows(None) => format!("{text} ROWS UNBOUNDED PRECEDING"),
-        OverFrame::Rows(Some(rows)) => format!("{text} ROWS {rows} PRECEDING"),
-        OverFrame::Range(Some(time)) => format!("{text} RANGE {} PRECEDING", length(time)),
+        OverFunction::RowNumber => "row_number()".to_owned(),
+        OverFunction::Rank => "rank()".to_owned(),
+        OverFunction::DenseRank => "dense_rank()".to_owned(),
+        OverFunction::Lag(rows) => format!("lag({argument}, {rows}{default})"),
+        OverFunction::Lead(rows) => format!("lead({argument}, {rows}{default})"),
     }
 }
 
@@ -45,7 +52,8 @@ pub(super) fn grows(spec: &OverSpec) -> bool {
     !spec.partition.is_empty() && !spec.calls.iter().all(by_time)
 }
 
-fn has_frame(function: OverFunction) -> bool {
+/// Whether it takes notice of a frame.
+pub(super) fn has_frame(function: OverFunction) -> bool {
     !matches!(
         function,
         OverFunction::RowNumber

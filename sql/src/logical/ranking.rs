@@ -22,6 +22,10 @@ pub(crate) const ROW_NUMBER: &str = "row_number";
 /// Those that a limit makes a Top-N.
 const RANKINGS: [&str; 3] = [ROW_NUMBER, "rank", "dense_rank"];
 
+/// Those that take no notice of a frame.
+const WITHOUT_FRAME: [&str; 8] =
+    [ROW_NUMBER, "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"];
+
 const NAMES: [&str; 11] = [
     ROW_NUMBER,
     "rank",
@@ -57,7 +61,7 @@ pub(super) fn names() -> Vec<String> {
     NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Row numbers are counted from the first row, whatever the frame. DataFusion gives them the default one, which is a range, and refuses
+/// Row numbers, and others that have no frame, are counted from the first row, whatever the frame. DataFusion gives them the default one, which is a range, and refuses
 /// to order ranges by types that it cannot subtract.
 #[derive(Debug)]
 pub(super) struct RowNumbersWithoutFrame;
@@ -74,7 +78,7 @@ impl AnalyzerRule for RowNumbersWithoutFrame {
 
 fn without_frame(expr: Expr) -> Result<Transformed<Expr>> {
     Ok(match expr {
-        Expr::WindowFunction(mut call) if RANKINGS.contains(&call.fun.name()) => {
+        Expr::WindowFunction(mut call) if WITHOUT_FRAME.contains(&call.fun.name()) => {
             call.params.window_frame = WindowFrame::new_bounds(
                 WindowFrameUnits::Rows,
                 WindowFrameBound::Preceding(ScalarValue::UInt64(None)),

@@ -4,8 +4,8 @@
 
 use weir_core::connector::Role;
 use weir_core::{
-    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType, NodeId,
-    OperatorSpec, OutputPort, Ranking, Result, TableSpec,
+    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, FramedFunction, JobGraph, JoinSpec,
+    JoinType, NodeId, OperatorSpec, OutputPort, OverFunction, Ranking, Result, TableSpec,
 };
 
 use crate::diagnostics::one_of;
@@ -44,6 +44,15 @@ pub(super) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
         OperatorSpec::TopN(top) if top.ranking == Ranking::RowNumber && (top.with_rank || top.limit == 1) => {
             let rank = top.with_rank.then(|| spec.schema.fields().len() - 1);
             Some(top.partition.iter().copied().chain(rank).collect())
+        }
+        // The rows of the input, told apart as they are there, or numbered in their partitions.
+        OperatorSpec::UpdatingOver(over) => {
+            let [edge] = spec.inputs.as_slice() else { return None };
+            let number = FramedFunction::Over(OverFunction::RowNumber);
+            let number = over.calls.iter().position(|call| call.function == number);
+            let width = spec.schema.fields().len() - over.calls.len();
+            let numbered = || Some(over.partition.iter().copied().chain([width + number?]).collect());
+            key_of(graph, edge.from).or_else(numbered)
         }
         OperatorSpec::Calc(calc) => {
             let [edge] = spec.inputs.as_slice() else { return None };
@@ -95,6 +104,11 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             ChangelogKind::Upsert(_) => None,
             // A group that is there stays as it is.
             ChangelogKind::Append if spec.aggregates.is_empty() => Some(ChangelogKind::Append),
+            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
+        },
+        // A row that comes may change what others are.
+        OperatorSpec::UpdatingOver(_) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
         },
         // A row that comes may push another one out.

@@ -226,10 +226,3 @@ fn name(ranking: Ranking) -> &'static str {
         Ranking::DenseRank => "DENSE_RANK()",
     }
 }
-
-/// A row number of all rows.
-pub(super) fn unlimited(ranking: Ranking) -> Error {
-    let name = name(ranking);
-    Error::user(format!("{name} without an upper limit on its result has to be ordered by a time attribute, ascending"))
-        .with_help("keep the first rows, as in `WHERE rn <= 3` around the query or `QUALIFY … <= 3`; or order by the column of the table's WATERMARK")
-}

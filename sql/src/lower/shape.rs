@@ -94,17 +94,14 @@ pub(super) fn check_key(data_type: &DataType) -> Result<()> {
     .with_help("name its fields or elements one by one, or CAST it to STRING"))
 }
 
-/// Makes what is pending real: window columns by an operator that assigns them, a row number by one that counts in the order of time.
+/// Makes what is pending real: window columns by an operator that assigns them, a row number by one that counts all rows.
 ///
 /// # Errors
-/// For sessions, which only an aggregation finds, and for row numbers without a limit in another order.
+/// For sessions, which only an aggregation finds.
 pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
     let window = match &stream.pending {
         Pending::Nothing => return Ok(stream),
-        Pending::Rank(rank) => {
-            let numbered = super::over::numbered(graph, &stream, rank)?;
-            return numbered.ok_or_else(|| super::rank::unlimited(rank.ranking));
-        }
+        Pending::Rank(rank) => return super::over::numbered(graph, &stream, rank),
         Pending::Window(window) => window.clone(),
     };
     if matches!(window.kind, WindowKind::Session { .. }) {

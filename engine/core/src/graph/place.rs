@@ -74,6 +74,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::GroupAggregate(_)
         | OperatorSpec::TopN(_)
         | OperatorSpec::Over(_)
+        | OperatorSpec::UpdatingOver(_)
         | OperatorSpec::TemporalJoin(_)
         | OperatorSpec::LookupJoin(_)
         | OperatorSpec::FinalRows

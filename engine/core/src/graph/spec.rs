@@ -3,7 +3,7 @@
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use super::OverSpec;
+use super::{OverSpec, UpdatingOverSpec};
 use crate::{AggregateCall, Error, Expr, Result, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
@@ -45,6 +45,9 @@ pub enum OperatorSpec {
     TopN(TopNSpec),
     /// Computes something for each row over those of its partition that are before it in time; emits a row when the watermark passes it.
     Over(OverSpec),
+    /// Computes something for each row over those of its partition in any order: where a marker passes, results that have changed take
+    /// the place of those before.
+    UpdatingOver(UpdatingOverSpec),
     /// Joins each row with the last one of its key that is not later; emits it when the watermark passes it.
     TemporalJoin(TemporalJoinSpec),
     /// Joins each row with those of a table outside that have its key when it comes.

@@ -36,7 +36,7 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
-pub(crate) use accumulator::{mean, overflow};
+pub(crate) use accumulator::{Accumulator, Rows as AggregatedRows, create as accumulator, mean, overflow};
 pub(crate) use chunked::Picked;
 pub(crate) use differences::differ;
 use final_rows::FinalRows;

@@ -172,6 +172,11 @@ impl Tally {
             Frame::Rows(rows) => self.leave(place.saturating_sub(rows)),
             Frame::Range(range) => self.leave(place.saturating_sub(range)),
         }
+        self.take(place, time, value);
+    }
+
+    /// Takes a row in at its place, which the caller counts and lets go of.
+    pub(super) fn take(&mut self, place: i64, time: i64, value: Value) {
         let bounded = self.frame != Frame::Unbounded;
         match (&mut self.state, value) {
             (State::Rank { rows, rank, time: last }, _) => {
@@ -227,7 +232,7 @@ impl Tally {
     }
 
     /// Lets go of what stands before this place.
-    fn leave(&mut self, from: i64) {
+    pub(super) fn leave(&mut self, from: i64) {
         fn before<T>(window: &mut Window<T>, from: i64) -> Option<T> {
             if window.front().is_some_and(|(place, _)| *place < from) {
                 return window.pop_front().map(|(_, value)| value);

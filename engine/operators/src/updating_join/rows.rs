@@ -16,12 +16,12 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use weir_core::{Error, Result};
 
-pub(super) use self::capture::Captured;
+pub(crate) use self::capture::Captured;
 pub(super) use crate::row_blocks::Slot;
 use crate::row_blocks::{Blocks, NONE, equal_rows, identities};
 
 /// What a row is called in the state: key hash and number.
-type Name = (u64, i64);
+pub(crate) type Name = (u64, i64);
 
 /// The rows of one side.
 pub(super) struct Rows {

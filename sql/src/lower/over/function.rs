@@ -1,15 +1,18 @@
 //! What a function with `OVER` is, and over which rows.
 
-use arrow::datatypes::DataType;
-use datafusion_common::{DFSchema, ScalarValue};
-use datafusion_expr::expr::{NullTreatment, WindowFunction, WindowFunctionParams};
-use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
-use weir_core::{Error, Expr, Literal, LiteralValue, OverFrame, OverFunction, Result};
+use std::sync::Arc;
 
-use super::super::call::exact_average;
+use arrow::datatypes::DataType;
+use datafusion_common::DFSchema;
+use datafusion_expr::expr::{AggregateFunction, NullTreatment, WindowFunction, WindowFunctionParams};
+use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, WindowFunctionDefinition};
+use weir_core::{Error, Expr, FramedFunction, Literal, LiteralValue, OverFunction, OverRows, Result};
+
+use super::super::call as aggregate;
 use super::super::error::from_planner;
 use super::super::stream::{Stream, Typed, typed};
-use super::Call;
+use super::frame::frame;
+use super::{Call, Computed};
 use crate::coercion::compared_type;
 use crate::parse::sql_type_name;
 
@@ -19,11 +22,15 @@ pub(super) enum Function {
     First { last: bool },
     Position(OverFunction),
     Distance { ahead: bool },
+    Share(FramedFunction),
+    Ntile,
+    Nth,
+    Other,
 }
 
 impl Function {
-    pub(super) fn of(call: &WindowFunction) -> Result<Self> {
-        Ok(match call.fun.name() {
+    pub(super) fn of(call: &WindowFunction) -> Self {
+        let known = match call.fun.name() {
             "count" => Self::Aggregate(OverFunction::Count),
             "sum" => Self::Aggregate(OverFunction::Sum),
             "avg" => Self::Aggregate(OverFunction::Avg),
@@ -36,49 +43,58 @@ impl Function {
             "dense_rank" => Self::Position(OverFunction::DenseRank),
             "lag" => Self::Distance { ahead: false },
             "lead" => Self::Distance { ahead: true },
-            other => return Err(refused(other)),
-        })
+            "percent_rank" => Self::Share(FramedFunction::PercentRank),
+            "cume_dist" => Self::Share(FramedFunction::CumeDist),
+            "ntile" => Self::Ntile,
+            "nth_value" => Self::Nth,
+            _ => Self::Other,
+        };
+        // The least and the greatest value are the same of different values; of other aggregates values are told apart.
+        let told_apart = matches!(known, Self::Aggregate(OverFunction::Count | OverFunction::Sum | OverFunction::Avg));
+        if call.params.distinct && told_apart { Self::Other } else { known }
     }
 
+    /// The call over the stream's base. `order` is the type of what rows are ordered by, if that is one expression.
     pub(super) fn lowered(
         self,
         expression: &LogicalExpr,
         call: &WindowFunction,
-        schema: &DFSchema,
-        stream: &Stream,
+        order: Option<&DataType>,
+        (schema, stream): (&DFSchema, &Stream),
     ) -> Result<Call> {
-        let WindowFunctionParams { args, window_frame, filter, null_treatment, distinct, .. } = &call.params;
+        let WindowFunctionParams { args, window_frame, filter, null_treatment, .. } = &call.params;
         let name = call.fun.name().to_uppercase();
-        if *distinct {
-            return Err(Error::user(format!("`{name}(DISTINCT …) OVER (…)` is not supported"))
-                .with_help("leave DISTINCT out, or aggregate per window"));
-        }
-        if null_treatment.is_some() && !matches!(self, Self::First { .. }) {
-            return Err(Error::user(format!(
-                "IGNORE NULLS and RESPECT NULLS are not supported for `{name}(…) OVER (…)`"
-            ))
-            .with_help("LAG and LEAD count all rows, and aggregates pass over nulls"));
-        }
-        if filter.is_some() && !matches!(self, Self::Aggregate(_) | Self::First { .. }) {
-            return Err(Error::user(format!("FILTER is not supported for `{name}(…) OVER (…)`"))
-                .with_help("filter the rows in a subquery"));
-        }
+        self.check(call, &name)?;
         let arguments = args.iter().filter(|argument| !is_star(argument));
         let mut arguments = arguments.map(|argument| typed(argument, schema, stream)).collect::<Result<Vec<_>>>()?;
         let mut result = Call {
-            function: OverFunction::Count,
-            frame: OverFrame::Range(None),
+            computed: Computed::Known(FramedFunction::Over(OverFunction::Count)),
+            frame: OverRows::ALL,
             argument: None,
             default: None,
-            name: format!("{}(…)", call.fun.name()),
+            name: String::new(),
             data_type: expression.get_type(schema).map_err(from_planner)?,
         };
+        let known = |function| Computed::Known(FramedFunction::Over(function));
+        let mut shown_as = None;
         match self {
-            Self::Position(function) => result.function = function,
+            Self::Position(function) => result.computed = known(function),
+            Self::Share(function) => result.computed = Computed::Known(function),
+            Self::Ntile => {
+                let parts = number(arguments.pop(), &name, "NTILE(4)")?;
+                shown_as = Some(parts.to_string());
+                result.computed = Computed::Known(FramedFunction::Ntile(parts));
+            }
+            Self::Nth => {
+                result.frame = frame(window_frame, order, &name)?;
+                let nth = number(arguments.pop(), &name, "NTH_VALUE(x, 2)")?;
+                result.argument = arguments.pop();
+                result.computed = Computed::Known(FramedFunction::NthValue(nth));
+            }
             Self::Distance { ahead } => distance(&mut result, arguments, ahead, &name)?,
             Self::Aggregate(function) => {
-                result.frame = frame(window_frame, &name)?;
-                result.function = function;
+                result.frame = frame(window_frame, order, &name)?;
+                result.computed = known(function);
                 let constant = |argument: &Typed| matches!(&argument.expression, Expr::Literal(literal) if literal.value != LiteralValue::Null);
                 if function == OverFunction::Count {
                     if arguments.len() > 1 {
@@ -89,17 +105,17 @@ impl Function {
                 }
                 result.argument = arguments.pop();
                 if let (OverFunction::Avg, Some(argument)) = (function, &mut result.argument) {
-                    exact_average(argument, stream);
+                    aggregate::exact_average(argument, stream);
                 }
                 filtered(&mut result, filter.as_deref(), schema, stream)?;
             }
             Self::First { last } => {
                 let respect_nulls = matches!(null_treatment, Some(NullTreatment::RespectNulls));
-                result.frame = frame(window_frame, &name)?;
-                result.function = match last {
+                result.frame = frame(window_frame, order, &name)?;
+                result.computed = known(match last {
                     false => OverFunction::FirstValue { respect_nulls },
                     true => OverFunction::LastValue { respect_nulls },
-                };
+                });
                 result.argument = arguments.pop();
                 if filter.is_some() && respect_nulls {
                     return Err(Error::user(format!(
@@ -109,14 +125,40 @@ impl Function {
                 }
                 filtered(&mut result, filter.as_deref(), schema, stream)?;
             }
+            Self::Other => {
+                result.frame = frame(window_frame, order, &name)?;
+                let distinct = if call.params.distinct { "DISTINCT " } else { "" };
+                shown_as = arguments.first().map(|argument| format!("{distinct}{}", shown(argument, stream)));
+                result.computed = Computed::Aggregate(self::aggregate(call, schema, stream)?);
+            }
         }
-        if let Some(argument) = &result.argument {
-            result.name = format!("{}({})", call.fun.name(), shown(argument, stream));
-        } else {
-            result.name =
-                format!("{}({})", call.fun.name(), if result.function == OverFunction::Count { "*" } else { "" });
-        }
+        let is_count = matches!(&result.computed, Computed::Known(FramedFunction::Over(OverFunction::Count)));
+        let argument = result.argument.as_ref().map(|argument| shown(argument, stream)).or(shown_as);
+        let argument = argument.unwrap_or_else(|| if is_count { "*" } else { "" }.to_owned());
+        result.name = format!("{}({argument})", call.fun.name());
         Ok(result)
+    }
+
+    /// Refuses the clauses that the function does not take.
+    fn check(&self, call: &WindowFunction, name: &str) -> Result<()> {
+        let WindowFunctionParams { filter, null_treatment, distinct, .. } = &call.params;
+        if *distinct && !matches!(self, Self::Aggregate(OverFunction::Min | OverFunction::Max) | Self::Other) {
+            return Err(
+                Error::user(format!("`{name}(DISTINCT …) OVER (…)` is not supported")).with_help("leave DISTINCT out")
+            );
+        }
+        let as_it_is = matches!((self, null_treatment), (Self::Nth, Some(NullTreatment::RespectNulls)));
+        if null_treatment.is_some() && !as_it_is && !matches!(self, Self::First { .. } | Self::Other) {
+            return Err(Error::user(format!(
+                "IGNORE NULLS and RESPECT NULLS are not supported for `{name}(…) OVER (…)`"
+            ))
+            .with_help("LAG, LEAD and NTH_VALUE count all rows, and aggregates pass over nulls"));
+        }
+        if filter.is_some() && !matches!(self, Self::Aggregate(_) | Self::First { .. } | Self::Other) {
+            return Err(Error::user(format!("FILTER is not supported for `{name}(…) OVER (…)`"))
+                .with_help("filter the rows in a subquery"));
+        }
+        Ok(())
     }
 }
 
@@ -167,7 +209,8 @@ fn distance(call: &mut Call, arguments: Vec<Typed>, ahead: bool, name: &str) -> 
         }
         call.default = Some(as_type_of(&value, default, name)?);
     }
-    call.function = if ahead { OverFunction::Lead(distance) } else { OverFunction::Lag(distance) };
+    let function = if ahead { OverFunction::Lead(distance) } else { OverFunction::Lag(distance) };
+    call.computed = Computed::Known(FramedFunction::Over(function));
     call.data_type = value.data_type.clone();
     call.argument = Some(value);
     Ok(())
@@ -192,59 +235,32 @@ fn as_type_of(value: &Typed, default: Typed, name: &str) -> Result<Typed> {
     })
 }
 
-fn frame(frame: &WindowFrame, name: &str) -> Result<OverFrame> {
-    if frame.end_bound != WindowFrameBound::CurrentRow {
-        return Err(Error::user(format!("the frame of `{name}(…) OVER (…)` has to end at the current row")).with_help(
-            "write `ROWS BETWEEN 10 PRECEDING AND CURRENT ROW` or `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`",
-        ));
-    }
-    let wrong = || {
-        Error::user(format!("the frame of `{name}(…) OVER (…)` begins in a way that is not supported")).with_help(
-            "write UNBOUNDED PRECEDING, CURRENT ROW, for ROWS a number that is written out, as in `10 PRECEDING`, or for RANGE an interval \
-             of days or shorter units, as in `INTERVAL '1' HOUR PRECEDING`",
-        )
-    };
-    match (frame.units, &frame.start_bound) {
-        (WindowFrameUnits::Rows, WindowFrameBound::CurrentRow) => Ok(OverFrame::Rows(Some(0))),
-        (WindowFrameUnits::Range, WindowFrameBound::CurrentRow) => Ok(OverFrame::Range(Some(0))),
-        (WindowFrameUnits::Rows, WindowFrameBound::Preceding(bound)) if bound.is_null() => Ok(OverFrame::Rows(None)),
-        (WindowFrameUnits::Range, WindowFrameBound::Preceding(bound)) if bound.is_null() => Ok(OverFrame::Range(None)),
-        (WindowFrameUnits::Rows, WindowFrameBound::Preceding(ScalarValue::UInt64(Some(rows)))) => {
-            Ok(OverFrame::Rows(Some(*rows)))
-        }
-        (WindowFrameUnits::Range, WindowFrameBound::Preceding(bound)) => {
-            milliseconds(bound).filter(|time| *time >= 0).map(|time| OverFrame::Range(Some(time))).ok_or_else(wrong)
-        }
-        _ => Err(wrong()),
+/// `NTILE` and `NTH_VALUE`: a number from 1.
+fn number(argument: Option<Typed>, name: &str, example: &str) -> Result<u64> {
+    match argument.map(|argument| argument.expression) {
+        Some(Expr::Literal(Literal { value: LiteralValue::Int(number @ 1..), .. })) => Ok(number.unsigned_abs()),
+        _ => Err(Error::user(format!("the number of {name} has to be a whole number from 1 that is written out"))
+            .with_help(format!("write `{example}`"))),
     }
 }
 
-/// An interval of days and shorter units.
-fn milliseconds(bound: &ScalarValue) -> Option<i64> {
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-    match bound {
-        ScalarValue::IntervalMonthDayNano(Some(interval)) if interval.months == 0 => {
-            let time = interval.nanoseconds;
-            (time % 1_000_000 == 0).then(|| i64::from(interval.days) * DAY + time / 1_000_000)
-        }
-        ScalarValue::IntervalDayTime(Some(interval)) => {
-            Some(i64::from(interval.days) * DAY + i64::from(interval.milliseconds))
-        }
-        _ => None,
-    }
+/// Any other aggregate, as where there are groups.
+fn aggregate(call: &WindowFunction, schema: &DFSchema, stream: &Stream) -> Result<aggregate::Call> {
+    let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else { return Err(refused(call.fun.name())) };
+    let WindowFunctionParams { args, filter, distinct, null_treatment, .. } = &call.params;
+    let group = AggregateFunction::new_udf(
+        Arc::clone(function),
+        args.clone(),
+        *distinct,
+        filter.clone(),
+        Vec::new(),
+        *null_treatment,
+    );
+    aggregate::call(&LogicalExpr::AggregateFunction(group), schema, stream)
 }
 
 fn refused(function: &str) -> Error {
-    let name = function.to_uppercase();
-    let needs_end = matches!(function, "ntile" | "percent_rank" | "cume_dist");
-    let error = match needs_end {
-        true => Error::user(format!(
-            "`{name}(…) OVER (…)` would have to wait for the end of the stream, and is not supported"
-        )),
-        false => Error::user(format!("`{name}(…) OVER (…)` is not supported yet")),
-    };
-    error.with_help(
-        "COUNT, SUM, AVG, MIN, MAX, FIRST_VALUE, LAST_VALUE, LAG, LEAD, ROW_NUMBER, RANK and DENSE_RANK are; other aggregates work per \
-         window, with GROUP BY window_start, window_end",
+    Error::user(format!("`{}(…) OVER (…)` is not supported", function.to_uppercase())).with_help(
+        "aggregates are, and FIRST_VALUE, LAST_VALUE, NTH_VALUE, LAG, LEAD, ROW_NUMBER, RANK, DENSE_RANK, PERCENT_RANK, CUME_DIST and NTILE",
     )
 }

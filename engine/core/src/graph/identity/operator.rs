@@ -1,10 +1,11 @@
 //! What operators are told.
 
 use super::super::{
-    CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    LookupJoinSpec, OperatorSpec, OverCall, OverFrame, OverFunction, OverSpec, Ranking, SinkSpec, SortKey,
-    SortedRowsSpec, SourceSpec, TemporalJoinSpec, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
+    IntervalJoinSpec, JoinSpec, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame, OverFunction,
+    OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TopNSpec, UnnestSpec,
+    UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
+    WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -29,6 +30,7 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_) => "group-aggregate",
             OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::Over(_) => "over",
+            OperatorSpec::UpdatingOver(_) => "updating-over",
             OperatorSpec::TemporalJoin(_) => "temporal-join",
             OperatorSpec::LookupJoin(_) => "lookup-join",
             OperatorSpec::FinalRows => "final-rows",
@@ -108,6 +110,13 @@ impl Encode for OperatorSpec {
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }
+            OperatorSpec::UpdatingOver(UpdatingOverSpec { partition, order, calls, retracts }) => out
+                .record(tag)
+                .list("partition", partition)
+                .list("order", order)
+                .list("calls", calls)
+                .flag("retracts", *retracts)
+                .end(),
             OperatorSpec::TemporalJoin(TemporalJoinSpec { join_type, on, time, residual }) => out
                 .record(tag)
                 .field("type", join_type)
@@ -259,6 +268,50 @@ impl Encode for OverFrame {
         match self {
             OverFrame::Rows(preceding) => out.record("rows").option("preceding", preceding).end(),
             OverFrame::Range(preceding) => out.record("range").option("preceding", preceding).end(),
+        }
+    }
+}
+
+impl Encode for FramedCall {
+    fn encode(&self, out: &mut Text) {
+        let FramedCall { function, frame, argument, default, name: _, data_type } = self;
+        out.record("call")
+            .field("function", function)
+            .unless("frame", frame, &OverRows::ALL)
+            .option("argument", argument)
+            .option("default", default)
+            .field("type", data_type)
+            .end();
+    }
+}
+
+impl Encode for FramedFunction {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            FramedFunction::Over(function) => function.encode(out),
+            FramedFunction::PercentRank => out.tag("percent-rank"),
+            FramedFunction::CumeDist => out.tag("cume-dist"),
+            FramedFunction::Ntile(parts) => out.record("ntile").field("parts", parts).end(),
+            FramedFunction::NthValue(number) => out.record("nth-value").field("number", number).end(),
+            FramedFunction::Aggregate(call) => call.encode(out),
+        }
+    }
+}
+
+impl Encode for OverRows {
+    fn encode(&self, out: &mut Text) {
+        let OverRows { by_range, start, end } = self;
+        out.record(if *by_range { "range" } else { "rows" }).field("start", start).field("end", end).end();
+    }
+}
+
+impl Encode for OverBound {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            OverBound::Unbounded => out.tag("unbounded"),
+            OverBound::Current => out.tag("current"),
+            OverBound::Whole(distance) => out.record("whole").field("distance", distance).end(),
+            OverBound::Double(bits) => out.record("double").field("bits", bits).end(),
         }
     }
 }

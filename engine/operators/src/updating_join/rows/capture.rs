@@ -14,19 +14,19 @@ use crate::row_blocks::Picked;
 const PIECE: usize = 8192;
 
 /// Rows added and taken out since the last capture.
-pub(in super::super) struct Captured {
+pub(crate) struct Captured {
     added: Picked,
     names: Vec<Name>,
     removed: Vec<Name>,
 }
 
 impl Captured {
-    pub(super) fn new(added: Picked, names: Vec<Name>, removed: Vec<Name>) -> Self {
+    pub(crate) fn new(added: Picked, names: Vec<Name>, removed: Vec<Name>) -> Self {
         Self { added, names, removed }
     }
 
     /// As rows of the table with this schema.
-    pub(in super::super) fn rows(&self, schema: &SchemaRef) -> Result<Vec<StateRows>> {
+    pub(crate) fn rows(&self, schema: &SchemaRef) -> Result<Vec<StateRows>> {
         let mut pieces = Vec::new();
         let mut names = &self.names[..];
         for batch in self.added.batches() {

@@ -109,6 +109,35 @@ fn over_calls() -> Vec<OverCall> {
     ]
 }
 
+/// Functions with OVER in any order, and every kind of bound.
+fn framed_calls() -> Vec<FramedCall> {
+    let call = |function, frame| FramedCall {
+        function,
+        frame,
+        argument: None,
+        default: None,
+        name: "x".into(),
+        data_type: DataType::Int64,
+    };
+    let rows = |start, end| OverRows { by_range: false, start, end };
+    let lag = FramedFunction::Over(OverFunction::Lag(1));
+    vec![
+        call(FramedFunction::Over(OverFunction::Count), OverRows::ALL),
+        call(FramedFunction::PercentRank, OverRows::ALL),
+        call(FramedFunction::CumeDist, OverRows::ALL),
+        call(FramedFunction::Ntile(4), OverRows::ALL),
+        FramedCall {
+            argument: Some(3),
+            ..call(FramedFunction::NthValue(2), rows(OverBound::Whole(-1), OverBound::Current))
+        },
+        call(
+            FramedFunction::Aggregate(aggregate()),
+            OverRows { by_range: true, start: OverBound::Current, end: OverBound::Double(2.5_f64.to_bits()) },
+        ),
+        FramedCall { argument: Some(3), default: Some(4), ..call(lag, OverRows::ALL) },
+    ]
+}
+
 /// Every kind of operator, with as many of its fields set as can be, and once with few of them.
 pub fn operators() -> Vec<(&'static str, NodeSpec)> {
     let assign = WindowSource::Assign { window: TUMBLE, time: 2 };
@@ -195,6 +224,24 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         ("over", OperatorSpec::Over(OverSpec { partition: vec![0], time: 1, calls: over_calls() })),
         ("over all rows", OperatorSpec::Over(OverSpec { partition: Vec::new(), time: 2, calls: Vec::new() })),
+        (
+            "updating over",
+            OperatorSpec::UpdatingOver(UpdatingOverSpec {
+                partition: vec![0],
+                order: vec![order(1, true, false)],
+                calls: framed_calls(),
+                retracts: true,
+            }),
+        ),
+        (
+            "updating over all rows",
+            OperatorSpec::UpdatingOver(UpdatingOverSpec {
+                partition: Vec::new(),
+                order: Vec::new(),
+                calls: Vec::new(),
+                retracts: false,
+            }),
+        ),
         (
             "temporal join",
             OperatorSpec::TemporalJoin(TemporalJoinSpec {
