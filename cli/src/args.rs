@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_core::Result;
 
 use crate::cluster::args::{
-    CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments, SubmitArguments,
-    WorkersArguments,
+    CatalogArguments, CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments,
+    SubmitArguments, WorkersArguments,
 };
 use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
@@ -116,6 +116,8 @@ pub enum Command {
     Workers(WorkersArguments),
     /// List and delete the checkpoints of a job.
     Checkpoints(CheckpointsArguments),
+    /// Declare tables, views and functions once, for many jobs.
+    Catalog(CatalogArguments),
     /// Keep the jobs of different people apart, and bound what they use.
     Namespaces(NamespacesArguments),
     /// See to the cluster itself: its coordinators and their leader.

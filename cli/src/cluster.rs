@@ -1,4 +1,4 @@
-//! Commands that talk to a cluster: `weir submit`, `jobs`, `workers`, `checkpoints`, `namespaces`, `cluster`.
+//! Commands that talk to a cluster: `weir submit`, `jobs`, `workers`, `checkpoints`, `catalog`, `namespaces`, `cluster`.
 //!
 //! ```text
 //!   command line ─▶ requests ─▶ Client ─▶ any coordinator
@@ -7,6 +7,7 @@
 //! ```
 
 pub mod args;
+mod catalog;
 mod checkpoints;
 mod client;
 mod follow;
@@ -30,8 +31,8 @@ use serde::Serialize;
 use weir_core::{Error, Result};
 
 use self::args::{
-    CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments,
-    SubmitArguments, WorkersArguments,
+    CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
+    NamespacesArguments, SubmitArguments, WorkersArguments,
 };
 use self::client::Client;
 use crate::exit::Exit;
@@ -49,6 +50,8 @@ pub enum Command {
     Workers(WorkersArguments),
     /// `weir checkpoints`.
     Checkpoints(CheckpointsArguments),
+    /// `weir catalog`.
+    Catalog(CatalogArguments),
     /// `weir namespaces`.
     Namespaces(NamespacesArguments),
     /// `weir cluster`.
@@ -66,6 +69,9 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Workers(arguments) => workers::execute(arguments.command, client(&arguments.cluster)?, screen).await,
         Command::Checkpoints(arguments) => {
             checkpoints::execute(arguments.command, client(&arguments.cluster)?, screen).await
+        }
+        Command::Catalog(CatalogArguments { command, namespace, cluster }) => {
+            catalog::execute(command, namespace, client(&cluster)?, screen).await
         }
         Command::Namespaces(arguments) => {
             namespaces::execute(arguments.command, client(&arguments.cluster)?, screen).await

@@ -74,6 +74,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),
         Command::Workers(arguments) => return in_cluster(cluster::Command::Workers(arguments), screen),
         Command::Checkpoints(arguments) => return in_cluster(cluster::Command::Checkpoints(arguments), screen),
+        Command::Catalog(arguments) => return in_cluster(cluster::Command::Catalog(arguments), screen),
         Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
         Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
         Command::Test(arguments) => return on_threads(test::run(&arguments, screen)),

@@ -26,7 +26,7 @@ pub use apply::Applied;
 pub use checkpoint::Checkpoint;
 pub use command::Command;
 pub use job::{Desired, Execution, Job, JobFailure, JobSettings, JobSpec, JobStatus, RestartPolicy};
-pub use namespace::{DEFAULT_NAMESPACE, Namespace, Quota};
+pub use namespace::{Catalog, DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
 pub use recovered::{Condition, Findings, FoundManifest, JobFindings, Recovered, RecoveredJob, recovered};
 pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};

@@ -14,8 +14,8 @@ use weir_core::{CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{
-    CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo,
-    JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
+    CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo,
+    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
 /// Which job is meant.
@@ -133,6 +133,20 @@ pub enum ClientRequest {
         /// Its name.
         namespace: String,
     },
+    /// What the scripts of a namespace know without saying it.
+    ShowCatalog {
+        /// The namespace.
+        namespace: String,
+    },
+    /// Replace it, unless it has changed meanwhile.
+    ReplaceCatalog {
+        /// The namespace.
+        namespace: String,
+        /// The version that is replaced.
+        version: u64,
+        /// `CREATE` statements, in their order.
+        statements: Vec<String>,
+    },
     /// The cluster at a glance.
     DescribeCluster,
     /// Let another coordinator take part.
@@ -166,6 +180,7 @@ impl ClientRequest {
             | R::ListCheckpoints { .. }
             | R::ListWorkers
             | R::ListNamespaces
+            | R::ShowCatalog { .. }
             | R::DescribeCluster => true,
             R::SubmitJob(_)
             | R::StopJob { .. }
@@ -178,6 +193,7 @@ impl ClientRequest {
             | R::DrainWorker { .. }
             | R::SetNamespace { .. }
             | R::DropNamespace { .. }
+            | R::ReplaceCatalog { .. }
             | R::AddCoordinator { .. }
             | R::RemoveCoordinator { .. }
             | R::TransferLeadership { .. } => false,
@@ -195,7 +211,8 @@ impl ClientRequest {
             | R::CancelJob { .. }
             | R::RescaleJob { .. }
             | R::DrainWorker { .. }
-            | R::SetNamespace { .. } => true,
+            | R::SetNamespace { .. }
+            | R::ReplaceCatalog { .. } => true,
             // A second restart restarts, a second savepoint is another one, and what is gone cannot be removed.
             R::RestartJob { .. }
             | R::TakeSavepoint { .. }
@@ -258,6 +275,8 @@ pub enum ClientResponse {
     Workers(Vec<WorkerInfo>),
     /// To [`ClientRequest::ListNamespaces`].
     Namespaces(Vec<NamespaceInfo>),
+    /// To [`ClientRequest::ShowCatalog`].
+    Catalog(CatalogInfo),
     /// To [`ClientRequest::DescribeCluster`].
     Cluster(ClusterInfo),
 }
@@ -274,6 +293,7 @@ impl ClientResponse {
             ClientResponse::Checkpoints(_) => "Checkpoints",
             ClientResponse::Workers(_) => "Workers",
             ClientResponse::Namespaces(_) => "Namespaces",
+            ClientResponse::Catalog(_) => "Catalog",
             ClientResponse::Cluster(_) => "Cluster",
         }
     }

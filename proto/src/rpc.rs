@@ -19,6 +19,8 @@ macro_rules! each_rpc {
             ListNamespaces list_namespaces ListNamespacesRequest ListNamespacesResponse,
             SetNamespace set_namespace SetNamespaceRequest Accepted,
             DropNamespace drop_namespace DropNamespaceRequest Accepted,
+            ShowCatalog show_catalog ShowCatalogRequest ShowCatalogResponse,
+            ReplaceCatalog replace_catalog ReplaceCatalogRequest Accepted,
             DescribeCluster describe_cluster DescribeClusterRequest DescribeClusterResponse,
             AddCoordinator add_coordinator AddCoordinatorRequest Accepted,
             RemoveCoordinator remove_coordinator RemoveCoordinatorRequest Accepted,

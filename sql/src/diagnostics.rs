@@ -15,7 +15,7 @@ mod rewording;
 mod secrets;
 
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
-use weir_core::Error;
+use weir_core::{Error, ErrorKind};
 
 use crate::statement::Span;
 
@@ -131,8 +131,19 @@ pub(crate) fn without_secrets(text: &str) -> String {
     secrets::masked(text).into_iter().collect()
 }
 
-/// What an error says whose script has had so many lines in front that its reader does not see.
-pub fn without_lines(report: &str, lines: usize) -> String {
+/// The error about a script that has had so many lines in front which its reader does not see.
+pub fn behind_lines(error: Error, lines: usize) -> Error {
+    if lines == 0 || error.kind() != ErrorKind::User || std::error::Error::source(&error).is_some() {
+        return error;
+    }
+    let own = Error::user(without_lines(&error.to_string(), lines));
+    match error.help() {
+        Some(help) => own.with_help(help),
+        None => own,
+    }
+}
+
+fn without_lines(report: &str, lines: usize) -> String {
     let number = |text: &str| text.parse::<usize>().ok().filter(|number| *number > lines).map(|number| number - lines);
     let moved = |line: &str| -> Option<String> {
         if let Some(rest) = line.strip_prefix("line ") {

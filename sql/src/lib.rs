@@ -23,7 +23,7 @@ mod walk;
 pub use explain::explain;
 pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
-pub use plan::{Answer, Plan, plan, settings};
+pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
     ColumnDefinition, ColumnKind, CreateTable, Script, Show, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

@@ -7,6 +7,7 @@
 mod answer;
 mod insert;
 mod nulls;
+pub mod shared;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod help;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -283,6 +284,49 @@ pub enum CheckpointsCommand {
         /// Which one.
         epoch: u64,
     },
+}
+
+/// `weir catalog`.
+#[derive(Debug, Args)]
+#[command(after_help = help::CATALOG)]
+pub struct CatalogArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: CatalogCommand,
+    /// Whose scripts share it.
+    #[arg(long, global = true, default_value = "default")]
+    pub namespace: String,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with a catalog.
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// List the tables, views and functions.
+    List {
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Print the statements that create them, secrets masked.
+    Show {
+        /// Of this one only.
+        name: Option<String>,
+    },
+    /// Carry out CREATE and DROP statements: all of them, or none if one is wrong.
+    Apply(CatalogScript),
+}
+
+/// Statements that change a catalog.
+#[derive(Debug, Args)]
+pub struct CatalogScript {
+    /// File with the statements; `-` is standard input.
+    pub file: Option<PathBuf>,
+    /// The statements themselves.
+    #[arg(long, short, value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
+    pub execute: Option<String>,
 }
 
 /// `weir namespaces`.

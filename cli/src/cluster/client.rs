@@ -155,6 +155,7 @@ fn look_first(request: &ClientRequest) -> String {
     let shows = match request {
         R::AddCoordinator { .. } | R::RemoveCoordinator { .. } | R::TransferLeadership { .. } => "weir cluster status",
         R::SetNamespace { .. } | R::DropNamespace { .. } => "weir namespaces list",
+        R::ReplaceCatalog { .. } => "weir catalog list",
         R::DrainWorker { .. } => "weir workers list",
         R::TakeSavepoint { .. } | R::ForgetCheckpoint { .. } => "weir checkpoints list",
         _ => "weir jobs list --all",

@@ -11,6 +11,7 @@ use weir_proto::client::{
     CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::Figures;
+use weir_sql::shared::Declaration;
 
 use super::goal::standing;
 use crate::figures::{bytes, duration, full_count, short_count};
@@ -240,6 +241,18 @@ pub fn workers(workers: &[WorkerInfo], terminal: Terminal) -> Result<String> {
             let jobs: Vec<String> = worker.jobs.iter().map(|job| format!("{} ({})", job.name, job.slots)).collect();
             jobs.join(", ")
         }),
+    ];
+    table(columns, terminal)
+}
+
+/// `weir catalog list`.
+///
+/// # Errors
+/// A defect.
+pub fn catalog(declared: &[Declaration], terminal: Terminal) -> Result<String> {
+    let columns = vec![
+        text("name", declared, |declaration| declaration.name.clone()),
+        text("kind", declared, |declaration| declaration.kind.name().to_owned()),
     ];
     table(columns, terminal)
 }

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use weir_connectors::Registry;
 use weir_core::{Error, JobGraph, Result};
+use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
-use weir_sql::diagnostics::error_at;
+use weir_sql::diagnostics::{behind_lines, error_at};
+use weir_sql::shared::{asks_for_more, beginning};
 use weir_sql::{Plan, Script, Spanned, Statement};
 
 use super::args::SubmitArguments;
+use super::catalog;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
@@ -26,16 +29,20 @@ use crate::{leftovers, planning, script};
 /// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
 const INTERACTIVE: Duration = Duration::from_secs(1);
 
+/// How long the catalog is asked for when a script is wrong without it.
+const CATALOG: Duration = Duration::from_secs(5);
+
 /// Submits the script, and watches the job unless told not to.
 ///
 /// # Errors
 /// Whatever is wrong with the script; what the cluster answers; why the job has failed.
 pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let mut layers = arguments.layers()?;
-    let parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
+    let mut parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
     script::apply_settings(&parsed, &mut layers)?;
     let mut settings = Settings::resolve(&layers, 1);
     let query = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_)));
+    let is_select = query.is_some();
     if let Some(query) = query {
         check_select(arguments, &parsed, query)?;
         if !layers.is_given(registry::CHECKPOINT_INTERVAL) {
@@ -45,17 +52,37 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     if let Some(name) = arguments.name.as_ref().or(settings.name.as_ref()) {
         check_name(name)?;
     }
-    // Before the cluster is asked: what is wrong with the script can be told without one.
-    let planned = plan(&parsed, &settings, screen, BTreeMap::new())?;
+    let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
+    let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
+    // Before the cluster is asked: a script that stands alone, and what is wrong with one, can be told without it.
+    let planned = match plan(&parsed, &settings, screen, BTreeMap::new()) {
+        Ok(planned) => planned,
+        Err(error) if !asks_for_more(&parsed, &Functions::built_in()) => return Err(error),
+        Err(error) => {
+            let patience = arguments.cluster.timeout.min(CATALOG);
+            let catalog = match catalog::of(&mut Client::new(coordinators, patience)?, &arguments.namespace).await {
+                Ok(catalog) => catalog.statements,
+                Err(unknown) => {
+                    screen.message(&format!("warning: the catalog is not known: {unknown}\n"));
+                    Vec::new()
+                }
+            };
+            if catalog.is_empty() {
+                return Err(error);
+            }
+            let beginning = beginning(&catalog);
+            let lines = beginning.matches('\n').count();
+            parsed = weir_sql::parse(&format!("{beginning}{}", parsed.text))?;
+            plan(&parsed, &settings, screen, BTreeMap::new()).map_err(|error| behind_lines(error, lines))?
+        }
+    };
     for warning in &planned.warnings {
         screen.message(&format!("warning: {warning}\n"));
     }
     if settings.state_dir.is_some() {
         screen.message("warning: execution.checkpointing.dir is for `weir run`: a cluster has its own storage\n");
     }
-    let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
-    let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
-    if query.is_some() {
+    if is_select {
         return select(arguments, screen, &parsed, &settings, &mut client).await;
     }
 

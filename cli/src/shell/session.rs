@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use weir_connectors::Registry;
-use weir_core::{ConnectorRegistry, Error, ErrorKind, Result};
+use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::catalog::{Catalog, Relation};
-use weir_sql::diagnostics::without_lines;
+use weir_sql::diagnostics::behind_lines;
 use weir_sql::{Script, Statement};
 
 use crate::args::SqlArguments;
@@ -53,7 +53,7 @@ impl Session {
 
     async fn unit(&mut self, text: &str) -> Result<Exit> {
         let lines = self.declared.matches('\n').count();
-        let own = |error: Error| own_lines(error, lines);
+        let own = |error: Error| behind_lines(error, lines);
         let whole = format!("{}{text}", self.declared);
         let parsed = weir_sql::parse(&whole).map_err(own)?;
         let known = weir_sql::parse(&self.declared)?.statements.len();
@@ -108,16 +108,4 @@ fn declares(statement: &Statement) -> bool {
             | Statement::Set { .. }
             | Statement::Reset { .. }
     )
-}
-
-/// The error with places in what was typed, which came behind so many lines.
-fn own_lines(error: Error, lines: usize) -> Error {
-    if lines == 0 || error.kind() != ErrorKind::User || std::error::Error::source(&error).is_some() {
-        return error;
-    }
-    let own = Error::user(without_lines(&error.to_string(), lines));
-    match error.help() {
-        Some(help) => own.with_help(help),
-        None => own,
-    }
 }

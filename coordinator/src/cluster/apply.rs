@@ -97,6 +97,9 @@ impl ClusterState {
             Command::DeleteJob { job, discard } => self.delete_job(job, discard),
             Command::SetNamespace { namespace, quota } => self.set_namespace(namespace, quota),
             Command::DropNamespace { namespace } => self.drop_namespace(namespace),
+            Command::ReplaceCatalog { namespace, version, statements } => {
+                self.replace_catalog(namespace, version, statements)
+            }
         };
         debug_assert_eq!(self.check(), Ok(()));
         outcome

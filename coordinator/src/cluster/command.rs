@@ -211,6 +211,15 @@ pub enum Command {
         /// Its name.
         namespace: String,
     },
+    /// Replaces what the scripts of a namespace share.
+    ReplaceCatalog {
+        /// The namespace.
+        namespace: String,
+        /// The version that is replaced.
+        version: u64,
+        /// `CREATE` statements, in their order.
+        statements: Vec<String>,
+    },
 }
 
 impl Command {
@@ -231,7 +240,8 @@ impl Command {
             | Command::RescaleJob { .. }
             | Command::DeleteJob { .. }
             | Command::SetNamespace { .. }
-            | Command::DropNamespace { .. } => true,
+            | Command::DropNamespace { .. }
+            | Command::ReplaceCatalog { .. } => true,
             Command::AttemptFailed { kind, .. } => kind.is_some(),
             // A savepoint is kept until a person deletes it, so it has to be known that it is one.
             Command::CompleteCheckpoint { checkpoint, .. } => checkpoint.savepoint || checkpoint.finished,

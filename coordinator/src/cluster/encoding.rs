@@ -11,11 +11,13 @@ use super::{ClusterState, Command};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 3;
+const COMMAND_FORMAT: u8 = 4;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
 const STATE_WITH_UPDATES: Seal = Seal { format: 2, ..STATE };
+/// Likewise of a state with catalogs.
+const STATE_WITH_CATALOGS: Seal = Seal { format: 3, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
@@ -27,6 +29,7 @@ impl Command {
             Command::UpdateJob { .. } => (2, json::encode_deep(self)),
             // Earlier versions would refuse it, and go on with another state.
             Command::StartAttempt { as_before: true, .. } => (3, json::encode(self)),
+            Command::ReplaceCatalog { .. } => (4, json::encode(self)),
             _ => (1, json::encode(self)),
         };
         [&[format], &body[..]].concat()
@@ -53,7 +56,11 @@ impl Command {
 impl ClusterState {
     /// As it stands in a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let seal = if self.jobs.values().any(|job| job.update.is_some()) { STATE_WITH_UPDATES } else { STATE };
+        let seal = match self {
+            _ if self.namespaces.values().any(|namespace| !namespace.catalog.is_new()) => STATE_WITH_CATALOGS,
+            _ if self.jobs.values().any(|job| job.update.is_some()) => STATE_WITH_UPDATES,
+            _ => STATE,
+        };
         seal.close(&json::encode_deep(self))
     }
 
@@ -63,7 +70,8 @@ impl ClusterState {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let name = format!("the cluster's state {name}");
-        let body = STATE.open(bytes, &name, LATER).or_else(|_| STATE_WITH_UPDATES.open(bytes, &name, LATER))?;
+        let opened = [STATE, STATE_WITH_UPDATES].iter().find_map(|seal| seal.open(bytes, &name, LATER).ok());
+        let body = opened.map_or_else(|| STATE_WITH_CATALOGS.open(bytes, &name, LATER), Ok)?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

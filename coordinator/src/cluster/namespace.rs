@@ -10,6 +10,29 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 pub struct Namespace {
     /// What its jobs may use together.
     pub quota: Quota,
+    /// What its scripts know without saying it.
+    #[serde(default, skip_serializing_if = "Catalog::is_new")]
+    pub catalog: Catalog,
+}
+
+/// Tables, views and functions that the scripts of a namespace share, as the statements that create them. Coordinators do not read SQL:
+/// whoever changes a catalog has planned it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// Another one after each change; 0 before the first.
+    pub version: u64,
+    /// `CREATE` statements, in their order.
+    pub statements: Vec<String>,
+}
+
+impl Catalog {
+    /// Bytes that the statements of one may have.
+    pub const MOST_BYTES: usize = 1 << 20;
+
+    /// Whether nobody has changed it yet.
+    pub fn is_new(&self) -> bool {
+        self.version == 0
+    }
 }
 
 /// Limits; `None`: no limit.

@@ -162,6 +162,18 @@ pub enum Refusal {
     },
     /// The default namespace is always there.
     DefaultNamespace,
+    /// The catalog of a namespace is not the one that was to be replaced.
+    CatalogHasChanged {
+        /// The namespace.
+        namespace: String,
+    },
+    /// The catalog of a namespace would have more than [`Catalog::MOST_BYTES`](super::Catalog::MOST_BYTES).
+    CatalogTooLarge {
+        /// The namespace.
+        namespace: String,
+        /// What it would have.
+        bytes: usize,
+    },
     /// A worker offers fewer slots than are used there.
     SlotsInUse {
         /// The worker.
@@ -257,6 +269,7 @@ impl Refusal {
             Refusal::BadPlacement { .. }
             | Refusal::BadName { .. }
             | Refusal::BadValue(_)
+            | Refusal::CatalogTooLarge { .. }
             | Refusal::DefaultNamespace => RefusalKind::Invalid,
             Refusal::QuotaExceeded { .. } => RefusalKind::Quota,
             Refusal::NotFounded
@@ -269,6 +282,7 @@ impl Refusal {
             | Refusal::Uncommitted { .. }
             | Refusal::CheckpointNeeded { .. }
             | Refusal::NamespaceNotEmpty { .. }
+            | Refusal::CatalogHasChanged { .. }
             | Refusal::SlotsInUse { .. } => RefusalKind::Conflict,
         }
     }

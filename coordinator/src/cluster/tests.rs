@@ -121,7 +121,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         EndAttempt { job, .. } | StopJob { job, .. } | CancelJob { job, .. } | RestartJob { job, .. } => Some(*job),
         RescaleJob { job, .. } | UpdateJob { job, .. } | DeleteJob { job, .. } => Some(*job),
         Found { .. } | RegisterWorker { .. } | LoseWorker { .. } | DrainWorker { .. } | SubmitJob { .. } => None,
-        SetNamespace { .. } | DropNamespace { .. } => None,
+        SetNamespace { .. } | DropNamespace { .. } | ReplaceCatalog { .. } => None,
     }
 }
 
@@ -218,6 +218,11 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
             },
         },
         "drop" => Command::DropNamespace { namespace: word(1).into() },
+        "catalog" => Command::ReplaceCatalog {
+            namespace: word(1).into(),
+            version: number(words, "version").unwrap(),
+            statements: words[3..].iter().map(|word| (*word).to_owned()).collect(),
+        },
         other => panic!("{other} is not a command"),
     }
 }

@@ -19,7 +19,10 @@ impl Leader {
             Command::RegisterWorker { .. } | Command::LoseWorker { .. } | Command::DrainWorker { .. } => {
                 return self.after_worker_command(context, command, outcome);
             }
-            Command::Found { .. } | Command::SetNamespace { .. } | Command::DropNamespace { .. } => return,
+            Command::Found { .. }
+            | Command::SetNamespace { .. }
+            | Command::DropNamespace { .. }
+            | Command::ReplaceCatalog { .. } => return,
             Command::CompleteCheckpoint { job, checkpoint } if outcome.is_ok() => {
                 self.completed(context, *job, checkpoint.epoch);
             }
@@ -304,6 +307,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         | Command::DrainWorker { .. }
         | Command::SubmitJob { .. }
         | Command::SetNamespace { .. }
-        | Command::DropNamespace { .. } => None,
+        | Command::DropNamespace { .. }
+        | Command::ReplaceCatalog { .. } => None,
     }
 }

@@ -68,6 +68,9 @@ impl<S: LogStore> Node<S> {
                 Command::SetNamespace { namespace, quota: quota_of(quota) }
             }
             ClientRequest::DropNamespace { namespace } => Command::DropNamespace { namespace },
+            ClientRequest::ReplaceCatalog { namespace, version, statements } => {
+                Command::ReplaceCatalog { namespace, version, statements }
+            }
             ClientRequest::TakeSavepoint { job } => return self.take_savepoint(now, &job, effects).map(Some),
             ClientRequest::AddCoordinator { id: new, address, log } => {
                 let member = Member { address, log: LogId(log) };
@@ -90,6 +93,7 @@ impl<S: LogStore> Node<S> {
             | ClientRequest::ListCheckpoints { .. }
             | ClientRequest::ListWorkers
             | ClientRequest::ListNamespaces
+            | ClientRequest::ShowCatalog { .. }
             | ClientRequest::DescribeCluster => {
                 return Err(ClientError::new(ClientErrorKind::Internal, "a read was taken for a change"));
             }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use weir_core::{CoordinatorId, JobId, WorkerId};
 use weir_proto::client::{
-    CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
-    CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo,
-    WorkerInfo, WorkerJob, status,
+    CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
+    ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo,
+    VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
-use super::requests::find;
-use crate::cluster::{Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus};
+use super::requests::{self, find};
+use crate::cluster::{Catalog, Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus, Namespace, Refusal};
 use crate::leader::{Leader, Now};
 use crate::raft::{Role, Status};
 
@@ -48,6 +48,12 @@ pub(super) fn answer(
         ClientRequest::ListNamespaces => {
             ClientResponse::Namespaces(state.namespaces.keys().map(|name| namespace(state, name)).collect())
         }
+        ClientRequest::ShowCatalog { namespace } => match state.namespaces.get(namespace) {
+            Some(Namespace { catalog: Catalog { version, statements }, .. }) => {
+                ClientResponse::Catalog(CatalogInfo { version: *version, statements: statements.clone() })
+            }
+            None => return requests::answer(&Err(Refusal::NoSuchNamespace(namespace.clone()))),
+        },
         ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(now, state, raft)),
         _ => return Err(ClientError::new(ClientErrorKind::Internal, "a change was taken for a read")),
     })

@@ -256,6 +256,15 @@ pub struct NamespaceInfo {
     pub state_bytes: u64,
 }
 
+/// What the scripts of a namespace know without saying it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CatalogInfo {
+    /// Another one after each change; 0 before the first.
+    pub version: u64,
+    /// `CREATE` statements, in their order.
+    pub statements: Vec<String>,
+}
+
 /// The cluster at a glance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ClusterInfo {

@@ -75,6 +75,16 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::DropNamespace { namespace } => {
                 AnyRequest::DropNamespace(wire::DropNamespaceRequest { namespace: namespace.clone() })
             }
+            ClientRequest::ShowCatalog { namespace } => {
+                AnyRequest::ShowCatalog(wire::ShowCatalogRequest { namespace: namespace.clone() })
+            }
+            ClientRequest::ReplaceCatalog { namespace, version, statements } => {
+                AnyRequest::ReplaceCatalog(wire::ReplaceCatalogRequest {
+                    namespace: namespace.clone(),
+                    version: *version,
+                    statements: statements.clone(),
+                })
+            }
             ClientRequest::DescribeCluster => AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}),
             ClientRequest::AddCoordinator { id, address, log } => {
                 AnyRequest::AddCoordinator(wire::AddCoordinatorRequest {
@@ -142,6 +152,14 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::DropNamespace(drop) => {
                 ClientRequest::DropNamespace { namespace: named(drop.namespace, "DropNamespaceRequest.namespace")? }
             }
+            AnyRequest::ShowCatalog(show) => {
+                ClientRequest::ShowCatalog { namespace: named(show.namespace, "ShowCatalogRequest.namespace")? }
+            }
+            AnyRequest::ReplaceCatalog(replace) => ClientRequest::ReplaceCatalog {
+                namespace: named(replace.namespace, "ReplaceCatalogRequest.namespace")?,
+                version: replace.version,
+                statements: replace.statements,
+            },
             AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}) => ClientRequest::DescribeCluster,
             AnyRequest::AddCoordinator(add) => ClientRequest::AddCoordinator {
                 id: coordinator(add.id, "AddCoordinatorRequest.id")?,

@@ -3,7 +3,7 @@
 use weir_core::{Epoch, Error, Result};
 
 use super::{all, job_id, required};
-use crate::client::{ClientError, ClientErrorKind, ClientResponse};
+use crate::client::{CatalogInfo, ClientError, ClientErrorKind, ClientResponse};
 use crate::generated::client::v1 as wire;
 
 /// The answer is not the one that belongs to the request.
@@ -88,6 +88,28 @@ impl TryFrom<wire::DescribeJobResponse> for ClientResponse {
     fn try_from(response: wire::DescribeJobResponse) -> Result<Self> {
         let job = required(response.job, "DescribeJobResponse.job")?;
         Ok(ClientResponse::Job(Box::new(job.try_into()?)))
+    }
+}
+
+impl TryFrom<ClientResponse> for wire::ShowCatalogResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::Catalog(CatalogInfo { version, statements }) => {
+                Ok(Self { catalog: Some(wire::Catalog { version, statements }) })
+            }
+            other => Err(mismatch("Catalog", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::ShowCatalogResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::ShowCatalogResponse) -> Result<Self> {
+        let wire::Catalog { version, statements } = required(response.catalog, "ShowCatalogResponse.catalog")?;
+        Ok(ClientResponse::Catalog(CatalogInfo { version, statements }))
     }
 }
 

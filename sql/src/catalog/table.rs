@@ -39,7 +39,7 @@ pub struct Table {
     /// `'dead-letter.table'`: the table for what the policies of this one set apart.
     pub dead_letters: Option<String>,
     /// Options for the connector.
-    pub(super) options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
     /// The statement, with what it took from `LIKE`.
     pub(super) definition: CreateTable,
 }

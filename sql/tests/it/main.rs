@@ -17,6 +17,7 @@ mod nexmark;
 mod over;
 mod queries;
 mod refusals;
+mod shared;
 mod signed;
 mod subqueries;
 mod texts;

@@ -45,6 +45,15 @@ Examples:
   weir checkpoints list delays
   weir checkpoints delete delays 12         give a savepoint up";
 
+pub(super) const CATALOG: &str = "\
+Scripts that are submitted may use what the catalog of their namespace declares, as if it stood before them.
+
+Examples:
+  weir catalog apply tables.sql
+  weir catalog apply -e \"DROP VIEW late; CREATE OR REPLACE FUNCTION f(x INT) RETURN x + 1\"
+  weir catalog list
+  weir catalog show bids";
+
 pub(super) const NAMESPACES: &str = "\
 Examples:
   weir namespaces list

@@ -65,16 +65,23 @@ impl Cluster {
     pub fn local(slots: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut cluster = Self { folder, coordinators: String::new(), processes: BTreeMap::new() };
-        let data = cluster.path("local");
+        cluster.start_local(slots);
+        cluster
+    }
+
+    /// The same, once more after its end.
+    pub fn start_local(&mut self, slots: u32) {
+        let data = self.path("local");
         let slots = slots.to_string();
         let arguments = ["local", "--listen", "127.0.0.1:0", "--data-dir", &data, "--slots", &slots];
-        cluster.spawn("local", &arguments);
-        cluster.coordinators = until("the local cluster says where it is", || {
-            let said = cluster.said("local");
-            let (_, rest) = said.split_once("a local cluster on ")?;
+        let begins = "a local cluster on ";
+        let earlier = if self.coordinators.is_empty() { 0 } else { self.said("local").matches(begins).count() };
+        self.spawn("local", &arguments);
+        self.coordinators = until("the local cluster says where it is", || {
+            let said = self.said("local");
+            let rest = said.split(begins).nth(earlier + 1)?;
             rest.split_once(';').map(|(address, _)| address.to_owned())
         });
-        cluster
     }
 
     pub fn add_workers(&mut self, count: usize, slots: u32) {

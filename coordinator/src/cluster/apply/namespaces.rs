@@ -1,18 +1,45 @@
-//! Namespaces and what their jobs may use.
+//! Namespaces, what their jobs may use, and what their scripts share.
 
 use weir_core::JobId;
 
 use super::{Applied, check_name};
-use crate::cluster::{ClusterState, DEFAULT_NAMESPACE, Job, Namespace, Quota, Refusal, Resource};
+use crate::cluster::{Catalog, ClusterState, DEFAULT_NAMESPACE, Job, Namespace, Quota, Refusal, Resource};
 
 impl ClusterState {
     pub(super) fn set_namespace(&mut self, namespace: String, quota: Quota) -> Result<Applied, Refusal> {
         check_name("namespace", &namespace)?;
-        let new = Namespace { quota };
-        if self.namespaces.get(&namespace) == Some(&new) {
+        match self.namespaces.get_mut(&namespace) {
+            Some(known) if known.quota == quota => return Ok(Applied::Unchanged),
+            Some(known) => known.quota = quota,
+            None => {
+                self.namespaces.insert(namespace, Namespace { quota, ..Namespace::default() });
+            }
+        }
+        Ok(Applied::Changed)
+    }
+
+    /// The statements as they shall be change nothing where they are so already, whatever the version: it may be the second time that the
+    /// same client asks.
+    pub(super) fn replace_catalog(
+        &mut self,
+        namespace: String,
+        version: u64,
+        statements: Vec<String>,
+    ) -> Result<Applied, Refusal> {
+        let bytes = statements.iter().map(String::len).sum();
+        if bytes > Catalog::MOST_BYTES {
+            return Err(Refusal::CatalogTooLarge { namespace, bytes });
+        }
+        let Some(known) = self.namespaces.get_mut(&namespace) else {
+            return Err(Refusal::NoSuchNamespace(namespace));
+        };
+        if known.catalog.statements == statements {
             return Ok(Applied::Unchanged);
         }
-        self.namespaces.insert(namespace, new);
+        if known.catalog.version != version {
+            return Err(Refusal::CatalogHasChanged { namespace });
+        }
+        known.catalog = Catalog { version: version + 1, statements };
         Ok(Applied::Changed)
     }
 

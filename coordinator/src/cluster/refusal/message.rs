@@ -5,7 +5,7 @@ use std::fmt;
 use weir_core::Epoch;
 
 use super::{JobDifference, PlacementDifference, Refusal, Resource};
-use crate::cluster::JobStatus;
+use crate::cluster::{Catalog, JobStatus};
 
 impl Refusal {
     /// What can be done, as a sentence.
@@ -39,6 +39,10 @@ impl Refusal {
             }
             Refusal::QuotaExceeded { .. } => "stop or cancel jobs there, ask for less, or raise the limit".into(),
             Refusal::NamespaceNotEmpty { .. } => "delete its jobs first".into(),
+            Refusal::CatalogHasChanged { .. } => {
+                "look at it again, as `weir catalog show` does, and repeat the change".into()
+            }
+            Refusal::CatalogTooLarge { .. } => "drop what is not used any more".into(),
             Refusal::NoSuchNamespace(_) => "create it first, or use the namespace default".into(),
             _ => return None,
         };
@@ -97,6 +101,14 @@ impl fmt::Display for Refusal {
             }
             Refusal::NamespaceNotEmpty { namespace, jobs: 1 } => write!(f, "namespace {namespace} has a job"),
             Refusal::NamespaceNotEmpty { namespace, jobs } => write!(f, "namespace {namespace} has {jobs} jobs"),
+            Refusal::CatalogHasChanged { namespace } => {
+                write!(f, "the catalog of namespace {namespace} has been changed by somebody else")
+            }
+            Refusal::CatalogTooLarge { namespace, bytes } => write!(
+                f,
+                "the catalog of namespace {namespace} would have {bytes} bytes, and may have {}",
+                Catalog::MOST_BYTES
+            ),
             Refusal::DefaultNamespace => f.write_str("the default namespace cannot be removed"),
             Refusal::SlotsInUse { worker, offered, used } => {
                 write!(f, "worker {worker} offers {offered} slots, and {used} are in use there")

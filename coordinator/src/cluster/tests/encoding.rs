@@ -103,6 +103,10 @@ fn commands() -> Vec<(Command, &'static str)> {
             r#"{"SetNamespace":{"namespace":"blue","quota":{"slots":4,"jobs":null,"state_bytes":1}}}"#,
         ),
         (Command::DropNamespace { namespace: "blue".into() }, r#"{"DropNamespace":{"namespace":"blue"}}"#),
+        (
+            Command::ReplaceCatalog { namespace: "blue".into(), version: 3, statements: vec!["CREATE \"a\"".into()] },
+            r#"{"ReplaceCatalog":{"namespace":"blue","version":3,"statements":["CREATE \"a\""]}}"#,
+        ),
     ]
 }
 
@@ -114,6 +118,7 @@ fn commands_are_written_as_they_always_were() {
         let since = match command {
             Command::UpdateJob { .. } => 2,
             Command::StartAttempt { as_before: true, .. } => 3,
+            Command::ReplaceCatalog { .. } => 4,
             _ => 1,
         };
         assert_eq!(bytes[0], since, "{golden}");
@@ -135,10 +140,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 4;
+    bytes[0] = 5;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 4, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 5, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -162,8 +167,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 3 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 3, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 4 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 4, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.
@@ -213,6 +218,18 @@ fn a_state_with_an_update_is_written_as_it_always_was_since_there_are_any() {
     let mut damaged = bytes;
     *damaged.last_mut().unwrap() ^= 1;
     assert_eq!(ClusterState::from_bytes(&damaged, "s").unwrap_err().kind(), ErrorKind::Data);
+}
+
+/// An earlier version would leave the catalogs out of its next snapshot.
+#[test]
+fn a_state_with_a_catalog_is_written_as_it_always_was_since_there_are_any() {
+    let state = run("namespace blue
+        catalog blue version=0 one two");
+    let bytes = state.to_bytes();
+    let (first_line, body) = std::str::from_utf8(&bytes).unwrap().split_once('\n').unwrap();
+    assert!(first_line.starts_with("weir-cluster 3 "), "{first_line}");
+    assert!(body.contains(r#""catalog":{"version":1,"statements":["one","two"]}}"#), "{body}");
+    assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), state);
 }
 
 /// Whatever job a client can submit is read back from the log, or no coordinator could start again.

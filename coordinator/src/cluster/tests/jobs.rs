@@ -350,6 +350,33 @@ fn a_namespace_bounds_what_its_jobs_use() {
 }
 
 #[test]
+fn a_catalog_is_replaced_by_whoever_knows_it() {
+    run("catalog green version=0 a | refused: there is no namespace green
+        namespace green
+        catalog green version=0 a   | changed
+        catalog green version=0 b   | refused: the catalog of namespace green has been changed by somebody else
+        catalog green version=0 a   | unchanged
+        catalog green version=1 a b | changed
+        catalog green version=2     | changed
+        namespace green slots=3     | changed
+        catalog green version=3     | unchanged
+        catalog green version=3 c   | changed
+        drop green                  | changed
+        namespace green
+        catalog green version=4 d   | refused: the catalog of namespace green has been changed by somebody else");
+    let mut state = run("namespace green slots=1
+        catalog green version=0 a");
+    state.apply(Command::SetNamespace { namespace: "green".into(), quota: Quota::default() }).unwrap();
+    assert_eq!(state.namespaces["green"].catalog.statements, ["a"], "limits change, and the catalog stays");
+    let statements = vec!["x".repeat(Catalog::MOST_BYTES + 1)];
+    let refused = state.apply(Command::ReplaceCatalog { namespace: "green".into(), version: 1, statements });
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "the catalog of namespace green would have 1048577 bytes, and may have 1048576"
+    );
+}
+
+#[test]
 fn nothing_is_before_the_first_command() {
     let mut state = ClusterState::default();
     let command = Command::SetNamespace { namespace: "blue".into(), quota: Quota::default() };

@@ -66,7 +66,12 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
             namespace: "blue".into(),
             quota: Quota { slots: (how % 2 == 0).then_some(u32::from(how % 5)), jobs: Some(2), state_bytes: None },
         },
-        22 => Command::DropNamespace { namespace: "blue".into() },
+        22 if how % 2 == 0 => Command::DropNamespace { namespace: "blue".into() },
+        22 => Command::ReplaceCatalog {
+            namespace: "blue".into(),
+            version: state.namespaces.get("blue").map_or(0, |blue| blue.catalog.version) + u64::from(wrong),
+            statements: vec![format!("CREATE VIEW v AS SELECT {how}")],
+        },
         // What the leader would do next with the job.
         23..72 => match status {
             Some(JobStatus::Scheduling) if there.is_some_and(|job| job.uncommitted().is_none()) => {
@@ -250,7 +255,7 @@ fn histories_come_by_every_status_and_every_command() {
         .unwrap();
     }
     let statuses = 8;
-    let commands = 21;
+    let commands = 22;
     assert_eq!(seen.len(), statuses + commands + 1, "{seen:?}");
     assert!(seen.values().all(|count| *count >= 5), "{seen:?}");
     assert!(accepted * 2 > refused, "{accepted} accepted, {refused} refused");

@@ -13,9 +13,9 @@ use weir_core::{
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
-    CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse, ClusterInfo,
-    CoordinatorInfo, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo,
-    SubmitJob, VertexInfo, WorkerInfo, WorkerJob,
+    CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
+    ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, NamespaceInfo,
+    QuotaInfo, SubmitJob, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
@@ -61,6 +61,10 @@ fn by_name() -> JobRef {
     JobRef::Name { namespace: "default".into(), name: "delays".into() }
 }
 
+fn statements() -> Vec<String> {
+    vec!["CREATE TABLE t (k INT) WITH ('connector' = 'blackhole')".into(), "CREATE VIEW v AS SELECT 1".into()]
+}
+
 /// Requests, with the file of each in `tests/golden` and its method.
 pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
     use ClientRequest as R;
@@ -96,6 +100,12 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("list_namespaces", "list_namespaces", R::ListNamespaces),
         ("set_namespace", "set_namespace", R::SetNamespace { namespace: "team".into(), quota }),
         ("drop_namespace", "drop_namespace", R::DropNamespace { namespace: "team".into() }),
+        ("show_catalog", "show_catalog", R::ShowCatalog { namespace: "team".into() }),
+        (
+            "replace_catalog",
+            "replace_catalog",
+            R::ReplaceCatalog { namespace: "team".into(), version: 3, statements: statements() },
+        ),
         ("describe_cluster", "describe_cluster", R::DescribeCluster),
         (
             "add_coordinator",
@@ -242,6 +252,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
+        ("catalog", "show_catalog", ClientResponse::Catalog(CatalogInfo { version: 4, statements: statements() })),
         ("cluster", "describe_cluster", ClientResponse::Cluster(cluster)),
     ]
 }
