@@ -7,8 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_core::Result;
 
 use crate::cluster::args::{
-    CatalogArguments, CheckpointsArguments, ClusterCommandArguments, JobsArguments, NamespacesArguments,
-    SubmitArguments, WorkersArguments,
+    CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
+    NamespacesArguments, SubmitArguments, WorkersArguments,
 };
 use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
@@ -36,9 +36,12 @@ Examples:
   weir sql -f checks.sql                    the statements of a file; the first that fails ends it
   weir sql -e \"SHOW FUNCTIONS LIKE 'json%'\"
   echo 'SELECT …;' | weir sql -i tables.sql --output csv
+  weir sql --cluster                        the same in a cluster
 
 Statements are carried out one by one: what one declares or sets, those behind it see. A SELECT or an INSERT runs in this process
 until its input ends, or until ^C; it keeps no state. `weir run` makes one job of a whole script, and can go on where it stopped.
+In a cluster CREATE and DROP change the catalog that all scripts of the namespace share, an INSERT is submitted as a job that goes on
+by itself, and SHOW JOBS, DESCRIBE JOB 'name' and STOP JOB 'name' see to them. What -i declares is for this session alone.
 The keys are those of readline; the history is in ~/.local/state/weir/sql_history.";
 
 const RUN_AFTER_HELP: &str = "\
@@ -211,6 +214,18 @@ pub struct SqlArguments {
     /// Print no status line and no summary.
     #[arg(long, short)]
     pub quiet: bool,
+
+    /// Declare in the catalog of a cluster, and run jobs there.
+    #[arg(long)]
+    pub cluster: bool,
+
+    /// Namespace of the catalog and of the jobs.
+    #[arg(long, default_value = "default")]
+    pub namespace: String,
+
+    /// Where the cluster is.
+    #[command(flatten)]
+    pub coordinators: ClusterArguments,
 }
 
 /// A script and what it is planned with.

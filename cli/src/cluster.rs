@@ -80,6 +80,14 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
     }
 }
 
+/// The catalog of a namespace.
+///
+/// # Errors
+/// If there is no such namespace, or the cluster does not answer.
+pub async fn catalog_of(cluster: &ClusterArguments, namespace: &str) -> Result<Vec<String>> {
+    Ok(catalog::of(&mut client(cluster)?, namespace).await?.statements)
+}
+
 /// A client of the cluster that is meant.
 fn client(arguments: &ClusterArguments) -> Result<Client> {
     let default = registry::find(registry::COORDINATORS).map_or("", |setting| setting.default.describe());

@@ -10,6 +10,7 @@
 
 mod completion;
 mod input;
+mod remote;
 mod session;
 
 use std::io::IsTerminal;
@@ -37,6 +38,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
   EXPLAIN SELECT …;           the dataflow
   SHOW TABLES;  SHOW VIEWS;  SHOW FUNCTIONS LIKE 'json%';  SHOW CREATE TABLE t;  DESCRIBE t;
   SET 'key' = 'value';        SET;  shows what is set, `weir options` what there is
+  SHOW JOBS;  DESCRIBE JOB 'name';  STOP JOB 'name' [WITH DRAIN];   in a cluster
 
   \\d [t]       tables and views; columns of t
   \\timing      says how long each statement took, or no longer
@@ -51,7 +53,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
 pub async fn run(arguments: &SqlArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let mut session = Session::new(arguments.clone(), screen.clone());
     if let Some(path) = &arguments.init {
-        session.script(&script::read_file(path)?).await?;
+        session.begin(&script::read_file(path)?).await?;
     }
     if let Some(text) = &arguments.execute {
         return session.script(text).await;

@@ -25,5 +25,6 @@ pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
 pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, Script, Show, Span, Spanned, Statement, TableOption, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, Jobs, Script, Show, Span, Spanned, Statement, TableOption,
+    WatermarkDefinition,
 };

@@ -96,6 +96,11 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
                 set.retain(|(known, _)| *known != key.value);
                 set.push((&key.value, &value.value));
             }
+            Statement::Jobs(_) => {
+                return Err(source
+                    .error(statement.span, "the jobs of a cluster are known to its shell alone")
+                    .with_help("write it in `weir sql --cluster`; the same is done by `weir jobs`"));
+            }
             Statement::Reset { key } => set.retain(|(known, _)| key.as_ref().is_some_and(|key| key.value != *known)),
             _ => {}
         }

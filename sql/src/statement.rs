@@ -86,6 +86,8 @@ pub enum Statement {
     Show(Show),
     /// `DESCRIBE name`.
     Describe(Spanned<String>),
+    /// About the jobs of a cluster.
+    Jobs(Jobs),
     /// `SET 'key' = 'value'`.
     Set {
         /// The key.
@@ -97,6 +99,25 @@ pub enum Statement {
     Reset {
         /// The key; all keys without.
         key: Option<Spanned<String>>,
+    },
+}
+
+/// What is said of the jobs of a cluster, which only its shell can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Jobs {
+    /// `SHOW JOBS`.
+    Show,
+    /// `DESCRIBE JOB 'job'`.
+    Describe {
+        /// Its name or number.
+        job: String,
+    },
+    /// `STOP JOB 'job' [WITH SAVEPOINT] [WITH DRAIN]`.
+    Stop {
+        /// Its name or number.
+        job: String,
+        /// Whether its windows close first.
+        drain: bool,
     },
 }
 
@@ -178,8 +199,8 @@ pub struct CreateTable {
     pub options: Vec<TableOption>,
     /// `LIKE base`: columns, watermark and options are taken from there; those given here are added or win.
     pub like: Option<Spanned<String>>,
-    /// `AS query`, which fills it: its columns are the query's.
-    pub query: Option<Box<ast::Query>>,
+    /// `AS query`, which fills it: its columns are the query's. The place is that of the `AS`.
+    pub query: Option<Spanned<Box<ast::Query>>>,
 }
 
 /// One column of `CREATE TABLE`.

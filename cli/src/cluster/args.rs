@@ -45,6 +45,10 @@ pub struct SubmitArguments {
     #[arg(long)]
     pub detach: bool,
 
+    /// The script begins with the catalog already.
+    #[arg(skip)]
+    pub has_catalog: bool,
+
     /// ^C stops the job with a savepoint instead of leaving it running.
     #[arg(long, conflicts_with = "detach")]
     pub stop_on_interrupt: bool,
@@ -320,7 +324,7 @@ pub enum CatalogCommand {
 }
 
 /// Statements that change a catalog.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct CatalogScript {
     /// File with the statements; `-` is standard input.
     pub file: Option<PathBuf>,

@@ -57,7 +57,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     // Before the cluster is asked: a script that stands alone, and what is wrong with one, can be told without it.
     let planned = match plan(&parsed, &settings, screen, BTreeMap::new()) {
         Ok(planned) => planned,
-        Err(error) if !asks_for_more(&parsed, &Functions::built_in()) => return Err(error),
+        Err(error) if arguments.has_catalog || !asks_for_more(&parsed, &Functions::built_in()) => return Err(error),
         Err(error) => {
             let patience = arguments.cluster.timeout.min(CATALOG);
             let catalog = match catalog::of(&mut Client::new(coordinators, patience)?, &arguments.namespace).await {

@@ -7,7 +7,9 @@ use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::catalog::{Catalog, Relation};
 use weir_sql::diagnostics::behind_lines;
-use weir_sql::{Script, Statement};
+use weir_sql::{CreateTable, Script, Spanned, Statement};
+
+use super::remote::Remote;
 
 use crate::args::SqlArguments;
 use crate::exit::Exit;
@@ -22,11 +24,27 @@ pub(super) struct Session {
     screen: Arc<Screen>,
     /// Text of the declarations and settings so far.
     declared: String,
+    /// The cluster, unless statements are carried out here.
+    remote: Option<Remote>,
+    /// What its catalog declared when it was last looked at.
+    catalog: String,
 }
 
 impl Session {
     pub(super) fn new(arguments: SqlArguments, screen: Arc<Screen>) -> Self {
-        Self { arguments, screen, declared: String::new() }
+        let remote = arguments.cluster.then(|| Remote::new(arguments.clone(), screen.clone()));
+        Self { arguments, screen, declared: String::new(), remote, catalog: String::new() }
+    }
+
+    /// Carries out a text that is for this session alone, cluster or not.
+    ///
+    /// # Errors
+    /// Those of [`script`](Self::script).
+    pub(super) async fn begin(&mut self, text: &str) -> Result<Exit> {
+        let remote = self.remote.take();
+        let outcome = self.script(text).await;
+        self.remote = remote;
+        outcome
     }
 
     /// Carries out all statements of a text, one after the other.
@@ -52,12 +70,34 @@ impl Session {
     }
 
     async fn unit(&mut self, text: &str) -> Result<Exit> {
-        let lines = self.declared.matches('\n').count();
+        if let Some(remote) = &self.remote {
+            self.catalog = remote.beginning().await?;
+        }
+        let before = format!("{}{}", self.catalog, self.declared);
+        let lines = before.matches('\n').count();
         let own = |error: Error| behind_lines(error, lines);
-        let whole = format!("{}{text}", self.declared);
-        let parsed = weir_sql::parse(&whole).map_err(own)?;
-        let known = weir_sql::parse(&self.declared)?.statements.len();
-        if !parsed.statements[known..].iter().all(|statement| declares(&statement.value)) {
+        let parsed = weir_sql::parse(&format!("{before}{text}")).map_err(own)?;
+        let known = weir_sql::parse(&before)?.statements.len();
+        let new = &parsed.statements[known..];
+        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin());
+        if let [Spanned { value: Statement::CreateTable(CreateTable { query: Some(_), .. }), .. }] = new
+            && let Some((table, insert)) =
+                weir_sql::shared::in_two(&parsed, &connectors, &Functions::built_in()).map_err(own)?
+        {
+            Box::pin(self.unit(&table)).await?;
+            return Box::pin(self.unit(&insert)).await;
+        }
+        if let Some(remote) = &self.remote {
+            match new {
+                [Spanned { value: Statement::Jobs(jobs), .. }] => return remote.jobs(jobs).await,
+                [one] if is_in_catalog(&one.value) => return remote.declare(text).await,
+                _ if new.iter().any(|statement| runs(&statement.value)) => {
+                    return remote.run(&parsed, new).await.map_err(own);
+                }
+                _ => {}
+            }
+        }
+        if !new.iter().all(|statement| declares(&statement.value)) {
             let layers = self.arguments.layers()?;
             return run::execute(&parsed, layers, "sql", None, &self.screen).await.map_err(own);
         }
@@ -82,7 +122,7 @@ impl Session {
         let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin());
         let mut catalog = Catalog::new(connectors, Functions::built_in());
         // What has been accepted is right.
-        let Ok(parsed) = weir_sql::parse(&self.declared) else { return Vec::new() };
+        let Ok(parsed) = weir_sql::parse(&format!("{}{}", self.catalog, self.declared)) else { return Vec::new() };
         let _ = parsed.statements.iter().try_for_each(|statement| catalog.apply(&parsed, statement).map(drop));
         let mut words: Vec<String> = catalog.names().into_iter().map(str::to_owned).collect();
         for name in catalog.names() {
@@ -94,6 +134,16 @@ impl Session {
         words.dedup();
         words
     }
+}
+
+/// Whether a statement changes the catalog of a cluster.
+fn is_in_catalog(statement: &Statement) -> bool {
+    declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. })
+}
+
+/// Whether a statement is a job, or part of one.
+fn runs(statement: &Statement) -> bool {
+    matches!(statement, Statement::Query(_) | Statement::Insert { .. })
 }
 
 /// Whether a statement changes what later ones see, and does nothing else.

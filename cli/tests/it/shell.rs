@@ -29,6 +29,20 @@ fn statements_see_what_those_before_them_have_declared() {
 }
 
 #[test]
+fn a_table_that_is_created_as_a_query_is_filled_once_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let text = format!(
+        "{TABLE} CREATE TABLE kept WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv') AS SELECT id, name FROM t;
+         SELECT COUNT(*) AS n, MAX(id) AS m FROM kept; SELECT COUNT(*) AS n FROM kept; DESCRIBE kept;",
+        out.display()
+    );
+    let ran = weir(&["sql", "-q", "-o", "csv", "-e", &text]).code(0).out;
+    let described = "name,type,null,key,extras,watermark\nid,BIGINT,FALSE,,,\nname,STRING,TRUE,,,\n";
+    assert_eq!(ran, format!("n,m\n3,3\nn\n3\n{described}"));
+}
+
+#[test]
 fn what_there_is_can_be_asked_for() {
     let declared = file(".sql", &format!("{TABLE}CREATE VIEW seen AS SELECT id FROM t;"));
     let ask = |question: &str| weir(&["sql", "-i", path(&declared), "-e", question]).code(0).out;

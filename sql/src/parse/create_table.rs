@@ -6,7 +6,7 @@ use weir_core::Result;
 use super::cursor::Cursor;
 use super::statement::{option_key, option_value};
 use super::types::data_type;
-use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, TableOption, WatermarkDefinition};
+use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Spanned, TableOption, WatermarkDefinition};
 
 /// What follows `CREATE [OR REPLACE] TABLE`.
 pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable> {
@@ -59,7 +59,7 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<
                 .error(span, "a table that is created AS a query has the query's columns")
                 .with_help("leave the columns out, or write CREATE TABLE and INSERT INTO"));
         }
-        table.query = Some(cursor.query()?);
+        table.query = Some(Spanned { value: cursor.query()?, span });
     }
     Ok(table)
 }

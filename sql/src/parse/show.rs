@@ -1,9 +1,10 @@
-//! `SHOW …` and `DESCRIBE`: what there is.
+//! `SHOW …` and `DESCRIBE`: what there is. `STOP JOB`.
 
+use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
 use super::cursor::Cursor;
-use crate::statement::{Show, Statement};
+use crate::statement::{Jobs, Show, Statement};
 
 /// Behind `SHOW`.
 pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
@@ -28,22 +29,44 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
             .error_here("catalogs and databases are not supported yet")
             .with_help("all tables of a script live in one place: `SHOW TABLES`"));
     }
-    if cursor.sees(&["JOBS|JOB"]) {
-        return Err(cursor
-            .error_here("SHOW JOBS is not supported yet")
-            .with_help("`weir jobs list` shows the jobs of a cluster"));
+    if cursor.take(&["JOBS"]) {
+        return Ok(Statement::Jobs(Jobs::Show));
     }
     if cursor.sees(&["COLUMNS"]) {
         return Err(cursor.error_here("SHOW COLUMNS is not supported").with_help("write `DESCRIBE t`"));
     }
-    Err(cursor.unexpected("TABLES, VIEWS, FUNCTIONS, CREATE TABLE or CREATE VIEW"))
+    Err(cursor.unexpected("TABLES, VIEWS, FUNCTIONS, JOBS, CREATE TABLE or CREATE VIEW"))
 }
 
 /// Behind `DESCRIBE`.
 pub(super) fn describe(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    if cursor.take(&["JOB"]) {
+        return Ok(Statement::Jobs(Jobs::Describe { job: job(cursor)? }));
+    }
     cursor.take(&["TABLE|VIEW"]);
     cursor.take(&["EXTENDED"]);
     Ok(Statement::Describe(cursor.table_name()?))
+}
+
+/// Behind `STOP`.
+pub(super) fn stop(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    cursor.expect(&["JOB"])?;
+    let job = job(cursor)?;
+    // Every stop takes a savepoint.
+    cursor.take(&["WITH", "SAVEPOINT"]);
+    let drain = cursor.take(&["WITH", "DRAIN"]);
+    Ok(Statement::Jobs(Jobs::Stop { job, drain }))
+}
+
+/// The name or number of a job.
+fn job(cursor: &mut Cursor<'_>) -> Result<String> {
+    if let Token::Number(number, false) = &cursor.parser().peek_token_ref().token {
+        let number = number.clone();
+        cursor.next();
+        return Ok(number);
+    }
+    let name = cursor.string("the name of a job in single quotes")?;
+    Ok(name.value)
 }
 
 /// `LIKE 'pattern'`, in small letters.

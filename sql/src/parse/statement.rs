@@ -8,7 +8,7 @@ use super::create_table::create_table;
 use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
-use super::show::{describe, show};
+use super::show::{describe, show, stop};
 use super::{rewrite, scan, unsupported};
 use crate::diagnostics::Source;
 use crate::statement::{Show, Span, Spanned, Statement};
@@ -81,6 +81,9 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     if cursor.take(&["DESCRIBE|DESC"]) {
         return describe(cursor);
+    }
+    if cursor.take(&["STOP"]) {
+        return stop(cursor);
     }
     if cursor.take(&["SET"]) {
         return set(cursor);

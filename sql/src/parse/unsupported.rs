@@ -5,7 +5,7 @@ use weir_core::Error;
 use super::cursor::Cursor;
 
 /// First words, what they begin, and what works instead.
-const STATEMENTS: [(&[&str], &str, &str); 28] = [
+const STATEMENTS: [(&[&str], &str, &str); 27] = [
     (&["ALTER"], "ALTER is not supported yet", "change the CREATE statement: tables live as long as the script runs"),
     (
         &["CREATE", "JOB"],
@@ -38,7 +38,6 @@ const STATEMENTS: [(&[&str], &str, &str); 28] = [
     (&["DROP", "INDEX|JOB|MODEL"], "only tables, views and functions can be dropped", "leave the statement out"),
     (&["DROP", "TEMPORARY", "SYSTEM"], "system functions stay", "write `DROP FUNCTION name`"),
     (&["USE"], "catalogs and databases are not supported yet", "leave the statement out"),
-    (&["STOP"], "STOP JOB is not supported yet", "^C stops a job with a savepoint"),
     (&["ANALYZE"], "ANALYZE is not supported", "leave the statement out: the planner needs no statistics"),
     (&["LOAD|UNLOAD"], "modules are not supported", "leave the statement out: all functions are there"),
     (&["ADD|REMOVE", "JAR|ARTIFACT"], "JARs are not supported", "see whether one of the built-in functions does it"),

@@ -28,7 +28,7 @@ pub(super) fn created_as(
     if table.if_not_exists && catalog.relation(&table.name.value).is_some() {
         return Ok(None);
     }
-    let plan = Tables::new(source.text(), catalog, statement.span).query(query)?;
+    let plan = Tables::new(source.text(), catalog, statement.span).query(&query.value)?;
     let column = |field: &FieldRef| ColumnDefinition {
         name: Spanned { value: field.name().clone(), span: table.name.span },
         kind: ColumnKind::Physical(field.data_type().clone()),
@@ -36,7 +36,7 @@ pub(super) fn created_as(
     };
     let columns = plan.schema().fields().iter().map(column).collect();
     let created = Statement::CreateTable(CreateTable { columns, query: None, ..table.clone() });
-    let insert = Statement::Insert { target: table.name.clone(), columns: Vec::new(), query: query.clone() };
+    let insert = Statement::Insert { target: table.name.clone(), columns: Vec::new(), query: query.value.clone() };
     Ok(Some((Spanned { value: created, span: statement.span }, insert)))
 }
 

@@ -13,7 +13,7 @@ pub(super) fn comparisons_with_null(script: &Script) -> Vec<String> {
     for statement in &script.statements {
         let query = match &statement.value {
             Statement::Query(query) | Statement::Insert { query, .. } | Statement::CreateView { query, .. } => query,
-            Statement::CreateTable(CreateTable { query: Some(query), .. }) => query,
+            Statement::CreateTable(CreateTable { query: Some(query), .. }) => &query.value,
             _ => continue,
         };
         let _ = look_at_expressions(&**query, |expression| {

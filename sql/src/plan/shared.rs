@@ -11,8 +11,8 @@ use weir_functions::Functions;
 use crate::catalog::{Catalog, Relation};
 use crate::diagnostics::{Source, behind_lines, without_secrets};
 use crate::logical::Tables;
-use crate::parse::{WindowFunction, parse};
-use crate::statement::{CreateTable, Script, Spanned, Statement};
+use crate::parse::{WindowFunction, parse, sql_type_name};
+use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement};
 use crate::walk::{Look, Step, look};
 
 /// What a catalog declares.
@@ -66,6 +66,40 @@ pub fn beginning(statements: &[String]) -> String {
     statements.iter().map(|statement| format!("{statement};\n")).collect()
 }
 
+/// The last statement of a script, which is `CREATE TABLE … AS`, as a `CREATE TABLE` and an `INSERT INTO`; `None` if it is another one, or
+/// there is such a table and that is all right.
+///
+/// # Errors
+/// A user error at its place if the query is wrong.
+pub fn in_two(
+    script: &Script,
+    connectors: &Arc<dyn ConnectorRegistry>,
+    functions: &Arc<Functions>,
+) -> Result<Option<(String, String)>> {
+    let Some((last, before)) = script.statements.split_last() else { return Ok(None) };
+    let source = Source::new(&script.text);
+    let mut catalog = Catalog::new(connectors.clone(), functions.clone());
+    for statement in before {
+        catalog.apply(script, statement)?;
+    }
+    let Statement::CreateTable(CreateTable { query: Some(query), name, .. }) = &last.value else { return Ok(None) };
+    let Some((created, _)) = super::insert::created_as(&catalog, &source, last)? else { return Ok(None) };
+    let Statement::CreateTable(CreateTable { columns, .. }) = &created.value else { return Ok(None) };
+    let declared = columns.iter().map(|column| {
+        let ColumnKind::Physical(data_type) = &column.kind else { return String::new() };
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        format!("`{}` {}{null}", column.name.value.replace('`', "``"), sql_type_name(data_type))
+    });
+    let declared: Vec<String> = declared.collect();
+    let slice = |start: usize, end: usize| source.slice(Span { start, end });
+    let (begin, options) = (slice(last.span.start, name.span.end), slice(name.span.end, query.span.start));
+    let (target, rows) = (source.slice(name.span), slice(query.span.end, last.span.end));
+    Ok(Some((
+        format!("{begin} ({}){};\n", declared.join(", "), options.trim_end()),
+        format!("INSERT INTO {target}{rows};\n"),
+    )))
+}
+
 /// Whether a script names tables or functions that it has not declared itself: a catalog may have them.
 pub fn asks_for_more(script: &Script, functions: &Functions) -> bool {
     let mut names = Names::default();
@@ -79,7 +113,7 @@ pub fn asks_for_more(script: &Script, functions: &Functions) -> bool {
             }
             Statement::CreateTable(CreateTable { query: Some(query), name, .. }) => {
                 names.known.insert(name.value.to_lowercase());
-                look(&**query, &mut names)
+                look(&*query.value, &mut names)
             }
             _ => Step::Continue(()),
         };

@@ -43,7 +43,7 @@ fn statements_are_added_replaced_in_place_and_taken_out() {
 
 #[test]
 fn what_it_declares_stands_before_a_script() {
-    let statements = [TABLE.to_owned(), "CREATE VIEW w AS SELECT k FROM t -- a comment at the end".to_owned()];
+    let statements = [TABLE.to_owned(), "CREATE VIEW w AS SELECT k FROM t".to_owned()];
     let text = format!("{}SELECT k FROM w", shared::beginning(&statements));
     let script = weir_sql::parse(&text).unwrap();
     assert!(weir_sql::plan(&script, Arc::new(Fakes), &super::options()).unwrap().graph.is_some());

@@ -14,3 +14,4 @@ mod recover;
 mod refusals;
 mod select;
 mod settings;
+mod sql;

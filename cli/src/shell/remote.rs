@@ -1,0 +1,109 @@
+//! The shell of a cluster: what is declared goes into the catalog, and what runs is submitted.
+
+use std::sync::Arc;
+
+use weir_core::Result;
+use weir_sql::{Jobs, Script, Statement};
+
+use crate::args::{ScriptArguments, SqlArguments};
+use crate::cluster::args::{
+    CatalogArguments, CatalogCommand, CatalogScript, Format, JobArgument, JobsArguments, JobsCommand, SubmitArguments,
+};
+use crate::cluster::{self, Command};
+use crate::exit::Exit;
+use crate::settings::registry;
+use crate::terminal::Screen;
+
+/// The cluster of a session.
+pub(super) struct Remote {
+    arguments: SqlArguments,
+    screen: Arc<Screen>,
+}
+
+impl Remote {
+    pub(super) fn new(arguments: SqlArguments, screen: Arc<Screen>) -> Self {
+        Self { arguments, screen }
+    }
+
+    /// What the catalog declares, as the beginning of a script.
+    ///
+    /// # Errors
+    /// What the cluster answers, or that it does not.
+    pub(super) async fn beginning(&self) -> Result<String> {
+        let catalog = cluster::catalog_of(&self.arguments.coordinators, &self.arguments.namespace).await?;
+        Ok(weir_sql::shared::beginning(&catalog))
+    }
+
+    /// Changes the catalog.
+    ///
+    /// # Errors
+    /// What is wrong with the statements, or what the cluster answers.
+    pub(super) async fn declare(&self, text: &str) -> Result<Exit> {
+        let script = CatalogScript { execute: Some(text.to_owned()), ..CatalogScript::default() };
+        let command = Command::Catalog(CatalogArguments {
+            command: CatalogCommand::Apply(script),
+            namespace: self.arguments.namespace.clone(),
+            cluster: self.arguments.coordinators.clone(),
+        });
+        cluster::execute(command, &self.screen).await
+    }
+
+    /// Runs a job: a `SELECT` until its rows are printed, others by themselves.
+    ///
+    /// # Errors
+    /// What is wrong with the script, or what the cluster answers.
+    pub(super) async fn run(&self, script: &Script, statements: &[weir_sql::Spanned<Statement>]) -> Result<Exit> {
+        let is_select = statements.iter().any(|statement| matches!(statement.value, Statement::Query(_)));
+        let is_named = weir_sql::settings(script).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
+        let command = Command::Submit(SubmitArguments {
+            script: ScriptArguments {
+                file: None,
+                execute: Some(script.text.to_string()),
+                parallelism: self.arguments.parallelism.clone(),
+                define: self.arguments.define.clone(),
+                config: self.arguments.config.clone(),
+            },
+            name: if is_select || is_named { None } else { Some(name(statements)) },
+            namespace: self.arguments.namespace.clone(),
+            detach: !is_select,
+            has_catalog: true,
+            stop_on_interrupt: false,
+            output: self.arguments.output,
+            quiet: self.arguments.quiet,
+            cluster: self.arguments.coordinators.clone(),
+        });
+        cluster::execute(command, &self.screen).await
+    }
+
+    /// Sees to the jobs.
+    ///
+    /// # Errors
+    /// What the cluster answers, or that it does not.
+    pub(super) async fn jobs(&self, jobs: &Jobs) -> Result<Exit> {
+        let namespace = self.arguments.namespace.clone();
+        let format = Format { json: false };
+        let argument = |job: &String| JobArgument { job: job.clone(), namespace: namespace.clone() };
+        let command = match jobs {
+            Jobs::Show => JobsCommand::List { namespace: Some(namespace), all: true, format },
+            Jobs::Describe { job } => JobsCommand::Describe { job: argument(job), format },
+            Jobs::Stop { job, drain } => JobsCommand::Stop { job: argument(job), drain: *drain, detach: false },
+        };
+        let cluster = self.arguments.coordinators.clone();
+        cluster::execute(Command::Jobs(JobsArguments { command, cluster }), &self.screen).await
+    }
+}
+
+/// What a job is called if nobody says: after the table that it fills.
+fn name(statements: &[weir_sql::Spanned<Statement>]) -> String {
+    let filled: Vec<&str> = statements
+        .iter()
+        .filter_map(|statement| match &statement.value {
+            Statement::Insert { target, .. } => Some(target.value.as_str()),
+            Statement::CreateTable(table) => Some(table.name.value.as_str()),
+            _ => None,
+        })
+        .collect();
+    let name = format!("insert-into-{}", filled.join("-"));
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    name.chars().map(|character| if allowed(character) { character } else { '-' }).take(128).collect()
+}

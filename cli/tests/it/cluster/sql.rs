@@ -1,0 +1,68 @@
+//! `weir sql --cluster`.
+
+use super::processes::{Cluster, until};
+
+const NUMBERS: &str = "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '5',
+  'fields.n.kind' = 'sequence', 'fields.n.start' = '1', 'fields.n.end' = '5');";
+
+#[test]
+fn what_is_typed_is_declared_and_runs_in_the_cluster() {
+    let cluster = Cluster::local(2);
+    let folder = cluster.path("out");
+    let sql = |text: &str| cluster.weir(&["sql", "--cluster", "-q", "-o", "csv", "-e", text]);
+    sql(&format!("{NUMBERS} CREATE VIEW few AS SELECT n FROM numbers WHERE n < 4;"))
+        .code(0)
+        .says(&["created table numbers", "created view few"]);
+    // Another session, with a setting of its own.
+    let ran = sql("SHOW TABLES; SET 'parallelism.default' = '2'; SELECT SUM(n) AS sum FROM few;").code(0);
+    assert_eq!(ran.out, "table name\nfew\nnumbers\nsum\n6\n");
+    assert_eq!(sql("DESCRIBE few").code(0).out, "name,type,null,key,extras,watermark\nn,BIGINT,TRUE,,,\n");
+
+    // An INSERT is a job that goes on by itself, named after its table.
+    sql(&format!(
+        "CREATE TABLE kept WITH ('connector' = 'filesystem', 'path' = '{folder}', 'format' = 'csv') AS\n  SELECT n * 2 AS twice FROM few;"
+    ))
+    .code(0)
+    .says(&["created table kept"]);
+    cluster.until_finished("insert-into-kept");
+    let rows = until("the rows are there", || {
+        let files = std::fs::read_dir(&folder).ok()?;
+        let parts =
+            files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "csv"));
+        let text: String = parts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        (text.lines().count() == 3).then_some(text)
+    });
+    let mut rows: Vec<&str> = rows.lines().collect();
+    rows.sort_unstable();
+    assert_eq!(rows, ["2", "4", "6"]);
+    let shown = cluster.weir(&["catalog", "show", "kept"]).code(0).out;
+    assert!(shown.starts_with("CREATE TABLE kept (`twice` BIGINT)"), "{shown}");
+
+    // The jobs are seen to from here.
+    sql("CREATE TABLE endless (n BIGINT) WITH ('connector' = 'datagen'); CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole');
+         SET 'pipeline.name' = 'on'; INSERT INTO nowhere SELECT n FROM endless;")
+    .code(0);
+    cluster.until_checkpoint("on");
+    let jobs = sql("SHOW JOBS").code(0).out;
+    assert!(jobs.contains("default/on") && jobs.contains("default/insert-into-kept"), "{jobs}");
+    assert!(sql("DESCRIBE JOB 'on'").code(0).out.contains("running"));
+    sql("STOP JOB 'on' WITH SAVEPOINT").code(0);
+    assert_eq!(cluster.job("on")["status"], "stopped");
+
+    // Mistakes point into what was written, and what -i declares stays in the session.
+    sql("SELECT n\nFROM fwe").code(2).says(&["line 2, column 6: there is no table `fwe`", "did you mean `few`?"]);
+    sql("DROP TABLE numbers").code(2).says(&["the view `few` of the catalog would not go on to work"]);
+    let own = crate::weir::file(
+        ".sql",
+        "CREATE TABLE own (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '2');",
+    );
+    let own =
+        ["sql", "--cluster", "-q", "-o", "csv", "-i", crate::weir::path(&own), "-e", "SELECT COUNT(*) AS c FROM own"];
+    assert_eq!(cluster.weir(&own).code(0).out, "c\n2\n");
+    sql("SELECT * FROM own").code(2).says(&["there is no table `own`"]);
+}
+
+#[test]
+fn jobs_of_a_cluster_are_not_known_without_one() {
+    crate::weir::weir(&["sql", "-e", "SHOW JOBS"]).code(2).says(&["known to its shell alone", "weir sql --cluster"]);
+}
