@@ -13,9 +13,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, StructArr
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use clap::Parser;
 use weir_core::{
-    AggregateCall, AggregateFunction, Batch, Collector, EventTime, HashRange, InputStream, IntervalJoinSpec, JoinType,
-    NodeSpec, OpenContext, Operator, OperatorSpec, SortKey, WindowAggregateSpec, WindowJoinSpec, WindowKind,
-    WindowSource, WindowTopNSpec,
+    AggregateCall, AggregateFunction, Batch, Collector, EventTime, HashRange, InputStream, IntervalJoinSpec,
+    JoinSpread, JoinType, NodeSpec, OpenContext, Operator, OperatorSpec, SortKey, WindowAggregateSpec, WindowJoinSpec,
+    WindowKind, WindowSource, WindowTopNSpec,
 };
 use weir_functions::Functions;
 
@@ -172,6 +172,7 @@ fn operators() -> Vec<Measured> {
             call(AggregateFunction::Max, vec![1], DataType::Utf8View),
         ],
         partial_input: false,
+        spread: None,
     };
     let of_aggregation = || -> SchemaRef {
         let results = vec![
@@ -220,6 +221,7 @@ fn operators() -> Vec<Measured> {
                 on: vec![(1, 1), (5, 5)],
                 window_end: (5, 5),
                 residual: None,
+                spread: JoinSpread::Keys,
             }),
             inputs: 2,
             output: both(),
@@ -233,6 +235,7 @@ fn operators() -> Vec<Measured> {
                 lower: -WINDOW,
                 upper: WINDOW,
                 residual: None,
+                spread: JoinSpread::Keys,
             }),
             inputs: 2,
             output: both(),

@@ -8,9 +8,11 @@
 //! - `identity`: the uid, from what a node computes
 //! - `place`: where a node stands, in words that survive an edit of the query
 //! - `changelog`: what the rows of a stream are to those before them
+//! - `join_spread`: how the rows of a join find each other
 
 mod changelog;
 mod identity;
+mod join_spread;
 mod over;
 mod place;
 mod spec;
@@ -22,6 +24,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub use self::changelog::ChangelogKind;
+pub use self::join_spread::JoinSpread;
 pub use self::over::{OverCall, OverFrame, OverFunction, OverSpec};
 pub use self::place::OperatorPlace;
 pub use self::spec::{

@@ -83,7 +83,13 @@ fn call(function: AggregateFunction, arguments: Vec<usize>) -> AggregateCall {
 }
 
 fn spec(window: WindowKind, keys: Vec<usize>, aggregates: Vec<AggregateCall>) -> WindowAggregateSpec {
-    WindowAggregateSpec { window: WindowSource::Assign { window, time: 0 }, keys, aggregates, partial_input: false }
+    WindowAggregateSpec {
+        window: WindowSource::Assign { window, time: 0 },
+        keys,
+        aggregates,
+        partial_input: false,
+        spread: None,
+    }
 }
 
 fn output(spec: &WindowAggregateSpec) -> SchemaRef {

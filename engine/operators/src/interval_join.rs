@@ -22,8 +22,8 @@ use arrow::compute::{filter, filter_record_batch, min};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use weir_core::bugs::{self, Bug};
 use weir_core::{
-    Batch, Capture, Collector, Distribution, Error, EventTime, IntervalJoinSpec, JoinType, OpenContext, Operator,
-    Result, StateRows, TableSchema, state_column,
+    Batch, Capture, Collector, Error, EventTime, HashRange, IntervalJoinSpec, JoinSpread, JoinType, OpenContext,
+    Operator, Result, StateRows, TableSchema, state_column,
 };
 use weir_functions::Functions;
 
@@ -51,6 +51,7 @@ pub(crate) struct IntervalJoin {
     matched: [Vec<RowName>; 2],
 
     watermark: EventTime,
+    range: HashRange,
     next_number: i64,
 }
 
@@ -73,17 +74,30 @@ impl IntervalJoin {
         if !matches!(spec.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) {
             return Err(Error::internal(format!("an interval join cannot be {:?}", spec.join_type)));
         }
+        match spec.spread {
+            JoinSpread::Keys => {}
+            // A row that may be matched is named by its key and a number, and those of a key have to be in one place for that.
+            JoinSpread::Broadcast(_) if spec.join_type == JoinType::Inner => {}
+            _ => {
+                return Err(Error::internal(format!(
+                    "the rows of an interval join cannot be spread like {:?}",
+                    spec.spread
+                )));
+            }
+        }
         // Far beyond all times that rows can have, and safe to add to them.
         const LIMIT: i64 = i64::MAX / 2;
         let bounds = (spec.lower.clamp(-LIMIT, LIMIT), spec.upper.clamp(-LIMIT, LIMIT));
         Ok(Self {
-            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?,
+            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?
+                .spread(&spec.spread)?,
             time: [spec.time.0, spec.time.1],
             bounds,
             late: LateRows::new(name),
             waiting: [Buffer::new(spec.time.0), Buffer::new(spec.time.1)],
             matched: Default::default(),
             watermark: EventTime::MIN,
+            range: HashRange::ALL,
             next_number: 0,
         })
     }
@@ -109,7 +123,8 @@ impl IntervalJoin {
         }
         let behind = |time: i64| time <= expired && time <= self.watermark.0;
         let late: BooleanArray = times.iter().map(|time| Some(time.is_some_and(behind))).collect();
-        if late.true_count() > 0 {
+        // One that comes to every subtask is late once.
+        if late.true_count() > 0 && self.shape.answers_for(side, self.range) {
             let refused = filter_record_batch(&records, &late)?;
             self.late.emit(&refused, Some(refused.column(self.time[side])), self.watermark, out)?;
         }
@@ -256,7 +271,8 @@ impl IntervalJoin {
     }
 
     fn capture_rows(&mut self, side: usize, expired: Option<EventTime>) -> Capture {
-        let fresh = self.waiting[side].capture();
+        let mut fresh = self.waiting[side].capture();
+        fresh.retain(|_| self.shape.answers_for(side, self.range));
         let schema = self.rows_schema(side);
         let rows = move || {
             let stored = |(records, hashes, numbers): (RecordBatch, UInt64Array, Option<Int64Array>)| {
@@ -285,26 +301,27 @@ impl IntervalJoin {
 
 impl Operator for IntervalJoin {
     fn tables(&self) -> Vec<TableSchema> {
-        let table = |name: &str, schema: SchemaRef, time: usize| TableSchema {
+        let table = |name: &str, schema: SchemaRef, time: usize, side: usize| TableSchema {
             name: name.to_owned(),
             version: 1,
             schema: state_column::numbered_schema(&schema),
             key_columns: 0,
             time_column: Some(time),
-            distribution: Distribution::Keyed,
+            distribution: self.shape.distribution(side),
         };
         let mut tables = vec![
-            table("left", self.rows_schema(LEFT), self.time[LEFT]),
-            table("right", self.rows_schema(RIGHT), self.time[RIGHT]),
+            table("left", self.rows_schema(LEFT), self.time[LEFT], LEFT),
+            table("right", self.rows_schema(RIGHT), self.time[RIGHT], RIGHT),
         ];
         for side in self.tracked() {
-            tables.push(table(["left-matched", "right-matched"][side], Self::matched_schema(), 1));
+            tables.push(table(["left-matched", "right-matched"][side], Self::matched_schema(), 1, side));
         }
         tables
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
         self.watermark = context.watermark;
+        self.range = context.range;
         Ok(())
     }
 
@@ -340,7 +357,9 @@ impl Operator for IntervalJoin {
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         let mut least = Vec::new();
         for side in [LEFT, RIGHT] {
-            least.push(EventTime(self.waiting[side].evict(leaves)?));
+            let shape = &self.shape;
+            let leaving = |block: &Block| shape.leaving(side, (&block.records, &block.hashes), leaves);
+            least.push(EventTime(self.waiting[side].evict(&leaving)?));
         }
         // The names of rows that were matched leave with the rows.
         least.extend(self.tracked().into_iter().map(|side| least[side]).collect::<Vec<_>>());
@@ -348,7 +367,7 @@ impl Operator for IntervalJoin {
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
-        Some(self.shape.key_columns(ordinal))
+        self.shape.spread_columns(ordinal)
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {

@@ -24,7 +24,7 @@
 //! Whatever the script says, a row may only be taken back that has come out before.
 //!
 //! [`check`] runs it at parallelism 1 without a break, at parallelism 3 without a break, and restored from real state
-//! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key; the latter also with
+//! files at each marker as 1, 2, 3, 2, 1, … subtasks, rows being sent to the owner of their key, or to all if their input is broadcast; the latter also with
 //! batches without rows around every step, and with epochs that hold nothing else. Then with state that is only partly in
 //! memory: see [`Plan`]. And with columns declared as `NOT NULL` that have no null in the script.
 

@@ -14,7 +14,7 @@ use arrow::array::{Array, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter_record_batch, min};
 use arrow::datatypes::SchemaRef;
 use weir_core::{
-    Batch, Capture, Collector, Distribution, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
+    Batch, Capture, Collector, EventTime, HashRange, OpenContext, Operator, Result, StateRows, TableSchema,
     WindowJoinSpec, state_column,
 };
 use weir_functions::Functions;
@@ -50,6 +50,7 @@ pub(crate) struct WindowJoin {
     first_mixed: i64,
 
     watermark: EventTime,
+    range: HashRange,
 }
 
 impl WindowJoin {
@@ -61,7 +62,8 @@ impl WindowJoin {
         functions: &Functions,
     ) -> Result<Self> {
         Ok(Self {
-            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?,
+            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?
+                .spread(&spec.spread)?,
             window_end: [spec.window_end.0, spec.window_end.1],
             ends_are_keys: spec.on.contains(&spec.window_end),
             late: LateRows::new(name),
@@ -69,6 +71,7 @@ impl WindowJoin {
             mixed: [Buffer::new(spec.window_end.0), Buffer::new(spec.window_end.1)],
             first_mixed: i64::MAX,
             watermark: EventTime::MIN,
+            range: HashRange::ALL,
         })
     }
 
@@ -171,7 +174,7 @@ impl WindowJoin {
             schema: state_column::numbered_schema(self.shape.schema(side)),
             key_columns: 0,
             time_column: Some(self.window_end[side]),
-            distribution: Distribution::Keyed,
+            distribution: self.shape.distribution(side),
         }
     }
 }
@@ -183,6 +186,7 @@ impl Operator for WindowJoin {
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
         self.watermark = context.watermark;
+        self.range = context.range;
         Ok(())
     }
 
@@ -200,20 +204,22 @@ impl Operator for WindowJoin {
 
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         let mut least = [EventTime::MAX; 2];
+        let shape = &self.shape;
+        let leaving = |side: usize| move |block: &Block| shape.leaving(side, (&block.records, &block.hashes), leaves);
         for window in self.windows.values_mut() {
             for side in [LEFT, RIGHT] {
-                least[side] = least[side].min(EventTime(window[side].evict(leaves)?));
+                least[side] = least[side].min(EventTime(window[side].evict(&leaving(side))?));
             }
         }
         self.windows.retain(|_, window| window.iter().any(|side| side.rows() > 0));
         for side in [LEFT, RIGHT] {
-            least[side] = least[side].min(EventTime(self.mixed[side].evict(leaves)?));
+            least[side] = least[side].min(EventTime(self.mixed[side].evict(&leaving(side))?));
         }
         Ok(least.into())
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
-        Some(self.shape.key_columns(ordinal))
+        self.shape.spread_columns(ordinal)
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
@@ -223,7 +229,10 @@ impl Operator for WindowJoin {
             self.first_mixed = self.first_mixed.min(block.least_time);
             return self.mixed[ordinal].push(block);
         }
-        let split = by_window(records, self.window_end[ordinal], self.watermark, &self.late, out)?;
+        // A late row that comes to every subtask is late once.
+        let mut nowhere = Collector::new(0);
+        let refused = if self.shape.answers_for(ordinal, self.range) { &mut *out } else { &mut nowhere };
+        let split = by_window(records, self.window_end[ordinal], self.watermark, &self.late, refused)?;
         if let Some(rows) = &split.windowless
             && self.shape.keeps_unmatched(ordinal)
         {
@@ -261,13 +270,20 @@ impl Operator for WindowJoin {
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let expired = self.expired(LEFT, self.watermark);
-        let capture_side = |side: usize, windows: &mut BTreeMap<i64, Window>, mixed: &mut Window| {
-            let mut fresh: Vec<_> = windows.values_mut().flat_map(|window| window[side].capture()).collect();
-            fresh.extend(mixed[side].capture());
-            let state_rows = |(rows, hashes, _)| StateRows { rows, hashes, deleted: None };
-            Capture { rows: Box::new(move || Ok(fresh.into_iter().map(state_rows).collect())), expired }
-        };
-        Ok([LEFT, RIGHT].map(|side| capture_side(side, &mut self.windows, &mut self.mixed)).into())
+        let mut captures = Vec::new();
+        for side in [LEFT, RIGHT] {
+            let windows = self.windows.values_mut().flat_map(|window| window[side].capture());
+            let mut fresh: Vec<_> = windows.collect();
+            fresh.extend(self.mixed[side].capture());
+            fresh.retain(|_| self.shape.answers_for(side, self.range));
+            let mut stored = Vec::with_capacity(fresh.len());
+            for (rows, hashes, _) in fresh {
+                let hashes = self.shape.spread_hashes(side, &rows)?.unwrap_or(hashes);
+                stored.push(StateRows { rows, hashes, deleted: None });
+            }
+            captures.push(Capture { rows: Box::new(move || Ok(stored)), expired });
+        }
+        Ok(captures)
     }
 
     fn state_bytes(&self) -> usize {

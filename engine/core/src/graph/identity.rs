@@ -40,7 +40,7 @@ mod text;
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::text::{Encode, Text};
-use super::{Edge, Exchange, Node, NodeSpec, OperatorSpec, OutputPort};
+use super::{Edge, Exchange, Node, NodeSpec, OperatorSpec, OutputPort, WindowAggregateSpec};
 use crate::{NodeId, OperatorUid};
 
 /// Version of the text. Another one gives every operator another uid.
@@ -58,14 +58,19 @@ pub(super) fn uid_of_second_phase(nodes: &[Node], spec: &NodeSpec, copy: usize) 
     let Some(second) = whole.second_phase() else { return uid(nodes, spec, copy) };
     let forward = |edge: &Edge| Edge { exchange: Exchange::Forward, ..edge.clone() };
     let first = NodeSpec {
-        operator: OperatorSpec::PartialAggregate(whole.clone()),
+        operator: OperatorSpec::PartialAggregate(WindowAggregateSpec { spread: None, ..whole.clone() }),
         inputs: spec.inputs.iter().map(forward).collect(),
         ..spec.clone()
     };
     let mut nodes = nodes.to_vec();
     let from = NodeId(nodes.len());
     nodes.push(Node { uid: uid(&nodes, &first, 0), spec: first });
-    let inputs = vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Hash(second.keys.clone()) }];
+    // Rows that are where they belong stay there in front of either phase.
+    let exchange = match spec.inputs.iter().all(|edge| edge.exchange == Exchange::Forward) {
+        true => Exchange::Forward,
+        false => Exchange::Hash(second.spread_columns().to_vec()),
+    };
+    let inputs = vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange }];
     uid(&nodes, &NodeSpec { operator: OperatorSpec::WindowAggregate(second), inputs, ..spec.clone() }, copy)
 }
 

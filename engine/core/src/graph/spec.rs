@@ -3,7 +3,7 @@
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-use super::{OverSpec, UpdatingOverSpec};
+use super::{JoinSpread, OverSpec, UpdatingOverSpec};
 use crate::{AggregateCall, Error, Expr, Result, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
@@ -155,8 +155,8 @@ pub struct WindowAssignSpec {
 ///
 /// The full aggregate's output is `keys…, aggregates…, window_start, window_end, window_time`, the window columns as
 /// `TIMESTAMP(3)`. The partial one's is `keys…, partial fields of each aggregate…, pane_start, rows`, the last a `BIGINT`
-/// with the number of rows behind the partial result, so that late ones are counted right; the aggregate behind it has
-/// `partial_input` set, and reads just that layout.
+/// with the number of rows behind the partial result, so that late ones are counted right; of rows that carry their window it is
+/// `keys…, partial fields…, window_start, window_end, rows`. The aggregate behind it has `partial_input` set, and reads just that layout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowAggregateSpec {
     /// Which windows.
@@ -167,21 +167,35 @@ pub struct WindowAggregateSpec {
     pub aggregates: Vec<AggregateCall>,
     /// Whether the input holds partial results (see above); key and time columns are then the layout's.
     pub partial_input: bool,
+    /// So many of the keys, the first, say which subtask a group belongs to; `None`: all of them do. Not for sessions.
+    #[serde(default)]
+    pub spread: Option<usize>,
 }
 
 impl WindowAggregateSpec {
     /// What the second phase does if the first one does this; `None` if it cannot be done in two.
     pub fn second_phase(&self) -> Option<Self> {
-        let WindowSource::Assign { window, .. } = self.window else { return None };
-        window.pane_size()?;
         let partial: Option<Vec<_>> = self.aggregates.iter().map(AggregateCall::partial_fields).collect();
         let time = self.keys.len() + partial?.iter().map(Vec::len).sum::<usize>();
+        let window = match self.window {
+            WindowSource::Assign { window, .. } => {
+                window.pane_size()?;
+                WindowSource::Assign { window, time }
+            }
+            WindowSource::Attached { .. } => WindowSource::Attached { start: time, end: time + 1 },
+        };
         Some(Self {
-            window: WindowSource::Assign { window, time },
+            window,
             keys: (0..self.keys.len()).collect(),
             aggregates: self.aggregates.clone(),
             partial_input: true,
+            spread: self.spread,
         })
+    }
+
+    /// The columns whose hash says to which subtask a row goes.
+    pub fn spread_columns(&self) -> &[usize] {
+        &self.keys[..self.spread.unwrap_or(self.keys.len()).min(self.keys.len())]
     }
 }
 
@@ -317,6 +331,9 @@ pub struct WindowJoinSpec {
     pub window_end: (usize, usize),
     /// A further condition over the left columns followed by the right ones.
     pub residual: Option<Expr>,
+    /// How rows find each other.
+    #[serde(default)]
+    pub spread: JoinSpread,
 }
 
 /// Parameters of [`OperatorSpec::IntervalJoin`]: `right.time + lower <= left.time <= right.time + upper`. The output is
@@ -335,6 +352,9 @@ pub struct IntervalJoinSpec {
     pub upper: i64,
     /// A further condition over the left columns followed by the right ones.
     pub residual: Option<Expr>,
+    /// How rows find each other.
+    #[serde(default)]
+    pub spread: JoinSpread,
 }
 
 /// Parameters of [`OperatorSpec::Join`]. The output is as for [`WindowJoinSpec`].

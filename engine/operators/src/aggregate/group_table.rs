@@ -9,7 +9,7 @@ use weir_core::{Error, Result, StateRows, hash};
 use super::accumulator::{Accumulator, CapturedStates, Changed, Rows};
 use super::chunked::Picked;
 use super::key_table::{CapturedKeys, KeyTable};
-use super::layout::Layout;
+use super::layout::{KeyParts, Layout};
 
 /// Buffers that are reused from batch to batch.
 #[derive(Debug, Default)]
@@ -262,7 +262,7 @@ impl GroupTable {
 
     /// The groups whose key hash `leaves`. None of them has changed since the last capture.
     pub(crate) fn leaving(&self, layout: &Layout, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<u32>> {
-        let leaving = self.keys.leaving(layout.spread_by, leaves)?;
+        let leaving = self.keys.leaving(layout.parts.spread_by, leaves)?;
         match leaving.iter().any(|slot| self.dirty[*slot as usize] != 0) {
             true => Err(Error::internal("a group that has changed was to leave before it is stored")),
             false => Ok(leaving),
@@ -333,30 +333,19 @@ pub(crate) struct CapturedGroups {
 }
 
 impl CapturedGroups {
-    /// State rows: keys, the columns that `times` makes for so many rows, and states.
+    /// State rows: keys, the columns that `times` makes of the panes among the keys for so many rows, and states.
     pub(crate) fn rows(
         &self,
         schema: &SchemaRef,
-        times: impl Fn(usize) -> Vec<ArrayRef>,
-        rows: &mut Vec<StateRows>,
-    ) -> Result<()> {
-        self.rows_of_panes(schema, usize::MAX, |_, rows| times(rows), rows)
-    }
-
-    /// As [`rows`](Self::rows), where only the first key columns say which subtask a group belongs to; `times` makes the columns
-    /// behind them of the others.
-    pub(crate) fn rows_of_panes(
-        &self,
-        schema: &SchemaRef,
-        spread_by: usize,
+        parts: KeyParts,
         times: impl Fn(&[ArrayRef], usize) -> Vec<ArrayRef>,
         rows: &mut Vec<StateRows>,
     ) -> Result<()> {
         for piece in self.picked.pieces() {
             let mut columns = self.keys.columns(piece.clone())?;
-            let panes = columns.split_off(columns.len().min(spread_by));
+            let panes = columns.split_off(parts.own);
             let mut hashes = Vec::new();
-            hash::hash_rows(&columns, piece.len(), &mut hashes)?;
+            hash::hash_rows(&columns[..parts.spread_by], piece.len(), &mut hashes)?;
             columns.extend(times(&panes, piece.len()));
             for states in &self.states {
                 columns.extend(states.columns(piece.clone())?);

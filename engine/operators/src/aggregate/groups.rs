@@ -310,7 +310,7 @@ impl Groups {
         self.is_stored = true;
         let groups = self.table.capture()?;
         let gone = std::mem::take(&mut self.gone);
-        let (schema, constant) = (self.state.schema.clone(), self.constant);
+        let (schema, constant, parts) = (self.state.schema.clone(), self.constant, self.layout.parts);
         let constants = move |rows: usize| {
             let column =
                 |constant: Constant| Arc::new(TimestampMillisecondArray::from(vec![constant.value; rows])) as ArrayRef;
@@ -323,7 +323,7 @@ impl Groups {
                 rows.push(deleted(&schema, keys, &constants)?);
             }
             if let Some(groups) = groups {
-                groups.rows(&schema, constants, &mut rows)?;
+                groups.rows(&schema, parts, |_, rows| constants(rows), &mut rows)?;
             }
             Ok(rows)
         };

@@ -31,8 +31,16 @@ pub(crate) struct Layout {
     pub(crate) partial_input: bool,
     /// Where those begin.
     pub(crate) first_state: usize,
-    /// So many of the key columns, the first, say which subtask a group belongs to.
+    pub(crate) parts: KeyParts,
+}
+
+/// What the key columns of groups are, from the front.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeyParts {
+    /// So many of them, the first, say which subtask a group belongs to.
     pub(crate) spread_by: usize,
+    /// So many of them, the first, are the group's own; behind them is its pane.
+    pub(crate) own: usize,
 }
 
 fn timestamp(name: &str) -> Field {
@@ -54,7 +62,8 @@ impl Layout {
         };
         let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time, functions));
         let layout = Self::of(key_columns, prototypes.collect::<Result<_>>()?, input, count_rows)?;
-        Ok(Self { partial_input: spec.partial_input, ..layout })
+        let parts = KeyParts { spread_by: spec.spread_columns().len(), ..layout.parts };
+        Ok(Self { partial_input: spec.partial_input, parts, ..layout })
     }
 
     /// As [`new`](Self::new), with the panes of rows as keys behind the others: these columns of `input`.
@@ -66,12 +75,11 @@ impl Layout {
         functions: &Functions,
     ) -> Result<Self> {
         let layout = Self::new(spec, input, count_rows, functions)?;
-        let first_state = layout.first_state;
-        let spread_by = layout.key_columns.len();
+        let (first_state, parts) = (layout.first_state, layout.parts);
         let key_columns = layout.key_columns.into_iter().chain(panes.iter().copied()).collect();
         let calls = layout.prototypes;
         let counted = Self::of(key_columns, calls, input, false)?;
-        Ok(Self { results: layout.results, partial_input: spec.partial_input, first_state, spread_by, ..counted })
+        Ok(Self { results: layout.results, partial_input: spec.partial_input, first_state, parts, ..counted })
     }
 
     /// The layout for groups without windows.
@@ -109,7 +117,7 @@ impl Layout {
         Ok(Self {
             keys: KeyLayout::new(key_fields.iter().map(|field| field.data_type().clone()).collect())?,
             first_state: key_columns.len(),
-            spread_by: key_columns.len(),
+            parts: KeyParts { spread_by: key_columns.len(), own: key_columns.len() },
             key_columns,
             key_fields,
             state_columns,

@@ -3,6 +3,8 @@
 //!
 //! Panes of which a batch has only a few rows are grouped together ([`small_panes`](super::small_panes)).
 //!
+//! Rows that carry their window are grouped by that in place of a pane.
+//!
 //! Nothing is kept over a marker, so there is no state. Partial results of a pane leave when the watermark reaches its
 //! end, because no window over it closes before; when they are released; or when there are too many of them. They are held
 //! back and not owed: the second phase adds them up, and shows nothing before its window closes, so it does not matter in
@@ -14,7 +16,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray, types::Int64Type};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, types::Int64Type};
 use arrow::datatypes::SchemaRef;
 use weir_core::{
     Batch, Collector, Error, EventTime, Operator, Pane, Result, WindowAggregateSpec, WindowKind, WindowSource,
@@ -24,7 +26,7 @@ use weir_functions::Functions;
 use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
 use super::layout::{Layout, used_columns};
-use super::small_panes::{SmallPanes, starts};
+use super::small_panes::SmallPanes;
 use super::split::{PaneOf, Piece, Stretches};
 use super::windows::Panes;
 use crate::batches::with_schema;
@@ -63,16 +65,17 @@ impl PartialAggregate {
         output: &SchemaRef,
         functions: &Functions,
     ) -> Result<Self> {
-        let WindowSource::Assign { window, time } = spec.window else {
-            return Err(Error::internal("rows that carry their windows are aggregated in one phase"));
+        let pane_of = match spec.window {
+            WindowSource::Assign { window, time } => PaneOf::Time { window, time },
+            WindowSource::Attached { start, end } => PaneOf::Columns { start, end },
         };
-        if matches!(window, WindowKind::Session { .. }) || spec.partial_input {
+        let sessions = matches!(spec.window, WindowSource::Assign { window: WindowKind::Session { .. }, .. });
+        if sessions || spec.partial_input {
             return Err(Error::internal("this aggregation has no first phase"));
         }
         if let Some(call) = spec.aggregates.iter().find(|call| call.partial_fields().is_none()) {
             return Err(Error::internal(format!("{:?} cannot be aggregated in two phases", call.name)));
         }
-        let pane_of = PaneOf::Time { window, time };
         Ok(Self {
             layout: Layout::new(spec, input, true, functions)?,
             used: used_columns(spec, input)?,
@@ -118,14 +121,14 @@ impl PartialAggregate {
             columns.extend(prototype.states_of_rows(rows)?);
         }
         self.passing = self.passing.saturating_sub(rows.len);
-        self.emit(starts(stretches), columns, out)
+        self.emit(self.pane_of.columns_of(stretches.iter()), columns, out)
     }
 
     /// Emits keys and states, of which the last is the row count.
-    fn emit(&self, starts: ArrayRef, mut columns: Vec<ArrayRef>, out: &mut Collector) -> Result<()> {
+    fn emit(&self, panes: Vec<ArrayRef>, mut columns: Vec<ArrayRef>, out: &mut Collector) -> Result<()> {
         let counts = columns.pop().ok_or_else(|| Error::internal("partial results lack their row count"))?;
         let rows = counts.len();
-        columns.push(starts);
+        columns.extend(panes);
         columns.push(Arc::new(Int64Array::new(counts.as_primitive::<Int64Type>().values().clone(), None)));
         out.emit(Batch::append(with_schema(&self.output, columns, rows)?));
         Ok(())
@@ -136,7 +139,7 @@ impl PartialAggregate {
         table.states().try_for_each(|columns| {
             let columns = columns?;
             let rows = columns.last().map_or(0, |counts| counts.len());
-            self.emit(Arc::new(TimestampMillisecondArray::from_value(pane.start, rows)), columns, out)
+            self.emit(self.pane_of.columns_of(std::iter::once((pane, rows))), columns, out)
         })
     }
 
@@ -148,8 +151,8 @@ impl PartialAggregate {
         let pieces: Vec<_> = self.small.states().collect();
         for columns in pieces {
             let mut columns = columns?;
-            let starts = columns.remove(keys);
-            self.emit(starts, columns, out)?;
+            let panes = columns.drain(keys..keys + self.pane_of.width()).collect();
+            self.emit(panes, columns, out)?;
         }
         self.small.clear();
         Ok(())
@@ -180,9 +183,15 @@ impl Operator for PartialAggregate {
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
-        while let Some(entry) = self.panes.first_entry().filter(|entry| entry.key().end - 1 <= time.0) {
+        let is_over = |pane: &Pane| pane.end - 1 <= time.0;
+        while let Some(entry) = self.panes.first_entry().filter(|entry| is_over(entry.key())) {
             let (pane, table) = entry.remove_entry();
             self.emit_pane(pane, table, out)?;
+        }
+        // Windows that rows carry can end in another order than they start in.
+        if let PaneOf::Columns { .. } = self.pane_of {
+            let over: Vec<(Pane, GroupTable)> = self.panes.extract_if(.., |pane, _| is_over(pane)).collect();
+            over.into_iter().try_for_each(|(pane, table)| self.emit_pane(pane, table, out))?;
         }
         // All of them, of panes that go on too: there are few rows of each.
         if self.small.first_end().is_some_and(|end| end - 1 <= time.0) {

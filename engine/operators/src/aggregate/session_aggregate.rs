@@ -54,8 +54,8 @@ impl SessionAggregate {
         let WindowSource::Assign { window: WindowKind::Session { gap }, time } = spec.window else {
             return Err(Error::internal("an aggregation of sessions has other windows"));
         };
-        if spec.partial_input {
-            return Err(Error::internal("sessions are aggregated in one phase"));
+        if spec.partial_input || spec.spread.is_some() {
+            return Err(Error::internal("sessions are aggregated in one phase, and spread by all their keys"));
         }
         let layout = Layout::new(spec, input, false, functions)?;
         let keys = layout.key_columns.len();

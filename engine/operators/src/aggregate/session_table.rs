@@ -324,7 +324,7 @@ impl SessionTable {
     /// since the last capture.
     pub(crate) fn evict(&mut self, layout: &Layout, leaves: &dyn Fn(u64) -> bool) -> Result<i64> {
         let mut leaving = vec![false; self.keys.slots()];
-        self.keys.leaving(layout.spread_by, leaves)?.iter().for_each(|key| leaving[*key as usize] = true);
+        self.keys.leaving(layout.parts.spread_by, leaves)?.iter().for_each(|key| leaving[*key as usize] = true);
         let mut first_end = i64::MAX;
         for id in 0..self.sessions.len() as u32 {
             let session = *self.sessions.get(id);

@@ -14,7 +14,7 @@ use weir_functions::Functions;
 use super::accumulator::Rows;
 use super::chunked::Picked;
 use super::group_table::{CapturedGroups, GroupTable, Scratch};
-use super::layout::{Layout, used_columns};
+use super::layout::{KeyParts, Layout, used_columns};
 use super::split::{PaneOf, Piece, Stretches};
 use super::window_results::WindowRows;
 
@@ -97,7 +97,7 @@ impl SmallPanes {
             self.used.iter().for_each(|column| columns[*column] = columns[*column].slice(0, len));
         }
         if let PaneOf::Time { .. } = self.pane_of {
-            columns.push(starts(stretches));
+            columns.extend(self.pane_of.columns_of(stretches.iter()));
         }
         self.table.update(&self.layout, Rows { columns: &columns, len }, scratch)?;
         self.note(stretches.iter(), scratch);
@@ -181,7 +181,7 @@ impl SmallPanes {
         let Self { table, layout, panes, .. } = self;
         picked.pieces().map(move |piece| {
             let mut columns = table.key_values(picked, piece.clone())?;
-            columns.truncate(layout.spread_by);
+            columns.truncate(layout.parts.own);
             columns.extend(table.values(layout, picked, piece.clone())?);
             let mut windows: Vec<WindowRows> = Vec::new();
             for position in piece {
@@ -246,22 +246,13 @@ impl SmallPanes {
         self.open.iter().map(|(end, start)| Pane { start: *start, end: *end })
     }
 
-    /// What changed since the last capture, if anything did, and how many columns of the keys are not the pane.
-    pub(crate) fn capture(&mut self) -> Result<Option<(CapturedGroups, usize)>> {
-        Ok(self.table.capture()?.map(|groups| (groups, self.layout.spread_by)))
+    /// What changed since the last capture, if anything did, and what its keys are.
+    pub(crate) fn capture(&mut self) -> Result<Option<(CapturedGroups, KeyParts)>> {
+        Ok(self.table.capture()?.map(|groups| (groups, self.layout.parts)))
     }
 
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.table.bytes() + self.panes.len() * size_of::<Pane>()
     }
-}
-
-/// Starts of the panes of rows.
-pub(crate) fn starts(stretches: &Stretches) -> ArrayRef {
-    let mut starts = Vec::with_capacity(stretches.rows());
-    for (pane, rows) in stretches.iter() {
-        starts.resize(starts.len() + rows, pane.start);
-    }
-    Arc::new(TimestampMillisecondArray::from(starts))
 }

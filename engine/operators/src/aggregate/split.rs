@@ -6,8 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, types::TimestampMillisecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, UInt32Array,
+    types::TimestampMillisecondType,
+};
 use arrow::compute::{filter_record_batch, take};
 use weir_core::bugs::{self, Bug};
 use weir_core::{Error, Pane, Result, WindowKind};
@@ -98,6 +102,25 @@ pub(crate) fn check(times: &[i64]) -> Result<()> {
 }
 
 impl PaneOf {
+    /// How many columns say which pane a partial result is of.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            PaneOf::Time { .. } | PaneOf::Start { .. } => 1,
+            PaneOf::Columns { .. } => 2,
+        }
+    }
+
+    /// Those columns, for so many rows in a row of each pane.
+    pub(crate) fn columns_of(&self, panes: impl Iterator<Item = (Pane, usize)> + Clone) -> Vec<ArrayRef> {
+        let times: [fn(&Pane) -> i64; 2] = [|pane| pane.start, |pane| pane.end];
+        let column = |time: &fn(&Pane) -> i64| {
+            let mut values = Vec::new();
+            panes.clone().for_each(|(pane, rows)| values.resize(values.len() + rows, time(&pane)));
+            Arc::new(TimestampMillisecondArray::from(values)) as ArrayRef
+        };
+        times[..self.width()].iter().map(column).collect()
+    }
+
     fn columns(&self) -> Vec<usize> {
         match *self {
             PaneOf::Time { time: column, .. } | PaneOf::Start { start: column, .. } => vec![column],
@@ -165,7 +188,7 @@ impl Stretches {
     }
 
     /// The stretches, each a pane and how many rows in a row it has.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Pane, usize)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Pane, usize)> + Clone + '_ {
         self.stretches.iter().map(|(pane, rows)| (*pane, rows.len()))
     }
 

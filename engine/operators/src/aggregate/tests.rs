@@ -122,6 +122,10 @@ fn rows() -> impl Strategy<Value = Row> {
         .prop_map(|(time, id, name, number, float, flag)| Row { time, id, name, number, float, flag })
 }
 
+fn spread() -> impl Strategy<Value = Option<usize>> {
+    prop::option::weighted(0.3, 0_usize..3)
+}
+
 /// Batches with rows around a time that goes on, watermarks that mostly stay behind it, and checkpoints.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
@@ -155,8 +159,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn windows_agree_with_the_oracle(kind in kinds(), keys in keys(), evicting in any::<bool>(), events in events()) {
-        let job = Job { evicting, ..Job::new(kind, keys, all()) };
+    fn windows_agree_with_the_oracle(
+        kind in kinds(), keys in keys(), spread in spread(), evicting in any::<bool>(), events in events()
+    ) {
+        let job = Job { evicting, spread, ..Job::new(kind, keys, all()) };
         prop_assert_eq!(job.run(&events), oracle::windows(&job, kind, &events));
     }
 
@@ -168,8 +174,10 @@ proptest! {
     }
 
     #[test]
-    fn two_phases_agree_with_the_oracle(kind in kinds(), keys in keys(), evicting in any::<bool>(), events in events()) {
-        let job = Job { two_phases: true, evicting, ..Job::new(kind, keys, mergeable()) };
+    fn two_phases_agree_with_the_oracle(
+        kind in kinds(), keys in keys(), spread in spread(), evicting in any::<bool>(), events in events()
+    ) {
+        let job = Job { two_phases: true, spread, evicting, ..Job::new(kind, keys, mergeable()) };
         prop_assert_eq!(job.run(&events), oracle::windows(&job, kind, &events));
     }
 
@@ -182,6 +190,18 @@ proptest! {
         // Without an event time the order of arrival decides, which the oracle has not kept apart.
         calls.retain(|call| !matches!(call.function, AggregateFunction::FirstValue | AggregateFunction::LastValue));
         let job = Job { attached: true, evicting, ..Job::new(kind, keys, calls) };
+        prop_assert_eq!(job.run(&events), oracle::attached(&job, kind, &events));
+    }
+
+    #[test]
+    fn two_phases_of_attached_windows_agree_with_the_oracle(
+        keys in keys(), many in any::<bool>(), spread in spread(), evicting in any::<bool>(), events in events()
+    ) {
+        let kind = match many {
+            true => WindowKind::Hop { slide: 2, size: 10, offset: 0 },
+            false => WindowKind::Cumulate { step: 3, size: 9, offset: 0 },
+        };
+        let job = Job { two_phases: true, attached: true, spread, evicting, ..Job::new(kind, keys, mergeable()) };
         prop_assert_eq!(job.run(&events), oracle::attached(&job, kind, &events));
     }
 

@@ -316,7 +316,7 @@ impl Operator for WindowAggregate {
     }
 
     fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
-        Some(&self.layout.key_columns)
+        Some(&self.layout.key_columns[..self.layout.parts.spread_by])
     }
 
     fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
@@ -362,13 +362,18 @@ impl Operator for WindowAggregate {
             }
         }
         let small = self.small.as_mut().map(SmallPanes::capture).transpose()?.flatten();
-        let schema = self.state.schema.clone();
+        let (schema, parts) = (self.state.schema.clone(), self.layout.parts);
         let rows = move || {
             let mut rows = Vec::new();
             for (pane, groups) in captured {
-                groups.rows(&schema, |rows| pane_columns(kind, std::iter::repeat_n(pane, rows)), &mut rows)?;
+                groups.rows(
+                    &schema,
+                    parts,
+                    |_, rows| pane_columns(kind, std::iter::repeat_n(pane, rows)),
+                    &mut rows,
+                )?;
             }
-            if let Some((groups, keys)) = small {
+            if let Some((groups, parts)) = small {
                 let times = |panes: &[ArrayRef], rows: usize| {
                     let values = |column: usize| panes[column].as_primitive::<TimestampMillisecondType>().values();
                     let pane = |row: usize| match kind.and_then(|kind| kind.pane_size()) {
@@ -377,7 +382,7 @@ impl Operator for WindowAggregate {
                     };
                     pane_columns(kind, (0..rows).map(pane))
                 };
-                groups.rows_of_panes(&schema, keys, times, &mut rows)?;
+                groups.rows(&schema, parts, times, &mut rows)?;
             }
             Ok(rows)
         };

@@ -4,8 +4,8 @@ use arrow::array::Int8Array;
 use arrow::datatypes::DataType;
 use weir_core::{
     AggregateCall, AggregateFunction, Batch, BinaryOperator, CalcSpec, ChangelogKind, Collector, ExpandSpec, Expr,
-    IntervalJoinSpec, JoinSpec, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
+    IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, Literal, LiteralValue, OutputPort, UnnestSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
 };
 use weir_functions::Functions;
 
@@ -68,8 +68,13 @@ fn operators_without_state_hand_weights_on() {
 #[test]
 fn an_operator_that_would_drop_weights_is_not_given_any() {
     let window = WindowKind::Tumble { size: 1000, offset: 0 };
-    let aggregate =
-        |aggregates, window| WindowAggregateSpec { window, keys: vec![0], aggregates, partial_input: false };
+    let aggregate = |aggregates, window| WindowAggregateSpec {
+        window,
+        keys: vec![0],
+        aggregates,
+        partial_input: false,
+        spread: None,
+    };
     let count = AggregateCall {
         function: AggregateFunction::Count,
         arguments: Vec::new(),
@@ -103,7 +108,13 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
             INPUT,
         ),
         (
-            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on: on.clone(), window_end: (2, 2), residual: None }),
+            OperatorSpec::WindowJoin(WindowJoinSpec {
+                join_type,
+                on: on.clone(),
+                window_end: (2, 2),
+                residual: None,
+                spread: JoinSpread::Keys,
+            }),
             joined,
         ),
         (
@@ -114,6 +125,7 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
                 lower: 0,
                 upper: 0,
                 residual: None,
+                spread: JoinSpread::Keys,
             }),
             joined,
         ),
@@ -197,7 +209,8 @@ fn functions_are_those_that_are_given() {
         data_type: DataType::Int64,
     };
     let window = WindowSource::Assign { window: WindowKind::Tumble { size: 1_000, offset: 0 }, time: 2 };
-    let medians = WindowAggregateSpec { window, keys: vec![], aggregates: vec![median], partial_input: false };
+    let medians =
+        WindowAggregateSpec { window, keys: vec![], aggregates: vec![median], partial_input: false, spread: None };
     let medians = OperatorSpec::WindowAggregate(medians);
     for (operator, output) in [(calc, "x BIGINT"), (medians, "m BIGINT, s TIMESTAMP, e TIMESTAMP, t TIMESTAMP")] {
         let node = node(operator, &schema(output));

@@ -1,14 +1,23 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use weir_core::{BinaryOperator, EventTime, Expr, IntervalJoinSpec, JoinType, NodeSpec, OperatorSpec, Watermark};
+use weir_core::{
+    BinaryOperator, EventTime, Expr, IntervalJoinSpec, JoinSpread, JoinType, NodeSpec, OperatorSpec, Watermark,
+};
 
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema, time_text};
 
 fn join(join_type: JoinType, lower: i64, upper: i64, residual: Option<Expr>) -> NodeSpec {
     let output = schema("id BIGINT, name STRING, at TIMESTAMP, id BIGINT, amount BIGINT, at TIMESTAMP");
-    let spec = IntervalJoinSpec { join_type, on: vec![(0, 0)], time: (2, 2), lower, upper, residual };
+    let (on, spread) = (vec![(0, 0)], JoinSpread::Keys);
+    let spec = IntervalJoinSpec { join_type, on, time: (2, 2), lower, upper, residual, spread };
     node(OperatorSpec::IntervalJoin(spec), &output)
+}
+
+/// All ways to spread the rows of a join.
+fn spreads(join_type: JoinType) -> Vec<JoinSpread> {
+    let broadcast = [0, 1].into_iter().filter(|_| join_type == JoinType::Inner).map(JoinSpread::Broadcast);
+    [JoinSpread::Keys].into_iter().chain(broadcast).collect()
 }
 
 fn inputs() -> Vec<arrow::datatypes::SchemaRef> {
@@ -235,10 +244,13 @@ fn agrees_with_nested_loops(
     let columns = schema("key BIGINT, id BIGINT, at TIMESTAMP");
     let output = schema("key BIGINT, id BIGINT, at TIMESTAMP, key BIGINT, id BIGINT, at TIMESTAMP");
     let residual_expr = residual.then_some(less);
-    let spec = IntervalJoinSpec { join_type, on: vec![(0, 0)], time: (2, 2), lower, upper, residual: residual_expr };
-    let node = node(OperatorSpec::IntervalJoin(spec), &output);
     let (expected, late) = oracle(events, join_type, lower, upper, residual);
-    for plan in Plan::ALL {
+    let nodes = spreads(join_type).into_iter().map(|spread| {
+        let (on, residual) = (vec![(0, 0)], residual_expr.clone());
+        let spec = IntervalJoinSpec { join_type, on, time: (2, 2), lower, upper, residual, spread };
+        node(OperatorSpec::IntervalJoin(spec), &output)
+    });
+    for (node, plan) in nodes.flat_map(|node| Plan::ALL.map(|plan| (node.clone(), plan))) {
         let found = run(&node, &[columns.clone(), columns.clone()], &script(events), plan).unwrap();
         let mut all: Vec<String> = found.iter().flat_map(|interval| interval.rows.clone()).collect();
         all.sort();

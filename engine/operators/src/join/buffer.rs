@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, max, min, take};
+use arrow::compute::{concat, concat_batches, filter, filter_record_batch, interleave, max, min, not, take};
 use hashbrown::HashTable;
 use weir_core::views::gathered;
 use weir_core::{Error, Result};
@@ -490,13 +490,13 @@ impl Buffer {
         (self.first, self.indexed, self.gone) = (0, 0, 0);
     }
 
-    /// Lets go of the rows whose key hash `leaves`, and returns the least of their times. They are all in blocks that a
+    /// Lets go of the rows of a block that `leaving` picks, and returns the least of their times. They are all in blocks that a
     /// checkpoint holds.
-    pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<i64> {
+    pub(crate) fn evict(&mut self, leaving: &dyn Fn(&Block) -> Result<BooleanArray>) -> Result<i64> {
         let mut least = i64::MAX;
         let mut kept: VecDeque<Block> = VecDeque::with_capacity(self.blocks.len());
         for block in std::mem::take(&mut self.blocks) {
-            let stays: BooleanArray = block.hashes.values().iter().map(|hash| Some(!leaves(*hash))).collect();
+            let stays = not(&leaving(&block)?)?;
             let block = if stays.true_count() == stays.len() {
                 block
             } else {

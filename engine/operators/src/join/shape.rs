@@ -8,7 +8,7 @@ use arrow::compute::kernels::cmp::eq;
 use arrow::compute::{and_kleene, prep_null_mask_filter};
 use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::hash::{canonical_keys, hash_rows};
-use weir_core::{Collector, Error, Expr, JoinType, Result};
+use weir_core::{Collector, Distribution, Error, Expr, HashRange, JoinSpread, JoinType, Result};
 use weir_functions::Functions;
 
 use crate::batches::{keep, with_schema};
@@ -23,6 +23,9 @@ pub(crate) const RIGHT: usize = 1;
 pub(crate) struct JoinShape {
     join_type: JoinType,
     keys: [Vec<usize>; 2],
+    /// Columns whose hash says which subtask a row belongs to; `None`: the keys.
+    spread: Option<[Vec<usize>; 2]>,
+    broadcast: Option<usize>,
     schemas: [SchemaRef; 2],
     /// Left columns, then right ones.
     combined: SchemaRef,
@@ -84,6 +87,8 @@ impl JoinShape {
         Ok(Self {
             join_type,
             keys,
+            spread: None,
+            broadcast: None,
             condition: [left, right.into_iter().map(|column| column - lefts).collect()],
             narrow,
             schemas: inputs.map(Clone::clone),
@@ -93,8 +98,64 @@ impl JoinShape {
         })
     }
 
+    /// The same, for rows that are spread so.
+    pub(crate) fn spread(mut self, spread: &JoinSpread) -> Result<Self> {
+        match spread {
+            JoinSpread::Keys => {}
+            JoinSpread::SomeKeys(some) if some.iter().all(|key| *key < self.keys[LEFT].len()) => {
+                let columns = |side: usize| some.iter().map(|key| self.keys[side][*key]).collect();
+                self.spread = Some([columns(LEFT), columns(RIGHT)]);
+            }
+            JoinSpread::Broadcast(side) if *side <= RIGHT && !self.tracks(*side) => self.broadcast = Some(*side),
+            other => return Err(Error::internal(format!("the rows of a join cannot be spread like {other:?}"))),
+        }
+        Ok(self)
+    }
+
     pub(crate) fn key_columns(&self, side: usize) -> &[usize] {
         &self.keys[side]
+    }
+
+    /// Columns by which rows of a side were sent here; `None`: they may come to any subtask.
+    pub(crate) fn spread_columns(&self, side: usize) -> Option<&[usize]> {
+        match (&self.spread, self.broadcast) {
+            (_, Some(_)) => None,
+            (Some(spread), None) => Some(&spread[side]),
+            (None, None) => Some(&self.keys[side]),
+        }
+    }
+
+    /// Hashes of rows that say which subtask they belong to, if those of their keys do not.
+    pub(crate) fn spread_hashes(&self, side: usize, records: &RecordBatch) -> Result<Option<UInt64Array>> {
+        let Some(spread) = &self.spread else { return Ok(None) };
+        let columns: Vec<ArrayRef> = spread[side].iter().map(|column| records.column(*column).clone()).collect();
+        let mut hashes = Vec::new();
+        hash_rows(&columns, records.num_rows(), &mut hashes)?;
+        Ok(Some(UInt64Array::from(hashes)))
+    }
+
+    /// Which rows of a side belong to a subtask by a hash that `leaves`; `hashes` are those of their keys.
+    pub(crate) fn leaving(
+        &self,
+        side: usize,
+        (records, hashes): (&RecordBatch, &UInt64Array),
+        leaves: &dyn Fn(u64) -> bool,
+    ) -> Result<BooleanArray> {
+        let spread = self.spread_hashes(side, records)?;
+        let hashes = spread.as_ref().unwrap_or(hashes).values();
+        Ok(hashes.iter().map(|hash| Some(leaves(*hash))).collect())
+    }
+
+    /// Who gets which rows of a side on restore. Where one side is in every subtask, those of the other may be anywhere, and the owner
+    /// of their key is as good as any.
+    pub(crate) fn distribution(&self, side: usize) -> Distribution {
+        if self.broadcast == Some(side) { Distribution::Broadcast } else { Distribution::Keyed }
+    }
+
+    /// Whether a subtask that owns these keys answers for the rows of a side, stores them and says which were late: for those that are in
+    /// every subtask one does.
+    pub(crate) fn answers_for(&self, side: usize, range: HashRange) -> bool {
+        self.broadcast != Some(side) || range.first == HashRange::ALL.first
     }
 
     pub(crate) fn schema(&self, side: usize) -> &SchemaRef {
@@ -117,7 +178,7 @@ impl JoinShape {
 
     /// Whether it has to be known which rows of `side` were matched.
     pub(crate) fn tracks(&self, side: usize) -> bool {
-        self.keeps_unmatched(side) || self.keeps_matched(side)
+        self.join_type.tracks(side)
     }
 
     /// Whether matching rows come out side by side.

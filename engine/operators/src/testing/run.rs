@@ -193,6 +193,9 @@ impl<'a> Job<'a> {
         let records = batch.records();
         let parallelism = self.subtasks.len();
         let rows_of = match self.subtasks[0].operator.key_columns(ordinal) {
+            None if self.node.operator.broadcast_input() == Some(ordinal) => {
+                vec![(0..records.num_rows() as u32).collect(); parallelism]
+            }
             None => {
                 let mut rows_of = vec![Vec::new(); parallelism];
                 rows_of[self.batches % parallelism] = (0..records.num_rows() as u32).collect();

@@ -1,21 +1,31 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use weir_core::{BinaryOperator, EventTime, Expr, JoinType, NodeSpec, OperatorSpec, Watermark, WindowJoinSpec};
+use weir_core::{
+    BinaryOperator, EventTime, Expr, JoinSpread, JoinType, NodeSpec, OperatorSpec, Watermark, WindowJoinSpec,
+};
 
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema, time_text};
 
 const PAIRS: &str = "key BIGINT, id BIGINT, end TIMESTAMP, key BIGINT, id BIGINT, end TIMESTAMP";
 const ONE: &str = "key BIGINT, id BIGINT, end TIMESTAMP";
 
-fn join(join_type: JoinType, residual: Option<Expr>) -> NodeSpec {
+fn join(join_type: JoinType, residual: Option<Expr>, spread: JoinSpread) -> NodeSpec {
     let pairs = matches!(join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full);
-    let spec = WindowJoinSpec { join_type, on: vec![(2, 2), (0, 0)], window_end: (2, 2), residual };
+    let spec = WindowJoinSpec { join_type, on: vec![(2, 2), (0, 0)], window_end: (2, 2), residual, spread };
     node(OperatorSpec::WindowJoin(spec), &schema(if pairs { PAIRS } else { ONE }))
 }
 
+/// All ways to spread the rows of a join.
+fn spreads(join_type: JoinType) -> Vec<JoinSpread> {
+    let broadcast = [0, 1].into_iter().filter(|input| !join_type.tracks(*input)).map(JoinSpread::Broadcast);
+    [JoinSpread::Keys, JoinSpread::SomeKeys(vec![1])].into_iter().chain(broadcast).collect()
+}
+
 fn check_join(join_type: JoinType, script: &str) {
-    check(&join(join_type, None), &[schema(ONE), schema(ONE)], script);
+    for spread in spreads(join_type) {
+        check(&join(join_type, None, spread), &[schema(ONE), schema(ONE)], script);
+    }
 }
 
 #[test]
@@ -197,7 +207,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
 
     #[test]
-    fn agrees_with_nested_loops(events in events(), kind in 0..8_usize, residual in any::<bool>()) {
+    fn agrees_with_nested_loops(
+        events in events(), kind in 0..8_usize, spread in 0..4_usize, residual in any::<bool>()
+    ) {
         use JoinType::{Full, Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
         let join_type = [Inner, Left, Right, Full, LeftSemi, LeftAnti, RightSemi, RightAnti][kind];
         let less = Expr::Binary {
@@ -205,13 +217,15 @@ proptest! {
             left: Box::new(Expr::Column(1)),
             right: Box::new(Expr::Column(4)),
         };
-        let node = join(join_type, residual.then_some(less));
+        let spreads = spreads(join_type);
+        let spread = &spreads[spread % spreads.len()];
+        let node = join(join_type, residual.then_some(less), spread.clone());
         let (expected, late) = oracle(&events, join_type, residual);
         for plan in Plan::ALL {
             let found = run(&node, &[schema(ONE), schema(ONE)], &script(&events), plan).unwrap();
             let mut all: Vec<String> = found.iter().flat_map(|interval| interval.rows.clone()).collect();
             all.sort();
-            prop_assert_eq!(&all, &expected, "{:?}", plan);
+            prop_assert_eq!(&all, &expected, "{:?} {:?}", plan, spread);
             prop_assert_eq!(found.iter().map(|interval| interval.late.len()).sum::<usize>(), late);
         }
     }

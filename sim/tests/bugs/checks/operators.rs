@@ -2,8 +2,8 @@
 
 use arrow::datatypes::DataType;
 use weir_core::{
-    AggregateCall, AggregateFunction, IntervalJoinSpec, JoinType, NodeSpec, OperatorSpec, SortKey, WindowAggregateSpec,
-    WindowKind, WindowSource, WindowTopNSpec,
+    AggregateCall, AggregateFunction, IntervalJoinSpec, JoinSpread, JoinType, NodeSpec, OperatorSpec, SortKey,
+    WindowAggregateSpec, WindowKind, WindowSource, WindowTopNSpec,
 };
 use weir_operators::testing::{check, node, schema};
 
@@ -19,7 +19,8 @@ fn counts(window: WindowKind) -> NodeSpec {
         data_type: DataType::Int64,
     };
     let window = WindowSource::Assign { window, time: 0 };
-    let spec = WindowAggregateSpec { window, keys: vec![1], aggregates: vec![count], partial_input: false };
+    let spec =
+        WindowAggregateSpec { window, keys: vec![1], aggregates: vec![count], partial_input: false, spread: None };
     node(OperatorSpec::WindowAggregate(spec), &schema("who STRING, n BIGINT, s TIMESTAMP, e TIMESTAMP, t TIMESTAMP"))
 }
 
@@ -58,7 +59,15 @@ pub fn sessions_that_are_joined_are_one() {
 pub fn partners_meet_at_both_bounds() {
     let output = schema("id BIGINT, at TIMESTAMP, id BIGINT, at TIMESTAMP");
     let (join_type, lower, upper) = (JoinType::Full, -2000, 2000);
-    let spec = IntervalJoinSpec { join_type, on: vec![(0, 0)], time: (1, 1), lower, upper, residual: None };
+    let spec = IntervalJoinSpec {
+        join_type,
+        on: vec![(0, 0)],
+        time: (1, 1),
+        lower,
+        upper,
+        residual: None,
+        spread: JoinSpread::Keys,
+    };
     let script = r#"
         left> 1 | 12:00:05
         left> 2 | 12:00:05

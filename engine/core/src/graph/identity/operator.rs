@@ -2,7 +2,7 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
-    IntervalJoinSpec, JoinSpec, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame, OverFunction,
+    IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame, OverFunction,
     OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TopNSpec, UnnestSpec,
     UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
     WindowTopNSpec,
@@ -59,12 +59,13 @@ impl Encode for OperatorSpec {
                 out.record(tag).field("window", window).field("time", time).end();
             }
             OperatorSpec::PartialAggregate(spec) | OperatorSpec::WindowAggregate(spec) => {
-                let WindowAggregateSpec { window, keys, aggregates, partial_input } = spec;
+                let WindowAggregateSpec { window, keys, aggregates, partial_input, spread } = spec;
                 out.record(tag)
                     .field("window", window)
                     .list("keys", keys)
                     .list("aggregates", aggregates)
                     .flag("partial-input", *partial_input)
+                    .option("spread", spread)
                     .end();
             }
             OperatorSpec::WindowTopN(WindowTopNSpec { window_end, partition, order, limit, with_rank, ranking }) => out
@@ -76,14 +77,15 @@ impl Encode for OperatorSpec {
                 .flag("with-rank", *with_rank)
                 .unless("ranking", ranking, &Ranking::RowNumber)
                 .end(),
-            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end, residual }) => out
+            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end, residual, spread }) => out
                 .record(tag)
                 .field("type", join_type)
                 .list("on", on)
                 .field("window-end", window_end)
                 .option("residual", residual)
+                .unless("spread", spread, &JoinSpread::Keys)
                 .end(),
-            OperatorSpec::IntervalJoin(IntervalJoinSpec { join_type, on, time, lower, upper, residual }) => out
+            OperatorSpec::IntervalJoin(IntervalJoinSpec { join_type, on, time, lower, upper, residual, spread }) => out
                 .record(tag)
                 .field("type", join_type)
                 .list("on", on)
@@ -91,6 +93,7 @@ impl Encode for OperatorSpec {
                 .field("lower", lower)
                 .field("upper", upper)
                 .option("residual", residual)
+                .unless("spread", spread, &JoinSpread::Keys)
                 .end(),
             OperatorSpec::Join(JoinSpec { join_type, on, residual }) => {
                 out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
@@ -312,6 +315,16 @@ impl Encode for OverBound {
             OverBound::Current => out.tag("current"),
             OverBound::Whole(distance) => out.record("whole").field("distance", distance).end(),
             OverBound::Double(bits) => out.record("double").field("bits", bits).end(),
+        }
+    }
+}
+
+impl Encode for JoinSpread {
+    fn encode(&self, out: &mut Text) {
+        match self {
+            JoinSpread::Keys => out.tag("keys"),
+            JoinSpread::SomeKeys(keys) => out.record("some-keys").list("keys", keys).end(),
+            JoinSpread::Broadcast(input) => out.record("broadcast").field("input", input).end(),
         }
     }
 }

@@ -151,7 +151,13 @@ fn what_a_user_may_change_is_no_identity() {
     renamed.name = "another".into();
     let of_call = |call| {
         let window = WindowSource::Assign { window: WindowKind::Session { gap: 1 }, time: 0 };
-        let spec = WindowAggregateSpec { window, keys: Vec::new(), aggregates: vec![call], partial_input: false };
+        let spec = WindowAggregateSpec {
+            window,
+            keys: Vec::new(),
+            aggregates: vec![call],
+            partial_input: false,
+            spread: None,
+        };
         text(&node(OperatorSpec::WindowAggregate(spec)))
     };
     assert_eq!(of_call(renamed), of_call(aggregate()), "the name of a result");
@@ -247,6 +253,7 @@ fn an_aggregation_in_one_phase_can_be_known_as_the_second_of_two() {
         keys: vec![2, 0],
         aggregates: vec![aggregate()],
         partial_input: false,
+        spread: None,
     };
     let read = |graph: &mut JobGraph| graph.add(node(OperatorSpec::Source(source())));
     let edge = |from, exchange| vec![Edge { from, port: OutputPort::Main, ordinal: 0, exchange }];

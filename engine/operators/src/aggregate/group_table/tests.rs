@@ -25,7 +25,7 @@ fn layout() -> Layout {
         data_type: DataType::Int64,
     };
     let window = WindowSource::Attached { start: 2, end: 3 };
-    let spec = WindowAggregateSpec { window, keys: vec![0], aggregates: vec![sum], partial_input: false };
+    let spec = WindowAggregateSpec { window, keys: vec![0], aggregates: vec![sum], partial_input: false, spread: None };
     Layout::new(&spec, &input, false, &Functions::built_in()).unwrap()
 }
 

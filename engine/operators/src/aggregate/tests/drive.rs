@@ -41,6 +41,8 @@ pub(super) struct Job {
     pub(super) aggregates: Vec<AggregateCall>,
     pub(super) two_phases: bool,
     pub(super) attached: bool,
+    /// So many of the keys spread the groups; `None`: all of them.
+    pub(super) spread: Option<usize>,
     /// Whether keys are loaded when they are touched, and evicted once they are stored.
     pub(super) evicting: bool,
 }
@@ -92,7 +94,7 @@ impl Store {
 
 impl Job {
     pub(super) fn new(kind: WindowKind, keys: Vec<usize>, aggregates: Vec<AggregateCall>) -> Self {
-        Self { kind, keys, aggregates, two_phases: false, attached: false, evicting: false }
+        Self { kind, keys, aggregates, two_phases: false, attached: false, spread: None, evicting: false }
     }
 
     fn spec(&self, partial_input: bool) -> WindowAggregateSpec {
@@ -100,7 +102,10 @@ impl Job {
             true => WindowSource::Attached { start: COLUMNS.len(), end: COLUMNS.len() + 1 },
             false => WindowSource::Assign { window: self.kind, time: 0 },
         };
-        WindowAggregateSpec { window, keys: self.keys.clone(), aggregates: self.aggregates.clone(), partial_input }
+        let (keys, aggregates) = (self.keys.clone(), self.aggregates.clone());
+        let spread = self.spread.map(|spread| spread.min(keys.len()));
+        let whole = WindowAggregateSpec { window, keys, aggregates, partial_input: false, spread };
+        if partial_input { whole.second_phase().unwrap() } else { whole }
     }
 
     fn key_fields(&self) -> impl Iterator<Item = FieldRef> + '_ {
@@ -116,7 +121,9 @@ impl Job {
     fn partial_output(&self) -> SchemaRef {
         let states = self.aggregates.iter().flat_map(|call| call.partial_fields().unwrap());
         let mut fields: Vec<FieldRef> = self.key_fields().chain(states.map(Arc::new)).collect();
-        fields.extend([timestamp("pane_start"), Arc::new(Field::new("rows", DataType::Int64, false))]);
+        fields.push(timestamp("pane_start"));
+        fields.extend(self.attached.then(|| timestamp("pane_end")));
+        fields.push(Arc::new(Field::new("rows", DataType::Int64, false)));
         Arc::new(Schema::new(fields))
     }
 
@@ -142,7 +149,8 @@ impl Job {
             residents: vec![Residency::new(1, Epoch(0))],
             epoch: Epoch(0),
             front: self.two_phases.then(|| {
-                partial(&self.spec(false), &schema(), &self.partial_output(), &Functions::built_in()).unwrap()
+                let input = if self.attached { self.assigned() } else { schema() };
+                partial(&self.spec(false), &input, &self.partial_output(), &Functions::built_in()).unwrap()
             }),
             assign: self.attached.then(|| {
                 let spec = WindowAssignSpec { window: self.kind, time: 0 };
@@ -181,10 +189,13 @@ impl Run<'_> {
             Event::Rows(rows) if rows.is_empty() => {}
             Event::Rows(rows) => {
                 let batch = Batch::append(batch(rows));
-                match (&mut self.front, &mut self.assign) {
-                    (Some(front), _) => front.process(0, batch, &mut out).unwrap(),
-                    (_, Some(assign)) => assign.process(0, batch, &mut out).unwrap(),
-                    _ => out.emit(batch),
+                match &mut self.assign {
+                    Some(assign) => assign.process(0, batch, &mut out).unwrap(),
+                    None => out.emit(batch),
+                }
+                if let Some(front) = &mut self.front {
+                    let batches = out.take();
+                    batches.into_iter().for_each(|(_, batch)| front.process(0, batch, &mut out).unwrap());
                 }
                 self.send(out);
             }

@@ -21,7 +21,8 @@ fn operator(call: AggregateCall) -> Box<dyn Operator> {
     let time = |name: &str| Arc::new(Field::new(name, COLUMNS[0].1.clone(), false));
     fields.extend(["window_start", "window_end", "window_time"].map(time));
     let window = WindowSource::Assign { window: WindowKind::Tumble { size: 10, offset: 0 }, time: 0 };
-    let spec = WindowAggregateSpec { window, keys: vec![ID], aggregates: vec![call], partial_input: false };
+    let spec =
+        WindowAggregateSpec { window, keys: vec![ID], aggregates: vec![call], partial_input: false, spread: None };
     full(&spec, &schema(), &Arc::new(Schema::new(fields)), "hourly", &Functions::built_in()).unwrap()
 }
 

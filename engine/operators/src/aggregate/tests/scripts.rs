@@ -15,7 +15,7 @@ fn counts_and_sums(window: WindowKind) -> NodeSpec {
 fn counts_and_sums_of(window: WindowSource, key: usize, amount: usize) -> NodeSpec {
     let sum = call(AggregateFunction::Sum, &[amount], DataType::Int64);
     let aggregates = vec![call(AggregateFunction::Count, &[], DataType::Int64), sum];
-    let spec = WindowAggregateSpec { window, keys: vec![key], aggregates, partial_input: false };
+    let spec = WindowAggregateSpec { window, keys: vec![key], aggregates, partial_input: false, spread: None };
     let output = "who STRING, n BIGINT, total BIGINT, s TIMESTAMP, e TIMESTAMP, t TIMESTAMP";
     node(OperatorSpec::WindowAggregate(spec), &schema(output))
 }

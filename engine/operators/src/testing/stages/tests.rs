@@ -44,7 +44,7 @@ fn sums(time: usize, amount: usize, size: i64) -> NodeSpec {
         data_type: DataType::Int64,
     };
     let window = WindowSource::Assign { window: WindowKind::Tumble { size, offset: 0 }, time };
-    let spec = WindowAggregateSpec { window, keys: vec![0], aggregates: vec![sum], partial_input: false };
+    let spec = WindowAggregateSpec { window, keys: vec![0], aggregates: vec![sum], partial_input: false, spread: None };
     node(OperatorSpec::WindowAggregate(spec), &summed())
 }
 

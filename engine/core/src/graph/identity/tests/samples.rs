@@ -64,7 +64,7 @@ pub fn aggregate() -> AggregateCall {
 }
 
 fn aggregation(window: WindowSource, aggregates: Vec<AggregateCall>, partial_input: bool) -> WindowAggregateSpec {
-    WindowAggregateSpec { window, keys: vec![0], aggregates, partial_input }
+    WindowAggregateSpec { window, keys: vec![0], aggregates, partial_input, spread: None }
 }
 
 fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
@@ -192,6 +192,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 on: vec![(0, 1), (4, 3)],
                 window_end: (4, 3),
                 residual: None,
+                spread: JoinSpread::Keys,
             }),
         ),
         (
@@ -203,6 +204,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 lower: -1000,
                 upper: 0,
                 residual: Some(column(7)),
+                spread: JoinSpread::Keys,
             }),
         ),
         (
@@ -317,7 +319,13 @@ pub fn words() -> Vec<NodeSpec> {
         JoinType::RightAnti,
     ];
     words.extend(joins.into_iter().map(|join_type| {
-        let spec = WindowJoinSpec { join_type, on: vec![(0, 0)], window_end: (0, 0), residual: None };
+        let spec = WindowJoinSpec {
+            join_type,
+            on: vec![(0, 0)],
+            window_end: (0, 0),
+            residual: None,
+            spread: JoinSpread::Keys,
+        };
         node(OperatorSpec::WindowJoin(spec))
     }));
     let functions = [
@@ -335,6 +343,25 @@ pub fn words() -> Vec<NodeSpec> {
         let window = WindowSource::Attached { start: 1, end: 2 };
         node(OperatorSpec::WindowAggregate(aggregation(window, vec![call], false)))
     }));
+    let assign = WindowSource::Assign { window: TUMBLE, time: 2 };
+    words.push(node(OperatorSpec::WindowAggregate(WindowAggregateSpec {
+        keys: vec![0, 1],
+        spread: Some(1),
+        ..aggregation(assign, vec![aggregate()], true)
+    })));
+    words.extend([JoinSpread::SomeKeys(vec![1, 0]), JoinSpread::Broadcast(1)].map(|spread| {
+        let (join_type, on) = (JoinType::Inner, vec![(0, 0), (1, 1)]);
+        node(OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end: (0, 0), residual: None, spread }))
+    }));
+    words.push(node(OperatorSpec::IntervalJoin(IntervalJoinSpec {
+        join_type: JoinType::Inner,
+        on: vec![(0, 1)],
+        time: (2, 3),
+        lower: -1000,
+        upper: 0,
+        residual: None,
+        spread: JoinSpread::Broadcast(0),
+    })));
     words
 }
 

@@ -1,6 +1,8 @@
 //! A join of the windows of two tables, one of which falls asleep in the middle of a window.
 
-use weir_core::{Batch, Element, Epoch, JoinType, Marker, MarkerKind, OperatorSpec, Watermark, WindowJoinSpec};
+use weir_core::{
+    Batch, Element, Epoch, JoinSpread, JoinType, Marker, MarkerKind, OperatorSpec, Watermark, WindowJoinSpec,
+};
 
 use super::super::{Job, StageSpec};
 use super::at;
@@ -20,8 +22,13 @@ struct Tables {
 impl Tables {
     fn new(seed: u64) -> Self {
         let columns = "k BIGINT, t TIMESTAMP, e TIMESTAMP";
-        let spec =
-            WindowJoinSpec { join_type: JoinType::Full, on: vec![(0, 0), (2, 2)], window_end: (2, 2), residual: None };
+        let spec = WindowJoinSpec {
+            join_type: JoinType::Full,
+            on: vec![(0, 0), (2, 2)],
+            window_end: (2, 2),
+            residual: None,
+            spread: JoinSpread::Keys,
+        };
         let output = "k BIGINT, t TIMESTAMP, e TIMESTAMP, k2 BIGINT, t2 TIMESTAMP, e2 TIMESTAMP";
         let node = node(OperatorSpec::WindowJoin(spec), &schema(output));
         let stage = StageSpec { node, inputs: vec![schema(columns); 2], sources: 2, upstream: Vec::new() };
