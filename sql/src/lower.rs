@@ -10,6 +10,7 @@ mod bounds;
 mod call;
 mod changelog;
 mod error;
+mod exchanges;
 mod expand;
 mod expr;
 mod group_aggregate;

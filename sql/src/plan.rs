@@ -204,6 +204,7 @@ impl<'a> Job<'a> {
             };
             lowered.map_err(|error| placed(&source, *span, error))?;
         }
+        self.lowering.leave_out_exchanges();
         for (reader, dead_letters) in self.dead_letter_tables(&source)? {
             let named = Spanned { value: dead_letters, span: reader.span };
             let table = insert::target(catalog, &source, &named)?;

@@ -231,6 +231,7 @@ fn aggregate_text(spec: &WindowAggregateSpec, input: &[String]) -> String {
             format!("{} of partial results", window(kind))
         }
         WindowSource::Assign { window: kind, time } => format!("{} of {}", window(kind), name(time)),
+        WindowSource::Attached { .. } if spec.partial_input => "windows of partial results".to_owned(),
         WindowSource::Attached { start, end } => format!("windows {} to {}", name(start), name(end)),
     };
     let mut text = windows;

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | a window function, read by this aggregation alone | the aggregation assigns windows itself, in two phases if it can |
 //! | the same, but with expressions over window columns and others mixed | an operator that assigns them, then as below |
-//! | rows that carry their window (aggregated, joined or limited before) | an aggregation by the columns at hand |
+//! | rows that carry their window (aggregated, joined or limited before) | an aggregation by the columns at hand, in two phases if it can |
 
 use arrow::datatypes::DataType;
 use datafusion_expr::Aggregate;
@@ -95,8 +95,13 @@ impl Lowering<'_> {
                 WindowSource::Attached { start: shaped.positions[keys], end: shaped.positions[keys + 1] }
             }
         };
-        let spec =
-            WindowAggregateSpec { window: source, keys: key_positions, aggregates: placed, partial_input: false };
+        let spec = WindowAggregateSpec {
+            window: source,
+            keys: key_positions,
+            aggregates: placed,
+            partial_input: false,
+            spread: None,
+        };
         let (kind, processing) = match &windows {
             Windows::Assign(window) => (window.kind, window.processing),
             Windows::Attached { window, .. } => (window.kind, window.processing),
@@ -194,7 +199,11 @@ impl Lowering<'_> {
                 for field in fields.into_iter().flatten() {
                     partial.push(StreamColumn::plain(field.name(), field.data_type().clone()));
                 }
-                partial.push(StreamColumn::plain("pane_start", timestamp()));
+                let panes: &[&str] = match spec.window {
+                    WindowSource::Assign { .. } => &["pane_start"],
+                    WindowSource::Attached { .. } => &["window_start", "window_end"],
+                };
+                partial.extend(panes.iter().map(|&name| StreamColumn::plain(name, timestamp())));
                 partial.push(StreamColumn::plain("rows", DataType::Int64));
                 let first = add(
                     &mut self.graph,

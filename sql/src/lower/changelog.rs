@@ -202,8 +202,8 @@ mod tests {
 
     use arrow::datatypes::Schema;
     use weir_core::{
-        ExpandSpec, IntervalJoinSpec, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-        WindowKind, WindowSource, WindowTopNSpec,
+        ExpandSpec, IntervalJoinSpec, JoinSpread, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
+        WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
     };
 
     use super::*;
@@ -249,6 +249,7 @@ mod tests {
             keys: Vec::new(),
             aggregates: Vec::new(),
             partial_input: false,
+            spread: None,
         };
         let (on, join_type) = (vec![(0, 0)], JoinType::Inner);
         let top = WindowTopNSpec {
@@ -259,14 +260,28 @@ mod tests {
             with_rank: false,
             ranking: Ranking::RowNumber,
         };
-        let interval = IntervalJoinSpec { join_type, on: on.clone(), time: (1, 1), lower: 0, upper: 0, residual: None };
+        let interval = IntervalJoinSpec {
+            join_type,
+            on: on.clone(),
+            time: (1, 1),
+            lower: 0,
+            upper: 0,
+            residual: None,
+            spread: JoinSpread::Keys,
+        };
         let operators = [
             OperatorSpec::ProcessingTime,
             OperatorSpec::WindowAssign(WindowAssignSpec { window: WINDOW, time: 0 }),
             OperatorSpec::PartialAggregate(aggregate.clone()),
             OperatorSpec::WindowAggregate(aggregate),
             OperatorSpec::WindowTopN(top),
-            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on, window_end: (1, 1), residual: None }),
+            OperatorSpec::WindowJoin(WindowJoinSpec {
+                join_type,
+                on,
+                window_end: (1, 1),
+                residual: None,
+                spread: JoinSpread::Keys,
+            }),
             OperatorSpec::IntervalJoin(interval),
         ];
         for operator in &operators {
@@ -323,6 +338,7 @@ mod tests {
             on: Vec::new(),
             window_end: (0, 0),
             residual: None,
+            spread: JoinSpread::Keys,
         });
         let inputs = [main(append), edge(retract, OutputPort::Main, 1)];
         let error = output_of(&graph, "WindowJoin", &join, &inputs).unwrap_err();

@@ -8,7 +8,8 @@ use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
 use weir_core::{
-    Error, Exchange, Expr, IntervalJoinSpec, JoinType, Literal, LiteralValue, OperatorSpec, Result, WindowJoinSpec,
+    Error, Exchange, Expr, IntervalJoinSpec, JoinSpread, JoinType, Literal, LiteralValue, OperatorSpec, Result,
+    WindowJoinSpec,
 };
 
 pub(super) use self::input::{Input, residual};
@@ -112,8 +113,13 @@ impl Lowering<'_> {
             on.push(ends);
         }
         let residual = residual(condition, &left, &right);
-        let operator =
-            OperatorSpec::WindowJoin(WindowJoinSpec { join_type, on: on.clone(), window_end: ends, residual });
+        let operator = OperatorSpec::WindowJoin(WindowJoinSpec {
+            join_type,
+            on: on.clone(),
+            window_end: ends,
+            residual,
+            spread: JoinSpread::Keys,
+        });
         self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &|role, _| role_after_window(role))
     }
 
@@ -143,6 +149,7 @@ impl Lowering<'_> {
             lower: bounds.lower,
             upper: bounds.upper,
             residual,
+            spread: JoinSpread::Keys,
         });
         // The operator holds its watermark back so far that the two times it joins by stay time attributes; other times
         // of the rows may be older.

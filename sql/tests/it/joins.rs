@@ -74,7 +74,7 @@ fn interval_join_with_a_window() {
 └─ rebalance ─ Calc  [price, count(*) AS n]
    └─ IntervalJoin  [inner on left.auction = right.auction, left.dateTime - right.window_end from -10 s to -1 ms]
       ├─ left hash(auction) ─ Source(bid) as source  [auction, price, dateTime]
-      └─ right hash(auction) ─ Calc  [auction, count(*), window_start, window_end]
+      └─ right ─ Calc  [auction, count(*), window_start, window_end]
          └─ WindowAggregate  [TUMBLE 10 s of partial results, by auction: count(*)]
             └─ hash(auction) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by auction: count(*)]
                └─ Calc  [auction, dateTime]
@@ -89,15 +89,16 @@ fn aggregation_of_a_window_join() {
         r#"SELECT a.window_start, COUNT(b.name) AS n FROM (SELECT bidder, window_start, window_end FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)) a LEFT JOIN (SELECT id, name, window_start, window_end FROM TUMBLE(TABLE person, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)) b ON a.bidder = b.id AND a.window_start = b.window_start GROUP BY a.window_start, a.window_end"#,
         r#"
 └─ rebalance ─ Calc  [window_start, count(name) AS n]
-   └─ WindowAggregate  [windows window_start to window_end: count(name)]
-      └─ all to one subtask ─ Calc  [window_start, window_end, name]
-         └─ WindowJoin  [left on left.bidder = right.id AND left.window_start = right.window_start AND left.window_end = right.window_end]
-            ├─ left hash(bidder, window_start, window_end) ─ Calc  [bidder, window_start, window_end]
-            │  └─ WindowAssign  [TUMBLE 10 s of dateTime]
-            │     └─ Source(bid)  [bidder, dateTime]
-            └─ right hash(id, window_start, window_end) ─ Calc  [id, name, window_start, window_end]
-               └─ WindowAssign  [TUMBLE 10 s of dateTime]
-                  └─ Source(person)  [id, name, dateTime]
+   └─ WindowAggregate  [windows of partial results: count(name)]
+      └─ all to one subtask ─ PartialAggregate  [first phase, windows window_start to window_end: count(name)]
+         └─ Calc  [window_start, window_end, name]
+            └─ WindowJoin  [left on left.bidder = right.id AND left.window_start = right.window_start AND left.window_end = right.window_end]
+               ├─ left hash(bidder, window_start, window_end) ─ Calc  [bidder, window_start, window_end]
+               │  └─ WindowAssign  [TUMBLE 10 s of dateTime]
+               │     └─ Source(bid)  [bidder, dateTime]
+               └─ right hash(id, window_start, window_end) ─ Calc  [id, name, window_start, window_end]
+                  └─ WindowAssign  [TUMBLE 10 s of dateTime]
+                     └─ Source(person)  [id, name, dateTime]
 "#,
     );
 }
@@ -127,7 +128,7 @@ fn interval_join_in_local_time() {
 └─ rebalance ─ Calc  [k]
    └─ IntervalJoin  [inner on left.k = right.k, left.ts - right.window_end from -1 min to 0 ms]
       ├─ left hash(k) ─ Source(z) as source  [k, ts, watermark ts - INTERVAL '1' SECOND, idle after 1 min]
-      └─ right hash(k) ─ Calc  [k, window_end]
+      └─ right ─ Calc  [k, window_end]
          └─ WindowAggregate  [TUMBLE 1 min of partial results, by k]
             └─ hash(k) ─ PartialAggregate  [first phase, TUMBLE 1 min of ts, by k]
                └─ Source(z) (shown above as source)

@@ -7,6 +7,7 @@ mod connectors;
 mod created_as;
 mod decimals;
 mod every_function;
+mod exchanges;
 mod functions;
 mod joins;
 mod limits;

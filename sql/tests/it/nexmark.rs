@@ -57,14 +57,15 @@ fn q5() {
         r#"
 └─ rebalance ─ Calc  [auction, count(*) AS num]
    └─ WindowJoin  [inner on left.window_start = right.window_start AND left.window_end = right.window_end and left.count(*) >= right.max(count(*))]
-      ├─ left hash(window_start, window_end) ─ Calc  [auction, count(*), window_start, window_end]
+      ├─ left ─ Calc  [auction, count(*), window_start, window_end]
       │  └─ WindowAggregate as window-aggregate  [HOP 10 s every 2 s of partial results, by auction: count(*)]
       │     └─ hash(auction) ─ PartialAggregate  [first phase, HOP 10 s every 2 s of dateTime, by auction: count(*)]
       │        └─ Source(bid)  [auction, dateTime]
-      └─ right hash(window_start, window_end) ─ Calc  [max(count(*)), window_start, window_end]
-         └─ WindowAggregate  [windows window_start to window_end: max(count(*))]
-            └─ all to one subtask ─ Calc  [window_start, window_end, count(*)]
-               └─ WindowAggregate (shown above as window-aggregate)
+      └─ right broadcast ─ Calc  [max(count(*)), window_start, window_end]
+         └─ WindowAggregate  [windows of partial results: max(count(*))]
+            └─ all to one subtask ─ PartialAggregate  [first phase, windows window_start to window_end: max(count(*))]
+               └─ Calc  [window_start, window_end, count(*)]
+                  └─ WindowAggregate (shown above as window-aggregate)
 "#,
     );
 }
@@ -84,8 +85,8 @@ WHERE B.dateTime BETWEEN B1.dateTime - INTERVAL '10' SECOND AND B1.dateTime"#,
         r#"
 └─ rebalance ─ Calc  [auction, price, bidder, dateTime, extra]
    └─ IntervalJoin  [inner on left.price = right.max(price), left.dateTime - right.window_end from -10 s to 0 ms]
-      ├─ left hash(price) ─ Source(bid) as source  [auction, bidder, price, dateTime, extra]
-      └─ right hash(max(price)) ─ Calc  [max(price), window_end]
+      ├─ left ─ Source(bid) as source  [auction, bidder, price, dateTime, extra]
+      └─ right broadcast ─ Calc  [max(price), window_end]
          └─ WindowAggregate  [TUMBLE 10 s of partial results: max(price)]
             └─ all to one subtask ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime: max(price)]
                └─ Calc  [dateTime, price]
@@ -112,11 +113,11 @@ ON P.id = A.seller AND P.starttime = A.starttime AND P.endtime = A.endtime"#,
         r#"
 └─ rebalance ─ Calc  [id, name, window_start AS starttime]
    └─ WindowJoin  [inner on left.id = right.seller AND left.window_start = right.window_start AND left.window_end = right.window_end]
-      ├─ left hash(id, window_start, window_end) ─ Calc  [id, name, window_start, window_end]
+      ├─ left ─ Calc  [id, name, window_start, window_end]
       │  └─ WindowAggregate  [TUMBLE 10 s of partial results, by id, name]
-      │     └─ hash(id, name) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by id, name]
+      │     └─ hash(id) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by id, name]
       │        └─ Source(person)  [id, name, dateTime]
-      └─ right hash(seller, window_start, window_end) ─ Calc  [seller, window_start, window_end]
+      └─ right ─ Calc  [seller, window_start, window_end]
          └─ WindowAggregate  [TUMBLE 10 s of partial results, by seller]
             └─ hash(seller) ─ PartialAggregate  [first phase, TUMBLE 10 s of dateTime, by seller]
                └─ Source(auction)  [seller, dateTime]

@@ -41,7 +41,7 @@ fn a_value_of_all_rows_is_joined_to_each() {
       └─ Join (retract)  [inner, every row with every other, on CAST(left.price AS DOUBLE) > right.avg(price)]
          ├─ left all to one subtask ─ Calc  [auction, price]
          │  └─ Source(bid) as source  [auction, price, dateTime]
-         └─ right all to one subtask ─ GroupAggregate (retract)  [avg(price)]
+         └─ right ─ GroupAggregate (retract)  [avg(price)]
             └─ all to one subtask ─ Calc  [price]
                └─ Source(bid) (shown above as source)",
     );

@@ -34,10 +34,11 @@ fn conditions_on_row_and_window_assign_windows_first() {
         r#"SELECT window_end, COUNT(*) AS n FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND) WHERE dateTime > window_start + INTERVAL '1' SECOND GROUP BY window_start, window_end"#,
         r#"
 └─ rebalance ─ Calc  [window_end, count(*) AS n]
-   └─ WindowAggregate  [windows window_start to window_end: count(*)]
-      └─ all to one subtask ─ Calc  [window_start, window_end where dateTime > (window_start + INTERVAL '1' SECOND)]
-         └─ WindowAssign  [TUMBLE 10 s of dateTime]
-            └─ Source(bid)  [dateTime]
+   └─ WindowAggregate  [windows of partial results: count(*)]
+      └─ all to one subtask ─ PartialAggregate  [first phase, windows window_start to window_end: count(*)]
+         └─ Calc  [window_start, window_end where dateTime > (window_start + INTERVAL '1' SECOND)]
+            └─ WindowAssign  [TUMBLE 10 s of dateTime]
+               └─ Source(bid)  [dateTime]
 "#,
     );
 }
