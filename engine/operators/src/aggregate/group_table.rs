@@ -52,10 +52,10 @@ impl GroupTable {
         }
     }
 
-    /// Makes an empty table of it, whose keys have their memory already.
+    /// Makes an empty table of it, which has its memory already.
     pub(crate) fn clear(&mut self) {
         self.keys.clear();
-        self.accumulators.iter_mut().for_each(|accumulator| *accumulator = accumulator.fresh());
+        self.accumulators = std::mem::take(&mut self.accumulators).into_iter().map(Accumulator::emptied).collect();
         self.dirty.clear();
         self.any_dirty = false;
     }

@@ -25,6 +25,7 @@ mod session_aggregate;
 mod session_table;
 mod session_timers;
 mod small_panes;
+mod spare_tables;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ use super::accumulator::Rows;
 use super::group_table::{GroupTable, Scratch};
 use super::layout::{Layout, used_columns};
 use super::small_panes::SmallPanes;
+use super::spare_tables::SpareTables;
 use super::split::{PaneOf, Piece, Stretches};
 use super::window_results::{self, WindowResults};
 use super::windows::{Panes, Windows};
@@ -37,10 +38,6 @@ const TIMES: [&str; 3] = ["pane_start", "pane_end", "expires"];
 
 /// Room that a new pane gets at most because the one before had as many groups.
 const MOST_ROOM: usize = 1 << 20;
-
-/// Tables with at most so many groups are used again, and so many of them are kept for that.
-const SMALL_TABLE: usize = 4096;
-const SPARE_TABLES: usize = 8;
 
 /// The operator.
 pub(crate) struct WindowAggregate {
@@ -64,8 +61,7 @@ pub(crate) struct WindowAggregate {
     // Scratch.
     scratch: Scratch,
     room: usize,
-    /// Empty tables of small panes that were dropped.
-    spare: Vec<GroupTable>,
+    spare: SpareTables,
 }
 
 fn last_end(kind: Option<WindowKind>, pane: Pane) -> Option<i64> {
@@ -130,7 +126,7 @@ impl WindowAggregate {
             windows,
             scratch: Scratch::default(),
             room: 0,
-            spare: Vec::new(),
+            spare: SpareTables::default(),
         })
     }
 
@@ -188,7 +184,7 @@ impl WindowAggregate {
             self.expect(pane);
         }
         let (spare, room) = (&mut self.spare, self.room);
-        let new_table = || spare.pop().unwrap_or_else(|| GroupTable::new(&self.layout, room));
+        let new_table = || spare.take().unwrap_or_else(|| GroupTable::new(&self.layout, room));
         let table = self.panes.entry(pane).or_insert_with(new_table);
         table.update(&self.layout, rows, &mut self.scratch)?;
         self.windows.arrived(pane, &self.layout, rows, &mut self.scratch)
@@ -236,10 +232,7 @@ impl WindowAggregate {
             let mut table = entry.remove();
             self.room = table.len().min(MOST_ROOM);
             self.windows.drop_pane(pane, &mut table, &self.layout, &mut self.scratch)?;
-            if table.len() <= SMALL_TABLE && self.spare.len() < SPARE_TABLES {
-                table.clear();
-                self.spare.push(table);
-            }
+            self.spare.keep(table);
         }
         Ok(())
     }

@@ -57,6 +57,11 @@ pub(crate) trait Accumulator: Send {
     /// The same aggregate without groups.
     fn fresh(&self) -> Box<dyn Accumulator>;
 
+    /// The same without groups. What memory it has it may keep.
+    fn emptied(self: Box<Self>) -> Box<dyn Accumulator> {
+        self.fresh()
+    }
+
     /// Columns that make a state.
     fn state_fields(&self) -> Vec<Field>;
 
@@ -152,6 +157,11 @@ impl<F: Fold> Columnar<F> {
 impl<F: Fold> Accumulator for Columnar<F> {
     fn fresh(&self) -> Box<dyn Accumulator> {
         Box::new(Self { fold: self.fold.clone(), states: Chunked::default() })
+    }
+
+    fn emptied(mut self: Box<Self>) -> Box<dyn Accumulator> {
+        self.states.clear();
+        self
     }
 
     fn state_fields(&self) -> Vec<Field> {
