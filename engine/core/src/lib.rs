@@ -36,11 +36,11 @@ pub use error::{Error, ErrorKind, Result};
 pub use expr::{BinaryOperator, Expr, Literal, LiteralValue};
 pub use graph::{
     CalcSpec, Chain, ChangelogKind, ChangelogRowsSpec, DiscoverSpec, Edge, Exchange, ExpandSpec, FramedCall,
-    FramedFunction, GroupAggregateSpec, InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinSpread, JoinType, LookupJoinSpec,
-    Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, OverBound, OverCall, OverFrame, OverFunction,
-    OverRows, OverSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TimeColumn, TopNSpec, UnnestSpec, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowSource, WindowTopNSpec,
+    FramedFunction, GroupAggregateSpec, InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinSpread, JoinType,
+    LookupJoinSpec, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, OverBound, OverCall, OverFrame,
+    OverFunction, OverRows, OverSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
+    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};

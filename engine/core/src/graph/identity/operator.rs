@@ -2,10 +2,10 @@
 
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
-    IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame, OverFunction,
-    OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec, TopNSpec, UnnestSpec,
-    UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource,
-    WindowTopNSpec,
+    IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame,
+    OverFunction, OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
+    TopNSpec, UnnestSpec, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
