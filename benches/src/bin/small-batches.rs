@@ -19,6 +19,10 @@ use weir_core::{
 };
 use weir_functions::Functions;
 
+/// That of the `weir` binary. Others take longer to find memory the more blocks of all sizes there are.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Milliseconds of the one window that everything is in.
 const WINDOW: i64 = 1 << 40;
 
