@@ -38,6 +38,8 @@ pub fn plan_elsewhere(
 fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTreeMap<String, String>) -> PlanOptions {
     PlanOptions {
         source_idle_timeout: settings.idle_timeout,
+        state_ttl: settings.state_ttl_ms(),
+        state_ttl_in_event_time: settings.state_ttl_in_event_time,
         late_table: settings.late_rows_table.clone(),
         two_phase: settings.aggregate_phases != AggregatePhases::One,
         result_connector: RESULT_CONNECTOR.to_owned(),

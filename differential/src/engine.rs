@@ -157,6 +157,8 @@ fn plan(script: &str, setting: &Setting, world: &Arc<World>) -> Result<JobGraph>
         source_idle_timeout: None,
         late_table: None,
         two_phase: setting.two_phase,
+        state_ttl: None,
+        state_ttl_in_event_time: false,
         result_connector: RESULT_CONNECTOR.to_owned(),
         result_options: std::collections::BTreeMap::new(),
         directory: None,

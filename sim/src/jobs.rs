@@ -39,6 +39,8 @@ fn plan(query: Query, naps: bool) -> Result<Planned> {
         source_idle_timeout: naps.then_some(IDLE_AFTER),
         late_table: None,
         two_phase: true,
+        state_ttl: None,
+        state_ttl_in_event_time: false,
         result_connector: NAME.to_owned(),
         result_options: Default::default(),
         directory: None,

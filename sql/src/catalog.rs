@@ -21,7 +21,8 @@ use weir_core::{ConnectorRegistry, Result};
 use weir_functions::Functions;
 
 use crate::diagnostics::{Source, did_you_mean, one_of};
-use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement};
+use crate::parse::with_options;
+use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption};
 
 pub use duration::parse_duration;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
@@ -169,6 +170,35 @@ impl Catalog {
                 .error(span, format!("`{name}` could be any of {}", one_of(&names)))
                 .with_help("write it in backticks, with its capitals")),
         }
+    }
+
+    /// The relation that is named at `span` of the script, with the options that a hint in its name gives it.
+    ///
+    /// # Errors
+    /// A user error if there is none, or its connector has no such option.
+    pub fn resolve_hinted(&self, source: &Source<'_>, name: &str, span: Span) -> Result<Relation> {
+        let (name, options) = with_options(name);
+        let relation = self.resolve(source, name, span)?;
+        let table = match relation {
+            _ if options.is_empty() => return Ok(relation.clone()),
+            Relation::Table(table) => table,
+            Relation::View(_) => {
+                return Err(source
+                    .error(span, format!("`{name}` is a view, and has no options"))
+                    .with_help("write the hint in the view, behind the table below it"));
+            }
+        };
+        let mut definition = table.definition().clone();
+        for (key, value) in options {
+            let spanned = |text: &str| Spanned { value: text.to_owned(), span };
+            definition.options.retain(|option| option.key.value != key);
+            definition.options.push(TableOption { key: spanned(key), value: spanned(value) });
+        }
+        let mut table = resolve::table(source, (&*self.connectors, &self.functions), &definition, None)?;
+        if let Some(directory) = &self.directory {
+            table.connector.anchor(&mut table.options, directory);
+        }
+        Ok(Relation::Table(Arc::new(table)))
     }
 
     /// What queries and computed columns can call.

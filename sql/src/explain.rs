@@ -18,8 +18,8 @@ use std::fmt::Write as _;
 
 pub(crate) use expression::sql;
 use weir_core::{
-    ChangelogKind, Edge, Exchange, JobGraph, Node, NodeId, OperatorSpec, OutputPort, Parallelism, Ranking, TableSpec,
-    TopNSpec,
+    ChangelogKind, Edge, Exchange, JobGraph, JoinSpec, Node, NodeId, OperatorSpec, OutputPort, Parallelism, Ranking,
+    TableSpec, TopNSpec,
 };
 
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
@@ -45,14 +45,17 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
                     "an equality in its condition, as in `ON a.key = b.key`,",
                 )
             }
+            OperatorSpec::Join(JoinSpec { time_to_live: (Some(_), Some(_)), .. }) => return None,
             OperatorSpec::Join(_) => (
                 "all rows of both sides",
                 "a window or time bounds in its condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`,",
             ),
+            OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() => return None,
             OperatorSpec::GroupAggregate(spec) if !spec.keys.is_empty() => (
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
             ),
+            OperatorSpec::TopN(spec) if spec.time_to_live.is_some() => return None,
             OperatorSpec::TopN(spec) if has_last_row(spec) && !spec.retracts => return None,
             OperatorSpec::TopN(spec) if spec.limit >= NO_LIMIT => ("all rows", "a LIMIT"),
             OperatorSpec::TopN(spec) => (
@@ -74,7 +77,18 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
             _ => return None,
         };
         let operator = format!("{} {}", node.spec.name, operator::parameters(graph, node));
-        Some(format!("{operator} keeps {what} for as long as the job runs; {bound} would bound it"))
+        let forgets = match &node.spec.operator {
+            OperatorSpec::Join(_) | OperatorSpec::GroupAggregate(_) => true,
+            OperatorSpec::TopN(spec) => spec.forgets(),
+            _ => false,
+        };
+        let forgets = if forgets {
+            ", and so would a time to live: `SET 'table.exec.state.ttl' = '1 d'`, or `SELECT /*+ STATE_TTL('t' = '1 d') */ …`"
+        } else {
+            ""
+        };
+        let bound = bound.trim_end_matches(',');
+        Some(format!("{operator} keeps {what} for as long as the job runs; {bound} would bound it{forgets}"))
     };
     graph.nodes().iter().filter_map(warning).collect()
 }

@@ -10,6 +10,7 @@ mod group_by;
 mod group_id;
 mod grouping_sets;
 mod guard;
+mod hints;
 mod keys;
 mod lateral;
 mod marks;
@@ -27,6 +28,7 @@ mod versions;
 mod window_tvf;
 
 pub(crate) use duplicates::free_name;
+pub(crate) use hints::KeptFor;
 pub(crate) use ranking::ROW_NUMBER;
 pub(crate) use tables::{ScannedTable, Tables};
 pub(crate) use versions::{VersionsOf, versions_of};

@@ -16,6 +16,7 @@ mod expr;
 mod group_aggregate;
 mod grouping;
 mod join;
+mod life;
 mod limited;
 mod literal;
 mod lookup;
@@ -45,7 +46,7 @@ use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
 use crate::guards::marked;
-use crate::logical::{VersionsOf, WindowTvf, versions_of};
+use crate::logical::{KeptFor, VersionsOf, WindowTvf, versions_of};
 use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
@@ -76,6 +77,8 @@ pub(crate) struct Lowering<'a> {
     read: Option<BTreeSet<usize>>,
     /// Whether the side of a join that is lowered next is made of versions.
     versions_expected: bool,
+    /// Relations with a hint `STATE_TTL`, and whether an operator obeys it.
+    lives: Vec<(String, bool)>,
 }
 
 impl<'a> Lowering<'a> {
@@ -98,6 +101,7 @@ impl<'a> Lowering<'a> {
             scans: BTreeMap::new(),
             read: None,
             versions_expected: false,
+            lives: Vec::new(),
         }
     }
 
@@ -147,6 +151,7 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Values(values) => self.values(values),
             LogicalPlan::EmptyRelation(empty) => self.constant(empty),
             LogicalPlan::Extension(_) if versions_of(plan).is_some() => self.versions(plan),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<KeptFor>() => self.kept_for(extension),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(function) => self.window_function(function),
                 None => Err(Error::internal(format!("no operator does `{}`", extension.node.name()))),

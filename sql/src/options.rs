@@ -16,6 +16,10 @@ pub struct PlanOptions {
     pub late_table: Option<String>,
     /// Whether aggregations are split into a phase before the exchange and one behind it.
     pub two_phase: bool,
+    /// How long state is kept that is not touched, in milliseconds; `None`: for ever.
+    pub state_ttl: Option<u64>,
+    /// Whether that goes by event time, and not by the clock.
+    pub state_ttl_in_event_time: bool,
     /// Connector of the table that a bare `SELECT` writes.
     pub result_connector: String,
     /// Options of that table.

@@ -17,6 +17,7 @@ mod cursor;
 mod dialect;
 mod expression;
 mod group_window;
+mod hints;
 mod interval;
 mod json;
 mod json_aggregate;
@@ -45,6 +46,7 @@ use crate::statement::Script;
 
 pub use create_function::in_place_of;
 pub use expression::parse_expression;
+pub(crate) use hints::{STATE_TTL, hints, with_options};
 pub use segments::{Unit, units};
 pub use types::FlinkTypes;
 pub use weir_functions::sql_type_name;

@@ -202,7 +202,8 @@ impl<'a> Job<'a> {
                 Some((table, filled)) => self.lowering.insert(plan, table.clone(), filled),
                 None => self.lowering.result(plan).map(|schema| self.result_schema = Some(schema)),
             };
-            lowered.map_err(|error| placed(&source, *span, error))?;
+            let checked = lowered.and_then(|()| self.lowering.check_hints());
+            checked.map_err(|error| placed(&source, *span, error))?;
         }
         self.lowering.leave_out_exchanges();
         for (reader, dead_letters) in self.dead_letter_tables(&source)? {

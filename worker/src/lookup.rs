@@ -68,3 +68,6 @@ impl Lookup {
         operator.look_up_in(Arc::new(rows))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,10 @@ pub struct Settings {
     pub memory_budget: Option<u64>,
     /// `table.exec.source.idle-timeout`; `None`: sources never count as idle.
     pub idle_timeout: Option<Duration>,
+    /// `table.exec.state.ttl`; `None`: state is kept for ever.
+    pub state_ttl: Option<Duration>,
+    /// `table.exec.state.ttl-time`: whether that goes by event time, and not by the clock.
+    pub state_ttl_in_event_time: bool,
     /// `table.optimizer.agg-phase-strategy`.
     pub aggregate_phases: AggregatePhases,
     /// `pipeline.late-rows.table`.
@@ -104,6 +108,8 @@ impl Settings {
             state_dir: text(registry::STATE_DIR).map(PathBuf::from),
             memory_budget: layers.get(registry::MEMORY_BUDGET).map(Value::size),
             idle_timeout: duration_or_off(registry::IDLE_TIMEOUT),
+            state_ttl: duration_or_off(registry::STATE_TTL),
+            state_ttl_in_event_time: present(registry::STATE_TTL_TIME).text() == "event-time",
             aggregate_phases: match present(registry::AGGREGATE_PHASES).text().as_str() {
                 "ONE_PHASE" => AggregatePhases::One,
                 "TWO_PHASE" => AggregatePhases::Two,
@@ -128,6 +134,11 @@ impl Settings {
             },
             quiet: present(registry::QUIET).flag(),
         }
+    }
+
+    /// How long state is kept that is not touched, in milliseconds.
+    pub fn state_ttl_ms(&self) -> Option<u64> {
+        self.state_ttl.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// How rows are printed on this screen.

@@ -62,6 +62,10 @@ pub const PIPELINE_NAME: &str = "pipeline.name";
 pub const LATE_ROWS_TABLE: &str = "pipeline.late-rows.table";
 /// Key of idle detection.
 pub const IDLE_TIMEOUT: &str = "table.exec.source.idle-timeout";
+/// Key of how long state is kept.
+pub const STATE_TTL: &str = "table.exec.state.ttl";
+/// Key of the time that this goes by.
+pub const STATE_TTL_TIME: &str = "table.exec.state.ttl-time";
 /// Key of the aggregation strategy.
 pub const AGGREGATE_PHASES: &str = "table.optimizer.agg-phase-strategy";
 /// Key of what happens after a failure.
@@ -257,6 +261,24 @@ pub const SETTINGS: &[Setting] = &[
         flag: None,
         doc: "A part of a source (a file, a partition) without a row for so long counts as idle and holds back no \
               watermark. 0 turns this off. A table's own 'scan.watermark.idle-timeout' goes first.",
+    },
+    Setting {
+        key: STATE_TTL,
+        aliases: &[],
+        kind: Kind::Duration { zero: "kept for ever" },
+        default: Default::Value("0 s"),
+        flag: None,
+        doc: "How long the state of regular joins and of aggregations without a window is kept that no row touches, at least. \
+              Then it is forgotten: later rows begin anew, and nothing is said of it. 0 keeps it for ever. The hint \
+              STATE_TTL of a query goes first.",
+    },
+    Setting {
+        key: STATE_TTL_TIME,
+        aliases: &[],
+        kind: Kind::Choice(&["processing-time", "event-time"]),
+        default: Default::Value("processing-time"),
+        flag: None,
+        doc: "Whether 'table.exec.state.ttl' and STATE_TTL count by the clock or by watermarks.",
     },
     Setting {
         key: AGGREGATE_PHASES,

@@ -149,6 +149,8 @@ impl Statements {
         let options = PlanOptions {
             // How long there has been no row is measured by the machine's clock.
             source_idle_timeout: None,
+            state_ttl: settings.state_ttl_ms(),
+            state_ttl_in_event_time: settings.state_ttl_in_event_time,
             late_table: Some(late.clone()),
             two_phase: settings.aggregate_phases != AggregatePhases::One,
             result_connector: RESULT_CONNECTOR.to_owned(),

@@ -101,6 +101,8 @@ impl Job {
             source_idle_timeout: None,
             late_table: None,
             two_phase: true,
+            state_ttl: None,
+            state_ttl_in_event_time: false,
             result_connector: "print".into(),
             result_options: Default::default(),
             directory: None,

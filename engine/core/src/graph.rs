@@ -201,6 +201,7 @@ impl OperatorSpec {
             | OperatorSpec::Expand(_)
             | OperatorSpec::Unnest(_)
             | OperatorSpec::ProcessingTime
+            | OperatorSpec::Clock
             | OperatorSpec::WindowAssign(_)
             | OperatorSpec::PartialAggregate(_)
             | OperatorSpec::WindowAggregate(_)
@@ -304,7 +305,8 @@ impl JobGraph {
     /// go. An aggregation in one phase is the same as one in two if it was [added](Self::add_in_one_phase) so.
     pub fn fingerprint(&self) -> String {
         let counts = |node: &&Node| {
-            !node.spec.takes_side_outputs() && !matches!(node.spec.operator, OperatorSpec::PartialAggregate(_))
+            let is_identity = !matches!(node.spec.operator, OperatorSpec::PartialAggregate(_) | OperatorSpec::Clock);
+            is_identity && !node.spec.takes_side_outputs()
         };
         identity::fingerprint(self.nodes.iter().filter(counts))
     }

@@ -8,6 +8,7 @@ use crate::aggregate;
 use crate::calc::Calc;
 use crate::changelog_rows::ChangelogRows;
 use crate::checked::Checked;
+use crate::clock::Clock;
 use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::lookup_join::LookupJoin;
@@ -59,6 +60,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Expand(spec) => Box::new(Expand::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::Unnest(spec) => Box::new(Unnest::new(spec, &node.schema)?),
         OperatorSpec::ProcessingTime => Box::new(ProcessingTime::new(&node.schema)),
+        OperatorSpec::Clock => Box::new(Clock::new(&node.schema)),
         OperatorSpec::WindowAssign(spec) => Box::new(WindowAssign::new(spec, &node.schema, &node.name)?),
         OperatorSpec::PartialAggregate(spec) => aggregate::partial(spec, input(0)?, &node.schema, functions)?,
         OperatorSpec::WindowAggregate(spec) => aggregate::full(spec, input(0)?, &node.schema, &node.name, functions)?,

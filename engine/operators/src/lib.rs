@@ -12,6 +12,7 @@ mod build;
 mod calc;
 mod changelog_rows;
 mod checked;
+mod clock;
 mod expand;
 pub mod expr;
 mod interval_join;
@@ -26,6 +27,7 @@ mod scan;
 mod temporal_join;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod time_to_live;
 mod top_n;
 mod unnest;
 mod updating_join;

@@ -28,6 +28,10 @@ use weir_core::{
 
 use self::partition::{Change, Limit, Partition, RowBytes};
 use crate::batches::with_schema;
+use crate::time_to_live::with_stamps;
+
+/// Id of the state's column that says when a row came.
+const STAMP: u32 = 100_001;
 
 /// Rows of a batch that is emitted or captured, give or take a partition.
 const BATCH: usize = 8192;
@@ -118,12 +122,17 @@ pub(crate) fn create(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> 
     if spec.retracts || !is_ordered || spec.ranking != Ranking::RowNumber || spec.limit >= ordered::MANY as u64 {
         return Ok(Box::new(all));
     }
-    first_rows::create(spec, (all.order, all.last_first), (input, output, all.state))
+    let state = TableSchema {
+        time_column: Some(all.state.schema.fields().len()),
+        schema: with_stamps(&all.state.schema, STAMP),
+        ..all.state
+    };
+    first_rows::create(spec, (all.order, all.last_first), (input, output, state))
 }
 
 impl TopN {
     fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
-        let TopNSpec { partition, order, limit, with_rank, retracts, ranking } = spec;
+        let TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: _, ranking } = spec;
         let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
         let by_default = |columns: usize| vec![SortOptions::default(); columns];

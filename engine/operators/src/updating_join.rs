@@ -1,5 +1,5 @@
 //! Joins all rows of two sides that there are: what is added to one is joined with what the other has, and what is taken back
-//! takes its results back. Nothing expires.
+//! takes its results back. Rows of a side may have a time to live: then they are forgotten at a marker, and nothing is said of it.
 //!
 //! - batch: its rows act one after the other, while the other side stays as it is. Each is joined with the rows of the other
 //!   side. A row that is the first match of another takes the other's null-padded row back before the two come out side by side; when
@@ -7,34 +7,44 @@
 //!   that gets its first match or loses the last one. Then the batch's own side gets the rows that are added, and loses those
 //!   that are taken back: of several equal rows any one, since equal rows have equal matches.
 //! - watermark: nothing; it goes on.
-//! - marker: rows added and rows gone since the last one. How many matches a row has is not stored. Of a key hash, all rows of both sides
-//!   are loaded or none, and the right ones behind the left ones, so matches are counted again as the right ones come.
+//! - marker: rows that came too long ago go. Then rows added and rows gone since the last one. How many matches a row has is not stored
+//!   where all rows stay. Of a key hash, all rows of both sides are loaded or none, and the right ones behind the left ones, so
+//!   matches are counted again as the right ones come.
 //! - end: nothing.
+//!
+//! A row that is taken back when it has been forgotten is passed over: what was shown of it stays.
 //!
 //! A row with a null in its key matches nothing, and is not kept: an outer or anti join shows it by itself.
 
 mod changes;
+mod forgotten;
 mod rows;
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, Int8Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{Array, AsArray, BooleanArray, Int8Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{filter, not, take_record_batch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, UInt64Type};
 use weir_core::{
-    Batch, Capture, CapturedRows, ChangelogKind, Collector, Distribution, EventTime, JoinSpec, Operator, Result,
-    TableSchema, state_column,
+    Batch, Capture, CapturedRows, ChangelogKind, Collector, Distribution, EventTime, JoinSpec, OpenContext, Operator,
+    Result, TableSchema, state_column,
 };
 use weir_functions::Functions;
 
 use self::changes::{Changes, weighted};
-use self::rows::{Added, Rows, Slot};
+use self::rows::{Added, Rows, Slot, Stored};
 pub(crate) use self::rows::{Captured, Name};
-use crate::batches::with_schema;
+use crate::batches::{event_times, with_schema};
 use crate::join::{JoinShape, LEFT, RIGHT};
+use crate::time_to_live::TimeToLive;
 
 /// So many candidates are gathered at a time.
 const CANDIDATES: usize = 8192;
+
+/// Id of the state's column that says when a row was touched last.
+const STAMP: u32 = 100_001;
+/// Id of the state's column with the number of a row's matches.
+const MATCHES: u32 = 100_002;
 
 /// The regular join.
 pub(crate) struct UpdatingJoin {
@@ -57,10 +67,15 @@ impl UpdatingJoin {
         output: &SchemaRef,
         functions: &Functions,
     ) -> Result<Self> {
-        Ok(Self {
-            shape: JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?,
-            rows: inputs.map(Rows::new),
-        })
+        let shape = JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?;
+        let counts = shape.tracks(LEFT) || shape.tracks(RIGHT);
+        let rows = |side: usize| {
+            let length = if side == LEFT { spec.time_to_live.0 } else { spec.time_to_live.1 };
+            // A row that is forgotten on one side is still counted on the other.
+            let either = spec.time_to_live.0.is_some() || spec.time_to_live.1.is_some();
+            Rows::new(inputs[side], TimeToLive::new(length), counts && either)
+        };
+        Ok(Self { rows: [rows(LEFT), rows(RIGHT)], shape })
     }
 
     /// Whether it matters of any row how many others match it.
@@ -152,7 +167,13 @@ impl UpdatingJoin {
     }
 
     /// Emits what rows of `side` change, and returns how many matches each has.
-    fn emit_changes(&mut self, side: usize, batch: &Batch, hashes: &[u64], out: &mut Collector) -> Result<Vec<u32>> {
+    fn emit_changes(
+        &mut self,
+        side: usize,
+        batch: &Batch,
+        (hashes, had): (&[u64], Option<&[u32]>),
+        out: &mut Collector,
+    ) -> Result<Vec<u32>> {
         let found = self.matches(side, batch.records(), hashes)?;
         let (shape, other) = (&self.shape, &mut self.rows[1 - side]);
         let (alone_unmatched, alone_matched) = (shape.keeps_unmatched(side), shape.keeps_matched(side));
@@ -184,13 +205,30 @@ impl UpdatingJoin {
                 }
             }
             *matches = (next - first) as u32;
-            let shows = if next == first { alone_unmatched } else { alone_matched };
+            let has_matches = had.map_or(next > first, |had| had[row as usize] > 0);
+            let shows = if has_matches { alone_matched } else { alone_unmatched };
             if shows {
                 changes.add(Some(row), None, weight);
             }
         }
         changes.emit(shape, side, batch.records(), other, out)?;
         Ok(matches)
+    }
+
+    /// Emits what rows of `side` change, and returns how many matches each has, if that counts. `had` is how many rows that are taken back
+    /// have had, where some of these may have been forgotten.
+    fn emit(
+        &mut self,
+        side: usize,
+        batch: &Batch,
+        (hashes, had): (&UInt64Array, Option<&[u32]>),
+        out: &mut Collector,
+    ) -> Result<Vec<u32>> {
+        if self.counts_matches() {
+            return self.emit_changes(side, batch, (hashes.values(), had), out);
+        }
+        self.emit_pairs(side, batch, hashes.values(), out)?;
+        Ok(Vec::new())
     }
 
     /// Puts the rows of a batch into their side, and takes those out that are taken back. One may be in the batch with both
@@ -208,7 +246,7 @@ impl UpdatingJoin {
         rows.add(&Added { records: &records, hashes: own.as_primitive::<UInt64Type>().values(), matches: &counted })?;
         let removed = signs(weights, |weight| weight < 0);
         let records = batch.clone().filter(&removed)?.into_parts().0;
-        rows.remove(&records, filter(hashes, &removed)?.as_primitive::<UInt64Type>().values())
+        rows.remove(&records, filter(hashes, &removed)?.as_primitive::<UInt64Type>().values()).map(drop)
     }
 
     /// Schema of a side's rows in the state: what names a row beside its key hash comes first.
@@ -216,7 +254,13 @@ impl UpdatingJoin {
         let number = Field::new("row$number", DataType::Int64, false);
         let columns = self.shape.schema(side).fields().iter();
         let columns = columns.map(|field| field.as_ref().clone().with_nullable(true));
-        Arc::new(Schema::new(std::iter::once(number).chain(columns).collect::<Vec<_>>()))
+        let schema = Schema::new(std::iter::once(number).chain(columns).collect::<Vec<_>>());
+        let stamp = Field::new("row$touched", DataType::Timestamp(TimeUnit::Millisecond, None), true);
+        let matches = Field::new("row$matches", DataType::Int64, true);
+        let behind = [(stamp, STAMP), (matches, MATCHES)];
+        let behind = behind.map(|(field, id)| Arc::new(state_column::with_id(field, id)));
+        let columns = state_column::numbered_schema(&schema);
+        Arc::new(Schema::new(columns.fields().iter().cloned().chain(behind).collect::<Vec<_>>()))
     }
 }
 
@@ -240,28 +284,44 @@ impl Operator for UpdatingJoin {
         let table = |name: &str, side: usize| TableSchema {
             name: name.to_owned(),
             version: 1,
-            schema: state_column::numbered_schema(&self.rows_schema(side)),
+            schema: self.rows_schema(side),
             key_columns: 1,
-            time_column: None,
+            time_column: Some(self.shape.schema(side).fields().len() + 1),
             distribution: Distribution::Keyed,
         };
         vec![table("left", LEFT), table("right", RIGHT)]
     }
 
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.rows.iter_mut().for_each(|rows| rows.life().open(context.watermark));
+        Ok(())
+    }
+
     fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
-        let records = with_schema(self.shape.schema(table), rows.columns()[1..].to_vec(), rows.num_rows())?;
-        let numbers = rows.column(0).as_primitive::<Int64Type>();
+        let width = self.shape.schema(table).fields().len();
+        let records = with_schema(self.shape.schema(table), rows.columns()[1..=width].to_vec(), rows.num_rows())?;
+        let numbers = rows.column(0).as_primitive::<Int64Type>().values();
+        let stamps = event_times(rows.column(width + 1))?;
+        let counted = rows.column(width + 2).as_primitive::<Int64Type>();
         let mut matches = Vec::new();
-        if table == RIGHT && self.counts_matches() {
-            matches.resize(rows.num_rows(), 0);
-            let found = self.matches(RIGHT, &records, hashes.values())?;
-            for (row, slot) in found.own.into_iter().zip(found.other) {
-                matches[row as usize] += 1;
-                self.rows[LEFT].matched(slot)?;
+        if self.counts_matches() {
+            matches.extend(counted.iter().map(|count| count.map_or(0, |count| count as u32)));
+            if table == RIGHT {
+                let found = self.matches(RIGHT, &records, hashes.values())?;
+                for (row, slot) in found.own.into_iter().zip(found.other) {
+                    if counted.is_null(row as usize) {
+                        matches[row as usize] += 1;
+                    }
+                    self.rows[LEFT].matched_before(slot);
+                }
             }
         }
         let loaded = Added { records: &records, hashes: hashes.values(), matches: &matches };
-        self.rows[table].load(&loaded, numbers.values())
+        self.rows[table].load(&loaded, Stored { numbers, counted, stamps })
+    }
+
+    fn expired(&self, table: usize, _watermark: EventTime) -> Option<EventTime> {
+        self.rows[table].expired()
     }
 
     /// All rows stay.
@@ -283,13 +343,20 @@ impl Operator for UpdatingJoin {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let matches = if self.counts_matches() {
-            self.emit_changes(ordinal, &batch, hashes.values(), out)?
-        } else {
-            self.emit_pairs(ordinal, &batch, hashes.values(), out)?;
-            Vec::new()
-        };
+        if batch.weights().is_some() && self.rows[ordinal].life().is_limited() {
+            return self.process_some(ordinal, &batch, &hashes, out);
+        }
+        let matches = self.emit(ordinal, &batch, (&hashes, None), out)?;
         self.keep(ordinal, &batch, &hashes, &matches)
+    }
+
+    fn watermark(&mut self, time: EventTime, _out: &mut Collector) -> Result<Option<EventTime>> {
+        self.rows.iter_mut().for_each(|rows| rows.life().watermark(time));
+        Ok(Some(time))
+    }
+
+    fn flush(&mut self, _out: &mut Collector) -> Result<()> {
+        self.rows.iter_mut().try_for_each(Rows::expire)
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
@@ -297,7 +364,7 @@ impl Operator for UpdatingJoin {
         for side in [LEFT, RIGHT] {
             let (captured, schema) = (self.rows[side].capture()?, self.rows_schema(side));
             let rows: CapturedRows = Box::new(move || captured.rows(&schema));
-            captures.push(Capture { rows, expired: None });
+            captures.push(Capture { rows, expired: self.rows[side].expired() });
         }
         Ok(captures)
     }

@@ -73,7 +73,11 @@ pub fn changes(stored: &TableSchema, declared: &TableSchema) -> Result<Vec<Colum
         return Err(format!("its key is ({before}), now it is ({now})"));
     }
     let time = |table: &TableSchema| table.time_column.map(|column| ids(table)[column]);
-    if time(stored) != time(declared) || stored.distribution != declared.distribution {
+    // Rows that have no time in a column that is new do not expire, as they did not before.
+    let begins_to_expire = stored.time_column.is_none()
+        && time(declared)
+            .is_some_and(|id| !ids(stored).contains(&id) && declared.time_column >= Some(declared.key_columns));
+    if (time(stored) != time(declared) && !begins_to_expire) || stored.distribution != declared.distribution {
         return Err("its rows expire, or are spread over subtasks, by another rule".to_owned());
     }
     let mut changes = Vec::new();

@@ -111,6 +111,11 @@ impl Table {
         Arc::new(Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()))
     }
 
+    /// The statement that declares it, with what it takes from `LIKE`.
+    pub fn definition(&self) -> &CreateTable {
+        &self.definition
+    }
+
     /// What a computed column is computed with, as it was written.
     pub fn computed_as(&self, column: &str) -> Option<String> {
         let definition = self.definition.columns.iter().find(|definition| definition.name.value == column)?;

@@ -62,6 +62,7 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             format!("{}{kept}", all(&unnest.columns))
         }
         OperatorSpec::ProcessingTime => "time is processing time from here on".to_owned(),
+        OperatorSpec::Clock => "what is kept goes by processing time from here on".to_owned(),
         OperatorSpec::WindowAssign(assign) => format!("{} of {}", window(assign.window), name(assign.time)),
         OperatorSpec::PartialAggregate(spec) => format!("first phase, {}", aggregate_text(spec, &input)),
         OperatorSpec::WindowAggregate(spec) => aggregate_text(spec, &input),
@@ -307,6 +308,18 @@ fn window(kind: WindowKind) -> String {
     }
 }
 
+/// How long something is kept.
+fn kept_for(length: Option<u64>) -> String {
+    match length {
+        None => "for ever".to_owned(),
+        Some(milliseconds) => format!("for {}", length_of(milliseconds)),
+    }
+}
+
+fn length_of(milliseconds: u64) -> String {
+    length(i64::try_from(milliseconds).unwrap_or(i64::MAX))
+}
+
 /// What the operator keeps between rows, and what bounds it.
 pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
     match operator {
@@ -337,9 +350,18 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             length(spec.lower.saturating_neg().max(0)),
             length(spec.upper.max(0)),
         )),
-        OperatorSpec::Join(_) => Some("all rows of both sides, without an end".to_owned()),
+        OperatorSpec::Join(spec) => Some(match spec.time_to_live {
+            (None, None) => "all rows of both sides, without an end".to_owned(),
+            (left, right) => format!("rows of the left side {}, of the right side {}", kept_for(left), kept_for(right)),
+        }),
         OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group".to_owned()),
+        OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() => {
+            Some(format!("groups, each {} behind its last row", kept_for(spec.time_to_live)))
+        }
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
+        OperatorSpec::TopN(spec) if spec.time_to_live.is_some() => {
+            Some(format!("up to {} rows of each partition, each {}", spec.limit, kept_for(spec.time_to_live)))
+        }
         OperatorSpec::TopN(spec) if spec.retracts => Some("all rows, without an end".to_owned()),
         OperatorSpec::TopN(spec) if spec.ranking != Ranking::RowNumber => {
             Some("the rows of the first ranks of every partition that there was".to_owned())
@@ -362,6 +384,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)
         | OperatorSpec::ProcessingTime
+        | OperatorSpec::Clock
         | OperatorSpec::WindowAssign(_)
         | OperatorSpec::PartialAggregate(_)
         | OperatorSpec::ChangelogRows(_) => None,

@@ -10,6 +10,7 @@ use datafusion_sql::sqlparser::ast::{self, Spanned as _, TableFactor};
 use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::WindowKind;
 
+use super::hints;
 use super::unnest_factor;
 use super::versions;
 use super::window_tvf::{WINDOW_COLUMNS, WindowTvf};
@@ -54,6 +55,10 @@ impl RelationPlanner for WindowFunctions {
     ) -> Result<RelationPlanning> {
         if let Some(unnest) = unnest_factor::one_array(&relation) {
             return self.unnest(unnest, relation, context);
+        }
+        if let Some((unmarked, length)) = hints::unmarked(&relation) {
+            let node = hints::node(context.plan(unmarked)?, length, &relation);
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
         }
         if let Some((table, is_asof)) = versions::unversioned(&relation) {
             if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {

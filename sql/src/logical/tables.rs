@@ -104,6 +104,8 @@ impl<'a> Tables<'a> {
         let resolver = Resolver::new(self);
         let planner = resolver.planner();
         let mut query = query.clone();
+        super::hints::write_out(&mut query, &self.source, self.statement)
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let mut as_of = super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         super::unnest_factor::make_lateral(&mut query);
@@ -175,11 +177,11 @@ impl Relations for Tables<'_> {
         let weir = |error: weir_core::Error| DataFusionError::External(Box::new(error));
         let place = self.place.lock().map_or(ParserSpan::empty(), |place| *place);
         let span = self.source.span(place).unwrap_or(self.statement);
-        match self.catalog.resolve(&self.source, name.table(), span).map_err(weir)? {
-            Relation::View(view) => self.view(&Arc::clone(view)),
+        match self.catalog.resolve_hinted(&self.source, name.table(), span).map_err(weir)? {
+            Relation::View(view) => self.view(&view),
             Relation::Table(table) => {
                 let spec = table.source_spec(&self.source, span).map_err(weir)?;
-                Ok(Arc::new(ScannedTable { table: Arc::clone(table), spec }))
+                Ok(Arc::new(ScannedTable { table, spec }))
             }
         }
     }

@@ -243,8 +243,8 @@ impl Joins<'_> {
         let span = self.source.span(name.span()).unwrap_or(self.statement);
         let ident = name.0.last().and_then(|part| part.as_ident());
         let ident = ident.ok_or_else(|| self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"))?;
-        match self.catalog.resolve(self.source, &ident.value, span)? {
-            Relation::Table(table) => Ok(table.clone()),
+        match self.catalog.resolve_hinted(self.source, &ident.value, span)? {
+            Relation::Table(table) => Ok(table),
             Relation::View(_) => {
                 Err(self.error(relation, format!("`{}` is a view, and has no versions yet", ident.value)).with_help(
                     "read the table below it; with ASOF JOIN the rows of a view are versions by the columns that are equal",

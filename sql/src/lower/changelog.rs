@@ -82,6 +82,7 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             ChangelogKind::Upsert(_) => None,
             kind => Some(kind.clone()),
         },
+        OperatorSpec::Clock => inputs.first().cloned(),
         // A row that is taken back would have to get the time again that it had when it was added.
         OperatorSpec::ProcessingTime => only_appended(),
         // Rows that come too late leave by another way, on which they are only added.
@@ -298,7 +299,7 @@ mod tests {
         use ChangelogKind::{Append, Retract};
         use JoinType::{Full, Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
         let made = |join_type, left: &ChangelogKind, right: &ChangelogKind| {
-            let spec = JoinSpec { join_type, on: vec![(0, 0)], residual: None };
+            let spec = JoinSpec { join_type, on: vec![(0, 0)], residual: None, time_to_live: (None, None) };
             made_of(&OperatorSpec::Join(spec), &[left.clone(), right.clone()])
         };
         for join_type in [Inner, LeftSemi, RightSemi] {

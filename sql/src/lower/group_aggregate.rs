@@ -26,6 +26,8 @@ impl Lowering<'_> {
         calls: Vec<Call>,
     ) -> Result<Stream> {
         let places = places(grouping);
+        // Without keys there is one group.
+        let time_to_live = if grouping.keys.is_empty() { None } else { self.length_of(stream.life) };
         let mut wanted = Vec::new();
         for (index, (key, place)) in grouping.keys.iter().zip(&places).enumerate() {
             if matches!(place, KeyPlace::Key(place) if *place == wanted.len()) {
@@ -42,6 +44,7 @@ impl Lowering<'_> {
             None => (shaped, keys),
             Some(sets) => expand(&mut self.graph, shaped, keys, sets, &places, aggregate)?,
         };
+        let shaped = self.clocked(shaped, time_to_live.is_some())?;
         let aggregates = placed(calls, &shaped.positions[first_argument..], &shaped.columns);
         let mut columns: Vec<StreamColumn> =
             keys.iter().map(|key| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() }).collect();
@@ -49,7 +52,7 @@ impl Lowering<'_> {
         let inputs = edges(&shaped.nodes, 0, Exchange::Hash(keys.clone()));
         let retracts = changelog::may_retract(&self.graph, &inputs);
         let (first_call, calls) = (keys.len(), aggregates.len());
-        let operator = OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts });
+        let operator = OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts, time_to_live });
         let node = add(&mut self.graph, "GroupAggregate", operator, inputs, &columns)?;
         let key = |place: &KeyPlace| match place {
             KeyPlace::Key(key) => Ok(Expr::Column(*key)),

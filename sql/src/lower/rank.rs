@@ -129,7 +129,12 @@ impl Lowering<'_> {
             node
         } else {
             let retracts = changelog::may_retract(&self.graph, &inputs);
-            let spec = TopNSpec { partition, order, limit, with_rank, retracts, ranking: rank.ranking };
+            let spec =
+                TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: None, ranking: rank.ranking };
+            let time_to_live = if spec.forgets() { self.length_of(stream.life) } else { None };
+            let shaped = self.clocked(shaped.clone(), time_to_live.is_some())?;
+            let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.partition.clone()));
+            let spec = TopNSpec { time_to_live, ..spec };
             add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, &output)?
         };
         let place = |column: usize| {

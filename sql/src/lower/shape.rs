@@ -17,7 +17,7 @@ use super::stream::{Base, Pending, Role, Stream, StreamColumn, conjunction, inli
 use crate::parse::sql_type_name;
 
 /// Nodes, and where in their output the expressions are that were asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Shaped {
     pub nodes: Vec<NodeId>,
     pub columns: Vec<StreamColumn>,
@@ -141,6 +141,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         projection: stream.projection.iter().map(remap).collect(),
         names: stream.names,
         types: stream.types,
+        life: stream.life,
         columns,
     })
 }
@@ -264,8 +265,9 @@ fn nodes_of(
 /// # Errors
 /// See [`settle`].
 pub(super) fn materialise(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
+    let life = stream.life;
     let (nodes, columns) = exact(graph, stream)?;
-    Ok(Stream::of_nodes(nodes, columns))
+    Ok(Stream { life, ..Stream::of_nodes(nodes, columns) })
 }
 
 /// Puts a projection, given over the stream's output, behind it.

@@ -116,6 +116,17 @@ pub(super) struct Stream {
     pub names: Vec<String>,
     /// Types of the output columns.
     pub types: Vec<DataType>,
+    /// How long what is kept of it is to be kept, if a hint says so.
+    pub life: Option<Life>,
+}
+
+/// What a hint says of a relation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    /// Milliseconds.
+    pub length: u64,
+    /// Number of the hint in its job.
+    pub hint: usize,
 }
 
 /// `TIMESTAMP(3)`.
@@ -139,6 +150,7 @@ impl Stream {
             names: columns.iter().map(|column| column.name.clone()).collect(),
             types: columns.iter().map(|column| column.data_type.clone()).collect(),
             columns,
+            life: None,
         }
     }
 

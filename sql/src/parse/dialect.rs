@@ -169,6 +169,10 @@ impl Dialect for WeirDialect {
         true
     }
 
+    fn supports_comment_optimizer_hint(&self) -> bool {
+        true
+    }
+
     fn supports_limit_comma(&self) -> bool {
         true
     }

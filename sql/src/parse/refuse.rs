@@ -200,7 +200,7 @@ fn check_set_expression(body: &SetExpr) -> Check {
 fn check_select(select: &Select) -> Check {
     let Select {
         select_token: _,
-        optimizer_hints,
+        optimizer_hints: _,
         distinct,
         select_modifiers,
         top,
@@ -224,7 +224,6 @@ fn check_select(select: &Select) -> Check {
         value_table_mode,
         flavor,
     } = select;
-    unless(!optimizer_hints.is_empty(), "hints are not supported yet", "leave them out", &["SELECT"])?;
     unless(
         matches!(distinct, Some(Distinct::On(_))),
         "DISTINCT ON is not supported",

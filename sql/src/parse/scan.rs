@@ -1,7 +1,7 @@
 //! What can be told of a statement from its tokens: constructs that sqlparser passes over in silence, takes for an
 //! alias, or stumbles over far from where they begin.
 
-use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use weir_core::Result;
 
 use super::segments::{Segment, is_word_of_the_script};
@@ -83,7 +83,6 @@ const CONSTRUCTS: [Construct; 12] = [
 
 /// Refuses what the tokens show to be wrong.
 pub(super) fn scan(source: &Source<'_>, segment: &Segment) -> Result<()> {
-    refuse_hints(source, segment)?;
     let tokens: Vec<&TokenWithSpan> = segment.tokens.iter().filter(|token| is_word_of_the_script(token)).collect();
     refuse_long_chains(source, &tokens)?;
     refuse_deep_tables(source, &tokens)?;
@@ -108,20 +107,6 @@ pub(super) fn scan(source: &Source<'_>, segment: &Segment) -> Result<()> {
             if matches(&tokens[index..], construct.words) {
                 return Err(source.error(span, construct.what).with_help(construct.instead));
             }
-        }
-    }
-    Ok(())
-}
-
-fn refuse_hints(source: &Source<'_>, segment: &Segment) -> Result<()> {
-    for token in &segment.tokens {
-        let Token::Whitespace(Whitespace::MultiLineComment(comment)) = &token.token else { continue };
-        if comment.starts_with('+') {
-            let span = source.span(token.span).unwrap_or(segment.span);
-            return Err(source.error(span, "hints are not supported yet").with_help(
-                "options of a table stand in its WITH clause, options of the job in `SET 'key' = 'value'`; \
-                 a mere comment begins with `/* `",
-            ));
         }
     }
     Ok(())

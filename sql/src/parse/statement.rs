@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::show::{describe, show, stop};
-use super::{rewrite, scan, unsupported};
+use super::{hints, rewrite, scan, unsupported};
 use crate::diagnostics::Source;
 use crate::statement::{Show, Span, Spanned, Statement};
 
@@ -19,6 +19,7 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
     let mut open_set: Option<Span> = None;
     for mut segment in segments {
         scan::scan(source, &segment)?;
+        hints::obey(source, &mut segment)?;
         rewrite::table_arguments(source, &mut segment)?;
         let dialect = WeirDialect::new(segment.tokens.len());
         let mut cursor = Cursor::new(source, &segment, &dialect);

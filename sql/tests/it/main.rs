@@ -11,6 +11,7 @@ mod exchanges;
 mod functions;
 mod joins;
 mod limits;
+mod lives;
 mod lookups;
 mod messages;
 mod names;
@@ -53,6 +54,8 @@ fn options() -> PlanOptions {
         source_idle_timeout: Some(Duration::from_secs(60)),
         late_table: None,
         two_phase: true,
+        state_ttl: None,
+        state_ttl_in_event_time: false,
         result_connector: "result".to_owned(),
         result_options: Default::default(),
         directory: None,

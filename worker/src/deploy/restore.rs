@@ -244,7 +244,7 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
         lookup: None,
         watermark,
         told: false,
-        makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime),
+        makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime | OperatorSpec::Clock),
         metrics,
     })
 }

@@ -33,6 +33,8 @@ pub fn run(script: &str) -> Answer {
         source_idle_timeout: None,
         late_table: None,
         two_phase: true,
+        state_ttl: None,
+        state_ttl_in_event_time: false,
         result_connector: RESULT_CONNECTOR.to_owned(),
         result_options: BTreeMap::new(),
         directory: None,

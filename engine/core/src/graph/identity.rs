@@ -24,6 +24,7 @@
 //! | how fast a table is read | says when rows come, not which |
 //! | the timeout after which a source counts as idle | says when results come, not which |
 //! | [settings](crate::TableSpec::settings) of a table, by what its connector says | say how rows are read or written, not which: error policy, intervals, pace, sizes of files |
+//! | how long state is kept that is not touched, and the clock that this goes by | says what is forgotten, not what is computed |
 //! | the number of phases of an aggregation, where that follows from another setting | both keep the same |
 //! | sinks that get side outputs only, in the identity of the whole job | late and rejected rows are counted in any case; where they go besides changes no result |
 //! | a stream's [changelog kind](crate::ChangelogKind) and schema | follow from the rest |
@@ -91,10 +92,19 @@ pub(super) fn fingerprint<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
 
 fn identity(nodes: &[Node], spec: &NodeSpec, copy: usize) -> String {
     let NodeSpec { operator, inputs, name: _, label: _, schema: _, changelog: _, parallelism: _ } = spec;
-    let inputs: Vec<Input<'_>> = inputs.iter().map(|edge| Input { from: &nodes[edge.from.0].uid, edge }).collect();
+    let inputs: Vec<Input<'_>> = inputs.iter().map(|edge| Input { from: sender(nodes, edge), edge }).collect();
     let mut text = Text::default();
     text.record("node").field("operator", operator).list("inputs", &inputs).unless("copy", &copy, &0).end();
     format!("weir-identity {VERSION}\n{}", text.into_string())
+}
+
+/// What an edge comes from. A clock stands for what feeds it.
+fn sender<'a>(nodes: &'a [Node], edge: &Edge) -> &'a OperatorUid {
+    let node = &nodes[edge.from.0];
+    match (&node.spec.operator, node.spec.inputs.as_slice()) {
+        (OperatorSpec::Clock, [input]) => sender(nodes, input),
+        _ => &node.uid,
+    }
 }
 
 /// An edge, which in its node names its sender by position, and here by uid.

@@ -80,6 +80,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::FinalRows
         | OperatorSpec::SortedRows(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
+        | OperatorSpec::Clock
         | OperatorSpec::Expand(_)
         | OperatorSpec::Unnest(_)
         | OperatorSpec::WindowAssign(_)

@@ -24,6 +24,9 @@ pub enum OperatorSpec {
     /// Appends a `TIMESTAMP(3)` column with the processing time, and from here on time *is* processing time: watermarks
     /// from upstream stop here and new ones are made from the clock.
     ProcessingTime,
+    /// Passes rows on as they are; time is processing time from here on, for what expires behind it. It keeps nothing, and is in no
+    /// identity: what stands behind it stands behind what feeds it.
+    Clock,
     /// Appends `window_start`, `window_end` and `window_time`; a row in several windows is repeated.
     WindowAssign(WindowAssignSpec),
     /// First phase of an aggregation: groups what is at hand and sends partial results on. Keeps nothing over a marker.
@@ -228,6 +231,9 @@ pub struct GroupAggregateSpec {
     pub aggregates: Vec<AggregateCall>,
     /// Whether rows of the input may be taken back. What is kept of a group is more then: of a greatest value those below it too.
     pub retracts: bool,
+    /// A group without a row for so many milliseconds is forgotten; `None`: none is.
+    #[serde(default)]
+    pub time_to_live: Option<u64>,
 }
 
 /// Parameters of [`OperatorSpec::TopN`]. The output is as for [`WindowTopNSpec`], and so are ties.
@@ -243,9 +249,24 @@ pub struct TopNSpec {
     pub with_rank: bool,
     /// Whether rows of the input may be taken back. All rows are kept then, and not only those that are shown.
     pub retracts: bool,
+    /// A row is forgotten so many milliseconds behind its coming; `None`: none is. Only where a few rows are kept of rows that are only
+    /// added, and the others of a partition have no number: see [`forgets`](Self::forgets).
+    #[serde(default)]
+    pub time_to_live: Option<u64>,
     /// What the limit counts.
     #[serde(default)]
     pub ranking: Ranking,
+}
+
+impl TopNSpec {
+    /// Of more rows none is forgotten.
+    const FEW: u64 = 128;
+
+    /// Whether rows can be forgotten, so that nothing else changes by it.
+    pub fn forgets(&self) -> bool {
+        let is_simple = self.ranking == Ranking::RowNumber && !self.retracts && !self.order.is_empty();
+        is_simple && self.limit < Self::FEW && (!self.with_rank || self.limit == 1) && !self.partition.is_empty()
+    }
 }
 
 /// How rows that are equal in an order are numbered.
@@ -366,6 +387,9 @@ pub struct JoinSpec {
     pub on: Vec<(usize, usize)>,
     /// A further condition over the left columns followed by the right ones.
     pub residual: Option<Expr>,
+    /// A row of the left and of the right side is forgotten after so many milliseconds; `None`: none is.
+    #[serde(default)]
+    pub time_to_live: (Option<u64>, Option<u64>),
 }
 
 /// Parameters of [`OperatorSpec::TemporalJoin`]: a left row meets, of the right rows with its key, the last one in time up to its own

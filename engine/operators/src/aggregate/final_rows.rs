@@ -74,7 +74,7 @@ impl FinalRows {
     /// Without keys of an order rows come out in any.
     pub(crate) fn new(input: &SchemaRef, output: &SchemaRef, order: &[SortKey]) -> Result<Self> {
         let order = if order.is_empty() { None } else { Some(Order::new(order, input)?) };
-        let groups = Groups::new(Layout::of_rows(input)?, Some(END), true);
+        let groups = Groups::new(Layout::of_rows(input)?, Some(END), true, None);
         Ok(Self { groups, output: output.clone(), order, has_ended: false })
     }
 

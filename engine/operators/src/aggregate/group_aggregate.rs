@@ -3,6 +3,8 @@
 //!
 //! Without keys there is one row from the start, that of no rows. Whether it has been emitted does not stand in the state: it has
 //! been if there was a checkpoint, because a marker comes before one.
+//!
+//! Groups may be forgotten when nothing has come for them for some time; the one row without keys is not.
 
 use arrow::array::{Int8Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
@@ -14,6 +16,7 @@ use weir_functions::Functions;
 
 use super::groups::{Constant, Groups};
 use super::layout::Layout;
+use crate::time_to_live::TimeToLive;
 
 /// What a row of state is found by where there are no keys.
 const ONE_GROUP: Constant = Constant { name: "group", value: 0, is_time: false };
@@ -41,7 +44,12 @@ impl GroupAggregate {
         let layout = Layout::of_groups(spec, input, functions)?;
         let has_keys = !spec.keys.is_empty();
         Ok(Self {
-            groups: Groups::new(layout, (!has_keys).then_some(ONE_GROUP), spec.retracts && has_keys),
+            groups: Groups::new(
+                layout,
+                (!has_keys).then_some(ONE_GROUP),
+                spec.retracts && has_keys,
+                has_keys.then(|| TimeToLive::new(spec.time_to_live)),
+            ),
             retracts: spec.retracts,
             updates: spec.retracts || !spec.aggregates.is_empty(),
             output: output.clone(),
@@ -57,6 +65,7 @@ impl Operator for GroupAggregate {
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.groups.open(context.watermark);
         if self.groups.key_columns().is_empty() {
             let mut hashes = Vec::new();
             hash_rows(&[], 1, &mut hashes)?;
@@ -68,6 +77,10 @@ impl Operator for GroupAggregate {
 
     fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
         self.groups.load(rows)
+    }
+
+    fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
+        self.groups.expired()
     }
 
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
@@ -92,6 +105,7 @@ impl Operator for GroupAggregate {
 
     /// The end of time is behind all rows: what they come to is owed now, in front of it.
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.groups.watermark(time);
         if time == EventTime::MAX {
             self.flush(out)?;
         }
@@ -111,11 +125,11 @@ impl Operator for GroupAggregate {
             }
         }
         self.groups.changes(&self.output, self.updates)?.into_iter().for_each(|batch| out.emit(batch));
-        Ok(())
+        self.groups.expire()
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        self.groups.capture(None)
+        self.groups.capture(self.groups.expired())
     }
 
     fn state_bytes(&self) -> usize {

@@ -1,8 +1,11 @@
 //! Groups with their keys and states: the table in front of an aggregation's state.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array, types::Int64Type};
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray, UInt64Array, types::Int64Type,
+};
 use arrow::datatypes::SchemaRef;
 use weir_core::{Error, Result, StateRows, hash};
 
@@ -166,6 +169,11 @@ impl GroupTable {
         Ok(())
     }
 
+    /// These groups count as changed.
+    pub(crate) fn touch(&mut self, slots: &[u32]) {
+        self.mark(slots);
+    }
+
     fn mark(&mut self, slots: &[u32]) {
         self.any_dirty |= !slots.is_empty();
         for slot in slots {
@@ -313,7 +321,7 @@ impl GroupTable {
         self.dirty.fill(0);
         let states = self.accumulators.iter_mut().map(|accumulator| accumulator.capture(&picked));
         let states = states.collect::<Result<_>>()?;
-        Ok(Some(CapturedGroups { keys: self.keys.capture(&picked), states, picked }))
+        Ok(Some(CapturedGroups { keys: self.keys.capture(&picked), states, picked, stamps: None }))
     }
 
     /// Bytes held, roughly.
@@ -330,9 +338,19 @@ pub(crate) struct CapturedGroups {
     picked: Picked,
     keys: CapturedKeys,
     states: Vec<Box<dyn CapturedStates>>,
+    /// When each was touched last, where the state has a column for that; empty where nothing is known of it.
+    stamps: Option<Vec<Option<i64>>>,
 }
 
 impl CapturedGroups {
+    /// Groups have a stamp each behind their states, or nulls if there is nothing that says which.
+    pub(crate) fn stamp(&mut self, of: Option<&dyn Fn(u32) -> Option<i64>>) {
+        let all = |of: &dyn Fn(u32) -> Option<i64>| {
+            (0..self.picked.len()).map(|position| of(self.picked.slot(position) as u32)).collect()
+        };
+        self.stamps = Some(of.map(all).unwrap_or_default());
+    }
+
     /// State rows: keys, the columns that `times` makes of the panes among the keys for so many rows, and states.
     pub(crate) fn rows(
         &self,
@@ -349,6 +367,12 @@ impl CapturedGroups {
             columns.extend(times(&panes, piece.len()));
             for states in &self.states {
                 columns.extend(states.columns(piece.clone())?);
+            }
+            if let Some(stamps) = &self.stamps {
+                columns.push(Arc::new(match stamps.get(piece.clone()) {
+                    Some(stamps) => TimestampMillisecondArray::from(stamps.to_vec()),
+                    None => TimestampMillisecondArray::new_null(piece.len()),
+                }));
             }
             let records = RecordBatch::try_new(schema.clone(), columns)?;
             rows.push(StateRows { rows: records, hashes: UInt64Array::from(hashes), deleted: None });

@@ -3,17 +3,19 @@
 //! Between two markers rows go into the groups, and nothing is emitted. Before a group that is shown changes for the first time, its
 //! results are put aside; where the marker passes they are compared with those that it has then, and where they differ the old
 //! ones are taken back and the new ones added, one behind the other. A group whose last row was taken back goes.
+//!
+//! Groups may have a [time to live](TimeToLive): one that nothing has come for is forgotten at a marker, and nothing is said of it. Rows that
+//! come for it later begin anew; one that is taken back of a group that has no row is passed over.
+
+mod capture;
+mod expiry;
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array,
-};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, UInt32Array};
 use arrow::compute::{filter, interleave, not, take};
 use arrow::datatypes::{SchemaRef, UInt32Type};
-use weir_core::hash::hash_rows;
-use weir_core::{Batch, Capture, Distribution, Error, EventTime, Result, StateRows, TableSchema};
+use weir_core::{Batch, Distribution, Error, EventTime, Result, TableSchema};
 
 use super::accumulator::{Changed, Rows};
 use super::chunked::Picked;
@@ -21,10 +23,14 @@ use super::differences::differ;
 use super::group_table::{Evicted, GroupTable, Scratch};
 use super::layout::Layout;
 use crate::batches::with_schema;
+use crate::time_to_live::{Generations, TimeToLive, with_stamps};
 
 /// What is known of a group beside its state.
 const SHOWN: u8 = 1;
 const CHANGED: u8 = 2;
+
+/// Id of the column with the stamps.
+const STAMP: u32 = 3001;
 
 /// A column of the state's key that is the same for all groups.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +58,12 @@ pub(crate) struct Groups {
     state: TableSchema,
     /// Whether groups without rows go: rows are counted then.
     leaves: bool,
+    life: TimeToLive,
+    /// Whether the state has a column with the stamps of groups.
+    has_stamps: bool,
     // Kept in checkpoints.
     table: GroupTable,
+    generations: Generations,
     // Follows from what has come since the last marker.
     /// For each slot, what is known of its group.
     known: Vec<u8>,
@@ -73,16 +83,24 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// No groups. `leaves`: those without rows go, for which the layout has to count rows.
-    pub(crate) fn new(layout: Layout, constant: Option<Constant>, leaves: bool) -> Self {
+    /// No groups. `leaves`: those without rows go, for which the layout has to count rows. `life`: how long groups are kept, if that
+    /// may be told.
+    pub(crate) fn new(layout: Layout, constant: Option<Constant>, leaves: bool, life: Option<TimeToLive>) -> Self {
         let keys = layout.key_columns.len();
         let names: Vec<&str> = constant.iter().map(|constant| constant.name).collect();
+        let mut schema = layout.state_schema(&names);
+        let mut time_column = constant.filter(|constant| constant.is_time).map(|_| keys);
+        let has_stamps = life.is_some();
+        if has_stamps {
+            time_column = Some(schema.fields().len());
+            schema = with_stamps(&schema, STAMP);
+        }
         let state = TableSchema {
             name: "groups".into(),
             version: 1,
-            schema: layout.state_schema(&names),
+            schema,
             key_columns: keys + names.len(),
-            time_column: constant.filter(|constant| constant.is_time).map(|_| keys),
+            time_column,
             distribution: Distribution::Keyed,
         };
         Self {
@@ -91,6 +109,9 @@ impl Groups {
             constant,
             state,
             leaves,
+            life: life.unwrap_or_else(|| TimeToLive::new(None)),
+            has_stamps,
+            generations: Generations::default(),
             known: Vec::new(),
             changed: Vec::new(),
             before: Vec::new(),
@@ -127,7 +148,7 @@ impl Groups {
         // What is stored was shown at the marker before.
         self.known.resize(self.table.slots(), 0);
         self.scratch.slots().iter().for_each(|slot| self.known[*slot as usize] = SHOWN);
-        Ok(())
+        self.load_stamps(rows)
     }
 
     /// Takes rows in, or out again. A new group counts as shown, with the results of no rows, if `all_shown`.
@@ -138,9 +159,20 @@ impl Groups {
         self.table.intern(&self.layout, rows, &mut slots)?;
         self.known.resize(self.table.slots(), if all_shown { SHOWN } else { 0 });
         self.put_aside(&slots)?;
-        match batch.weights() {
-            Some(weights) if weights.values().contains(&-1) => self.change(&slots, rows, weights)?,
-            _ => self.table.add(&slots, rows)?,
+        let taken_back = batch.weights().filter(|weights| weights.values().contains(&-1));
+        match taken_back {
+            None => self.table.add(&slots, rows)?,
+            Some(weights) => match self.unknown(&slots, weights)? {
+                None => self.change(&slots, rows, weights)?,
+                Some(known) => {
+                    let rest = batch.clone().filter(&known)?;
+                    let slots = filter(&UInt32Array::from(slots.clone()), &known)?.as_primitive::<UInt32Type>().clone();
+                    let rows = Rows { columns: rest.records().columns(), len: rest.num_rows() };
+                    if let Some(weights) = rest.weights() {
+                        self.change(slots.values(), rows, weights)?;
+                    }
+                }
+            },
         }
         self.slots = slots;
         Ok(())
@@ -157,6 +189,9 @@ impl Groups {
                     self.changed.push(*slot)
                 }
                 *known |= CHANGED;
+                if self.life.is_limited() {
+                    self.generations.touch(*slot);
+                }
             }
         }
         let picked = Picked::Slots(self.changed[first..].into());
@@ -196,7 +231,10 @@ impl Groups {
         for picked in [&changed, &fresh] {
             (0..picked.len()).for_each(|position| self.known[picked.slot(position)] = SHOWN);
         }
-        emitted.empty.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        for slot in &emitted.empty {
+            self.known[*slot as usize] = 0;
+            self.generations.leave(*slot);
+        }
         self.table.remove(&emitted.empty)?;
         Ok(emitted.batches)
     }
@@ -305,42 +343,24 @@ impl Groups {
         with_schema(schema, columns, 1)
     }
 
-    /// What changed since the last capture.
-    pub(crate) fn capture(&mut self, expired: Option<EventTime>) -> Result<Vec<Capture>> {
-        self.is_stored = true;
-        let groups = self.table.capture()?;
-        let gone = std::mem::take(&mut self.gone);
-        let (schema, constant, parts) = (self.state.schema.clone(), self.constant, self.layout.parts);
-        let constants = move |rows: usize| {
-            let column =
-                |constant: Constant| Arc::new(TimestampMillisecondArray::from(vec![constant.value; rows])) as ArrayRef;
-            constant.map(column).into_iter().collect::<Vec<_>>()
-        };
-        let rows = move || {
-            let mut rows = Vec::new();
-            // A group that came back counts.
-            for keys in gone {
-                rows.push(deleted(&schema, keys, &constants)?);
-            }
-            if let Some(groups) = groups {
-                groups.rows(&schema, parts, |_, rows| constants(rows), &mut rows)?;
-            }
-            Ok(rows)
-        };
-        Ok(vec![Capture { rows: Box::new(rows), expired }])
-    }
-
     /// Lets go of the groups whose key hash `leaves`.
     pub(crate) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         let Evicted { left, packed } = self.table.evict(&self.layout, leaves, &mut self.scratch)?;
         if left.iter().any(|slot| self.known[*slot as usize] & CHANGED != 0) {
             return Err(Error::internal("a group was to leave before its marker"));
         }
-        left.iter().for_each(|slot| self.known[*slot as usize] = 0);
+        for slot in &left {
+            self.known[*slot as usize] = 0;
+            self.generations.leave(*slot);
+        }
         if let Some(packed) = packed {
             let mut places = vec![0; self.known.len()];
             (0..packed.len()).for_each(|place| places[packed.slot(place)] = place as u32);
             self.known = (0..packed.len()).map(|place| self.known[packed.slot(place)]).collect();
+            if self.life.is_limited() {
+                let before: Vec<u32> = (0..packed.len()).map(|place| packed.slot(place) as u32).collect();
+                self.generations.renumber(&before);
+            }
             for slot in self.changed.iter_mut().chain(&mut self.fresh) {
                 *slot = places[*slot as usize];
             }
@@ -351,7 +371,7 @@ impl Groups {
 
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
-        self.table.bytes() + self.known.len()
+        self.table.bytes() + self.known.len() + self.generations.bytes()
     }
 }
 
@@ -362,21 +382,4 @@ fn check_counts(counts: &Int64Array) -> Result<()> {
         true => Ok(()),
         false => Err(Error::internal("a row was taken back of a group that had not come before")),
     }
-}
-
-/// State rows that say of keys that they are gone.
-fn deleted(schema: &SchemaRef, keys: Vec<ArrayRef>, constants: &dyn Fn(usize) -> Vec<ArrayRef>) -> Result<StateRows> {
-    let rows = keys.first().map_or(0, |key| key.len());
-    let mut hashes = Vec::new();
-    hash_rows(&keys, rows, &mut hashes)?;
-    let mut columns = keys;
-    columns.extend(constants(rows));
-    for field in &schema.fields()[columns.len()..] {
-        columns.push(arrow::array::new_null_array(field.data_type(), rows));
-    }
-    Ok(StateRows {
-        rows: RecordBatch::try_new(schema.clone(), columns)?,
-        hashes: hashes.into(),
-        deleted: Some(BooleanArray::from(vec![true; rows])),
-    })
 }

@@ -85,7 +85,7 @@ impl Layout {
     /// The layout for groups without windows.
     pub(crate) fn of_groups(spec: &GroupAggregateSpec, input: &SchemaRef, functions: &Functions) -> Result<Self> {
         let prototypes = spec.aggregates.iter().map(|call| match spec.retracts {
-            true => accumulator::retractable(call, input, functions),
+            true => accumulator::retractable(call, input, functions, spec.time_to_live.is_some()),
             false => accumulator::repeatable(call, input, functions),
         });
         Self::of(spec.keys.clone(), prototypes.collect::<Result<_>>()?, input, spec.retracts)

@@ -3,6 +3,7 @@
 
 mod drive;
 mod edges;
+mod expiry;
 mod groups;
 mod oracle;
 mod row;

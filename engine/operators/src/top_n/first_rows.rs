@@ -7,18 +7,26 @@
 //! - watermark: nothing, but at the end of time: what is owed comes out in front of it.
 //! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
 //! - eviction: whole partitions leave.
+//!
+//! Rows may have a time to live, from when they came. Then they are forgotten at a marker, and nothing is said of it: what is shown of them
+//! stays, and rows that come later take a place that is free. With numbers on the rows there is none, but where one row is shown: the others
+//! would get other numbers.
 
 mod changes;
+mod expiry;
 mod order_key;
 mod partitions;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array, UInt64Array,
+};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Error, EventTime, Operator, Result, StateRows, TableSchema, TopNSpec,
+    Batch, Capture, ChangelogKind, Collector, Error, EventTime, OpenContext, Operator, Result, StateRows, TableSchema,
+    TopNSpec,
 };
 
 use self::changes::Changes;
@@ -27,7 +35,9 @@ use self::order_key::is_short;
 use self::partitions::{Entry, Partitions};
 use super::{Columns, deleted, hashes};
 use crate::aggregate::{KeyLayout, KeyTable, Picked};
+use crate::batches::event_times;
 use crate::row_blocks::{Blocks, Slot};
+use crate::time_to_live::{Generations, TimeToLive};
 
 /// What is known of a row beside its place.
 #[derive(Default)]
@@ -54,6 +64,7 @@ pub(super) struct FirstRows<K> {
     limit: usize,
     with_rank: bool,
     last_first: bool,
+    life: TimeToLive,
     output: SchemaRef,
     state: TableSchema,
     key_layout: KeyLayout,
@@ -62,11 +73,14 @@ pub(super) struct FirstRows<K> {
     partitions: Partitions<K>,
     rows: Blocks,
     known: Known,
+    generations: Generations,
     // Since the last marker: slots of rows that were shown and are so no more.
     left: Vec<Slot>,
     // Since the last capture.
     fresh: Vec<Slot>,
     gone: Vec<(u32, i64)>,
+    /// Partitions that had nothing any more when their last row was forgotten.
+    emptied: Vec<u32>,
     /// Slots without a row, to be used again.
     vacant: Vec<Slot>,
     // Scratch.
@@ -101,6 +115,7 @@ impl<K: OrderKey> FirstRows<K> {
             limit,
             with_rank: spec.with_rank,
             last_first,
+            life: TimeToLive::new(spec.time_to_live),
             output: output.clone(),
             state,
             keys: KeyTable::new(&key_layout, 0),
@@ -108,9 +123,11 @@ impl<K: OrderKey> FirstRows<K> {
             partitions: Partitions::new(limit),
             rows: Blocks::new(input),
             known: Known::default(),
+            generations: Generations::default(),
             left: Vec::new(),
             fresh: Vec::new(),
             gone: Vec::new(),
+            emptied: Vec::new(),
             vacant: Vec::new(),
             interned: Vec::new(),
         })
@@ -152,6 +169,7 @@ impl<K: OrderKey> FirstRows<K> {
         if flags & STORED != 0 {
             self.gone.push((self.known.partitions[index], self.known.arrivals[index]));
         }
+        self.generations.leave(slot);
         // What was shown is still to be taken back.
         if flags & SHOWN != 0 { self.left.push(slot) } else { dropped.push(slot) }
     }
@@ -184,10 +202,20 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         vec![self.state.clone()]
     }
 
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.life.open(context.watermark);
+        Ok(())
+    }
+
+    fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
+        self.life.expired()
+    }
+
     fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
-        let keys = self.state.key_columns;
+        let (keys, last) = (self.state.key_columns, rows.num_columns() - 1);
         let arrivals = rows.column(keys - 1).as_primitive::<Int64Type>();
-        let records = rows.project(&(keys..rows.num_columns()).collect::<Vec<_>>())?;
+        let stamps = event_times(rows.column(last))?;
+        let records = rows.project(&(keys..last).collect::<Vec<_>>())?;
         let records = crate::batches::with_schema(self.rows.schema(), records.columns().to_vec(), rows.num_rows())?;
         let partitions = self.intern(&records)?;
         let order = self.order.encode(&records)?;
@@ -200,6 +228,17 @@ impl<K: OrderKey> Operator for FirstRows<K> {
                 Entry::new(K::of(order.row(row)), arrival, self.last_first, slot),
                 arrival,
             );
+            if self.life.is_limited() {
+                match stamps.is_valid(row).then(|| stamps.value(row)) {
+                    Some(stamp) => self.generations.set(slot, stamp),
+                    // It has been kept for ever so far; it is stored again with its stamp.
+                    None => {
+                        self.generations.touch(slot);
+                        self.known.flags[slot as usize] = (self.known.flags[slot as usize] & !STORED) | FRESH;
+                        self.fresh.push(slot);
+                    }
+                }
+            }
             slots.push(slot);
         }
         self.interned = partitions;
@@ -216,8 +255,12 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         if slots.iter().any(|slot| self.known.flags[*slot as usize] & STORED == 0) {
             return Err(Error::internal("a row of a Top-N was to leave before it is stored"));
         }
-        slots.iter().for_each(|slot| self.known.flags[*slot as usize] &= !PRESENT);
+        for slot in &slots {
+            self.known.flags[*slot as usize] &= !PRESENT;
+            self.generations.leave(*slot);
+        }
         self.free(slots)?;
+        self.emptied.retain(|partition| !leaving.contains(partition));
         self.keys.remove(&leaving);
         if self.keys.len() == 0 {
             // Nothing is left that a slot could be the number of.
@@ -225,6 +268,8 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             self.partitions = Partitions::new(self.limit);
             self.rows.clear();
             self.known = Known::default();
+            self.generations = Generations::default();
+            self.emptied.clear();
             (self.fresh, self.vacant) = (Vec::new(), Vec::new());
         }
         Ok(vec![EventTime::MAX])
@@ -264,6 +309,9 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let (slots, rows): (Vec<Slot>, Vec<u32>) = staying.copied().unzip();
         self.vacant.extend(within);
         for slot in &slots {
+            if self.life.is_limited() {
+                self.generations.touch(*slot);
+            }
             let flags = &mut self.known.flags[*slot as usize];
             if *flags & FRESH == 0 {
                 *flags |= FRESH;
@@ -277,6 +325,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.life.watermark(time);
         if time == EventTime::MAX {
             self.emit(out)?;
         }
@@ -284,7 +333,8 @@ impl<K: OrderKey> Operator for FirstRows<K> {
     }
 
     fn flush(&mut self, out: &mut Collector) -> Result<()> {
-        self.emit(out)
+        self.emit(out)?;
+        self.expire()
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
@@ -298,18 +348,21 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             is_put
         });
         let put = self.rows.pick(&fresh);
+        let stamps: Option<Vec<Option<i64>>> =
+            self.life.is_limited().then(|| fresh.iter().map(|slot| self.generations.of(*slot)).collect());
         let arrivals: Vec<i64> = fresh.iter().map(|slot| self.known.arrivals[*slot as usize]).collect();
         let (gone_from, gone): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.gone).into_iter().unzip();
         let gone_from = Picked::Slots(gone_from.into());
         let gone_keys = gone_from.pieces().map(|piece| Ok((piece.clone(), self.keys.columns(&gone_from, piece)?)));
         let gone_keys: Vec<_> = gone_keys.collect::<Result<_>>()?;
+        self.remove_emptied();
         let (schema, keys) = (self.state.schema.clone(), self.partition_columns.clone());
         let rows = move || {
             let mut captured = Vec::new();
             for (piece, keys) in gone_keys {
                 captured.push(deleted(&schema, keys, gone[piece].to_vec())?);
             }
-            let mut arrivals = &arrivals[..];
+            let (mut arrivals, mut first) = (&arrivals[..], 0);
             for batch in put.batches() {
                 let (values, rows) = batch?;
                 let mut columns: Vec<ArrayRef> = keys.iter().map(|key| values[*key].clone()).collect();
@@ -318,16 +371,25 @@ impl<K: OrderKey> Operator for FirstRows<K> {
                 arrivals = rest;
                 columns.push(Arc::new(Int64Array::from(of_batch.to_vec())));
                 columns.extend(values);
+                columns.push(Arc::new(match &stamps {
+                    Some(stamps) => TimestampMillisecondArray::from(stamps[first..first + rows].to_vec()),
+                    None => TimestampMillisecondArray::new_null(rows),
+                }));
+                first += rows;
                 let rows = RecordBatch::try_new(schema.clone(), columns)?;
                 captured.push(StateRows { rows, hashes, deleted: None });
             }
             Ok(captured)
         };
-        Ok(vec![Capture { rows: Box::new(rows), expired: None }])
+        Ok(vec![Capture { rows: Box::new(rows), expired: self.life.expired() }])
     }
 
     fn state_bytes(&self) -> usize {
         let rows = self.known.flags.len() - self.vacant.len();
-        self.rows.bytes() + self.keys.bytes() + self.partitions.bytes() + rows * (size_of::<Entry<K>>() + 13)
+        self.generations.bytes()
+            + self.rows.bytes()
+            + self.keys.bytes()
+            + self.partitions.bytes()
+            + rows * (size_of::<Entry<K>>() + 13)
     }
 }

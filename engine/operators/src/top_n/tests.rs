@@ -8,6 +8,8 @@ use weir_core::{Batch, ChangelogKind, EventTime, NodeSpec, OperatorSpec, Ranking
 
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema};
 
+mod expiry;
+
 const INPUT: &str = "who STRING, amount BIGINT, id BIGINT";
 
 fn key(column: usize, descending: bool) -> SortKey {
@@ -26,7 +28,7 @@ fn ranked(
     (with_rank, retracts): (bool, bool),
 ) -> NodeSpec {
     let output = if with_rank { format!("{INPUT}, rank BIGINT") } else { INPUT.to_owned() };
-    let spec = TopNSpec { partition, order, limit, with_rank, retracts, ranking };
+    let spec = TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: None, ranking };
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
 }
 
@@ -78,6 +80,7 @@ fn rows_of_columns_that_are_never_null_go_too() {
         limit: 1,
         with_rank: false,
         retracts: false,
+        time_to_live: None,
         ranking: Ranking::RowNumber,
     };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(columns)) };
@@ -151,7 +154,15 @@ fn zeros_of_both_signs_are_one_partition_in_the_state_too() {
     ";
     let input = schema("x DOUBLE, y BIGINT");
     let (partition, order) = (vec![0], vec![key(1, false)]);
-    let spec = TopNSpec { partition, order, limit: 1, with_rank: false, ranking: Default::default(), retracts: true };
+    let spec = TopNSpec {
+        partition,
+        order,
+        limit: 1,
+        with_rank: false,
+        ranking: Default::default(),
+        retracts: true,
+        time_to_live: None,
+    };
     let top = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };
     check(&top, std::slice::from_ref(&input), script);
 }
@@ -200,6 +211,7 @@ fn of_equal_rows_the_first_is_ahead_but_of_the_newest_by_time_the_last_is() {
         limit: 1,
         with_rank: false,
         retracts: false,
+        time_to_live: None,
         ranking: Ranking::RowNumber,
     };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };

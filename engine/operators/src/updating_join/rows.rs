@@ -7,18 +7,28 @@
 //!
 //! In the state a row is named by its key hash and a number. Numbers go on above the greatest one that is loaded, so that a
 //! name is unique at whatever parallelism: all rows of a hash are there before one of them gets a number.
+//!
+//! Rows may have a [time to live](TimeToLive), from when they came, or from when the number of their matches changed, where that counts. How many
+//! matches a row has is stored then: rows of the other side may have been forgotten that it matched, and nothing has been said of that.
 
 mod capture;
+mod expiry;
+mod slots;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
-use hashbrown::HashTable;
+use foldhash::fast::FixedState;
 use hashbrown::hash_table::Entry;
+use hashbrown::{HashSet, HashTable};
 use weir_core::{Error, Result};
 
+use self::capture::Beside;
 pub(crate) use self::capture::Captured;
+use self::slots::{Known, Slots};
 pub(super) use crate::row_blocks::Slot;
 use crate::row_blocks::{Blocks, NONE, equal_rows, identities};
+use crate::time_to_live::{Generations, TimeToLive};
 
 /// What a row is called in the state: key hash and number.
 pub(crate) type Name = (u64, i64);
@@ -36,29 +46,10 @@ pub(super) struct Rows {
     fresh: Vec<Slot>,
     /// Rows that a checkpoint holds and that have been taken out since the last capture.
     removed: Vec<Name>,
-}
-
-/// What is known of the row in each slot.
-#[derive(Default)]
-struct Slots {
-    hashes: Vec<u64>,
-    numbers: Vec<i64>,
-    next: Vec<Slot>,
-    /// Rows of the other side that match this one.
-    matches: Vec<u32>,
-    /// Whether a checkpoint holds the row.
-    stored: Vec<bool>,
-    /// Whether the slot is among the fresh ones.
-    fresh: Vec<bool>,
-}
-
-/// The same of one row.
-struct Known {
-    hash: u64,
-    number: i64,
-    next: Slot,
-    matches: u32,
-    stored: bool,
+    life: TimeToLive,
+    generations: Generations,
+    /// Rows that a checkpoint holds with another number of matches, each perhaps several times; `None` where those are not stored.
+    recounted: Option<Vec<Slot>>,
 }
 
 /// Rows to be added.
@@ -69,9 +60,18 @@ pub(super) struct Added<'a> {
     pub(super) matches: &'a [u32],
 }
 
+/// What else a checkpoint holds of its rows.
+pub(super) struct Stored<'a> {
+    pub(super) numbers: &'a [i64],
+    /// How many matches each has, where that is stored.
+    pub(super) counted: &'a Int64Array,
+    /// When each was touched last, if that is known.
+    pub(super) stamps: &'a TimestampMillisecondArray,
+}
+
 impl Rows {
-    /// No rows of this schema.
-    pub(super) fn new(schema: &SchemaRef) -> Self {
+    /// No rows of this schema. `counts`: how many matches a row has is stored.
+    pub(super) fn new(schema: &SchemaRef, life: TimeToLive, counts: bool) -> Self {
         Self {
             blocks: Blocks::new(schema),
             chains: HashTable::new(),
@@ -80,6 +80,9 @@ impl Rows {
             next_number: 0,
             fresh: Vec::new(),
             removed: Vec::new(),
+            recounted: counts.then(Vec::new),
+            life,
+            generations: Generations::default(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Rows {
 
     /// Another row matches the one in `slot`. Whether it is the first.
     pub(super) fn matched(&mut self, slot: Slot) -> Result<bool> {
+        self.recount(slot);
         let matches = &mut self.slots.matches[slot as usize];
         *matches = matches.checked_add(1).ok_or_else(|| {
             Error::environment("a row has more than four thousand million matches").with_help("join by more columns")
@@ -119,10 +123,29 @@ impl Rows {
 
     /// A row that matched the one in `slot` is taken back. Whether it was the last.
     pub(super) fn unmatched(&mut self, slot: Slot) -> Result<bool> {
+        self.recount(slot);
         let matches = &mut self.slots.matches[slot as usize];
         let fewer = matches.checked_sub(1);
         *matches = fewer.ok_or_else(|| Error::internal("a match of a row was taken back that had none"))?;
         Ok(*matches == 0)
+    }
+
+    /// The number of a row's matches changes: it is stored anew, and touched.
+    fn recount(&mut self, slot: Slot) {
+        if let Some(recounted) = &mut self.recounted {
+            recounted.push(slot);
+            if self.life.is_limited() {
+                self.generations.touch(slot);
+            }
+        }
+    }
+
+    /// While rows are loaded: another row matches the one in `slot`, which counts if its matches are not stored.
+    pub(super) fn matched_before(&mut self, slot: Slot) {
+        let slot = slot as usize;
+        if !self.slots.counted[slot] {
+            self.slots.matches[slot] = self.slots.matches[slot].saturating_add(1);
+        }
     }
 
     /// Adds rows that no checkpoint holds.
@@ -132,14 +155,39 @@ impl Rows {
         let slots = self.insert(rows, false, first..self.next_number)?;
         let known = &mut self.slots.fresh;
         self.fresh.extend(slots.iter().filter(|slot| !std::mem::replace(&mut known[**slot as usize], true)));
+        if self.life.is_limited() {
+            slots.iter().for_each(|slot| self.generations.touch(*slot));
+        }
         self.blocks.push(rows.records, slots)
     }
 
     /// Adds rows as a checkpoint holds them.
-    pub(super) fn load(&mut self, rows: &Added<'_>, numbers: &[i64]) -> Result<()> {
+    pub(super) fn load(&mut self, rows: &Added<'_>, stored: Stored<'_>) -> Result<()> {
+        let Stored { numbers, counted, stamps } = stored;
         let greatest = numbers.iter().max().map_or(0, |number| number + 1);
         self.next_number = self.next_number.max(greatest);
         let slots = self.insert(rows, true, numbers.iter().copied())?;
+        if counted.null_count() < counted.len() {
+            // Where counts are stored they go on being stored: what has been forgotten cannot be counted again.
+            self.recounted.get_or_insert_default();
+        }
+        for (row, slot) in slots.iter().enumerate() {
+            self.slots.counted[*slot as usize] = counted.is_valid(row);
+            // What is counted now is stored, before rows are forgotten that are among it.
+            self.recounted.iter_mut().filter(|_| counted.is_null(row)).for_each(|recounted| recounted.push(*slot));
+        }
+        if self.life.is_limited() {
+            for (slot, stamp) in slots.iter().zip(stamps) {
+                match stamp {
+                    Some(stamp) => self.generations.set(*slot, stamp),
+                    // It has been kept for ever so far; it is stored again with its stamp.
+                    None => {
+                        self.generations.touch(*slot);
+                        self.recounted.get_or_insert_default().push(*slot);
+                    }
+                }
+            }
+        }
         self.blocks.push(rows.records, slots)
     }
 
@@ -174,35 +222,45 @@ impl Rows {
         slots
     }
 
-    /// Takes out, for each row of `records`, one that is equal in every column.
+    /// Takes out, for each row of `records`, one that is equal in every column. Says of each how many matches it had; `None` where there was
+    /// none.
     ///
     /// # Errors
-    /// An internal error if there is none.
-    pub(super) fn remove(&mut self, records: &RecordBatch, hashes: &[u64]) -> Result<()> {
+    /// An internal error if there is none, and none could have been forgotten.
+    pub(super) fn remove(&mut self, records: &RecordBatch, hashes: &[u64]) -> Result<Vec<Option<u32>>> {
         let wanted = identities(records)?;
         // Equal hashes of all columns are nearly always equal rows: the first of them is taken, and looked at with all others.
-        let mut taken = Vec::with_capacity(hashes.len());
+        let mut found = Vec::with_capacity(hashes.len());
         for (hash, identity) in hashes.iter().zip(&wanted) {
-            taken.push(self.unlink(*hash, |blocks, slot| Ok(blocks.identity(slot)? == *identity))?.ok_or_else(absent)?);
+            found.push(self.unlink(*hash, |blocks, slot| Ok(blocks.identity(slot)? == *identity))?);
         }
-        let equal = equal_rows(records, &self.gather(&taken)?)?;
-        let mistaken = || (0..taken.len()).filter(|row| !equal.value(*row));
-        mistaken().for_each(|row| self.link(taken[row]));
-        let mistaken: Vec<usize> = mistaken().collect();
-        for row in mistaken {
+        let rows: Vec<usize> = (0..found.len()).filter(|row| found[*row].is_some()).collect();
+        let taken: Vec<Slot> = found.iter().copied().flatten().collect();
+        let looked_for =
+            take_record_batch(records, &UInt32Array::from_iter_values(rows.iter().map(|row| *row as u32)))?;
+        let equal = equal_rows(&looked_for, &self.gather(&taken)?)?;
+        let mistaken = || (0..taken.len()).filter(|place| !equal.value(*place));
+        mistaken().for_each(|place| self.link(taken[place]));
+        for place in mistaken() {
+            let row = rows[place];
             let record = records.slice(row, 1);
-            let found = self.unlink(hashes[row], |blocks, slot| {
+            found[row] = self.unlink(hashes[row], |blocks, slot| {
                 Ok(blocks.identity(slot)? == wanted[row] && equal_rows(&record, &blocks.gather(&[slot])?)?.value(0))
             })?;
-            taken[row] = found.ok_or_else(absent)?;
         }
+        if found.contains(&None) && !self.life.is_limited() {
+            return Err(absent());
+        }
+        let taken: Vec<Slot> = found.iter().copied().flatten().collect();
         for slot in &taken {
             if self.slots.stored[*slot as usize] {
                 self.removed.push((self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]));
             }
+            self.generations.leave(*slot);
         }
         self.vacant.extend(&taken);
-        self.blocks.remove(&taken)
+        self.blocks.remove(&taken)?;
+        Ok(found.iter().map(|slot| slot.map(|slot| self.slots.matches[slot as usize])).collect())
     }
 
     /// Takes the first row of a chain that `is_it` out of the chain.
@@ -255,6 +313,7 @@ impl Rows {
         if !all_stored {
             return Err(Error::internal("a row was to leave before it is stored"));
         }
+        leaving.iter().for_each(|slot| self.generations.leave(*slot));
         self.vacant.extend(&leaving);
         self.blocks.remove(&leaving)?;
         if self.chains.is_empty() {
@@ -262,6 +321,8 @@ impl Rows {
             self.slots = Slots::default();
             self.vacant = Vec::new();
             self.fresh = Vec::new();
+            self.generations = Generations::default();
+            self.recounted.iter_mut().for_each(Vec::clear);
             self.chains = HashTable::new();
             self.blocks.clear();
         }
@@ -278,40 +339,35 @@ impl Rows {
             self.slots.stored[*slot as usize] |= !stored;
             !stored
         });
+        if let Some(recounted) = &mut self.recounted {
+            // Those that are fresh are among them already, and those that are gone by now are not there.
+            let mut others = std::mem::take(recounted);
+            others.sort_unstable();
+            others.dedup();
+            let known: HashSet<Slot, FixedState> = fresh.iter().copied().collect();
+            others.retain(|slot| self.blocks.is_there(*slot) && !known.contains(slot));
+            fresh.extend(others);
+        }
         let name = |slot: &Slot| (self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]);
         let names = fresh.iter().map(name).collect();
-        Ok(Captured::new(self.blocks.pick(&fresh), names, std::mem::take(&mut self.removed)))
+        let mut beside = Beside::default();
+        if self.life.is_limited() {
+            beside.stamps = fresh.iter().map(|slot| self.generations.of(*slot)).collect();
+        }
+        if self.recounted.is_some() {
+            beside.matches = fresh.iter().map(|slot| self.slots.matches[*slot as usize]).collect();
+        }
+        Ok(Captured::new(self.blocks.pick(&fresh), names, std::mem::take(&mut self.removed)).with(beside))
     }
 
     /// Bytes held, roughly.
     pub(super) fn bytes(&self) -> usize {
         let names = self.removed.len() * size_of::<Name>() + (self.fresh.len() + self.vacant.len()) * size_of::<Slot>();
-        self.blocks.bytes() + self.slots.bytes() + names + self.chains.capacity() * size_of::<(u64, Slot)>()
-    }
-}
-
-impl Slots {
-    /// Makes room: there are so many slots.
-    fn grow(&mut self, slots: usize) {
-        self.hashes.resize(slots, 0);
-        self.numbers.resize(slots, 0);
-        self.next.resize(slots, NONE);
-        self.matches.resize(slots, 0);
-        self.stored.resize(slots, false);
-        self.fresh.resize(slots, false);
-    }
-
-    fn set(&mut self, slot: Slot, known: Known) {
-        let slot = slot as usize;
-        self.hashes[slot] = known.hash;
-        self.numbers[slot] = known.number;
-        self.next[slot] = known.next;
-        self.matches[slot] = known.matches;
-        self.stored[slot] = known.stored;
-    }
-
-    fn bytes(&self) -> usize {
-        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + 2 * size_of::<bool>())
+        self.blocks.bytes()
+            + self.slots.bytes()
+            + self.generations.bytes()
+            + names
+            + self.chains.capacity() * size_of::<(u64, Slot)>()
     }
 }
 

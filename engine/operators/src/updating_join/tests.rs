@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod expiry;
 mod oracle;
 mod order;
 
@@ -20,7 +21,7 @@ fn join(join_type: JoinType, residual: Option<Expr>, changelog: ChangelogKind) -
         RightSemi | RightAnti => "k BIGINT, b BIGINT",
         _ => PAIRS,
     };
-    let spec = JoinSpec { join_type, on: vec![(0, 0)], residual };
+    let spec = JoinSpec { join_type, on: vec![(0, 0)], residual, time_to_live: (None, None) };
     NodeSpec { changelog, ..node(OperatorSpec::Join(spec), &schema(output)) }
 }
 
@@ -32,7 +33,8 @@ fn less() -> Expr {
 
 #[test]
 fn without_a_key_every_row_meets_every_other() {
-    let spec = JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: Some(less()) };
+    let spec =
+        JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: Some(less()), time_to_live: (None, None) };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::Join(spec), &schema(PAIRS)) };
     let script = "
         left> 1 | 10

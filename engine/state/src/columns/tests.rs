@@ -1,7 +1,7 @@
 //! State that was written, in real files, before its table was changed.
 
 use arrow::array::{Array, AsArray, Decimal128Array, Float32Array, Int32Array, UInt64Array};
-use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, Schema};
+use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, Schema, TimeUnit};
 use arrow::util::pretty::pretty_format_batches;
 use weir_core::hash::hash_rows;
 use weir_core::state_column::{with_default, with_id};
@@ -172,6 +172,28 @@ fn what_cannot_be_read_is_refused_and_says_why() {
     for (declared, says) in cases {
         let why = changes(&before(), &declared).unwrap_err();
         assert!(why.contains(says), "{why}");
+    }
+}
+
+/// Rows without a time stay for good, so a table may begin to have times; it never goes by others.
+#[test]
+fn rows_may_begin_to_expire() {
+    let touched = with_id(Field::new("touched", DataType::Timestamp(TimeUnit::Millisecond, None), true), 9);
+    let fields = before().schema.fields().iter().map(|field| (**field).clone()).chain([touched]).collect();
+    let without = table(fields, 1);
+    let with = TableSchema { time_column: Some(4), ..without.clone() };
+    let added = ColumnChange::Added { name: "touched".to_owned(), default: None };
+    assert_eq!(changes(&before(), &with), Ok(vec![added]));
+    assert_eq!(changes(&with, &with), Ok(Vec::new()));
+    let refused = [
+        (without.clone(), with.clone()),
+        (with.clone(), without.clone()),
+        (with, TableSchema { time_column: Some(3), ..without }),
+        (before(), TableSchema { time_column: Some(0), ..before() }),
+    ];
+    for (stored, declared) in &refused {
+        let why = changes(stored, declared).unwrap_err();
+        assert!(why.contains("its rows expire, or are spread over subtasks, by another rule"), "{why}");
     }
 }
 

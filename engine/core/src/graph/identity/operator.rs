@@ -20,6 +20,7 @@ impl OperatorSpec {
             OperatorSpec::Expand(_) => "expand",
             OperatorSpec::Unnest(_) => "unnest",
             OperatorSpec::ProcessingTime => "processing-time",
+            OperatorSpec::Clock => "clock",
             OperatorSpec::WindowAssign(_) => "window-assign",
             OperatorSpec::PartialAggregate(_) => "partial-aggregate",
             OperatorSpec::WindowAggregate(_) => "window-aggregate",
@@ -54,7 +55,7 @@ impl Encode for OperatorSpec {
             OperatorSpec::Unnest(UnnestSpec { columns, keep_empty }) => {
                 out.record(tag).list("columns", columns).flag("keep-empty", *keep_empty).end();
             }
-            OperatorSpec::ProcessingTime => out.tag(tag),
+            OperatorSpec::ProcessingTime | OperatorSpec::Clock => out.tag(tag),
             OperatorSpec::WindowAssign(WindowAssignSpec { window, time }) => {
                 out.record(tag).field("window", window).field("time", time).end();
             }
@@ -95,21 +96,22 @@ impl Encode for OperatorSpec {
                 .option("residual", residual)
                 .unless("spread", spread, &JoinSpread::Keys)
                 .end(),
-            OperatorSpec::Join(JoinSpec { join_type, on, residual }) => {
+            OperatorSpec::Join(JoinSpec { join_type, on, residual, time_to_live: _ }) => {
                 out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
             }
-            OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts }) => {
+            OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts, time_to_live: _ }) => {
                 out.record(tag).list("keys", keys).list("aggregates", aggregates).flag("retracts", *retracts).end()
             }
-            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts, ranking }) => out
-                .record(tag)
-                .list("partition", partition)
-                .list("order", order)
-                .field("limit", limit)
-                .flag("with-rank", *with_rank)
-                .flag("retracts", *retracts)
-                .unless("ranking", ranking, &Ranking::RowNumber)
-                .end(),
+            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: _, ranking }) => {
+                out.record(tag)
+                    .list("partition", partition)
+                    .list("order", order)
+                    .field("limit", limit)
+                    .flag("with-rank", *with_rank)
+                    .flag("retracts", *retracts)
+                    .unless("ranking", ranking, &Ranking::RowNumber)
+                    .end()
+            }
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }

@@ -123,7 +123,7 @@ impl Fold for Balance {
     }
 
     fn results(&self, states: &[Total]) -> Result<ArrayRef> {
-        let sums = || states.iter().map(|total| (total.count != 0).then_some(total.sum));
+        let sums = || states.iter().map(|total| (total.count > 0).then_some(total.sum));
         let too_large = || overflow(&self.name, &self.data_type);
         match self.data_type {
             DataType::Int64 => {

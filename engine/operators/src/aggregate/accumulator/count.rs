@@ -12,14 +12,25 @@ use super::{Accumulator, Argument, Columnar, Fold, Rows, for_each_selected, stat
 struct Count {
     name: String,
     argument: Argument,
+    /// Whether more may be taken back than has come, of a group that was forgotten in between.
+    forgets: bool,
 }
 
 pub(super) fn create(call: &AggregateCall) -> Box<dyn Accumulator> {
-    Columnar::boxed(Count { name: call.name.clone(), argument: Argument::of(call) })
+    of_rows(call, false)
+}
+
+/// `forgets`: more may be taken back than has come, which counts as none.
+pub(super) fn of_rows(call: &AggregateCall, forgets: bool) -> Box<dyn Accumulator> {
+    Columnar::boxed(Count { name: call.name.clone(), argument: Argument::of(call), forgets })
 }
 
 pub(super) fn row_count(name: &str) -> Box<dyn Accumulator> {
-    Columnar::boxed(Count { name: name.to_owned(), argument: Argument { columns: Vec::new(), filter: None } })
+    Columnar::boxed(Count {
+        name: name.to_owned(),
+        argument: Argument { columns: Vec::new(), filter: None },
+        forgets: false,
+    })
 }
 
 impl Count {
@@ -53,10 +64,11 @@ impl Fold for Count {
     }
 
     fn columns(&self, states: &[i64]) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.results(states)?])
+        Ok(vec![Arc::new(Int64Array::from(states.to_vec()))])
     }
 
     fn results(&self, states: &[i64]) -> Result<ArrayRef> {
-        Ok(Arc::new(Int64Array::from(states.to_vec())))
+        let least = if self.forgets { 0 } else { i64::MIN };
+        Ok(Arc::new(Int64Array::from_iter_values(states.iter().map(|count| (*count).max(least)))))
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn mean(sum: i128, count: i64) -> Option<f64> {
 impl Mean {
     fn value(self) -> Option<f64> {
         let count = i128::from(self.count);
-        if count == 0 {
+        if count <= 0 {
             return None;
         }
         if self.sum.unsigned_abs() <= EXACT_DOUBLES {

@@ -44,6 +44,8 @@ struct Plan {
     skips_nulls: bool,
     /// Whether values that SQL calls equal are one: -0.0 and 0.0.
     canonical: bool,
+    /// Whether a value may be taken back that is not known any more.
+    forgets: bool,
 }
 
 /// A row that counts: its number in the batch, and what is kept of it.
@@ -79,7 +81,12 @@ struct Kept {
 }
 
 /// The accumulator of a call over rows of `input`.
-pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+pub(super) fn create(
+    call: &AggregateCall,
+    input: &Schema,
+    functions: &Functions,
+    forgets: bool,
+) -> Result<Box<dyn Accumulator>> {
     let mut columns = call.arguments.clone();
     columns.extend(call.order_by.iter().map(|(column, ..)| *column));
     let mut fields: Vec<FieldRef> = Vec::with_capacity(columns.len() + 1);
@@ -122,6 +129,7 @@ pub(super) fn create(call: &AggregateCall, input: &Schema, functions: &Functions
             AggregateFunction::Min | AggregateFunction::Max | AggregateFunction::Sum | AggregateFunction::Avg
         ),
         canonical: reads != Reads::All,
+        forgets,
     };
     Ok(Box::new(Kept { plan: Arc::new(plan), prototype, groups: Vec::new(), arrivals: 0 }))
 }
@@ -199,7 +207,11 @@ impl Kept {
 
     fn take(&mut self, slot: u32, value: &[u8]) -> Result<()> {
         let group = &mut self.groups[slot as usize];
-        let known = group.get_mut(value).ok_or_else(|| self.plan.never_added())?;
+        let known = match group.get_mut(value) {
+            Some(known) => known,
+            None if self.plan.forgets => return Ok(()),
+            None => return Err(self.plan.never_added()),
+        };
         known.pop();
         if known.is_empty() {
             group.remove(value);

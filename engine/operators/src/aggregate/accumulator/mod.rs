@@ -356,19 +356,24 @@ pub(crate) fn repeatable(call: &AggregateCall, input: &Schema, functions: &Funct
                 || (in_order.contains(&name.as_str()) && !call.distinct && call.order_by.is_empty())
         }
     };
-    if survives { create(call, input, None, functions) } else { kept::create(call, input, functions) }
+    if survives { create(call, input, None, functions) } else { kept::create(call, input, functions, false) }
 }
 
-/// As [`create`], of an aggregate whose rows may be taken back. The order of arrival orders rows for `FIRST_VALUE` and `LAST_VALUE`.
-pub(crate) fn retractable(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+/// As [`create`], of an aggregate whose rows may be taken back. `forgets`: also such that are not known any more. The order of arrival orders rows for `FIRST_VALUE` and `LAST_VALUE`.
+pub(crate) fn retractable(
+    call: &AggregateCall,
+    input: &Schema,
+    functions: &Functions,
+    forgets: bool,
+) -> Result<Box<dyn Accumulator>> {
     let own = match call.function {
         _ if call.distinct || !call.order_by.is_empty() => None,
-        AggregateFunction::Count => Some(count::create(call)),
+        AggregateFunction::Count => Some(count::of_rows(call, forgets)),
         AggregateFunction::Sum => balance::create(call),
         AggregateFunction::ExactAvg => Some(exact_average::create(call)),
         _ => None,
     };
-    own.map_or_else(|| kept::create(call, input, functions), Ok)
+    own.map_or_else(|| kept::create(call, input, functions, forgets), Ok)
 }
 
 /// Counts all rows of a group; beside the aggregates that are asked for.

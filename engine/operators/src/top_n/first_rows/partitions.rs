@@ -137,6 +137,15 @@ impl<K: OrderKey> Partitions<K> {
         std::mem::take(&mut self.changed)
     }
 
+    /// Forgets a row. Whether it was the last one of its partition, which has nothing by then.
+    pub(super) fn forget(&mut self, partition: u32, slot: Slot) -> bool {
+        let forgetting = &mut self.partitions[partition as usize];
+        forgetting.rows.retain(|entry| entry.slot != slot);
+        let is_empty = forgetting.rows.is_empty();
+        self.set_last(partition);
+        is_empty
+    }
+
     /// Lets go of a partition, and says what rows it had.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
-//! What changed of a side, as rows of its state table: number, then the columns of the row.
+//! What changed of a side, as rows of its state table: number, then the columns of the row, when it was touched last, and how many matches it
+//! has, as far as these are kept.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, UInt64Array, new_null_array};
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, TimestampMillisecondArray, UInt64Array, new_null_array};
 use arrow::datatypes::SchemaRef;
 use weir_core::{Result, StateRows};
 
@@ -13,16 +15,31 @@ use crate::row_blocks::Picked;
 /// So many rows that are gone are told of at a time.
 const PIECE: usize = 8192;
 
-/// Rows added and taken out since the last capture.
+/// What stands in the state beside number and columns of rows; empty where nothing is known of it.
+#[derive(Default)]
+pub(super) struct Beside {
+    /// When each was touched last.
+    pub(super) stamps: Vec<Option<i64>>,
+    /// How many matches each has.
+    pub(super) matches: Vec<u32>,
+}
+
+/// Rows added, changed and taken out since the last capture.
 pub(crate) struct Captured {
     added: Picked,
     names: Vec<Name>,
+    /// For tables that have it.
+    beside: Option<Beside>,
     removed: Vec<Name>,
 }
 
 impl Captured {
     pub(crate) fn new(added: Picked, names: Vec<Name>, removed: Vec<Name>) -> Self {
-        Self { added, names, removed }
+        Self { added, names, beside: None, removed }
+    }
+
+    pub(super) fn with(self, beside: Beside) -> Self {
+        Self { beside: Some(beside), ..self }
     }
 
     /// As rows of the table with this schema.
@@ -32,6 +49,9 @@ impl Captured {
         for batch in self.added.batches() {
             let (columns, rows) = batch?;
             let (of_batch, rest) = names.split_at(rows);
+            let first = self.names.len() - names.len();
+            let mut columns = columns;
+            columns.extend(self.beside.iter().flat_map(|beside| beside.columns(first..first + rows)));
             pieces.push(rows_of(schema, of_batch, columns, None)?);
             names = rest;
         }
@@ -41,6 +61,20 @@ impl Captured {
             pieces.push(rows_of(schema, names, nulls, Some(BooleanArray::from(vec![true; names.len()])))?);
         }
         Ok(pieces)
+    }
+}
+
+impl Beside {
+    fn columns(&self, rows: Range<usize>) -> [ArrayRef; 2] {
+        let stamps = match self.stamps.get(rows.clone()) {
+            Some(stamps) => TimestampMillisecondArray::from(stamps.to_vec()),
+            None => TimestampMillisecondArray::new_null(rows.len()),
+        };
+        let matches = match self.matches.get(rows.clone()) {
+            Some(matches) => Int64Array::from_iter_values(matches.iter().map(|matches| i64::from(*matches))),
+            None => Int64Array::new_null(rows.len()),
+        };
+        [Arc::new(stamps), Arc::new(matches)]
     }
 }
 

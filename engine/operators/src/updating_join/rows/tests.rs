@@ -9,6 +9,10 @@ fn columns() -> SchemaRef {
     schema("id BIGINT, x DOUBLE, tags ARRAY<BIGINT>")
 }
 
+fn rows_of_one_side() -> Rows {
+    Rows::new(&columns(), TimeToLive::new(None), false)
+}
+
 fn batch(lines: &[&str]) -> RecordBatch {
     rows(&columns(), lines)
 }
@@ -20,7 +24,7 @@ fn add(side: &mut Rows, lines: &[&str]) {
 }
 
 fn remove(side: &mut Rows, lines: &[&str]) -> Result<()> {
-    side.remove(&batch(lines), &vec![7; lines.len()])
+    side.remove(&batch(lines), &vec![7; lines.len()]).map(drop)
 }
 
 fn shown(side: &Rows) -> Vec<String> {
@@ -38,7 +42,7 @@ fn shown(side: &Rows) -> Vec<String> {
 
 #[test]
 fn one_of_several_equal_rows_is_taken_out() {
-    let mut side = Rows::new(&columns());
+    let mut side = rows_of_one_side();
     add(&mut side, &["1 | 0.5 | []", "1 | 0.5 | []", "1 | NULL | []", "2 | 0.5 | NULL"]);
     remove(&mut side, &["1 | 0.5 | []"]).unwrap();
     assert_eq!(shown(&side), ["1 | 0.5", "1 | NULL", "2 | 0.5"]);
@@ -53,7 +57,7 @@ fn one_of_several_equal_rows_is_taken_out() {
 /// The hash of all columns passes over arrays, and takes `-0.0` for `0.0`.
 #[test]
 fn rows_whose_hashes_are_the_same_are_told_apart() {
-    let mut side = Rows::new(&columns());
+    let mut side = rows_of_one_side();
     add(&mut side, &["1 | 0.0 | [1]", "1 | -0.0 | [1]", "1 | 0.0 | [2]", "1 | 0.0 | [1]"]);
     remove(&mut side, &["1 | -0.0 | [1]", "1 | 0.0 | [2]"]).unwrap();
     assert_eq!(shown(&side), ["1 | 0", "1 | 0"]);
@@ -63,7 +67,7 @@ fn rows_whose_hashes_are_the_same_are_told_apart() {
 
 #[test]
 fn blocks_are_put_together_and_packed() {
-    let mut side = Rows::new(&columns());
+    let mut side = rows_of_one_side();
     let line = |number: usize| format!("{number} | NULL | []");
     for number in 0..3000 {
         add(&mut side, &[&line(number)]);
@@ -86,9 +90,10 @@ fn blocks_are_put_together_and_packed() {
 
 #[test]
 fn a_capture_has_what_is_new_and_what_is_gone() {
-    let mut side = Rows::new(&columns());
+    let mut side = rows_of_one_side();
     let captured = |side: &mut Rows| {
-        let schema = schema("number BIGINT, id BIGINT, x DOUBLE, tags ARRAY<BIGINT>");
+        let schema =
+            schema("number BIGINT, id BIGINT, x DOUBLE, tags ARRAY<BIGINT>, touched TIMESTAMP, matches BIGINT");
         let mut lines = Vec::new();
         for piece in side.capture().unwrap().rows(&schema).unwrap() {
             assert!(piece.hashes.values().iter().all(|hash| *hash == 7));
@@ -108,7 +113,9 @@ fn a_capture_has_what_is_new_and_what_is_gone() {
     add(&mut side, &["4 | NULL | []"]);
     assert_eq!(captured(&mut side), ["+ 3 | 4", "- 2"]);
     let loaded = batch(&["5 | NULL | []"]);
-    side.load(&Added { records: &loaded, hashes: &[7], matches: &[] }, &[9]).unwrap();
+    let (counted, stamps) = (&Int64Array::new_null(1), &TimestampMillisecondArray::new_null(1));
+    let stored = Stored { numbers: &[9], counted, stamps };
+    side.load(&Added { records: &loaded, hashes: &[7], matches: &[] }, stored).unwrap();
     add(&mut side, &["6 | NULL | []"]);
     assert_eq!(captured(&mut side), ["+ 10 | 6"], "numbers go on behind those that were loaded");
     side.evict(&|hash| hash == 7).unwrap();

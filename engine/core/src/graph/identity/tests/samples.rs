@@ -68,7 +68,7 @@ fn aggregation(window: WindowSource, aggregates: Vec<AggregateCall>, partial_inp
 }
 
 fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
-    GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts }
+    GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts, time_to_live: Some(1000) }
 }
 
 fn lookup(join_type: JoinType, residual: Option<Expr>) -> LookupJoinSpec {
@@ -209,7 +209,12 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         (
             "join",
-            OperatorSpec::Join(JoinSpec { join_type: JoinType::Full, on: vec![(0, 1)], residual: Some(column(7)) }),
+            OperatorSpec::Join(JoinSpec {
+                join_type: JoinType::Full,
+                on: vec![(0, 1)],
+                residual: Some(column(7)),
+                time_to_live: (Some(1000), None),
+            }),
         ),
         ("group aggregate", OperatorSpec::GroupAggregate(grouping(vec![0], false))),
         ("group aggregate over a changelog", OperatorSpec::GroupAggregate(grouping(Vec::new(), true))),
@@ -221,6 +226,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 limit: 3,
                 with_rank: true,
                 retracts: true,
+                time_to_live: Some(1000),
                 ranking: Ranking::RowNumber,
             }),
         ),
@@ -262,6 +268,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 ..lookup(JoinType::Left, Some(column(7)))
             }),
         ),
+        ("clock", OperatorSpec::Clock),
         ("final rows", OperatorSpec::FinalRows),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
@@ -285,13 +292,19 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 limit: 3,
                 with_rank: true,
                 retracts: false,
+                time_to_live: None,
                 ranking: Ranking::Rank,
             }),
         ),
         ("sorted rows", OperatorSpec::SortedRows(SortedRowsSpec { order: vec![order(1, true, false)] })),
         (
             "join without a key",
-            OperatorSpec::Join(JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: None }),
+            OperatorSpec::Join(JoinSpec {
+                join_type: JoinType::Left,
+                on: Vec::new(),
+                residual: None,
+                time_to_live: (None, None),
+            }),
         ),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),

@@ -1,0 +1,175 @@
+//! Groups that are forgotten when nothing has come for them.
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, TimestampMillisecondType};
+use weir_core::{
+    AggregateFunction, ChangelogKind, Collector, EventTime, GroupAggregateSpec, HashRange, NodeSpec, OpenContext,
+    Operator, OperatorSpec, StateRows,
+};
+use weir_functions::Functions;
+
+use super::call;
+use crate::build::bare;
+use crate::testing::{changes, check, node, rows, schema};
+
+const INPUT: &str = "who STRING, amount BIGINT";
+
+/// Count, sum and greatest of each name, which is kept for sixteen seconds.
+fn aggregate(retracts: bool) -> NodeSpec {
+    let of = |function, arguments: &[usize]| call(function, arguments, DataType::Int64);
+    let aggregates = vec![
+        of(AggregateFunction::Count, &[]),
+        of(AggregateFunction::Count, &[1]),
+        of(AggregateFunction::Sum, &[1]),
+        of(AggregateFunction::Max, &[1]),
+    ];
+    let spec = GroupAggregateSpec { keys: vec![0], aggregates, retracts, time_to_live: Some(16_000) };
+    let output = schema("who STRING, n BIGINT, known BIGINT, total BIGINT, most BIGINT");
+    NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) }
+}
+
+#[test]
+fn a_group_that_nothing_comes_for_begins_anew() {
+    let script = "
+        watermark 12:00:00
+        in> a | 1
+        in> b | 2
+        out> a | 1 | 1 | 1 | 1
+        out> b | 1 | 1 | 2 | 2
+        marker
+        watermark 12:00:10
+        in> b | 3
+        out- b | 1 | 1 | 2 | 2
+        out> b | 2 | 2 | 5 | 3
+        marker
+        watermark 12:00:15
+        marker
+        in> b | 0
+        out- b | 2 | 2 | 5 | 3
+        out> b | 3 | 3 | 5 | 3
+        marker
+        watermark 12:00:16
+        marker
+        in> a | 10
+        in> b | 1
+        out> a | 1 | 1 | 10 | 10
+        out- b | 3 | 3 | 5 | 3
+        out> b | 4 | 4 | 6 | 3
+        marker
+        end
+    ";
+    check(&aggregate(false), &[schema(INPUT)], script);
+    check(&aggregate(true), &[schema(INPUT)], script);
+}
+
+#[test]
+fn what_is_taken_back_of_a_forgotten_group_is_passed_over_and_no_count_is_less_than_none() {
+    let script = "
+        watermark 12:00:00
+        in> a | 1
+        in> a | 2
+        in> a | 7
+        out> a | 3 | 3 | 10 | 7
+        marker
+        watermark 12:00:30
+        marker
+        in- a | 1
+        marker
+        in- a | 2
+        in> a | NULL
+        in> a | 5
+        out> a | 2 | 1 | 5 | 5
+        marker
+        in- a | 7
+        out- a | 2 | 1 | 5 | 5
+        out> a | 1 | 0 | NULL | 5
+        marker
+        in- a | 5
+        out- a | 1 | 0 | NULL | 5
+        marker
+        in- a | NULL
+        marker
+        in> a | 4
+        out> a | 1 | 1 | 4 | 4
+        marker
+    ";
+    check(&aggregate(true), &[schema(INPUT)], script);
+}
+
+#[test]
+fn groups_that_are_shown_once_are_shown_once_more_when_they_have_been_forgotten() {
+    let spec =
+        GroupAggregateSpec { keys: vec![0], aggregates: Vec::new(), retracts: false, time_to_live: Some(16_000) };
+    let script = "
+        watermark 12:00:00
+        in> a | 1
+        in> a | 2
+        out> a
+        marker
+        watermark 12:00:12
+        in> a | 3
+        marker
+        watermark 12:00:20
+        in> a | 3
+        marker
+        watermark 12:01:00
+        marker
+        in> a | 4
+        out> a
+        marker
+    ";
+    check(&node(OperatorSpec::GroupAggregate(spec), &schema("who STRING")), &[schema(INPUT)], script);
+}
+
+/// What an operator captures where a marker passes that has seen this time.
+fn captured(operator: &mut dyn Operator, time: i64) -> Vec<StateRows> {
+    let mut out = Collector::new(0);
+    operator.watermark(EventTime(time), &mut out).unwrap();
+    operator.flush(&mut out).unwrap();
+    (operator.capture().unwrap().remove(0).rows)().unwrap()
+}
+
+/// What comes out of rows, where a marker passes behind them.
+fn shown(operator: &mut dyn Operator, lines: &[&str]) -> Vec<String> {
+    let mut out = Collector::new(0);
+    operator.process(0, rows(&schema(INPUT), lines).into(), &mut out).unwrap();
+    operator.flush(&mut out).unwrap();
+    out.take().iter().flat_map(|(_, batch)| changes(batch)).collect()
+}
+
+#[test]
+fn groups_that_were_kept_for_ever_are_counted_from_when_they_are_loaded_and_the_reverse() {
+    let operator = |time_to_live: Option<u64>, watermark: i64, state: &[StateRows]| {
+        let mut node = aggregate(false);
+        if let OperatorSpec::GroupAggregate(spec) = &mut node.operator {
+            spec.time_to_live = time_to_live;
+        }
+        let mut operator = bare(&node, &[schema(INPUT)], &Functions::built_in()).unwrap();
+        let context = OpenContext { range: HashRange::ALL, watermark: EventTime(watermark), restored: true };
+        operator.open(&context).unwrap();
+        state.iter().for_each(|state| operator.load(0, &state.rows, &state.hashes).unwrap());
+        operator
+    };
+    let mut for_ever = operator(None, 0, &[]);
+    shown(&mut *for_ever, &["a | 1", "b | 2"]);
+    let state = captured(&mut *for_ever, 1_000_000);
+    let stamps = |state: &[StateRows]| -> Vec<Option<i64>> {
+        let last =
+            |state: &StateRows| state.rows.columns().last().unwrap().as_primitive::<TimestampMillisecondType>().clone();
+        state.iter().flat_map(|state| last(state).iter().collect::<Vec<_>>()).collect()
+    };
+    assert_eq!(stamps(&state), [None, None]);
+
+    let mut limited = operator(Some(16_000), 1_000_000, &state);
+    let state = captured(&mut *limited, 1_000_000);
+    assert_eq!(stamps(&state), [Some(1_000_000), Some(1_000_000)], "they are stored again with their stamps");
+    captured(&mut *limited, 1_015_999);
+    assert_eq!(shown(&mut *limited, &["a | 1"]), ["- a | 1 | 1 | 1 | 1", "a | 2 | 2 | 2 | 1"]);
+    captured(&mut *limited, 1_016_000);
+    assert_eq!(shown(&mut *limited, &["b | 1"]), ["b | 1 | 1 | 1 | 1"]);
+
+    let mut for_ever = operator(None, 9_000_000, &state);
+    captured(&mut *for_ever, 9_900_000);
+    assert_eq!(for_ever.expired(0, EventTime(9_900_000)), None);
+    assert_eq!(shown(&mut *for_ever, &["b | 1"]), ["- b | 1 | 1 | 2 | 2", "b | 2 | 2 | 3 | 2"]);
+}

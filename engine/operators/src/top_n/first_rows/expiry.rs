@@ -1,0 +1,40 @@
+//! Rows that are forgotten some time behind their coming.
+
+use weir_core::Result;
+
+use super::{FirstRows, OrderKey, PRESENT};
+
+impl<K: OrderKey> FirstRows<K> {
+    /// A marker passes, behind [`emit`](Self::emit): rows that came too long ago are forgotten.
+    pub(super) fn expire(&mut self) -> Result<()> {
+        if !self.life.is_limited() {
+            return Ok(());
+        }
+        self.life.marker();
+        self.generations.stamp(self.life.stamp());
+        let gone = self.generations.take(self.life.expired());
+        let mut empty = Vec::new();
+        for slot in &gone {
+            let partition = self.known.partitions[*slot as usize];
+            self.known.flags[*slot as usize] &= !PRESENT;
+            if self.partitions.forget(partition, *slot) {
+                empty.push(partition);
+            }
+        }
+        self.free(gone)?;
+        self.emptied.extend(empty);
+        if self.gone.is_empty() {
+            self.remove_emptied();
+        }
+        Ok(())
+    }
+
+    /// Lets go of the keys of partitions that have nothing any more. What the state is to be told of one needs its key.
+    pub(super) fn remove_emptied(&mut self) {
+        let mut emptied = std::mem::take(&mut self.emptied);
+        emptied.sort_unstable();
+        emptied.dedup();
+        emptied.retain(|partition| self.partitions.rows(*partition).is_empty());
+        self.keys.remove(&emptied);
+    }
+}

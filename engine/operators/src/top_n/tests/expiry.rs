@@ -1,0 +1,83 @@
+//! Rows that are forgotten some time behind their coming.
+
+use super::*;
+
+fn expiring(limit: u64, with_rank: bool) -> NodeSpec {
+    let spec = TopNSpec {
+        partition: vec![0],
+        order: vec![key(1, true)],
+        limit,
+        with_rank,
+        retracts: false,
+        time_to_live: Some(16_000),
+        ranking: Ranking::RowNumber,
+    };
+    assert!(spec.forgets());
+    let output = if with_rank { format!("{INPUT}, rn BIGINT") } else { INPUT.to_owned() };
+    NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
+}
+
+#[test]
+fn a_row_that_is_forgotten_stays_shown_and_leaves_its_place() {
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | 1
+        in> a | 7 | 2
+        out> a | 5 | 1
+        out> a | 7 | 2
+        marker
+        watermark 12:00:10
+        in> a | 6 | 3
+        out- a | 5 | 1
+        out> a | 6 | 3
+        marker
+        watermark 12:00:16
+        marker
+        in> a | 1 | 4
+        out> a | 1 | 4
+        marker
+        in> a | 2 | 5
+        out- a | 1 | 4
+        out> a | 2 | 5
+        marker
+        watermark 12:01:00
+        marker
+        in> a | 0 | 6
+        in> b | 0 | 7
+        out> a | 0 | 6
+        out> b | 0 | 7
+        marker
+        end
+    ";
+    check(&expiring(2, false), &[schema(INPUT)], script);
+}
+
+#[test]
+fn a_key_whose_row_is_forgotten_is_seen_for_the_first_time_again() {
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | 1
+        in> b | 5 | 1
+        out> a | 5 | 1 | 1
+        out> b | 5 | 1 | 1
+        marker
+        watermark 12:00:10
+        in> a | 7 | 2
+        in> b | 3 | 2
+        out- a | 5 | 1 | 1
+        out> a | 7 | 2 | 1
+        marker
+        watermark 12:00:16
+        marker
+        in> a | 6 | 3
+        in> b | 2 | 3
+        out> b | 2 | 3 | 1
+        marker
+        watermark 12:00:40
+        marker
+        in> a | 1 | 4
+        out> a | 1 | 4 | 1
+        marker
+    ";
+    check(&expiring(1, true), &[schema(INPUT)], script);
+}
