@@ -4,6 +4,7 @@ mod bound;
 mod conditions;
 mod expressions;
 mod joins;
+mod over;
 mod queries;
 mod regular;
 mod tables;

@@ -2,11 +2,13 @@
 
 mod aggregate;
 mod evaluate;
+mod over;
 mod sql;
 mod window;
 
 pub use aggregate::{Call, Function};
 pub use evaluate::rows;
+pub use over::{Frame, Over, OverFunction};
 pub use sql::{Script, body};
 pub use window::Window;
 
@@ -136,6 +138,15 @@ pub enum Node {
         /// Name of the place's column.
         place: String,
     },
+    /// The rows, each with what a function with `OVER` is for it.
+    Over {
+        /// Of what.
+        input: Box<Relation>,
+        /// Columns of the input.
+        items: Vec<Item>,
+        /// The function.
+        over: Over,
+    },
     /// Pairs of rows.
     Join {
         /// Left side.
@@ -222,6 +233,7 @@ impl Relation {
             | Node::Window { input, .. }
             | Node::Aggregate { input, .. }
             | Node::Unnest { input, .. }
+            | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
             Node::Join { left, right, .. } => vec![left, right],
             Node::Match { input, other, .. } => vec![input, other],
@@ -237,6 +249,7 @@ impl Relation {
             | Node::Window { input, .. }
             | Node::Aggregate { input, .. }
             | Node::Unnest { input, .. }
+            | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
             Node::Join { left, right, .. } => vec![left, right],
             Node::Match { input, other, .. } => vec![input, other],

@@ -10,8 +10,10 @@
 //! ```
 
 mod expression;
+mod json;
 mod operator;
 mod over;
+mod size;
 mod updating_over;
 
 use std::fmt::Write as _;
@@ -22,9 +24,20 @@ use weir_core::{
     TableSpec, TopNSpec,
 };
 
+use crate::row_key::key_of;
+use crate::statement::ExplainDetails;
+
 /// The dataflow, from the sinks down to the sources; a node that feeds several others is shown once, and named after.
 pub fn explain(graph: &JobGraph) -> String {
-    let mut tree = Tree { graph, shown: Vec::new(), text: String::new() };
+    explained(graph, ExplainDetails::default())
+}
+
+/// As [`explain`], with what is asked for beside the dataflow.
+pub(crate) fn explained(graph: &JobGraph, details: ExplainDetails) -> String {
+    if details.json {
+        return json::json(graph);
+    }
+    let mut tree = Tree { graph, details, shown: Vec::new(), text: String::new() };
     for (id, node) in graph.iter() {
         if matches!(node.spec.operator, OperatorSpec::Sink(_)) {
             tree.node(id, "", "", "");
@@ -115,6 +128,7 @@ fn has_last_row(top: &TopNSpec) -> bool {
 
 struct Tree<'a> {
     graph: &'a JobGraph,
+    details: ExplainDetails,
     shown: Vec<NodeId>,
     text: String,
 }
@@ -134,7 +148,10 @@ impl Tree<'_> {
         self.shown.push(id);
         let label = if graph.outputs(id).count() > 1 { format!(" as {uid}") } else { String::new() };
         let single = if node.spec.parallelism == Parallelism::Single { " (one subtask)" } else { "" };
-        let changelog = changelog_of(node);
+        let changelog = match self.details.changelog_mode {
+            true => format!(" ({})", mode_of(graph, id)),
+            false => changelog_of(node),
+        };
         let inputs = &node.spec.inputs;
         let _ = writeln!(
             self.text,
@@ -144,6 +161,13 @@ impl Tree<'_> {
         if let Some(state) = operator::state(&node.spec.operator) {
             let bar = if inputs.is_empty() { " " } else { "│" };
             let _ = writeln!(self.text, "{rest}{bar} keeps: {state}");
+            if self.details.state {
+                let bound = size::bound(&node.spec.operator).unwrap_or("nothing");
+                let _ = writeln!(self.text, "{rest}{bar} bound: {bound}");
+                if let Some(size) = size::size(graph, node) {
+                    let _ = writeln!(self.text, "{rest}{bar} size: {size}");
+                }
+            }
         }
         let two_sides = inputs.iter().any(|edge| edge.ordinal > 0);
         for (index, edge) in inputs.iter().enumerate() {
@@ -164,6 +188,23 @@ fn changelog_of(node: &Node) -> String {
             let names: Vec<&str> = key.iter().map(|column| node.spec.schema.field(*column).name().as_str()).collect();
             format!(" (upsert by {})", names.join(", "))
         }
+    }
+}
+
+/// What the rows are to those before them, and by which columns they are told apart, if it is known.
+fn mode_of(graph: &JobGraph, id: NodeId) -> String {
+    let spec = &graph.node(id).spec;
+    let names = |columns: Vec<usize>| {
+        let names: Vec<&str> = columns.iter().map(|column| spec.schema.field(*column).name().as_str()).collect();
+        names.join(", ")
+    };
+    match &spec.changelog {
+        ChangelogKind::Upsert(key) => format!("upsert by {}", names(key.clone())),
+        kind => match key_of(graph, id).map(names) {
+            None => kind.to_string(),
+            Some(key) if key.is_empty() => format!("{kind}, one row"),
+            Some(key) => format!("{kind}, key {key}"),
+        },
     }
 }
 

@@ -16,6 +16,7 @@ pub mod parse;
 mod plan;
 mod resolver;
 mod rewrite;
+mod row_key;
 mod statement;
 mod syntax;
 mod walk;
@@ -25,6 +26,6 @@ pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
 pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, Jobs, Script, Show, Span, Spanned, Statement, TableOption,
-    WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, Script, Show, Span, Spanned, Statement,
+    TableOption, WatermarkDefinition,
 };

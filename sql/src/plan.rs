@@ -20,7 +20,7 @@ pub use answer::Answer;
 
 use crate::catalog::{Catalog, Found, Relation, Table};
 use crate::diagnostics::{Source, did_you_mean};
-use crate::explain::{explain, growing};
+use crate::explain::{explained, growing};
 use crate::logical::Tables;
 use crate::lower::{Columns, Lowering};
 use crate::options::PlanOptions;
@@ -83,11 +83,11 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
             continue;
         }
         match &statement.value {
-            Statement::Explain(inner) => {
+            Statement::Explain { details, statement: inner } => {
                 let mut job = Job::new(script, options, &connectors);
                 job.add(&catalog, inner, statement.span)?;
                 job.finish(&catalog)?;
-                answers.push(Answer::Text(explain(&job.lowering.into_graph())));
+                answers.push(Answer::Text(explained(&job.lowering.into_graph(), *details)));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
             Statement::Show(show) => answers.push(answer::shown(&catalog, &source, show, &set)?),

@@ -81,7 +81,12 @@ pub enum Statement {
     /// A bare `SELECT`, `WITH` or `VALUES`: its result is printed.
     Query(Box<ast::Query>),
     /// `EXPLAIN` of an `INSERT` or a query.
-    Explain(Box<Statement>),
+    Explain {
+        /// What is asked for beside the dataflow.
+        details: ExplainDetails,
+        /// The statement.
+        statement: Box<Statement>,
+    },
     /// `SHOW …`.
     Show(Show),
     /// `DESCRIBE name`.
@@ -249,4 +254,15 @@ pub struct TableOption {
     pub key: Spanned<String>,
     /// The value.
     pub value: Spanned<String>,
+}
+
+/// What an `EXPLAIN` asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExplainDetails {
+    /// `CHANGELOG_MODE`: what the rows of each operator are to those before them.
+    pub changelog_mode: bool,
+    /// `STATE`: what bounds that which is kept, and how large it is.
+    pub state: bool,
+    /// `JSON`: all of it, for programs.
+    pub json: bool,
 }

@@ -33,7 +33,7 @@ impl Generator {
 
     /// A relation of which others may be made `depth` times more.
     fn updating(&mut self, depth: usize) -> Relation {
-        let result = match self.random.below(12) {
+        let result = match self.random.below(14) {
             _ if depth == 0 => self.stream(0),
             0..=3 => {
                 let (left, right) = (self.updating(depth - 1), self.updating(depth - 1));
@@ -47,6 +47,10 @@ impl Generator {
             8 | 9 => {
                 let input = self.updating(depth - 1);
                 self.first_rows(input, Vec::new())
+            }
+            12 | 13 => {
+                let input = self.updating(depth - 1);
+                self.with_over(input)
             }
             10 => {
                 let input = self.updating(depth - 1);

@@ -264,7 +264,7 @@ impl Generator {
         Some(call)
     }
 
-    fn order(&mut self, column: String) -> Order {
+    pub(super) fn order(&mut self, column: String) -> Order {
         let nulls_first = *self.random.pick(&[true, false]);
         Order { column, descending: self.random.chance(50), nulls_first: Some(nulls_first) }
     }

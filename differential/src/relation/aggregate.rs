@@ -187,6 +187,14 @@ impl Order {
         });
     }
 
+    /// Whether two rows are equal in all keys.
+    pub fn are_equal(keys: &[Order], left: &Row, right: &Row, names: &[String]) -> bool {
+        keys.iter().all(|key| {
+            let place = names.iter().position(|name| *name == key.column).expect("the generator has checked it");
+            key.order(&left[place], &right[place]).is_eq()
+        })
+    }
+
     fn order(&self, left: &Value, right: &Value) -> std::cmp::Ordering {
         // Null is less than every value.
         let nulls_first = self.nulls_first.unwrap_or(!self.descending);

@@ -46,6 +46,16 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
             }
             Ok(result)
         }
+        Node::Over { input, items, over } => {
+            let names = input.names();
+            let mut result = Vec::new();
+            for row in over.evaluate(&rows(input, tables)?, &names)? {
+                let mut kept = project(items, Scope { names: &names, row: &row })?;
+                kept.extend(row.last().cloned());
+                result.push(kept);
+            }
+            Ok(result)
+        }
         Node::Join { left, right, kind, condition, items } => {
             let pairs = join((left, &rows(left, tables)?), (right, &rows(right, tables)?), *kind, condition)?;
             select(pairs, &[left.names(), right.names()].concat(), items, None)

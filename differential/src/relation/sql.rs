@@ -90,6 +90,9 @@ impl Script<'_> {
                     list(items)
                 )
             }
+            Node::Over { input, items, over } => {
+                format!("SELECT {}, {} AS {}\nFROM {}", list(items), over.sql(), over.name, self.from(input))
+            }
             Node::Join { left, right, kind, condition, items } => {
                 let (left, right) = (self.from(left), self.from(right));
                 let kind = match kind {

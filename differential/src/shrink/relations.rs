@@ -3,7 +3,7 @@
 use super::expressions::{smaller_conditions, smaller_expressions};
 use crate::expression::Expression;
 use crate::generate::Case;
-use crate::relation::{Column, Item, Node, Relation, Window};
+use crate::relation::{Column, Item, Node, OverFunction, Relation, Window};
 use crate::table::Table;
 
 /// The same tables with less asked of them.
@@ -86,6 +86,19 @@ pub fn uses(query: &Relation, name: &str) -> bool {
         Node::Top { partition, order, items, .. } => {
             partition.iter().any(|key| key == name)
                 || order.iter().any(|key| key.column == name)
+                || items.iter().any(item)
+        }
+        Node::Over { items, over, .. } => {
+            let reads = match &over.function {
+                OverFunction::Aggregate(call) => {
+                    call.argument.as_ref().is_some_and(read) || call.filter.as_ref().is_some_and(read)
+                }
+                OverFunction::Neighbour(column, _) => column == name,
+                _ => false,
+            };
+            reads
+                || over.partition.iter().any(|key| key == name)
+                || over.order.iter().any(|key| key.column == name)
                 || items.iter().any(item)
         }
         Node::Join { condition, items, .. } | Node::Match { condition, items, .. } => {
@@ -186,6 +199,15 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 add(node);
             }
         }
+        Node::Over { items, .. } => {
+            for place in (0..items.len()).filter(|place| items.len() > 1 && unused(&items[*place].name)) {
+                let mut node = relation.node.clone();
+                if let Node::Over { items, .. } = &mut node {
+                    items.remove(place);
+                }
+                add(node);
+            }
+        }
         Node::Join { items, .. } | Node::Match { items, .. } | Node::Unnest { items, .. } => {
             for place in (0..items.len()).filter(|place| items.len() > 1 && unused(&items[*place].name)) {
                 let mut node = relation.node.clone();
@@ -278,6 +300,7 @@ pub fn refresh(relation: &mut Relation, tables: &[Table]) {
             keys.iter().map(of_item).chain(calls.iter().filter_map(|call| of(&call.name))).collect()
         }
         Node::Unnest { items, element, .. } => items.iter().map(of_item).chain(of(element)).collect(),
+        Node::Over { items, over, .. } => items.iter().map(of_item).chain(of(&over.name)).collect(),
         Node::Top { items, place, .. } => items.iter().map(of_item).chain(of(place)).collect(),
         Node::Union(_) => known.clone(),
     };

@@ -13,7 +13,7 @@ use weir_core::Result;
 use weir_core::views::gathered;
 
 pub(crate) use self::equal::{equal_rows, identities};
-use crate::batches::{approximate_bytes, compact};
+use crate::batches::{approximate_bytes, compact, with_schema};
 
 /// Number of a row that is kept.
 pub(crate) type Slot = u32;
@@ -180,7 +180,10 @@ impl Blocks {
             return Ok(Some((block.records, block.slots)));
         }
         let rows = (0_u32..).zip(&block.slots).filter(|(_, slot)| **slot != NONE).map(|(row, _)| row);
-        let records = take_record_batch(&block.records, &UInt32Array::from_iter_values(rows))?;
+        let records = match self.schema.fields().is_empty() {
+            true => block.records.slice(0, block.rows),
+            false => take_record_batch(&block.records, &UInt32Array::from_iter_values(rows))?,
+        };
         Ok(Some((records, block.slots.into_iter().filter(|slot| *slot != NONE).collect())))
     }
 
@@ -240,7 +243,7 @@ impl Blocks {
         let rows: Vec<_> = rows.into_iter().flatten().collect();
         match batches[..] {
             [] => Ok(RecordBatch::new_empty(self.schema.clone())),
-            _ => Ok(interleave_record_batch(&batches, &rows)?),
+            _ => interleaved(&batches, &rows),
         }
     }
 
@@ -314,6 +317,15 @@ impl Blocks {
     }
 }
 
+/// These rows of batches, of which there is one. Rows without columns are only counted.
+fn interleaved(batches: &[&RecordBatch], rows: &[InBatch]) -> Result<RecordBatch> {
+    let schema = batches[0].schema();
+    match schema.fields().is_empty() {
+        true => with_schema(&schema, Vec::new(), rows.len()),
+        false => Ok(interleave_record_batch(batches, rows)?),
+    }
+}
+
 impl Picked {
     /// The columns of the rows, in batches, each with its number of rows.
     pub(crate) fn batches(&self) -> impl Iterator<Item = Result<(Vec<ArrayRef>, usize)>> + '_ {
@@ -321,7 +333,7 @@ impl Picked {
             Part::Whole(records) => Ok((records.columns().to_vec(), records.num_rows())),
             Part::Some { batches, rows } => {
                 let batches: Vec<&RecordBatch> = batches.iter().collect();
-                Ok((interleave_record_batch(&batches, rows)?.columns().to_vec(), rows.len()))
+                Ok((interleaved(&batches, rows)?.columns().to_vec(), rows.len()))
             }
         })
     }

@@ -4,8 +4,8 @@
 
 use weir_core::connector::Role;
 use weir_core::{
-    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, FramedFunction, JobGraph, JoinSpec,
-    JoinType, NodeId, OperatorSpec, OutputPort, OverFunction, Ranking, Result, TableSpec,
+    CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType,
+    OperatorSpec, OutputPort, Result, TableSpec,
 };
 
 use crate::diagnostics::one_of;
@@ -34,33 +34,6 @@ pub(super) fn output_of(
 /// Whether rows that come over these edges may be taken back.
 pub(super) fn may_retract(graph: &JobGraph, inputs: &[Edge]) -> bool {
     inputs.iter().any(|edge| !sent_over(graph, edge).is_append())
-}
-
-/// Columns of a node's output by which its rows are told apart, if it is the key of an aggregation or a Top-N that comes out of it.
-pub(super) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
-    let spec = &graph.node(node).spec;
-    match &spec.operator {
-        OperatorSpec::GroupAggregate(aggregate) => Some((0..aggregate.keys.len()).collect()),
-        OperatorSpec::TopN(top) if top.ranking == Ranking::RowNumber && (top.with_rank || top.limit == 1) => {
-            let rank = top.with_rank.then(|| spec.schema.fields().len() - 1);
-            Some(top.partition.iter().copied().chain(rank).collect())
-        }
-        // The rows of the input, told apart as they are there, or numbered in their partitions.
-        OperatorSpec::UpdatingOver(over) => {
-            let [edge] = spec.inputs.as_slice() else { return None };
-            let number = FramedFunction::Over(OverFunction::RowNumber);
-            let number = over.calls.iter().position(|call| call.function == number);
-            let width = spec.schema.fields().len() - over.calls.len();
-            let numbered = || Some(over.partition.iter().copied().chain([width + number?]).collect());
-            key_of(graph, edge.from).or_else(numbered)
-        }
-        OperatorSpec::Calc(calc) => {
-            let [edge] = spec.inputs.as_slice() else { return None };
-            let place = |column: usize| calc.projection.iter().position(|made| *made == Expr::Column(column));
-            key_of(graph, edge.from)?.into_iter().map(place).collect()
-        }
-        _ => None,
-    }
 }
 
 fn sent_over<'a>(graph: &'a JobGraph, edge: &Edge) -> &'a ChangelogKind {

@@ -18,6 +18,7 @@ use super::stream::{Stream, StreamColumn};
 use crate::coercion::travelling_type;
 use crate::logical::free_name;
 use crate::parse::sql_type_name;
+use crate::row_key::key_of;
 
 /// For each column of a table that is written, which column of the query fills it; `None` is filled with null.
 pub(crate) type Columns = Vec<Option<usize>>;
@@ -211,7 +212,7 @@ impl Lowering<'_> {
         if !changelog::may_retract(&self.graph, &inputs) {
             return Ok((nodes, columns));
         }
-        let key = if let [node] = nodes.as_slice() { changelog::key_of(&self.graph, *node) } else { None };
+        let key = if let [node] = nodes.as_slice() { key_of(&self.graph, *node) } else { None };
         let name = free_name("op", |name| columns.iter().any(|column| column.name == name));
         columns.insert(0, StreamColumn::plain(name, DataType::Utf8View));
         let operator = OperatorSpec::ChangelogRows(ChangelogRowsSpec { key });

@@ -11,7 +11,7 @@ use super::segments::Segment;
 use super::show::{describe, show, stop};
 use super::{hints, rewrite, scan, unsupported};
 use crate::diagnostics::Source;
-use crate::statement::{Show, Span, Spanned, Statement};
+use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 
 /// The statements of a script. Statement sets are opened: each of their inserts is a statement of its own.
 pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<Vec<Spanned<Statement>>> {
@@ -166,10 +166,24 @@ fn query_follows_parenthesis(cursor: &mut Cursor<'_>) -> bool {
 
 fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     cursor.take(&["PLAN", "FOR"]);
-    if cursor.sees(&["CHANGELOG_MODE|STATE|JSON|JSON_EXECUTION_PLAN|ESTIMATED_COST|PLAN_ADVICE|ANALYZE|VERBOSE"]) {
-        return Err(cursor
-            .error_here("EXPLAIN has no options yet")
-            .with_help("write `EXPLAIN SELECT …` or `EXPLAIN INSERT INTO …`"));
+    let mut details = ExplainDetails::default();
+    loop {
+        if cursor.take(&["CHANGELOG_MODE"]) {
+            details.changelog_mode = true;
+        } else if cursor.take(&["STATE"]) {
+            details.state = true;
+        } else if cursor.take(&["JSON|JSON_EXECUTION_PLAN"]) {
+            details.json = true;
+        } else if cursor.sees(&["ESTIMATED_COST|PLAN_ADVICE|ANALYZE|VERBOSE|FORMAT"])
+            || details != ExplainDetails::default()
+        {
+            return Err(cursor
+                .error_here("EXPLAIN shows CHANGELOG_MODE, STATE and JSON")
+                .with_help("write `EXPLAIN SELECT …`, or `EXPLAIN CHANGELOG_MODE, STATE SELECT …`"));
+        }
+        if !cursor.take_token(&Token::Comma) {
+            break;
+        }
     }
     if cursor.sees(&["EXECUTE|STATEMENT"]) {
         return Err(cursor
@@ -179,7 +193,7 @@ fn explain(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if !cursor.sees(&["SELECT|WITH|VALUES|INSERT|("]) {
         return Err(cursor.unexpected("a query or INSERT INTO"));
     }
-    Ok(Statement::Explain(Box::new(statement(cursor)?)))
+    Ok(Statement::Explain { details, statement: Box::new(statement(cursor)?) })
 }
 
 fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {

@@ -192,7 +192,9 @@ fn views_inserts_drops_and_settings() {
             Statement::Drop { name, view, if_exists } => format!("drop {} {view} {if_exists}", name.value),
             Statement::Set { key, value } => format!("set {} {}", key.value, value.value),
             Statement::Reset { key } => format!("reset {:?}", key.as_ref().map(|key| key.value.as_str())),
-            Statement::Explain(inner) => format!("explain {}", matches!(**inner, Statement::Insert { .. })),
+            Statement::Explain { statement, .. } => {
+                format!("explain {}", matches!(**statement, Statement::Insert { .. }))
+            }
             other => format!("{other:?}"),
         })
         .collect();

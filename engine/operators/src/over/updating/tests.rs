@@ -2,13 +2,17 @@
 
 mod oracle;
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::array::Int8Array;
+use arrow::datatypes::{DataType, Schema};
 use weir_core::{
-    AggregateCall, AggregateFunction, ChangelogKind, FramedCall, FramedFunction, NodeSpec, OperatorSpec, OverBound,
-    OverFunction, OverRows, SortKey, UpdatingOverSpec,
+    AggregateCall, AggregateFunction, Batch, ChangelogKind, EventTime, FramedCall, FramedFunction, NodeSpec,
+    OperatorSpec, OverBound, OverFunction, OverRows, SortKey, UpdatingOverSpec, Watermark,
 };
 
-use crate::testing::{check, node, schema};
+use crate::batches::with_schema;
+use crate::testing::{Plan, Script, Step, check, node, run, schema};
 
 const INPUT: &str = "who STRING, n BIGINT, x DOUBLE, id BIGINT";
 const N: usize = 1;
@@ -235,6 +239,32 @@ fn without_an_order_rows_are_as_they_came_and_equal() {
         end
     ";
     check(&over(vec![0], vec![], calls), &[schema(INPUT)], script);
+}
+
+#[test]
+fn rows_without_columns_are_counted_too() {
+    let spec = UpdatingOverSpec {
+        partition: Vec::new(),
+        order: Vec::new(),
+        calls: vec![known(OverFunction::RowNumber, OverRows::ALL), known(OverFunction::Count, OverRows::ALL)],
+        retracts: true,
+    };
+    let output = schema("n BIGINT, all BIGINT");
+    let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::UpdatingOver(spec), &output) };
+    let none = Arc::new(Schema::empty());
+    let rows = |count: usize, weight: i8| {
+        let records = with_schema(&none, Vec::new(), count).unwrap();
+        Step::Rows(0, Batch::weighted(records, Int8Array::from(vec![weight; count])).unwrap())
+    };
+    let end = Step::Watermark(0, Watermark::At(EventTime::MAX));
+    let steps = vec![rows(3, 1), Step::Marker, rows(2, -1), Step::Marker, rows(1, 1), end];
+    for plan in Plan::ALL {
+        let found = run(&node, std::slice::from_ref(&none), &Script { steps: steps.clone() }, plan).unwrap();
+        let rows: Vec<Vec<String>> = found.into_iter().map(|interval| interval.rows).collect();
+        assert_eq!(rows[0], ["1 | 3", "2 | 3", "3 | 3"], "{plan:?}");
+        assert_eq!(rows[1], ["- 1 | 3", "- 2 | 3", "- 3 | 3", "1 | 1"], "{plan:?}");
+        assert_eq!(rows[2], ["- 1 | 1", "1 | 2", "2 | 2"], "{plan:?}");
+    }
 }
 
 #[test]

@@ -3,12 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::Int8Array;
-use proptest::prelude::*;
-use weir_core::{AggregateCall, AggregateFunction, Batch, EventTime, Watermark};
-
 use super::*;
-use crate::testing::{Plan, Script, Step, rows, run};
+use crate::testing::rows;
+use proptest::prelude::*;
 
 /// Partition, the order, and what tells some rows from others that are equal in the order.
 #[derive(Debug, Clone, Copy, PartialEq)]
