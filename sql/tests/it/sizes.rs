@@ -86,7 +86,6 @@ fn estimates_are_near_what_operators_say() {
     let mut wrong = Vec::new();
     for (sql, kind) in queries {
         let (estimate, real) = sizes(sql, kind);
-        println!("{kind}: {:.0} MB, really {:.0} MB", estimate / 1e6, real / 1e6);
         if !(0.5..2.0).contains(&(estimate / real)) {
             wrong.push(format!("{sql}: {estimate}, really {real}"));
         }
