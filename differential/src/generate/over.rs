@@ -89,10 +89,10 @@ impl Generator {
                 };
                 for _ in 0..8 {
                     if let Some(call) = self.call(input).filter(|call| fits(call.function) && call.order.is_empty()) {
-                        return OverFunction::Aggregate(call);
+                        return OverFunction::Aggregate(Box::new(call));
                     }
                 }
-                OverFunction::Aggregate(self.call_of(Function::Count))
+                OverFunction::Aggregate(Box::new(self.call_of(Function::Count)))
             }
         }
     }

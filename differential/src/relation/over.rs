@@ -34,7 +34,7 @@ pub enum Frame {
 #[derive(Debug, Clone)]
 pub enum OverFunction {
     /// An aggregate.
-    Aggregate(Call),
+    Aggregate(Box<Call>),
     /// `ROW_NUMBER()`.
     RowNumber,
     /// `RANK()`.
@@ -120,8 +120,8 @@ impl Over {
                 // The first parts have one row more.
                 let (parts, total) = (*parts as usize, partition.len());
                 let sizes = (0..parts).map(|part| total / parts + usize::from(part < total % parts));
-                let numbers = sizes.enumerate().flat_map(|(part, size)| std::iter::repeat_n(part, size));
-                number(numbers.skip(index).next().unwrap_or_default() + 1)
+                let mut numbers = sizes.enumerate().flat_map(|(part, size)| std::iter::repeat_n(part, size));
+                number(numbers.nth(index).unwrap_or_default() + 1)
             }
             OverFunction::Neighbour(column, behind) => {
                 let place = names.iter().position(|name| name == column).expect("the generator has checked it");

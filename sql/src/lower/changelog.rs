@@ -176,8 +176,8 @@ mod tests {
 
     use arrow::datatypes::Schema;
     use weir_core::{
-        ExpandSpec, IntervalJoinSpec, JoinSpread, NodeSpec, UnnestSpec, WindowAggregateSpec, WindowAssignSpec,
-        WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
+        ExpandSpec, IntervalJoinSpec, JoinSpread, NodeId, NodeSpec, Ranking, UnnestSpec, WindowAggregateSpec,
+        WindowAssignSpec, WindowJoinSpec, WindowKind, WindowSource, WindowTopNSpec,
     };
 
     use super::*;
