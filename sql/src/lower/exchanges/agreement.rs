@@ -26,7 +26,7 @@ fn sources(graph: &JobGraph, node: NodeId, own: bool, found: &mut BTreeSet<NodeI
             found.insert(node);
             return true;
         }
-        OperatorSpec::ProcessingTime => return false,
+        OperatorSpec::ProcessingTime | OperatorSpec::Clock => return false,
         _ => {}
     }
     if own && spec.parallelism != Parallelism::Job {
