@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use weir_connectors::Registry;
 use weir_core::Result;
 
 use crate::args::ScriptArguments;
 use crate::result::{Output, ResultConnector, Results};
 use crate::settings::Settings;
 use crate::terminal::Screen;
-use crate::{planning, script};
+use crate::{connectors, planning, script};
 
 /// The dataflow as text.
 ///
@@ -21,6 +20,6 @@ pub fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<Stri
     script::apply_settings(&parsed, &mut layers)?;
     let settings = Settings::resolve(&layers, 1);
     let results = Results::new(screen.clone(), Output::Table, false);
-    let connectors = Registry::builtin().with(ResultConnector(results));
+    let connectors = connectors::builtin().with(ResultConnector(results));
     planning::explain(&parsed, &settings, Arc::new(connectors))
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod cluster;
+mod connectors;
 mod exit;
 mod explain;
 mod figures;
@@ -82,10 +83,10 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),
         Command::Connectors { name, format } => {
-            let registry = weir_connectors::registry();
+            let registry = connectors::builtin();
             match name {
-                None => listing::connectors(registry.as_ref()),
-                Some(name) => listing::connector(registry.as_ref(), &name, format.as_deref())?,
+                None => listing::connectors(&registry),
+                Some(name) => listing::connector(&registry, &name, format.as_deref())?,
             }
         }
         Command::Completions { shell } => completions(shell),

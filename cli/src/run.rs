@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
-use weir_connectors::Registry;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::{Answer, Script};
@@ -64,7 +63,8 @@ pub async fn execute(
             .with_help("name one with --state-dir, or leave the setting out"));
     }
     let results = results(screen, &settings);
-    let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin().with(ResultConnector(results.clone())));
+    let connectors: Arc<dyn ConnectorRegistry> =
+        Arc::new(crate::connectors::builtin().with(ResultConnector(results.clone())));
     let planned = planning::plan(parsed, &settings, connectors.clone())?;
     for warning in &planned.warnings {
         screen.message(&format!("warning: {warning}\n"));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_connectors::Registry;
 use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
@@ -119,7 +118,7 @@ async fn earlier_results(
     arguments: &SubmitArguments,
     name: &str,
 ) -> Result<Vec<String>> {
-    let refused = match leftovers::earlier_results(graph, &Registry::builtin()).await {
+    let refused = match leftovers::earlier_results(graph, &crate::connectors::builtin()).await {
         Err(refused) => refused,
         warnings => return warnings,
     };
@@ -198,7 +197,7 @@ async fn select(
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.
 fn plan(parsed: &Script, settings: &Settings, screen: &Arc<Screen>, result: BTreeMap<String, String>) -> Result<Plan> {
     let results = Results::new(screen.clone(), Output::Table, false);
-    let connectors = Arc::new(Registry::builtin().with(ResultConnector(results)));
+    let connectors = Arc::new(crate::connectors::builtin().with(ResultConnector(results)));
     planning::plan_elsewhere(parsed, settings, connectors, result)
 }
 

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use weir_connectors::Registry;
 use weir_connectors::results::ResultFiles;
 use weir_core::{ConnectorRegistry, Error, Result};
 
@@ -44,5 +43,5 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 
 /// The connectors of a worker: beside those for users, the one behind a bare `SELECT`.
 fn connectors() -> Arc<dyn ConnectorRegistry> {
-    Arc::new(Registry::builtin().with(ResultFiles))
+    Arc::new(crate::connectors::builtin().with(ResultFiles))
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use weir_core::ConnectorRegistry;
+
 use crate::settings::registry::SETTINGS;
 
 const KEYWORDS: &[&str] = &[
@@ -114,7 +116,7 @@ fn open_quote(text: &str) -> Option<usize> {
 }
 
 fn quoted() -> Vec<String> {
-    let registry = weir_connectors::registry();
+    let registry = crate::connectors::builtin();
     let mut words: Vec<String> = vec!["connector".to_owned(), "format".to_owned()];
     words.extend(SETTINGS.iter().map(|setting| setting.key.to_owned()));
     for name in registry.names() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use weir_connectors::Registry;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::catalog::{Catalog, Relation};
@@ -113,13 +112,13 @@ impl Session {
         script::apply_settings(parsed, &mut layers)?;
         let settings = Settings::resolve(&layers, 1);
         let results = Results::new(self.screen.clone(), settings.output_on(&self.screen), false);
-        let connectors = Registry::builtin().with(ResultConnector(results));
+        let connectors = crate::connectors::builtin().with(ResultConnector(results));
         planning::plan(parsed, &settings, Arc::new(connectors)).map(drop)
     }
 
     /// Names that a statement may use: tables, views and columns.
     pub(super) fn words(&self) -> Vec<String> {
-        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin());
+        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
         let mut catalog = Catalog::new(connectors, Functions::built_in());
         // What has been accepted is right.
         let Ok(parsed) = weir_sql::parse(&format!("{}{}", self.catalog, self.declared)) else { return Vec::new() };

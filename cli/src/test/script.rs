@@ -265,7 +265,7 @@ fn set_connector(table: &mut CreateTable) {
 
 /// Weir's own connectors, and those of the test.
 pub fn connectors(world: &Arc<World>) -> Arc<dyn ConnectorRegistry> {
-    let builtin = Registry::builtin();
+    let builtin = crate::connectors::builtin();
     let names = builtin.names();
     Arc::new(Connectors { all: builtin.with(Inline::tables(world.clone())).with(Inline::result(world.clone())), names })
 }

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod bench;
 pub mod blackhole;
-mod blocking;
+pub mod blocking;
 pub mod datagen;
 pub mod filesystem;
 pub mod formats;

@@ -18,6 +18,8 @@ pub(crate) const DEFAULT_START: i64 = 1_767_225_600_000;
 pub struct Options<'a> {
     table: &'a str,
     values: &'a BTreeMap<String, String>,
+    /// What stands before the names that are asked for.
+    prefix: &'a str,
 }
 
 impl<'a> Options<'a> {
@@ -28,12 +30,27 @@ impl<'a> Options<'a> {
 
     /// Options of a table that has only a name so far.
     pub fn new(table: &'a str, values: &'a BTreeMap<String, String>) -> Self {
-        Self { table, values }
+        Self { table, values, prefix: "" }
+    }
+
+    /// Those options whose names begin with `prefix`, by what follows it. Errors have the whole names.
+    #[must_use]
+    pub fn under(self, prefix: &'a str) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// The option's whole name.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
     }
 
     /// The value as written.
     pub fn text(&self, name: &str) -> Option<&'a str> {
-        self.values.get(name).map(String::as_str)
+        match self.prefix {
+            "" => self.values.get(name),
+            _ => self.values.get(&self.name(name)),
+        }
+        .map(String::as_str)
     }
 
     /// The value as written.
@@ -42,6 +59,7 @@ impl<'a> Options<'a> {
     /// If the option is missing.
     pub fn required(&self, name: &str) -> Result<&'a str> {
         self.text(name).ok_or_else(|| {
+            let name = self.name(name);
             Error::user(format!("table '{}' has no option '{name}'", self.table))
                 .with_help(format!("add '{name}' = '…' to its WITH (…)"))
         })
@@ -129,12 +147,11 @@ impl<'a> Options<'a> {
 
     /// A user error about the value of an option, which is `wrong`.
     pub fn error(&self, name: &str, wrong: impl Display) -> Error {
-        match self.text(name) {
-            Some(text) => {
-                Error::user(format!("option '{name}' of table '{}' is '{text}', which is {wrong}", self.table))
-            }
-            None => Error::user(format!("option '{name}' of table '{}' is not given, which is {wrong}", self.table)),
-        }
+        let (table, whole) = (self.table, self.name(name));
+        Error::user(match self.text(name) {
+            Some(text) => format!("option '{whole}' of table '{table}' is '{text}', which is {wrong}"),
+            None => format!("option '{whole}' of table '{table}' is not given, which is {wrong}"),
+        })
     }
 }
 

@@ -128,7 +128,8 @@ pub trait Connector: Send + Sync {
     fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo>;
 
     /// Those of its options that say how rows are read or written, and not which: intervals, pace, sizes of files, what
-    /// happens to a record that cannot be decoded. A job in which they change keeps its state.
+    /// happens to a record that cannot be decoded. A job in which they change keeps its state. A name that ends in `.*` stands for
+    /// all names with that beginning.
     fn settings(&self) -> &'static [&'static str] {
         &[]
     }

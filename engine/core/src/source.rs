@@ -138,6 +138,12 @@ pub trait Source: Send {
         Vec::new()
     }
 
+    /// The marker of a checkpoint has passed: these are the positions that it will hold, if it is completed. Epochs rise; of those that
+    /// are given up nothing more is heard.
+    fn captured(&mut self, epoch: Epoch, positions: &[SplitPosition]) {
+        let _ = (epoch, positions);
+    }
+
     /// The checkpoint of this epoch is complete: what follows from all that was read before its marker is decided, and will not be
     /// read again. Epochs come in order, some are left out; the word may be lost with a process, and is then not repeated. For what
     /// others are told about positions, such as the offsets of a consumer group, and not for what reading goes on from.

@@ -166,7 +166,13 @@ impl Table {
     /// Options that are here and say nothing about which rows the table has.
     fn settings(&self) -> BTreeSet<String> {
         let settings = self.connector.settings();
-        self.options.keys().filter(|name| settings.contains(&name.as_str())).cloned().collect()
+        let is_setting = |name: &&String| {
+            settings.iter().any(|setting| match setting.strip_suffix('*') {
+                Some(beginning) => name.starts_with(beginning),
+                None => setting == name,
+            })
+        };
+        self.options.keys().filter(is_setting).cloned().collect()
     }
 
     /// The `PRIMARY KEY` as positions among `columns`, which have all of it: it consists of physical columns.

@@ -1,7 +1,18 @@
 //! Secrets in a line of a script that an error shows.
 
 /// Parts of the names of options whose values are not for every eye.
-const SENSITIVE: [&str; 8] = ["password", "passwd", "secret", "token", "credential", "access-key", "apikey", "jaas"];
+const SENSITIVE: [&str; 10] = [
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "credential",
+    "access-key",
+    "apikey",
+    "jaas",
+    "key.pem",
+    "oauthbearer.config",
+];
 
 /// The characters of a line. Of an option with a sensitive name, as in `'password' = '…'`, the value is masked, each
 /// character by one, so that what is underlined stays in its place.
@@ -59,6 +70,7 @@ mod tests {
             ("SELECT 'it''s', b FROM t", "SELECT 'it''s', b FROM t"),
             ("'token' = 'open", "'token' = '****"),
             ("'password' =\'a\'", "'password' =\'*\'"),
+            ("'properties.ssl.key.pem' = '-----'", "'properties.ssl.key.pem' = '*****'"),
             ("SET 's3.access-key' = 'AKIA'", "SET 's3.access-key' = '****'"),
         ] {
             assert_eq!(masked(line).into_iter().collect::<String>(), expected);

@@ -433,7 +433,7 @@ impl SourceSubtask {
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
-            let mut nodes = vec![self.capture()];
+            let mut nodes = vec![self.capture(marker.epoch)];
             nodes.extend(self.chain.capture(marker.epoch)?);
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
@@ -442,8 +442,10 @@ impl SourceSubtask {
         self.outputs.control(Element::Marker(marker)).await
     }
 
-    fn capture(&mut self) -> NodeCapture {
-        for position in self.presence.positions().unwrap_or_else(|| self.source.positions()) {
+    fn capture(&mut self, epoch: Epoch) -> NodeCapture {
+        let positions = self.presence.positions().unwrap_or_else(|| self.source.positions());
+        self.source.captured(epoch, &positions);
+        for position in positions {
             let watermark =
                 self.watermarks.as_ref().map_or(EventTime::MIN, |watermarks| watermarks.of(&position.split));
             let SplitPosition { split, position } = position;

@@ -6,6 +6,7 @@ use weir_core::connector::OptionInfo;
 use weir_core::{Error, Result, TableSpec};
 
 use crate::formats::decode::csv::CsvDialect;
+use crate::formats::decode::options::{BadRecordPolicy, csv_dialect, policy};
 use crate::options::Options;
 
 pub(super) const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
@@ -111,15 +112,6 @@ pub(super) enum Compression {
     Zstd,
 }
 
-/// What happens to a record that cannot be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BadRecordPolicy {
-    /// The job fails.
-    Fail,
-    /// It is reported beside the rows.
-    PutAside,
-}
-
 /// The options of a source, read.
 #[derive(Debug, Clone)]
 pub(super) struct SourceOptions {
@@ -182,7 +174,7 @@ impl SourceOptions {
             max_file_age: options.duration("source.max-file-age")?,
             split_size: options.bytes("source.split-size")?.unwrap_or(16 << 20),
             compression,
-            policy: policy(&options)?,
+            policy: policy(&options, &["json.ignore-parse-errors", "csv.ignore-parse-errors"])?,
             max_record_size: match options.bytes("max-record-size")?.unwrap_or(16 << 20) {
                 size if (1..=1 << 30).contains(&size) => usize::try_from(size).unwrap_or(1 << 30),
                 _ => return Err(options.error("max-record-size", "not between '1b' and '1gb'")),
@@ -211,50 +203,6 @@ impl SourceOptions {
             Format::Parquet | Format::Arrow => true,
         }
     }
-}
-
-fn policy(options: &Options<'_>) -> Result<BadRecordPolicy> {
-    use BadRecordPolicy::{Fail, PutAside};
-    let given = options.choice("error-policy", &[("fail", Fail), ("skip", PutAside), ("dead-letter", PutAside)])?;
-    for name in ["json.ignore-parse-errors", "csv.ignore-parse-errors"] {
-        if options.boolean(name)?.unwrap_or(false) {
-            return match given {
-                Some(Fail) => Err(options.error(name, "in conflict with 'error-policy' = 'fail'")),
-                _ => Ok(PutAside),
-            };
-        }
-    }
-    Ok(given.unwrap_or(Fail))
-}
-
-fn csv_dialect(options: &Options<'_>) -> Result<CsvDialect> {
-    let character = |name: &str| -> Result<Option<u8>> {
-        let Some(text) = options.text(name) else { return Ok(None) };
-        match text {
-            "\\t" => Ok(Some(b'\t')),
-            text => match text.as_bytes() {
-                [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(Some(*byte)),
-                _ => Err(options.error(name, "not a single ASCII character")),
-            },
-        }
-    };
-    let delimiter = character("csv.field-delimiter")?.unwrap_or(b',');
-    let quote = match options.text("csv.quote-character") {
-        Some("") => None,
-        _ => Some(character("csv.quote-character")?.unwrap_or(b'"')),
-    };
-    if quote == Some(delimiter) {
-        return Err(options.error("csv.quote-character", "also the delimiter"));
-    }
-    Ok(CsvDialect {
-        delimiter,
-        quote,
-        null_literal: options.text("csv.null-literal").map(str::to_owned),
-        comments: options.boolean("csv.allow-comments")?.unwrap_or(false),
-        header: options.boolean("csv.header")?.unwrap_or(false),
-        multiline: options.boolean("csv.multiline")?.unwrap_or(false),
-        lenient: options.boolean("csv.ignore-parse-errors")?.unwrap_or(false),
-    })
 }
 
 /// An error about a file, with its name in front.

@@ -13,13 +13,14 @@ use weir_core::{Error, Result};
 use super::layout::Layout;
 use super::lines::{Piece, Range, RecordEnds, RecordReader, line_number};
 use super::listing::FileInfo;
-use super::options::{BadRecordPolicy, Format, SourceOptions};
+use super::options::{Format, SourceOptions};
 use super::place::Place;
 use super::seen::{OpenFile, Seen};
 use super::split::FileRange;
 use crate::formats::decode::columnar::{Columnar, ColumnarRange};
 use crate::formats::decode::csv::{CsvDialect, CsvRecords, QuotedLines, header};
 use crate::formats::decode::json::JsonRecords;
+use crate::formats::decode::options::BadRecordPolicy;
 use crate::formats::decode::{Decoded, RecordDecoder, RecordFormat};
 
 /// What the reader hands over.

@@ -2,3 +2,6 @@
 
 pub(crate) mod decode;
 pub mod encode;
+
+pub use decode::options::{BadRecordPolicy, policy};
+pub use decode::{RAW_LIMIT, message, sql_name};

@@ -314,7 +314,7 @@ fn take_nulls(valid: &mut Vec<bool>) -> Option<NullBuffer> {
 }
 
 /// The type as SQL writes it, for messages.
-pub(crate) fn sql_name(data_type: &DataType) -> String {
+pub fn sql_name(data_type: &DataType) -> String {
     let precision = |unit: &TimeUnit| match unit {
         TimeUnit::Second => 0,
         TimeUnit::Millisecond => 3,

@@ -9,7 +9,9 @@ pub(crate) mod columnar;
 pub(crate) mod csv;
 mod ipc;
 pub(crate) mod json;
+pub mod message;
 mod number;
+pub mod options;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -20,7 +22,7 @@ use arrow::datatypes::FieldRef;
 use weir_core::{Error, Result};
 
 use column::Column;
-pub(crate) use column::sql_name;
+pub use column::sql_name;
 use csv::CsvRecords;
 use json::JsonRecords;
 
@@ -60,7 +62,7 @@ pub(crate) struct BadRecord {
 }
 
 /// How much of a bad record is kept.
-pub(crate) const RAW_LIMIT: usize = 64 << 10;
+pub const RAW_LIMIT: usize = 64 << 10;
 
 /// Rows that have been decoded.
 pub(crate) struct Decoded {

@@ -1,0 +1,9 @@
+//! The connectors that the binary brings.
+
+use weir_connectors::Registry;
+use weir_kafka::Kafka;
+
+/// Those that have to reach nothing but files, and those with clients of their own.
+pub fn builtin() -> Registry {
+    Registry::builtin().with(Kafka)
+}

@@ -1,0 +1,267 @@
+//! Records that come one in a message, as brokers deliver them. A message is whatever its bytes are: line breaks in it end nothing.
+//!
+//! Several decoders may take parts of one row each, such as a key and a value. So rows stay in step here, also where a part cannot be
+//! decoded: it leaves a filler behind, which the caller drops with the rest of its row.
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef};
+use weir_core::{Error, Result};
+
+use super::csv::{CsvDialect, CsvRecords, QuotedLines};
+use super::json::JsonRecords;
+use super::options::csv_dialect;
+use super::{Column, sql_name, trim_line_break};
+use crate::options::Options;
+
+/// How messages are written.
+#[derive(Debug, Clone)]
+pub struct MessageFormat(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Json { fail_on_missing_field: bool, lenient: bool },
+    Csv(CsvDialect),
+    Raw,
+}
+
+impl MessageFormat {
+    /// The format that `'format'` says, with its own options beside it; `None` if that is not given.
+    ///
+    /// # Errors
+    /// A user error that names the wrong option.
+    pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
+        let Some(format) = options.choice("format", &[("json", 0), ("csv", 1), ("raw", 2)])? else { return Ok(None) };
+        Ok(Some(Self(match format {
+            0 => Kind::Json {
+                fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false),
+                lenient: options.boolean("json.ignore-parse-errors")?.unwrap_or(false),
+            },
+            // A message has no header, and wants no advice about one.
+            1 => Kind::Csv(CsvDialect { comments: false, header: true, ..csv_dialect(options)? }),
+            _ => Kind::Raw,
+        })))
+    }
+
+    /// Checks that `fields`, all that the table says a message has, can be read from one.
+    ///
+    /// # Errors
+    /// A user error that names the field that cannot be.
+    pub fn check(&self, fields: &[FieldRef]) -> Result<()> {
+        for field in fields {
+            let of_column = |error: Error| error.context(format!("column '{}'", field.name()));
+            Column::new(field.data_type()).map_err(of_column)?;
+            let is_readable = match &self.0 {
+                Kind::Json { .. } => true,
+                Kind::Csv(_) => !field.data_type().is_nested(),
+                Kind::Raw => matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView),
+            };
+            if !is_readable {
+                let (name, wrong) = (field.name(), sql_name(field.data_type()));
+                let error = Error::user(format!(
+                    "column '{name}': {wrong} cannot be read from a message of the format '{}'",
+                    self.name()
+                ));
+                return Err(match self.0 {
+                    Kind::Raw => error.with_help("'raw' reads STRING and BYTES; CAST makes of a STRING what it says"),
+                    _ => error,
+                });
+            }
+        }
+        match (&self.0, fields) {
+            (Kind::Raw, []) | (Kind::Raw, [_]) | (Kind::Json { .. } | Kind::Csv(_), _) => Ok(()),
+            (Kind::Raw, [first, second, ..]) => Err(Error::user(format!(
+                "a message of the format 'raw' is one column, and there are '{}', '{}'",
+                first.name(),
+                second.name()
+            ))),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Kind::Json { .. } => "json",
+            Kind::Csv(_) => "csv",
+            Kind::Raw => "raw",
+        }
+    }
+
+    /// Whether there is a row in a message without content, as that which tells a compacted topic that a key is gone.
+    pub fn reads_null(&self) -> bool {
+        matches!(self.0, Kind::Raw)
+    }
+}
+
+/// Builds columns from messages.
+pub struct MessageDecoder {
+    reader: Reader,
+    fields: Vec<FieldRef>,
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+enum Reader {
+    Json(JsonRecords),
+    Csv { records: CsvRecords, dialect: CsvDialect },
+    Raw,
+}
+
+impl MessageDecoder {
+    /// A decoder of `fields`, out of messages that have `declared`, in this order.
+    ///
+    /// # Errors
+    /// A user error if a field's type cannot be read.
+    pub fn new(format: &MessageFormat, declared: &[FieldRef], fields: Vec<FieldRef>) -> Result<Self> {
+        let reader = match &format.0 {
+            Kind::Json { fail_on_missing_field, lenient } => {
+                Reader::Json(JsonRecords::new(&fields, *fail_on_missing_field, *lenient))
+            }
+            Kind::Csv(dialect) => {
+                let names: Vec<String> = declared.iter().map(|field| field.name().clone()).collect();
+                let records = CsvRecords::new(dialect.clone(), &names, &fields)?;
+                Reader::Csv { records, dialect: dialect.clone() }
+            }
+            Kind::Raw => Reader::Raw,
+        };
+        let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
+        Ok(Self { reader, fields, columns, rows: 0 })
+    }
+
+    /// Adds the row of a message; `None` is one without content.
+    ///
+    /// # Errors
+    /// What is wrong with it. The row that has been added is a filler.
+    pub fn push(&mut self, message: Option<&[u8]>) -> Result<(), String> {
+        let decoded = self.decode(message);
+        match decoded {
+            Ok(()) => self.rows += 1,
+            Err(_) => self.skip(),
+        }
+        decoded
+    }
+
+    /// Adds a filler.
+    pub fn skip(&mut self) {
+        self.rows += 1;
+        self.columns.iter_mut().for_each(|column| column.settle(self.rows));
+    }
+
+    fn decode(&mut self, message: Option<&[u8]>) -> Result<(), String> {
+        let Self { reader, fields, columns, .. } = self;
+        let Some(bytes) = message else {
+            return match fields.iter().find(|field| !field.is_nullable()) {
+                Some(field) => Err(format!("column '{}' is NOT NULL and has no value", field.name())),
+                None => {
+                    columns.iter_mut().for_each(Column::append_null);
+                    Ok(())
+                }
+            };
+        };
+        let text = |bytes| {
+            std::str::from_utf8(bytes).map_err(|error| format!("invalid UTF-8 at its byte {}", error.valid_up_to() + 1))
+        };
+        match reader {
+            Reader::Json(json) => json.decode(text(bytes)?, fields, columns),
+            Reader::Csv { records, dialect } => {
+                let record = &bytes[..trim_line_break(bytes)];
+                let is_one = match dialect.multiline {
+                    true => QuotedLines::new(dialect).first_end(record).is_none(),
+                    false => memchr::memchr(b'\n', record).is_none(),
+                };
+                if !is_one {
+                    return Err("it has more than one line, and a message is one record".to_owned());
+                }
+                records.decode(text(record)?, fields, columns)
+            }
+            Reader::Raw => {
+                match columns.first_mut() {
+                    Some(Column::Text(values)) => values.append_value(text(bytes)?),
+                    Some(Column::Bytes(values)) => values.append_value(bytes),
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Rows since the last [`finish`](Self::finish), fillers among them.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// A column for each field; the decoder is empty afterwards.
+    ///
+    /// # Errors
+    /// If columns do not fit together, which would be Weir's defect.
+    pub fn finish(&mut self) -> Result<Vec<ArrayRef>> {
+        self.rows = 0;
+        self.columns.iter_mut().map(Column::finish).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn decoder(options: &[(&str, &str)], fields: &[(&str, DataType, bool)]) -> MessageDecoder {
+        let values: BTreeMap<String, String> =
+            options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let format = MessageFormat::read(&Options::new("t", &values)).unwrap().unwrap();
+        let field = |(name, data_type, nullable): &(&str, DataType, bool)| -> FieldRef {
+            Arc::new(Field::new(*name, data_type.clone(), *nullable))
+        };
+        let fields: Vec<FieldRef> = fields.iter().map(field).collect();
+        format.check(&fields).unwrap();
+        MessageDecoder::new(&format, &fields, fields.clone()).unwrap()
+    }
+
+    fn columns(decoder: &mut MessageDecoder) -> Vec<String> {
+        decoder.finish().unwrap().iter().map(|column| format!("{column:?}").replace("\n  ", " ")).collect()
+    }
+
+    #[test]
+    fn an_object_may_have_line_breaks_and_what_cannot_be_decoded_leaves_a_filler() {
+        let mut json =
+            decoder(&[("format", "json")], &[("a", DataType::Int64, false), ("b", DataType::Utf8View, true)]);
+        json.push(Some(b"{\"a\": 1,\n \"b\": \"x\\ny\"}\n")).unwrap();
+        assert_eq!(
+            json.push(Some(b"{\"a\": 1, \"b\": \"x\"")).unwrap_err().split(':').next(),
+            Some("invalid JSON at its byte 18")
+        );
+        assert_eq!(json.push(Some(b"")).unwrap_err().split(':').next(), Some("invalid JSON at its byte 1"));
+        assert_eq!(json.push(None).unwrap_err(), "column 'a' is NOT NULL and has no value");
+        json.skip();
+        json.push(Some(b"{\"a\": 2}")).unwrap();
+        assert_eq!(json.rows(), 6);
+        let columns = columns(&mut json);
+        assert_eq!(columns[0], "PrimitiveArray<Int64>\n[ 1, 0, 0, 0, 0, 2,\n]");
+        assert!(columns[1].starts_with("StringViewArray\n[ \"x\\ny\", \"\","), "{}", columns[1]);
+    }
+
+    #[test]
+    fn a_message_is_one_record_of_csv() {
+        let mut csv = decoder(&[("format", "csv")], &[("a", DataType::Int32, true), ("b", DataType::Utf8View, true)]);
+        csv.push(Some(b"1,x\r\n")).unwrap();
+        assert_eq!(csv.push(Some(b"1,x\n2,y")).unwrap_err(), "it has more than one line, and a message is one record");
+        csv.push(Some(b",")).unwrap();
+        assert_eq!(columns(&mut csv)[0], "PrimitiveArray<Int32>\n[ 1, 0, null,\n]");
+        let mut csv = decoder(&[("format", "csv"), ("csv.multiline", "true")], &[("a", DataType::Utf8View, true)]);
+        csv.push(Some(b"\"x\ny\"")).unwrap();
+        assert!(csv.push(Some(b"\"x\ny\"\nz")).is_err());
+    }
+
+    #[test]
+    fn raw_takes_any_bytes_and_null() {
+        let mut raw = decoder(&[("format", "raw")], &[("a", DataType::BinaryView, true)]);
+        raw.push(Some(b"\xff\n")).unwrap();
+        raw.push(None).unwrap();
+        assert_eq!(columns(&mut raw)[0], "BinaryViewArray\n[ [255, 10], null,\n]");
+        let mut raw = decoder(&[("format", "raw")], &[("a", DataType::Utf8View, true)]);
+        assert_eq!(raw.push(Some(b"a\xff")).unwrap_err(), "invalid UTF-8 at its byte 2");
+    }
+}

@@ -1,0 +1,227 @@
+//! Clients of a cluster, and what users may set of them: `'properties.…'` are librdkafka's own, but for those that Weir has to set.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+use weir_connectors::blocking::release;
+use weir_connectors::options::Options;
+use weir_core::{Error, Result, TableSpec};
+
+use crate::events::Events;
+use crate::offsets::Reset;
+
+/// What stands before the names of a client's properties.
+pub(crate) const PROPERTIES: &str = "properties.";
+pub(crate) const SERVERS: &str = "bootstrap.servers";
+pub(crate) const GROUP: &str = "group.id";
+pub(crate) const COMMIT: &str = "commit.offsets.on.checkpoint";
+pub(crate) const RESET: &str = "auto.offset.reset";
+
+/// How long one request may take.
+pub(crate) const REQUEST: Duration = Duration::from_secs(10);
+
+/// How long a cluster may be away before that is an error.
+pub(crate) const AWAY: Duration = Duration::from_secs(30);
+
+/// What Weir reads itself.
+const OWN: &[&str] = &[COMMIT, RESET];
+
+/// What is not for users to set, and why.
+const REFUSED: &[(&str, &str)] = &[
+    (
+        "enable.auto.commit",
+        "offsets are committed with checkpoints; 'properties.commit.offsets.on.checkpoint' = 'false' leaves that",
+    ),
+    ("auto.commit.interval.ms", "offsets are committed with checkpoints"),
+    ("enable.auto.offset.store", "offsets are committed with checkpoints"),
+    ("enable.partition.eof", "Weir sets it"),
+    ("statistics.interval.ms", "Weir sets it"),
+    ("log.queue", "Weir sets it"),
+    ("key.deserializer", "'key.format' says how keys are read"),
+    ("value.deserializer", "'format' says how values are read"),
+    ("key.serializer", "'key.format' says how keys are written"),
+    ("value.serializer", "'format' says how values are written"),
+    ("partition.assignment.strategy", "Weir assigns partitions itself"),
+    // They load or run what is on the machine of a worker.
+    ("plugin.library.paths", "a table must not load libraries"),
+    ("ssl.engine.location", "a table must not load libraries"),
+    ("ssl.providers", "a table must not load libraries"),
+    ("sasl.kerberos.kinit.cmd", "a table must not run commands"),
+];
+
+/// What Java's clients call otherwise.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("sasl.jaas.config", "set 'properties.sasl.username' and 'properties.sasl.password'"),
+    ("ssl.truststore.location", "'properties.ssl.ca.location' is a file of certificates in PEM"),
+    ("ssl.truststore.password", "'properties.ssl.ca.location' is a file of certificates in PEM, which has no password"),
+    ("ssl.truststore.type", "'properties.ssl.ca.location' is a file of certificates in PEM"),
+    ("ssl.truststore.certificates", "'properties.ssl.ca.pem' holds certificates in PEM"),
+    ("ssl.keystore.type", "'properties.ssl.keystore.location' is a file in PKCS#12"),
+    ("ssl.keystore.certificate.chain", "'properties.ssl.certificate.pem' holds certificates in PEM"),
+    ("ssl.keystore.key", "'properties.ssl.key.pem' holds a key in PEM"),
+    ("sasl.login.callback.handler.class", "for OAUTHBEARER see 'properties.sasl.oauthbearer.method'"),
+    ("fetch.max.wait.ms", "it is called 'properties.fetch.wait.max.ms'"),
+    ("max.poll.records", "it has no meaning here"),
+    ("request.timeout.ms", "it is called 'properties.socket.timeout.ms'"),
+];
+
+/// Properties that name files.
+const FILES: &[&str] =
+    &["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
+
+/// How to reach a cluster.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientOptions {
+    table: String,
+    /// As the user has given them.
+    properties: BTreeMap<String, String>,
+    pub(crate) servers: String,
+    pub(crate) group: Option<String>,
+    /// Whether the group is told of checkpoints.
+    pub(crate) commits: bool,
+    pub(crate) reset: Reset,
+}
+
+impl ClientOptions {
+    /// # Errors
+    /// A user error that names the wrong property.
+    pub(crate) fn read(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table).under(PROPERTIES);
+        let servers = options.required(SERVERS)?.to_owned();
+        if servers.split(',').all(|server| server.trim().is_empty()) {
+            return Err(options.error(SERVERS, "empty"));
+        }
+        let given = table.options.iter().filter_map(|(name, value)| Some((name.strip_prefix(PROPERTIES)?, value)));
+        let mut properties = BTreeMap::new();
+        for (name, value) in given.filter(|(name, _)| !OWN.contains(name)) {
+            if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+                let error = Error::user(format!("table '{}': '{PROPERTIES}{name}' cannot be set", table.name));
+                return Err(error.with_help(*why));
+            }
+            properties.insert(name.to_owned(), value.clone());
+        }
+        let group = options.text(GROUP).map(str::to_owned);
+        let resets = [("none", Reset::Fail), ("earliest", Reset::Earliest), ("latest", Reset::Latest)];
+        let read = Self {
+            table: table.name.clone(),
+            properties,
+            servers,
+            commits: options.boolean(COMMIT)?.unwrap_or(true) && group.is_some(),
+            reset: options.choice(RESET, &resets)?.unwrap_or(Reset::Fail),
+            group,
+        };
+        read.consumer().create_native_config().map_err(|error| read.refused(error))?;
+        Ok(read)
+    }
+
+    /// What librdkafka says about a property. Values are not repeated: they may be secrets.
+    fn refused(&self, error: KafkaError) -> Error {
+        let KafkaError::ClientConfig(kind, wrong, name, _) = &error else {
+            return Error::user(format!("table '{}': the properties of its client are wrong", self.table))
+                .with_source(error);
+        };
+        if *kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+            let error = Error::user(format!("table '{}': there is no property '{PROPERTIES}{name}'", self.table));
+            return match ELSEWHERE.iter().find(|(java, _)| java == name) {
+                Some((_, instead)) => error.with_help(*instead),
+                None => error.with_help("properties are librdkafka's: they are listed in its CONFIGURATION.md"),
+            };
+        }
+        Error::user(format!("table '{}': '{PROPERTIES}{name}' has a value that it cannot have: {wrong}", self.table))
+    }
+
+    /// What any client of the cluster has.
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "weir").set("reconnect.backoff.max.ms", "2000");
+        for (name, value) in &self.properties {
+            config.set(name, value);
+        }
+        // Lines go to `Events::log`, which has levels of its own.
+        config.set_log_level(RDKafkaLogLevel::Info);
+        config
+    }
+
+    /// What a consumer has.
+    pub(crate) fn consumer(&self) -> ClientConfig {
+        let mut config = self.client();
+        let mut default = |name: &str, value: &str| {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        };
+        default("isolation.level", "read_committed");
+        // What is fetched ahead of a partition; librdkafka looks only every so often whether there is room again.
+        default("queued.max.messages.kbytes", "32768");
+        default("fetch.queue.backoff.ms", "5");
+        // Partitions are assigned by Weir, and a client that is given some has to have a group. Nothing is committed to this one.
+        default(GROUP, "weir");
+        let reset = match self.reset {
+            Reset::Fail => "error",
+            Reset::Earliest => "earliest",
+            Reset::Latest => "latest",
+        };
+        config
+            .set(RESET, reset)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("statistics.interval.ms", "500");
+        config
+    }
+
+    /// Starts a client. Waits for files and threads, not for the network.
+    ///
+    /// # Errors
+    /// A user error if properties do not go together.
+    pub(crate) fn connect(&self, config: &ClientConfig) -> Result<Client> {
+        let consumer =
+            config.create_with_context(Events::new(self.reads_committed())).map_err(|error| match error {
+                KafkaError::ClientCreation(wrong) => Error::user(format!(
+                    "table '{}': the properties of its client do not go together: {wrong}",
+                    self.table
+                )),
+                error => self.refused(error),
+            })?;
+        Ok(Client { consumer: Some(Arc::new(consumer)), servers: self.servers.clone() })
+    }
+
+    /// Whether records of open and aborted transactions are passed over.
+    fn reads_committed(&self) -> bool {
+        self.properties.get("isolation.level").is_none_or(|level| !level.eq_ignore_ascii_case("read_uncommitted"))
+    }
+}
+
+/// Names of options that name files.
+pub(crate) fn files() -> impl Iterator<Item = String> {
+    FILES.iter().map(|name| format!("{PROPERTIES}{name}"))
+}
+
+/// A client. To close it takes a while, which is waited for elsewhere.
+pub(crate) struct Client {
+    consumer: Option<Arc<BaseConsumer<Events>>>,
+    pub(crate) servers: String,
+}
+
+impl Client {
+    /// What it has heard.
+    pub(crate) fn events(&self) -> &Events {
+        self.consumer().context()
+    }
+
+    pub(crate) fn consumer(&self) -> &Arc<BaseConsumer<Events>> {
+        self.consumer.as_ref().expect("it is taken when it is dropped")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        release(self.consumer.take());
+    }
+}

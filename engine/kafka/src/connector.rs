@@ -1,0 +1,86 @@
+//! The connector `kafka`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow::datatypes::Field;
+use async_trait::async_trait;
+use weir_core::connector::{
+    Boundedness, Connector, DiscoveryContext, OptionInfo, Role, Source, SourceContext, SplitDiscovery,
+};
+use weir_core::{Error, Result, TableSpec};
+
+use crate::layout::Layout;
+use crate::options::{self, SourceOptions};
+use crate::{client, discovery, metadata, offsets, source};
+
+/// The connector `kafka`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kafka;
+
+/// How a cluster is reached, where a new job begins, what becomes of records that cannot be decoded. Which topics are read, and how far,
+/// is none of them.
+const SETTINGS: &[&str] = &[
+    "properties.*",
+    offsets::STARTUP_MODE,
+    offsets::STARTUP_TIMESTAMP,
+    offsets::STARTUP_OFFSETS,
+    "scan.topic-partition-discovery.interval",
+    "error-policy",
+    "dead-letter.table",
+];
+
+#[async_trait]
+impl Connector for Kafka {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        role == Role::Source
+    }
+
+    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        options::known(given)
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        SETTINGS
+    }
+
+    fn metadata_columns(&self) -> Vec<Field> {
+        metadata::columns()
+    }
+
+    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
+        for name in client::files() {
+            if let Some(path) = options.get_mut(&name)
+                && Path::new(path).is_relative()
+            {
+                *path = directory.join(&*path).display().to_string();
+            }
+        }
+    }
+
+    fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
+        let options = SourceOptions::read(table)?;
+        Layout::new(table, &options.formats)?;
+        Ok(())
+    }
+
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        let is_bounded =
+            offsets::bounded(&weir_connectors::options::Options::of(table)).is_ok_and(|place| place.is_some());
+        if is_bounded { Boundedness::Bounded } else { Boundedness::Unbounded }
+    }
+
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        discovery::open(table, context).await.map_err(within)
+    }
+
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        source::open(table, &context).map_err(within)
+    }
+}

@@ -1,0 +1,169 @@
+//! What librdkafka says beside records: errors, how far partitions go, lines for its log. It is heard by whoever polls the client.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+/// The other side of a client.
+#[derive(Debug)]
+pub(crate) struct Events {
+    reads_committed: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What was said last, with its reason.
+    last: Option<(RDKafkaErrorCode, String)>,
+    /// Why the cluster cannot be reached, and since when.
+    away: Option<(Instant, Away)>,
+    partitions: HashMap<String, HashMap<i32, Progress>>,
+}
+
+/// Why a cluster cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// It does not answer.
+    Down(String),
+    /// It does not let us in.
+    Refused(String),
+}
+
+/// How far a partition goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Behind the last record that can be read.
+    pub(crate) end: i64,
+    /// All that is before this offset has been put into the queue.
+    pub(crate) fetched_to_end: i64,
+}
+
+impl Events {
+    pub(crate) fn new(reads_committed: bool) -> Self {
+        Self { reads_committed, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reason of an error that was returned just now.
+    pub(crate) fn reason(&self, code: RDKafkaErrorCode) -> Option<String> {
+        let state = self.state();
+        state.last.as_ref().filter(|(last, _)| *last == code).map(|(_, reason)| reason.clone())
+    }
+
+    /// Why the cluster cannot be reached, and since when.
+    pub(crate) fn away(&self) -> Option<(Instant, Away)> {
+        self.state().away.clone()
+    }
+
+    /// How far a partition goes, as far as that is known, and which look at the whole cluster that is of.
+    pub(crate) fn progress(&self, topic: &str, partition: i32) -> Option<Progress> {
+        self.state().partitions.get(topic)?.get(&partition).copied()
+    }
+
+    fn take(&self, statistics: Statistics) {
+        let is_up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        let mut state = self.state();
+        if is_up {
+            state.away = None;
+        }
+        for (topic, entry) in statistics.topics {
+            let known = state.partitions.entry(topic).or_default();
+            for (partition, seen) in entry.partitions {
+                let end = if self.reads_committed && seen.ls_offset >= 0 { seen.ls_offset } else { seen.hi_offset };
+                known.insert(partition, Progress { end, fetched_to_end: seen.eof_offset });
+            }
+        }
+    }
+}
+
+/// Of librdkafka's STATISTICS.md, what is of use here.
+#[derive(Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    brokers: HashMap<String, Broker>,
+    #[serde(default)]
+    topics: HashMap<String, Topic>,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    state: String,
+}
+
+#[derive(Deserialize)]
+struct Topic {
+    partitions: HashMap<i32, Partition>,
+}
+
+#[derive(Deserialize)]
+struct Partition {
+    eof_offset: i64,
+    hi_offset: i64,
+    ls_offset: i64,
+}
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What is wrong comes as an error too. But that records are left out because they are gone is said here alone.
+        match (level, facility) {
+            (RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Error, "OFFSET") => {
+                tracing::warn!(facility, message, "Kafka");
+            }
+            _ => tracing::debug!(facility, message, "Kafka"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match serde_json::from_slice(statistics) {
+            Ok(statistics) => self.take(statistics),
+            Err(error) => tracing::debug!(%error, "statistics of a Kafka client cannot be read"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
+        tracing::debug!(%error, reason, "Kafka");
+        let away = match code {
+            RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
+                Some(Away::Down(reason.to_owned()))
+            }
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL => {
+                Some(Away::Refused(reason.to_owned()))
+            }
+            _ => None,
+        };
+        let mut state = self.state();
+        if let Some(away) = away {
+            match &mut state.away {
+                // That all brokers are down says less than why one of them is.
+                Some((_, known)) if code != RDKafkaErrorCode::AllBrokersDown => *known = away,
+                Some(_) => {}
+                none => *none = Some((Instant::now(), away)),
+            }
+        }
+        state.last = Some((code, reason.to_owned()));
+    }
+}
+
+impl ConsumerContext for Events {
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        // It is for others to see, and the next checkpoint commits again.
+        if let Err(error) = result {
+            tracing::warn!(%error, "offsets could not be committed to the consumer group");
+        }
+    }
+}

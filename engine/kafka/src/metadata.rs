@@ -1,0 +1,157 @@
+//! Columns that describe a record. Their names are Flink's, but for `key`, which it does not have.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryViewBuilder, Int32Array, Int64Array, MapArray, StringViewArray, StringViewBuilder, StructArray,
+    TimestampMillisecondArray,
+};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use rdkafka::message::{Headers, Message, Timestamp};
+use weir_core::{Error, Result};
+
+use crate::split::TopicPartition;
+
+/// What is known of a record beside its key and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metadata {
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    TimestampType,
+    Headers,
+    Key,
+}
+
+const METADATA: [(&str, Metadata); 7] = [
+    ("topic", Metadata::Topic),
+    ("partition", Metadata::Partition),
+    ("offset", Metadata::Offset),
+    ("timestamp", Metadata::Timestamp),
+    ("timestamp-type", Metadata::TimestampType),
+    ("headers", Metadata::Headers),
+    ("key", Metadata::Key),
+];
+
+impl Metadata {
+    /// The one of that name.
+    pub(crate) fn named(key: &str) -> Option<Self> {
+        METADATA.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+    }
+
+    fn data_type(self) -> DataType {
+        match self {
+            Metadata::Topic | Metadata::TimestampType => DataType::Utf8View,
+            Metadata::Partition => DataType::Int32,
+            Metadata::Offset => DataType::Int64,
+            Metadata::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+            Metadata::Headers => DataType::Map(Arc::new(Field::new("entries", DataType::Struct(pair()), false)), false),
+            Metadata::Key => DataType::BinaryView,
+        }
+    }
+}
+
+/// A header: a value may be missing, a name may not.
+fn pair() -> Fields {
+    Fields::from(vec![Field::new("key", DataType::Utf8View, false), Field::new("value", DataType::BinaryView, true)])
+}
+
+/// The metadata columns that there are.
+pub(crate) fn columns() -> Vec<Field> {
+    METADATA.iter().map(|(name, kind)| Field::new(*name, kind.data_type(), *kind == Metadata::Key)).collect()
+}
+
+/// One such column of a batch.
+pub(crate) enum MetadataColumn {
+    Topic,
+    Partition,
+    Offset(Vec<i64>),
+    Timestamp(Vec<i64>),
+    TimestampType(StringViewBuilder),
+    Headers { offsets: Vec<i32>, names: StringViewBuilder, values: BinaryViewBuilder },
+    Key(BinaryViewBuilder),
+}
+
+impl MetadataColumn {
+    pub(crate) fn new(kind: Metadata) -> Self {
+        match kind {
+            Metadata::Topic => Self::Topic,
+            Metadata::Partition => Self::Partition,
+            Metadata::Offset => Self::Offset(Vec::new()),
+            Metadata::Timestamp => Self::Timestamp(Vec::new()),
+            Metadata::TimestampType => Self::TimestampType(StringViewBuilder::new()),
+            Metadata::Headers => {
+                Self::Headers { offsets: vec![0], names: StringViewBuilder::new(), values: BinaryViewBuilder::new() }
+            }
+            Metadata::Key => Self::Key(BinaryViewBuilder::new()),
+        }
+    }
+
+    /// Adds what is known of a record.
+    ///
+    /// # Errors
+    /// What is wrong with it. A value has been added all the same.
+    pub(crate) fn push(&mut self, message: &impl Message) -> Result<(), String> {
+        match self {
+            Self::Topic | Self::Partition => {}
+            Self::Offset(values) => values.push(message.offset()),
+            Self::Timestamp(values) => values.push(message.timestamp().to_millis().unwrap_or(-1)),
+            Self::TimestampType(values) => values.append_value(match message.timestamp() {
+                Timestamp::NotAvailable => "NoTimestampType",
+                Timestamp::CreateTime(_) => "CreateTime",
+                Timestamp::LogAppendTime(_) => "LogAppendTime",
+            }),
+            Self::Headers { offsets, names, values } => {
+                let found = message.headers().map_or(Ok(BTreeMap::new()), headers);
+                let count = found.as_ref().map_or(0, BTreeMap::len);
+                let last = offsets.last().copied().unwrap_or_default();
+                // A batch is bounded by rows and a record by bytes, far below 2^31 headers.
+                offsets.push(last.saturating_add(i32::try_from(count).unwrap_or(i32::MAX)));
+                for (name, value) in found? {
+                    names.append_value(name);
+                    values.append_option(value);
+                }
+            }
+            Self::Key(values) => values.append_option(message.key()),
+        }
+        Ok(())
+    }
+
+    /// The column of so many records of a partition; it is empty afterwards.
+    ///
+    /// # Errors
+    /// If its parts do not fit together, which would be Weir's defect.
+    pub(crate) fn finish(&mut self, partition: &TopicPartition, rows: usize) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::Topic => Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(&*partition.topic, rows))),
+            Self::Partition => Arc::new(Int32Array::from_value(partition.partition, rows)),
+            Self::Offset(values) => Arc::new(Int64Array::from(std::mem::take(values))),
+            Self::Timestamp(values) => {
+                Arc::new(TimestampMillisecondArray::from(std::mem::take(values)).with_timezone("UTC"))
+            }
+            Self::TimestampType(values) => Arc::new(std::mem::take(values).finish()),
+            Self::Headers { offsets, names, values } => {
+                let DataType::Map(entries, _) = Metadata::Headers.data_type() else {
+                    return Err(Error::internal("headers are no map"));
+                };
+                let columns: Vec<ArrayRef> =
+                    vec![Arc::new(std::mem::take(names).finish()), Arc::new(std::mem::take(values).finish())];
+                let pairs = StructArray::try_new(pair(), columns, None)?;
+                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])));
+                Arc::new(MapArray::try_new(entries, offsets, pairs, None, false)?)
+            }
+            Self::Key(values) => Arc::new(std::mem::take(values).finish()),
+        })
+    }
+}
+
+/// The headers of a record by their names; of several with one name, the last.
+fn headers<H: Headers>(headers: &H) -> Result<BTreeMap<String, Option<&[u8]>>, String> {
+    // The crate takes it for granted that names are text, and panics where they are not. Nothing is left in between by that.
+    let read = || headers.iter().map(|header| (header.key.to_owned(), header.value)).collect();
+    catch_unwind(AssertUnwindSafe(read)).map_err(|_| "the name of a header is not valid UTF-8".to_owned())
+}

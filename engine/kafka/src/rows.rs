@@ -1,0 +1,113 @@
+//! From the records of a partition to a batch of rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::filter;
+use rdkafka::message::Message;
+use weir_connectors::formats::RAW_LIMIT;
+use weir_connectors::formats::message::MessageDecoder;
+use weir_core::connector::Rejected;
+use weir_core::{Error, Result};
+
+use crate::layout::{Layout, Origin};
+use crate::metadata::MetadataColumn;
+use crate::split::TopicPartition;
+
+/// Collects the rows of one batch.
+pub(crate) struct Rows {
+    layout: Arc<Layout>,
+    key: Option<MessageDecoder>,
+    value: Option<MessageDecoder>,
+    metadata: Vec<MetadataColumn>,
+    /// Rows, fillers of those that are rejected among them.
+    rows: usize,
+    /// Which of them are fillers.
+    fillers: Vec<usize>,
+    rejected: Vec<Rejected>,
+}
+
+impl Rows {
+    /// # Errors
+    /// If a column cannot be read, which has been checked before.
+    pub(crate) fn new(layout: Arc<Layout>) -> Result<Self> {
+        Ok(Self {
+            key: layout.key_decoder()?,
+            value: layout.value_decoder()?,
+            metadata: layout.metadata(),
+            layout,
+            rows: 0,
+            fillers: Vec::new(),
+            rejected: Vec::new(),
+        })
+    }
+
+    /// Adds a record of the partition of this name.
+    pub(crate) fn push(&mut self, message: &impl Message, partition: &Arc<str>) {
+        if message.payload().is_none() && !self.layout.reads_null() {
+            return;
+        }
+        // All parts get a row, whatever is wrong with another.
+        let value = self.value.as_mut().map_or(Ok(()), |decoder| decoder.push(message.payload()));
+        let key = self.key.as_mut().map_or(Ok(()), |decoder| decoder.push(message.key()));
+        let mut metadata = Ok(());
+        for column in &mut self.metadata {
+            metadata = metadata.and(column.push(message));
+        }
+        self.rows += 1;
+        let rejected = match (value, key, metadata) {
+            (Ok(()), Ok(()), Ok(())) => return,
+            (Err(reason), ..) | (Ok(()), Ok(()), Err(reason)) => (message.payload(), reason),
+            (Ok(()), Err(reason), _) => (message.key(), format!("in its key, {reason}")),
+        };
+        let (raw, reason) = rejected;
+        self.fillers.push(self.rows - 1);
+        self.rejected.push(Rejected {
+            origin: partition.clone(),
+            offset: u64::try_from(message.offset()).unwrap_or_default(),
+            raw: raw.map(|raw| raw[..raw.len().min(RAW_LIMIT)].to_vec()).unwrap_or_default(),
+            reason,
+        });
+    }
+
+    /// Rows so far, rejected ones among them.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// The first record that was rejected.
+    pub(crate) fn rejected(&self) -> Option<&Rejected> {
+        self.rejected.first()
+    }
+
+    /// The rows of a partition so far; there are none afterwards.
+    ///
+    /// # Errors
+    /// If columns do not fit together, which would be Weir's defect.
+    pub(crate) fn finish(&mut self, partition: &TopicPartition) -> Result<(RecordBatch, Vec<Rejected>)> {
+        let rows = std::mem::take(&mut self.rows);
+        let key = self.key.as_mut().map_or(Ok(Vec::new()), MessageDecoder::finish)?;
+        let value = self.value.as_mut().map_or(Ok(Vec::new()), MessageDecoder::finish)?;
+        let metadata = self.metadata.iter_mut().map(|column| column.finish(partition, rows));
+        let metadata = metadata.collect::<Result<Vec<_>>>()?;
+        let column = |origin: &Origin| match *origin {
+            Origin::Key(index) => key.get(index).cloned(),
+            Origin::Value(index) => value.get(index).cloned(),
+            Origin::Metadata(index) => metadata.get(index).cloned(),
+        };
+        let columns: Option<Vec<ArrayRef>> = self.layout.origins().iter().map(column).collect();
+        let mut columns = columns.ok_or_else(|| Error::internal("a column was not read"))?;
+        let fillers = std::mem::take(&mut self.fillers);
+        if !fillers.is_empty() {
+            let mut good = vec![true; rows];
+            fillers.iter().for_each(|row| good[*row] = false);
+            let good = BooleanArray::from(good);
+            for column in &mut columns {
+                *column = filter(column, &good)?;
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows - fillers.len()));
+        let records = RecordBatch::try_new_with_options(self.layout.schema(), columns, &options)?;
+        Ok((records, std::mem::take(&mut self.rejected)))
+    }
+}

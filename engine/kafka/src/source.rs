@@ -1,0 +1,321 @@
+//! The source: one subtask's share of the partitions.
+//!
+//! Its client is opened, and given further partitions, on a blocking thread; everything else is done without waiting, but for the
+//! news that a queue has something in it. All state is in `self`, so that a dropped `next` loses nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use weir_connectors::blocking::{begin, release};
+use weir_connectors::formats::BadRecordPolicy;
+use weir_core::connector::{AssignedSplit, Rejected, Source, SourceContext, SourceEvent, SplitLag, SplitPosition};
+use weir_core::{Epoch, Error, EventTime, Result, TableSpec};
+
+use crate::client::{Client, ClientOptions};
+use crate::commits::Commits;
+use crate::errors::{away, drain, partition_failed};
+use crate::layout::Layout;
+use crate::options::SourceOptions;
+use crate::partition::{Assigned, Partition, Taken};
+use crate::ready::Ready;
+use crate::rows::Rows;
+use crate::split::{self, TopicPartition};
+
+/// How often it is heard what librdkafka has to say beside records, and looked into every queue.
+const LISTEN: Duration = Duration::from_millis(200);
+
+/// Opens the share of a subtask.
+///
+/// # Errors
+/// If the options are wrong.
+pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn Source>> {
+    let options = SourceOptions::read(table)?;
+    let layout = Arc::new(Layout::new(table, &options.formats)?);
+    Ok(Box::new(KafkaSource {
+        rows: Rows::new(layout)?,
+        batch_rows: context.batch_rows.max(1),
+        options,
+        waiting: Vec::new(),
+        starting: None,
+        client: None,
+        partitions: Vec::new(),
+        ready: Arc::default(),
+        next_listen: Instant::now(),
+        events: VecDeque::new(),
+        commits: Commits::default(),
+    }))
+}
+
+struct KafkaSource {
+    options: SourceOptions,
+    batch_rows: usize,
+    rows: Rows,
+    /// Partitions that the client has not been given yet.
+    waiting: Vec<Assigned>,
+    /// The client is given some.
+    starting: Option<JoinHandle<Result<Started>>>,
+    client: Option<Arc<Client>>,
+    /// By the numbers of their queues; `None`: at its end.
+    partitions: Vec<Option<Partition>>,
+    ready: Arc<Ready>,
+    next_listen: Instant,
+    /// What is to be said before anything else.
+    events: VecDeque<SourceEvent>,
+    commits: Commits,
+}
+
+struct Started {
+    client: Arc<Client>,
+    partitions: Vec<Partition>,
+}
+
+impl KafkaSource {
+    async fn advance(&mut self) -> Result<SourceEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            self.start().await?;
+            if self.next_listen <= Instant::now() {
+                self.listen()?;
+            }
+            if let Some(event) = self.take()? {
+                return Ok(event);
+            }
+            if self.events.is_empty() {
+                tokio::select! {
+                    () = self.ready.marked() => {}
+                    () = sleep_until(self.next_listen) => {}
+                }
+            }
+        }
+    }
+
+    /// Gives the client the partitions that wait.
+    async fn start(&mut self) -> Result<()> {
+        let over: Vec<Assigned> = self.waiting.extract_if(.., |assigned| assigned.is_over()).collect();
+        for assigned in over {
+            self.end(&assigned);
+        }
+        if self.starting.is_none() && !self.waiting.is_empty() {
+            let (client, options) = (self.client.clone(), self.options.client.clone());
+            let (first, ready) = (self.partitions.len(), self.ready.clone());
+            let waiting = std::mem::take(&mut self.waiting);
+            self.starting = Some(begin(move || start(client, &options, waiting, first, &ready)));
+        }
+        let Some(starting) = &mut self.starting else { return Ok(()) };
+        let started = starting.await;
+        self.starting = None;
+        let started =
+            started.map_err(|panic| Error::internal("opening a Kafka client broke off").with_source(panic))??;
+        self.client = Some(started.client);
+        for partition in started.partitions {
+            // It is read from now on, so that it counts as idle if nothing comes.
+            let split = partition.assigned.name.clone();
+            self.events.push_back(SourceEvent::Time { split, time: EventTime::MIN });
+            self.partitions.push(Some(partition));
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<()> {
+        self.next_listen = Instant::now() + LISTEN;
+        let Some(client) = &self.client else { return Ok(()) };
+        drain(client);
+        away(client)?;
+        (0..self.partitions.len())
+            .filter(|queue| self.partitions[*queue].is_some())
+            .for_each(|queue| self.ready.mark(queue));
+        Ok(())
+    }
+
+    /// Rows of the partition whose turn it is.
+    fn take(&mut self) -> Result<Option<SourceEvent>> {
+        let Some(client) = self.client.clone() else { return Ok(None) };
+        while let Some(queue) = self.ready.take() {
+            let Some(Some(partition)) = self.partitions.get_mut(queue) else { continue };
+            let TopicPartition { topic, partition: number } = &partition.assigned.partition;
+            let before = partition.assigned.range.stop.and_then(|_| client.events().progress(topic, *number));
+            let stop_at_rejected = self.options.policy == BadRecordPolicy::Fail;
+            let taken = partition.take(&mut self.rows, self.batch_rows, stop_at_rejected);
+            if let (true, Some(rejected)) = (stop_at_rejected, self.rows.rejected()) {
+                return Err(undecodable(&partition.assigned.partition, rejected));
+            }
+            let has_ended = match taken {
+                Taken::Enough => {
+                    self.ready.mark(queue);
+                    false
+                }
+                Taken::All => partition.has_passed_stop(before),
+                Taken::Ended => true,
+                Taken::Failed(error) => {
+                    let Assigned { partition, position, .. } = &partition.assigned;
+                    return Err(partition_failed(partition, *position, error, &client));
+                }
+            };
+            let (records, rejected) = self.rows.finish(&partition.assigned.partition)?;
+            let split = partition.assigned.name.clone();
+            if has_ended && let Some(Some(ended)) = self.partitions.get_mut(queue).map(Option::take) {
+                self.end(&ended.assigned);
+                self.stop(ended);
+            }
+            if records.num_rows() > 0 || !rejected.is_empty() {
+                return Ok(Some(SourceEvent::Rows { split, records, rejected }));
+            }
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A partition is at the end that is set for it.
+    fn end(&mut self, assigned: &Assigned) {
+        self.commits.ended(assigned.name.clone(), assigned.position);
+        self.events.push_back(SourceEvent::SplitFinished { split: assigned.name.clone() });
+    }
+
+    /// Nothing more is fetched of it.
+    fn stop(&mut self, partition: Partition) {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&partition.assigned.partition.topic, partition.assigned.partition.partition);
+        if let Some(client) = &self.client
+            && let Err(error) = client.consumer().pause(&list)
+        {
+            // It costs memory at most.
+            tracing::debug!(%error, "a partition that has been read is still fetched");
+        }
+    }
+
+    fn open(&self) -> impl Iterator<Item = &Assigned> {
+        let started = self.partitions.iter().flatten().map(|partition| &partition.assigned);
+        started.chain(&self.waiting)
+    }
+}
+
+/// Opens the client, if there is none, and gives it partitions whose queues have numbers from `first`. Waits for threads of librdkafka.
+fn start(
+    client: Option<Arc<Client>>,
+    options: &ClientOptions,
+    assigned: Vec<Assigned>,
+    first: usize,
+    ready: &Arc<Ready>,
+) -> Result<Started> {
+    let client = match client {
+        Some(client) => client,
+        None => Arc::new(options.connect(&options.consumer())?),
+    };
+    let failed = |partition: &TopicPartition| Error::internal(format!("{} has no queue", partition.described()));
+    let mut list = TopicPartitionList::with_capacity(assigned.len());
+    let mut partitions = Vec::with_capacity(assigned.len());
+    for (number, assigned) in assigned.into_iter().enumerate() {
+        let TopicPartition { topic, partition } = &assigned.partition;
+        // Before it is fetched, so that all of it comes there.
+        let queue = client.consumer().split_partition_queue(topic, *partition);
+        let mut queue = queue.ok_or_else(|| failed(&assigned.partition))?;
+        let (ready, number) = (ready.clone(), first + number);
+        queue.set_nonempty_callback(move || ready.mark(number));
+        list.add_partition_offset(topic, *partition, Offset::Offset(assigned.position))
+            .map_err(|error| failed(&assigned.partition).with_source(error))?;
+        partitions.push(Partition::new(assigned, queue));
+    }
+    client
+        .consumer()
+        .incremental_assign(&list)
+        .map_err(|error| Error::internal("partitions could not be assigned").with_source(error))?;
+    Ok(Started { client, partitions })
+}
+
+fn undecodable(partition: &TopicPartition, rejected: &Rejected) -> Error {
+    Error::data(format!("{}, offset {}: {}", partition.described(), rejected.offset, rejected.reason))
+        .with_help("'error-policy' = 'skip' passes over such records, 'dead-letter' keeps them")
+}
+
+#[async_trait]
+impl Source for KafkaSource {
+    fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
+        for AssignedSplit { split, position } in splits {
+            let (partition, range) = split::parse(&split)?;
+            let unknown = |text: &String| Error::data(format!("'{text}' is no offset of {}", partition.described()));
+            let position = match &position {
+                Some(text) => text.parse().ok().filter(|offset: &i64| *offset >= 0).ok_or_else(|| unknown(text))?,
+                None => range.start,
+            };
+            self.waiting.push(Assigned { name: split.name, partition, range, position });
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<SourceEvent> {
+        self.advance().await
+    }
+
+    fn positions(&self) -> Vec<SplitPosition> {
+        let position = |at: &Assigned| SplitPosition { split: at.name.clone(), position: at.position.to_string() };
+        self.open().map(position).collect()
+    }
+
+    fn lag(&self) -> Vec<SplitLag> {
+        let Some(client) = &self.client else { return Vec::new() };
+        let now = now();
+        let lag = |partition: &Partition| {
+            let Assigned { name, partition: TopicPartition { topic, partition: number }, range, position } =
+                &partition.assigned;
+            let end = client.events().progress(topic, *number)?.end;
+            let end = range.stop.map_or(end, |stop| end.min(stop.offset));
+            let records = u64::try_from(end.saturating_sub(*position)).unwrap_or_default();
+            // The next record is not older than the last one, as far as producers' clocks go.
+            let age = partition.last_time.map(|last| now.saturating_sub(last)).and_then(|age| u64::try_from(age).ok());
+            let time = age.filter(|_| records > 0).map(Duration::from_millis);
+            Some(SplitLag { split: name.clone(), records: Some(records), time })
+        };
+        self.partitions.iter().flatten().filter_map(lag).collect()
+    }
+
+    fn captured(&mut self, epoch: Epoch, positions: &[SplitPosition]) {
+        if self.options.client.commits {
+            self.commits.captured(epoch, positions);
+        }
+    }
+
+    async fn completed(&mut self, epoch: Epoch) -> Result<()> {
+        let (offsets, Some(client)) = (self.commits.completed(epoch), &self.client) else { return Ok(()) };
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (split, offset) in offsets {
+            let Ok(TopicPartition { topic, partition }) = split.parse() else { continue };
+            if let Err(error) = list.add_partition_offset(&topic, partition, Offset::Offset(offset)) {
+                tracing::warn!(%error, "an offset cannot be committed to the consumer group");
+            }
+        }
+        // For others to see; nothing of the job hangs on it. What comes of it is heard later.
+        if list.count() > 0
+            && let Err(error) = client.consumer().commit(&list, CommitMode::Async)
+        {
+            tracing::warn!(%error, "offsets could not be committed to the consumer group");
+        }
+        Ok(())
+    }
+}
+
+/// To close a client takes a while.
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        let partitions = std::mem::take(&mut self.partitions);
+        release((partitions, self.client.take()));
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "records bear the time of day, and how old the last one is goes into no result"
+)]
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
