@@ -15,6 +15,7 @@ mod flink;
 mod guards;
 mod interrupts;
 mod joins;
+mod kafka;
 mod kill;
 mod literals;
 mod nested;

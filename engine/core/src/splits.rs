@@ -109,6 +109,12 @@ impl SplitWatermarks {
         self.sequences.values().filter(counts).map(|sequence| sequence.time).min()
     }
 
+    /// Where those stand that have fallen idle after all others: for a moment they spoke alone, also if nobody asked just then.
+    fn last_to_fall_idle(&self) -> Option<EventTime> {
+        let last = self.sequences.values().map(|sequence| sequence.last_row).max()?;
+        self.sequences.values().filter(|sequence| sequence.last_row == last).map(|sequence| sequence.time).min()
+    }
+
     fn is_idle(&self, last_news: Duration, now: Duration) -> bool {
         let at_once = bugs::is_on(Bug::IdleAtOnce);
         self.idle_after.is_some_and(|limit| at_once || now.saturating_sub(last_news) >= limit)
@@ -122,10 +128,16 @@ impl SplitWatermarks {
         };
         match time {
             None if self.idle => None,
-            None => {
-                self.idle = true;
-                Some(Watermark::Idle)
-            }
+            None => match self.last_to_fall_idle() {
+                Some(time) if time > self.emitted => {
+                    self.emitted = time;
+                    Some(Watermark::At(time))
+                }
+                _ => {
+                    self.idle = true;
+                    Some(Watermark::Idle)
+                }
+            },
             Some(time) if time > self.emitted || self.idle => {
                 self.idle = false;
                 self.emitted = self.emitted.max(time);
@@ -251,6 +263,20 @@ mod tests {
         assert!(!splits.speaks(ms(690)));
         splits.observe("b", EventTime(4), ms(800));
         assert_eq!(splits.advance(ms(800)), at(10), "time does not go back");
+    }
+
+    #[test]
+    fn splits_that_fall_idle_one_after_the_other_between_two_looks_leave_time_where_the_last_one_was() {
+        let mut splits = two_files(Some(ms(100)));
+        splits.observe("a", EventTime::MIN, ms(1));
+        splits.observe("b", EventTime(5), ms(2));
+        assert_eq!(splits.advance(ms(50)), None);
+        assert_eq!(splits.advance(ms(150)), at(5), "of a nothing had come for longer");
+        assert_eq!(splits.advance(ms(151)), Some(Watermark::Idle));
+        splits.observe("a", EventTime(7), ms(200));
+        splits.observe("b", EventTime(6), ms(200));
+        assert_eq!(splits.advance(ms(400)), at(6), "they fell idle together");
+        assert_eq!(splits.advance(ms(401)), Some(Watermark::Idle));
     }
 
     #[test]

@@ -126,12 +126,13 @@ impl ClientOptions {
             return Error::user(format!("table '{}': the properties of its client are wrong", self.table))
                 .with_source(error);
         };
-        if *kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN {
+        let elsewhere = ELSEWHERE.iter().find(|(java, _)| java == name);
+        if *kind == RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN || elsewhere.is_some() {
             let error = Error::user(format!("table '{}': there is no property '{PROPERTIES}{name}'", self.table));
-            return match ELSEWHERE.iter().find(|(java, _)| java == name) {
-                Some((_, instead)) => error.with_help(*instead),
-                None => error.with_help("properties are librdkafka's: they are listed in its CONFIGURATION.md"),
-            };
+            return error.with_help(match elsewhere {
+                Some((_, instead)) => *instead,
+                None => "properties are librdkafka's: they are listed in its CONFIGURATION.md",
+            });
         }
         Error::user(format!("table '{}': '{PROPERTIES}{name}' has a value that it cannot have: {wrong}", self.table))
     }

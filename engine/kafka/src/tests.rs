@@ -1,1 +1,286 @@
+//! Options, and what is said about wrong ones.
+#![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use weir_core::connector::{Boundedness, METADATA_KEY, Role};
+use weir_core::{Connector, ErrorKind, TableSpec};
+
+use crate::Kafka;
+use crate::client::ClientOptions;
+use crate::offsets::Place;
+use crate::options::SourceOptions;
+
+/// A table that is right, but for these options; one that is "" is left out.
+fn table(with: &[(&str, &str)]) -> TableSpec {
+    let mut options: BTreeMap<String, String> = BTreeMap::new();
+    let right = [
+        ("topic", "orders"),
+        ("properties.bootstrap.servers", "127.0.0.1:9"),
+        ("scan.startup.mode", "earliest-offset"),
+        ("format", "json"),
+    ];
+    for (name, value) in right.iter().chain(with) {
+        options.insert((*name).to_owned(), (*value).to_owned());
+    }
+    options.retain(|_, value| !value.is_empty());
+    let offset =
+        Field::new("at", DataType::Int64, false).with_metadata([(METADATA_KEY.into(), "offset".into())].into());
+    let schema = Schema::new(vec![
+        Field::new("id", DataType::Int64, true),
+        Field::new("name", DataType::Utf8View, true),
+        Field::new("tags", DataType::List(Arc::new(Field::new("item", DataType::Utf8View, true))), true),
+        offset,
+    ]);
+    TableSpec::new("t", "kafka", options, Arc::new(schema))
+}
+
+/// What is said about a table, and the advice.
+fn refusal(with: &[(&str, &str)]) -> (String, String) {
+    let error = Kafka.validate(&table(with), Role::Source).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    let report = error.report();
+    let message = report.lines().filter(|line| !line.starts_with("  help:")).collect::<Vec<_>>().join("\n");
+    (message, error.help().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn each_wrong_option_is_named_with_what_would_be_right() {
+    let specific = "not a list like 'partition:0,offset:42;partition:1,offset:300'";
+    let of_t =
+        |name: &str, value: &str, wrong: &str| format!("option '{name}' of table 't' is '{value}', which is {wrong}");
+    let cases: Vec<(&[(&str, &str)], String, &str)> = vec![
+        (
+            &[("topic", "")],
+            "table 't' has no option 'topic'".into(),
+            "add 'topic' = '…' to its WITH (…), or 'topic-pattern' = '…'",
+        ),
+        (
+            &[("topic-pattern", "o.*")],
+            of_t("topic-pattern", "o.*", "given beside 'topic'; a table has one of the two"),
+            "",
+        ),
+        (&[("topic", ";")], of_t("topic", ";", "empty"), ""),
+        (&[("topic", "a;b;a")], of_t("topic", "a;b;a", "a list that has 'a' twice"), ""),
+        (
+            &[("topic", "a;b c")],
+            of_t("topic", "a;b c", "not a list of topics: 'b c' is not made of letters, digits, '.', '_' and '-'"),
+            "",
+        ),
+        (
+            &[("properties.bootstrap.servers", "")],
+            "table 't' has no option 'properties.bootstrap.servers'".into(),
+            "add 'properties.bootstrap.servers' = '…' to its WITH (…)",
+        ),
+        (
+            &[("scan.startup.mode", "earliest")],
+            of_t(
+                "scan.startup.mode",
+                "earliest",
+                "not one of 'earliest-offset', 'latest-offset', 'group-offsets', 'timestamp', 'specific-offsets'",
+            ),
+            "",
+        ),
+        (
+            &[("scan.startup.mode", "latest-ofset")],
+            of_t(
+                "scan.startup.mode",
+                "latest-ofset",
+                "not one of 'earliest-offset', 'latest-offset', 'group-offsets', 'timestamp', 'specific-offsets'",
+            ),
+            "did you mean 'latest-offset'?",
+        ),
+        (
+            &[("scan.startup.mode", "")],
+            "table 't' has no option 'properties.group.id'".into(),
+            "'scan.startup.mode' is 'group-offsets' unless set: add 'properties.group.id' = '…', or begin elsewhere, as with \
+             'scan.startup.mode' = 'earliest-offset'",
+        ),
+        (
+            &[("scan.startup.mode", "timestamp")],
+            "table 't' has no option 'scan.startup.timestamp-millis'".into(),
+            "add 'scan.startup.timestamp-millis' = '…' to its WITH (…)",
+        ),
+        (
+            &[("scan.startup.timestamp-millis", "1")],
+            of_t("scan.startup.timestamp-millis", "1", "read only with 'scan.startup.mode' = 'timestamp'"),
+            "",
+        ),
+        (
+            &[("scan.startup.mode", "specific-offsets"), ("scan.startup.specific-offsets", "0:42")],
+            of_t("scan.startup.specific-offsets", "0:42", specific),
+            "",
+        ),
+        (
+            &[("scan.bounded.mode", "specific-offsets"), ("scan.bounded.specific-offsets", "partition:0,offset:-1")],
+            of_t("scan.bounded.specific-offsets", "partition:0,offset:-1", specific),
+            "",
+        ),
+        (
+            &[
+                ("topic", "a;b"),
+                ("scan.bounded.mode", "specific-offsets"),
+                ("scan.bounded.specific-offsets", "partition:0,offset:1"),
+            ],
+            of_t(
+                "scan.bounded.specific-offsets",
+                "partition:0,offset:1",
+                "of partitions of one topic, and the table may have several",
+            ),
+            "",
+        ),
+        (
+            &[("scan.bounded.mode", "group-offsets")],
+            "table 't' has no option 'properties.group.id'".into(),
+            "add 'properties.group.id' = '…' to its WITH (…)",
+        ),
+        (&[("format", "")], "table 't' has no option 'format'".into(), "add 'format' = '…' to its WITH (…)"),
+        (&[("format", "jsn")], of_t("format", "jsn", "not one of 'json', 'csv', 'raw'"), "did you mean 'json'?"),
+        (&[("value.format", "json")], of_t("value.format", "json", "given beside 'format', which says the same"), ""),
+        (
+            &[("error-policy", "fail"), ("json.ignore-parse-errors", "true")],
+            of_t("json.ignore-parse-errors", "true", "in conflict with 'error-policy' = 'fail'"),
+            "",
+        ),
+        (
+            &[("properties.auto.offset.reset", "smallest")],
+            of_t("properties.auto.offset.reset", "smallest", "not one of 'none', 'earliest', 'latest'"),
+            "",
+        ),
+    ];
+    for (with, message, help) in cases {
+        assert_eq!(refusal(with), (message, help.to_owned()), "{with:?}");
+    }
+}
+
+#[test]
+fn keys_want_a_format_and_columns_that_are_there() {
+    const KEY: (&str, &str) = ("key.format", "raw");
+    const APART: (&str, &str) = ("value.fields-include", "EXCEPT_KEY");
+    let cases: Vec<(&[(&str, &str)], &str, &str)> = vec![
+        (&[KEY], "table 't' has no option 'key.fields'", "add 'key.fields' = '…' to its WITH (…)"),
+        (
+            &[("key.fields", "name")],
+            "option 'key.fields' of table 't' is 'name', which is read only with a 'key.format'",
+            "",
+        ),
+        (
+            &[APART],
+            "option 'value.fields-include' of table 't' is 'EXCEPT_KEY', which is read only with a 'key.format'",
+            "",
+        ),
+        (
+            &[KEY, ("key.fields", "nme")],
+            "option 'key.fields' of table 't' names 'nme', which is no column that is read from a record",
+            "did you mean 'name'?",
+        ),
+        (
+            &[KEY, ("key.fields", "at")],
+            "option 'key.fields' of table 't' names 'at', which is no column that is read from a record",
+            "",
+        ),
+        (
+            &[KEY, ("key.fields", "name"), ("key.fields-prefix", "na")],
+            "option 'key.fields-prefix' of table 't' is 'na', which is read only with 'value.fields-include' = 'EXCEPT_KEY'",
+            "",
+        ),
+        (
+            &[KEY, APART, ("key.fields", "name"), ("key.fields-prefix", "k_")],
+            "option 'key.fields-prefix' of table 't' is 'k_', which is not what 'name' of 'key.fields' begins with",
+            "",
+        ),
+        (
+            &[KEY, APART, ("key.fields", "id")],
+            "key of table 't'\n  because: column 'id': BIGINT cannot be read from a message of the format 'raw'",
+            "'raw' reads STRING and BYTES; CAST makes of a STRING what it says",
+        ),
+        (
+            &[("format", "csv")],
+            "table 't'\n  because: column 'tags': ARRAY<STRING> cannot be read from a message of the format 'csv'",
+            "",
+        ),
+        (
+            &[KEY, APART, ("key.fields", "id"), ("key.format", "csv"), ("key.csv.field-delimiter", "ab")],
+            "option 'key.csv.field-delimiter' of table 't' is 'ab', which is not a single ASCII character",
+            "",
+        ),
+    ];
+    for (with, message, help) in cases {
+        assert_eq!(refusal(with), (message.to_owned(), help.to_owned()), "{with:?}");
+    }
+}
+
+#[test]
+fn a_client_has_the_properties_that_librdkafka_has_and_none_that_run_code() {
+    let cases: Vec<(&[(&str, &str)], &str, &str)> = vec![
+        (
+            &[("properties.sasl.jaas.config", "org.… password=\"hunter2\"")],
+            "table 't': there is no property 'properties.sasl.jaas.config'",
+            "set 'properties.sasl.username' and 'properties.sasl.password'",
+        ),
+        (
+            &[("properties.max.pol", "1")],
+            "table 't': there is no property 'properties.max.pol'",
+            "properties are librdkafka's: they are listed in its CONFIGURATION.md",
+        ),
+        (
+            &[("properties.plugin.library.paths", "/tmp/x.so")],
+            "table 't': 'properties.plugin.library.paths' cannot be set",
+            "a table must not load libraries",
+        ),
+        (
+            &[("properties.enable.auto.commit", "true")],
+            "table 't': 'properties.enable.auto.commit' cannot be set",
+            "offsets are committed with checkpoints; 'properties.commit.offsets.on.checkpoint' = 'false' leaves that",
+        ),
+    ];
+    for (with, message, help) in cases {
+        assert_eq!(refusal(with), (message.to_owned(), help.to_owned()), "{with:?}");
+    }
+    let (message, _) = refusal(&[("properties.security.protocol", "hunter2")]);
+    let begins = "table 't': 'properties.security.protocol' has a value that it cannot have: ";
+    assert!(message.starts_with(begins), "{message}");
+    let with = [
+        ("properties.security.protocol", "SASL_SSL"),
+        ("properties.sasl.mechanism", "SCRAM-SHA-512"),
+        ("properties.sasl.username", "u"),
+        ("properties.sasl.password", "p"),
+        ("properties.ssl.ca.location", "certificates/ca.pem"),
+        ("properties.isolation.level", "read_uncommitted"),
+    ];
+    let mut spec = table(&with);
+    Kafka.anchor(&mut spec.options, Path::new("/job"));
+    let config = ClientOptions::read(&spec).unwrap().consumer();
+    let set = |name| config.get(name);
+    assert_eq!(set("ssl.ca.location"), Some("/job/certificates/ca.pem"));
+    assert_eq!((set("security.protocol"), set("sasl.password")), (Some("SASL_SSL"), Some("p")));
+    assert_eq!(set("isolation.level"), Some("read_uncommitted"));
+    let config = ClientOptions::read(&table(&[])).unwrap().consumer();
+    assert_eq!(config.get("isolation.level"), Some("read_committed"));
+    assert_eq!((config.get("auto.offset.reset"), config.get("enable.auto.commit")), (Some("error"), Some("false")));
+}
+
+#[test]
+fn what_the_options_say_is_read() {
+    let read = |with: &[(&str, &str)]| SourceOptions::read(&table(with)).unwrap();
+    let group = ("properties.group.id", "g");
+    assert_eq!(read(&[group, ("scan.startup.mode", "")]).startup, Place::Group);
+    let offsets = [
+        ("scan.startup.mode", "specific-offsets"),
+        ("scan.startup.specific-offsets", " partition:0, offset:42; partition:3,offset:7;"),
+    ];
+    assert_eq!(read(&offsets).startup, Place::Specific([(0, 42), (3, 7)].into()));
+    assert_eq!(read(&[]).discovery.unwrap().as_secs(), 300);
+    assert_eq!(read(&[("scan.topic-partition-discovery.interval", "0")]).discovery, None);
+    assert_eq!(read(&[("scan.bounded.mode", "latest-offset")]).discovery, None, "a table that ends does not grow");
+    assert!(!read(&[]).client.commits, "there is no group");
+    assert!(read(&[group]).client.commits);
+    assert!(!read(&[group, ("properties.commit.offsets.on.checkpoint", "false")]).client.commits);
+    let bounded = |with: &[(&str, &str)]| Kafka.boundedness(&table(with));
+    assert_eq!(bounded(&[]), Boundedness::Unbounded);
+    assert_eq!(bounded(&[("scan.bounded.mode", "unbounded")]), Boundedness::Unbounded);
+    assert_eq!(bounded(&[("scan.bounded.mode", "latest-offset")]), Boundedness::Bounded);
+}

@@ -1,12 +1,3 @@
-//! Topics of a real broker, read by the connector as a job would read them. `tests/services/kafka run cargo test -p weir-kafka -- --ignored`
-//! starts one.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
+//! What this crate does, seen from outside.
 
-mod bounds;
-mod broker;
-mod changes;
-mod cluster;
-mod content;
-mod job;
-mod restarts;
-mod transactions;
+mod kafka;

@@ -1,7 +1,7 @@
 //! Records of transactions.
 
-use crate::cluster::{OpenTransaction, Topic};
-use crate::job::{Job, table};
+use super::cluster::{OpenTransaction, Topic};
+use super::job::{Job, table};
 
 #[tokio::test]
 #[ignore = "wants a broker"]

@@ -12,7 +12,7 @@ use weir_core::connector::{AssignedSplit, DiscoveryContext, METADATA_KEY, Role, 
 use weir_core::{Attempt, Connector, Epoch, Error, Result, Source, SourceEvent, Split, SplitDiscovery, TableSpec};
 use weir_kafka::Kafka;
 
-use crate::cluster::{PATIENCE, Topic, address};
+use super::cluster::{PATIENCE, Topic, address};
 
 /// What a checkpoint keeps of a table.
 #[derive(Debug, Clone, Default)]

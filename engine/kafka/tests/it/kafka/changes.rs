@@ -2,8 +2,8 @@
 
 use weir_core::ErrorKind;
 
-use crate::cluster::{Topic, unique};
-use crate::job::{Checkpoint, Job, refusal, table};
+use super::cluster::{Topic, unique};
+use super::job::{Checkpoint, Job, refusal, table};
 
 const OFTEN: (&str, &str) = ("scan.topic-partition-discovery.interval", "100ms");
 

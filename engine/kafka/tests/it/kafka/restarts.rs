@@ -1,7 +1,7 @@
 //! What a checkpoint holds, and what goes on from it.
 
-use crate::cluster::{Topic, unique};
-use crate::job::{Checkpoint, Job, table};
+use super::cluster::{Topic, unique};
+use super::job::{Checkpoint, Job, table};
 
 #[tokio::test]
 #[ignore = "wants a broker"]

@@ -1,7 +1,7 @@
 //! Where reading begins and ends.
 
-use crate::cluster::{Record, Topic, unique};
-use crate::job::{Job, refusal, table};
+use super::cluster::{Record, Topic, unique};
+use super::job::{Job, refusal, table};
 
 fn at(time: i64, value: &str) -> Record<'_> {
     Record { value: Some(value.as_bytes()), time: Some(time), ..Record::default() }

@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use weir_core::ErrorKind;
 
-use crate::cluster::Topic;
-use crate::job::{Job, refusal, table};
+use super::cluster::Topic;
+use super::job::{Job, refusal, table};
 
 #[tokio::test]
 #[ignore = "wants a broker"]

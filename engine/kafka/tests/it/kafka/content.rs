@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use weir_core::ErrorKind;
 
-use crate::cluster::{Record, Topic};
-use crate::job::{Job, columns, table};
+use super::cluster::{Record, Topic};
+use super::job::{Job, columns, table};
 
 fn value(value: &str) -> Record<'_> {
     Record { value: Some(value.as_bytes()), ..Record::default() }

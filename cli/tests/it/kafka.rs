@@ -1,0 +1,212 @@
+//! Topics of a real broker, read by whole jobs. `tests/services/kafka run cargo test --workspace --test it kafka -- --ignored` starts one.
+#![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+
+#[path = "../../../engine/kafka/tests/it/kafka/cluster.rs"]
+#[allow(dead_code, reason = "the tests of the connector use more of it")]
+mod cluster;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use self::cluster::{Topic, address};
+use crate::weir::{command, file, path, weir};
+
+/// A table over a topic with these columns.
+fn table(topic: &Topic, columns: &str, with: &str) -> String {
+    format!(
+        "CREATE TABLE t ({columns}) WITH ('connector' = 'kafka', 'topic' = '{}', 'properties.bootstrap.servers' = '{}',
+           'scan.startup.mode' = 'earliest-offset', 'format' = 'json'{with});\n",
+        topic.name,
+        address()
+    )
+}
+
+/// Lines of all visible files in a folder.
+fn lines(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let visible = entries.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("part-"));
+    visible
+        .flat_map(|path| std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+#[ignore = "wants a broker"]
+fn a_job_that_is_killed_again_and_again_counts_each_record_once() {
+    const PARTITIONS: i32 = 3;
+    const RECORDS: usize = 30_000;
+    let topic = Topic::new("exactly-once", PARTITIONS);
+    for partition in 0..PARTITIONS {
+        let values: Vec<String> = (0..RECORDS).map(|n| format!("{{\"n\": {}}}", n * 3 + partition as usize)).collect();
+        topic.write(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
+        // What is not read must not shift what is.
+        topic.transaction(partition, &["{\"n\": -1}"], false);
+    }
+    let work = tempfile::tempdir().unwrap();
+    let out = work.path().join("out");
+    let script = file(
+        ".sql",
+        &format!(
+            "{}CREATE TABLE result (n BIGINT, twice BIGINT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+             INSERT INTO result SELECT n, n * 2 FROM t;",
+            table(&topic, "n BIGINT", ", 'scan.bounded.mode' = 'latest-offset', 'scan.records-per-second.limit' = '30000'"),
+            out.display()
+        ),
+    );
+    let state = work.path().join("state");
+    let (mut kills, mut moment) = (0, 0x5eed_u64);
+    for parallelism in [1, 2, 4, 3, 1, 2, 4, 1].into_iter().cycle() {
+        let mut job = command(&["run", path(&script), "--quiet", "--parallelism", &format!("{parallelism}")])
+            .args(["--state-dir", state.to_str().unwrap(), "-D", "execution.checkpointing.interval=20ms"])
+            .args(["-D", "execution.batch-rows=256"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if kills < 8 {
+            moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // The moment is what varies; nothing waits for it.
+            std::thread::sleep(Duration::from_millis(300 + (moment >> 33) % 900));
+            job.kill().unwrap();
+        }
+        let output = job.wait_with_output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), None, "{}", String::from_utf8_lossy(&output.stderr));
+        kills += 1;
+    }
+    assert!(kills >= 3, "only {kills} kills hit a running job: that proves little");
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for line in lines(&out) {
+        let (n, twice) = line.split_once(',').unwrap();
+        let n: i64 = n.parse().unwrap();
+        assert_eq!(twice, (n * 2).to_string());
+        *counts.entry(n).or_default() += 1;
+    }
+    let wrong: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    assert!(wrong.is_empty(), "{wrong:?} after {kills} kills");
+    assert_eq!(counts.len(), RECORDS * PARTITIONS as usize, "after {kills} kills");
+    assert_eq!((counts.first_key_value().unwrap().0, counts.last_key_value().unwrap().0), (&0, &89_999));
+}
+
+/// A job that runs until it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "wants a broker"]
+fn a_partition_without_records_holds_up_nobody() {
+    let topic = Topic::new("idle", 3);
+    let script = file(
+        ".sql",
+        &format!(
+            "{}SELECT window_start, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '10' SECOND))
+             GROUP BY window_start, window_end;",
+            table(&topic, "ts TIMESTAMP(3), WATERMARK FOR ts AS ts", ", 'scan.watermark.idle-timeout' = '500ms'")
+        ),
+    );
+    for parallelism in ["1", "3"] {
+        let mut job = command(&["run", path(&script), "--quiet", "--output", "csv", "--parallelism", parallelism])
+            .args(["-D", "execution.checkpointing.interval=100ms"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = job.stdout.take().unwrap();
+        let _job = Running(job);
+        let reader = std::thread::spawn(move || BufReader::new(out).lines().take(3).map(Result::unwrap).collect());
+        // Partition 0 goes on and on; 1 and 2 never have any.
+        let mut minute = 0;
+        while !reader.is_finished() {
+            assert!(minute < 50, "the others hold it up");
+            topic.write(0, &[&format!("{{\"ts\": \"2026-01-01 0{parallelism}:{minute:02}:01\"}}")]);
+            minute += 1;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let found: Vec<String> = reader.join().unwrap();
+        let expected = ["window_start,n", "2026-01-01 01:00:00.000,1", "2026-01-01 01:01:00.000,1"];
+        assert_eq!(found, expected, "parallelism {parallelism}");
+    }
+}
+
+#[test]
+#[ignore = "wants a broker"]
+fn a_record_that_cannot_be_decoded_is_named_or_kept() {
+    let topic = Topic::new("poison", 2);
+    topic.write(1, &["{\"n\": 1}", "{\"n\": \"one\"}", "{\"n\": 2}"]);
+    let bounded = ", 'scan.bounded.mode' = 'latest-offset'";
+    let failing = file(".sql", &format!("{}SELECT n FROM t;", table(&topic, "n BIGINT", bounded)));
+    weir(&["run", path(&failing)]).code(3).says(&[&format!(
+        "topic '{}', partition 1, offset 1: column 'n': '\"one\"' is not a valid BIGINT",
+        topic.name
+    )]);
+    let work = tempfile::tempdir().unwrap();
+    let kept = file(
+        ".sql",
+        &format!(
+            "CREATE TABLE dead (table_name STRING, origin STRING, record_offset BIGINT, raw BYTES, reason STRING)
+               WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+             {}SELECT n FROM t;",
+            work.path().display(),
+            table(
+                &topic,
+                "n BIGINT",
+                &format!("{bounded}, 'error-policy' = 'dead-letter', 'dead-letter.table' = 'dead'")
+            )
+        ),
+    );
+    let ran = weir(&["run", path(&kept), "--output", "csv", "--parallelism", "2"]).code(0);
+    assert_eq!(ran.out, "n\n1\n2\n");
+    let dead = format!("t,{}-1,1,eyJuIjogIm9uZSJ9,\"column 'n': '\"\"one\"\"' is not a valid BIGINT\"", topic.name);
+    assert_eq!(lines(work.path()), [dead]);
+}
+
+#[test]
+fn a_misspelt_option_or_metadata_column_is_named() {
+    let topic = |with: &str, column: &str| {
+        let text = format!(
+            "CREATE TABLE t (v STRING{column}) WITH ('connector' = 'kafka', 'properties.bootstrap.servers' = 'a:1', 'format' = 'raw', {with});
+             SELECT v FROM t;"
+        );
+        file(".sql", &text)
+    };
+    let cases = [
+        (
+            "'topic' = 'a', 'scan.startup.mod' = 'x'",
+            "",
+            "connector `kafka` has no option 'scan.startup.mod'",
+            "scan.startup.mode",
+        ),
+        (
+            "'topic' = 'a', 'scan.startup.mode' = 'x'",
+            "",
+            "option 'scan.startup.mode' of table 't' is 'x'",
+            "'earliest-offset'",
+        ),
+        ("'scan.startup.mode' = 'earliest-offset'", "", "table 't' has no option 'topic'", "or 'topic-pattern'"),
+        (
+            "'topic' = 'a'",
+            ", at INT METADATA FROM 'ofset'",
+            "connector `kafka` has no metadata column 'ofset'",
+            "did you mean `offset`?",
+        ),
+        (
+            "'topic' = 'a'",
+            ", `partition` BIGINT METADATA",
+            "metadata column 'partition' of connector `kafka` is INT, not BIGINT",
+            "declare it INT",
+        ),
+    ];
+    for (with, column, message, help) in cases {
+        let script = topic(with, column);
+        weir(&["explain", path(&script)]).code(2).says(&[message, help]);
+    }
+}

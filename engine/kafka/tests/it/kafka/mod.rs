@@ -1,0 +1,12 @@
+//! Topics of a real broker, read by the connector as a job would read them.
+//! `tests/services/kafka run cargo test --workspace --test it kafka -- --ignored` starts one.
+#![allow(clippy::unwrap_used)]
+
+mod bounds;
+mod broker;
+mod changes;
+mod cluster;
+mod content;
+mod job;
+mod restarts;
+mod transactions;
