@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use weir_connectors::Registry;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse};
@@ -57,7 +56,7 @@ pub async fn execute(
                     return Err(Error::user("there is no script").with_help("name a file, or give SQL with -e"));
                 }
             };
-            let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin());
+            let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
             let before = shared::declarations(&known.statements)?;
             let after = shared::changed(&known.statements, &text, &connectors, &Functions::built_in())?;
             let statements = after.iter().map(|declaration| declaration.statement.clone()).collect();

@@ -177,6 +177,13 @@ impl ClientOptions {
         config
     }
 
+    /// What a consumer has that only asks.
+    pub(crate) fn asking(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.set("statistics.interval.ms", "0");
+        config
+    }
+
     /// Starts a client. Waits for files and threads, not for the network.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use weir_core::connector::{DiscoveryContext, Split, SplitDiscovery};
 use weir_core::{Error, ErrorKind, Result, TableSpec};
 
 use crate::client::{AWAY, Client};
+use crate::errors::drain;
 use crate::offsets::{Place, Reset};
 use crate::options::SourceOptions;
 use crate::resolve::{starts, stops};
@@ -76,7 +77,7 @@ impl KafkaDiscovery {
         begin(move || {
             let client = match client {
                 Some(client) => client,
-                None => Arc::new(options.client.connect(&options.client.consumer())?),
+                None => Arc::new(options.client.connect(&options.client.asking())?),
             };
             let found = look(&client, &options, &known, begins)?;
             Ok((client, found))
@@ -147,7 +148,9 @@ fn look(
     known: &BTreeSet<TopicPartition>,
     begins: bool,
 ) -> Result<Vec<(TopicPartition, Range)>> {
+    drain(client);
     let Found { partitions, missing } = options.topics.find(client)?;
+    client.events().answered();
     if begins && (partitions.is_empty() || !missing.is_empty()) {
         return Err(options.topics.nothing(&missing));
     }

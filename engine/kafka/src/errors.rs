@@ -97,11 +97,10 @@ pub(crate) fn partition_failed(partition: &TopicPartition, position: i64, error:
 
 /// Has the client say what it has heard.
 pub(crate) fn drain(client: &Client) {
-    // Each call takes one event that is no record; there may be a line for the log in front of an error. Of partitions that have a
-    // queue of their own nothing comes here.
+    // Each call takes one event, and does not say whether there was any. Of partitions that have a queue of their own nothing comes here.
     for _ in 0..EVENTS {
         let _ = client.consumer().poll(Duration::ZERO);
     }
 }
 
-const EVENTS: usize = 32;
+const EVENTS: usize = 256;

@@ -66,7 +66,12 @@ impl Events {
         self.state().away.clone()
     }
 
-    /// How far a partition goes, as far as that is known, and which look at the whole cluster that is of.
+    /// The cluster has answered.
+    pub(crate) fn answered(&self) {
+        self.state().away = None;
+    }
+
+    /// How far a partition goes, as far as that is known.
     pub(crate) fn progress(&self, topic: &str, partition: i32) -> Option<Progress> {
         self.state().partitions.get(topic)?.get(&partition).copied()
     }

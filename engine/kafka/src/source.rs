@@ -1,7 +1,8 @@
 //! The source: one subtask's share of the partitions.
 //!
 //! Its client is opened, and given further partitions, on a blocking thread; everything else is done without waiting, but for the
-//! news that a queue has something in it. All state is in `self`, so that a dropped `next` loses nothing.
+//! news that a queue has something in it, and for a task that hears what librdkafka has to say beside records, also while the source is
+//! not asked for any. All state is in `self`, so that a dropped `next` loses nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, interval, sleep_until};
 use weir_connectors::blocking::{begin, release};
 use weir_connectors::formats::BadRecordPolicy;
 use weir_core::connector::{AssignedSplit, Rejected, Source, SourceContext, SourceEvent, SplitLag, SplitPosition};
@@ -27,7 +28,7 @@ use crate::ready::Ready;
 use crate::rows::Rows;
 use crate::split::{self, TopicPartition};
 
-/// How often it is heard what librdkafka has to say beside records, and looked into every queue.
+/// How often it is heard what librdkafka has to say beside records, looked into every queue, and asked whether the cluster is there.
 const LISTEN: Duration = Duration::from_millis(200);
 
 /// Opens the share of a subtask.
@@ -46,7 +47,8 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
         client: None,
         partitions: Vec::new(),
         ready: Arc::default(),
-        next_listen: Instant::now(),
+        next_look: Instant::now(),
+        listener: JoinSet::new(),
         events: VecDeque::new(),
         commits: Commits::default(),
     }))
@@ -64,7 +66,8 @@ struct KafkaSource {
     /// By the numbers of their queues; `None`: at its end.
     partitions: Vec<Option<Partition>>,
     ready: Arc<Ready>,
-    next_listen: Instant,
+    next_look: Instant,
+    listener: JoinSet<()>,
     /// What is to be said before anything else.
     events: VecDeque<SourceEvent>,
     commits: Commits,
@@ -82,8 +85,8 @@ impl KafkaSource {
                 return Ok(event);
             }
             self.start().await?;
-            if self.next_listen <= Instant::now() {
-                self.listen()?;
+            if self.next_look <= Instant::now() {
+                self.look()?;
             }
             if let Some(event) = self.take()? {
                 return Ok(event);
@@ -91,7 +94,7 @@ impl KafkaSource {
             if self.events.is_empty() {
                 tokio::select! {
                     () = self.ready.marked() => {}
-                    () = sleep_until(self.next_listen) => {}
+                    () = sleep_until(self.next_look) => {}
                 }
             }
         }
@@ -114,6 +117,9 @@ impl KafkaSource {
         self.starting = None;
         let started =
             started.map_err(|panic| Error::internal("opening a Kafka client broke off").with_source(panic))??;
+        if self.listener.is_empty() {
+            self.listener.spawn(listen(started.client.clone()));
+        }
         self.client = Some(started.client);
         for partition in started.partitions {
             // It is read from now on, so that it counts as idle if nothing comes.
@@ -124,10 +130,9 @@ impl KafkaSource {
         Ok(())
     }
 
-    fn listen(&mut self) -> Result<()> {
-        self.next_listen = Instant::now() + LISTEN;
+    fn look(&mut self) -> Result<()> {
+        self.next_look = Instant::now() + LISTEN;
         let Some(client) = &self.client else { return Ok(()) };
-        drain(client);
         away(client)?;
         (0..self.partitions.len())
             .filter(|queue| self.partitions[*queue].is_some())
@@ -196,6 +201,15 @@ impl KafkaSource {
     fn open(&self) -> impl Iterator<Item = &Assigned> {
         let started = self.partitions.iter().flatten().map(|partition| &partition.assigned);
         started.chain(&self.waiting)
+    }
+}
+
+/// Hears what the client has to say beside records, for as long as there is a source: it would wait in memory.
+async fn listen(client: Arc<Client>) {
+    let mut times = interval(LISTEN);
+    loop {
+        times.tick().await;
+        drain(&client);
     }
 }
 
