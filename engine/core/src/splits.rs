@@ -127,12 +127,13 @@ impl SplitWatermarks {
             own => own,
         };
         match time {
-            None if self.idle => None,
             None => match self.last_to_fall_idle() {
                 Some(time) if time > self.emitted => {
+                    self.idle = false;
                     self.emitted = time;
                     Some(Watermark::At(time))
                 }
+                _ if self.idle => None,
                 _ => {
                     self.idle = true;
                     Some(Watermark::Idle)
