@@ -8,7 +8,7 @@ use arrow::array::{
     ArrayRef, BinaryViewBuilder, Int32Array, Int64Array, MapArray, StringViewArray, StringViewBuilder, StructArray,
     TimestampMillisecondArray,
 };
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use rdkafka::message::{Headers, Message, Timestamp};
 use weir_core::{Error, Result};
@@ -72,7 +72,7 @@ pub(crate) enum MetadataColumn {
     Offset(Vec<i64>),
     Timestamp(Vec<i64>),
     TimestampType(StringViewBuilder),
-    Headers { offsets: Vec<i32>, names: StringViewBuilder, values: BinaryViewBuilder },
+    Headers(Box<HeaderColumn>),
     Key(BinaryViewBuilder),
 }
 
@@ -84,9 +84,7 @@ impl MetadataColumn {
             Metadata::Offset => Self::Offset(Vec::new()),
             Metadata::Timestamp => Self::Timestamp(Vec::new()),
             Metadata::TimestampType => Self::TimestampType(StringViewBuilder::new()),
-            Metadata::Headers => {
-                Self::Headers { offsets: vec![0], names: StringViewBuilder::new(), values: BinaryViewBuilder::new() }
-            }
+            Metadata::Headers => Self::Headers(Box::default()),
             Metadata::Key => Self::Key(BinaryViewBuilder::new()),
         }
     }
@@ -105,17 +103,7 @@ impl MetadataColumn {
                 Timestamp::CreateTime(_) => "CreateTime",
                 Timestamp::LogAppendTime(_) => "LogAppendTime",
             }),
-            Self::Headers { offsets, names, values } => {
-                let found = message.headers().map_or(Ok(BTreeMap::new()), headers);
-                let count = found.as_ref().map_or(0, BTreeMap::len);
-                let last = offsets.last().copied().unwrap_or_default();
-                // A batch is bounded by rows and a record by bytes, far below 2^31 headers.
-                offsets.push(last.saturating_add(i32::try_from(count).unwrap_or(i32::MAX)));
-                for (name, value) in found? {
-                    names.append_value(name);
-                    values.append_option(value);
-                }
-            }
+            Self::Headers(column) => return column.push(message),
             Self::Key(values) => values.append_option(message.key()),
         }
         Ok(())
@@ -134,18 +122,39 @@ impl MetadataColumn {
                 Arc::new(TimestampMillisecondArray::from(std::mem::take(values)).with_timezone("UTC"))
             }
             Self::TimestampType(values) => Arc::new(std::mem::take(values).finish()),
-            Self::Headers { offsets, names, values } => {
-                let DataType::Map(entries, _) = Metadata::Headers.data_type() else {
-                    return Err(Error::internal("headers are no map"));
-                };
-                let columns: Vec<ArrayRef> =
-                    vec![Arc::new(std::mem::take(names).finish()), Arc::new(std::mem::take(values).finish())];
-                let pairs = StructArray::try_new(pair(), columns, None)?;
-                let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, vec![0])));
-                Arc::new(MapArray::try_new(entries, offsets, pairs, None, false)?)
-            }
+            Self::Headers(column) => std::mem::take(column.as_mut()).finish()?,
             Self::Key(values) => Arc::new(std::mem::take(values).finish()),
         })
+    }
+}
+
+/// The headers of a batch.
+#[derive(Default)]
+pub(crate) struct HeaderColumn {
+    /// How many headers each record has.
+    lengths: Vec<usize>,
+    names: StringViewBuilder,
+    values: BinaryViewBuilder,
+}
+
+impl HeaderColumn {
+    fn push(&mut self, message: &impl Message) -> Result<(), String> {
+        let found = message.headers().map_or(Ok(BTreeMap::new()), headers);
+        self.lengths.push(found.as_ref().map_or(0, BTreeMap::len));
+        for (name, value) in found? {
+            self.names.append_value(name);
+            self.values.append_option(value);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<ArrayRef> {
+        let DataType::Map(entries, _) = Metadata::Headers.data_type() else {
+            return Err(Error::internal("headers are no map"));
+        };
+        let columns: Vec<ArrayRef> = vec![Arc::new(self.names.finish()), Arc::new(self.values.finish())];
+        let pairs = StructArray::try_new(pair(), columns, None)?;
+        Ok(Arc::new(MapArray::try_new(entries, OffsetBuffer::from_lengths(self.lengths), pairs, None, false)?))
     }
 }
 

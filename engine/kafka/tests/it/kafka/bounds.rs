@@ -3,6 +3,9 @@
 use super::cluster::{Record, Topic, unique};
 use super::job::{Job, refusal, table};
 
+/// Options of a table.
+type With<'a> = &'a [(&'a str, &'a str)];
+
 fn at(time: i64, value: &str) -> Record<'_> {
     Record { value: Some(value.as_bytes()), time: Some(time), ..Record::default() }
 }
@@ -16,7 +19,7 @@ async fn a_job_begins_where_its_startup_mode_says() {
     let group = unique("group");
     topic.commit(&group, 0, 2);
     topic.commit(&group, 1, 1);
-    let cases: [(&[(&str, &str)], &[&str]); 7] = [
+    let cases: [(With<'_>, &[&str]); 7] = [
         (&[("scan.startup.mode", "earliest-offset")], &["a0", "a1", "a2", "b0", "b1"]),
         (&[("scan.startup.mode", "timestamp"), ("scan.startup.timestamp-millis", "2000")], &["a1", "a2", "b1"]),
         (&[("scan.startup.mode", "timestamp"), ("scan.startup.timestamp-millis", "2600")], &["a2"]),
@@ -34,7 +37,7 @@ async fn a_job_begins_where_its_startup_mode_says() {
     ];
     for (with, expected) in cases {
         let with: Vec<(&str, &str)> = with.iter().copied().chain([("scan.bounded.mode", "latest-offset")]).collect();
-        assert_eq!(Job::begin(&table(&topic, &with)).await.to_end().await, expected, "{with:?}");
+        assert_eq!(Job::begin(&table(&topic, &with)).await.until_end().await, expected, "{with:?}");
     }
     let mut latest = Job::begin(&table(&topic, &[("scan.startup.mode", "latest-offset")])).await;
     latest.no_rows().await;
@@ -64,8 +67,8 @@ async fn a_group_that_has_committed_nothing_is_an_error_unless_it_is_said_where_
         format!("  because: topic '{}', partition 0: the consumer group has committed no offset", topic.name)
     );
     assert!(error.help().unwrap().contains("'properties.auto.offset.reset' = 'earliest'"));
-    assert_eq!(Job::begin(&with("earliest", &group)).await.to_end().await, ["a", "b"]);
-    assert_eq!(Job::begin(&with("latest", &group)).await.to_end().await, [""; 0]);
+    assert_eq!(Job::begin(&with("earliest", &group)).await.until_end().await, ["a", "b"]);
+    assert_eq!(Job::begin(&with("latest", &group)).await.until_end().await, [""; 0]);
 }
 
 #[tokio::test]
@@ -78,19 +81,19 @@ async fn a_table_ends_where_its_bounded_mode_says() {
     topic.commit(&group, 0, 2);
     topic.commit(&group, 1, 0);
     let specific = |offsets| [("scan.bounded.mode", "specific-offsets"), ("scan.bounded.specific-offsets", offsets)];
-    let cases: [(&[(&str, &str)], &[&str]); 4] = [
+    let cases: [(With<'_>, &[&str]); 4] = [
         (&[("scan.bounded.mode", "latest-offset")], &["a0", "a1", "a2", "b0", "b1"]),
         (&[("scan.bounded.mode", "timestamp"), ("scan.bounded.timestamp-millis", "2500")], &["a0", "a1", "b0"]),
         (&specific("partition:0,offset:1;partition:1,offset:2"), &["a0", "b0", "b1"]),
         (&[("scan.bounded.mode", "group-offsets"), ("properties.group.id", &group)], &["a0", "a1"]),
     ];
     for (with, expected) in cases {
-        assert_eq!(Job::begin(&table(&topic, with)).await.to_end().await, expected, "{with:?}");
+        assert_eq!(Job::begin(&table(&topic, with)).await.until_end().await, expected, "{with:?}");
     }
     // What comes after the job has begun is not part of it.
     let mut job = Job::begin(&table(&topic, &[("scan.bounded.mode", "latest-offset")])).await;
     topic.write(0, &["later"]);
-    assert_eq!(job.to_end().await, ["a0", "a1", "a2", "b0", "b1"]);
+    assert_eq!(job.until_end().await, ["a0", "a1", "a2", "b0", "b1"]);
     let error = refusal(&table(&topic, &specific("partition:0,offset:1"))).await;
     assert_eq!(
         error.report().lines().nth(1).unwrap(),
@@ -112,7 +115,7 @@ async fn an_end_that_is_not_there_yet_is_waited_for() {
     assert_eq!(job.rows(1).await, ["b"]);
     // The last offset in front of the end is the marker of a transaction, which is no record.
     topic.transaction(0, &["c"], true);
-    assert_eq!(job.to_end().await, ["c"]);
+    assert_eq!(job.until_end().await, ["c"]);
 }
 
 #[tokio::test]
@@ -120,7 +123,7 @@ async fn an_end_that_is_not_there_yet_is_waited_for() {
 async fn empty_partitions_and_topics_are_at_their_end_at_once() {
     let topic = Topic::new("empty", 3);
     let bounded = table(&topic, &[("scan.bounded.mode", "latest-offset")]);
-    assert_eq!(Job::begin(&bounded).await.to_end().await, [""; 0]);
+    assert_eq!(Job::begin(&bounded).await.until_end().await, [""; 0]);
     topic.write(1, &["x"]);
-    assert_eq!(Job::begin(&bounded).await.to_end().await, ["x"]);
+    assert_eq!(Job::begin(&bounded).await.until_end().await, ["x"]);
 }

@@ -41,7 +41,7 @@ async fn several_topics_and_all_that_match_a_pattern() {
     let list = format!("{};{}", topics[0].name, topics[2].name);
     let bounded = ("scan.bounded.mode", "latest-offset");
     let listed = table(&topics[0], &[("topic", &list), bounded]);
-    assert_eq!(Job::begin(&listed).await.to_end().await, ["in a", "in c"]);
+    assert_eq!(Job::begin(&listed).await.until_end().await, ["in a", "in c"]);
     let pattern = format!("{family}\\.[a-z]|{family}\\.zz");
     let matching = table(&topics[0], &[("topic", ""), ("topic-pattern", &pattern), OFTEN]);
     let mut job = Job::begin(&matching).await;

@@ -110,7 +110,7 @@ async fn a_record_without_a_value_is_no_row_but_where_bytes_are_read_as_they_are
     let fields = [("v", DataType::Int64), ("$offset", DataType::Int64)];
     let mut json =
         Job::begin(&columns(&topic, &fields, &[("format", "json"), ("scan.bounded.mode", "latest-offset")])).await;
-    assert_eq!(json.to_end().await, ["1 0", "2 2"]);
+    assert_eq!(json.until_end().await, ["1 0", "2 2"]);
     assert_eq!(json.rejected, [""; 0]);
     let fields = [("$offset", DataType::Int64), ("v", DataType::Utf8View)];
     assert_eq!(
@@ -192,7 +192,7 @@ async fn many_records_come_in_large_batches() {
     for readers in [1, 2, 4, 7] {
         let bounded = table(&topic, &[("scan.bounded.mode", "latest-offset")]);
         let mut job = Job::from(&bounded, Default::default(), readers).await.unwrap();
-        let rows = job.to_end().await;
+        let rows = job.until_end().await;
         let expected: Vec<&str> = values.iter().flat_map(|value| [*value; 4]).collect();
         assert!(rows == expected, "{readers} readers: {} rows", rows.len());
         assert!(job.batches < 2000, "{readers} readers: {} batches", job.batches);

@@ -228,7 +228,7 @@ impl Job {
     }
 
     /// All rows up to the end of the table.
-    pub async fn to_end(&mut self) -> Vec<String> {
+    pub async fn until_end(&mut self) -> Vec<String> {
         let begin = Instant::now();
         while self.readers.iter().any(|reader| !reader.open.is_empty()) {
             for reader in 0..self.readers.len() {

@@ -78,9 +78,9 @@ async fn a_bounded_table_keeps_its_ends() {
     topic.grow(3);
     topic.write(2, &["c0"]);
     let mut job = Job::from(&bounded, checkpoint, 1).await.unwrap();
-    assert_eq!(job.to_end().await, ["a0", "a1", "b0"]);
+    assert_eq!(job.until_end().await, ["a0", "a1", "b0"]);
     let mut over = Job::from(&bounded, job.checkpoint(), 1).await.unwrap();
-    assert_eq!(over.to_end().await, [""; 0]);
+    assert_eq!(over.until_end().await, [""; 0]);
 }
 
 #[tokio::test]

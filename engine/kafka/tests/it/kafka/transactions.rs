@@ -29,10 +29,10 @@ async fn a_table_ends_though_its_last_offsets_hold_no_record() {
     topic.write(0, &["a"]);
     topic.transaction(0, &["aborted"], false);
     let bounded = table(&topic, &[("scan.bounded.mode", "latest-offset")]);
-    assert_eq!(Job::begin(&bounded).await.to_end().await, ["a"]);
+    assert_eq!(Job::begin(&bounded).await.until_end().await, ["a"]);
     // What is open when the job begins is not there.
     let open = OpenTransaction::begin(&topic, 0, &["open"]);
-    assert_eq!(Job::begin(&bounded).await.to_end().await, ["a"]);
+    assert_eq!(Job::begin(&bounded).await.until_end().await, ["a"]);
     open.commit();
-    assert_eq!(Job::begin(&bounded).await.to_end().await, ["a", "open"]);
+    assert_eq!(Job::begin(&bounded).await.until_end().await, ["a", "open"]);
 }
