@@ -78,7 +78,7 @@ impl Session {
         let parsed = weir_sql::parse(&format!("{before}{text}")).map_err(own)?;
         let known = weir_sql::parse(&before)?.statements.len();
         let new = &parsed.statements[known..];
-        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Registry::builtin());
+        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
         if let [Spanned { value: Statement::CreateTable(CreateTable { query: Some(_), .. }), .. }] = new
             && let Some((table, insert)) =
                 weir_sql::shared::in_two(&parsed, &connectors, &Functions::built_in()).map_err(own)?
