@@ -114,6 +114,16 @@ Sink(result) (one subtask) (append)  [connector result, op, bidder, price]
 }
 
 #[test]
+fn a_time_to_live_is_a_bound() {
+    let text = explained(
+        "EXPLAIN STATE SELECT /*+ STATE_TTL('bid' = '1 h') */ auction, SUM(price) AS total FROM bid GROUP BY auction",
+    );
+    let lines: Vec<&str> = text.lines().collect();
+    let aggregate = lines.iter().position(|line| line.contains("GroupAggregate")).unwrap();
+    assert!(lines[aggregate + 2].ends_with("bound: the time to live"), "{text}");
+}
+
+#[test]
 fn the_graph_for_programs() {
     check(
         "EXPLAIN JSON SELECT auction, COUNT(*) AS bids FROM bid GROUP BY auction",

@@ -67,7 +67,9 @@ impl Oracle {
                         }
                         _ => None,
                     });
-                    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+                    let base = table.like.as_ref().and_then(|base| self.tables.get(&base.value.to_lowercase()));
+                    let of_base = base.map(|(schema, _)| schema.fields().iter().map(|field| field.as_ref().clone()));
+                    let schema = Arc::new(Schema::new(of_base.into_iter().flatten().chain(fields).collect::<Vec<_>>()));
                     self.tables.insert(table.name.value.to_lowercase(), (schema, Vec::new()));
                 }
                 Statement::Drop { name, .. } => {
