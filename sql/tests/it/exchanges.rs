@@ -1,6 +1,6 @@
 //! Which rows pass an exchange, and which stay where they are.
 
-use super::{check, dataflow, plan_with};
+use super::{check, dataflow};
 
 /// Two tables, each aggregated by these columns in windows of ten seconds and joined by their windows and these conditions.
 fn joined(columns: &str, left: &str, right: &str, conditions: &str) -> String {
@@ -141,28 +141,4 @@ fn subtasks_that_hear_of_time_by_themselves_have_to_hear_the_same() {
          ON b.window_end = g.window_end",
     );
     assert!(text.contains("left hash(window_end)") && text.contains("right hash(window_end)"), "{text}");
-}
-
-#[test]
-fn state_is_found_with_and_without_a_table_for_late_rows() {
-    let query = joined("l.n, r.n", "name, id", "seller", "l.id = r.seller");
-    let late = "CREATE TABLE late (operator STRING, event_time TIMESTAMP(3), watermark TIMESTAMP(3), `row` STRING)
-                WITH ('connector' = 'fake');";
-    let uids = |query: &str, late_table: Option<&str>| -> Vec<String> {
-        let options = weir_sql::PlanOptions { late_table: late_table.map(str::to_owned), ..super::options() };
-        let graph = plan_with(&format!("{late}{query}"), &options).unwrap().graph.unwrap();
-        let stateful = graph.nodes().iter().filter(|node| node.spec.name.starts_with("Window"));
-        stateful.map(|node| node.uid.to_string()).collect()
-    };
-    assert_eq!(uids(&query, None).len(), 3);
-    assert_eq!(uids(&query, None), uids(&query, Some("late")));
-    // Rows stay where they are in front of the second aggregation.
-    let twice = "SELECT auction, MAX(n) FROM (
-                   SELECT auction, COUNT(*) AS n, window_start, window_end
-                   FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)
-                   GROUP BY auction, window_start, window_end)
-                 GROUP BY auction, window_start, window_end";
-    assert_eq!(dataflow(twice).matches("hash(").count(), 1, "{}", dataflow(twice));
-    assert_eq!(uids(twice, None).len(), 2);
-    assert_eq!(uids(twice, None), uids(twice, Some("late")));
 }

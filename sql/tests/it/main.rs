@@ -18,6 +18,7 @@ mod messages;
 mod names;
 mod nexmark;
 mod over;
+mod phases;
 mod queries;
 mod refusals;
 mod shared;
