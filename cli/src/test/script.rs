@@ -2,7 +2,7 @@
 //!
 //! Statements stand in the lines that they have in the file, so that an error names a line of the file. A table without a connector
 //! gets that of the test. A table of which the file takes rows back is a view of its changes: of each row that was given,
-//! the last thing that happened to it. So what takes rows back is an operator of the engine, as it would be in any query.
+//! the last thing that happened to it, for ever, whatever time to live state has in the query. So what takes rows back is an operator of the engine, as it would be in any query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -234,9 +234,9 @@ impl Statements {
         let view = format!(
             "CREATE VIEW `{name}` AS SELECT {columns} FROM (
                SELECT {columns}, `row is there` FROM (
-                 SELECT {columns}, `row is there`,
+                 SELECT /*+ STATE_TTL(changes = '0 s') */ {columns}, `row is there`,
                         ROW_NUMBER() OVER (PARTITION BY `row id` ORDER BY `row step` DESC) AS `row rank`
-                 FROM `{}`) WHERE `row rank` <= 1) WHERE `row is there`",
+                 FROM `{}` AS changes) WHERE `row rank` <= 1) WHERE `row is there`",
             table.name.value
         );
         Ok(weir_sql::parse(&view)?.statements.pop())

@@ -219,10 +219,21 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) | OperatorSpec::UpdatingOver(_) => true,
         }
     }
+
+    /// Whether state is forgotten some time behind its last change, which happens where a marker passes.
+    fn has_time_to_live(&self) -> bool {
+        match self {
+            OperatorSpec::GroupAggregate(spec) => spec.time_to_live.is_some(),
+            OperatorSpec::TopN(spec) => spec.time_to_live.is_some(),
+            OperatorSpec::Join(spec) => spec.time_to_live != (None, None),
+            _ => false,
+        }
+    }
 }
 
 impl JobGraph {
-    /// Whether any operator has [pending updates](OperatorSpec::has_pending_updates) that show before the input has ended.
+    /// Whether flush markers are wanted between checkpoints: an operator has [pending updates](OperatorSpec::has_pending_updates) that show
+    /// before the input has ended, or forgets state where a marker passes.
     pub fn has_pending_updates(&self) -> bool {
         let mut shows = vec![false; self.nodes.len()];
         for (index, node) in self.nodes.iter().enumerate().rev() {
@@ -235,7 +246,9 @@ impl JobGraph {
                 node.spec.inputs.iter().for_each(|edge| shows[edge.from.0] = true);
             }
         }
-        self.nodes.iter().zip(shows).any(|(node, shows)| shows && node.spec.operator.has_pending_updates())
+        let wants =
+            |operator: &OperatorSpec, shows| shows && operator.has_pending_updates() || operator.has_time_to_live();
+        self.nodes.iter().zip(shows).any(|(node, shows)| wants(&node.spec.operator, shows))
     }
 
     /// A job without nodes.

@@ -215,8 +215,8 @@ impl UpdatingJoin {
         Ok(matches)
     }
 
-    /// Emits what rows of `side` change, and returns how many matches each has, if that counts. `had` is how many rows that are taken back
-    /// have had, where some of these may have been forgotten.
+    /// Emits what rows of `side` change, and returns how many matches each has, if that counts. `had` is how many matches rows that are taken
+    /// back have had, where some of these may have been forgotten.
     fn emit(
         &mut self,
         side: usize,
@@ -343,7 +343,7 @@ impl Operator for UpdatingJoin {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        if batch.weights().is_some() && self.rows[ordinal].life().is_limited() {
+        if batch.weights().is_some() && self.rows.iter().any(Rows::forgets) {
             return self.process_some(ordinal, &batch, &hashes, out);
         }
         let matches = self.emit(ordinal, &batch, (&hashes, None), out)?;

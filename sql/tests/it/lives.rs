@@ -48,6 +48,44 @@ fn the_setting_is_for_all_that_would_be_kept_for_ever_and_changes_no_identity() 
     assert_eq!(lengths(&graph(all, &for_a_day())), (vec!["None".to_owned()], 0), "there is one row");
 }
 
+/// Exchanges are left out behind a clock as they are without one.
+#[test]
+fn state_is_found_again_by_a_plan_with_another_time_to_live() {
+    let totals = "(SELECT bidder, SUM(price) AS total FROM bid GROUP BY bidder)";
+    let plans = [
+        format!("SELECT a.total, p.name FROM {totals} AS a JOIN person AS p ON a.bidder = p.id"),
+        format!("SELECT a.total, p.name FROM {totals} AS a LEFT JOIN person AS p ON a.bidder = p.id"),
+        format!("SELECT p.name FROM person AS p WHERE NOT EXISTS (SELECT 1 FROM {totals} AS a WHERE a.bidder = p.id)"),
+        format!("SELECT bidder, MAX(total) FROM {totals} GROUP BY bidder"),
+        format!("SELECT DISTINCT bidder FROM {totals}"),
+        "SELECT a.bidder, b.seller FROM (SELECT DISTINCT bidder FROM bid) AS a JOIN (SELECT DISTINCT seller FROM auction) AS b \
+         ON a.bidder = b.seller"
+            .to_owned(),
+        "SELECT bidder, price FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY bidder ORDER BY price) AS n FROM \
+         (SELECT DISTINCT bidder, price FROM bid)) WHERE n <= 1"
+            .to_owned(),
+        "SELECT bidder, MAX(n) FROM (SELECT window_start, bidder, COUNT(*) AS n FROM \
+         TUMBLE(TABLE bid, DESCRIPTOR(`dateTime`), INTERVAL '10' SECOND) GROUP BY window_start, window_end, bidder) \
+         GROUP BY bidder"
+            .to_owned(),
+    ];
+    for sql in plans {
+        let (with, without) = (graph(&sql, &for_a_day()), graph(&sql, &options()));
+        assert!(lengths(&with).1 > 0, "{sql}");
+        assert_eq!(with.fingerprint(), without.fingerprint(), "{sql}");
+    }
+}
+
+/// What is forgotten goes where a marker passes.
+#[test]
+fn markers_pass_wherever_state_is_forgotten() {
+    let join = "SELECT a.id, p.name FROM auction AS a JOIN person AS p ON a.seller = p.id";
+    assert!(graph(join, &for_a_day()).has_pending_updates());
+    assert!(!graph(join, &options()).has_pending_updates());
+    let hinted = join.replacen("SELECT", "SELECT /*+ STATE_TTL('p' = '1 h') */", 1);
+    assert!(graph(&hinted, &options()).has_pending_updates());
+}
+
 #[test]
 fn a_hint_goes_before_the_setting_and_is_for_one_relation() {
     let hinted = |hint: &str, options: &PlanOptions| {

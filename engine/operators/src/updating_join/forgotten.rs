@@ -1,4 +1,5 @@
-//! Batches that may take back rows that have been forgotten.
+//! Batches that may take back rows that have been forgotten, or whose matches have been: how many matches a row had is what was counted, not
+//! what is there by now.
 
 use arrow::array::{AsArray, BooleanArray, UInt64Array};
 use arrow::compute::filter;
@@ -8,7 +9,7 @@ use super::UpdatingJoin;
 use super::rows::Added;
 
 impl UpdatingJoin {
-    /// A batch with rows that are taken back, where some of them may have been forgotten: stretches of one sign, one behind the other.
+    /// A batch with rows that are taken back, where some rows of either side may have been forgotten: stretches of one sign, one behind the other.
     pub(super) fn process_some(
         &mut self,
         side: usize,

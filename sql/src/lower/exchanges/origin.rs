@@ -44,6 +44,8 @@ pub(super) fn origin(graph: &JobGraph, edge: &Edge) -> Option<Origin> {
             }
             OperatorSpec::Calc(calc) => calc.projection.iter().map(column).collect(),
             OperatorSpec::PartialAggregate(aggregate) => aggregate.keys.iter().copied().map(Some).collect(),
+            // How long state is kept changes no exchange.
+            OperatorSpec::Clock => (0..spec.schema.fields().len()).map(Some).collect(),
             _ => return None,
         };
         let [edge] = spec.inputs.as_slice() else { return None };
@@ -81,6 +83,7 @@ fn is_constant(graph: &JobGraph, node: NodeId, column: usize) -> bool {
             _ => false,
         },
         OperatorSpec::PartialAggregate(aggregate) => aggregate.keys.get(column).is_some_and(|column| below(*column)),
+        OperatorSpec::Clock => below(column),
         _ => false,
     }
 }

@@ -12,6 +12,11 @@ impl Rows {
         &mut self.life
     }
 
+    /// Whether rows may have been forgotten.
+    pub(in super::super) fn forgets(&self) -> bool {
+        self.life.is_limited()
+    }
+
     /// Rows that were touched up to then are gone.
     pub(in super::super) fn expired(&self) -> Option<EventTime> {
         self.life.expired()

@@ -117,6 +117,38 @@ fn an_outer_join_goes_on_counting_matches_that_have_been_forgotten() {
 }
 
 #[test]
+fn a_row_is_taken_back_as_it_was_shown_when_only_the_other_side_forgets() {
+    let script = |shown: [&str; 2]| {
+        let [matched, unmatched] = shown;
+        format!(
+            "
+        watermark 12:00:00
+        right> 1 | 20
+        left> 1 | 10
+        {matched}
+        marker
+        watermark 12:00:30
+        marker
+        left- 1 | 10
+        left> 1 | 11
+        {unmatched}
+        marker
+        right- 1 | 20
+        right> 1 | 21
+        {}
+        marker
+    ",
+            if matched.is_empty() { "out- 1 | 11" } else { "out- 1 | 11 | NULL | NULL\nout> 1 | 11 | 1 | 21" }
+        )
+    };
+    let only_right = (None, Some(16_000));
+    let left = expiring(JoinType::Left, only_right, ChangelogKind::Retract);
+    check(&left, &inputs(), &script(["out> 1 | 10 | 1 | 20", "out> 1 | 11 | NULL | NULL"]));
+    let anti = expiring(JoinType::LeftAnti, only_right, ChangelogKind::Retract);
+    check(&anti, &inputs(), &script(["", "out> 1 | 11"]));
+}
+
+#[test]
 fn rows_of_a_semi_and_an_anti_join_stay_as_they_are_shown() {
     let semi = "
         watermark 12:00:00
