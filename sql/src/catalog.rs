@@ -27,6 +27,7 @@ use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement
 pub use duration::parse_duration;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
 pub use functions::SqlFunctions;
+pub(crate) use names::is_quoted;
 pub use names::{Found, find};
 pub use table::{Column, ColumnSource, Table, TimeAttribute};
 

@@ -45,9 +45,9 @@ pub struct SubmitArguments {
     #[arg(long)]
     pub detach: bool,
 
-    /// The script begins with the catalog already.
+    /// What of the catalog stands before the script, if that is known.
     #[arg(skip)]
-    pub has_catalog: bool,
+    pub beginning: Option<String>,
 
     /// ^C stops the job with a savepoint instead of leaving it running.
     #[arg(long, conflicts_with = "detach")]

@@ -28,7 +28,7 @@ pub async fn execute(
     let known = of(&mut client, &namespace).await?;
     match command {
         CatalogCommand::List { format } => {
-            let declared = shared::declarations(&known.statements)?;
+            let declared = shared::declarations(&known.statements);
             let listed: Vec<Listed> = declared.iter().map(Listed::of).collect();
             match format.json {
                 true => print_json(screen, &listed),
@@ -36,7 +36,7 @@ pub async fn execute(
             }
         }
         CatalogCommand::Show { name } => {
-            let declared = shared::declarations(&known.statements)?;
+            let declared = shared::declarations(&known.statements);
             let is_meant = |declaration: &&Declaration| {
                 name.as_ref().is_none_or(|name| declaration.name.eq_ignore_ascii_case(name))
             };
@@ -57,7 +57,7 @@ pub async fn execute(
                 }
             };
             let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
-            let before = shared::declarations(&known.statements)?;
+            let before = shared::declarations(&known.statements);
             let after = shared::changed(&known.statements, &text, &connectors, &Functions::built_in())?;
             let statements = after.iter().map(|declaration| declaration.statement.clone()).collect();
             client.call(ClientRequest::ReplaceCatalog { namespace, version: known.version, statements }).await?;

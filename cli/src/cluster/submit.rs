@@ -8,7 +8,7 @@ use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
 use weir_sql::diagnostics::{behind_lines, error_at};
-use weir_sql::shared::{asks_for_more, beginning};
+use weir_sql::shared::{asks_for_more, beginning, needed};
 use weir_sql::{Plan, Script, Spanned, Statement};
 
 use super::args::SubmitArguments;
@@ -37,13 +37,15 @@ const CATALOG: Duration = Duration::from_secs(5);
 /// Whatever is wrong with the script; what the cluster answers; why the job has failed.
 pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let mut layers = arguments.layers()?;
-    let mut parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
+    let text = script::read(&arguments.script)?;
+    let before = arguments.beginning.as_deref().unwrap_or_default();
+    let mut parsed = parse_behind(before, &text)?;
     script::apply_settings(&parsed, &mut layers)?;
     let mut settings = Settings::resolve(&layers, 1);
     let query = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_)));
     let is_select = query.is_some();
     if let Some(query) = query {
-        check_select(arguments, &parsed, query)?;
+        check_select(arguments, &parsed, query).map_err(|error| behind_lines(error, lines(before)))?;
         if !layers.is_given(registry::CHECKPOINT_INTERVAL) {
             settings.checkpoint_interval = Some(INTERACTIVE);
         }
@@ -56,23 +58,17 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     // Before the cluster is asked: a script that stands alone, and what is wrong with one, can be told without it.
     let planned = match plan(&parsed, &settings, screen, BTreeMap::new()) {
         Ok(planned) => planned,
-        Err(error) if arguments.has_catalog || !asks_for_more(&parsed, &Functions::built_in()) => return Err(error),
+        Err(error) if arguments.beginning.is_some() || !asks_for_more(&parsed, &Functions::built_in()) => {
+            return Err(behind_lines(error, lines(before)));
+        }
         Err(error) => {
-            let patience = arguments.cluster.timeout.min(CATALOG);
-            let catalog = match catalog::of(&mut Client::new(coordinators, patience)?, &arguments.namespace).await {
-                Ok(catalog) => catalog.statements,
-                Err(unknown) => {
-                    screen.message(&format!("warning: the catalog is not known: {unknown}\n"));
-                    Vec::new()
-                }
-            };
-            if catalog.is_empty() {
+            let needed = needed_of_catalog(arguments, coordinators, &parsed, screen).await?;
+            if needed.is_empty() {
                 return Err(error);
             }
-            let beginning = beginning(&catalog);
-            let lines = beginning.matches('\n').count();
-            parsed = weir_sql::parse(&format!("{beginning}{}", parsed.text))?;
-            plan(&parsed, &settings, screen, BTreeMap::new()).map_err(|error| behind_lines(error, lines))?
+            let before = beginning(&needed);
+            parsed = parse_behind(&before, &text)?;
+            plan(&parsed, &settings, screen, BTreeMap::new()).map_err(|error| behind_lines(error, lines(&before)))?
         }
     };
     for warning in &planned.warnings {
@@ -82,14 +78,14 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         screen.message("warning: execution.checkpointing.dir is for `weir run`: a cluster has its own storage\n");
     }
     if is_select {
-        return select(arguments, screen, &parsed, &settings, &mut client).await;
+        return select(arguments, screen, (&parsed, &text), &settings, &mut client).await;
     }
 
     let default_name = || settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
     let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
-    let mut request = request(arguments, &parsed, &settings, name.clone(), graph);
+    let mut request = request(arguments, &text, &settings, name.clone(), graph);
     if !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
@@ -108,6 +104,31 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let job = JobRef::Id(job);
     let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Done, quiet: settings.quiet };
     follow.run(&mut client, on_interrupt).await
+}
+
+fn parse_behind(before: &str, text: &str) -> Result<Script> {
+    weir_sql::parse(&format!("{before}{text}")).map_err(|error| behind_lines(error, lines(before)))
+}
+
+fn lines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
+/// The statements of the catalog that a script needs. A cluster that does not answer has none, with a warning.
+async fn needed_of_catalog(
+    arguments: &SubmitArguments,
+    coordinators: &str,
+    script: &Script,
+    screen: &Screen,
+) -> Result<Vec<String>> {
+    let patience = arguments.cluster.timeout.min(CATALOG);
+    Ok(match catalog::of(&mut Client::new(coordinators, patience)?, &arguments.namespace).await {
+        Ok(catalog) => needed(&catalog.statements, script, &Functions::built_in()),
+        Err(unknown) => {
+            screen.message(&format!("warning: the catalog is not known: {unknown}\n"));
+            Vec::new()
+        }
+    })
 }
 
 /// Warnings about results of earlier jobs, as far as they can be seen from here. A job that is there already may have written them
@@ -170,7 +191,7 @@ fn check_select(arguments: &SubmitArguments, parsed: &Script, query: &Spanned<St
 async fn select(
     arguments: &SubmitArguments,
     screen: &Arc<Screen>,
-    parsed: &Script,
+    (parsed, text): (&Script, &str),
     settings: &Settings,
     client: &mut Client,
 ) -> Result<Exit> {
@@ -190,7 +211,7 @@ async fn select(
         format!("{name}-{}", rows.token())
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
-    let request = request(arguments, parsed, settings, name, graph);
+    let request = request(arguments, text, settings, name, graph);
     Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
 }
 
@@ -208,19 +229,14 @@ fn graph_of(planned: Plan) -> Result<JobGraph> {
     })
 }
 
-fn request(
-    arguments: &SubmitArguments,
-    parsed: &Script,
-    settings: &Settings,
-    name: String,
-    graph: JobGraph,
-) -> SubmitJob {
+fn request(arguments: &SubmitArguments, text: &str, settings: &Settings, name: String, graph: JobGraph) -> SubmitJob {
     SubmitJob {
         namespace: arguments.namespace.clone(),
         name,
         fingerprint: graph.fingerprint(),
         graph: Arc::new(graph),
-        sql: parsed.text.to_string(),
+        // What the catalog has said may be long, and hold secrets of others.
+        sql: text.to_owned(),
         parallelism: narrow(settings.parallelism),
         settings: job_settings(settings),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_core::Result;
-use weir_sql::{Jobs, Script, Statement};
+use weir_sql::{Jobs, Spanned, Statement};
 
 use crate::args::{ScriptArguments, SqlArguments};
 use crate::cluster::args::{
@@ -25,13 +25,12 @@ impl Remote {
         Self { arguments, screen }
     }
 
-    /// What the catalog declares, as the beginning of a script.
+    /// The statements of the catalog.
     ///
     /// # Errors
     /// What the cluster answers, or that it does not.
-    pub(super) async fn beginning(&self) -> Result<String> {
-        let catalog = cluster::catalog_of(&self.arguments.coordinators, &self.arguments.namespace).await?;
-        Ok(weir_sql::shared::beginning(&catalog))
+    pub(super) async fn catalog(&self) -> Result<Vec<String>> {
+        cluster::catalog_of(&self.arguments.coordinators, &self.arguments.namespace).await
     }
 
     /// Changes the catalog.
@@ -48,17 +47,18 @@ impl Remote {
         cluster::execute(command, &self.screen).await
     }
 
-    /// Runs a job: a `SELECT` until its rows are printed, others by themselves.
+    /// Runs the job of a script, behind the statements of the catalog that it needs: a `SELECT` until its rows are printed, others by themselves.
     ///
     /// # Errors
     /// What is wrong with the script, or what the cluster answers.
-    pub(super) async fn run(&self, script: &Script, statements: &[weir_sql::Spanned<Statement>]) -> Result<Exit> {
+    pub(super) async fn run(&self, before: &str, text: &str, statements: &[Spanned<Statement>]) -> Result<Exit> {
         let is_select = statements.iter().any(|statement| matches!(statement.value, Statement::Query(_)));
-        let is_named = weir_sql::settings(script).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
+        let is_named =
+            weir_sql::settings(&weir_sql::parse(text)?).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
         let command = Command::Submit(SubmitArguments {
             script: ScriptArguments {
                 file: None,
-                execute: Some(script.text.to_string()),
+                execute: Some(text.to_owned()),
                 parallelism: self.arguments.parallelism.clone(),
                 define: self.arguments.define.clone(),
                 config: self.arguments.config.clone(),
@@ -66,7 +66,7 @@ impl Remote {
             name: if is_select || is_named { None } else { Some(name(statements)) },
             namespace: self.arguments.namespace.clone(),
             detach: !is_select,
-            has_catalog: true,
+            beginning: Some(before.to_owned()),
             stop_on_interrupt: false,
             output: self.arguments.output,
             quiet: self.arguments.quiet,
@@ -94,7 +94,7 @@ impl Remote {
 }
 
 /// What a job is called if nobody says: after the table that it fills.
-fn name(statements: &[weir_sql::Spanned<Statement>]) -> String {
+fn name(statements: &[Spanned<Statement>]) -> String {
     let filled: Vec<&str> = statements
         .iter()
         .filter_map(|statement| match &statement.value {

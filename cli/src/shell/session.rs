@@ -6,11 +6,12 @@ use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::catalog::{Catalog, Relation};
 use weir_sql::diagnostics::behind_lines;
-use weir_sql::{CreateTable, Script, Spanned, Statement};
+use weir_sql::{CreateTable, Script, Spanned, Statement, shared};
 
 use super::remote::Remote;
 
 use crate::args::SqlArguments;
+use crate::connectors;
 use crate::exit::Exit;
 use crate::result::{ResultConnector, Results};
 use crate::settings::Settings;
@@ -26,13 +27,13 @@ pub(super) struct Session {
     /// The cluster, unless statements are carried out here.
     remote: Option<Remote>,
     /// What its catalog declared when it was last looked at.
-    catalog: String,
+    catalog: Vec<String>,
 }
 
 impl Session {
     pub(super) fn new(arguments: SqlArguments, screen: Arc<Screen>) -> Self {
         let remote = arguments.cluster.then(|| Remote::new(arguments.clone(), screen.clone()));
-        Self { arguments, screen, declared: String::new(), remote, catalog: String::new() }
+        Self { arguments, screen, declared: String::new(), remote, catalog: Vec::new() }
     }
 
     /// Carries out a text that is for this session alone, cluster or not.
@@ -70,28 +71,41 @@ impl Session {
 
     async fn unit(&mut self, text: &str) -> Result<Exit> {
         if let Some(remote) = &self.remote {
-            self.catalog = remote.beginning().await?;
+            self.catalog = remote.catalog().await?;
         }
-        let before = format!("{}{}", self.catalog, self.declared);
-        let lines = before.matches('\n').count();
+        let own_text = format!("{}{text}", self.declared);
+        let own_lines = self.declared.matches('\n').count();
+        let alone = weir_sql::parse(&own_text).map_err(|error| behind_lines(error, own_lines))?;
+        let asks_for_all = alone.statements.iter().any(|statement| matches!(statement.value, Statement::Show(_)));
+        let before = match asks_for_all {
+            true => shared::beginning(&self.catalog),
+            false => shared::beginning(&shared::needed(&self.catalog, &alone, &Functions::built_in())),
+        };
+        let lines = before.matches('\n').count() + own_lines;
         let own = |error: Error| behind_lines(error, lines);
-        let parsed = weir_sql::parse(&format!("{before}{text}")).map_err(own)?;
-        let known = weir_sql::parse(&before)?.statements.len();
+        let parsed = weir_sql::parse(&format!("{before}{own_text}")).map_err(own)?;
+        let known = weir_sql::parse(&format!("{before}{}", self.declared))?.statements.len();
         let new = &parsed.statements[known..];
-        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
-        if let [Spanned { value: Statement::CreateTable(CreateTable { query: Some(_), .. }), .. }] = new
-            && let Some((table, insert)) =
-                weir_sql::shared::in_two(&parsed, &connectors, &Functions::built_in()).map_err(own)?
-        {
+        let connectors: Arc<dyn ConnectorRegistry> = Arc::new(connectors::builtin());
+        if let [Spanned { value: Statement::CreateTable(CreateTable { query: Some(_), name, .. }), .. }] = new {
+            let two = shared::in_two(&parsed, text, &connectors, &Functions::built_in()).map_err(own)?;
+            let Some((table, insert)) = two else { return Ok(Exit::Ok) };
             Box::pin(self.unit(&table)).await?;
-            return Box::pin(self.unit(&insert)).await;
+            let filled = Box::pin(self.unit(&insert)).await;
+            if filled.is_err() {
+                self.screen.message(&format!(
+                    "`{}` is declared all the same: fill it with INSERT INTO, or DROP it\n",
+                    name.value
+                ));
+            }
+            return filled;
         }
         if let Some(remote) = &self.remote {
             match new {
                 [Spanned { value: Statement::Jobs(jobs), .. }] => return remote.jobs(jobs).await,
                 [one] if is_in_catalog(&one.value) => return remote.declare(text).await,
                 _ if new.iter().any(|statement| runs(&statement.value)) => {
-                    return remote.run(&parsed, new).await.map_err(own);
+                    return remote.run(&before, &own_text, new).await.map_err(|error| behind_lines(error, own_lines));
                 }
                 _ => {}
             }
@@ -121,7 +135,9 @@ impl Session {
         let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
         let mut catalog = Catalog::new(connectors, Functions::built_in());
         // What has been accepted is right.
-        let Ok(parsed) = weir_sql::parse(&format!("{}{}", self.catalog, self.declared)) else { return Vec::new() };
+        let Ok(parsed) = weir_sql::parse(&format!("{}{}", shared::beginning(&self.catalog), self.declared)) else {
+            return Vec::new();
+        };
         let _ = parsed.statements.iter().try_for_each(|statement| catalog.apply(&parsed, statement).map(drop));
         let mut words: Vec<String> = catalog.names().into_iter().map(str::to_owned).collect();
         for name in catalog.names() {

@@ -160,6 +160,11 @@ pub enum Refusal {
         /// How many, the ended ones too.
         jobs: usize,
     },
+    /// The namespace declares something.
+    CatalogNotEmpty {
+        /// The namespace.
+        namespace: String,
+    },
     /// The default namespace is always there.
     DefaultNamespace,
     /// The catalog of a namespace is not the one that was to be replaced.
@@ -283,6 +288,7 @@ impl Refusal {
             | Refusal::CheckpointNeeded { .. }
             | Refusal::NamespaceNotEmpty { .. }
             | Refusal::CatalogHasChanged { .. }
+            | Refusal::CatalogNotEmpty { .. }
             | Refusal::SlotsInUse { .. } => RefusalKind::Conflict,
         }
     }

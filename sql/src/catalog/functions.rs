@@ -16,6 +16,9 @@ use crate::parse::in_place_of;
 use crate::statement::{CreateFunction, Span, Spanned as Placed};
 use crate::walk::{Change, Step, change, look_at_expressions};
 
+/// What calls are written out to may have so many expressions: a body that names its parameter twice doubles with each level.
+const MOST_PARTS: usize = 10_000;
+
 /// Functions of the script's own, by their name in lower case.
 #[derive(Debug, Clone, Default)]
 pub struct SqlFunctions(BTreeMap<String, SqlFunction>);
@@ -103,15 +106,21 @@ impl SqlFunctions {
             return Ok(());
         }
         let _ = change(tree, &mut NameColumns(self));
-        let mut calls = Calls { functions: self, source, outcome: Ok(()) };
+        let mut calls = Calls { functions: self, source, parts: 0, outcome: Ok(()) };
         let _ = change(tree, &mut calls);
         calls.outcome
     }
 
     fn called<'a>(&'a self, expression: &'a Expr) -> Option<(&'a SqlFunction, &'a Function)> {
         let Expr::Function(call) = expression else { return None };
-        Some((self.0.get(&call.name.to_string().to_lowercase())?, call))
+        Some((self.0.get(&lower_case(call)?)?, call))
     }
+}
+
+/// The name that is called, without quotes.
+fn lower_case(call: &Function) -> Option<String> {
+    let [name] = call.name.0.as_slice() else { return None };
+    Some(name.as_ident()?.value.to_lowercase())
 }
 
 /// A column that is computed by such functions is called by what is written.
@@ -137,13 +146,28 @@ impl Change for NameColumns<'_> {
 struct Calls<'a> {
     functions: &'a SqlFunctions,
     source: &'a Source<'a>,
+    /// Expressions that have been written out so far.
+    parts: usize,
     outcome: Result<()>,
 }
 
 impl Change for Calls<'_> {
     fn expression(&mut self, expression: &mut Expr) -> Step {
         let Some((function, call)) = self.functions.called(expression) else { return Step::Continue(()) };
-        match body(self.source, function, call) {
+        let written = body(self.source, function, call).and_then(|body| {
+            let _ = look_at_expressions(&body, |_| {
+                self.parts += 1;
+                ControlFlow::Continue(())
+            });
+            if self.parts <= MOST_PARTS {
+                return Ok(body);
+            }
+            let what = format!("with `{}` written out, this has more than {MOST_PARTS} parts", call.name);
+            Err(self.source.error(self.source.span(call.name.span()).unwrap_or_default(), what).with_help(
+                "a parameter that a body names twice is computed twice: name the result in a subquery first",
+            ))
+        });
+        match written {
             Ok(body) => {
                 *expression = body;
                 Step::Continue(())
@@ -194,7 +218,7 @@ fn refuse_aggregates(source: &Source<'_>, body: &Expr, span: Span, functions: &F
     let mut found = None;
     let _ = look_at_expressions(body, |part| match part {
         Expr::Function(call)
-            if call.over.is_some() || functions.aggregate(&call.name.to_string().to_lowercase()).is_some() =>
+            if call.over.is_some() || lower_case(call).is_some_and(|name| functions.aggregate(&name).is_some()) =>
         {
             found = Some(call.name.span());
             ControlFlow::Break(())

@@ -34,6 +34,6 @@ pub fn find<'a>(candidates: impl IntoIterator<Item = &'a str>, name: &str, quote
 }
 
 /// Whether the name at `span` stands in backticks or double quotes.
-pub(super) fn is_quoted(source: &Source<'_>, span: Span) -> bool {
+pub(crate) fn is_quoted(source: &Source<'_>, span: Span) -> bool {
     source.slice(span).starts_with(['`', '"'])
 }

@@ -1,4 +1,4 @@
-//! Secrets in a line of a script that an error shows.
+//! Secrets in a line of a script that an error shows, and in a whole statement.
 
 /// Parts of the names of options whose values are not for every eye.
 const SENSITIVE: [&str; 10] = [
@@ -33,6 +33,20 @@ pub(super) fn masked(line: &str) -> Vec<char> {
                     name = characters[index + 1..end].iter().collect();
                     ended = true;
                 }
+                index = end;
+            }
+            '-' if characters[index..].starts_with(&['-', '-']) => {
+                index += characters[index..].iter().take_while(|character| **character != '\n').count() - 1;
+            }
+            '/' if characters[index..].starts_with(&['/', '*']) => {
+                let end = characters[index + 2..].windows(2).position(|pair| pair == ['*', '/']);
+                index = end.map_or(characters.len(), |length| index + 2 + length + 1);
+            }
+            quote @ ('"' | '`') => {
+                let closing = characters[index + 1..].iter().position(|character| *character == quote);
+                let end = closing.map_or(characters.len(), |length| index + 1 + length);
+                name = characters[index + 1..end].iter().collect();
+                ended = true;
                 index = end;
             }
             '=' => sensitive = is_sensitive(&name),
@@ -72,6 +86,14 @@ mod tests {
             ("'password' =\'a\'", "'password' =\'*\'"),
             ("'properties.ssl.key.pem' = '-----'", "'properties.ssl.key.pem' = '*****'"),
             ("SET 's3.access-key' = 'AKIA'", "SET 's3.access-key' = '****'"),
+            (
+                "x INT -- the customer's\n) WITH ('password' = 'a')",
+                "x INT -- the customer's\n) WITH ('password' = '*')",
+            ),
+            ("'password' = -- prod, new\n 'a'", "'password' = -- prod, new\n 'a'".replace("'a'", "'*'").as_str()),
+            ("'password' = /* it's, old */ 'a'", "'password' = /* it's, old */ '*'"),
+            ("`it's` INT) WITH ('password' = 'a')", "`it's` INT) WITH ('password' = '*')"),
+            ("'password' = 'it''s'", "'password' = '**''*'"),
         ] {
             assert_eq!(masked(line).into_iter().collect::<String>(), expected);
         }

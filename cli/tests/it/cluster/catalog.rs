@@ -31,6 +31,14 @@ fn what_is_declared_once_is_known_to_all_scripts_of_the_namespace() {
     let own = "CREATE TABLE numbers (m INT) WITH ('connector' = 'datagen', 'number-of-rows' = '2'); SELECT COUNT(m) AS c FROM numbers";
     assert_eq!(cluster.weir(&["submit", "-q", "-o", "csv", "-e", own]).code(0).out, "c\n2\n");
 
+    // What is kept with a job is the script, and not what others have declared.
+    let secret = "CREATE TABLE other (x INT -- it's ours\n) WITH ('connector' = 'filesystem', 'path' = '/tmp/o', 'format' = 'csv', 'password' = 'hush')";
+    cluster.weir(&["catalog", "apply", "-e", secret]).code(2);
+    let nowhere =
+        "CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole'); INSERT INTO nowhere SELECT n FROM doubles";
+    cluster.weir(&["submit", "-q", "--name", "kept", "-e", nowhere]).code(0);
+    assert!(!cluster.weir(&["jobs", "describe", "kept", "--json"]).code(0).out.contains("CREATE VIEW doubles"));
+
     // Another namespace has its own.
     cluster.weir(&["namespaces", "create", "other"]).code(0);
     cluster.weir(&[&select[..], &["--namespace", "other"]].concat()).code(2).says(&["there is no table `doubles`"]);
@@ -40,7 +48,7 @@ fn what_is_declared_once_is_known_to_all_scripts_of_the_namespace() {
     cluster
         .weir(&["catalog", "apply", "-e", "DROP FUNCTION twice; DROP TABLE numbers;"])
         .code(2)
-        .says(&["the view `doubles` of the catalog would not go on to work"]);
+        .says(&["the view `doubles` of the catalog would not go on to work", "there is no table `numbers`"]);
     cluster
         .weir(&[
             "catalog",

@@ -47,12 +47,15 @@ impl ClusterState {
         if namespace == DEFAULT_NAMESPACE {
             return Err(Refusal::DefaultNamespace);
         }
-        if !self.namespaces.contains_key(&namespace) {
+        let Some(known) = self.namespaces.get(&namespace) else {
             return Err(Refusal::NoSuchNamespace(namespace));
-        }
+        };
         let jobs = self.jobs.values().filter(|job| job.namespace == namespace).count();
         if jobs > 0 {
             return Err(Refusal::NamespaceNotEmpty { namespace, jobs });
+        }
+        if !known.catalog.statements.is_empty() {
+            return Err(Refusal::CatalogNotEmpty { namespace });
         }
         self.namespaces.remove(&namespace);
         Ok(Applied::Changed)

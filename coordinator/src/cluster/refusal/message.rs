@@ -39,6 +39,7 @@ impl Refusal {
             }
             Refusal::QuotaExceeded { .. } => "stop or cancel jobs there, ask for less, or raise the limit".into(),
             Refusal::NamespaceNotEmpty { .. } => "delete its jobs first".into(),
+            Refusal::CatalogNotEmpty { .. } => "drop them there first: see `weir catalog list`".into(),
             Refusal::CatalogHasChanged { .. } => {
                 "look at it again, as `weir catalog show` does, and repeat the change".into()
             }
@@ -101,6 +102,7 @@ impl fmt::Display for Refusal {
             }
             Refusal::NamespaceNotEmpty { namespace, jobs: 1 } => write!(f, "namespace {namespace} has a job"),
             Refusal::NamespaceNotEmpty { namespace, jobs } => write!(f, "namespace {namespace} has {jobs} jobs"),
+            Refusal::CatalogNotEmpty { namespace } => write!(f, "namespace {namespace} has tables, views or functions"),
             Refusal::CatalogHasChanged { namespace } => {
                 write!(f, "the catalog of namespace {namespace} has been changed by somebody else")
             }

@@ -361,6 +361,8 @@ fn a_catalog_is_replaced_by_whoever_knows_it() {
         namespace green slots=3     | changed
         catalog green version=3     | unchanged
         catalog green version=3 c   | changed
+        drop green                  | refused: namespace green has tables, views or functions
+        catalog green version=4     | changed
         drop green                  | changed
         namespace green
         catalog green version=4 d   | refused: the catalog of namespace green has been changed by somebody else");

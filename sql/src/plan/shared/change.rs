@@ -1,0 +1,203 @@
+//! A script of `CREATE`s and `DROP`s over a catalog.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use weir_core::{ConnectorRegistry, Error, Result};
+use weir_functions::Functions;
+
+use super::{Declaration, DeclarationKind, beginning, closure, declarations};
+use crate::catalog::{Catalog, Found, Relation, find, is_quoted};
+use crate::diagnostics::{Source, behind_lines, did_you_mean, one_of};
+use crate::logical::Tables;
+use crate::parse::parse;
+use crate::statement::{Span, Spanned, Statement};
+
+/// What a catalog declares once a script has been carried out. Each declaration stands behind those that it uses.
+///
+/// # Errors
+/// A user error at its place in `text`, or one about what the catalog has and could not be used any more.
+pub fn changed(
+    statements: &[String],
+    text: &str,
+    connectors: &Arc<dyn ConnectorRegistry>,
+    functions: &Arc<Functions>,
+) -> Result<Vec<Declaration>> {
+    let script = parse(text)?;
+    let source = Source::new(text);
+    let mut declared = declarations(statements);
+    // What is another thing now, or nothing: names in small letters.
+    let mut touched = BTreeSet::new();
+    let mut created: Vec<(Declaration, Span)> = Vec::new();
+    for statement in &script.statements {
+        let gone = match &statement.value {
+            Statement::Drop { name, view, if_exists } => {
+                let kind = if *view { DeclarationKind::View } else { DeclarationKind::Table };
+                found(&source, &declared, name, kind, *if_exists)?
+            }
+            Statement::DropFunction { name, if_exists } => {
+                found(&source, &declared, name, DeclarationKind::Function, *if_exists)?
+            }
+            other => {
+                let new = Declaration::of(&script, statement).ok_or_else(|| {
+                    let what = "a catalog has CREATE TABLE, CREATE VIEW and CREATE FUNCTION, and no other statements";
+                    let help = "leave this one to the scripts that use the catalog; CREATE TABLE … AS is a job as well";
+                    source.error(statement.span, what).with_help(help)
+                })?;
+                let there = declared.iter().position(|known| known.is_rival(&new));
+                match (there, terms(other)) {
+                    (Some(_), Terms { if_not_exists: true, .. }) => continue,
+                    (Some(there), Terms { or_replace, name, .. })
+                        if !or_replace || declared[there].kind != new.kind =>
+                    {
+                        let what =
+                            format!("there is a {} `{}` already", declared[there].kind.name(), declared[there].name);
+                        return Err(source.error(name, what).with_help("choose another name, or DROP the first one"));
+                    }
+                    (there, _) => {
+                        touched.insert(new.name.to_lowercase());
+                        created.retain(|(known, _)| !known.is_rival(&new));
+                        created.push((new.clone(), statement.span));
+                        declared.push(new);
+                        there
+                    }
+                }
+            }
+        };
+        if let Some(gone) = gone {
+            let gone = declared.remove(gone);
+            touched.insert(gone.name.to_lowercase());
+        }
+    }
+    let declared = in_order(declared);
+    for declaration in &declared {
+        let span = created.iter().find(|(known, _)| known == declaration).map(|(_, span)| *span);
+        let others: Vec<&Declaration> = closure(&declared, declaration.uses.clone());
+        let is_touched = |uses: &BTreeSet<String>| !uses.is_disjoint(&touched);
+        if span.is_some() || is_touched(&declaration.uses) || others.iter().any(|other| is_touched(&other.uses)) {
+            check(&source, declaration, span, &others, connectors, functions)?;
+        }
+    }
+    Ok(declared)
+}
+
+impl Declaration {
+    /// Whether there cannot be both.
+    fn is_rival(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            (DeclarationKind::Function, DeclarationKind::Function) => self.is_called(&other.name.to_lowercase()),
+            (DeclarationKind::Function, _) | (_, DeclarationKind::Function) => false,
+            _ => self.name == other.name,
+        }
+    }
+}
+
+/// How a `CREATE` treats what is there.
+struct Terms {
+    or_replace: bool,
+    if_not_exists: bool,
+    name: Span,
+}
+
+fn terms(statement: &Statement) -> Terms {
+    match statement {
+        Statement::CreateTable(table) => {
+            Terms { or_replace: table.or_replace, if_not_exists: table.if_not_exists, name: table.name.span }
+        }
+        Statement::CreateView { name, or_replace, if_not_exists, .. } => {
+            Terms { or_replace: *or_replace, if_not_exists: *if_not_exists, name: name.span }
+        }
+        Statement::CreateFunction(function) => {
+            Terms { or_replace: function.or_replace, if_not_exists: function.if_not_exists, name: function.name.span }
+        }
+        _ => Terms { or_replace: false, if_not_exists: false, name: Span::default() },
+    }
+}
+
+/// Which declaration a `DROP` means.
+fn found(
+    source: &Source<'_>,
+    declared: &[Declaration],
+    name: &Spanned<String>,
+    kind: DeclarationKind,
+    if_exists: bool,
+) -> Result<Option<usize>> {
+    let is_function = kind == DeclarationKind::Function;
+    let of_kind = |known: &&Declaration| (known.kind == DeclarationKind::Function) == is_function;
+    let names: Vec<&str> = declared.iter().filter(of_kind).map(|known| known.name.as_str()).collect();
+    let wanted = match find(names.iter().copied(), &name.value, !is_function && is_quoted(source, name.span)) {
+        Found::One(found) => declared.iter().position(|known| known.name == found && of_kind(&known)),
+        Found::None if if_exists => return Ok(None),
+        Found::None => {
+            return Err(source
+                .error(name.span, format!("there is no {} `{}` in the catalog", kind.name(), name.value))
+                .with_help(did_you_mean(&name.value, &names, "it has")));
+        }
+        Found::Several(names) => {
+            return Err(source
+                .error(name.span, format!("`{}` could be any of {}", name.value, one_of(&names)))
+                .with_help("write it in backticks, with its capitals"));
+        }
+    };
+    match wanted.map(|wanted| &declared[wanted]) {
+        Some(other) if other.kind != kind => Err(source
+            .error(name.span, format!("`{}` is a {}", other.name, other.kind.name()))
+            .with_help(format!("write `DROP {} {}`", other.kind.name().to_uppercase(), other.name))),
+        _ => Ok(wanted),
+    }
+}
+
+/// Each behind those that it uses, and else as they were.
+fn in_order(mut left: Vec<Declaration>) -> Vec<Declaration> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits =
+            |one: &Declaration| left.iter().any(|other| other != one && one.uses.contains(&other.name.to_lowercase()));
+        // Where each waits for another one of them is wrong, and is told where it is looked at.
+        let next = left.iter().position(|one| !waits(one)).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}
+
+/// Whether a declaration is right behind those that it needs, and means the same wherever a script is.
+fn check(
+    script: &Source<'_>,
+    declaration: &Declaration,
+    place: Option<Span>,
+    others: &[&Declaration],
+    connectors: &Arc<dyn ConnectorRegistry>,
+    functions: &Arc<Functions>,
+) -> Result<()> {
+    let Declaration { kind, name, statement, .. } = declaration;
+    let others: Vec<String> =
+        others.iter().filter(|other| **other != declaration).map(|other| other.statement.clone()).collect();
+    let before = beginning(&others);
+    let lines = before.matches('\n').count();
+    // Errors in what is new have the place that it has in the script.
+    let (line, column) = place.map_or((1, 1), |place| script.line_and_column(place.start));
+    let text = format!("{before}{}{}{statement};\n", "\n".repeat(line - 1), " ".repeat(column - 1));
+    let told = |error: Error| match place {
+        Some(_) => behind_lines(error, lines),
+        None => error.context(format!("the {} `{name}` of the catalog would not go on to work", kind.name())),
+    };
+    let parsed = parse(&text).map_err(told)?;
+    let mut catalog = Catalog::new(connectors.clone(), functions.clone());
+    let mut elsewhere = catalog.clone().anchored(Some("/".into()));
+    for statement in &parsed.statements {
+        for catalog in [&mut catalog, &mut elsewhere] {
+            catalog.apply(&parsed, statement).map_err(told)?;
+        }
+    }
+    match (catalog.relation(name), elsewhere.relation(name)) {
+        (Some(Relation::Table(here)), Some(Relation::Table(there))) if here.options != there.options => {
+            Err(Error::user(format!("table `{name}` has a relative path, which is another place for each script"))
+                .with_help("write it from the root, as in `'path' = '/data/flights'`"))
+        }
+        (Some(Relation::View(view)), _) if *kind == DeclarationKind::View => {
+            let span = catalog.statement(name).unwrap_or_default();
+            Tables::new(&text, &catalog, span).query(&view.query).map(drop).map_err(told)
+        }
+        _ => Ok(()),
+    }
+}
