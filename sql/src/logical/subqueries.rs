@@ -9,20 +9,22 @@
 //! `IN` and `EXISTS` that stand alone in `WHERE` become semi and anti joins, and stay as they are. A subquery for a value has to have one
 //! row at most, which has to be seen from the query.
 //!
-//! Where a subquery refers to nothing around it, its result is joined to every row, all of which change with it. There `MAX(1)` takes the
-//! place of `COUNT(*)`, and `MAX(CASE WHEN x IS NULL THEN 1 END)` that of the counted nulls: they stay the same for as long as what is
-//! asked does, where a count changes with each row.
+//! Where a subquery refers to nothing around it, its result is joined to every row, all of which change with it. There `SUM(0)` takes the
+//! place of `COUNT(*)`, and `SUM(CASE WHEN x IS NULL THEN 0 END)` that of the counted nulls. Such a sum is 0, or null over no values: it
+//! stays the same for as long as what is asked does, where a count changes with each row. Of a sum no values are kept for the time when
+//! rows are taken back, which `MAX(1)` would need.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DataFusionError, ExprSchema, Result, ScalarValue, internal_err};
 use datafusion_expr::expr::{AggregateFunction, Exists, InSubquery};
 use datafusion_expr::logical_plan::{FetchType, SkipType, Subquery};
 use datafusion_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion_expr::{
-    Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, lit, not, when,
+    Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection, cast, lit, not, when,
 };
 use weir_core::Error;
 use weir_functions::Functions;
@@ -256,11 +258,11 @@ impl Set {
     /// Whether the value is known not to be among the rows if none equals it: there are none, or neither it nor any of them is null.
     fn is_known(&self, value: Expr) -> Result<Expr> {
         let (rows, element) = self.rows()?;
-        let one = lit(1_i64);
         let calls = if self.subquery.outer_ref_columns.is_empty() {
-            vec![aggregate("max", one.clone())?, aggregate("max", when(element.is_null(), one).end()?)?]
+            let zero = zero();
+            vec![aggregate("sum", zero.clone())?, aggregate("sum", when(element.is_null(), zero).end()?)?]
         } else {
-            vec![aggregate("count", one)?, aggregate("count", element)?]
+            vec![aggregate("count", lit(1_i64))?, aggregate("count", element)?]
         };
         let facts = rows.aggregate(Vec::<Expr>::new(), calls)?;
         let columns: Vec<Expr> = facts.schema().columns().into_iter().map(Expr::Column).collect();
@@ -280,13 +282,18 @@ impl Set {
 /// Whether a subquery has any rows, as a value. See the module's documentation for the two ways to say it.
 fn count(subquery: &Subquery, rows: LogicalPlanBuilder) -> Result<Expr> {
     let correlated = !subquery.outer_ref_columns.is_empty();
-    let call = aggregate(if correlated { "count" } else { "max" }, lit(1_i64))?;
+    let call = if correlated { aggregate("count", lit(1_i64))? } else { aggregate("sum", zero())? };
     let rows = rows.aggregate(Vec::<Expr>::new(), vec![call])?;
     let Some(found) = rows.schema().columns().into_iter().next().map(Expr::Column) else {
         return internal_err!("an aggregate is no column");
     };
     let any = if correlated { found.gt(lit(0_i64)) } else { found.is_not_null() };
     scalar(subquery, rows.project(vec![any.alias("any")])?)
+}
+
+/// What is summed up: of the type that sums have, so that none is narrowed afterwards.
+fn zero() -> Expr {
+    cast(lit(0_i64), DataType::Int64)
 }
 
 fn aggregate(name: &str, argument: Expr) -> Result<Expr> {

@@ -8,6 +8,7 @@ mod groups;
 mod oracle;
 mod row;
 mod scripts;
+mod zeros;
 
 use proptest::prelude::*;
 use weir_core::{AggregateCall, AggregateFunction, Literal, LiteralValue, WindowKind};
