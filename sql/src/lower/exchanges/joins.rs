@@ -72,6 +72,24 @@ struct Spreads<'a> {
     chosen: BTreeMap<NodeId, Vec<usize>>,
 }
 
+/// A join that is spread like an aggregation in front of it.
+struct Lead {
+    /// The aggregation.
+    node: NodeId,
+    /// The keys that it is spread by.
+    spread: Vec<usize>,
+    /// Which of the join's equal columns these are.
+    pairs: Vec<usize>,
+    /// The aggregation on the other side and those of its keys, if it can be spread by them too.
+    other: Option<(NodeId, Vec<usize>)>,
+}
+
+/// The column of one side in a pair of columns that have to be equal.
+fn column_of(join: &WindowJoinSpec, side: usize, pair: usize) -> usize {
+    let (left, right) = join.on[pair];
+    if side == 0 { left } else { right }
+}
+
 impl Spreads<'_> {
     /// The join, spread like an aggregation in front of it.
     fn of_window_join(&mut self, spec: &NodeSpec, join: &WindowJoinSpec) -> Option<NodeSpec> {
@@ -79,33 +97,37 @@ impl Spreads<'_> {
             [edge] => origin(self.graph, edge),
             _ => None,
         });
-        let column = |side: usize, pair: usize| if side == 0 { join.on[pair].0 } else { join.on[pair].1 };
-        // Of the join's equal columns those that are spread by, where `side` stays as it is; and the keys of the other side, if that can
-        // be spread by them too.
-        let led_by = |side: usize| {
-            let leader = origins[side].as_ref()?;
-            let spread = self.spread(leader);
-            let place = |key: &usize| (0..join.on.len()).find(|pair| leader.columns[column(side, *pair)] == Some(*key));
-            let pairs: Vec<usize> = spread.iter().map(place).collect::<Option<_>>()?;
-            let keys = origins[1 - side].as_ref().and_then(|other| {
-                let keys = pairs.iter().map(|pair| other.columns[column(1 - side, *pair)]);
-                let keys: Vec<usize> = keys.collect::<Option<_>>()?;
-                let is_leader = other.node == leader.node;
-                (if is_leader { keys == spread } else { self.allows(other, &keys) }).then_some((other.node, keys))
-            });
-            (!pairs.is_empty()).then_some((leader.node, spread, pairs, keys))
-        };
-        let leads = [led_by(0), led_by(1)];
-        let lead = leads.into_iter().flatten().max_by_key(|(.., keys)| keys.is_some())?;
-        let (leader, spread, pairs, other) = lead;
-        self.chosen.insert(leader, spread);
-        self.chosen.extend(other);
+        let leads = [0, 1].into_iter().filter_map(|side| self.led_by(side, &origins, join));
+        // Of two that serve alike, the right side leads.
+        let lead = leads.max_by_key(|lead| lead.other.is_some())?;
+        self.chosen.insert(lead.node, lead.spread);
+        self.chosen.extend(lead.other);
         let mut spec = spec.clone();
         for edge in &mut spec.inputs {
-            edge.exchange = Exchange::Hash(pairs.iter().map(|pair| column(edge.ordinal, *pair)).collect());
+            edge.exchange =
+                Exchange::Hash(lead.pairs.iter().map(|pair| column_of(join, edge.ordinal, *pair)).collect());
         }
-        spread_like(&mut spec.operator, JoinSpread::SomeKeys(pairs));
+        spread_like(&mut spec.operator, JoinSpread::SomeKeys(lead.pairs));
         Some(spec)
+    }
+
+    /// How the join is spread if the aggregation on one side stays as it is.
+    fn led_by(&self, side: usize, origins: &[Option<Origin>; 2], join: &WindowJoinSpec) -> Option<Lead> {
+        let leader = origins[side].as_ref()?;
+        let spread = self.spread(leader);
+        let place =
+            |key: &usize| (0..join.on.len()).find(|pair| leader.columns[column_of(join, side, *pair)] == Some(*key));
+        let pairs: Vec<usize> = spread.iter().map(place).collect::<Option<_>>()?;
+        if pairs.is_empty() {
+            return None;
+        }
+        let other = origins[1 - side].as_ref().and_then(|other| {
+            let keys = pairs.iter().map(|pair| other.columns[column_of(join, 1 - side, *pair)]);
+            let keys: Vec<usize> = keys.collect::<Option<_>>()?;
+            let can = if other.node == leader.node { keys == spread } else { self.allows(other, &keys) };
+            can.then_some((other.node, keys))
+        });
+        Some(Lead { node: leader.node, spread, pairs, other })
     }
 
     /// By which keys an aggregation is spread.
