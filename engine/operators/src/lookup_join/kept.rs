@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array, new_null_array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use weir_core::{Capture, Distribution, Error, Result, StateRows, TableSchema, state_column};
 
 use crate::batches::with_schema;
@@ -30,14 +30,14 @@ const NOTHING: i64 = -1;
 struct Row {
     number: i64,
     found: Arc<[Taken]>,
-    is_stored: bool,
 }
 
-/// Equal rows of the input, in their order.
-#[derive(Default)]
+/// Equal rows of the input, in the order of their numbers.
 struct Equal {
     hash: u64,
     rows: Vec<Row>,
+    /// How many of them a checkpoint holds: the first ones, as the last is taken back first.
+    stored: usize,
 }
 
 /// A row that no checkpoint holds.
@@ -65,7 +65,8 @@ pub(super) struct Kept {
     next: i64,
     bytes: usize,
     // Since the last capture.
-    fresh: Vec<Arc<[u8]>>,
+    /// Rows that a checkpoint does not hold all equal ones of.
+    fresh: HashSet<Arc<[u8]>, FixedState>,
     gone: Vec<Gone>,
 }
 
@@ -98,7 +99,7 @@ impl Kept {
             rows: HashMap::default(),
             next: 0,
             bytes: 0,
-            fresh: Vec::new(),
+            fresh: HashSet::default(),
             gone: Vec::new(),
         })
     }
@@ -126,17 +127,13 @@ impl Kept {
     pub(super) fn add(&mut self, row: &[u8], hash: u64, found: Arc<[Taken]>) -> Arc<[Taken]> {
         let number = self.next;
         self.next += 1;
-        let key = self.insert(row, hash, Row { number, found: found.clone(), is_stored: false });
-        self.fresh.push(key);
+        self.bytes += bytes_of(row, &found);
+        let (key, equal) = equal(&mut self.rows, row, hash);
+        if equal.rows.len() == equal.stored {
+            self.fresh.insert(key.clone());
+        }
+        equal.rows.push(Row { number, found: found.clone() });
         found
-    }
-
-    fn insert(&mut self, row: &[u8], hash: u64, added: Row) -> Arc<[u8]> {
-        self.bytes += bytes_of(row, &added.found);
-        let (key, equal) =
-            self.rows.raw_entry_mut().from_key(row).or_insert_with(|| (row.into(), Equal { hash, rows: Vec::new() }));
-        equal.rows.push(added);
-        key.clone()
     }
 
     /// A row is taken back. Returns what it had found.
@@ -146,18 +143,23 @@ impl Kept {
     pub(super) fn take_back(&mut self, row: &[u8]) -> Result<Arc<[Taken]>> {
         let absent = || Error::internal("a row was taken back that had not come, or not with the same values");
         let equal = self.rows.get_mut(row).ok_or_else(absent)?;
-        let Row { number, found, is_stored } = equal.rows.pop().ok_or_else(absent)?;
-        if is_stored {
+        let Row { number, found } = equal.rows.pop().ok_or_else(absent)?;
+        let left = equal.rows.len();
+        if left < equal.stored {
+            equal.stored = left;
             self.gone.push(Gone { hash: equal.hash, number, found: found.len() });
+        } else if left == equal.stored {
+            self.fresh.remove(row);
         }
-        if equal.rows.is_empty() {
+        if left == 0 {
             self.rows.remove(row);
         }
         self.bytes = self.bytes.saturating_sub(bytes_of(row, &found));
         Ok(found)
     }
 
-    /// Rows as a checkpoint holds them. What one row has found comes in any order.
+    /// Rows as a checkpoint holds them. What one row has found comes in any order, and perhaps in several calls. A number alone is no name:
+    /// other subtasks have given it to rows of theirs.
     pub(super) fn load(&mut self, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let numbers = |column: usize| rows.column(column).as_primitive::<Int64Type>();
         let (number, found) = (numbers(0), numbers(1));
@@ -165,7 +167,7 @@ impl Kept {
         let left = self.sides[LEFT].encode_columns(&rows.columns()[2..2 + width])?;
         let right = self.sides[RIGHT].encode_columns(&rows.columns()[2 + width..])?;
         let mut order: Vec<usize> = (0..rows.num_rows()).collect();
-        order.sort_by_key(|row| (number.value(*row), found.value(*row)));
+        order.sort_by_key(|row| (hashes.value(*row), number.value(*row), found.value(*row)));
         for of_row in order.chunk_by(|one, other| {
             number.value(*one) == number.value(*other) && hashes.value(*one) == hashes.value(*other)
         }) {
@@ -176,9 +178,25 @@ impl Kept {
             };
             let number = number.value(first);
             self.next = self.next.max(number + 1);
-            self.insert(left.row(first), hashes.value(first), Row { number, found, is_stored: true });
+            self.load_row(left.row(first), hashes.value(first), Row { number, found });
         }
         Ok(())
+    }
+
+    fn load_row(&mut self, row: &[u8], hash: u64, loaded: Row) {
+        self.bytes += bytes_of(row, &loaded.found);
+        let (_, equal) = equal(&mut self.rows, row, hash);
+        match equal.rows.binary_search_by_key(&loaded.number, |row| row.number) {
+            Ok(place) => {
+                let before = &mut equal.rows[place].found;
+                self.bytes = self.bytes.saturating_sub(row.len() + AROUND);
+                *before = before.iter().chain(&*loaded.found).cloned().collect();
+            }
+            Err(place) => {
+                equal.rows.insert(place, loaded);
+                equal.stored += 1;
+            }
+        }
     }
 
     /// Lets go of the rows whose key hash `leaves`; checkpoints hold them all.
@@ -199,11 +217,10 @@ impl Kept {
         let mut put: Vec<Put> = Vec::new();
         for row in std::mem::take(&mut self.fresh) {
             let Some(equal) = self.rows.get_mut(&row) else { continue };
-            for kept in equal.rows.iter_mut().filter(|kept| !kept.is_stored) {
-                kept.is_stored = true;
-                let (hash, number, found) = (equal.hash, kept.number, kept.found.clone());
-                put.push(Put { row: row.clone(), hash, number, found });
+            for Row { number, found } in &equal.rows[equal.stored..] {
+                put.push(Put { row: row.clone(), hash: equal.hash, number: *number, found: found.clone() });
             }
+            equal.stored = equal.rows.len();
         }
         let gone = std::mem::take(&mut self.gone);
         let (sides, schema, nulls) = (self.sides.clone(), self.state.schema.clone(), self.nulls.clone());
@@ -234,8 +251,21 @@ impl Kept {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.fresh.len() * size_of::<Arc<[u8]>>() + self.gone.len() * size_of::<Gone>()
     }
+}
+
+/// The equal rows of that value, perhaps none yet, and the value.
+fn equal<'a>(
+    rows: &'a mut HashMap<Arc<[u8]>, Equal, FixedState>,
+    row: &[u8],
+    hash: u64,
+) -> (&'a Arc<[u8]>, &'a mut Equal) {
+    let (key, equal) = rows.raw_entry_mut().from_key(row).or_insert_with(|| {
+        let none = Equal { hash, rows: Vec::new(), stored: 0 };
+        (row.into(), none)
+    });
+    (key, equal)
 }
 
 fn bytes_of(row: &[u8], found: &[Taken]) -> usize {

@@ -170,6 +170,95 @@ fn of_equal_rows_the_last_is_taken_back_first() {
 }
 
 #[test]
+fn rows_of_several_subtasks_stay_apart_where_they_come_together() {
+    // Rows of several subtasks have the same numbers, and each has found two. Where the script is rescaled there are three behind two markers.
+    let keys = 1..=8;
+    let lines = |head: &str, names: [&str; 2]| -> String {
+        keys.clone().flat_map(|key| names.map(|name| format!("{head} 10 | {key} | {key} | {name}\n"))).collect()
+    };
+    let own = |head: &str| -> String { keys.clone().map(|key| format!("{head} 10 | {key}\n")).collect() };
+    let table = |names: [&str; 2]| -> String {
+        keys.clone().flat_map(|key| names.map(|name| format!("table> {key} | {name}\n"))).collect()
+    };
+    let script = [
+        table(["a", "b"]),
+        "marker\nmarker\n".to_owned(),
+        own("in>"),
+        lines("out>", ["a", "b"]),
+        "marker\n".to_owned(),
+        table(["c", "d"]),
+        own("in-"),
+        lines("out-", ["a", "b"]),
+        "marker\n".to_owned(),
+    ];
+    check(&joined(spec(JoinType::Inner, true)), &[bids()], &script.concat());
+}
+
+#[test]
+fn what_a_row_has_found_may_come_in_several_calls() {
+    let node = joined(spec(JoinType::Inner, true));
+    let OperatorSpec::LookupJoin(spec) = &node.operator else { unreachable!() };
+    let operator = || {
+        let mut operator = LookupJoin::new(spec, &bids(), &node.schema, &Functions::built_in()).unwrap();
+        let side = rows(&spec.schemas[0], &["1 | a", "1 | b", "1 | c"]);
+        operator.look_up_in(Arc::new(LookupRows::new(&side, &[0]).unwrap())).unwrap();
+        operator
+    };
+    let change = |operator: &mut LookupJoin, weight: i8| {
+        let mut out = Collector::new(0);
+        let batch = Batch::weighted(rows(&bids(), &["7 | 1", "7 | 1"]), Int8Array::from(vec![weight; 2])).unwrap();
+        operator.process(0, batch, &mut out).unwrap();
+        out.take().iter().map(|(_, batch)| batch.num_rows()).sum::<usize>()
+    };
+    let (mut before, mut after) = (operator(), operator());
+    assert_eq!(change(&mut before, 1), 6);
+    let captures = before.capture().unwrap().into_iter().flat_map(|capture| (capture.rows)().unwrap());
+    let stored: Vec<_> = captures.filter(|part| part.deleted.is_none()).collect();
+    for part in &stored {
+        for row in (0..part.rows.num_rows()).rev() {
+            after.load(0, &part.rows.slice(row, 1), &part.hashes.slice(row, 1)).unwrap();
+        }
+    }
+    assert_eq!(after.state_bytes(), before.state_bytes());
+    assert_eq!(change(&mut after, -1), 6);
+    let captures = after.capture().unwrap().into_iter().flat_map(|capture| (capture.rows)().unwrap());
+    assert_eq!(captures.map(|part| part.rows.num_rows()).sum::<usize>(), 6, "all of them are gone");
+}
+
+#[test]
+fn what_changes_between_captures_is_noted_once_a_row_and_counted() {
+    let node = joined(spec(JoinType::Inner, true));
+    let OperatorSpec::LookupJoin(spec) = &node.operator else { unreachable!() };
+    let mut operator = LookupJoin::new(spec, &bids(), &node.schema, &Functions::built_in()).unwrap();
+    let side = rows(&spec.schemas[0], &["1 | a"]);
+    operator.look_up_in(Arc::new(LookupRows::new(&side, &[0]).unwrap())).unwrap();
+    let change = |operator: &mut LookupJoin, weight: i8| {
+        let batch = Batch::weighted(rows(&bids(), &["7 | 1"]), Int8Array::from(vec![weight])).unwrap();
+        operator.process(0, batch, &mut Collector::new(0)).unwrap();
+    };
+    let stored = |operator: &mut LookupJoin| {
+        let captures = operator.capture().unwrap().into_iter().flat_map(|capture| (capture.rows)().unwrap());
+        captures
+            .map(|part| (part.rows.num_rows(), part.deleted.is_some()))
+            .filter(|part| part.0 > 0)
+            .collect::<Vec<_>>()
+    };
+    let empty = operator.state_bytes();
+    (0..100).for_each(|_| [1, -1].into_iter().for_each(|weight| change(&mut operator, weight)));
+    assert_eq!(operator.state_bytes(), empty, "nothing is left of rows that have come and gone");
+    assert_eq!(stored(&mut operator), []);
+    (0..3).for_each(|_| change(&mut operator, 1));
+    assert_eq!(stored(&mut operator), [(3, false)]);
+    change(&mut operator, 1);
+    let before = operator.state_bytes();
+    (0..100).for_each(|_| [-1, 1].into_iter().for_each(|weight| change(&mut operator, weight)));
+    assert_eq!(operator.state_bytes(), before);
+    assert_eq!(stored(&mut operator), [(1, false)], "those that are stored are not stored again");
+    (0..2).for_each(|_| change(&mut operator, -1));
+    assert_eq!(stored(&mut operator), [(2, true)]);
+}
+
+#[test]
 fn the_table_is_computed_and_filtered_before_rows_are_looked_up() {
     let twice = compare(Expr::Column(0), BinaryOperator::Multiply, number(2));
     let base = spec(JoinType::Inner, false);
