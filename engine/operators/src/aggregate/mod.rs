@@ -37,6 +37,8 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
+#[cfg(test)]
+pub(crate) use accumulator::CapturedStates;
 pub(crate) use accumulator::{Accumulator, Rows as AggregatedRows, create as accumulator, mean, overflow};
 pub(crate) use chunked::Picked;
 pub(crate) use differences::differ;

@@ -7,13 +7,14 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, UInt32Array}
 use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use weir_core::{
-    AggregateCall, Error, FramedCall, FramedFunction, OverBound, OverCall, OverFrame, OverFunction, OverRows, Result,
+    AggregateCall, AggregateFunction, Error, FramedCall, FramedFunction, OverBound, OverCall, OverFrame, OverFunction,
+    OverRows, Result,
 };
 use weir_functions::Functions;
 
 use super::super::call::{Call, Values};
 use super::super::tally::{Outcome, Value};
-use super::folds::{grouped, tallied};
+use super::folds::{grouped, running, tallied};
 use super::frame::{Bounds, of_call};
 use crate::aggregate::{Accumulator, accumulator};
 use crate::batches::with_schema;
@@ -44,6 +45,8 @@ enum Function {
     Nth(Call, usize),
     Tally(Call),
     Aggregate(Box<dyn Accumulator>),
+    /// An aggregate that comes to the same however its rows are told, of frames that begin with the partition.
+    Running(Box<dyn Accumulator>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,6 +142,7 @@ impl Calls {
                 }
                 Function::Tally(call) => call.column(tallied(call, index, segments, &records)?, &beside)?,
                 Function::Aggregate(aggregate) => grouped(&**aggregate, index, segments, &records)?,
+                Function::Running(aggregate) => running(&**aggregate, index, segments, &records)?,
             };
             if *column.data_type() == call.data_type { Ok(column) } else { Ok(cast(&column, &call.data_type)?) }
         };
@@ -190,7 +194,12 @@ fn planned(call: &FramedCall, reads: &[usize], schema: &Schema, functions: &Func
                     .collect::<Result<_>>()?,
                 ..call.clone()
             };
-            Function::Aggregate(accumulator(&call, schema, None, functions)?)
+            let aggregate = accumulator(&call, schema, None, functions)?;
+            // Others may round, or round otherwise when they are asked in between.
+            match frame.start == OverBound::Unbounded && call.function == AggregateFunction::Count {
+                true => Function::Running(aggregate),
+                false => Function::Aggregate(aggregate),
+            }
         }
     };
     Ok(Planned { frame, function, data_type: call.data_type.clone() })

@@ -45,44 +45,99 @@ pub(super) fn tallied(call: &Call, index: usize, segments: &[Segment], records: 
 }
 
 /// What an aggregate comes to for each row. Each frame is a group, which gets its rows at once: what comes out must not depend on other
-/// frames, to the last digit.
+/// frames, to the last digit. A piece of the frames is held at a time.
 pub(super) fn grouped(
     aggregate: &dyn Accumulator,
     index: usize,
     segments: &[Segment],
     records: &RecordBatch,
 ) -> Result<ArrayRef> {
-    let mut aggregate = aggregate.fresh();
-    let (mut slots, mut rows, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let mut frames = Frames { aggregate: aggregate.fresh(), slots: Vec::new(), rows: Vec::new(), groups: 0 };
+    let (mut results, mut places) = (Vec::new(), Vec::new());
     let mut count = 0;
-    let mut flush = |slots: &mut Vec<u32>, rows: &mut Vec<u32>, count: usize| -> Result<()> {
-        let positions = UInt32Array::from(std::mem::take(rows));
-        let columns = records.columns().iter().map(|column| take(column, &positions, None));
-        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-        aggregate.grow(count)?;
-        aggregate.update(slots, AggregatedRows { columns: &columns, len: slots.len() })?;
-        slots.clear();
-        Ok(())
-    };
     for segment in segments {
         let mut last: Option<&Bounds> = None;
         for bounds in &segment.bounds[index] {
             if last != Some(bounds) {
-                let group = count as u32;
+                frames.slots.extend(bounds.clone().map(|_| frames.groups as u32));
+                frames.rows.extend(bounds.clone().map(|row| segment.in_context(row) as u32));
+                frames.groups += 1;
                 count += 1;
-                slots.extend(bounds.clone().map(|_| group));
-                rows.extend(bounds.clone().map(|row| segment.in_context(row) as u32));
                 last = Some(bounds);
-                if rows.len() >= PIECE {
-                    flush(&mut slots, &mut rows, count)?;
+                if frames.rows.len() + frames.groups >= PIECE {
+                    frames.results(records, &mut results)?;
                 }
             }
-            groups.push(count as u32 - 1);
+            places.push(count - 1);
         }
     }
-    flush(&mut slots, &mut rows, count)?;
-    let picked = Picked::First(count);
-    let pieces = picked.pieces().map(|piece| aggregate.results(&picked, piece)).collect::<Result<Vec<_>>>()?;
-    let pieces: Vec<&dyn arrow::array::Array> = pieces.iter().map(|piece| &**piece).collect();
-    Ok(take(&concat(&pieces)?, &UInt32Array::from(groups), None)?)
+    frames.results(records, &mut results)?;
+    of_each(&results, places)
 }
+
+/// As [`grouped`], where all frames begin with the partition, for an aggregate that comes to the same however its rows are told: it
+/// goes on from one frame to the next.
+pub(super) fn running(
+    aggregate: &dyn Accumulator,
+    index: usize,
+    segments: &[Segment],
+    records: &RecordBatch,
+) -> Result<ArrayRef> {
+    let (mut results, mut places) = (Vec::new(), Vec::new());
+    for segment in segments {
+        let mut aggregate = aggregate.fresh();
+        aggregate.grow(1)?;
+        let mut next = 0;
+        let mut last: Option<&Bounds> = None;
+        for bounds in &segment.bounds[index] {
+            if last != Some(bounds) {
+                let rows: Vec<u32> = (next..bounds.end).map(|row| segment.in_context(row) as u32).collect();
+                next = next.max(bounds.end);
+                take_in(&mut *aggregate, &vec![0; rows.len()], rows, records)?;
+                results.push(aggregate.results(&Picked::First(1), 0..1)?);
+                last = Some(bounds);
+            }
+            places.push(results.len() as u32 - 1);
+        }
+    }
+    of_each(&results, places)
+}
+
+/// Frames that are computed together.
+struct Frames {
+    aggregate: Box<dyn Accumulator>,
+    slots: Vec<u32>,
+    rows: Vec<u32>,
+    groups: usize,
+}
+
+impl Frames {
+    /// Adds what they come to, and lets go of them.
+    fn results(&mut self, records: &RecordBatch, results: &mut Vec<ArrayRef>) -> Result<()> {
+        let picked = Picked::First(std::mem::take(&mut self.groups));
+        self.aggregate.grow(picked.len())?;
+        take_in(&mut *self.aggregate, &self.slots, std::mem::take(&mut self.rows), records)?;
+        for piece in picked.pieces() {
+            results.push(self.aggregate.results(&picked, piece)?);
+        }
+        self.slots.clear();
+        self.aggregate = self.aggregate.fresh();
+        Ok(())
+    }
+}
+
+fn take_in(aggregate: &mut dyn Accumulator, slots: &[u32], rows: Vec<u32>, records: &RecordBatch) -> Result<()> {
+    let rows = UInt32Array::from(rows);
+    let columns = records.columns().iter().map(|column| take(column, &rows, None));
+    let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+    aggregate.update(slots, AggregatedRows { columns: &columns, len: slots.len() })
+}
+
+/// The result at a place for each row.
+fn of_each(results: &[ArrayRef], places: Vec<u32>) -> Result<ArrayRef> {
+    let results: Vec<&dyn arrow::array::Array> = results.iter().map(|results| &**results).collect();
+    Ok(take(&concat(&results)?, &UInt32Array::from(places), None)?)
+}
+
+#[cfg(test)]
+mod tests;
