@@ -36,6 +36,7 @@ use datafusion_optimizer::simplify_expressions::SimplifyExpressions;
 use datafusion_optimizer::{Optimizer, OptimizerContext};
 
 use super::cross_join::JoinsOfCrossJoins;
+use super::frame_bounds::ExactFrameBounds;
 use super::guard::{guarded_expressions, marked_conditions};
 use super::marks::MarksOfTwoJoins;
 use super::one_row::JoinsWithOneRow;
@@ -52,6 +53,7 @@ pub(super) fn optimise(plan: LogicalPlan, options: &Arc<ConfigOptions>) -> Resul
         Arc::new(RowNumbersWithoutFrame),
         Arc::new(SignedNumbers),
         Arc::new(ExactDecimals),
+        Arc::new(ExactFrameBounds),
         Arc::new(TypeCoercion::new()),
         Arc::new(StringsAsViews),
         // What reads a column whose type has just become another is coerced once more.
