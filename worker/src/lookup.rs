@@ -1,7 +1,7 @@
 //! The table that an operator looks rows up in: asked before each batch, and made ready for the operator.
 //!
 //! Rows wait here for answers that count at once, and so do the markers behind them. A table that is held as a whole is made ready for
-//! lookups beside them, but for the first time.
+//! lookups beside them, but for the first time and where its connector says so.
 
 use std::sync::Arc;
 
@@ -41,11 +41,11 @@ impl Lookup {
         let keys = self.table.wants_keys().then(|| operator.lookup_keys(batch)).transpose()?;
         let waits = match self.table.look_up(now, keys.as_ref()).await? {
             Found::AsBefore => !self.has_rows,
-            Found::Table(rows) => {
+            Found::Table { rows, at_once } => {
                 let (side, blocking) = (self.side.clone(), self.blocking.clone());
                 let index = async move { blocking::run(&blocking, move || side.rows(rows)).await };
                 self.indexing = Some(index.boxed());
-                !self.has_rows
+                at_once || !self.has_rows
             }
             Found::OfKeys(rows) => {
                 self.indexing = None;

@@ -55,7 +55,12 @@ pub enum Found {
     /// What was found last still holds.
     AsBefore,
     /// All rows of the table. They take the place of those before as soon as they are ready for it.
-    Table(Vec<RecordBatch>),
+    Table {
+        /// The rows.
+        rows: Vec<RecordBatch>,
+        /// Whether they have to be ready before anything is looked up.
+        at_once: bool,
+    },
     /// All rows of the table with one of the keys, perhaps among others. They count at once.
     OfKeys(Vec<RecordBatch>),
 }

@@ -100,9 +100,13 @@ fn lookup(answers: impl IntoIterator<Item = Found>, wants_keys: bool) -> (Lookup
     (Lookup::new(Box::new(table), side, held.clone()), held, asked)
 }
 
+fn table(rows: i64, at_once: bool) -> Found {
+    Found::Table { rows: vec![records(0..rows)], at_once }
+}
+
 #[test]
 fn only_the_first_table_is_waited_for() {
-    let answers = [Found::Table(vec![records(0..2)]), Found::Table(vec![records(0..3)])];
+    let answers = [table(2, false), table(3, false)];
     let (mut lookup, held, asked) = lookup(answers, false);
     let (mut operator, batch) = (Looking::default(), Batch::append(records([7])));
     let mut first = Box::pin(lookup.prepare(&mut operator, &batch, 0));
@@ -117,6 +121,19 @@ fn only_the_first_table_is_waited_for() {
     lookup.prepare(&mut operator, &batch, 0).now_or_never().unwrap().unwrap();
     assert_eq!(operator.0, [2, 3]);
     assert_eq!(*asked.lock().unwrap(), vec![None; 4], "nobody computes keys that are not wanted");
+}
+
+#[test]
+fn a_table_that_counts_at_once_is_waited_for() {
+    let (mut lookup, held, _) = lookup([table(2, false), table(3, true)], false);
+    let (mut operator, batch) = (Looking::default(), Batch::append(records([7])));
+    for rows in [vec![2], vec![2, 3]] {
+        let mut waiting = Box::pin(lookup.prepare(&mut operator, &batch, 0));
+        assert!((&mut waiting).now_or_never().is_none(), "it is not ready yet");
+        held.release();
+        waiting.now_or_never().unwrap().unwrap();
+        assert_eq!(operator.0, rows);
+    }
 }
 
 #[test]

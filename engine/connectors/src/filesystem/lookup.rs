@@ -1,14 +1,16 @@
 //! Files as a table that rows are looked up in.
 //!
 //! The table is held as a whole. It is read when it is opened. From then on the files are listed every so often, and read
-//! again if they are others than before: beside the rows, which find what was there until all has been read. What fails is tried
-//! again; the rows go on with what they have until it has failed too often.
+//! again if they are others than before: beside the rows, which find what was there until all has been read. Nothing is done while no rows
+//! come; so the first ones, and those behind a pause, wait until the files have been looked at. What fails is tried again; the rows go on with
+//! what they have until it has failed too often.
 
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use weir_core::connector::{AssignedSplit, OptionInfo, Source, SourceContext, SourceEvent, Split};
 use weir_core::lookup::{Found, LookupContext, LookupTable};
 use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
@@ -95,7 +97,11 @@ pub(super) async fn open(table: &TableSpec, context: LookupContext) -> Result<Bo
     let mut failures = 0;
     let Loaded { splits, rows } = loop {
         match load(table.clone(), None, &context).await {
-            Err(error) if error.kind() != ErrorKind::User && failures < options.retries => failures += 1,
+            Err(error) if error.kind() != ErrorKind::User && failures < options.retries => {
+                failures += 1;
+                tracing::warn!(table = table.name, error = error.report(), "a table for lookups could not be read");
+                tokio::time::sleep_until(Instant::now() + PAUSE).await;
+            }
             loaded => break loaded?.unwrap_or_default(),
         }
     };
@@ -105,7 +111,9 @@ pub(super) async fn open(table: &TableSpec, context: LookupContext) -> Result<Bo
         options,
         splits,
         rows: Some(rows),
-        looks_at: None,
+        asked: None,
+        looks_at: i64::MIN,
+        began: 0,
         failures: 0,
         loading: JoinSet::new(),
     }))
@@ -119,8 +127,13 @@ struct FileLookup {
     splits: Vec<Split>,
     /// All rows, until they are asked for.
     rows: Option<Vec<RecordBatch>>,
-    /// When the files are listed again, in milliseconds since 1970; `None`: nobody has asked yet.
-    looks_at: Option<i64>,
+    // In milliseconds since 1970.
+    /// When rows have come last.
+    asked: Option<i64>,
+    /// When the files are listed again.
+    looks_at: i64,
+    /// When they were listed last.
+    began: i64,
     /// How often it has failed since it last went well.
     failures: u32,
     /// One task at most.
@@ -137,23 +150,32 @@ struct Loaded {
 impl FileLookup {
     /// Takes over what has been read.
     fn loaded(&mut self, now: i64, loaded: Result<Option<Loaded>>) -> Result<()> {
-        let pause = match loaded {
+        self.looks_at = match loaded {
             Ok(loaded) => {
                 self.failures = 0;
                 if let Some(Loaded { splits, rows }) = loaded {
                     (self.splits, self.rows) = (splits, Some(rows));
                 }
-                self.options.reload.unwrap_or(PAUSE)
+                later(self.began, self.options.reload.unwrap_or(PAUSE))
             }
             Err(error) if self.failures < self.options.retries => {
                 self.failures += 1;
                 tracing::warn!(table = self.table.name, error = error.report(), "rows are looked up in an old table");
-                PAUSE
+                later(now, PAUSE)
             }
             Err(error) => return Err(error.context(format!("while reading table '{}' again", self.table.name))),
         };
-        self.looks_at = Some(later(now, pause));
         Ok(())
+    }
+
+    fn found(&mut self, at_once: bool) -> Found {
+        self.rows.take().map_or(Found::AsBefore, |rows| Found::Table { rows, at_once })
+    }
+
+    /// Takes over what is being read, if anything is; `waits`: also if it has not been read yet.
+    async fn take_over(&mut self, now: i64, waits: bool) -> Result<()> {
+        let loaded = if waits { self.loading.join_next().await } else { self.loading.try_join_next() };
+        loaded.map_or(Ok(()), |loaded| self.loaded(now, joined(loaded)))
     }
 }
 
@@ -164,18 +186,19 @@ fn later(now: i64, pause: Duration) -> i64 {
 #[async_trait]
 impl LookupTable for FileLookup {
     async fn look_up(&mut self, now: i64, _keys: Option<&RecordBatch>) -> Result<Found> {
-        if let Some(loaded) = self.loading.try_join_next() {
-            self.loaded(now, joined(loaded))?;
-        }
-        if let Some(rows) = self.rows.take() {
-            return Ok(Found::Table(rows));
-        }
-        let Some(reload) = self.options.reload else { return Ok(Found::AsBefore) };
-        if now >= *self.looks_at.get_or_insert_with(|| later(now, reload)) && self.loading.is_empty() {
+        let Some(reload) = self.options.reload else { return Ok(self.found(true)) };
+        // What was read while no rows came may be as old as the pause was long.
+        let waits = self.asked.replace(now).is_none_or(|asked| now >= later(asked, reload / 2));
+        self.take_over(now, waits).await?;
+        if now >= self.looks_at && self.loading.is_empty() {
+            self.began = now;
             let (table, splits, context) = (self.table.clone(), self.splits.clone(), self.context.clone());
             self.loading.spawn(async move { load(table, Some(splits), &context).await });
+            if waits {
+                self.take_over(now, true).await?;
+            }
         }
-        Ok(Found::AsBefore)
+        Ok(self.found(waits))
     }
 }
 

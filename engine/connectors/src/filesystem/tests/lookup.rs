@@ -20,7 +20,7 @@ async fn open(table: &Table, attempt: u64) -> Result<Box<dyn LookupTable>> {
 async fn found(table: &mut dyn LookupTable, now: i64) -> Result<Option<Vec<String>>> {
     match table.look_up(now, None).await? {
         Found::AsBefore => Ok(None),
-        Found::Table(rows) => Ok(Some(rows.iter().flat_map(lines).collect())),
+        Found::Table { rows, .. } => Ok(Some(rows.iter().flat_map(lines).collect())),
         Found::OfKeys(_) => panic!("files are held as a whole"),
     }
 }
@@ -50,6 +50,33 @@ async fn all_files_are_read_at_once_and_again_when_they_have_changed() {
     assert_eq!(changed(&mut *table, 5 * SECOND).await.unwrap(), ["1 a", "2 b", "3 d", "4 e"]);
     std::fs::remove_file(files.path("a.csv")).unwrap();
     assert_eq!(changed(&mut *table, 11 * SECOND).await.unwrap(), ["3 d", "4 e"]);
+}
+
+#[tokio::test]
+async fn rows_behind_a_pause_wait_until_the_files_have_been_looked_at() {
+    let files = side().with("lookup.full-cache.periodic-reload.interval", "4s");
+    let mut table = open(&files, 1).await.unwrap();
+    files.write("b.csv", "3,d\n");
+    assert_eq!(found(&mut *table, 100 * SECOND).await.unwrap().unwrap(), ["1 a", "2 b", "3 d"], "also the first ones");
+    files.write("b.csv", "4,e\n");
+    assert_eq!(found(&mut *table, 110 * SECOND).await.unwrap().unwrap(), ["1 a", "2 b", "4 e"]);
+    assert_eq!(found(&mut *table, 113 * SECOND).await.unwrap(), None, "it has been looked three seconds ago");
+    files.write("b.csv", "5,f\n");
+    // Others do not wait: it is read beside them, and what was read before a pause is looked at again behind it.
+    assert_eq!(found(&mut *table, 114 * SECOND).await.unwrap(), None);
+    files.write("b.csv", "6,gg\n");
+    let found = table.look_up(120 * SECOND, None).await.unwrap();
+    let Found::Table { rows, at_once: true } = found else { panic!("{found:?}") };
+    assert_eq!(rows.iter().flat_map(lines).collect::<Vec<_>>(), ["1 a", "2 b", "6 gg"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_read_that_fails_is_tried_again_after_a_second() {
+    let files = side().with("lookup.max-retries", "2").file("b.csv", "x,y,z\n");
+    let start = tokio::time::Instant::now();
+    let error = open(&files, 1).await.err().unwrap();
+    contains(&error, &["b.csv"]);
+    assert!(start.elapsed().as_secs() >= 2, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
