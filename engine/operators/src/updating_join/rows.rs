@@ -48,7 +48,7 @@ pub(super) struct Rows {
     removed: Vec<Name>,
     life: TimeToLive,
     generations: Generations,
-    /// Rows that a checkpoint holds with another number of matches, each perhaps several times; `None` where those are not stored.
+    /// Rows to be stored anew, as they are held with another number of matches, once each; `None` where those are not stored.
     recounted: Option<Vec<Slot>>,
 }
 
@@ -132,11 +132,17 @@ impl Rows {
 
     /// The number of a row's matches changes: it is stored anew, and touched.
     fn recount(&mut self, slot: Slot) {
-        if let Some(recounted) = &mut self.recounted {
+        self.store_anew(slot);
+        if self.recounted.is_some() && self.life.is_limited() {
+            self.generations.touch(slot);
+        }
+    }
+
+    fn store_anew(&mut self, slot: Slot) {
+        if let Some(recounted) = &mut self.recounted
+            && !std::mem::replace(&mut self.slots.recounted[slot as usize], true)
+        {
             recounted.push(slot);
-            if self.life.is_limited() {
-                self.generations.touch(slot);
-            }
         }
     }
 
@@ -174,7 +180,9 @@ impl Rows {
         for (row, slot) in slots.iter().enumerate() {
             self.slots.counted[*slot as usize] = counted.is_valid(row);
             // What is counted now is stored, before rows are forgotten that are among it.
-            self.recounted.iter_mut().filter(|_| counted.is_null(row)).for_each(|recounted| recounted.push(*slot));
+            if counted.is_null(row) {
+                self.store_anew(*slot);
+            }
         }
         if self.life.is_limited() {
             for (slot, stamp) in slots.iter().zip(stamps) {
@@ -183,7 +191,8 @@ impl Rows {
                     // It has been kept for ever so far; it is stored again with its stamp.
                     None => {
                         self.generations.touch(*slot);
-                        self.recounted.get_or_insert_default().push(*slot);
+                        self.recounted.get_or_insert_default();
+                        self.store_anew(*slot);
                     }
                 }
             }
@@ -343,7 +352,7 @@ impl Rows {
             // Those that are fresh are among them already, and those that are gone by now are not there.
             let mut others = std::mem::take(recounted);
             others.sort_unstable();
-            others.dedup();
+            others.iter().for_each(|slot| self.slots.recounted[*slot as usize] = false);
             let known: HashSet<Slot, FixedState> = fresh.iter().copied().collect();
             others.retain(|slot| self.blocks.is_there(*slot) && !known.contains(slot));
             fresh.extend(others);
@@ -362,7 +371,8 @@ impl Rows {
 
     /// Bytes held, roughly.
     pub(super) fn bytes(&self) -> usize {
-        let names = self.removed.len() * size_of::<Name>() + (self.fresh.len() + self.vacant.len()) * size_of::<Slot>();
+        let slots = self.fresh.len() + self.vacant.len() + self.recounted.as_ref().map_or(0, Vec::len);
+        let names = self.removed.len() * size_of::<Name>() + slots * size_of::<Slot>();
         self.blocks.bytes()
             + self.slots.bytes()
             + self.generations.bytes()

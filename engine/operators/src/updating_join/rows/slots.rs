@@ -14,6 +14,8 @@ pub(super) struct Slots {
     pub(super) stored: Vec<bool>,
     /// Whether the slot is among the fresh ones.
     pub(super) fresh: Vec<bool>,
+    /// Whether the slot is among those that are stored anew.
+    pub(super) recounted: Vec<bool>,
     /// Whether the number of matches is the one that was stored.
     pub(super) counted: Vec<bool>,
 }
@@ -36,6 +38,7 @@ impl Slots {
         self.matches.resize(slots, 0);
         self.stored.resize(slots, false);
         self.fresh.resize(slots, false);
+        self.recounted.resize(slots, false);
         self.counted.resize(slots, false);
     }
 
@@ -50,6 +53,6 @@ impl Slots {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + 2 * size_of::<bool>())
+        self.hashes.len() * (2 * size_of::<u64>() + 2 * size_of::<u32>() + 4 * size_of::<bool>())
     }
 }

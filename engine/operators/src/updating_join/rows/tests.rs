@@ -123,3 +123,23 @@ fn a_capture_has_what_is_new_and_what_is_gone() {
     add(&mut side, &["7 | NULL | []"]);
     assert!(side.evict(&|_| true).is_err(), "it is not stored");
 }
+
+#[test]
+fn a_row_whose_matches_change_often_is_noted_once() {
+    let mut side = Rows::new(&columns(), TimeToLive::new(None), true);
+    add(&mut side, &["1 | 0.5 | []"]);
+    side.capture().unwrap();
+    let captured = side.bytes();
+    side.matched(0).unwrap();
+    let once = side.bytes();
+    assert!(once > captured, "what is noted counts");
+    for _ in 0..100 {
+        side.unmatched(0).unwrap();
+        side.matched(0).unwrap();
+    }
+    assert_eq!(side.bytes(), once);
+    side.capture().unwrap();
+    assert_eq!(side.bytes(), captured);
+    side.unmatched(0).unwrap();
+    assert_eq!(side.bytes(), once, "and again behind the capture");
+}
