@@ -116,7 +116,12 @@ fn opened(measured: &Measured) -> Result<Box<dyn Operator>, Failure> {
     let node = NodeSpec::new(measured.name, measured.spec.clone(), Vec::new(), measured.output.clone());
     let mut operator =
         weir_operators::build(&node, &vec![InputStream::from(input()); measured.inputs], &Functions::built_in())?;
-    operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN, restored: false })?;
+    operator.open(&OpenContext {
+        range: HashRange::ALL,
+        watermark: EventTime::MIN,
+        restored: false,
+        has_expired: false,
+    })?;
     Ok(operator)
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test measures how long it waits")]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -71,4 +72,42 @@ fn the_advice_of_an_error_works_on_the_state_that_is_there_and_so_does_a_table_f
         "changed   o/sink",
         "help: results go where they went before",
     ]);
+}
+
+/// Starts the query with its results on stdout, and reads these up to one that says this. Then it is stopped.
+fn shows(folder: &Path, script: &str, inputs: &[(&str, &str, &str)]) {
+    let state = folder.join("state");
+    let arguments =
+        ["run", "-e", script, "--state-dir", state.to_str().unwrap(), "-D", "execution.checkpointing.interval=50ms"];
+    let mut run = command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map_while(Result::ok);
+    for (file, rows, result) in inputs {
+        let hidden = folder.join(format!(".{file}"));
+        std::fs::write(&hidden, rows).unwrap();
+        std::fs::rename(hidden, folder.join("in").join(file)).unwrap();
+        if !lines.any(|line| line.contains(result)) {
+            panic!("{result} is not shown: {:?}", Ran::from(run.wait_with_output().unwrap()));
+        }
+    }
+    Run(run).stop().code(0);
+}
+
+#[test]
+fn a_time_to_live_may_be_taken_away_where_rows_are_taken_back_that_have_been_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("in")).unwrap();
+    let script = |length: &str| {
+        format!(
+            "SET 'table.exec.state.ttl' = '{length}'; SET 'table.exec.state.ttl-time' = 'event-time';
+             CREATE TABLE t (id INT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem',
+               'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '20 ms');
+             SELECT id, n, COUNT(*) AS c, MIN(n) AS least FROM
+               (SELECT /*+ STATE_TTL('t' = '0 s') */ id, COUNT(*) AS n FROM t GROUP BY id) GROUP BY id, n",
+            folder.path().join("in").display()
+        )
+    };
+    let first = ("1.csv", "1,2026-01-01 10:00:00\n", r#""id":1,"n":1,"#);
+    let later = ("2.csv", "2,2026-01-01 12:00:00\n", r#""id":2,"n":1,"#);
+    shows(folder.path(), &script("16 min"), &[first, later]);
+    shows(folder.path(), &script("0 s"), &[("3.csv", "1,2026-01-01 12:00:01\n", r#""id":1,"n":2,"#)]);
 }

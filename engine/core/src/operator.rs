@@ -178,6 +178,8 @@ pub struct OpenContext {
     pub watermark: EventTime,
     /// Whether there is a checkpoint that the operator was part of. Its state may be loaded only when it is touched.
     pub restored: bool,
+    /// Whether that checkpoint says of any state of the operator that it has expired.
+    pub has_expired: bool,
 }
 
 /// How a state table is spread when it is restored.

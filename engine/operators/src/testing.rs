@@ -63,6 +63,16 @@ pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
     check_in([Plan::Rescaled, Plan::Evicted], node, &inputs, &script, &expected);
 }
 
+/// As [`check`], where all state is in memory: what comes out depends on what is.
+///
+/// # Panics
+/// If anything fails or differs.
+#[cfg(test)]
+pub(crate) fn check_in_memory(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
+    let (script, expected) = script::parse(script, inputs, None);
+    check_in([Plan::Alone, Plan::Parallel, Plan::Rescaled, Plan::Padded], node, inputs, &script, &expected);
+}
+
 fn check_in(
     plans: impl IntoIterator<Item = Plan>,
     node: &NodeSpec,

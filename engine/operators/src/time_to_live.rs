@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use weir_core::{EventTime, state_column};
+use foldhash::fast::FixedState;
+use hashbrown::HashSet;
+use weir_core::{EventTime, OpenContext, state_column};
 
 /// A generation lasts so many times less than what is touched is kept: by so much longer it may be kept.
 const GENERATIONS: i64 = 16;
@@ -30,13 +32,15 @@ pub(crate) struct TimeToLive {
     time: i64,
     /// Stamps up to this one are gone.
     expired: Option<EventTime>,
+    /// Something may have been forgotten before the checkpoint that the job went on from, whatever is kept for how long now.
+    forgot: bool,
 }
 
 impl TimeToLive {
     /// For what is kept so many milliseconds.
     pub(crate) fn new(length: Option<u64>) -> Self {
         let length = length.map(|length| i64::try_from(length).unwrap_or(i64::MAX));
-        Self { length, time: i64::MIN, expired: None }
+        Self { length, time: i64::MIN, expired: None, forgot: false }
     }
 
     /// Whether anything goes at all.
@@ -44,9 +48,15 @@ impl TimeToLive {
         self.length.is_some()
     }
 
-    /// Time stood here at the checkpoint.
-    pub(crate) fn open(&mut self, watermark: EventTime) {
-        self.watermark(watermark);
+    /// Whether something may have been forgotten that is taken back later.
+    pub(crate) fn forgets(&self) -> bool {
+        self.is_limited() || self.forgot
+    }
+
+    /// What was so at the checkpoint.
+    pub(crate) fn open(&mut self, context: &OpenContext) {
+        self.forgot = context.has_expired;
+        self.watermark(context.watermark);
         self.marker();
     }
 
@@ -88,6 +98,10 @@ pub(crate) struct Generations {
     touched: Vec<u32>,
     /// Whether each slot is among those, and has something in it.
     waits: Vec<bool>,
+    /// Slots that a checkpoint may hold without a stamp: it would keep them for ever.
+    unstamped: HashSet<u32, FixedState>,
+    /// So many of those touched were there at the last marker, at which nothing was known of the time.
+    waited: usize,
 }
 
 impl Generations {
@@ -104,14 +118,46 @@ impl Generations {
         }
     }
 
-    /// Gives what has been touched its stamp. Without one it waits for the next marker.
-    pub(crate) fn stamp(&mut self, stamp: Option<i64>) {
-        let Some(stamp) = stamp else { return };
+    /// A slot is touched that a checkpoint holds without a stamp.
+    pub(crate) fn touch_unstamped(&mut self, slot: u32) {
+        self.touch(slot);
+        self.unstamped.insert(slot);
+    }
+
+    /// Gives what has been touched its stamp. Without one it waits for the next marker. Returns slots that a checkpoint may hold without the
+    /// stamp that they have now: they are to be stored again.
+    pub(crate) fn stamp(&mut self, stamp: Option<i64>) -> Vec<u32> {
+        let Some(stamp) = stamp else {
+            let waiting = self.touched[self.waited..].iter().filter(|slot| self.waits[**slot as usize]);
+            self.unstamped.extend(waiting);
+            self.waited = self.touched.len();
+            return Vec::new();
+        };
+        self.waited = 0;
+        let mut again = Vec::new();
         for slot in std::mem::take(&mut self.touched) {
             if std::mem::take(&mut self.waits[slot as usize]) {
                 self.set(slot, stamp);
+                if self.unstamped.contains(&slot) {
+                    again.push(slot);
+                }
             }
         }
+        again
+    }
+
+    /// All that has a stamp has been captured with it.
+    pub(crate) fn captured(&mut self) {
+        if !self.unstamped.is_empty() {
+            let mut unstamped = std::mem::take(&mut self.unstamped);
+            unstamped.retain(|slot| self.of(*slot).is_none());
+            self.unstamped = unstamped;
+        }
+    }
+
+    /// Which of the slots that [went](Self::take) a checkpoint may hold without a stamp: it is to be told that they are gone.
+    pub(crate) fn left_unstamped(&mut self, gone: &[u32]) -> Vec<u32> {
+        gone.iter().copied().filter(|slot| self.unstamped.remove(slot)).collect()
     }
 
     /// A slot has this stamp.
@@ -138,6 +184,7 @@ impl Generations {
         if let Some(waits) = self.waits.get_mut(slot as usize) {
             *waits = false;
         }
+        self.unstamped.remove(&slot);
     }
 
     /// Slots whose stamp is up to this one. They have none any more.
@@ -168,6 +215,9 @@ impl Generations {
             if self.waits.get(*before as usize).is_some_and(|waits| *waits) {
                 renumbered.touch(place);
             }
+            if self.unstamped.contains(before) {
+                renumbered.unstamped.insert(place);
+            }
         }
         *self = renumbered;
     }
@@ -176,12 +226,14 @@ impl Generations {
     pub(crate) fn bytes(&self) -> usize {
         8 * self.stamps.len()
             + self.waits.len()
-            + 4 * (self.touched.len() + self.slots.values().map(Vec::len).sum::<usize>())
+            + 4 * (self.touched.len() + self.unstamped.capacity() + self.slots.values().map(Vec::len).sum::<usize>())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use weir_core::HashRange;
+
     use super::*;
 
     #[test]
@@ -206,6 +258,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_stored_before_time_was_known_is_stored_again() {
+        let mut slots = Generations::default();
+        slots.touch(0);
+        slots.touch(1);
+        assert_eq!(slots.stamp(None), [] as [u32; 0]);
+        slots.captured();
+        slots.leave(0);
+        slots.touch(0);
+        slots.touch(2);
+        slots.touch_unstamped(3);
+        assert_eq!(slots.stamp(Some(10)), [1, 3], "0 is another one now");
+        assert_eq!(slots.take(Some(EventTime(10))), [0, 1, 2, 3]);
+        assert_eq!(slots.left_unstamped(&[1, 0, 2, 3]), [1, 3], "they went before they were stored again");
+        slots.touch_unstamped(3);
+        slots.stamp(Some(20));
+        slots.captured();
+        assert_eq!(slots.take(Some(EventTime(20))), [3]);
+        assert_eq!(slots.left_unstamped(&[3]), [] as [u32; 0]);
+    }
+
+    #[test]
     fn time_that_is_not_known_or_over_lets_nothing_go() {
         let mut life = TimeToLive::new(Some(10));
         life.marker();
@@ -216,7 +289,12 @@ mod tests {
         life.marker();
         assert_eq!((life.expired(), life.stamp()), (Some(EventTime(90)), Some(100)));
         let mut for_ever = TimeToLive::new(None);
-        for_ever.open(EventTime(100));
+        for_ever.open(&OpenContext {
+            range: HashRange::ALL,
+            watermark: EventTime(100),
+            restored: true,
+            has_expired: false,
+        });
         assert_eq!((for_ever.expired(), for_ever.stamp(), for_ever.is_limited()), (None, None, false));
     }
 

@@ -293,7 +293,7 @@ impl Operator for UpdatingJoin {
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.rows.iter_mut().for_each(|rows| rows.life().open(context.watermark));
+        self.rows.iter_mut().for_each(|rows| rows.life().open(context));
         Ok(())
     }
 

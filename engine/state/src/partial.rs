@@ -113,7 +113,7 @@ impl Partial {
         search.least.iter_mut().zip(found.least).for_each(|(least, other)| *least = (*least).min(other));
         let absent = |rows: TableRows| rows.iter().map(|(rows, hashes)| self.residency.absent(rows, hashes)).collect();
         let rows: Vec<TableRows> = found.rows.into_iter().map(absent).collect::<Result<_>>()?;
-        twin.open(&OpenContext { range: self.range, watermark: search.before, restored: true })?;
+        twin.open(&OpenContext { range: self.range, watermark: search.before, restored: true, has_expired: false })?;
         Self::load(twin, &rows)?;
         twin.watermark(search.time, out)?;
         Ok(())

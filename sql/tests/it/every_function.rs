@@ -204,7 +204,12 @@ fn aggregate(call: &str, records: &RecordBatch) -> Result<(), Error> {
         let mut operator = weir_operators::build(&node.spec, &graph.inputs_of(id)?, &Functions::built_in())
             .map_err(|error| Error::internal("it is refused when the job starts").with_source(error))?;
         operator.tables();
-        operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN, restored: false })?;
+        operator.open(&OpenContext {
+            range: HashRange::ALL,
+            watermark: EventTime::MIN,
+            restored: false,
+            has_expired: false,
+        })?;
         let mut out = Collector::new(0);
         for edge in &node.spec.inputs {
             for batch in made.get(&edge.from.0).into_iter().flatten() {

@@ -47,7 +47,12 @@ fn sizes(sql: &str, kind: &str) -> (f64, f64) {
     let inputs = graph.inputs_of(id).unwrap();
     let mut operator = weir_operators::build(&node.spec, &inputs, &Functions::built_in()).unwrap();
     operator.tables();
-    let context = OpenContext { range: HashRange::of_subtask(0, 1), watermark: EventTime(-1), restored: false };
+    let context = OpenContext {
+        range: HashRange::of_subtask(0, 1),
+        watermark: EventTime(-1),
+        restored: false,
+        has_expired: false,
+    };
     operator.open(&context).unwrap();
     let mut out = Collector::new(0);
     for (ordinal, input) in inputs.iter().enumerate() {

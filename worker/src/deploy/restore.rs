@@ -227,8 +227,9 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
     let mut operator = shared.operator(id)?;
     let tables = operator.tables();
     let watermark = shared.watermark(&node.uid);
-    let restored = shared.state(&node.uid).is_some();
-    operator.open(&OpenContext { range, watermark, restored })?;
+    let state = shared.state(&node.uid).map(|(state, _)| state);
+    let has_expired = state.is_some_and(|state| state.tables.iter().any(|table| table.expired.is_some()));
+    operator.open(&OpenContext { range, watermark, restored: state.is_some(), has_expired })?;
     let partial = match &shared.outside {
         Some(outside) if Partial::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
         _ => None,

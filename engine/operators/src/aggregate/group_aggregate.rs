@@ -24,6 +24,9 @@ const ONE_GROUP: Constant = Constant { name: "group", value: 0, is_time: false }
 /// The operator.
 pub(crate) struct GroupAggregate {
     groups: Groups,
+    /// The same for a job that goes on without a time to live where groups have been forgotten before: rows may be taken back that are not
+    /// known.
+    tolerant: Option<Box<Groups>>,
     retracts: bool,
     /// Whether groups change at all once they are there.
     updates: bool,
@@ -41,15 +44,21 @@ impl GroupAggregate {
         output: &SchemaRef,
         functions: &Functions,
     ) -> Result<Self> {
-        let layout = Layout::of_groups(spec, input, functions)?;
         let has_keys = !spec.keys.is_empty();
-        Ok(Self {
-            groups: Groups::new(
-                layout,
+        let groups = |forgets: bool| -> Result<Groups> {
+            Ok(Groups::new(
+                Layout::of_groups(spec, input, functions, forgets)?,
                 (!has_keys).then_some(ONE_GROUP),
                 spec.retracts && has_keys,
                 has_keys.then(|| TimeToLive::new(spec.time_to_live)),
-            ),
+            ))
+        };
+        let is_limited = spec.time_to_live.is_some();
+        let may_have_been = spec.retracts && has_keys && !is_limited;
+        let tolerant = may_have_been.then(|| groups(true)).transpose()?.map(Box::new);
+        Ok(Self {
+            groups: groups(is_limited)?,
+            tolerant,
             retracts: spec.retracts,
             updates: spec.retracts || !spec.aggregates.is_empty(),
             output: output.clone(),
@@ -65,7 +74,10 @@ impl Operator for GroupAggregate {
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.groups.open(context.watermark);
+        if let Some(tolerant) = self.tolerant.take().filter(|_| context.has_expired) {
+            self.groups = *tolerant;
+        }
+        self.groups.open(context);
         if self.groups.key_columns().is_empty() {
             let mut hashes = Vec::new();
             hash_rows(&[], 1, &mut hashes)?;

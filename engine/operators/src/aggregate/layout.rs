@@ -82,10 +82,15 @@ impl Layout {
         Ok(Self { results: layout.results, partial_input: spec.partial_input, first_state, parts, ..counted })
     }
 
-    /// The layout for groups without windows.
-    pub(crate) fn of_groups(spec: &GroupAggregateSpec, input: &SchemaRef, functions: &Functions) -> Result<Self> {
+    /// The layout for groups without windows. `forgets`: rows may be taken back that are not known any more.
+    pub(crate) fn of_groups(
+        spec: &GroupAggregateSpec,
+        input: &SchemaRef,
+        functions: &Functions,
+        forgets: bool,
+    ) -> Result<Self> {
         let prototypes = spec.aggregates.iter().map(|call| match spec.retracts {
-            true => accumulator::retractable(call, input, functions, spec.time_to_live.is_some()),
+            true => accumulator::retractable(call, input, functions, forgets),
             false => accumulator::repeatable(call, input, functions),
         });
         Self::of(spec.keys.clone(), prototypes.collect::<Result<_>>()?, input, spec.retracts)

@@ -152,7 +152,9 @@ impl<'a> Job<'a> {
             let mut operator = self.operator()?;
             let range = HashRange::of_subtask(index, parallelism);
             let watermark = self.watermarks.combined();
-            operator.open(&OpenContext { range, watermark, restored: stored.is_some() })?;
+            let has_expired =
+                stored.is_some_and(|(_, stored)| stored.tables.iter().any(|table| table.expired.is_some()));
+            operator.open(&OpenContext { range, watermark, restored: stored.is_some(), has_expired })?;
             let partial = self.store.clone().map(|store| Partial::new(store, tables.len(), range));
             let load = if partial.is_some() { &[] } else { tables.as_slice() };
             for (number, table) in load.iter().enumerate() {

@@ -77,7 +77,12 @@ impl Job {
             let subtask = |index| {
                 let mut operator = bare(&spec.node, &spec.inputs, &Functions::built_in())?;
                 let range = HashRange::of_subtask(index, parallelism);
-                operator.open(&OpenContext { range, watermark: EventTime::MIN, restored: false })?;
+                operator.open(&OpenContext {
+                    range,
+                    watermark: EventTime::MIN,
+                    restored: false,
+                    has_expired: false,
+                })?;
                 Ok(Subtask {
                     operator,
                     watermarks: InputWatermarks::new(channels, EventTime::MIN),

@@ -53,8 +53,11 @@ const PRESENT: u8 = 1;
 const STORED: u8 = 2;
 /// It was among the first ones at the last marker.
 const SHOWN: u8 = 4;
-/// Its slot is in the list of those that were given a row since the last capture.
+/// Its slot is in the list of those that the next capture looks at.
 const FRESH: u8 = 8;
+
+/// A checkpoint holds it without its stamp.
+const AGAIN: u8 = 16;
 
 /// The operator.
 pub(super) struct FirstRows<K> {
@@ -174,6 +177,15 @@ impl<K: OrderKey> FirstRows<K> {
         if flags & SHOWN != 0 { self.left.push(slot) } else { dropped.push(slot) }
     }
 
+    /// The next capture looks at a slot.
+    fn capture_later(&mut self, slot: Slot) {
+        let flags = &mut self.known.flags[slot as usize];
+        if *flags & FRESH == 0 {
+            *flags |= FRESH;
+            self.fresh.push(slot);
+        }
+    }
+
     fn free(&mut self, slots: Vec<Slot>) -> Result<()> {
         self.rows.remove(&slots)?;
         self.vacant.extend(slots);
@@ -203,7 +215,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
-        self.life.open(context.watermark);
+        self.life.open(context);
         Ok(())
     }
 
@@ -232,11 +244,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
                 match stamps.is_valid(row).then(|| stamps.value(row)) {
                     Some(stamp) => self.generations.set(slot, stamp),
                     // It has been kept for ever so far; it is stored again with its stamp.
-                    None => {
-                        self.generations.touch(slot);
-                        self.known.flags[slot as usize] = (self.known.flags[slot as usize] & !STORED) | FRESH;
-                        self.fresh.push(slot);
-                    }
+                    None => self.generations.touch_unstamped(slot),
                 }
             }
             slots.push(slot);
@@ -312,11 +320,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             if self.life.is_limited() {
                 self.generations.touch(*slot);
             }
-            let flags = &mut self.known.flags[*slot as usize];
-            if *flags & FRESH == 0 {
-                *flags |= FRESH;
-                self.fresh.push(*slot);
-            }
+            self.capture_later(*slot);
         }
         if rows.len() == records.num_rows() {
             return self.rows.push(&records, slots);
@@ -342,14 +346,15 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let flags = &mut self.known.flags;
         fresh.retain(|slot| {
             let flags = &mut flags[*slot as usize];
-            *flags &= !FRESH;
-            let is_put = *flags & (PRESENT | STORED) == PRESENT;
+            let is_put = *flags & PRESENT != 0 && *flags & (STORED | AGAIN) != STORED;
+            *flags &= !(FRESH | AGAIN);
             *flags |= if is_put { STORED } else { 0 };
             is_put
         });
         let put = self.rows.pick(&fresh);
         let stamps: Option<Vec<Option<i64>>> =
             self.life.is_limited().then(|| fresh.iter().map(|slot| self.generations.of(*slot)).collect());
+        self.generations.captured();
         let arrivals: Vec<i64> = fresh.iter().map(|slot| self.known.arrivals[*slot as usize]).collect();
         let (gone_from, gone): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.gone).into_iter().unzip();
         let gone_from = Picked::Slots(gone_from.into());

@@ -48,8 +48,10 @@ pub(super) struct Rows {
     removed: Vec<Name>,
     life: TimeToLive,
     generations: Generations,
-    /// Rows to be stored anew, as they are held with another number of matches, once each; `None` where those are not stored.
-    recounted: Option<Vec<Slot>>,
+    /// Whether the numbers of matches are stored.
+    counts: bool,
+    /// Rows that a checkpoint holds with another number of matches, or without their stamp, once each: they are stored anew.
+    again: Vec<Slot>,
 }
 
 /// Rows to be added.
@@ -80,7 +82,8 @@ impl Rows {
             next_number: 0,
             fresh: Vec::new(),
             removed: Vec::new(),
-            recounted: counts.then(Vec::new),
+            counts,
+            again: Vec::new(),
             life,
             generations: Generations::default(),
         }
@@ -132,17 +135,18 @@ impl Rows {
 
     /// The number of a row's matches changes: it is stored anew, and touched.
     fn recount(&mut self, slot: Slot) {
-        self.store_anew(slot);
-        if self.recounted.is_some() && self.life.is_limited() {
-            self.generations.touch(slot);
+        if self.counts {
+            self.store_anew(slot);
+            if self.life.is_limited() {
+                self.generations.touch(slot);
+            }
         }
     }
 
+    /// A row that a checkpoint holds is captured once more.
     fn store_anew(&mut self, slot: Slot) {
-        if let Some(recounted) = &mut self.recounted
-            && !std::mem::replace(&mut self.slots.recounted[slot as usize], true)
-        {
-            recounted.push(slot);
+        if !std::mem::replace(&mut self.slots.again[slot as usize], true) {
+            self.again.push(slot);
         }
     }
 
@@ -175,12 +179,12 @@ impl Rows {
         let slots = self.insert(rows, true, numbers.iter().copied())?;
         if counted.null_count() < counted.len() {
             // Where counts are stored they go on being stored: what has been forgotten cannot be counted again.
-            self.recounted.get_or_insert_default();
+            self.counts = true;
         }
         for (row, slot) in slots.iter().enumerate() {
             self.slots.counted[*slot as usize] = counted.is_valid(row);
             // What is counted now is stored, before rows are forgotten that are among it.
-            if counted.is_null(row) {
+            if self.counts && counted.is_null(row) {
                 self.store_anew(*slot);
             }
         }
@@ -189,11 +193,7 @@ impl Rows {
                 match stamp {
                     Some(stamp) => self.generations.set(*slot, stamp),
                     // It has been kept for ever so far; it is stored again with its stamp.
-                    None => {
-                        self.generations.touch(*slot);
-                        self.recounted.get_or_insert_default();
-                        self.store_anew(*slot);
-                    }
+                    None => self.generations.touch_unstamped(*slot),
                 }
             }
         }
@@ -257,7 +257,7 @@ impl Rows {
                 Ok(blocks.identity(slot)? == wanted[row] && equal_rows(&record, &blocks.gather(&[slot])?)?.value(0))
             })?;
         }
-        if found.contains(&None) && !self.life.is_limited() {
+        if found.contains(&None) && !self.life.forgets() {
             return Err(absent());
         }
         let taken: Vec<Slot> = found.iter().copied().flatten().collect();
@@ -331,7 +331,7 @@ impl Rows {
             self.vacant = Vec::new();
             self.fresh = Vec::new();
             self.generations = Generations::default();
-            self.recounted.iter_mut().for_each(Vec::clear);
+            self.again.clear();
             self.chains = HashTable::new();
             self.blocks.clear();
         }
@@ -348,11 +348,11 @@ impl Rows {
             self.slots.stored[*slot as usize] |= !stored;
             !stored
         });
-        if let Some(recounted) = &mut self.recounted {
+        let mut others = std::mem::take(&mut self.again);
+        if !others.is_empty() {
             // Those that are fresh are among them already, and those that are gone by now are not there.
-            let mut others = std::mem::take(recounted);
             others.sort_unstable();
-            others.iter().for_each(|slot| self.slots.recounted[*slot as usize] = false);
+            others.iter().for_each(|slot| self.slots.again[*slot as usize] = false);
             let known: HashSet<Slot, FixedState> = fresh.iter().copied().collect();
             others.retain(|slot| self.blocks.is_there(*slot) && !known.contains(slot));
             fresh.extend(others);
@@ -363,7 +363,8 @@ impl Rows {
         if self.life.is_limited() {
             beside.stamps = fresh.iter().map(|slot| self.generations.of(*slot)).collect();
         }
-        if self.recounted.is_some() {
+        self.generations.captured();
+        if self.counts {
             beside.matches = fresh.iter().map(|slot| self.slots.matches[*slot as usize]).collect();
         }
         Ok(Captured::new(self.blocks.pick(&fresh), names, std::mem::take(&mut self.removed)).with(beside))
@@ -371,7 +372,7 @@ impl Rows {
 
     /// Bytes held, roughly.
     pub(super) fn bytes(&self) -> usize {
-        let slots = self.fresh.len() + self.vacant.len() + self.recounted.as_ref().map_or(0, Vec::len);
+        let slots = self.fresh.len() + self.vacant.len() + self.again.len();
         let names = self.removed.len() * size_of::<Name>() + slots * size_of::<Slot>();
         self.blocks.bytes()
             + self.slots.bytes()

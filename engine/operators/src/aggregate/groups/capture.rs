@@ -18,6 +18,7 @@ impl Groups {
             let of = |slot| self.generations.of(slot);
             groups.stamp(if self.life.is_limited() { Some(&of) } else { None });
         }
+        self.generations.captured();
         let gone = std::mem::take(&mut self.gone);
         let (schema, constant, parts) = (self.state.schema.clone(), self.constant, self.layout.parts);
         let constants = move |rows: usize| {

@@ -1,7 +1,7 @@
 //! Groups that are forgotten when nothing has come for them for some time.
 
 use arrow::array::{BooleanArray, Int8Array, RecordBatch};
-use weir_core::{EventTime, Result};
+use weir_core::{EventTime, OpenContext, Result};
 
 use super::Groups;
 use crate::aggregate::chunked::Picked;
@@ -15,23 +15,18 @@ impl Groups {
             return Ok(());
         }
         let stamps = event_times(rows.column(rows.num_columns() - 1))?;
-        let mut unstamped = Vec::new();
         for (slot, stamp) in self.scratch.slots().iter().zip(stamps) {
             match stamp {
                 Some(stamp) => self.generations.set(*slot, stamp),
-                None => {
-                    self.generations.touch(*slot);
-                    unstamped.push(*slot);
-                }
+                None => self.generations.touch_unstamped(*slot),
             }
         }
-        self.table.touch(&unstamped);
         Ok(())
     }
 
-    /// Time stood here at the checkpoint.
-    pub(crate) fn open(&mut self, watermark: EventTime) {
-        self.life.open(watermark);
+    /// What was so at the checkpoint.
+    pub(crate) fn open(&mut self, context: &OpenContext) {
+        self.life.open(context);
     }
 
     /// Time has gone on.
@@ -50,15 +45,21 @@ impl Groups {
             return Ok(());
         }
         self.life.marker();
-        self.generations.stamp(self.life.stamp());
+        let again = self.generations.stamp(self.life.stamp());
+        self.table.touch(&again);
         let gone = self.generations.take(self.life.expired());
+        let unstamped = self.generations.left_unstamped(&gone);
+        if self.is_stored && !unstamped.is_empty() {
+            let unstamped = Picked::Slots(unstamped.into());
+            self.gone.push(self.table.key_values(&unstamped, 0..unstamped.len())?);
+        }
         gone.iter().for_each(|slot| self.known[*slot as usize] = 0);
         self.table.remove(&gone)
     }
 
     /// Which rows count, where groups are forgotten: not those that are taken back of a group that has no row by then. `None`: all.
     pub(super) fn unknown(&mut self, slots: &[u32], weights: &Int8Array) -> Result<Option<BooleanArray>> {
-        if !self.life.is_limited() {
+        if !self.life.forgets() {
             return Ok(None);
         }
         let mut distinct = slots.to_vec();

@@ -237,7 +237,12 @@ impl Run<'_> {
                 let mut operator = self.job.operator();
                 let range = HashRange::of_subtask(index, parallelism);
                 operator
-                    .open(&OpenContext { range, watermark: self.watermark, restored: self.watermark > EventTime::MIN })
+                    .open(&OpenContext {
+                        range,
+                        watermark: self.watermark,
+                        restored: self.watermark > EventTime::MIN,
+                        has_expired: false,
+                    })
                     .unwrap();
                 if !self.job.evicting {
                     self.store.load(&table, &mut *operator, |_, hash| range.contains(hash));
@@ -271,7 +276,7 @@ impl Run<'_> {
         let range = HashRange::of_subtask(subtask, self.subtasks.len());
         let residents = &self.residents[subtask];
         let mut twin = self.job.operator();
-        twin.open(&OpenContext { range, watermark: before, restored: true }).unwrap();
+        twin.open(&OpenContext { range, watermark: before, restored: true, has_expired: false }).unwrap();
         let meant =
             |time, hash| Some(time) > expired && time <= due && range.contains(hash) && !residents.contains(hash);
         self.store.load(&table, &mut *twin, meant);

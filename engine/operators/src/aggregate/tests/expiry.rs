@@ -1,16 +1,16 @@
 //! Groups that are forgotten when nothing has come for them.
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, Int8Array};
 use arrow::datatypes::{DataType, TimestampMillisecondType};
 use weir_core::{
-    AggregateFunction, ChangelogKind, Collector, EventTime, GroupAggregateSpec, HashRange, NodeSpec, OpenContext,
-    Operator, OperatorSpec, StateRows,
+    AggregateFunction, Batch, ChangelogKind, Collector, EventTime, GroupAggregateSpec, HashRange, NodeSpec,
+    OpenContext, Operator, OperatorSpec, StateRows,
 };
 use weir_functions::Functions;
 
 use super::call;
 use crate::build::bare;
-use crate::testing::{changes, check, node, rows, schema};
+use crate::testing::{changes, check, check_in_memory, node, rows, schema};
 
 const INPUT: &str = "who STRING, amount BIGINT";
 
@@ -97,6 +97,64 @@ fn what_is_taken_back_of_a_forgotten_group_is_passed_over_and_no_count_is_less_t
 }
 
 #[test]
+fn groups_that_were_stored_before_time_was_known_are_forgotten_for_good() {
+    let script = "
+        in> a | 1
+        in> b | 2
+        out> a | 1 | 1 | 1 | 1
+        out> b | 1 | 1 | 2 | 2
+        marker
+        in> b | 3
+        out- b | 1 | 1 | 2 | 2
+        out> b | 2 | 2 | 5 | 3
+        marker
+        watermark 12:00:00
+        marker
+        watermark 12:00:30
+        marker
+        in> a | 10
+        in> b | 1
+        out> a | 1 | 1 | 10 | 10
+        out> b | 1 | 1 | 1 | 1
+        marker
+        end
+    ";
+    check_in_memory(&aggregate(false), &[schema(INPUT)], script);
+    check_in_memory(&aggregate(true), &[schema(INPUT)], script);
+}
+
+/// Between two captures, a group that was stored without a stamp gets one and goes.
+#[test]
+fn a_group_that_is_stored_without_a_stamp_is_said_to_be_gone() {
+    let mut operator = opened(true, Some(16_000), i64::MIN, false, &[]);
+    shown(&mut *operator, &["a | 1"]);
+    assert_eq!(captured(&mut *operator, i64::MIN).len(), 1);
+    let mut out = Collector::new(0);
+    operator.watermark(EventTime(1_000_000), &mut out).unwrap();
+    operator.flush(&mut out).unwrap();
+    let [gone] = &captured(&mut *operator, 1_020_000)[..] else { panic!("one deletion") };
+    assert!(gone.deleted.is_some());
+}
+
+#[test]
+fn what_is_taken_back_of_a_forgotten_group_is_passed_over_when_there_is_no_time_to_live_any_more() {
+    let take_back = || Batch::weighted(rows(&schema(INPUT), &["a | 1"]), Int8Array::from(vec![-1])).unwrap();
+    let mut out = Collector::new(0);
+    let mut for_ever = opened(true, None, 1_000_000, true, &[]);
+    for_ever.process(0, take_back(), &mut out).unwrap();
+    for_ever.flush(&mut out).unwrap();
+    assert!(out.take().is_empty());
+    assert_eq!(shown(&mut *for_ever, &["a | 7", "a | 5"]), ["a | 2 | 2 | 12 | 7"]);
+    for_ever.process(0, take_back(), &mut out).unwrap();
+    for_ever.flush(&mut out).unwrap();
+    let after: Vec<String> = out.take().iter().flat_map(|(_, batch)| changes(batch)).collect();
+    assert_eq!(after, ["- a | 2 | 2 | 12 | 7", "a | 1 | 1 | 11 | 7"]);
+    let mut fresh = opened(true, None, 1_000_000, false, &[]);
+    let failed = fresh.process(0, take_back(), &mut out).and_then(|()| fresh.flush(&mut out));
+    assert!(failed.is_err(), "nothing has ever been forgotten");
+}
+
+#[test]
 fn groups_that_are_shown_once_are_shown_once_more_when_they_have_been_forgotten() {
     let spec =
         GroupAggregateSpec { keys: vec![0], aggregates: Vec::new(), retracts: false, time_to_live: Some(16_000) };
@@ -137,18 +195,29 @@ fn shown(operator: &mut dyn Operator, lines: &[&str]) -> Vec<String> {
     out.take().iter().flat_map(|(_, batch)| changes(batch)).collect()
 }
 
+/// An aggregation that begins with this state.
+fn opened(
+    retracts: bool,
+    time_to_live: Option<u64>,
+    watermark: i64,
+    has_expired: bool,
+    state: &[StateRows],
+) -> Box<dyn Operator> {
+    let mut node = aggregate(retracts);
+    if let OperatorSpec::GroupAggregate(spec) = &mut node.operator {
+        spec.time_to_live = time_to_live;
+    }
+    let mut operator = bare(&node, &[schema(INPUT)], &Functions::built_in()).unwrap();
+    let context = OpenContext { range: HashRange::ALL, watermark: EventTime(watermark), restored: true, has_expired };
+    operator.open(&context).unwrap();
+    state.iter().for_each(|state| operator.load(0, &state.rows, &state.hashes).unwrap());
+    operator
+}
+
 #[test]
 fn groups_that_were_kept_for_ever_are_counted_from_when_they_are_loaded_and_the_reverse() {
     let operator = |time_to_live: Option<u64>, watermark: i64, state: &[StateRows]| {
-        let mut node = aggregate(false);
-        if let OperatorSpec::GroupAggregate(spec) = &mut node.operator {
-            spec.time_to_live = time_to_live;
-        }
-        let mut operator = bare(&node, &[schema(INPUT)], &Functions::built_in()).unwrap();
-        let context = OpenContext { range: HashRange::ALL, watermark: EventTime(watermark), restored: true };
-        operator.open(&context).unwrap();
-        state.iter().for_each(|state| operator.load(0, &state.rows, &state.hashes).unwrap());
-        operator
+        opened(false, time_to_live, watermark, false, state)
     };
     let mut for_ever = operator(None, 0, &[]);
     shown(&mut *for_ever, &["a | 1", "b | 2"]);

@@ -67,7 +67,9 @@ fn only_the_first_and_the_last_row_change_the_answer() {
 fn bytes(rows: usize) -> (usize, usize) {
     let input = schema(INPUT);
     let mut operator: Box<dyn Operator> = bare(&any(), std::slice::from_ref(&input), &Functions::built_in()).unwrap();
-    operator.open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN, restored: false }).unwrap();
+    operator
+        .open(&OpenContext { range: HashRange::ALL, watermark: EventTime::MIN, restored: false, has_expired: false })
+        .unwrap();
     let mut out = Collector::new(0);
     let zeros: ArrayRef = Arc::new(Int64Array::from(vec![0; rows]));
     let records = RecordBatch::try_new(input, vec![zeros.clone(), zeros]).unwrap();

@@ -2,7 +2,7 @@
 
 use weir_core::Result;
 
-use super::{FirstRows, OrderKey, PRESENT};
+use super::{AGAIN, FirstRows, OrderKey, PRESENT, STORED};
 
 impl<K: OrderKey> FirstRows<K> {
     /// A marker passes, behind [`emit`](Self::emit): rows that came too long ago are forgotten.
@@ -11,8 +11,17 @@ impl<K: OrderKey> FirstRows<K> {
             return Ok(());
         }
         self.life.marker();
-        self.generations.stamp(self.life.stamp());
+        for slot in self.generations.stamp(self.life.stamp()) {
+            self.known.flags[slot as usize] |= AGAIN;
+            self.capture_later(slot);
+        }
         let gone = self.generations.take(self.life.expired());
+        for slot in self.generations.left_unstamped(&gone) {
+            let index = slot as usize;
+            if self.known.flags[index] & STORED != 0 {
+                self.gone.push((self.known.partitions[index], self.known.arrivals[index]));
+            }
+        }
         let mut empty = Vec::new();
         for slot in &gone {
             let partition = self.known.partitions[*slot as usize];

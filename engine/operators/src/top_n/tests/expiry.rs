@@ -1,6 +1,7 @@
 //! Rows that are forgotten some time behind their coming.
 
 use super::*;
+use crate::testing::check_in_memory;
 
 fn expiring(limit: u64, with_rank: bool) -> NodeSpec {
     let spec = TopNSpec {
@@ -50,6 +51,34 @@ fn a_row_that_is_forgotten_stays_shown_and_leaves_its_place() {
         end
     ";
     check(&expiring(2, false), &[schema(INPUT)], script);
+}
+
+#[test]
+fn rows_that_were_stored_before_time_was_known_are_forgotten_for_good() {
+    let script = "
+        in> a | 5 | 1
+        in> b | 5 | 1
+        out> a | 5 | 1
+        out> b | 5 | 1
+        marker
+        in> b | 7 | 2
+        in> b | 9 | 3
+        out> b | 7 | 2
+        out> b | 9 | 3
+        out- b | 5 | 1
+        marker
+        watermark 12:00:00
+        marker
+        watermark 12:00:30
+        marker
+        in> a | 1 | 4
+        in> b | 1 | 4
+        out> a | 1 | 4
+        out> b | 1 | 4
+        marker
+        end
+    ";
+    check_in_memory(&expiring(2, false), &[schema(INPUT)], script);
 }
 
 #[test]

@@ -14,7 +14,7 @@ impl Rows {
 
     /// Whether rows may have been forgotten.
     pub(in super::super) fn forgets(&self) -> bool {
-        self.life.is_limited()
+        self.life.forgets()
     }
 
     /// Rows that were touched up to then are gone.
@@ -28,10 +28,19 @@ impl Rows {
             return Ok(());
         }
         self.life.marker();
-        self.generations.stamp(self.life.stamp());
+        for slot in self.generations.stamp(self.life.stamp()) {
+            if self.slots.stored[slot as usize] {
+                self.store_anew(slot);
+            }
+        }
         let gone = self.generations.take(self.life.expired());
         if gone.is_empty() {
             return Ok(());
+        }
+        for slot in self.generations.left_unstamped(&gone) {
+            if self.slots.stored[slot as usize] {
+                self.removed.push((self.slots.hashes[slot as usize], self.slots.numbers[slot as usize]));
+            }
         }
         // A chain is gone through once, however many of its rows go.
         let mut hashes: Vec<u64> = gone.iter().map(|slot| self.slots.hashes[*slot as usize]).collect();

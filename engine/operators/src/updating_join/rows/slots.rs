@@ -15,7 +15,7 @@ pub(super) struct Slots {
     /// Whether the slot is among the fresh ones.
     pub(super) fresh: Vec<bool>,
     /// Whether the slot is among those that are stored anew.
-    pub(super) recounted: Vec<bool>,
+    pub(super) again: Vec<bool>,
     /// Whether the number of matches is the one that was stored.
     pub(super) counted: Vec<bool>,
 }
@@ -38,7 +38,7 @@ impl Slots {
         self.matches.resize(slots, 0);
         self.stored.resize(slots, false);
         self.fresh.resize(slots, false);
-        self.recounted.resize(slots, false);
+        self.again.resize(slots, false);
         self.counted.resize(slots, false);
     }
 

@@ -6,7 +6,7 @@ use weir_functions::Functions;
 
 use super::*;
 use crate::build::bare;
-use crate::testing::{changes, rows};
+use crate::testing::{changes, check_in_memory, rows};
 
 fn expiring(join_type: JoinType, time_to_live: (Option<u64>, Option<u64>), changelog: ChangelogKind) -> NodeSpec {
     let mut node = join(join_type, None, changelog);
@@ -149,6 +149,65 @@ fn a_row_is_taken_back_as_it_was_shown_when_only_the_other_side_forgets() {
 }
 
 #[test]
+fn rows_that_were_stored_before_time_was_known_are_forgotten_for_good() {
+    let script = "
+        left> 1 | 10
+        out> 1 | 10 | NULL | NULL
+        marker
+        left> 2 | 10
+        out> 2 | 10 | NULL | NULL
+        marker
+        watermark 12:00:00
+        marker
+        watermark 12:00:30
+        marker
+        right> 1 | 20
+        marker
+        left> 1 | 11
+        out> 1 | 11 | 1 | 20
+        marker
+        left- 1 | 10
+        left- 1 | 11
+        out- 1 | 11 | 1 | 20
+        marker
+    ";
+    for lengths in [(Some(16_000), None), (Some(16_000), Some(16_000))] {
+        check_in_memory(&expiring(JoinType::Left, lengths, ChangelogKind::Retract), &inputs(), script);
+    }
+    let script: String = script.lines().filter(|line| !line.contains("NULL")).map(|line| format!("{line}\n")).collect();
+    check_in_memory(&expiring(JoinType::Inner, (Some(16_000), None), ChangelogKind::Retract), &inputs(), &script);
+}
+
+/// Between two captures, a row that was stored without a stamp gets one and goes.
+#[test]
+fn a_row_that_is_stored_without_a_stamp_is_said_to_be_gone() {
+    let mut join = begun((Some(16_000), None), i64::MIN, &[]);
+    shown(&mut *join, 0, "1 | 10", 1);
+    let [left, _] = captured(&mut *join, i64::MIN);
+    assert_eq!(left.iter().map(|rows| rows.rows.num_rows()).sum::<usize>(), 1);
+    let mut out = Collector::new(0);
+    join.watermark(EventTime(1_000_000), &mut out).unwrap();
+    join.flush(&mut out).unwrap();
+    let [left, _] = captured(&mut *join, 1_020_000);
+    let [gone] = &left[..] else { panic!("one deletion") };
+    assert!(gone.deleted.is_some());
+}
+
+#[test]
+fn what_is_taken_back_of_rows_that_were_forgotten_is_passed_over_when_there_is_no_time_to_live_any_more() {
+    let mut limited = begun((Some(16_000), None), 1_000_000, &[]);
+    shown(&mut *limited, 0, "1 | 10", 1);
+    shown(&mut *limited, 1, "1 | 20", 1);
+    captured(&mut *limited, 1_000_000);
+    let [_, right] = captured(&mut *limited, 1_016_000);
+    let mut for_ever = opened(FOR_EVER, 1_016_000, true, &[[Vec::new(), right]]);
+    assert_eq!(shown(&mut *for_ever, 0, "1 | 10", -1), [] as [String; 0]);
+    let mut fresh = opened(FOR_EVER, 1_016_000, false, &[]);
+    let batch = Batch::weighted(rows(&inputs()[0], &["1 | 10"]), Int8Array::from(vec![-1])).unwrap();
+    assert!(fresh.process(0, batch, &mut Collector::new(0)).is_err(), "nothing has ever been forgotten");
+}
+
+#[test]
 fn rows_of_a_semi_and_an_anti_join_stay_as_they_are_shown() {
     let semi = "
         watermark 12:00:00
@@ -221,9 +280,18 @@ fn begun(
     watermark: i64,
     states: &[[Vec<StateRows>; 2]],
 ) -> Box<dyn Operator> {
+    opened(time_to_live, watermark, false, states)
+}
+
+fn opened(
+    time_to_live: (Option<u64>, Option<u64>),
+    watermark: i64,
+    has_expired: bool,
+    states: &[[Vec<StateRows>; 2]],
+) -> Box<dyn Operator> {
     let node = expiring(JoinType::Left, time_to_live, ChangelogKind::Retract);
     let mut operator = bare(&node, &inputs(), &Functions::built_in()).unwrap();
-    let context = OpenContext { range: HashRange::ALL, watermark: EventTime(watermark), restored: true };
+    let context = OpenContext { range: HashRange::ALL, watermark: EventTime(watermark), restored: true, has_expired };
     operator.open(&context).unwrap();
     for side in 0..2 {
         let states = states.iter().flat_map(|state| &state[side]).filter(|state| state.deleted.is_none());

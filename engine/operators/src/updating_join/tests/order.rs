@@ -16,7 +16,12 @@ impl Driven {
         let mut operator =
             bare(&join(join_type, None, ChangelogKind::Retract), &inputs(), &Functions::built_in()).unwrap();
         operator
-            .open(&OpenContext { range: HashRange::ALL, watermark: weir_core::EventTime::MIN, restored: false })
+            .open(&OpenContext {
+                range: HashRange::ALL,
+                watermark: weir_core::EventTime::MIN,
+                restored: false,
+                has_expired: false,
+            })
             .unwrap();
         Self(operator)
     }
