@@ -29,12 +29,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use weir_core::{Error, Result};
+use weir_proto::client::{ClientRequest, ClientResponse};
 
 use self::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
-use self::client::Client;
+use self::client::{Client, expect_answer};
 use crate::exit::Exit;
 use crate::settings::registry;
 use crate::terminal::Screen;
@@ -86,6 +87,17 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
 /// If there is no such namespace, or the cluster does not answer.
 pub async fn catalog_of(cluster: &ClusterArguments, namespace: &str) -> Result<Vec<String>> {
     Ok(catalog::of(&mut client(cluster)?, namespace).await?.statements)
+}
+
+/// Names of all jobs of a namespace, the ended ones too.
+///
+/// # Errors
+/// If the cluster does not answer.
+pub async fn names_of_jobs(cluster: &ClusterArguments, namespace: &str) -> Result<Vec<String>> {
+    let request = ClientRequest::ListJobs { namespace: Some(namespace.to_owned()), all: true };
+    let answer = client(cluster)?.call(request).await?;
+    let jobs = expect_answer!(answer, ClientResponse::Jobs(jobs) => jobs)?;
+    Ok(jobs.into_iter().map(|job| job.name).collect())
 }
 
 /// A client of the cluster that is meant.

@@ -34,7 +34,8 @@ Statements end with a semicolon and may take several lines. What is declared sta
 
   CREATE TABLE … WITH (…);    CREATE VIEW … AS …;    DROP TABLE t;
   SELECT …;                   runs until its input ends, or until ^C
-  INSERT INTO t SELECT …;     likewise; several in BEGIN STATEMENT SET; … END; are one job
+  INSERT INTO t SELECT …;     likewise, in a cluster as a job of its own; several in BEGIN STATEMENT SET; … END; are one job
+  CREATE FUNCTION f(x INT) RETURN x + 1;
   EXPLAIN SELECT …;           the dataflow
   SHOW TABLES;  SHOW VIEWS;  SHOW FUNCTIONS LIKE 'json%';  SHOW CREATE TABLE t;  DESCRIBE t;
   SET 'key' = 'value';        SET;  shows what is set, `weir options` what there is

@@ -63,7 +63,7 @@ impl Remote {
                 define: self.arguments.define.clone(),
                 config: self.arguments.config.clone(),
             },
-            name: if is_select || is_named { None } else { Some(name(statements)) },
+            name: if is_select || is_named { None } else { Some(self.free_name(&name(statements)).await?) },
             namespace: self.arguments.namespace.clone(),
             detach: !is_select,
             beginning: Some(before.to_owned()),
@@ -73,6 +73,14 @@ impl Remote {
             cluster: self.arguments.coordinators.clone(),
         });
         cluster::execute(command, &self.screen).await
+    }
+
+    /// The name, or the first one with a number behind it that no job has, whether it has ended or not.
+    async fn free_name(&self, name: &str) -> Result<String> {
+        let taken = cluster::names_of_jobs(&self.arguments.coordinators, &self.arguments.namespace).await?;
+        let numbered = (2..).map(|number| format!("{name}-{number}"));
+        let mut names = std::iter::once(name.to_owned()).chain(numbered);
+        Ok(names.find(|name| !taken.contains(name)).unwrap_or_default())
     }
 
     /// Sees to the jobs.

@@ -103,7 +103,7 @@ impl Session {
         if let Some(remote) = &self.remote {
             match new {
                 [Spanned { value: Statement::Jobs(jobs), .. }] => return remote.jobs(jobs).await,
-                [one] if is_in_catalog(&one.value) => return remote.declare(text).await,
+                [one] if is_in_catalog(&one.value) && !is_temporary(text) => return remote.declare(text).await,
                 _ if new.iter().any(|statement| runs(&statement.value)) => {
                     return remote.run(&before, &own_text, new).await.map_err(|error| behind_lines(error, own_lines));
                 }
@@ -154,6 +154,12 @@ impl Session {
 /// Whether a statement changes the catalog of a cluster.
 fn is_in_catalog(statement: &Statement) -> bool {
     declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. })
+}
+
+/// Whether a statement declares something for the session alone.
+fn is_temporary(text: &str) -> bool {
+    let mut words = text.split_whitespace().map(str::to_uppercase).filter(|word| word != "OR" && word != "REPLACE");
+    words.next().is_some_and(|word| word == "CREATE") && words.next().is_some_and(|word| word == "TEMPORARY")
 }
 
 /// Whether a statement is a job, or part of one.

@@ -43,6 +43,14 @@ fn a_table_that_is_created_as_a_query_is_filled_once_and_stays() {
 }
 
 #[test]
+fn a_hint_at_the_end_of_a_statement_is_obeyed() {
+    let text = format!("{TABLE} SELECT COUNT(*) AS n FROM t /*+ OPTIONS('number-of-rows' = '2') */;");
+    assert_eq!(weir(&["sql", "-q", "-o", "csv", "-e", &text]).code(0).out, "n\n2\n");
+    let wrong = format!("{TABLE} SELECT COUNT(*) AS n FROM t /*+ OPTOINS('number-of-rows' = '2') */");
+    weir(&["sql", "-q", "-e", &wrong]).code(2).says(&["OPTOINS"]);
+}
+
+#[test]
 fn what_there_is_can_be_asked_for() {
     let declared = file(".sql", &format!("{TABLE}CREATE VIEW seen AS SELECT id FROM t;"));
     let ask = |question: &str| weir(&["sql", "-i", path(&declared), "-e", question]).code(0).out;

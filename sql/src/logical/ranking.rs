@@ -57,7 +57,7 @@ pub(super) fn window_function(name: &str) -> Option<Arc<WindowUDF>> {
 }
 
 /// Their names.
-pub(super) fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     NAMES.iter().map(|name| (*name).to_owned()).collect()
 }
 

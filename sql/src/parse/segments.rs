@@ -1,7 +1,7 @@
 //! Tokens, and their division into statements.
 
 use datafusion_sql::sqlparser::parser::ParserError;
-use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 use weir_core::Result;
 
 use super::dialect::WeirDialect;
@@ -70,6 +70,11 @@ pub(super) fn is_word_of_the_script(token: &TokenWithSpan) -> bool {
     !matches!(token.token, Token::Whitespace(_))
 }
 
+/// A comment that is obeyed.
+fn is_hint(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with('+'))
+}
+
 /// Divides a script at its semicolons. Empty statements are passed over.
 pub(super) fn split(source: &Source<'_>) -> Result<Vec<Segment>> {
     let tokens = Tokenizer::new(&WeirDialect::new(0), source.text())
@@ -79,7 +84,8 @@ pub(super) fn split(source: &Source<'_>) -> Result<Vec<Segment>> {
     let mut pieces = tokens.split(|token| token.token == Token::SemiColon).peekable();
     while let Some(tokens) = pieces.next() {
         let is_ended = pieces.peek().is_some();
-        let mut spans = tokens.iter().filter(|token| is_word_of_the_script(token)).map(|token| token.span);
+        let says = |token: &&TokenWithSpan| is_word_of_the_script(token) || is_hint(token);
+        let mut spans = tokens.iter().filter(says).map(|token| token.span);
         let Some(first) = spans.next() else { continue };
         let last = spans.next_back().unwrap_or(first);
         let start = source.offset(first.start).unwrap_or_default();

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use weir_functions::Functions;
 
 use crate::diagnostics::{Source, without_secrets};
+use crate::logical::window_functions;
 use crate::parse::parse;
 use crate::statement::{CreateTable, Script, Spanned, Statement};
 
@@ -118,12 +119,16 @@ pub fn needed(statements: &[String], script: &Script, functions: &Functions) -> 
     let is_known = |name: &String| {
         functions.scalar(name).is_some()
             || functions.aggregate(name).is_some()
+            || window_functions().iter().any(|known| known.eq_ignore_ascii_case(name))
             || declared.iter().any(|declaration| declaration.is_called(name))
     };
     let of_others: BTreeSet<String> =
         script.statements.iter().flat_map(|statement| uses_of_others(&statement.value)).collect();
     if !asked.intersection(&of_others).all(is_known) {
-        return statements.to_vec();
+        let own: Vec<Declaration> =
+            script.statements.iter().filter_map(|statement| Declaration::of(script, statement)).collect();
+        let others = declared.into_iter().filter(|known| !own.iter().any(|own| own.is_rival(known)));
+        return others.map(|declaration| declaration.statement).collect();
     }
     closure(&declared, asked).into_iter().map(|declaration| declaration.statement.clone()).collect()
 }

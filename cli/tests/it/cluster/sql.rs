@@ -38,6 +38,12 @@ fn what_is_typed_is_declared_and_runs_in_the_cluster() {
     let shown = cluster.weir(&["catalog", "show", "kept"]).code(0).out;
     assert!(shown.starts_with("CREATE TABLE kept (`twice` BIGINT)"), "{shown}");
 
+    // The next one into the same table is another job.
+    sql("INSERT INTO kept SELECT n + 100 FROM few;").code(0);
+    sql("INSERT INTO kept SELECT n + 100 FROM few;").code(0);
+    cluster.until_finished("insert-into-kept-2");
+    cluster.until_finished("insert-into-kept-3");
+
     // The jobs are seen to from here.
     sql("CREATE TABLE endless (n BIGINT) WITH ('connector' = 'datagen'); CREATE TABLE nowhere (n BIGINT) WITH ('connector' = 'blackhole');
          SET 'pipeline.name' = 'on'; INSERT INTO nowhere SELECT n FROM endless;")
@@ -59,6 +65,12 @@ fn what_is_typed_is_declared_and_runs_in_the_cluster() {
     let own =
         ["sql", "--cluster", "-q", "-o", "csv", "-i", crate::weir::path(&own), "-e", "SELECT COUNT(*) AS c FROM own"];
     assert_eq!(cluster.weir(&own).code(0).out, "c\n2\n");
+    // It hides what the catalog has, as a temporary table does.
+    let temporary = "CREATE TEMPORARY VIEW few AS SELECT 7 AS n;
+        CREATE OR REPLACE TEMPORARY TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '1');
+        SELECT n, ROW_NUMBER() OVER (ORDER BY n) AS r FROM few; SELECT COUNT(*) AS c FROM numbers";
+    assert_eq!(sql(temporary).code(0).out, "n,r\n7,1\nc\n1\n");
+    assert_eq!(sql("SELECT COUNT(*) AS c FROM few").code(0).out, "c\n3\n");
     sql("SELECT * FROM own").code(2).says(&["there is no table `own`"]);
 }
 

@@ -83,7 +83,7 @@ pub fn changed(
 
 impl Declaration {
     /// Whether there cannot be both.
-    fn is_rival(&self, other: &Self) -> bool {
+    pub(super) fn is_rival(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
             (DeclarationKind::Function, DeclarationKind::Function) => self.is_called(&other.name.to_lowercase()),
             (DeclarationKind::Function, _) | (_, DeclarationKind::Function) => false,
