@@ -364,7 +364,8 @@ impl CheckpointDriver {
             self.stats.last_bytes = self.carried.iter().map(|content| content.bytes).fold(0, u64::saturating_add);
             let finished = self.is_finished_by(kind);
             // The job goes on from the last checkpoint of a stop: nobody but its owner may decide that it can go.
-            let kept = kind.ends() && !finished && self.stop != Some(StopKind::Checkpoint);
+            let asked_to_stop = matches!(self.stop, Some(StopKind::Savepoint | StopKind::Drain));
+            let kept = kind.ends() && !finished && asked_to_stop;
             effects.push(Effect::WriteManifest {
                 epoch,
                 contents: std::mem::take(&mut self.carried),

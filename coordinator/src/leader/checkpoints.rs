@@ -89,7 +89,8 @@ impl Leader {
             completed_end,
             committed: job.checkpoints.last().is_none_or(|checkpoint| checkpoint.committed),
             exhausted: live.exhausted(),
-            stop: stop_kind(job),
+            // Whether it is worth to be stopped for another shape is looked at below.
+            stop: stop_kind(job).filter(|stop| *stop != StopKind::Checkpoint),
         };
         let settings = &job.spec.settings;
         let interval = Duration::from_millis(settings.checkpoint_interval_ms);
@@ -108,6 +109,7 @@ impl Leader {
         };
         duties.checkpoints.drive(config, takeover, context.now, &ledger_of(job), &mut effects);
         self.carry_out(context, id, effects);
+        self.stop_if_wanted(context, id);
         for (position, report) in failed {
             self.take_report(context, id, position, report);
         }
