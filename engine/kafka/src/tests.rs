@@ -14,6 +14,9 @@ use crate::client::ClientOptions;
 use crate::offsets::Place;
 use crate::options::SourceOptions;
 
+/// Options that a table has beside those that all have here.
+type Given<'a> = &'a [(&'a str, &'a str)];
+
 /// A table that is right, but for these options; one that is "" is left out.
 fn table(with: &[(&str, &str)]) -> TableSpec {
     let mut options: BTreeMap<String, String> = BTreeMap::new();
@@ -52,7 +55,7 @@ fn each_wrong_option_is_named_with_what_would_be_right() {
     let specific = "not a list like 'partition:0,offset:42;partition:1,offset:300'";
     let of_t =
         |name: &str, value: &str, wrong: &str| format!("option '{name}' of table 't' is '{value}', which is {wrong}");
-    let cases: Vec<(&[(&str, &str)], String, &str)> = vec![
+    let cases: Vec<(Given<'_>, String, &str)> = vec![
         (
             &[("topic", "")],
             "table 't' has no option 'topic'".into(),
@@ -160,7 +163,7 @@ fn each_wrong_option_is_named_with_what_would_be_right() {
 fn keys_want_a_format_and_columns_that_are_there() {
     const KEY: (&str, &str) = ("key.format", "raw");
     const APART: (&str, &str) = ("value.fields-include", "EXCEPT_KEY");
-    let cases: Vec<(&[(&str, &str)], &str, &str)> = vec![
+    let cases: Vec<(Given<'_>, &str, &str)> = vec![
         (&[KEY], "table 't' has no option 'key.fields'", "add 'key.fields' = '…' to its WITH (…)"),
         (
             &[("key.fields", "name")],
@@ -215,7 +218,7 @@ fn keys_want_a_format_and_columns_that_are_there() {
 
 #[test]
 fn a_client_has_the_properties_that_librdkafka_has_and_none_that_run_code() {
-    let cases: Vec<(&[(&str, &str)], &str, &str)> = vec![
+    let cases: Vec<(Given<'_>, &str, &str)> = vec![
         (
             &[("properties.sasl.jaas.config", "org.… password=\"hunter2\"")],
             "table 't': there is no property 'properties.sasl.jaas.config'",
