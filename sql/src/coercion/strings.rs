@@ -1,10 +1,12 @@
 //! Strings travel as views. DataFusion's literals and some of its functions make the older layout, so what a projection
 //! or a group key makes of it is converted where it leaves the expression.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TransformedResult};
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion_optimizer::AnalyzerRule;
 use weir_functions::layouts::travelling;
@@ -32,7 +34,7 @@ impl AnalyzerRule for StringsAsViews {
 }
 
 fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
-    match plan.recompute_schema()? {
+    let plan = match plan.recompute_schema()? {
         LogicalPlan::Projection(Projection { expr, input, .. }) => {
             let expr = expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
             Projection::try_new(expr, input).map(LogicalPlan::Projection)
@@ -43,7 +45,22 @@ fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
             Aggregate::try_new(input, group_expr, aggr_expr).map(LogicalPlan::Aggregate)
         }
         other => Ok(other),
-    }
+    }?;
+    plan.map_expressions(|expr| expr.transform(outer_as_view)).data()
+}
+
+/// A reference to a query around this one knows the type that the column had when it was written.
+fn outer_as_view(expr: Expr) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::OuterReferenceColumn(field, column) => match travelling_type(field.data_type()) {
+            Some(view) => {
+                let field = Arc::new(field.as_ref().clone().with_data_type(view));
+                Transformed::yes(Expr::OuterReferenceColumn(field, column))
+            }
+            None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
+        },
+        other => Transformed::no(other),
+    })
 }
 
 fn as_view(expr: Expr, input: &LogicalPlan) -> Result<Expr> {
