@@ -27,11 +27,13 @@ pub fn splits_are_idle_after_their_timeout_and_hold_time_until_they_are_read() {
     let second = Duration::from_secs(1);
     let mut splits = SplitWatermarks::new(EventTime::MIN, Some(second));
     splits.add("a".into(), "a".into(), EventTime::MIN);
-    splits.observe("a", EventTime(5), second);
-    assert_eq!(splits.advance(second), Some(at(5)), "there is something to say");
     splits.add("b".into(), "b".into(), EventTime::MIN);
-    splits.observe("a", EventTime(9), second);
-    assert_eq!(splits.advance(second), None, "b is unread");
+    splits.observe("b", EventTime(3), second / 2);
+    splits.observe("a", EventTime(5), second);
+    assert_eq!(splits.advance(second), Some(at(3)), "b is not idle yet");
+    splits.add("c".into(), "c".into(), EventTime::MIN);
+    splits.observe("b", EventTime(9), second);
+    assert_eq!(splits.advance(second), None, "c is unread");
 }
 
 pub fn a_table_is_where_its_slowest_reader_is() {
