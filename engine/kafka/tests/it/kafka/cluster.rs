@@ -112,6 +112,13 @@ impl Topic {
         self.write_records(partition, &records);
     }
 
+    /// Writes a value that is compressed in this way.
+    pub fn write_compressed(&self, partition: i32, by: &str, value: &str) {
+        let producer: BaseProducer = config().set("compression.type", by).create().unwrap();
+        send(&producer, &self.name, partition, &[Record { value: Some(value.as_bytes()), ..Record::default() }]);
+        producer.flush(PATIENCE).unwrap();
+    }
+
     pub fn write_records(&self, partition: i32, records: &[Record<'_>]) {
         let producer: BaseProducer = config().create().unwrap();
         send(&producer, &self.name, partition, records);

@@ -48,6 +48,20 @@ async fn columns_come_from_values_and_only_those_are_decoded_that_are_read() {
 
 #[tokio::test]
 #[ignore = "wants a broker"]
+async fn records_are_read_however_they_are_compressed() {
+    let topic = Topic::new("compressed", 1);
+    // Each long enough to become shorter: what does not is sent as it is.
+    let values = ["none", "gzip", "snappy", "lz4", "zstd"].map(|by| {
+        let value = by.repeat(100);
+        topic.write_compressed(0, by, &value);
+        value
+    });
+    let spec = columns(&topic, &[("v", DataType::Utf8View)], &[("format", "raw")]);
+    assert_eq!(Job::begin(&spec).await.rows(5).await, values);
+}
+
+#[tokio::test]
+#[ignore = "wants a broker"]
 async fn keys_are_columns_of_their_own_or_are_in_the_value_too() {
     let topic = Topic::new("keys", 1);
     topic.write_records(0, &[keyed("k1", Some("{\"v\": 1, \"k\": \"inner\"}")), keyed("k2", Some("{\"v\": 2}"))]);
