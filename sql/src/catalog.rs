@@ -8,6 +8,7 @@ mod duration;
 mod expression;
 mod functions;
 mod names;
+mod operator;
 mod options;
 mod resolve;
 mod table;
@@ -29,6 +30,7 @@ pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
 pub use functions::SqlFunctions;
 pub(crate) use names::is_quoted;
 pub use names::{Found, find};
+pub use operator::{OperatorView, PluginOperator};
 pub use table::{Column, ColumnSource, Table, TimeAttribute};
 
 /// `CREATE VIEW`, as it was written: views are planned where they are read.
@@ -51,6 +53,8 @@ pub enum Relation {
     Table(Arc<Table>),
     /// A view.
     View(Arc<View>),
+    /// What an operator of a plugin makes.
+    Operator(Arc<OperatorView>),
 }
 
 impl Relation {
@@ -59,13 +63,14 @@ impl Relation {
         match self {
             Relation::Table(table) => &table.name,
             Relation::View(view) => &view.name,
+            Relation::Operator(view) => &view.name,
         }
     }
 
     fn kind(&self) -> &'static str {
         match self {
             Relation::Table(_) => "table",
-            Relation::View(_) => "view",
+            Relation::View(_) | Relation::Operator(_) => "view",
         }
     }
 }
@@ -136,6 +141,19 @@ impl Catalog {
         Ok(true)
     }
 
+    /// Makes an output of an operator known.
+    ///
+    /// # Errors
+    /// A user error if the name is taken.
+    pub(crate) fn create_operator_view(&mut self, source: &Source<'_>, view: OperatorView, span: Span) -> Result<()> {
+        let name = Spanned { value: view.name.clone(), span: source.first_line(span) };
+        if self.is_free(source, &name, "view", false, false)? {
+            self.statements.insert(name.value.clone(), span);
+            self.relations.insert(name.value, Relation::Operator(Arc::new(view)));
+        }
+        Ok(())
+    }
+
     /// The table or view of that name, quoted or not.
     pub fn get(&self, name: &str, quoted: bool) -> Found<'_, Relation> {
         match find(self.relations.keys().map(String::as_str), name, quoted) {
@@ -183,7 +201,7 @@ impl Catalog {
         let table = match relation {
             _ if options.is_empty() => return Ok(relation.clone()),
             Relation::Table(table) => table,
-            Relation::View(_) => {
+            Relation::View(_) | Relation::Operator(_) => {
                 return Err(source
                     .error(span, format!("`{name}` is a view, and has no options"))
                     .with_help("write the hint in the view, behind the table below it"));
@@ -226,7 +244,7 @@ impl Catalog {
             None => None,
             Some(base) => match self.resolve(source, &base.value, base.span)? {
                 Relation::Table(table) => Some(table.clone()),
-                Relation::View(_) => {
+                Relation::View(_) | Relation::Operator(_) => {
                     return Err(source
                         .error(base.span, format!("`{}` is a view, and LIKE takes a table", base.value))
                         .with_help("declare the columns"));
@@ -279,11 +297,8 @@ impl Catalog {
             return Ok(());
         }
         let relation = self.resolve(source, &name.value, name.span)?;
-        let found = match relation {
-            Relation::Table(table) => table.name.clone(),
-            Relation::View(view) => view.name.clone(),
-        };
-        if matches!(relation, Relation::View(_)) != view {
+        let found = relation.name().to_owned();
+        if matches!(relation, Relation::Table(_)) == view {
             let kind = relation.kind();
             return Err(source
                 .error(name.span, format!("`{found}` is a {kind}"))

@@ -212,14 +212,19 @@ fn mode_of(graph: &JobGraph, id: NodeId) -> String {
 fn travel_of(graph: &JobGraph, edge: &Edge, two_sides: bool) -> String {
     let mut words = Vec::new();
     if two_sides {
-        words.push(if edge.ordinal == 0 { "left".to_owned() } else { "right".to_owned() });
+        words.push(match edge.ordinal {
+            0 => "left".to_owned(),
+            1 => "right".to_owned(),
+            ordinal => format!("input {}", ordinal + 1),
+        });
     }
     match edge.port {
         OutputPort::Main => {}
         OutputPort::Late => words.push("late rows of".to_owned()),
         OutputPort::Rejected => words.push("undecodable records of".to_owned()),
+        OutputPort::Side(number) => words.push(format!("side output {} of", number + 1)),
     }
-    let schema = &graph.node(edge.from).spec.schema;
+    let schema = graph.columns_over(edge);
     match &edge.exchange {
         Exchange::Forward => {}
         Exchange::Hash(columns) if columns.is_empty() => words.push("all to one subtask".to_owned()),

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 mod coercion;
+mod described;
 pub mod diagnostics;
 mod explain;
 mod guards;
@@ -21,11 +22,12 @@ mod statement;
 mod syntax;
 mod walk;
 
+pub use described::script_of;
 pub use explain::explain;
 pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
 pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, Script, Show, Span, Spanned, Statement,
-    TableOption, WatermarkDefinition,
+    ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, OperatorStatement, Script, Show, Span, Spanned,
+    Statement, TableOption, WatermarkDefinition,
 };

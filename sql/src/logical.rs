@@ -31,6 +31,6 @@ mod window_tvf;
 pub(crate) use duplicates::free_name;
 pub(crate) use hints::KeptFor;
 pub(crate) use ranking::{ROW_NUMBER, names as window_functions};
-pub(crate) use tables::{ScannedTable, Tables};
+pub(crate) use tables::{OperatorRows, ScannedTable, Tables};
 pub(crate) use versions::{VersionsOf, versions_of};
 pub(crate) use window_tvf::{WINDOW_COLUMNS, WindowTvf};

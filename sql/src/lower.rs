@@ -22,6 +22,7 @@ mod literal;
 mod lookup;
 mod order;
 mod over;
+mod plugin;
 mod rank;
 mod shape;
 mod sink;
@@ -79,6 +80,10 @@ pub(crate) struct Lowering<'a> {
     versions_expected: bool,
     /// Relations with a hint `STATE_TTL`, and whether an operator obeys it.
     lives: Vec<(String, bool)>,
+    /// Operators of plugins that are in the graph, by where they stand in the script.
+    plugin_operators: BTreeMap<usize, NodeId>,
+    /// Those whose inputs are announced.
+    announced: BTreeSet<usize>,
 }
 
 impl<'a> Lowering<'a> {
@@ -102,6 +107,8 @@ impl<'a> Lowering<'a> {
             read: None,
             versions_expected: false,
             lives: Vec::new(),
+            plugin_operators: BTreeMap::new(),
+            announced: BTreeSet::new(),
         }
     }
 

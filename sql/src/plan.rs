@@ -7,6 +7,7 @@
 mod answer;
 mod insert;
 mod nulls;
+mod operator;
 pub mod shared;
 
 use std::sync::Arc;
@@ -90,6 +91,7 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
                 answers.push(Answer::Text(explained(&job.lowering.into_graph(), *details)));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
+            Statement::Operator(operator) => operator::operator(&mut catalog, &source, operator, statement.span)?,
             Statement::Show(show) => answers.push(answer::shown(&catalog, &source, show, &set)?),
             Statement::Describe(name) => answers.push(answer::described(&catalog, &source, name, statement.span)?),
             Statement::Set { key, value } => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion_sql::sqlparser::ast;
+use weir_core::plugin::{Artifact, OperatorStep};
 
 /// A piece of the script's text: byte offsets, end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +79,8 @@ pub enum Statement {
         /// The rows.
         query: Box<ast::Query>,
     },
+    /// An operator of a plugin, between relations of the script.
+    Operator(Box<OperatorStatement>),
     /// A bare `SELECT`, `WITH` or `VALUES`: its result is printed.
     Query(Box<ast::Query>),
     /// `EXPLAIN` of an `INSERT` or a query.
@@ -105,6 +108,17 @@ pub enum Statement {
         /// The key; all keys without.
         key: Option<Spanned<String>>,
     },
+}
+
+/// An operator of a plugin.
+#[derive(Debug, Clone)]
+pub struct OperatorStatement {
+    /// What the plugin says of it.
+    pub step: OperatorStep,
+    /// The file that the plugin is; `None`: it is linked into the process.
+    pub artifact: Option<Artifact>,
+    /// What it reads, a query for each of its inputs.
+    pub inputs: Vec<Spanned<Box<ast::Query>>>,
 }
 
 /// What is said of the jobs of a cluster, which only its shell can answer.

@@ -54,6 +54,8 @@ pub struct Stage {
     pub told: bool,
     /// Whether it makes watermarks of its own from processing time: idleness upstream means nothing behind it.
     pub makes_watermarks: bool,
+    /// Whether it is told of processing time between rows.
+    pub wants_ticks: bool,
     /// Counters of its node.
     pub metrics: Arc<OperatorMetrics>,
 }
@@ -97,7 +99,7 @@ impl OperatorChain {
 
     /// Whether an operator of the chain waits for processing time.
     pub fn wants_ticks(&self) -> bool {
-        self.stages.iter().any(|stage| stage.makes_watermarks)
+        self.stages.iter().any(|stage| stage.wants_ticks)
     }
 
     /// Rows for input `ordinal` of the first stage.
@@ -120,7 +122,7 @@ impl OperatorChain {
                 Ok(())
             }
             Watermark::Idle => {
-                if !self.wants_ticks() {
+                if !self.stages.iter().any(|stage| stage.makes_watermarks) {
                     // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
                     self.release(out).await?;
                     out.push(Emission::Watermark(Watermark::Idle));

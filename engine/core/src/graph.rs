@@ -19,8 +19,9 @@ mod spec;
 mod updating_over;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use self::changelog::ChangelogKind;
@@ -93,7 +94,8 @@ impl NodeSpec {
 
     /// Whether it is a sink of late or rejected rows.
     fn takes_side_outputs(&self) -> bool {
-        matches!(self.operator, OperatorSpec::Sink(_)) && self.inputs.iter().any(|edge| edge.port != OutputPort::Main)
+        let is_left_out = |port| matches!(port, OutputPort::Late | OutputPort::Rejected);
+        matches!(self.operator, OperatorSpec::Sink(_)) && self.inputs.iter().any(|edge| is_left_out(edge.port))
     }
 
     /// Whether `other` may do the work of both.
@@ -160,6 +162,8 @@ pub enum OutputPort {
     Late,
     /// Records that could not be decoded, in the schema of [`connector::rejected_schema`](crate::connector::rejected_schema).
     Rejected,
+    /// A further output of a plugin's operator, by number: its columns are in [`PluginSpec::side_outputs`](crate::plugin::PluginSpec).
+    Side(u16),
 }
 
 /// Number of subtasks of a node.
@@ -216,6 +220,7 @@ impl OperatorSpec {
             | OperatorSpec::SortedRows(_)
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
+            OperatorSpec::Plugin(spec) => spec.emits_at_markers,
             OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) | OperatorSpec::UpdatingOver(_) => true,
         }
     }
@@ -350,8 +355,8 @@ impl JobGraph {
         let ordinals = node.inputs.iter().map(|edge| edge.ordinal + 1).max().unwrap_or(0);
         let inputs = (0..ordinals).filter_map(|ordinal| {
             let edges: Vec<&Edge> = node.inputs.iter().filter(|edge| edge.ordinal == ordinal).collect();
-            let (schema, _) = self.output(edges.first()?);
-            let kinds: Vec<ChangelogKind> = edges.iter().map(|edge| self.output(edge).1).collect();
+            let schema = self.columns_over(edges.first()?);
+            let kinds: Vec<ChangelogKind> = edges.iter().map(|edge| self.changelog_over(edge)).collect();
             let changelog = ChangelogKind::union(&kinds).ok_or_else(|| {
                 Error::internal(format!("{} reads several streams as one, and one of them replaces rows", node.name))
             });
@@ -360,13 +365,28 @@ impl JobGraph {
         inputs.collect()
     }
 
-    /// What comes over an edge.
-    fn output(&self, edge: &Edge) -> (SchemaRef, ChangelogKind) {
+    /// Columns of what comes over an edge.
+    pub fn columns_over(&self, edge: &Edge) -> SchemaRef {
         let sender = &self.node(edge.from).spec;
         match edge.port {
-            OutputPort::Main => (sender.schema.clone(), sender.changelog.clone()),
-            OutputPort::Late => (Collector::late_schema(), ChangelogKind::Append),
-            OutputPort::Rejected => (rejected_schema(), ChangelogKind::Append),
+            OutputPort::Main => sender.schema.clone(),
+            OutputPort::Late => Collector::late_schema(),
+            OutputPort::Rejected => rejected_schema(),
+            OutputPort::Side(number) => {
+                let columns = match &sender.operator {
+                    OperatorSpec::Plugin(spec) => spec.side_outputs.get(usize::from(number)).cloned(),
+                    _ => None,
+                };
+                columns.unwrap_or_else(|| Arc::new(Schema::empty()))
+            }
+        }
+    }
+
+    /// What the rows that come over an edge are to those before them.
+    fn changelog_over(&self, edge: &Edge) -> ChangelogKind {
+        match edge.port {
+            OutputPort::Main => self.node(edge.from).spec.changelog.clone(),
+            OutputPort::Late | OutputPort::Rejected | OutputPort::Side(_) => ChangelogKind::Append,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Every other crate speaks in these words: what travels on a stream ([`Element`]), what time is ([`EventTime`],
 //! [`Watermark`]), how keys are spread ([`hash`]), what a job is ([`JobGraph`]), and what an operator, a source and a
-//! sink promise ([`Operator`], [`Source`], [`Sink`]).
+//! sink promise ([`Operator`], [`Source`], [`Sink`]). What users write in Rust comes in by [`plugin`].
 //!
 //! The crate does no I/O, spawns nothing, reads no clock, and knows neither tokio, protobuf nor DataFusion.
 
@@ -19,6 +19,7 @@ mod ids;
 pub mod lookup;
 mod operator;
 mod placement;
+pub mod plugin;
 pub mod random;
 pub mod source;
 mod splits;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
+use weir_core::plugin::{NoPlugins, Plugins};
 
 use crate::refused::refused;
 use crate::wrapped::wrapped;
@@ -15,20 +16,33 @@ use crate::{
     rounding, sign, text, time, to_time, truncate, type_of, zones,
 };
 
-/// The functions that queries can call. Whoever plans a job and whoever runs it have to have the same.
+/// The functions that queries can call. Whoever plans a job and whoever runs it have to have the same. Operators of
+/// [plugins](weir_core::plugin) are found here too, where a job has some.
 #[derive(Debug, Clone, Default)]
 pub struct Functions {
+    plugins: Option<Arc<dyn Plugins>>,
     scalars: BTreeMap<String, Arc<ScalarUDF>>,
     aggregates: BTreeMap<String, Arc<AggregateUDF>>,
 }
 
 static BUILT_IN: LazyLock<Arc<Functions>> =
-    LazyLock::new(|| Arc::new(Functions { scalars: scalars(), aggregates: aggregates() }));
+    LazyLock::new(|| Arc::new(Functions { plugins: None, scalars: scalars(), aggregates: aggregates() }));
 
 impl Functions {
     /// Those that come with Weir. They are put together once a process.
     pub fn built_in() -> Arc<Self> {
         Arc::clone(&BUILT_IN)
+    }
+
+    /// The same, and these plugins.
+    #[must_use]
+    pub fn with_plugins(&self, plugins: Arc<dyn Plugins>) -> Self {
+        Self { plugins: Some(plugins), ..self.clone() }
+    }
+
+    /// Where plugins are found.
+    pub fn plugins(&self) -> &dyn Plugins {
+        self.plugins.as_deref().unwrap_or(&NoPlugins)
     }
 
     /// The scalar function of that name, whatever its case. Functions that [`refused()`] names are not among them.

@@ -13,6 +13,7 @@ use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::lookup_join::LookupJoin;
 use crate::over::{Over, UpdatingOver};
+use crate::plugin::PluginOperator;
 use crate::processing_time::ProcessingTime;
 use crate::temporal_join::TemporalJoin;
 use crate::top_n;
@@ -42,7 +43,12 @@ pub fn build(node: &NodeSpec, inputs: &[InputStream], functions: &Functions) -> 
     if cfg!(debug_assertions) {
         let changelogs = inputs.iter().map(|input| input.changelog.clone()).collect();
         let checked = Checked::new(operator, &node.name, &schemas, node.schema.clone());
-        return Ok(Box::new(checked.with_changelogs(changelogs, node.changelog.clone())));
+        let side_outputs = match &node.operator {
+            OperatorSpec::Plugin(spec) => spec.side_outputs.clone(),
+            _ => Vec::new(),
+        };
+        let checked = checked.with_changelogs(changelogs, node.changelog.clone()).with_side_outputs(side_outputs);
+        return Ok(Box::new(checked));
     }
     Ok(operator)
 }
@@ -78,6 +84,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::LookupJoin(spec) => Box::new(LookupJoin::new(spec, input(0)?, &node.schema, functions)?),
         OperatorSpec::Over(spec) => Box::new(Over::new(spec, input(0)?, &node.schema, &node.name)?),
         OperatorSpec::UpdatingOver(spec) => Box::new(UpdatingOver::new(spec, input(0)?, &node.schema, functions)?),
+        OperatorSpec::Plugin(spec) => Box::new(PluginOperator::new(spec, &node.name, functions)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),

@@ -19,6 +19,7 @@ pub struct Checked {
     inputs: Vec<SchemaRef>,
     /// Kinds of the inputs, and of the main output.
     changelogs: (Vec<ChangelogKind>, ChangelogKind),
+    side_outputs: Vec<SchemaRef>,
     range: HashRange,
     seen: EventTime,
     sent: EventTime,
@@ -43,6 +44,7 @@ impl Checked {
             schema,
             inputs: inputs.to_vec(),
             changelogs: (vec![ChangelogKind::Append; inputs.len()], ChangelogKind::Append),
+            side_outputs: Vec::new(),
             range: HashRange::ALL,
             seen: EventTime::MIN,
             sent: EventTime::MIN,
@@ -55,6 +57,13 @@ impl Checked {
     #[must_use]
     pub fn with_changelogs(mut self, inputs: Vec<ChangelogKind>, output: ChangelogKind) -> Self {
         self.changelogs = (inputs, output);
+        self
+    }
+
+    /// For an operator with further outputs.
+    #[must_use]
+    pub fn with_side_outputs(mut self, side_outputs: Vec<SchemaRef>) -> Self {
+        self.side_outputs = side_outputs;
         self
     }
 
@@ -96,6 +105,10 @@ impl Checked {
                 OutputPort::Main => self.schema.clone(),
                 OutputPort::Late => Collector::late_schema(),
                 OutputPort::Rejected => return Err(self.broken("it rejected rows")),
+                OutputPort::Side(number) => {
+                    let schema = self.side_outputs.get(usize::from(number));
+                    schema.cloned().ok_or_else(|| self.broken(format_args!("it has no side output {number}")))?
+                }
             };
             if batch.weights().is_some() && (port != OutputPort::Main || self.changelogs.1.is_append()) {
                 return Err(self.broken("it emitted rows with weights where rows are only added"));

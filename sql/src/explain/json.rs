@@ -47,7 +47,7 @@ struct State {
 struct Input {
     from: usize,
     input: usize,
-    port: &'static str,
+    port: String,
     exchange: &'static str,
     keys: Vec<String>,
 }
@@ -100,7 +100,7 @@ fn node(graph: &JobGraph, id: NodeId) -> Node {
 }
 
 fn input(graph: &JobGraph, edge: &Edge) -> Input {
-    let schema = &graph.node(edge.from).spec.schema;
+    let schema = graph.columns_over(edge);
     let (exchange, keys) = match &edge.exchange {
         Exchange::Forward => ("forward", &[][..]),
         Exchange::Hash(keys) => ("hash", &keys[..]),
@@ -111,9 +111,10 @@ fn input(graph: &JobGraph, edge: &Edge) -> Input {
         from: edge.from.0,
         input: edge.ordinal,
         port: match edge.port {
-            OutputPort::Main => "main",
-            OutputPort::Late => "late",
-            OutputPort::Rejected => "rejected",
+            OutputPort::Main => "main".to_owned(),
+            OutputPort::Late => "late".to_owned(),
+            OutputPort::Rejected => "rejected".to_owned(),
+            OutputPort::Side(number) => format!("side {}", number + 1),
         },
         exchange,
         keys: keys.iter().map(|key| schema.field(*key).name().clone()).collect(),

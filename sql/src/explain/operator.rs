@@ -136,6 +136,10 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             format!("rows that are left at the end, by {}", order_text(&spec.order, &name))
         }
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
+        OperatorSpec::Plugin(plugin) => match &plugin.artifact {
+            Some(artifact) => format!("{} of {artifact}", plugin.operator),
+            None => plugin.operator.clone(),
+        },
         OperatorSpec::Sink(sink) => format!("connector {}, {}", sink.table.connector, output.join(", ")),
     };
     format!("[{text}]")
@@ -378,6 +382,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             Some("the rows of the input that are there, and what was found for each".to_owned())
         }
         OperatorSpec::LookupJoin(_) => None,
+        OperatorSpec::Plugin(_) => Some("what the plugin keeps".to_owned()),
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("all rows, until the input ends".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)

@@ -18,7 +18,7 @@ use super::capitals::Capitals;
 use super::optimise::optimise;
 use super::ranking;
 use super::relations::WindowFunctions;
-use crate::catalog::{Catalog, Relation, Table, View};
+use crate::catalog::{Catalog, OperatorView, Relation, Table, View};
 use crate::diagnostics::{Source, from_datafusion};
 use crate::resolver::{Relations, Resolver};
 use crate::statement::Span;
@@ -35,6 +35,17 @@ pub(crate) struct ScannedTable {
 impl TableSource for ScannedTable {
     fn schema(&self) -> SchemaRef {
         self.table.schema()
+    }
+}
+
+/// What an operator of a plugin makes, in a logical plan. What the operator reads is no part of that plan: no rule moves anything through an
+/// operator that it does not know.
+#[derive(Debug)]
+pub(crate) struct OperatorRows(pub Arc<OperatorView>);
+
+impl TableSource for OperatorRows {
+    fn schema(&self) -> SchemaRef {
+        self.0.columns.clone()
     }
 }
 
@@ -179,6 +190,7 @@ impl Relations for Tables<'_> {
         let span = self.source.span(place).unwrap_or(self.statement);
         match self.catalog.resolve_hinted(&self.source, name.table(), span).map_err(weir)? {
             Relation::View(view) => self.view(&view),
+            Relation::Operator(view) => Ok(Arc::new(OperatorRows(view))),
             Relation::Table(table) => {
                 let spec = table.source_spec(&self.source, span).map_err(weir)?;
                 Ok(Arc::new(ScannedTable { table, spec }))

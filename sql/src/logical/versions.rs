@@ -245,7 +245,7 @@ impl Joins<'_> {
         let ident = ident.ok_or_else(|| self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"))?;
         match self.catalog.resolve_hinted(self.source, &ident.value, span)? {
             Relation::Table(table) => Ok(table),
-            Relation::View(_) => {
+            Relation::View(_) | Relation::Operator(_) => {
                 Err(self.error(relation, format!("`{}` is a view, and has no versions yet", ident.value)).with_help(
                     "read the table below it; with ASOF JOIN the rows of a view are versions by the columns that are equal",
                 ))

@@ -3,6 +3,7 @@
 //! operators say for themselves what they take when they are built.
 
 use weir_core::connector::Role;
+use weir_core::plugin::PluginInput;
 use weir_core::{
     CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType,
     OperatorSpec, OutputPort, Result, TableSpec,
@@ -39,7 +40,7 @@ pub(super) fn may_retract(graph: &JobGraph, inputs: &[Edge]) -> bool {
 fn sent_over<'a>(graph: &'a JobGraph, edge: &Edge) -> &'a ChangelogKind {
     match edge.port {
         OutputPort::Main => &graph.node(edge.from).spec.changelog,
-        OutputPort::Late | OutputPort::Rejected => &ChangelogKind::Append,
+        OutputPort::Late | OutputPort::Rejected | OutputPort::Side(_) => &ChangelogKind::Append,
     }
 }
 
@@ -97,6 +98,15 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
                 ChangelogKind::Upsert(_) => None,
                 ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Append),
             }
+        }
+        // It says for each input what it takes.
+        OperatorSpec::Plugin(plugin) => {
+            let takes = |(input, kind): (&PluginInput, &ChangelogKind)| match kind {
+                ChangelogKind::Append => true,
+                ChangelogKind::Retract => input.takes_retractions,
+                ChangelogKind::Upsert(_) => false,
+            };
+            plugin.inputs.iter().zip(inputs).all(takes).then(|| plugin.changelog.clone())
         }
         // Its connector is asked.
         OperatorSpec::Sink(_) => Some(inputs.first().cloned().unwrap_or_default()),

@@ -15,17 +15,20 @@ use super::error::from_planner;
 use super::expr::expr;
 use super::stream::{Base, Role, Stream, StreamColumn};
 use crate::catalog::{ColumnSource, Table};
-use crate::logical::{ScannedTable, VersionsOf, versions_of};
+use crate::logical::{OperatorRows, ScannedTable, VersionsOf, versions_of};
 
 impl Lowering<'_> {
     /// A scan, not yet in the graph so that filters can go into it.
     pub(super) fn scan(&mut self, scan: &TableScan) -> Result<Stream> {
-        let Some(source) = scan.source.downcast_ref::<ScannedTable>() else {
-            return Err(Error::internal(format!("`{}` is not a table of the catalog", scan.table_name)));
-        };
         if !scan.filters.is_empty() || scan.fetch.is_some() {
             return Err(Error::internal("a scan was given a filter or a limit that it does not take"));
         }
+        if let Some(OperatorRows(view)) = scan.source.downcast_ref() {
+            return self.operator_rows(scan, view);
+        }
+        let Some(source) = scan.source.downcast_ref::<ScannedTable>() else {
+            return Err(Error::internal(format!("`{}` is not a table of the catalog", scan.table_name)));
+        };
         let table = &source.table;
         let output = output_of(scan, table);
         self.used_tables.push(source.table.clone());
@@ -166,6 +169,7 @@ impl Lowering<'_> {
     /// # Errors
     /// None that a user can cause.
     pub fn announce(&mut self, plan: &LogicalPlan) -> Result<()> {
+        let mut operators = Vec::new();
         plan.apply_with_subqueries(|plan| {
             if versions_of(plan).is_some_and(|versions| versions.of == VersionsOf::Now) {
                 return Ok(TreeNodeRecursion::Jump);
@@ -178,10 +182,16 @@ impl Lowering<'_> {
                 uses.scans += 1;
                 uses.columns.extend(columns);
             }
+            if let LogicalPlan::TableScan(scan) = plan
+                && let Some(OperatorRows(view)) = scan.source.downcast_ref()
+            {
+                operators.push(view.operator.clone());
+            }
             Ok(TreeNodeRecursion::Continue)
         })
         .map_err(from_planner)?;
-        Ok(())
+        operators.retain(|operator| self.announced.insert(operator.span.start));
+        operators.iter().flat_map(|operator| &operator.inputs).try_for_each(|input| self.announce(input))
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
             rows(&["table name"], names.map(|name| vec![Some(name.to_owned())]))
         }
         Show::Views { like } => {
-            let is_view = |name: &&str| matches!(catalog.relation(name), Some(Relation::View(_)));
+            let is_view =
+                |name: &&str| matches!(catalog.relation(name), Some(Relation::View(_) | Relation::Operator(_)));
             let names = catalog.names().into_iter().filter(is_view).filter(|name| fits(like, name));
             rows(&["view name"], names.map(|name| vec![Some(name.to_owned())]))
         }
@@ -48,7 +49,7 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
         }
         Show::Create { name, view } => {
             let relation = catalog.resolve(source, &name.value, name.span)?;
-            if matches!(relation, Relation::View(_)) != *view {
+            if matches!(relation, Relation::Table(_)) == *view {
                 let (is, other) = if *view { ("table", "TABLE") } else { ("view", "VIEW") };
                 return Err(source
                     .error(name.span, format!("`{}` is a {is}", name.value))
@@ -71,6 +72,13 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
 pub(super) fn described(catalog: &Catalog, source: &Source<'_>, name: &Spanned<String>, span: Span) -> Result<Answer> {
     let columns = match catalog.resolve(source, &name.value, name.span)? {
         Relation::Table(table) => columns_of(table),
+        Relation::Operator(view) => {
+            let row = |field: &arrow::datatypes::FieldRef| {
+                let data_type = sql_type_name(field.data_type());
+                vec![Some(field.name().clone()), Some(data_type), Some(truth(field.is_nullable())), None, None, None]
+            };
+            view.columns.fields().iter().map(row).collect()
+        }
         Relation::View(view) => {
             let plan = Tables::new(source.text(), catalog, span).query(&view.query)?;
             let fields = plan.schema().fields().iter().enumerate();

@@ -47,8 +47,8 @@ pub(super) fn created_as(
 pub(super) fn target(catalog: &Catalog, source: &Source<'_>, name: &Spanned<String>) -> Result<Arc<Table>> {
     match catalog.resolve(source, &name.value, name.span)? {
         Relation::Table(table) => Ok(Arc::clone(table)),
-        Relation::View(view) => Err(source
-            .error(name.span, format!("`{}` is a view, and rows cannot be inserted into it", view.name))
+        relation @ (Relation::View(_) | Relation::Operator(_)) => Err(source
+            .error(name.span, format!("`{}` is a view, and rows cannot be inserted into it", relation.name()))
             .with_help("insert into a table")),
     }
 }

@@ -141,6 +141,10 @@ fn asked(script: &Script) -> BTreeSet<String> {
             Statement::CreateTable(table) => known.insert(table.name.value.to_lowercase()),
             Statement::CreateView { name, .. } => known.insert(name.value.to_lowercase()),
             Statement::CreateFunction(function) => known.insert(function.name.value.to_lowercase()),
+            Statement::Operator(operator) => {
+                known.extend(operator.step.side_outputs.iter().map(|side| side.view.to_lowercase()));
+                known.insert(operator.step.view.to_lowercase())
+            }
             _ => false,
         };
     }

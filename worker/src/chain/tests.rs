@@ -50,6 +50,7 @@ fn chain() -> OperatorChain {
             watermark,
             told: false,
             makes_watermarks: false,
+            wants_ticks: false,
             metrics,
         }],
         0,

@@ -57,9 +57,16 @@ fn sharing(graph: &JobGraph, functions: &Functions) -> Result<usize> {
     let mut sharing = 0;
     for (id, node) in graph.nodes().iter().enumerate().filter(|(_, node)| is_operator(&node.spec.operator)) {
         let operator = weir_operators::build(&node.spec, &graph.inputs_of(NodeId(id))?, functions)?;
-        sharing += usize::from(Partial::is_possible(&operator.tables()));
+        sharing += usize::from(may_be_partial(&node.spec.operator, &operator.tables()));
     }
     Ok(sharing.max(1))
+}
+
+/// Whether an operator may have a part of its state in memory. Not one with timers of processing time: what is due by the clock is not
+/// looked for elsewhere.
+fn may_be_partial(spec: &OperatorSpec, tables: &[TableSchema]) -> bool {
+    let has_timers = matches!(spec, OperatorSpec::Plugin(plugin) if plugin.wants_ticks);
+    !has_timers && Partial::is_possible(tables)
 }
 
 /// Whether a node is neither source nor sink.
@@ -231,7 +238,9 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
     let has_expired = state.is_some_and(|state| state.tables.iter().any(|table| table.expired.is_some()));
     operator.open(&OpenContext { range, watermark, restored: state.is_some(), has_expired })?;
     let partial = match &shared.outside {
-        Some(outside) if Partial::is_possible(&tables) => Some(partial(shared, outside, id, range, &tables)?),
+        Some(outside) if may_be_partial(&node.spec.operator, &tables) => {
+            Some(partial(shared, outside, id, range, &tables)?)
+        }
         _ => None,
     };
     if partial.is_none() {
@@ -246,6 +255,11 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
         watermark,
         told: false,
         makes_watermarks: matches!(node.spec.operator, OperatorSpec::ProcessingTime | OperatorSpec::Clock),
+        wants_ticks: match &node.spec.operator {
+            OperatorSpec::ProcessingTime | OperatorSpec::Clock => true,
+            OperatorSpec::Plugin(plugin) => plugin.wants_ticks,
+            _ => false,
+        },
         metrics,
     })
 }

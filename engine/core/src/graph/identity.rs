@@ -131,6 +131,7 @@ impl Encode for OutputPort {
             OutputPort::Main => "main",
             OutputPort::Late => "late",
             OutputPort::Rejected => "rejected",
+            OutputPort::Side(number) => return out.record("side").field("number", number).end(),
         });
     }
 }

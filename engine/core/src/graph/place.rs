@@ -65,6 +65,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::Discover(discover) => Some(format!("discover {}", discover.table.name)),
         OperatorSpec::Source(source) => Some(format!("source {}", source.table.name)),
         OperatorSpec::Sink(_) => Some("sink".to_owned()),
+        OperatorSpec::Plugin(plugin) => Some(format!("plugin {}", plugin.known_as())),
         OperatorSpec::ProcessingTime
         | OperatorSpec::WindowAggregate(_)
         | OperatorSpec::WindowTopN(_)
@@ -93,10 +94,14 @@ fn step(operator: &OperatorSpec) -> Option<String> {
 fn input_name(edges: &[Edge], edge: &Edge) -> Option<String> {
     let same: Vec<&Edge> = edges.iter().filter(|other| other.ordinal == edge.ordinal).collect();
     let number = same.iter().position(|other| *other == edge).filter(|_| same.len() > 1);
-    let side = edges.iter().any(|other| other.ordinal > 0).then_some(if edge.ordinal == 0 { "left" } else { "right" });
+    let side = edges.iter().any(|other| other.ordinal > 0).then(|| match edge.ordinal {
+        0 => "left".to_owned(),
+        1 => "right".to_owned(),
+        ordinal => format!("side {}", ordinal + 1),
+    });
     match (side, number) {
         (None, None) => None,
-        (Some(side), None) => Some(side.to_owned()),
+        (Some(side), None) => Some(side),
         (None, Some(number)) => Some(format!("input {}", number + 1)),
         (Some(side), Some(number)) => Some(format!("{side} {}", number + 1)),
     }

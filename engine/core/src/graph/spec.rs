@@ -4,6 +4,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::{JoinSpread, OverSpec, UpdatingOverSpec};
+use crate::plugin::PluginSpec;
 use crate::{AggregateCall, Error, Expr, Result, TableSpec, WindowKind};
 
 /// What a node computes. Column numbers are positions in the node's input.
@@ -61,6 +62,8 @@ pub enum OperatorSpec {
     SortedRows(SortedRowsSpec),
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
     ChangelogRows(ChangelogRowsSpec),
+    /// What a plugin does.
+    Plugin(PluginSpec),
     /// Writes a table.
     Sink(SinkSpec),
 }

@@ -39,6 +39,7 @@ fn all(statement: &Statement) -> Names {
             names.add(&target.value);
             names.look::<Query>(query);
         }
+        Statement::Operator(operator) => operator.inputs.iter().for_each(|input| names.look::<Query>(&input.value)),
         Statement::Explain { statement, .. } => return all(statement),
         Statement::Describe(name) | Statement::Show(Show::Create { name, .. }) => names.add(&name.value),
         _ => {}

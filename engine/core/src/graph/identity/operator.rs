@@ -37,6 +37,7 @@ impl OperatorSpec {
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::SortedRows(_) => "sorted-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
+            OperatorSpec::Plugin(_) => "plugin",
             OperatorSpec::Sink(_) => "sink",
         }
     }
@@ -151,6 +152,8 @@ impl Encode for OperatorSpec {
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }
+            // What it computes only the plugin knows. It says by the name whether it goes on with the state.
+            OperatorSpec::Plugin(spec) => out.record(tag).field("operator", spec.known_as()).end(),
             OperatorSpec::Sink(SinkSpec { table }) => out.record(tag).field("table", table).end(),
         }
     }

@@ -125,7 +125,7 @@ macro_rules! displayed {
     };
 }
 
-displayed!(bool, i8, i32, i64, u8, u64, usize);
+displayed!(bool, i8, i32, i64, u8, u16, u64, usize);
 
 impl Encode for str {
     fn encode(&self, out: &mut Text) {

@@ -64,8 +64,9 @@ fn every_variant_is_there() {
         OperatorSpec::LookupJoin(_) => 21,
         OperatorSpec::UpdatingOver(_) => 22,
         OperatorSpec::Clock => 23,
+        OperatorSpec::Plugin(_) => 24,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 24), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 25), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

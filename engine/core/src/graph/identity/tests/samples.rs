@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, Schema, TimeUnit, UnionFields, UnionMode};
 
 use super::super::super::*;
+use crate::plugin::{Artifact, ArtifactHash, PluginInput, PluginSpec, Spread};
 use crate::{AggregateCall, AggregateFunction, BinaryOperator, Expr, Literal, LiteralValue, TableSpec, WindowKind};
 
 pub fn column(index: usize) -> Expr {
@@ -48,6 +49,22 @@ pub fn table(name: &str) -> TableSpec {
 pub fn source() -> SourceSpec {
     let watermark = Some(WatermarkSpec { expression: column(1), time: None, idle_timeout_ms: Some(60_000) });
     SourceSpec { table: table("bids"), projection: None, filter: None, watermark, rows_per_second: Some(1000) }
+}
+
+pub fn plugin(uid: Option<String>) -> PluginSpec {
+    let columns = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+    PluginSpec {
+        artifact: Some(Artifact { hash: ArtifactHash::from_bytes([7; 32]), name: "p".into(), version: "1.0.0".into() }),
+        operator: "count".into(),
+        config: b"{}".to_vec(),
+        uid,
+        inputs: vec![PluginInput { columns: columns.clone(), spread: Spread::Keys(vec![0]), takes_retractions: true }],
+        output: columns.clone(),
+        changelog: ChangelogKind::Retract,
+        side_outputs: vec![columns],
+        emits_at_markers: true,
+        wants_ticks: true,
+    }
 }
 
 pub fn aggregate() -> AggregateCall {
@@ -308,6 +325,8 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),
+        ("plugin", OperatorSpec::Plugin(plugin(None))),
+        ("plugin known as another", OperatorSpec::Plugin(plugin(Some("totals".into())))),
     ];
     operators.into_iter().map(|(name, operator)| (name, node(operator))).collect()
 }

@@ -1,0 +1,80 @@
+//! Operators and jobs that users write in Rust, and how the engine gets at them.
+//!
+//! ```text
+//!   Plugin::job(arguments) ─▶ JobDescription ──planner──▶ JobGraph with nodes of OperatorSpec::Plugin
+//!                                                             │ PluginSpec
+//!   Plugin::operator(name, configuration) ◀──Plugins::find────┘   on every worker, once a subtask
+//! ```
+//!
+//! A [`Plugin`] says what a job is as plain data and makes the operators that stand in it; it is handed no table, no thread and no clock.
+//! Where it comes from is for [`Plugins`] to know: it is linked into the process (an application that embeds Weir, a test), or a
+//! file that was uploaded, an [`Artifact`], and then a C ABI stands in between (`docs/adr/0022-plugins-behind-a-c-abi.md`). Both look the same from
+//! here, and to an operator it makes no difference in which of them it runs.
+//!
+//! - `artifact`: a plugin as a file, known by its content
+//! - `description`: a job as a plugin describes it
+//! - `spec`: what a node of the graph is told
+//! - `plugins`: where plugins are found
+
+mod artifact;
+mod description;
+mod plugins;
+mod spec;
+
+use std::collections::BTreeMap;
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+pub use self::artifact::{Artifact, ArtifactHash};
+pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, StepInput};
+pub use self::plugins::{Linked, NoPlugins, Plugins};
+pub use self::spec::{PluginInput, PluginSpec, Spread};
+use crate::{Operator, Result};
+
+/// What users write in Rust: jobs, and the operators that stand in them. Methods may be called from any thread, also at the same time,
+/// and any number of times; the same arguments give the same answer.
+pub trait Plugin: Send + Sync {
+    /// What it is called, and which version of it this is.
+    fn info(&self) -> PluginInfo;
+
+    /// The job that it is with these arguments. Called where a job is planned: once for `weir run` and `weir submit`, in a process that
+    /// does nothing else. Does no I/O beyond what the job is made of.
+    ///
+    /// # Errors
+    /// A user error if arguments are missing, unknown or wrong.
+    fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription>;
+
+    /// One of its operators, made for one subtask and not opened yet. Also called to see what state an operator keeps
+    /// ([`Operator::tables`]) where it will not run.
+    ///
+    /// # Errors
+    /// A user error if it has no such operator, or the configuration or the columns make no sense to it.
+    fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>>;
+}
+
+/// What a plugin is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginInfo {
+    /// The name of its crate.
+    pub name: String,
+    /// The version of its crate.
+    pub version: String,
+}
+
+/// Which operator is wanted, and over which columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorRequest {
+    /// Its name in the plugin.
+    pub operator: String,
+    /// What the plugin has said in [`OperatorStep::config`].
+    pub config: Vec<u8>,
+    /// Columns of its inputs, as they come: names, types and order are those of [`StepInput::columns`].
+    pub inputs: Vec<SchemaRef>,
+    /// Positions of the key columns of each input; `None` where rows are not spread by a key.
+    pub keys: Vec<Option<Vec<usize>>>,
+    /// Columns of its main output.
+    pub output: SchemaRef,
+    /// Columns of its side outputs, in order: what it emits on [`OutputPort::Side`](crate::OutputPort::Side).
+    pub side_outputs: Vec<SchemaRef>,
+}
