@@ -63,7 +63,7 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
                 "all rows of both sides",
                 "a window or time bounds in its condition, as in `a.ts BETWEEN b.ts - INTERVAL '1' HOUR AND b.ts`,",
             ),
-            OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() => return None,
+            OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() || spec.window.is_some() => return None,
             OperatorSpec::GroupAggregate(spec) if !spec.keys.is_empty() => (
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",

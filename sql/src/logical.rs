@@ -29,7 +29,7 @@ mod versions;
 mod window_tvf;
 
 pub(crate) use duplicates::free_name;
-pub(crate) use hints::KeptFor;
+pub(crate) use hints::{Emission, Hinted};
 pub(crate) use ranking::{ROW_NUMBER, names as window_functions};
 pub(crate) use tables::{OperatorRows, ScannedTable, Tables};
 pub(crate) use versions::{VersionsOf, versions_of};

@@ -31,6 +31,7 @@ mod stream;
 mod temporal;
 mod union;
 mod unnest;
+mod updated_windows;
 mod values;
 mod window;
 mod windowed;
@@ -47,7 +48,7 @@ use self::source::{TableKey, TableUse};
 use self::stream::{Lineage, Pending, Stream};
 use crate::catalog::Table;
 use crate::guards::marked;
-use crate::logical::{KeptFor, VersionsOf, WindowTvf, versions_of};
+use crate::logical::{Hinted, VersionsOf, WindowTvf, versions_of};
 use crate::options::PlanOptions;
 
 pub(crate) use self::sink::Columns;
@@ -84,6 +85,8 @@ pub(crate) struct Lowering<'a> {
     plugin_operators: BTreeMap<usize, NodeId>,
     /// Those whose inputs are announced.
     announced: BTreeSet<usize>,
+    /// For each relation with a clause `EMIT` or `ALLOWED LATENESS`, whether an aggregation obeys it.
+    emissions: Vec<bool>,
 }
 
 impl<'a> Lowering<'a> {
@@ -109,6 +112,7 @@ impl<'a> Lowering<'a> {
             lives: Vec::new(),
             plugin_operators: BTreeMap::new(),
             announced: BTreeSet::new(),
+            emissions: Vec::new(),
         }
     }
 
@@ -158,7 +162,7 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Values(values) => self.values(values),
             LogicalPlan::EmptyRelation(empty) => self.constant(empty),
             LogicalPlan::Extension(_) if versions_of(plan).is_some() => self.versions(plan),
-            LogicalPlan::Extension(extension) if extension.node.as_any().is::<KeptFor>() => self.kept_for(extension),
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<Hinted>() => self.hinted(extension),
             LogicalPlan::Extension(extension) => match extension.node.as_any().downcast_ref::<WindowTvf>() {
                 Some(function) => self.window_function(function),
                 None => Err(Error::internal(format!("no operator does `{}`", extension.node.name()))),

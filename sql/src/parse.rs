@@ -15,6 +15,7 @@ mod create_function;
 mod create_table;
 mod cursor;
 mod dialect;
+mod emission;
 mod expression;
 mod group_window;
 mod hints;
@@ -45,8 +46,9 @@ use crate::diagnostics::Source;
 use crate::statement::Script;
 
 pub use create_function::in_place_of;
+pub(crate) use emission::{EMISSION, LATENESS, ON_UPDATE};
 pub use expression::parse_expression;
-pub(crate) use hints::{STATE_TTL, hints, with_options};
+pub(crate) use hints::{Hint, hints, with_options};
 pub use segments::{Unit, units};
 pub use types::FlinkTypes;
 pub use weir_functions::sql_type_name;

@@ -31,8 +31,8 @@ pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
     LookupJoinSpec, NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TimeColumn, TopNSpec, UnnestSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-    WindowSource, WindowTopNSpec,
+    TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;

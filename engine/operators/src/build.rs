@@ -76,7 +76,9 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         }
         OperatorSpec::Join(spec) => Box::new(UpdatingJoin::new(spec, [input(0)?, input(1)?], &node.schema, functions)?),
 
-        OperatorSpec::GroupAggregate(spec) => aggregate::of_groups(spec, input(0)?, &node.schema, functions)?,
+        OperatorSpec::GroupAggregate(spec) => {
+            aggregate::of_groups(spec, input(0)?, &node.schema, &node.name, functions)?
+        }
         OperatorSpec::TopN(spec) => top_n::create(spec, input(0)?, &node.schema)?,
         OperatorSpec::TemporalJoin(spec) => {
             Box::new(TemporalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)

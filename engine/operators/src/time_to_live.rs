@@ -146,6 +146,14 @@ impl Generations {
         again
     }
 
+    /// Slots that have been touched and got no stamp since. They count as stamped.
+    pub(crate) fn take_touched(&mut self) -> Vec<u32> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.retain(|slot| std::mem::take(&mut self.waits[*slot as usize]));
+        self.waited = 0;
+        touched
+    }
+
     /// All that has a stamp has been captured with it.
     pub(crate) fn captured(&mut self) {
         if !self.unstamped.is_empty() {

@@ -1,7 +1,8 @@
 //! Appends `window_start`, `window_end` and `window_time`; a row in several windows is repeated.
 //!
-//! - batch: a row goes into those of its windows that are still open. One that is only in closed windows is late; one
-//!   without a time, or in a gap between hops, is in no window and leaves.
+//! - batch: a row goes into those of its windows that still take rows, which they do until the watermark passes their end, and the
+//!   lateness that is allowed behind it. One whose windows take none any more is late; one without a time, or in a gap between
+//!   hops, is in no window and leaves.
 //! - watermark: closes windows, goes on as it is.
 //! - marker: nothing to keep, because the watermark comes back at open.
 
@@ -19,6 +20,7 @@ use crate::late::LateRows;
 pub(crate) struct WindowAssign {
     window: WindowKind,
     time: usize,
+    lateness: i64,
     schema: SchemaRef,
     late: LateRows,
 
@@ -44,6 +46,7 @@ impl WindowAssign {
         Ok(Self {
             window: spec.window,
             time: spec.time,
+            lateness: i64::try_from(spec.lateness).unwrap_or(i64::MAX),
             schema: schema.clone(),
             late: LateRows::new(name),
             watermark: EventTime::MIN,
@@ -68,7 +71,7 @@ impl WindowAssign {
                 pane = found;
                 windows = self.window.windows_of_pane(pane.start);
                 let before = windows.len();
-                windows.retain(|window| window.end - 1 > self.watermark.0);
+                windows.retain(|window| (window.end - 1).saturating_add(self.lateness) > self.watermark.0);
                 all_closed = windows.is_empty() && before > 0;
             }
             if all_closed {

@@ -2,8 +2,8 @@
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{
-    AggregateCall, CalcSpec, Expr, JobGraph, JoinType, LookupJoinSpec, Node, OperatorSpec, Ranking, SortKey,
-    SourceSpec, WindowAggregateSpec, WindowKind, WindowSource,
+    AggregateCall, CalcSpec, Expr, GroupAggregateSpec, JobGraph, JoinType, LookupJoinSpec, Node, OperatorSpec, Ranking,
+    SortKey, SourceSpec, UpdatedWindow, WindowAggregateSpec, WindowKind, WindowSource,
 };
 
 use super::expression::{length, sql};
@@ -109,11 +109,12 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::LookupJoin(spec) => lookup_text(spec, &input),
         OperatorSpec::GroupAggregate(spec) => {
             let calls: Vec<String> = spec.aggregates.iter().map(|call| call_text(call, false, &name)).collect();
-            match (spec.keys.is_empty(), calls.is_empty()) {
+            let text = match (spec.keys.is_empty(), calls.is_empty()) {
                 (true, _) => calls.join(", "),
                 (false, true) => format!("each {} once", all(&spec.keys)),
                 (false, false) => format!("by {}: {}", all(&spec.keys), calls.join(", ")),
-            }
+            };
+            text + &spec.window.as_ref().map_or_else(String::new, updated_text)
         }
         OperatorSpec::TopN(spec) => {
             let (first, numbers) = first_rows(spec.ranking, spec.limit, spec.with_rank);
@@ -324,6 +325,15 @@ fn length_of(milliseconds: u64) -> String {
     length(i64::try_from(milliseconds).unwrap_or(i64::MAX))
 }
 
+/// When the results of a window are shown.
+fn updated_text(window: &UpdatedWindow) -> String {
+    let shown = if window.early { "shown as they change" } else { "shown when the window closes" };
+    match window.lateness {
+        0 => format!(", {shown}"),
+        late => format!(", {shown}, rows up to {} late", length_of(late)),
+    }
+}
+
 /// What the operator keeps between rows, and what bounds it.
 pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
     match operator {
@@ -359,6 +369,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             (left, right) => format!("rows of the left side {}, of the right side {}", kept_for(left), kept_for(right)),
         }),
         OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group".to_owned()),
+        OperatorSpec::GroupAggregate(GroupAggregateSpec { window: Some(window), .. }) => Some(match window.lateness {
+            0 => "groups, until the watermark passes the end of their window".to_owned(),
+            late => format!("groups, until the watermark is {} past the end of their window", length_of(late)),
+        }),
         OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() => {
             Some(format!("groups, each {} behind its last row", kept_for(spec.time_to_live)))
         }

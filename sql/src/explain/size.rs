@@ -33,7 +33,8 @@ pub(super) fn bound(operator: &OperatorSpec) -> Option<&'static str> {
         OperatorSpec::WindowAggregate(_)
         | OperatorSpec::WindowTopN(_)
         | OperatorSpec::WindowJoin(_)
-        | OperatorSpec::IntervalJoin(_) => Some("the watermark"),
+        | OperatorSpec::IntervalJoin(_)
+        | OperatorSpec::GroupAggregate(GroupAggregateSpec { window: Some(_), .. }) => Some("the watermark"),
         OperatorSpec::Over(spec) if !over::grows(spec) => Some("the watermark"),
         OperatorSpec::Join(JoinSpec { time_to_live: (Some(_), Some(_)), .. })
         | OperatorSpec::GroupAggregate(GroupAggregateSpec { time_to_live: Some(_), .. })

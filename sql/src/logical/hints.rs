@@ -1,8 +1,9 @@
 //! Hints of a `SELECT`, given to what they are about.
 //!
 //! `STATE_TTL('a' = '1 d')` is about the relation of that name in the `FROM` of its `SELECT`: a mark is put on it here, and when it has been
-//! planned a node around it, from which lowering learns how long what is kept of its rows is to be kept. Options of a table that stand in
-//! its name go there with a name for the relation: that of the table.
+//! planned a node around it, from which lowering learns how long what is kept of its rows is to be kept. `EMIT` and `ALLOWED LATENESS`,
+//! which the parser makes a hint of, are about what is aggregated of the one relation in `FROM`, and take the same way. Options of a
+//! table that stand in its name go there with a name for the relation: that of the table.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,15 +20,33 @@ use weir_core::Error;
 
 use crate::catalog::parse_duration;
 use crate::diagnostics::{Source, did_you_mean};
-use crate::parse::{STATE_TTL, hints, with_options};
+use crate::parse::{EMISSION, Hint, LATENESS, ON_UPDATE, hints, with_options};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
 
-/// A relation that a hint is about.
+/// When the results of an aggregation come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Emission {
+    /// As they change, before their window closes.
+    pub on_update: bool,
+    /// Milliseconds behind the end of their window in which rows still count.
+    pub lateness: u64,
+}
+
+/// What hints say of a relation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Said {
+    /// How long what is kept of it is kept, in milliseconds; 0: for ever.
+    pub life: Option<u64>,
+    /// When what is aggregated of it comes out.
+    pub emission: Option<Emission>,
+}
+
+/// A relation that hints are about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct KeptFor {
-    /// Milliseconds; 0: for ever.
-    pub length: u64,
+pub(crate) struct Hinted {
+    /// What they say.
+    pub said: Said,
     /// Its name.
     pub name: String,
     /// Its rows.
@@ -35,15 +54,15 @@ pub(crate) struct KeptFor {
 }
 
 /// Plans have no order that would mean anything here.
-impl PartialOrd for KeptFor {
+impl PartialOrd for Hinted {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         (self == other).then_some(Ordering::Equal)
     }
 }
 
-impl UserDefinedLogicalNodeCore for KeptFor {
+impl UserDefinedLogicalNodeCore for Hinted {
     fn name(&self) -> &str {
-        "KeptFor"
+        "Hinted"
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
@@ -63,7 +82,7 @@ impl UserDefinedLogicalNodeCore for KeptFor {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeptFor: {} ms", self.length)
+        write!(f, "Hinted: {:?}", self.said)
     }
 
     fn with_exprs_and_inputs(&self, _exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -79,26 +98,16 @@ impl UserDefinedLogicalNodeCore for KeptFor {
 }
 
 /// The relation as it is without its mark, and what the mark says; `None`: it has none.
-pub(super) fn unmarked(relation: &TableFactor) -> Option<(TableFactor, u64)> {
+pub(super) fn unmarked(relation: &TableFactor) -> Option<(TableFactor, Said)> {
     let mut relation = relation.clone();
-    let mark = match &mut relation {
-        TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => sample.take(),
-        _ => None,
-    };
-    let Some(TableSampleKind::BeforeTableAlias(mark)) = mark else { return None };
-    match mark.quantity?.value {
-        Ast::Value(value) => match value.value {
-            Value::Number(length, _) => Some((relation, length.parse().ok()?)),
-            _ => None,
-        },
-        _ => None,
-    }
+    let said = read(mark(&mut relation)?.take()?)?;
+    Some((relation, said))
 }
 
 /// The node around a planned relation.
-pub(super) fn node(input: LogicalPlan, length: u64, relation: &TableFactor) -> LogicalPlan {
+pub(super) fn node(input: LogicalPlan, said: Said, relation: &TableFactor) -> LogicalPlan {
     let name = name_of(relation).unwrap_or_default();
-    LogicalPlan::Extension(Extension { node: Arc::new(KeptFor { length, name, input: Arc::new(input) }) })
+    LogicalPlan::Extension(Extension { node: Arc::new(Hinted { said, name, input: Arc::new(input) }) })
 }
 
 /// Puts marks and names into a query.
@@ -106,18 +115,18 @@ pub(super) fn node(input: LogicalPlan, length: u64, relation: &TableFactor) -> L
 /// # Errors
 /// A user error at a hint that is about nothing.
 pub(super) fn write_out(query: &mut Query, source: &Source<'_>, statement: Span) -> weir_core::Result<()> {
-    let mut hinted = Hinted { source, statement, error: None };
+    let mut hinted = Obey { source, statement, error: None };
     let _ = change(query, &mut hinted);
     hinted.error.map_or(Ok(()), Err)
 }
 
-struct Hinted<'a> {
+struct Obey<'a> {
     source: &'a Source<'a>,
     statement: Span,
     error: Option<Error>,
 }
 
-impl Change for Hinted<'_> {
+impl Change for Obey<'_> {
     fn table_factor(&mut self, factor: &mut TableFactor) -> Step {
         if let TableFactor::Table { name, alias: alias @ None, .. } = factor
             && let Some(named) = name.0.last().and_then(|part| part.as_ident())
@@ -141,11 +150,32 @@ impl Change for Hinted<'_> {
     }
 }
 
-impl Hinted<'_> {
+impl Obey<'_> {
+    /// The clauses are about what is aggregated of the one relation that there is.
+    fn emission(&self, hint: &Hint, select: &mut Select) -> weir_core::Result<()> {
+        let of = |key: &str| hint.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+        let lateness = of(LATENESS).and_then(|lateness| lateness.parse().ok()).unwrap_or_default();
+        let emission = Emission { on_update: of(ON_UPDATE) == Some("true"), lateness };
+        let said = match select.from.as_mut_slice() {
+            [tables] if tables.joins.is_empty() => say(&mut tables.relation, |said| said.emission = Some(emission)),
+            _ => false,
+        };
+        if said {
+            return Ok(());
+        }
+        Err(self.source.error(self.source.first_line(self.statement), "EMIT and ALLOWED LATENESS are about an aggregation of one table, view or subquery").with_help(
+            "put what is in FROM into a view or subquery, with its windows; without windows results are shown as they change: leave EMIT out",
+        ))
+    }
+
     fn obey(&self, text: &str, select: &mut Select) -> weir_core::Result<()> {
         let start = self.source.text().find(text);
         let span = start.map_or(self.statement, |start| Span { start, end: start + text.len() });
-        for hint in hints(text).into_iter().flatten().filter(|hint| hint.name == STATE_TTL) {
+        for hint in hints(text).into_iter().flatten() {
+            if hint.name == EMISSION {
+                self.emission(&hint, select)?;
+                continue;
+            }
             for (name, length) in hint.pairs {
                 let duration = parse_duration(&length).ok_or_else(|| {
                     self.source
@@ -162,7 +192,8 @@ impl Hinted<'_> {
                     let Some(own) = name_of(relation) else { continue };
                     if own.eq_ignore_ascii_case(&name) {
                         found = true;
-                        mark(relation, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+                        let length = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                        say(relation, |said| said.life = Some(length));
                     }
                     names.push(own);
                 }
@@ -191,16 +222,48 @@ fn name_of(relation: &TableFactor) -> Option<String> {
 }
 
 /// A sample is refused wherever a user writes one, so that it can stand for something else.
-fn mark(relation: &mut TableFactor, length: u64) {
-    if let TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } = relation {
-        let value = Ast::Value(Value::Number(length.to_string(), false).into());
-        *sample = Some(TableSampleKind::BeforeTableAlias(Box::new(TableSample {
-            modifier: TableSampleModifier::TableSample,
-            name: None,
-            quantity: Some(TableSampleQuantity { parenthesized: false, value, unit: None }),
-            seed: None,
-            bucket: None,
-            offset: None,
-        })));
+fn mark(relation: &mut TableFactor) -> Option<&mut Option<TableSampleKind>> {
+    match relation {
+        TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => Some(sample),
+        _ => None,
     }
+}
+
+/// Changes what is said of a relation. Returns whether it can bear a mark.
+fn say(relation: &mut TableFactor, change: impl Fn(&mut Said)) -> bool {
+    let Some(mark) = mark(relation) else { return false };
+    let mut said = mark.take().and_then(read).unwrap_or_default();
+    change(&mut said);
+    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let (on_update, lateness) = match said.emission {
+        Some(emission) => (u8::from(emission.on_update).to_string(), emission.lateness),
+        None => ("-".to_owned(), 0),
+    };
+    let text = format!("{} {on_update} {lateness}", number(said.life));
+    *mark = Some(TableSampleKind::BeforeTableAlias(Box::new(TableSample {
+        modifier: TableSampleModifier::TableSample,
+        name: None,
+        quantity: Some(TableSampleQuantity {
+            parenthesized: false,
+            value: Ast::Value(Value::SingleQuotedString(text).into()),
+            unit: None,
+        }),
+        seed: None,
+        bucket: None,
+        offset: None,
+    })));
+    true
+}
+
+/// What a mark says.
+fn read(mark: TableSampleKind) -> Option<Said> {
+    let TableSampleKind::BeforeTableAlias(mark) = mark else { return None };
+    let Ast::Value(value) = mark.quantity?.value else { return None };
+    let Value::SingleQuotedString(text) = value.value else { return None };
+    let mut parts = text.split(' ');
+    let life = parts.next()?.parse().ok();
+    let on_update = parts.next()?;
+    let lateness = parts.next()?.parse().ok()?;
+    let emission = (on_update != "-").then_some(Emission { on_update: on_update == "1", lateness });
+    Some(Said { life, emission })
 }

@@ -56,8 +56,8 @@ impl RelationPlanner for WindowFunctions {
         if let Some(unnest) = unnest_factor::one_array(&relation) {
             return self.unnest(unnest, relation, context);
         }
-        if let Some((unmarked, length)) = hints::unmarked(&relation) {
-            let node = hints::node(context.plan(unmarked)?, length, &relation);
+        if let Some((unmarked, said)) = hints::unmarked(&relation) {
+            let node = hints::node(context.plan(unmarked)?, said, &relation);
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
         }
         if let Some((table, is_asof)) = versions::unversioned(&relation) {

@@ -7,6 +7,8 @@
 //! | a window function, read by this aggregation alone | the aggregation assigns windows itself, in two phases if it can |
 //! | the same, but with expressions over window columns and others mixed | an operator that assigns them, then as below |
 //! | rows that carry their window (aggregated, joined or limited before) | an aggregation by the columns at hand, in two phases if it can |
+//!
+//! One whose results are shown while they change is lowered as one [without a window](super::group_aggregate).
 
 use arrow::datatypes::DataType;
 use datafusion_expr::Aggregate;
@@ -20,6 +22,7 @@ use super::grouping::Grouping;
 use super::order::in_order;
 use super::shape::{Shaped, Wanted, add, edges, node, settle, shape_base};
 use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, timestamp};
+use super::updated_windows::never_final;
 use super::window::WINDOW_COLUMNS;
 use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
 use super::{Lowering, Phases};
@@ -33,7 +36,7 @@ pub(super) enum KeyPlace {
 }
 
 /// Where an aggregation's windows come from, over the stream's base.
-enum Windows {
+pub(super) enum Windows {
     Assign(PendingWindow),
     Attached { window: CarriedWindow, start: Expr, end: Expr },
 }
@@ -44,7 +47,11 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error if its groups are not bounded by a window.
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Stream> {
-        let stream = self.relation(&aggregate.input)?;
+        let mut stream = self.relation(&aggregate.input)?;
+        let emission = self.emission_of(&mut stream);
+        if let Some(emission) = emission.filter(|emission| emission.on_update || emission.lateness > 0) {
+            return self.updated_aggregate(aggregate, stream, emission);
+        }
         let schema = aggregate.input.schema();
         let stream = if self.assigns_itself(aggregate, &stream)? { stream } else { settle(&mut self.graph, stream)? };
         let grouping = Grouping::of(aggregate, schema, &stream)?;
@@ -54,7 +61,10 @@ impl Lowering<'_> {
             .map(|expression| call(expression, schema, &stream))
             .collect::<Result<Vec<_>>>()?;
         let Some(windows) = windows(&stream, &grouping)? else {
-            return self.group_aggregate(aggregate, stream, &grouping, calls);
+            return match emission {
+                None => self.group_aggregate(aggregate, stream, &grouping, calls, None),
+                Some(_) => Err(never_final()),
+            };
         };
         let places = key_places(&stream, &grouping, &windows)?;
         let (before, after): (Vec<Expr>, Vec<Expr>) =
@@ -320,7 +330,7 @@ pub(super) fn placed(calls: Vec<Call>, positions: &[usize], columns: &[StreamCol
 ///
 /// # Errors
 /// A user error if the query has a window, and its keys do not say which.
-fn windows(stream: &Stream, grouping: &Grouping) -> Result<Option<Windows>> {
+pub(super) fn windows(stream: &Stream, grouping: &Grouping) -> Result<Option<Windows>> {
     let keys: Vec<Expr> = grouping.keys.iter().map(|key| key.expression.clone()).collect();
     if let Pending::Window(window) = &stream.pending {
         let session = matches!(window.kind, WindowKind::Session { .. });
@@ -351,7 +361,7 @@ fn unnamed(keys: &[Expr], stream: &Stream) -> Error {
 }
 
 /// Which keys are columns of the window, and which have to be kept by the aggregation.
-fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result<Vec<KeyPlace>> {
+pub(super) fn key_places(stream: &Stream, grouping: &Grouping, windows: &Windows) -> Result<Vec<KeyPlace>> {
     let lineage = match windows {
         Windows::Assign(window) => window.lineage,
         Windows::Attached { window, .. } => window.lineage,

@@ -255,7 +255,7 @@ mod tests {
         };
         let operators = [
             OperatorSpec::ProcessingTime,
-            OperatorSpec::WindowAssign(WindowAssignSpec { window: WINDOW, time: 0 }),
+            OperatorSpec::WindowAssign(WindowAssignSpec { window: WINDOW, time: 0, lateness: 0 }),
             OperatorSpec::PartialAggregate(aggregate.clone()),
             OperatorSpec::WindowAggregate(aggregate),
             OperatorSpec::WindowTopN(top),

@@ -1,8 +1,8 @@
-//! Aggregations without windows: their results change with every row.
+//! Aggregations without windows, or of windows that are shown while they change: their results change with every row.
 
 use arrow::datatypes::DataType;
 use datafusion_expr::Aggregate;
-use weir_core::{Error, Exchange, Expr, GroupAggregateSpec, OperatorSpec, Result};
+use weir_core::{Error, Exchange, Expr, GroupAggregateSpec, OperatorSpec, Result, UpdatedWindow};
 
 use super::Lowering;
 use super::aggregate::{KeyPlace, placed};
@@ -11,7 +11,8 @@ use super::changelog;
 use super::expand::expand;
 use super::grouping::Grouping;
 use super::shape::{add, edges, shape};
-use super::stream::{Role, Stream, StreamColumn};
+use super::stream::{Role, Stream, StreamColumn, Typed, timestamp};
+use super::updated_windows::{Updated, end_not_named};
 
 impl Lowering<'_> {
     /// An aggregation over all that has come so far, of a stream that nothing is pending in.
@@ -24,15 +25,31 @@ impl Lowering<'_> {
         stream: Stream,
         grouping: &Grouping,
         calls: Vec<Call>,
+        updated: Option<Updated>,
     ) -> Result<Stream> {
         let places = places(grouping);
-        // Without keys there is one group.
-        let time_to_live = if grouping.keys.is_empty() { None } else { self.length_of(stream.life) };
+        // Without keys there is one group; a window is forgotten at its end.
+        let is_kept = grouping.keys.is_empty() || updated.is_some();
+        let time_to_live = if is_kept { None } else { self.length_of(stream.life) };
         let mut wanted = Vec::new();
         for (index, (key, place)) in grouping.keys.iter().zip(&places).enumerate() {
             if matches!(place, KeyPlace::Key(place) if *place == wanted.len()) {
                 wanted.push(key.clone().wanted(&format!("$key{index}"), &stream.columns));
             }
+        }
+        // Which key the window's end is. One that the query does not name is a key behind the others.
+        let mut end = None;
+        if let Some(updated) = &updated {
+            let named = grouping.keys.iter().zip(&places).find(|(key, _)| key.expression == updated.end);
+            end = match named {
+                Some((_, KeyPlace::Key(place))) => Some(*place),
+                _ if grouping.sets.is_some() => return Err(end_not_named()),
+                _ => {
+                    let end = Typed { expression: updated.end.clone(), data_type: timestamp() };
+                    wanted.push(end.wanted("$window_end", &stream.columns));
+                    Some(wanted.len() - 1)
+                }
+            };
         }
         let first_argument = wanted.len();
         for call in &calls {
@@ -52,8 +69,16 @@ impl Lowering<'_> {
         let inputs = edges(&shaped.nodes, 0, Exchange::Hash(keys.clone()));
         let retracts = changelog::may_retract(&self.graph, &inputs);
         let (first_call, calls) = (keys.len(), aggregates.len());
-        let operator = OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts, time_to_live });
-        let node = add(&mut self.graph, "GroupAggregate", operator, inputs, &columns)?;
+        let window = updated.zip(end).map(|(Updated { emission, .. }, end)| UpdatedWindow {
+            end: keys[end],
+            lateness: emission.lateness,
+            early: emission.on_update,
+        });
+        let spec = GroupAggregateSpec { keys, aggregates, retracts, time_to_live, window };
+        let node = add(&mut self.graph, "GroupAggregate", OperatorSpec::GroupAggregate(spec), inputs, &columns)?;
+        if window.is_some() {
+            self.windowed.push(node);
+        }
         let key = |place: &KeyPlace| match place {
             KeyPlace::Key(key) => Ok(Expr::Column(*key)),
             KeyPlace::Window(_) => Err(Error::internal("a key of an aggregation without windows is one of a window")),

@@ -8,18 +8,24 @@ use weir_core::{Error, NodeId, NodeSpec, OperatorSpec, Result};
 use super::Lowering;
 use super::shape::{Shaped, edges, node};
 use super::stream::{Life, Stream};
-use crate::logical::KeptFor;
+use crate::logical::Hinted;
 
 impl Lowering<'_> {
-    /// A relation that a hint is about.
-    pub(super) fn kept_for(&mut self, extension: &Extension) -> Result<Stream> {
-        let Some(kept) = extension.node.as_any().downcast_ref::<KeptFor>() else {
+    /// A relation that hints are about.
+    pub(super) fn hinted(&mut self, extension: &Extension) -> Result<Stream> {
+        let Some(hinted) = extension.node.as_any().downcast_ref::<Hinted>() else {
             return Err(Error::internal("a hint is about no relation"));
         };
-        let stream = self.relation(&kept.input)?;
-        let hint = self.lives.len();
-        self.lives.push((kept.name.clone(), false));
-        Ok(Stream { life: Some(Life { length: kept.length, hint }), ..stream })
+        let mut stream = self.relation(&hinted.input)?;
+        if let Some(length) = hinted.said.life {
+            stream.life = Some(Life { length, hint: self.lives.len() });
+            self.lives.push((hinted.name.clone(), false));
+        }
+        if let Some(emission) = hinted.said.emission {
+            stream.emission = Some((emission, self.emissions.len()));
+            self.emissions.push(false);
+        }
+        Ok(stream)
     }
 
     /// Refuses hints that no operator obeys.
@@ -27,6 +33,12 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error that names the relation.
     pub fn check_hints(&self) -> Result<()> {
+        if self.emissions.contains(&false) {
+            return Err(Error::user(
+                "EMIT and ALLOWED LATENESS say when the results of an aggregation come out, and this SELECT has none",
+            )
+            .with_help("write the clause behind the SELECT with the GROUP BY"));
+        }
         match self.lives.iter().find(|(_, is_obeyed)| !is_obeyed) {
             None => Ok(()),
             Some((name, _)) => Err(Error::user(format!("STATE_TTL of `{name}` has no effect here")).with_help(

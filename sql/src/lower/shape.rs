@@ -127,7 +127,8 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         let role = stream.role(stream.columns.len() + offset);
         columns.push(StreamColumn { name: name.to_owned(), data_type: timestamp(), role });
     }
-    let operator = OperatorSpec::WindowAssign(WindowAssignSpec { window: window.kind, time });
+    let operator =
+        OperatorSpec::WindowAssign(WindowAssignSpec { window: window.kind, time, lateness: window.lateness });
     let node = add(graph, "WindowAssign", operator, edges(&nodes, 0, Exchange::Forward), &columns)?;
     let remap = |expression: &Expr| {
         expression.replace_columns(&|column| {
@@ -142,6 +143,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         names: stream.names,
         types: stream.types,
         life: stream.life,
+        emission: stream.emission,
         columns,
     })
 }
@@ -265,9 +267,9 @@ fn nodes_of(
 /// # Errors
 /// See [`settle`].
 pub(super) fn materialise(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
-    let life = stream.life;
+    let (life, emission) = (stream.life, stream.emission);
     let (nodes, columns) = exact(graph, stream)?;
-    Ok(Stream { life, ..Stream::of_nodes(nodes, columns) })
+    Ok(Stream { life, emission, ..Stream::of_nodes(nodes, columns) })
 }
 
 /// Puts a projection, given over the stream's output, behind it.

@@ -14,6 +14,7 @@ use super::error::from_planner;
 use super::expr::expr;
 use super::shape::Wanted;
 use super::window::WINDOW_COLUMNS;
+use crate::logical::Emission;
 
 /// Which part of a window a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub(super) struct PendingWindow {
     pub processing: bool,
     /// `PARTITION BY` of a session.
     pub partition: Vec<Expr>,
+    /// Milliseconds behind its end in which a window still takes rows.
+    pub lateness: u64,
 }
 
 /// A `ROW_NUMBER()` that has not been computed yet.
@@ -118,6 +121,8 @@ pub(super) struct Stream {
     pub types: Vec<DataType>,
     /// How long what is kept of it is to be kept, if a hint says so.
     pub life: Option<Life>,
+    /// When what is aggregated of it comes out, if a clause says so, and the number of the clause in its job.
+    pub emission: Option<(Emission, usize)>,
 }
 
 /// What a hint says of a relation.
@@ -151,6 +156,7 @@ impl Stream {
             types: columns.iter().map(|column| column.data_type.clone()).collect(),
             columns,
             life: None,
+            emission: None,
         }
     }
 

@@ -41,6 +41,7 @@ impl Lowering<'_> {
             time,
             processing,
             partition,
+            lateness: 0,
         });
         for (offset, name) in WINDOW_COLUMNS.iter().enumerate() {
             stream.projection.push(Expr::Column(first + offset));

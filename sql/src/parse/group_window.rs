@@ -223,6 +223,8 @@ fn all_rows(select: &Select, condition: Option<Expr>) -> Query {
         having: None,
         named_window: Vec::new(),
         qualify: None,
+        // They are about the query that groups.
+        optimizer_hints: Vec::new(),
         ..select.clone()
     };
     Query {

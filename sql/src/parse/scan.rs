@@ -25,18 +25,7 @@ struct Construct {
 const PER_WINDOW: &str = "aggregate per window instead, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' \
      MINUTE) GROUP BY window_start, window_end`: its rows come out once, when the watermark passes the window's end";
 
-const CONSTRUCTS: [Construct; 12] = [
-    Construct {
-        words: &["EMIT", "ON|CHANGES|FINAL|EVERY|AFTER|WITH|WITHOUT"],
-        what: "EMIT is not supported yet: a window's rows come out once, when the watermark passes its end",
-        instead: "leave the EMIT clause out",
-    },
-    Construct {
-        words: &["ALLOWED", "LATENESS"],
-        what: "ALLOWED LATENESS is not supported yet",
-        instead: "wait longer in the watermark instead, as in `WATERMARK FOR ts AS ts - INTERVAL '1' HOUR`; late rows \
-                  are counted and can be written to a side output",
-    },
+const CONSTRUCTS: [Construct; 10] = [
     Construct {
         words: &["MATCH_RECOGNIZE", "("],
         what: "MATCH_RECOGNIZE is not supported yet",

@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::show::{describe, show, stop};
-use super::{hints, rewrite, scan, unsupported};
+use super::{emission, hints, rewrite, scan, unsupported};
 use crate::diagnostics::Source;
 use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 
@@ -20,6 +20,7 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
     for mut segment in segments {
         scan::scan(source, &segment)?;
         hints::obey(source, &mut segment)?;
+        emission::clauses(source, &mut segment)?;
         rewrite::table_arguments(source, &mut segment)?;
         let dialect = WeirDialect::new(segment.tokens.len());
         let mut cursor = Cursor::new(source, &segment, &dialect);

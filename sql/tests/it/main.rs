@@ -26,6 +26,7 @@ mod signed;
 mod sizes;
 mod subqueries;
 mod texts;
+mod updated_windows;
 mod updating;
 mod values;
 mod versions;

@@ -155,6 +155,9 @@ pub struct WindowAssignSpec {
     pub window: WindowKind,
     /// The time attribute. A row whose time is null is in no window.
     pub time: usize,
+    /// So many milliseconds behind its end a window still takes rows.
+    #[serde(default)]
+    pub lateness: u64,
 }
 
 /// Parameters of [`OperatorSpec::WindowAggregate`] and [`OperatorSpec::PartialAggregate`].
@@ -237,6 +240,20 @@ pub struct GroupAggregateSpec {
     /// A group without a row for so many milliseconds is forgotten; `None`: none is.
     #[serde(default)]
     pub time_to_live: Option<u64>,
+    /// Groups are of windows whose results may change while they are shown; `None`: of none.
+    #[serde(default)]
+    pub window: Option<UpdatedWindow>,
+}
+
+/// A window with results that are shown before it closes, or that rows still change which come late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdatedWindow {
+    /// The window's end, which is one of the keys.
+    pub end: usize,
+    /// So many milliseconds behind its end rows still count. Later ones are late, and the window is forgotten.
+    pub lateness: u64,
+    /// Whether results are shown before the watermark passes the end.
+    pub early: bool,
 }
 
 /// Parameters of [`OperatorSpec::TopN`]. The output is as for [`WindowTopNSpec`], and so are ties.

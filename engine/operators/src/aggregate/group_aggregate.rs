@@ -4,18 +4,25 @@
 //! Without keys there is one row from the start, that of no rows. Whether it has been emitted does not stand in the state: it has
 //! been if there was a checkpoint, because a marker comes before one.
 //!
-//! Groups may be forgotten when nothing has come for them for some time; the one row without keys is not.
+//! Groups may be forgotten when nothing has come for them for some time; the one row without keys is not. Groups of
+//! [windows](super::groups) are forgotten when no row can count any more that comes for them; later ones are late.
 
-use arrow::array::{Int8Array, RecordBatch, UInt64Array};
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int8Array, RecordBatch, UInt64Array};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, EventTime, GroupAggregateSpec, OpenContext, Operator, Result, TableSchema,
+    Batch, Capture, ChangelogKind, Collector, Error, EventTime, GroupAggregateSpec, OpenContext, Operator, Result,
+    TableSchema, UpdatedWindow,
 };
 use weir_functions::Functions;
 
-use super::groups::{Constant, Groups};
+use super::groups::{Constant, Groups, UpdatedWindows};
 use super::layout::Layout;
+use crate::batches::event_times;
+use crate::late::LateRows;
 use crate::time_to_live::TimeToLive;
 
 /// What a row of state is found by where there are no keys.
@@ -35,6 +42,10 @@ pub(crate) struct GroupAggregate {
     first: bool,
     /// Without keys: whether there is a row downstream.
     is_shown: bool,
+    /// The windows that groups are of, if they are of such that are updated.
+    window: Option<UpdatedWindow>,
+    late: LateRows,
+    watermark: EventTime,
 }
 
 impl GroupAggregate {
@@ -42,16 +53,22 @@ impl GroupAggregate {
         spec: &GroupAggregateSpec,
         input: &SchemaRef,
         output: &SchemaRef,
+        operator_name: &str,
         functions: &Functions,
     ) -> Result<Self> {
         let has_keys = !spec.keys.is_empty();
         let groups = |forgets: bool| -> Result<Groups> {
-            Ok(Groups::new(
+            let life = spec.window.map(|window| window.lateness).or(spec.time_to_live);
+            let groups = Groups::new(
                 Layout::of_groups(spec, input, functions, forgets)?,
                 (!has_keys).then_some(ONE_GROUP),
                 spec.retracts && has_keys,
-                has_keys.then(|| TimeToLive::new(spec.time_to_live)),
-            ))
+                has_keys.then(|| TimeToLive::new(life)),
+            );
+            let Some(window) = spec.window else { return Ok(groups) };
+            let end = spec.keys.iter().position(|key| *key == window.end).filter(|_| !spec.retracts);
+            let end = end.ok_or_else(|| Error::internal("windows that are updated have no end, or lose rows"))?;
+            Ok(groups.of_windows(UpdatedWindows::new(end, window.early)))
         };
         let is_limited = spec.time_to_live.is_some();
         let may_have_been = spec.retracts && has_keys && !is_limited;
@@ -64,7 +81,27 @@ impl GroupAggregate {
             output: output.clone(),
             first: false,
             is_shown: false,
+            window: spec.window,
+            late: LateRows::new(operator_name),
+            watermark: EventTime::MIN,
         })
+    }
+
+    /// The rows whose windows still take some. Those of no window leave, the others are late.
+    fn on_time(&self, window: UpdatedWindow, batch: Batch, out: &mut Collector) -> Result<Batch> {
+        let ends = event_times(batch.records().column(window.end))?;
+        let lateness = i64::try_from(window.lateness).unwrap_or(i64::MAX);
+        let takes = |end: i64| end.saturating_sub(1).saturating_add(lateness) > self.watermark.0;
+        if ends.null_count() == 0 && ends.values().iter().all(|end| takes(*end)) {
+            return Ok(batch);
+        }
+        let last: ArrayRef = Arc::new(ends.unary::<_, TimestampMillisecondType>(|end| end.saturating_sub(1)));
+        let taken: BooleanArray = ends.iter().map(|end| Some(end.is_some_and(takes))).collect();
+        let refused: BooleanArray = ends.iter().map(|end| Some(end.is_some_and(|end| !takes(end)))).collect();
+        let late = filter_record_batch(batch.records(), &refused)?;
+        let times = arrow::compute::filter(&last, &refused)?;
+        self.late.emit(&late, Some(&times), self.watermark, out)?;
+        batch.filter(&taken)
     }
 }
 
@@ -78,6 +115,7 @@ impl Operator for GroupAggregate {
             self.groups = *tolerant;
         }
         self.groups.open(context);
+        self.watermark = context.watermark;
         if self.groups.key_columns().is_empty() {
             let mut hashes = Vec::new();
             hash_rows(&[], 1, &mut hashes)?;
@@ -93,6 +131,14 @@ impl Operator for GroupAggregate {
 
     fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
         self.groups.expired()
+    }
+
+    fn due(&self, _table: usize, time: EventTime) -> Option<EventTime> {
+        self.window.filter(|window| !window.early).map(|_| time)
+    }
+
+    fn settled(&self, table: usize, watermark: EventTime) -> Option<EventTime> {
+        self.due(table, watermark).max(self.expired(table, watermark))
     }
 
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
@@ -111,12 +157,23 @@ impl Operator for GroupAggregate {
         }
     }
 
-    fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
-        self.groups.process(&batch, self.is_shown)
+    fn process(&mut self, _ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
+        let batch = match self.window {
+            None => batch,
+            Some(window) => self.on_time(window, batch, out)?,
+        };
+        match batch.num_rows() {
+            0 => Ok(()),
+            _ => self.groups.process(&batch, self.is_shown),
+        }
     }
 
-    /// The end of time is behind all rows: what they come to is owed now, in front of it.
+    /// Windows close here. The end of time is behind all rows: what they come to is owed now, in front of it.
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if self.window.is_some() {
+            self.groups.close(time, &self.output, self.updates)?.into_iter().for_each(|batch| out.emit(batch));
+        }
+        self.watermark = time;
         self.groups.watermark(time);
         if time == EventTime::MAX {
             self.flush(out)?;

@@ -9,6 +9,7 @@
 
 mod capture;
 mod expiry;
+mod windows;
 
 use std::ops::Range;
 
@@ -24,6 +25,9 @@ use super::group_table::{Evicted, GroupTable, Scratch};
 use super::layout::Layout;
 use crate::batches::with_schema;
 use crate::time_to_live::{Generations, TimeToLive, with_stamps};
+
+use windows::HIDDEN;
+pub(crate) use windows::UpdatedWindows;
 
 /// What is known of a group beside its state.
 const SHOWN: u8 = 1;
@@ -64,6 +68,8 @@ pub(crate) struct Groups {
     // Kept in checkpoints.
     table: GroupTable,
     generations: Generations,
+    /// What is known of their windows, if they are of such that are updated.
+    windows: Option<UpdatedWindows>,
     // Follows from what has come since the last marker.
     /// For each slot, what is known of its group.
     known: Vec<u8>,
@@ -112,6 +118,7 @@ impl Groups {
             life: life.unwrap_or_else(|| TimeToLive::new(None)),
             has_stamps,
             generations: Generations::default(),
+            windows: None,
             known: Vec::new(),
             changed: Vec::new(),
             before: Vec::new(),
@@ -121,6 +128,11 @@ impl Groups {
             slots: Vec::new(),
             scratch: Scratch::default(),
         }
+    }
+
+    /// The same for groups of windows that are updated. Their life is how late rows may be.
+    pub(crate) fn of_windows(self, windows: UpdatedWindows) -> Self {
+        Self { windows: Some(windows), ..self }
     }
 
     /// The table of their state.
@@ -148,7 +160,8 @@ impl Groups {
         // What is stored was shown at the marker before.
         self.known.resize(self.table.slots(), 0);
         self.scratch.slots().iter().for_each(|slot| self.known[*slot as usize] = SHOWN);
-        self.load_stamps(rows)
+        self.load_stamps(rows)?;
+        self.load_windows(rows)
     }
 
     /// Takes rows in, or out again. A new group counts as shown, with the results of no rows, if `all_shown`.
@@ -182,7 +195,7 @@ impl Groups {
         let first = self.changed.len();
         for slot in slots {
             let known = &mut self.known[*slot as usize];
-            if *known & CHANGED == 0 {
+            if *known & (CHANGED | HIDDEN) == 0 {
                 if *known & SHOWN == 0 {
                     self.fresh.push(*slot)
                 } else {
@@ -224,6 +237,7 @@ impl Groups {
         for (piece, before) in std::mem::take(&mut self.before) {
             self.piece(&changed, piece, Some(&before), &mut emitted)?;
         }
+        self.hide()?;
         let fresh = Picked::Slots(std::mem::take(&mut self.fresh).into());
         for piece in fresh.pieces() {
             self.piece(&fresh, piece, None, &mut emitted)?;
@@ -349,9 +363,13 @@ impl Groups {
         if left.iter().any(|slot| self.known[*slot as usize] & CHANGED != 0) {
             return Err(Error::internal("a group was to leave before its marker"));
         }
+        let least = left.iter().filter_map(|slot| self.generations.of(*slot)).min().filter(|_| self.windows.is_some());
         for slot in &left {
             self.known[*slot as usize] = 0;
             self.generations.leave(*slot);
+        }
+        if let Some(windows) = &mut self.windows {
+            windows.renumber(|slot| (self.known[slot as usize] == HIDDEN).then_some(slot));
         }
         if let Some(packed) = packed {
             let mut places = vec![0; self.known.len()];
@@ -361,12 +379,16 @@ impl Groups {
                 let before: Vec<u32> = (0..packed.len()).map(|place| packed.slot(place) as u32).collect();
                 self.generations.renumber(&before);
             }
+            if let Some(windows) = &mut self.windows {
+                windows.renumber(|slot| Some(places[slot as usize]));
+            }
             for slot in self.changed.iter_mut().chain(&mut self.fresh) {
                 *slot = places[*slot as usize];
             }
         }
-        let least = self.constant.filter(|constant| constant.is_time && !left.is_empty());
-        Ok(vec![least.map_or(EventTime::MAX, |constant| EventTime(constant.value))])
+        let constant = self.constant.filter(|constant| constant.is_time && !left.is_empty());
+        let least = least.or(constant.map(|constant| constant.value));
+        Ok(vec![least.map_or(EventTime::MAX, EventTime)])
     }
 
     /// Bytes held, roughly.

@@ -80,7 +80,8 @@ pub fn full(
     Ok(Box::new(WindowAggregate::new(spec, input, output, operator_name, functions)?))
 }
 
-/// An aggregation without windows over rows of `input`; `output` is the declared schema of results.
+/// An aggregation without windows, or of windows that are updated, over rows of `input`; `output` is the declared schema of results and
+/// `operator_name` is what late rows are filed under.
 ///
 /// # Errors
 /// A user error if functions do not fit their arguments or columns cannot be grouped by.
@@ -88,9 +89,10 @@ pub fn of_groups(
     spec: &GroupAggregateSpec,
     input: &SchemaRef,
     output: &SchemaRef,
+    operator_name: &str,
     functions: &Functions,
 ) -> Result<Box<dyn Operator>> {
-    Ok(Box::new(GroupAggregate::new(spec, input, output, functions)?))
+    Ok(Box::new(GroupAggregate::new(spec, input, output, operator_name, functions)?))
 }
 
 /// What keeps the rows of a changelog until it ends, and emits them in this order, if it is not empty.

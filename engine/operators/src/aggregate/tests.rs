@@ -8,6 +8,7 @@ mod groups;
 mod oracle;
 mod row;
 mod scripts;
+mod updated_windows;
 mod zeros;
 
 use proptest::prelude::*;

@@ -92,7 +92,7 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
     let joined = "a BIGINT, b ARRAY<BIGINT>, c TIMESTAMP, d BIGINT, e ARRAY<BIGINT>, f TIMESTAMP";
     let operators = [
         (OperatorSpec::ProcessingTime, "id BIGINT, tags ARRAY<BIGINT>, at TIMESTAMP, p TIMESTAMP"),
-        (OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 2 }), assigned),
+        (OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 2, lateness: 0 }), assigned),
         (OperatorSpec::PartialAggregate(assign(window)), "id BIGINT, n BIGINT, pane_start TIMESTAMP, rows BIGINT"),
         (OperatorSpec::WindowAggregate(assign(window)), windowed),
         (OperatorSpec::WindowAggregate(assign(WindowKind::Session { gap: 5 })), windowed),

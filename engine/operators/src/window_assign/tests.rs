@@ -3,8 +3,12 @@ use weir_core::{NodeSpec, OperatorSpec, WindowAssignSpec, WindowKind};
 use crate::testing::{check, node, schema};
 
 fn assign(window: WindowKind) -> NodeSpec {
+    assign_late(window, 0)
+}
+
+fn assign_late(window: WindowKind, lateness: u64) -> NodeSpec {
     let output = schema("id BIGINT, at TIMESTAMP, start TIMESTAMP, end TIMESTAMP, time TIMESTAMP");
-    node(OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 1 }), &output)
+    node(OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 1, lateness }), &output)
 }
 
 #[test]
@@ -61,4 +65,23 @@ fn a_row_in_the_gap_between_hops_is_in_no_window() {
     "#;
     let window = WindowKind::Hop { slide: 10_000, size: 5_000, offset: 0 };
     check(&assign(window), &[schema("id BIGINT, at TIMESTAMP")], script);
+}
+
+#[test]
+fn a_window_takes_rows_for_as_long_behind_its_end_as_they_may_be_late() {
+    let script = r#"
+        watermark 12:00:14.998
+        in> 1 | 12:00:09
+        out> 1 | 12:00:09 | 12:00:00 | 12:00:10 | 12:00:09.999
+        marker
+        watermark 12:00:14.999
+        in> 2 | 12:00:09
+        in> 3 | 12:00:10
+        late> 12:00:09 | 12:00:14.999 | {"id":2,"at":"1970-01-01T12:00:09"}
+        out> 3 | 12:00:10 | 12:00:10 | 12:00:20 | 12:00:19.999
+        marker
+        end
+    "#;
+    let window = WindowKind::Tumble { size: 10_000, offset: 0 };
+    check(&assign_late(window, 5_000), &[schema("id BIGINT, at TIMESTAMP")], script);
 }

@@ -164,13 +164,18 @@ fn tables() {
 #[test]
 fn queries() {
     all(&[
-        ("SELECT * FROM t EMIT CHANGES", "line 1, column 17: EMIT is not supported yet"),
-        ("SELECT * FROM t GROUP BY x EMIT ON WINDOW CLOSE", "line 1, column 28: EMIT is not supported yet"),
-        ("SELECT * FROM t GROUP BY x EMIT EVERY INTERVAL '1' SECOND", "EMIT is not supported yet"),
         (
-            "SELECT * FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' DAY) ALLOWED LATENESS INTERVAL '1' DAY",
-            "ALLOWED LATENESS is not supported yet",
+            "SELECT * FROM t GROUP BY x EMIT EVERY INTERVAL '1' SECOND",
+            "line 1, column 28: EMIT ON UPDATE, EMIT CHANGES",
         ),
+        ("(SELECT * FROM t) EMIT CHANGES", "EMIT and ALLOWED LATENESS stand behind the SELECT that they are about"),
+        ("SELECT 1 UNION ALL SELECT 2 EMIT CHANGES", "EMIT and ALLOWED LATENESS are about one SELECT"),
+        ("SELECT * FROM t GROUP BY x EMIT FINAL EMIT CHANGES", "line 1, column 39: this is said twice"),
+        (
+            "SELECT * FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' DAY) ALLOWED LATENESS INTERVAL '1' MONTH",
+            "ALLOWED LATENESS has a length of time, in days or shorter units",
+        ),
+        ("SELECT /*+ EMISSION('lateness' = '1') */ x FROM t", "there is no hint EMISSION"),
         (
             "SELECT * FROM t MATCH_RECOGNIZE (PATTERN (A) DEFINE A AS TRUE)",
             "line 1, column 17: MATCH_RECOGNIZE is not supported yet",

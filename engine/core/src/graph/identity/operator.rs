@@ -4,8 +4,8 @@ use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
     IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TopNSpec, UnnestSpec, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
-    WindowSource, WindowTopNSpec,
+    TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
+    WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -57,8 +57,8 @@ impl Encode for OperatorSpec {
                 out.record(tag).list("columns", columns).flag("keep-empty", *keep_empty).end();
             }
             OperatorSpec::ProcessingTime | OperatorSpec::Clock => out.tag(tag),
-            OperatorSpec::WindowAssign(WindowAssignSpec { window, time }) => {
-                out.record(tag).field("window", window).field("time", time).end();
+            OperatorSpec::WindowAssign(WindowAssignSpec { window, time, lateness }) => {
+                out.record(tag).field("window", window).field("time", time).unless("lateness", lateness, &0).end();
             }
             OperatorSpec::PartialAggregate(spec) | OperatorSpec::WindowAggregate(spec) => {
                 let WindowAggregateSpec { window, keys, aggregates, partial_input, spread } = spec;
@@ -100,9 +100,19 @@ impl Encode for OperatorSpec {
             OperatorSpec::Join(JoinSpec { join_type, on, residual, time_to_live: _ }) => {
                 out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
             }
-            OperatorSpec::GroupAggregate(GroupAggregateSpec { keys, aggregates, retracts, time_to_live: _ }) => {
-                out.record(tag).list("keys", keys).list("aggregates", aggregates).flag("retracts", *retracts).end()
-            }
+            OperatorSpec::GroupAggregate(GroupAggregateSpec {
+                keys,
+                aggregates,
+                retracts,
+                time_to_live: _,
+                window,
+            }) => out
+                .record(tag)
+                .list("keys", keys)
+                .list("aggregates", aggregates)
+                .flag("retracts", *retracts)
+                .option("window", window)
+                .end(),
             OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: _, ranking }) => {
                 out.record(tag)
                     .list("partition", partition)
@@ -219,6 +229,13 @@ impl Encode for WindowKind {
             }
             WindowKind::Session { gap } => out.record("session").field("gap", gap).end(),
         }
+    }
+}
+
+impl Encode for UpdatedWindow {
+    fn encode(&self, out: &mut Text) {
+        let UpdatedWindow { end, lateness, early } = self;
+        out.record("updated").field("end", end).unless("lateness", lateness, &0).flag("early", *early).end();
     }
 }
 

@@ -27,6 +27,7 @@ impl Groups {
     /// What was so at the checkpoint.
     pub(crate) fn open(&mut self, context: &OpenContext) {
         self.life.open(context);
+        self.open_windows(context);
     }
 
     /// Time has gone on.
@@ -45,8 +46,16 @@ impl Groups {
             return Ok(());
         }
         self.life.marker();
-        let again = self.generations.stamp(self.life.stamp());
-        self.table.touch(&again);
+        match self.windows.take() {
+            None => {
+                let again = self.generations.stamp(self.life.stamp());
+                self.table.touch(&again);
+            }
+            Some(windows) => {
+                self.stamp_windows(&windows)?;
+                self.windows = Some(windows);
+            }
+        }
         let gone = self.generations.take(self.life.expired());
         let unstamped = self.generations.left_unstamped(&gone);
         if self.is_stored && !unstamped.is_empty() {

@@ -153,7 +153,7 @@ impl Job {
                 partial(&self.spec(false), &input, &self.partial_output(), &Functions::built_in()).unwrap()
             }),
             assign: self.attached.then(|| {
-                let spec = WindowAssignSpec { window: self.kind, time: 0 };
+                let spec = WindowAssignSpec { window: self.kind, time: 0, lateness: 0 };
                 WindowAssign::new(&spec, &self.assigned(), "assign").unwrap()
             }),
             store: Store::default(),

@@ -23,7 +23,7 @@ fn aggregate(retracts: bool) -> NodeSpec {
         of(AggregateFunction::Sum, &[1]),
         of(AggregateFunction::Max, &[1]),
     ];
-    let spec = GroupAggregateSpec { keys: vec![0], aggregates, retracts, time_to_live: Some(16_000) };
+    let spec = GroupAggregateSpec { keys: vec![0], aggregates, retracts, time_to_live: Some(16_000), window: None };
     let output = schema("who STRING, n BIGINT, known BIGINT, total BIGINT, most BIGINT");
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) }
 }
@@ -156,8 +156,13 @@ fn what_is_taken_back_of_a_forgotten_group_is_passed_over_when_there_is_no_time_
 
 #[test]
 fn groups_that_are_shown_once_are_shown_once_more_when_they_have_been_forgotten() {
-    let spec =
-        GroupAggregateSpec { keys: vec![0], aggregates: Vec::new(), retracts: false, time_to_live: Some(16_000) };
+    let spec = GroupAggregateSpec {
+        keys: vec![0],
+        aggregates: Vec::new(),
+        retracts: false,
+        time_to_live: Some(16_000),
+        window: None,
+    };
     let script = "
         watermark 12:00:00
         in> a | 1

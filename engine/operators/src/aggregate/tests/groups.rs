@@ -21,7 +21,7 @@ fn aggregate(keys: Vec<usize>, aggregates: Vec<AggregateCall>, retracts: bool, o
         true => ChangelogKind::Append,
         false => ChangelogKind::Retract,
     };
-    let spec = GroupAggregateSpec { keys, aggregates, retracts, time_to_live: None };
+    let spec = GroupAggregateSpec { keys, aggregates, retracts, time_to_live: None, window: None };
     NodeSpec { changelog, ..node(OperatorSpec::GroupAggregate(spec), &schema(output)) }
 }
 
@@ -442,7 +442,13 @@ fn what_was_shown_is_taken_back_as_it_was_shown() {
             arrow::datatypes::Field::new("result", call.data_type.clone(), true),
         ]));
         let name = call.name.clone();
-        let spec = GroupAggregateSpec { keys: vec![0], aggregates: vec![call], retracts: false, time_to_live: None };
+        let spec = GroupAggregateSpec {
+            keys: vec![0],
+            aggregates: vec![call],
+            retracts: false,
+            time_to_live: None,
+            window: None,
+        };
         let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) };
         let alone = run(&node, std::slice::from_ref(&input), &script, Plan::Alone).unwrap();
         for plan in [Plan::Rescaled, Plan::Unloaded, Plan::Evicted] {

@@ -20,7 +20,7 @@ const INPUT: &str = "row BIGINT, value BIGINT";
 /// Whether there is a row, and one with a value.
 fn any() -> NodeSpec {
     let aggregates = [0, 1].map(|column| call(AggregateFunction::Sum, &[column], DataType::Int64)).to_vec();
-    let spec = GroupAggregateSpec { keys: Vec::new(), aggregates, retracts: true, time_to_live: None };
+    let spec = GroupAggregateSpec { keys: Vec::new(), aggregates, retracts: true, time_to_live: None, window: None };
     let output = schema("rows BIGINT, nulls BIGINT");
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) }
 }

@@ -85,7 +85,7 @@ fn aggregation(window: WindowSource, aggregates: Vec<AggregateCall>, partial_inp
 }
 
 fn grouping(keys: Vec<usize>, retracts: bool) -> GroupAggregateSpec {
-    GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts, time_to_live: Some(1000) }
+    GroupAggregateSpec { keys, aggregates: vec![aggregate()], retracts, time_to_live: Some(1000), window: None }
 }
 
 fn lookup(join_type: JoinType, residual: Option<Expr>) -> LookupJoinSpec {
@@ -187,7 +187,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ("unnest", OperatorSpec::Unnest(UnnestSpec { columns: vec![1], keep_empty: false })),
         ("unnest that keeps", OperatorSpec::Unnest(UnnestSpec { columns: vec![1, 2], keep_empty: true })),
         ("processing time", OperatorSpec::ProcessingTime),
-        ("window assign", OperatorSpec::WindowAssign(WindowAssignSpec { window: TUMBLE, time: 2 })),
+        ("window assign", OperatorSpec::WindowAssign(WindowAssignSpec { window: TUMBLE, time: 2, lateness: 0 })),
         ("partial", OperatorSpec::PartialAggregate(aggregation(assign, vec![aggregate()], false))),
         ("aggregate of partial", OperatorSpec::WindowAggregate(aggregation(assign, vec![aggregate()], true))),
         ("aggregate", OperatorSpec::WindowAggregate(aggregation(attached, vec![full_call], false))),
@@ -333,7 +333,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
 
 /// Every shape of windows, every join, every function: one word each, in an operator.
 pub fn words() -> Vec<NodeSpec> {
-    let assign = |window| node(OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 0 }));
+    let assign = |window| node(OperatorSpec::WindowAssign(WindowAssignSpec { window, time: 0, lateness: 0 }));
     let mut words = vec![
         assign(WindowKind::Tumble { size: 5, offset: 2 }),
         assign(WindowKind::Hop { slide: 2, size: 5, offset: 1 }),
@@ -394,6 +394,12 @@ pub fn words() -> Vec<NodeSpec> {
         residual: None,
         spread: JoinSpread::Broadcast(0),
     })));
+    words.push(node(OperatorSpec::WindowAssign(WindowAssignSpec { window: TUMBLE, time: 2, lateness: 500 })));
+    let updated = [(0, true), (500, false), (500, true)];
+    words.extend(updated.map(|(lateness, early)| {
+        let window = Some(UpdatedWindow { end: 1, lateness, early });
+        node(OperatorSpec::GroupAggregate(GroupAggregateSpec { window, ..grouping(vec![0, 1], false) }))
+    }));
     words
 }
 

@@ -1,0 +1,100 @@
+//! Aggregations of windows whose results are shown while they change: `EMIT ON UPDATE`, and `ALLOWED LATENESS`.
+//!
+//! They are aggregations by the window's columns as by any others, but for what bounds them: a window is forgotten when the watermark
+//! has passed its end, and the lateness that is allowed behind it. What comes out is a changelog, whose columns are no windows: any
+//! later row may still be taken back.
+
+use datafusion_expr::Aggregate;
+use weir_core::{Error, Expr, Result, WindowKind};
+
+use super::Lowering;
+use super::aggregate::{Windows, key_places, windows};
+use super::call::call;
+use super::changelog;
+use super::grouping::Grouping;
+use super::shape::{edges, settle};
+use super::stream::{Base, Pending, Stream};
+use crate::logical::Emission;
+
+/// A window that results are shown of while they change.
+pub(super) struct Updated {
+    /// Its end, over the stream's columns.
+    pub end: Expr,
+    pub emission: Emission,
+}
+
+impl Lowering<'_> {
+    /// What a clause says of an aggregation of these rows. From here on it is obeyed.
+    pub(super) fn emission_of(&mut self, stream: &mut Stream) -> Option<Emission> {
+        let (emission, number) = stream.emission.take()?;
+        self.emissions[number] = true;
+        Some(emission)
+    }
+
+    /// An aggregation whose results are shown while they change.
+    ///
+    /// # Errors
+    /// A user error if its windows cannot be shown before they close.
+    pub(super) fn updated_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        mut stream: Stream,
+        emission: Emission,
+    ) -> Result<Stream> {
+        let schema = aggregate.input.schema();
+        windows(&stream, &Grouping::of(aggregate, schema, &stream)?)?;
+        if let Pending::Window(window) = &mut stream.pending {
+            if matches!(window.kind, WindowKind::Session { .. }) {
+                return Err(Error::user(
+                    "results of a SESSION cannot be shown before it is over: a row may make one session of two",
+                )
+                .with_help("leave EMIT and ALLOWED LATENESS out, or use TUMBLE, HOP or CUMULATE"));
+            }
+            if window.processing && emission.lateness > 0 {
+                return Err(Error::user(
+                    "ALLOWED LATENESS has no meaning for windows of processing time, where no row is late",
+                )
+                .with_help("leave it out"));
+            }
+            window.lateness = emission.lateness;
+        }
+        let stream = settle(&mut self.graph, stream)?;
+        let grouping = Grouping::of(aggregate, schema, &stream)?;
+        let calls = aggregate.aggr_expr.iter().map(|expression| call(expression, schema, &stream));
+        let calls = calls.collect::<Result<Vec<_>>>()?;
+        let Some(windows) = windows(&stream, &grouping)? else {
+            if emission.lateness > 0 {
+                return Err(Error::user(
+                    "ALLOWED LATENESS is about the rows of a window, and this aggregation has none",
+                )
+                .with_help("leave it out: without a window all rows count, whenever they come"));
+            }
+            return self.group_aggregate(aggregate, stream, &grouping, calls, None);
+        };
+        key_places(&stream, &grouping, &windows)?;
+        let Windows::Attached { end, .. } = windows else {
+            return Err(Error::internal("a window that rows were given is pending"));
+        };
+        if let Base::Nodes(nodes) = &stream.base
+            && changelog::may_retract(&self.graph, &edges(nodes, 0, weir_core::Exchange::Forward))
+        {
+            return Err(Error::internal("rows that may be taken back have a window"));
+        }
+        self.group_aggregate(aggregate, stream, &grouping, calls, Some(Updated { end, emission }))
+    }
+}
+
+/// The error about results that are wanted when they are final, and never are.
+pub(super) fn never_final() -> Error {
+    Error::user("results of an aggregation without a window are never final, so there is no time to emit them at")
+        .with_help(
+            "write `EMIT ON UPDATE`, which shows them as they change; or aggregate per window: `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), \
+             INTERVAL '1' MINUTE) GROUP BY window_start, window_end, …`",
+        )
+}
+
+/// The error about grouping sets of a window whose end is not among their columns.
+pub(super) fn end_not_named() -> Error {
+    Error::user("grouping sets with EMIT ON UPDATE or ALLOWED LATENESS need the window's end")
+        .with_help("name window_end in GROUP BY, as in `GROUP BY window_start, window_end, GROUPING SETS (…)`")
+}
