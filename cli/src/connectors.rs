@@ -5,5 +5,5 @@ use weir_kafka::Kafka;
 
 /// Those that have to reach nothing but files, and those with clients of their own.
 pub fn builtin() -> Registry {
-    Registry::builtin().with(Kafka)
+    Registry::builtin().with(Kafka::default())
 }

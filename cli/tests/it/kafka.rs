@@ -92,6 +92,67 @@ fn a_job_that_is_killed_again_and_again_counts_each_record_once() {
     assert_eq!((counts.first_key_value().unwrap().0, counts.last_key_value().unwrap().0), (&0, &89_999));
 }
 
+#[test]
+#[ignore = "wants a broker"]
+fn from_kafka_to_kafka_each_record_is_there_once_whatever_was_killed() {
+    const PARTITIONS: i32 = 3;
+    const RECORDS: usize = 20_000;
+    let (from, to) = (Topic::new("from", PARTITIONS), Topic::new("to", 2));
+    for partition in 0..PARTITIONS {
+        let values: Vec<String> = (0..RECORDS).map(|n| format!("{{\"n\": {}}}", n * 3 + partition as usize)).collect();
+        from.write(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let work = tempfile::tempdir().unwrap();
+    let script = file(
+        ".sql",
+        &format!(
+            "{}CREATE TABLE result (n BIGINT, twice BIGINT) WITH ('connector' = 'kafka', 'topic' = '{}',
+               'properties.bootstrap.servers' = '{}', 'format' = 'csv');
+             INSERT INTO result SELECT n, n * 2 FROM t;",
+            table(
+                &from,
+                "n BIGINT",
+                ", 'scan.bounded.mode' = 'latest-offset', 'scan.records-per-second.limit' = '20000'"
+            ),
+            to.name,
+            address()
+        ),
+    );
+    let state = work.path().join("state");
+    let (mut kills, mut moment) = (0, 0x5eed_u64);
+    for parallelism in [1, 2, 4, 3, 1, 2, 4, 1].into_iter().cycle() {
+        let mut job = command(&["run", path(&script), "--quiet", "--parallelism", &format!("{parallelism}")])
+            .args(["--state-dir", state.to_str().unwrap(), "-D", "execution.checkpointing.interval=20ms"])
+            .args(["-D", "execution.batch-rows=256"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if kills < 8 {
+            moment = moment.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            // The moment is what varies; nothing waits for it.
+            std::thread::sleep(Duration::from_millis(600 + (moment >> 33) % 1500));
+            job.kill().unwrap();
+        }
+        let output = job.wait_with_output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), None, "{}", String::from_utf8_lossy(&output.stderr));
+        kills += 1;
+    }
+    assert!(kills >= 3, "only {kills} kills hit a running job: that proves little");
+    let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
+    for value in to.committed_values() {
+        let (n, twice) = value.split_once(',').unwrap();
+        let n: i64 = n.parse().unwrap();
+        assert_eq!(twice, (n * 2).to_string());
+        *counts.entry(n).or_default() += 1;
+    }
+    let wrong: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).take(5).collect();
+    assert!(wrong.is_empty(), "{wrong:?} after {kills} kills");
+    assert_eq!(counts.len(), RECORDS * PARTITIONS as usize, "after {kills} kills");
+}
+
 /// A job that runs until it is dropped.
 struct Running(Child);
 

@@ -48,6 +48,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("key.serializer", "'key.format' says how keys are written"),
     ("value.serializer", "'format' says how values are written"),
     ("partition.assignment.strategy", "Weir assigns partitions itself"),
+    ("transactional.id", "it is made of 'sink.transactional-id-prefix', the job and the sink"),
+    ("enable.idempotence", "Weir sets it: records that are sent again are not there twice"),
+    ("delivery.report.only.error", "Weir sets it"),
     // They load or run what is on the machine of a worker.
     ("plugin.library.paths", "a table must not load libraries"),
     ("ssl.engine.location", "a table must not load libraries"),
@@ -68,6 +71,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("sasl.login.callback.handler.class", "for OAUTHBEARER see 'properties.sasl.oauthbearer.method'"),
     ("fetch.max.wait.ms", "it is called 'properties.fetch.wait.max.ms'"),
     ("max.poll.records", "it has no meaning here"),
+    ("max.request.size", "it is called 'properties.message.max.bytes'"),
+    ("buffer.memory", "it is called 'properties.queue.buffering.max.kbytes'"),
     ("request.timeout.ms", "it is called 'properties.socket.timeout.ms'"),
 ];
 
@@ -76,7 +81,7 @@ const FILES: &[&str] =
     &["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
 
 /// How to reach a cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClientOptions {
     table: String,
     /// As the user has given them.
@@ -184,19 +189,51 @@ impl ClientOptions {
         config
     }
 
+    /// What a producer has; one with a transactional id writes in transactions.
+    pub(crate) fn producer(&self, transactional_id: Option<&str>) -> ClientConfig {
+        let mut config = self.client();
+        let mut default = |name: &str, value: &str| {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
+        };
+        // Where Java's clients would put a record with the same key.
+        default("partitioner", "murmur2_random");
+        // What waits to be sent; a sink waits while it is full.
+        default("queue.buffering.max.kbytes", "65536");
+        if let Some(id) = transactional_id {
+            // An epoch has so long to be sent. What a process that has died leaves open is ended by the next one that commits.
+            default("transaction.timeout.ms", "600000");
+            config.set("transactional.id", id);
+        } else {
+            default("message.timeout.ms", "120000");
+        }
+        config.set("enable.idempotence", "true").set("statistics.interval.ms", "0");
+        config
+    }
+
+    /// What a client has that makes topics.
+    pub(crate) fn admin(&self) -> ClientConfig {
+        self.client()
+    }
+
+    /// A client could not be made.
+    pub(crate) fn not_created(&self, error: KafkaError) -> Error {
+        match error {
+            KafkaError::ClientCreation(wrong) => {
+                Error::user(format!("table '{}': the properties of its client do not go together: {wrong}", self.table))
+            }
+            error => self.refused(error),
+        }
+    }
+
     /// Starts a client. Waits for files and threads, not for the network.
     ///
     /// # Errors
     /// A user error if properties do not go together.
     pub(crate) fn connect(&self, config: &ClientConfig) -> Result<Client> {
-        let consumer =
-            config.create_with_context(Events::new(self.reads_committed())).map_err(|error| match error {
-                KafkaError::ClientCreation(wrong) => Error::user(format!(
-                    "table '{}': the properties of its client do not go together: {wrong}",
-                    self.table
-                )),
-                error => self.refused(error),
-            })?;
+        let events = Events::new(self.reads_committed());
+        let consumer = config.create_with_context(events).map_err(|error| self.not_created(error))?;
         Ok(Client { consumer: Some(Arc::new(consumer)), servers: self.servers.clone() })
     }
 

@@ -2,21 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use weir_core::connector::{
-    Boundedness, Connector, DiscoveryContext, OptionInfo, Role, Source, SourceContext, SplitDiscovery,
+    Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
+    SplitDiscovery,
 };
-use weir_core::{Error, Result, TableSpec};
+use weir_core::{Error, Result, Sink, TableSpec};
 
 use crate::layout::Layout;
 use crate::options::{self, SourceOptions};
-use crate::{client, discovery, metadata, offsets, source};
+use crate::sink::{SinkOptions, Writers};
+use crate::{client, discovery, metadata, offsets, sink, source};
+
+/// Name of the connector whose sink replaces rows by key.
+pub(crate) const UPSERT: &str = "upsert-kafka";
 
 /// The connector `kafka`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Kafka;
+#[derive(Debug, Clone, Default)]
+pub struct Kafka {
+    writers: Arc<Writers>,
+}
 
 /// How a cluster is reached, where a new job begins, what becomes of records that cannot be decoded. Which topics are read, and how far,
 /// is none of them.
@@ -28,6 +36,7 @@ const SETTINGS: &[&str] = &[
     "scan.topic-partition-discovery.interval",
     "error-policy",
     "dead-letter.table",
+    "sink.*",
 ];
 
 #[async_trait]
@@ -37,7 +46,7 @@ impl Connector for Kafka {
     }
 
     fn supports(&self, role: Role) -> bool {
-        role == Role::Source
+        matches!(role, Role::Source | Role::Sink)
     }
 
     fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
@@ -62,7 +71,10 @@ impl Connector for Kafka {
         }
     }
 
-    fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
+        if role == Role::Sink {
+            return SinkOptions::read(table).map(drop);
+        }
         let options = SourceOptions::read(table)?;
         Layout::new(table, &options.formats)?;
         Ok(())
@@ -82,5 +94,18 @@ impl Connector for Kafka {
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
         let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
         source::open(table, &context).map_err(within)
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let within = |error: Error| error.context(format!("while writing table '{}'", table.name));
+        sink::open(table, context, &self.writers).await.map_err(within)
+    }
+
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+        sink::commit(table, commit, &self.writers).await
+    }
+
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        sink::discard(table, discard, &self.writers).await
     }
 }

@@ -6,31 +6,46 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use weir_core::{Error, Result};
 
 use crate::client::{AWAY, Client};
-use crate::events::Away;
+use crate::events::{Away, Events};
 use crate::split::TopicPartition;
 
 /// A request that was waited for has failed.
 pub(crate) fn request_failed(what: &str, error: KafkaError, client: &Client) -> Error {
     // What the client has heard of the network waits in its queue.
     drain(client);
-    let (away, code) = (client.events().away(), error.rdkafka_error_code());
+    request_error(what, error, client.events(), &client.servers)
+}
+
+/// A request has failed, of a client that has heard this of the network.
+pub(crate) fn request_error(what: &str, error: KafkaError, events: &Events, servers: &str) -> Error {
+    let (away, code) = (events.away(), error.rdkafka_error_code());
     match (away, code) {
-        (Some((_, Away::Refused(reason))), _) => refused(&reason, client),
+        (Some((_, Away::Refused(reason))), _) => refused(&reason, servers),
         (_, Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) => {
-            Error::user(format!("{what}: these credentials may not read it")).with_source(error)
+            Error::user(format!("{what}: these credentials may not use it")).with_source(error)
+        }
+        (_, Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed)) => {
+            Error::user(format!("{what}: these credentials may not use it")).with_source(error).with_help(
+                "allow transactional ids that begin with 'sink.transactional-id-prefix', which is 'weir' unless set",
+            )
+        }
+        (_, Some(RDKafkaErrorCode::InvalidTransactionTimeout)) => {
+            Error::user(format!("{what}: the brokers do not allow transactions to take so long")).with_help(
+                "set 'properties.transaction.timeout.ms' to no more than 'transaction.max.timeout.ms' of the brokers",
+            )
         }
         (_, Some(RDKafkaErrorCode::GroupAuthorizationFailed)) => {
             Error::user(format!("{what}: these credentials may not use the consumer group")).with_source(error)
         }
         (Some((_, Away::Down(reason))), _) => {
-            Error::environment(format!("{what}: Kafka at {} does not answer: {reason}", client.servers))
+            Error::environment(format!("{what}: Kafka at {servers} does not answer: {reason}"))
         }
-        _ => Error::environment(format!("{what} at {}", client.servers)).with_source(error),
+        _ => Error::environment(format!("{what} at {servers}")).with_source(error),
     }
 }
 
-fn refused(reason: &str, client: &Client) -> Error {
-    Error::user(format!("Kafka at {} does not let us in: {reason}", client.servers)).with_help(
+fn refused(reason: &str, servers: &str) -> Error {
+    Error::user(format!("Kafka at {servers} does not let us in: {reason}")).with_help(
         "look at 'properties.security.protocol', 'properties.sasl.…' and 'properties.ssl.…'; a job whose properties are changed keeps its state",
     )
 }

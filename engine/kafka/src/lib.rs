@@ -1,4 +1,4 @@
-//! Apache Kafka as a source.
+//! Apache Kafka as a source, and as a sink (`sink`).
 //!
 //! A partition is a split, and begins at an offset that its discovery has found out and announced with it. So what `latest-offset` or a
 //! time meant when the job began is in every checkpoint, of quiet partitions too.
@@ -24,6 +24,7 @@ mod partition;
 mod ready;
 mod resolve;
 mod rows;
+mod sink;
 mod source;
 mod split;
 #[cfg(test)]

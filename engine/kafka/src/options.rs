@@ -1,4 +1,4 @@
-//! Options of a table whose source are topics. Their names are Flink's.
+//! Options of a table over topics, and what they say when it is read. Their names are Flink's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use weir_core::{Result, TableSpec};
 
 use crate::client::{ClientOptions, GROUP, PROPERTIES};
 use crate::offsets::{self, Place};
+use crate::sink;
 use crate::topics::Topics;
 
 pub(crate) const KEY_FIELDS: &str = "key.fields";
@@ -18,7 +19,7 @@ pub(crate) const KEY_PREFIX: &str = "key.fields-prefix";
 pub(crate) const VALUE_INCLUDES: &str = "value.fields-include";
 const DISCOVERY: &str = "scan.topic-partition-discovery.interval";
 
-const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
+pub(crate) const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
     OptionInfo { name, required: false, doc }
 }
 
@@ -134,7 +135,9 @@ pub(crate) fn known(given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
     let format = |name: &str| given.get(name).map_or("", String::as_str);
     let formats =
         [of_format(format("format")), of_value_format(format("value.format")), of_key_format(format("key.format"))];
-    TABLE.iter().chain(formats.into_iter().flatten()).copied().collect()
+    let written = ["", "value.", "key."].map(|place| sink::format_options(place, format(&format!("{place}format"))));
+    let tables = TABLE.iter().chain(sink::OPTIONS);
+    tables.chain(formats.into_iter().flatten()).chain(written.into_iter().flatten()).copied().collect()
 }
 
 /// How the two parts of a record are read.

@@ -43,7 +43,7 @@ fn table(with: &[(&str, &str)]) -> TableSpec {
 
 /// What is said about a table, and the advice.
 fn refusal(with: &[(&str, &str)]) -> (String, String) {
-    let error = Kafka.validate(&table(with), Role::Source).unwrap_err();
+    let error = Kafka::default().validate(&table(with), Role::Source).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
     let report = error.report();
     let message = report.lines().filter(|line| !line.starts_with("  help:")).collect::<Vec<_>>().join("\n");
@@ -255,7 +255,7 @@ fn a_client_has_the_properties_that_librdkafka_has_and_none_that_run_code() {
         ("properties.isolation.level", "read_uncommitted"),
     ];
     let mut spec = table(&with);
-    Kafka.anchor(&mut spec.options, Path::new("/job"));
+    Kafka::default().anchor(&mut spec.options, Path::new("/job"));
     let config = ClientOptions::read(&spec).unwrap().consumer();
     let set = |name| config.get(name);
     assert_eq!(set("ssl.ca.location"), Some("/job/certificates/ca.pem"));
@@ -282,7 +282,7 @@ fn what_the_options_say_is_read() {
     assert!(!read(&[]).client.commits, "there is no group");
     assert!(read(&[group]).client.commits);
     assert!(!read(&[group, ("properties.commit.offsets.on.checkpoint", "false")]).client.commits);
-    let bounded = |with: &[(&str, &str)]| Kafka.boundedness(&table(with));
+    let bounded = |with: &[(&str, &str)]| Kafka::default().boundedness(&table(with));
     assert_eq!(bounded(&[]), Boundedness::Unbounded);
     assert_eq!(bounded(&[("scan.bounded.mode", "unbounded")]), Boundedness::Unbounded);
     assert_eq!(bounded(&[("scan.bounded.mode", "latest-offset")]), Boundedness::Bounded);

@@ -129,7 +129,8 @@ impl Topics {
     }
 }
 
-fn is_name(topic: &str) -> bool {
+/// Whether a topic may be called so.
+pub(crate) fn is_name(topic: &str) -> bool {
     (1..=249).contains(&topic.len())
         && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }

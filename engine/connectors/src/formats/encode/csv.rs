@@ -47,7 +47,13 @@ impl Csv {
         }
     }
 
-    pub(super) fn encode(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends the rows; `end` ends each.
+    pub(super) fn encode(
+        &self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        mut end: impl FnMut(&mut Vec<u8>),
+    ) -> Result<()> {
         let columns: Vec<Column> =
             batch.columns().iter().map(|column| Column::new(column, b' ')).collect::<Result<_>>()?;
         for row in 0..batch.num_rows() {
@@ -63,7 +69,7 @@ impl Csv {
             if out.len() == start {
                 out.extend([self.quote, self.quote]);
             }
-            out.push(b'\n');
+            end(out);
         }
         Ok(())
     }

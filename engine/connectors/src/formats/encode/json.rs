@@ -24,7 +24,13 @@ impl Json {
         })
     }
 
-    pub(super) fn encode(self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends the rows; `end` ends each.
+    pub(super) fn encode(
+        self,
+        batch: &RecordBatch,
+        out: &mut Vec<u8>,
+        mut end: impl FnMut(&mut Vec<u8>),
+    ) -> Result<()> {
         let schema = batch.schema_ref();
         let mut columns = Vec::with_capacity(batch.num_columns());
         for (field, array) in schema.fields().iter().zip(batch.columns()) {
@@ -46,7 +52,8 @@ impl Json {
                 out.extend_from_slice(name);
                 self.push_value(out, column, row);
             }
-            out.extend_from_slice(b"}\n");
+            out.push(b'}');
+            end(out);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! From rows to bytes: formats whose rows are lines of text.
+//! From rows to bytes: formats whose rows are lines of text, in files and in messages ([`message`]).
 //!
 //! Times are written as SQL has them, `2013-01-01 10:00:00.000`, or as ISO 8601 (`T` for the space); a
 //! `TIMESTAMP_LTZ` ends in `Z`. Bytes are base64, decimals have all their digits, and a floating point number is the
@@ -7,6 +7,7 @@
 pub(crate) mod cells;
 mod csv;
 mod json;
+pub mod message;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -114,9 +115,13 @@ impl LineEncoder {
     /// # Errors
     /// If a type cannot be written, which [`check`](LineEncoder::check) finds earlier.
     pub fn encode(&self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        self.rows(batch, out, |out| out.push(b'\n'))
+    }
+
+    fn rows(&self, batch: &RecordBatch, out: &mut Vec<u8>, end: impl FnMut(&mut Vec<u8>)) -> Result<()> {
         match &self.notation {
-            Notation::Json(json) => json.encode(batch, out),
-            Notation::Csv(csv) => csv.encode(batch, out),
+            Notation::Json(json) => json.encode(batch, out, end),
+            Notation::Csv(csv) => csv.encode(batch, out, end),
         }
     }
 }

@@ -8,7 +8,8 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -131,6 +132,42 @@ impl Topic {
         if commit { open.commit() } else { open.abort() }
     }
 
+    /// Values that a reader of committed records finds in all partitions, in order; `-` for none.
+    pub fn committed_values(&self) -> Vec<String> {
+        let text =
+            |bytes: Option<&[u8]>| bytes.map_or("-".to_owned(), |bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let mut values: Vec<String> = self.committed_records(|_, message| text(message.payload()));
+        values.sort();
+        values
+    }
+
+    /// What `read` makes of each record that can be read by now, with its partition.
+    pub fn committed_records<T>(&self, read: impl Fn(i32, &BorrowedMessage<'_>) -> T) -> Vec<T> {
+        let consumer: BaseConsumer = config()
+            .set("group.id", "tests")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let metadata = consumer.fetch_metadata(Some(&self.name), PATIENCE).unwrap();
+        let mut left = metadata.topics()[0].partitions().len();
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            list.add_partition_offset(&self.name, partition.id(), Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let mut records = Vec::new();
+        while left > 0 {
+            match consumer.poll(PATIENCE).expect("no answer comes") {
+                Ok(message) => records.push(read(message.partition(), &message)),
+                Err(KafkaError::PartitionEOF(_)) => left -= 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        records
+    }
+
     /// What the group has committed.
     pub fn committed(&self, group: &str, partition: i32) -> Option<i64> {
         let consumer: BaseConsumer = config().set("group.id", group).create().unwrap();
@@ -158,8 +195,11 @@ impl OpenTransaction {
         let producer: BaseProducer = config().set("transactional.id", unique("transaction")).create().unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin_transaction().unwrap();
-        let records: Vec<Record<'_>> =
-            values.iter().map(|value| Record { value: Some(value.as_bytes()), ..Record::default() }).collect();
+        // With keys, for compacted topics.
+        let records: Vec<Record<'_>> = values
+            .iter()
+            .map(|value| Record { key: Some(b"k"), value: Some(value.as_bytes()), ..Record::default() })
+            .collect();
         send(&producer, &topic.name, partition, &records);
         producer.flush(PATIENCE).unwrap();
         Self(producer)

@@ -78,9 +78,9 @@ impl Job {
     }
 
     pub async fn from(table: &TableSpec, checkpoint: Checkpoint, readers: usize) -> Result<Self> {
-        Kafka.validate(table, Role::Source)?;
+        Kafka::default().validate(table, Role::Source)?;
         let context = DiscoveryContext { known: checkpoint.announced.clone(), attempt: Attempt(1) };
-        let discovery = Kafka.open_discovery(table, context).await?;
+        let discovery = Kafka::default().open_discovery(table, context).await?;
         let mut job = Self {
             table: table.clone(),
             discovery,
@@ -93,7 +93,7 @@ impl Job {
         };
         for subtask in 0..readers {
             let context = SourceContext { subtask, parallelism: readers, batch_rows: 1000 };
-            let source = Kafka.open_source(table, context).await?;
+            let source = Kafka::default().open_source(table, context).await?;
             job.readers.push(Reader { source, open: BTreeSet::new(), finished: BTreeSet::new() });
         }
         let new = job.discover().await?;

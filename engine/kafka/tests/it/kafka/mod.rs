@@ -9,4 +9,5 @@ mod cluster;
 mod content;
 mod job;
 mod restarts;
+mod sink;
 mod transactions;

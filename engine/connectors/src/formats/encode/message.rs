@@ -1,0 +1,161 @@
+//! Rows as messages, a row each, for brokers: what [`decode::message`](crate::formats::message) reads.
+
+use std::ops::Range;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema};
+use weir_core::{Error, Result, TableSpec};
+
+use super::LineEncoder;
+use crate::formats::decode::sql_name;
+use crate::options::Options;
+
+/// How rows become messages.
+#[derive(Debug, Clone)]
+pub enum MessageEncoder {
+    /// JSON or CSV, without a line break behind it.
+    Text(LineEncoder),
+    /// The one column as it is.
+    Raw,
+}
+
+/// The messages of some rows, one after the other.
+#[derive(Debug, Default)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    places: Vec<Option<Range<usize>>>,
+}
+
+impl Messages {
+    /// That of a row; `None` if it has no content.
+    pub fn get(&self, row: usize) -> Option<&[u8]> {
+        self.places[row].clone().map(|place| &self.bytes[place])
+    }
+}
+
+impl MessageEncoder {
+    /// The format that `'format'` says, with its own options beside it; `None` if that is not given.
+    ///
+    /// # Errors
+    /// A user error that names the wrong option.
+    pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
+        let Some(format) = options.choice("format", &[("json", 0), ("csv", 1), ("raw", 2)])? else { return Ok(None) };
+        Ok(Some(match format {
+            0 => Self::Text(LineEncoder::json(*options)?),
+            1 => Self::Text(LineEncoder::csv(*options)?),
+            _ => Self::Raw,
+        }))
+    }
+
+    /// Checks that columns of these types can be written.
+    ///
+    /// # Errors
+    /// A user error that names the column.
+    pub fn check(&self, schema: &Schema, table: &TableSpec) -> Result<()> {
+        match self {
+            Self::Text(encoder) => encoder.check(schema, table),
+            Self::Raw => {
+                let [field] = schema.fields().as_ref() else {
+                    let names: Vec<String> =
+                        schema.fields().iter().map(|field| format!("'{}'", field.name())).collect();
+                    return Err(Error::user(format!(
+                        "a message of the format 'raw' is one column, and of table '{}' it would have {}",
+                        table.name,
+                        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+                    )));
+                };
+                if matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView) {
+                    return Ok(());
+                }
+                Err(Error::user(format!(
+                    "column '{}' of table '{}' cannot be written as raw: its type is {}",
+                    field.name(),
+                    table.name,
+                    sql_name(field.data_type())
+                ))
+                .with_help("'raw' writes STRING and BYTES: CAST the column, or use the format 'json'"))
+            }
+        }
+    }
+
+    /// A message for each row.
+    ///
+    /// # Errors
+    /// If a type cannot be written, which [`check`](Self::check) finds earlier.
+    pub fn encode(&self, rows: &RecordBatch) -> Result<Messages> {
+        let mut messages = Messages { bytes: Vec::new(), places: Vec::with_capacity(rows.num_rows()) };
+        let Messages { bytes, places } = &mut messages;
+        match self {
+            Self::Text(encoder) => {
+                let mut start = 0;
+                encoder.rows(rows, bytes, |out| {
+                    places.push(Some(start..out.len()));
+                    start = out.len();
+                })?;
+            }
+            Self::Raw => {
+                let column = rows.column(0);
+                let text = column.as_string_view_opt();
+                let binary = column.as_binary_view_opt();
+                for row in 0..rows.num_rows() {
+                    let value = match (text, binary) {
+                        _ if column.is_null(row) => None,
+                        (Some(text), _) => Some(text.value(row).as_bytes()),
+                        (None, Some(binary)) => Some(binary.value(row)),
+                        (None, None) => return Err(Error::internal("'raw' was given a column that is no text")),
+                    };
+                    places.push(value.map(|value| {
+                        bytes.extend_from_slice(value);
+                        bytes.len() - value.len()..bytes.len()
+                    }));
+                }
+            }
+        }
+        Ok(messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+
+    use super::*;
+
+    fn messages(options: &[(&str, &str)], columns: Vec<(&str, ArrayRef)>) -> Vec<Option<String>> {
+        let values: BTreeMap<String, String> =
+            options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let encoder = MessageEncoder::read(&Options::new("t", &values)).unwrap().unwrap();
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        encoder.check(&rows.schema(), &TableSpec::new("t", "kafka", values, rows.schema())).unwrap();
+        let messages = encoder.encode(&rows).unwrap();
+        let text = |row| messages.get(row).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        (0..rows.num_rows()).map(text).collect()
+    }
+
+    #[test]
+    fn a_row_is_a_message_and_line_breaks_in_it_end_nothing() {
+        let columns = || -> Vec<(&str, ArrayRef)> {
+            vec![
+                ("a", Arc::new(Int64Array::from(vec![Some(1), None]))),
+                ("b", Arc::new(StringViewArray::from(vec![Some("x\ny"), Some("z")]))),
+            ]
+        };
+        let some = |texts: [&str; 2]| texts.map(|text| Some(text.to_owned())).to_vec();
+        assert_eq!(
+            messages(&[("format", "json")], columns()),
+            some([r#"{"a":1,"b":"x\ny"}"#, r#"{"a":null,"b":"z"}"#])
+        );
+        assert_eq!(messages(&[("format", "csv")], columns()), some(["1,\"x\ny\"", ",z"]));
+    }
+
+    #[test]
+    fn raw_is_the_column_and_a_null_is_no_content() {
+        let column: ArrayRef = Arc::new(StringViewArray::from(vec![Some("x"), None, Some("")]));
+        let expected = [Some("x".to_owned()), None, Some(String::new())];
+        assert_eq!(messages(&[("format", "raw")], vec![("v", column)]), expected);
+    }
+}

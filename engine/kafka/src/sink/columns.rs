@@ -1,0 +1,205 @@
+//! Which part of a record each column of a table goes to: its key, its value, or what stands beside them.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int8Array, MapArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef, TimestampMillisecondType};
+use rdkafka::message::{Header, OwnedHeaders};
+use weir_connectors::formats::encode::message::{MessageEncoder, Messages};
+use weir_connectors::options::{Options, nearest};
+use weir_core::connector::METADATA_KEY;
+use weir_core::{Batch, Error, Result, TableSpec};
+
+use crate::connector::UPSERT;
+use crate::metadata::Metadata;
+use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES};
+
+/// Some columns and how they are written.
+#[derive(Debug, Clone)]
+struct Part {
+    columns: Vec<usize>,
+    /// With the names that they have in the message.
+    schema: SchemaRef,
+    encoder: MessageEncoder,
+}
+
+impl Part {
+    fn encode(&self, rows: &RecordBatch) -> Result<Messages> {
+        let columns = self.columns.iter().map(|column| rows.column(*column).clone()).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        self.encoder.encode(&RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+}
+
+/// Where each column goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    key: Option<Part>,
+    value: Part,
+    headers: Option<usize>,
+    timestamp: Option<usize>,
+}
+
+impl Columns {
+    /// # Errors
+    /// A user error that names the wrong option or column.
+    pub(crate) fn new(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table);
+        let (mut physical, mut headers, mut timestamp) = (Vec::new(), None, None);
+        for (column, field) in table.schema.fields().iter().enumerate() {
+            match field.metadata().get(METADATA_KEY).map(|name| Metadata::named(name)) {
+                None => physical.push(column),
+                Some(Some(Metadata::Headers)) => headers = Some(column),
+                Some(Some(Metadata::Timestamp)) => timestamp = Some(column),
+                Some(_) => {
+                    let (column, table) = (field.name(), &table.name);
+                    return Err(Error::user(format!(
+                        "metadata column '{column}' of table '{table}' cannot be written"
+                    ))
+                    .with_help(
+                        "'timestamp' and 'headers' can be; declare it METADATA VIRTUAL, so that it is only read",
+                    ));
+                }
+            }
+        }
+        let key = keys(table, &options, &physical)?;
+        let is_in_value = options.choice(VALUE_INCLUDES, &[("ALL", true), ("EXCEPT_KEY", false)])?.unwrap_or(true);
+        if key.is_none() && !is_in_value {
+            return Err(options.error(VALUE_INCLUDES, "read only with a 'key.format'"));
+        }
+        let in_value = |column: &usize| is_in_value || key.as_ref().is_none_or(|key| !key.columns.contains(column));
+        let columns: Vec<usize> = physical.into_iter().filter(in_value).collect();
+        let schema = Schema::new(columns.iter().map(|column| table.schema.field(*column).clone()).collect::<Vec<_>>());
+        let value = Part { encoder: value_encoder(&options)?, columns, schema: Arc::new(schema) };
+        value.encoder.check(&value.schema, table)?;
+        if let Some(key) = &key {
+            key.encoder
+                .check(&key.schema, table)
+                .map_err(|error| error.context(format!("key of table '{}'", table.name)))?;
+        }
+        Ok(Self { key, value, headers, timestamp })
+    }
+
+    /// The records of rows.
+    ///
+    /// # Errors
+    /// If a type cannot be written, which is found out when the table is declared.
+    pub(crate) fn encode(&self, batch: &Batch) -> Result<Records> {
+        let rows = batch.records();
+        Ok(Records {
+            rows: rows.num_rows(),
+            key: self.key.as_ref().map(|key| key.encode(rows)).transpose()?,
+            value: self.value.encode(rows)?,
+            weights: batch.weights().cloned(),
+            headers: self.headers.and_then(|column| rows.column(column).as_map_opt()).cloned(),
+            times: self.timestamp.and_then(|column| rows.column(column).as_primitive_opt()).cloned(),
+        })
+    }
+}
+
+/// The columns of the key, if the table has one.
+fn keys(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<Option<Part>> {
+    let is_upsert = table.connector == UPSERT;
+    let Some(encoder) = MessageEncoder::read(&options.under("key."))? else {
+        if is_upsert {
+            options.required("key.format")?;
+        }
+        for name in [KEY_FIELDS, KEY_PREFIX] {
+            if options.text(name).is_some() {
+                return Err(options.error(name, "read only with a 'key.format'"));
+            }
+        }
+        return Ok(None);
+    };
+    let columns = match is_upsert {
+        true => table.primary_key.clone(),
+        false => named(table, options, physical)?,
+    };
+    let prefix = options.text(KEY_PREFIX).unwrap_or_default();
+    let inner = |column: &usize| -> Result<FieldRef> {
+        let field = table.schema.field(*column);
+        let name = field.name().strip_prefix(prefix).ok_or_else(|| {
+            options.error(KEY_PREFIX, format!("not what '{}', a column of the key, begins with", field.name()))
+        })?;
+        Ok(Arc::new(field.clone().with_name(name)))
+    };
+    let fields = columns.iter().map(inner).collect::<Result<Vec<_>>>()?;
+    Ok(Some(Part { columns, schema: Arc::new(Schema::new(fields)), encoder }))
+}
+
+/// Columns in the order of 'key.fields'.
+fn named(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<Vec<usize>> {
+    let name_of = |column: &usize| table.schema.field(*column).name().as_str();
+    let list = options.required(KEY_FIELDS)?;
+    let names: Vec<&str> = list.split(';').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Err(options.error(KEY_FIELDS, "empty"));
+    }
+    let column = |name: &str| {
+        physical.iter().find(|column| name_of(column) == name).copied().ok_or_else(|| {
+            let error = Error::user(format!(
+                "option '{KEY_FIELDS}' of table '{}' names '{name}', which is no column that is written",
+                table.name
+            ));
+            match nearest(name, physical.iter().map(name_of)) {
+                Some(near) => error.with_help(format!("did you mean '{near}'?")),
+                None => error,
+            }
+        })
+    };
+    names.into_iter().map(column).collect()
+}
+
+fn value_encoder(options: &Options<'_>) -> Result<MessageEncoder> {
+    let encoder = match (options.text("format"), options.text("value.format")) {
+        (Some(_), Some(_)) => return Err(options.error("value.format", "given beside 'format', which says the same")),
+        (None, Some(_)) => MessageEncoder::read(&options.under("value."))?,
+        _ => MessageEncoder::read(options)?,
+    };
+    encoder.ok_or_else(|| options.required("format").err().unwrap_or_else(|| options.error("format", "missing")))
+}
+
+/// The records of some rows.
+pub(crate) struct Records {
+    pub(crate) rows: usize,
+    key: Option<Messages>,
+    value: Messages,
+    weights: Option<Int8Array>,
+    headers: Option<MapArray>,
+    times: Option<TimestampMillisecondArray>,
+}
+
+impl Records {
+    pub(crate) fn key(&self, row: usize) -> Option<&[u8]> {
+        self.key.as_ref()?.get(row)
+    }
+
+    /// `None`: the key is gone.
+    pub(crate) fn value(&self, row: usize) -> Option<&[u8]> {
+        let is_gone = self.weights.as_ref().is_some_and(|weights| weights.value(row) < 0);
+        if is_gone { None } else { self.value.get(row) }
+    }
+
+    /// Milliseconds since 1970; `None`: when it is sent.
+    pub(crate) fn time(&self, row: usize) -> Option<i64> {
+        let times: &arrow::array::PrimitiveArray<TimestampMillisecondType> = self.times.as_ref()?;
+        times.is_valid(row).then(|| times.value(row))
+    }
+
+    pub(crate) fn headers(&self, row: usize) -> Option<OwnedHeaders> {
+        let map = self.headers.as_ref().filter(|map| map.is_valid(row))?;
+        let (names, values) = (map.keys().as_string_view_opt()?, map.values().as_binary_view_opt()?);
+        let range = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
+        (!range.is_empty()).then(|| {
+            range.fold(OwnedHeaders::new(), |headers, entry| {
+                let value = values.is_valid(entry).then(|| values.value(entry));
+                headers.insert(Header { key: names.value(entry), value })
+            })
+        })
+    }
+
+    /// Bytes of a record's key and value.
+    pub(crate) fn bytes(&self, row: usize) -> usize {
+        self.key(row).map_or(0, <[u8]>::len) + self.value(row).map_or(0, <[u8]>::len)
+    }
+}

@@ -1,0 +1,225 @@
+//! The marker of a sink: which epoch it has written last. It is a record in a compacted topic of Weir's own, `weir-commits` unless the
+//! table says otherwise; its key is the sink's transactional id, and it is written in the transaction of the epoch's rows.
+//!
+//! ```text
+//!   weir-6f0c…-sink-81d2…   {"began-behind":0}     when the job began, before its first row
+//!   weir-6f0c…-sink-81d2…   {"committed":17}       with the rows of epoch 17
+//!   weir-6f0c…-sink-81d2…   (nothing)              the job was deleted
+//! ```
+//!
+//! A compacted topic keeps the last record of each key for ever, and so a marker that is not there has been lost: the topic was deleted,
+//! or its records were. That is never taken for "not committed".
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use weir_core::{Epoch, Error, JobIdentity, Result};
+
+use super::options::SinkOptions;
+use crate::client::{AWAY, Client, REQUEST};
+use crate::errors::request_failed;
+
+/// What a sink has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Marker {
+    /// Nothing: a job has begun with this sink, behind this epoch.
+    BeganBehind(u64),
+    /// All that belongs to this epoch, and to those before it.
+    Committed(u64),
+}
+
+/// What is to be done about an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Its rows are to be written.
+    Due,
+    /// They have been.
+    Done,
+    /// The marker that would say so has been lost.
+    Unknown,
+}
+
+impl Marker {
+    /// The epoch that it names.
+    pub(crate) fn epoch(self) -> Epoch {
+        match self {
+            Self::BeganBehind(epoch) | Self::Committed(epoch) => Epoch(epoch),
+        }
+    }
+
+    /// What the marker of a sink says of an epoch that has rows.
+    pub(crate) fn verdict(marker: Option<Self>, epoch: Epoch) -> Verdict {
+        match marker {
+            Some(Self::Committed(last)) if epoch.0 <= last => Verdict::Done,
+            // The job has begun anew behind the epoch, since it found no marker; so there was one.
+            Some(Self::BeganBehind(last)) if epoch.0 <= last => Verdict::Unknown,
+            Some(_) => Verdict::Due,
+            None => Verdict::Unknown,
+        }
+    }
+}
+
+/// What there is of a sink.
+pub(crate) struct Found {
+    /// The partition to write to.
+    pub(crate) partition: i32,
+    pub(crate) marker: Option<Marker>,
+}
+
+/// Which of so many partitions a job's markers are in.
+fn home(job: JobIdentity, partitions: i32) -> i32 {
+    let partitions = u64::try_from(partitions).unwrap_or(1).max(1);
+    i32::try_from(job.0 % partitions).unwrap_or_default()
+}
+
+/// Reads the marker of a sink. Nobody may be writing it: whatever could has been fenced. Waits for the network.
+///
+/// # Errors
+/// An environment error if the topic cannot be read to its end, a data error if the marker makes no sense.
+pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<Found> {
+    let topic = &options.commits;
+    // The end of a partition is what all see; up to where transactions are finished is what the other one sees.
+    let all = options.client.connect(options.client.asking().set("isolation.level", "read_uncommitted"))?;
+    let committed = options.client.connect(options.client.asking().set("isolation.level", "read_committed"))?;
+    let metadata = all.consumer().fetch_metadata(Some(topic), REQUEST);
+    let metadata = metadata.map_err(|error| request_failed("cannot read what was committed", error, &all))?;
+    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    let partitions = i32::try_from(partitions).unwrap_or_default();
+    let home = home(job, partitions);
+    // If partitions were added, it may be in another one.
+    let others = (0..partitions).filter(|partition| *partition != home);
+    let mut found = Found { partition: home, marker: None };
+    for partition in (partitions > 0).then_some(home).into_iter().chain(others) {
+        found.marker = last_in(topic, partition, id, &all, &committed)?;
+        if found.marker.is_some() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The last marker with this key in a partition.
+fn last_in(topic: &str, partition: i32, id: &str, all: &Client, committed: &Client) -> Result<Option<Marker>> {
+    let at = || format!("topic '{topic}', partition {partition}");
+    let until = Instant::now() + AWAY;
+    let range = |client: &Client| loop {
+        match client.consumer().fetch_watermarks(topic, partition, REQUEST) {
+            Ok(range) => return Ok(range),
+            // Leaders come and go, and those of a topic that has just been made are still to come.
+            Err(error) if error.rdkafka_error_code().is_some_and(is_passing) && Instant::now() < until => pause(),
+            Err(error) => {
+                return Err(request_failed("cannot read what was committed", error, client).context(at()));
+            }
+        }
+    };
+    let (begin, end) = range(all)?;
+    // What lies behind a transaction of another job that is still open is not visible yet.
+    while range(committed)?.1 < end {
+        if Instant::now() > until {
+            return Err(Error::environment(format!(
+                "{}: it cannot be read what was committed, since a transaction of another job has been open for {} s",
+                at(),
+                AWAY.as_secs()
+            ))
+            .with_help("it ends when that job goes on, or by the 'transaction.timeout.ms' of its producer"));
+        }
+        pause();
+    }
+    if begin == end {
+        return Ok(None);
+    }
+    let failed = |error| request_failed("cannot read what was committed", error, committed).context(at());
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+    committed.consumer().assign(&list).map_err(failed)?;
+    let mut last = None;
+    loop {
+        match committed.consumer().poll(AWAY) {
+            Some(Ok(message)) if message.key() == Some(id.as_bytes()) => {
+                last = message.payload().map(|value| {
+                    serde_json::from_slice(value).map_err(|error| {
+                        let offset = message.offset();
+                        Error::data(format!("{}, offset {offset}: the marker of {id} makes no sense", at()))
+                            .with_source(error)
+                            .with_help("its value is like {\"committed\":17}")
+                    })
+                });
+            }
+            Some(Ok(_)) => {}
+            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return last.transpose(),
+            Some(Err(error)) => return Err(failed(error)),
+            None => return Err(Error::environment(format!("{} cannot be read: no answer comes", at()))),
+        }
+    }
+}
+
+/// Whether an answer of a broker says that another one is to be asked, or this one later.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::RequestTimedOut
+    )
+}
+
+/// Waits a moment for others.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing says when a transaction of others has ended; this is a blocking thread"
+)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
+}
+
+/// The error of an epoch of which it cannot be told whether it was written.
+pub(crate) fn lost(options: &SinkOptions, id: &str, epoch: Epoch) -> Error {
+    let SinkOptions { table, topic, commits, .. } = options;
+    let before = epoch.0.saturating_sub(1);
+    Error::data(format!(
+        "it cannot be told whether epoch {epoch} of table '{table}' was written: topic '{commits}' has lost the record that says so"
+    ))
+    .with_help(format!(
+        "see whether the rows of this epoch are in topic '{topic}'. Then write a record with the key {id} into '{commits}': \
+         {{\"committed\":{epoch}}} if they are there, {{\"committed\":{before}}} if they are not. The job goes on by itself"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_marker_that_is_not_there_is_never_taken_for_not_committed() {
+        let verdict = |marker, epoch| Marker::verdict(marker, Epoch(epoch));
+        assert_eq!(verdict(None, 1), Verdict::Unknown);
+        assert_eq!(verdict(Some(Marker::BeganBehind(0)), 1), Verdict::Due);
+        // A job that went on without finding one: of what was decided before that nothing is known.
+        assert_eq!(verdict(Some(Marker::BeganBehind(7)), 7), Verdict::Unknown);
+        assert_eq!(verdict(Some(Marker::BeganBehind(7)), 9), Verdict::Due);
+        assert_eq!(verdict(Some(Marker::Committed(7)), 6), Verdict::Done);
+        assert_eq!(verdict(Some(Marker::Committed(7)), 7), Verdict::Done);
+        assert_eq!(verdict(Some(Marker::Committed(7)), 9), Verdict::Due);
+    }
+
+    #[test]
+    fn markers_are_written_as_the_documentation_shows_them() {
+        for (marker, text) in
+            [(Marker::BeganBehind(0), "{\"began-behind\":0}"), (Marker::Committed(17), "{\"committed\":17}")]
+        {
+            assert_eq!(serde_json::to_string(&marker).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Marker>(text).unwrap(), marker);
+        }
+    }
+}
