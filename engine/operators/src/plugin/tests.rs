@@ -9,10 +9,12 @@ use weir_core::plugin::{JobDescription, Linked, OperatorRequest, Plugin, PluginI
 
 use super::*;
 
+type Emits = fn(Batch, &mut Collector);
+
 /// What the operator of the plugin does with each batch, and to its watermarks.
 #[derive(Clone, Copy)]
 struct Does {
-    emits: fn(Batch, &mut Collector),
+    emits: Emits,
     sends: fn(EventTime) -> Option<EventTime>,
     tables: fn() -> Vec<TableSchema>,
 }
@@ -107,7 +109,7 @@ fn what_it_must_not_emit_is_its_mistake() {
         let column: ArrayRef = Arc::new(StringViewArray::from(vec!["a"; batch.num_rows()]));
         out.emit(Batch::append(RecordBatch::try_from_iter([("made", column)]).unwrap()));
     };
-    let cases: [(fn(Batch, &mut Collector), &str); 5] = [
+    let cases: [(Emits, &str); 5] = [
         (text, "it emits rows of (Utf8View), and has declared (Int64)"),
         (|_, out| out.emit(batch(vec![None])), "it emits a null in `made`, which is declared not to be"),
         (|batch, out| out.emit_to(OutputPort::Side(1), batch), "it has no side output 1"),

@@ -1,0 +1,11 @@
+//! The engine's side: a file as a [`Plugin`].
+//!
+//! - `file`: what can be seen of a file without running anything of it
+//! - `library`: loading, and the handshake
+//! - `operator`: an operator behind the boundary
+
+mod file;
+mod library;
+mod operator;
+
+pub use library::{Loaded, load};

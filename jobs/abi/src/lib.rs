@@ -1,0 +1,43 @@
+//! The C ABI between the engine (the *host*) and a plugin in a file (the *guest*).
+//!
+//! It mirrors two traits of `weir-core`, [`Plugin`](weir_core::plugin::Plugin) and [`Operator`](weir_core::Operator), function by function. A plugin
+//! is a `cdylib` with one symbol, [`SYMBOL`], a function that returns a [`Descriptor`]:
+//!
+//! ```text
+//!   host: dlopen ─▶ weir_plugin() ─▶ Descriptor { abi version, SDK version, target, … , functions }
+//!                                        │ same ABI, same target
+//!                                        ▼
+//!         create() ─▶ plugin ─ operator(request) ─▶ operator ─ open, load*, { process, watermark, …, capture? }*, drop
+//! ```
+//!
+//! - **Memory.** Each side frees what it has allocated. Bytes that go in are lent for the length of the call ([`Lent`]); what comes out is
+//!   handed over with the function that frees it ([`Owned`]).
+//! - **Rows** go as a struct array of the Arrow C data interface, whose columns both sides know already. It has a release function of its own,
+//!   and lives as long as anyone holds a part of it, wherever that is; a file is unloaded when nothing of it is held any more.
+//! - **What is said once** for an operator, a request, its tables, is JSON.
+//! - **Errors** go as JSON, with kind, help and chain. A **panic** is caught on the side on which it happens, and becomes an error with message and
+//!   backtrace ([`panics`]). A plugin that was built with `panic = "abort"` is refused.
+//!
+//! The fields of the descriptor in front of `functions` never change their place: so a plugin of any version is understood well enough
+//! to refuse it with reasons. All else changes with [`ABI_VERSION`].
+
+mod errors;
+pub mod guest;
+#[cfg(feature = "host")]
+pub mod host;
+mod panics;
+mod raw;
+mod rows;
+
+pub use raw::{Answer, Descriptor, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
+#[doc(hidden)]
+pub use weir_core;
+
+/// Raised whenever anything in [`Functions`], or the meaning of what goes through them, changes.
+pub const ABI_VERSION: u32 = 1;
+
+/// What a plugin exports.
+pub const SYMBOL: &str = "weir_plugin";
+
+/// Version of the SDK that this crate is a part of.
+pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");

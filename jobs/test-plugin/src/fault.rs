@@ -1,0 +1,69 @@
+//! What a plugin must not do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use weir_core::{Error, Result};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It says that it cannot.
+    Error,
+    /// It panics.
+    Panic,
+    /// It ends the process.
+    Abort,
+    /// It writes where there is no memory.
+    Segfault,
+    /// It does not come back.
+    Loop,
+}
+
+const ALL: [Fault; 5] = [Fault::Error, Fault::Panic, Fault::Abort, Fault::Segfault, Fault::Loop];
+
+impl Fault {
+    /// Does it.
+    ///
+    /// # Errors
+    /// If that is what goes wrong.
+    ///
+    /// # Panics
+    /// If that is what goes wrong.
+    pub fn happen(self) -> Result<()> {
+        match self {
+            Self::Error => Err(Error::data("a word of which there is no count").with_help("use another word")),
+            Self::Panic => panic!("a word too many"),
+            Self::Abort => std::process::abort(),
+            Self::Segfault => {
+                // SAFETY: none. It is what the process dies of.
+                unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) };
+                Ok(())
+            }
+            Self::Loop => loop {
+                std::thread::yield_now();
+            },
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Abort => "abort",
+            Self::Segfault => "segfault",
+            Self::Loop => "loop",
+        })
+    }
+}
+
+impl FromStr for Fault {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = ALL.into_iter().find(|fault| fault.to_string() == text);
+        found.ok_or_else(|| Error::user(format!("there is no fault `{text}`")))
+    }
+}

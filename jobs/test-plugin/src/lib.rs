@@ -1,0 +1,131 @@
+//! A plugin for tests, written against the engine's own traits. Its job counts rows by key; with the argument `fault` it does what a plugin must
+//! not do.
+//!
+//! - `count`: how often each key has come, kept as state
+//! - `echo`: what comes in goes out, nulls of its first column by a side output
+//! - `fault`: what goes wrong
+
+mod count;
+mod echo;
+mod fault;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use weir_core::plugin::{
+    JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo, SideOutput, Spread, StepInput,
+};
+use weir_core::{ChangelogKind, Error, Operator, Result};
+
+pub use fault::Fault;
+
+/// The plugin.
+pub struct TestPlugin;
+
+weir_plugin_abi::export_plugin!(TestPlugin);
+
+/// The plugin's file, as cargo has built it for whoever depends on this crate.
+///
+/// # Panics
+/// Where there is none: outside of cargo's tests.
+pub fn file() -> PathBuf {
+    let test = std::env::current_exe().expect("a test is a program");
+    let directory = test.parent().expect("it is in a directory");
+    let names = [directory.join("libweir_test_plugin.so"), directory.join("../libweir_test_plugin.so")];
+    let found = names.iter().find(|path| path.exists()).map(PathBuf::as_path);
+    found.unwrap_or_else(|| Path::new("cargo has not built the plugin")).to_path_buf()
+}
+
+impl Plugin for TestPlugin {
+    fn info(&self) -> PluginInfo {
+        PluginInfo { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
+
+    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `fault`, and `where` it happens: `plan`, or else in `process`.
+    fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
+        if let Some(unknown) =
+            arguments.keys().find(|name| !["input", "output", "fault", "where"].contains(&name.as_str()))
+        {
+            return Err(
+                Error::user(format!("there is no argument `{unknown}`")).with_help("it takes `input` and `output`")
+            );
+        }
+        let argument = |name: &str| {
+            arguments
+                .get(name)
+                .ok_or_else(|| Error::user(format!("the argument `{name}` is missing")).with_help("say where"))
+        };
+        let fault = arguments.get("fault").map(|fault| fault.parse::<Fault>()).transpose()?;
+        if let (Some(fault), Some("plan")) = (fault, arguments.get("where").map(String::as_str)) {
+            fault.happen()?;
+        }
+        let tables = format!(
+            "CREATE TABLE words (word STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH (
+               'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+             CREATE TABLE counted (word STRING, n BIGINT) WITH (
+               'connector' = 'filesystem', 'path' = '{}', 'format' = 'json')",
+            argument("input")?.replace('\'', "''"),
+            argument("output")?.replace('\'', "''"),
+        );
+        let fault = fault.map(|fault| fault.to_string().into_bytes()).unwrap_or_default();
+        Ok(JobDescription {
+            name: "counted-words".into(),
+            steps: vec![
+                JobStep::Sql(tables),
+                JobStep::Sql("CREATE VIEW spoken AS SELECT UPPER(word) AS word, ts FROM words WHERE word <> ''".into()),
+                JobStep::Operator(count_step("counts", "spoken", fault)),
+                JobStep::Sql("INSERT INTO counted SELECT word, n FROM counts WHERE n > 0".into()),
+            ],
+        })
+    }
+
+    fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>> {
+        Ok(match &*request.operator {
+            "count" => Box::new(count::Count::new(&request.config)?),
+            "echo" => Box::new(echo::Echo),
+            other => return Err(Error::user(format!("there is no operator `{other}`"))),
+        })
+    }
+}
+
+/// What [`count_step`] reads.
+pub fn count_input() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("word", DataType::Utf8View, true),
+        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+    ]))
+}
+
+/// What [`count_step`] makes.
+pub fn count_output() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("word", DataType::Utf8View, true),
+        Field::new("n", DataType::Int64, false),
+        Field::new("ts", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+    ]))
+}
+
+/// The view `view` of how often each word of `relation` has come. Those that come without one are in `view_unspoken`.
+pub fn count_step(view: &str, relation: &str, config: Vec<u8>) -> OperatorStep {
+    OperatorStep {
+        view: view.into(),
+        operator: "count".into(),
+        config,
+        uid: None,
+        inputs: vec![StepInput {
+            relation: relation.into(),
+            columns: count_input(),
+            spread: Spread::Keys(vec!["word".into()]),
+            event_time: Some("ts".into()),
+            takes_retractions: false,
+        }],
+        output: count_output(),
+        event_time: Some("ts".into()),
+        changelog: ChangelogKind::Append,
+        side_outputs: vec![SideOutput { view: format!("{view}_unspoken"), columns: count_input() }],
+        emits_at_markers: false,
+        wants_ticks: false,
+    }
+}

@@ -1,0 +1,93 @@
+//! Files that are not loaded, each with its reason. Small ones are compiled here, without any SDK.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use weir_core::ErrorKind;
+use weir_core::plugin::Plugin;
+use weir_plugin_abi::host::load;
+
+/// What stands at the beginning of a descriptor of any version.
+const DESCRIPTOR: &str = r#"
+    #[repr(C)] pub struct Lent { data: *const u8, length: usize }
+    #[repr(C)] pub struct Descriptor { abi: u32, unwinds: bool, sdk: Lent, architecture: Lent, system: Lent }
+    unsafe impl Sync for Descriptor {}
+    const fn lent(text: &'static str) -> Lent { Lent { data: text.as_ptr(), length: text.len() } }
+"#;
+
+fn compiled(directory: &Path, code: &str) -> PathBuf {
+    let (source, file) = (directory.join("plugin.rs"), directory.join("plugin.so"));
+    std::fs::write(&source, code).unwrap();
+    let rustc = option_env!("RUSTC").unwrap_or("rustc");
+    let arguments = ["--edition", "2024", "--crate-type", "cdylib", "-o"];
+    let done = Command::new(rustc).args(arguments).arg(&file).arg(&source).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    file
+}
+
+fn refused(path: &Path) -> String {
+    let Err(error) = load(path) else { panic!("{} was loaded", path.display()) };
+    assert_eq!(error.kind(), ErrorKind::User);
+    error.report()
+}
+
+fn with_descriptor(abi: u32, unwinds: bool, architecture: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let code = format!(
+        "{DESCRIPTOR}
+         static IT: Descriptor = Descriptor {{ abi: {abi}, unwinds: {unwinds}, sdk: lent(\"7.3.1\"), architecture: lent({architecture}),
+                                               system: lent(std::env::consts::OS) }};
+         #[unsafe(no_mangle)] pub extern \"C\" fn weir_plugin() -> *const Descriptor {{ &IT }}"
+    );
+    refused(&compiled(directory.path(), &code))
+}
+
+#[test]
+fn a_plugin_says_what_it_is() {
+    let info = super::plugin().info();
+    assert_eq!((&*info.name, &*info.version), ("weir-test-plugin", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn one_of_another_sdk_is_refused_with_both_versions() {
+    let report = with_descriptor(2, true, "std::env::consts::ARCH");
+    assert!(report.contains("version 7.3.1 of the SDK"), "{report}");
+    assert!(report.contains("(ABI 2, and here 1)"), "{report}");
+    assert!(report.contains("update the cluster"), "{report}");
+    assert!(with_descriptor(0, true, "std::env::consts::ARCH").contains("build it with this version of the SDK"));
+}
+
+#[test]
+fn one_whose_panics_cannot_be_caught_is_refused() {
+    let report = with_descriptor(1, false, "std::env::consts::ARCH");
+    assert!(report.contains("panic = \"abort\""), "{report}");
+}
+
+#[test]
+fn one_that_says_it_is_for_another_machine_is_refused() {
+    let report = with_descriptor(1, true, "\"pdp11\"");
+    assert!(report.contains("built for pdp11-"), "{report}");
+}
+
+#[test]
+fn a_library_that_is_no_plugin_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = compiled(directory.path(), "#[unsafe(no_mangle)] pub extern \"C\" fn other() {}");
+    let report = refused(&file);
+    assert!(report.contains("does not export `weir_plugin`"), "{report}");
+}
+
+#[test]
+fn what_is_no_library_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("job.sql");
+    std::fs::write(&script, "SELECT 1").unwrap();
+    assert!(refused(&script).contains("it is no shared library"));
+    let torn = directory.path().join("torn.so");
+    let bytes = std::fs::read(weir_test_plugin::file()).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    let report = refused(&torn);
+    assert!(report.contains("it is not whole"), "{report}");
+    let Err(missing) = load(&directory.path().join("missing.so")) else { panic!("there is no such file") };
+    assert_eq!(missing.kind(), ErrorKind::Environment);
+}
