@@ -1,0 +1,234 @@
+//! A job: what it reads, what it does, and where it writes.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use weir_core::plugin::{JobDescription, JobStep, OperatorStep, SideOutput as SideView};
+use weir_core::{Error, Operator, Result};
+
+use crate::operator::Side;
+use crate::record::Record;
+use crate::stream::Stream;
+use crate::table::Table;
+
+/// Collects what a job consists of. The function that is the job is given one, and says by its methods what the job does; nothing is run
+/// yet.
+///
+/// ```
+/// use weir_jobs::prelude::*;
+///
+/// #[derive(Record)]
+/// struct Order { id: i64, cents: i64 }
+///
+/// fn large_orders(job: &mut Job) -> Result<()> {
+///     let least = job.argument_or("least", 10_000)?;
+///     job.table::<Order>("orders").filter(move |order| order.cents >= least).insert_into("large_orders");
+///     Ok(())
+/// }
+/// # weir_jobs::testing::TestJob::new(large_orders).unwrap();
+/// ```
+pub struct Job {
+    arguments: BTreeMap<String, String>,
+    used: Vec<String>,
+    plan: SharedPlan,
+}
+
+/// A piece of a job.
+pub(crate) enum Step {
+    Sql(String),
+    /// A view that SQL makes.
+    View {
+        name: String,
+        query: String,
+    },
+    /// All rows of a relation go into a table.
+    Insert {
+        relation: String,
+        table: String,
+        columns: Vec<String>,
+    },
+    Operator(Box<OperatorPlan>),
+}
+
+/// An operator and how it is made.
+pub(crate) struct OperatorPlan {
+    pub(crate) step: OperatorStep,
+    pub(crate) sides: Vec<Side>,
+    pub(crate) make: Make,
+}
+
+/// Makes an operator, given the side outputs that are read.
+pub(crate) type Make = Arc<dyn Fn(&[Side]) -> Result<Box<dyn Operator>> + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) steps: Vec<Step>,
+    /// The first thing that is wrong: methods of streams do not return errors.
+    problem: Option<Error>,
+}
+
+/// Streams add to the plan of their job.
+pub(crate) type SharedPlan = Rc<RefCell<Plan>>;
+
+impl Plan {
+    /// Notes what is wrong.
+    pub(crate) fn complain(&mut self, problem: Error) {
+        self.problem.get_or_insert(problem);
+    }
+
+    /// Adds an operator, and returns its position.
+    pub(crate) fn add(&mut self, step: OperatorStep, make: Make) -> usize {
+        if self.operators().any(|other| other.step.view == step.view) {
+            let name = &step.view;
+            self.complain(
+                Error::user(format!("two steps of the job are called '{name}'"))
+                    .with_help("steps are known, and their state is found, by their names: give each its own"),
+            );
+        }
+        self.steps.push(Step::Operator(Box::new(OperatorPlan { step, sides: Vec::new(), make })));
+        self.steps.len() - 1
+    }
+
+    pub(crate) fn operators(&self) -> impl Iterator<Item = &OperatorPlan> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Operator(operator) => Some(&**operator),
+            _ => None,
+        })
+    }
+
+    /// A name for rows on their way to somewhere, which no other step has.
+    pub(crate) fn name_for(&self, purpose: &str) -> String {
+        let is_taken = |name: &str| self.operators().any(|other| other.step.view == name);
+        let numbered = (2..).map(|number| format!("{purpose}_{number}"));
+        std::iter::once(purpose.to_owned()).chain(numbered).find(|name| !is_taken(name)).unwrap_or_default()
+    }
+
+    /// Has a side output of the step at a position read, and returns its view.
+    pub(crate) fn read_side(&mut self, step: usize, side: Side) -> Option<String> {
+        let Some(Step::Operator(operator)) = self.steps.get_mut(step) else { return None };
+        let view = format!("{}_{}", operator.step.view, side.name);
+        if !operator.sides.iter().any(|other| other.name == side.name) {
+            operator.step.side_outputs.push(SideView { view: view.clone(), columns: side.schema.clone() });
+            operator.sides.push(side);
+        }
+        Some(view)
+    }
+}
+
+impl Job {
+    pub(crate) fn new(arguments: BTreeMap<String, String>) -> Self {
+        Self { arguments, used: Vec::new(), plan: SharedPlan::default() }
+    }
+
+    /// The rows of a table or view: of the catalog, or one that SQL of this job makes. Columns are found by their names; the table may have
+    /// more, in any order.
+    pub fn table<R: Record>(&mut self, name: &str) -> Stream<R> {
+        Stream::of_relation(&self.plan, name)
+    }
+
+    /// Declares a table, and gives its rows, for one that is read.
+    pub fn create_table<R: Record>(&mut self, table: Table<R>) -> Stream<R> {
+        match table.sql() {
+            Ok(text) => self.sql(&text),
+            Err(problem) => self.plan.borrow_mut().complain(problem),
+        }
+        self.table(table.name())
+    }
+
+    /// Runs statements of SQL, such as `CREATE TABLE`, `CREATE VIEW` or `INSERT INTO … SELECT`. They see the steps in front of
+    /// them as views: a step by its name, a side output by the names of both, `step_side`.
+    pub fn sql(&mut self, statements: &str) {
+        self.plan.borrow_mut().steps.push(Step::Sql(statements.to_owned()));
+    }
+
+    /// The rows of a query, under a name.
+    pub fn view<R: Record>(&mut self, name: &str, query: &str) -> Stream<R> {
+        let query = query.trim().trim_end_matches(';').to_owned();
+        self.plan.borrow_mut().steps.push(Step::View { name: name.to_owned(), query });
+        self.table(name)
+    }
+
+    /// An argument that the job was given: `--arg name=value`.
+    ///
+    /// # Errors
+    /// A user error if it was not given, or is no such value.
+    pub fn argument<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Result<T> {
+        self.find(name)?.ok_or_else(|| {
+            Error::user(format!("the job needs an argument '{name}'")).with_help(format!("--arg {name}=…"))
+        })
+    }
+
+    /// An argument, or a value in place of it.
+    ///
+    /// # Errors
+    /// A user error if it is no such value.
+    pub fn argument_or<T: FromStr<Err: fmt::Display>>(&mut self, name: &str, default: T) -> Result<T> {
+        Ok(self.find(name)?.unwrap_or(default))
+    }
+
+    fn find<T: FromStr<Err: fmt::Display>>(&mut self, name: &str) -> Result<Option<T>> {
+        self.used.push(name.to_owned());
+        let Some(text) = self.arguments.get(name) else { return Ok(None) };
+        let value = text.parse().map_err(|error| Error::user(format!("argument '{name}' is '{text}': {error}")))?;
+        Ok(Some(value))
+    }
+
+    /// The plan of a job.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn planned(
+        main: impl Fn(&mut Job) -> Result<()>,
+        arguments: &BTreeMap<String, String>,
+    ) -> Result<SharedPlan> {
+        let mut job = Self::new(arguments.clone());
+        main(&mut job)?;
+        if let Some(unknown) = job.arguments.keys().find(|name| !job.used.contains(name)) {
+            let known = if job.used.is_empty() {
+                "it takes none".to_owned()
+            } else {
+                format!("it takes {}", job.used.join(", "))
+            };
+            return Err(Error::user(format!("the job has no argument '{unknown}'")).with_help(known));
+        }
+        let problem = job.plan.borrow_mut().problem.take();
+        if let Some(problem) = problem {
+            return Err(problem);
+        }
+        if job.plan.borrow().steps.is_empty() {
+            return Err(Error::user("the job does nothing: it has no step"));
+        }
+        Ok(job.plan)
+    }
+}
+
+/// The plan as plain data. `config` is what operators are told.
+pub(crate) fn describe(plan: &Plan, name: &str, config: &[u8]) -> JobDescription {
+    let step = |step: &Step| match step {
+        Step::Sql(text) => JobStep::Sql(text.clone()),
+        Step::View { name, query } => JobStep::Sql(format!("CREATE VIEW {name} AS {query};")),
+        Step::Insert { relation, table, columns } => {
+            let columns = columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
+            let relation = quoted_relation(relation);
+            JobStep::Sql(format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM {relation};"))
+        }
+        Step::Operator(operator) => {
+            JobStep::Operator(OperatorStep { config: config.to_vec(), ..operator.step.clone() })
+        }
+    };
+    JobDescription { name: name.to_owned(), steps: plan.steps.iter().map(step).collect() }
+}
+
+/// A name as SQL takes any.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+fn quoted_relation(name: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '`');
+    if name.chars().all(is_plain) { name.to_owned() } else { quoted(name) }
+}

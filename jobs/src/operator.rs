@@ -1,0 +1,20 @@
+//! What a step runs as: operators of the engine, over rows.
+
+mod batches;
+mod broadcast;
+mod connect;
+mod keyed;
+mod output;
+mod process;
+mod stateless;
+mod store;
+mod tables;
+
+pub(crate) use batches::{BatchStep, OverBatches};
+pub(crate) use broadcast::Broadcast;
+pub(crate) use connect::Connect;
+pub(crate) use keyed::{Keyed, Shape};
+pub(crate) use output::{Output, Side};
+pub(crate) use process::Process;
+pub(crate) use stateless::{Branch, KeyColumns, KeyOf, Rows, Stateless};
+pub(crate) use store::{Store, TimeToLive, hash_of};

@@ -1,0 +1,151 @@
+//! Rows on their way out.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
+use weir_core::{Batch, Collector, Error, EventTime, OutputPort, Result};
+
+use crate::record::{Column, Record};
+
+/// A side output that somebody reads.
+#[derive(Clone)]
+pub(crate) struct Side {
+    pub(crate) name: &'static str,
+    pub(crate) schema: SchemaRef,
+    rows: fn() -> Box<dyn AnyBuilder>,
+}
+
+impl Side {
+    pub(crate) fn of<R: Record>(name: &'static str) -> Self {
+        Self { name, schema: R::schema(), rows: || Box::new(RowBuilder::<R>::new()) }
+    }
+}
+
+struct RowBuilder<R: Column> {
+    rows: R::Builder,
+    count: usize,
+}
+
+impl<R: Column> RowBuilder<R> {
+    fn new() -> Self {
+        Self { rows: R::builder(0), count: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, row: &R) {
+        row.append_to(&mut self.rows);
+        self.count += 1;
+    }
+}
+
+trait AnyBuilder: Send {
+    fn as_any(&mut self) -> &mut dyn Any;
+    /// The columns, if there are rows.
+    fn finish(&mut self) -> Option<Vec<ArrayRef>>;
+}
+
+impl<R: Column> AnyBuilder for RowBuilder<R> {
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn finish(&mut self) -> Option<Vec<ArrayRef>> {
+        (std::mem::take(&mut self.count) > 0).then(|| R::finish_columns(&mut self.rows))
+    }
+}
+
+/// Collects the rows that a step emits, until the batch that it was given has been worked off.
+pub(crate) struct Output<R: Record> {
+    name: String,
+    schema: SchemaRef,
+    main: RowBuilder<R>,
+    sides: Vec<(Side, Box<dyn AnyBuilder>)>,
+    late: Option<LateRows>,
+}
+
+/// Rows that came too late.
+struct LateRows {
+    schema: SchemaRef,
+    event_time: Option<usize>,
+    rows: Box<dyn AnyBuilder>,
+}
+
+impl<R: Record> Output<R> {
+    /// For the step of that name.
+    pub(crate) fn new(name: &str, sides: &[Side]) -> Self {
+        let sides = sides.iter().map(|side| (side.clone(), (side.rows)())).collect();
+        Self { name: name.to_owned(), schema: R::schema(), main: RowBuilder::new(), sides, late: None }
+    }
+
+    #[inline]
+    pub(crate) fn emit(&mut self, row: &R) {
+        self.main.push(row);
+    }
+
+    /// Drops the row where nothing reads that output.
+    pub(crate) fn emit_to<S: Record>(&mut self, name: &str, row: &S) {
+        let side = self.sides.iter_mut().find(|(side, _)| side.name == name);
+        if let Some(rows) = side.and_then(|(_, rows)| rows.as_any().downcast_mut::<RowBuilder<S>>()) {
+            rows.push(row);
+        }
+    }
+
+    /// The row came too late, and nothing reads such rows of this step.
+    pub(crate) fn late<S: Record>(&mut self, row: &S) {
+        let late = self.late.get_or_insert_with(|| LateRows {
+            schema: S::schema(),
+            event_time: S::EVENT_TIME,
+            rows: Box::new(RowBuilder::<S>::new()),
+        });
+        if let Some(rows) = late.rows.as_any().downcast_mut::<RowBuilder<S>>() {
+            rows.push(row);
+        }
+    }
+
+    /// Hands everything over. Event time stands at `watermark`.
+    pub(crate) fn send(&mut self, watermark: EventTime, out: &mut Collector) -> Result<()> {
+        if let Some(columns) = self.main.finish() {
+            out.emit(Batch::append(RecordBatch::try_new(self.schema.clone(), columns)?));
+        }
+        for (port, (side, rows)) in (0..).map(OutputPort::Side).zip(&mut self.sides) {
+            if let Some(columns) = rows.finish() {
+                let batch = RecordBatch::try_new(side.schema.clone(), columns)?;
+                out.emit_to(port, Batch::append(batch));
+            }
+        }
+        let Some(late) = &mut self.late else { return Ok(()) };
+        match late.rows.finish() {
+            Some(columns) => {
+                let rows = RecordBatch::try_new(late.schema.clone(), columns)?;
+                out.count_late(rows.num_rows());
+                let late = late_rows(&self.name, &rows, late.event_time, watermark)?;
+                out.emit_to(OutputPort::Late, Batch::append(late));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Late rows in the form that all have.
+fn late_rows(name: &str, rows: &RecordBatch, time: Option<usize>, watermark: EventTime) -> Result<RecordBatch> {
+    let unwritable = |error| Error::internal("a row cannot be written as JSON").with_source(error);
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+    writer.write(rows).map_err(unwritable)?;
+    writer.finish().map_err(unwritable)?;
+    let objects = String::from_utf8(writer.into_inner())
+        .map_err(|error| Error::internal("JSON is not UTF-8").with_source(error))?;
+    let count = rows.num_rows();
+    let times = time.and_then(|time| rows.column(time).as_primitive_opt::<TimestampMillisecondType>());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringViewArray::from_iter_values(std::iter::repeat_n(name, count))),
+        Arc::new(times.cloned().unwrap_or_else(|| TimestampMillisecondArray::new_null(count))),
+        Arc::new(TimestampMillisecondArray::from_value(watermark.0, count)),
+        Arc::new(StringViewArray::from_iter_values(objects.lines())),
+    ];
+    Ok(RecordBatch::try_new(Collector::late_schema(), columns)?)
+}

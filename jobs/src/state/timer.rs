@@ -1,0 +1,164 @@
+//! When to be called for a key.
+
+use std::fmt;
+
+use crate::record::Timestamp;
+
+use super::parts::{Item, ItemRows, NoKey};
+
+/// What time a timer goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// The watermark.
+    Event,
+    /// The worker's clock.
+    Processing,
+}
+
+/// What timers have in common.
+pub struct Alarm {
+    pub(crate) clock: Clock,
+    time: Option<Timestamp>,
+    changed: bool,
+    stored: bool,
+    /// It was set since the queue of timers was told.
+    moved: bool,
+    fired: bool,
+}
+
+impl Alarm {
+    fn new(clock: Clock) -> Self {
+        Self { clock, time: None, changed: false, stored: false, moved: false, fired: false }
+    }
+
+    fn set(&mut self, time: Option<Timestamp>) {
+        if self.time != time {
+            (self.time, self.changed, self.moved) = (time, true, time.is_some());
+        }
+    }
+
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    /// The time for which it has been set since the last call, if it has.
+    #[inline]
+    pub(crate) fn take_moved(&mut self) -> Option<i64> {
+        if std::mem::take(&mut self.moved) { self.time.map(Timestamp::millis) } else { None }
+    }
+
+    /// Goes off, if it is set for this time.
+    pub(crate) fn fire(&mut self, time: i64) -> bool {
+        let fires = self.time == Some(Timestamp::from_millis(time));
+        if fires {
+            self.set(None);
+            self.fired = true;
+        }
+        fires
+    }
+
+    /// What was called for it has returned.
+    pub(crate) fn end(&mut self) {
+        self.fired = false;
+    }
+
+    fn captured(&mut self) -> Option<Option<Timestamp>> {
+        let changed = std::mem::take(&mut self.changed) && (self.stored || self.time.is_some());
+        self.stored = self.time.is_some();
+        changed.then_some(self.time)
+    }
+
+    fn loaded(&mut self, time: Timestamp) {
+        (self.time, self.stored, self.moved) = (Some(time), true, true);
+    }
+}
+
+impl fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.time.fmt(f)
+    }
+}
+
+macro_rules! timers {
+    ($($(#[doc = $doc:literal])+ $name:ident = $clock:expr;)+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Debug)]
+        pub struct $name(Alarm);
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self(Alarm::new($clock))
+            }
+        }
+
+        impl $name {
+            /// Sets it for a time, whatever it was set for before. One that has passed is the next there is.
+            pub fn set(&mut self, time: Timestamp) {
+                self.0.set(Some(time));
+            }
+
+            /// Unsets it.
+            pub fn cancel(&mut self) {
+                self.0.set(None);
+            }
+
+            /// What it is set for.
+            pub fn time(&self) -> Option<Timestamp> {
+                self.0.time
+            }
+
+            /// Whether it is set.
+            pub fn is_set(&self) -> bool {
+                self.0.time.is_some()
+            }
+
+            /// Whether it is the one that has gone off, where a timer has.
+            pub fn fired(&self) -> bool {
+                self.0.fired
+            }
+        }
+
+        impl Item for $name {
+            type Key = NoKey;
+            type Value = Timestamp;
+
+            const VALUE_NAME: &'static str = "time";
+            const IS_TIMER: bool = true;
+
+            fn capture(&mut self, rows: &mut ItemRows<Self>) {
+                match self.0.captured() {
+                    Some(Some(time)) => rows.put(&NoKey, &time),
+                    Some(None) => rows.delete(&NoKey),
+                    None => {}
+                }
+            }
+
+            fn load(&mut self, _key: NoKey, time: Timestamp) {
+                self.0.loaded(time);
+            }
+
+            fn is_empty(&self) -> bool {
+                self.0.time.is_none()
+            }
+
+            fn clear(&mut self) {
+                self.cancel();
+            }
+
+            fn alarm(&mut self) -> Option<&mut Alarm> {
+                Some(&mut self.0)
+            }
+        }
+    )+ };
+}
+
+timers! {
+    /// Goes off when event time has come to where it is set: when the watermark says that no row with an earlier time is expected. The step is called with the key's state then, and
+    /// [`fired`](Self::fired) is true. It is unset by then, and may be set again.
+    ///
+    /// At the end of its input, when all rows have come, every timer that is still set goes off once; those that are set from then on
+    /// do not.
+    Timer = Clock::Event;
+    /// Goes off when the clock of the worker has come to where it is set, to within a few hundred milliseconds; otherwise as [`Timer`].
+    ProcessingTimer = Clock::Processing;
+}
