@@ -87,6 +87,10 @@ pub async fn execute(
         None => return Ok(Exit::Ok),
     };
 
+    // A job that keeps state may go on later, and would not know which rows it has printed.
+    if let Some(rows) = planned.last_row.filter(|_| settings.state_dir.is_none()) {
+        results.end_behind(rows);
+    }
     let name = settings.name.clone().unwrap_or_else(|| name.to_owned());
     let request = RunRequest {
         graph: Arc::new(graph),
@@ -132,6 +136,7 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display,
     let (stop, stop_receiver) = mpsc::channel(1);
     let mut signals = Signals::listen()?;
     let mut interrupted: Option<Interrupt> = None;
+    let mut is_complete = false;
     let mut rates = Rates::default();
     let mut last_log = Duration::ZERO;
     let mut ticks = tokio::time::interval(TICK);
@@ -154,6 +159,11 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display,
                 let _ = stop.try_send(if keeps_state { Order::Savepoint } else { Order::Cancel });
             }
             () = results.until_reader_is_gone() => break Ended::ReaderGone,
+            () = results.until_complete(), if !is_complete => {
+                is_complete = true;
+                // As above.
+                let _ = stop.try_send(Order::Cancel);
+            }
             _ = ticks.tick() => {
                 results.tick();
                 display.update(&progress.borrow(), &mut rates, &mut last_log);
@@ -185,7 +195,7 @@ async fn supervise(request: RunRequest, results: Arc<Results>, display: Display,
                 }
             })?;
             printed?;
-            display.farewell(&outcome, &progress);
+            display.farewell(&outcome, is_complete, &progress);
             Ok(match outcome {
                 JobEnd::Cancelled => interrupted.map_or(Exit::Ok, Interrupt::exit),
                 JobEnd::Finished | JobEnd::AlreadyFinished | JobEnd::Stopped { .. } => Exit::Ok,
@@ -234,13 +244,15 @@ impl Display {
         }
     }
 
-    fn farewell(&self, outcome: &JobEnd, progress: &Progress) {
+    /// `is_complete`: the job was ended because there are no more rows to come.
+    fn farewell(&self, outcome: &JobEnd, is_complete: bool, progress: &Progress) {
         self.say(&status::summary(outcome, progress, self.stopwatch.elapsed()));
         match outcome {
             JobEnd::Stopped { epoch } => {
                 let command = command_line(std::env::args());
                 self.say(&format!("savepoint {epoch} is complete; go on with\n  {command}"));
             }
+            JobEnd::Cancelled if is_complete => {}
             JobEnd::Cancelled => {
                 self.say("nothing was kept; with --state-dir DIR a later run goes on where this one stopped");
             }

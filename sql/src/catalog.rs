@@ -3,6 +3,7 @@
 //! Names: one in quotes is matched as it is; one without matches whatever its case, if there is only one that it could
 //! mean ([`find`]).
 
+mod alter;
 mod columns;
 mod duration;
 mod expression;
@@ -81,8 +82,8 @@ pub struct Catalog {
     connectors: Arc<dyn ConnectorRegistry>,
     functions: Arc<Functions>,
     relations: BTreeMap<String, Relation>,
-    /// The statement that created each of them.
-    statements: BTreeMap<String, Span>,
+    /// The statement that created each of them, and those that have changed it since.
+    statements: BTreeMap<String, Vec<Span>>,
     own_functions: SqlFunctions,
     directory: Option<PathBuf>,
 }
@@ -116,7 +117,7 @@ impl Catalog {
         match &statement.value {
             Statement::CreateTable(table) => {
                 if self.create_table(&source, table)? {
-                    self.statements.insert(table.name.value.clone(), statement.span);
+                    self.statements.insert(table.name.value.clone(), vec![statement.span]);
                 }
             }
             Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
@@ -128,7 +129,7 @@ impl Catalog {
                         span: statement.span,
                     };
                     self.relations.insert(name.value.clone(), Relation::View(Arc::new(view)));
-                    self.statements.insert(name.value.clone(), statement.span);
+                    self.statements.insert(name.value.clone(), vec![statement.span]);
                 }
             }
             Statement::CreateFunction(function) => {
@@ -136,6 +137,7 @@ impl Catalog {
             }
             Statement::DropFunction { name, if_exists } => self.own_functions.drop(&source, name, *if_exists)?,
             Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
+            Statement::AlterTable(alter) => self.alter_table(&source, alter, statement.span)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -148,7 +150,7 @@ impl Catalog {
     pub(crate) fn create_operator_view(&mut self, source: &Source<'_>, view: OperatorView, span: Span) -> Result<()> {
         let name = Spanned { value: view.name.clone(), span: source.first_line(span) };
         if self.is_free(source, &name, "view", false, false)? {
-            self.statements.insert(name.value.clone(), span);
+            self.statements.insert(name.value.clone(), vec![span]);
             self.relations.insert(name.value, Relation::Operator(Arc::new(view)));
         }
         Ok(())
@@ -170,7 +172,12 @@ impl Catalog {
 
     /// The statement that created the table or view of exactly that name.
     pub fn statement(&self, name: &str) -> Option<Span> {
-        self.statements.get(name).copied()
+        self.statements.get(name)?.first().copied()
+    }
+
+    /// The statement that created the table or view of exactly that name, and those that have changed it since.
+    pub fn statements(&self, name: &str) -> &[Span] {
+        self.statements.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The table or view that is named at `span` of the script.
@@ -252,19 +259,23 @@ impl Catalog {
             },
         };
         let mut statement = statement.clone();
-        let computed = statement.columns.iter_mut().filter_map(|column| match &mut column.kind {
-            ColumnKind::Computed(expression) => Some(expression),
-            _ => None,
-        });
-        for expression in computed.chain(statement.watermark.iter_mut().map(|watermark| &mut watermark.expression)) {
-            self.own_functions.write_out(source, expression)?;
-        }
+        self.write_out_functions(source, &mut statement)?;
         let mut table = resolve::table(source, (&*self.connectors, &self.functions), &statement, base.as_deref())?;
         if let Some(directory) = &self.directory {
             table.connector.anchor(&mut table.options, directory);
         }
         self.relations.insert(table.name.clone(), Relation::Table(Arc::new(table)));
         Ok(true)
+    }
+
+    /// Puts the bodies of functions into the expressions of a table.
+    fn write_out_functions(&self, source: &Source<'_>, statement: &mut CreateTable) -> Result<()> {
+        let computed = statement.columns.iter_mut().filter_map(|column| match &mut column.kind {
+            ColumnKind::Computed(expression) => Some(expression),
+            _ => None,
+        });
+        let mut expressions = computed.chain(statement.watermark.iter_mut().map(|watermark| &mut watermark.expression));
+        expressions.try_for_each(|expression| self.own_functions.write_out(source, expression))
     }
 
     /// Whether the name is to be given away: not if it is taken and the statement says `IF NOT EXISTS`.

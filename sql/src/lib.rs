@@ -18,6 +18,7 @@ mod plan;
 mod resolver;
 mod rewrite;
 mod row_key;
+mod stack;
 mod statement;
 mod syntax;
 mod walk;
@@ -28,6 +29,6 @@ pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
 pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
-    ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, OperatorStatement, Script, Show, Span, Spanned,
-    Statement, TableOption, WatermarkDefinition,
+    AlterTable, ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, OperatorStatement, Script, Show, Span,
+    Spanned, Statement, TableOption, WatermarkDefinition,
 };

@@ -16,6 +16,7 @@ mod keys;
 mod lateral;
 mod marks;
 mod misread;
+mod newest_rows;
 mod one_row;
 mod optimise;
 mod push_down;

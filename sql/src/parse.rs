@@ -10,8 +10,10 @@
 //! queries are sqlparser's. It accepts much that no planner reads, so `refuse` goes through every part of a query and
 //! refuses what is not known to be planned: a modifier is obeyed or it is an error.
 
+mod alter_table;
 mod cast;
 mod create_function;
+mod create_job;
 mod create_table;
 mod cursor;
 mod dialect;
@@ -36,6 +38,7 @@ mod statement;
 mod trim;
 mod types;
 mod unsupported;
+mod version_alias;
 mod window_function;
 
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use std::sync::Arc;
 use weir_core::Result;
 
 use crate::diagnostics::Source;
+use crate::stack::with_room;
 use crate::statement::Script;
 
 pub use create_function::in_place_of;
@@ -59,10 +63,12 @@ pub use window_function::{PARTITION_BY, WindowArgument, WindowFunction};
 /// # Errors
 /// A user error with the place, what was found, what was expected, and what works instead where that is known.
 pub fn parse(text: &str) -> Result<Script> {
-    let source = Source::new(text);
-    let segments = segments::split(&source)?;
-    let statements = statement::statements(&source, segments)?;
-    Ok(Script { text: Arc::from(text), statements })
+    with_room(|| {
+        let source = Source::new(text);
+        let segments = segments::split(&source)?;
+        let statements = statement::statements(&source, segments)?;
+        Ok(Script { text: Arc::from(text), statements })
+    })
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
+use datafusion_expr::logical_plan::FetchType;
 use weir_core::connector::Boundedness;
-use weir_core::{ConnectorRegistry, Error, JobGraph, NullTimes, Result, TableSpec};
+use weir_core::{ConnectorRegistry, Error, JobGraph, Node, NullTimes, OperatorSpec, Result, TableSpec};
 
 pub use answer::Answer;
 
@@ -25,6 +26,7 @@ use crate::explain::{explained, growing};
 use crate::logical::Tables;
 use crate::lower::{Columns, Lowering};
 use crate::options::PlanOptions;
+use crate::stack::with_room;
 use crate::statement::{Script, Span, Spanned, Statement};
 
 /// What a script comes to.
@@ -40,6 +42,9 @@ pub struct Plan {
     pub result_schema: Option<SchemaRef>,
     /// Whether the job ends by itself.
     pub boundedness: Boundedness,
+    /// A bare query over input that goes on has no more rows than so many, and those that there are stay: the job may end with the
+    /// last of them.
+    pub last_row: Option<u64>,
     /// What is legal and yet likely not meant.
     pub warnings: Vec<String>,
     /// What to call the job if nobody says.
@@ -68,6 +73,10 @@ pub fn settings(script: &Script) -> Vec<(Spanned<String>, Spanned<String>)> {
 /// # Errors
 /// A user error at its place in the script if it names what does not exist or cannot run as a stream.
 pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
+    with_room(|| planned(script, connectors, options))
+}
+
+fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &PlanOptions) -> Result<Plan> {
     let mut catalog =
         Catalog::new(Arc::clone(&connectors), Arc::clone(&options.functions)).anchored(options.directory.clone());
     let mut job = Job::new(script, options, &connectors);
@@ -114,8 +123,14 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
         let warnings = growing(job.lowering.graph(), &|table| job.lowering.ends(table));
         job.warnings.extend(warnings);
     }
+    let limit = match job.queries.as_slice() {
+        [Query { plan, target: None, .. }] if boundedness == Boundedness::Unbounded => rows_at_most(plan),
+        _ => None,
+    };
     let graph = job.lowering.into_graph();
+    let changes = |node: &Node| matches!(node.spec.operator, OperatorSpec::ChangelogRows(_));
     Ok(Plan {
+        last_row: limit.filter(|_| !graph.nodes().iter().any(changes)),
         graph: (!graph.nodes().is_empty()).then_some(graph),
         answers,
         settings: settings(script),
@@ -124,6 +139,19 @@ pub fn plan(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &P
         warnings: job.warnings,
         default_name: job.names.join(", "),
     })
+}
+
+/// The limit around a query, if it has one.
+fn rows_at_most(plan: &LogicalPlan) -> Option<u64> {
+    match plan {
+        LogicalPlan::Projection(projection) => rows_at_most(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => rows_at_most(&alias.input),
+        LogicalPlan::Limit(limit) => match limit.get_fetch_type() {
+            Ok(FetchType::Literal(Some(rows))) => u64::try_from(rows).ok(),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// A query of a job, planned and checked against its target.

@@ -70,6 +70,8 @@ pub enum Statement {
         /// `IF EXISTS`.
         if_exists: bool,
     },
+    /// `ALTER TABLE`.
+    AlterTable(AlterTable),
     /// `INSERT INTO target [(columns)] query`.
     Insert {
         /// The table.
@@ -165,6 +167,11 @@ pub enum Show {
         /// Whether it is a view.
         view: bool,
     },
+    /// `SHOW CREATE FUNCTION name`.
+    CreateFunction {
+        /// Of what.
+        name: Spanned<String>,
+    },
     /// `SET` alone: what is set.
     Settings,
 }
@@ -220,6 +227,64 @@ pub struct CreateTable {
     pub like: Option<Spanned<String>>,
     /// `AS query`, which fills it: its columns are the query's. The place is that of the `AS`.
     pub query: Option<Spanned<Box<ast::Query>>>,
+}
+
+/// `ALTER TABLE [IF EXISTS] name …`.
+#[derive(Debug, Clone)]
+pub struct AlterTable {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// `IF EXISTS`.
+    pub if_exists: bool,
+    /// What is changed.
+    pub change: TableChange,
+}
+
+/// What an `ALTER TABLE` changes.
+#[derive(Debug, Clone)]
+pub enum TableChange {
+    /// `SET ('key' = 'value', …)`.
+    Set(Vec<TableOption>),
+    /// `RESET ('key', …)`.
+    Reset(Vec<Spanned<String>>),
+    /// `RENAME TO name`.
+    RenameTo(Spanned<String>),
+    /// `RENAME column TO name`.
+    RenameColumn {
+        /// The column.
+        from: Spanned<String>,
+        /// Its new name.
+        to: Spanned<String>,
+    },
+    /// `ADD` of columns, a watermark or a primary key.
+    Add {
+        /// A table with these, and nothing else.
+        parts: Box<CreateTable>,
+        /// Where a column stands; `None`: behind all others.
+        place: Option<ColumnPlace>,
+    },
+    /// `MODIFY` of columns, the watermark or the primary key.
+    Modify {
+        /// A table with these, and nothing else.
+        parts: Box<CreateTable>,
+        /// Where a column stands; `None`: where it is.
+        place: Option<ColumnPlace>,
+    },
+    /// `DROP (column, …)`.
+    DropColumns(Vec<Spanned<String>>),
+    /// `DROP WATERMARK`.
+    DropWatermark,
+    /// `DROP PRIMARY KEY`.
+    DropPrimaryKey,
+}
+
+/// Where a column stands.
+#[derive(Debug, Clone)]
+pub enum ColumnPlace {
+    /// In front of all others.
+    First,
+    /// Behind this one.
+    After(Spanned<String>),
 }
 
 /// One column of `CREATE TABLE`.

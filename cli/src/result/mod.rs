@@ -14,7 +14,7 @@ mod json;
 mod table;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -50,7 +50,10 @@ pub struct Results {
     /// Something could not be printed: nothing after it may be, or results would have holes.
     broken: AtomicBool,
     reader_gone: AtomicBool,
+    /// How many rows there still are at most.
+    left: AtomicU64,
     news: Notify,
+    complete: Notify,
 }
 
 /// Turns rows into text.
@@ -92,7 +95,9 @@ impl Results {
             printer: Mutex::default(),
             broken: AtomicBool::new(false),
             reader_gone: AtomicBool::new(false),
+            left: AtomicU64::new(u64::MAX),
             news: Notify::new(),
+            complete: Notify::new(),
         })
     }
 
@@ -109,12 +114,36 @@ impl Results {
         .await
     }
 
+    /// There are no more rows than so many.
+    pub fn end_behind(&self, rows: u64) {
+        self.left.store(rows, Ordering::Release);
+    }
+
+    /// Whether all rows that there can be are printed.
+    pub fn is_complete(&self) -> bool {
+        self.left.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until [`is_complete`](Self::is_complete).
+    pub async fn until_complete(&self) {
+        let news = self.complete.notified();
+        if !self.is_complete() {
+            news.await;
+        }
+    }
+
     /// Prints rows. Blocks while stdout does.
     fn print(&self, records: &RecordBatch) -> Result<()> {
         let mut printer = self.lock();
         let mut text = String::new();
         printer.get_or_insert_with(|| self.printer(&records.schema())).rows(records, &mut text)?;
-        self.write(&text)
+        self.write(&text)?;
+        let rows = records.num_rows() as u64;
+        if self.left.load(Ordering::Acquire) != u64::MAX && self.left.fetch_sub(rows, Ordering::AcqRel) <= rows {
+            self.left.store(0, Ordering::Release);
+            self.complete.notify_one();
+        }
+        Ok(())
     }
 
     fn printer(&self, schema: &SchemaRef) -> Box<dyn Printer> {

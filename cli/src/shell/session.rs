@@ -176,6 +176,7 @@ fn declares(statement: &Statement) -> bool {
             | Statement::CreateFunction(_)
             | Statement::DropFunction { .. }
             | Statement::Drop { .. }
+            | Statement::AlterTable(_)
             | Statement::Set { .. }
             | Statement::Reset { .. }
     )

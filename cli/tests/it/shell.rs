@@ -143,3 +143,34 @@ fn what_is_typed_runs_and_a_mistake_ends_nothing() {
     let history = std::fs::read_to_string(home.path().join("weir/sql_history")).unwrap();
     assert!(history.contains("SELECT nam FROM t;"), "{history}");
 }
+
+/// Over input that goes on, the job ends with the last row that there can be; what changes has no last row.
+#[test]
+fn a_limit_ends_a_query_over_input_that_goes_on() {
+    let endless = "CREATE TABLE e (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100',
+        'fields.id.min' = '7', 'fields.id.max' = '7');";
+    for (query, expected) in [
+        ("SELECT id FROM e LIMIT 3", "id\n7\n7\n7\n"),
+        ("SELECT id * 2 AS twice FROM e WHERE id > 5 LIMIT 2 OFFSET 1", "twice\n14\n14\n"),
+        ("SELECT id FROM (SELECT * FROM e LIMIT 2)", "id\n7\n7\n"),
+        ("SELECT id FROM e LIMIT 0", ""),
+    ] {
+        for command in ["run", "sql"] {
+            let ran = weir(&[command, "-q", "-o", "csv", "--parallelism", "1", "-e", &format!("{endless} {query};")]);
+            assert_eq!(ran.code(0).out, expected, "{command}: {query}");
+        }
+    }
+}
+
+#[test]
+fn a_table_is_altered_and_a_job_has_its_own_settings() {
+    let text = format!(
+        "{TABLE} ALTER TABLE t SET ('number-of-rows' = '2'); ALTER TABLE t ADD more AS id + 1;
+         CREATE TABLE p (n BIGINT) WITH ('connector' = 'print');
+         CREATE JOB copies WITH ('parallelism' = '1') AS INSERT INTO p SELECT more FROM t;
+         SET; SELECT COUNT(*) AS n, MAX(more - id) AS d FROM t;"
+    );
+    let ran = weir(&["sql", "-q", "-o", "csv", "-e", &text]).code(0).out;
+    assert!(ran.ends_with("n,d\n2,1\n"), "{ran}");
+    assert!(!ran.contains("copies"), "the settings are the job's alone: {ran}");
+}

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Select, SelectItem, Spanned, Value,
-    VisitMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned, Value, VisitMut,
 };
 use weir_core::{Error, Result};
 use weir_functions::Functions;
@@ -28,6 +27,8 @@ struct SqlFunction {
     /// How it is declared, as in `f(x BIGINT)`.
     usage: String,
     parameters: Vec<String>,
+    /// The statement that created it.
+    span: Span,
     /// Its parameters are converted to their types in it.
     body: Expr,
 }
@@ -36,6 +37,11 @@ impl SqlFunctions {
     /// Their names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// The statement that created the function of that name.
+    pub fn statement(&self, name: &str) -> Option<Span> {
+        self.0.get(&name.to_lowercase()).map(|function| function.span)
     }
 
     /// `CREATE FUNCTION`. The body may call functions that are there already.
@@ -77,7 +83,7 @@ impl SqlFunctions {
         let declared: Vec<String> =
             parameters.iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
         let usage = format!("{}({})", name.value, declared.join(", "));
-        self.0.insert(key, SqlFunction { usage, parameters: names, body });
+        self.0.insert(key, SqlFunction { usage, parameters: names, span, body });
         Ok(())
     }
 
@@ -105,7 +111,6 @@ impl SqlFunctions {
         if self.0.is_empty() {
             return Ok(());
         }
-        let _ = change(tree, &mut NameColumns(self));
         let mut calls = Calls { functions: self, source, parts: 0, outcome: Ok(()) };
         let _ = change(tree, &mut calls);
         calls.outcome
@@ -121,26 +126,6 @@ impl SqlFunctions {
 fn lower_case(call: &Function) -> Option<String> {
     let [name] = call.name.0.as_slice() else { return None };
     Some(name.as_ident()?.value.to_lowercase())
-}
-
-/// A column that is computed by such functions is called by what is written.
-struct NameColumns<'a>(&'a SqlFunctions);
-
-impl Change for NameColumns<'_> {
-    fn select(&mut self, select: &mut Select) -> Step {
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            let is_call = |part: &Expr| match self.0.called(part) {
-                Some(_) => Step::Break(()),
-                None => Step::Continue(()),
-            };
-            if look_at_expressions(expr, is_call).is_break() {
-                let alias = Ident::with_quote('`', expr.to_string());
-                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
-            }
-        }
-        Step::Continue(())
-    }
 }
 
 struct Calls<'a> {

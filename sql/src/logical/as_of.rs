@@ -19,6 +19,7 @@ use weir_core::Error;
 use weir_core::connector::Role;
 
 use super::ScannedTable;
+use super::newest_rows;
 use super::versions::{Versions, VersionsOf};
 use crate::catalog::{ColumnSource, Table};
 use crate::diagnostics::Source;
@@ -32,8 +33,8 @@ static FUNCTION: LazyLock<Arc<ScalarUDF>> =
 
 /// A join that a marker is about.
 pub(super) struct AsOf {
-    /// The table behind it.
-    pub table: Arc<Table>,
+    /// The table behind it; `None`: a view.
+    pub table: Option<Arc<Table>>,
     /// Where that stands.
     pub span: Span,
     /// Why its rows are no versions in event time, if they are not.
@@ -97,6 +98,14 @@ fn resolve(mut join: Join, source: &Source<'_>, marked: &mut [AsOf]) -> Result<T
             return Err(DataFusionError::External(Box::new(refusal)));
         } else if let Some(time) = time {
             conditions.push(binary_expr(as_of.clone(), Operator::GtEq, time.clone()));
+        } else {
+            let time = newest_rows::time_of(&join.right).ok_or_else(|| {
+                let error = source.error(marked.span, "the view does not select the time that its rows are ordered by");
+                DataFusionError::External(Box::new(error.with_help(
+                    "add the column of its ORDER BY to the SELECT of the view: it says since when a version is there",
+                )))
+            })?;
+            conditions.push(binary_expr(as_of.clone(), Operator::GtEq, Expr::Column(time)));
         }
     }
     join.filter = conjunction(conditions);
@@ -161,6 +170,11 @@ fn is_clock(plan: &LogicalPlan, column: usize) -> bool {
 
 /// Whether rows can be looked up in the table.
 fn check(source: &Source<'_>, AsOf { table, span, .. }: &AsOf) -> weir_core::Result<()> {
+    let Some(table) = table else {
+        return Err(source
+            .error(*span, "rows cannot be looked up in a view")
+            .with_help("look them up in the table below it, and write the view's conditions behind ON"));
+    };
     if !table.connector.supports(Role::Lookup) {
         let (name, connector) = (&table.name, table.connector.name());
         return Err(source

@@ -64,7 +64,16 @@ impl RelationPlanner for WindowFunctions {
             if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {
                 *place = name.span();
             }
-            let node = versions::node(context.plan(table)?, is_asof);
+            let span = if let TableFactor::Table { name, .. } = &relation { name.span() } else { ParserSpan::empty() };
+            let node = versions::node(context.plan(table)?, is_asof).ok_or_else(|| {
+                travelling(self.refuse(
+                    span,
+                    "this view has no versions: it does not keep the newest row of each key",
+                    "a view has versions if it is `SELECT … FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts DESC) AS rn \
+                     FROM t) WHERE rn = 1`, with nothing but columns and conditions around; with ASOF JOIN the rows of any view \
+                     are versions by the columns that are equal",
+                ))
+            })?;
             return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
         }
         let Some(function) = WindowFunction::of(&relation) else {

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion_common::{DFSchemaRef, Result, internal_err};
+use datafusion_common::{Column, DFSchemaRef, Result, internal_err};
 use datafusion_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
 use datafusion_sql::sqlparser::ast::{
     BinaryOperator, Expr as Ast, Ident, Join, JoinConstraint, JoinOperator, Query, Select, Spanned, TableFactor,
@@ -25,6 +25,7 @@ use datafusion_sql::sqlparser::ast::{
 use weir_core::Error;
 
 use super::as_of::{self, AsOf};
+use super::newest_rows;
 use crate::catalog::{Catalog, Relation, Table};
 use crate::diagnostics::Source;
 use crate::logical::ScannedTable;
@@ -45,6 +46,13 @@ pub(crate) struct Versions {
 pub(crate) enum VersionsOf {
     /// That of each row of the table, the columns of its key.
     Key(Vec<String>),
+    /// The same of rows of which a view keeps the newest of each key, by this column.
+    Newest {
+        /// The columns of its key.
+        key: Vec<String>,
+        /// The time that they are ordered by.
+        time: Column,
+    },
     /// The last one of all rows that the join says are equal.
     EqualRows,
     /// All that there are when it comes.
@@ -123,10 +131,22 @@ pub(super) fn unversioned(relation: &TableFactor) -> Option<(TableFactor, bool)>
     }
 }
 
-/// The node around a planned table.
-pub(super) fn node(input: LogicalPlan, is_asof: bool) -> LogicalPlan {
-    let of = if is_asof { VersionsOf::EqualRows } else { VersionsOf::Key(primary_key(&input)) };
-    LogicalPlan::Extension(Extension { node: Arc::new(Versions { of, input: Arc::new(input) }) })
+/// The node around a planned table, or the node in a view; `None`: the view has no versions.
+pub(super) fn node(input: LogicalPlan, is_asof: bool) -> Option<LogicalPlan> {
+    let of = match is_asof {
+        true => VersionsOf::EqualRows,
+        false if is_table(&input) => VersionsOf::Key(primary_key(&input)),
+        false => return newest_rows::versions(&input),
+    };
+    Some(LogicalPlan::Extension(Extension { node: Arc::new(Versions { of, input: Arc::new(input) }) }))
+}
+
+fn is_table(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => is_table(&alias.input),
+        LogicalPlan::TableScan(_) => true,
+        _ => false,
+    }
 }
 
 fn primary_key(plan: &LogicalPlan) -> Vec<String> {
@@ -226,8 +246,8 @@ impl Joins<'_> {
         else {
             return Err(refused);
         };
-        let time = self.time_of(&join.relation, &table);
-        let (time, refusal) = time.map_or_else(|refusal| (None, Some(refusal)), |time| (Some(time), None));
+        let time = table.as_ref().map(|table| self.time_of(&join.relation, table)).transpose();
+        let (time, refusal) = time.map_or_else(|refusal| (None, Some(refusal)), |time| (time, None));
         *on = both(on.clone(), as_of::marker(self.marked.len(), as_of, time));
         let span = self.source.span(join.relation.span()).unwrap_or(self.statement);
         self.marked.push(AsOf { table, span, refusal });
@@ -235,8 +255,8 @@ impl Joins<'_> {
         Ok(())
     }
 
-    /// The table behind a join.
-    fn versioned(&self, relation: &TableFactor) -> weir_core::Result<Arc<Table>> {
+    /// The table behind a join; `None`: it is a view.
+    fn versioned(&self, relation: &TableFactor) -> weir_core::Result<Option<Arc<Table>>> {
         let TableFactor::Table { name, .. } = relation else {
             return Err(self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"));
         };
@@ -244,12 +264,11 @@ impl Joins<'_> {
         let ident = name.0.last().and_then(|part| part.as_ident());
         let ident = ident.ok_or_else(|| self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"))?;
         match self.catalog.resolve_hinted(self.source, &ident.value, span)? {
-            Relation::Table(table) => Ok(table),
-            Relation::View(_) | Relation::Operator(_) => {
-                Err(self.error(relation, format!("`{}` is a view, and has no versions yet", ident.value)).with_help(
-                    "read the table below it; with ASOF JOIN the rows of a view are versions by the columns that are equal",
-                ))
-            }
+            Relation::Table(table) => Ok(Some(table)),
+            Relation::View(_) => Ok(None),
+            Relation::Operator(_) => Err(self
+                .error(relation, format!("`{}` is made by an operator of a plugin, and has no versions", ident.value))
+                .with_help("with ASOF JOIN its rows are versions by the columns that are equal")),
         }
     }
 

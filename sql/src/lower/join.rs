@@ -41,7 +41,7 @@ impl Lowering<'_> {
         match versions_of(&join.right).map(|versions| &versions.of) {
             None => {}
             Some(VersionsOf::Now) => return self.lookup_join(join),
-            Some(VersionsOf::Key(key)) => return self.temporal_join(join, Some(key)),
+            Some(VersionsOf::Key(key) | VersionsOf::Newest { key, .. }) => return self.temporal_join(join, Some(key)),
             Some(VersionsOf::EqualRows) => return self.temporal_join(join, None),
         }
         let join_type = join_type(join)?;

@@ -23,6 +23,11 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
             .with_help(format!("write `CREATE FUNCTION {}(x BIGINT) RETURN x + 1`", name.value)));
     }
     let parameters = parameters(cursor)?;
+    if cursor.sees(&["RETURNS", "TABLE|SETOF|VOID"]) {
+        return Err(cursor
+            .error_here("a function has one value as its result")
+            .with_help("write a view for several rows, as in `CREATE VIEW v AS SELECT …`"));
+    }
     let result = if cursor.take(&["RETURNS"]) { Some(type_of(cursor)?) } else { None };
     if cursor.take(&["LANGUAGE"]) && !cursor.take(&["SQL"]) {
         return Err(cursor
@@ -30,6 +35,12 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
             .with_help("write `RETURN` and an expression"));
     }
     while cursor.take(&["IMMUTABLE"]) || cursor.take(&["DETERMINISTIC"]) {}
+    if cursor.sees(&["STABLE|VOLATILE|STRICT|CALLED|NOT|PARALLEL|COST|SECURITY|COMMENT"]) {
+        return Err(cursor.error_here("this property of a function is not supported").with_help(
+            "leave it out: a function is its expression written out, which says what it gives for nulls; the same arguments always \
+             give the same result",
+        ));
+    }
     if !cursor.take(&["RETURN"]) && !cursor.take(&["AS"]) {
         return Err(cursor.unexpected("RETURN and an expression"));
     }
@@ -39,6 +50,11 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
         return Err(cursor
             .error_here("the body of a function is an expression here, and no text that holds one")
             .with_help("leave the quotes out, as in `RETURN x + 1`"));
+    }
+    if cursor.sees(&["SELECT|WITH|BEGIN"]) || cursor.sees(&["(", "SELECT|WITH"]) {
+        return Err(cursor
+            .error_here("the body of a function is an expression over its parameters, and reads no table")
+            .with_help("write an expression, as in `RETURN x + 1`; what reads a table is a view, which is joined"));
     }
     let body = cursor.expression()?;
     check_names(cursor, &body, &name, &parameters)?;
@@ -56,6 +72,11 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
         return Ok(parameters);
     }
     loop {
+        if cursor.sees(&["IN|OUT|INOUT|VARIADIC"]) {
+            return Err(cursor
+                .error_here("parameters are given in, and there are as many arguments as parameters")
+                .with_help("write the name and its type alone, as in `f(x BIGINT)`"));
+        }
         let name = cursor.identifier("a parameter and its type")?;
         if parameters.iter().any(|other| other.name.eq_ignore_ascii_case(&name.value)) {
             return Err(cursor.source.error(name.span, format!("two parameters are called `{}`", name.value)));
@@ -63,6 +84,16 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
         let type_name = type_of(cursor)?;
         let argument = converted(&name.value, &type_name)?;
         parameters.push(Parameter { name: name.value, type_name, argument });
+        if cursor.sees(&["DEFAULT"]) || cursor.sees_token(&Token::Eq) {
+            return Err(cursor.error_here("a parameter has no default: a call gives every argument").with_help(
+                "write a second function with fewer parameters that calls the first, or COALESCE in the body and NULL in the call",
+            ));
+        }
+        if cursor.sees(&["NOT", "NULL"]) {
+            return Err(cursor
+                .error_here("a parameter may be null")
+                .with_help("leave NOT NULL out, and say in the body what the function gives for null"));
+        }
         if cursor.take_token(&Token::Comma) {
             continue;
         }

@@ -12,19 +12,7 @@ use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Spanned, Table
 pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable> {
     let if_not_exists = cursor.take(&["IF", "NOT", "EXISTS"]);
     let name = cursor.table_name()?;
-    let mut table = CreateTable {
-        name,
-        or_replace,
-        if_not_exists,
-        columns: Vec::new(),
-        watermark: None,
-        primary_key: Vec::new(),
-        comment: None,
-        partitioned_by: Vec::new(),
-        options: Vec::new(),
-        like: None,
-        query: None,
-    };
+    let mut table = CreateTable { or_replace, if_not_exists, ..empty(name) };
     if cursor.take_token(&Token::LParen) {
         elements(cursor, &mut table)?;
     }
@@ -64,7 +52,25 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<
     Ok(table)
 }
 
-fn elements(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+/// A table of which nothing is known.
+pub(super) fn empty(name: Spanned<String>) -> CreateTable {
+    CreateTable {
+        name,
+        or_replace: false,
+        if_not_exists: false,
+        columns: Vec::new(),
+        watermark: None,
+        primary_key: Vec::new(),
+        comment: None,
+        partitioned_by: Vec::new(),
+        options: Vec::new(),
+        like: None,
+        query: None,
+    }
+}
+
+/// Behind a parenthesis.
+pub(super) fn elements(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     // `CREATE TABLE t () …` says nothing that `CREATE TABLE t …` does not.
     if cursor.take_token(&Token::RParen) {
         return Ok(());
@@ -81,7 +87,8 @@ fn elements(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     }
 }
 
-fn element(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+/// A column, a watermark or a constraint.
+pub(super) fn element(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     if cursor.sees(&["WATERMARK", "FOR"]) {
         return watermark(cursor, table);
     }
@@ -192,7 +199,8 @@ fn refuse_column_option(cursor: &Cursor<'_>) -> Option<weir_core::Error> {
     Some(cursor.error_here("this column option is not supported").with_help(help))
 }
 
-fn options(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
+/// `('key' = 'value', …)`.
+pub(super) fn options(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Result<()> {
     cursor.expect_token(&Token::LParen)?;
     if cursor.take_token(&Token::RParen) {
         return Ok(());

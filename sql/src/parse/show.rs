@@ -17,10 +17,13 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["FUNCTIONS"]) {
         return Ok(Statement::Show(Show::Functions { like: like(cursor)? }));
     }
+    if cursor.take(&["CREATE", "FUNCTION"]) {
+        return Ok(Statement::Show(Show::CreateFunction { name: cursor.identifier("the name of a function")? }));
+    }
     if cursor.take(&["CREATE"]) {
         let view = cursor.take(&["VIEW"]);
         if !view {
-            cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE or VIEW"))?;
+            cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE, VIEW or FUNCTION"))?;
         }
         return Ok(Statement::Show(Show::Create { name: cursor.table_name()?, view }));
     }
@@ -35,7 +38,7 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.sees(&["COLUMNS"]) {
         return Err(cursor.error_here("SHOW COLUMNS is not supported").with_help("write `DESCRIBE t`"));
     }
-    Err(cursor.unexpected("TABLES, VIEWS, FUNCTIONS, JOBS, CREATE TABLE or CREATE VIEW"))
+    Err(cursor.unexpected("TABLES, VIEWS, FUNCTIONS, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION"))
 }
 
 /// Behind `DESCRIBE`.

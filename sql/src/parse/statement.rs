@@ -3,13 +3,14 @@
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
+use super::alter_table::alter_table;
 use super::create_function::create_function;
 use super::create_table::create_table;
 use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::show::{describe, show, stop};
-use super::{emission, hints, rewrite, scan, unsupported};
+use super::{create_job, emission, hints, rewrite, scan, unsupported, version_alias};
 use crate::diagnostics::Source;
 use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 
@@ -17,10 +18,12 @@ use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<Vec<Spanned<Statement>>> {
     let mut statements = Vec::new();
     let mut open_set: Option<Span> = None;
+    let mut named: Option<Span> = None;
     for mut segment in segments {
         scan::scan(source, &segment)?;
         hints::obey(source, &mut segment)?;
         emission::clauses(source, &mut segment)?;
+        version_alias::behind_versions(&mut segment);
         rewrite::table_arguments(source, &mut segment)?;
         let dialect = WeirDialect::new(segment.tokens.len());
         let mut cursor = Cursor::new(source, &segment, &dialect);
@@ -40,12 +43,21 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
             continue;
         }
         let start = cursor.here().start;
+        if open_set.is_none() && cursor.take(&["CREATE", "JOB"]) {
+            named = Some(Span { start, end: segment.span.end });
+            statements.extend(create_job::create_job(&mut cursor, segment.span.end)?);
+            cursor.end()?;
+            continue;
+        }
         if open_set.is_some() && !cursor.sees(&["INSERT"]) {
             return Err(cursor.unexpected("INSERT INTO or END, since a statement set holds inserts alone"));
         }
         let value = statement(&mut cursor)?;
         cursor.end()?;
         statements.push(Spanned { value, span: Span { start, end: segment.span.end } });
+    }
+    if let Some(named) = named {
+        create_job::is_alone(source, &statements, named)?;
     }
     match open_set {
         None => Ok(statements),
@@ -100,8 +112,11 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["CREATE"]) {
         return create(cursor);
     }
+    if cursor.take(&["ALTER"]) {
+        return alter_table(cursor).map(Statement::AlterTable);
+    }
     Err(cursor.unexpected(
-        "a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN, SHOW, DESCRIBE or DROP)",
+        "a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN, SHOW, DESCRIBE, ALTER or DROP)",
     ))
 }
 
@@ -133,7 +148,8 @@ fn create_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement> {
     Ok(Statement::CreateView { name, columns, or_replace, if_not_exists, query })
 }
 
-fn insert(cursor: &mut Cursor<'_>) -> Result<Statement> {
+/// Behind `INSERT`.
+pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.sees(&["OVERWRITE"]) {
         return Err(cursor
             .error_here("INSERT OVERWRITE is not supported: a stream is never complete, so it cannot replace a table")

@@ -5,13 +5,7 @@ use weir_core::Error;
 use super::cursor::Cursor;
 
 /// First words, what they begin, and what works instead.
-const STATEMENTS: [(&[&str], &str, &str); 27] = [
-    (&["ALTER"], "ALTER is not supported yet", "change the CREATE statement: tables live as long as the script runs"),
-    (
-        &["CREATE", "JOB"],
-        "CREATE JOB is not supported yet",
-        "write `SET 'pipeline.name' = 'name'`, then `INSERT INTO …`",
-    ),
+const STATEMENTS: [(&[&str], &str, &str); 25] = [
     (
         &["CREATE|DROP|ALTER", "DATABASE|CATALOG|SCHEMA"],
         "catalogs and databases are not supported yet",

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{Error, Result};
 
 use crate::catalog::{Catalog, ColumnSource, Relation, Table};
-use crate::diagnostics::{Source, without_secrets};
+use crate::diagnostics::{Source, did_you_mean, without_secrets};
 use crate::logical::Tables;
 use crate::parse::sql_type_name;
 use crate::statement::{Show, Span, Spanned};
@@ -55,14 +55,28 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
                     .error(name.span, format!("`{}` is a {is}", name.value))
                     .with_help(format!("write `SHOW CREATE {other} {}`", name.value)));
             }
-            let span = catalog.statement(relation.name()).unwrap_or(name.span);
-            Ok(Answer::Text(format!("{};\n", without_secrets(source.slice(span).trim_end().trim_end_matches(';')))))
+            let made = catalog.statements(relation.name()).iter().map(|span| written(source, *span));
+            Ok(Answer::Text(made.collect()))
+        }
+        Show::CreateFunction { name } => {
+            let functions = catalog.own_functions();
+            let span = functions.statement(&name.value).ok_or_else(|| {
+                let names: Vec<&str> = functions.names().collect();
+                let error = source.error(name.span, format!("there is no function `{}` of your own", name.value));
+                error.with_help(did_you_mean(&name.value, &names, "the functions before this statement are"))
+            })?;
+            Ok(Answer::Text(written(source, span)))
         }
         Show::Settings => {
             let row = |(key, value): &(&str, &str)| vec![Some((*key).to_owned()), Some((*value).to_owned())];
             rows(&["key", "value"], settings.iter().map(row))
         }
     }
+}
+
+/// A statement without secrets.
+fn written(source: &Source<'_>, span: Span) -> String {
+    format!("{};\n", without_secrets(source.slice(span).trim_end().trim_end_matches(';')))
 }
 
 /// The columns of a table or view.

@@ -12,7 +12,7 @@ use weir_functions::Functions;
 use crate::diagnostics::{Source, without_secrets};
 use crate::logical::window_functions;
 use crate::parse::parse;
-use crate::statement::{CreateTable, Script, Spanned, Statement};
+use crate::statement::{CreateTable, Script, Spanned, Statement, TableChange};
 
 pub use change::changed;
 pub use created_as::in_two;
@@ -66,6 +66,19 @@ impl Declaration {
         Some(Self { kind, name: name.value.clone(), statement: text, uses: uses(&statement.value) })
     }
 
+    /// The same with an `ALTER TABLE` behind its statement; `None`: it is no such statement.
+    fn altered(mut self, script: &Script, statement: &Spanned<Statement>) -> Option<Self> {
+        let Statement::AlterTable(alter) = &statement.value else { return None };
+        let text = Source::new(&script.text).slice(statement.span).trim_end();
+        self.statement = format!("{};\n{text}", self.statement);
+        self.uses.extend(uses(&statement.value));
+        self.uses.remove(&self.name.to_lowercase());
+        if let TableChange::RenameTo(name) = &alter.change {
+            self.name.clone_from(&name.value);
+        }
+        Some(self)
+    }
+
     /// What a statement declares that this version of Weir cannot read, by its first words.
     fn by_words(statement: &str) -> Option<Self> {
         let mut words = statement.split(|character: char| character.is_whitespace() || character == '(');
@@ -99,7 +112,12 @@ pub fn beginning(statements: &[String]) -> String {
 /// What the statements of a catalog declare. One that this version of Weir cannot read is known by its name alone.
 pub fn declarations(statements: &[String]) -> Vec<Declaration> {
     let declaration = |statement: &String| {
-        let read = parse(statement).ok().and_then(|script| Declaration::of(&script, script.statements.first()?));
+        let read = parse(statement).ok().and_then(|script| {
+            let (created, altered) = script.statements.split_first()?;
+            altered.iter().try_fold(Declaration::of(&script, created)?, |declaration, change| {
+                declaration.altered(&script, change)
+            })
+        });
         read.or_else(|| Declaration::by_words(statement))
     };
     statements.iter().filter_map(declaration).collect()

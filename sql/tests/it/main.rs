@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alter;
 mod casts;
 mod connectors;
 mod created_as;

@@ -150,7 +150,9 @@ fn all_of_it_goes_on_to_work() {
 fn errors_point_into_the_script() {
     let error = refused(&[TABLE], "CREATE VIEW w AS\nSELECT 1;\nSELECT k FROM t").report();
     assert!(
-        error.starts_with("line 3, column 1: a catalog has CREATE TABLE, CREATE VIEW and CREATE FUNCTION"),
+        error.starts_with(
+            "line 3, column 1: a catalog has CREATE TABLE, CREATE VIEW, CREATE FUNCTION, ALTER TABLE and DROP"
+        ),
         "{error}"
     );
     let error = refused(&[TABLE], "\nCREATE TABLE t (k BIGINT) WITH ('connector' = 'fake')").report();
@@ -162,4 +164,29 @@ fn errors_point_into_the_script() {
     ] {
         assert!(refused(&[TABLE], text).report().contains("no other statements"), "{text}");
     }
+}
+
+#[test]
+fn a_table_that_is_altered_stays_where_it_is() {
+    let view = "CREATE VIEW w AS SELECT k FROM t";
+    let add = "ALTER TABLE t ADD n BIGINT";
+    let added = format!("{TABLE};\n{add}");
+    becomes(&[TABLE, view], &format!("{add};"), &[&added, view]);
+    let twice = format!("{added};\nALTER TABLE T DROP n");
+    becomes(&[&added, view], "ALTER TABLE T DROP n;", &[&twice, view]);
+    let renamed = format!("{TABLE};\nALTER TABLE t RENAME TO u");
+    becomes(&[TABLE], "ALTER TABLE t RENAME TO u;", &[&renamed]);
+    becomes(
+        &[&renamed],
+        "CREATE VIEW w AS SELECT k FROM u; DROP TABLE IF EXISTS t;",
+        &[&renamed, "CREATE VIEW w AS SELECT k FROM u"],
+    );
+    becomes(&[&renamed], "DROP TABLE u;", &[]);
+    let broken = refused(&[TABLE, view], "ALTER TABLE t RENAME k TO id;").report();
+    assert!(broken.contains("the view `w` of the catalog would not go on to work"), "{broken}");
+    let broken = refused(&[TABLE, view], "ALTER TABLE t RENAME TO u;").report();
+    assert!(broken.contains("the view `w` of the catalog would not go on to work"), "{broken}");
+    assert!(refused(&[TABLE], "ALTER TABLE x ADD n BIGINT;").report().contains("there is no table `x` in the catalog"));
+    assert!(refused(&[TABLE], "ALTER TABLE t ADD k BIGINT;").report().contains("has a column `k` already"));
+    assert!(refused(&[TABLE, view], "ALTER TABLE t RENAME TO w;").report().contains("`w` already"));
 }

@@ -38,9 +38,25 @@ pub fn changed(
             Statement::DropFunction { name, if_exists } => {
                 found(&source, &declared, name, DeclarationKind::Function, *if_exists)?
             }
+            Statement::AlterTable(alter) => {
+                let kind = DeclarationKind::Table;
+                let Some(there) = found(&source, &declared, &alter.name, kind, alter.if_exists)? else { continue };
+                let before = declared.remove(there);
+                touched.insert(before.name.to_lowercase());
+                created.retain(|(known, _)| *known != before);
+                let after = before.altered(&script, statement);
+                let after = after.ok_or_else(|| Error::internal("an ALTER TABLE changes no table"))?;
+                if declared.iter().any(|known| known.is_rival(&after)) {
+                    let what = format!("there is a table or view `{}` already", after.name);
+                    return Err(source.error(statement.span, what).with_help("choose another name"));
+                }
+                touched.insert(after.name.to_lowercase());
+                declared.insert(there, after);
+                None
+            }
             other => {
                 let new = Declaration::of(&script, statement).ok_or_else(|| {
-                    let what = "a catalog has CREATE TABLE, CREATE VIEW and CREATE FUNCTION, and no other statements";
+                    let what = "a catalog has CREATE TABLE, CREATE VIEW, CREATE FUNCTION, ALTER TABLE and DROP, and no other statements";
                     let help = "leave this one to the scripts that use the catalog; CREATE TABLE … AS is a job as well";
                     source.error(statement.span, what).with_help(help)
                 })?;
@@ -74,7 +90,11 @@ pub fn changed(
         let span = created.iter().find(|(known, _)| known == declaration).map(|(_, span)| *span);
         let others: Vec<&Declaration> = closure(&declared, declaration.uses.clone());
         let is_touched = |uses: &BTreeSet<String>| !uses.is_disjoint(&touched);
-        if span.is_some() || is_touched(&declaration.uses) || others.iter().any(|other| is_touched(&other.uses)) {
+        if span.is_some()
+            || touched.contains(&declaration.name.to_lowercase())
+            || is_touched(&declaration.uses)
+            || others.iter().any(|other| is_touched(&other.uses))
+        {
             check(&source, declaration, span, &others, connectors, functions)?;
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use datafusion_sql::sqlparser::ast::{Expr, ObjectName, Query, TableFactor, Visit};
 
 use crate::parse::WindowFunction;
-use crate::statement::{ColumnKind, CreateTable, Show, Statement};
+use crate::statement::{ColumnKind, CreateTable, Show, Statement, TableChange};
 use crate::walk::{Look, Step, look};
 
 /// In small letters. Names of `WITH` are among them, and of built-in functions.
@@ -23,13 +23,8 @@ pub(super) fn uses_of_others(statement: &Statement) -> BTreeSet<String> {
 fn all(statement: &Statement) -> Names {
     let mut names = Names::default();
     match statement {
-        Statement::CreateTable(CreateTable { columns, watermark, like, query, .. }) => {
-            for column in columns {
-                if let ColumnKind::Computed(expression) = &column.kind {
-                    names.look(expression);
-                }
-            }
-            watermark.iter().for_each(|watermark| names.look(&watermark.expression));
+        Statement::CreateTable(table @ CreateTable { like, query, .. }) => {
+            names.look_at_columns(table);
             like.iter().for_each(|base| names.add(&base.value));
             query.iter().for_each(|query| names.look(&*query.value));
         }
@@ -41,7 +36,15 @@ fn all(statement: &Statement) -> Names {
         }
         Statement::Operator(operator) => operator.inputs.iter().for_each(|input| names.look::<Query>(&input.value)),
         Statement::Explain { statement, .. } => return all(statement),
-        Statement::Describe(name) | Statement::Show(Show::Create { name, .. }) => names.add(&name.value),
+        Statement::Describe(name) | Statement::Show(Show::Create { name, .. } | Show::CreateFunction { name }) => {
+            names.add(&name.value)
+        }
+        Statement::AlterTable(alter) => {
+            names.add(&alter.name.value);
+            if let TableChange::Add { parts, .. } | TableChange::Modify { parts, .. } = &alter.change {
+                names.look_at_columns(parts);
+            }
+        }
         _ => {}
     }
     names
@@ -55,6 +58,15 @@ struct Names {
 }
 
 impl Names {
+    fn look_at_columns(&mut self, table: &CreateTable) {
+        for column in &table.columns {
+            if let ColumnKind::Computed(expression) = &column.kind {
+                self.look(expression);
+            }
+        }
+        table.watermark.iter().for_each(|watermark| self.look(&watermark.expression));
+    }
+
     fn add(&mut self, name: &str) {
         self.used.insert(name.to_lowercase());
     }
