@@ -1,14 +1,18 @@
 //! Relations: what queries are made of, each computed from others.
 
 mod aggregate;
+mod common_rows;
 mod evaluate;
 mod over;
+mod ranking;
 mod sql;
 mod window;
 
 pub use aggregate::{Call, Function};
+pub use common_rows::CommonRows;
 pub use evaluate::rows;
 pub use over::{Frame, Over, OverFunction};
+pub use ranking::Ranking;
 pub use sql::{Script, body};
 pub use window::Window;
 
@@ -122,6 +126,8 @@ pub enum Node {
         calls: Vec<Call>,
         /// Over keys and aggregates.
         having: Option<Expression>,
+        /// `EMIT ON UPDATE`: what shows before a window closes is taken back.
+        updates: bool,
     },
     /// The first rows of each partition.
     Top {
@@ -129,9 +135,11 @@ pub enum Node {
         input: Box<Relation>,
         /// Columns of the partition, a window's first.
         partition: Vec<String>,
-        /// Order, in which no two rows are at one place unless they are equal in all columns.
+        /// Order, in which no two rows with numbers of their own are at one place unless they are equal in all columns.
         order: Vec<Order>,
-        /// How many.
+        /// What is limited.
+        ranking: Ranking,
+        /// To which number.
         limit: i64,
         /// Columns.
         items: Vec<Item>,
@@ -177,6 +185,15 @@ pub enum Node {
     },
     /// Rows of all, whose columns have the same types.
     Union(Vec<Relation>),
+    /// Rows that both sides have, or the left one alone.
+    Common {
+        /// Left side.
+        left: Box<Relation>,
+        /// Right side, whose columns have the same types.
+        right: Box<Relation>,
+        /// Which.
+        rows: CommonRows,
+    },
     /// A row for each element of an array.
     Unnest {
         /// Of what.
@@ -235,7 +252,7 @@ impl Relation {
             | Node::Unnest { input, .. }
             | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
-            Node::Join { left, right, .. } => vec![left, right],
+            Node::Join { left, right, .. } | Node::Common { left, right, .. } => vec![left, right],
             Node::Match { input, other, .. } => vec![input, other],
             Node::Union(inputs) => inputs.iter().collect(),
         }
@@ -251,7 +268,7 @@ impl Relation {
             | Node::Unnest { input, .. }
             | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
-            Node::Join { left, right, .. } => vec![left, right],
+            Node::Join { left, right, .. } | Node::Common { left, right, .. } => vec![left, right],
             Node::Match { input, other, .. } => vec![input, other],
             Node::Union(inputs) => inputs.iter_mut().collect(),
         }

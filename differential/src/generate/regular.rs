@@ -57,7 +57,8 @@ impl Generator {
             bound: self.call_bound(call, &input.columns),
         }));
         let filter = if self.random.chance(20) { self.filter(&input) } else { None };
-        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets: None, calls, having: None };
+        let node =
+            Node::Aggregate { input: Box::new(input), filter, keys, sets: None, calls, having: None, updates: false };
         Relation { node, columns, times: Vec::new(), window: None, unique: None }
     }
 

@@ -3,7 +3,7 @@
 
 use super::Generator;
 use crate::expression::{Expression, Operator, sql};
-use crate::relation::{Column, Function, Item, Node, Relation};
+use crate::relation::{Column, CommonRows, Function, Item, Node, Relation};
 
 impl Generator {
     /// The query of a case.
@@ -33,7 +33,7 @@ impl Generator {
 
     /// A relation of which others may be made `depth` times more.
     fn updating(&mut self, depth: usize) -> Relation {
-        let result = match self.random.below(14) {
+        let result = match self.random.below(18) {
             _ if depth == 0 => self.stream(0),
             0..=3 => {
                 let (left, right) = (self.updating(depth - 1), self.updating(depth - 1));
@@ -56,6 +56,11 @@ impl Generator {
                 let input = self.updating(depth - 1);
                 self.select(input, 60)
             }
+            14 | 15 => self.shown_early(depth - 1),
+            16 | 17 => {
+                let input = self.updating(depth - 1);
+                self.common_rows(input)
+            }
             _ => self.stream(1),
         };
         let is_table = matches!(result.node, Node::Table(_));
@@ -63,6 +68,38 @@ impl Generator {
         let unique = if result.window.is_some() { None } else { result.unique };
         let times = if is_table { result.times } else { Vec::new() };
         Relation { times, window: None, unique, ..result }
+    }
+
+    /// Groups of windows that are shown before those close.
+    fn shown_early(&mut self, depth: usize) -> Relation {
+        let window = self.window();
+        let mut groups = self.aggregate(&window, depth.min(1));
+        if let Node::Aggregate { updates, .. } = &mut groups.node {
+            *updates = true;
+        }
+        let shown = self.select(groups, 20);
+        Relation { times: Vec::new(), window: None, unique: None, ..shown }
+    }
+
+    /// Rows that a relation has in common with some of its own, or has not.
+    fn common_rows(&mut self, input: Relation) -> Relation {
+        let left = self.scalars_of(input);
+        let left = Relation { times: Vec::new(), window: None, unique: None, ..left };
+        let left = match left.node {
+            Node::Table(_) | Node::Window { .. } => self.groups_of(left),
+            _ => left,
+        };
+        if !left.columns.iter().all(|column| column.data_type.is_scalar()) {
+            return left;
+        }
+        let (items, columns) = self.renamed(&left.columns);
+        let filter = self.random.chance(70).then(|| self.condition(&left.columns, 1));
+        let right = Node::Select { input: Box::new(left.clone()), items, filter };
+        let right = Relation { node: right, columns, times: Vec::new(), window: None, unique: None };
+        let rows = CommonRows { except: self.random.chance(50), all: self.random.chance(50) };
+        let columns = left.columns.clone();
+        let node = Node::Common { left: Box::new(left), right: Box::new(right), rows };
+        Relation { node, columns, times: Vec::new(), window: None, unique: None }
     }
 
     /// Groups of all rows by some of their columns, or by none.
@@ -103,7 +140,7 @@ impl Generator {
         }));
         let unique = sets.is_none().then(|| keys.iter().map(|key| key.name.clone()).collect());
         let has_calls = !calls.is_empty();
-        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None };
+        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, updates: false };
         let mut groups = Relation { node, columns, times: Vec::new(), window: None, unique };
         if has_calls && self.random.chance(25) {
             self.add_having(&mut groups);

@@ -3,7 +3,7 @@
 use super::queries::{holds_for_some, renamed};
 use super::{Generator, Topic};
 use crate::expression::{Comparison, Expression, Operator, sql};
-use crate::relation::{Call, Column, Function, Item, Node, Order, Relation, Window};
+use crate::relation::{Call, Column, Function, Item, Node, Order, Ranking, Relation, Window};
 use crate::types::Type;
 
 impl Generator {
@@ -140,7 +140,7 @@ impl Generator {
         }));
         let (wants_having, columns_of_calls) = (self.random.chance(25), calls.len());
         let unique = sets.is_none().then(|| keys[fixed..].iter().map(|key| key.name.clone()).collect());
-        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None };
+        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, updates: false };
         let mut groups = Relation { node, columns, times, window, unique };
         if wants_having && columns_of_calls > 0 {
             self.add_having(&mut groups);
@@ -316,7 +316,14 @@ impl Generator {
         let by = self.random.pick(&scalars).name.clone();
         let key = self.order(by);
         order.push(Order { nulls_first: key.nulls_first.filter(|_| self.random.chance(50)), ..key });
+        let ranking = match self.random.below(6) {
+            0 => Ranking::Rank,
+            1 => Ranking::DenseRank,
+            _ => Ranking::RowNumber,
+        };
         let ties: Vec<String> = match &input.unique {
+            // Rows with a common rank are shown together.
+            _ if ranking != Ranking::RowNumber => Vec::new(),
             Some(unique) => unique.clone(),
             // Rows that are equal in all columns may change places.
             None if !nested => scalars.iter().map(|column| column.name.clone()).collect(),
@@ -335,7 +342,7 @@ impl Generator {
             nullable: false,
             bound: Some(limit.into()),
         });
-        let node = Node::Top { input: Box::new(input), partition, order, limit, items, place };
+        let node = Node::Top { input: Box::new(input), partition, order, ranking, limit, items, place };
         Relation { node, columns, times: Vec::new(), window, unique }
     }
 }

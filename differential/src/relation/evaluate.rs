@@ -18,13 +18,13 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
         Node::Table(table) => Ok(tables[*table].rows().cloned().collect()),
         Node::Select { input, items, filter } => select(rows(input, tables)?, &input.names(), items, filter.as_ref()),
         Node::Window { input, time, window } => Ok(window.assign(rows(input, tables)?, &input.names(), time)),
-        Node::Aggregate { input, filter, keys, sets, calls, having } => {
+        Node::Aggregate { input, filter, keys, sets, calls, having, .. } => {
             let names = input.names();
             let rows = kept(rows(input, tables)?, &names, filter.as_ref())?;
             let groups = groups(&rows, &names, (keys, relation.keys_of_window()), sets.as_deref(), calls)?;
             kept(groups, &relation.names(), having.as_ref())
         }
-        Node::Top { input, partition, order, limit, items, .. } => {
+        Node::Top { input, partition, order, ranking, limit, items, .. } => {
             let names = input.names();
             let rows = rows(input, tables)?;
             let partition: Vec<usize> = partition
@@ -38,7 +38,8 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
             let mut result = Vec::new();
             for mut rows in partitions.into_values() {
                 Order::sort(order, &mut rows, &names);
-                for (row, place) in rows.into_iter().zip(1..=*limit) {
+                let places = ranking.numbers(order, &rows, &names);
+                for (row, place) in rows.into_iter().zip(places).filter(|(_, place)| place <= limit) {
                     let mut row = project(items, Scope { names: &names, row })?;
                     row.push(Value::Integer(place));
                     result.push(row);
@@ -88,6 +89,7 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
             }
             Ok(result)
         }
+        Node::Common { left, right, rows: which } => Ok(which.of(rows(left, tables)?, &rows(right, tables)?)),
         Node::Union(inputs) => Ok(inputs.iter().map(|input| rows(input, tables)).collect::<Result<Vec<_>>>()?.concat()),
     }
 }

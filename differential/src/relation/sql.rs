@@ -46,14 +46,19 @@ impl Script<'_> {
             Node::Select { input, items, filter } => {
                 format!("SELECT {}\nFROM {}{}", list(items), self.from(input), where_clause(filter.as_ref()))
             }
-            Node::Aggregate { input, filter, keys, sets, calls, having } => {
+            Node::Aggregate { input, filter, keys, sets, calls, having, updates } => {
+                let emit = if *updates { "\nEMIT ON UPDATE" } else { "" };
                 let results: Vec<String> =
                     calls.iter().map(|call| format!("{} AS {}", call.sql(), call.name)).collect();
                 let keys_named = (!keys.is_empty()).then(|| list(keys));
                 let items = keys_named.into_iter().chain(results).collect::<Vec<_>>().join(", ");
                 let from = self.from(input);
                 if calls.is_empty() {
-                    return format!("SELECT DISTINCT {}\nFROM {from}{}", list(keys), where_clause(filter.as_ref()));
+                    return format!(
+                        "SELECT DISTINCT {}\nFROM {from}{}{emit}",
+                        list(keys),
+                        where_clause(filter.as_ref())
+                    );
                 }
                 let mut by: Vec<String> = keys.iter().map(|key| sql(&key.expression)).collect();
                 if let Some(sets) = sets {
@@ -74,9 +79,9 @@ impl Script<'_> {
                     });
                     format!("\nHAVING {}", sql(&having))
                 });
-                format!("SELECT {items}\nFROM {from}{}{by}{having}", where_clause(filter.as_ref()))
+                format!("SELECT {items}\nFROM {from}{}{by}{having}{emit}", where_clause(filter.as_ref()))
             }
-            Node::Top { input, partition, order, limit, items, place } => {
+            Node::Top { input, partition, order, ranking, limit, items, place } => {
                 let order: Vec<String> = order.iter().map(Order::sql).collect();
                 let order = order.join(", ");
                 let partition = if partition.is_empty() {
@@ -86,8 +91,9 @@ impl Script<'_> {
                 };
                 let from = self.from(input);
                 format!(
-                    "SELECT {}, {place}\nFROM (SELECT *, ROW_NUMBER() OVER ({partition}ORDER BY {order}) AS {place} FROM {from})\nWHERE {place} <= {limit}",
-                    list(items)
+                    "SELECT {}, {place}\nFROM (SELECT *, {}() OVER ({partition}ORDER BY {order}) AS {place} FROM {from})\nWHERE {place} <= {limit}",
+                    list(items),
+                    ranking.name()
                 )
             }
             Node::Over { input, items, over } => {
@@ -118,6 +124,11 @@ impl Script<'_> {
                         format!("SELECT {items}\nFROM {from} LEFT {kind} JOIN {other}\nON {condition}")
                     }
                 }
+            }
+            Node::Common { left, right, rows } => {
+                let (left_from, right_from) = (self.from(left), self.from(right));
+                let (left, right) = (left.names().join(", "), right.names().join(", "));
+                format!("SELECT {left} FROM {left_from}\n{}\nSELECT {right} FROM {right_from}", rows.sql())
             }
             Node::Unnest { input, array, element, items } => {
                 let from = self.from(input);

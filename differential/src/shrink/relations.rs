@@ -104,6 +104,10 @@ pub fn uses(query: &Relation, name: &str) -> bool {
         Node::Join { condition, items, .. } | Node::Match { condition, items, .. } => {
             read(condition) || items.iter().any(item)
         }
+        // Its columns are all that rows are compared by.
+        Node::Common { left, right, .. } => {
+            [left, right].into_iter().any(|side| side.columns.iter().any(|column| column.name == name))
+        }
         Node::Unnest { array, items, .. } => array == name || items.iter().any(item),
         Node::Union(inputs) => inputs.iter().any(|input| input.columns.iter().any(|column| column.name == name)),
     };
@@ -130,7 +134,7 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 add(Node::Select { input: input.clone(), items: without(items, place), filter: filter.clone() });
             }
         }
-        Node::Aggregate { input, filter, keys, sets, calls, having } => {
+        Node::Aggregate { input, filter, keys, sets, calls, having, updates } => {
             let of_sessions = matches!(&input.node, Node::Window { window: Window::Session { .. }, .. });
             let mut with = |change: &dyn Fn(&mut Node)| {
                 let mut node = relation.node.clone();
@@ -141,6 +145,13 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 with(&|node| {
                     if let Node::Aggregate { filter, .. } = node {
                         *filter = None
+                    }
+                });
+            }
+            if *updates {
+                with(&|node| {
+                    if let Node::Aggregate { updates, .. } = node {
+                        *updates = false
                     }
                 });
             }
@@ -226,7 +237,7 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 add(Node::Select { input: Box::new(input.clone()), items: items.collect(), filter: None });
             }
         }
-        Node::Table(_) | Node::Window { .. } => {}
+        Node::Table(_) | Node::Window { .. } | Node::Common { .. } => {}
     }
     for place in 0..conditions(&mut node).len() {
         for condition in smaller_conditions(conditions(&mut node)[place]) {
@@ -303,5 +314,6 @@ pub fn refresh(relation: &mut Relation, tables: &[Table]) {
         Node::Over { items, over, .. } => items.iter().map(of_item).chain(of(&over.name)).collect(),
         Node::Top { items, place, .. } => items.iter().map(of_item).chain(of(place)).collect(),
         Node::Union(_) => known.clone(),
+        Node::Common { left, .. } => left.columns.clone(),
     };
 }
