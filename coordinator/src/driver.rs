@@ -310,11 +310,14 @@ impl CheckpointDriver {
 
     /// Starts the last checkpoint, or one that the user wants, as soon as nothing else is under way.
     fn begin_if_due(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if self.is_superseded() {
+            self.pending = None;
+        }
         if self.pending.is_some() || self.is_ending() || self.over {
             return;
         }
         match self.stop {
-            _ if self.exhausted => self.begin(now, MarkerKind::Stop, effects),
+            _ if self.exhausted => self.begin(now, MarkerKind::Drain, effects),
             Some(StopKind::Savepoint | StopKind::Checkpoint) => self.begin(now, MarkerKind::Stop, effects),
             Some(StopKind::Drain) => self.begin(now, MarkerKind::Drain, effects),
             None => {
@@ -323,6 +326,15 @@ impl CheckpointDriver {
                 }
             }
         }
+    }
+
+    /// Whether the pending checkpoint holds up the last one, and is of use to nobody once that is there. What is reported of it all the same
+    /// goes into the last one's manifest.
+    fn is_superseded(&self) -> bool {
+        let superseded = |pending: &Pending| {
+            pending.stage == Stage::Gathering && pending.marker.kind == MarkerKind::Checkpoint && pending.asked.is_none()
+        };
+        self.exhausted && self.pending.as_ref().is_some_and(superseded)
     }
 
     /// A savepoint does as well where a checkpoint is asked for.

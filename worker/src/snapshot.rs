@@ -2,14 +2,16 @@
 //! once per epoch.
 //!
 //! Nothing that was captured or staged is ever dropped: an operator counts its state as stored once it has captured it, and a
-//! sink its rows once they are taken. If an upload fails, the rows are kept and go into the next epoch's files.
+//! sink its rows once they are taken. If an upload fails, the rows are kept and go into the next epoch's files. Only behind a marker
+//! from which nobody goes on, the last of a job, no state is stored, and none that is still being stored is waited for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
 use weir_core::bugs::{self, Bug};
-use weir_core::{Capture, Epoch, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, TableSpec};
+use weir_core::{Capture, Epoch, Error, EventTime, Marker, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, StateStore, Storage};
 
 use crate::blocking;
@@ -19,8 +21,8 @@ use crate::subtask::{Prepared, WorkerEvent};
 
 /// What a subtask hands over when a marker has passed it.
 pub struct SubtaskSnapshot {
-    /// The marker's epoch.
-    pub epoch: Epoch,
+    /// The marker.
+    pub marker: Marker,
     /// State of each of its nodes.
     pub nodes: Vec<NodeCapture>,
     /// What its sink has prepared.
@@ -41,6 +43,12 @@ pub struct Snapshots {
     pub stores: BTreeMap<OperatorUid, Arc<StateStore>>,
     /// Where reports go.
     pub events: mpsc::Sender<WorkerEvent>,
+}
+
+/// What subtasks have handed in of epochs that are not complete yet.
+struct Gathering {
+    subtasks: usize,
+    epochs: BTreeMap<Epoch, Vec<SubtaskSnapshot>>,
 }
 
 /// What came of storing an epoch.
@@ -76,17 +84,16 @@ struct Rows {
 impl Snapshots {
     /// Runs until all subtasks are gone.
     pub async fn run(self, mut snapshots: mpsc::Receiver<SubtaskSnapshot>) {
-        let mut gathering: BTreeMap<Epoch, Vec<SubtaskSnapshot>> = BTreeMap::new();
+        let mut gathering = Gathering { subtasks: self.subtasks, epochs: BTreeMap::new() };
         let mut pending = Pending::default();
         let mut committables: Vec<(OperatorUid, Vec<u8>)> = Vec::new();
-        while let Some(snapshot) = snapshots.recv().await {
-            let epoch = snapshot.epoch;
-            let gathered = gathering.entry(epoch).or_default();
-            gathered.push(snapshot);
-            if gathered.len() < self.subtasks {
+        loop {
+            let Some((marker, complete)) = gathering.complete() else {
+                let Some(snapshot) = snapshots.recv().await else { return };
+                gathering.add(snapshot);
                 continue;
-            }
-            let complete = gathering.remove(&epoch).unwrap_or_default();
+            };
+            let epoch = marker.epoch;
             let mut nodes = Vec::new();
             let mut staged: BTreeMap<OperatorUid, Vec<StagedPart>> = BTreeMap::new();
             for snapshot in complete {
@@ -97,7 +104,20 @@ impl Snapshots {
                 }
             }
             staged.into_iter().for_each(|(uid, parts)| pending.staged.add(&uid, parts));
-            let event = match self.store(epoch, std::mem::take(&mut pending), nodes).await {
+            if !marker.kind.keeps_state() {
+                pending.tables.clear();
+                nodes.clear();
+            }
+            let given_up = Arc::new(AtomicBool::new(false));
+            let storing = self.store(epoch, std::mem::take(&mut pending), nodes, given_up.clone());
+            let event = match meanwhile(storing, &mut snapshots, |snapshot| {
+                if !snapshot.marker.kind.keeps_state() {
+                    given_up.store(true, Ordering::Relaxed);
+                }
+                gathering.add(snapshot);
+            })
+            .await
+            {
                 Ok(Stored::Written(operators, staged, bytes)) => {
                     self.add_to_stores(epoch, &operators);
                     WorkerEvent::Reported(EpochContent {
@@ -133,7 +153,13 @@ impl Snapshots {
     ///
     /// # Errors
     /// If the rows could not be made: they are lost.
-    async fn store(&self, epoch: Epoch, mut pending: Pending, nodes: Vec<NodeCapture>) -> Result<Stored> {
+    async fn store(
+        &self,
+        epoch: Epoch,
+        mut pending: Pending,
+        nodes: Vec<NodeCapture>,
+        given_up: Arc<AtomicBool>,
+    ) -> Result<Stored> {
         let StagingArea { storage, blocking, attempt, part_name } = self.area.clone();
         let (sinks, keeps_state) = (self.sinks.clone(), self.keeps_state);
         let prefix = weir_state::layout::runs_prefix(epoch, attempt, &part_name);
@@ -142,7 +168,7 @@ impl Snapshots {
                 materialise(&mut pending.tables, epoch, nodes)?;
             }
             let written = pending.staged.store(&*storage, &sinks, &prefix).and_then(|staged| {
-                let (operators, state) = write(&*storage, &pending.tables, &prefix)?;
+                let (operators, state) = write(&*storage, &pending.tables, &prefix, &given_up)?;
                 Ok((operators, staged + state))
             });
             Ok(match written {
@@ -171,6 +197,35 @@ impl Snapshots {
             sinks.entry(uid).or_insert_with_key(nothing).staged = runs;
         }
         sinks.into_values().filter(|sink| !sink.is_empty()).collect()
+    }
+}
+
+impl Gathering {
+    fn add(&mut self, snapshot: SubtaskSnapshot) {
+        self.epochs.entry(snapshot.marker.epoch).or_default().push(snapshot);
+    }
+
+    /// The snapshots of the oldest epoch, if they are all there: a subtask hands in one epoch after the other.
+    fn complete(&mut self) -> Option<(Marker, Vec<SubtaskSnapshot>)> {
+        let oldest = self.epochs.first_entry().filter(|oldest| oldest.get().len() == self.subtasks)?;
+        let snapshots = oldest.remove();
+        Some((snapshots.first()?.marker, snapshots))
+    }
+}
+
+/// Waits for `work`, and takes in what arrives meanwhile.
+async fn meanwhile<T>(
+    work: impl Future<Output = T>,
+    snapshots: &mut mpsc::Receiver<SubtaskSnapshot>,
+    mut arrived: impl FnMut(SubtaskSnapshot),
+) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            Some(snapshot) = snapshots.recv() => arrived(snapshot),
+        }
     }
 }
 
@@ -203,7 +258,12 @@ fn materialise(tables: &mut Vec<PendingTable>, epoch: Epoch, nodes: Vec<NodeCapt
     Ok(())
 }
 
-fn write(storage: &dyn Storage, tables: &[PendingTable], prefix: &str) -> Result<(Vec<OperatorDelta>, u64)> {
+fn write(
+    storage: &dyn Storage,
+    tables: &[PendingTable],
+    prefix: &str,
+    given_up: &AtomicBool,
+) -> Result<(Vec<OperatorDelta>, u64)> {
     let captured = tables
         .iter()
         .map(|table| CapturedTable {
@@ -220,6 +280,6 @@ fn write(storage: &dyn Storage, tables: &[PendingTable], prefix: &str) -> Result
                 .collect(),
         })
         .collect();
-    let stored = weir_state::store(captured, prefix, storage)?;
+    let stored = weir_state::store(captured, prefix, storage, given_up)?;
     Ok((stored.operators, stored.bytes))
 }

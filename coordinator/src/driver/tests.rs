@@ -119,7 +119,7 @@ fn the_end_waits_for_the_checkpoint_under_way_and_for_its_own() {
     assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 1, reported(5));
     step(&mut driver, 1, Event::Completed(Epoch(5)));
-    assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Stop 6"]);
+    assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Drain 6"]);
     assert_eq!(step(&mut driver, 2, Event::Ended), [""; 0], "subtasks may end before their state is stored");
     assert_eq!(step(&mut driver, 2, reported(6)), ["write [6] last"]);
     step(&mut driver, 2, Event::Completed(Epoch(6)));
@@ -289,7 +289,7 @@ fn flush_markers_wait_for_no_checkpoint() {
     step(&mut driver, 5, of_two(0, 9));
     assert_eq!(step(&mut driver, 5, of_two(1, 9)), ["write [9, 9]"]);
     step(&mut driver, 5, Event::Completed(Epoch(9)));
-    assert_eq!(step(&mut driver, 5, Event::Committed(Epoch(9))), ["retire <9", "Stop 10"]);
+    assert_eq!(step(&mut driver, 5, Event::Committed(Epoch(9))), ["retire <9", "Drain 10"]);
     assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "behind the end there is nothing to flush");
 }
 

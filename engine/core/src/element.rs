@@ -15,14 +15,20 @@ pub enum MarkerKind {
     Savepoint,
     /// A savepoint after which the job ends. Sources send [`Element::End`] behind it.
     Stop,
-    /// A stop in front of which event time comes to its end, so that all windows fire: the input counts as over.
+    /// The input is over, or counts as over: event time comes to its end in front of it, so that all windows fire. Operators flush, sinks
+    /// prepare, and the job ends. Nobody goes on from here, so state is not stored.
     Drain,
 }
 
 impl MarkerKind {
-    /// Whether operators capture state where this marker passes.
+    /// Whether it is the marker of a checkpoint, which takes in what sinks have prepared, and state if it [keeps](Self::keeps_state) any.
     pub fn captures(self) -> bool {
         !matches!(self, MarkerKind::Flush)
+    }
+
+    /// Whether the job may have to go on from the state that operators have where this marker passes.
+    pub fn keeps_state(self) -> bool {
+        !matches!(self, MarkerKind::Flush | MarkerKind::Drain)
     }
 
     /// Whether the job ends behind this marker.

@@ -125,7 +125,8 @@ impl SinkCommittables {
 
 impl Manifest {
     /// The manifest after `previous`: new runs stand behind the old ones, runs that have expired as a whole are left
-    /// out, watermarks and expiry never go back. An operator or table that nobody reports stays as it was.
+    /// out, watermarks and expiry never go back. An operator or table that nobody reports stays as it was. A job that has come to its end
+    /// needs no state: no manifest of it names a run.
     pub fn following(
         previous: Option<&Manifest>,
         header: ManifestHeader,
@@ -157,6 +158,9 @@ impl Manifest {
         }
         places.retain(|uid, _| uid.is_sink());
         for table in operators.iter_mut().flat_map(|operator| &mut operator.tables) {
+            if finished {
+                table.runs.clear();
+            }
             drop_expired_runs(&table.schema, &mut table.runs, table.expired);
         }
         Self {

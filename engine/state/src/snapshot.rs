@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Capture, Error, EventTime, OperatorUid, Result, StateRows, TableSchema, state_column};
@@ -77,24 +78,30 @@ pub struct Stored {
 /// Those of [`store`].
 pub fn encode(tables: Vec<CapturedTable>, prefix: &str) -> Result<Snapshot> {
     let storage = crate::MemoryStorage::default();
-    let operators = store(tables, prefix, &storage)?.operators;
+    let operators = store(tables, prefix, &storage, &AtomicBool::new(false))?.operators;
     let files = storage.list("")?.into_iter().map(|path| Ok((path.clone(), storage.get(&path)?)));
     Ok(Snapshot { files: files.collect::<Result<_>>()?, operators })
 }
 
 /// Encodes what was captured and stores it. Large runs go to the storage block by block: to hold a whole one costs more than to
-/// encode it.
+/// encode it. Ends soon, with an error, when it is `given_up` meanwhile.
 ///
 /// # Errors
 /// If captured rows do not fit their table or could not be made, or those of the storage.
-pub fn store(tables: Vec<CapturedTable>, prefix: &str, storage: &dyn Storage) -> Result<Stored> {
+pub fn store(
+    tables: Vec<CapturedTable>,
+    prefix: &str,
+    storage: &dyn Storage,
+    given_up: &AtomicBool,
+) -> Result<Stored> {
     let mut stored = Stored { operators: Vec::new(), bytes: 0 };
     let shared_file = format!("{prefix}-shared.runs");
     let mut shared: Vec<u8> = Vec::new();
     for (number, captured) in tables.into_iter().enumerate() {
         let CapturedTable { uid, watermark, schema, capture } = captured;
         let expired = capture.iter().filter_map(|capture| capture.expired).max();
-        let file = File { storage, path: format!("{prefix}-{number}.arrow"), begin: Vec::new(), object: None };
+        let path = format!("{prefix}-{number}.arrow");
+        let file = File { storage, path, begin: Vec::new(), object: None, given_up };
         let written = encode_table(&schema, capture, expired, file)
             .map_err(|error| error.context(format!("while encoding state table '{}' of {uid}", schema.name)))?;
         let mut runs = Vec::new();
@@ -136,10 +143,14 @@ struct File<'a> {
     path: String,
     begin: Vec<u8>,
     object: Option<Box<dyn ObjectWriter + 'a>>,
+    given_up: &'a AtomicBool,
 }
 
 impl Write for File<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(io::Error::other(Error::environment("nobody needs the checkpoint any more")));
+        }
         if self.object.is_none() && self.begin.len() + bytes.len() >= SHARED_BELOW {
             let mut object = self.storage.create(&self.path).map_err(io::Error::other)?;
             object.write_all(&std::mem::take(&mut self.begin))?;

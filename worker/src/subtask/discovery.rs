@@ -136,7 +136,7 @@ impl DiscoverySubtask {
             }
             let tables = vec![(announcements::table(), self.state.capture()?)];
             let nodes = vec![NodeCapture { uid: self.uid.clone(), watermark: EventTime::MIN, tables }];
-            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared: None };
+            let snapshot = SubtaskSnapshot { marker, nodes, prepared: None };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.control(Element::Marker(marker)).await

@@ -20,7 +20,7 @@ impl IdleSubtask {
     pub async fn run(mut self) -> Result<(), Interrupt> {
         while let Some(marker) = self.markers.recv().await {
             if marker.kind.captures() {
-                let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes: Vec::new(), prepared: None };
+                let snapshot = SubtaskSnapshot { marker, nodes: Vec::new(), prepared: None };
                 self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
             }
             if marker.kind.ends() {

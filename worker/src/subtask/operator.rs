@@ -125,9 +125,9 @@ impl OperatorSubtask {
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
-            let nodes = self.chain.capture(marker.epoch)?;
+            let nodes = if marker.kind.keeps_state() { self.chain.capture(marker.epoch)? } else { Vec::new() };
             let prepared = self.outputs.prepare(marker.epoch).await?;
-            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
+            let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.control(Element::Marker(marker)).await?;

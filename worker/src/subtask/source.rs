@@ -434,9 +434,11 @@ impl SourceSubtask {
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
             let mut nodes = vec![self.capture(marker.epoch)];
-            nodes.extend(self.chain.capture(marker.epoch)?);
+            if marker.kind.keeps_state() {
+                nodes.extend(self.chain.capture(marker.epoch)?);
+            }
             let prepared = self.outputs.prepare(marker.epoch).await?;
-            let snapshot = SubtaskSnapshot { epoch: marker.epoch, nodes, prepared };
+            let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.control(Element::Marker(marker)).await
