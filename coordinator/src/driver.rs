@@ -332,7 +332,9 @@ impl CheckpointDriver {
     /// goes into the last one's manifest.
     fn is_superseded(&self) -> bool {
         let superseded = |pending: &Pending| {
-            pending.stage == Stage::Gathering && pending.marker.kind == MarkerKind::Checkpoint && pending.asked.is_none()
+            pending.stage == Stage::Gathering
+                && pending.marker.kind == MarkerKind::Checkpoint
+                && pending.asked.is_none()
         };
         self.exhausted && self.pending.as_ref().is_some_and(superseded)
     }

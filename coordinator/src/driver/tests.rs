@@ -113,11 +113,44 @@ fn an_attempt_whose_results_cannot_be_committed_fails() {
 }
 
 #[test]
-fn the_end_waits_for_the_checkpoint_under_way_and_for_its_own() {
+fn the_end_takes_the_place_of_a_checkpoint_that_is_not_written_yet() {
     let mut driver = driver(Some(SECOND));
     step(&mut driver, 1, Event::Tick);
+    assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), ["Drain 6"]);
+    assert_eq!(step(&mut driver, 1, Event::ReportFailed { epoch: Epoch(5), error: environment() }), [""; 0]);
+    assert_eq!(step(&mut driver, 1, reported(6)), ["write [6] last"]);
+    step(&mut driver, 2, Event::Completed(Epoch(6)));
+    step(&mut driver, 2, Event::Committed(Epoch(6)));
+    assert_eq!(step(&mut driver, 2, Event::Ended), ["Finished"]);
+}
+
+#[test]
+fn what_was_reported_of_a_checkpoint_that_the_end_has_replaced_is_committed_with_the_end() {
+    let mut driver = CheckpointDriver::new(two_workers(), Duration::ZERO);
+    step(&mut driver, 1, Event::Tick);
+    step(&mut driver, 1, of_two(0, 5));
+    assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), ["Drain 6"]);
+    assert_eq!(step(&mut driver, 1, of_two(0, 6)), [""; 0]);
+    assert_eq!(step(&mut driver, 1, of_two(1, 5)), [""; 0]);
+    assert_eq!(step(&mut driver, 1, of_two(1, 6)), ["write [5, 6, 5, 6] last"]);
+}
+
+#[test]
+fn the_end_waits_for_a_savepoint() {
+    let mut driver = driver(Some(SECOND));
+    assert_eq!(step(&mut driver, 1, Event::Savepoint), ["Savepoint 5"]);
     assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 1, reported(5));
+    step(&mut driver, 1, Event::Completed(Epoch(5)));
+    assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Drain 6"]);
+}
+
+#[test]
+fn the_end_waits_for_the_commit_under_way_and_for_its_own() {
+    let mut driver = driver(Some(SECOND));
+    step(&mut driver, 1, Event::Tick);
+    step(&mut driver, 1, reported(5));
+    assert_eq!(step(&mut driver, 1, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 1, Event::Completed(Epoch(5)));
     assert_eq!(step(&mut driver, 1, Event::Committed(Epoch(5))), ["retire <5", "Drain 6"]);
     assert_eq!(step(&mut driver, 2, Event::Ended), [""; 0], "subtasks may end before their state is stored");
@@ -285,9 +318,9 @@ fn flush_markers_wait_for_no_checkpoint() {
     assert_eq!(step(&mut driver, 4, Event::Committed(Epoch(5))), ["retire <5"]);
     assert_eq!(step(&mut driver, 5, Event::Tick), ["Checkpoint 9"], "which is a flush as well");
     assert_eq!(driver.next_tick(), Some(6 * SECOND));
-    assert_eq!(step(&mut driver, 5, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 5, of_two(0, 9));
     assert_eq!(step(&mut driver, 5, of_two(1, 9)), ["write [9, 9]"]);
+    assert_eq!(step(&mut driver, 5, Event::SourcesExhausted), [""; 0]);
     step(&mut driver, 5, Event::Completed(Epoch(9)));
     assert_eq!(step(&mut driver, 5, Event::Committed(Epoch(9))), ["retire <9", "Drain 10"]);
     assert_eq!(step(&mut driver, 9, Event::Tick), [""; 0], "behind the end there is nothing to flush");

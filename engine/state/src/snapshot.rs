@@ -88,12 +88,7 @@ pub fn encode(tables: Vec<CapturedTable>, prefix: &str) -> Result<Snapshot> {
 ///
 /// # Errors
 /// If captured rows do not fit their table or could not be made, or those of the storage.
-pub fn store(
-    tables: Vec<CapturedTable>,
-    prefix: &str,
-    storage: &dyn Storage,
-    given_up: &AtomicBool,
-) -> Result<Stored> {
+pub fn store(tables: Vec<CapturedTable>, prefix: &str, storage: &dyn Storage, given_up: &AtomicBool) -> Result<Stored> {
     let mut stored = Stored { operators: Vec::new(), bytes: 0 };
     let shared_file = format!("{prefix}-shared.runs");
     let mut shared: Vec<u8> = Vec::new();

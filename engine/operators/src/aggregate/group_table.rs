@@ -190,7 +190,7 @@ impl GroupTable {
         picked.pieces().map(move |piece| {
             let mut columns = self.keys.columns(picked, piece.clone())?;
             for accumulator in &mut self.accumulators[..layout.results] {
-                columns.push(accumulator.results(picked, piece.clone())?);
+                accumulator.all_results(picked, piece.clone(), &mut columns)?;
             }
             Ok((columns, piece.len()))
         })
@@ -208,8 +208,10 @@ impl GroupTable {
 
     /// Results of a piece of the picked groups.
     pub(crate) fn values(&mut self, layout: &Layout, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
-        let accumulators = self.accumulators[..layout.results].iter_mut();
-        accumulators.map(|accumulator| accumulator.results(picked, piece.clone())).collect()
+        let mut values = Vec::new();
+        let mut accumulators = self.accumulators[..layout.results].iter_mut();
+        accumulators.try_for_each(|accumulator| accumulator.all_results(picked, piece.clone(), &mut values))?;
+        Ok(values)
     }
 
     /// How many rows a piece of the picked groups has, as the last accumulator counts them.

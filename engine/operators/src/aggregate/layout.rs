@@ -21,7 +21,7 @@ pub(crate) struct Layout {
     pub(crate) key_columns: Vec<usize>,
     pub(crate) keys: KeyLayout,
     key_fields: Vec<FieldRef>,
-    /// Accumulators without groups, one for each aggregate; behind them the row count, if the operator wants one.
+    /// Accumulators without groups, in the order of the aggregates, of which one may have several; behind them the row count, if the operator wants one.
     pub(crate) prototypes: Vec<Box<dyn Accumulator>>,
     /// Which of all state columns belong to which accumulator.
     pub(crate) state_columns: Vec<Range<usize>>,
@@ -60,8 +60,9 @@ impl Layout {
             WindowSource::Assign { time, .. } => Some(time),
             WindowSource::Attached { .. } => None,
         };
-        let prototypes = spec.aggregates.iter().map(|call| accumulator::create(call, input, time, functions));
-        let layout = Self::of(key_columns, prototypes.collect::<Result<_>>()?, input, count_rows)?;
+        let one = |call: &_| accumulator::create(call, input, time, functions);
+        let prototypes = accumulator::of_calls(&spec.aggregates, input, one)?;
+        let layout = Self::of(key_columns, prototypes, input, count_rows)?;
         let parts = KeyParts { spread_by: spec.spread_columns().len(), ..layout.parts };
         Ok(Self { partial_input: spec.partial_input, parts, ..layout })
     }
@@ -89,11 +90,16 @@ impl Layout {
         functions: &Functions,
         forgets: bool,
     ) -> Result<Self> {
-        let prototypes = spec.aggregates.iter().map(|call| match spec.retracts {
-            true => accumulator::retractable(call, input, functions, forgets),
-            false => accumulator::repeatable(call, input, functions),
-        });
-        Self::of(spec.keys.clone(), prototypes.collect::<Result<_>>()?, input, spec.retracts)
+        let prototypes = match spec.retracts {
+            true => {
+                let calls = spec.aggregates.iter();
+                calls.map(|call| accumulator::retractable(call, input, functions, forgets)).collect::<Result<_>>()?
+            }
+            false => {
+                accumulator::of_calls(&spec.aggregates, input, |call| accumulator::repeatable(call, input, functions))?
+            }
+        };
+        Self::of(spec.keys.clone(), prototypes, input, spec.retracts)
     }
 
     /// The layout for rows of which it is counted how many there are of each.

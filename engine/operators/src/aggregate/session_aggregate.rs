@@ -87,7 +87,7 @@ impl SessionAggregate {
         for piece in picked.pieces() {
             let mut columns = self.sessions.keys.columns(&keys, piece.clone())?;
             for accumulator in &mut self.sessions.accumulators {
-                columns.push(accumulator.results(&picked, piece.clone())?);
+                accumulator.all_results(&picked, piece.clone(), &mut columns)?;
             }
             let sessions = self.sessions.sessions.read(&picked, piece.clone());
             let ends: Vec<i64> = sessions.iter().map(|session| session.last + self.gap).collect();

@@ -1,6 +1,7 @@
 //! Windows of all kinds against an oracle that keeps all rows, with checkpoints, restores and changes of parallelism in
 //! between, and in every other case with only a part of the keys in memory.
 
+mod distinct;
 mod drive;
 mod edges;
 mod expiry;

@@ -112,6 +112,12 @@ pub(crate) trait Accumulator: Send {
     /// Results of a piece of the picked groups.
     fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<ArrayRef>;
 
+    /// The same of all calls that the accumulator is of, in their order.
+    fn all_results(&mut self, picked: &Picked, piece: Range<usize>, out: &mut Vec<ArrayRef>) -> Result<()> {
+        out.push(self.results(picked, piece)?);
+        Ok(())
+    }
+
     /// Bytes held, roughly.
     fn bytes(&self) -> usize;
 }
@@ -304,6 +310,25 @@ fn for_each_selected(slots: &[u32], selected: Option<&NullBuffer>, mut each: imp
     }
 }
 
+/// The accumulators, in the order of calls whose rows are never taken back: one for each, made by `one`, or for several that can share it.
+pub(crate) fn of_calls(
+    mut calls: &[AggregateCall],
+    input: &Schema,
+    one: impl Fn(&AggregateCall) -> Result<Box<dyn Accumulator>>,
+) -> Result<Vec<Box<dyn Accumulator>>> {
+    let mut accumulators = Vec::with_capacity(calls.len());
+    while !calls.is_empty() {
+        let (now, later) = calls.split_at(distinct_count::together(calls).max(1));
+        calls = later;
+        let shared = if now.len() > 1 { distinct_count::create(now, input)? } else { None };
+        match shared {
+            Some(shared) => accumulators.push(shared),
+            None => now.iter().try_for_each(|call| one(call).map(|own| accumulators.push(own)))?,
+        }
+    }
+    Ok(accumulators)
+}
+
 /// The accumulator, without groups, of an aggregate over rows of `input`. `time` is the column that orders rows for
 /// `FIRST_VALUE` and `LAST_VALUE`; without it the order of arrival does.
 pub(crate) fn create(
@@ -313,7 +338,7 @@ pub(crate) fn create(
     functions: &Functions,
 ) -> Result<Box<dyn Accumulator>> {
     if call.distinct && call.function == AggregateFunction::Count && call.order_by.is_empty() {
-        let own = distinct_count::create(call, input)?;
+        let own = distinct_count::create(std::slice::from_ref(call), input)?;
         return own.map_or_else(|| row_wise::create(call, input, functions), Ok);
     }
     if call.distinct || !call.order_by.is_empty() {
