@@ -43,7 +43,8 @@ fn a_value_counts_once_for_each_condition_that_it_has_met() {
     ";
     let input = schema("who STRING, what STRING, first BOOLEAN, second BOOLEAN");
     let output = schema("who STRING, n BIGINT, d BIGINT, f BIGINT, s BIGINT, m BIGINT, t BIGINT");
-    let spec = GroupAggregateSpec { keys: vec![0], aggregates: counts(1, [2, 3]), retracts: false, time_to_live: None };
+    let aggregates = counts(1, [2, 3]);
+    let spec = GroupAggregateSpec { keys: vec![0], aggregates, retracts: false, time_to_live: None, window: None };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::GroupAggregate(spec), &output) };
     check(&node, &[input], script);
 }
