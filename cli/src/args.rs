@@ -10,6 +10,7 @@ use crate::cluster::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
+use crate::plugin;
 use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
 use crate::server::worker::{self, WorkerArguments};
@@ -53,6 +54,7 @@ Examples:
   weir run delays.sql --state-dir state     ^C takes a savepoint; the same command goes on from there,
   weir run delays.sql --state-dir state --parallelism 8                          also at another parallelism
   weir run delays.sql -D execution.checkpointing.interval=1s
+  weir run target/release/libdelays.so --arg input=/data        a job in Rust: a plugin, which says what its arguments are
 
 Scripts:
   CREATE TABLE, CREATE VIEW, SET, and then either one SELECT, whose rows are printed, or any number of
@@ -100,18 +102,18 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a SQL script in this process until its input ends or ^C.
+    /// Run a SQL script, or a job in Rust, in this process until its input ends or ^C.
     #[command(after_help = RUN_AFTER_HELP)]
     Run(RunArguments),
     /// Type SQL statements, or carry out those of a file one by one.
     #[command(after_help = SQL_AFTER_HELP)]
     Sql(SqlArguments),
-    /// Show the dataflow of a SQL script without running it.
+    /// Show the dataflow of a SQL script, or of a job in Rust, without running it.
     Explain(ScriptArguments),
     /// Run test files: SQL, the rows that come in, and what has to come out.
     #[command(after_help = test::AFTER_HELP)]
     Test(TestArguments),
-    /// Run a SQL script as a job of a cluster.
+    /// Run a SQL script, or a job in Rust, as a job of a cluster.
     Submit(SubmitArguments),
     /// List, describe, stop, restart, rescale the jobs of a cluster.
     Jobs(JobsArguments),
@@ -148,6 +150,9 @@ pub enum Command {
         #[arg(long, requires = "name")]
         format: Option<String>,
     },
+    /// Load a plugin and print its job: what `weir run` has done in a process of its own.
+    #[command(hide = true)]
+    DescribePlugin(DescribePluginArguments),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  weir completions bash > ~/.local/share/bash-completion/completions/weir")]
     Completions {
@@ -231,7 +236,7 @@ pub struct SqlArguments {
 /// A script and what it is planned with.
 #[derive(Debug, Args)]
 pub struct ScriptArguments {
-    /// The SQL script; - is standard input.
+    /// The SQL script, or a job in Rust: a plugin's file, as in target/release/libmy_job.so; - is a script on standard input.
     #[arg(required_unless_present = "execute", conflicts_with = "execute")]
     pub file: Option<PathBuf>,
 
@@ -239,6 +244,10 @@ pub struct ScriptArguments {
     // It may begin with a comment: two hyphens.
     #[arg(long, short, value_name = "SQL", allow_hyphen_values = true)]
     pub execute: Option<String>,
+
+    /// An argument of the job, if it is a plugin's. May be repeated.
+    #[arg(long = "arg", value_name = "KEY=VALUE", value_parser = plugin::argument, conflicts_with = "execute")]
+    pub arguments: Vec<(String, String)>,
 
     /// How many subtasks each operator runs as.
     #[arg(long, short, value_name = "N")]
@@ -251,6 +260,17 @@ pub struct ScriptArguments {
     /// A TOML file with settings.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+}
+
+/// `weir describe-plugin`.
+#[derive(Debug, Args)]
+pub struct DescribePluginArguments {
+    /// The plugin.
+    pub file: PathBuf,
+
+    /// An argument of its job.
+    #[arg(long = "arg", value_name = "KEY=VALUE", value_parser = plugin::argument)]
+    pub arguments: Vec<(String, String)>,
 }
 
 /// How rows are printed.

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod args;
+mod artifacts;
 mod catalog;
 mod checkpoints;
 mod client;

@@ -6,17 +6,18 @@ use weir_core::Result;
 
 use crate::args::ScriptArguments;
 use crate::result::{Output, ResultConnector, Results};
+use crate::script::{self, Job};
 use crate::settings::Settings;
 use crate::terminal::Screen;
-use crate::{connectors, planning, script};
+use crate::{connectors, planning};
 
 /// The dataflow as text.
 ///
 /// # Errors
 /// Those of planning the script.
-pub fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<String> {
+pub async fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<String> {
     let mut layers = arguments.layers()?;
-    let parsed = weir_sql::parse(&script::read(arguments)?)?;
+    let parsed = Job::read(arguments).await?.script("")?;
     script::apply_settings(&parsed, &mut layers)?;
     let settings = Settings::resolve(&layers, 1);
     let results = Results::new(screen.clone(), Output::Table, false);

@@ -9,6 +9,7 @@ mod figures;
 mod listing;
 mod logging;
 mod planning;
+mod plugin;
 mod result;
 mod run;
 mod script;
@@ -79,7 +80,8 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
         Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
         Command::Test(arguments) => return on_threads(test::run(&arguments, screen)),
-        Command::Explain(arguments) => explain::explain(&arguments, screen)?,
+        Command::Explain(arguments) => on_threads(explain::explain(&arguments, screen))?,
+        Command::DescribePlugin(arguments) => plugin::describe(&arguments),
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),
         Command::Connectors { name, format } => {
@@ -100,16 +102,16 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
 }
 
 /// Runs what waits for files, sockets and signals.
-fn on_threads(work: impl Future<Output = Result<Exit>>) -> Result<Exit> {
+fn on_threads<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("weir-io")
         .build()
         .map_err(|error| Error::environment("cannot start threads").with_source(error))?;
-    let exit = runtime.block_on(work);
+    let outcome = runtime.block_on(work);
     // A thread that waits for a slow reader of stdout, or for a disk, must not keep the process alive.
     runtime.shutdown_background();
-    exit
+    outcome
 }
 
 /// Commands that only talk to others need one thread.

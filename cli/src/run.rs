@@ -20,12 +20,14 @@ use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
+use crate::plugin::PluginJob;
 use crate::result::{ResultConnector, Results};
+use crate::script::{self, Job};
 use crate::settings::{Layers, Settings};
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
 use crate::terminal::Screen;
-use crate::{planning, script, stats};
+use crate::{planning, stats};
 
 /// Time between two looks at the job's progress.
 const TICK: Duration = Duration::from_millis(250);
@@ -37,22 +39,28 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// # Errors
 /// Whatever is wrong with the script, the data or the surroundings.
 pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit> {
-    let parsed = weir_sql::parse(&script::read(&arguments.script)?)?;
-    let name = script::job_name(&arguments.script);
-    execute(&parsed, arguments.layers()?, &name, arguments.stats.as_deref(), screen).await
+    let job = Job::read(&arguments.script).await?;
+    let name = job.name(&arguments.script);
+    let functions = job.plugin().map_or_else(|| Ok(Functions::built_in()), PluginJob::functions)?;
+    let run = Run { name: &name, functions, stats: arguments.stats.as_deref() };
+    execute(&job.script("")?, arguments.layers()?, run, screen).await
 }
 
-/// Answers what a script asks, and runs its job under this name if nobody has set another one.
+/// What is known of a run beside its script and settings.
+pub struct Run<'a> {
+    /// Name of the job if nobody has set another one.
+    pub name: &'a str,
+    /// What its operators may call.
+    pub functions: Arc<Functions>,
+    /// Where figures about it go.
+    pub stats: Option<&'a Path>,
+}
+
+/// Answers what a script asks, and runs its job.
 ///
 /// # Errors
 /// Whatever is wrong with the script, the data or the surroundings.
-pub async fn execute(
-    parsed: &Script,
-    mut layers: Layers,
-    name: &str,
-    stats: Option<&Path>,
-    screen: &Arc<Screen>,
-) -> Result<Exit> {
+pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: &Arc<Screen>) -> Result<Exit> {
     let stopwatch = Stopwatch::start();
     script::apply_settings(parsed, &mut layers)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -91,11 +99,11 @@ pub async fn execute(
     if let Some(rows) = planned.last_row.filter(|_| settings.state_dir.is_none()) {
         results.end_behind(rows);
     }
-    let name = settings.name.clone().unwrap_or_else(|| name.to_owned());
+    let name = settings.name.clone().unwrap_or_else(|| run.name.to_owned());
     let request = RunRequest {
         graph: Arc::new(graph),
         connectors,
-        functions: Functions::built_in(),
+        functions: run.functions,
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,
         batch_rows: settings.batch_rows,
@@ -109,7 +117,7 @@ pub async fn execute(
         clock: Arc::new(SystemClock),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
-    supervise(request, results, display, stats).await
+    supervise(request, results, display, run.stats).await
 }
 
 /// Where bare `SELECT`s go, in the format that fits.

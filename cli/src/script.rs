@@ -4,20 +4,84 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use weir_core::{Error, Result};
-use weir_sql::diagnostics::error_at;
+use weir_sql::diagnostics::{behind_lines, error_at};
 use weir_sql::{Script, Statement};
 
 use crate::args::ScriptArguments;
+use crate::plugin::{self, PluginJob};
 use crate::settings::Layers;
 
 /// Scripts are written by people; what is larger is something else given by mistake.
 const LARGEST: u64 = 16 << 20;
 
+/// What the command line names: a script, or a plugin's job.
+pub enum Job {
+    /// The text of a script.
+    Script(String),
+    /// A plugin's job.
+    Plugin(Box<PluginJob>),
+}
+
+impl Job {
+    /// Reads what the command line names.
+    ///
+    /// # Errors
+    /// If it cannot be read; what goes wrong in a plugin.
+    pub async fn read(arguments: &ScriptArguments) -> Result<Self> {
+        if let Some(path) = arguments.file.as_deref().filter(|path| plugin::is_plugin(path)) {
+            plugin::once(&arguments.arguments)?;
+            return Ok(Self::Plugin(Box::new(PluginJob::described(path, &arguments.arguments).await?)));
+        }
+        if let Some((key, _)) = arguments.arguments.first() {
+            return Err(Error::user(format!("a script takes no arguments, and `{key}` is given"))
+                .with_help("arguments are for plugins; settings are given with -D"));
+        }
+        read(arguments).map(Self::Script)
+    }
+
+    /// Its statements, behind those of a catalog.
+    ///
+    /// # Errors
+    /// If they cannot be read. Places are those in the text behind `before`.
+    pub fn script(&self, before: &str) -> Result<Script> {
+        match self {
+            Self::Script(text) => weir_sql::parse(&format!("{before}{text}"))
+                .map_err(|error| behind_lines(error, before.matches('\n').count())),
+            Self::Plugin(job) => job.script(before),
+        }
+    }
+
+    /// Its text, as it is kept with the job.
+    ///
+    /// # Errors
+    /// Those of [`script`](Self::script).
+    pub fn text(&self) -> Result<String> {
+        match self {
+            Self::Script(text) => Ok(text.clone()),
+            Self::Plugin(job) => Ok(job.script("")?.text.to_string()),
+        }
+    }
+
+    /// The plugin, if it is one's job.
+    pub fn plugin(&self) -> Option<&PluginJob> {
+        match self {
+            Self::Script(_) => None,
+            Self::Plugin(job) => Some(job),
+        }
+    }
+
+    /// A name for it, if nobody says another one.
+    pub fn name(&self, arguments: &ScriptArguments) -> String {
+        let own = self.plugin().map(PluginJob::name).filter(|name| !name.is_empty());
+        own.map_or_else(|| job_name(arguments), str::to_owned)
+    }
+}
+
 /// Reads the script that the command line names.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn read(arguments: &ScriptArguments) -> Result<String> {
+fn read(arguments: &ScriptArguments) -> Result<String> {
     match (&arguments.execute, &arguments.file) {
         (Some(text), _) => Ok(text.clone()),
         (None, Some(path)) => read_file(path),
@@ -57,7 +121,7 @@ fn unreadable(name: &str, error: std::io::Error) -> Error {
 }
 
 /// A name for the job, from where its script comes.
-pub fn job_name(arguments: &ScriptArguments) -> String {
+fn job_name(arguments: &ScriptArguments) -> String {
     let stem = arguments.file.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
     stem.filter(|stem| *stem != "-").unwrap_or("query").to_owned()
 }

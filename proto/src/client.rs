@@ -3,6 +3,7 @@
 //! Any coordinator takes a request; one that does not lead passes it on to the one that does. Reads are linearizable: they see
 //! every change that was acknowledged before they were asked.
 
+pub mod artifacts;
 mod error;
 mod info;
 pub mod results;

@@ -66,6 +66,7 @@ pub async fn run(
         connectors: connectors.clone(),
         functions: Functions::built_in(),
         storages: storages.clone(),
+        plugins: Arc::default(),
         clock: Arc::new(MachineClock(cluster.clone(), machine)),
         compute: Handle::current(),
         io: Handle::current(),

@@ -31,6 +31,7 @@ mod local_runs;
 mod lookup;
 mod metrics;
 mod partial_state;
+pub mod plugins;
 pub mod process;
 mod snapshot;
 mod source_state;

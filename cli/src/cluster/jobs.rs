@@ -6,6 +6,7 @@ use weir_core::{Attempt, Epoch, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, status};
 
 use super::args::{JobArgument, JobsCommand};
+use super::artifacts;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt, describe};
 use super::goal::Goal;
@@ -32,7 +33,9 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             }
         }
         JobsCommand::Describe { job, format } => {
-            let job = describe(client, &job.reference()).await?;
+            // The dataflow says which plugins there are.
+            let answer = client.call(ClientRequest::DescribeJob { job: job.reference(), graph: !format.json }).await?;
+            let job = expect_answer!(answer, ClientResponse::Job(job) => *job)?;
             match format.json {
                 true => print_json(screen, &job),
                 false => print(screen, &show::job(&job, wall_millis(), screen.results_size())?),
@@ -71,7 +74,11 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             wait(client, screen, &job, Some(Goal::Savepoint { after, by })).await
         }
         JobsCommand::Delete { job, discard_results } => {
+            let named = artifacts::named_by(client, job.reference()).await?;
             client.call(ClientRequest::DeleteJob { job: job.reference(), discard_results }).await?;
+            if let Err(error) = artifacts::collect(client, named).await {
+                screen.message(&format!("warning: the job's plugin is left in the cluster's storage: {error}\n"));
+            }
             said(screen, &format!("{}: deleted", job.job))
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, VertexInfo, WorkerInfo, status,
@@ -99,6 +100,10 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
     facts.add("job", summary.job);
     facts.add("name", summary.full_name());
     facts.add("status", format!("{} · for {}", standing(job), duration(since(now, summary.changed_at))));
+    for artifact in job.graph.iter().flat_map(|graph| graph.artifacts()) {
+        let Artifact { name, version, hash, .. } = artifact;
+        facts.add("plugin", format!("{name} {version}, SHA-256 {hash}"));
+    }
     facts.add("submitted", format!("{} ago", duration(since(now, summary.submitted_at))));
     match summary.slots {
         Some(slots) if slots != summary.parallelism => {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Error, JobGraph, Result};
+use weir_core::plugin::Artifact;
+use weir_core::{Error, JobGraph, JobId, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
 use weir_sql::diagnostics::{behind_lines, error_at};
@@ -12,6 +13,7 @@ use weir_sql::shared::{asks_for_more, beginning, needed};
 use weir_sql::{Plan, Script, Spanned, Statement};
 
 use super::args::SubmitArguments;
+use super::artifacts;
 use super::catalog;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
@@ -21,9 +23,10 @@ use super::select::Select;
 use super::submission::{self, Sent};
 use crate::exit::Exit;
 use crate::result::{Output, ResultConnector, Results};
+use crate::script::{self, Job};
 use crate::settings::{Settings, registry};
 use crate::terminal::Screen;
-use crate::{leftovers, planning, script};
+use crate::{leftovers, planning};
 
 /// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
 const INTERACTIVE: Duration = Duration::from_secs(1);
@@ -37,9 +40,9 @@ const CATALOG: Duration = Duration::from_secs(5);
 /// Whatever is wrong with the script; what the cluster answers; why the job has failed.
 pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let mut layers = arguments.layers()?;
-    let text = script::read(&arguments.script)?;
+    let mut job = Job::read(&arguments.script).await?;
     let before = arguments.beginning.as_deref().unwrap_or_default();
-    let mut parsed = parse_behind(before, &text)?;
+    let mut parsed = job.script(before)?;
     script::apply_settings(&parsed, &mut layers)?;
     let mut settings = Settings::resolve(&layers, 1);
     let query = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_)));
@@ -55,6 +58,10 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     }
     let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
     let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
+    if let Job::Plugin(plugin) = &mut job {
+        artifacts::place(plugin, &mut client).await?;
+        parsed = plugin.script(before)?;
+    }
     // Before the cluster is asked: a script that stands alone, and what is wrong with one, can be told without it.
     let planned = match plan(&parsed, &settings, screen, BTreeMap::new()) {
         Ok(planned) => planned,
@@ -67,7 +74,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
                 return Err(error);
             }
             let before = beginning(&needed);
-            parsed = parse_behind(&before, &text)?;
+            parsed = job.script(&before)?;
             plan(&parsed, &settings, screen, BTreeMap::new()).map_err(|error| behind_lines(error, lines(&before)))?
         }
     };
@@ -78,18 +85,18 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         screen.message("warning: execution.checkpointing.dir is for `weir run`: a cluster has its own storage\n");
     }
     if is_select {
-        return select(arguments, screen, (&parsed, &text), &settings, &mut client).await;
+        return select(arguments, screen, (&parsed, &job), &settings, &mut client).await;
     }
 
-    let default_name = || settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
+    let default_name = || settings.name.clone().unwrap_or_else(|| name_of_job(&job, arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
     let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
-    let mut request = request(arguments, &text, &settings, name.clone(), graph);
+    let mut request = request(arguments, job.text()?, &settings, name.clone(), graph);
     if !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
-    let (job, sent) = submission::send(&mut client, request).await?;
+    let (job, sent) = sent(&mut client, &job, request, screen).await?;
     for warning in earlier.iter().filter(|_| sent == Sent::New) {
         screen.message(&format!("warning: {warning}\n"));
     }
@@ -106,8 +113,26 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     follow.run(&mut client, on_interrupt).await
 }
 
-fn parse_behind(before: &str, text: &str) -> Result<Script> {
-    weir_sql::parse(&format!("{before}{text}")).map_err(|error| behind_lines(error, lines(before)))
+/// Sends a job, and the file of its plugin if it has one.
+async fn sent(client: &mut Client, job: &Job, request: SubmitJob, screen: &Screen) -> Result<(JobId, Sent)> {
+    let Some(plugin) = job.plugin() else { return submission::send(client, request).await };
+    artifacts::upload(plugin).await?;
+    let named = JobRef::Name { namespace: request.namespace.clone(), name: request.name.clone() };
+    let before = artifacts::named_by(client, named).await.unwrap_or_default();
+    let sent = submission::send(client, request).await?;
+    // From here on it is needed: until then it may have been taken for one that no job needs.
+    artifacts::upload(plugin).await?;
+    if sent.1 == Sent::Updated {
+        collect(client, before, screen).await;
+    }
+    Ok(sent)
+}
+
+/// Removes files of plugins that no job needs any more.
+async fn collect(client: &mut Client, plugins: Vec<Artifact>, screen: &Screen) {
+    if let Err(error) = artifacts::collect(client, plugins).await {
+        screen.message(&format!("warning: the file of a plugin is left in the cluster's storage: {error}\n"));
+    }
 }
 
 fn lines(text: &str) -> usize {
@@ -160,8 +185,8 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// A name for the job that can be one: `2.sql` is `job-2`.
-fn name_of_script(arguments: &SubmitArguments) -> String {
-    let name = script::job_name(&arguments.script);
+fn name_of_job(job: &Job, arguments: &SubmitArguments) -> String {
+    let name = job.name(&arguments.script);
     if is_number(&name) { format!("job-{name}") } else { name }
 }
 
@@ -191,10 +216,13 @@ fn check_select(arguments: &SubmitArguments, parsed: &Script, query: &Spanned<St
 async fn select(
     arguments: &SubmitArguments,
     screen: &Arc<Screen>,
-    (parsed, text): (&Script, &str),
+    (parsed, job): (&Script, &Job),
     settings: &Settings,
     client: &mut Client,
 ) -> Result<Exit> {
+    if let Some(plugin) = job.plugin() {
+        artifacts::upload(plugin).await?;
+    }
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
     let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
@@ -207,12 +235,14 @@ async fn select(
     };
     // Such jobs come and go, and two people may run the same script at the same time.
     let default_name = || {
-        let name = settings.name.clone().unwrap_or_else(|| name_of_script(arguments));
+        let name = settings.name.clone().unwrap_or_else(|| name_of_job(job, arguments));
         format!("{name}-{}", rows.token())
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
-    let request = request(arguments, text, settings, name, graph);
-    Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
+    let request = request(arguments, job.text()?, settings, name, graph);
+    let ended = Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await;
+    collect(client, job.plugin().map(|plugin| plugin.artifact.clone()).into_iter().collect(), screen).await;
+    ended
 }
 
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.
@@ -229,14 +259,14 @@ fn graph_of(planned: Plan) -> Result<JobGraph> {
     })
 }
 
-fn request(arguments: &SubmitArguments, text: &str, settings: &Settings, name: String, graph: JobGraph) -> SubmitJob {
+fn request(arguments: &SubmitArguments, sql: String, settings: &Settings, name: String, graph: JobGraph) -> SubmitJob {
     SubmitJob {
         namespace: arguments.namespace.clone(),
         name,
         fingerprint: graph.fingerprint(),
         graph: Arc::new(graph),
         // What the catalog has said may be long, and hold secrets of others.
-        sql: text.to_owned(),
+        sql,
         parallelism: narrow(settings.parallelism),
         settings: job_settings(settings),
     }

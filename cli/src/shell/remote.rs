@@ -57,6 +57,7 @@ impl Remote {
             weir_sql::settings(&weir_sql::parse(text)?).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
         let command = Command::Submit(SubmitArguments {
             script: ScriptArguments {
+                arguments: Vec::new(),
                 file: None,
                 execute: Some(text.to_owned()),
                 parallelism: self.arguments.parallelism.clone(),

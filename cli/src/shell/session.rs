@@ -112,7 +112,8 @@ impl Session {
         }
         if !new.iter().all(|statement| declares(&statement.value)) {
             let layers = self.arguments.layers()?;
-            return run::execute(&parsed, layers, "sql", None, &self.screen).await.map_err(own);
+            let job = run::Run { name: "sql", functions: Functions::built_in(), stats: None };
+            return run::execute(&parsed, layers, job, &self.screen).await.map_err(own);
         }
         self.check(&parsed).map_err(own)?;
         self.declared.push_str(text.trim_start());

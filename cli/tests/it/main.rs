@@ -23,6 +23,7 @@ mod nexmark;
 mod numbers;
 mod outer_joins;
 mod over;
+mod plugins;
 mod power;
 mod results;
 mod shell;

@@ -35,7 +35,8 @@ pub(super) fn answer(
         ClientRequest::DescribeJob { job, graph } => {
             let id = find(state, job)?;
             let job = &state.jobs[&id];
-            let graph = graph.then(|| job.spec.graph.clone());
+            // What it is about to go on with, if it was submitted anew: it needs that from now on.
+            let graph = graph.then(|| job.wanted().graph.clone());
             ClientResponse::Job(Box::new(JobDetail { graph, ..detail(now, leader, id, job) }))
         }
         ClientRequest::ListCheckpoints { job } => {

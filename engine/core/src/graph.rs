@@ -36,6 +36,7 @@ pub use self::spec::{
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
+use crate::plugin::{Artifact, PluginSpec};
 use crate::source::announcement_schema;
 use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
 
@@ -309,6 +310,19 @@ impl JobGraph {
         let spec = NodeSpec::new(name, operator, Vec::new(), announcement_schema());
         let from = self.add(NodeSpec { parallelism: Parallelism::Single, ..spec });
         Edge { from, port: OutputPort::Main, ordinal: 0, exchange: Exchange::Broadcast }
+    }
+
+    /// The files of plugins that it needs, each once.
+    pub fn artifacts(&self) -> Vec<&Artifact> {
+        let mut artifacts: Vec<&Artifact> = Vec::new();
+        for node in &self.nodes {
+            if let OperatorSpec::Plugin(PluginSpec { artifact: Some(artifact), .. }) = &node.spec.operator
+                && !artifacts.iter().any(|known| known.hash == artifact.hash)
+            {
+                artifacts.push(artifact);
+            }
+        }
+        artifacts
     }
 
     /// Gives the label to all nodes behind the first `count` that have none.

@@ -6,28 +6,33 @@ use weir_core::{Error, ErrorKind, Result};
 use crate::panics::caught;
 use crate::raw::{Answer, Owned};
 
-/// An error as text. The first of the chain is the outermost.
-#[derive(Serialize, Deserialize)]
-struct Told {
+/// An error as text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ErrorText {
     kind: ErrorKind,
+    /// The first is the outermost.
     chain: Vec<String>,
     help: Option<String>,
 }
 
-fn told(error: &Error) -> Told {
-    let first: Option<&dyn std::error::Error> = Some(error);
-    let chain = std::iter::successors(first, |error| error.source()).map(ToString::to_string).collect();
-    Told { kind: error.kind(), chain, help: error.help().map(str::to_owned) }
+impl From<&Error> for ErrorText {
+    fn from(error: &Error) -> Self {
+        let first: Option<&dyn std::error::Error> = Some(error);
+        let chain = std::iter::successors(first, |error| error.source()).map(ToString::to_string).collect();
+        Self { kind: error.kind(), chain, help: error.help().map(str::to_owned) }
+    }
 }
 
-fn untold(Told { kind, chain, help }: Told) -> Error {
-    let mut messages = chain.into_iter().rev();
-    let first = Error::new(kind, messages.next().unwrap_or_default());
-    let first = match help {
-        Some(help) => first.with_help(help),
-        None => first,
-    };
-    messages.fold(first, Error::context)
+impl From<ErrorText> for Error {
+    fn from(ErrorText { kind, chain, help }: ErrorText) -> Self {
+        let mut messages = chain.into_iter().rev();
+        let first = Error::new(kind, messages.next().unwrap_or_default());
+        let first = match help {
+            Some(help) => first.with_help(help),
+            None => first,
+        };
+        messages.fold(first, Error::context)
+    }
 }
 
 /// Does what a call of the other side asks for, and writes into `answer` how it went.
@@ -35,7 +40,7 @@ pub fn answer<T>(answer: *mut Answer, what: &str, call: impl FnOnce() -> Result<
     let (value, written) = match caught(what, call) {
         Ok((value, bytes)) => (Some(value), Answer { failed: false, bytes: Owned::new(bytes) }),
         Err(error) => {
-            let bytes = serde_json::to_vec(&told(&error)).unwrap_or_default();
+            let bytes = serde_json::to_vec(&ErrorText::from(&error)).unwrap_or_default();
             (None, Answer { failed: true, bytes: Owned::new(bytes) })
         }
     };
@@ -50,8 +55,8 @@ impl Answer {
         if !self.failed {
             return Ok(self.bytes);
         }
-        let told = serde_json::from_slice(self.bytes.bytes());
-        Err(told.map_or_else(|_| Error::internal("a plugin failed and could not say why"), untold))
+        let told: Option<ErrorText> = serde_json::from_slice(self.bytes.bytes()).ok();
+        Err(told.map_or_else(|| Error::internal("a plugin failed and could not say why"), Error::from))
     }
 }
 

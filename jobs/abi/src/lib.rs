@@ -29,6 +29,7 @@ mod panics;
 mod raw;
 mod rows;
 
+pub use errors::ErrorText;
 pub use raw::{Answer, Descriptor, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
 #[doc(hidden)]
 pub use weir_core;

@@ -43,10 +43,10 @@ impl Plugin for TestPlugin {
         PluginInfo { name: env!("CARGO_PKG_NAME").into(), version: env!("CARGO_PKG_VERSION").into() }
     }
 
-    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `fault`, and `where` it happens: `plan`, or else in `process`.
+    /// Arguments: `input` and `output`, directories of CSV and of JSON files; `watch`, how often to look for more; `fault`, and `where` it happens: `plan`, or else in `process`.
     fn job(&self, arguments: &BTreeMap<String, String>) -> Result<JobDescription> {
         if let Some(unknown) =
-            arguments.keys().find(|name| !["input", "output", "fault", "where"].contains(&name.as_str()))
+            arguments.keys().find(|name| !["input", "output", "watch", "fault", "where"].contains(&name.as_str()))
         {
             return Err(
                 Error::user(format!("there is no argument `{unknown}`")).with_help("it takes `input` and `output`")
@@ -61,9 +61,11 @@ impl Plugin for TestPlugin {
         if let (Some(fault), Some("plan")) = (fault, arguments.get("where").map(String::as_str)) {
             fault.happen()?;
         }
+        let watch = arguments.get("watch").map(|pause| format!(", 'source.monitor-interval' = '{pause}'"));
+        let watch = watch.unwrap_or_default();
         let tables = format!(
             "CREATE TABLE words (word STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH (
-               'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+               'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv'{watch});
              CREATE TABLE counted (word STRING, n BIGINT) WITH (
                'connector' = 'filesystem', 'path' = '{}', 'format' = 'json')",
             argument("input")?.replace('\'', "''"),

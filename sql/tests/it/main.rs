@@ -20,6 +20,7 @@ mod names;
 mod nexmark;
 mod over;
 mod phases;
+mod plugins;
 mod queries;
 mod refusals;
 mod shared;

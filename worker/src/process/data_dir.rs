@@ -4,6 +4,7 @@
 //!   DIR/name        the worker's name
 //!   DIR/cluster     the cluster that it belongs to
 //!   DIR/local-runs  copies of run files, all of which can be fetched again
+//!   DIR/plugins     files of plugins, of this process alone
 //! ```
 
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ use super::WorkerConfig;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
+use crate::plugins::PluginFiles;
 use crate::{Command, Deployment, ExchangeLimits, JobHandle, OpenedJob, Part, WorkerEvent};
 
 /// Opens parts of attempts.
@@ -72,6 +73,8 @@ pub struct JobEngineConfig {
     pub functions: Arc<Functions>,
     /// Where checkpoints are.
     pub storages: Arc<dyn Storages>,
+    /// Files of plugins.
+    pub plugins: Arc<PluginFiles>,
     /// Processing time.
     pub clock: Arc<dyn Clock>,
     /// The runtime of subtasks.
@@ -118,10 +121,11 @@ impl Engine for JobEngine {
         let JobEngineConfig { connectors, functions, storages, clock, compute, blocking, worker, limits, .. } =
             &self.config;
         let part = self.part(&deploy)?;
-        let (opening, place) = (storages.clone(), deploy.clone());
+        let (opening, place, files) = (storages.clone(), deploy.clone(), self.config.plugins.clone());
         let is_first = deploy.placement.worker_of(0).is_some_and(|placed| placed.worker == *worker);
-        let (storage, restore) = blocking::run(blocking, move || {
+        let (storage, restore, plugins) = blocking::run(blocking, move || {
             let storage = opening.open(&place.storage.url)?;
+            let plugins = files.of(&place.graph, &*opening)?;
             // Before a sink sweeps away what earlier attempts have prepared, which its first subtask does: who has lost the
             // coordinators' logs has to know that it is gone.
             if is_first {
@@ -132,7 +136,7 @@ impl Engine for JobEngine {
                 .restore
                 .as_ref()
                 .map(|CheckpointRef { manifest, epoch }| Manifest::load(&*storage, manifest, *epoch));
-            Ok((storage, manifest.transpose()?))
+            Ok((storage, manifest.transpose()?, plugins))
         })
         .await?;
         let position = deploy.placement.position(worker).unwrap_or_default();
@@ -141,7 +145,10 @@ impl Engine for JobEngine {
             identity: deploy.identity,
             graph: deploy.graph.clone(),
             connectors: connectors.clone(),
-            functions: functions.clone(),
+            functions: match deploy.graph.artifacts().is_empty() {
+                true => functions.clone(),
+                false => Arc::new(functions.with_plugins(Arc::new(plugins))),
+            },
             part,
             part_name: format!("worker-{position}"),
             attempt: deploy.attempt,

@@ -58,6 +58,7 @@ use crate::ExchangeLimits;
 use crate::agent::{AgentConfig, Ending};
 use crate::blocking::{Blocking, BlockingThreads};
 use crate::clock::{Clock, SystemClock};
+use crate::plugins::PluginFiles;
 
 /// A worker's settings.
 #[derive(Debug, Clone)]
@@ -131,6 +132,10 @@ pub async fn run(
         connectors: connectors.clone(),
         functions,
         storages: storages.clone(),
+        plugins: Arc::new(match &data_dir {
+            Some(data_dir) => PluginFiles::new(data_dir.path().join("plugins")),
+            None => PluginFiles::default(),
+        }),
         clock,
         compute: runtimes.compute(),
         io: runtimes.io(),

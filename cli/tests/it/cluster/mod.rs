@@ -9,6 +9,7 @@ mod lifecycle;
 mod local;
 mod members;
 mod nexmark;
+mod plugins;
 pub mod processes;
 mod recover;
 mod refusals;

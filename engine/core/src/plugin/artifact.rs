@@ -70,6 +70,9 @@ pub struct Artifact {
     pub name: String,
     /// Which version it says it is.
     pub version: String,
+    /// URL of the folder in which the file is kept, under its hash; `None`: on the machine that the job was planned on, and runs on.
+    #[serde(default)]
+    pub folder: Option<String>,
 }
 
 /// `fraud 1.2.0 (9f86d081884c)`.

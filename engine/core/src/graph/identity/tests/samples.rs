@@ -54,7 +54,12 @@ pub fn source() -> SourceSpec {
 pub fn plugin(uid: Option<String>) -> PluginSpec {
     let columns = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
     PluginSpec {
-        artifact: Some(Artifact { hash: ArtifactHash::from_bytes([7; 32]), name: "p".into(), version: "1.0.0".into() }),
+        artifact: Some(Artifact {
+            hash: ArtifactHash::from_bytes([7; 32]),
+            name: "p".into(),
+            version: "1.0.0".into(),
+            folder: None,
+        }),
         operator: "count".into(),
         config: b"{}".to_vec(),
         uid,
