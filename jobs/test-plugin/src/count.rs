@@ -62,6 +62,11 @@ impl Operator for Count {
         Ok(())
     }
 
+    fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
+        assert!(self.fault != Some(Fault::Panic) || self.counts.len() < 2, "two words too many");
+        None
+    }
+
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {
         self.counts.retain(|(hash, _), _| !leaves(*hash));
         Ok(vec![EventTime::MAX])

@@ -1,5 +1,6 @@
 //! An operator behind the boundary.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Remote {
     operator: Handle,
     request: OperatorRequest,
     tables: Vec<TableSchema>,
+    /// What went wrong in a call that cannot fail, until one that can.
+    failed: RefCell<Option<Error>>,
 }
 
 // SAFETY: operators are `Send`, and so is what the handle stands for.
@@ -41,13 +44,14 @@ impl Remote {
     /// # Errors
     /// If it cannot say what state it keeps.
     pub fn new(plugin: Arc<Inner>, operator: Handle, request: OperatorRequest) -> Result<Self> {
-        let mut remote = Self { plugin, operator, request, tables: Vec::new() };
+        let mut remote = Self { plugin, operator, request, tables: Vec::new(), failed: RefCell::default() };
         remote.tables = remote.plugin.asked(|answer| (remote.plugin.functions().tables)(operator, answer))?;
         Ok(remote)
     }
 
     /// A call that may emit.
     fn call<T>(&self, out: &mut Collector, call: impl FnOnce(*const Outputs, *mut Answer) -> T) -> Result<T> {
+        self.check()?;
         let (mut emitted, mut answer) =
             (Emitted { remote: self, rows: Vec::new(), late: 0, error: None }, Answer::empty());
         let context: *mut Emitted<'_> = &mut emitted;
@@ -65,8 +69,18 @@ impl Remote {
     fn bound(&self, which: u32, table: usize, time: EventTime) -> Option<EventTime> {
         let mut answer = Answer::empty();
         let bound = (self.plugin.functions().bound)(self.operator, which, table, time.0, &mut answer);
-        // A panic in it is told by the next call that can fail: nothing expires until then.
-        answer.into_result().ok().and_then(|_| bound.into())
+        match answer.into_result() {
+            Ok(_) => bound.into(),
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    /// What went wrong before.
+    fn check(&self) -> Result<()> {
+        self.failed.borrow_mut().take().map_or(Ok(()), Err)
     }
 
     fn table(&self, table: usize) -> Result<&TableSchema> {
@@ -247,6 +261,7 @@ impl Operator for Remote {
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
+        self.check()?;
         let (mut captures, mut answer) = (Vec::<(Handle, OptionTime)>::new(), Answer::empty());
         let context: *mut Vec<(Handle, OptionTime)> = &mut captures;
         (self.plugin.functions().capture)(self.operator, take_capture, context.cast(), &mut answer);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringViewArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMillisecondArray, UInt64Array};
 use weir_core::plugin::Plugin;
-use weir_core::{Collector, ErrorKind};
+use weir_core::{Collector, ErrorKind, EventTime};
 use weir_test_plugin::count_input;
 
 use super::{count, plugin};
@@ -27,6 +27,19 @@ fn a_panic_has_its_message_and_backtrace_and_the_plugin_lives_on() {
     drop(operator);
     let mut other = count(&plugin, "");
     assert!(other.process(0, batch.into(), &mut Collector::new(0)).is_ok());
+}
+
+#[test]
+fn a_panic_in_a_call_that_cannot_fail_is_told_by_the_next_that_can() {
+    let mut operator = count(&plugin(), "panic");
+    let words: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "b"]));
+    let counts: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let rows = RecordBatch::try_from_iter([("word", words), ("n", counts)]).unwrap();
+    operator.load(0, &rows, &UInt64Array::from(vec![1, 2])).unwrap();
+    assert_eq!(operator.expired(0, EventTime(1)), None);
+    let error = operator.watermark(EventTime(1), &mut Collector::new(0)).expect_err("it has panicked");
+    assert!(error.to_string().contains("two words too many"), "{error}");
+    assert!(operator.watermark(EventTime(1), &mut Collector::new(0)).is_ok(), "it is told once");
 }
 
 #[test]
