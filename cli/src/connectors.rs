@@ -1,9 +1,9 @@
 //! The connectors that the binary brings.
 
 use weir_connectors::Registry;
-use weir_kafka::Kafka;
+use weir_kafka::{Kafka, UpsertKafka};
 
 /// Those that have to reach nothing but files, and those with clients of their own.
 pub fn builtin() -> Registry {
-    Registry::builtin().with(Kafka::default())
+    Registry::builtin().with(Kafka::default()).with(UpsertKafka::default())
 }

@@ -32,6 +32,7 @@ mod temporal;
 mod union;
 mod unnest;
 mod updated_windows;
+mod upsert;
 mod values;
 mod window;
 mod windowed;

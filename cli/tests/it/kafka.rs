@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use rdkafka::message::Message;
+
 use self::cluster::{Topic, address};
 use crate::weir::{command, file, path, weir};
 
@@ -151,6 +153,83 @@ fn from_kafka_to_kafka_each_record_is_there_once_whatever_was_killed() {
     let wrong: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).take(5).collect();
     assert!(wrong.is_empty(), "{wrong:?} after {kills} kills");
     assert_eq!(counts.len(), RECORDS * PARTITIONS as usize, "after {kills} kills");
+}
+
+/// What a topic holds whose records replace each other: the last value of each key, unless there is none.
+fn last_values(topic: &Topic) -> BTreeMap<String, String> {
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    let mut last = BTreeMap::new();
+    for (key, value) in topic.committed_records(|_, message| (text(message.key()).unwrap(), text(message.payload()))) {
+        match value {
+            Some(value) => last.insert(key, value),
+            None => last.remove(&key),
+        };
+    }
+    last
+}
+
+#[test]
+#[ignore = "wants a broker"]
+fn results_that_change_are_records_that_replace_each_other() {
+    const RECORDS: i64 = 3000;
+    let (group, place, value) = (|n: i64| n * 7919 % 41, |n: i64| n * 7919 % 41 % 5, |n: i64| n * 104_729 % 1009);
+    let from = Topic::new("changing", 3);
+    for partition in 0..3 {
+        let record = |n: i64| format!("{{\"k\": {}, \"place\": {}, \"v\": {}}}", group(n), place(n), value(n));
+        let values: Vec<String> = (0..RECORDS).filter(|n| n % 3 == i64::from(partition)).map(record).collect();
+        from.write(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let (totals, odd, greatest) = (Topic::new("totals", 2), Topic::new("odd", 2), Topic::new("greatest", 2));
+    let to = |name: &str, topic: &Topic, columns: &str, with: &str| {
+        format!(
+            "CREATE TABLE {name} ({columns}, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'upsert-kafka',
+               'topic' = '{}', 'properties.bootstrap.servers' = '{}', 'key.format' = 'csv', 'value.format' = 'csv'{with});",
+            topic.name,
+            address()
+        )
+    };
+    let columns = "k BIGINT NOT NULL, n BIGINT, total BIGINT";
+    let grouped = "SELECT COALESCE(k, 0) AS k, COUNT(*) AS n, SUM(v) AS total FROM t GROUP BY COALESCE(k, 0)";
+    let bounded = ", 'scan.bounded.mode' = 'latest-offset', 'scan.records-per-second.limit' = '6000'";
+    let script = file(
+        ".sql",
+        &[
+            table(&from, "k BIGINT, place BIGINT, v BIGINT", bounded),
+            to("totals", &totals, columns, ""),
+            to("odd", &odd, columns, ", 'sink.delivery-guarantee' = 'at-least-once'"),
+            to("greatest", &greatest, columns, ", 'value.fields-include' = 'EXCEPT_KEY'"),
+            format!("INSERT INTO totals {grouped};\nINSERT INTO odd SELECT * FROM ({grouped}) WHERE n % 2 = 1;\n"),
+            // Several rows of the query have one key of the table.
+            "INSERT INTO greatest SELECT COALESCE(place, 0), k, SUM(v) FROM t WHERE v > 500 GROUP BY place, k;"
+                .to_owned(),
+        ]
+        .concat(),
+    );
+    weir(&["run", path(&script), "--quiet", "--parallelism", "2", "-D", "execution.checkpointing.interval=50ms"])
+        .code(0);
+
+    let mut expected: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    let mut of_places: BTreeMap<i64, BTreeMap<i64, i64>> = BTreeMap::new();
+    for n in 0..RECORDS {
+        let total = expected.entry(group(n)).or_default();
+        *total = (total.0 + 1, total.1 + value(n));
+        if value(n) > 500 {
+            *of_places.entry(place(n)).or_default().entry(group(n)).or_default() += value(n);
+        }
+    }
+    let lines = |keep: fn(i64) -> bool| -> BTreeMap<String, String> {
+        let kept = expected.iter().filter(|(_, (n, _))| keep(*n));
+        kept.map(|(k, (n, total))| (k.to_string(), format!("{k},{n},{total}"))).collect()
+    };
+    assert_eq!(last_values(&totals), lines(|_| true));
+    assert_eq!(last_values(&odd), lines(|n| n % 2 == 1));
+    let last = |(place, groups): (&i64, &BTreeMap<i64, i64>)| {
+        let (k, total) = groups.last_key_value().unwrap();
+        (place.to_string(), format!("{k},{total}"))
+    };
+    assert_eq!(last_values(&greatest), of_places.iter().map(last).collect());
+    let changes = totals.committed_records(|_, _| ()).len();
+    assert!(changes > 2 * expected.len(), "{changes} records: that proves little");
 }
 
 /// A job that runs until it is dropped.

@@ -31,8 +31,8 @@ pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
     LookupJoinSpec, NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowSource, WindowTopNSpec,
+    TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpsertRowsSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
@@ -222,7 +222,10 @@ impl OperatorSpec {
             | OperatorSpec::ChangelogRows(_)
             | OperatorSpec::Sink(_) => false,
             OperatorSpec::Plugin(spec) => spec.emits_at_markers,
-            OperatorSpec::GroupAggregate(_) | OperatorSpec::TopN(_) | OperatorSpec::UpdatingOver(_) => true,
+            OperatorSpec::GroupAggregate(_)
+            | OperatorSpec::TopN(_)
+            | OperatorSpec::UpdatingOver(_)
+            | OperatorSpec::UpsertRows(_) => true,
         }
     }
 

@@ -40,7 +40,7 @@ pub use graph::{
     FramedFunction, GroupAggregateSpec, InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinSpread, JoinType,
     LookupJoinSpec, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, OverBound, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, WatermarkSpec,
+    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec,
     WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;

@@ -212,6 +212,13 @@ impl ClientOptions {
         config
     }
 
+    /// How large a record may be, its key and its value together.
+    pub(crate) fn record_bytes(&self) -> usize {
+        // librdkafka's default, which counts what stands around a record too.
+        let limit = self.properties.get("message.max.bytes").and_then(|limit| limit.parse().ok()).unwrap_or(1_000_000);
+        usize::saturating_sub(limit, 1024)
+    }
+
     /// What a client has that makes topics.
     pub(crate) fn admin(&self) -> ClientConfig {
         self.client()

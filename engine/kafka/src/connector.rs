@@ -39,6 +39,17 @@ const SETTINGS: &[&str] = &[
     "sink.*",
 ];
 
+/// Makes absolute what names files of the client.
+pub(crate) fn anchor(options: &mut BTreeMap<String, String>, directory: &Path) {
+    for name in client::files() {
+        if let Some(path) = options.get_mut(&name)
+            && Path::new(path).is_relative()
+        {
+            *path = directory.join(&*path).display().to_string();
+        }
+    }
+}
+
 #[async_trait]
 impl Connector for Kafka {
     fn name(&self) -> &'static str {
@@ -62,13 +73,7 @@ impl Connector for Kafka {
     }
 
     fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
-        for name in client::files() {
-            if let Some(path) = options.get_mut(&name)
-                && Path::new(path).is_relative()
-            {
-                *path = directory.join(&*path).display().to_string();
-            }
-        }
+        anchor(options, directory);
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {

@@ -30,5 +30,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod upsert;
 
 pub use connector::Kafka;
+pub use upsert::UpsertKafka;

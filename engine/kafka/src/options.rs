@@ -140,6 +140,14 @@ pub(crate) fn known(given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
     tables.chain(formats.into_iter().flatten()).chain(written.into_iter().flatten()).copied().collect()
 }
 
+/// Options of a table whose rows are replaced by key. Its key is its primary key.
+pub(crate) fn known_of_upserts(given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+    const NOT_THERE: &[&str] =
+        &["topic-pattern", "key.fields", "format", "error-policy", "dead-letter.table", "properties.group.id"];
+    let is_there = |option: &OptionInfo| !option.name.starts_with("scan.") && !NOT_THERE.contains(&option.name);
+    known(given).into_iter().filter(is_there).collect()
+}
+
 /// How the two parts of a record are read.
 #[derive(Debug, Clone)]
 pub(crate) struct Formats {

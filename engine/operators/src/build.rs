@@ -19,6 +19,7 @@ use crate::temporal_join::TemporalJoin;
 use crate::top_n;
 use crate::unnest::Unnest;
 use crate::updating_join::UpdatingJoin;
+use crate::upsert_rows::UpsertRows;
 use crate::window_assign::WindowAssign;
 use crate::window_join::WindowJoin;
 use crate::window_top_n::WindowTopN;
@@ -89,6 +90,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Plugin(spec) => Box::new(PluginOperator::new(spec, &node.name, functions)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
+        OperatorSpec::UpsertRows(spec) => Box::new(UpsertRows::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {
             Box::new(IntervalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)

@@ -32,6 +32,7 @@ mod time_to_live;
 mod top_n;
 mod unnest;
 mod updating_join;
+mod upsert_rows;
 mod window_assign;
 mod window_join;
 mod window_top_n;

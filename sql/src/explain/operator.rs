@@ -136,6 +136,8 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::SortedRows(spec) => {
             format!("rows that are left at the end, by {}", order_text(&spec.order, &name))
         }
+        OperatorSpec::UpsertRows(spec) if spec.key.is_empty() => "the one row, at each marker".to_owned(),
+        OperatorSpec::UpsertRows(spec) => format!("the last row of each {}, at each marker", all(&spec.key)),
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Plugin(plugin) => match &plugin.artifact {
             Some(artifact) => format!("{} of {artifact}", plugin.operator),
@@ -406,6 +408,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Clock
         | OperatorSpec::WindowAssign(_)
         | OperatorSpec::PartialAggregate(_)
+        | OperatorSpec::UpsertRows(_)
         | OperatorSpec::ChangelogRows(_) => None,
     }
 }

@@ -6,7 +6,7 @@ use weir_core::connector::Role;
 use weir_core::plugin::PluginInput;
 use weir_core::{
     CalcSpec, ChangelogKind, Connector, ConnectorRegistry, Edge, Error, Expr, JobGraph, JoinSpec, JoinType,
-    OperatorSpec, OutputPort, Result, TableSpec,
+    OperatorSpec, OutputPort, Result, TableSpec, UpsertRowsSpec,
 };
 
 use crate::diagnostics::one_of;
@@ -108,6 +108,10 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             };
             plugin.inputs.iter().zip(inputs).all(takes).then(|| plugin.changelog.clone())
         }
+        OperatorSpec::UpsertRows(UpsertRowsSpec { key }) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
+            ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Upsert(key.clone())),
+        },
         // Its connector is asked.
         OperatorSpec::Sink(_) => Some(inputs.first().cloned().unwrap_or_default()),
     }
@@ -158,10 +162,22 @@ pub(super) fn check_sink(connectors: &dyn ConnectorRegistry, table: &TableSpec, 
         ChangelogKind::Retract => "takes rows back when its results change",
         ChangelogKind::Upsert(_) => "replaces rows by key when its results change",
     };
-    let help = format!(
-        "bound the query by windows or time, so that its results do not change; such rows are written by {}",
-        one_of(&others)
-    );
+    // What would write them if the table had a key.
+    let keyed = TableSpec { primary_key: vec![0], ..table.clone() };
+    let by_key = |other: &dyn Connector| {
+        other.supports(Role::Sink)
+            && other.takes(&keyed, &ChangelogKind::Upsert(vec![0]))
+            && !other.takes(&keyed, &ChangelogKind::Retract)
+    };
+    let by_key =
+        connectors.names().into_iter().filter(|name| connectors.get(name).is_some_and(|other| by_key(&*other)));
+    let by_key: Vec<&str> = by_key.collect();
+    let mut help =
+        "bound the query by windows or time, so that its results do not change; such rows are written by ".to_owned();
+    help.push_str(&one_of(&others));
+    if !by_key.is_empty() {
+        help.push_str(&format!(", and by {} into a table with a PRIMARY KEY", one_of(&by_key)));
+    }
     let error =
         Error::user(format!("this query {what}, which table `{name}` cannot take: its connector is `{connector}`"));
     Err(if kind.is_append() { error } else { error.with_help(help) })

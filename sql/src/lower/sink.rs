@@ -69,8 +69,17 @@ impl Lowering<'_> {
             types.push(stream.types[key.column].clone());
             SortKey { column: width + index, ..key }
         });
-        let order = keys.collect();
+        let order: Vec<SortKey> = keys.collect();
         let stream = Stream { projection, names, types, ..stream };
+        if let Some(key) = self.replaced_by(&table)
+            && (order.is_empty() || !self.base_ends(&stream.base))
+        {
+            let (nodes, columns) = exact(&mut self.graph, stream)?;
+            let nodes = self.last_rows(nodes, &columns, &order, (&key, width))?;
+            let nodes = self.named(nodes, &columns[..width])?;
+            self.sink(table, edges(&nodes, 0, Exchange::Forward), Parallelism::Job)?;
+            return Ok(());
+        }
         let made = self.made(Ordered { stream, order, is_limited }, width)?;
         let nodes = match made.parallelism {
             Parallelism::Job if !self.takes(&table, &made.nodes) => self.final_rows(made.nodes, &made.columns)?,

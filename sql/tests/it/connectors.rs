@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use weir_core::connector::{Boundedness, OptionInfo, Role};
 use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Result, TableSpec};
 
-/// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), and `result`.
+/// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), `keyed`, whose rows replace each other, and `result`.
 #[derive(Debug)]
 pub struct Fakes;
 
 struct Fake(&'static str);
 
-const NAMES: [&str; 4] = ["datagen", "ends", "fake", "result"];
+const NAMES: [&str; 5] = ["datagen", "ends", "fake", "keyed", "result"];
 
 impl ConnectorRegistry for Fakes {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -48,8 +48,12 @@ impl Connector for Fake {
         Ok(())
     }
 
-    fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
-        self.0 == "fake" || stream.is_append()
+    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
+        match self.0 {
+            "fake" => true,
+            "keyed" => stream.is_append() || *stream == ChangelogKind::Upsert(table.primary_key.clone()),
+            _ => stream.is_append(),
+        }
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {

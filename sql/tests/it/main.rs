@@ -30,6 +30,7 @@ mod subqueries;
 mod texts;
 mod updated_windows;
 mod updating;
+mod upserts;
 mod values;
 mod versions;
 mod windows;

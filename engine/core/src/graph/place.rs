@@ -86,6 +86,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::Unnest(_)
         | OperatorSpec::WindowAssign(_)
         | OperatorSpec::PartialAggregate(_)
+        | OperatorSpec::UpsertRows(_)
         | OperatorSpec::ChangelogRows(_) => None,
     }
 }

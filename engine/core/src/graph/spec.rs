@@ -60,6 +60,8 @@ pub enum OperatorSpec {
     FinalRows,
     /// As [`FinalRows`](Self::FinalRows), and emits them in an order. One subtask has all of them.
     SortedRows(SortedRowsSpec),
+    /// Makes changes that replace rows by key of changes that take rows back. Where a marker passes a key has one row at most.
+    UpsertRows(UpsertRowsSpec),
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
     ChangelogRows(ChangelogRowsSpec),
     /// What a plugin does.
@@ -306,6 +308,13 @@ pub enum Ranking {
 pub struct SortedRowsSpec {
     /// `ORDER BY`. Of rows that are equal in it any may be ahead.
     pub order: Vec<SortKey>,
+}
+
+/// Parameters of [`OperatorSpec::UpsertRows`]. The output is the input's columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpsertRowsSpec {
+    /// By which rows are replaced. None: there is one row at most.
+    pub key: Vec<usize>,
 }
 
 /// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is

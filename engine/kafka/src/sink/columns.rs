@@ -112,6 +112,13 @@ fn keys(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<
         return Ok(None);
     };
     let columns = match is_upsert {
+        true if table.primary_key.is_empty() => {
+            let error =
+                Error::user(format!("table '{}' has no primary key, by which its rows replace each other", table.name));
+            return Err(error.with_help(
+                "declare it, as in `PRIMARY KEY (id) NOT ENFORCED`; or use the connector 'kafka' for rows that stay",
+            ));
+        }
         true => table.primary_key.clone(),
         false => named(table, options, physical)?,
     };

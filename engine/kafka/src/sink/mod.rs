@@ -27,6 +27,7 @@ mod direct;
 mod marker;
 mod options;
 mod producer;
+mod size;
 mod staged;
 mod topics;
 mod transaction;

@@ -7,11 +7,12 @@ use weir_core::{Batch, Epoch, Error, JobIdentity, Result, Sink};
 
 use super::marker::{self, Marker, Verdict};
 use super::options::SinkOptions;
-use super::topics;
 use super::transaction::Writer;
 use super::writers::Writers;
+use super::{size, topics};
 
 struct StagedSink {
+    options: SinkOptions,
     rows: Vec<Batch>,
     /// Rows since the last marker.
     count: u64,
@@ -27,7 +28,7 @@ pub(super) async fn open(options: SinkOptions, context: &SinkContext, writers: &
         let writer = blocking(move || established(writer()?, behind)).await?;
         writers.keep(writer);
     }
-    Ok(Box::new(StagedSink { rows: Vec::new(), count: 0 }))
+    Ok(Box::new(StagedSink { options, rows: Vec::new(), count: 0 }))
 }
 
 /// What makes a producer of the sink ready, on a blocking thread.
@@ -125,6 +126,7 @@ pub(super) async fn discard(options: SinkOptions, discard: &Discard, writers: &W
 #[async_trait]
 impl Sink for StagedSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
+        size::check(&self.options, &batch)?;
         self.count += batch.num_rows() as u64;
         self.rows.push(batch);
         Ok(())

@@ -4,12 +4,17 @@
 //! are finished or undone. So what the marker says then stays true until this producer writes it, or another one fences it; and a
 //! producer that was fenced finishes nothing.
 
+use std::time::Duration;
+
 use rdkafka::producer::{BaseRecord, Producer as _};
 use weir_core::{Batch, Epoch, Error, JobIdentity, Result};
 
 use super::marker::{self, Found, Marker, Verdict};
 use super::options::SinkOptions;
 use super::producer::{PATIENCE, Producer};
+
+/// How long the last records of an epoch may take. A cluster lets another worker commit after a minute.
+const SENDING: Duration = Duration::from_secs(60);
 
 /// A producer that has fenced all others of its sink, and what the marker says.
 pub(crate) struct Writer {
@@ -89,7 +94,7 @@ impl Writer {
         record.payload = value.as_deref();
         record.partition = Some(*partition);
         producer.enqueue(record, id.len())?;
-        producer.flush(PATIENCE)?;
+        producer.flush(SENDING)?;
         let committed = producer.inner().commit_transaction(PATIENCE);
         committed.map_err(|error| producer.failed("a transaction could not be committed", error))
     }

@@ -4,8 +4,8 @@ use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
     IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec,
-    WindowJoinSpec, WindowSource, WindowTopNSpec,
+    TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec, WindowAggregateSpec,
+    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -36,6 +36,7 @@ impl OperatorSpec {
             OperatorSpec::LookupJoin(_) => "lookup-join",
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::SortedRows(_) => "sorted-rows",
+            OperatorSpec::UpsertRows(_) => "upsert-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Plugin(_) => "plugin",
             OperatorSpec::Sink(_) => "sink",
@@ -159,6 +160,7 @@ impl Encode for OperatorSpec {
                 .end(),
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::SortedRows(SortedRowsSpec { order }) => out.record(tag).list("order", order).end(),
+            OperatorSpec::UpsertRows(UpsertRowsSpec { key }) => out.record(tag).list("key", key).end(),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }

@@ -271,6 +271,22 @@ async fn the_marker_of_a_job_that_was_deleted_goes() {
 
 #[tokio::test]
 #[ignore = "wants a broker"]
+async fn a_record_that_could_never_be_written_is_not_staged() {
+    let topic = Topic::new("large", 1);
+    let job = Job::new(&topic, &[]);
+    let process = Kafka::default();
+    let mut sink = job.try_open(&process, 0).await.unwrap();
+    let almost = "x".repeat(998_000);
+    sink.write(rows(&["a", &almost])).await.unwrap();
+    let error = sink.write(rows(&["a", &"x".repeat(1_000_000)])).await.unwrap_err();
+    let says = format!("table 't', topic '{}': a record of 1000000 bytes is larger", topic.name);
+    assert!(error.report().starts_with(&says), "{}", error.report());
+    job.commit(&process, 1, &["a", &almost]).await;
+    assert_eq!(topic.committed_values(), ["a", &almost]);
+}
+
+#[tokio::test]
+#[ignore = "wants a broker"]
 async fn at_least_once_rows_are_there_when_the_marker_passes() {
     let topic = Topic::new("directly", 3);
     let job = Job::new(&topic, &[("sink.delivery-guarantee", "at-least-once"), ("sink.partitioner", "round-robin")]);

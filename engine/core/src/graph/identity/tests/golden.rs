@@ -65,8 +65,9 @@ fn every_variant_is_there() {
         OperatorSpec::UpdatingOver(_) => 22,
         OperatorSpec::Clock => 23,
         OperatorSpec::Plugin(_) => 24,
+        OperatorSpec::UpsertRows(_) => 25,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 25), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 26), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

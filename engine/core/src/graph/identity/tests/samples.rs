@@ -292,6 +292,8 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ),
         ("clock", OperatorSpec::Clock),
         ("final rows", OperatorSpec::FinalRows),
+        ("upsert rows", OperatorSpec::UpsertRows(UpsertRowsSpec { key: vec![1, 0] })),
+        ("upsert rows of one", OperatorSpec::UpsertRows(UpsertRowsSpec { key: Vec::new() })),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
         ("changelog rows with a key", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(vec![1, 0]) })),

@@ -1,0 +1,72 @@
+//! Tables whose rows are replaced by key: what stands in front of them.
+
+use super::{dataflow, refusal};
+
+/// What is in front of a table with the primary key `k`, from the table on, as far as the first operator that computes something.
+fn in_front(query: &str) -> Vec<String> {
+    let text = dataflow(&format!(
+        "CREATE TABLE t (k BIGINT, v BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'keyed'); INSERT INTO t {query};"
+    ));
+    let lines = text.lines().map(|line| line.trim_start_matches([' ', '└', '─', '│', '├']).to_owned());
+    lines.filter(|line| ["TopN", "UpsertRows", "Sink"].iter().any(|name| line.contains(name))).collect()
+}
+
+const K: &str = "COALESCE(auction, 0)";
+
+#[test]
+fn rows_that_are_only_added_replace_each_other_as_they_come() {
+    let query = format!("SELECT {K}, price FROM bid");
+    assert_eq!(in_front(&query).len(), 1, "{:?}", in_front(&query));
+}
+
+#[test]
+fn a_result_with_the_key_of_the_table_is_put_together_at_each_marker() {
+    let grouped = format!("SELECT k, COUNT(*) FROM (SELECT {K} AS k FROM bid) GROUP BY k");
+    // A key of more columns than the query needs is one as well; so is that of a join of at most one row each.
+    let joined = format!(
+        "SELECT l.k, r.n FROM (SELECT k, COUNT(*) AS n FROM (SELECT {K} AS k FROM bid) GROUP BY k) AS l
+         LEFT JOIN (SELECT auction, MAX(price) AS n FROM bid GROUP BY auction) AS r ON l.k = r.auction"
+    );
+    let first = "SELECT auction, price FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY auction ORDER BY price DESC) AS n FROM bid) WHERE n = 1"
+        .to_owned();
+    for (query, tops) in [(&grouped, 0), (&joined, 0), (&first, 1)] {
+        let lines = in_front(query);
+        assert_eq!(lines.iter().filter(|line| line.contains("TopN")).count(), tops, "{query}: {lines:?}");
+        assert!(
+            lines.iter().any(|line| line.starts_with("UpsertRows (upsert by k)  [the last row of each ")),
+            "{lines:?}"
+        );
+    }
+}
+
+#[test]
+fn where_several_rows_have_one_key_the_last_one_in_the_order_of_the_query_shows() {
+    let other_key = "SELECT COALESCE(MAX(price), 0), auction FROM bid GROUP BY auction".to_owned();
+    let many = format!(
+        "SELECT l.k, r.bidder FROM (SELECT k, COUNT(*) AS n FROM (SELECT {K} AS k FROM bid) GROUP BY k) AS l
+         LEFT JOIN bid AS r ON l.k = r.auction"
+    );
+    for query in [&other_key, &many] {
+        let lines = in_front(query);
+        assert!(lines.iter().any(|line| line.contains("first 1 of each k by v DESC")), "{query}: {lines:?}");
+    }
+    let lines = in_front(&format!("SELECT {K}, price FROM bid ORDER BY dateTime"));
+    assert!(lines.iter().any(|line| line.contains("by $order0 DESC") && line.contains("v DESC")), "{lines:?}");
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_and_tables_that_only_add_name_those_that_replace() {
+    let report = refusal(
+        "CREATE TABLE t (k BIGINT NOT NULL, v MAP<STRING, BIGINT>, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'keyed');
+         INSERT INTO t SELECT COALESCE(MAX(price), 0), MAP['a', auction] FROM bid GROUP BY auction;",
+    );
+    assert!(report.contains("rows are told apart by their columns, but `v` is MAP<STRING, BIGINT>"), "{report}");
+    let report = refusal(
+        "CREATE TABLE t (k BIGINT, v BIGINT) WITH ('connector' = 'datagen');
+         INSERT INTO t SELECT auction, COUNT(*) FROM bid GROUP BY auction;",
+    );
+    assert!(
+        report.contains("such rows are written by `fake`, and by `keyed` into a table with a PRIMARY KEY"),
+        "{report}"
+    );
+}
