@@ -128,6 +128,33 @@ pub use weir_core::{Error, ErrorKind, Result};
 pub use weir_jobs_derive::{Record, State};
 pub use window::{Window, Windowed, Windows};
 
+#[doc(hidden)]
+pub use weir_plugin_abi as abi;
+
+/// Makes a function the job that this crate is, if it is built as a plugin: `crate-type = ["cdylib", "rlib"]`.
+///
+/// ```standalone_crate
+/// use weir_jobs::prelude::*;
+///
+/// fn my_job(job: &mut Job) -> Result<()> {
+///     job.sql("INSERT INTO copies SELECT * FROM originals;");
+///     Ok(())
+/// }
+///
+/// weir_jobs::export!(my_job);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    ($main:expr) => {
+        $crate::abi::export_plugin!($crate::JobPlugin::new(
+            ::core::env!("CARGO_PKG_NAME"),
+            ::core::env!("CARGO_PKG_VERSION"),
+            $main
+        ));
+    };
+}
+
 /// What a job uses: `use weir_jobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{
@@ -136,3 +163,8 @@ pub mod prelude {
         Table, Timer, Timestamp, ValueState, Window, Windows,
     };
 }
+
+/// The guide's first listing is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/rust-jobs.md")]
+struct Guide;

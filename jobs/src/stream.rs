@@ -141,7 +141,7 @@ impl<R: Record> Stream<R> {
         name: &str,
         function: impl Fn(RecordBatch) -> Result<RecordBatch> + Send + Sync + 'static,
     ) -> Stream<T> {
-        let input = self.input(name, Spread::Stay);
+        let input = self.input(name, Spread::Stay, false);
         let function: OverBatches = Arc::new(function);
         let output = T::schema();
         let make: Make =
@@ -164,8 +164,7 @@ impl<R: Record> Stream<R> {
 
     /// Makes the rows a view, for SQL that follows.
     pub fn create_view(self, name: &str) -> Self {
-        let branches = self.branches.clone();
-        let step = self.stateless(name, branches, None, R::schema());
+        let step = self.stateless(name, None, R::schema(), false);
         Self::of_step(self.plan, step, name)
     }
 
@@ -193,13 +192,22 @@ impl<R: Record> Stream<R> {
             return branch.relation.clone();
         }
         let name = self.plan.borrow().name_for(&identifier(purpose));
-        self.stateless(&name, self.branches.clone(), None, R::schema());
+        self.stateless(&name, None, R::schema(), false);
         name
     }
 
-    fn input(&self, purpose: &str, spread: Spread<String>) -> StepInput {
+    fn input(&self, purpose: &str, spread: Spread<String>, is_timeless: bool) -> StepInput {
         let event_time = R::EVENT_TIME.filter(|_| self.has_event_time());
-        step_input(self.relation(&format!("{purpose}_input")), R::schema(), spread, event_time)
+        let purpose = format!("{purpose}_input");
+        let relation = match is_timeless {
+            false => self.relation(&purpose),
+            true => {
+                let view = self.plan.borrow().name_for(&identifier(&purpose));
+                self.stateless(&view, None, R::schema(), true);
+                view
+            }
+        };
+        step_input(relation, R::schema(), spread, event_time)
     }
 
     /// Whether there are watermarks.
@@ -208,15 +216,17 @@ impl<R: Record> Stream<R> {
     }
 
     /// Adds what is done with the rows as a step.
-    fn stateless(&self, view: &str, branches: Vec<Branch<R>>, key: Option<MakeKeys<R>>, output: SchemaRef) -> usize {
+    fn stateless(&self, view: &str, key: Option<MakeKeys<R>>, output: SchemaRef, is_timeless: bool) -> usize {
+        let branches = self.branches.clone();
         let inputs = branches
             .iter()
             .map(|branch| step_input(branch.relation.clone(), branch.columns.clone(), Spread::Stay, branch.event_time));
         let event_time = R::EVENT_TIME.filter(|_| self.has_event_time());
         let step = operator_step(view, inputs.collect(), output.clone(), event_time);
+        let step = OperatorStep { wants_ticks: is_timeless, ..step };
         let make: Make = Arc::new(move |_| {
             let key = key.as_ref().map(|key| key());
-            Ok(Box::new(Stateless::new(branches.clone(), key, output.clone())))
+            Ok(Box::new(Stateless::new(branches.clone(), key, output.clone()).timeless(is_timeless)))
         });
         self.plan.borrow_mut().add(step, make)
     }
@@ -243,7 +253,7 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
     /// Has the rows of each key processed. `name` is what the step is called and its state is found by.
     pub fn process<P: KeyedProcess<Key = K, In = R>>(self, name: &str, process: P) -> Stream<P::Out> {
         let keys = vec![Some(self.key_positions())];
-        let inputs = vec![self.input(name)];
+        let inputs = vec![self.input(name, false)];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.lives(R::EVENT_TIME) };
         let ticks = self.wants_ticks::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Process(process.clone()), &shape, sides)?)));
@@ -284,13 +294,13 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         (rows..rows + K::fields("").len()).collect()
     }
 
-    /// The rows with their keys, as an input of a step.
-    fn input(&self, purpose: &str) -> StepInput {
+    /// The rows with their keys, as an input of a step. `is_timeless`: the other input has event time, and these have none.
+    fn input(&self, purpose: &str, is_timeless: bool) -> StepInput {
         let schema = Self::schema();
         let view = self.stream.plan.borrow().name_for(&format!("{}_input", identifier(purpose)));
         let key = self.key.clone();
         let make: MakeKeys<R> = Arc::new(move || Box::new(KeyOf::<R, K>::new(key.clone())));
-        self.stream.stateless(&view, self.stream.branches.clone(), Some(make), schema.clone());
+        self.stream.stateless(&view, Some(make), schema.clone(), is_timeless);
         let keys = schema.fields()[R::fields("").len()..].iter().map(|field| field.name().clone()).collect();
         step_input(view, schema, Spread::Keys(keys), R::EVENT_TIME.filter(|_| self.stream.has_event_time()))
     }
@@ -321,7 +331,11 @@ impl<K: Key, L: Record, R: Record> Connected<K, L, R> {
     pub fn process<P: KeyedConnect<Key = K, Left = L, Right = R>>(self, name: &str, process: P) -> Stream<P::Out> {
         let event_time = L::EVENT_TIME.and(R::EVENT_TIME);
         let keys = vec![Some(self.left.key_positions()), Some(self.right.key_positions())];
-        let inputs = vec![self.left.input(&format!("{name}_left")), self.right.input(&format!("{name}_right"))];
+        let [left, right] = [self.left.stream.has_event_time(), self.right.stream.has_event_time()];
+        let inputs = vec![
+            self.left.input(&format!("{name}_left"), right && !left),
+            self.right.input(&format!("{name}_right"), left && !right),
+        ];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.left.lives(event_time) };
         let ticks = self.left.wants_ticks::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Connect(process.clone()), &shape, sides)?)));
@@ -340,7 +354,11 @@ impl<K: Key, R: Record, U: Record> WithBroadcast<K, R, U> {
     /// Has the rows of each key processed. `name` is what the step is called and its state is found by.
     pub fn process<P: BroadcastProcess<Key = K, In = R, Update = U>>(self, name: &str, process: P) -> Stream<P::Out> {
         let keys = vec![Some(self.keyed.key_positions()), None];
-        let inputs = vec![self.keyed.input(name), self.updates.input(&format!("{name}_updates"), Spread::Broadcast)];
+        let is_timeless = self.keyed.stream.has_event_time() && !self.updates.has_event_time();
+        let inputs = vec![
+            self.keyed.input(name, !self.keyed.stream.has_event_time() && self.updates.has_event_time()),
+            self.updates.input(&format!("{name}_updates"), Spread::Broadcast, is_timeless),
+        ];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.keyed.lives(R::EVENT_TIME) };
         let ticks = self.keyed.wants_ticks::<P::State>();
         let make: Make =

@@ -205,4 +205,6 @@ impl Operator for PluginOperator {
 }
 
 #[cfg(test)]
+mod rust_jobs;
+#[cfg(test)]
 mod tests;

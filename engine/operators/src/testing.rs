@@ -36,9 +36,10 @@ mod text;
 
 use arrow::datatypes::SchemaRef;
 use weir_core::{NodeSpec, OperatorSpec};
+use weir_functions::Functions;
 
 pub use plan::Plan;
-pub use run::{Interval, run};
+pub use run::{Interval, run, run_with};
 pub use script::{Script, Step};
 pub use stages::{Job, StageSpec};
 pub use text::{changes, rows, schema, text, time_text};
@@ -58,9 +59,19 @@ pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
         _ => None,
     };
     let (script, expected) = script::parse(script, inputs, table.as_ref());
-    check_in(Plan::ALL, node, inputs, &script, &expected);
+    let functions = &*Functions::built_in();
+    check_in(Plan::ALL, (functions, node), inputs, &script, &expected);
     let (inputs, script) = script.without_nulls(inputs);
-    check_in([Plan::Rescaled, Plan::Evicted], node, &inputs, &script, &expected);
+    check_in([Plan::Rescaled, Plan::Evicted], (functions, node), &inputs, &script, &expected);
+}
+
+/// As [`check`], for an operator that needs more than the built-in functions, and columns as they are.
+///
+/// # Panics
+/// If anything fails or differs.
+pub fn check_with(functions: &Functions, node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
+    let (script, expected) = script::parse(script, inputs, None);
+    check_in(Plan::ALL, (functions, node), inputs, &script, &expected);
 }
 
 /// As [`check`], where all state is in memory: what comes out depends on what is.
@@ -70,18 +81,20 @@ pub fn check(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
 #[cfg(test)]
 pub(crate) fn check_in_memory(node: &NodeSpec, inputs: &[SchemaRef], script: &str) {
     let (script, expected) = script::parse(script, inputs, None);
-    check_in([Plan::Alone, Plan::Parallel, Plan::Rescaled, Plan::Padded], node, inputs, &script, &expected);
+    let plans = [Plan::Alone, Plan::Parallel, Plan::Rescaled, Plan::Padded];
+    check_in(plans, (&Functions::built_in(), node), inputs, &script, &expected);
 }
 
 fn check_in(
     plans: impl IntoIterator<Item = Plan>,
-    node: &NodeSpec,
+    (functions, node): (&Functions, &NodeSpec),
     inputs: &[SchemaRef],
     script: &Script,
     expected: &[Interval],
 ) {
     for plan in plans {
-        let found = run(node, inputs, script, plan).unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
+        let found = run_with(functions, node, inputs, script, plan)
+            .unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
         assert_eq!(found.len(), expected.len(), "{plan:?}: number of intervals between markers");
         for (number, (found, expected)) in found.iter().zip(expected).enumerate() {
             match plan {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
-use weir_core::{Batch, Collector, Operator, Result};
+use weir_core::{Batch, Collector, EventTime, Operator, Result};
 
 use crate::record::{Key, Record};
 
@@ -71,12 +71,19 @@ pub(crate) struct Stateless<R: Record> {
     branches: Vec<Branch<R>>,
     key: Option<Box<dyn KeyColumns<R>>>,
     output: SchemaRef,
+    /// Whether event time is somebody else's. Then the input is told to be at its end, in event time, so that it holds nobody up.
+    is_timeless: bool,
     rows: R::Builder,
 }
 
 impl<R: Record> Stateless<R> {
     pub(crate) fn new(branches: Vec<Branch<R>>, key: Option<Box<dyn KeyColumns<R>>>, output: SchemaRef) -> Self {
-        Self { branches, key, output, rows: R::builder(0) }
+        Self { branches, key, output, is_timeless: false, rows: R::builder(0) }
+    }
+
+    /// For rows that stand beside others which have event time.
+    pub(crate) fn timeless(self, is_timeless: bool) -> Self {
+        Self { is_timeless, ..self }
     }
 }
 
@@ -112,5 +119,9 @@ impl<R: Record> Operator for Stateless<R> {
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         out.emit(RecordBatch::try_new_with_options(self.output.clone(), columns, &options)?.into());
         Ok(())
+    }
+
+    fn tick(&mut self, _out: &mut Collector) -> Result<Option<EventTime>> {
+        Ok(self.is_timeless.then_some(EventTime::MAX))
     }
 }

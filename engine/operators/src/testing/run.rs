@@ -37,7 +37,21 @@ pub struct Interval {
 /// # Errors
 /// What the operator or the state says.
 pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -> Result<Vec<Interval>> {
-    let mut job = Job::new(node, (inputs, script.changelogs(inputs.len())), plan)?;
+    run_with(&Functions::built_in(), node, inputs, script, plan)
+}
+
+/// As [`run`], with these functions.
+///
+/// # Errors
+/// What the operator or the state says.
+pub fn run_with(
+    functions: &Functions,
+    node: &NodeSpec,
+    inputs: &[SchemaRef],
+    script: &Script,
+    plan: Plan,
+) -> Result<Vec<Interval>> {
+    let mut job = Job::new((functions, node), (inputs, script.changelogs(inputs.len())), plan)?;
     let padded = plan == Plan::Padded;
     for step in &script.steps {
         if padded {
@@ -65,6 +79,7 @@ pub fn run(node: &NodeSpec, inputs: &[SchemaRef], script: &Script, plan: Plan) -
 }
 
 struct Job<'a> {
+    functions: &'a Functions,
     node: &'a NodeSpec,
     inputs: &'a [SchemaRef],
     changelogs: Vec<ChangelogKind>,
@@ -100,11 +115,12 @@ struct Subtask {
 
 impl<'a> Job<'a> {
     fn new(
-        node: &'a NodeSpec,
+        (functions, node): (&'a Functions, &'a NodeSpec),
         (inputs, changelogs): (&'a [SchemaRef], Vec<ChangelogKind>),
         plan: Plan,
     ) -> Result<Self> {
         let mut job = Self {
+            functions,
             node,
             inputs,
             changelogs,
@@ -133,7 +149,7 @@ impl<'a> Job<'a> {
     }
 
     fn operator(&self) -> Result<Checked> {
-        checked(self.node, self.inputs, &self.changelogs)
+        checked((self.functions, self.node), self.inputs, &self.changelogs)
     }
 
     fn start(&mut self) -> Result<()> {
@@ -265,7 +281,7 @@ impl<'a> Job<'a> {
     /// What twins of a subtask's operator emit at `time` of keys that are not in memory.
     fn show_due(&mut self, subtask: usize, time: EventTime) -> Result<Collector> {
         let mut out = Collector::new(self.now);
-        let (node, inputs, changelogs) = (self.node, self.inputs, &self.changelogs);
+        let (node, inputs, changelogs) = ((self.functions, self.node), self.inputs, &self.changelogs);
         let Subtask { operator, partial, watermark, .. } = &mut self.subtasks[subtask];
         let before = std::mem::replace(watermark, time);
         if let Some(partial) = partial
@@ -452,7 +468,11 @@ impl<'a> Job<'a> {
     }
 }
 
-fn checked(node: &NodeSpec, inputs: &[SchemaRef], changelogs: &[ChangelogKind]) -> Result<Checked> {
-    let checked = Checked::new(bare(node, inputs, &Functions::built_in())?, &node.name, inputs, node.schema.clone());
+fn checked(
+    (functions, node): (&Functions, &NodeSpec),
+    inputs: &[SchemaRef],
+    changelogs: &[ChangelogKind],
+) -> Result<Checked> {
+    let checked = Checked::new(bare(node, inputs, functions)?, &node.name, inputs, node.schema.clone());
     Ok(checked.with_changelogs(changelogs.to_vec(), node.changelog.clone()))
 }
