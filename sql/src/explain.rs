@@ -83,6 +83,7 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
                 "totals or the last rows of each partition that there was",
                 "a frame of time, as in `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`,",
             ),
+            OperatorSpec::UpdatingOver(spec) if spec.time_to_live.is_some() => return None,
             OperatorSpec::UpdatingOver(_) => (
                 "all rows",
                 "an order by a time attribute and a frame of time, as in `RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW`,",
@@ -93,6 +94,7 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
         let forgets = match &node.spec.operator {
             OperatorSpec::Join(_) | OperatorSpec::GroupAggregate(_) => true,
             OperatorSpec::TopN(spec) => spec.forgets(),
+            OperatorSpec::UpdatingOver(spec) => !spec.partition.is_empty(),
             _ => false,
         };
         let forgets = if forgets {

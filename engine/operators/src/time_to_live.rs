@@ -238,6 +238,55 @@ impl Generations {
     }
 }
 
+/// Partitions by when they have changed last. All that is kept of one goes at once, so its stamp is that of all its rows: they are stored
+/// again when it gets another one, which is once in a generation.
+#[derive(Debug)]
+pub(crate) struct Partitions<K> {
+    /// Partitions that got each stamp; those that have another one by now, or are gone, are among them.
+    by_stamp: BTreeMap<i64, Vec<K>>,
+    /// Partitions that have changed when nothing was known of the time.
+    waiting: Vec<K>,
+}
+
+impl<K> Default for Partitions<K> {
+    fn default() -> Self {
+        Self { by_stamp: BTreeMap::new(), waiting: Vec::new() }
+    }
+}
+
+impl<K: Clone> Partitions<K> {
+    /// A partition was stored with this stamp, or without one.
+    pub(crate) fn loaded(&mut self, key: &K, stamp: Option<i64>) {
+        match stamp {
+            Some(stamp) => self.by_stamp.entry(stamp).or_default().push(key.clone()),
+            None => self.waiting.push(key.clone()),
+        }
+    }
+
+    /// A marker passes, at which these have changed. `restamp` gives a partition its stamp, and says whether it is another one than before.
+    pub(crate) fn changed(&mut self, keys: Vec<K>, stamp: Option<i64>, mut restamp: impl FnMut(&K, i64) -> bool) {
+        self.waiting.extend(keys);
+        let Some(stamp) = stamp else { return };
+        for key in std::mem::take(&mut self.waiting) {
+            if restamp(&key, stamp) {
+                self.by_stamp.entry(stamp).or_default().push(key);
+            }
+        }
+    }
+
+    /// Partitions that may have a stamp up to this one, each with the stamp that it had.
+    pub(crate) fn due(&mut self, until: Option<EventTime>) -> Vec<(K, i64)> {
+        let mut due = Vec::new();
+        while let Some(first) =
+            self.by_stamp.first_entry().filter(|first| until.is_some_and(|until| *first.key() <= until.0))
+        {
+            let (stamp, keys) = first.remove_entry();
+            due.extend(keys.into_iter().map(|key| (key, stamp)));
+        }
+        due
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use weir_core::HashRange;

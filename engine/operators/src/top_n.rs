@@ -5,7 +5,8 @@
 //!   come back. Of rows that are equal in the order the one that came first is ahead; the one that came last where just the newest
 //!   row by one timestamp is kept. Without an order they stay once they are shown. Where ranks are limited, such rows are shown or dropped together.
 //! - watermark: nothing, but at the end of time: what is owed comes out in front of it.
-//! - marker: partitions that have changed are compared with what they showed before; then rows added and gone are captured.
+//! - marker: partitions that have changed are compared with what they showed before; then those are forgotten that have not for some time,
+//!   if they have a time to live: nothing is said of it, and rows that come later begin anew. Then rows added and gone are captured.
 //! - eviction: whole partitions leave.
 
 mod first_rows;
@@ -14,7 +15,9 @@ mod partition;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, TimestampMillisecondArray, UInt64Array,
+};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
@@ -22,13 +25,14 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, Operator, Ranking, Result, SortKey,
-    StateRows, TableSchema, TopNSpec, state_column,
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, OpenContext, Operator, Ranking, Result,
+    SortKey, StateRows, TableSchema, TopNSpec, state_column,
 };
 
 use self::partition::{Change, Limit, Partition, RowBytes};
+use crate::batches::event_times;
 use crate::batches::with_schema;
-use crate::time_to_live::with_stamps;
+use crate::time_to_live::{Partitions, TimeToLive, with_stamps};
 
 /// Id of the state's column that says when a row came.
 const STAMP: u32 = 100_001;
@@ -50,12 +54,16 @@ pub(crate) struct TopN {
     last_first: bool,
     output: SchemaRef,
     state: TableSchema,
+    life: TimeToLive,
     // Kept in checkpoints.
     partitions: HashMap<RowBytes, Partition, FixedState>,
+    ages: Partitions<RowBytes>,
     bytes: usize,
     // Since the last marker, and since the last capture.
     changed: Vec<RowBytes>,
     uncaptured: Vec<RowBytes>,
+    /// Rows of partitions that were forgotten.
+    forgotten: Vec<(RowBytes, i64)>,
     hashes: Vec<u64>,
 }
 
@@ -122,17 +130,16 @@ pub(crate) fn create(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> 
     if spec.retracts || !is_ordered || spec.ranking != Ranking::RowNumber || spec.limit >= ordered::MANY as u64 {
         return Ok(Box::new(all));
     }
-    let state = TableSchema {
-        time_column: Some(all.state.schema.fields().len()),
-        schema: with_stamps(&all.state.schema, STAMP),
-        ..all.state
-    };
-    first_rows::create(spec, (all.order, all.last_first), (input, output, state))
+    // Where a row that is forgotten would change the numbers of others, whole partitions are.
+    if spec.time_to_live.is_some() && !spec.forgets_rows() {
+        return Ok(Box::new(all));
+    }
+    first_rows::create(spec, (all.order, all.last_first), (input, output, all.state))
 }
 
 impl TopN {
     fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
-        let TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: _, ranking } = spec;
+        let TopNSpec { partition, order, limit, with_rank, retracts, time_to_live, ranking } = spec;
         let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
         let by_default = |columns: usize| vec![SortOptions::default(); columns];
@@ -155,10 +162,13 @@ impl TopN {
                 && matches!(order.as_slice(), [key] if key.descending && is_time(key)),
             output: output.clone(),
             state: state(partition, input),
+            life: TimeToLive::new(*time_to_live),
             partitions: HashMap::default(),
+            ages: Partitions::default(),
             bytes: 0,
             changed: Vec::new(),
             uncaptured: Vec::new(),
+            forgotten: Vec::new(),
             hashes: Vec::new(),
         })
     }
@@ -205,9 +215,34 @@ fn state(partition: &[usize], input: &Schema) -> TableSchema {
         name: "rows".to_owned(),
         version: 1,
         key_columns: keys.len(),
-        schema: Arc::new(Schema::new(fields)),
-        time_column: None,
+        time_column: Some(fields.len()),
+        schema: with_stamps(&Schema::new(fields), STAMP),
         distribution: Distribution::Keyed,
+    }
+}
+
+impl TopN {
+    /// Behind [`emit`](Self::emit) at a marker: what has changed is stamped, and partitions go that have not for long enough.
+    fn expire(&mut self, changed: Vec<RowBytes>) {
+        if !self.life.is_limited() {
+            return;
+        }
+        self.life.marker();
+        let Self { ages, partitions, uncaptured, .. } = self;
+        ages.changed(changed, self.life.stamp(), |key, stamp| {
+            let Some(partition) = partitions.get_mut(key) else { return false };
+            let (is_new, is_first) = partition.restamp(stamp);
+            uncaptured.extend(is_first.then(|| key.clone()));
+            is_new
+        });
+        for (key, stamp) in self.ages.due(self.life.expired()) {
+            if self.partitions.get(&key).is_some_and(|partition| partition.stamp() == Some(stamp))
+                && let Some(partition) = self.partitions.remove(&key)
+            {
+                self.bytes = self.bytes.saturating_sub(partition.bytes());
+                self.forgotten.extend(partition.forget().into_iter().map(|arrival| (key.clone(), arrival)));
+            }
+        }
     }
 }
 
@@ -216,14 +251,29 @@ impl Operator for TopN {
         vec![self.state.clone()]
     }
 
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.life.open(context);
+        Ok(())
+    }
+
+    fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
+        self.life.expired()
+    }
+
     fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let keys = self.state.key_columns;
         let arrivals = rows.column(keys - 1).as_primitive::<Int64Type>();
-        let records = rows.project(&(keys..rows.num_columns()).collect::<Vec<_>>())?;
+        let records = rows.project(&(keys..rows.num_columns() - 1).collect::<Vec<_>>())?;
+        let stamps = event_times(rows.column(rows.num_columns() - 1))?;
         let partitions = self.partition.encode(&records)?;
         let (order, values) = (self.order.encode(&records)?, self.all.encode(&records)?);
         for row in 0..rows.num_rows() {
-            let (partition, _) = found(&mut self.partitions, partitions.row(row), (hashes.value(row), self.retracts));
+            let (partition, key) = found(&mut self.partitions, partitions.row(row), (hashes.value(row), self.retracts));
+            if self.life.is_limited() && partition.is_empty() {
+                let stamp = stamps.is_valid(row).then(|| stamps.value(row));
+                partition.load_stamp(stamp);
+                self.ages.loaded(key, stamp);
+            }
             let value = values.row(row).into();
             self.bytes += partition.load(order.row(row), self.last_first, arrivals.value(row), value);
         }
@@ -273,31 +323,40 @@ impl Operator for TopN {
                 self.bytes = self.bytes.saturating_add_signed(partition.add(order, self.last_first, value, most));
             } else {
                 note(partition, self.limit, key, (&mut self.changed, &mut self.uncaptured));
-                let taken = partition.take_back(order, self.last_first, values.row(row));
-                self.bytes = self.bytes.saturating_sub(taken.ok_or_else(|| {
-                    Error::internal("a row was to be taken back of a Top-N that had not come before")
-                })?);
+                self.bytes -= match partition.take_back(order, self.last_first, values.row(row)) {
+                    Some(bytes) => bytes,
+                    // Its partition was forgotten.
+                    None if self.life.forgets() => 0,
+                    None => {
+                        return Err(Error::internal("a row was to be taken back of a Top-N that had not come before"));
+                    }
+                };
             }
         }
         Ok(())
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.life.watermark(time);
         if time == EventTime::MAX {
-            self.emit(out)?;
+            self.flush(out)?;
         }
         Ok(Some(time))
     }
 
     fn flush(&mut self, out: &mut Collector) -> Result<()> {
-        self.emit(out)
+        let changed = if self.life.is_limited() { self.changed.clone() } else { Vec::new() };
+        self.emit(out)?;
+        self.expire(changed);
+        Ok(())
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        let (mut put, mut stamps, mut gone) = (Vec::new(), Vec::new(), std::mem::take(&mut self.forgotten));
         for key in std::mem::take(&mut self.uncaptured) {
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
             partition.capture(&mut put, |arrival| gone.push((key.clone(), arrival)));
+            stamps.resize(put.len(), partition.stamp());
             if partition.is_empty() {
                 self.partitions.remove(&key);
             }
@@ -309,12 +368,13 @@ impl Operator for TopN {
             if !gone.is_empty() {
                 captured.push(deleted(&schema, gone_keys, gone.iter().map(|(_, arrival)| *arrival).collect())?);
             }
-            for put in put.chunks(BATCH) {
+            for (put, stamps) in put.chunks(BATCH).zip(stamps.chunks(BATCH)) {
                 let values = all.decode(put.iter().map(|(_, value)| value))?;
                 let mut columns: Vec<ArrayRef> = keys.iter().map(|key| values[*key].clone()).collect();
                 let hashes = hashes(&columns, put.len())?;
                 columns.push(Arc::new(put.iter().map(|(arrival, _)| *arrival).collect::<Int64Array>()));
                 columns.extend(values);
+                columns.push(Arc::new(TimestampMillisecondArray::from(stamps.to_vec())));
                 captured.push(StateRows {
                     rows: RecordBatch::try_new(schema.clone(), columns)?,
                     hashes,
@@ -323,7 +383,7 @@ impl Operator for TopN {
             }
             Ok(captured)
         };
-        Ok(vec![Capture { rows: Box::new(rows), expired: None }])
+        Ok(vec![Capture { rows: Box::new(rows), expired: self.life.expired() }])
     }
 
     fn state_bytes(&self) -> usize {

@@ -379,6 +379,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             Some(format!("groups, each {} behind its last row", kept_for(spec.time_to_live)))
         }
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
+        OperatorSpec::TopN(spec) if spec.time_to_live.is_some() && !spec.forgets_rows() => {
+            let rows = if spec.retracts { "all rows" } else { "the first rows" };
+            Some(format!("{rows} of each partition, {} behind its last change", kept_for(spec.time_to_live)))
+        }
         OperatorSpec::TopN(spec) if spec.time_to_live.is_some() => {
             Some(format!("up to {} rows of each partition, each {}", spec.limit, kept_for(spec.time_to_live)))
         }
@@ -389,6 +393,9 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::TopN(spec) if spec.partition.is_empty() => Some(format!("up to {} rows", spec.limit)),
         OperatorSpec::TopN(spec) => Some(format!("up to {} rows of every partition that there was", spec.limit)),
         OperatorSpec::Over(spec) => Some(over_state(spec)),
+        OperatorSpec::UpdatingOver(spec) if spec.time_to_live.is_some() => {
+            Some(format!("all rows of each partition, {} behind its last change", kept_for(spec.time_to_live)))
+        }
         OperatorSpec::UpdatingOver(_) => Some("all rows, without an end".to_owned()),
         OperatorSpec::TemporalJoin(_) => Some(
             "rows of the left side until the watermark passes them, of the right side the last row of each key up to there and those behind it"

@@ -131,7 +131,8 @@ impl Lowering<'_> {
         ranked.projection.push(Expr::Column(stream.columns.len()));
         ranked.names.push("$number".to_owned());
         ranked.types.push(DataType::Int64);
-        ranked.pending = Pending::Rank(PendingRank { partition: Vec::new(), order: keys, ranking: Ranking::RowNumber });
+        let ranking = Ranking::RowNumber;
+        ranked.pending = Pending::Rank(PendingRank { partition: Vec::new(), order: keys, ranking, kept: self.kept() });
         let number = |operator, than: i64| {
             let than = Literal { data_type: DataType::Int64, value: LiteralValue::Int(than) };
             let (left, right) = (Box::new(Expr::Column(width)), Box::new(Expr::Literal(than)));

@@ -17,8 +17,9 @@ use weir_core::{
 };
 
 use self::function::Function;
+use super::life::{behind_clocks, length};
 use super::shape::{Wanted, add, edges, settle, shape};
-use super::stream::{Pending, PendingRank, Role, Stream, StreamColumn, Typed, WindowPart, inline, typed};
+use super::stream::{Kept, Pending, PendingRank, Role, Stream, StreamColumn, Typed, WindowPart, inline, typed};
 use super::{Lowering, call, changelog};
 use crate::logical::ROW_NUMBER;
 
@@ -64,6 +65,7 @@ impl Lowering<'_> {
                 None => groups.push((params, vec![index])),
             }
         }
+        let life = stream.life;
         let mut places = vec![0; calls.len()];
         let mut next = width;
         for (params, group) in groups {
@@ -77,7 +79,10 @@ impl Lowering<'_> {
                 Function::of(call).lowered(expression, call, order.as_ref(), (schema, &stream))
             };
             let lowered = group.iter().map(lowered).collect::<Result<Vec<_>>>()?;
-            stream = computed(&mut self.graph, stream, over, lowered)?;
+            let kept = self.kept();
+            let lives = &mut self.lives;
+            let kept = || Kept { length: length(lives, kept.length, life), ..kept };
+            stream = computed(&mut self.graph, stream, over, lowered, kept)?;
             for index in group {
                 places[index] = next;
                 next += 1;
@@ -122,13 +127,20 @@ pub(super) fn numbered(graph: &mut JobGraph, stream: &Stream, rank: &PendingRank
         types: stream.columns.iter().map(|column| column.data_type.clone()).collect(),
         ..stream.clone()
     };
-    let numbered = computed(graph, base, over, vec![call])?;
+    let numbered = computed(graph, base, over, vec![call], || rank.kept)?;
     let projection = outputs.iter().map(|expression| inline(expression, &numbered.projection)).collect();
     Ok(Stream { projection, names, types, ..numbered })
 }
 
-/// Puts the operator behind `stream`, whose output it keeps, with a column for each call behind it.
-fn computed(graph: &mut JobGraph, stream: Stream, over: Over, calls: Vec<Call>) -> Result<Stream> {
+/// Puts the operator behind `stream`, whose output it keeps, with a column for each call behind it. `kept`: how long it keeps partitions, if
+/// it does not go by event time.
+fn computed(
+    graph: &mut JobGraph,
+    stream: Stream,
+    over: Over,
+    calls: Vec<Call>,
+    kept: impl FnOnce() -> Kept,
+) -> Result<Stream> {
     let columns = stream.columns.clone();
     let time = over.time(&stream);
     let up_to_now = time.and_then(|_| calls.iter().map(Call::up_to_now).collect::<Option<Vec<_>>>());
@@ -159,7 +171,7 @@ fn computed(graph: &mut JobGraph, stream: Stream, over: Over, calls: Vec<Call>) 
     let position = |column: usize| sources.iter().position(|source| *source == column).map(|at| shaped.positions[at]);
     let partition = shaped.positions[first_key..first_order].to_vec();
     let order = over.sort_keys(&shaped.positions[first_order..first_argument]);
-    let inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.clone()));
+    let mut inputs = edges(&shaped.nodes, 0, Exchange::Hash(partition.clone()));
     let results: Vec<(String, DataType)> =
         calls.iter().map(|call| (call.name.clone(), call.data_type.clone())).collect();
     let mut positions = shaped.positions[first_argument..].iter().copied();
@@ -175,8 +187,15 @@ fn computed(graph: &mut JobGraph, stream: Stream, over: Over, calls: Vec<Call>) 
             ("Over", OperatorSpec::Over(OverSpec { partition, time, calls }), output)
         }
         None => {
-            let spec = UpdatingOverSpec { partition, order, calls: placed, retracts };
+            // Without partitions all rows are one, and are kept.
+            let kept = (!partition.is_empty()).then(kept);
+            let time_to_live = kept.and_then(|kept| kept.length);
             let output = shaped.columns.iter().map(behind_changes).collect();
+            if time_to_live.is_some() && kept.is_some_and(|kept| kept.by_clock) {
+                let clocked = behind_clocks(graph, shaped.clone())?;
+                inputs = edges(&clocked.nodes, 0, Exchange::Hash(partition.clone()));
+            }
+            let spec = UpdatingOverSpec { partition, order, calls: placed, retracts, time_to_live };
             ("UpdatingOver", OperatorSpec::UpdatingOver(spec), output)
         }
     };

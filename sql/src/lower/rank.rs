@@ -36,7 +36,7 @@ impl Lowering<'_> {
         stream.projection.push(Expr::Column(stream.columns.len()));
         stream.names.push(ROW_NUMBER.to_owned());
         stream.types.push(DataType::Int64);
-        stream.pending = Pending::Rank(PendingRank { partition, order, ranking });
+        stream.pending = Pending::Rank(PendingRank { partition, order, ranking, kept: self.kept() });
         Ok(stream)
     }
 

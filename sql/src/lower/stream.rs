@@ -102,6 +102,17 @@ pub(super) struct PendingRank {
     /// Expression, descending, nulls first.
     pub order: Vec<(Typed, bool, bool)>,
     pub ranking: Ranking,
+    /// What the settings of the job say of state, if nothing limits the number.
+    pub kept: Kept,
+}
+
+/// How long what would be kept for ever is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    /// Milliseconds; `None`: for ever.
+    pub length: Option<u64>,
+    /// Whether time is that of the clock.
+    pub by_clock: bool,
 }
 
 /// See the module's documentation.

@@ -142,3 +142,44 @@ fn options_of_a_table_are_those_of_one_reading() {
     let policies: Vec<_> = graph.nodes().iter().filter_map(|node| policy(&node.spec.operator)).collect();
     assert_eq!(policies, [Some("skip".to_owned()), None]);
 }
+
+/// Whole partitions are forgotten where a row that is would change others.
+#[test]
+fn partitions_of_ranks_and_functions_with_over_are_forgotten() {
+    let length = |sql: &str, options: &PlanOptions| {
+        let graph = graph(sql, options);
+        let lengths: Vec<Option<u64>> = graph
+            .nodes()
+            .iter()
+            .filter_map(|node| match &node.spec.operator {
+                OperatorSpec::TopN(top) => Some(top.time_to_live),
+                OperatorSpec::UpdatingOver(over) => Some(over.time_to_live),
+                _ => None,
+            })
+            .collect();
+        let clocks = graph.nodes().iter().filter(|node| node.spec.operator == OperatorSpec::Clock).count();
+        (lengths, clocks)
+    };
+    let by_events = PlanOptions { state_ttl_in_event_time: true, ..for_a_day() };
+    for kept in [
+        "SELECT bidder, price FROM bid QUALIFY RANK() OVER (PARTITION BY bidder ORDER BY price DESC) <= 3",
+        "SELECT * FROM (SELECT bidder, price, ROW_NUMBER() OVER (PARTITION BY bidder ORDER BY price DESC) AS n FROM bid) WHERE n <= 3",
+        "SELECT bidder, price, ROW_NUMBER() OVER (PARTITION BY bidder ORDER BY price DESC) AS n FROM bid",
+        "SELECT bidder, price, SUM(price) OVER (PARTITION BY bidder) AS total FROM bid",
+    ] {
+        assert_eq!(length(kept, &for_a_day()), (vec![Some(DAY)], 1), "{kept}");
+        assert_eq!(length(kept, &by_events), (vec![Some(DAY)], 0), "{kept}");
+        assert_eq!(length(kept, &options()), (vec![None], 0), "{kept}");
+        assert_eq!(graph(kept, &for_a_day()).fingerprint(), graph(kept, &options()).fingerprint(), "{kept}");
+    }
+    let hinted =
+        "SELECT /*+ STATE_TTL('bid' = '2 d') */ bidder, SUM(price) OVER (PARTITION BY bidder) AS total FROM bid";
+    assert_eq!(length(hinted, &for_a_day()), (vec![Some(2 * DAY)], 1));
+    // All rows are one partition, or results are final.
+    let whole = "SELECT bidder, SUM(price) OVER () AS total FROM bid";
+    assert_eq!(length(whole, &for_a_day()), (vec![None], 0));
+    let in_time = "SELECT /*+ STATE_TTL('bid' = '2 d') */ bidder, SUM(price) OVER (PARTITION BY bidder ORDER BY dateTime) AS total FROM bid";
+    assert!(refusal(in_time).contains("STATE_TTL of `bid` has no effect here"));
+    let first = "SELECT /*+ STATE_TTL('bid' = '2 d') */ bidder FROM bid QUALIFY RANK() OVER (ORDER BY price) <= 3";
+    assert!(refusal(first).contains("STATE_TTL of `bid` has no effect here"));
+}

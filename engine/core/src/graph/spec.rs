@@ -271,8 +271,8 @@ pub struct TopNSpec {
     pub with_rank: bool,
     /// Whether rows of the input may be taken back. All rows are kept then, and not only those that are shown.
     pub retracts: bool,
-    /// A row is forgotten so many milliseconds behind its coming; `None`: none is. Only where a few rows are kept of rows that are only
-    /// added, and the others of a partition have no number: see [`forgets`](Self::forgets).
+    /// A row is forgotten so many milliseconds behind its coming where [that changes nothing else](Self::forgets_rows), and a partition
+    /// so long behind its last change where it does; `None`: nothing is. Only where there are [partitions](Self::forgets).
     #[serde(default)]
     pub time_to_live: Option<u64>,
     /// What the limit counts.
@@ -284,8 +284,13 @@ impl TopNSpec {
     /// Of more rows none is forgotten.
     const FEW: u64 = 128;
 
-    /// Whether rows can be forgotten, so that nothing else changes by it.
+    /// Whether there is anything that can be forgotten.
     pub fn forgets(&self) -> bool {
+        !self.partition.is_empty()
+    }
+
+    /// Whether rows can be forgotten one by one, so that nothing else changes by it.
+    pub fn forgets_rows(&self) -> bool {
         let is_simple = self.ranking == Ranking::RowNumber && !self.retracts && !self.order.is_empty();
         is_simple && self.limit < Self::FEW && (!self.with_rank || self.limit == 1) && !self.partition.is_empty()
     }

@@ -18,6 +18,9 @@ pub struct UpdatingOverSpec {
     pub calls: Vec<FramedCall>,
     /// Whether rows of the input may be taken back. They have to be found by their values then.
     pub retracts: bool,
+    /// A partition is forgotten so many milliseconds behind its last change; `None`: none is. Only where there are partitions.
+    #[serde(default)]
+    pub time_to_live: Option<u64>,
 }
 
 /// A function with `OVER`.

@@ -12,6 +12,9 @@
 //!   Then rows added and gone are captured.
 //! - eviction: whole partitions leave.
 //!
+//! Partitions may have a time to live: one that nothing has changed in is forgotten at a marker, and nothing is said of it. Rows that come
+//! later begin anew, and one that is taken back and is not there any more is passed over.
+//!
 //! No result is kept: it follows from the rows of its frame and their order alone, and comes out the same, to the last digit, whenever it is computed.
 
 mod compute;
@@ -23,15 +26,15 @@ mod rows;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMillisecondArray, UInt64Array};
 use arrow::compute::{SortOptions, filter};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, CapturedRows, ChangelogKind, Collector, Distribution, EventTime, Operator, Result, TableSchema,
-    UpdatingOverSpec, state_column,
+    Batch, Capture, CapturedRows, ChangelogKind, Collector, Distribution, EventTime, OpenContext, Operator, Result,
+    TableSchema, UpdatingOverSpec, state_column,
 };
 use weir_functions::Functions;
 
@@ -39,8 +42,12 @@ use self::compute::Calls;
 use self::frame::Distances;
 use self::partition::Partition;
 use self::rows::Rows;
-use crate::batches::with_schema;
+use crate::batches::{event_times, with_schema};
+use crate::time_to_live::{Partitions, TimeToLive, with_stamps};
 use crate::top_n::Columns;
+
+/// Id of the state's column that says when its partition has changed last.
+const STAMP: u32 = 100_001;
 
 /// Key of a partition.
 type Key = Arc<[u8]>;
@@ -55,8 +62,10 @@ pub(crate) struct UpdatingOver {
     distances: Option<Distances>,
     output: SchemaRef,
     state: TableSchema,
+    life: TimeToLive,
     // Checkpointed.
     rows: Rows,
+    ages: Partitions<Key>,
     // What follows from it.
     partitions: HashMap<Key, Partition, FixedState>,
     /// Bytes of places in the order.
@@ -73,7 +82,8 @@ impl UpdatingOver {
         output: &SchemaRef,
         functions: &Functions,
     ) -> Result<Self> {
-        let UpdatingOverSpec { partition, order, calls, retracts } = spec;
+        let UpdatingOverSpec { partition, order, calls, retracts, time_to_live } = spec;
+        let stored = state_column::numbered_schema(&stored(input));
         let options = order.iter().map(|key| SortOptions { descending: key.descending, nulls_first: key.nulls_first });
         let columns = order.iter().map(|key| key.column).collect();
         Ok(Self {
@@ -85,12 +95,14 @@ impl UpdatingOver {
             state: TableSchema {
                 name: "rows".to_owned(),
                 version: 1,
-                schema: state_column::numbered_schema(&stored(input)),
+                time_column: Some(stored.fields().len()),
+                schema: with_stamps(&stored, STAMP),
                 key_columns: 1,
-                time_column: None,
                 distribution: Distribution::Keyed,
             },
+            life: TimeToLive::new(*time_to_live),
             rows: Rows::new(input, *retracts),
+            ages: Partitions::default(),
             partitions: HashMap::default(),
             place_bytes: 0,
             changed: Vec::new(),
@@ -98,13 +110,26 @@ impl UpdatingOver {
         })
     }
 
-    /// Puts rows into their partitions: those that have come, or as a checkpoint holds them.
-    fn place(&mut self, records: &RecordBatch, hashes: &[u64], stored: Option<&[i64]>) -> Result<()> {
+    /// Puts rows into their partitions: those that have come, or as a checkpoint holds them, with numbers and stamps.
+    fn place(
+        &mut self,
+        records: &RecordBatch,
+        hashes: &[u64],
+        stored: Option<(&[i64], &TimestampMillisecondArray)>,
+    ) -> Result<()> {
         let distances = self.distances.as_ref().map(|distances| distances.of_rows(records)).transpose()?;
-        let slots = self.rows.add(records, hashes, stored, distances)?;
+        let slots = self.rows.add(records, hashes, stored.map(|(numbers, _)| numbers), distances)?;
         let (partitions, order) = (self.partition.encode(records)?, self.order.encode(records)?);
         for (row, slot) in slots.iter().enumerate() {
             let (key, partition) = found(&mut self.partitions, partitions.row(row), hashes[row]);
+            if let Some((_, stamps)) = stored.filter(|_| self.life.is_limited()) {
+                let stamp = stamps.is_valid(row).then(|| stamps.value(row));
+                self.rows.load_stamp(*slot, stamp);
+                if partition.is_empty() {
+                    partition.stamp = stamp;
+                    self.ages.loaded(key, stamp);
+                }
+            }
             let number = self.rows.number(*slot);
             self.place_bytes += match stored {
                 None => partition.add(order.row(row), number, *slot),
@@ -120,14 +145,46 @@ impl UpdatingOver {
     /// Marks rows as gone.
     fn take_back(&mut self, records: &RecordBatch, hashes: &[u64]) -> Result<()> {
         let partitions = self.partition.encode(records)?;
-        self.rows.take_back(records)?;
-        for (row, hash) in hashes.iter().enumerate() {
+        let known = match self.life.forgets() {
+            true => Some(self.rows.take_back_known(records)?),
+            false => {
+                self.rows.take_back(records)?;
+                None
+            }
+        };
+        let is_known = |row: usize| known.as_ref().is_none_or(|known| known.value(row));
+        for (row, hash) in hashes.iter().enumerate().filter(|(row, _)| is_known(*row)) {
             let (key, partition) = found(&mut self.partitions, partitions.row(row), *hash);
             if partition.note() {
                 self.changed.push(key.clone());
             }
         }
         Ok(())
+    }
+}
+
+impl UpdatingOver {
+    /// Behind [`emit`](Self::emit) at a marker: what has changed is stamped, and partitions go that have not for long enough.
+    fn expire(&mut self, changed: Vec<Key>) -> Result<()> {
+        if !self.life.is_limited() {
+            return Ok(());
+        }
+        self.life.marker();
+        let Self { ages, partitions, rows, .. } = self;
+        ages.changed(changed, self.life.stamp(), |key, stamp| {
+            let Some(partition) = partitions.get_mut(key) else { return false };
+            partition.slots().for_each(|slot| rows.stamp(slot, stamp));
+            partition.stamp.replace(stamp) != Some(stamp)
+        });
+        let mut gone = Vec::new();
+        for (key, stamp) in self.ages.due(self.life.expired()) {
+            if self.partitions.get(&key).is_some_and(|partition| partition.stamp == Some(stamp))
+                && let Some(partition) = self.partitions.remove(&key)
+            {
+                self.place_bytes = self.place_bytes.saturating_sub(partition.leave(&mut gone));
+            }
+        }
+        self.rows.forget(&gone)
     }
 }
 
@@ -155,8 +212,19 @@ impl Operator for UpdatingOver {
     }
 
     fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
-        let records = with_schema(self.rows.schema(), rows.columns()[1..].to_vec(), rows.num_rows())?;
-        self.place(&records, hashes.values(), Some(rows.column(0).as_primitive::<Int64Type>().values()))
+        let last = rows.num_columns() - 1;
+        let records = with_schema(self.rows.schema(), rows.columns()[1..last].to_vec(), rows.num_rows())?;
+        let numbers = rows.column(0).as_primitive::<Int64Type>().values();
+        self.place(&records, hashes.values(), Some((numbers, event_times(rows.column(last))?)))
+    }
+
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.life.open(context);
+        Ok(())
+    }
+
+    fn expired(&self, _table: usize, _watermark: EventTime) -> Option<EventTime> {
+        self.life.expired()
     }
 
     /// All rows stay.
@@ -213,20 +281,23 @@ impl Operator for UpdatingOver {
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.life.watermark(time);
         if time == EventTime::MAX {
-            self.emit(out)?;
+            self.flush(out)?;
         }
         Ok(Some(time))
     }
 
     fn flush(&mut self, out: &mut Collector) -> Result<()> {
-        self.emit(out)
+        let changed = if self.life.is_limited() { self.changed.clone() } else { Vec::new() };
+        self.emit(out)?;
+        self.expire(changed)
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let (captured, schema) = (self.rows.capture(), self.state.schema.clone());
         let rows: CapturedRows = Box::new(move || captured.rows(&schema));
-        Ok(vec![Capture { rows, expired: None }])
+        Ok(vec![Capture { rows, expired: self.life.expired() }])
     }
 
     fn state_bytes(&self) -> usize {

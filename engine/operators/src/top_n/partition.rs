@@ -63,6 +63,10 @@ pub(super) struct Partition {
     is_captured: bool,
     /// Numbers of rows that are stored and went since the last capture.
     gone: Vec<i64>,
+    /// When it has changed last, if that is known.
+    stamp: Option<i64>,
+    /// Whether rows may be stored with another stamp.
+    is_restamped: bool,
     bytes: usize,
 }
 
@@ -89,7 +93,18 @@ impl Partition {
     pub(super) fn new(hash: u64, retracts: bool) -> Self {
         let found = retracts.then(Found::default);
         let rows = Ordered::new();
-        Self { hash, rows, found, next: 0, before: None, is_captured: true, gone: Vec::new(), bytes: 0 }
+        Self {
+            hash,
+            rows,
+            found,
+            next: 0,
+            before: None,
+            is_captured: true,
+            gone: Vec::new(),
+            stamp: None,
+            is_restamped: false,
+            bytes: 0,
+        }
     }
 
     /// Hash of its key.
@@ -103,6 +118,30 @@ impl Partition {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// When it has changed last, if that is known.
+    pub(super) fn stamp(&self) -> Option<i64> {
+        self.stamp
+    }
+
+    /// It was stored with this stamp.
+    pub(super) fn load_stamp(&mut self, stamp: Option<i64>) {
+        self.stamp = stamp;
+    }
+
+    /// It has changed: whether it gets another stamp by that, and whether there has been nothing to capture before.
+    pub(super) fn restamp(&mut self, stamp: i64) -> (bool, bool) {
+        let is_new = self.stamp.replace(stamp) != Some(stamp);
+        self.is_restamped |= is_new;
+        (is_new, is_new && std::mem::replace(&mut self.is_captured, false))
+    }
+
+    /// All of it goes: the numbers of rows that are stored, or were since the last capture.
+    pub(super) fn forget(mut self) -> Vec<i64> {
+        let mut stored = std::mem::take(&mut self.gone);
+        self.rows.for_each_mut(|row| stored.extend(row.is_stored.then_some(row.arrival)));
+        stored
     }
 
     /// Takes a row that is stored; says how many bytes there are more.
@@ -254,13 +293,18 @@ impl Partition {
     pub(super) fn capture(&mut self, put: &mut Vec<(i64, RowBytes)>, gone: impl FnMut(i64)) {
         self.is_captured = true;
         std::mem::take(&mut self.gone).into_iter().for_each(gone);
+        let all = std::mem::take(&mut self.is_restamped);
         let mut store = |row: &mut Row| {
-            if !std::mem::replace(&mut row.is_stored, true) {
+            if !std::mem::replace(&mut row.is_stored, true) || all {
                 put.push((row.arrival, row.value.clone()));
             }
         };
         match &mut self.found {
             None => self.rows.for_each_mut(store),
+            Some(found) if all => {
+                found.fresh.clear();
+                self.rows.for_each_mut(store);
+            }
             Some(found) => {
                 for place in std::mem::take(&mut found.fresh) {
                     self.rows.get_mut(&place).into_iter().for_each(&mut store);

@@ -127,7 +127,7 @@ impl Encode for OperatorSpec {
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }
-            OperatorSpec::UpdatingOver(UpdatingOverSpec { partition, order, calls, retracts }) => out
+            OperatorSpec::UpdatingOver(UpdatingOverSpec { partition, order, calls, retracts, time_to_live: _ }) => out
                 .record(tag)
                 .list("partition", partition)
                 .list("order", order)

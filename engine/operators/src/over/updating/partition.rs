@@ -43,6 +43,8 @@ pub(super) struct Partition {
     fresh: Vec<Entry>,
     /// Whether it is among those that have changed since.
     is_noted: bool,
+    /// When it has changed last, if that is known.
+    pub(super) stamp: Option<i64>,
 }
 
 /// A partition as it was and as it is, between its rows of both times.
@@ -58,7 +60,7 @@ pub(super) struct Versions<'a> {
 
 impl Partition {
     pub(super) fn new(hash: u64) -> Self {
-        Self { hash, entries: Vec::new(), is_sorted: true, fresh: Vec::new(), is_noted: false }
+        Self { hash, entries: Vec::new(), is_sorted: true, fresh: Vec::new(), is_noted: false, stamp: None }
     }
 
     /// Hash of its key.
@@ -90,6 +92,11 @@ impl Partition {
     /// The partition changes. Whether for the first time since the last marker.
     pub(super) fn note(&mut self) -> bool {
         !std::mem::replace(&mut self.is_noted, true)
+    }
+
+    /// Its rows, at a marker.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.entries.iter().map(|entry| entry.slot)
     }
 
     /// All of it goes; says how many bytes there are less.

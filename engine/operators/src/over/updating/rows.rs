@@ -3,7 +3,7 @@
 //! A row that is taken back stays until the next marker, for its results have to be computed once more. In the state a row is named by
 //! its key hash and a number, as in a regular join. Numbers also say which of equal rows came first.
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -47,6 +47,10 @@ struct Known {
     /// Whether it was not there at the last marker.
     is_fresh: bool,
     is_gone: bool,
+    /// Stamp of its partition, [`UNSTAMPED`] if it has none.
+    stamp: i64,
+    /// Whether a checkpoint may hold it with another stamp.
+    is_restamped: bool,
 }
 
 const NOBODY: Known = Known {
@@ -58,7 +62,11 @@ const NOBODY: Known = Known {
     is_listed: false,
     is_fresh: false,
     is_gone: false,
+    stamp: UNSTAMPED,
+    is_restamped: false,
 };
+
+const UNSTAMPED: i64 = i64::MIN;
 
 impl Rows {
     pub(super) fn new(input: &SchemaRef, retracts: bool) -> Self {
@@ -252,6 +260,50 @@ impl Rows {
         Ok(())
     }
 
+    /// The same of those rows that there are, where partitions have been forgotten. Returns which.
+    pub(super) fn take_back_known(&mut self, records: &RecordBatch) -> Result<BooleanArray> {
+        let mut found = Vec::with_capacity(records.num_rows());
+        for (row, identity) in identities(records)?.into_iter().enumerate() {
+            let record = records.slice(row, 1);
+            let is_it = |blocks: &Blocks, slot| Ok(equal_rows(&record, &blocks.gather(&[slot])?)?.value(0));
+            let taken = self.unlink(identity, is_it)?;
+            taken.iter().for_each(|slot| self.known[*slot as usize].is_gone = true);
+            found.push(taken.is_some());
+        }
+        Ok(found.into())
+    }
+
+    /// Gives a row the stamp of its partition.
+    pub(super) fn stamp(&mut self, slot: Slot, stamp: i64) {
+        let known = &mut self.known[slot as usize];
+        if std::mem::replace(&mut known.stamp, stamp) != stamp {
+            known.is_restamped = true;
+            if !std::mem::replace(&mut known.is_listed, true) {
+                self.uncaptured.push(slot);
+            }
+        }
+    }
+
+    /// A row was stored with this stamp.
+    pub(super) fn load_stamp(&mut self, slot: Slot, stamp: Option<i64>) {
+        self.known[slot as usize].stamp = stamp.unwrap_or(UNSTAMPED);
+    }
+
+    /// Lets go of rows of partitions that are forgotten.
+    pub(super) fn forget(&mut self, slots: &[Slot]) -> Result<()> {
+        slots.iter().for_each(|slot| self.known[*slot as usize].is_gone = true);
+        slots.iter().for_each(|slot| self.thin_out(self.known[*slot as usize].identity));
+        for slot in slots {
+            let known = &mut self.known[*slot as usize];
+            known.is_gone = false;
+            if known.is_stored {
+                self.removed.push((known.hash, known.number));
+            }
+        }
+        self.vacant.extend(slots);
+        self.blocks.remove(slots)
+    }
+
     /// All rows in these slots, whether they are gone or not.
     pub(super) fn gather(&self, slots: &[Slot]) -> Result<RecordBatch> {
         self.blocks.gather(slots)
@@ -304,13 +356,17 @@ impl Rows {
         uncaptured.retain(|slot| {
             let known = &mut self.known[*slot as usize];
             known.is_listed = false;
-            let is_new = self.blocks.is_there(*slot) && !known.is_stored;
+            let is_restamped = std::mem::take(&mut known.is_restamped);
+            let is_new = self.blocks.is_there(*slot) && (is_restamped || !known.is_stored);
             known.is_stored |= is_new;
             is_new
         });
+        let stamp = |slot: &Slot| Some(self.known[*slot as usize].stamp).filter(|stamp| *stamp != UNSTAMPED);
+        let stamps = uncaptured.iter().map(stamp).collect();
         let name = |slot: &Slot| (self.known[*slot as usize].hash, self.known[*slot as usize].number);
         let names = uncaptured.iter().map(name).collect();
-        Captured::new(self.blocks.pick(&uncaptured), names, std::mem::take(&mut self.removed))
+        let removed = std::mem::take(&mut self.removed);
+        Captured::new(self.blocks.pick(&uncaptured), names, removed).with_stamps(stamps)
     }
 
     /// Bytes held, roughly.

@@ -61,7 +61,7 @@ fn over(partition: Vec<usize>, order: Vec<SortKey>, calls: Vec<FramedCall>) -> N
         format!(", r{index} {data_type}")
     });
     let output = format!("{INPUT}{}", results.collect::<String>());
-    let spec = UpdatingOverSpec { partition, order, calls, retracts: true };
+    let spec = UpdatingOverSpec { partition, order, calls, retracts: true, time_to_live: None };
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::UpdatingOver(spec), &schema(&output)) }
 }
 
@@ -248,6 +248,7 @@ fn rows_without_columns_are_counted_too() {
         order: Vec::new(),
         calls: vec![known(OverFunction::RowNumber, OverRows::ALL), known(OverFunction::Count, OverRows::ALL)],
         retracts: true,
+        time_to_live: None,
     };
     let output = schema("n BIGINT, all BIGINT");
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::UpdatingOver(spec), &output) };
@@ -288,4 +289,59 @@ fn of_equal_rows_the_one_that_came_last_goes() {
         end
     ";
     check(&over(vec![0], vec![ascending(N)], calls), &[schema(INPUT)], script);
+}
+
+/// A partition is forgotten sixteen seconds behind its last change.
+#[test]
+fn a_partition_that_nothing_changes_in_begins_anew() {
+    let spec = |time_to_live| {
+        let calls = vec![known(OverFunction::Count, SO_FAR), of_n(OverFunction::Sum, OverRows::ALL)];
+        let mut node = over(vec![0], vec![ascending(N)], calls);
+        if let OperatorSpec::UpdatingOver(spec) = &mut node.operator {
+            spec.time_to_live = time_to_live;
+        }
+        node
+    };
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | NULL | 1
+        in> a | 7 | NULL | 2
+        in> b | 1 | NULL | 3
+        out> a | 5 | NULL | 1 | 1 | 12
+        out> a | 7 | NULL | 2 | 2 | 12
+        out> b | 1 | NULL | 3 | 1 | 1
+        marker
+        watermark 12:00:10
+        in> b | 2 | NULL | 4
+        out- b | 1 | NULL | 3 | 1 | 1
+        out> b | 1 | NULL | 3 | 1 | 3
+        out> b | 2 | NULL | 4 | 2 | 3
+        marker
+        watermark 12:00:16
+        marker
+        in- a | 7 | NULL | 2
+        in> a | 9 | NULL | 5
+        in- a | 5 | NULL | 1
+        in- b | 1 | NULL | 3
+        out> a | 9 | NULL | 5 | 1 | 9
+        out- b | 1 | NULL | 3 | 1 | 3
+        out- b | 2 | NULL | 4 | 2 | 3
+        out> b | 2 | NULL | 4 | 1 | 2
+        marker
+        watermark 12:00:27
+        marker
+        in> b | 4 | NULL | 6
+        out- b | 2 | NULL | 4 | 1 | 2
+        out> b | 2 | NULL | 4 | 1 | 6
+        out> b | 4 | NULL | 6 | 2 | 6
+        marker
+        watermark 12:01:00
+        marker
+        in> b | 8 | NULL | 7
+        in- b | 2 | NULL | 4
+        out> b | 8 | NULL | 7 | 1 | 8
+        marker
+        end
+    ";
+    check(&spec(Some(16_000)), &[schema(INPUT)], script);
 }

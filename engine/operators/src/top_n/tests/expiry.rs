@@ -13,7 +13,7 @@ fn expiring(limit: u64, with_rank: bool) -> NodeSpec {
         time_to_live: Some(16_000),
         ranking: Ranking::RowNumber,
     };
-    assert!(spec.forgets());
+    assert!(spec.forgets_rows());
     let output = if with_rank { format!("{INPUT}, rn BIGINT") } else { INPUT.to_owned() };
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
 }
@@ -109,4 +109,92 @@ fn a_key_whose_row_is_forgotten_is_seen_for_the_first_time_again() {
         marker
     ";
     check(&expiring(1, true), &[schema(INPUT)], script);
+}
+
+/// Partitions of any Top-N are forgotten as a whole, sixteen seconds behind their last change.
+fn of_partitions(ranking: Ranking, limit: u64, (with_rank, retracts): (bool, bool)) -> NodeSpec {
+    let spec = TopNSpec {
+        partition: vec![0],
+        order: vec![key(1, true)],
+        limit,
+        with_rank,
+        retracts,
+        time_to_live: Some(16_000),
+        ranking,
+    };
+    assert!(spec.forgets() && !spec.forgets_rows());
+    let output = if with_rank { format!("{INPUT}, rn BIGINT") } else { INPUT.to_owned() };
+    NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
+}
+
+#[test]
+fn a_partition_that_nothing_changes_in_begins_anew() {
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | 1
+        in> a | 7 | 2
+        in> b | 9 | 3
+        out> a | 7 | 2 | 1
+        out> a | 5 | 1 | 2
+        out> b | 9 | 3 | 1
+        marker
+        watermark 12:00:10
+        in> b | 8 | 4
+        out> b | 8 | 4 | 2
+        marker
+        watermark 12:00:15
+        marker
+        in> b | 1 | 5
+        marker
+        watermark 12:00:16
+        marker
+        in> a | 1 | 6
+        in> b | 10 | 7
+        out> a | 1 | 6 | 1
+        out- b | 9 | 3 | 1
+        out- b | 8 | 4 | 2
+        out> b | 10 | 7 | 1
+        out> b | 9 | 3 | 2
+        marker
+        watermark 12:01:00
+        marker
+        in> b | 2 | 8
+        out> b | 2 | 8 | 1
+        marker
+        end
+    ";
+    check(&of_partitions(Ranking::RowNumber, 2, (true, false)), &[schema(INPUT)], script);
+    check(&of_partitions(Ranking::RowNumber, 2, (true, true)), &[schema(INPUT)], script);
+    check(&of_partitions(Ranking::Rank, 2, (true, false)), &[schema(INPUT)], script);
+    check(&of_partitions(Ranking::DenseRank, 2, (true, true)), &[schema(INPUT)], script);
+}
+
+#[test]
+fn what_is_taken_back_of_a_forgotten_partition_is_passed_over() {
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | 1
+        in> a | 7 | 2
+        in> a | 3 | 3
+        out> a | 5 | 1
+        out> a | 7 | 2
+        marker
+        in- a | 7 | 2
+        out- a | 7 | 2
+        out> a | 3 | 3
+        marker
+        watermark 12:00:30
+        marker
+        in- a | 5 | 1
+        marker
+        in> a | 1 | 4
+        in- a | 3 | 3
+        out> a | 1 | 4
+        marker
+        in- a | 1 | 4
+        out- a | 1 | 4
+        marker
+        end
+    ";
+    check(&of_partitions(Ranking::RowNumber, 2, (false, true)), &[schema(INPUT)], script);
 }

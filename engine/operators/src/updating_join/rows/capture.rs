@@ -1,7 +1,6 @@
 //! What changed of a side, as rows of its state table: number, then the columns of the row, when it was touched last, and how many matches it
 //! has, as far as these are kept.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Int64Array, TimestampMillisecondArray, UInt64Array, new_null_array};
@@ -28,18 +27,24 @@ pub(super) struct Beside {
 pub(crate) struct Captured {
     added: Picked,
     names: Vec<Name>,
-    /// For tables that have it.
-    beside: Option<Beside>,
+    /// What stands in the state behind the columns of rows.
+    beside: Vec<ArrayRef>,
     removed: Vec<Name>,
 }
 
 impl Captured {
     pub(crate) fn new(added: Picked, names: Vec<Name>, removed: Vec<Name>) -> Self {
-        Self { added, names, beside: None, removed }
+        Self { added, names, beside: Vec::new(), removed }
     }
 
     pub(super) fn with(self, beside: Beside) -> Self {
-        Self { beside: Some(beside), ..self }
+        let rows = self.names.len();
+        Self { beside: beside.columns(rows).into(), ..self }
+    }
+
+    /// With when each row was touched last.
+    pub(crate) fn with_stamps(self, stamps: Vec<Option<i64>>) -> Self {
+        Self { beside: vec![Arc::new(TimestampMillisecondArray::from(stamps))], ..self }
     }
 
     /// As rows of the table with this schema.
@@ -51,7 +56,7 @@ impl Captured {
             let (of_batch, rest) = names.split_at(rows);
             let first = self.names.len() - names.len();
             let mut columns = columns;
-            columns.extend(self.beside.iter().flat_map(|beside| beside.columns(first..first + rows)));
+            columns.extend(self.beside.iter().map(|beside| beside.slice(first, rows)));
             pieces.push(rows_of(schema, of_batch, columns, None)?);
             names = rest;
         }
@@ -65,14 +70,14 @@ impl Captured {
 }
 
 impl Beside {
-    fn columns(&self, rows: Range<usize>) -> [ArrayRef; 2] {
-        let stamps = match self.stamps.get(rows.clone()) {
-            Some(stamps) => TimestampMillisecondArray::from(stamps.to_vec()),
-            None => TimestampMillisecondArray::new_null(rows.len()),
+    fn columns(self, rows: usize) -> [ArrayRef; 2] {
+        let stamps = match self.stamps.len() == rows {
+            true => TimestampMillisecondArray::from(self.stamps),
+            false => TimestampMillisecondArray::new_null(rows),
         };
-        let matches = match self.matches.get(rows.clone()) {
-            Some(matches) => Int64Array::from_iter_values(matches.iter().map(|matches| i64::from(*matches))),
-            None => Int64Array::new_null(rows.len()),
+        let matches = match self.matches.len() == rows {
+            true => Int64Array::from_iter_values(self.matches.iter().map(|matches| i64::from(*matches))),
+            false => Int64Array::new_null(rows),
         };
         [Arc::new(stamps), Arc::new(matches)]
     }

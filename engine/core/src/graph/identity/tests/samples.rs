@@ -261,6 +261,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 order: vec![order(1, true, false)],
                 calls: framed_calls(),
                 retracts: true,
+                time_to_live: Some(1000),
             }),
         ),
         (
@@ -270,6 +271,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 order: Vec::new(),
                 calls: Vec::new(),
                 retracts: false,
+                time_to_live: Some(1000),
             }),
         ),
         (
