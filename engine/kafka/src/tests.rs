@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::connector::{Boundedness, METADATA_KEY, Role};
-use weir_core::{Connector, ErrorKind, TableSpec};
+use weir_core::{ChangelogKind, Connector, ErrorKind, TableSpec};
 
-use crate::Kafka;
 use crate::client::ClientOptions;
 use crate::offsets::Place;
 use crate::options::SourceOptions;
+use crate::{Kafka, UpsertKafka};
 
 /// Options that a table has beside those that all have here.
 type Given<'a> = &'a [(&'a str, &'a str)];
@@ -286,4 +286,66 @@ fn what_the_options_say_is_read() {
     assert_eq!(bounded(&[]), Boundedness::Unbounded);
     assert_eq!(bounded(&[("scan.bounded.mode", "unbounded")]), Boundedness::Unbounded);
     assert_eq!(bounded(&[("scan.bounded.mode", "latest-offset")]), Boundedness::Bounded);
+}
+
+#[test]
+fn each_wrong_option_of_a_sink_is_named_with_what_would_be_right() {
+    let sink = |connector: &str, key: &[usize], with: &[(&str, &str)]| {
+        let mut spec = table(with);
+        spec.connector = connector.to_owned();
+        spec.primary_key = key.to_vec();
+        let columns: Vec<usize> = (0..3).collect();
+        spec.schema = Arc::new(spec.schema.project(&columns).unwrap());
+        spec
+    };
+    let error = |spec: &TableSpec| match spec.connector.as_str() {
+        "kafka" => Kafka::default().validate(spec, Role::Sink).unwrap_err().report(),
+        _ => UpsertKafka::default().validate(spec, Role::Sink).unwrap_err().report(),
+    };
+    let of_t =
+        |name: &str, value: &str, wrong: &str| format!("option '{name}' of table 't' is '{value}', which is {wrong}");
+    let cases: Vec<(Given<'_>, String)> = vec![
+        (&[("topic", "a;b")], of_t("topic", "a;b", "several topics, and rows are written to one")),
+        (&[("topic", ""), ("topic-pattern", "a.*")], "table 't' has no option 'topic'".into()),
+        (
+            &[("sink.delivery-guarantee", "exactly-onec")],
+            of_t("sink.delivery-guarantee", "exactly-onec", "not one of 'exactly-once', 'at-least-once', 'none'"),
+        ),
+        (
+            &[("sink.commits-topic", "orders")],
+            of_t("sink.commits-topic", "orders", "not the name of a topic of its own"),
+        ),
+        (&[("format", "csv")], "column 'tags' of table 't' cannot be written as csv: its type is ARRAY<STRING>".into()),
+        (
+            &[("value.fields-include", "EXCEPT_KEY")],
+            of_t("value.fields-include", "EXCEPT_KEY", "read only with a 'key.format'"),
+        ),
+        (
+            &[("key.format", "raw"), ("key.fields", "nme")],
+            "option 'key.fields' of table 't' names 'nme', which is no column that is written".into(),
+        ),
+        (
+            &[("key.format", "raw"), ("key.fields", "id")],
+            "key of table 't'\n  because: column 'id' of table 't' cannot be written as raw: its type is BIGINT".into(),
+        ),
+        (&[("properties.transactional.id", "x")], "table 't': 'properties.transactional.id' cannot be set".into()),
+    ];
+    for (with, message) in cases {
+        let report = error(&sink("kafka", &[], with));
+        assert!(report.starts_with(&message), "{with:?}: {report}");
+    }
+    // A sink wants to know nothing of where reading begins.
+    Kafka::default().validate(&sink("kafka", &[], &[("scan.startup.mode", "")]), Role::Sink).unwrap();
+    let report = Kafka::default().validate(&table(&[]), Role::Sink).unwrap_err().report();
+    assert!(report.starts_with("metadata column 'at' of table 't' cannot be written"), "{report}");
+
+    let upserts = |key: &[usize], with| error(&sink("upsert-kafka", key, with));
+    let report = upserts(&[], &[("key.format", "json")]);
+    assert!(report.starts_with("table 't' has no primary key"), "{report}");
+    assert!(upserts(&[0], &[]).starts_with("table 't' has no option 'key.format'"));
+    let spec = sink("upsert-kafka", &[1, 0], &[("key.format", "json")]);
+    UpsertKafka::default().validate(&spec, Role::Sink).unwrap();
+    let takes = |stream: ChangelogKind| UpsertKafka::default().takes(&spec, &stream);
+    assert!(takes(ChangelogKind::Append) && takes(ChangelogKind::Upsert(vec![0, 1])));
+    assert!(!takes(ChangelogKind::Retract) && !takes(ChangelogKind::Upsert(vec![0])));
 }
