@@ -1,9 +1,8 @@
 //! Files of plugins in the cluster: beside the checkpoints, in a folder in which each has its hash as its name. A file that is there is not
-//! sent again; one that no job needs goes with the last that did.
+//! sent again; the leader removes those that no job needs.
 
-use weir_core::plugin::Artifact;
-use weir_core::{Error, ErrorKind, JobGraph, Result};
-use weir_proto::client::{ClientRequest, ClientResponse, JobRef, artifacts};
+use weir_core::{Error, Result};
+use weir_proto::client::{ClientRequest, ClientResponse, artifacts};
 use weir_state::{Storages, UrlStorages};
 
 use super::client::{Client, expect_answer};
@@ -47,41 +46,4 @@ pub async fn upload(plugin: &PluginJob) -> Result<()> {
     });
     sent.await
         .map_err(|error| error.context(format!("cannot put the plugin {} into the cluster's storage", plugin.artifact)))
-}
-
-/// The plugins that a job needs.
-///
-/// # Errors
-/// If there is no such job.
-pub async fn named_by(client: &mut Client, job: JobRef) -> Result<Vec<Artifact>> {
-    let answer = client.call(ClientRequest::DescribeJob { job, graph: true }).await?;
-    let job = expect_answer!(answer, ClientResponse::Job(job) => *job)?;
-    Ok(job.graph.as_deref().map(JobGraph::artifacts).unwrap_or_default().into_iter().cloned().collect())
-}
-
-/// Removes those of the files that no job needs.
-///
-/// # Errors
-/// If it cannot be told, or they cannot be removed.
-pub async fn collect(client: &mut Client, mut artifacts: Vec<Artifact>) -> Result<()> {
-    if artifacts.is_empty() {
-        return Ok(());
-    }
-    let answer = client.call(ClientRequest::ListJobs { namespace: None, all: true }).await?;
-    for job in expect_answer!(answer, ClientResponse::Jobs(jobs) => jobs)? {
-        let needed = match named_by(client, JobRef::Id(job.job)).await {
-            Ok(needed) => needed,
-            // It was deleted meanwhile.
-            Err(error) if error.kind() == ErrorKind::User => continue,
-            Err(error) => return Err(error),
-        };
-        artifacts.retain(|artifact| !needed.iter().any(|needed| needed.hash == artifact.hash));
-    }
-    let removed = blocking(move || {
-        artifacts.iter().try_for_each(|artifact| match &artifact.folder {
-            Some(folder) => UrlStorages.open(folder)?.delete(artifact.hash.as_str()),
-            None => Ok(()),
-        })
-    });
-    removed.await
 }

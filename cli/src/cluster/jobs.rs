@@ -6,7 +6,6 @@ use weir_core::{Attempt, Epoch, Result};
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, status};
 
 use super::args::{JobArgument, JobsCommand};
-use super::artifacts;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt, describe};
 use super::goal::Goal;
@@ -74,11 +73,7 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             wait(client, screen, &job, Some(Goal::Savepoint { after, by })).await
         }
         JobsCommand::Delete { job, discard_results } => {
-            let named = artifacts::named_by(client, job.reference()).await?;
             client.call(ClientRequest::DeleteJob { job: job.reference(), discard_results }).await?;
-            if let Err(error) = artifacts::collect(client, named).await {
-                screen.message(&format!("warning: the job's plugin is left in the cluster's storage: {error}\n"));
-            }
             said(screen, &format!("{}: deleted", job.job))
         }
     }

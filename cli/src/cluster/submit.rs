@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::plugin::Artifact;
 use weir_core::{Error, JobGraph, JobId, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
@@ -96,7 +95,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     if !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
-    let (job, sent) = sent(&mut client, &job, request, screen).await?;
+    let (job, sent) = sent(&mut client, &job, request).await?;
     for warning in earlier.iter().filter(|_| sent == Sent::New) {
         screen.message(&format!("warning: {warning}\n"));
     }
@@ -114,25 +113,13 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
 }
 
 /// Sends a job, and the file of its plugin if it has one.
-async fn sent(client: &mut Client, job: &Job, request: SubmitJob, screen: &Screen) -> Result<(JobId, Sent)> {
+async fn sent(client: &mut Client, job: &Job, request: SubmitJob) -> Result<(JobId, Sent)> {
     let Some(plugin) = job.plugin() else { return submission::send(client, request).await };
     artifacts::upload(plugin).await?;
-    let named = JobRef::Name { namespace: request.namespace.clone(), name: request.name.clone() };
-    let before = artifacts::named_by(client, named).await.unwrap_or_default();
     let sent = submission::send(client, request).await?;
     // From here on it is needed: until then it may have been taken for one that no job needs.
     artifacts::upload(plugin).await?;
-    if sent.1 == Sent::Updated {
-        collect(client, before, screen).await;
-    }
     Ok(sent)
-}
-
-/// Removes files of plugins that no job needs any more.
-async fn collect(client: &mut Client, plugins: Vec<Artifact>, screen: &Screen) {
-    if let Err(error) = artifacts::collect(client, plugins).await {
-        screen.message(&format!("warning: the file of a plugin is left in the cluster's storage: {error}\n"));
-    }
 }
 
 fn lines(text: &str) -> usize {
@@ -240,9 +227,7 @@ async fn select(
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(arguments, job.text()?, settings, name, graph);
-    let ended = Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await;
-    collect(client, job.plugin().map(|plugin| plugin.artifact.clone()).into_iter().collect(), screen).await;
-    ended
+    Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
 }
 
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.

@@ -25,12 +25,13 @@ mod reconcile;
 mod sessions;
 mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
+use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
 use weir_proto::client::results;
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
@@ -161,6 +162,13 @@ pub enum StorageOperation {
     Delete {
         /// A job's storage, or where its results wait.
         place: StoragePlace,
+    },
+    /// Delete files of plugins.
+    Collect {
+        /// Where all of them are.
+        place: StoragePlace,
+        /// Those that are kept.
+        needed: BTreeSet<ArtifactHash>,
     },
 }
 

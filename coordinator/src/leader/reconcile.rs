@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker, Placement};
+use weir_proto::client::artifacts;
+use weir_proto::control::StoragePlace;
 
 use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
@@ -40,7 +42,12 @@ impl Leader {
                 self.jobs.of(*job).waiting_for = None;
             }
             Command::AttemptRunning { job, .. } if outcome.is_ok() => self.ran(context, *job),
-            Command::SubmitJob { .. } => return self.schedule(context),
+            Command::SubmitJob { spec, .. } => {
+                if !spec.graph.artifacts().is_empty() {
+                    self.collect_artifacts(context);
+                }
+                return self.schedule(context);
+            }
             _ => {}
         }
         if let Some(job) = job_of(command) {
@@ -57,6 +64,19 @@ impl Leader {
         for place in places.collect::<Vec<_>>() {
             self.store(context, Operation::Tidy, StorageOperation::Delete { place });
         }
+        if !spec.graph.artifacts().is_empty() {
+            self.collect_artifacts(context);
+        }
+    }
+
+    /// Files of plugins that no job needs are deleted. One that is uploaded and whose job is not submitted yet is one of them: the client
+    /// looks for it again behind the submission.
+    fn collect_artifacts(&mut self, context: &mut Context<'_>) {
+        let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
+        let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
+        let needed = needed.collect();
+        let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };
+        self.store(context, Operation::Tidy, StorageOperation::Collect { place, needed });
     }
 
     pub(super) fn reconcile_all(&mut self, context: &mut Context<'_>) {

@@ -1,8 +1,9 @@
 //! Carries out what a leader asks of the checkpoint storage. All of it blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use weir_core::plugin::ArtifactHash;
 use weir_core::{Error, Result};
 use weir_proto::control::StoragePlace;
 use weir_state::retention::{self, Retained};
@@ -45,6 +46,12 @@ impl CheckpointStorages {
             StorageOperation::Retire { place, manifests } => {
                 if let Err(error) = self.open(&place).and_then(|storage| self.retire(&place, &*storage, &manifests)) {
                     tracing::warn!(place = place.url, error = error.report(), "old checkpoints could not be deleted");
+                }
+                StorageOutcome::Done
+            }
+            StorageOperation::Collect { place, needed } => {
+                if let Err(error) = self.open(&place).and_then(|storage| collect(&*storage, &needed)) {
+                    tracing::warn!(place = place.url, error = error.report(), "files of plugins could not be deleted");
                 }
                 StorageOutcome::Done
             }
@@ -111,6 +118,13 @@ impl CheckpointStorages {
 pub fn load(storage: &dyn Storage, path: &str) -> Result<Manifest> {
     let epoch = layout::epoch_of_manifest(path);
     Manifest::load(storage, path, epoch.ok_or_else(|| Error::internal(format!("'{path}' is no path of a manifest")))?)
+}
+
+/// Deletes files of plugins, and nothing else that may be there.
+fn collect(storage: &dyn Storage, needed: &BTreeSet<ArtifactHash>) -> Result<()> {
+    let listing = storage.list("")?;
+    let is_left_over = |path: &&String| path.parse().is_ok_and(|hash: ArtifactHash| !needed.contains(&hash));
+    listing.iter().filter(is_left_over).try_for_each(|path| storage.delete(path))
 }
 
 fn delete_all(storage: &dyn Storage) -> Result<()> {

@@ -67,8 +67,6 @@ fn a_plugin_is_uploaded_runs_on_three_workers_and_survives_the_loss_of_one() {
     said.extend(["a", "d"]);
     words.wait_for(said.len());
     assert_eq!(words.counted(), numbered(&said));
-    assert_eq!(artifacts(&cluster).len(), 1, "no job needs the first any more");
-    assert!(!first.exists());
 
     // Another job needs it too, so it stays until the last is gone.
     let other = Words::new();
@@ -76,7 +74,7 @@ fn a_plugin_is_uploaded_runs_on_three_workers_and_survives_the_loss_of_one() {
     for (job, left) in [("counted-words", 1), ("other", 0)] {
         cluster.weir(&["jobs", "cancel", job, "--wait"]).code(0);
         cluster.weir(&["jobs", "delete", job, "--discard-results"]).code(0);
-        assert_eq!(artifacts(&cluster).len(), left, "behind {job}");
+        until(&format!("{left} files are left behind {job}"), || (artifacts(&cluster).len() == left).then_some(()));
     }
 }
 

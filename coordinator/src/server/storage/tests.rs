@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, OperatorUid, TableSpec};
 use weir_state::{EpochContent, ManifestHeader, MemoryStorage, SinkCommittables, StagedRun};
 
@@ -133,4 +134,17 @@ fn a_leader_asks_the_storage_once_and_then_knows() {
     checkpoint(&second, &storage, 13, 2, &[manifest(11, 2), manifest(13, 2)]);
     let left = [manifest(11, 2), manifest(13, 2), file(11, 2), file(13, 2)];
     assert_eq!(storage.objects.list("").unwrap(), left);
+}
+
+#[test]
+fn files_of_plugins_that_no_job_needs_are_deleted_and_nothing_else() {
+    let storage = Counting::default();
+    let hash = |byte| ArtifactHash::from_bytes([byte; 32]);
+    let (needed, left_over) = (hash(1), hash(2));
+    for path in [needed.as_str(), left_over.as_str(), "README"] {
+        storage.put(path, b"content").unwrap();
+    }
+    let leader = CheckpointStorages::new(Arc::new(storage.clone()));
+    leader.execute(StorageOperation::Collect { place: place(), needed: BTreeSet::from([needed.clone()]) });
+    assert_eq!(storage.objects.list("").unwrap(), [needed.as_str(), "README"]);
 }
