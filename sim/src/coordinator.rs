@@ -225,6 +225,7 @@ fn kind(operation: &weir_coordinator::leader::StorageOperation) -> String {
         Operation::LoadManifest { path, .. } => format!("read {path}"),
         Operation::WriteManifest { order, .. } => format!("write {}", order.path),
         Operation::Retire { manifests, .. } => format!("delete what is not in {manifests:?}"),
+        Operation::Collect { needed, .. } => format!("delete plugins that are not in {needed:?}"),
         Operation::Delete { .. } => "delete all".to_owned(),
     }
 }
