@@ -283,7 +283,8 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
     fn schema() -> SchemaRef {
         let mut fields: Vec<Field> = R::fields("");
         fields.extend(K::fields("").into_iter().map(|field| {
-            let name = format!("__key_{}", field.name());
+            let part = field.name().as_str();
+            let name = if part.is_empty() { "__key".to_owned() } else { format!("__key_{part}") };
             field.with_name(name)
         }));
         plain_schema(fields)

@@ -26,6 +26,7 @@ mod over;
 mod plugins;
 mod power;
 mod results;
+mod rust_jobs;
 mod shell;
 mod sql_files;
 mod sums;

@@ -21,7 +21,6 @@ pub(crate) struct Slot<K, S> {
     pub(crate) key: K,
     pub(crate) state: S,
     hash: u64,
-    touched: Touched,
     is_used: bool,
     is_changed: bool,
 }
@@ -94,6 +93,8 @@ pub(crate) struct Store<K: Key, S: State> {
     // Kept in checkpoints.
     table: HashTable<u32>,
     slots: Vec<Slot<K, S>>,
+    /// Beside each slot, if there is a time to live.
+    lives: Vec<Touched>,
     free: Vec<u32>,
     // Follows from it.
     changed: Vec<u32>,
@@ -118,6 +119,7 @@ impl<K: Key, S: State> Store<K, S> {
             time_to_live,
             table: HashTable::new(),
             slots: Vec::new(),
+            lives: Vec::new(),
             free: Vec::new(),
             changed: Vec::new(),
             event_timers: BinaryHeap::new(),
@@ -142,10 +144,7 @@ impl<K: Key, S: State> Store<K, S> {
     #[inline]
     pub(crate) fn slot(&mut self, hash: u64, equals: impl Fn(&K) -> bool, key: impl FnOnce() -> K) -> u32 {
         let slots = &self.slots;
-        let found = self.table.find(in_table(hash), |slot| {
-            let slot = &slots[*slot as usize];
-            slot.hash == hash && equals(&slot.key)
-        });
+        let found = self.table.find(in_table(hash), |slot| equals(&slots[*slot as usize].key));
         match found {
             Some(slot) => *slot,
             None => self.insert(hash, key()),
@@ -153,8 +152,7 @@ impl<K: Key, S: State> Store<K, S> {
     }
 
     fn insert(&mut self, hash: u64, key: K) -> u32 {
-        let touched = Touched::default();
-        let made = Slot { key, state: S::default(), hash, touched, is_used: true, is_changed: false };
+        let made = Slot { key, state: S::default(), hash, is_used: true, is_changed: false };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = made;
@@ -165,6 +163,10 @@ impl<K: Key, S: State> Store<K, S> {
                 u32::try_from(self.slots.len() - 1).expect("a subtask has fewer than 2^32 keys in memory")
             }
         };
+        if self.time_to_live.is_some() {
+            self.lives.resize_with(self.slots.len(), Touched::default);
+            self.lives[slot as usize] = Touched::default();
+        }
         let slots = &self.slots;
         self.table.insert_unique(in_table(hash), slot, |slot| in_table(slots[*slot as usize].hash));
         slot
@@ -184,7 +186,7 @@ impl<K: Key, S: State> Store<K, S> {
     /// A row of the key has come at `time`.
     pub(crate) fn extend_life(&mut self, slot: u32, time: i64) {
         let Some(time_to_live) = self.time_to_live else { return };
-        let Slot { touched, hash, .. } = &mut self.slots[slot as usize];
+        let (touched, hash) = (&mut self.lives[slot as usize], &self.slots[slot as usize].hash);
         let is_new = std::mem::take(&mut touched.is_over) || (!touched.is_changed && !touched.is_stored);
         if is_new || time > touched.time {
             (touched.time, touched.is_changed) = (time, true);
@@ -262,17 +264,18 @@ impl<K: Key, S: State> Store<K, S> {
         let Some(time_to_live) = self.time_to_live else { return };
         let slot = &self.slots[due.slot as usize];
         let is_its_key = slot.is_used && slot.hash == due.hash;
-        if !is_its_key || slot.touched.is_over {
+        let touched = &self.lives[due.slot as usize];
+        if !is_its_key || touched.is_over {
             return;
         }
-        let time = slot.touched.time.saturating_add(time_to_live.millis);
+        let time = touched.time.saturating_add(time_to_live.millis);
         if time > due.time {
             self.queue(time_to_live.clock).push(Reverse(Due { time, ..due }));
             return;
         }
         let slot = self.touch(due.slot);
         slot.state.each(&mut |_, item| item.clear());
-        Item::clear(&mut slot.touched);
+        Item::clear(&mut self.lives[due.slot as usize]);
     }
 
     /// # Errors
@@ -286,10 +289,9 @@ impl<K: Key, S: State> Store<K, S> {
         let mut slots = Vec::with_capacity(rows.num_rows());
         load(rest, rows.num_rows(), &mut |row, visit| {
             let slot = self.slot(hashes.value(row), |key| key.equals(&reader, row), || K::read(&reader, row));
-            let found = &mut self.slots[slot as usize];
             match table < pieces {
-                true => found.state.item(table).into_iter().for_each(&mut *visit),
-                false => visit(&mut found.touched),
+                true => self.slots[slot as usize].state.item(table).into_iter().for_each(&mut *visit),
+                false => visit(&mut self.lives[slot as usize]),
             }
             slots.push(slot);
         })?;
@@ -298,7 +300,7 @@ impl<K: Key, S: State> Store<K, S> {
             if table == pieces
                 && let Some(TimeToLive { millis, clock }) = self.time_to_live
             {
-                let Slot { touched, hash, .. } = &self.slots[slot as usize];
+                let (touched, hash) = (&self.lives[slot as usize], &self.slots[slot as usize].hash);
                 let due = Due { time: touched.time.saturating_add(millis), hash: *hash, item: EXPIRY, slot };
                 self.queue(clock).push(Reverse(due));
             }
@@ -335,12 +337,13 @@ impl<K: Key, S: State> Store<K, S> {
                 continue;
             }
             let mut is_empty = true;
-            let Slot { key, state, hash, touched, .. } = found;
+            let Slot { key, state, hash, .. } = found;
             state.each(&mut |position, item| {
                 is_empty &= item.is_empty();
                 tables[position].take(key, *hash, item);
             });
             if self.time_to_live.is_some() {
+                let touched = &mut self.lives[slot as usize];
                 touched.is_over |= is_empty;
                 if let Some(table) = tables.last_mut() {
                     table.take(key, *hash, touched);
