@@ -132,9 +132,13 @@ def oracle(records):
 
 def running(records):
     """For each key the sums of its first, first two, … numbers."""
-    sums = defaultdict(list)
+    sums, last = defaultdict(list), {}
     for key, value in records:
-        sums[key].append(json.loads(value)["n"] + (sums[key][-1] if sums[key] else 0))
+        number = json.loads(value)["n"]
+        if number <= last.get(key, -1):
+            raise SystemExit(f"the producer wrote {number} behind {last[key]}: what is late is in no window")
+        last[key] = number
+        sums[key].append(number + (sums[key][-1] if sums[key] else 0))
     return sums
 
 
