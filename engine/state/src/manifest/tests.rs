@@ -115,3 +115,12 @@ fn a_later_format_is_not_called_damaged() {
     let error = Manifest::from_bytes(&other_hash.to_bytes().unwrap(), "m").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
 }
+
+#[test]
+fn a_job_that_has_finished_names_no_run() {
+    let last = ManifestHeader { finished: true, ..header(2) };
+    let report = delta(Kind::TimeInKey, 9, vec![run("e", None)], None);
+    let finished = Manifest::following(Some(&first(Kind::TimeInKey)), last, vec![report], committables());
+    assert!(files(&finished).is_empty() && finished.has_committables());
+    assert_eq!(finished.operator(&uid()).unwrap().watermark, EventTime(9));
+}

@@ -68,3 +68,13 @@ fn a_row_without_a_key_cannot_be_deleted() {
     let error = encode(vec![captured(&schema, vec![capture(&schema, &[(row, false)], None)])], "p").unwrap_err();
     assert!(error.report().contains("window-1") && error.report().contains("Keyless"), "{}", error.report());
 }
+
+#[test]
+fn of_a_checkpoint_that_is_given_up_nothing_is_stored() {
+    let storage = MemoryStorage::default();
+    let large = || vec![of("b", 4, Kind::Timeless, 0..200)];
+    assert!(store(large(), "runs/1/1/w", &storage, &AtomicBool::new(true)).is_err());
+    assert_eq!(storage.list("").unwrap(), [""; 0]);
+    store(large(), "runs/1/1/w", &storage, &AtomicBool::new(false)).unwrap();
+    assert_eq!(storage.list("").unwrap(), ["runs/1/1/w-0.arrow"]);
+}
