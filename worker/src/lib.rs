@@ -33,6 +33,7 @@ mod metrics;
 mod partial_state;
 pub mod plugins;
 pub mod process;
+pub mod results;
 mod snapshot;
 mod source_state;
 mod staging;

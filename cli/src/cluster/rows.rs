@@ -9,11 +9,12 @@ use arrow::array::RecordBatch;
 use arrow::ipc::reader::FileReader;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use weir_connectors::results::{FilePosition, PATIENCE, READERS, reader};
 use weir_core::connector::RESULT_FOLDER;
 use weir_core::{Epoch, Error, Result};
+use weir_object_storage::ObjectStorages;
 use weir_proto::client::{ClusterInfo, JobDetail, results};
-use weir_state::{Storage, Storages, UrlStorages};
+use weir_state::{Storage, Storages};
+use weir_worker::results::{FilePosition, PATIENCE, READERS, reader};
 
 use crate::blocking::blocking;
 use crate::random::random;
@@ -27,7 +28,7 @@ const REMOVE_AGAIN: Duration = Duration::from_millis(100);
 /// Letters of the folder's name that stand in the name of a job.
 const TOKEN: usize = 6;
 
-const NOT_REACHED: &str = "run `weir submit` on a machine that reaches this folder, such as that of a coordinator or a worker; or write \
+const NOT_REACHED: &str = "run `weir submit` where this storage is reached, such as on the machine of a coordinator or a worker; or write \
                            the rows into a table with INSERT INTO";
 
 /// Rows on their way to stdout.
@@ -56,10 +57,11 @@ impl Rows {
         let folder = results::folder(&cluster.storage, &cluster.cluster, random()?);
         let (root, url) = (cluster.storage.clone(), folder.clone());
         let storage = blocking(move || {
-            if !UrlStorages.is_there(&root)? {
+            let storages = ObjectStorages::default();
+            if !storages.is_there(&root)? {
                 return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
             }
-            let storage = UrlStorages.open(&url).map_err(|error| error.with_help(NOT_REACHED))?;
+            let storage = storages.open(&url).map_err(|error| error.with_help(NOT_REACHED))?;
             storage.put(&reader(0), b"").map_err(|error| error.with_help(NOT_REACHED))?;
             Ok(storage)
         });

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
 use weir_coordinator::server::{self, CoordinatorConfig};
 use weir_core::{CoordinatorId, Error, Result};
-use weir_state::{Storages, UrlStorages};
+use weir_object_storage::ObjectStorages;
+use weir_state::Storages;
 
 use super::recover::{self, RecoverArguments};
 use super::{SAY_SO, check_reachability, listen};
@@ -30,6 +31,8 @@ Examples:
   weir coordinator --id 1 --listen 10.0.0.1:7420 --insecure --storage file:///shared/checkpoints \\
       --members 1=10.0.0.1:7420,2=10.0.0.2:7420,3=10.0.0.3:7420
       one of three; the others are started with the same --members and --storage, and their own --id and --listen
+  weir coordinator --data-dir /var/lib/weir/1 --storage s3://bucket/weir
+      one whose checkpoints are in a bucket (also gs:// and az://), with credentials from the environment
   weir coordinator --listen 0.0.0.0:7420 --advertise c1.example.org:7420 --insecure
       one that listens on all addresses, and is reached under that name
   weir coordinator --id 4 --listen 10.0.0.4:7420 --insecure --join
@@ -100,7 +103,7 @@ pub struct CoordinatorArguments {
     #[arg(long, default_value = "weir-data", value_name = "DIR")]
     pub data_dir: PathBuf,
 
-    /// Where checkpoints are kept, file:///…; a folder below the data directory if not given.
+    /// Where checkpoints are kept, s3://…, gs://…, az://… or file:///…; a folder below the data directory if not given.
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 
@@ -176,12 +179,12 @@ impl CoordinatorArguments {
             Some(url) => url.clone(),
             None if members.len() > 1 => {
                 return Err(Error::user("several coordinators need a checkpoint storage that all of them reach")
-                    .with_help("name it with --storage file:///…"));
+                    .with_help("name it with --storage s3://bucket/prefix or --storage file:///…"));
             }
             None => format!("file://{}", data_dir.join("checkpoints").display()),
         };
         if !self.join {
-            UrlStorages.open(&storage)?;
+            ObjectStorages::default().open(&storage)?;
         }
         Ok(CoordinatorConfig {
             id: CoordinatorId(self.id),

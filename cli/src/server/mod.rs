@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use weir_connectors::results::ResultFiles;
 use weir_core::{ConnectorRegistry, Error, Result};
+use weir_worker::results::ResultFiles;
 
 /// What to do where the user can say that it is all right.
 const SAY_SO: &str = "listen on 127.0.0.1, or add --insecure if the network is trusted";
@@ -43,5 +43,5 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 
 /// The connectors of a worker: beside those for users, the one behind a bare `SELECT`.
 fn connectors() -> Arc<dyn ConnectorRegistry> {
-    Arc::new(crate::connectors::builtin().with(ResultFiles))
+    Arc::new(crate::connectors::builtin().with(ResultFiles::default()))
 }

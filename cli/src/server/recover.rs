@@ -11,7 +11,8 @@ use weir_coordinator::copies;
 use weir_coordinator::raft::LogId;
 use weir_coordinator::recovery::{FirstCoordinator, Rebuilt, rebuild};
 use weir_core::{CoordinatorId, Error, EventTime, JobId, Result};
-use weir_state::{Storages, UrlStorages};
+use weir_object_storage::ObjectStorages;
+use weir_state::Storages;
 
 use crate::clock::wall_millis;
 use crate::exit::Exit;
@@ -37,7 +38,7 @@ coordinators are taken in with `weir cluster add`.";
 /// `weir coordinator recover`.
 #[derive(Debug, Args)]
 pub struct RecoverArguments {
-    /// Where the checkpoints of the lost cluster are, file:///…
+    /// Where the checkpoints of the lost cluster are: its --storage
     #[arg(long, value_name = "URL")]
     pub storage: String,
 
@@ -76,7 +77,7 @@ pub fn run(arguments: &RecoverArguments, screen: &Screen) -> Result<Exit> {
     {
         return Err(Error::user(format!("--storage: there is no folder {folder}")));
     }
-    let storage = UrlStorages.open(url)?;
+    let storage = ObjectStorages::default().open(url)?;
     let cluster = match &arguments.cluster {
         Some(cluster) => cluster.clone(),
         None => only_cluster(copies::clusters(&*storage)?, url)?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
-use weir_state::UrlStorages;
+use weir_object_storage::ObjectStorages;
 
 use super::grpc::{self, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
@@ -85,7 +85,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
             inbox,
             view: view_sender,
             peers,
-            storages: CheckpointStorages::new(Arc::new(UrlStorages)),
+            storages: CheckpointStorages::new(Arc::new(ObjectStorages::default())),
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
         };

@@ -15,6 +15,5 @@ mod numbered;
 pub mod options;
 pub mod print;
 mod registry;
-pub mod results;
 
 pub use registry::{Registry, registry};

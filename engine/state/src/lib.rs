@@ -62,5 +62,5 @@ pub use run::Run;
 pub use sealed::Seal;
 pub use snapshot::{CapturedTable, OperatorDelta, Snapshot, Stored, TableDelta, encode, store};
 pub use staged::{STAGED_RUN_BYTES, StagedRun, encode_staged, read_staged};
-pub use storage::{ObjectWriter, Storage, check_path, range};
-pub use storages::{Storages, UrlStorages};
+pub use storage::{ObjectWriter, Storage, check_path, range, too_short};
+pub use storages::{FolderStorages, Storages};

@@ -126,6 +126,6 @@ pub fn range(object: &[u8], offset: u64, length: u64, name: impl FnOnce() -> Str
 }
 
 /// The error about an object that ends before a range of it does.
-pub(crate) fn too_short(name: &str, size: u64, offset: u64, length: u64) -> Error {
+pub fn too_short(name: &str, size: u64, offset: u64, length: u64) -> Error {
     Error::data(format!("{name} is {size} bytes long, but should have {length} bytes from byte {offset}"))
 }

@@ -16,17 +16,17 @@ pub trait Storages: Send + Sync {
     fn open(&self, url: &str) -> Result<Arc<dyn Storage>>;
 }
 
-/// Storages as they are: `file:///folder`.
+/// Storages in folders: `file:///folder`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct UrlStorages;
+pub struct FolderStorages;
 
-impl Storages for UrlStorages {
+impl Storages for FolderStorages {
     fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
         Ok(Arc::new(LocalStorage::open(folder(url)?)?))
     }
 }
 
-impl UrlStorages {
+impl FolderStorages {
     /// Whether there is such a storage, as seen from this machine. Makes none.
     ///
     /// # Errors
@@ -40,6 +40,6 @@ fn folder(url: &str) -> Result<&Path> {
     let path = url.strip_prefix("file://").map(Path::new).filter(|path| path.is_absolute());
     path.ok_or_else(|| {
         Error::user(format!("'{url}' is no place for checkpoints"))
-            .with_help("name a folder that all coordinators and workers reach, as in file:///var/lib/weir/checkpoints")
+            .with_help("name a bucket, as in s3://bucket/weir, or a folder that all coordinators and workers reach, as in file:///var/lib/weir")
     })
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use weir_core::Result;
-use weir_state::{Storage, Storages, UrlStorages};
+use weir_object_storage::ObjectStorages;
+use weir_state::{Storage, Storages};
 
 use crate::local_runs::LocalRuns;
 
@@ -17,6 +18,7 @@ pub struct CopiedStorages {
     local_runs: Option<LocalRuns>,
     /// Copies of what is in a folder of this machine only take its space twice, unless they are asked for.
     also_folders: bool,
+    originals: ObjectStorages,
     open: Mutex<BTreeMap<String, Arc<dyn Storage>>>,
 }
 
@@ -26,7 +28,7 @@ impl CopiedStorages {
         let folder: Option<PathBuf> = data_dir.map(|path| path.join("local-runs"));
         let limit = bytes.unwrap_or(LOCAL_BYTES);
         let local_runs = folder.filter(|_| limit > 0).map(|folder| LocalRuns::new(folder, limit));
-        Self { local_runs, also_folders: bytes.is_some(), open: Mutex::default() }
+        Self { local_runs, also_folders: bytes.is_some(), originals: ObjectStorages::default(), open: Mutex::default() }
     }
 }
 
@@ -36,7 +38,7 @@ impl Storages for CopiedStorages {
         if let Some(storage) = open.get(url) {
             return Ok(storage.clone());
         }
-        let remote = UrlStorages.open(url)?;
+        let remote = self.originals.open(url)?;
         let storage = match &self.local_runs {
             Some(local) if self.also_folders || !url.starts_with("file://") => local.beside(remote, url),
             _ => remote,

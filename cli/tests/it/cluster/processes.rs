@@ -29,6 +29,8 @@ struct Process {
 pub struct Cluster {
     folder: tempfile::TempDir,
     coordinators: String,
+    /// URL of the checkpoint storage; a folder of the cluster's own if there is none.
+    storage: Option<String>,
     processes: BTreeMap<String, Process>,
 }
 
@@ -58,13 +60,22 @@ impl Cluster {
     /// Addresses for coordinators, none of which is started.
     pub fn planned(count: usize) -> Self {
         let coordinators = free_addresses(count).join(",");
-        Self { folder: tempfile::tempdir().unwrap(), coordinators, processes: BTreeMap::new() }
+        Self { folder: tempfile::tempdir().unwrap(), coordinators, storage: None, processes: BTreeMap::new() }
+    }
+
+    /// The same, with its checkpoints at a URL.
+    pub fn start_with_storage(url: &str, workers: usize, slots: u32) -> Self {
+        let mut cluster = Self::planned(1);
+        cluster.storage = Some(url.to_owned());
+        cluster.start_coordinator(1);
+        cluster.add_workers(workers, slots);
+        cluster
     }
 
     /// `weir local`, at the address that it says.
     pub fn local(slots: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, coordinators: String::new(), processes: BTreeMap::new() };
+        let mut cluster = Self { folder, coordinators: String::new(), storage: None, processes: BTreeMap::new() };
         cluster.start_local(slots);
         cluster
     }
@@ -100,7 +111,7 @@ impl Cluster {
         let addresses: Vec<&str> = self.coordinators.split(',').collect();
         let members: Vec<String> = (1..).zip(&addresses).map(|(id, address)| format!("{id}={address}")).collect();
         let (members, address, number) = (members.join(","), addresses[id - 1].to_owned(), id.to_string());
-        let (data, storage) = (self.path("data"), format!("file://{}", self.path("checkpoints")));
+        let (data, storage) = (self.path("data"), self.storage());
         let arguments =
             ["coordinator", "--id", &number, "--listen", &address, "--members", &members, "--data-dir", &data];
         let more = ["--storage", &storage, "--worker-timeout", "2s"];
@@ -137,6 +148,11 @@ impl Cluster {
     /// A path in the cluster's folder.
     pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// URL of the checkpoint storage.
+    pub fn storage(&self) -> String {
+        self.storage.clone().unwrap_or_else(|| format!("file://{}", self.path("checkpoints")))
     }
 
     /// The address of the first coordinator.

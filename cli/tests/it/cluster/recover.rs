@@ -24,8 +24,8 @@ fn is_copied(cluster: &Cluster, job: &str) -> bool {
     newest.is_some_and(|text| text.contains(&format!("\"name\":\"{job}\"")))
 }
 
-fn recover(cluster: &Cluster, data_dir: &str) -> Ran {
-    let storage = format!("file://{}", cluster.path("checkpoints"));
+pub fn recover(cluster: &Cluster, data_dir: &str) -> Ran {
+    let storage = cluster.storage();
     let arguments = ["coordinator", "recover", "--storage", &storage, "--data-dir", &cluster.path(data_dir)];
     weir(&[&arguments[..], &["--listen", cluster.coordinator()]].concat())
 }
@@ -110,7 +110,7 @@ fn where_there_is_nothing_to_recover_from_it_is_said() {
         .code(2)
         .says(&["there is no copy of the state of any cluster", "--storage"]);
 
-    let storage = format!("file://{}", cluster.path("checkpoints"));
+    let storage = cluster.storage();
     let named = |name: &str| {
         let arguments = ["coordinator", "recover", "--storage", &storage, "--data-dir", &cluster.path("new")];
         weir(&[&arguments[..], &["--cluster", name]].concat())

@@ -15,7 +15,7 @@ use weir_core::{
 };
 use weir_functions::Functions;
 use weir_proto::control::{AttemptPhase, Deploy, FromWorker, StoragePlace, ToWorker};
-use weir_state::{Storages, UrlStorages};
+use weir_state::{FolderStorages, Storages};
 
 use super::super::*;
 use super::leader::{Leader, Line, complete, within};
@@ -204,7 +204,7 @@ async fn a_job_runs_through_checkpoints_to_its_end_and_a_restart_goes_on_from_th
     assert_eq!(line.hello.cluster.as_deref(), Some("fox"));
     let deploy = bench.deploy(&line, 2, sequence(Some(1000)));
     line.run(Deploy { restore: Some(checkpoint), last_epoch: Epoch(2), ..deploy }).await;
-    let begun = UrlStorages.open(&storage.url).unwrap().list("attempts/").unwrap();
+    let begun = FolderStorages.open(&storage.url).unwrap().list("attempts/").unwrap();
     assert_eq!(begun, ["attempts/0000000000000001-0", "attempts/0000000000000002-2"]);
     assert!(line.status().await.exhausted, "it had been read to its end");
     line.marker(2, 3, MarkerKind::Stop).await;

@@ -17,7 +17,7 @@ use weir_proto::control::{
     Welcome,
 };
 use weir_proto::grpc::{WorkerHandler, WorkerMessages, workers_service};
-use weir_state::{EpochContent, Manifest, ManifestHeader, Storages, UrlStorages, layout};
+use weir_state::{EpochContent, FolderStorages, Manifest, ManifestHeader, Storages, layout};
 
 /// Longer than anything here takes; a test that waits for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -171,7 +171,7 @@ pub fn complete(storage: &StoragePlace, previous: Option<&Manifest>, report: Rep
     };
     let manifest = Manifest::with_contents(previous, header, &[content]);
     let path = layout::manifest_of_term(report.epoch, report.attempt, 1);
-    UrlStorages.open(&storage.url).unwrap().put(&path, &manifest.to_bytes().unwrap()).unwrap();
+    FolderStorages.open(&storage.url).unwrap().put(&path, &manifest.to_bytes().unwrap()).unwrap();
     (manifest, CheckpointRef { epoch: report.epoch, manifest: path })
 }
 

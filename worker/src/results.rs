@@ -7,10 +7,10 @@
 //! ```text
 //!   <folder>/reader-<n>                      made before the job is submitted, and every few seconds anew: somebody reads here
 //!   <folder>/part-<epoch>-<n>.arrow          rows of a completed checkpoint: printed in order, then deleted
-//!   <folder>/.part-…                         such a file while it is written
 //! ```
 //!
-//! 1. A commit writes the epoch's files. It can be repeated, by anybody: it writes the same bytes under the same names.
+//! 1. A commit writes the epoch's files, each of which is there as a whole or not at all. It can be repeated, by anybody: it passes over
+//!    those that are there.
 //! 2. The reader looks only at files of epochs that the replicated state calls committed, so that it sees all of an epoch or
 //!    nothing; then it deletes them. Why not read the staged rows themselves: a checkpoint retires when it is committed and a few
 //!    newer ones are there, and whoever reads stdout may take longer than that.
@@ -21,9 +21,6 @@
 //! 5. A reader that was killed does not make `reader-<n>` anew. After a while the job fails, so that files do not pile up.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,14 +29,13 @@ use arrow::datatypes::Schema;
 use arrow::ipc::writer::FileWriter;
 use async_trait::async_trait;
 use tokio::time::Instant;
+use weir_connectors::blocking::blocking;
 use weir_core::connector::{
     Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext,
 };
 use weir_core::{Batch, Epoch, Error, Result, TableSpec};
-
-use crate::blocking::blocking;
-use crate::filesystem::listing::local_path;
-use crate::options::Options;
+use weir_object_storage::ObjectStorages;
+use weir_state::{Storage, Storages};
 
 /// Beginning of the names of the objects that say that somebody reads.
 pub const READERS: &str = "reader-";
@@ -53,8 +49,10 @@ const OPTIONS: &[OptionInfo] =
     &[OptionInfo { name: RESULT_FOLDER, required: true, doc: "URL of the folder in which rows wait to be printed." }];
 
 /// The connector.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ResultFiles;
+#[derive(Debug, Clone, Default)]
+pub struct ResultFiles {
+    storages: ObjectStorages,
+}
 
 /// Where a file stands among the others: rows of earlier epochs come first, and within an epoch those of earlier files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,9 +75,37 @@ impl FilePosition {
     }
 }
 
-fn folder(table: &TableSpec) -> Result<PathBuf> {
-    let folder = local_path(Options::of(table).required(RESULT_FOLDER)?)?;
-    if folder.is_empty() { Err(Error::user("the rows of a SELECT have no folder")) } else { Ok(folder.into()) }
+/// URL of the folder.
+fn folder(table: &TableSpec) -> Result<&str> {
+    let folder = table.options.get(RESULT_FOLDER).filter(|folder| !folder.is_empty());
+    folder.map(String::as_str).ok_or_else(|| Error::user("the rows of a SELECT have no folder"))
+}
+
+/// What is in the folder of a query.
+struct Folder {
+    storage: Arc<dyn Storage>,
+    names: Vec<String>,
+}
+
+impl Folder {
+    /// `None`: there is no such folder, as seen from this machine, which must not make one.
+    async fn look(storages: &ObjectStorages, url: &str) -> Result<Option<Self>> {
+        let (storages, folder) = (storages.clone(), url.to_owned());
+        let found = blocking(move || {
+            if !storages.is_there(&folder)? {
+                return Ok(None);
+            }
+            let storage = storages.open(&folder)?;
+            let names = storage.list("")?;
+            Ok(Some(Self { storage, names }))
+        });
+        found.await.map_err(|error| error.context(format!("cannot find out who reads in {url}")))
+    }
+
+    /// The newest of the objects that say that somebody reads.
+    fn reader(&self) -> Option<&String> {
+        self.names.iter().filter(|name| name.starts_with(READERS)).max()
+    }
 }
 
 /// Name of the object that says that somebody reads, number `n`.
@@ -87,31 +113,8 @@ pub fn reader(n: u64) -> String {
     format!("{READERS}{n:016}")
 }
 
-/// The newest of these objects in the folder; `None`: nobody reads.
-async fn reader_in(folder: PathBuf) -> Result<Option<String>> {
-    blocking(move || {
-        newest_reader(&folder).map_err(|error| {
-            Error::environment(format!("cannot find out who reads in {}", folder.display())).with_source(error)
-        })
-    })
-    .await
-}
-
-fn newest_reader(folder: &Path) -> std::io::Result<Option<String>> {
-    let mut newest = None;
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        entries => entries?,
-    };
-    for entry in entries {
-        let name = entry?.file_name().into_string().ok().filter(|name| name.starts_with(READERS));
-        newest = newest.max(name);
-    }
-    Ok(newest)
-}
-
-fn nobody_reads(folder: &Path) -> Error {
-    Error::user(format!("nobody reads the rows that this SELECT puts into {}", folder.display())).with_help(
+fn nobody_reads(folder: &str) -> Error {
+    Error::user(format!("nobody reads the rows that this SELECT puts into {folder}")).with_help(
         "its `weir submit` has ended, or is on a machine that has another folder under this name: submit it where the \
          cluster's checkpoint storage is, or write the rows with INSERT INTO",
     )
@@ -120,7 +123,8 @@ fn nobody_reads(folder: &Path) -> Error {
 /// A sink that stages its rows, and goes on only as long as somebody reads.
 struct ReadSink {
     rows: Vec<Batch>,
-    folder: PathBuf,
+    storages: ObjectStorages,
+    folder: String,
     reader: Option<String>,
     /// Since when the reader is this one.
     since: Instant,
@@ -137,7 +141,8 @@ impl Sink for ReadSink {
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
-        let reader = reader_in(self.folder.clone()).await?;
+        let folder = Folder::look(&self.storages, &self.folder).await?;
+        let reader = folder.as_ref().and_then(Folder::reader).cloned();
         if reader != self.reader {
             (self.reader, self.since) = (reader, Instant::now());
         }
@@ -175,17 +180,16 @@ impl Connector for ResultFiles {
     }
 
     async fn open_sink(&self, table: &TableSpec, _context: SinkContext) -> Result<Box<dyn Sink>> {
-        let folder = folder(table)?;
-        let reader = reader_in(folder.clone()).await?;
-        if reader.is_none() {
-            return Err(nobody_reads(&folder));
-        }
-        Ok(Box::new(ReadSink { rows: Vec::new(), folder, reader, since: Instant::now() }))
+        let url = folder(table)?;
+        let folder = Folder::look(&self.storages, url).await?;
+        let Some(reader) = folder.as_ref().and_then(Folder::reader).cloned() else { return Err(nobody_reads(url)) };
+        let (storages, folder) = (self.storages.clone(), url.to_owned());
+        Ok(Box::new(ReadSink { rows: Vec::new(), storages, folder, reader: Some(reader), since: Instant::now() }))
     }
 
     async fn commit(&self, table: &TableSpec, mut commit: Commit) -> Result<()> {
-        let folder = folder(table)?;
-        if reader_in(folder.clone()).await?.is_none() {
+        let Some(folder) = Folder::look(&self.storages, folder(table)?).await? else { return Ok(()) };
+        if folder.reader().is_none() {
             return Ok(());
         }
         let mut number = 0;
@@ -196,9 +200,11 @@ impl Connector for ResultFiles {
             rows.extend(batch.map(Batch::into_appended).transpose()?);
             let full = rows.iter().map(RecordBatch::num_rows).sum::<usize>() >= FILE_ROWS;
             if !rows.is_empty() && (full || is_last) {
-                let (folder, rows) = (folder.clone(), std::mem::take(&mut rows));
+                let (storage, rows) = (folder.storage.clone(), std::mem::take(&mut rows));
                 let name = FilePosition { epoch: commit.epoch, number }.name();
-                blocking(move || write(&folder, &name, &rows)).await?;
+                if !folder.names.contains(&name) {
+                    blocking(move || storage.put(&name, &file_of(&rows)?)).await?;
+                }
                 number += 1;
             }
             if is_last {
@@ -208,30 +214,11 @@ impl Connector for ResultFiles {
     }
 }
 
-/// Writes a file that is there as a whole, or not at all, and stays. One that is there already holds the same.
-fn write(folder: &Path, name: &str, rows: &[RecordBatch]) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::environment(format!("rows cannot be put into {}", folder.display())).with_source(error)
-    };
+fn file_of(rows: &[RecordBatch]) -> Result<Vec<u8>> {
     let schema = rows.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
     let mut writer = FileWriter::try_new(Vec::new(), &schema)?;
     rows.iter().try_for_each(|records| writer.write(records))?;
-    // Somebody may be writing the same file at the same time.
-    let mut random = [0; 8];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(|errno| failed(errno.into()))?;
-    let hidden = folder.join(format!(".{name}-{:016x}", u64::from_le_bytes(random)));
-    let written = File::create_new(&hidden).and_then(|mut file| {
-        file.write_all(&writer.into_inner().map_err(std::io::Error::other)?)?;
-        file.sync_all()?;
-        std::fs::rename(&hidden, folder.join(name))?;
-        File::open(folder)?.sync_all()
-    });
-    written.map_err(|error| {
-        // The space is needed back, above all when it has run out.
-        let _ = std::fs::remove_file(&hidden);
-        failed(error)
-    })
+    Ok(writer.into_inner()?)
 }
 
 #[cfg(test)]

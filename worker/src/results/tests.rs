@@ -1,12 +1,13 @@
 //! Where rows of a `SELECT` wait, and for whom.
 #![allow(clippy::unwrap_used)]
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use arrow::ipc::reader::FileReader;
+use weir_core::connector::StagedRows;
 use weir_core::{Attempt, ErrorKind, OperatorUid};
 
 use super::*;
@@ -42,6 +43,16 @@ fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {
     }
 }
 
+/// Rows of which only the first are read.
+struct Broken(std::vec::IntoIter<Batch>);
+
+#[async_trait]
+impl StagedRows for Broken {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        Iterator::next(&mut self.0).map(Some).ok_or_else(|| Error::environment("no more can be read"))
+    }
+}
+
 /// Visible files with their numbers, in the order in which they are printed.
 fn visible(folder: &Path) -> Vec<(FilePosition, Vec<i64>)> {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -60,7 +71,7 @@ async fn rows_are_staged_and_visible_once_committed_in_order_of_their_epochs() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     fs::write(folder.path().join(reader(0)), "").unwrap();
-    let mut sink = ResultFiles.open_sink(&table, context()).await.unwrap();
+    let mut sink = ResultFiles::default().open_sink(&table, context()).await.unwrap();
     let mut staged = Vec::new();
     for epoch in [9, 12] {
         sink.write(rows(&table, &[epoch, 2])).await.unwrap();
@@ -69,12 +80,14 @@ async fn rows_are_staged_and_visible_once_committed_in_order_of_their_epochs() {
         assert!(visible(folder.path()).is_empty());
     }
     for (epoch, staged) in staged.iter().chain(&staged) {
-        ResultFiles.commit(&table, commit(*epoch, staged.clone())).await.unwrap();
+        ResultFiles::default().commit(&table, commit(*epoch, staged.clone())).await.unwrap();
     }
     let position = |epoch| FilePosition { epoch: Epoch(epoch), number: 0 };
     assert_eq!(visible(folder.path()), [(position(9), vec![9, 2]), (position(12), vec![12, 2])]);
     let names = fs::read_dir(folder.path()).unwrap();
-    assert_eq!(names.count(), 3, "with the reader's; nothing else is left behind");
+    let left: Vec<_> = names.map(|entry| entry.unwrap().file_name()).filter(|name| name != "tmp").collect();
+    assert_eq!(left.len(), 3, "with the reader's; nothing else is left behind: {left:?}");
+    assert!(fs::read_dir(folder.path().join("tmp")).is_ok_and(|mut files| files.next().is_none()));
 }
 
 #[tokio::test]
@@ -84,8 +97,10 @@ async fn many_rows_come_in_several_files_and_a_commit_that_was_broken_off_is_com
     fs::write(folder.path().join(reader(0)), "").unwrap();
     let half = FILE_ROWS as i64 / 2;
     let staged: Vec<Batch> = (0..5).map(|n| rows(&table, &(n * half..(n + 1) * half).collect::<Vec<_>>())).collect();
-    ResultFiles.commit(&table, commit(1, staged[..3].to_vec())).await.unwrap();
-    ResultFiles.commit(&table, commit(1, staged)).await.unwrap();
+    let broken_off = Commit { staged: Box::new(Broken(staged[..3].to_vec().into_iter())), ..commit(1, Vec::new()) };
+    ResultFiles::default().commit(&table, broken_off).await.unwrap_err();
+    assert_eq!(visible(folder.path()).len(), 1);
+    ResultFiles::default().commit(&table, commit(1, staged)).await.unwrap();
     let files = visible(folder.path());
     let numbers: Vec<u64> = files.iter().map(|(position, _)| position.number).collect();
     assert_eq!(numbers, [0, 1, 2]);
@@ -98,11 +113,11 @@ async fn without_a_reader_no_sink_opens_and_nothing_is_left_to_commit() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     let refused = |error: Error| (error.kind(), error.report());
-    let (kind, report) = refused(ResultFiles.open_sink(&table, context()).await.err().unwrap());
+    let (kind, report) = refused(ResultFiles::default().open_sink(&table, context()).await.err().unwrap());
     assert_eq!(kind, ErrorKind::User);
     assert!(report.contains("nobody reads"), "{report}");
     fs::remove_dir_all(folder.path()).unwrap();
-    ResultFiles.commit(&table, commit(1, vec![rows(&table, &[1])])).await.unwrap();
+    ResultFiles::default().commit(&table, commit(1, vec![rows(&table, &[1])])).await.unwrap();
     assert!(!folder.path().exists());
 }
 
@@ -111,7 +126,7 @@ async fn a_reader_that_does_nothing_for_long_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let table = table(folder.path());
     fs::write(folder.path().join(reader(7)), "").unwrap();
-    let mut sink = ResultFiles.open_sink(&table, context()).await.unwrap();
+    let mut sink = ResultFiles::default().open_sink(&table, context()).await.unwrap();
     tokio::time::advance(PATIENCE - Duration::from_secs(1)).await;
     sink.prepare(Epoch(1)).await.unwrap();
     // The new one is made before the old one goes.

@@ -1,0 +1,180 @@
+//! Storages by their URL.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::{ClientOptions, ObjectStore, Result as StoreResult, RetryConfig};
+use weir_core::{Error, Result};
+use weir_state::{FolderStorages, Storage, Storages};
+
+use crate::errors::Credentials;
+use crate::storage::ObjectStorage;
+use crate::threads::Threads;
+
+/// A request without an answer for so long is given up, and made again.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A store that is not reached for so long is down: who wants something of it is told, and tries again when it suits him.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Storages in folders and in object stores.
+#[derive(Clone, Default)]
+pub struct ObjectStorages {
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    threads: Option<Threads>,
+    /// By kind and bucket.
+    clients: HashMap<(Kind, String), Arc<dyn ObjectStore>, foldhash::fast::FixedState>,
+}
+
+/// What kinds of stores there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    S3,
+    Google,
+    Azure,
+}
+
+impl Kind {
+    fn of(scheme: &str) -> Option<Self> {
+        match scheme {
+            "s3" | "s3a" => Some(Self::S3),
+            "gs" => Some(Self::Google),
+            "az" => Some(Self::Azure),
+            _ => None,
+        }
+    }
+
+    fn credentials(self) -> Credentials {
+        Credentials(match self {
+            Self::S3 => {
+                "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from a web identity, or from the role of the \
+                 machine; AWS_REGION and AWS_ENDPOINT say where the bucket is"
+            }
+            Self::Google => {
+                "credentials come from the file that GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT names, or from the role of \
+                 the machine"
+            }
+            Self::Azure => {
+                "credentials come from AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, AZURE_STORAGE_SAS_KEY, \
+                 AZURE_STORAGE_CLIENT_ID and _SECRET, or from the identity of the machine"
+            }
+        })
+    }
+
+    fn client(self, bucket: &str) -> StoreResult<Arc<dyn ObjectStore>> {
+        let retry = RetryConfig { retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+        // Servers of one's own network often have no TLS: who names them as http:// means it.
+        let options = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_allow_http(true);
+        Ok(match self {
+            Self::S3 => {
+                let builder = AmazonS3Builder::from_env().with_client_options(options).with_retry(retry);
+                Arc::new(builder.with_bucket_name(bucket).build()?)
+            }
+            Self::Google => {
+                let builder = GoogleCloudStorageBuilder::from_env().with_client_options(options).with_retry(retry);
+                Arc::new(builder.with_bucket_name(bucket).build()?)
+            }
+            Self::Azure => {
+                let builder = MicrosoftAzureBuilder::from_env().with_client_options(options).with_retry(retry);
+                Arc::new(builder.with_container_name(bucket).build()?)
+            }
+        })
+    }
+}
+
+impl Storages for ObjectStorages {
+    fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
+        let Some(place) = Place::parse(url)? else { return FolderStorages.open(url) };
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = match &shared.threads {
+            Some(threads) => threads.clone(),
+            None => shared.threads.insert(Threads::start()?).clone(),
+        };
+        let key = (place.kind, place.bucket.to_owned());
+        let known = shared.clients.get(&key).cloned();
+        let client = match &known {
+            Some(client) => client.clone(),
+            None => place.kind.client(place.bucket).map_err(|error| {
+                Error::user(format!("cannot use {url}")).with_help(place.kind.credentials().0).with_source(error)
+            })?,
+        };
+        let storage = ObjectStorage::new(client.clone(), threads, url, place.prefix, place.kind.credentials())?;
+        if known.is_none() {
+            storage.check()?;
+            shared.clients.insert(key, client);
+        }
+        Ok(Arc::new(storage))
+    }
+}
+
+impl ObjectStorages {
+    /// Whether there is such a storage, as seen from this machine. Makes none.
+    ///
+    /// # Errors
+    /// If the URL makes no sense, or the store is not reached.
+    pub fn is_there(&self, url: &str) -> Result<bool> {
+        if Place::parse(url)?.is_none() {
+            return FolderStorages.is_there(url);
+        }
+        self.open(url).map(|_| true)
+    }
+}
+
+impl fmt::Debug for ObjectStorages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectStorages").finish_non_exhaustive()
+    }
+}
+
+/// What a URL of an object store says.
+#[derive(Debug, PartialEq, Eq)]
+struct Place<'a> {
+    kind: Kind,
+    bucket: &'a str,
+    /// Without a slash at either end.
+    prefix: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// `None`: the URL is of no object store.
+    fn parse(url: &'a str) -> Result<Option<Self>> {
+        let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
+        let Some(kind) = Kind::of(scheme) else { return Ok(None) };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(Error::user(format!("'{url}' names no bucket")).with_help("write it as s3://bucket/prefix"));
+        }
+        Ok(Some(Self { kind, bucket, prefix: prefix.trim_matches('/') }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_bucket_and_what_stands_in_front_of_all_objects() {
+        let place = |url| Place::parse(url).unwrap().map(|place| (place.kind, place.bucket, place.prefix));
+        assert_eq!(place("s3://bucket/a/b/"), Some((Kind::S3, "bucket", "a/b")));
+        assert_eq!(place("gs://bucket"), Some((Kind::Google, "bucket", "")));
+        assert_eq!(place("az://container/a"), Some((Kind::Azure, "container", "a")));
+        assert_eq!(place("file:///folder"), None);
+        assert!(Place::parse("s3:///a").unwrap_err().report().contains("names no bucket"));
+    }
+
+    #[test]
+    fn what_is_no_storage_is_refused() {
+        for url in ["ftp://host/folder", "folder", "file://relative"] {
+            assert!(ObjectStorages::default().open(url).is_err(), "{url}");
+        }
+    }
+}
