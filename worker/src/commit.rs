@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use weir_core::bugs::{self, Bug};
 use weir_core::connector::{Commit, StagedRows};
-use weir_core::{Batch, ConnectorRegistry, Error, Result, TableSpec};
+use weir_core::{Batch, ConnectorRegistry, Error, Result};
 use weir_state::{Manifest, SinkCommittables, StagedRun, Storage, read_staged};
 
 use crate::blocking::{self, Blocking};
@@ -36,7 +37,7 @@ impl Committer {
             let staged = StoredRows {
                 storage: storage.clone(),
                 blocking: self.blocking.clone(),
-                table: table.clone(),
+                schema: connector.staged_schema(&table),
                 runs: staged.into(),
                 read: VecDeque::new(),
             };
@@ -56,7 +57,7 @@ impl Committer {
 struct StoredRows {
     storage: Arc<dyn Storage>,
     blocking: Arc<dyn Blocking>,
-    table: TableSpec,
+    schema: SchemaRef,
     runs: VecDeque<StagedRun>,
     read: VecDeque<Batch>,
 }
@@ -67,7 +68,7 @@ impl StagedRows for StoredRows {
         while self.read.is_empty()
             && let Some(run) = self.runs.front().cloned()
         {
-            let (storage, schema) = (self.storage.clone(), self.table.schema.clone());
+            let (storage, schema) = (self.storage.clone(), self.schema.clone());
             self.read = blocking::run(&self.blocking, move || read_staged(&*storage, &run, &schema)).await?.into();
             self.runs.pop_front();
         }

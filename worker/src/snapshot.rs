@@ -161,14 +161,19 @@ impl Snapshots {
         given_up: Arc<AtomicBool>,
     ) -> Result<Stored> {
         let StagingArea { storage, blocking, attempt, part_name } = self.area.clone();
-        let (sinks, keeps_state) = (self.sinks.clone(), self.keeps_state);
+        let keeps_state = self.keeps_state;
         let prefix = weir_state::layout::runs_prefix(epoch, attempt, &part_name);
         let stored = blocking::run(&blocking, move || {
             if keeps_state {
                 materialise(&mut pending.tables, epoch, nodes)?;
             }
+<<<<<<< HEAD
             let written = pending.staged.store(&*storage, &sinks, &prefix).and_then(|staged| {
                 let (operators, state) = write(&*storage, &pending.tables, &prefix, &given_up)?;
+=======
+            let written = pending.staged.store(&*storage, &prefix).and_then(|staged| {
+                let (operators, state) = write(&*storage, &pending.tables, &prefix)?;
+>>>>>>> 44ff2da (Files in a bucket: sinks stage the bytes of whole files with the checkpoint, and its commit uploads them)
                 Ok((operators, staged + state))
             });
             Ok(match written {

@@ -16,8 +16,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use tracing::warn;
-use weir_core::{Attempt, Batch, Epoch, ErrorKind, OperatorUid, Result, TableSpec};
+use weir_core::{Attempt, Batch, Epoch, Error, ErrorKind, OperatorUid, Result, TableSpec};
 use weir_state::{STAGED_RUN_BYTES, StagedRun, Storage, encode_staged, layout};
 
 use crate::blocking::{self, Blocking};
@@ -51,7 +52,8 @@ pub struct StagedPart {
 /// Takes what one subtask's sink stages.
 pub struct Stager {
     area: StagingArea,
-    table: TableSpec,
+    table: String,
+    schema: SchemaRef,
     /// Beginning of the names of its files, behind their epoch.
     name: String,
     /// Rows belong to an epoch behind this one.
@@ -65,18 +67,40 @@ pub struct Stager {
 }
 
 impl Stager {
-    /// For subtask `subtask` of the sink `uid`, whose first rows belong to an epoch behind `behind`.
-    pub fn new(area: StagingArea, uid: &OperatorUid, subtask: usize, table: TableSpec, behind: Epoch) -> Self {
+    /// For subtask `subtask` of the sink `uid`, which stages these columns, and whose first rows belong to an epoch behind `behind`.
+    pub fn new(
+        area: StagingArea,
+        uid: &OperatorUid,
+        subtask: usize,
+        table: &TableSpec,
+        schema: SchemaRef,
+        behind: Epoch,
+    ) -> Self {
         let name = format!("{}-{}-{subtask}", area.part_name, uid.0);
-        Self { area, table, name, behind, part: StagedPart::default(), bytes: 0, full: STAGED_RUN_BYTES, files: 0 }
+        Self {
+            area,
+            table: table.name.clone(),
+            schema,
+            name,
+            behind,
+            part: StagedPart::default(),
+            bytes: 0,
+            full: STAGED_RUN_BYTES,
+            files: 0,
+        }
     }
 
     /// Takes rows.
     ///
     /// # Errors
-    /// If they do not have the table's columns, or storage has not taken others for too long.
+    /// If they do not have the sink's columns, or storage has not taken others for too long.
     pub async fn add(&mut self, batches: Vec<Batch>) -> Result<()> {
         for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
+            let fields =
+                |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+            if fields(&batch.records().schema()) != fields(&self.schema) {
+                return Err(Error::internal(format!("rows of {} do not have its columns", self.table)));
+            }
             self.bytes += batch_bytes(&batch);
             self.part.rest.push(batch);
             if self.bytes >= self.full {
@@ -92,9 +116,9 @@ impl Stager {
         self.files += 1;
         // No manifest of an epoch up to this one can be one that lacks the file: retention leaves it alone.
         let file = format!("{}.arrow", layout::runs_prefix(self.behind.next(), self.area.attempt, &part));
-        let (storage, schema, rows) = (self.area.storage.clone(), self.table.schema.clone(), self.part.rest.clone());
+        let (storage, rows) = (self.area.storage.clone(), self.part.rest.clone());
         let stored = blocking::run(&self.area.blocking, move || {
-            let (bytes, run) = encode_staged(&schema, &rows, file)?;
+            let (bytes, run) = encode_staged(&rows, file)?;
             storage.put(&run.file, &bytes)?;
             Ok(run)
         });
@@ -107,10 +131,10 @@ impl Stager {
             }
             Err(error) if error.kind() == ErrorKind::Environment && self.bytes < HELD_BYTES => {
                 self.full = self.bytes + STAGED_RUN_BYTES;
-                warn!(table = self.table.name, "rows could not be stored yet: {}", error.report());
+                warn!(table = self.table, "rows could not be stored yet: {}", error.report());
                 Ok(())
             }
-            Err(error) => Err(error.context(format!("rows of {} could not be stored", self.table.name))),
+            Err(error) => Err(error.context(format!("rows of {} could not be stored", self.table))),
         }
     }
 
@@ -153,12 +177,7 @@ impl Staged {
     ///
     /// # Errors
     /// If storage does not take it; what it took is not stored again.
-    pub fn store(
-        &mut self,
-        storage: &dyn Storage,
-        sinks: &BTreeMap<OperatorUid, TableSpec>,
-        prefix: &str,
-    ) -> Result<u64> {
+    pub fn store(&mut self, storage: &dyn Storage, prefix: &str) -> Result<u64> {
         let mut bytes = 0;
         for (uid, pieces) in &mut self.sinks {
             let mut files = 0_u64;
@@ -172,7 +191,7 @@ impl Staged {
                 if let Piece::Rows(rows) = piece {
                     let file = format!("{prefix}-{}-staged-{files}.arrow", uid.0);
                     files += 1;
-                    let (content, run) = encode_staged(&sinks[uid].schema, rows, file)?;
+                    let (content, run) = encode_staged(rows, file)?;
                     storage.put(&run.file, &content)?;
                     *piece = Piece::Stored(run);
                 }

@@ -134,6 +134,12 @@ pub trait Connector: Send + Sync {
         &[]
     }
 
+    /// Columns of what the table's sinks [stage](Sink::take_staged): those of the table, unless the connector says otherwise. They are to be
+    /// the same in all versions, since a checkpoint of an older one may have to be committed.
+    fn staged_schema(&self, table: &TableSpec) -> SchemaRef {
+        table.schema.clone()
+    }
+
     /// Whether a sink can write a stream of that kind into the table. Asked when a job is planned and again when the sink is
     /// opened; it is never sent any other.
     fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {

@@ -1,5 +1,5 @@
-//! Checkpoints in object stores: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage; and in folders, so
-//! that whoever opens storages by their URL needs one thing.
+//! Object stores: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage. As storage of checkpoints, beside
+//! folders, so that whoever opens storages by their URL needs one thing; and as place of the files that sinks write.
 //!
 //! ```text
 //!   s3://bucket/prefix      gs://bucket/prefix      az://container/prefix      file:///folder
@@ -16,8 +16,10 @@
 //! - `upload`: an object that is uploaded in parts
 //! - `errors`: what went wrong, in words
 //! - `threads`: where the clients live
+//! - `files`: the connector `filesystem` where its path is in an object store
 
 mod errors;
+mod files;
 mod storage;
 mod storages;
 mod threads;
@@ -28,4 +30,5 @@ mod real_store;
 #[cfg(test)]
 mod tests;
 
+pub use self::files::Files;
 pub use self::storages::ObjectStorages;

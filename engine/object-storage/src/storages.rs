@@ -117,6 +117,11 @@ impl Storages for ObjectStorages {
 }
 
 impl ObjectStorages {
+    /// Whether a URL is one of an object store.
+    pub fn is_object_store(url: &str) -> bool {
+        url.split_once("://").is_some_and(|(scheme, _)| Kind::of(scheme).is_some())
+    }
+
     /// Whether there is such a storage, as seen from this machine. Makes none.
     ///
     /// # Errors

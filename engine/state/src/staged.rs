@@ -1,7 +1,7 @@
 //! Staged rows: what a sink wants back when its epoch is committed, by whichever process and however much later that happens.
 //!
-//! They are kept as runs of the checkpoint that are not sorted: complete Arrow IPC files with the columns of the sink's table, in
-//! the order in which they were written. Where rows can be taken back there is one more column, `_weight` (`Int8`), with `1` or
+//! They are kept as runs of the checkpoint that are not sorted: complete Arrow IPC files with the columns that the sink stages, most often
+//! those of its table, in the order in which they were written. Where rows can be taken back there is one more column, `_weight` (`Int8`), with `1` or
 //! `-1`.
 //!
 //! A run is read as a whole, since nothing of it may be used before its checksum was compared; so it is kept to
@@ -38,13 +38,14 @@ pub struct StagedRun {
     pub crc32: u32,
 }
 
-/// Encodes rows of a sink's table, for the object `file`.
+/// Encodes what a sink has staged, for the object `file`.
 ///
 /// # Errors
-/// If a batch does not have the table's columns.
-pub fn encode_staged(schema: &SchemaRef, batches: &[Batch], file: String) -> Result<(Vec<u8>, StagedRun)> {
+/// If the batches do not have the same columns.
+pub fn encode_staged(batches: &[Batch], file: String) -> Result<(Vec<u8>, StagedRun)> {
     let weighted = batches.iter().any(|batch| batch.weights().is_some());
-    let stored = if weighted { with_weight(schema) } else { schema.clone() };
+    let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), |batch| batch.records().schema());
+    let stored = if weighted { with_weight(&schema) } else { schema };
     let mut writer = FileWriter::try_new(Vec::new(), &stored)?;
     let mut rows = 0;
     for batch in batches {
@@ -62,7 +63,7 @@ pub fn encode_staged(schema: &SchemaRef, batches: &[Batch], file: String) -> Res
     Ok((bytes, run))
 }
 
-/// Reads the rows of a sink's table back.
+/// Reads back what a sink has staged with these columns.
 ///
 /// # Errors
 /// A data error if a byte has changed, an environment error if the object cannot be read.

@@ -175,7 +175,8 @@ impl Opener<'_> {
         let context =
             SinkContext { job: *identity, uid: node.uid.clone(), subtask: place.index, attempt: *attempt, epoch };
         let sink = connector.open_sink(table, context).await?;
-        let stager = Stager::new(self.deployment.staging_area(), &node.uid, place.index, table.clone(), epoch);
+        let (area, schema) = (self.deployment.staging_area(), connector.staged_schema(table));
+        let stager = Stager::new(area, &node.uid, place.index, table, schema, epoch);
         Ok(Some(SinkStage { uid: node.uid.clone(), sink, stager, metrics: metrics.clone() }))
     }
 

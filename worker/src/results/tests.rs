@@ -44,12 +44,12 @@ fn commit(epoch: u64, staged: Vec<Batch>) -> Commit {
 }
 
 /// Rows of which only the first are read.
-struct Broken(std::vec::IntoIter<Batch>);
+struct Broken(Vec<Batch>);
 
 #[async_trait]
 impl StagedRows for Broken {
     async fn next(&mut self) -> Result<Option<Batch>> {
-        Iterator::next(&mut self.0).map(Some).ok_or_else(|| Error::environment("no more can be read"))
+        if self.0.is_empty() { Err(Error::environment("no more can be read")) } else { Ok(Some(self.0.remove(0))) }
     }
 }
 
@@ -97,7 +97,7 @@ async fn many_rows_come_in_several_files_and_a_commit_that_was_broken_off_is_com
     fs::write(folder.path().join(reader(0)), "").unwrap();
     let half = FILE_ROWS as i64 / 2;
     let staged: Vec<Batch> = (0..5).map(|n| rows(&table, &(n * half..(n + 1) * half).collect::<Vec<_>>())).collect();
-    let broken_off = Commit { staged: Box::new(Broken(staged[..3].to_vec().into_iter())), ..commit(1, Vec::new()) };
+    let broken_off = Commit { staged: Box::new(Broken(staged[..3].to_vec())), ..commit(1, Vec::new()) };
     ResultFiles::default().commit(&table, broken_off).await.unwrap_err();
     assert_eq!(visible(folder.path()).len(), 1);
     ResultFiles::default().commit(&table, commit(1, staged)).await.unwrap();

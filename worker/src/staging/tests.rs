@@ -134,7 +134,7 @@ struct Bench {
 impl Bench {
     fn new(subtasks: usize) -> Self {
         let storage = Arc::new(Flaky::default());
-        let stager = |subtask| Stager::new(area(storage.clone()), &uid(), subtask, table(), Epoch(0));
+        let stager = |subtask| Stager::new(area(storage.clone()), &uid(), subtask, &table(), table().schema, Epoch(0));
         Self {
             stagers: (0..subtasks).map(stager).collect(),
             storage,
@@ -148,7 +148,7 @@ impl Bench {
         let parts = self.stagers.iter_mut().map(|stager| stager.take(epoch)).collect();
         self.staged.add(&uid(), parts);
         let prefix = layout::runs_prefix(epoch, Attempt(3), "worker-0");
-        self.staged.store(&*self.storage, &BTreeMap::from([(uid(), table())]), &prefix)?;
+        self.staged.store(&*self.storage, &prefix)?;
         let runs = std::mem::take(&mut self.staged).into_runs().flat_map(|(_, runs)| runs).collect();
         Ok(SinkCommittables { staged: runs, ..SinkCommittables::nothing(uid(), table()) })
     }
@@ -267,13 +267,13 @@ async fn another_process_commits_what_one_that_is_dead_has_staged() {
     let open = || -> Arc<dyn Storage> { Arc::new(LocalStorage::open(folder.path()).unwrap()) };
     let reported = {
         let storage = open();
-        let mut stager = Stager::new(area(storage.clone()), &uid(), 0, table(), Epoch(6));
+        let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), table().schema, Epoch(6));
         let weighted = Batch::weighted(rows(1..4).into_parts().0, Int8Array::from(vec![1, -1, 1])).unwrap();
         stager.add(vec![rows(0..HALF), rows(0..HALF), weighted]).await.unwrap();
         let mut staged = Staged::default();
         staged.add(&uid(), vec![stager.take(Epoch(9))]);
         let prefix = layout::runs_prefix(Epoch(9), Attempt(3), "worker-0");
-        staged.store(&*storage, &BTreeMap::from([(uid(), table())]), &prefix).unwrap();
+        staged.store(&*storage, &prefix).unwrap();
         let staged = staged.into_runs().flat_map(|(_, runs)| runs).collect();
         SinkCommittables { staged, ..SinkCommittables::nothing(uid(), table()) }
     };

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "whoever runs the tests says where the bucket is")]
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use weir_object_storage::ObjectStorages;
@@ -84,4 +85,36 @@ fn rows_of_a_select_come_through_the_bucket() {
     let ran = cluster.weir(&["submit", "-e", &script, "-p", "2"]).code(0);
     assert_eq!(sorted(&ran.out), sorted(&expected));
     until("neither rows nor a job are left", || of_jobs(&*storage).is_empty().then_some(()));
+}
+
+#[test]
+#[ignore = "wants an S3-compatible server"]
+fn results_in_a_bucket_are_there_once_whichever_process_dies() {
+    let (url, _) = place("checkpoints");
+    let (out, results) = place("results");
+    let mut cluster = Cluster::start_with_storage(&url, 3, 2);
+    let bids = Bids { seconds: 15 };
+    bids.submit_into(&cluster, "counts", Path::new(&out), 3);
+    for round in 1..=3 {
+        let job = cluster.until_checkpoint("counts");
+        let victim = job["placement"]["workers"][0]["worker"].as_str().unwrap().to_owned();
+        cluster.kill(&victim);
+        if round == 2 {
+            cluster.kill("c1");
+            cluster.start_coordinator(1);
+        }
+        cluster.until_job("counts", "runs elsewhere", |again| again["attempt"].as_u64() > job["attempt"].as_u64());
+        cluster.start_worker(&victim, 2);
+    }
+    cluster.until_finished("counts");
+    let paths = results.list("").unwrap().into_iter().filter(|path| path.starts_with("part-"));
+    let texts = paths.map(|path| String::from_utf8(results.get(&path).unwrap()).unwrap());
+    let mut rows: Vec<String> = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    rows.sort();
+    bids.assert_rows(&cluster, "counts", &rows);
+
+    // A second job of the same query is told of what is there.
+    let script = bids.into(Path::new(&out));
+    let again = cluster.weir(&["submit", "-e", &script, "--name", "again", "--detach"]).code(0);
+    again.says(&["holds results of an earlier job", &format!("{out}/part-")]);
 }

@@ -32,6 +32,11 @@ impl Bids {
         )
     }
 
+    /// The job in real time, with its results there.
+    pub fn into(self, out: &Path) -> String {
+        self.script(out, true)
+    }
+
     fn script(self, out: &Path, realtime: bool) -> String {
         format!(
             "{}
@@ -58,7 +63,12 @@ impl Bids {
 
     /// Submits it under a name, in real time.
     pub fn submit(self, cluster: &Cluster, name: &str, parallelism: u32) {
-        let script = self.script(&cluster.folder().join(name), true);
+        self.submit_into(cluster, name, &cluster.folder().join(name), parallelism);
+    }
+
+    /// The same, with results elsewhere.
+    pub fn submit_into(self, cluster: &Cluster, name: &str, out: &Path, parallelism: u32) {
+        let script = self.into(out);
         let parallelism = parallelism.to_string();
         cluster.weir(&["submit", "-e", &script, "--name", name, "-p", &parallelism, "--detach"]).code(0);
     }
@@ -66,11 +76,16 @@ impl Bids {
     /// The files of the job that was submitted under this name hold what `weir run` computes, each row once.
     #[track_caller]
     pub fn assert_result(self, cluster: &Cluster, name: &str) {
+        self.assert_rows(cluster, name, &rows(&cluster.folder().join(name)));
+    }
+
+    /// These rows, sorted, are those that `weir run` computes.
+    #[track_caller]
+    pub fn assert_rows(self, cluster: &Cluster, name: &str, found: &[String]) {
         let out = cluster.folder().join(format!("{name}-by-run"));
         crate::weir::weir(&["run", "--quiet", "-e", &self.script(&out, false)]).code(0);
         let expected = rows(&out);
         assert!(expected.len() as u64 > self.seconds, "{} rows prove little", expected.len());
-        let found = rows(&cluster.folder().join(name));
         let lacks: Vec<_> = expected.iter().filter(|row| !found.contains(row)).take(5).collect();
         assert!(
             found == expected,

@@ -22,6 +22,7 @@
 mod committable;
 mod disk;
 mod earlier;
+mod layout;
 mod names;
 mod part;
 mod partition;
@@ -32,19 +33,20 @@ mod tests;
 mod workplace;
 mod writer;
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use weir_core::connector::{Commit, Discard, METADATA_KEY, OptionInfo, SinkContext};
+use weir_core::connector::{Commit, Discard, OptionInfo, SinkContext};
 use weir_core::{Batch, Epoch, Error, OperatorUid, Result, Sink, TableSpec};
 
 use super::listing::local_path;
 use crate::blocking::blocking;
 use crate::options::Options;
 use part::Parts;
-use partition::Partitioning;
-use writer::Format;
 
 pub(super) use partition::push_escaped;
+pub use {
+    layout::{EncodedFile, Existing, FileLayout},
+    names::Sink as SinkNames,
+};
 
 pub(crate) const FILE_SIZE: &str = "sink.rolling-policy.file-size";
 pub(crate) const FILE_ROWS: &str = "sink.rolling-policy.rows";
@@ -86,62 +88,17 @@ pub fn format_options(format: &str) -> &'static [OptionInfo] {
 #[derive(Debug, Clone)]
 struct Settings {
     folder: std::path::PathBuf,
-    format: Format,
-    partitioning: Partitioning,
-    /// Columns of the files: those that the partition's name does not say already.
-    file_schema: SchemaRef,
-    file_size: u64,
-    file_rows: u64,
-    existing: Existing,
-}
-
-/// What happens if there are results of an earlier job of the same query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Existing {
-    Warn,
-    Add,
-    Refuse,
+    layout: FileLayout,
 }
 
 impl Settings {
     fn of(table: &TableSpec) -> Result<Self> {
         let options = Options::of(table);
-        let guarantees = [("exactly-once", ())];
-        if options.choice(GUARANTEE, &guarantees).is_err() {
-            return Err(options
-                .error(GUARANTEE, "not a guarantee that the filesystem sink gives")
-                .with_help("leave it out: the sink is always 'exactly-once'"));
-        }
         let folder = local_path(options.required("path")?)?;
         if folder.is_empty() || folder.contains(['*', '?', '[']) {
             return Err(options.error("path", "not a folder to write files into"));
         }
-        if let Some(field) = table.schema.fields().iter().find(|field| field.metadata().contains_key(METADATA_KEY)) {
-            return Err(Error::user(format!(
-                "metadata column '{}' of table '{}' cannot be written",
-                field.name(),
-                table.name
-            ))
-            .with_help("declare it METADATA VIRTUAL, so that it is only read"));
-        }
-        let null = options.text(DEFAULT_PARTITION).unwrap_or("__DEFAULT_PARTITION__");
-        if null.is_empty() {
-            return Err(options.error(DEFAULT_PARTITION, "no name: an empty one stands for an empty text"));
-        }
-        let partitioning = Partitioning::of(table, null)?;
-        let file_schema = partitioning.file_schema(&table.schema);
-        let format = Format::of(table, &file_schema)?;
-        Ok(Self {
-            folder: folder.into(),
-            format,
-            partitioning,
-            file_schema,
-            file_size: options.bytes(FILE_SIZE)?.unwrap_or(128 << 20).max(1),
-            file_rows: options.number(FILE_ROWS, 1, u64::MAX)?.unwrap_or(u64::MAX),
-            existing: options
-                .choice(EXISTING, &[("warn", Existing::Warn), ("add", Existing::Add), ("refuse", Existing::Refuse)])?
-                .unwrap_or(Existing::Warn),
-        })
+        Ok(Self { folder: folder.into(), layout: FileLayout::of(table)? })
     }
 }
 
@@ -187,22 +144,13 @@ pub async fn discard(table: &TableSpec, discard: Discard) -> Result<()> {
 /// # Errors
 /// A user error if there are some and the table says so; an environment error if the folder cannot be read.
 pub async fn earlier_results(table: &TableSpec, uid: &OperatorUid) -> Result<Option<String>> {
-    let Settings { folder, existing, .. } = Settings::of(table)?;
+    let Settings { folder, layout: FileLayout { existing, .. } } = Settings::of(table)?;
     let uid = uid.clone();
     if existing == Existing::Add {
         return Ok(None);
     }
     let found = blocking(move || earlier::earlier_results(&folder, &uid)).await?.map(|path| path.display().to_string());
-    match found {
-        Some(file) if existing == Existing::Refuse => Err(Error::user(format!(
-            "table '{}' holds results of an earlier job of the same query: {file}",
-            table.name
-        ))
-        .with_help(
-            "empty the folder, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them",
-        )),
-        found => Ok(found),
-    }
+    existing.judge(table, found)
 }
 
 /// The sink. Without parts it has failed, or its last call was given up: what is in its files is not known then.

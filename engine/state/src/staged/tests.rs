@@ -34,7 +34,7 @@ fn lines(batches: &[Batch]) -> Vec<String> {
 }
 
 fn stage(storage: &MemoryStorage, batches: &[Batch]) -> StagedRun {
-    let (bytes, run) = encode_staged(&schema(), batches, "runs/staged".to_owned()).unwrap();
+    let (bytes, run) = encode_staged(batches, "runs/staged".to_owned()).unwrap();
     storage.put(&run.file, &bytes).unwrap();
     run
 }
@@ -81,7 +81,7 @@ fn any_arrow_reader_opens_a_run() {
 #[test]
 fn no_row_is_read_from_a_damaged_run() {
     let run = stage(&MemoryStorage::default(), &[Batch::append(rows(0..4))]);
-    let (good, _) = encode_staged(&schema(), &[Batch::append(rows(0..4))], run.file.clone()).unwrap();
+    let (good, _) = encode_staged(&[Batch::append(rows(0..4))], run.file.clone()).unwrap();
     for byte in 0..good.len() {
         let mut bad = good.clone();
         bad[byte] ^= 1 << (byte % 8);
@@ -102,6 +102,6 @@ fn strings_that_are_not_shown_are_not_written() {
     let long: StringViewArray = (0..1000).map(|n| Some(format!("{n:0>1000}"))).collect();
     let numbers: Int64Array = (0..1000).collect();
     let all = RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(long)]).unwrap();
-    let (bytes, _) = encode_staged(&schema(), &[Batch::append(all.slice(10, 1))], String::new()).unwrap();
+    let (bytes, _) = encode_staged(&[Batch::append(all.slice(10, 1))], String::new()).unwrap();
     assert!(bytes.len() < 5000, "{}", bytes.len());
 }

@@ -37,7 +37,7 @@ fn outputs(length: usize) -> Outputs {
         attempt: Attempt(1),
         part_name: "worker-0".into(),
     };
-    let stager = Stager::new(area, &uid, 0, table, Epoch(0));
+    let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0));
     let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
     let sink = SinkStage { uid, sink: Box::new(Talkative(length)), stager, metrics };
     Outputs { sink: Some(sink), main: Vec::new(), side: Vec::new() }

@@ -26,20 +26,21 @@ const SHORT_UID: usize = 8;
 
 /// A sink of a job, of all its subtasks and executions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sink {
+pub struct Sink {
     job: JobIdentity,
     uid: String,
 }
 
 impl Sink {
-    pub(super) fn new(job: JobIdentity, uid: &OperatorUid) -> Self {
+    /// That of a job.
+    pub fn new(job: JobIdentity, uid: &OperatorUid) -> Self {
         // Without what cannot be in the name of a file.
         let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
         Self { job, uid: uid.0.chars().map(letter).collect() }
     }
 
     /// What its hidden names begin with.
-    pub(super) fn hidden(&self) -> String {
+    pub fn hidden(&self) -> String {
         format!("{HIDDEN}{}-{}", self.job, self.uid)
     }
 
@@ -53,7 +54,7 @@ impl Sink {
     }
 
     /// What the visible names begin with of all jobs that have this sink, and those of this job among them.
-    pub(super) fn visible(&self) -> (String, String) {
+    pub fn visible(&self) -> (String, String) {
         let all = format!("{VISIBLE}{}-", self.short_uid());
         let own = format!("{all}{}-", self.job);
         (all, own)

@@ -1,6 +1,7 @@
 //! The files that one subtask is writing.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -8,8 +9,9 @@ use weir_core::connector::SinkContext;
 use weir_core::{Epoch, Error, Result};
 
 use super::committable::{PreparedFile, encode};
+use super::layout::EncodedFile;
 use super::workplace::Workplace;
-use super::writer::{FileEncoder, io_error};
+use super::writer::io_error;
 use super::{Settings, disk};
 
 /// Files that are open at a time. Each takes memory and a descriptor; with more partitions than this, the file that was
@@ -27,7 +29,7 @@ pub(super) struct Parts {
 
 struct OpenPart {
     path: PathBuf,
-    encoder: FileEncoder,
+    encoder: EncodedFile<File>,
     rows: u64,
     last_write: u64,
 }
@@ -50,7 +52,7 @@ impl Parts {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        for (partition, rows) in self.settings.partitioning.split(batch, &self.settings.file_schema)? {
+        for (partition, rows) in self.settings.layout.split(batch)? {
             self.write_partition(&partition, &rows)?;
         }
         Ok(())
@@ -68,13 +70,13 @@ impl Parts {
                     self.open.entry(partition.to_owned()).or_insert(part)
                 }
             };
-            let left = usize::try_from(self.settings.file_rows - part.rows).unwrap_or(usize::MAX);
+            let left = usize::try_from(self.settings.layout.file_rows - part.rows).unwrap_or(usize::MAX);
             let count = left.min(rows.num_rows() - written);
             part.encoder.write(&rows.slice(written, count)).map_err(|error| failed(&part.path, error))?;
             part.rows += count as u64;
             part.last_write = self.writes;
             written += count;
-            if part.rows >= self.settings.file_rows || part.encoder.size() >= self.settings.file_size {
+            if part.rows >= self.settings.layout.file_rows || part.encoder.size() >= self.settings.layout.file_size {
                 self.finish(partition)?;
             }
         }
@@ -83,8 +85,7 @@ impl Parts {
 
     fn start(&mut self) -> Result<OpenPart> {
         let (file, path) = self.workplace.create()?;
-        let encoder =
-            self.settings.format.start(file, &self.settings.file_schema).map_err(|error| failed(&path, error))?;
+        let encoder = self.settings.layout.start(file).map_err(|error| failed(&path, error))?;
         Ok(OpenPart { path, encoder, rows: 0, last_write: self.writes })
     }
 
@@ -98,7 +99,8 @@ impl Parts {
 
     fn finish(&mut self, partition: &str) -> Result<()> {
         let Some((partition, part)) = self.open.remove_entry(partition) else { return Ok(()) };
-        let (length, crc32) = part.encoder.finish().map_err(|error| failed(&part.path, error))?;
+        let (file, length, crc32) = part.encoder.finish().map_err(|error| failed(&part.path, error))?;
+        file.sync_all().map_err(|error| disk::error("write", &part.path, error))?;
         self.finished.push(FinishedPart { path: part.path, partition, length, crc32 });
         Ok(())
     }
@@ -112,7 +114,7 @@ impl Parts {
         if finished.is_empty() {
             return Ok(None);
         }
-        let extension = self.settings.format.extension();
+        let extension = self.settings.layout.extension();
         let mut prepared = Vec::with_capacity(finished.len());
         for part in finished {
             // Made now, so that it fails before the checkpoint is decided if it fails at all.

@@ -1,6 +1,5 @@
 //! Rows into the bytes of one file, by format.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use arrow::array::RecordBatch;
@@ -124,7 +123,7 @@ impl Format {
     }
 
     /// Begins a file.
-    pub(super) fn start(&self, file: File, schema: &SchemaRef) -> Result<FileEncoder, WriteError> {
+    pub(super) fn start<W: Write + Send>(&self, file: W, schema: &SchemaRef) -> Result<FileEncoder<W>, WriteError> {
         let file = BufWriter::with_capacity(1 << 16, file);
         let file = Counted { file, written: 0, checksum: crc32fast::Hasher::new() };
         Ok(match self {
@@ -152,7 +151,7 @@ impl Format {
 }
 
 /// What can go wrong in writing a file: mostly the disk.
-type WriteError = Box<dyn std::error::Error + Send + Sync>;
+pub type WriteError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The I/O error at the bottom of `error`, if there is one.
 pub(super) fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
@@ -167,13 +166,13 @@ pub(super) fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Opti
 }
 
 /// A file that takes rows.
-pub(super) enum FileEncoder {
-    Lines { encoder: LineEncoder, lines: Vec<u8>, to: Box<Compressor> },
-    Parquet(Box<ArrowWriter<Counted>>),
-    Arrow(Box<FileWriter<Counted>>),
+pub(super) enum FileEncoder<W: Write + Send> {
+    Lines { encoder: LineEncoder, lines: Vec<u8>, to: Box<Compressor<W>> },
+    Parquet(Box<ArrowWriter<Counted<W>>>),
+    Arrow(Box<FileWriter<Counted<W>>>),
 }
 
-impl FileEncoder {
+impl<W: Write + Send> FileEncoder<W> {
     pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<(), WriteError> {
         match self {
             Self::Lines { encoder, lines, to } => {
@@ -199,8 +198,8 @@ impl FileEncoder {
         }
     }
 
-    /// Completes the file and waits until it is on disk; returns its length, and the CRC-32 of its bytes.
-    pub(super) fn finish(self) -> Result<(u64, u32), WriteError> {
+    /// Completes the file; returns it with its length and the CRC-32 of its bytes.
+    pub(super) fn finish(self) -> Result<(W, u64, u32), WriteError> {
         let mut counted = match self {
             Self::Lines { lines, mut to, .. } => {
                 to.write_all(&lines)?;
@@ -218,19 +217,18 @@ impl FileEncoder {
         };
         counted.flush()?;
         let file = counted.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        Ok((counted.written, counted.checksum.finalize()))
+        Ok((file, counted.written, counted.checksum.finalize()))
     }
 }
 
 /// Lines on their way to the file.
-pub(super) enum Compressor {
-    None(Counted),
-    Gzip(GzEncoder<Counted>),
-    Zstd(zstd::Encoder<'static, Counted>),
+pub(super) enum Compressor<W: Write> {
+    None(Counted<W>),
+    Gzip(GzEncoder<Counted<W>>),
+    Zstd(zstd::Encoder<'static, Counted<W>>),
 }
 
-impl Compressor {
+impl<W: Write> Compressor<W> {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::None(to) => to.write_all(bytes),
@@ -249,13 +247,13 @@ impl Compressor {
 }
 
 /// A file that knows its length and its checksum.
-pub(super) struct Counted {
-    file: BufWriter<File>,
+pub(super) struct Counted<W: Write> {
+    file: BufWriter<W>,
     written: u64,
     checksum: crc32fast::Hasher,
 }
 
-impl Write for Counted {
+impl<W: Write> Write for Counted<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
         self.written += count as u64;

@@ -1,0 +1,163 @@
+//! The connector `filesystem` where its path is in an object store: files that appear when their checkpoint is complete.
+//!
+//! Nothing can be renamed in a bucket, and an upload that was begun is nothing to rely on: a rule may end it, and then what a completed
+//! checkpoint holds would be lost. So the files are made by the sinks, and their bytes are *staged*: kept with the checkpoint. The commit
+//! uploads them.
+//!
+//! ```text
+//!   [<column>=<value>/]part-<sink>-<job>-<attempt>-<subtask>-<nonce>-<n>.<extension>     a file, as a whole
+//!   .weir-<job>-<sink>-<epoch>                                                          all files up to this epoch are there
+//! ```
+//!
+//! A commit can be repeated by anybody, at any time: a file that is there is the same, and where the second object says that all are there,
+//! nothing is looked at: then they are their readers' to move and delete.
+//!
+//! - `sink`: rows into the bytes of files, in pieces that are staged
+//! - `commit`: pieces into objects
+
+mod commit;
+mod sink;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, SchemaRef};
+use async_trait::async_trait;
+use weir_connectors::blocking::blocking;
+use weir_connectors::filesystem::Filesystem;
+use weir_connectors::filesystem::sink::{Existing, FileLayout, SinkNames};
+use weir_core::connector::{
+    Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
+    SourceContext, SplitDiscovery,
+};
+use weir_core::lookup::{LookupContext, LookupTable};
+use weir_core::{Error, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_state::{Storage, Storages};
+
+use crate::ObjectStorages;
+
+/// The connector: `filesystem`, for local paths and for those of object stores.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    storages: ObjectStorages,
+    local: Filesystem,
+}
+
+/// The table's path, if it is in an object store.
+fn url(table: &TableSpec) -> Option<&str> {
+    table.options.get("path").map(String::as_str).filter(|path| ObjectStorages::is_object_store(path))
+}
+
+impl Files {
+    async fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
+        let (storages, url) = (self.storages.clone(), url.to_owned());
+        blocking(move || storages.open(&url)).await
+    }
+}
+
+#[async_trait]
+impl Connector for Files {
+    fn name(&self) -> &'static str {
+        self.local.name()
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        self.local.supports(role)
+    }
+
+    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        self.local.options(given)
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        self.local.settings()
+    }
+
+    fn metadata_columns(&self) -> Vec<Field> {
+        self.local.metadata_columns()
+    }
+
+    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
+        self.local.anchor(options, directory);
+    }
+
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
+        match (url(table), role) {
+            (None, _) => self.local.validate(table, role),
+            (Some(_), Role::Sink) => FileLayout::of(table).map(drop),
+            (Some(url), Role::Source | Role::Lookup) => {
+                Err(Error::user(format!("table '{}' cannot be read: {url} is in an object store", table.name))
+                    .with_help("files in object stores can be written, and not read yet: copy them into a folder"))
+            }
+        }
+    }
+
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        self.local.boundedness(table)
+    }
+
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        self.local.open_discovery(table, context).await
+    }
+
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        self.local.open_source(table, context).await
+    }
+
+    async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
+        self.local.open_lookup(table, context).await
+    }
+
+    fn staged_schema(&self, table: &TableSpec) -> SchemaRef {
+        if url(table).is_some() { sink::pieces() } else { self.local.staged_schema(table) }
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let Some(url) = url(table) else { return self.local.open_sink(table, context).await };
+        // Wrong credentials are to be found out before there is a result.
+        self.open(url).await?;
+        Ok(Box::new(sink::PieceSink::new(FileLayout::of(table)?, &context)?))
+    }
+
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+        match url(table) {
+            None => self.local.commit(table, commit).await,
+            Some(url) => commit::commit(self.open(url).await?, commit).await,
+        }
+    }
+
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        let Some(url) = url(table) else { return self.local.discard(table, discard).await };
+        if discard.behind.is_some() {
+            return Ok(());
+        }
+        let storage = self.open(url).await?;
+        let marker = commit::marker(&SinkNames::new(discard.job, &discard.uid));
+        blocking(move || storage.list(&marker)?.iter().try_for_each(|marker| storage.delete(marker))).await
+    }
+
+    async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {
+        let Some(url) = url(table) else { return self.local.earlier_results(table, sink).await };
+        let existing = FileLayout::of(table)?.existing;
+        if existing == Existing::Add {
+            return Ok(None);
+        }
+        // Of whichever job: a new one has none yet.
+        let (beginning, _) = SinkNames::new(JobIdentity::default(), sink).visible();
+        let (storages, url) = (self.storages.clone(), url.to_owned());
+        let found = blocking(move || {
+            let storage = storages.open(&url)?;
+            let is_result = |path: &String| path.rsplit('/').next().is_some_and(|name| name.starts_with(&beginning));
+            Ok(storage.list("")?.into_iter().find(is_result).map(|path| storage.locate(&path)))
+        });
+        match found.await {
+            // The machine of whoever submits need not reach the store.
+            Err(error) if error.kind() == ErrorKind::Environment => Ok(None),
+            found => existing.judge(table, found?),
+        }
+    }
+}

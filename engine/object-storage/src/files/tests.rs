@@ -1,0 +1,158 @@
+//! What a job writes into a bucket, and what is there of it at any moment.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use weir_connectors::filesystem::sink::FileLayout;
+use weir_core::connector::{Commit, SinkContext, StagedRows};
+use weir_core::{Attempt, Batch, Epoch, Error, JobIdentity, OperatorUid, Result, Sink, TableSpec};
+use weir_state::{MemoryStorage, Storage};
+
+use super::commit::commit;
+use super::sink::PieceSink;
+
+fn table(with: &[(&str, &str)], partitioned_by: &[&str]) -> TableSpec {
+    let options = [("path", "s3://bucket/out"), ("format", "csv"), ("csv.header", "false")].iter().chain(with);
+    let options: BTreeMap<String, String> = options.map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let fields = vec![Field::new("day", DataType::Utf8, true), Field::new("n", DataType::Int64, true)];
+    let mut table = TableSpec::new("out", "filesystem", options, Arc::new(Schema::new(fields)));
+    table.partitioned_by = partitioned_by.iter().map(|column| (*column).to_owned()).collect();
+    table
+}
+
+fn rows(values: &[(&str, i64)]) -> Batch {
+    let days: ArrayRef = Arc::new(StringArray::from_iter_values(values.iter().map(|(day, _)| day)));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(values.iter().map(|(_, number)| *number)));
+    Batch::append(RecordBatch::try_from_iter([("day", days), ("n", numbers)]).unwrap())
+}
+
+fn uid() -> OperatorUid {
+    OperatorUid("sink-0123456789abcdef".into())
+}
+
+fn sink(table: &TableSpec, subtask: usize) -> PieceSink {
+    let (attempt, epoch) = (Attempt(1), Epoch(0));
+    let context = SinkContext { job: JobIdentity(0xfeed), uid: uid(), subtask, attempt, epoch };
+    PieceSink::new(FileLayout::of(table).unwrap(), &context).unwrap()
+}
+
+fn epoch(epoch: u64, staged: impl StagedRows + 'static) -> Commit {
+    Commit {
+        job: JobIdentity(0xfeed),
+        uid: uid(),
+        epoch: Epoch(epoch),
+        committables: Vec::new(),
+        staged: Box::new(staged),
+    }
+}
+
+/// Visible files, without their names: what they hold, by partition, sorted.
+fn visible(storage: &dyn Storage) -> Vec<(String, String)> {
+    let paths = storage.list("").unwrap().into_iter().filter(|path| !path.starts_with(".weir-"));
+    let mut files: Vec<_> = paths
+        .map(|path| {
+            let content = String::from_utf8(storage.get(&path).unwrap()).unwrap();
+            (path.rsplit_once('/').map_or(String::new(), |(partition, _)| partition.to_owned()), content)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(partition, content)| ((*partition).to_owned(), (*content).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn files_are_there_once_their_epoch_is_committed_and_as_often_as_it_is() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let table = table(&[], &["day"]);
+    let (mut one, mut two) = (sink(&table, 0), sink(&table, 1));
+    one.write(rows(&[("mon", 1), ("tue", 2)])).await.unwrap();
+    two.write(rows(&[("mon", 3)])).await.unwrap();
+    one.write(rows(&[("mon", 4)])).await.unwrap();
+    assert!(one.take_staged().is_empty(), "short files are staged as a whole");
+    assert_eq!(one.prepare(Epoch(4)).await.unwrap(), None);
+    assert_eq!(two.prepare(Epoch(4)).await.unwrap(), None);
+    let staged = [one.take_staged(), two.take_staged()].concat();
+    assert!(visible(&*storage).is_empty());
+
+    let expected = pairs(&[("day=mon", "1\n4\n"), ("day=mon", "3\n"), ("day=tue", "2\n")]);
+    for _ in 0..2 {
+        commit(storage.clone(), epoch(4, staged.clone().into_iter())).await.unwrap();
+        assert_eq!(visible(&*storage), expected);
+    }
+    // They are their readers' now.
+    let taken: Vec<_> = storage.list("day=mon/").unwrap();
+    taken.iter().for_each(|path| storage.delete(path).unwrap());
+    commit(storage.clone(), epoch(4, staged.into_iter())).await.unwrap();
+    assert_eq!(visible(&*storage), pairs(&[("day=tue", "2\n")]));
+
+    one.write(rows(&[("wed", 5)])).await.unwrap();
+    one.prepare(Epoch(6)).await.unwrap();
+    commit(storage.clone(), epoch(6, one.take_staged().into_iter())).await.unwrap();
+    assert_eq!(visible(&*storage), pairs(&[("day=tue", "2\n"), ("day=wed", "5\n")]));
+    assert_eq!(storage.list(".weir-").unwrap(), [".weir-000000000000feed-sink-0123456789abcdef-6"]);
+
+    let before = storage.list("").unwrap();
+    commit(storage.clone(), epoch(8, Vec::new().into_iter())).await.unwrap();
+    assert_eq!(storage.list("").unwrap(), before, "an epoch without rows leaves no trace");
+}
+
+/// Pieces of which the last cannot be read.
+struct Broken(std::vec::IntoIter<Batch>);
+
+#[async_trait::async_trait]
+impl StagedRows for Broken {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        let next = Iterator::next(&mut self.0);
+        if self.0.len() == 0 { Err(Error::environment("no more can be read")) } else { Ok(next) }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_breaks_off_shows_whole_files_and_is_completed_by_the_next() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let table = table(&[("sink.rolling-policy.rows", "2")], &[]);
+    let mut sink = sink(&table, 0);
+    let all: Vec<(&str, i64)> = (1..=5).map(|n| ("mon", n)).collect();
+    sink.write(rows(&all)).await.unwrap();
+    sink.prepare(Epoch(1)).await.unwrap();
+    let staged = sink.take_staged();
+    assert_eq!(staged.len(), 3);
+    commit(storage.clone(), epoch(1, Broken(staged.clone().into_iter()))).await.unwrap_err();
+    assert_eq!(visible(&*storage), pairs(&[("", "mon,1\nmon,2\n"), ("", "mon,3\nmon,4\n")]));
+    commit(storage.clone(), epoch(1, staged.into_iter())).await.unwrap();
+    assert_eq!(visible(&*storage), pairs(&[("", "mon,1\nmon,2\n"), ("", "mon,3\nmon,4\n"), ("", "mon,5\n")]));
+}
+
+#[tokio::test]
+async fn a_long_file_is_staged_in_pieces() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let table = table(&[], &["day"]);
+    let mut sink = sink(&table, 0);
+    let mut staged = Vec::new();
+    let mut expected: BTreeMap<&str, String> = BTreeMap::new();
+    for round in 0..40_i64 {
+        let day = if round % 2 == 0 { "mon" } else { "tue" };
+        let values: Vec<(&str, i64)> = (0..30_000).map(|n| (day, round * 1_000_000_000 + n)).collect();
+        let text = expected.entry(day).or_default();
+        values.iter().for_each(|(_, n)| text.push_str(&format!("{n}\n")));
+        sink.write(rows(&values)).await.unwrap();
+        staged.extend(sink.take_staged());
+    }
+    assert!(staged.len() >= 2, "{} pieces before the end", staged.len());
+    sink.prepare(Epoch(1)).await.unwrap();
+    staged.extend(sink.take_staged());
+    commit(storage.clone(), epoch(1, staged.clone().into_iter())).await.unwrap();
+    let expected: Vec<_> = expected.into_iter().map(|(day, text)| (format!("day={day}"), text)).collect();
+    assert!(visible(&*storage) == expected);
+
+    // A file whose end is not there is never shown.
+    staged.pop();
+    let error = commit(storage.clone(), epoch(2, staged.into_iter())).await.unwrap_err();
+    assert!(error.report().contains("is not whole"), "{}", error.report());
+}
