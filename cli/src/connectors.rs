@@ -9,7 +9,7 @@ pub fn builtin() -> Registry {
     Registry::builtin().with(Kafka::default()).with(UpsertKafka::default())
 =======
 use weir_kafka::Kafka;
-use weir_object_storage::Files;
+use weir_object_files::Files;
 
 /// Those that have to reach nothing but files, and those with clients of their own.
 pub fn builtin() -> Registry {

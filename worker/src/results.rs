@@ -33,7 +33,7 @@ use weir_connectors::blocking::blocking;
 use weir_core::connector::{
     Boundedness, Commit, Connector, OptionInfo, RESULT_CONNECTOR, RESULT_FOLDER, Role, Sink, SinkContext,
 };
-use weir_core::{Batch, Epoch, Error, Result, TableSpec};
+use weir_core::{Batch, Epoch, Error, ErrorKind, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -141,7 +141,13 @@ impl Sink for ReadSink {
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
-        let folder = Folder::look(&self.storages, &self.folder).await?;
+        let folder = match Folder::look(&self.storages, &self.folder).await {
+            // Somebody may read all the same.
+            Err(error) if error.kind() == ErrorKind::Environment && self.since.elapsed() <= PATIENCE => {
+                return Ok(None);
+            }
+            folder => folder?,
+        };
         let reader = folder.as_ref().and_then(Folder::reader).cloned();
         if reader != self.reader {
             (self.reader, self.since) = (reader, Instant::now());

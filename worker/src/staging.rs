@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use tracing::warn;
 use weir_core::{Attempt, Batch, Epoch, Error, ErrorKind, OperatorUid, Result, TableSpec};
@@ -96,11 +97,15 @@ impl Stager {
     /// If they do not have the sink's columns, or storage has not taken others for too long.
     pub async fn add(&mut self, batches: Vec<Batch>) -> Result<()> {
         for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
-            let fields =
-                |schema: &SchemaRef| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
-            if fields(&batch.records().schema()) != fields(&self.schema) {
-                return Err(Error::internal(format!("rows of {} do not have its columns", self.table)));
-            }
+            // As the sink's, whatever the query says of nulls: batches of several inputs go into one file.
+            let columns = batch.records().columns().to_vec();
+            let records = RecordBatch::try_new(self.schema.clone(), columns).map_err(|error| {
+                Error::internal(format!("rows of {} do not have its columns", self.table)).with_source(error)
+            })?;
+            let batch = match batch.weights() {
+                Some(weights) => Batch::weighted(records, weights.clone())?,
+                None => Batch::append(records),
+            };
             self.bytes += batch_bytes(&batch);
             self.part.rest.push(batch);
             if self.bytes >= self.full {

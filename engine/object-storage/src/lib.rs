@@ -1,5 +1,5 @@
-//! Object stores: Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage. As storage of checkpoints, beside
-//! folders, so that whoever opens storages by their URL needs one thing; and as place of the files that sinks write.
+//! Object stores as [storages](weir_state::Storage): Amazon S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage; and
+//! folders beside them, so that whoever opens storages by their URL needs one thing.
 //!
 //! ```text
 //!   s3://bucket/prefix      gs://bucket/prefix      az://container/prefix      file:///folder
@@ -16,10 +16,8 @@
 //! - `upload`: an object that is uploaded in parts
 //! - `errors`: what went wrong, in words
 //! - `threads`: where the clients live
-//! - `files`: the connector `filesystem` where its path is in an object store
 
 mod errors;
-mod files;
 mod storage;
 mod storages;
 mod threads;
@@ -30,5 +28,4 @@ mod real_store;
 #[cfg(test)]
 mod tests;
 
-pub use self::files::Files;
 pub use self::storages::ObjectStorages;

@@ -57,6 +57,30 @@ impl ObjectStorage {
         first.map(|_| ()).map_err(|error| failed("list", &self.url, self.credentials, error))
     }
 
+    /// The URL of an object whose path is wanted.
+    ///
+    /// # Errors
+    /// If the objects cannot be listed.
+    pub fn first(&self, is_wanted: impl Fn(&str) -> bool + Send + 'static) -> Result<Option<String>> {
+        let (client, prefix, skipped) = (self.client.clone(), self.prefix.clone(), self.skipped());
+        let found = self.threads.wait(async move {
+            let mut all = client.list(Some(&prefix));
+            while let Some(meta) = all.try_next().await? {
+                if let Some(path) = meta.location.as_ref().get(skipped..).filter(|path| is_wanted(path)) {
+                    return Ok(Some(path.to_owned()));
+                }
+            }
+            Ok(None)
+        })?;
+        let found = found.map_err(|error| failed("list", &self.url, self.credentials, error))?;
+        Ok(found.map(|path| self.locate(&path)))
+    }
+
+    /// How long the part of the names is that is no path.
+    fn skipped(&self) -> usize {
+        if self.prefix.as_ref().is_empty() { 0 } else { self.prefix.as_ref().len() + 1 }
+    }
+
     /// The name of an object in its bucket.
     pub fn name(&self, path: &str) -> Result<Path> {
         check_path(path)?;
@@ -170,7 +194,7 @@ impl Storage for ObjectStorage {
             client.list(Some(&all)).map_ok(|meta| meta.location).try_collect::<Vec<Path>>().await
         })?;
         let names = names.map_err(|error| failed("list", url, self.credentials, error))?;
-        let skipped = if self.prefix.as_ref().is_empty() { 0 } else { self.prefix.as_ref().len() + 1 };
+        let skipped = self.skipped();
         let paths = names.iter().filter_map(|name| name.as_ref().get(skipped..));
         let mut paths: Vec<String> = paths.filter(|path| path.starts_with(prefix)).map(str::to_owned).collect();
         paths.sort_unstable();

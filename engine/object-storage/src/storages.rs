@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
@@ -93,26 +93,10 @@ impl Kind {
 
 impl Storages for ObjectStorages {
     fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
-        let Some(place) = Place::parse(url)? else { return FolderStorages.open(url) };
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let threads = match &shared.threads {
-            Some(threads) => threads.clone(),
-            None => shared.threads.insert(Threads::start()?).clone(),
-        };
-        let key = (place.kind, place.bucket.to_owned());
-        let known = shared.clients.get(&key).cloned();
-        let client = match &known {
-            Some(client) => client.clone(),
-            None => place.kind.client(place.bucket).map_err(|error| {
-                Error::user(format!("cannot use {url}")).with_help(place.kind.credentials().0).with_source(error)
-            })?,
-        };
-        let storage = ObjectStorage::new(client.clone(), threads, url, place.prefix, place.kind.credentials())?;
-        if known.is_none() {
-            storage.check()?;
-            shared.clients.insert(key, client);
+        match self.object_storage(url)? {
+            Some(storage) => Ok(Arc::new(storage)),
+            None => FolderStorages.open(url),
         }
-        Ok(Arc::new(storage))
     }
 }
 
@@ -120,6 +104,47 @@ impl ObjectStorages {
     /// Whether a URL is one of an object store.
     pub fn is_object_store(url: &str) -> bool {
         url.split_once("://").is_some_and(|(scheme, _)| Kind::of(scheme).is_some())
+    }
+
+    /// The URL of an object of a storage whose path is wanted; `None`: there is none. Not for folders.
+    ///
+    /// # Errors
+    /// If the URL makes no sense, or the storage cannot be listed.
+    pub fn first(&self, url: &str, is_wanted: impl Fn(&str) -> bool + Send + 'static) -> Result<Option<String>> {
+        let storage = self.object_storage(url)?;
+        storage.map_or(Ok(None), |storage| storage.first(is_wanted))
+    }
+
+    /// `None`: the URL is of no object store.
+    fn object_storage(&self, url: &str) -> Result<Option<ObjectStorage>> {
+        let Some(place) = Place::parse(url)? else { return Ok(None) };
+        let key = (place.kind, place.bucket.to_owned());
+        let (threads, known) = {
+            let mut shared = self.shared();
+            let threads = match &shared.threads {
+                Some(threads) => threads.clone(),
+                None => shared.threads.insert(Threads::start()?).clone(),
+            };
+            (threads, shared.clients.get(&key).cloned())
+        };
+        let credentials = place.kind.credentials();
+        let open = |client| ObjectStorage::new(client, threads, url, place.prefix, credentials);
+        if let Some(client) = known {
+            return open(client).map(Some);
+        }
+        let client = place
+            .kind
+            .client(place.bucket)
+            .map_err(|error| Error::user(format!("cannot use {url}")).with_help(credentials.0).with_source(error))?;
+        // Waits for a store that may be away, and nobody else for that.
+        let storage = open(client.clone())?;
+        storage.check()?;
+        self.shared().clients.insert(key, client);
+        Ok(Some(storage))
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is such a storage, as seen from this machine. Makes none.

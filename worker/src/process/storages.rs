@@ -34,16 +34,17 @@ impl CopiedStorages {
 
 impl Storages for CopiedStorages {
     fn open(&self, url: &str) -> Result<Arc<dyn Storage>> {
-        let mut open = self.open.lock().expect("nothing panics while it holds the storages");
-        if let Some(storage) = open.get(url) {
-            return Ok(storage.clone());
+        let known = self.open.lock().expect("nothing panics while it holds the storages").get(url).cloned();
+        if let Some(storage) = known {
+            return Ok(storage);
         }
+        // Outside of the lock: a store that is away is waited for.
         let remote = self.originals.open(url)?;
         let storage = match &self.local_runs {
             Some(local) if self.also_folders || !url.starts_with("file://") => local.beside(remote, url),
             _ => remote,
         };
-        open.insert(url.to_owned(), storage.clone());
-        Ok(storage)
+        let mut open = self.open.lock().expect("nothing panics while it holds the storages");
+        Ok(open.entry(url.to_owned()).or_insert(storage).clone())
     }
 }

@@ -309,3 +309,25 @@ async fn what_is_reported_is_what_retention_spares() {
     let sink = bench.marker(Epoch(4)).unwrap();
     assert_eq!(sink.staged.iter().map(|run| run.file.clone()).collect::<Vec<_>>(), ahead);
 }
+
+/// As of a union of one input whose column is never null and one whose is.
+#[tokio::test]
+async fn batches_that_differ_in_what_may_be_null_go_into_one_run() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let nullable = |nullable| Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, nullable)]));
+    let batch = |schema: SchemaRef, values: Vec<Option<i64>>| {
+        Batch::append(RecordBatch::try_new(schema, vec![Arc::new(Int64Array::from(values))]).unwrap())
+    };
+    let mut stager = Stager::new(area(storage.clone()), &uid(), 0, &table(), nullable(true), Epoch(0));
+    stager.add(vec![batch(nullable(false), vec![Some(1)]), batch(nullable(true), vec![None])]).await.unwrap();
+    let mut staged = Staged::default();
+    staged.add(&uid(), vec![stager.take(Epoch(1))]);
+    staged.store(&*storage, "runs/a").unwrap();
+    let runs: Vec<StagedRun> = staged.into_runs().flat_map(|(_, runs)| runs).collect();
+    let back = weir_state::read_staged(&*storage, &runs[0], &nullable(true)).unwrap();
+    assert_eq!((runs.len(), back.iter().map(Batch::num_rows).sum::<usize>()), (1, 2));
+
+    let text = Arc::new(Schema::new(vec![Field::new("n", DataType::Utf8, true)]));
+    let text = Batch::append(RecordBatch::new_null_row(text));
+    assert!(stager.add(vec![text]).await.unwrap_err().report().contains("do not have its columns"));
+}

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use weir_connectors::filesystem::sink::FileLayout;
+use weir_connectors::filesystem::sink::{FileLayout, SinkNames};
 use weir_core::connector::{Commit, SinkContext, StagedRows};
 use weir_core::{Attempt, Batch, Epoch, Error, JobIdentity, OperatorUid, Result, Sink, TableSpec};
 use weir_state::{MemoryStorage, Storage};
 
-use super::commit::commit;
-use super::sink::PieceSink;
+use crate::commit::{commit, committed};
+use crate::sink::PieceSink;
 
 fn table(with: &[(&str, &str)], partitioned_by: &[&str]) -> TableSpec {
     let options = [("path", "s3://bucket/out"), ("format", "csv"), ("csv.header", "false")].iter().chain(with);
@@ -95,7 +95,7 @@ async fn files_are_there_once_their_epoch_is_committed_and_as_often_as_it_is() {
     one.prepare(Epoch(6)).await.unwrap();
     commit(storage.clone(), epoch(6, one.take_staged().into_iter())).await.unwrap();
     assert_eq!(visible(&*storage), pairs(&[("day=tue", "2\n"), ("day=wed", "5\n")]));
-    assert_eq!(storage.list(".weir-").unwrap(), [".weir-000000000000feed-sink-0123456789abcdef-6"]);
+    assert_eq!(storage.list(".weir-").unwrap(), [".weir-000000000000feed-sink-0123456789abcdef/6"]);
 
     let before = storage.list("").unwrap();
     commit(storage.clone(), epoch(8, Vec::new().into_iter())).await.unwrap();
@@ -130,29 +130,80 @@ async fn a_commit_that_breaks_off_shows_whole_files_and_is_completed_by_the_next
 }
 
 #[tokio::test]
-async fn a_long_file_is_staged_in_pieces() {
+async fn long_files_are_staged_in_pieces_and_no_more_is_held_than_may_be() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
     let table = table(&[], &["day"]);
-    let mut sink = sink(&table, 0);
+    let mut sink = sink(&table, 0).holding(12 << 20);
     let mut staged = Vec::new();
-    let mut expected: BTreeMap<&str, String> = BTreeMap::new();
-    for round in 0..40_i64 {
-        let day = if round % 2 == 0 { "mon" } else { "tue" };
+    let mut expected: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for round in 0..60_i64 {
+        let day = if round % 3 == 0 { "mon" } else { "tue" };
         let values: Vec<(&str, i64)> = (0..30_000).map(|n| (day, round * 1_000_000_000 + n)).collect();
-        let text = expected.entry(day).or_default();
-        values.iter().for_each(|(_, n)| text.push_str(&format!("{n}\n")));
+        expected.entry(day).or_default().extend(values.iter().map(|(_, n)| n.to_string()));
         sink.write(rows(&values)).await.unwrap();
         staged.extend(sink.take_staged());
     }
-    assert!(staged.len() >= 2, "{} pieces before the end", staged.len());
+    assert!(staged.len() >= 3, "the larger file was completed early, in pieces: {}", staged.len());
     sink.prepare(Epoch(1)).await.unwrap();
     staged.extend(sink.take_staged());
     commit(storage.clone(), epoch(1, staged.clone().into_iter())).await.unwrap();
-    let expected: Vec<_> = expected.into_iter().map(|(day, text)| (format!("day={day}"), text)).collect();
-    assert!(visible(&*storage) == expected);
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (partition, text) in visible(&*storage) {
+        found.entry(partition).or_default().extend(text.lines().map(str::to_owned));
+    }
+    found.values_mut().for_each(|lines| lines.sort_by_key(|line| line.parse::<i64>().unwrap()));
+    let expected: BTreeMap<_, _> = expected.into_iter().map(|(day, lines)| (format!("day={day}"), lines)).collect();
+    assert!(found == expected);
 
     // A file whose end is not there is never shown.
-    staged.pop();
-    let error = commit(storage.clone(), epoch(2, staged.into_iter())).await.unwrap_err();
+    let files = storage.list("").unwrap();
+    let unread: Vec<Batch> = staged.iter().take(1).cloned().collect();
+    let error = commit(storage.clone(), epoch(2, unread.into_iter())).await.unwrap_err();
     assert!(error.report().contains("is not whole"), "{}", error.report());
+    assert_eq!(storage.list("").unwrap(), files);
+}
+
+/// Another process has committed the epoch, and its files have been taken, while this one is at it.
+#[tokio::test]
+async fn what_another_process_has_finished_does_not_come_back() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let table = table(&[], &["day"]);
+    let mut sink = sink(&table, 0);
+    sink.write(rows(&[("mon", 1), ("tue", 2)])).await.unwrap();
+    sink.prepare(Epoch(1)).await.unwrap();
+    let staged = sink.take_staged();
+    assert_eq!(staged.len(), 2);
+    let slow = Overtaken { staged: staged.clone().into_iter(), storage: storage.clone(), all: staged };
+    commit(storage.clone(), epoch(1, slow)).await.unwrap();
+    assert!(visible(&*storage).is_empty(), "{:?}", visible(&*storage));
+}
+
+/// Behind the first piece, somebody else commits all of them, and a reader takes them away.
+struct Overtaken {
+    staged: std::vec::IntoIter<Batch>,
+    storage: Arc<dyn Storage>,
+    all: Vec<Batch>,
+}
+
+#[async_trait::async_trait]
+impl StagedRows for Overtaken {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        if self.staged.len() == 1 {
+            commit(self.storage.clone(), epoch(1, self.all.clone().into_iter())).await?;
+            let taken = self.storage.list("day=")?;
+            taken.iter().try_for_each(|path| self.storage.delete(path))?;
+        }
+        Ok(Iterator::next(&mut self.staged))
+    }
+}
+
+#[test]
+fn the_last_epoch_that_is_there_is_known() {
+    let folder = SinkNames::new(JobIdentity(0xfeed), &uid());
+    let storage = MemoryStorage::default();
+    assert_eq!(committed(&storage, &folder).unwrap(), None);
+    for epoch in [9, 10] {
+        storage.put(&format!(".weir-000000000000feed-sink-0123456789abcdef/{epoch}"), b"").unwrap();
+    }
+    assert_eq!(committed(&storage, &folder).unwrap(), Some(Epoch(10)), "as numbers");
 }

@@ -1,25 +1,4 @@
-//! The connector `filesystem` where its path is in an object store: files that appear when their checkpoint is complete.
-//!
-//! Nothing can be renamed in a bucket, and an upload that was begun is nothing to rely on: a rule may end it, and then what a completed
-//! checkpoint holds would be lost. So the files are made by the sinks, and their bytes are *staged*: kept with the checkpoint. The commit
-//! uploads them.
-//!
-//! ```text
-//!   [<column>=<value>/]part-<sink>-<job>-<attempt>-<subtask>-<nonce>-<n>.<extension>     a file, as a whole
-//!   .weir-<job>-<sink>-<epoch>                                                          all files up to this epoch are there
-//! ```
-//!
-//! A commit can be repeated by anybody, at any time: a file that is there is the same, and where the second object says that all are there,
-//! nothing is looked at: then they are their readers' to move and delete.
-//!
-//! - `sink`: rows into the bytes of files, in pieces that are staged
-//! - `commit`: pieces into objects
-
-mod commit;
-mod sink;
-
-#[cfg(test)]
-mod tests;
+//! The connector: local paths are left to the one for files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,9 +15,10 @@ use weir_core::connector::{
 };
 use weir_core::lookup::{LookupContext, LookupTable};
 use weir_core::{Error, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
-use crate::ObjectStorages;
+use crate::{commit, sink};
 
 /// The connector: `filesystem`, for local paths and for those of object stores.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +99,18 @@ impl Connector for Files {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
         let Some(url) = url(table) else { return self.local.open_sink(table, context).await };
         // Wrong credentials are to be found out before there is a result.
-        self.open(url).await?;
+        let storage = self.open(url).await?;
+        if context.subtask == 0 {
+            let names = SinkNames::new(context.job, &context.uid);
+            let committed = blocking(move || commit::committed(&*storage, &names)).await?;
+            if let Some(committed) = committed.filter(|committed| *committed > context.epoch) {
+                let (table, behind) = (&table.name, context.epoch);
+                return Err(Error::user(format!(
+                    "{url} already has the rows of table '{table}' up to epoch {committed}, and the job goes on behind epoch {behind}"
+                ))
+                .with_help("a job that goes back to an older checkpoint would write rows twice: run it as a new job"));
+            }
+        }
         Ok(Box::new(sink::PieceSink::new(FileLayout::of(table)?, &context)?))
     }
 
@@ -136,8 +127,8 @@ impl Connector for Files {
             return Ok(());
         }
         let storage = self.open(url).await?;
-        let marker = commit::marker(&SinkNames::new(discard.job, &discard.uid));
-        blocking(move || storage.list(&marker)?.iter().try_for_each(|marker| storage.delete(marker))).await
+        let markers = commit::markers(&SinkNames::new(discard.job, &discard.uid));
+        blocking(move || storage.list(&markers)?.iter().try_for_each(|marker| storage.delete(marker))).await
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {
@@ -150,9 +141,8 @@ impl Connector for Files {
         let (beginning, _) = SinkNames::new(JobIdentity::default(), sink).visible();
         let (storages, url) = (self.storages.clone(), url.to_owned());
         let found = blocking(move || {
-            let storage = storages.open(&url)?;
-            let is_result = |path: &String| path.rsplit('/').next().is_some_and(|name| name.starts_with(&beginning));
-            Ok(storage.list("")?.into_iter().find(is_result).map(|path| storage.locate(&path)))
+            let is_result = move |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(&beginning));
+            storages.first(&url, is_result)
         });
         match found.await {
             // The machine of whoever submits need not reach the store.

@@ -15,11 +15,15 @@ use weir_core::{Batch, Epoch, Error, Result};
 /// Bytes of a file that are staged as one piece.
 const PIECE_BYTES: usize = 4 << 20;
 
+/// Bytes of open files that a subtask holds. They are staged once their file is complete, so that who commits has few files open; with
+/// more than this, the largest is completed early.
+const HELD_BYTES: u64 = 64 << 20;
+
 /// Files that are open at a time; with more partitions than this, the one that was written least recently is finished early.
 const OPEN_FILES: usize = 64;
 
 /// Columns of a piece: path of its file below that of the table, the bytes, and whether the file ends with them.
-pub(super) fn pieces() -> SchemaRef {
+pub(crate) fn pieces() -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("file", DataType::Utf8, false),
         Field::new("bytes", DataType::Binary, false),
@@ -28,13 +32,14 @@ pub(super) fn pieces() -> SchemaRef {
 }
 
 /// One subtask's files since the last checkpoint.
-pub(super) struct PieceSink {
+pub(crate) struct PieceSink {
     layout: FileLayout,
     /// What the names of its files begin with, and those of no other writer.
     name: String,
     next: u64,
     open: BTreeMap<String, OpenFile>,
     writes: u64,
+    held_bytes: u64,
     staged: Vec<Batch>,
 }
 
@@ -68,13 +73,18 @@ impl Write for Bytes {
 }
 
 impl PieceSink {
-    pub(super) fn new(layout: FileLayout, context: &SinkContext) -> Result<Self> {
+    pub(crate) fn new(layout: FileLayout, context: &SinkContext) -> Result<Self> {
         let mut nonce = [0; 4];
         getrandom(&mut nonce, GetRandomFlags::empty())
             .map_err(|errno| Error::environment("the system has no random numbers").with_source(errno))?;
         let (_, own) = SinkNames::new(context.job, &context.uid).visible();
         let name = format!("{own}{}-{}-{:08x}", context.attempt, context.subtask, u32::from_le_bytes(nonce));
-        Ok(Self { layout, name, next: 0, open: BTreeMap::new(), writes: 0, staged: Vec::new() })
+        Ok(Self { layout, name, next: 0, open: BTreeMap::new(), writes: 0, held_bytes: HELD_BYTES, staged: Vec::new() })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn holding(self, held_bytes: u64) -> Self {
+        Self { held_bytes, ..self }
     }
 
     fn write_partition(&mut self, partition: &str, rows: &RecordBatch) -> Result<()> {
@@ -93,12 +103,21 @@ impl PieceSink {
             written += count;
             if file.rows >= self.layout.file_rows || file.encoder.size() >= self.layout.file_size {
                 self.finish(partition)?;
-            } else if file.bytes.with(|bytes| bytes.len()) >= PIECE_BYTES {
-                let bytes = file.bytes.with(std::mem::take);
-                self.staged.push(piece(&file.path, &bytes, false)?);
             }
         }
         Ok(())
+    }
+
+    /// Completes files until the rest may be held.
+    fn make_room(&mut self) -> Result<()> {
+        loop {
+            let sizes = self.open.iter().map(|(partition, file)| (file.encoder.size(), partition));
+            let held: u64 = sizes.clone().map(|(size, _)| size).sum();
+            match sizes.max().map(|(_, partition)| partition.clone()) {
+                Some(largest) if held > self.held_bytes => self.finish(&largest)?,
+                _ => return Ok(()),
+            }
+        }
     }
 
     fn begin(&mut self, partition: &str) -> Result<()> {
@@ -119,7 +138,11 @@ impl PieceSink {
         let Some(file) = self.open.remove(partition) else { return Ok(()) };
         file.encoder.finish().map_err(|error| failed(&file.path, error))?;
         let bytes = file.bytes.with(std::mem::take);
-        self.staged.push(piece(&file.path, &bytes, true)?);
+        let pieces = bytes.chunks(PIECE_BYTES);
+        let last = pieces.len().saturating_sub(1);
+        for (number, bytes) in pieces.enumerate() {
+            self.staged.push(piece(&file.path, bytes, number == last)?);
+        }
         Ok(())
     }
 }
@@ -150,7 +173,7 @@ impl Sink for PieceSink {
         for (partition, rows) in self.layout.split(&rows)? {
             self.write_partition(&partition, &rows)?;
         }
-        Ok(())
+        self.make_room()
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
