@@ -167,13 +167,8 @@ impl Snapshots {
             if keeps_state {
                 materialise(&mut pending.tables, epoch, nodes)?;
             }
-<<<<<<< HEAD
-            let written = pending.staged.store(&*storage, &sinks, &prefix).and_then(|staged| {
-                let (operators, state) = write(&*storage, &pending.tables, &prefix, &given_up)?;
-=======
             let written = pending.staged.store(&*storage, &prefix).and_then(|staged| {
-                let (operators, state) = write(&*storage, &pending.tables, &prefix)?;
->>>>>>> 44ff2da (Files in a bucket: sinks stage the bytes of whole files with the checkpoint, and its commit uploads them)
+                let (operators, state) = write(&*storage, &pending.tables, &prefix, &given_up)?;
                 Ok((operators, staged + state))
             });
             Ok(match written {

@@ -16,7 +16,13 @@ pub(super) struct CommitWork {
     stage: Stage,
     /// Why it failed the last time.
     failure: Option<String>,
+    /// How often nobody has answered in time. Then there is twice as much: an epoch may be large, and where two commit it in turn, one
+    /// stops the other.
+    unanswered: u32,
 }
+
+/// Doublings of the time for an answer, at most.
+const DOUBLINGS: u32 = 10;
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
@@ -50,7 +56,7 @@ impl CheckpointExecutor {
             self.commit = None;
             return;
         };
-        let fresh = || CommitWork { epoch: oldest.epoch, stage: Stage::Due(now.elapsed), failure: None };
+        let fresh = || CommitWork { epoch: oldest.epoch, stage: Stage::Due(now.elapsed), failure: None, unanswered: 0 };
         let nothing = self.has_nothing_to_commit(oldest.epoch);
         let work = self.commit.get_or_insert_with(fresh);
         if work.epoch != oldest.epoch {
@@ -62,12 +68,14 @@ impl CheckpointExecutor {
         if matches!(work.stage, Stage::Asked(_)) {
             // The worker may do it all the same, later: that does no harm.
             work.failure = Some("the worker that was to commit does not answer".to_owned());
+            work.unanswered = (work.unanswered + 1).min(DOUBLINGS);
         }
         if nothing {
             work.stage = Stage::Noted;
             effects.push(Effect::Acknowledge(oldest.epoch));
         } else {
-            work.stage = Stage::Asked(self.timeouts.commit_timeout.map(|timeout| now.elapsed + timeout));
+            let patience = self.timeouts.commit_timeout.map(|timeout| timeout * 2_u32.pow(work.unanswered));
+            work.stage = Stage::Asked(patience.map(|patience| now.elapsed + patience));
             effects.push(Effect::Commit(name_of(oldest)));
         }
     }

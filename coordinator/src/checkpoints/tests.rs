@@ -208,6 +208,20 @@ fn whoever_does_not_answer_is_not_waited_for() {
 }
 
 #[test]
+fn an_epoch_that_takes_long_to_commit_gets_the_time_that_it_needs() {
+    let mut edge = Edge::begun();
+    edge.complete(1, true);
+    for patience in [5, 10, 20] {
+        assert_eq!(edge.pass(patience - 1), [""; 0], "after {patience} s");
+        assert_eq!(edge.pass(1), ["commit 1"], "after {patience} s");
+    }
+    assert_eq!(edge.step(committed(1)), ["acknowledge 1"]);
+    edge.acknowledged(1);
+    edge.complete(2, true);
+    assert_eq!(edge.pass(5), ["commit 2"], "another epoch begins anew");
+}
+
+#[test]
 fn a_manifest_that_is_not_written_in_time_comes_with_the_next_one() {
     let mut edge = Edge::begun();
     edge.step(Event::Driver(driver::Event::Savepoint));

@@ -74,7 +74,8 @@ pub struct LeaderConfig {
     pub flush_pause: Duration,
     /// Pause between two tries to commit.
     pub commit_retry: Duration,
-    /// A worker that does not answer for so long whether it has committed does not hold others up: another one is asked.
+    /// A worker that does not answer for so long whether it has committed does not hold others up: another one is asked, and has twice as
+    /// long.
     pub commit_timeout: Duration,
     /// Pause before storage is asked again for the manifest that an attempt goes on from.
     pub load_retry: Duration,

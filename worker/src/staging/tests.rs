@@ -328,6 +328,7 @@ async fn batches_that_differ_in_what_may_be_null_go_into_one_run() {
     assert_eq!((runs.len(), back.iter().map(Batch::num_rows).sum::<usize>()), (1, 2));
 
     let text = Arc::new(Schema::new(vec![Field::new("n", DataType::Utf8, true)]));
-    let text = Batch::append(RecordBatch::new_null_row(text));
+    let text =
+        Batch::append(RecordBatch::try_new(text, vec![arrow::array::new_null_array(&DataType::Utf8, 1)]).unwrap());
     assert!(stager.add(vec![text]).await.unwrap_err().report().contains("do not have its columns"));
 }
