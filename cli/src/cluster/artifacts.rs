@@ -2,8 +2,9 @@
 //! sent again; the leader removes those that no job needs.
 
 use weir_core::{Error, Result};
+use weir_object_storage::ObjectStorages;
 use weir_proto::client::{ClientRequest, ClientResponse, artifacts};
-use weir_state::{Storages, UrlStorages};
+use weir_state::Storages;
 
 use super::client::{Client, expect_answer};
 use crate::blocking::blocking;
@@ -34,10 +35,10 @@ pub async fn upload(plugin: &PluginJob) -> Result<()> {
     };
     let sent = blocking(move || {
         let root = artifacts::storage_of(&folder);
-        if !UrlStorages.is_there(root)? {
+        if !ObjectStorages::default().is_there(root)? {
             return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
         }
-        let storage = UrlStorages.open(&folder).map_err(|error| error.with_help(NOT_REACHED))?;
+        let storage = ObjectStorages::default().open(&folder).map_err(|error| error.with_help(NOT_REACHED))?;
         let name = artifact.hash.as_str();
         if storage.list(name)?.iter().any(|known| known == name) {
             return Ok(());
