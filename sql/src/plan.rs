@@ -123,7 +123,19 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
         let warnings = growing(job.lowering.graph(), &|table| job.lowering.ends(table));
         job.warnings.extend(warnings);
     }
+    // Rows of other sinks would be cut off where they are.
     let limit = match job.queries.as_slice() {
+        _ if job
+            .lowering
+            .graph()
+            .nodes()
+            .iter()
+            .filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_)))
+            .count()
+            > 1 =>
+        {
+            None
+        }
         [Query { plan, target: None, .. }] if boundedness == Boundedness::Unbounded => rows_at_most(plan),
         _ => None,
     };

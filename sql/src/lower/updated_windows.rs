@@ -43,6 +43,7 @@ impl Lowering<'_> {
     ) -> Result<Stream> {
         let schema = aggregate.input.schema();
         windows(&stream, &Grouping::of(aggregate, schema, &stream)?)?;
+        let is_made_here = matches!(stream.pending, Pending::Window(_));
         if let Pending::Window(window) = &mut stream.pending {
             if matches!(window.kind, WindowKind::Session { .. }) {
                 return Err(Error::user(
@@ -71,6 +72,13 @@ impl Lowering<'_> {
             }
             return self.group_aggregate(aggregate, stream, &grouping, calls, None);
         };
+        // What made them has left out the rows that were late there.
+        if emission.lateness > 0 && !is_made_here {
+            return Err(Error::user(
+                "ALLOWED LATENESS has to stand where rows are given their windows, and the rows of this aggregation have theirs already",
+            )
+            .with_help("aggregate the rows of TUMBLE, HOP or CUMULATE directly: `FROM TUMBLE(…) GROUP BY … ALLOWED LATENESS …`"));
+        }
         key_places(&stream, &grouping, &windows)?;
         let Windows::Attached { end, .. } = windows else {
             return Err(Error::internal("a window that rows were given is pending"));

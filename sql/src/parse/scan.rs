@@ -8,7 +8,7 @@ use super::segments::{Segment, is_word_of_the_script};
 use crate::diagnostics::Source;
 
 /// Tokens on one level of parentheses without a comma. Long chains of operators become deep trees, and what goes
-/// through a tree does so recursively: this many are safe on a stack of 2 MiB in a debug build.
+/// through a tree does so recursively: this many are safe on the stack that planning has, in a debug build too.
 const LONGEST_CHAIN: usize = 1500;
 
 /// Depth of parentheses that begin with another one, where a table is expected. sqlparser tries each as a query and then

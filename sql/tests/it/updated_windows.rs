@@ -107,6 +107,20 @@ fn what_has_no_meaning_is_refused() {
             "where no row is late",
         ),
         (
+            "SELECT window_start, MAX(n) FROM (
+               SELECT window_start, window_end, bidder, COUNT(*) AS n
+               FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR) GROUP BY window_start, window_end, bidder)
+             GROUP BY window_start, window_end ALLOWED LATENESS INTERVAL '1' HOUR",
+            "has to stand where rows are given their windows",
+        ),
+        (
+            "SELECT window_start, COUNT(*) FROM (
+               SELECT * FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR)
+               UNION ALL SELECT * FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR))
+             GROUP BY window_start, window_end ALLOWED LATENESS INTERVAL '1' HOUR",
+            "has to stand where rows are given their windows",
+        ),
+        (
             "SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR) GROUP BY bidder EMIT CHANGES",
             "does not say that it is one of each window",
         ),
