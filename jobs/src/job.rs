@@ -111,9 +111,20 @@ impl Plan {
     pub(crate) fn read_side(&mut self, step: usize, side: Side) -> Option<String> {
         let Some(Step::Operator(operator)) = self.steps.get_mut(step) else { return None };
         let view = format!("{}_{}", operator.step.view, side.name);
-        if !operator.sides.iter().any(|other| other.name == side.name) {
-            operator.step.side_outputs.push(SideView { view: view.clone(), columns: side.schema.clone() });
-            operator.sides.push(side);
+        match operator.sides.iter().find(|other| other.name == side.name) {
+            None => {
+                operator.step.side_outputs.push(SideView { view: view.clone(), columns: side.schema.clone() });
+                operator.sides.push(side);
+            }
+            Some(other) if !other.has_rows_of(&side) => {
+                let (step, name) = (&operator.step.view, side.name);
+                let problem = Error::user(format!(
+                    "side output '{name}' of step '{step}' is read as rows of {}, and as rows of {}",
+                    other.record, side.record
+                ));
+                self.complain(problem.with_help("a side output has rows of one type: give each its own name"));
+            }
+            Some(_) => {}
         }
         Some(view)
     }

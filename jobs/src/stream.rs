@@ -243,8 +243,8 @@ pub struct KeyedStream<K: Key, R: Record> {
 }
 
 impl<K: Key, R: Record> KeyedStream<K, R> {
-    /// Forgets what is kept of a key when no row of it has come for that long: in event time where rows have it, by the
-    /// worker's clock otherwise.
+    /// Forgets what is kept of a key when no row of it has come for that long: in event time where rows have it and come with
+    /// watermarks, by the worker's clock otherwise. Of two streams that are connected it is enough to give it to one.
     pub fn time_to_live(mut self, time: Duration) -> Self {
         self.time_to_live = Some(time);
         self
@@ -254,7 +254,7 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
     pub fn process<P: KeyedProcess<Key = K, In = R>>(self, name: &str, process: P) -> Stream<P::Out> {
         let keys = vec![Some(self.key_positions())];
         let inputs = vec![self.input(name, false)];
-        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.lives(R::EVENT_TIME) };
+        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.lives(self.has_event_time()) };
         let ticks = self.wants_ticks::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Process(process.clone()), &shape, sides)?)));
         add::<P::Out>(self.stream.plan, name, (inputs, ticks), make)
@@ -275,6 +275,18 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         if R::EVENT_TIME.is_none() {
             let problem = Error::user(format!("windows are of event time, and {} has none", R::NAME));
             self.complain(problem.with_help("mark its field with #[record(event_time)]"));
+        } else if !self.stream.has_event_time() {
+            let problem = Error::user(format!("windows need watermarks, and these rows of {} come without", R::NAME));
+            self.complain(problem.with_help(
+                "side outputs have no watermarks, nor has a table whose record marks no event time: compute the time in a view \
+                 (`job.view`) over a table with WATERMARK, and mark it in the view's record",
+            ));
+        }
+        if self.time_to_live.is_some() {
+            let problem = Error::user(
+                "a time to live cannot be combined with windows: it would drop windows that are still open",
+            );
+            self.complain(problem.with_help("remove `time_to_live`: a window is forgotten when it has been shown"));
         }
         Windowed::new(self, windows)
     }
@@ -310,8 +322,13 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         self.stream.plan.borrow_mut().complain(problem);
     }
 
-    fn lives(&self, event_time: Option<usize>) -> Option<TimeToLive> {
-        let clock = if event_time.is_some() { Clock::Event } else { Clock::Processing };
+    /// Whether rows have event time, and there are watermarks.
+    fn has_event_time(&self) -> bool {
+        R::EVENT_TIME.is_some() && self.stream.has_event_time()
+    }
+
+    fn lives(&self, has_event_time: bool) -> Option<TimeToLive> {
+        let clock = if has_event_time { Clock::Event } else { Clock::Processing };
         self.time_to_live.map(|time| TimeToLive { millis: millis(time), clock })
     }
 
@@ -329,15 +346,22 @@ pub struct Connected<K: Key, L: Record, R: Record> {
 
 impl<K: Key, L: Record, R: Record> Connected<K, L, R> {
     /// Has the rows of each key processed. `name` is what the step is called and its state is found by.
-    pub fn process<P: KeyedConnect<Key = K, Left = L, Right = R>>(self, name: &str, process: P) -> Stream<P::Out> {
-        let event_time = L::EVENT_TIME.and(R::EVENT_TIME);
+    pub fn process<P: KeyedConnect<Key = K, Left = L, Right = R>>(mut self, name: &str, process: P) -> Stream<P::Out> {
+        let has_event_time = self.left.has_event_time() && self.right.has_event_time();
+        match (self.left.time_to_live, self.right.time_to_live) {
+            (Some(left), Some(right)) if left != right => {
+                let problem = Error::user(format!("the streams of step '{name}' have different times to live"));
+                self.left.complain(problem.with_help("a key has one state for both streams: give them the same time"));
+            }
+            (left, right) => self.left.time_to_live = left.or(right),
+        }
         let keys = vec![Some(self.left.key_positions()), Some(self.right.key_positions())];
         let [left, right] = [self.left.stream.has_event_time(), self.right.stream.has_event_time()];
         let inputs = vec![
             self.left.input(&format!("{name}_left"), right && !left),
             self.right.input(&format!("{name}_right"), left && !right),
         ];
-        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.left.lives(event_time) };
+        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.left.lives(has_event_time) };
         let ticks = self.left.wants_ticks::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Connect(process.clone()), &shape, sides)?)));
         add::<P::Out>(self.left.stream.plan, name, (inputs, ticks), make)
@@ -360,7 +384,7 @@ impl<K: Key, R: Record, U: Record> WithBroadcast<K, R, U> {
             self.keyed.input(name, !self.keyed.stream.has_event_time() && self.updates.has_event_time()),
             self.updates.input(&format!("{name}_updates"), Spread::Broadcast, is_timeless),
         ];
-        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.keyed.lives(R::EVENT_TIME) };
+        let shape = Shape { name: name.to_owned(), keys, time_to_live: self.keyed.lives(self.keyed.has_event_time()) };
         let ticks = self.keyed.wants_ticks::<P::State>();
         let make: Make =
             Arc::new(move |sides| Ok(Box::new(Keyed::new(Broadcast::new(process.clone())?, &shape, sides)?)));

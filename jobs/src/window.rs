@@ -89,7 +89,7 @@ impl<K: Key, R: Record> Windowed<K, R> {
         Self { keyed, windows, late: None }
     }
 
-    /// Emits late rows on a side output.
+    /// Emits late rows on a side output. Where nothing reads it they go where they would go without it.
     pub fn late_to(mut self, side: SideOutput<R>) -> Self {
         self.late = Some(side);
         self
@@ -296,10 +296,10 @@ impl<K: Key, A: Aggregate<In: Record>, O: Record> KeyedProcess for Process<K, A,
             Kind::Hopping { size, step } => self.add_hopping(&row, (size, step), open, place),
             Kind::Sessions { gap } => self.add_to_session(&row, gap, open, place),
         };
-        match self.late {
-            _ if is_in_time => open.wait(self.windows.0),
-            Some(side) => ctx.emit_to(&side, row),
-            None => ctx.output.late(&row),
+        if is_in_time {
+            open.wait(self.windows.0);
+        } else {
+            ctx.output.late(self.late.map(|side| side.name()), &row);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Rows on their way out.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringViewArray, TimestampMillisecondArray};
@@ -16,12 +16,20 @@ use crate::record::{Column, Record};
 pub(crate) struct Side {
     pub(crate) name: &'static str,
     pub(crate) schema: SchemaRef,
+    /// The name of the rows' type.
+    pub(crate) record: &'static str,
+    of: TypeId,
     rows: fn() -> Box<dyn AnyBuilder>,
 }
 
 impl Side {
     pub(crate) fn of<R: Record>(name: &'static str) -> Self {
-        Self { name, schema: R::schema(), rows: || Box::new(RowBuilder::<R>::new()) }
+        let rows: fn() -> Box<dyn AnyBuilder> = || Box::new(RowBuilder::<R>::new());
+        Self { name, schema: R::schema(), record: R::NAME, of: TypeId::of::<R>(), rows }
+    }
+
+    pub(crate) fn has_rows_of(&self, other: &Self) -> bool {
+        self.of == other.of
     }
 }
 
@@ -65,6 +73,10 @@ pub(crate) struct Output<R: Record> {
     main: RowBuilder<R>,
     sides: Vec<(Side, Box<dyn AnyBuilder>)>,
     late: Option<LateRows>,
+    /// How many rows were late since the last batch left.
+    late_count: usize,
+    /// What went wrong where nothing could be returned.
+    problem: Option<Error>,
 }
 
 /// Rows that came too late.
@@ -78,7 +90,15 @@ impl<R: Record> Output<R> {
     /// For the step of that name.
     pub(crate) fn new(name: &str, sides: &[Side]) -> Self {
         let sides = sides.iter().map(|side| (side.clone(), (side.rows)())).collect();
-        Self { name: name.to_owned(), schema: R::schema(), main: RowBuilder::new(), sides, late: None }
+        Self {
+            name: name.to_owned(),
+            schema: R::schema(),
+            main: RowBuilder::new(),
+            sides,
+            late: None,
+            late_count: 0,
+            problem: None,
+        }
     }
 
     #[inline]
@@ -88,14 +108,28 @@ impl<R: Record> Output<R> {
 
     /// Drops the row where nothing reads that output.
     pub(crate) fn emit_to<S: Record>(&mut self, name: &str, row: &S) {
-        let side = self.sides.iter_mut().find(|(side, _)| side.name == name);
-        if let Some(rows) = side.and_then(|(_, rows)| rows.as_any().downcast_mut::<RowBuilder<S>>()) {
-            rows.push(row);
+        let Some((side, rows)) = self.sides.iter_mut().find(|(side, _)| side.name == name) else { return };
+        match rows.as_any().downcast_mut::<RowBuilder<S>>() {
+            Some(rows) => rows.push(row),
+            None => {
+                let (step, record) = (&self.name, side.record);
+                self.problem.get_or_insert_with(|| {
+                    Error::user(format!(
+                        "step '{step}' emits rows of {} on side output '{name}', which is read as rows of {record}",
+                        S::NAME
+                    ))
+                    .with_help("emit and read it by the same constant")
+                });
+            }
         }
     }
 
-    /// The row came too late, and nothing reads such rows of this step.
-    pub(crate) fn late<S: Record>(&mut self, row: &S) {
+    /// The row came too late. It leaves on the side output of that name, if something reads it, and with the job's late rows otherwise.
+    pub(crate) fn late<S: Record>(&mut self, side: Option<&str>, row: &S) {
+        self.late_count += 1;
+        if let Some(name) = side.filter(|name| self.sides.iter().any(|(side, _)| side.name == *name)) {
+            return self.emit_to(name, row);
+        }
         let late = self.late.get_or_insert_with(|| LateRows {
             schema: S::schema(),
             event_time: S::EVENT_TIME,
@@ -108,6 +142,9 @@ impl<R: Record> Output<R> {
 
     /// Hands everything over. Event time stands at `watermark`.
     pub(crate) fn send(&mut self, watermark: EventTime, out: &mut Collector) -> Result<()> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
         if let Some(columns) = self.main.finish() {
             out.emit(Batch::append(RecordBatch::try_new(self.schema.clone(), columns)?));
         }
@@ -117,11 +154,14 @@ impl<R: Record> Output<R> {
                 out.emit_to(port, Batch::append(batch));
             }
         }
+        match std::mem::take(&mut self.late_count) {
+            0 => {}
+            count => out.count_late(count),
+        }
         let Some(late) = &mut self.late else { return Ok(()) };
         match late.rows.finish() {
             Some(columns) => {
                 let rows = RecordBatch::try_new(late.schema.clone(), columns)?;
-                out.count_late(rows.num_rows());
                 let late = late_rows(&self.name, &rows, late.event_time, watermark)?;
                 out.emit_to(OutputPort::Late, Batch::append(late));
                 Ok(())

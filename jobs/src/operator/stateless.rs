@@ -121,6 +121,11 @@ impl<R: Record> Operator for Stateless<R> {
         Ok(())
     }
 
+    /// Those who are told that the input is at its end cannot be told of an earlier time.
+    fn watermark(&mut self, time: EventTime, _out: &mut Collector) -> Result<Option<EventTime>> {
+        Ok(Some(time).filter(|time| !self.is_timeless || *time == EventTime::MAX))
+    }
+
     fn tick(&mut self, _out: &mut Collector) -> Result<Option<EventTime>> {
         Ok(self.is_timeless.then_some(EventTime::MAX))
     }

@@ -195,15 +195,24 @@ impl Dataflow {
             *before = time.max(*before);
         }
         for step in 0..self.steps.len() {
-            // What has no event time holds nothing up.
-            let inputs = self.steps[step].step.inputs.iter();
-            let of = |input: &StepInput| self.watermarks.get(&input.relation).copied().unwrap_or(EventTime::MIN);
-            let time = inputs.filter(|input| input.event_time.is_some()).map(of).min().unwrap_or(time);
+            // What has no event time holds nothing up. Where nothing has it there is none, up to the end.
+            let inputs = || self.steps[step].step.inputs.iter();
+            let of = |input: &StepInput| self.time_of(&input.relation);
+            let is_over = || inputs().map(of).all(|time| time == EventTime::MAX);
+            let time = inputs().filter(|input| input.event_time.is_some()).map(of).min();
+            let time = time.unwrap_or_else(|| if is_over() { EventTime::MAX } else { EventTime::MIN });
             if time > self.steps[step].watermark {
                 self.advance(step, time)?;
             }
         }
         Ok(())
+    }
+
+    /// How far event time has come in a relation; in a side output, in its step.
+    fn time_of(&self, relation: &str) -> EventTime {
+        let has_side = |running: &&Running| running.step.side_outputs.iter().any(|side| side.view == relation);
+        let step = self.steps.iter().find(has_side).map(|running| running.step.view.as_str());
+        self.watermarks.get(step.unwrap_or(relation)).copied().unwrap_or(EventTime::MIN)
     }
 
     fn advance(&mut self, step: usize, time: EventTime) -> Result<()> {

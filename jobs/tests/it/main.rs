@@ -5,7 +5,9 @@
 mod evolution;
 mod keyed;
 mod plan;
+mod sides;
 mod streams;
+mod time_to_live;
 mod windows;
 
 use std::time::Duration;

@@ -203,4 +203,36 @@ fn windows_that_cannot_be_are_refused() {
         Ok(())
     });
     assert!(without_time.map(|_| ()).unwrap_err().report().contains("windows are of event time, and Total has none"));
+    let forgetful = TestJob::new(|job| {
+        let rows = job.table::<Event>("events").key_by(|row| row.user.clone()).time_to_live(seconds(1));
+        let windows = rows.window(Windows::tumbling(seconds(10)));
+        windows.process("counts", |user, _, rows| total(user, rows.len() as i64)).insert_into("counts");
+        Ok(())
+    });
+    let error = forgetful.map(|_| ()).unwrap_err().report();
+    assert!(error.contains("a time to live cannot be combined with windows"), "{error}");
+}
+
+#[test]
+fn windows_without_watermarks_are_refused() {
+    const LATE: SideOutput<Event> = SideOutput::new("late");
+    fn windows(rows: Stream<Event>, name: &str) -> Stream<Total> {
+        let windows = rows.key_by(|row| row.user.clone()).window(Windows::tumbling(seconds(10))).late_to(LATE);
+        windows.process(name, |user, _, rows| total(user, rows.len() as i64))
+    }
+    let refusal = |main: fn(&mut Job) -> Result<()>| TestJob::new(main).map(|_| ()).unwrap_err().report();
+    let side = refusal(|job| {
+        let counts = windows(job.table("events"), "counts");
+        windows(counts.side(&LATE), "late_counts").insert_into("late");
+        counts.insert_into("counts");
+        Ok(())
+    });
+    assert!(side.contains("these rows of Event come without") && side.contains("`job.view`"), "{side}");
+    // The time that a function computes is the event time of nothing.
+    let computed = refusal(|job| {
+        let events = job.table::<Total>("totals").map(|row| event(&row.user, 1, row.total));
+        windows(events, "counts").insert_into("counts");
+        Ok(())
+    });
+    assert!(computed.contains("windows need watermarks"), "{computed}");
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use weir_core::plugin::{JobStep, Linked, OperatorStep, Plugin, PluginInput, PluginSpec, Spread};
-use weir_core::{NodeSpec, OperatorSpec};
+use weir_core::{Collector, EventTime, NodeSpec, Operator, OperatorSpec};
 use weir_functions::Functions;
 use weir_jobs::prelude::*;
 use weir_jobs::{JobPlugin, Main};
 
+use crate::plugin::PluginOperator;
 use crate::testing::{check_with, node};
 
 #[derive(Record, Clone)]
@@ -128,8 +129,12 @@ fn step(name: &str, main: Main) -> (NodeSpec, Vec<SchemaRef>, Functions) {
     let schemas: Vec<SchemaRef> = inputs.iter().map(|input| input.columns.clone()).collect();
     let inputs = inputs.into_iter().map(|input| {
         let position = |name: &String| input.columns.index_of(name).unwrap();
-        let keys = input.spread.keys().unwrap().iter().map(position).collect();
-        PluginInput { columns: input.columns.clone(), spread: Spread::Keys(keys), takes_retractions: false }
+        let spread = match &input.spread {
+            Spread::Stay => Spread::Stay,
+            Spread::Broadcast => Spread::Broadcast,
+            Spread::Keys(names) => Spread::Keys(names.iter().map(position).collect()),
+        };
+        PluginInput { columns: input.columns.clone(), spread, takes_retractions: false }
     });
     let spec = PluginSpec {
         artifact: None,
@@ -260,4 +265,49 @@ fn sessions_are_shown_once_whatever_happens_in_between() {
         end
         ",
     );
+}
+
+/// Counts, whatever the rules are.
+#[derive(Clone)]
+struct Ruled;
+
+impl BroadcastProcess for Ruled {
+    type Key = String;
+    type In = Event;
+    type Update = Total;
+    type State = ();
+    type Shared = ();
+    type Out = Total;
+
+    fn update(&mut self, _rule: Total, (): &mut ()) -> Result<()> {
+        Ok(())
+    }
+
+    fn process(&mut self, _: Event, (): &mut (), (): &(), _: &mut Context<'_, String, Total>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Rules whose record has no event time hold nothing up, whether their table has watermarks or none.
+#[test]
+fn an_input_without_event_time_sends_one_watermark_for_good() {
+    let (node, _, functions) = step("ruled_updates_input", |job| {
+        let rules = job.table::<Total>("rules");
+        let events = job.table::<Event>("events").key_by(|event| event.user.clone());
+        events.with_broadcast(rules).process("ruled", Ruled).insert_into("out");
+        Ok(())
+    });
+    let OperatorSpec::Plugin(spec) = &node.operator else { panic!("no operator of a plugin") };
+    assert!(spec.wants_ticks);
+    for has_watermarks in [false, true] {
+        let mut operator = PluginOperator::new(spec, "rules", &functions).unwrap();
+        let mut out = Collector::new(0);
+        for time in [5, 7, 9].map(EventTime) {
+            if has_watermarks {
+                assert_eq!(operator.watermark(time, &mut out).unwrap(), None);
+            }
+            assert_eq!(operator.tick(&mut out).unwrap(), Some(EventTime::MAX));
+        }
+        assert_eq!(operator.watermark(EventTime::MAX, &mut out).unwrap(), Some(EventTime::MAX));
+    }
 }
