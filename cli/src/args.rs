@@ -136,6 +136,8 @@ pub enum Command {
     /// Run a worker of a cluster.
     #[command(after_help = worker::AFTER_HELP)]
     Worker(WorkerArguments),
+    /// Make a crate with a job in Rust, which builds, has a test and runs.
+    New(NewArguments),
     /// List every setting with its default and what it does.
     Options {
         /// As JSON.
@@ -260,6 +262,17 @@ pub struct ScriptArguments {
     /// A TOML file with settings.
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
+}
+
+/// `weir new`.
+#[derive(Debug, Args)]
+pub struct NewArguments {
+    /// Folder of the crate; its last part is the crate's name.
+    pub path: PathBuf,
+
+    /// Where the SDK is, the folder `jobs` of Weir's sources; where this program was built, if not given.
+    #[arg(long, value_name = "PATH")]
+    pub sdk: Option<PathBuf>,
 }
 
 /// `weir describe-plugin`.

@@ -8,6 +8,7 @@ mod explain;
 mod figures;
 mod listing;
 mod logging;
+mod new;
 mod planning;
 mod plugin;
 mod result;
@@ -81,6 +82,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Cluster(arguments) => return in_cluster(cluster::Command::Cluster(arguments), screen),
         Command::Test(arguments) => return on_threads(test::run(&arguments, screen)),
         Command::Explain(arguments) => on_threads(explain::explain(&arguments, screen))?,
+        Command::New(arguments) => new::create(&arguments)?,
         Command::DescribePlugin(arguments) => plugin::describe(&arguments),
         Command::Options { json: false } => listing::settings(),
         Command::Options { json: true } => listing::settings_json(),

@@ -179,3 +179,21 @@ fn a_job_is_explained_without_running() {
     assert!(out.contains("hash(word) ─ "), "{out}");
     assert!(!Path::new(&words.path("out")).exists());
 }
+
+#[test]
+fn a_new_crate_is_written_once_and_has_its_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("silent-sensors");
+    let made = weir(&["new", path.to_str().unwrap()]).code(0);
+    assert!(made.out.contains("weir run target/release/libsilent_sensors.so"), "{}", made.out);
+    let read = |file: &str| std::fs::read_to_string(path.join(file)).unwrap();
+    assert!(read("Cargo.toml").contains("name = \"silent-sensors\""));
+    assert!(read("src/lib.rs").contains("weir_jobs::export!(silent_sensors);"));
+    assert!(read("tests/job.rs").contains("use silent_sensors::{"));
+    weir(&["new", path.to_str().unwrap()]).code(2).says(&["exists already"]);
+    let other = directory.path().join("My Job");
+    weir(&["new", other.to_str().unwrap()]).code(2).says(&["`My Job` cannot be the name of a crate"]);
+    weir(&["new", directory.path().join("other").to_str().unwrap(), "--sdk", "/nowhere"])
+        .code(2)
+        .says(&["the SDK is not in /nowhere"]);
+}
