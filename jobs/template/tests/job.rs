@@ -4,11 +4,8 @@ use weir_jobs::testing::TestJob;
 
 #[test]
 fn a_silent_sensor_is_reported() -> Result<()> {
-    let reading = |sensor: &str, second| Reading {
-        sensor: sensor.to_owned(),
-        celsius: 20.5,
-        at: Timestamp::from_secs(second),
-    };
+    let reading =
+        |sensor: &str, second| Reading { sensor: sensor.to_owned(), celsius: 20.5, at: Timestamp::from_secs(second) };
     let mut test = TestJob::new(my_job)?;
     test.send("readings", [reading("attic", 0), reading("cellar", 10), reading("attic", 30)])?;
     // A checkpoint, and on in three subtasks.
