@@ -151,7 +151,7 @@ pub(super) fn check_sink(connectors: &dyn ConnectorRegistry, table: &TableSpec, 
     // Who opens the sink says so if there is no such connector.
     let Some(connector) = connectors.get(&table.connector) else { return Ok(()) };
     if takes(&*connector, kind) {
-        return Ok(());
+        return connector.check_stream(table, kind);
     }
     let others = connectors.names().into_iter().filter(|name| !name.starts_with('$'));
     let others: Vec<&str> =

@@ -76,9 +76,9 @@ pub(super) fn node(
 }
 
 /// Refuses keys that rows cannot be spread by.
-fn check_keys(graph: &JobGraph, input: &Edge) -> Result<()> {
+pub(super) fn check_keys(graph: &JobGraph, input: &Edge) -> Result<()> {
     let Exchange::Hash(columns) = &input.exchange else { return Ok(()) };
-    let schema = &graph.node(input.from).spec.schema;
+    let schema = graph.columns_over(input);
     columns.iter().try_for_each(|column| check_key(schema.field(*column).data_type()))
 }
 
@@ -88,7 +88,7 @@ pub(super) fn check_key(data_type: &DataType) -> Result<()> {
         return Ok(());
     }
     Err(Error::user(format!(
-        "a value of type {} cannot be a key, in GROUP BY, DISTINCT, PARTITION BY or the condition of a join",
+        "a value of type {} cannot be a key, in GROUP BY, DISTINCT, PARTITION BY, the condition of a join or a PRIMARY KEY",
         sql_type_name(data_type)
     ))
     .with_help("name its fields or elements one by one, or CAST it to STRING"))

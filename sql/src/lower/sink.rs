@@ -75,9 +75,9 @@ impl Lowering<'_> {
             && (order.is_empty() || !self.base_ends(&stream.base))
         {
             let (nodes, columns) = exact(&mut self.graph, stream)?;
-            let nodes = self.last_rows(nodes, &columns, &order, (&key, width))?;
+            let (nodes, exchange) = self.last_rows(nodes, &columns, &order, (&key, width))?;
             let nodes = self.named(nodes, &columns[..width])?;
-            self.sink(table, edges(&nodes, 0, Exchange::Forward), Parallelism::Job)?;
+            self.sink(table, edges(&nodes, 0, exchange), Parallelism::Job)?;
             return Ok(());
         }
         let made = self.made(Ordered { stream, order, is_limited }, width)?;
@@ -246,6 +246,7 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error if the table's connector cannot write such rows.
     fn sink(&mut self, table: TableSpec, inputs: Vec<Edge>, parallelism: Parallelism) -> Result<NodeId> {
+        inputs.iter().try_for_each(|input| shape::check_keys(&self.graph, input))?;
         let (name, schema) = (format!("Sink({})", table.name), table.schema.clone());
         let operator = OperatorSpec::Sink(SinkSpec { table });
         let changelog = changelog::output_of(&self.graph, &name, &operator, &inputs)?;
@@ -296,8 +297,9 @@ impl Lowering<'_> {
     }
 
     fn side_output(&mut self, table: TableSpec, nodes: Vec<NodeId>, port: OutputPort) -> Result<()> {
-        let inputs =
-            nodes.into_iter().map(|from| Edge { from, port, ordinal: 0, exchange: Exchange::Forward }).collect();
+        let exchange = self.added_rows(&table);
+        let edge = |from| Edge { from, port, ordinal: 0, exchange: exchange.clone() };
+        let inputs = nodes.into_iter().map(edge).collect();
         self.sink(table, inputs, Parallelism::Job)?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! | the query | what its rows go through |
 //! |---|---|
-//! | only adds rows | nothing: each takes the place of the one before, as they come |
+//! | only adds rows | an exchange by the key of the table: each row takes the place of the one before, as they come there |
 //! | takes rows back, and has one row at most of each key of the table | `UpsertRows` |
 //! | any other, or one with `ORDER BY` | a Top-N that keeps the rows of each key and shows the last one; then `UpsertRows` |
 //!
@@ -31,8 +31,14 @@ impl Lowering<'_> {
         by_key.then(|| key.clone())
     }
 
-    /// The last row of each key of a table, as it changes. `columns` are those of the table; behind them there may be some that serve
-    /// the order alone.
+    /// How rows to which others are only added get to a table. Those that replace each other go to one subtask, which keeps their order:
+    /// what several write in one epoch is put together in any.
+    pub(super) fn added_rows(&self, table: &TableSpec) -> Exchange {
+        self.replaced_by(table).map_or(Exchange::Forward, Exchange::Hash)
+    }
+
+    /// The last row of each key of a table, as it changes, and how it gets there. `columns` are those of the table; behind them there
+    /// may be some that serve the order alone.
     ///
     /// # Errors
     /// A user error if rows cannot be told apart.
@@ -42,14 +48,14 @@ impl Lowering<'_> {
         columns: &[StreamColumn],
         order: &[SortKey],
         (key, width): (&[usize], usize),
-    ) -> Result<Vec<NodeId>> {
+    ) -> Result<(Vec<NodeId>, Exchange)> {
+        let to_key = Exchange::Hash(key.to_vec());
         let kinds = nodes.iter().map(|node| &self.graph.node(*node).spec.changelog);
         let adds = ChangelogKind::union(kinds).is_some_and(|kind| kind.is_append());
         if adds && order.is_empty() {
-            return Ok(nodes);
+            return Ok((nodes, to_key));
         }
         refuse_maps(columns)?;
-        let to_key = Exchange::Hash(key.to_vec());
         let is_unique = || match nodes.as_slice() {
             [node] => {
                 unique_key(&self.graph, *node).is_some_and(|unique| unique.iter().all(|column| key.contains(column)))
@@ -77,7 +83,7 @@ impl Lowering<'_> {
             let operator = OperatorSpec::Calc(CalcSpec { predicate: None, projection });
             node = add(&mut self.graph, "Calc", operator, edges(&[node], 0, Exchange::Forward), &columns[..width])?;
         }
-        Ok(vec![node])
+        Ok((vec![node], Exchange::Forward))
     }
 }
 

@@ -2,11 +2,16 @@
 
 use super::{dataflow, refusal};
 
+/// The job that writes a query into a table with the primary key `k`.
+fn planned(query: &str) -> String {
+    dataflow(&format!(
+        "CREATE TABLE t (k BIGINT, v BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'keyed'); INSERT INTO t {query};"
+    ))
+}
+
 /// What is in front of a table with the primary key `k`, from the table on, as far as the first operator that computes something.
 fn in_front(query: &str) -> Vec<String> {
-    let text = dataflow(&format!(
-        "CREATE TABLE t (k BIGINT, v BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = 'keyed'); INSERT INTO t {query};"
-    ));
+    let text = planned(query);
     let lines = text.lines().map(|line| line.trim_start_matches([' ', '└', '─', '│', '├']).to_owned());
     lines.filter(|line| ["TopN", "UpsertRows", "Sink"].iter().any(|name| line.contains(name))).collect()
 }
@@ -14,9 +19,35 @@ fn in_front(query: &str) -> Vec<String> {
 const K: &str = "COALESCE(auction, 0)";
 
 #[test]
-fn rows_that_are_only_added_replace_each_other_as_they_come() {
-    let query = format!("SELECT {K}, price FROM bid");
-    assert_eq!(in_front(&query).len(), 1, "{:?}", in_front(&query));
+fn rows_that_are_only_added_replace_each_other_in_the_order_of_one_subtask() {
+    let (tumble, window) =
+        ("FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' SECOND)", "GROUP BY window_start, window_end");
+    let by_key = format!("SELECT COALESCE(MAX(auction), 0), bidder {tumble} {window}, bidder");
+    let cases = [
+        (format!("SELECT {K}, price FROM bid"), true),
+        (format!("SELECT {K}, price FROM bid UNION ALL SELECT {K}, bidder FROM bid"), true),
+        (by_key, true),
+        // Rows that the aggregation has spread by the key stay.
+        (format!("SELECT k, COUNT(*) FROM (SELECT {K} AS k, window_start, window_end {tumble}) {window}, k"), false),
+    ];
+    for (query, exchange) in cases {
+        assert_eq!(in_front(&query).len(), 1, "{:?}", in_front(&query));
+        let plan = planned(&query);
+        let below: Vec<&str> = plan.lines().skip_while(|line| !line.contains("Sink(t)")).skip(1).take(1).collect();
+        assert_eq!(below[0].contains("hash(k)"), exchange, "{query}: {plan}");
+    }
+}
+
+#[test]
+fn rows_are_spread_by_a_key_of_several_columns_and_only_where_they_replace_each_other() {
+    let plan = |table: &str, query: &str| dataflow(&format!("CREATE TABLE t ({table}); INSERT INTO t {query};"));
+    let columns = "a BIGINT, v BIGINT, b BIGINT";
+    let query = "SELECT COALESCE(auction, 0), price, COALESCE(bidder, 0) FROM bid";
+    let keyed = format!("{columns}, PRIMARY KEY (a, b) NOT ENFORCED) WITH ('connector' = 'keyed'");
+    let keyed = plan(&keyed, query);
+    assert!(keyed.contains("hash(a, b)"), "{keyed}");
+    let added = plan(&format!("{columns}, PRIMARY KEY (a, b) NOT ENFORCED) WITH ('connector' = 'datagen'"), query);
+    assert!(!added.contains("hash"), "{added}");
 }
 
 #[test]
