@@ -196,7 +196,7 @@ fn results_that_change_are_records_that_replace_each_other() {
         &[
             table(&from, "k BIGINT, place BIGINT, v BIGINT", bounded),
             to("totals", &totals, columns, ""),
-            to("odd", &odd, columns, ", 'sink.delivery-guarantee' = 'at-least-once'"),
+            to("odd", &odd, columns, ""),
             to("greatest", &greatest, columns, ", 'value.fields-include' = 'EXCEPT_KEY'"),
             format!("INSERT INTO totals {grouped};\nINSERT INTO odd SELECT * FROM ({grouped}) WHERE n % 2 = 1;\n"),
             // Several rows of the query have one key of the table.

@@ -147,6 +147,15 @@ pub trait Connector: Send + Sync {
         stream.is_append()
     }
 
+    /// Whether a table's options keep their promise for a stream that the connector [takes](Self::takes). Asked at the same times.
+    ///
+    /// # Errors
+    /// A user error that names the option.
+    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+        let _ = (table, stream);
+        Ok(())
+    }
+
     /// Metadata columns that a source can provide.
     fn metadata_columns(&self) -> Vec<Field> {
         Vec::new()

@@ -348,4 +348,18 @@ fn each_wrong_option_of_a_sink_is_named_with_what_would_be_right() {
     let takes = |stream: ChangelogKind| UpsertKafka::default().takes(&spec, &stream);
     assert!(takes(ChangelogKind::Append) && takes(ChangelogKind::Upsert(vec![0, 1])));
     assert!(!takes(ChangelogKind::Retract) && !takes(ChangelogKind::Upsert(vec![0])));
+
+    // After a failure nothing might say that what was sent before is wrong.
+    for (guarantee, changes) in [("exactly-once", true), ("at-least-once", false), ("none", false)] {
+        let spec = sink("upsert-kafka", &[0], &[("key.format", "json"), ("sink.delivery-guarantee", guarantee)]);
+        let check = |stream: ChangelogKind| UpsertKafka::default().check_stream(&spec, &stream);
+        check(ChangelogKind::Append).unwrap();
+        let checked = check(ChangelogKind::Upsert(vec![0])).map_err(|error| error.report());
+        let wrong = "only for queries that add rows, and the results of this one change";
+        let expected = of_t("sink.delivery-guarantee", guarantee, wrong);
+        assert!(
+            checked.as_ref().err().map_or(changes, |report| !changes && report.starts_with(&expected)),
+            "{checked:?}"
+        );
+    }
 }

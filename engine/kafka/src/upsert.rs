@@ -50,6 +50,10 @@ impl Connector for UpsertKafka {
         }
     }
 
+    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+        if stream.is_append() { Ok(()) } else { SinkOptions::check_changes(table) }
+    }
+
     fn metadata_columns(&self) -> Vec<Field> {
         metadata::columns()
     }

@@ -252,7 +252,7 @@ impl Opener<'_> {
 /// weights would write what is taken back as added.
 fn check_taken(connector: &dyn Connector, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
     if connector.takes(table, stream) {
-        return Ok(());
+        return connector.check_stream(table, stream);
     }
     Err(Error::internal(format!(
         "table {} was given a stream of the kind {stream}, which its connector '{}' does not take",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int8Array, MapArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef, TimestampMillisecondType};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 use weir_connectors::formats::encode::message::{MessageEncoder, Messages};
 use weir_connectors::options::{Options, nearest};
 use weir_core::connector::METADATA_KEY;
@@ -13,6 +13,9 @@ use weir_core::{Batch, Error, Result, TableSpec};
 use crate::connector::UPSERT;
 use crate::metadata::Metadata;
 use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES};
+
+/// Bytes that a header takes beside its name and its value at most: their lengths.
+const HEADER_LENGTHS: usize = 10;
 
 /// Some columns and how they are written.
 #[derive(Debug, Clone)]
@@ -205,8 +208,13 @@ impl Records {
         })
     }
 
-    /// Bytes of a record's key and value.
+    fn header_bytes(&self, row: usize) -> usize {
+        let Some(headers) = self.headers(row) else { return 0 };
+        headers.iter().map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + HEADER_LENGTHS).sum()
+    }
+
+    /// Bytes of a record's key, value and headers.
     pub(crate) fn bytes(&self, row: usize) -> usize {
-        self.key(row).map_or(0, <[u8]>::len) + self.value(row).map_or(0, <[u8]>::len)
+        self.key(row).map_or(0, <[u8]>::len) + self.value(row).map_or(0, <[u8]>::len) + self.header_bytes(row)
     }
 }

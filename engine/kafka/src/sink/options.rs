@@ -18,7 +18,7 @@ pub(crate) const COMMITS: &str = "sink.commits-topic";
 pub(crate) const OPTIONS: &[OptionInfo] = &[
     option(
         GUARANTEE,
-        "'exactly-once' (default): rows appear when their checkpoint is complete; or 'at-least-once': at once, and some again after a failure.",
+        "'exactly-once' (default): rows appear when their checkpoint is complete; or 'at-least-once': at once, and some again after a failure. A query whose results change needs 'exactly-once'.",
     ),
     option(PREFIX, "What the transactional id begins with, for access rules; 'weir' by default."),
     option(
@@ -124,6 +124,22 @@ impl SinkOptions {
             columns: Columns::new(table)?,
             topic,
         })
+    }
+
+    /// Refuses to write results that change at least once. Of what changes between two markers the last is sent; after a failure the
+    /// markers fall elsewhere, so of what was sent before they may say nothing, and it would stay.
+    ///
+    /// # Errors
+    /// A user error that names the option.
+    pub(crate) fn check_changes(table: &TableSpec) -> Result<()> {
+        if Self::read(table)?.guarantee == Guarantee::ExactlyOnce {
+            return Ok(());
+        }
+        let error =
+            Options::of(table).error(GUARANTEE, "only for queries that add rows, and the results of this one change");
+        Err(error.with_help(
+            "leave it out: 'exactly-once'. Else what was written before a failure could stay wrong for ever",
+        ))
     }
 
     /// The transactional id of a job's sink, which is also the key of its marker.

@@ -36,7 +36,7 @@ pub(crate) fn check(options: &SinkOptions, batch: &Batch) -> Result<()> {
     }
 }
 
-/// What a value of the column takes at most, in key and value together.
+/// What a value of the column takes at most, in key and value together, or in headers.
 fn most_bytes(column: &ArrayRef) -> usize {
     let longest = |lengths: &mut dyn Iterator<Item = u32>| lengths.max().unwrap_or(0) as usize;
     // A view begins with the length.

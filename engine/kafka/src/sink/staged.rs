@@ -24,8 +24,11 @@ pub(super) async fn open(options: SinkOptions, context: &SinkContext, writers: &
         topics::require(&options).await?;
         topics::ensure_commits(&options).await?;
         let (job, behind) = (context.job, context.epoch);
-        let writer = writer(&options, options.transactional_id(job, &context.uid), job, writers);
-        let writer = blocking(move || established(writer()?, behind)).await?;
+        let id = options.transactional_id(job, &context.uid);
+        // What a kept one knows may be old: meanwhile others may have written, and fenced it.
+        drop(writers.take(&id, &options));
+        let opened = options.clone();
+        let writer = blocking(move || established(Writer::open(opened, id, job)?, behind)).await?;
         writers.keep(writer);
     }
     Ok(Box::new(StagedSink { options, rows: Vec::new(), count: 0 }))

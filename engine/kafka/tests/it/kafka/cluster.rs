@@ -68,7 +68,13 @@ impl Topic {
     }
 
     pub fn named(name: &str, partitions: i32) -> Self {
+        Self::with(name, partitions, &[])
+    }
+
+    /// Makes one with settings of its own.
+    pub fn with(name: &str, partitions: i32, config: &[(&str, &str)]) -> Self {
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let topic = config.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
         for result in block_on(admin().create_topics([&topic], &options())).unwrap() {
             result.unwrap();
         }

@@ -8,6 +8,7 @@ mod changes;
 mod cluster;
 mod content;
 mod job;
+mod refusals;
 mod restarts;
 mod sink;
 mod transactions;

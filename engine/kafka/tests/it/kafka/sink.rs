@@ -21,20 +21,20 @@ use super::cluster::{OpenTransaction, PATIENCE, Record, Topic, unique};
 use super::job::{columns, table};
 
 /// A job with a sink, whatever processes there are.
-struct Job {
-    table: TableSpec,
+pub(super) struct Job {
+    pub(super) table: TableSpec,
     identity: JobIdentity,
     uid: OperatorUid,
-    commits: Topic,
+    pub(super) commits: Topic,
 }
 
 impl Job {
-    fn new(topic: &Topic, with: &[(&str, &str)]) -> Self {
+    pub(super) fn new(topic: &Topic, with: &[(&str, &str)]) -> Self {
         Self::apart(topic, format!("commits-{}", std::process::id()), with)
     }
 
     /// One whose markers are in a topic of its own.
-    fn alone(topic: &Topic) -> Self {
+    pub(super) fn alone(topic: &Topic) -> Self {
         Self::apart(topic, unique("commits"), &[])
     }
 
@@ -48,20 +48,20 @@ impl Job {
         }
     }
 
-    async fn try_open(&self, process: &Kafka, epoch: u64) -> Result<Box<dyn Sink>> {
+    pub(super) async fn try_open(&self, process: &Kafka, epoch: u64) -> Result<Box<dyn Sink>> {
         process.validate(&self.table, Role::Sink)?;
         let (job, uid, epoch) = (self.identity, self.uid.clone(), Epoch(epoch));
         process.open_sink(&self.table, SinkContext { job, uid, subtask: 0, attempt: Attempt(1), epoch }).await
     }
 
     /// A process in which the job has begun behind an epoch.
-    async fn open(&self, epoch: u64) -> Kafka {
+    pub(super) async fn open(&self, epoch: u64) -> Kafka {
         let process = Kafka::default();
         self.try_open(&process, epoch).await.unwrap();
         process
     }
 
-    async fn commit_staged(&self, process: &Kafka, epoch: u64, staged: Box<dyn StagedRows>) -> Result<()> {
+    pub(super) async fn commit_staged(&self, process: &Kafka, epoch: u64, staged: Box<dyn StagedRows>) -> Result<()> {
         let commit = Commit {
             job: self.identity,
             uid: self.uid.clone(),
@@ -76,12 +76,12 @@ impl Job {
         self.commit_staged(process, epoch, Box::new(vec![rows(values)].into_iter())).await
     }
 
-    async fn commit(&self, process: &Kafka, epoch: u64, values: &[&str]) {
+    pub(super) async fn commit(&self, process: &Kafka, epoch: u64, values: &[&str]) {
         self.try_commit(process, epoch, values).await.unwrap();
     }
 }
 
-fn rows(values: &[&str]) -> Batch {
+pub(super) fn rows(values: &[&str]) -> Batch {
     let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(values));
     Batch::append(RecordBatch::try_from_iter_with_nullable([("v", column, true)]).unwrap())
 }
@@ -236,23 +236,6 @@ async fn a_marker_behind_the_open_transaction_of_another_job_is_waited_for() {
 
 #[tokio::test]
 #[ignore = "wants a broker"]
-async fn a_job_does_not_begin_where_rows_would_be_lost_or_written_twice() {
-    let topic = Topic::new("begins", 1);
-    let job = Job::new(&topic, &[]);
-    let process = job.open(0).await;
-    job.commit(&process, 7, &["a"]).await;
-    let refused = |result: Result<Box<dyn Sink>>| result.err().expect("it was opened").report();
-    let report = refused(job.try_open(&process, 5).await);
-    assert!(report.contains("already has the rows of table 't' up to epoch 7"), "{report}");
-    let report = refused(Job::new(&Topic { name: unique("none") }, &[]).try_open(&process, 0).await);
-    assert!(report.contains("there is no topic 'none-"), "{report}");
-    let slow = Job::new(&topic, &[("properties.transaction.timeout.ms", "90000000")]);
-    let report = refused(slow.try_open(&process, 0).await);
-    assert!(report.contains("the brokers do not allow transactions to take so long"), "{report}");
-}
-
-#[tokio::test]
-#[ignore = "wants a broker"]
 async fn the_marker_of_a_job_that_was_deleted_goes() {
     let topic = Topic::new("deleted", 1);
     let job = Job::alone(&topic);
@@ -267,22 +250,6 @@ async fn the_marker_of_a_job_that_was_deleted_goes() {
     // A process that knows nothing of that writes nothing.
     assert!(job.try_commit(&process, 1, &["a"]).await.is_err());
     assert_eq!(topic.committed_values(), ["a"]);
-}
-
-#[tokio::test]
-#[ignore = "wants a broker"]
-async fn a_record_that_could_never_be_written_is_not_staged() {
-    let topic = Topic::new("large", 1);
-    let job = Job::new(&topic, &[]);
-    let process = Kafka::default();
-    let mut sink = job.try_open(&process, 0).await.unwrap();
-    let almost = "x".repeat(998_000);
-    sink.write(rows(&["a", &almost])).await.unwrap();
-    let error = sink.write(rows(&["a", &"x".repeat(1_000_000)])).await.unwrap_err();
-    let says = format!("table 't', topic '{}': a record of 1000000 bytes is larger", topic.name);
-    assert!(error.report().starts_with(&says), "{}", error.report());
-    job.commit(&process, 1, &["a", &almost]).await;
-    assert_eq!(topic.committed_values(), ["a", &almost]);
 }
 
 #[tokio::test]
