@@ -28,7 +28,7 @@
 //! /// What is kept of each card.
 //! #[derive(State, Default)]
 //! struct Suspicion {
-//!     tested: ValueState<i64>,
+//!     tested: ValueState<Timestamp>,
 //!     forget: Timer,
 //! }
 //!
@@ -45,10 +45,14 @@
 //!     type Out = Alert;
 //!
 //!     fn process(&mut self, payment: Payment, state: &mut Suspicion, ctx: &mut Context<'_, String, Alert>) -> Result<()> {
+//!         let minute = Duration::from_secs(60);
+//!         // The timer goes off some time after the minute: it only forgets.
+//!         let is_near = |tested: &Timestamp| (*tested..*tested + minute).contains(&payment.at);
 //!         if payment.cents < 100 {
-//!             state.tested.set(payment.cents);
-//!             state.forget.set(payment.at + Duration::from_secs(60));
-//!         } else if payment.cents >= self.large && state.tested.take().is_some() {
+//!             state.tested.set(payment.at);
+//!             state.forget.set(payment.at + minute);
+//!         } else if payment.cents >= self.large && state.tested.get().is_some_and(is_near) {
+//!             state.tested.clear();
 //!             state.forget.cancel();
 //!             ctx.emit(Alert { card: payment.card, cents: payment.cents, at: payment.at });
 //!         }
@@ -74,7 +78,7 @@
 //! // The test steps through time as it likes, and restarts the job in the middle.
 //! let payment = |card: &str, cents, at: i64| Payment { card: card.to_owned(), cents, at: Timestamp::from_secs(at) };
 //! let mut test = TestJob::new(fraud)?;
-//! test.send("payments", [payment("a", 1, 0), payment("b", 2, 5)])?;
+//! test.send("payments", [payment("a", 1, 0), payment("b", 2, 5), payment("c", 3, 0), payment("c", 90_000, 300)])?;
 //! test.restart(3)?;
 //! test.watermark(Timestamp::from_secs(62))?;
 //! test.send("payments", [payment("a", 90_000, 63), payment("b", 90_000, 64)])?;
@@ -95,7 +99,8 @@
 //!
 //! State and what has been emitted belong together: after a crash both are as they were at the last checkpoint, and what a sink shows exactly
 //! once in SQL it shows exactly once here. Rows of a key are processed one after the other, in the order in which they come.
-//! Results do not depend on how many subtasks there are, nor on batches.
+//! Results do not depend on how many subtasks there are. When a timer goes off depends on where the watermark stands, which moves
+//! behind batches: [`KeyedProcess`] says what follows.
 //!
 //! A function of a job must not depend on anything else than its arguments: not on the time, on random numbers or on files, since it is called
 //! again when the job goes back to a checkpoint. [`Context::now`] is the clock.

@@ -11,10 +11,10 @@ mod store;
 mod tables;
 
 pub(crate) use batches::{BatchStep, OverBatches};
-pub(crate) use broadcast::Broadcast;
+pub(crate) use broadcast::{Broadcast, SHARED};
 pub(crate) use connect::Connect;
-pub(crate) use keyed::{Keyed, Shape};
+pub(crate) use keyed::{IN_MEMORY, Keyed, Shape};
 pub(crate) use output::{Output, Side};
 pub(crate) use process::Process;
 pub(crate) use stateless::{Branch, KeyColumns, KeyOf, Rows, Stateless};
-pub(crate) use store::{Store, TimeToLive, hash_of};
+pub(crate) use store::{LIVES, Store, TimeToLive, hash_of};

@@ -12,8 +12,10 @@ use crate::state::State;
 ///
 /// A value of the type is cloned for each subtask. What is in it is no state: it is gone after a restart.
 ///
-/// Results follow from the rows of each key in their order, and from event time: it makes no difference in which batches rows come, or how
-/// many subtasks there are. (Processing time and the order of rows from different sources do make one.)
+/// How many subtasks there are makes no difference, and rows of a key come in their order. But event time moves between batches, not between
+/// rows: a source sends a watermark behind a batch, so a timer goes off only after all rows of the batch that it came with, also those whose
+/// times are behind the timer. **What has to hold within a time compares the times of rows; a timer only cleans up, or tells what no
+/// row has told.** (A [time to live](crate::KeyedStream::time_to_live) compares them by itself.)
 pub trait KeyedProcess: Clone + Send + Sync + 'static {
     /// By what rows are told apart.
     type Key: Key;

@@ -35,6 +35,10 @@
 //! - have another name, if `#[record(was = "…")]` says the old one;
 //! - stand elsewhere.
 //!
+//! A piece of state may be added. One that is removed is named by `#[state(dropped = "…")]` on the struct, and what it held is lost; one whose field has
+//! another name says the old one by `#[state(name = "…")]`. (A piece that is a state by itself is called `value`, `list`, `map`,
+//! `aggregate` or `timer`.)
+//!
 //! Anything else is refused when the job is started from that state, with the reason, and nothing is lost.
 
 mod aggregate;
@@ -62,6 +66,9 @@ use parts::{AnyItem, Declaration, Item};
 pub trait State: Default + Send + 'static {
     /// Whether there are timers in it.
     const TIMERS: bool;
+
+    /// Pieces that an earlier version kept, and whose values are lost from now on.
+    const DROPPED: &'static [&'static str] = &[];
 
     /// The pieces.
     fn declarations() -> Vec<Declaration>;

@@ -10,7 +10,8 @@ use weir_core::{ChangelogKind, Error, Result};
 
 use crate::job::{Make, SharedPlan, Step};
 use crate::operator::{
-    BatchStep, Branch, Broadcast, Connect, KeyOf, Keyed, OverBatches, Process, Shape, Side, Stateless, TimeToLive,
+    BatchStep, Branch, Broadcast, Connect, IN_MEMORY, KeyOf, Keyed, LIVES, OverBatches, Process, SHARED, Shape, Side,
+    Stateless, TimeToLive,
 };
 use crate::process::{BroadcastProcess, KeyedConnect, KeyedProcess, SideOutput};
 use crate::record::{Key, Record, millis, plain_schema};
@@ -146,7 +147,7 @@ impl<R: Record> Stream<R> {
         let output = T::schema();
         let make: Make =
             Arc::new(move |_| Ok(Box::new(BatchStep { function: function.clone(), output: output.clone() })));
-        add::<T>(self.plan, name, (vec![input], false), make)
+        add::<T>(self.plan, name, (vec![input], Needs::default()), make)
     }
 
     /// Tells rows apart by a key. Rows with the same key come to the same subtask, in their order.
@@ -245,6 +246,9 @@ pub struct KeyedStream<K: Key, R: Record> {
 impl<K: Key, R: Record> KeyedStream<K, R> {
     /// Forgets what is kept of a key when no row of it has come for that long: in event time where rows have it and come with
     /// watermarks, by the worker's clock otherwise. Of two streams that are connected it is enough to give it to one.
+    ///
+    /// A row that comes that long after the last one, by its own time, finds nothing either, whether a watermark stood between the
+    /// two or not.
     pub fn time_to_live(mut self, time: Duration) -> Self {
         self.time_to_live = Some(time);
         self
@@ -255,9 +259,9 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         let keys = vec![Some(self.key_positions())];
         let inputs = vec![self.input(name, false)];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.lives(self.has_event_time()) };
-        let ticks = self.wants_ticks::<P::State>();
+        let needs = self.needs::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Process(process.clone()), &shape, sides)?)));
-        add::<P::Out>(self.stream.plan, name, (inputs, ticks), make)
+        add::<P::Out>(self.stream.plan, name, (inputs, needs), make)
     }
 
     /// Brings the rows of another stream with the same keys to those of this one.
@@ -332,8 +336,10 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
         self.time_to_live.map(|time| TimeToLive { millis: millis(time), clock })
     }
 
-    fn wants_ticks<S: State>(&self) -> bool {
-        S::TIMERS || self.time_to_live.is_some()
+    fn needs<S: State>(&self) -> Needs {
+        // What keeps no rows of the user's goes without a word.
+        let drops = S::DROPPED.iter().chain([&LIVES, &IN_MEMORY]).map(|name| (*name).to_owned()).collect();
+        Needs { ticks: S::TIMERS || self.time_to_live.is_some(), drops }
     }
 }
 
@@ -362,9 +368,9 @@ impl<K: Key, L: Record, R: Record> Connected<K, L, R> {
             self.right.input(&format!("{name}_right"), left && !right),
         ];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.left.lives(has_event_time) };
-        let ticks = self.left.wants_ticks::<P::State>();
+        let needs = self.left.needs::<P::State>();
         let make: Make = Arc::new(move |sides| Ok(Box::new(Keyed::new(Connect(process.clone()), &shape, sides)?)));
-        add::<P::Out>(self.left.stream.plan, name, (inputs, ticks), make)
+        add::<P::Out>(self.left.stream.plan, name, (inputs, needs), make)
     }
 }
 
@@ -385,18 +391,29 @@ impl<K: Key, R: Record, U: Record> WithBroadcast<K, R, U> {
             self.updates.input(&format!("{name}_updates"), Spread::Broadcast, is_timeless),
         ];
         let shape = Shape { name: name.to_owned(), keys, time_to_live: self.keyed.lives(self.keyed.has_event_time()) };
-        let ticks = self.keyed.wants_ticks::<P::State>();
+        let mut needs = self.keyed.needs::<P::State>();
+        needs.drops.extend(P::Shared::DROPPED.iter().map(|name| format!("{SHARED}{name}")));
         let make: Make =
             Arc::new(move |sides| Ok(Box::new(Keyed::new(Broadcast::new(process.clone())?, &shape, sides)?)));
-        add::<P::Out>(self.keyed.stream.plan, name, (inputs, ticks), make)
+        add::<P::Out>(self.keyed.stream.plan, name, (inputs, needs), make)
     }
 }
 
+/// What a step needs of the engine.
+#[derive(Default)]
+struct Needs {
+    /// To be told of processing time.
+    ticks: bool,
+    /// To go on without these tables of an earlier version.
+    drops: Vec<String>,
+}
+
 /// Adds a step.
-fn add<O: Record>(plan: SharedPlan, name: &str, (inputs, ticks): (Vec<StepInput>, bool), make: Make) -> Stream<O> {
+fn add<O: Record>(plan: SharedPlan, name: &str, (inputs, needs): (Vec<StepInput>, Needs), make: Make) -> Stream<O> {
     // Others are told, and have no say in how far time has come.
     let event_time = O::EVENT_TIME.filter(|_| inputs.first().is_some_and(|input| input.event_time.is_some()));
-    let step = OperatorStep { wants_ticks: ticks, ..operator_step(name, inputs, O::schema(), event_time) };
+    let Needs { ticks, drops } = needs;
+    let step = OperatorStep { wants_ticks: ticks, drops, ..operator_step(name, inputs, O::schema(), event_time) };
     if identifier(name) != name {
         let problem = Error::user(format!("a step cannot be called '{name}'"));
         plan.borrow_mut().complain(problem.with_help("a name is made of letters, digits and underscores"));
@@ -418,6 +435,7 @@ fn operator_step(view: &str, inputs: Vec<StepInput>, output: SchemaRef, event_ti
         side_outputs: Vec::new(),
         emits_at_markers: false,
         wants_ticks: false,
+        drops: Vec::new(),
     }
 }
 

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use self::artifact::{Artifact, ArtifactHash};
 pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, StepInput};
 pub use self::plugins::{Linked, NoPlugins, Plugins};
-pub use self::spec::{PluginInput, PluginSpec, Spread};
+pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
 use crate::{Operator, Result};
 
 /// What users write in Rust: jobs, and the operators that stand in them. Methods may be called from any thread, also at the same time,

@@ -13,6 +13,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use weir_core::plugin::check_dropped;
 use weir_core::{OperatorPlace, OperatorUid, TableSchema};
 
 use crate::columns::{ColumnChange, changes};
@@ -31,6 +32,9 @@ pub struct KeptState {
     pub place: OperatorPlace,
     /// Its tables; none if it keeps nothing.
     pub tables: Vec<TableSchema>,
+    /// Tables that it may lose. `None`: any, since what it computes says which of them it needs, as in SQL. What an operator of a
+    /// plugin computes is not known: it names them.
+    pub drops: Option<Vec<String>>,
 }
 
 /// What happens to the state of each operator, in the order of the job; what is dropped comes last.
@@ -87,11 +91,11 @@ pub fn plan_restore(checkpoint: &Manifest, wanted: &[KeptState]) -> RestorePlan 
 impl KeptState {
     fn of(state: &OperatorState) -> Self {
         let tables = state.tables.iter().map(|table| table.schema.clone()).collect();
-        Self { uid: state.uid.clone(), place: state.place.clone(), tables }
+        Self { uid: state.uid.clone(), place: state.place.clone(), tables, drops: None }
     }
 
     fn nothing(uid: OperatorUid, place: OperatorPlace) -> Self {
-        Self { uid, place, tables: Vec::new() }
+        Self { uid, place, tables: Vec::new(), drops: None }
     }
 }
 
@@ -179,6 +183,9 @@ fn fit(stored: &KeptState, wanted: &KeptState) -> Result<StateFate, String> {
             return Err(format!("table '{}' does not fit: column '{now}' was '{before}'", declared.name));
         }
         sentences.extend(changes.iter().map(|change: &ColumnChange| format!("table '{}': {change}", declared.name)));
+    }
+    if let Some(drops) = &wanted.drops {
+        check_dropped(&stored.tables, &wanted.tables, drops)?;
     }
     let gone = stored.tables.iter().filter(|table| wanted.tables.iter().all(|wanted| wanted.name != table.name));
     sentences.extend(gone.map(|table| format!("table '{}' is gone", table.name)));

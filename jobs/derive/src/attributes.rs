@@ -103,6 +103,21 @@ impl OnType {
     }
 }
 
+/// The pieces of state that stand on a struct as dropped.
+pub(crate) fn dropped(attributes: &[Attribute]) -> Result<Vec<LitStr>> {
+    let mut dropped = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("state")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("dropped") {
+                return Err(meta.error("a state has no such setting: only `dropped = \"…\"`"));
+            }
+            dropped.push(meta.value()?.parse()?);
+            Ok(())
+        })?;
+    }
+    Ok(dropped)
+}
+
 /// What stands on a field or a variant.
 #[derive(Default)]
 pub(crate) struct OnField {

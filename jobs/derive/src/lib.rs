@@ -23,7 +23,8 @@ pub fn record(input: TokenStream) -> TokenStream {
 
 /// Makes a struct the state of one key: each field is a piece of state with the field's name.
 ///
-/// `#[state(name = "…")]` on a field names it otherwise.
+/// `#[state(name = "…")]` on a field names it otherwise. `#[state(dropped = "…")]` on the struct names a piece that earlier versions had: what
+/// it held is lost.
 #[proc_macro_derive(State, attributes(state))]
 pub fn state(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

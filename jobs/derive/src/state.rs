@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, Result};
 
-use crate::attributes::OnField;
+use crate::attributes::{OnField, dropped};
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let ident = &input.ident;
@@ -29,6 +29,10 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         }
         names.push(name);
     }
+    let dropped = dropped(&input.attrs)?;
+    if let Some(kept) = dropped.iter().find(|name| names.contains(&name.value())) {
+        return Err(Error::new_spanned(kept, format!("`{}` is a piece of this state", kept.value())));
+    }
     let idents: Vec<_> = fields.named.iter().map(|field| &field.ident).collect();
     let types: Vec<_> = fields.named.iter().map(|field| &field.ty).collect();
     let positions: Vec<_> = (0..names.len()).collect();
@@ -40,6 +44,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
 
             impl ::weir_jobs::State for #ident {
                 const TIMERS: bool = false #(|| <#types as parts::Item>::IS_TIMER)*;
+                const DROPPED: &'static [&'static str] = &[#(#dropped),*];
 
                 fn declarations() -> ::std::vec::Vec<parts::Declaration> {
                     ::std::vec![#(parts::Declaration::of::<#types>(#names)),*]
@@ -73,5 +78,7 @@ mod tests {
         assert!(refusal("struct S(ValueState<u64>);").contains("named fields"));
         assert!(refusal("enum S { A }").contains("is a struct"));
         assert!(refusal("struct S { a: Timer, #[state(name = \"a\")] b: Timer }").contains("two pieces"));
+        assert!(refusal("#[state(dropped = \"a\")] struct S { a: Timer }").contains("is a piece of this state"));
+        assert!(refusal("#[state(name = \"a\")] struct S { a: Timer }").contains("no such setting"));
     }
 }

@@ -11,6 +11,9 @@ use super::keyed::{Driver, each_row};
 use super::output::Output;
 use super::store::Store;
 
+/// What names of tables begin with that every subtask has: those of keys may be the same otherwise.
+pub(crate) const SHARED: &str = "shared.";
+
 /// The key of what is shared.
 const ALL: bool = true;
 
@@ -37,8 +40,7 @@ impl<P: BroadcastProcess> Driver for Broadcast<P> {
     type Out = P::Out;
 
     fn shared_tables(&self) -> Vec<TableSchema> {
-        // Tables of keys may have the same names.
-        let renamed = |table: &TableSchema| TableSchema { name: format!("shared.{}", table.name), ..table.clone() };
+        let renamed = |table: &TableSchema| TableSchema { name: format!("{SHARED}{}", table.name), ..table.clone() };
         self.shared.tables().iter().map(renamed).collect()
     }
 

@@ -80,8 +80,12 @@ pub(super) fn each_row<In: Record, K: Key, S: State, Out: Record>(
         let row = In::read(&rows, row);
         let time = row.event_time();
         if let Some(lives) = lives {
-            let by_event = time.filter(|_| lives.clock == Clock::Event);
-            store.extend_life(slot, by_event.unwrap_or(moment.now).millis());
+            // A row without event time has come no earlier than where event time stands.
+            let came = match lives.clock {
+                Clock::Event => time.unwrap_or(moment.watermark),
+                Clock::Processing => moment.now,
+            };
+            store.extend_life(slot, came.millis());
         }
         let found = store.touch(slot);
         process(row, &mut found.state, &mut Context { key: &found.key, time, moment, output })?;
@@ -128,6 +132,9 @@ impl<D: Driver> Keyed<D> {
         let mut last = Vec::new();
         if time == i64::MAX {
             last.extend(std::iter::from_fn(|| self.store.due(clock, time)));
+            // The end of a life is queued where it was when the key was new.
+            last.iter_mut().for_each(|due| self.store.put_off(due));
+            last.sort_unstable();
         }
         let is_last = !last.is_empty();
         let mut last = last.into_iter();
@@ -150,11 +157,14 @@ impl<D: Driver> Keyed<D> {
     }
 }
 
+/// The name of a table without rows.
+pub(crate) const IN_MEMORY: &str = "(in memory)";
+
 /// The table that says that all keys have to be in memory. It has no rows.
 fn in_memory() -> TableSchema {
     let column = state_column::with_id(Field::new("none", DataType::Boolean, false), 1);
     TableSchema {
-        name: "(in memory)".to_owned(),
+        name: IN_MEMORY.to_owned(),
         version: 1,
         schema: Arc::new(Schema::new(vec![column])),
         key_columns: 1,
@@ -205,8 +215,11 @@ impl<D: Driver> Operator for Keyed<D> {
     }
 
     fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
-        self.watermark = time;
-        self.go_off(Clock::Event, time.0, out)?;
+        // After a restart the end of time is told again. What was set at the end did not go off then, and does not now.
+        let was_over = std::mem::replace(&mut self.watermark, time) == EventTime::MAX;
+        if !was_over {
+            self.go_off(Clock::Event, time.0, out)?;
+        }
         Ok(Some(if time == EventTime::MAX {
             time
         } else {

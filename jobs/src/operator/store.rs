@@ -82,6 +82,9 @@ pub(crate) struct Due {
     pub(crate) slot: u32,
 }
 
+/// The table of when keys were touched.
+pub(crate) const LIVES: &str = "(time to live)";
+
 /// The time to live of a key is over.
 pub(crate) const EXPIRY: usize = usize::MAX;
 
@@ -110,7 +113,7 @@ impl<K: Key, S: State> Store<K, S> {
     pub(crate) fn new(distribution: Distribution, time_to_live: Option<TimeToLive>) -> Result<Self> {
         let mut declarations = S::declarations();
         if time_to_live.is_some() {
-            declarations.push(Declaration::of::<Touched>("(time to live)"));
+            declarations.push(Declaration::of::<Touched>(LIVES));
         }
         let tables = declarations.iter().map(|declared| table::<K>(declared, distribution)).collect::<Result<_>>()?;
         Ok(Self {
@@ -183,11 +186,16 @@ impl<K: Key, S: State> Store<K, S> {
         touched
     }
 
-    /// A row of the key has come at `time`.
+    /// A row of the key has come at `time`. If the time to live was over by then, what is kept of the key is forgotten first: it makes no
+    /// difference whether a watermark stood between the rows.
     pub(crate) fn extend_life(&mut self, slot: u32, time: i64) {
         let Some(time_to_live) = self.time_to_live else { return };
-        let (touched, hash) = (&mut self.lives[slot as usize], &self.slots[slot as usize].hash);
+        let (touched, found) = (&mut self.lives[slot as usize], &mut self.slots[slot as usize]);
+        let hash = &found.hash;
         let is_new = std::mem::take(&mut touched.is_over) || (!touched.is_changed && !touched.is_stored);
+        if !is_new && time >= touched.time.saturating_add(time_to_live.millis) {
+            found.state.each(&mut |_, item| item.clear());
+        }
         if is_new || time > touched.time {
             (touched.time, touched.is_changed) = (time, true);
         }
@@ -257,6 +265,15 @@ impl<K: Key, S: State> Store<K, S> {
             .with_help("set it for a time after Context::time"));
         }
         Ok(())
+    }
+
+    /// Puts the end of a life where it is by the rows that have come since it was queued.
+    pub(crate) fn put_off(&self, due: &mut Due) {
+        if let Some(time_to_live) = self.time_to_live
+            && due.item == EXPIRY
+        {
+            due.time = due.time.max(self.lives[due.slot as usize].time.saturating_add(time_to_live.millis));
+        }
     }
 
     /// Forgets the key if its time to live is over, and waits on otherwise.

@@ -156,6 +156,9 @@ timers! {
     /// Goes off when event time has come to where it is set: when the watermark says that no row with an earlier time is expected. The step is called with the key's state then, and
     /// [`fired`](Self::fired) is true. It is unset by then, and may be set again.
     ///
+    /// The watermark moves behind a batch of rows: a row may come whose time is behind the timer, before the timer goes off. Where that makes a
+    /// difference, compare [`time`](Self::time) with the row's.
+    ///
     /// At the end of its input, when all rows have come, every timer that is still set goes off once; those that are set from then on
     /// do not.
     Timer = Clock::Event;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use weir_core::hash::owner;
-use weir_core::plugin::{OperatorStep, Spread, StepInput};
+use weir_core::plugin::{OperatorStep, Spread, StepInput, check_dropped};
 use weir_core::{
     Batch, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result,
 };
@@ -286,11 +286,9 @@ impl Running {
                         before.map_or_else(|| Ok(Stored::new(table.clone())), |before| before.declared_as(table))?,
                     );
                 }
-                let kept = |name: &String| tables.iter().any(|table| table.name == *name);
-                if let Some(lost) = state.tables.iter().map(|stored| &stored.schema.name).find(|name| !kept(name)) {
-                    let step = &plan.step.view;
-                    return Err(Error::user(format!("step '{step}' has state '{lost}', which it keeps no more")));
-                }
+                let before = state.tables.iter().map(|stored| &stored.schema);
+                check_dropped(before, &tables, &plan.step.drops)
+                    .map_err(|why| Error::user(format!("step '{}': {why}", plan.step.view)))?;
             }
             let range = HashRange::of_subtask(index, parallelism);
             let restored = state.watermark.is_some();

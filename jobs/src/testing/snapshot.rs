@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use weir_core::{Capture, Distribution, Error, EventTime, HashRange, Result, TableSchema, state_column};
 
-use crate::operator::{Store, TimeToLive};
+use crate::operator::{LIVES, SHARED, Store, TimeToLive};
 use crate::record::Key;
 use crate::state::{Clock, State};
 
@@ -169,7 +169,7 @@ impl Snapshot {
     /// # Errors
     /// If there is no such step, or its state is another.
     pub fn shared_state<S: State>(&self, step: &str) -> Result<Option<S>> {
-        self.read(step, &true, "shared.", Distribution::Broadcast)
+        self.read(step, &true, SHARED, Distribution::Broadcast)
     }
 
     fn read<K: Key, S: State>(
@@ -182,7 +182,7 @@ impl Snapshot {
         let stored =
             self.steps.get(step).ok_or_else(|| Error::user(format!("there is no step '{step}' with state")))?;
         let lives = TimeToLive { millis: i64::MAX, clock: Clock::Event };
-        let lives = stored.tables.iter().any(|table| table.schema.name == "(time to live)").then_some(lives);
+        let lives = stored.tables.iter().any(|table| table.schema.name == LIVES).then_some(lives);
         let mut store = Store::<K, S>::new(distribution, lives)?;
         let mut builder = K::builder(1);
         key.append_to(&mut builder);

@@ -129,5 +129,6 @@ pub fn count_step(view: &str, relation: &str, config: Vec<u8>) -> OperatorStep {
         side_outputs: vec![SideOutput { view: format!("{view}_unspoken"), columns: count_input() }],
         emits_at_markers: false,
         wants_ticks: false,
+        drops: Vec::new(),
     }
 }

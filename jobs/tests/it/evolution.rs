@@ -122,10 +122,89 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
         |main: fn(&mut Job) -> Result<()>| TestJob::restored(main, &snapshot(), 1).map(|_| ()).unwrap_err().report();
     assert!(refusal(narrow::job).contains("column 'count' was Int32 and is Int16"));
     assert!(refusal(without_default::job).contains("it has no column 'more', which cannot be null and has no default"));
-    assert!(refusal(another_kind::job).contains("has state 'value', which it keeps no more"));
+    assert!(refusal(another_kind::job).contains("there is state 'value', which it no longer keeps"));
     let other = |job: &mut Job| {
         job.table::<Event>("events").insert_into("out");
         Ok(())
     };
     assert!(refusal(other).contains("state of a step 'step', which the job does not have"));
+}
+
+/// Versions of a job by their states, whose rows are the amounts that `$field` has added up.
+macro_rules! totals {
+    ($name:ident, $field:ident, $state:item) => {
+        mod $name {
+            use super::super::*;
+
+            #[derive(State, Default)]
+            $state
+
+            #[derive(Clone)]
+            struct Step;
+
+            impl KeyedProcess for Step {
+                type Key = String;
+                type In = Event;
+                type State = Kept;
+                type Out = Total;
+
+                fn process(&mut self, row: Event, kept: &mut Kept, ctx: &mut Context<'_, String, Total>) -> Result<()> {
+                    *kept.$field.or_default() += row.amount;
+                    ctx.emit(total(ctx.key(), *kept.$field.or_default()));
+                    Ok(())
+                }
+            }
+
+            pub(super) fn job(job: &mut Job) -> Result<()> {
+                let events = job.table::<Event>("events").key_by(|event| event.user.clone());
+                events.process("step", Step).insert_into("out");
+                Ok(())
+            }
+        }
+    };
+}
+totals!(
+    sum,
+    sum,
+    struct Kept {
+        sum: ValueState<i64>,
+    }
+);
+totals!(
+    renamed_silently,
+    amount,
+    struct Kept {
+        amount: ValueState<i64>,
+    }
+);
+totals!(
+    renamed,
+    amount,
+    struct Kept {
+        #[state(name = "sum")]
+        amount: ValueState<i64>,
+    }
+);
+totals!(
+    dropped,
+    amount,
+    #[state(dropped = "sum")]
+    struct Kept {
+        amount: ValueState<i64>,
+    }
+);
+
+#[test]
+fn a_piece_of_state_is_renamed_or_dropped_only_where_that_is_said() {
+    let mut test = TestJob::new(sum::job).unwrap();
+    test.send("events", [event("a", 3, 0)]).unwrap();
+    let snapshot = test.snapshot().unwrap();
+    let error = TestJob::restored(renamed_silently::job, &snapshot, 1).map(|_| ()).unwrap_err().report();
+    assert!(error.contains("step 'step': there is state 'sum', which it no longer keeps"), "{error}");
+    assert!(error.contains("#[state(name = \"sum\")]"), "{error}");
+    for (job, expected) in [(renamed::job as fn(&mut Job) -> Result<()>, 7), (dropped::job, 4)] {
+        let mut test = TestJob::restored(job, &snapshot, 2).unwrap();
+        test.send("events", [event("a", 4, 0)]).unwrap();
+        assert_eq!(test.take::<Total>("out").unwrap(), [total("a", expected)]);
+    }
 }

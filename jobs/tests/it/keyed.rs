@@ -292,6 +292,8 @@ fn at_the_end_what_is_set_goes_off_once() {
     let mut silent = test.take::<Total>("silent").unwrap();
     silent.sort();
     assert_eq!(silent, [total("a", 1), total("b", 1)]);
+    test.restart(2).unwrap();
+    assert!(test.take::<Total>("silent").unwrap().is_empty());
 }
 
 #[test]

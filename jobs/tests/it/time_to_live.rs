@@ -87,3 +87,107 @@ fn without_watermarks_it_goes_by_the_clock() {
     test.send("totals", [total("a", 0)]).unwrap();
     assert_eq!(test.take::<Total>("counts").unwrap(), [total("a", 1), total("a", 2), total("a", 1)]);
 }
+
+fn counts(job: &mut Job) -> Result<()> {
+    let events = job.table::<Event>("events").key_by(|event| event.user.clone());
+    events.time_to_live(seconds(10)).process("counts", Count).insert_into("counts");
+    Ok(())
+}
+
+#[test]
+fn it_is_over_between_two_rows_of_a_batch_too() {
+    let times = [0, 9, 19, 20, 15];
+    let expected = [1, 2, 1, 2, 3].map(|count| total("a", count));
+    let events = times.map(|at| event("a", 0, at));
+    let mut test = TestJob::new(counts).unwrap();
+    test.send("events", events.clone()).unwrap();
+    assert_eq!(test.take::<Total>("counts").unwrap(), expected);
+    let mut test = TestJob::new(counts).unwrap();
+    for event in events {
+        test.restart(2).unwrap();
+        test.send("events", [event]).unwrap();
+    }
+    assert_eq!(test.take::<Total>("counts").unwrap(), expected);
+}
+
+/// Says how many rows there were, as many seconds after a row as it says.
+#[derive(Clone)]
+struct Later;
+
+#[derive(State, Default)]
+struct Waiting {
+    count: ValueState<i64>,
+    end: Timer,
+}
+
+impl KeyedProcess for Later {
+    type Key = String;
+    type In = Event;
+    type State = Waiting;
+    type Out = Total;
+
+    fn process(&mut self, row: Event, state: &mut Waiting, _ctx: &mut Context<'_, String, Total>) -> Result<()> {
+        *state.count.or_default() += 1;
+        state.end.set(row.at + seconds(row.amount.unsigned_abs()));
+        Ok(())
+    }
+
+    fn on_timer(&mut self, state: &mut Waiting, ctx: &mut Context<'_, String, Total>) -> Result<()> {
+        ctx.emit(total(ctx.key(), state.count.get().copied().unwrap_or_default()));
+        Ok(())
+    }
+}
+
+#[test]
+fn at_the_end_keys_are_forgotten_in_time() {
+    let mut test = TestJob::new(|job| {
+        let events = job.table::<Event>("events").key_by(|event| event.user.clone());
+        events.time_to_live(seconds(10)).process("later", Later).insert_into("counts");
+        Ok(())
+    })
+    .unwrap();
+    // The rows of a and b prolong their lives to 15; a's timer is in front of that, and b's behind.
+    test.send("events", ["a", "b"].map(|user| event(user, 1, 0))).unwrap();
+    test.send("events", [event("a", 9, 5), event("b", 11, 5)]).unwrap();
+    test.end().unwrap();
+    assert_eq!(test.take::<Total>("counts").unwrap(), [total("a", 2)]);
+    assert!(test.state::<String, Waiting>("later", &"b".to_owned()).unwrap().is_none());
+}
+
+#[test]
+fn a_row_without_event_time_does_not_go_by_the_clock() {
+    #[derive(Record, Clone)]
+    struct Maybe {
+        user: String,
+        #[record(event_time)]
+        at: Option<Timestamp>,
+    }
+    #[derive(Clone)]
+    struct CountMaybe;
+    impl KeyedProcess for CountMaybe {
+        type Key = String;
+        type In = Maybe;
+        type State = ValueState<i64>;
+        type Out = Total;
+        fn process(&mut self, row: Maybe, state: &mut Self::State, ctx: &mut Context<'_, String, Total>) -> Result<()> {
+            ctx.emit(count(&row.user, state));
+            Ok(())
+        }
+    }
+    let mut test = TestJob::new(|job| {
+        let events = job.table::<Maybe>("events").key_by(|event| event.user.clone());
+        events.time_to_live(seconds(10)).process("counts", CountMaybe).insert_into("counts");
+        Ok(())
+    })
+    .unwrap();
+    let row = |at: Option<i64>| Maybe { user: "a".to_owned(), at: at.map(second) };
+    test.clock(second(1_000_000)).unwrap();
+    test.send("events", [row(Some(0))]).unwrap();
+    test.watermark(second(4)).unwrap();
+    test.send("events", [row(None)]).unwrap();
+    test.watermark(second(13)).unwrap();
+    test.send("events", [row(None)]).unwrap();
+    test.watermark(second(23)).unwrap();
+    test.send("events", [row(None)]).unwrap();
+    assert_eq!(test.take::<Total>("counts").unwrap(), [1, 2, 3, 1].map(|count| total("a", count)));
+}

@@ -19,7 +19,11 @@ pub fn kept_states(graph: &JobGraph, functions: &Functions) -> Result<Vec<KeptSt
             OperatorSpec::Sink(_) => Vec::new(),
             _ => weir_operators::build(&node.spec, &graph.inputs_of(id)?, functions)?.tables(),
         };
-        Ok(KeptState { uid: node.uid.clone(), place: places.remove(&node.uid).unwrap_or_default(), tables })
+        let drops = match &node.spec.operator {
+            OperatorSpec::Plugin(plugin) => Some(plugin.drops.clone()),
+            _ => None,
+        };
+        Ok(KeptState { uid: node.uid.clone(), place: places.remove(&node.uid).unwrap_or_default(), tables, drops })
     });
     kept.collect()
 }

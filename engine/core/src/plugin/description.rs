@@ -65,6 +65,10 @@ pub struct OperatorStep {
     /// Whether [`Operator::tick`](crate::Operator::tick) is to be called: it has timers of processing time.
     #[serde(default)]
     pub wants_ticks: bool,
+    /// Tables of state that an earlier version kept, and that may be lost. Where another one is gone, the job does not go on with that
+    /// state ([`check_dropped`](super::check_dropped)).
+    #[serde(default)]
+    pub drops: Vec<String>,
 }
 
 /// What an operator reads on one input.

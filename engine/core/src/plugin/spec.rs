@@ -4,10 +4,10 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use super::{Artifact, OperatorRequest};
-use crate::ChangelogKind;
+use crate::{ChangelogKind, TableSchema};
 
-/// Parameters of `OperatorSpec::Plugin`. Neither the artifact nor the configuration is part of the node's identity: another version of the
-/// plugin goes on with the state of the one before, whose tables say what has become of their columns
+/// Parameters of `OperatorSpec::Plugin`. Neither the artifact, nor the configuration, nor what may be lost is part of the node's identity: another
+/// version of the plugin goes on with the state of the one before, whose tables say what has become of their columns
 /// ([`state_column`](crate::state_column)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginSpec {
@@ -31,6 +31,9 @@ pub struct PluginSpec {
     pub emits_at_markers: bool,
     /// Whether it is told of processing time.
     pub wants_ticks: bool,
+    /// Tables of an earlier version whose rows may be lost.
+    #[serde(default)]
+    pub drops: Vec<String>,
 }
 
 /// One input of an operator.
@@ -81,5 +84,25 @@ impl PluginSpec {
             output: self.output.clone(),
             side_outputs: self.side_outputs.clone(),
         }
+    }
+}
+
+/// Whether an operator that keeps the tables `declared` may go on where the tables `stored` were kept. One that is gone was renamed or
+/// removed: which of the two the program has to say, or rows are lost that it still needs.
+///
+/// # Errors
+/// Which table would be lost without being among `drops`, in a sentence.
+pub fn check_dropped<'a>(
+    stored: impl IntoIterator<Item = &'a TableSchema>,
+    declared: &[TableSchema],
+    drops: &[String],
+) -> Result<(), String> {
+    let is_kept = |name: &String| declared.iter().any(|table| table.name == *name) || drops.contains(name);
+    match stored.into_iter().find(|table| !is_kept(&table.name)) {
+        None => Ok(()),
+        Some(TableSchema { name, .. }) => Err(format!(
+            "there is state '{name}', which it no longer keeps and does not say is dropped or renamed (in Rust: \
+             `#[state(dropped = \"{name}\")]` on the state, or `#[state(name = \"{name}\")]` on the field that it has become)"
+        )),
     }
 }

@@ -147,6 +147,7 @@ fn step(name: &str, main: Main) -> (NodeSpec, Vec<SchemaRef>, Functions) {
         side_outputs: side_outputs.into_iter().map(|side| side.columns).collect(),
         emits_at_markers: false,
         wants_ticks,
+        drops: Vec::new(),
     };
     let functions = Functions::built_in().with_plugins(Arc::new(Linked(Arc::new(plugin))));
     (node(OperatorSpec::Plugin(spec), &output), schemas, functions)

@@ -31,7 +31,7 @@ fn kept(line: &str) -> KeptState {
     let mut steps = place.split('/').map(str::to_owned);
     let target = steps.next().unwrap();
     let place = OperatorPlace { target, path: steps.collect(), name: None, computes: computes.into() };
-    KeptState { uid: uid(name), place, tables: vec![table(vec![key()])] }
+    KeptState { uid: uid(name), place, tables: vec![table(vec![key()])], drops: None }
 }
 
 fn named(name: &str, kept: KeptState) -> KeptState {
@@ -78,6 +78,25 @@ fn tables_that_have_changed_are_migrated_or_rebuilt() {
     let other =
         KeptState { tables: vec![TableSchema { name: "groups".into(), ..table(vec![key()]) }], ..stored[0].clone() };
     assert_eq!(lines(&stored, &[other]), ["agg-1 migrated: table 'groups' is new; table 'panes' is gone"]);
+}
+
+/// The engine does not know what an operator of a plugin computes: a table that is gone may be one with another name.
+#[test]
+fn an_operator_of_a_plugin_loses_no_table_unless_it_says_so() {
+    let stored = [kept("plugin-1 totals/sink/plugin fraud")];
+    let renamed = |drops: &[&str]| KeptState {
+        tables: vec![TableSchema { name: "windows".into(), ..table(vec![key()]) }],
+        drops: Some(drops.iter().map(|name| (*name).to_owned()).collect()),
+        ..stored[0].clone()
+    };
+    let refused = [renamed(&["others"])];
+    let [line] = &lines(&stored, &refused)[..] else { panic!("one operator") };
+    assert!(line.starts_with("plugin-1 rebuilt: there is state 'panes', which it no longer keeps"), "{line}");
+    assert!(!RestorePlan::between(&stored, &refused).is_complete());
+    assert_eq!(
+        lines(&stored, &[renamed(&["panes"])]),
+        ["plugin-1 migrated: table 'windows' is new; table 'panes' is gone"]
+    );
 }
 
 #[test]
