@@ -51,7 +51,7 @@ mod value;
 pub use aggregate::AggregateState;
 pub use list::ListState;
 pub use map::MapState;
-pub(crate) use timer::Clock;
+pub(crate) use timer::{Alarm, Clock};
 pub use timer::{ProcessingTimer, Timer};
 pub use value::ValueState;
 

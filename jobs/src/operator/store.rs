@@ -12,7 +12,7 @@ use weir_core::{Capture, Distribution, Error, Result, TableSchema};
 
 use crate::record::{Key, Timestamp};
 use crate::state::parts::{AnyItem, Declaration, Item, ItemRows, NoKey};
-use crate::state::{Clock, State};
+use crate::state::{Alarm, Clock, State};
 
 use super::tables::{Changes, table};
 
@@ -243,9 +243,19 @@ impl<K: Key, S: State> Store<K, S> {
 
     /// Whether the timer is still set for that time; if so, it is set no more.
     pub(crate) fn fire(&mut self, due: Due) -> bool {
+        let Some(alarm) = self.alarm(due) else { return false };
+        let (later, clock) = (alarm.unqueue(due.time), alarm.clock);
+        let fires = alarm.fire(due.time);
+        if let Some(time) = later {
+            self.queue(clock).push(Reverse(Due { time, ..due }));
+        }
+        fires
+    }
+
+    fn alarm(&mut self, due: Due) -> Option<&mut Alarm> {
         let slot = &mut self.slots[due.slot as usize];
         let is_its_key = slot.is_used && slot.hash == due.hash;
-        is_its_key && slot.state.item(due.item).and_then(AnyItem::alarm).is_some_and(|alarm| alarm.fire(due.time))
+        if is_its_key { slot.state.item(due.item).and_then(AnyItem::alarm) } else { None }
     }
 
     /// The call for a timer has returned.
@@ -267,11 +277,12 @@ impl<K: Key, S: State> Store<K, S> {
         Ok(())
     }
 
-    /// Puts the end of a life where it is by the rows that have come since it was queued.
-    pub(crate) fn put_off(&self, due: &mut Due) {
-        if let Some(time_to_live) = self.time_to_live
-            && due.item == EXPIRY
-        {
+    /// Puts the end of a life where it is by the rows that have come since it was queued, and a timer where it is set.
+    pub(crate) fn put_off(&mut self, due: &mut Due) {
+        if due.item != EXPIRY {
+            let later = self.alarm(*due).and_then(|alarm| alarm.unqueue(due.time));
+            due.time = later.unwrap_or(due.time);
+        } else if let Some(time_to_live) = self.time_to_live {
             due.time = due.time.max(self.lives[due.slot as usize].time.saturating_add(time_to_live.millis));
         }
     }

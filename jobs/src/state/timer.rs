@@ -23,12 +23,14 @@ pub struct Alarm {
     stored: bool,
     /// It was set since the queue of timers was told.
     moved: bool,
+    /// The time for which the queue has it. Not later than the one that it is set for, if it is: it is queued again when that has come.
+    queued: Option<i64>,
     fired: bool,
 }
 
 impl Alarm {
     fn new(clock: Clock) -> Self {
-        Self { clock, time: None, changed: false, stored: false, moved: false, fired: false }
+        Self { clock, time: None, changed: false, stored: false, moved: false, queued: None, fired: false }
     }
 
     fn set(&mut self, time: Option<Timestamp>) {
@@ -41,10 +43,27 @@ impl Alarm {
         self.time
     }
 
-    /// The time for which it has been set since the last call, if it has.
+    /// The time for which it has to be queued, if it has been set since the last call for one that the queue would miss.
     #[inline]
     pub(crate) fn take_moved(&mut self) -> Option<i64> {
-        if std::mem::take(&mut self.moved) { self.time.map(Timestamp::millis) } else { None }
+        if !std::mem::take(&mut self.moved) {
+            return None;
+        }
+        let time = self.time?.millis();
+        if self.queued.is_some_and(|queued| queued <= time) {
+            return None;
+        }
+        self.queued = Some(time);
+        Some(time)
+    }
+
+    /// The queue no longer has it for this time. Returns the one for which it is to be queued in place of that.
+    pub(crate) fn unqueue(&mut self, time: i64) -> Option<i64> {
+        if self.queued != Some(time) {
+            return None;
+        }
+        self.queued = self.time.map(Timestamp::millis).filter(|set| *set > time);
+        self.queued
     }
 
     /// Goes off, if it is set for this time.

@@ -8,6 +8,7 @@ mod plan;
 mod sides;
 mod streams;
 mod time_to_live;
+mod timers;
 mod windows;
 
 use std::time::Duration;
