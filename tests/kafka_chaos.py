@@ -2,11 +2,13 @@
 """Kills processes of a real cluster, and its Kafka broker, and compares what the jobs have written to Kafka with what they have read.
 
 Numbered records are written to a topic. A job counts and sums them per key and window, and writes the results to another topic, exactly
-once; a join of two results that change, the count and the sum of each key, goes to a third. Meanwhile processes of the cluster are killed
+once; a join of two results that change, the count and the sum of each key, goes to a third. Three more have records that replace each
+other: a copy of what was read; which key has a sum with a given remainder, so that keys move from one remainder to another, and leave some to
+none; and the record of each key that is the last in an order of the query's own. Meanwhile processes of the cluster are killed
 with SIGKILL, the leader included, and now and then the broker, and started again; once, all of the cluster stays down for longer than its
-transactions may take. Afterwards a reader of committed records has to find each result of a window once and nothing else. Of the join,
-each record has to be the answer over the first so many records of its key, each number of them at most once and in order, and the last
-one that over all.
+transactions may take, and once the job is rescaled. Afterwards a reader of committed records has to find each result of a window once and
+nothing else. Of the join, each record has to be the answer over the first so many records of its key, each number of them at most once and in
+order, and the last one that over all. `upserts` says what has to be found of the others.
 
 The oracle is computed here, from the topic that was read. Records are written and read by Kafka's own tools.
 
@@ -24,14 +26,17 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from chaos import Cluster, wait_for
+from upserts import TARGETS, wrong_upserts
 
 SERVICE = Path(__file__).with_name("services") / "kafka"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 KEYS, PARTITIONS, WINDOW = 20, 3, 2
+PARALLELISM, RESCALED = 2, 3
 # Longer than the cluster is down at other times, and shorter than when all of it is.
 TRANSACTION_TIMEOUT = 5
 JOB = """
@@ -80,6 +85,12 @@ class Kafka:
     def records(self, topic):
         """Keys and values of all committed records."""
         return [tuple(line.split("\t", 1)) for line in self("read", topic).splitlines() if "\t" in line]
+
+    def written(self):
+        """What is in each topic that the job writes."""
+        topics = ["windows", "joined", *TARGETS]
+        with ThreadPoolExecutor(3) as readers:
+            return dict(zip(topics, readers.map(self.records, topics)))
 
 
 class Producer(threading.Thread):
@@ -142,10 +153,10 @@ def running(records):
     return sums
 
 
-def wrong_joins(kafka, sums):
+def wrong_joins(records, sums):
     """What is wrong with the results of the join, and whether the last ones are there."""
     wrong, last = [], {}
-    for key, value in kafka.records("joined"):
+    for key, value in records:
         row = json.loads(value)
         if row is None:
             wrong.append(f"{key} was taken back")
@@ -158,20 +169,29 @@ def wrong_joins(kafka, sums):
     return wrong, all(last.get(key) == len(numbers) for key, numbers in sums.items())
 
 
-def found(kafka):
-    rows = [(key, json.loads(value)) for key, value in kafka.records("windows")]
+def found(records):
+    rows = [(key, json.loads(value)) for key, value in records]
     if any(key != row["k"] for key, row in rows):
         raise SystemExit("a record has the key of another one")
     return Counter((row["k"], row["window_start"], row["records"], row["total"]) for _, row in rows)
 
 
+def rescale(cluster):
+    """Whether the job has another parallelism from now on: that takes a leader, and the slots."""
+    return cluster.command("jobs", "rescale", "chaos", "-p", str(RESCALED), check=False).returncode == 0
+
+
 def faults(cluster, kafka, seconds, rng):
-    """One process after the other, a moment down each; the broker, the leader and all at once have their turns."""
+    """One process after the other, a moment down each; the broker, the leader and all at once have their turns. The job is rescaled
+    meanwhile."""
     kills = Counter()
     end = time.monotonic() + seconds
     outage = time.monotonic() + seconds * 0.4
+    is_rescaled, rescaling = False, time.monotonic() + seconds * 0.2
     while time.monotonic() < end:
-        time.sleep(rng.uniform(0.5, 3))
+        time.sleep(rng.uniform(0.3, 1.5))
+        if not is_rescaled and time.monotonic() > rescaling:
+            is_rescaled = rescale(cluster)
         if time.monotonic() > outage:
             outage = float("inf")
             processes = [*cluster.coordinators.values(), *cluster.workers.values()]
@@ -198,6 +218,8 @@ def faults(cluster, kafka, seconds, rng):
         kills[kind] += 1
         time.sleep(rng.choice([0, 0.2, 1, 2]))
         victim.start()
+    if not is_rescaled:
+        wait_for("the job cannot be rescaled", lambda: rescale(cluster), 60)
     print(f"killed {sum(kills.values())}:", ", ".join(f"{kind} {count}" for kind, count in sorted(kills.items())))
 
 
@@ -214,15 +236,16 @@ def main():
     print(f"seed {arguments.seed}")
     folder = Path(tempfile.mkdtemp(prefix="weir-kafka-chaos-"))
     kafka = Kafka(folder / "kafka", arguments.port)
-    for topic in ["numbered", "windows", "joined"]:
-        kafka("make", topic, str(PARTITIONS))
+    with ThreadPoolExecutor(2) as makers:
+        list(makers.map(lambda topic: kafka("make", topic, str(PARTITIONS)), ["numbered", "windows", "joined", *TARGETS]))
     cluster = Cluster(str(Path(arguments.weir).resolve()), folder, False)
     good, producer = False, None
     try:
         cluster.leader()
-        script = JOB.format(servers=kafka.servers, window=WINDOW, timeout=TRANSACTION_TIMEOUT * 1000)
+        script = "".join([JOB, *TARGETS.values()])
+        script = script.format(servers=kafka.servers, window=WINDOW, timeout=TRANSACTION_TIMEOUT * 1000)
         (folder / "job.sql").write_text(script)
-        cluster.command("submit", str(folder / "job.sql"), "--name", "chaos", "-p", "2", "--detach",
+        cluster.command("submit", str(folder / "job.sql"), "--name", "chaos", "-p", str(PARALLELISM), "--detach",
                         "-D", "execution.checkpointing.interval=300ms")
         wait_for("the job does not run", lambda: (cluster.job() or {}).get("status") == "running", 60)
         with open(folder / "producer.log", "ab") as log:
@@ -231,28 +254,40 @@ def main():
         producer.finish()
         read = kafka.records("numbered")
         expected, sums = oracle(read), running(read)
-        rows = Counter()
+
+        written = {}
 
         def complete():
-            nonlocal rows
-            rows = found(kafka)
-            return rows.total() >= expected.total() and wrong_joins(kafka, sums)[1]
+            nonlocal written
+            written = kafka.written()
+            is_whole = found(written["windows"]).total() >= expected.total() and wrong_joins(written["joined"], sums)[1]
+            return is_whole and all(wrong_upserts(topic, written[topic], read)[1] for topic in TARGETS)
 
         wait_for("the results are not complete", complete, 240)
         # What should not be there would come with the next checkpoints.
         before = cluster.job()["last_checkpoint"]["epoch"]
         wait_for("no checkpoint comes", lambda: ((cluster.job() or {}).get("last_checkpoint") or {}).get("epoch", 0) > before + 1, 60)
-        rows = found(kafka)
+        # A reader that is slow to begin ends without having read all.
+        wait_for("results are not there any more", complete, 120)
+        rows = found(written["windows"])
         lost, more = expected - rows, rows - expected
         job = cluster.job()
-        print(f"{len(read)} records, {expected.total()} results, attempt {job['attempt']}: {lost.total()} lost, {more.total()} doubled or wrong")
+        parallelism = job["parallelism"]
+        print(f"{len(read)} records, {expected.total()} results, attempt {job['attempt']}, parallelism {parallelism}: {lost.total()} lost, {more.total()} doubled or wrong")
         for what, which in [("lost", lost), ("too many", more)]:
             for row in list(which)[:5]:
                 print(f"{what}: {row}")
-        wrong, is_whole = wrong_joins(kafka, sums)
+        wrong, is_whole = wrong_joins(written["joined"], sums)
         print(f"the join of {len(sums)} keys: {len(wrong)} wrong, {'all' if is_whole else 'not all'} of the last results")
         print(*wrong[:5], sep="\n", end="\n" if wrong else "")
-        good = not lost and not more and not wrong and is_whole
+        good = not lost and not more and not wrong and is_whole and parallelism == RESCALED
+        for topic in TARGETS:
+            wrong, is_whole = wrong_upserts(topic, written[topic], read)
+            gone = sum(value == "null" for _, value in written[topic])
+            print(f"{topic}: {len(written[topic])} records, {gone} of them without a value, {len(wrong)} wrong,",
+                  f"{'all' if is_whole else 'not all'} of the last results")
+            print(*wrong[:5], sep="\n", end="\n" if wrong else "")
+            good = good and not wrong and is_whole
         return 0 if good else 1
     finally:
         cluster.end()
