@@ -1,6 +1,6 @@
 //! Windows of event time.
 //!
-//! A window is shown once, when the watermark says that it is complete. A row whose windows have all been shown is late: it is emitted on
+//! A window is shown once, when the watermark says that it is complete. A row whose windows have all been shown is late, and so is one without event time: it is emitted on
 //! the side output [`Windowed::late_to`] names, or else on the job's output of late rows.
 //!
 //! Windows are a [`KeyedProcess`] like any other: a map from where a window begins to what has been added up in it, and a timer for the
@@ -285,12 +285,17 @@ impl<K: Key, A: Aggregate<In: Record>, O: Record> KeyedProcess for Process<K, A,
     type Out = O;
 
     fn process(&mut self, row: A::In, open: &mut Self::State, ctx: &mut Context<'_, K, O>) -> Result<()> {
-        let time = ctx.time().ok_or_else(|| Error::data("a row in a window has no event time"))?;
+        // It would come again after each restart: one such row is no reason for a job to fail for good.
+        let Some(time) = ctx.time() else {
+            ctx.output.late(self.late.map(|side| side.name()), &row);
+            return Ok(());
+        };
         let place = Place { time: time.millis(), watermark: ctx.watermark().millis() };
         if place.time.unsigned_abs() > FURTHEST {
             return Err(Error::data(format!(
                 "a row has the event time {time}: windows are of the years that people write"
-            )));
+            ))
+            .with_help("filter such rows out in front of the windows: `filter`, or a view with WHERE"));
         }
         let is_in_time = match self.windows.0 {
             Kind::Hopping { size, step } => self.add_hopping(&row, (size, step), open, place),

@@ -40,18 +40,27 @@ impl KeyedProcess for Watch {
     type State = Heard;
     type Out = Silence;
 
-    fn process(&mut self, reading: Reading, heard: &mut Heard, _: &mut Context<'_, String, Silence>) -> Result<()> {
+    fn process(&mut self, reading: Reading, heard: &mut Heard, ctx: &mut Context<'_, String, Silence>) -> Result<()> {
+        // A reading may come before the timer goes off that stands in front of it.
+        let set = heard.silent.time();
+        if let Some(since) = set.filter(|since| *since <= reading.at) {
+            report(heard, since, ctx);
+        }
         *heard.readings.or_default() += 1;
-        heard.silent.set(reading.at + self.patience);
+        // Readings may come a little out of order: the timer goes by the latest.
+        heard.silent.set((reading.at + self.patience).max(set.unwrap_or(reading.at)));
         Ok(())
     }
 
     fn on_timer(&mut self, heard: &mut Heard, ctx: &mut Context<'_, String, Silence>) -> Result<()> {
-        let readings = heard.readings.take().unwrap_or_default();
-        let since = ctx.time().unwrap_or_default();
-        ctx.emit(Silence { sensor: ctx.key().clone(), readings, since });
+        report(heard, ctx.time().unwrap_or_default(), ctx);
         Ok(())
     }
+}
+
+fn report(heard: &mut Heard, since: Timestamp, ctx: &mut Context<'_, String, Silence>) {
+    let readings = heard.readings.take().unwrap_or_default();
+    ctx.emit(Silence { sensor: ctx.key().clone(), readings, since });
 }
 
 /// The job. Its arguments are given with `--arg`.

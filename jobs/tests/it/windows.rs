@@ -236,3 +236,26 @@ fn windows_without_watermarks_are_refused() {
     });
     assert!(computed.contains("windows need watermarks"), "{computed}");
 }
+
+/// One odd row must not fail a job for good.
+#[test]
+fn a_row_without_event_time_counts_as_late() {
+    #[derive(Record, Clone)]
+    struct Maybe {
+        user: String,
+        #[record(event_time)]
+        at: Option<Timestamp>,
+    }
+    let mut test = TestJob::new(|job| {
+        let windows =
+            job.table::<Maybe>("events").key_by(|event| event.user.clone()).window(Windows::tumbling(seconds(10)));
+        windows.process("counts", |user, _, rows| total(user, rows.len() as i64)).insert_into("counts");
+        Ok(())
+    })
+    .unwrap();
+    let row = |at: Option<i64>| Maybe { user: "a".to_owned(), at: at.map(second) };
+    test.send("events", [row(Some(1)), row(None), row(Some(2))]).unwrap();
+    assert_eq!(test.take_late(), [r#"{"user":"a","at":null}"#]);
+    test.end().unwrap();
+    assert_eq!(test.take::<Total>("counts").unwrap(), [total("a", 2)]);
+}
