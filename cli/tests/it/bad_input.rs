@@ -191,7 +191,6 @@ fn the_state_of_another_query_is_refused() {
         "--state-dir",
         "STATE",
         "rebuilt",
-        "dropped",
     ]);
     assert_eq!(job.ids(), (0..10).collect::<Vec<_>>());
 }
