@@ -86,6 +86,10 @@ impl Retained {
             }
         }
         self.manifests.insert(path.to_owned(), Kept { epoch: manifest.epoch, attempt: manifest.attempt, files });
+        if manifest.finished {
+            // What was stored for a checkpoint that it has taken the place of is named by none, and no other one comes.
+            self.swept = None;
+        }
     }
 
     /// A manifest is in the storage and cannot be read. It stays, and so does everything that it might name: it names files of its

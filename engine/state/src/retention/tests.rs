@@ -274,6 +274,9 @@ fn orphans_are_looked_for_once_an_attempt_and_then_seldom() {
     known.insert(&three.path(2), &three.manifests[2]);
     assert!(known.is_sweep_due(), "another attempt");
     known.orphans(&[]);
+    known.insert(&three.path(2), &Manifest { finished: true, ..three.manifests[2].clone() });
+    assert!(known.is_sweep_due(), "the last one may have taken the place of one that was stored in part");
+    known.orphans(&[]);
     let retirements = (1..).take_while(|_| {
         known.keep_only(|_| true);
         !known.is_sweep_due()
