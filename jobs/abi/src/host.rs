@@ -1,4 +1,4 @@
-//! The engine's side: a file as a [`Plugin`].
+//! The engine's side: a file as a [`Plugin`](weir_core::plugin::Plugin).
 //!
 //! - `file`: what can be seen of a file without running anything of it
 //! - `library`: loading, and the handshake

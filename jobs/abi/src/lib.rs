@@ -16,7 +16,7 @@
 //!   and lives as long as anyone holds a part of it, wherever that is; a file is unloaded when nothing of it is held any more.
 //! - **What is said once** for an operator, a request, its tables, is JSON.
 //! - **Errors** go as JSON, with kind, help and chain. A **panic** is caught on the side on which it happens, and becomes an error with message and
-//!   backtrace ([`panics`]). A plugin that was built with `panic = "abort"` is refused.
+//!   backtrace (`panics`). A plugin that was built with `panic = "abort"` is refused.
 //!
 //! The fields of the descriptor in front of `functions` never change their place: so a plugin of any version is understood well enough
 //! to refuse it with reasons. All else changes with [`ABI_VERSION`].
