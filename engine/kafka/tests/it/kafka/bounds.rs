@@ -51,6 +51,8 @@ async fn a_job_begins_where_its_startup_mode_says() {
 async fn a_group_that_has_committed_nothing_is_an_error_unless_it_is_said_where_to_begin() {
     let topic = Topic::new("uncommitted", 1);
     topic.write(0, &["a", "b"]);
+    // A new broker makes the topic of what groups have committed for the first of them, and has no answer meanwhile.
+    topic.commit(&unique("first"), 0, 0);
     let group = unique("group");
     let with = |reset: &str, group: &str| {
         let options = [
