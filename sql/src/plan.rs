@@ -16,7 +16,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_expr::LogicalPlan;
 use datafusion_expr::logical_plan::FetchType;
 use weir_core::connector::Boundedness;
-use weir_core::{ConnectorRegistry, Error, JobGraph, Node, NullTimes, OperatorSpec, Result, TableSpec};
+use weir_core::{ConnectorRegistry, Error, JobGraph, NullTimes, OperatorSpec, Result, TableSpec};
 
 pub use answer::Answer;
 
@@ -123,26 +123,16 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
         let warnings = growing(job.lowering.graph(), &|table| job.lowering.ends(table));
         job.warnings.extend(warnings);
     }
-    // Rows of other sinks would be cut off where they are.
     let limit = match job.queries.as_slice() {
-        _ if job
-            .lowering
-            .graph()
-            .nodes()
-            .iter()
-            .filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_)))
-            .count()
-            > 1 =>
-        {
-            None
-        }
         [Query { plan, target: None, .. }] if boundedness == Boundedness::Unbounded => rows_at_most(plan),
         _ => None,
     };
     let graph = job.lowering.into_graph();
-    let changes = |node: &Node| matches!(node.spec.operator, OperatorSpec::ChangelogRows(_));
+    let changes = graph.nodes().iter().any(|node| matches!(node.spec.operator, OperatorSpec::ChangelogRows(_)));
+    // What late rows and records that cannot be decoded go to would be cut off where it is.
+    let sinks = graph.nodes().iter().filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_))).count();
     Ok(Plan {
-        last_row: limit.filter(|_| !graph.nodes().iter().any(changes)),
+        last_row: limit.filter(|_| !changes && sinks == 1),
         graph: (!graph.nodes().is_empty()).then_some(graph),
         answers,
         settings: settings(script),

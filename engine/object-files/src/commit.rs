@@ -27,6 +27,20 @@ pub(crate) fn committed(storage: &dyn Storage, sink: &SinkNames) -> Result<Optio
     Ok(epochs.iter().filter_map(|path| path.strip_prefix(&folder)?.parse().ok()).max().map(Epoch))
 }
 
+/// A job goes on behind `epoch`: what it writes next must not be there already.
+///
+/// # Errors
+/// A user error if it is.
+pub(crate) fn check_not_behind(url: &str, table: &str, committed: Option<Epoch>, epoch: Epoch) -> Result<()> {
+    match committed.filter(|committed| *committed > epoch) {
+        None => Ok(()),
+        Some(committed) => Err(Error::user(format!(
+            "{url} already has the rows of table '{table}' up to epoch {committed}, and the job goes on behind epoch {epoch}"
+        ))
+        .with_help("a job that goes back to an older checkpoint would write rows twice: run it as a new job")),
+    }
+}
+
 /// Makes the files of an epoch visible. Can be repeated, by anybody.
 pub(crate) async fn commit(storage: Arc<dyn Storage>, commit: Commit) -> Result<()> {
     let Commit { job, uid, epoch, mut staged, .. } = commit;

@@ -103,13 +103,7 @@ impl Connector for Files {
         if context.subtask == 0 {
             let names = SinkNames::new(context.job, &context.uid);
             let committed = blocking(move || commit::committed(&*storage, &names)).await?;
-            if let Some(committed) = committed.filter(|committed| *committed > context.epoch) {
-                let (table, behind) = (&table.name, context.epoch);
-                return Err(Error::user(format!(
-                    "{url} already has the rows of table '{table}' up to epoch {committed}, and the job goes on behind epoch {behind}"
-                ))
-                .with_help("a job that goes back to an older checkpoint would write rows twice: run it as a new job"));
-            }
+            commit::check_not_behind(url, &table.name, committed, context.epoch)?;
         }
         Ok(Box::new(sink::PieceSink::new(FileLayout::of(table)?, &context)?))
     }

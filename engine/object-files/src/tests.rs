@@ -11,7 +11,7 @@ use weir_core::connector::{Commit, SinkContext, StagedRows};
 use weir_core::{Attempt, Batch, Epoch, Error, JobIdentity, OperatorUid, Result, Sink, TableSpec};
 use weir_state::{MemoryStorage, Storage};
 
-use crate::commit::{commit, committed};
+use crate::commit::{check_not_behind, commit, committed};
 use crate::sink::PieceSink;
 
 fn table(with: &[(&str, &str)], partitioned_by: &[&str]) -> TableSpec {
@@ -198,12 +198,18 @@ impl StagedRows for Overtaken {
 }
 
 #[test]
-fn the_last_epoch_that_is_there_is_known() {
+fn a_job_that_goes_back_behind_what_is_there_is_refused() {
     let folder = SinkNames::new(JobIdentity(0xfeed), &uid());
     let storage = MemoryStorage::default();
     assert_eq!(committed(&storage, &folder).unwrap(), None);
     for epoch in [9, 10] {
         storage.put(&format!(".weir-000000000000feed-sink-0123456789abcdef/{epoch}"), b"").unwrap();
     }
-    assert_eq!(committed(&storage, &folder).unwrap(), Some(Epoch(10)), "as numbers");
+    let last = committed(&storage, &folder).unwrap();
+    assert_eq!(last, Some(Epoch(10)), "as numbers");
+    let begins = |last, behind| check_not_behind("s3://bucket/out", "out", last, Epoch(behind));
+    begins(None, 0).unwrap();
+    begins(last, 10).unwrap();
+    let refused = begins(last, 9).unwrap_err().report();
+    assert!(refused.contains("up to epoch 10, and the job goes on behind epoch 9"), "{refused}");
 }

@@ -104,6 +104,19 @@ fn unnest_behind_a_comma() {
 }
 
 #[test]
+fn a_limit_is_the_end_of_a_job_that_writes_nothing_else() {
+    let last_row = |sql: &str| super::plan(sql).unwrap().last_row;
+    assert_eq!(last_row("SELECT bidder FROM bid LIMIT 3"), Some(3));
+    assert_eq!(last_row("SELECT bidder FROM bid"), None);
+    assert_eq!(last_row("SELECT bidder, COUNT(*) FROM bid GROUP BY bidder LIMIT 3"), None, "they may be taken back");
+    let dead_letters = "
+CREATE TABLE logs (line STRING) WITH ('connector' = 'fake', 'error-policy' = 'dead-letter', 'dead-letter.table' = 'dead');
+CREATE TABLE dead (t STRING, origin STRING, at BIGINT, raw BYTES, reason STRING) WITH ('connector' = 'fake');
+SELECT line FROM logs LIMIT 3";
+    assert_eq!(last_row(dead_letters), None, "records that cannot be decoded come after it too");
+}
+
+#[test]
 fn late_rows_and_undecodable_records_have_tables() {
     let tables = "
 CREATE TABLE logs (line STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'ends',
