@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use weir_core::{
     Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, OperatorUid,
     Placement, TableSpec, WorkerId,
@@ -158,7 +159,7 @@ pub struct Heartbeat {
 }
 
 /// How a vertex does since its attempt started, or a whole job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct Figures {
     /// Rows that came in: at a source, and into a job, those that were read.
     pub rows_in: u64,
@@ -171,6 +172,7 @@ pub struct Figures {
     /// State in memory at the last capture, in bytes, roughly.
     pub state_bytes: u64,
     /// The least watermark of its subtasks; of a job, that of its sinks. `None` where there are none.
+    #[schema(value_type = Option<i64>)]
     pub watermark: Option<EventTime>,
 }
 

@@ -86,8 +86,8 @@ impl Error {
         self.help.as_deref().or_else(|| self.source.as_ref()?.downcast_ref::<Error>()?.help())
     }
 
-    /// The whole chain, outermost first, a line each, with the advice at the end.
-    pub fn report(&self) -> String {
+    /// The whole chain, outermost first, a line each.
+    pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut next = std::error::Error::source(self);
         while let Some(error) = next {
@@ -95,6 +95,12 @@ impl Error {
             text.push_str(&error.to_string());
             next = error.source();
         }
+        text
+    }
+
+    /// [`chain`](Self::chain), with the advice at the end.
+    pub fn report(&self) -> String {
+        let mut text = self.chain();
         if let Some(help) = self.help() {
             text.push_str("\n  help: ");
             text.push_str(help);

@@ -1,11 +1,14 @@
 //! What the cluster tells about itself. Serialised as it stands, this is what `--json` of the command line prints: fields are
 //! added, never renamed. Times end in `_at` and are milliseconds since 1970, on the leader's clock.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 use weir_core::{
-    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, OperatorUid, Placement, WorkerId,
+    Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, OperatorUid, PlacedWorker, Placement,
+    WorkerId,
 };
 
 use crate::control::Figures;
@@ -34,7 +37,7 @@ pub mod status {
 }
 
 /// How a job is run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobSettingsInfo {
     /// Rows that sources put into a batch.
     pub batch_rows: u32,
@@ -59,9 +62,10 @@ pub struct JobSettingsInfo {
 }
 
 /// A job in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct JobSummary {
     /// Its number.
+    #[schema(value_type = u64)]
     pub job: JobId,
     /// Its namespace.
     pub namespace: String,
@@ -76,6 +80,7 @@ pub struct JobSummary {
     /// How many slots its attempt runs on, if one does: fewer or more than it shall have until it is rescaled.
     pub slots: Option<u32>,
     /// The last attempt; 0 before the first.
+    #[schema(value_type = u64)]
     pub attempt: Attempt,
     /// How often it was started again after a failure, a lost worker included.
     pub restarts: u64,
@@ -106,7 +111,7 @@ impl JobSummary {
 }
 
 /// All about a job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JobDetail {
     /// What lists tell.
     #[serde(flatten)]
@@ -118,6 +123,8 @@ pub struct JobDetail {
     /// Identity of its dataflow.
     pub fingerprint: String,
     /// Where its last attempt runs.
+    #[serde(serialize_with = "placement")]
+    #[schema(value_type = Option<PlacementInfo>)]
     pub placement: Option<Placement>,
     /// The nodes of its dataflow, upstream first.
     pub vertices: Vec<VertexInfo>,
@@ -132,32 +139,77 @@ pub struct JobDetail {
     pub graph: Option<Arc<JobGraph>>,
 }
 
+/// How a [`Placement`] is shown.
+#[derive(Serialize, ToSchema)]
+pub struct PlacementInfo {
+    /// The workers, each once.
+    workers: Vec<PlacedWorkerInfo>,
+    /// For each slot the position of its worker in `workers`.
+    slots: Vec<u32>,
+}
+
+/// A worker of a placement.
+#[derive(Serialize, ToSchema)]
+pub struct PlacedWorkerInfo {
+    /// Its name.
+    #[schema(value_type = String)]
+    worker: WorkerId,
+    /// Its process.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
+    incarnation: Incarnation,
+    /// Where it listens, `host:port`.
+    address: String,
+}
+
+fn placement<S: Serializer>(placement: &Option<Placement>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = placement.as_ref().map(|placement| PlacementInfo {
+        workers: placement
+            .workers
+            .iter()
+            .cloned()
+            .map(|PlacedWorker { worker, incarnation, address }| PlacedWorkerInfo { worker, incarnation, address })
+            .collect(),
+        slots: placement.slots.clone(),
+    });
+    shown.serialize(serializer)
+}
+
+/// Random numbers of 64 bits, which many readers of JSON round, as the text that people know them by.
+fn as_text<S: Serializer>(number: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
+}
+
 /// A node of a job's dataflow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct VertexInfo {
     /// For people.
     pub name: String,
     /// Under which its state is kept.
+    #[schema(value_type = String)]
     pub uid: OperatorUid,
     /// How it does over all workers; `None` if nothing of it runs.
     pub figures: Option<Figures>,
 }
 
 /// A checkpoint that is being taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CheckpointProgress {
     /// Its epoch.
+    #[schema(value_type = u64)]
     pub epoch: Epoch,
     /// Milliseconds since it began.
     pub running_ms: u64,
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobFailureInfo {
     /// Which attempt.
+    #[schema(value_type = u64)]
     pub attempt: Attempt,
     /// Who must act; `None` if nobody has to, because the cluster itself lost something.
+    #[schema(value_type = Option<String>)]
     pub kind: Option<ErrorKind>,
     /// The whole chain of errors, and what can be done.
     pub report: String,
@@ -168,11 +220,13 @@ pub struct JobFailureInfo {
 }
 
 /// A completed checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CheckpointInfo {
     /// The epoch that it closed.
+    #[schema(value_type = u64)]
     pub epoch: Epoch,
     /// The attempt that made it.
+    #[schema(value_type = u64)]
     pub attempt: Attempt,
     /// When it was completed.
     pub completed_at: i64,
@@ -195,11 +249,14 @@ pub struct CheckpointInfo {
 }
 
 /// A worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkerInfo {
     /// Its name.
+    #[schema(value_type = String)]
     pub worker: WorkerId,
     /// Its process.
+    #[serde(serialize_with = "as_text")]
+    #[schema(value_type = String)]
     pub incarnation: Incarnation,
     /// Where other workers reach it.
     pub address: String,
@@ -220,9 +277,10 @@ pub struct WorkerInfo {
 }
 
 /// A job's part on a worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WorkerJob {
     /// Which job.
+    #[schema(value_type = u64)]
     pub job: JobId,
     /// `namespace/name`.
     pub name: String,
@@ -231,7 +289,7 @@ pub struct WorkerJob {
 }
 
 /// Limits; `None`: no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct QuotaInfo {
     /// Slots of jobs that have not ended.
     pub slots: Option<u32>,
@@ -242,7 +300,7 @@ pub struct QuotaInfo {
 }
 
 /// A namespace, and what its jobs use.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct NamespaceInfo {
     /// Its name.
     pub namespace: String,
@@ -257,7 +315,7 @@ pub struct NamespaceInfo {
 }
 
 /// What the scripts of a namespace know without saying it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CatalogInfo {
     /// Another one after each change; 0 before the first.
     pub version: u64,
@@ -266,13 +324,14 @@ pub struct CatalogInfo {
 }
 
 /// The cluster at a glance.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClusterInfo {
     /// Its name.
     pub cluster: String,
     /// URL of where checkpoints are.
     pub storage: String,
     /// Who leads.
+    #[schema(value_type = Option<u64>)]
     pub leader: Option<CoordinatorId>,
     /// The leader's term.
     pub term: u64,
@@ -289,9 +348,10 @@ pub struct ClusterInfo {
 }
 
 /// A coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CoordinatorInfo {
     /// Its identity.
+    #[schema(value_type = u64)]
     pub id: CoordinatorId,
     /// Where it is reached.
     pub address: String,

@@ -1,0 +1,142 @@
+//! The REST API of the coordinators: what people's programs, and a browser, ask a cluster.
+//!
+//! ```text
+//!   HTTP ─▶ /api/v1/… ─▶ a ClientRequest ─▶ ClientHandler ─▶ the leader, here or elsewhere
+//!                │
+//!                └─ a script ─▶ Scripts: planned here, by what the process was given
+//! ```
+//!
+//! Every coordinator serves it, on the port that gRPC has, and passes on to the leader what only that can answer. Paths name things
+//! by namespace and name. Errors are problem details (RFC 9457). The OpenAPI document is made of this code, and served at
+//! `/api/v1/openapi.json`.
+//!
+//! Planning SQL takes the planner, and reading rows the checkpoint storage, neither of which a coordinator links: the process hands
+//! them in, as [`Scripts`].
+
+mod catalog;
+mod checkpoints;
+mod coordinators;
+mod events;
+mod extract;
+mod jobs;
+mod namespaces;
+mod page;
+mod problem;
+mod queries;
+mod scripts;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::get;
+use axum::{Json, Router};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use weir_proto::client::{ClientRequest, ClientResponse};
+use weir_proto::grpc::{Call, ClientHandler};
+use weir_proto::limits;
+
+pub use page::Page;
+pub use problem::Problem;
+pub use scripts::{Explained, QueryRows, Script, Scripts};
+
+/// How long a request waits for the coordinators to agree.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a handler needs to answer.
+struct Api {
+    cluster: Arc<dyn ClientHandler>,
+    scripts: Arc<dyn Scripts>,
+}
+
+type Shared = axum::extract::State<Arc<Api>>;
+
+/// Keeps only what the response is expected to be; anything else is a defect.
+macro_rules! answer {
+    ($answer:expr, $pattern:pat => $value:expr) => {
+        match $answer {
+            $pattern => Ok($value),
+            other => Err($crate::Problem::unexpected(&other)),
+        }
+    };
+}
+pub(crate) use answer;
+
+impl Api {
+    async fn ask(&self, request: ClientRequest) -> Result<ClientResponse, Problem> {
+        let call = Call { timeout: Some(PATIENCE), ..Call::default() };
+        self.cluster.handle(request, call).await.map_err(Problem::from)
+    }
+
+    /// For requests that have no answer of their own.
+    async fn tell(&self, request: ClientRequest) -> Result<axum::http::StatusCode, Problem> {
+        answer!(self.ask(request).await?, ClientResponse::Accepted => axum::http::StatusCode::ACCEPTED)
+    }
+}
+
+/// The document's head.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Weir",
+        description = "The REST API of a Weir cluster. Any coordinator answers. Times are milliseconds since 1970 unless their name says otherwise.",
+    ),
+    tags(
+        (name = "jobs", description = "Jobs: submit, watch, stop, rescale, restart."),
+        (name = "checkpoints", description = "Checkpoints and savepoints of a job."),
+        (name = "queries", description = "SELECTs whose rows come back as they are computed."),
+        (name = "catalog", description = "Namespaces, and the tables, views and functions that their scripts share."),
+        (name = "cluster", description = "Coordinators and workers."),
+    )
+)]
+struct Document;
+
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(jobs::list_all))
+        .routes(routes!(jobs::list, jobs::submit))
+        .routes(routes!(jobs::describe, jobs::delete))
+        .routes(routes!(jobs::stop))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::restart))
+        .routes(routes!(jobs::rescale))
+        .routes(routes!(events::job_events))
+        .routes(routes!(checkpoints::list))
+        .routes(routes!(checkpoints::delete))
+        .routes(routes!(checkpoints::savepoint))
+        .routes(routes!(scripts::explain))
+        .routes(routes!(queries::query))
+        .routes(routes!(namespaces::list))
+        .routes(routes!(namespaces::put, namespaces::delete))
+        .routes(routes!(catalog::show, catalog::replace))
+        .routes(routes!(workers::list))
+        .routes(routes!(workers::change))
+        .routes(routes!(coordinators::cluster))
+        .routes(routes!(coordinators::add, coordinators::remove))
+        .routes(routes!(coordinators::lead));
+    OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", api)
+}
+
+/// The OpenAPI document, as JSON.
+///
+/// # Panics
+/// Never: the document is built of strings.
+pub fn document() -> String {
+    routes().into_openapi().to_pretty_json().expect("a document of strings is JSON")
+}
+
+/// The API, to be served beside gRPC.
+pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let document = Arc::new(document);
+    let served = move || async move { Json((*document).clone()) };
+    router
+        .route("/api/v1/openapi.json", get(served))
+        .route("/api/{*path}", axum::routing::any(problem::no_such_path))
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(DefaultBodyLimit::max(limits::CLIENT_MESSAGE))
+        .with_state(Arc::new(Api { cluster, scripts }))
+}

@@ -1,0 +1,154 @@
+//! SQL scripts: planned by what the process was given, beside the runtime, since planning takes a while.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use weir_core::Result;
+use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, SubmitJob};
+
+use crate::extract::{Body, Names};
+use crate::{Api, Problem, Shared, answer};
+
+/// A script, and how it is run.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// The statements. Paths in them start at `/`.
+    pub sql: String,
+    /// The job's name; if not given, what `SET 'pipeline.name'` says.
+    pub name: Option<String>,
+    /// How many slots; if not given, what the settings say, or what the job had.
+    pub parallelism: Option<u32>,
+    /// Settings, as `weir options` lists them. What the script `SET`s counts more.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A job that can be submitted.
+#[derive(Debug)]
+pub struct PlannedJob {
+    /// The job.
+    pub job: SubmitJob,
+    /// Whether nobody said a parallelism.
+    pub any_parallelism: bool,
+    /// What is odd about the script.
+    pub warnings: Vec<String>,
+}
+
+/// What a script would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Explained {
+    /// The dataflow, as text for people.
+    pub plan: String,
+}
+
+/// Plans scripts. What it does takes processor time, and may read files: it is called on threads that may block.
+#[async_trait]
+pub trait Scripts: Send + Sync + 'static {
+    /// The job that a script of `INSERT INTO`s is; `catalog` are the statements that it may build on.
+    ///
+    /// # Errors
+    /// If it cannot run as a stream, with the place; a `SELECT` has nobody to give its rows to.
+    fn job(&self, namespace: &str, script: &Script, catalog: &[String]) -> Result<PlannedJob>;
+
+    /// What a script would do.
+    ///
+    /// # Errors
+    /// Those of [`job`](Self::job).
+    fn explain(&self, script: &Script, catalog: &[String]) -> Result<String>;
+
+    /// The statements of a catalog once a script was carried out that changes it.
+    ///
+    /// # Errors
+    /// If it cannot be, or would leave what does not fit together.
+    fn changed(&self, catalog: &[String], script: &str) -> Result<Vec<String>>;
+
+    /// Prepares to run a `SELECT` in that cluster and to fetch its rows.
+    ///
+    /// # Errors
+    /// If it cannot run as a stream, or the cluster's storage is not reached from here.
+    async fn query(
+        &self,
+        namespace: &str,
+        script: &Script,
+        catalog: &[String],
+        cluster: &ClusterInfo,
+    ) -> Result<(PlannedJob, Box<dyn QueryRows>)>;
+}
+
+/// The rows of a `SELECT` that runs.
+#[async_trait]
+pub trait QueryRows: Send + Sync {
+    /// Rows that have become visible and were not told yet, each as a JSON object; none if there are none for now.
+    /// They are gone once the next ones are asked for.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn next(&mut self, job: &JobDetail) -> Result<Vec<String>>;
+
+    /// Removes what is left: nobody reads here any more.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    async fn remove(&mut self) -> Result<()>;
+}
+
+/// The catalog of a namespace.
+pub(crate) async fn catalog(api: &Api, namespace: &str) -> Result<CatalogInfo, Problem> {
+    let request = ClientRequest::ShowCatalog { namespace: namespace.to_owned() };
+    answer!(api.ask(request).await?, ClientResponse::Catalog(catalog) => catalog)
+}
+
+/// Runs work of the planner where it may take its time.
+async fn planning<T: Send + 'static>(
+    api: &Arc<Api>,
+    work: impl FnOnce(&dyn Scripts) -> Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let scripts = api.scripts.clone();
+    let planned = tokio::task::spawn_blocking(move || work(&*scripts)).await;
+    let planned = planned.map_err(|panic| weir_core::Error::internal("planning panicked").with_source(panic))?;
+    planned.map_err(Problem::from)
+}
+
+/// The job of a script. One whose name is known keeps its parallelism unless another one is asked for.
+pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -> Result<PlannedJob, Problem> {
+    let catalog = catalog(api, &namespace).await?;
+    let mut planned = planning(api, move |scripts| scripts.job(&namespace, &script, &catalog.statements)).await?;
+    if planned.any_parallelism {
+        keep_parallelism(api, &mut planned.job).await?;
+    }
+    Ok(planned)
+}
+
+async fn keep_parallelism(api: &Api, job: &mut SubmitJob) -> Result<(), Problem> {
+    let request = ClientRequest::ListJobs { namespace: Some(job.namespace.clone()), all: true };
+    let known = answer!(api.ask(request).await?, ClientResponse::Jobs(jobs) => jobs)?;
+    if let Some(known) = known.iter().find(|known| known.name == job.name) {
+        job.parallelism = known.parallelism;
+    }
+    Ok(())
+}
+
+/// The statements of a catalog behind a script that changes it.
+pub(crate) async fn changed(api: &Arc<Api>, statements: Vec<String>, sql: String) -> Result<Vec<String>, Problem> {
+    planning(api, move |scripts| scripts.changed(&statements, &sql)).await
+}
+
+/// Shows the dataflow that a script would be run as. Nothing is changed.
+#[utoipa::path(post, path = "/namespaces/{namespace}/explain", tag = "jobs", params(("namespace", description = "The namespace.")),
+    request_body = Script, responses((status = 200, body = Explained),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn explain(
+    State(api): Shared,
+    Names(namespace): Names<String>,
+    Body(script): Body<Script>,
+) -> Result<Json<Explained>, Problem> {
+    let catalog = catalog(&api, &namespace).await?;
+    let plan = planning(&api, move |scripts| scripts.explain(&script, &catalog.statements)).await?;
+    Ok(Json(Explained { plan }))
+}
