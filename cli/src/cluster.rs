@@ -17,6 +17,8 @@ mod jobs;
 mod live;
 mod members;
 mod namespaces;
+pub mod request;
+pub mod result_folder;
 mod rows;
 mod select;
 mod show;

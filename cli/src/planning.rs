@@ -19,19 +19,18 @@ pub fn plan(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorR
     weir_sql::plan(script, connectors, &options(settings, None, BTreeMap::new()))
 }
 
-/// Plans a script for other processes, which have other working directories than this one. `result` are the options of the table
-/// that a bare `SELECT` writes.
+/// Plans a script for other processes, which have other working directories than this one: paths start in `directory`. `result` are the
+/// options of the table that a bare `SELECT` writes.
 ///
 /// # Errors
-/// Those of [`plan`], and if this process has no working directory.
+/// Those of [`plan`].
 pub fn plan_elsewhere(
     script: &Script,
     settings: &Settings,
     connectors: Arc<dyn ConnectorRegistry>,
+    directory: PathBuf,
     result: BTreeMap<String, String>,
 ) -> Result<Plan> {
-    let directory = std::env::current_dir()
-        .map_err(|error| Error::environment("the working directory is gone").with_source(error))?;
     weir_sql::plan(script, connectors, &options(settings, Some(directory), result))
 }
 
@@ -54,7 +53,14 @@ fn options(settings: &Settings, directory: Option<PathBuf>, result_options: BTre
 /// # Errors
 /// Those of [`plan`].
 pub fn explain(script: &Script, settings: &Settings, connectors: Arc<dyn ConnectorRegistry>) -> Result<String> {
-    let plan = plan(script, settings, connectors)?;
+    explained(plan(script, settings, connectors)?)
+}
+
+/// A plan, as text.
+///
+/// # Errors
+/// If there is nothing in it.
+pub fn explained(plan: Plan) -> Result<String> {
     if let Some(graph) = &plan.graph {
         return Ok(weir_sql::explain(graph));
     }

@@ -1,48 +1,23 @@
-//! The rows of a `SELECT` that runs in a cluster: fetched from its storage as they become visible, printed, deleted.
+//! The rows of a `SELECT` that runs in a cluster, on their way to stdout.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::FileReader;
-use tokio::sync::oneshot;
-use tokio::task::JoinSet;
-use weir_core::connector::RESULT_FOLDER;
-use weir_core::{Epoch, Error, Result};
-use weir_object_storage::ObjectStorages;
-use weir_proto::client::{ClusterInfo, JobDetail, results};
-use weir_state::{Storage, Storages};
-use weir_worker::results::{FilePosition, PATIENCE, READERS, reader};
+use weir_core::Result;
+use weir_proto::client::{ClusterInfo, JobDetail};
 
-use crate::blocking::blocking;
-use crate::random::random;
+use super::result_folder::ResultFolder;
 use crate::result::Results;
-
-/// How often the folder is tried to be removed: what still runs of the job removes its own files first.
-const REMOVALS: usize = 20;
-/// Pause between two of these tries.
-const REMOVE_AGAIN: Duration = Duration::from_millis(100);
-
-/// Letters of the folder's name that stand in the name of a job.
-const TOKEN: usize = 6;
 
 const NOT_REACHED: &str = "run `weir submit` where this storage is reached, such as on the machine of a coordinator or a worker; or write \
                            the rows into a table with INSERT INTO";
 
 /// Rows on their way to stdout.
 pub struct Rows {
-    folder: String,
-    storage: Arc<dyn Storage>,
+    folder: ResultFolder,
     results: Arc<Results>,
     printed: u64,
-    /// The last file that was printed.
-    last: Option<FilePosition>,
-    /// Until this is dropped, the cluster is told that somebody reads.
-    reading: Option<oneshot::Sender<()>>,
-    /// Who tells it.
-    reader: JoinSet<()>,
 }
 
 impl Rows {
@@ -51,35 +26,17 @@ impl Rows {
     /// # Errors
     /// If the storage is not reached from here.
     pub async fn expect(cluster: &ClusterInfo, results: Arc<Results>) -> Result<Self> {
-        let unreached = |error: Error| {
-            error.context(format!("cannot fetch the rows of a SELECT from the cluster's storage {}", cluster.storage))
-        };
-        let folder = results::folder(&cluster.storage, &cluster.cluster, random()?);
-        let (root, url) = (cluster.storage.clone(), folder.clone());
-        let storage = blocking(move || {
-            let storages = ObjectStorages::default();
-            if !storages.is_there(&root)? {
-                return Err(Error::environment("there is no such folder on this machine").with_help(NOT_REACHED));
-            }
-            let storage = storages.open(&url).map_err(|error| error.with_help(NOT_REACHED))?;
-            storage.put(&reader(0), b"").map_err(|error| error.with_help(NOT_REACHED))?;
-            Ok(storage)
-        });
-        let storage = storage.await.map_err(unreached)?;
-        let (reading, ended) = oneshot::channel();
-        let mut reader = JoinSet::new();
-        reader.spawn(keep_reading(storage.clone(), ended));
-        Ok(Self { folder, storage, results, printed: 0, last: None, reading: Some(reading), reader })
+        Ok(Self { folder: ResultFolder::create(cluster, NOT_REACHED).await?, results, printed: 0 })
     }
 
     /// Letters that tell this submission from most others.
     pub fn token(&self) -> &str {
-        self.folder.get(self.folder.len().saturating_sub(TOKEN)..).unwrap_or_default()
+        self.folder.token()
     }
 
     /// Options of the table that the job writes them into.
     pub fn options(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(RESULT_FOLDER.to_owned(), self.folder.clone())])
+        self.folder.options()
     }
 
     /// Where they are printed.
@@ -92,27 +49,16 @@ impl Rows {
         self.printed
     }
 
-    /// Prints those whose checkpoints are committed, in order, each once. Dropping the future in between loses none, but those of
-    /// the last file may then be printed without being deleted.
+    /// Prints those whose checkpoints are committed, in order, each once. Dropping the future in between may lose the rows of one file:
+    /// whoever does that prints no more.
     ///
     /// # Errors
     /// If they cannot be read, or stdout cannot be written.
     pub async fn print(&mut self, job: &JobDetail) -> Result<()> {
-        // Of later epochs there may be a part.
-        let committed = job.checkpoints.iter().filter(|checkpoint| checkpoint.committed);
-        let Some(committed) = committed.map(|checkpoint| checkpoint.epoch).max() else { return Ok(()) };
-        let storage = self.storage.clone();
-        for (position, path) in blocking(move || waiting(&*storage, committed)).await? {
-            // One that was printed was committed once more, by a worker that had been taken for dead.
-            if self.last < Some(position) {
-                let (storage, from) = (self.storage.clone(), path.clone());
-                let batches = blocking(move || read(&*storage, &from)).await?;
-                let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-                self.results.show(batches).await?;
-                (self.printed, self.last) = (self.printed + rows as u64, Some(position));
-            }
-            let storage = self.storage.clone();
-            blocking(move || storage.delete(&path)).await?;
+        while let Some(batches) = self.folder.next(job).await? {
+            let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            self.results.show(batches).await?;
+            self.printed += rows as u64;
         }
         Ok(())
     }
@@ -122,60 +68,6 @@ impl Rows {
     /// # Errors
     /// If it cannot be removed.
     pub async fn remove(&mut self) -> Result<()> {
-        self.reading = None;
-        while self.reader.join_next().await.is_some() {}
-        let mut tries = 1;
-        loop {
-            let storage = self.storage.clone();
-            match blocking(move || remove(&*storage)).await {
-                Err(_) if tries < REMOVALS => tries += 1,
-                ended => return ended,
-            }
-            #[expect(clippy::disallowed_methods, reason = "a pause between two tries to remove")]
-            tokio::time::sleep(REMOVE_AGAIN).await;
-        }
+        self.folder.remove().await
     }
-}
-
-/// Files with rows of epochs up to this one, in order.
-fn waiting(storage: &dyn Storage, committed: Epoch) -> Result<Vec<(FilePosition, String)>> {
-    let listing = storage.list("part-")?;
-    let mut files: Vec<_> = listing.into_iter().filter_map(|path| Some((FilePosition::of(&path)?, path))).collect();
-    files.retain(|(position, _)| position.epoch <= committed);
-    files.sort_unstable();
-    Ok(files)
-}
-
-fn read(storage: &dyn Storage, path: &str) -> Result<Vec<RecordBatch>> {
-    let damaged = |error: arrow::error::ArrowError| {
-        Error::data(format!("the rows in {} are damaged", storage.locate(path))).with_source(error)
-    };
-    let reader = FileReader::try_new(Cursor::new(storage.get(path)?), None).map_err(damaged)?;
-    reader.map(|records| records.map_err(damaged)).collect()
-}
-
-/// Says now and then that somebody reads, though stdout may block for long.
-async fn keep_reading(storage: Arc<dyn Storage>, mut ended: oneshot::Receiver<()>) {
-    for n in 1.. {
-        if tokio::time::timeout(PATIENCE / 10, &mut ended).await.is_ok() {
-            return;
-        }
-        let storage = storage.clone();
-        let renewed = blocking(move || {
-            storage.put(&reader(n), b"")?;
-            storage.delete(&reader(n - 1))
-        });
-        // The next one may succeed, and there is patience for several.
-        if let Err(error) = renewed.await {
-            tracing::debug!(error = error.report(), "could not say that somebody reads");
-        }
-    }
-}
-
-/// Readers go first: without one, workers take nothing for lost.
-fn remove(storage: &dyn Storage) -> Result<()> {
-    for prefix in [READERS, ""] {
-        storage.list(prefix)?.iter().try_for_each(|path| storage.delete(path))?;
-    }
-    storage.vacate()
 }

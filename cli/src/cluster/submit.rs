@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_core::{Error, JobGraph, JobId, Result};
 use weir_functions::Functions;
-use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSettingsInfo, SubmitJob};
+use weir_proto::client::{ClientRequest, ClientResponse, JobRef, SubmitJob};
 use weir_sql::diagnostics::{behind_lines, error_at};
 use weir_sql::shared::{asks_for_more, beginning, needed};
 use weir_sql::{Plan, Script, Spanned, Statement};
@@ -17,6 +17,7 @@ use super::catalog;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
+use super::request::{check_name, graph_of, is_number, request};
 use super::rows::Rows;
 use super::select::Select;
 use super::submission::{self, Sent};
@@ -91,7 +92,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
     let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
-    let mut request = request(arguments, job.text()?, &settings, name.clone(), graph);
+    let mut request = request(&arguments.namespace, job.text()?, &settings, name.clone(), graph);
     if !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
@@ -162,23 +163,10 @@ async fn earlier_results(
     }
 }
 
-/// A number would address another job.
-fn check_name(name: &str) -> Result<()> {
-    if !is_number(name) {
-        return Ok(());
-    }
-    Err(Error::user(format!("a job cannot be called {name}: that would mean job number {name}"))
-        .with_help(format!("choose a name that is no number, such as job-{name}")))
-}
-
 /// A name for the job that can be one: `2.sql` is `job-2`.
 fn name_of_job(job: &Job, arguments: &SubmitArguments) -> String {
     let name = job.name(&arguments.script);
     if is_number(&name) { format!("job-{name}") } else { name }
-}
-
-fn is_number(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A `SELECT` has a job for as long as somebody reads its rows.
@@ -226,7 +214,7 @@ async fn select(
         format!("{name}-{}", rows.token())
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
-    let request = request(arguments, job.text()?, settings, name, graph);
+    let request = request(&arguments.namespace, job.text()?, settings, name, graph);
     Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
 }
 
@@ -234,46 +222,7 @@ async fn select(
 fn plan(parsed: &Script, settings: &Settings, screen: &Arc<Screen>, result: BTreeMap<String, String>) -> Result<Plan> {
     let results = Results::new(screen.clone(), Output::Table, false);
     let connectors = Arc::new(crate::connectors::builtin().with(ResultConnector(results)));
-    planning::plan_elsewhere(parsed, settings, connectors, result)
-}
-
-fn graph_of(planned: Plan) -> Result<JobGraph> {
-    planned.graph.ok_or_else(|| {
-        Error::user("the script has nothing to run: no INSERT, no SELECT")
-            .with_help("`weir explain` shows what a script would do")
-    })
-}
-
-fn request(arguments: &SubmitArguments, sql: String, settings: &Settings, name: String, graph: JobGraph) -> SubmitJob {
-    SubmitJob {
-        namespace: arguments.namespace.clone(),
-        name,
-        fingerprint: graph.fingerprint(),
-        graph: Arc::new(graph),
-        // What the catalog has said may be long, and hold secrets of others.
-        sql,
-        parallelism: narrow(settings.parallelism),
-        settings: job_settings(settings),
-    }
-}
-
-fn job_settings(settings: &Settings) -> JobSettingsInfo {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    JobSettingsInfo {
-        batch_rows: narrow(settings.batch_rows),
-        memory_budget: settings.memory_budget,
-        checkpoint_interval_ms: settings.checkpoint_interval.map_or(0, millis),
-        checkpoint_timeout_ms: millis(settings.checkpoint_timeout),
-        tolerable_failures: narrow(settings.tolerable_failures),
-        retained_checkpoints: narrow(settings.retained_checkpoints),
-        restart_attempts: settings.restart.attempts.map(narrow),
-        restart_initial_delay_ms: millis(settings.restart.initial),
-        restart_maximum_delay_ms: millis(settings.restart.maximum),
-        restart_stable_ms: millis(settings.restart.stable),
-    }
-}
-
-/// The registry's bounds are far below this type's.
-fn narrow(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let directory = std::env::current_dir()
+        .map_err(|error| Error::environment("the working directory is gone").with_source(error))?;
+    planning::plan_elsewhere(parsed, settings, connectors, directory, result)
 }

@@ -12,10 +12,17 @@ pub struct Json;
 
 impl Printer for Json {
     fn rows(&mut self, records: &RecordBatch, out: &mut String) -> Result<()> {
-        let mut bytes = Vec::new();
-        LineEncoder::plain_json().encode(&printable(records)?, &mut bytes)?;
-        let text = String::from_utf8(bytes).map_err(|error| Error::internal("JSON is UTF-8").with_source(error))?;
-        out.push_str(&text);
+        out.push_str(&json_lines(records)?);
         Ok(())
     }
+}
+
+/// The rows, a line each.
+///
+/// # Errors
+/// If a value has no JSON.
+pub fn json_lines(records: &RecordBatch) -> Result<String> {
+    let mut bytes = Vec::new();
+    LineEncoder::plain_json().encode(&printable(records)?, &mut bytes)?;
+    String::from_utf8(bytes).map_err(|error| Error::internal("JSON is UTF-8").with_source(error))
 }

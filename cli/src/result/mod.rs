@@ -13,6 +13,8 @@ mod csv;
 mod json;
 mod table;
 
+pub use json::json_lines;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

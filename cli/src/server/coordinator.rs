@@ -15,7 +15,7 @@ use weir_object_storage::ObjectStorages;
 use weir_state::Storages;
 
 use super::recover::{self, RecoverArguments};
-use super::{SAY_SO, check_reachability, listen};
+use super::{SAY_SO, api, check_reachability, listen};
 use crate::clock::wall_millis;
 use crate::cluster::args::duration;
 use crate::exit::Exit;
@@ -203,6 +203,7 @@ impl CoordinatorArguments {
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
+            api: Some(api()),
         })
     }
 

@@ -3,6 +3,7 @@
 pub mod coordinator;
 pub mod local;
 pub mod recover;
+mod scripts;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_worker::results::ResultFiles;
+
+use self::scripts::Planner;
 
 /// What to do where the user can say that it is all right.
 const SAY_SO: &str = "listen on 127.0.0.1, or add --insecure if the network is trusted";
@@ -44,4 +47,10 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 /// The connectors of a worker: beside those for users, the one behind a bare `SELECT`.
 fn connectors() -> Arc<dyn ConnectorRegistry> {
     Arc::new(crate::connectors::builtin().with(ResultFiles::default()))
+}
+
+/// The REST API, which plans what it is sent with the workers' connectors.
+fn api() -> weir_coordinator::server::Api {
+    let scripts = Arc::new(Planner { connectors: connectors() });
+    Arc::new(move |cluster| weir_api::router(cluster, scripts.clone()))
 }

@@ -32,19 +32,24 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::time::Instant;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use weir_proto::client::{ClientRequest, ClientResponse};
+use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::grpc::{Call, ClientHandler};
 use weir_proto::limits;
 
 pub use page::Page;
 pub use problem::Problem;
-pub use scripts::{Explained, QueryRows, Script, Scripts};
+pub use scripts::{Explained, PlannedJob, QueryRows, Script, Scripts};
 
 /// How long a request waits for the coordinators to agree.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request waits for a leader.
+const ELECTION: Duration = Duration::from_secs(5);
+/// Pause between two looks for one.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a handler needs to answer.
 struct Api {
@@ -66,9 +71,18 @@ macro_rules! answer {
 pub(crate) use answer;
 
 impl Api {
+    /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again.
     async fn ask(&self, request: ClientRequest) -> Result<ClientResponse, Problem> {
         let call = Call { timeout: Some(PATIENCE), ..Call::default() };
-        self.cluster.handle(request, call).await.map_err(Problem::from)
+        let deadline = Instant::now() + ELECTION;
+        loop {
+            match self.cluster.handle(request.clone(), call).await {
+                Err(error) if error.kind == ClientErrorKind::Unavailable && Instant::now() < deadline => {}
+                answered => return answered.map_err(Problem::from),
+            }
+            #[expect(clippy::disallowed_methods, reason = "a pause between two tries")]
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
     }
 
     /// For requests that have no answer of their own.

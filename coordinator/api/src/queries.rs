@@ -39,7 +39,7 @@ struct Begun {
 }
 
 /// Runs a script that ends with a SELECT, and sends its rows as they become visible. Events: `begun` (the job's number, warnings), `row` (a JSON
-/// object) for each row, `problem` (a Problem) if the job fails, `end` when all rows were sent. The job ends when the client goes away.
+/// object; BIGINT and DECIMAL as strings, which no reader rounds) for each row, `problem` (a Problem) if the job fails, `end` when all rows were sent. The job ends when the client goes away.
 #[utoipa::path(post, path = "/namespaces/{namespace}/queries", tag = "queries", params(("namespace", description = "The namespace.")),
     request_body = Script, responses((status = 200, content_type = "text/event-stream", body = String),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -50,7 +50,7 @@ pub(crate) async fn query(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let catalog = scripts::catalog(&api, &namespace).await?;
     let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
-    let (planned, mut rows) = api.scripts.query(&namespace, &script, &catalog.statements, &cluster).await?;
+    let (planned, mut rows) = api.scripts.query(&namespace, script, catalog.statements, &cluster).await?;
     let PlannedJob { job, warnings, .. } = planned;
     let submitted = match api.ask(ClientRequest::SubmitJob(job)).await {
         Ok(submitted) => submitted,

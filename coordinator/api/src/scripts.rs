@@ -47,26 +47,26 @@ pub struct Explained {
     pub plan: String,
 }
 
-/// Plans scripts. What it does takes processor time, and may read files: it is called on threads that may block.
+/// Plans scripts, beside the runtime: it takes processor time, and may read files.
 #[async_trait]
 pub trait Scripts: Send + Sync + 'static {
     /// The job that a script of `INSERT INTO`s is; `catalog` are the statements that it may build on.
     ///
     /// # Errors
     /// If it cannot run as a stream, with the place; a `SELECT` has nobody to give its rows to.
-    fn job(&self, namespace: &str, script: &Script, catalog: &[String]) -> Result<PlannedJob>;
+    async fn job(&self, namespace: &str, script: Script, catalog: Vec<String>) -> Result<PlannedJob>;
 
     /// What a script would do.
     ///
     /// # Errors
     /// Those of [`job`](Self::job).
-    fn explain(&self, script: &Script, catalog: &[String]) -> Result<String>;
+    async fn explain(&self, script: Script, catalog: Vec<String>) -> Result<String>;
 
     /// The statements of a catalog once a script was carried out that changes it.
     ///
     /// # Errors
     /// If it cannot be, or would leave what does not fit together.
-    fn changed(&self, catalog: &[String], script: &str) -> Result<Vec<String>>;
+    async fn changed(&self, catalog: Vec<String>, script: String) -> Result<Vec<String>>;
 
     /// Prepares to run a `SELECT` in that cluster and to fetch its rows.
     ///
@@ -75,8 +75,8 @@ pub trait Scripts: Send + Sync + 'static {
     async fn query(
         &self,
         namespace: &str,
-        script: &Script,
-        catalog: &[String],
+        script: Script,
+        catalog: Vec<String>,
         cluster: &ClusterInfo,
     ) -> Result<(PlannedJob, Box<dyn QueryRows>)>;
 }
@@ -104,21 +104,10 @@ pub(crate) async fn catalog(api: &Api, namespace: &str) -> Result<CatalogInfo, P
     answer!(api.ask(request).await?, ClientResponse::Catalog(catalog) => catalog)
 }
 
-/// Runs work of the planner where it may take its time.
-async fn planning<T: Send + 'static>(
-    api: &Arc<Api>,
-    work: impl FnOnce(&dyn Scripts) -> Result<T> + Send + 'static,
-) -> Result<T, Problem> {
-    let scripts = api.scripts.clone();
-    let planned = tokio::task::spawn_blocking(move || work(&*scripts)).await;
-    let planned = planned.map_err(|panic| weir_core::Error::internal("planning panicked").with_source(panic))?;
-    planned.map_err(Problem::from)
-}
-
 /// The job of a script. One whose name is known keeps its parallelism unless another one is asked for.
 pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -> Result<PlannedJob, Problem> {
     let catalog = catalog(api, &namespace).await?;
-    let mut planned = planning(api, move |scripts| scripts.job(&namespace, &script, &catalog.statements)).await?;
+    let mut planned = api.scripts.job(&namespace, script, catalog.statements).await?;
     if planned.any_parallelism {
         keep_parallelism(api, &mut planned.job).await?;
     }
@@ -136,7 +125,7 @@ async fn keep_parallelism(api: &Api, job: &mut SubmitJob) -> Result<(), Problem>
 
 /// The statements of a catalog behind a script that changes it.
 pub(crate) async fn changed(api: &Arc<Api>, statements: Vec<String>, sql: String) -> Result<Vec<String>, Problem> {
-    planning(api, move |scripts| scripts.changed(&statements, &sql)).await
+    api.scripts.changed(statements, sql).await.map_err(Problem::from)
 }
 
 /// Shows the dataflow that a script would be run as. Nothing is changed.
@@ -149,6 +138,6 @@ pub(crate) async fn explain(
     Body(script): Body<Script>,
 ) -> Result<Json<Explained>, Problem> {
     let catalog = catalog(&api, &namespace).await?;
-    let plan = planning(&api, move |scripts| scripts.explain(&script, &catalog.statements)).await?;
+    let plan = api.scripts.explain(script, catalog.statements).await?;
     Ok(Json(Explained { plan }))
 }

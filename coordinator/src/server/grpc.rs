@@ -1,13 +1,14 @@
-//! The coordinator's port: clients, workers and peers come in here, by gRPC.
+//! The coordinator's port: clients, workers and peers come in here, by gRPC, and clients by HTTP too.
 //!
 //! ```text
-//!   accept ─▶ Connection (limits) ─▶ HTTP/2 ─┬─▶ weir.client.v1.Cluster ──▶ here, or on to the leader
-//!                                            ├─▶ weir.worker.v1.Workers ──▶ a session of the node
-//!                                            └─▶ weir.peer.v1.Peer ───────▶ the node
+//!   accept ─▶ Connection (limits) ─▶ HTTP ─┬─▶ weir.client.v1.Cluster ──▶ here, or on to the leader
+//!                                          ├─▶ /api/v1/… (Api) ─────────▶ the same
+//!                                          ├─▶ weir.worker.v1.Workers ──▶ a session of the node
+//!                                          └─▶ weir.peer.v1.Peer ───────▶ the node
 //! ```
 //!
 //! Nothing that comes over one connection can disturb another: each has a limit for what it may hold, and one that does not speak
-//! HTTP/2 is cut.
+//! HTTP is cut. gRPC is HTTP/2; the API takes HTTP/1.1 too.
 
 mod clients;
 mod connection;
@@ -22,9 +23,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use weir_core::{Error, Result};
-use weir_proto::grpc::{cluster_service, workers_service};
+use weir_proto::grpc::{ClientHandler, cluster_service, workers_service};
 use weir_proto::limits;
 use weir_proto::peer::peer_server::PeerServer;
 
@@ -79,6 +81,9 @@ impl GrpcConfig {
     }
 }
 
+/// Routes that are served beside gRPC, made of whoever answers requests.
+pub type Api = Arc<dyn Fn(Arc<dyn ClientHandler>) -> axum::Router + Send + Sync>;
+
 /// Serves until `shutdown` resolves; then calls under way get some time, and all connections are closed. Dropping the future
 /// closes them at once.
 ///
@@ -88,12 +93,14 @@ pub async fn serve(
     listener: TcpListener,
     node: NodeHandle,
     config: GrpcConfig,
+    api: Option<&Api>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     // Connections live as long as the sender.
     let (alive, over) = watch::channel(());
     let incoming = accept(listener, config.max_connections, config.handshake_timeout, over);
-    let clients = Clients::new(node.clone(), &config);
+    let clients: Arc<dyn ClientHandler> = Arc::new(Clients::new(node.clone(), &config));
+    let api = api.map_or_else(axum::Router::new, |api| api(clients.clone()));
     let workers = Arc::new(WorkerSessions::new(node.clone()));
     let (stopping, stopped) = watch::channel(false);
     let server = Server::builder()
@@ -103,7 +110,9 @@ pub async fn serve(
         .http2_keepalive_interval(Some(config.keep_alive))
         .http2_keepalive_timeout(Some(config.keep_alive))
         .tcp_nodelay(true)
-        .add_service(cluster_service(Arc::new(clients)))
+        .accept_http1(true)
+        .add_routes(Routes::from(api))
+        .add_service(cluster_service(clients))
         .add_service(workers_service(workers.clone()))
         .add_service(
             PeerServer::new(Peers { cluster: config.cluster, log: config.log, node })

@@ -10,6 +10,7 @@ mod peers;
 mod process;
 pub mod storage;
 
+pub use grpc::Api;
 pub use handle::{INBOX, LeaderPlace, Message, NodeHandle};
 pub use node_loop::{NodeLoop, Surroundings};
 pub use peers::Peers;

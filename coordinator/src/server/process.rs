@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
 
-use super::grpc::{self, GrpcConfig};
+use super::grpc::{self, Api, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
 use super::introduction;
 use super::node_loop::{NodeLoop, Surroundings};
@@ -48,6 +48,8 @@ pub struct CoordinatorConfig {
     pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Drawn when the process starts.
     pub seed: u64,
+    /// What is served over HTTP beside gRPC, on the same port.
+    pub api: Option<Api>,
 }
 
 /// Bytes of entries in one message to a peer, and of one command.
@@ -93,7 +95,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
     };
     // Streams stay open while leadership is handed over; they end with the process.
     let grpc_config = GrpcConfig::new(config.cluster.clone(), log);
-    let serve = grpc::serve(listener, handle.clone(), grpc_config, std::future::pending());
+    let serve = grpc::serve(listener, handle.clone(), grpc_config, config.api.as_ref(), std::future::pending());
     tokio::select! {
         ended = work => ended,
         served = serve => served,

@@ -46,7 +46,7 @@ impl Cluster {
                 matched: BTreeMap::new(),
             });
             let node = NodeHandle::new(sender, seen);
-            serve(listener, node, GrpcConfig::new("weir-test", LogId(7)), std::future::pending()).await.unwrap();
+            serve(listener, node, GrpcConfig::new("weir-test", LogId(7)), None, std::future::pending()).await.unwrap();
         });
         runtime.spawn(async move {
             while let Some(message) = inbox.recv().await {

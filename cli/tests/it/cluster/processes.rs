@@ -160,6 +160,11 @@ impl Cluster {
         self.coordinators.split(',').next().unwrap()
     }
 
+    /// The addresses of all coordinators.
+    pub fn coordinators(&self) -> Vec<&str> {
+        self.coordinators.split(',').collect()
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

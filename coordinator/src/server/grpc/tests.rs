@@ -55,7 +55,7 @@ impl Coordinator {
         let (sender, inbox) = mpsc::channel(16);
         let node = NodeHandle::new(sender, seen);
         let (shutdown, told) = oneshot::channel::<()>();
-        let server = tokio::spawn(serve(listener, node, config, async {
+        let server = tokio::spawn(serve(listener, node, config, None, async {
             let _ = told.await;
         }));
         Self { address, inbox, view, shutdown: Some(shutdown), server }
