@@ -135,7 +135,8 @@ fn a_job_whose_client_was_killed_is_deleted_with_its_rows() {
 #[test]
 fn a_job_that_fails_says_why_behind_the_rows_before() {
     let cluster = Cluster::local(2);
-    let script = format!("{} WHERE 1000 / (300 - n) <> 0", ENDLESS.replace("100'", "1000'"));
+    // Three seconds, in which there are many checkpoints.
+    let script = format!("{ENDLESS} WHERE 1000 / (300 - n) <> 0");
     let ran = cluster.weir(&["submit", "-e", &script, "-D", "restart-strategy.type=none"]).code(3);
     assert!(ran.err.contains("has failed"), "{}", ran.err);
     let rows = ran.out.lines().count();
