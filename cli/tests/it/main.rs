@@ -24,6 +24,7 @@ mod numbers;
 mod outer_joins;
 mod over;
 mod plugins;
+mod postgres;
 mod power;
 mod results;
 mod rust_jobs;

@@ -10,6 +10,7 @@ pub mod blocking;
 pub mod datagen;
 pub mod filesystem;
 pub mod formats;
+pub mod marker;
 pub mod nexmark;
 mod numbered;
 pub mod options;

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use weir_connectors::blocking::blocking;
+use weir_connectors::marker::{Marker, Verdict};
 use weir_core::connector::{Commit, Discard, SinkContext};
 use weir_core::{Batch, Epoch, Error, JobIdentity, Result, Sink};
 
-use super::marker::{self, Marker, Verdict};
+use super::marker;
 use super::options::SinkOptions;
 use super::transaction::Writer;
 use super::writers::Writers;

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use rdkafka::producer::{BaseRecord, Producer as _};
+use weir_connectors::marker::{Marker, Verdict};
 use weir_core::{Batch, Epoch, Error, JobIdentity, Result};
 
-use super::marker::{self, Found, Marker, Verdict};
+use super::marker::{self, Found};
 use super::options::SinkOptions;
 use super::producer::{PATIENCE, Producer};
 

@@ -1,0 +1,334 @@
+//! PostgreSQL as a table that rows are looked up in: one query for the keys of a batch that are not in the cache.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use arrow::row::{OwnedRow, RowConverter, SortField};
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use tokio::time::{Instant, sleep_until};
+use tokio_postgres::Statement;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use weir_core::lookup::{Found, LookupContext, LookupTable};
+use weir_core::{Error, ErrorKind, Result, TableSpec};
+
+use crate::cache::Cache;
+use crate::client::{Session, within};
+use crate::decode;
+use crate::encode::{self, Values};
+use crate::options::{LookupOptions, quoted};
+use crate::relation::{PgColumn, Relation};
+use crate::types::PgType;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Opens the table for one subtask.
+///
+/// # Errors
+/// If the options are wrong, or the table is not there or does not fit.
+pub(crate) async fn open(table: &TableSpec, context: &LookupContext) -> Result<Box<dyn LookupTable>> {
+    let options = LookupOptions::read(table)?;
+    let schema = table.output_schema();
+    let mut failures = 0;
+    let (session, columns) = loop {
+        let opened = async {
+            let session = Session::open(&options.client).await?;
+            let relation = Relation::require(&session, &options.target).await?;
+            let columns = relation.read(&schema)?;
+            Ok((session, columns))
+        };
+        match opened.await {
+            Err(error) => may_retry(error, &mut failures, &options).await?,
+            Ok(opened) => break opened,
+        }
+    };
+    // What is computed of several columns is left to the join.
+    let keys = context.keys.iter().enumerate();
+    let keys = keys.filter_map(|(place, column)| Some(Key::new(place, (*column)?, &columns, &schema)));
+    let keys = keys.collect::<Result<Vec<_>>>()?;
+    if keys.is_empty() {
+        return Err(Error::user(format!(
+            "no column of table '{}' is equal to something that is looked up",
+            table.name
+        ))
+        .with_help("compare a column of it as it is with a column of the other side"));
+    }
+    let fields = keys.iter().map(|key| SortField::new(schema.field(key.column).data_type().clone())).collect();
+    Ok(Box::new(PgLookup {
+        query: query(&options, &columns, &keys, &schema),
+        converter: RowConverter::new(fields)?,
+        cache: options.cache.clone().map(Cache::new),
+        asking: Some((session, None)),
+        options,
+        schema,
+        columns,
+        keys,
+    }))
+}
+
+/// Waits for the next try, if there is to be one.
+async fn may_retry(error: Error, failures: &mut u32, options: &LookupOptions) -> Result<()> {
+    if error.kind() != ErrorKind::Environment || *failures >= options.retries {
+        return Err(error);
+    }
+    *failures += 1;
+    tracing::warn!(table = %options.target, error = error.report(), "a table for lookups could not be asked");
+    sleep_until(Instant::now() + PAUSE).await;
+    Ok(())
+}
+
+/// A column that is equal to something.
+struct Key {
+    /// Among what is looked for.
+    place: usize,
+    /// Among what is read.
+    column: usize,
+    /// As what it is looked for.
+    pg: PgType,
+}
+
+impl Key {
+    fn new(place: usize, column: usize, columns: &[PgColumn], schema: &SchemaRef) -> Result<Self> {
+        let pg = &columns[column].pg;
+        let field = schema.field(column);
+        if !pg.is_key() {
+            return Err(Error::user(format!(
+                "column '{}': it cannot be looked for by a {} of the database",
+                field.name(),
+                pg.sql()
+            ))
+            .with_help("give the table of the database a column of text, number or time for it"));
+        }
+        Ok(Self { place, column, pg: pg.key(field.data_type()) })
+    }
+}
+
+fn query(options: &LookupOptions, columns: &[PgColumn], keys: &[Key], schema: &SchemaRef) -> String {
+    let name = |column: usize| format!("t.{}", quoted(schema.field(column).name()));
+    let list = |names: Vec<String>| names.join(", ");
+    let all = match columns.len() {
+        // A query without columns is one without rows in the protocol.
+        0 => "1".to_owned(),
+        count => list((0..count).map(name).collect()),
+    };
+    let wanted = |(place, key): (usize, &Key)| format!("${}::{}[]", place + 1, key.pg.sql());
+    let condition = match keys {
+        [key] => format!("{} = ANY({})", name(key.column), wanted((0, key))),
+        _ => {
+            let names = list(keys.iter().map(|key| name(key.column)).collect());
+            let wanted = list(keys.iter().enumerate().map(wanted).collect());
+            format!("({names}) IN (SELECT * FROM unnest({wanted}))")
+        }
+    };
+    format!("SELECT {all} FROM {} AS t WHERE {condition}", options.target.sql())
+}
+
+struct PgLookup {
+    // Fixed.
+    options: LookupOptions,
+    schema: SchemaRef,
+    columns: Vec<PgColumn>,
+    keys: Vec<Key>,
+    query: String,
+    converter: RowConverter,
+    cache: Option<Cache>,
+    /// The connection, and the query that it knows. None behind an error.
+    asking: Option<(Session, Option<Statement>)>,
+}
+
+/// Bytes as they are: a value, or one of a query.
+#[derive(Debug)]
+struct Raw<T>(T);
+
+impl<'a> FromSql<'a> for Raw<Option<&'a [u8]>> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl ToSql for Raw<Vec<u8>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+#[async_trait]
+impl LookupTable for PgLookup {
+    fn wants_keys(&self) -> bool {
+        true
+    }
+
+    async fn look_up(&mut self, now: i64, keys: Option<&RecordBatch>) -> Result<Found> {
+        let keys = keys.ok_or_else(|| Error::internal("rows are looked up without their keys"))?;
+        let wanted = self.keys.iter().map(|key| {
+            let data_type = self.schema.field(key.column).data_type();
+            Ok(normalised(&cast(keys.column(key.place), data_type)?))
+        });
+        let wanted = wanted.collect::<Result<Vec<ArrayRef>>>()?;
+        let rows = self.converter.convert_columns(&wanted)?;
+        // With keys that are computed beside them, the same may be there several times.
+        let (mut found, mut missing) = (Vec::new(), HashMap::new());
+        for place in 0..keys.num_rows() {
+            let key = rows.row(place).owned();
+            if missing.contains_key(&key) {
+                continue;
+            }
+            match self.cache.as_mut().and_then(|cache| cache.get(&key, now)) {
+                Some(rows) => found.push(rows),
+                None => drop(missing.insert(key, place)),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Found::OfKeys(found));
+        }
+        let mut places: Vec<usize> = missing.values().copied().collect();
+        places.sort_unstable();
+        let answer = self.ask(&wanted, &places).await?;
+        if self.cache.is_some() {
+            self.keep(missing.into_keys(), &answer, now)?;
+        }
+        found.push(answer);
+        Ok(Found::OfKeys(found))
+    }
+}
+
+impl PgLookup {
+    /// Asks for keys, as often as the options say.
+    async fn ask(&mut self, wanted: &[ArrayRef], places: &[usize]) -> Result<RecordBatch> {
+        let values = wanted.iter().zip(&self.keys).map(|(array, key)| Values::new(array, &key.pg));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        let mut scratch = Vec::new();
+        // A key that the database has no value for is found nowhere.
+        let places: Vec<usize> = places
+            .iter()
+            .copied()
+            .filter(|place| {
+                scratch.clear();
+                values.iter().all(|values| values.append(*place, &mut scratch).is_ok())
+            })
+            .collect();
+        let arrays = values.iter().zip(&self.keys);
+        let arrays = arrays.map(|(values, key)| encode::array(values, places.iter().copied(), &key.pg).map(Raw));
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        let mut failures = 0;
+        loop {
+            let place = self.options.client.place.clone();
+            match within(ANSWER, &place, self.try_asking(&arrays)).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => {
+                    self.asking = None;
+                    let failed = may_retry(error, &mut failures, &self.options).await;
+                    failed
+                        .map_err(|error| error.context(format!("while looking up rows of {}", self.options.target)))?;
+                }
+            }
+        }
+    }
+
+    async fn try_asking(&mut self, arrays: &[Raw<Vec<u8>>]) -> Result<RecordBatch> {
+        if self.asking.as_ref().is_none_or(|(session, _)| session.is_closed()) {
+            let session = Session::open(&self.options.client).await?;
+            // It may have been changed meanwhile.
+            let relation = Relation::find(&session, &self.options.target).await?.ok_or_else(|| {
+                Error::environment(format!(
+                    "table {} is not in PostgreSQL at {} any more",
+                    self.options.target, session.place
+                ))
+            })?;
+            self.columns = relation.read(&self.schema)?;
+            self.asking = Some((session, None));
+        }
+        let Some((session, statement)) = &mut self.asking else { return Err(Error::internal("no connection")) };
+        let what = format!("cannot look up rows of {}", self.options.target);
+        let failed = |error| session.failed(&what, error);
+        let statement = match statement {
+            Some(statement) => statement,
+            None => statement.insert(session.client.prepare(&self.query).await.map_err(failed)?),
+        };
+        let parameters = arrays.iter().map(|array| array as &(dyn ToSql + Sync));
+        let rows = session.client.query_raw(statement, parameters).await.map_err(failed)?;
+        let mut rows = std::pin::pin!(rows);
+        let builders = self.columns.iter().zip(self.schema.fields());
+        let mut builders = builders
+            .map(|(column, field)| decode::builder(&column.pg, field.data_type()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut count = 0;
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            count += 1;
+            for (place, (builder, field)) in builders.iter_mut().zip(self.schema.fields()).enumerate() {
+                let wrong = |what: &str| {
+                    let (table, column) = (&self.options.target, field.name());
+                    Error::data(format!("column '{column}' of table {table} in the database has {what}"))
+                };
+                let Raw(value) = row.try_get::<_, Raw<Option<&[u8]>>>(place).map_err(failed)?;
+                if value.is_none() && !field.is_nullable() {
+                    return Err(wrong("a null, and is declared NOT NULL"));
+                }
+                builder.append(value).map_err(|what| wrong(&what))?;
+            }
+        }
+        let columns = builders.iter_mut().map(|builder| builder.finish()).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+    }
+
+    /// Puts what was found for each key into the cache.
+    fn keep(&mut self, keys: impl Iterator<Item = OwnedRow>, answer: &RecordBatch, now: i64) -> Result<()> {
+        let columns: Vec<ArrayRef> = self.keys.iter().map(|key| normalised(answer.column(key.column))).collect();
+        let rows = self.converter.convert_columns(&columns)?;
+        let mut of: HashMap<OwnedRow, Vec<u32>> = keys.map(|key| (key, Vec::new())).collect();
+        for (place, row) in rows.iter().enumerate() {
+            // Where the database compares otherwise, as without regard to case, a row may be of no key.
+            if let Some(places) = of.get_mut(&row.owned()) {
+                places.push(place as u32);
+            }
+        }
+        for (key, places) in of {
+            let rows = take_record_batch(answer, &UInt32Array::from(places))?;
+            // Alone, so that it does not hold the others in memory.
+            let rows = concat_batches(answer.schema_ref(), [&rows])?;
+            if let Some(cache) = &mut self.cache {
+                cache.put(key, rows, now);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Floating-point numbers that are equal have the same bits here.
+fn normalised(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Float32 => std::sync::Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(
+            |value| {
+                if value.is_nan() { f32::NAN } else { value + 0.0 }
+            },
+        )),
+        DataType::Float64 => std::sync::Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(
+            |value| {
+                if value.is_nan() { f64::NAN } else { value + 0.0 }
+            },
+        )),
+        _ => array.clone(),
+    }
+}

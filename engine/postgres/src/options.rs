@@ -1,0 +1,265 @@
+//! Options of a table in PostgreSQL. Their names are those of Flink's JDBC connector, where it has them.
+
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+use weir_connectors::options::Options;
+use weir_core::connector::OptionInfo;
+use weir_core::{Error, JobIdentity, OperatorUid, Result, TableSpec};
+
+pub(crate) const ROOTS: &str = "ssl.root-certificate";
+const URL: &str = "url";
+const TABLE: &str = "table-name";
+const USER: &str = "username";
+const PASSWORD: &str = "password";
+const SSL: &str = "ssl.mode";
+const TIMEOUT: &str = "connection.timeout";
+const CACHE: &str = "lookup.cache";
+const CACHE_ROWS: &str = "lookup.partial-cache.max-rows";
+const AFTER_WRITE: &str = "lookup.partial-cache.expire-after-write";
+const AFTER_ACCESS: &str = "lookup.partial-cache.expire-after-access";
+const MISSING: &str = "lookup.partial-cache.cache-missing-key";
+const RETRIES: &str = "lookup.max-retries";
+const COMMITS: &str = "sink.commits-table";
+
+const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
+    OptionInfo { name, required: false, doc }
+}
+
+pub(crate) const OPTIONS: &[OptionInfo] = &[
+    OptionInfo { name: URL, required: true, doc: "The database, as in 'jdbc:postgresql://localhost:5432/shop'." },
+    OptionInfo {
+        name: TABLE,
+        required: true,
+        doc: "The table in the database; 'schema.table' if its schema is not on the search path.",
+    },
+    option(USER, "Who logs in."),
+    option(PASSWORD, "With which password."),
+    option(SSL, "'disable' (default), or 'verify-full': TLS with a certificate that is checked, and its name too."),
+    option(ROOTS, "A file of certificates in PEM that the server's is checked by; those of the system by default."),
+    option(TIMEOUT, "How long connecting may take. Default '10s'."),
+    option(
+        CACHE,
+        "What is kept of looked-up rows. 'NONE' (default): the database is asked for the keys of each batch; 'PARTIAL': for those that are not in the cache.",
+    ),
+    option(CACHE_ROWS, "How many keys the cache has at most; those that were not used for longest go. Default 10000."),
+    option(AFTER_WRITE, "How old an answer may become in the cache. Default: any age."),
+    option(AFTER_ACCESS, "How long an answer stays in the cache that is not asked for. Default: any time."),
+    option(MISSING, "Whether it is kept that a key has no rows. Default 'true'."),
+    option(RETRIES, "How often a lookup is tried again when it fails. Default 3."),
+    option(COMMITS, "The table that says which checkpoint was written last; 'weir_commits' by default."),
+];
+
+/// How rows are read or written, and not which.
+pub(crate) const SETTINGS: &[&str] = &[URL, USER, PASSWORD, "ssl.*", TIMEOUT, "lookup.*"];
+
+/// How the database is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientOptions {
+    pub(crate) config: Config,
+    /// With TLS: where the certificates are, if not where the system has them.
+    pub(crate) tls: Option<Option<String>>,
+    /// `host:port/database`, for messages.
+    pub(crate) place: String,
+    pub(crate) timeout: Duration,
+}
+
+impl ClientOptions {
+    /// # Errors
+    /// A user error that names the wrong option.
+    pub(crate) fn read(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table);
+        let url = options.required(URL)?;
+        let wrong =
+            |wrong: &str| options.error(URL, wrong).with_help("write it like 'jdbc:postgresql://localhost:5432/shop'");
+        let plain = url.strip_prefix("jdbc:").unwrap_or(url);
+        if !plain.starts_with("postgresql://") && !plain.starts_with("postgres://") {
+            return Err(wrong("not the address of a database of PostgreSQL"));
+        }
+        if plain.contains("sslmode") || plain.contains("sslrootcert") {
+            return Err(options
+                .error(URL, "one that says how the connection is encrypted")
+                .with_help(format!("that is said by the options '{SSL}' and '{ROOTS}'")));
+        }
+        let mut config: Config = plain
+            .parse()
+            .map_err(|error: tokio_postgres::Error| wrong("not the address of a database").with_source(error))?;
+        let Some(database) = config.get_dbname().map(str::to_owned) else {
+            return Err(wrong("without the name of a database"));
+        };
+        let hosts: Vec<String> = config
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .map(|(place, host)| {
+                let host = match host {
+                    Host::Tcp(name) => name.clone(),
+                    Host::Unix(path) => path.display().to_string(),
+                };
+                let ports = config.get_ports();
+                let port = ports.get(place).or(ports.first()).copied().unwrap_or(5432);
+                format!("{host}:{port}")
+            })
+            .collect();
+        if hosts.is_empty() {
+            return Err(wrong("without a host"));
+        }
+        if let Some(user) = options.text(USER) {
+            config.user(user);
+        }
+        if config.get_user().is_none() {
+            options.required(USER)?;
+        }
+        if let Some(password) = options.text(PASSWORD) {
+            config.password(password);
+        }
+        let is_encrypted = options.choice(SSL, &[("disable", false), ("verify-full", true)])?.unwrap_or(false);
+        if !is_encrypted && options.text(ROOTS).is_some() {
+            return Err(options.error(ROOTS, format!("read only with '{SSL}' = 'verify-full'")));
+        }
+        let timeout = options.duration(TIMEOUT)?.unwrap_or(Duration::from_secs(10));
+        config
+            .ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable })
+            .application_name("weir")
+            .connect_timeout(timeout)
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3)
+            .tcp_user_timeout(Duration::from_secs(30));
+        Ok(Self {
+            config,
+            tls: is_encrypted.then(|| options.text(ROOTS).map(str::to_owned)),
+            place: format!("{}/{database}", hosts.join(",")),
+            timeout,
+        })
+    }
+}
+
+/// The name of a table, perhaps with its schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(Vec<String>);
+
+impl Name {
+    /// Parts with points between them, which are names as the catalog has them: case counts.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<String> = text.split('.').map(str::to_owned).collect();
+        ((1..=2).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty())).then_some(Self(parts))
+    }
+
+    /// As SQL writes it.
+    pub(crate) fn sql(&self) -> String {
+        self.0.iter().map(|part| quoted(part)).collect::<Vec<_>>().join(".")
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+/// A name in SQL, as it is.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn name(options: &Options<'_>, option: &str, text: &str) -> Result<Name> {
+    Name::parse(text).ok_or_else(|| options.error(option, "not a name like 'orders' or 'sales.orders'"))
+}
+
+/// The table in the database.
+///
+/// # Errors
+/// A user error that names the option.
+pub(crate) fn target(table: &TableSpec) -> Result<Name> {
+    let options = Options::of(table);
+    name(&options, TABLE, options.required(TABLE)?)
+}
+
+/// The options of a sink, read.
+#[derive(Debug, Clone)]
+pub(crate) struct SinkOptions {
+    /// Name in Weir's SQL.
+    pub(crate) table: String,
+    pub(crate) client: ClientOptions,
+    pub(crate) target: Name,
+    pub(crate) commits: Name,
+}
+
+impl SinkOptions {
+    /// # Errors
+    /// A user error that names the wrong option.
+    pub(crate) fn read(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table);
+        let target = target(table)?;
+        let commits = name(&options, COMMITS, options.text(COMMITS).unwrap_or("weir_commits"))?;
+        if commits == target {
+            return Err(options.error(COMMITS, "the table that is written itself"));
+        }
+        Ok(Self { table: table.name.clone(), client: ClientOptions::read(table)?, target, commits })
+    }
+
+    /// What the marker of a job's sink is found by.
+    pub(crate) fn sink_id(job: JobIdentity, uid: &OperatorUid) -> String {
+        format!("{job}-{}", uid.0)
+    }
+}
+
+/// What is kept of looked-up rows.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheOptions {
+    pub(crate) keys: usize,
+    /// In milliseconds.
+    pub(crate) after_write: Option<i64>,
+    pub(crate) after_access: Option<i64>,
+    pub(crate) keeps_missing: bool,
+}
+
+/// The options of a table that rows are looked up in, read.
+#[derive(Debug, Clone)]
+pub(crate) struct LookupOptions {
+    pub(crate) client: ClientOptions,
+    pub(crate) target: Name,
+    pub(crate) cache: Option<CacheOptions>,
+    pub(crate) retries: u32,
+}
+
+impl LookupOptions {
+    /// # Errors
+    /// A user error that names the wrong option.
+    pub(crate) fn read(table: &TableSpec) -> Result<Self> {
+        let options = Options::of(table);
+        let is_kept = options.choice(CACHE, &[("NONE", false), ("PARTIAL", true)])?.unwrap_or(false);
+        let millis = |name| -> Result<Option<i64>> {
+            Ok(options.duration(name)?.map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        };
+        let cache = CacheOptions {
+            keys: options.number(CACHE_ROWS, 1, 1 << 32)?.unwrap_or(10_000),
+            after_write: millis(AFTER_WRITE)?,
+            after_access: millis(AFTER_ACCESS)?,
+            keeps_missing: options.boolean(MISSING)?.unwrap_or(true),
+        };
+        if !is_kept
+            && let Some(name) =
+                [CACHE_ROWS, AFTER_WRITE, AFTER_ACCESS, MISSING].into_iter().find(|name| options.text(name).is_some())
+        {
+            return Err(options.error(name, format!("read only with '{CACHE}' = 'PARTIAL'")));
+        }
+        Ok(Self {
+            client: ClientOptions::read(table)?,
+            target: target(table)?,
+            cache: is_kept.then_some(cache),
+            retries: options.number(RETRIES, 0, 1_000_000)?.unwrap_or(3),
+        })
+    }
+}
+
+/// Checks a table that is used as neither.
+///
+/// # Errors
+/// A user error.
+pub(crate) fn no_source(table: &TableSpec) -> Error {
+    Error::user(format!("table '{}' cannot be read as a stream: PostgreSQL is looked up in and written", table.name))
+        .with_help("join it with FOR SYSTEM_TIME AS OF a processing time")
+}

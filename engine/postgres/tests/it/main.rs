@@ -1,0 +1,3 @@
+//! What this crate does, seen from outside.
+
+mod postgres;

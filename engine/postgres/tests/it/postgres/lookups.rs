@@ -1,0 +1,113 @@
+//! Rows that are looked up.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray};
+use arrow::datatypes::DataType;
+use arrow::util::display::array_value_to_string;
+use weir_core::lookup::{Found, LookupContext, LookupTable};
+use weir_core::{Attempt, Connector, TableSpec};
+use weir_postgres::Postgres;
+
+use super::database::Database;
+
+async fn open(table: &TableSpec, keys: &[Option<usize>]) -> Box<dyn LookupTable> {
+    let context = LookupContext { keys: keys.to_vec(), batch_rows: 10, attempt: Attempt(1) };
+    Postgres.open_lookup(table, context).await.unwrap()
+}
+
+/// What is found at a time, sorted.
+async fn found(lookup: &mut Box<dyn LookupTable>, now: i64, keys: Vec<ArrayRef>) -> Vec<String> {
+    let keys = RecordBatch::try_from_iter(keys.into_iter().enumerate().map(|(place, key)| (format!("{place}"), key)));
+    let Found::OfKeys(found) = lookup.look_up(now, Some(&keys.unwrap())).await.unwrap() else { panic!("not of keys") };
+    let mut lines = Vec::new();
+    for rows in found {
+        for row in 0..rows.num_rows() {
+            let values = rows.columns().iter().map(|column| array_value_to_string(column, row).unwrap());
+            lines.push(values.collect::<Vec<_>>().join(" | "));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn numbers(values: &[i64]) -> ArrayRef {
+    Arc::new(Int64Array::from(values.to_vec()))
+}
+
+fn texts(values: &[&str]) -> ArrayRef {
+    Arc::new(StringViewArray::from(values.to_vec()))
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn all_rows_of_a_key_are_found_by_one_or_several_columns() {
+    let database = Database::with(
+        "CREATE TABLE t (id integer, place varchar(9), price numeric(9, 2));
+         INSERT INTO t VALUES (1, 'a', 1.5), (1, 'b', 2), (2, 'a', NULL), (3, NULL, 4)",
+    )
+    .await;
+    let columns = [("id", DataType::Int64), ("place", DataType::Utf8View), ("price", DataType::Decimal128(9, 2))];
+    let mut table = database.table(&columns, &[]);
+    let mut by_id = open(&table, &[Some(0)]).await;
+    assert!(by_id.wants_keys());
+    assert_eq!(
+        found(&mut by_id, 0, vec![numbers(&[1, 3, 1 << 40])]).await,
+        ["1 | a | 1.50", "1 | b | 2.00", "3 |  | 4.00"]
+    );
+    assert_eq!(found(&mut by_id, 0, vec![numbers(&[])]).await, [""; 0]);
+    let mut by_both = open(&table, &[Some(1), Some(0)]).await;
+    let keys = || vec![texts(&["a", "b", "a\0"]), numbers(&[1, 2, 1])];
+    assert_eq!(found(&mut by_both, 0, keys()).await, ["1 | a | 1.50"]);
+    // What is computed of several columns is compared by the join.
+    let mut by_some = open(&table, &[None, Some(0)]).await;
+    assert_eq!(found(&mut by_some, 0, vec![texts(&["x", "y"]), numbers(&[1, 1])]).await.len(), 2);
+    // Columns that are not read are not asked for; those that are may stand in any order.
+    table.projection = Some(vec![2, 0]);
+    let mut projected = open(&table, &[Some(1)]).await;
+    assert_eq!(found(&mut projected, 0, vec![numbers(&[2])]).await, [" | 2"]);
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn answers_are_used_again_as_the_options_say() {
+    let database =
+        Database::with("CREATE TABLE t (k double precision, v bigint); INSERT INTO t VALUES (0, 1), (7, 2)").await;
+    let columns = [("k", DataType::Float64), ("v", DataType::Int64)];
+    let key = |value: f64| -> Vec<ArrayRef> { vec![Arc::new(Float64Array::from(vec![value]))] };
+    let cached = [("lookup.cache", "PARTIAL"), ("lookup.partial-cache.expire-after-write", "1s")];
+    let mut lookup = open(&database.table(&columns, &cached), &[Some(0)]).await;
+    let mut direct = open(&database.table(&columns, &[]), &[Some(0)]).await;
+    assert_eq!(found(&mut lookup, 0, key(-0.0)).await, ["0.0 | 1"]);
+    assert_eq!(found(&mut lookup, 0, key(8.0)).await, [""; 0]);
+    database.run("UPDATE t SET v = 10; INSERT INTO t VALUES (8, 3)").await;
+    assert_eq!(found(&mut lookup, 999, key(0.0)).await, ["0.0 | 1"], "zeros are equal, and it is not old yet");
+    assert_eq!(found(&mut lookup, 999, key(8.0)).await, [""; 0], "that there was nothing counts, too");
+    assert_eq!(found(&mut direct, 999, key(8.0)).await, ["8.0 | 3"]);
+    assert_eq!(found(&mut lookup, 1000, key(0.0)).await, ["0.0 | 10"]);
+    assert_eq!(found(&mut lookup, 1000, key(8.0)).await, ["8.0 | 3"]);
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_connection_that_is_cut_is_made_again_and_what_has_changed_is_noticed() {
+    let database = Database::with("CREATE TABLE t (k bigint, v bigint); INSERT INTO t VALUES (1, 1)").await;
+    let table = database.table(&[("k", DataType::Int64), ("v", DataType::Int64)], &[("lookup.max-retries", "1")]);
+    let mut lookup = open(&table, &[Some(0)]).await;
+    assert_eq!(found(&mut lookup, 0, vec![numbers(&[1])]).await, ["1 | 1"]);
+    let cut = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir' AND query LIKE '%\"{}\"%'",
+        database.schema
+    );
+    database.run(&cut).await;
+    assert_eq!(found(&mut lookup, 0, vec![numbers(&[1])]).await, ["1 | 1"]);
+    database.run("ALTER TABLE t ALTER v TYPE text").await;
+    database.run(&cut).await;
+    let keys = RecordBatch::try_from_iter([("k", numbers(&[1]))]).unwrap();
+    let report = lookup.look_up(0, Some(&keys)).await.unwrap_err().report();
+    assert!(report.contains("column 'v': BIGINT cannot be read from text of table"), "{report}");
+    database.run("DROP TABLE t").await;
+    let mut gone = lookup.look_up(0, Some(&keys)).await.unwrap_err().report();
+    gone.truncate(400);
+    assert!(gone.contains(".t is not in PostgreSQL at 127.0.0.1:"), "{gone}");
+}

@@ -1,0 +1,151 @@
+//! What is said when a table does not fit.
+
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringViewArray};
+use arrow::datatypes::{DataType, TimeUnit};
+use std::sync::Arc;
+use weir_core::connector::Role;
+use weir_core::lookup::LookupContext;
+use weir_core::{Attempt, Batch, Connector, Error, ErrorKind, Result};
+use weir_postgres::Postgres;
+
+use super::database::Database;
+use super::sink::Job;
+
+fn refused<T>(result: Result<T>) -> Error {
+    match result {
+        Ok(_) => panic!("it was not refused"),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_table_that_does_not_fit_is_named_with_its_column_and_types() {
+    let database = Database::with(
+        "CREATE TABLE t (id integer NOT NULL, price numeric(8, 2), at timestamp(3), name text, code char(4),
+           twice integer GENERATED ALWAYS AS (id * 2) STORED, must integer NOT NULL, key integer UNIQUE)",
+    )
+    .await;
+    let cases: &[(&[(&str, DataType)], &str)] = &[
+        (&[("id", DataType::Int64)], "column 'id': BIGINT cannot be written into integer of table"),
+        (
+            &[("price", DataType::Decimal128(10, 2))],
+            "column 'price': DECIMAL(10, 2) cannot be written into numeric(8,2) of table",
+        ),
+        (
+            &[("at", DataType::Timestamp(TimeUnit::Microsecond, None))],
+            "column 'at': TIMESTAMP(6) cannot be written into timestamp(3) without time zone of table",
+        ),
+        (&[("code", DataType::Utf8View)], "column 'code': STRING cannot be written into character(4) of table"),
+        (&[("nmae", DataType::Utf8View)], "has no column 'nmae'\n  help: did you mean 'name'?"),
+        (&[("twice", DataType::Int32)], "column 'twice' of table"),
+        (&[("id", DataType::Int32)], "column 'must' of table"),
+    ];
+    for (columns, says) in cases {
+        let error = refused(Job::new(database.table(columns, &[])).try_open(0).await);
+        assert_eq!(error.kind(), ErrorKind::User);
+        assert!(error.report().contains(says), "{}", error.report());
+    }
+    let columns = [("id!", DataType::Int32), ("must!", DataType::Int32), ("key!", DataType::Int32)];
+    let mut table = database.table(&columns, &[]);
+    table.primary_key = vec![0];
+    let report = refused(Job::new(table.clone()).try_open(0).await).report();
+    assert!(report.contains("has no unique index over (\"id\"), by which rows of 't' replace each other"), "{report}");
+    table.primary_key = vec![2];
+    Job::new(table).open(0).await;
+    let nowhere = database.table(&columns, &[("table-name", "nowhere")]);
+    let report = refused(Job::new(nowhere).try_open(0).await).report();
+    assert!(report.contains("there is no table nowhere in PostgreSQL at 127.0.0.1:"), "{report}");
+    let nanos = database.table(&[("at", DataType::Timestamp(TimeUnit::Nanosecond, None))], &[]);
+    let report = refused(Postgres.validate(&nanos, Role::Sink)).report();
+    assert!(report.contains("PostgreSQL has no type for TIMESTAMP(9)"), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn what_a_column_cannot_read_is_refused() {
+    let database = Database::with("CREATE TABLE t (id bigint, at timestamp, price numeric(10, 3), mood json)").await;
+    let context = |keys| LookupContext { keys, batch_rows: 10, attempt: Attempt(1) };
+    let cases: &[(&[(&str, DataType)], &str)] = &[
+        (&[("id", DataType::Int32)], "column 'id': INT cannot be read from bigint of table"),
+        (
+            &[("at", DataType::Timestamp(TimeUnit::Millisecond, None))],
+            "help: declare it with 6 digits of a second, or more",
+        ),
+        (&[("price", DataType::Decimal128(10, 2))], "help: declare it DECIMAL(10, 3)"),
+        (&[("mood", DataType::Utf8View)], "column 'mood': it cannot be looked for by a json of the database"),
+    ];
+    for (columns, says) in cases {
+        let table = database.table(columns, &[]);
+        let report = refused(Postgres.open_lookup(&table, context(vec![Some(0)])).await).report();
+        assert!(report.contains(says), "{report}");
+    }
+    let table = database.table(&[("id", DataType::Int64)], &[]);
+    let report = refused(Postgres.open_lookup(&table, context(vec![None])).await).report();
+    assert!(report.contains("no column of table 't' is equal to something"), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_value_that_has_no_room_is_found_out_before_it_is_decided() {
+    let database = Database::with("CREATE TABLE t (k bigint, short varchar(3), id uuid, doc jsonb NOT NULL)").await;
+    let columns = [
+        ("k", DataType::Int64),
+        ("short", DataType::Utf8View),
+        ("id", DataType::Utf8View),
+        ("doc", DataType::Utf8View),
+    ];
+    let job = Job::new(database.table(&columns, &[]));
+    let mut sink = job.open(0).await;
+    let good = [Some("abc"), Some("00000000-0000-0000-0000-00000000000A"), Some("{\"a\": [1]}")];
+    let batch = |values: [Option<&str>; 3]| {
+        let mut all: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1]))];
+        all.extend(values.map(|value| Arc::new(StringViewArray::from(vec![value])) as ArrayRef));
+        Batch::append(RecordBatch::try_new(job.table.schema.clone(), all).unwrap())
+    };
+    sink.write(batch(good)).await.unwrap();
+    assert_eq!(sink.take_staged()[0].records().column(0).len(), 1);
+    let cases = [
+        (0, Some("abcd"), "column 'short': text of more than 3 characters"),
+        (0, Some("a\0"), "column 'short': text with a character of code 0"),
+        (1, Some("0000"), "column 'id': '0000' is no uuid"),
+        (2, Some("{a}"), "column 'doc': text that is no JSON"),
+        (2, None, "column 'doc': null, and the column of the database is NOT NULL"),
+    ];
+    for (column, value, says) in cases {
+        let mut values = good;
+        values[column] = value;
+        let error = refused(sink.write(batch(values)).await);
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.report().contains(says), "{}", error.report());
+        assert!(sink.take_staged().is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn who_may_not_and_what_is_not_there_is_said() {
+    let database = Database::with("CREATE TABLE t (k bigint)").await;
+    let columns = [("k", DataType::Int64)];
+    let guest = |with: &[(&str, &str)]| Job::new(database.table(&columns, with));
+    let report = refused(guest(&[("username", "guest"), ("password", "wrong")]).try_open(0).await).report();
+    assert!(report.contains("password authentication failed for user \"guest\""), "{report}");
+    let right = [("username", "guest"), ("password", "secret")];
+    let report = refused(guest(&right).try_open(0).await).report();
+    assert!(report.contains("permission denied for schema") && report.contains("grant it to the user"), "{report}");
+    database.run(&format!("GRANT USAGE ON SCHEMA {} TO guest", database.schema)).await;
+    let error = refused(guest(&right).try_open(0).await);
+    let report = error.report();
+    assert_eq!(error.kind(), ErrorKind::User);
+    for part in
+        ["commits, which says what is committed, cannot be made", "CREATE TABLE IF NOT EXISTS", "GRANT SELECT, INSERT"]
+    {
+        assert!(report.contains(part), "{report}");
+    }
+    let away = guest(&[("url", "jdbc:postgresql://127.0.0.1:9/weir?user=weir")]);
+    let error = refused(away.try_open(0).await);
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    assert!(error.report().contains("PostgreSQL at 127.0.0.1:9/weir does not answer"), "{}", error.report());
+    let report = refused(guest(&[("url", "mysql://localhost/x")]).try_open(0).await).report();
+    assert!(report.contains("not the address of a database of PostgreSQL"), "{report}");
+}
