@@ -80,6 +80,8 @@ pub(crate) struct Lowering<'a> {
     read: Option<BTreeSet<usize>>,
     /// Whether the side of a join that is lowered next is made of versions.
     versions_expected: bool,
+    /// Whether it is a table that rows are looked up in.
+    looked_up: bool,
     /// Relations with a hint `STATE_TTL`, and whether an operator obeys it.
     lives: Vec<(String, bool)>,
     /// Operators of plugins that are in the graph, by where they stand in the script.
@@ -110,6 +112,7 @@ impl<'a> Lowering<'a> {
             scans: BTreeMap::new(),
             read: None,
             versions_expected: false,
+            looked_up: false,
             lives: Vec::new(),
             plugin_operators: BTreeMap::new(),
             announced: BTreeSet::new(),

@@ -130,12 +130,14 @@ impl Table {
         self.definition.watermark.as_ref().map(|watermark| watermark.expression.to_string())
     }
 
-    /// The table for a connector that reads it: physical and metadata columns, in declared order.
+    /// The table for a connector that reads it: physical and metadata columns, in declared order. One in which rows can only be looked up
+    /// is checked for that; whether it stands where they are is seen later.
     ///
     /// # Errors
     /// A user error if the connector cannot read it, or not so.
     pub fn source_spec(&self, source: &Source<'_>, named_at: Span) -> Result<TableSpec> {
-        self.spec(source, named_at, Role::Source)
+        let can_only_be_looked_up = !self.connector.supports(Role::Source) && self.connector.supports(Role::Lookup);
+        self.spec(source, named_at, if can_only_be_looked_up { Role::Lookup } else { Role::Source })
     }
 
     /// The table for a connector in which rows of it are looked up.

@@ -73,7 +73,9 @@ impl Lowering<'_> {
     fn aside(&mut self, table: &LogicalPlan) -> Result<(JobGraph, Stream)> {
         let graph = std::mem::take(&mut self.graph);
         self.versions_expected = true;
+        self.looked_up = true;
         let stream = self.relation(table).and_then(|stream| settle(&mut self.graph, stream));
+        self.looked_up = false;
         let aside = std::mem::replace(&mut self.graph, graph);
         Ok((aside, stream?))
     }

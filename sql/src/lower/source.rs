@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_expr::{LogicalPlan, TableScan};
+use weir_core::connector::Role as ConnectorRole;
 use weir_core::{Error, Expr, Result, SourceSpec, TableSpec, TimeColumn, WatermarkSpec};
 use weir_functions::failure::values;
 
@@ -30,6 +31,13 @@ impl Lowering<'_> {
             return Err(Error::internal(format!("`{}` is not a table of the catalog", scan.table_name)));
         };
         let table = &source.table;
+        if !self.looked_up && !table.connector.supports(ConnectorRole::Source) {
+            let (name, connector) = (&table.name, table.connector.name());
+            return Err(Error::user(format!(
+                "table `{name}` cannot be read as a stream: its connector is `{connector}`"
+            ))
+            .with_help("look rows up in it: JOIN it FOR SYSTEM_TIME AS OF a processing time"));
+        }
         let output = output_of(scan, table);
         self.used_tables.push(source.table.clone());
         let clock = reads_clock(table, &output);
