@@ -201,9 +201,9 @@ async fn rows_are_looked_up_and_what_does_not_fit_is_said() {
         lines.sort_unstable();
         assert_eq!(lines, ["0,,", "1,Ada,0.50", "2,,", "3,,"], "{said}");
     }
-    let wrong = table(&database, "customers", "id BIGINT, name BIGINT, discount DECIMAL(4, 2)", "");
+    let wrong = table(&database, "customers", "id BIGINT, name STRING, discount DECIMAL(4, 1)", "");
     let ran = weir(&["run", path(&file(".sql", &[orders, &wrong, query].concat()))]);
-    ran.code(2).says(&["column 'name': BIGINT cannot be read from text of table"]);
+    ran.code(2).says(&["column 'discount': DECIMAL(4, 1) cannot be read from numeric(4,2) of table"]);
     let streamed = [&*table(&database, "customers", columns, ""), "SELECT id FROM customers;"].concat();
     let ran = weir(&["run", path(&file(".sql", &streamed))]);
     ran.code(2).says(&["table `customers` cannot be read as a stream", "FOR SYSTEM_TIME AS OF"]);
