@@ -13,6 +13,7 @@ mod checkpoints;
 mod client;
 mod follow;
 mod goal;
+mod init_security;
 mod jobs;
 mod live;
 mod members;
@@ -35,7 +36,7 @@ use weir_core::{Error, Result};
 use weir_proto::client::{ClientRequest, ClientResponse};
 
 use self::args::{
-    CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
+    CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommand, ClusterCommandArguments, JobsArguments,
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
 use self::client::{Client, expect_answer};
@@ -80,7 +81,10 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Namespaces(arguments) => {
             namespaces::execute(arguments.command, client(&arguments.cluster)?, screen).await
         }
-        Command::Cluster(arguments) => members::execute(arguments.command, client(&arguments.cluster)?, screen).await,
+        Command::Cluster(arguments) => match arguments.command {
+            ClusterCommand::InitSecurity(arguments) => init_security::execute(&arguments, screen),
+            command => members::execute(command, client(&arguments.cluster)?, screen).await,
+        },
     }
 }
 
@@ -106,7 +110,7 @@ pub async fn names_of_jobs(cluster: &ClusterArguments, namespace: &str) -> Resul
 /// A client of the cluster that is meant.
 fn client(arguments: &ClusterArguments) -> Result<Client> {
     let default = registry::find(registry::COORDINATORS).map_or("", |setting| setting.default.describe());
-    Client::new(arguments.coordinators.as_deref().unwrap_or(default), arguments.timeout)
+    Client::new(arguments.coordinators.as_deref().unwrap_or(default), arguments.timeout, arguments.credentials()?)
 }
 
 /// Tells the user what was done, on stderr.

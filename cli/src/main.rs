@@ -22,6 +22,7 @@ mod stats;
 mod status;
 mod terminal;
 mod test;
+mod tls;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ mod workers;
 
 use std::time::Duration;
 
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
 pub use crate::generated::client::v1::cluster_server::ClusterServer;
 pub use crate::generated::worker::v1::workers_server::WorkersServer;
@@ -27,9 +27,31 @@ pub use worker_link::{LinkOptions, WorkerLink};
 pub use workers::{WorkerHandler, WorkerMessages, WorkersService, workers_service};
 
 use crate::client::{ClientError, ClientErrorKind};
+use crate::tls::{CertificateRole, Connector, NEEDS_TLS, Tls, TlsProblem};
 
 /// Room for the details of an error among the headers of an answer; HTTP/2 libraries take less if not told.
 const HEADER_BYTES: u32 = 64 << 10;
+
+/// How who calls proves who it is, and makes sure that the other side is who it should be.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Without, connections are plain.
+    pub tls: Option<Tls>,
+}
+
+/// Connects to a coordinator.
+///
+/// # Errors
+/// If nobody answers there, or somebody who is no coordinator.
+pub async fn connect(endpoint: &Endpoint, tls: Option<&Tls>) -> Result<Channel, tonic::transport::Error> {
+    match tls {
+        None => endpoint.connect().await,
+        Some(tls) => {
+            let connector = Connector { tls: tls.clone(), role: CertificateRole::Coordinator };
+            endpoint.connect_with_connector(connector).await
+        }
+    }
+}
 
 /// Where a coordinator is, as gRPC wants it.
 fn endpoint(address: &str, connect_timeout: Duration) -> Result<Endpoint, ClientError> {
@@ -45,8 +67,28 @@ fn endpoint(address: &str, connect_timeout: Duration) -> Result<Endpoint, Client
 }
 
 /// Nobody answers there: nothing has been asked yet.
-fn unreachable(address: &str, error: &tonic::transport::Error) -> ClientError {
-    ClientError::new(ClientErrorKind::Unavailable, format!("no coordinator answers at {address}: {}", innermost(error)))
+fn unreachable(address: &str, error: &(dyn std::error::Error + 'static)) -> ClientError {
+    about_tls(address, error).unwrap_or_else(|| {
+        let why = innermost(error);
+        ClientError::new(ClientErrorKind::Unavailable, format!("no coordinator answers at {address}: {why}"))
+    })
+}
+
+/// What an error comes to that is about TLS: to ask again would change nothing.
+fn about_tls(address: &str, error: &(dyn std::error::Error + 'static)) -> Option<ClientError> {
+    if innermost(error).contains(NEEDS_TLS) {
+        let message = format!("the coordinator at {address} speaks TLS only");
+        return Some(
+            ClientError::new(ClientErrorKind::Invalid, message)
+                .with_help("name the certificate of the cluster's CA with --tls-ca or in WEIR_TLS_CA"),
+        );
+    }
+    let problem = TlsProblem::find(error)?;
+    let message = format!("no TLS connection to the coordinator at {address}: {problem}");
+    Some(
+        ClientError::new(ClientErrorKind::Invalid, message)
+            .with_help("see --tls-ca, --tls-cert and --tls-key; `weir cluster init-security` renews certificates"),
+    )
 }
 
 /// The error at the end of the chain, which is the one that says something ("connection refused").

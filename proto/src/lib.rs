@@ -27,6 +27,7 @@ pub mod grpc;
 pub mod json;
 pub mod limits;
 pub mod peer;
+pub mod tls;
 pub mod version;
 mod wire;
 

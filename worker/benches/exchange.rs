@@ -156,7 +156,7 @@ fn graph(batch: &RecordBatch) -> JobGraph {
 
 async fn worker(name: &str, window: u64) -> (Arc<Network>, PlacedWorker) {
     let (worker, incarnation) = (WorkerId(name.into()), Incarnation(1));
-    let transport = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES).await.unwrap();
+    let transport = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES, None).await.unwrap();
     let address = transport.local_address().unwrap().to_string();
     let mut config = NetworkConfig::new("bench", Process { worker: worker.clone(), incarnation });
     config.window = window;

@@ -9,9 +9,12 @@ use clap::{Args, Subcommand};
 use weir_connectors::options::{parse_bytes, parse_duration};
 use weir_core::{JobId, Result};
 use weir_proto::client::JobRef;
+use weir_proto::grpc::Credentials;
 
+use super::init_security::{self, InitSecurityArguments};
 use crate::args::{OutputArgument, ScriptArguments};
 use crate::settings::{Layers, Origin, registry};
+use crate::tls::TlsArguments;
 
 /// Where the cluster is.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +26,20 @@ pub struct ClusterArguments {
     /// How long to try to get an answer.
     #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = patience)]
     pub timeout: Duration,
+
+    /// How it is reached.
+    #[command(flatten)]
+    pub tls: TlsArguments,
+}
+
+impl ClusterArguments {
+    /// What proves who asks.
+    ///
+    /// # Errors
+    /// If a file cannot be used.
+    pub fn credentials(&self) -> Result<Credentials> {
+        Ok(Credentials { tls: self.tls.open()? })
+    }
 }
 
 /// `weir submit`.
@@ -436,6 +453,9 @@ pub enum ClusterCommand {
         #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u64).range(1..))]
         to: Option<u64>,
     },
+    /// Make a CA and certificates for the coordinators, the workers and an administrator, or renew them.
+    #[command(after_help = init_security::AFTER_HELP)]
+    InitSecurity(InitSecurityArguments),
 }
 
 /// A duration on the command line. It has a unit: a bare number is seconds to one and milliseconds to another.

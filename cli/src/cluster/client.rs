@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weir_core::{Error, Result};
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
-use weir_proto::grpc::{CallOptions, ClusterChannel};
+use weir_proto::grpc::{CallOptions, ClusterChannel, Credentials};
 
 use crate::clock::Stopwatch;
 
@@ -28,6 +28,7 @@ pub struct Client {
     next: usize,
     channel: Option<ClusterChannel>,
     patience: Duration,
+    credentials: Credentials,
 }
 
 /// How long one coordinator may take.
@@ -64,14 +65,14 @@ impl Client {
     ///
     /// # Errors
     /// If there is none.
-    pub fn new(addresses: &str, patience: Duration) -> Result<Self> {
+    pub fn new(addresses: &str, patience: Duration, credentials: Credentials) -> Result<Self> {
         let addresses = addresses.split(',').map(str::trim).filter(|address| !address.is_empty());
         let addresses: Vec<String> = addresses.map(str::to_owned).collect();
         if addresses.is_empty() {
             return Err(Error::user("there is no coordinator to ask")
                 .with_help("name one with --coordinators host:port, or in WEIR_COORDINATORS"));
         }
-        Ok(Self { addresses, next: 0, channel: None, patience })
+        Ok(Self { addresses, next: 0, channel: None, patience, credentials })
     }
 
     /// Asks until there is an answer.
@@ -121,7 +122,8 @@ impl Client {
         let channel = match &self.channel {
             Some(channel) => channel,
             None => {
-                let connected = ClusterChannel::connect(&self.addresses[self.next], limits.connect).await?;
+                let connected =
+                    ClusterChannel::connect(&self.addresses[self.next], limits.connect, &self.credentials).await?;
                 self.channel.insert(connected)
             }
         };
@@ -201,8 +203,9 @@ mod tests {
 
     #[test]
     fn addresses_are_a_list() {
-        let client = Client::new(" a:1, b:2,", Duration::ZERO).ok().map(|client| client.addresses);
+        let client =
+            Client::new(" a:1, b:2,", Duration::ZERO, Credentials::default()).ok().map(|client| client.addresses);
         assert_eq!(client, Some(vec!["a:1".to_owned(), "b:2".to_owned()]));
-        assert!(Client::new(" ,", Duration::ZERO).is_err());
+        assert!(Client::new(" ,", Duration::ZERO, Credentials::default()).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_core::{CoordinatorId, Result};
+use weir_core::{CoordinatorId, Error, Result};
 use weir_proto::client::{ClientRequest, ClientResponse};
 
 use super::args::ClusterCommand;
@@ -17,6 +17,7 @@ use crate::terminal::Screen;
 /// What the cluster answers, or that it does not.
 pub async fn execute(command: ClusterCommand, mut client: Client, screen: &Arc<Screen>) -> Result<Exit> {
     match command {
+        ClusterCommand::InitSecurity(_) => Err(Error::internal("certificates are not made by the cluster")),
         ClusterCommand::Status { format } => {
             let answer = client.call(ClientRequest::DescribeCluster).await?;
             let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;

@@ -57,7 +57,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
         check_name(name)?;
     }
     let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
-    let mut client = Client::new(coordinators, arguments.cluster.timeout)?;
+    let mut client = Client::new(coordinators, arguments.cluster.timeout, arguments.cluster.credentials()?)?;
     if let Job::Plugin(plugin) = &mut job {
         artifacts::place(plugin, &mut client).await?;
         parsed = plugin.script(before)?;
@@ -135,7 +135,8 @@ async fn needed_of_catalog(
     screen: &Screen,
 ) -> Result<Vec<String>> {
     let patience = arguments.cluster.timeout.min(CATALOG);
-    Ok(match catalog::of(&mut Client::new(coordinators, patience)?, &arguments.namespace).await {
+    let mut client = Client::new(coordinators, patience, arguments.cluster.credentials()?)?;
+    Ok(match catalog::of(&mut client, &arguments.namespace).await {
         Ok(catalog) => needed(&catalog.statements, script, &Functions::built_in()),
         Err(unknown) => {
             screen.message(&format!("warning: the catalog is not known: {unknown}\n"));

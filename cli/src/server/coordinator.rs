@@ -22,6 +22,7 @@ use crate::exit::Exit;
 use crate::random::random;
 use crate::signals::Signals;
 use crate::terminal::Screen;
+use crate::tls::TlsArguments;
 
 /// What `--help` says at its end.
 pub const AFTER_HELP: &str = "\
@@ -107,9 +108,13 @@ pub struct CoordinatorArguments {
     #[arg(long, value_name = "URL")]
     pub storage: Option<String>,
 
-    /// Listen on an address that other machines reach, though nothing is encrypted or authenticated.
+    /// Listen on an address that other machines reach without TLS, so that nothing is encrypted or authenticated.
     #[arg(long)]
     pub insecure: bool,
+
+    /// Certificates; with them everybody who comes in has to prove who it is.
+    #[command(flatten)]
+    pub tls: TlsArguments,
 
     /// A worker that says nothing for so long is lost; 100ms at least.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = silence)]
@@ -204,6 +209,7 @@ impl CoordinatorArguments {
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
             api: Some(api()),
+            tls: None,
         })
     }
 
@@ -237,9 +243,10 @@ impl CoordinatorArguments {
 /// If it cannot start, or its log cannot be written any more.
 pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Exit> {
     let mut signals = Signals::listen()?;
-    check_reachability(arguments.listen, arguments.insecure, SAY_SO)?;
+    let tls = arguments.tls.open()?;
+    check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let (listener, address) = listen(arguments.listen).await?;
-    let config = arguments.config(address)?;
+    let config = CoordinatorConfig { tls, ..arguments.config(address)? };
     screen.message(&format!("{}\n", arguments.greeting(address)));
     let (stop, stopped) = watch::channel(false);
     let mut coordinator = std::pin::pin!(server::run(config, listener, stopped));

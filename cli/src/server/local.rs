@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::random::random;
 use crate::signals::Signals;
 use crate::terminal::Screen;
+use crate::tls::TlsArguments;
 
 /// What `--help` says at its end.
 pub const AFTER_HELP: &str = "\
@@ -62,6 +63,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         storage: None,
         advertise: None,
         insecure: false,
+        tls: TlsArguments::default(),
         worker_timeout: Duration::from_secs(5),
         election_timeout: Duration::from_millis(100),
         snapshot_after: 10_000,
@@ -85,6 +87,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         compute_threads: cores,
         drain_timeout: DRAIN,
         local_runs_bytes: None,
+        tls: None,
     };
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);

@@ -16,14 +16,14 @@ use weir_worker::results::ResultFiles;
 use self::scripts::Planner;
 
 /// What to do where the user can say that it is all right.
-const SAY_SO: &str = "listen on 127.0.0.1, or add --insecure if the network is trusted";
+const SAY_SO: &str = "use TLS: `weir cluster init-security` makes certificates; or listen on 127.0.0.1, or add --insecure if the network is trusted";
 
 /// Without TLS and tokens, only this machine may talk to us, unless the user says that it is all right.
 ///
 /// # Errors
-/// If the address can be reached from elsewhere and `insecure` is not set.
-pub fn check_reachability(address: SocketAddr, insecure: bool, help: &str) -> Result<()> {
-    if address.ip().is_loopback() || insecure {
+/// If the address can be reached from elsewhere, and it is neither `protected` nor said that it need not be.
+pub fn check_reachability(address: SocketAddr, protected: bool, help: &str) -> Result<()> {
+    if address.ip().is_loopback() || protected {
         return Ok(());
     }
     Err(Error::user(format!(

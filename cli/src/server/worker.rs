@@ -18,6 +18,7 @@ use crate::figures;
 use crate::random::random;
 use crate::signals::{Interrupt, Signals};
 use crate::terminal::Screen;
+use crate::tls::TlsArguments;
 
 /// What `--help` says at its end.
 pub const AFTER_HELP: &str = "\
@@ -79,9 +80,13 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub local_runs_bytes: Option<u64>,
 
-    /// Listen on an address that other machines reach, though nothing is encrypted or authenticated.
+    /// Listen on an address that other machines reach without TLS, so that nothing is encrypted or authenticated.
     #[arg(long)]
     pub insecure: bool,
+
+    /// Certificates; with them coordinators and other workers have to prove who they are.
+    #[command(flatten)]
+    pub tls: TlsArguments,
 }
 
 /// Runs a worker until it is told to go.
@@ -89,7 +94,8 @@ pub struct WorkerArguments {
 /// # Errors
 /// If the cluster does not take it, or it cannot start.
 pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
-    check_reachability(arguments.listen, arguments.insecure, SAY_SO)?;
+    let tls = arguments.tls.open()?;
+    check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let mut signals = Signals::listen()?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = WorkerConfig {
@@ -103,6 +109,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         compute_threads: arguments.compute_threads.unwrap_or(cores),
         drain_timeout: arguments.drain_timeout,
         local_runs_bytes: arguments.local_runs_bytes,
+        tls,
     };
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);

@@ -47,6 +47,9 @@ pub fn command(arguments: &[&str]) -> Command {
         .env_remove("RUST_LOG")
         .env_remove("NO_COLOR")
         .env_remove("WEIR_COORDINATORS")
+        .env_remove("WEIR_TLS_CA")
+        .env_remove("WEIR_TLS_CERT")
+        .env_remove("WEIR_TLS_KEY")
         .stdin(Stdio::null());
     command
 }

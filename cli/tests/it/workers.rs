@@ -54,7 +54,7 @@ impl Workers {
         let mut workers = Self { networks: Vec::new(), placed: Vec::new() };
         for number in 0..count {
             let (worker, incarnation) = (WorkerId(format!("worker-{number}")), Incarnation(number));
-            let transport = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES).await.unwrap();
+            let transport = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES, None).await.unwrap();
             let address = transport.local_address().unwrap().to_string();
             let me = Process { worker: worker.clone(), incarnation };
             let network = Network::start(NetworkConfig::new("test", me), Arc::new(transport));

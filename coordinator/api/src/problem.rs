@@ -12,7 +12,8 @@ use weir_proto::client::{ClientError, ClientErrorKind, ClientResponse};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// Short name of the kind: `not-found`, `conflict`, `quota`, `invalid`, `unknown` (it is not known whether it was done),
-    /// `unavailable` (nothing was done: ask again), `too-large`, `internal`.
+    /// `unavailable` (nothing was done: ask again), `too-large`, `internal`, `unauthenticated` (it is not known who asks), `denied`
+    /// (who asks may not).
     #[schema(value_type = String)]
     pub kind: &'static str,
     /// The HTTP status.
@@ -58,6 +59,8 @@ impl From<ClientError> for Problem {
             ClientErrorKind::Unknown => (StatusCode::GATEWAY_TIMEOUT, "unknown"),
             ClientErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             ClientErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+            ClientErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            ClientErrorKind::Denied => (StatusCode::FORBIDDEN, "denied"),
         };
         Self { kind, status, detail: error.message, help: error.help }
     }

@@ -1,10 +1,10 @@
 //! The coordinator's port: clients, workers and peers come in here, by gRPC, and clients by HTTP too.
 //!
 //! ```text
-//!   accept ─▶ Connection (limits) ─▶ HTTP ─┬─▶ weir.client.v1.Cluster ──▶ here, or on to the leader
-//!                                          ├─▶ /api/v1/… (Api) ─────────▶ the same
-//!                                          ├─▶ weir.worker.v1.Workers ──▶ a session of the node
-//!                                          └─▶ weir.peer.v1.Peer ───────▶ the node
+//!   accept ─▶ Connection (limits, TLS) ─▶ HTTP ─▶ gate ─┬─▶ weir.client.v1.Cluster ──▶ here, or on to the leader
+//!                                                       ├─▶ /api/v1/… (Api) ─────────▶ the same
+//!                                                       ├─▶ weir.worker.v1.Workers ──▶ a session of the node
+//!                                                       └─▶ weir.peer.v1.Peer ───────▶ the node
 //! ```
 //!
 //! Nothing that comes over one connection can disturb another: each has a limit for what it may hold, and one that does not speak
@@ -12,6 +12,7 @@
 
 mod clients;
 mod connection;
+mod gate;
 mod peers;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,10 @@ use weir_core::{Error, Result};
 use weir_proto::grpc::{ClientHandler, cluster_service, workers_service};
 use weir_proto::limits;
 use weir_proto::peer::peer_server::PeerServer;
+use weir_proto::tls::Tls;
 
 use self::clients::Clients;
-use self::connection::accept;
+use self::connection::{Doorway, accept};
 use self::peers::Peers;
 use self::workers::WorkerSessions;
 use super::NodeHandle;
@@ -42,7 +44,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Limits of the port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct GrpcConfig {
     /// The cluster that peers have to be of.
     pub cluster: String,
@@ -62,6 +64,10 @@ pub struct GrpcConfig {
     pub connect_timeout: Duration,
     /// How long calls under way have to end when the server is shut down.
     pub shutdown_grace: Duration,
+    /// Connections at a time from one address. Not asked of this machine's own.
+    pub connections_per_address: usize,
+    /// Certificates; without, connections are plain.
+    pub tls: Option<Tls>,
 }
 
 impl GrpcConfig {
@@ -77,6 +83,8 @@ impl GrpcConfig {
             request_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(2),
             shutdown_grace: Duration::from_secs(2),
+            connections_per_address: 512,
+            tls: None,
         }
     }
 }
@@ -98,10 +106,17 @@ pub async fn serve(
 ) -> Result<()> {
     // Connections live as long as the sender.
     let (alive, over) = watch::channel(());
-    let incoming = accept(listener, config.max_connections, config.handshake_timeout, over);
+    let incoming = accept(listener, Doorway::new(&config, over));
     let clients: Arc<dyn ClientHandler> = Arc::new(Clients::new(node.clone(), &config));
     let api = api.map_or_else(axum::Router::new, |api| api(clients.clone()));
     let workers = Arc::new(WorkerSessions::new(node.clone()));
+    let peers = Peers { cluster: config.cluster, log: config.log, node };
+    let routes = Routes::from(api)
+        .add_service(cluster_service(clients))
+        .add_service(workers_service(workers.clone()))
+        .add_service(PeerServer::new(peers).max_decoding_message_size(limits::PEER_MESSAGE))
+        .into_axum_router()
+        .layer(axum::middleware::from_fn_with_state(config.tls.is_some(), gate::pass));
     let (stopping, stopped) = watch::channel(false);
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
@@ -111,13 +126,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(config.keep_alive))
         .tcp_nodelay(true)
         .accept_http1(true)
-        .add_routes(Routes::from(api))
-        .add_service(cluster_service(clients))
-        .add_service(workers_service(workers.clone()))
-        .add_service(
-            PeerServer::new(Peers { cluster: config.cluster, log: config.log, node })
-                .max_decoding_message_size(limits::PEER_MESSAGE),
-        )
+        .add_routes(Routes::from(routes))
         .serve_with_incoming_shutdown(incoming, async {
             shutdown.await;
             stopping.send_replace(true);

@@ -6,8 +6,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tonic::transport::Endpoint;
 use weir_core::{CoordinatorId, Error, Result};
+use weir_proto::grpc;
 use weir_proto::peer::IntroduceRequest;
 use weir_proto::peer::peer_client::PeerClient;
+use weir_proto::tls::Tls;
 
 use super::handle::Message;
 use crate::founding::{Founding, Introduction, Verdict};
@@ -26,11 +28,12 @@ const REMIND: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// If it does not answer, or is of another cluster.
-pub async fn ask(cluster: &str, address: &str) -> Result<Introduction> {
+pub async fn ask(cluster: &str, address: &str, tls: Option<&Tls>) -> Result<Introduction> {
     let failed = |why: String| Error::environment(format!("the coordinator at {address} cannot be asked: {why}"));
     let asking = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| failed(error.to_string()))?;
-        let channel = endpoint.connect().await.map_err(|error| failed(error.to_string()).with_source(error))?;
+        let channel = grpc::connect(&endpoint, tls).await;
+        let channel = channel.map_err(|error| failed(error.to_string()).with_source(error))?;
         let request = IntroduceRequest { cluster: cluster.to_owned() };
         let answer = PeerClient::new(channel).introduce(request).await;
         Ok::<_, Error>(answer.map_err(|status| failed(status.message().to_owned()))?.into_inner())
@@ -51,6 +54,7 @@ pub async fn ask(cluster: &str, address: &str) -> Result<Introduction> {
 pub async fn found<S: LogStore>(
     mut founding: Founding,
     cluster: &str,
+    tls: Option<&Tls>,
     store: &mut S,
     inbox: &mut mpsc::Receiver<Message>,
 ) -> Result<()> {
@@ -69,7 +73,7 @@ pub async fn found<S: LogStore>(
         let asking = async {
             for id in silent {
                 let Some(address) = founding.address(id).map(str::to_owned) else { continue };
-                match ask(cluster, &address).await {
+                match ask(cluster, &address, tls).await {
                     Ok(answer) => founding.hear(id, answer)?,
                     Err(error) => tracing::debug!(coordinator = id.0, error = error.report(), "it is asked again"),
                 }

@@ -11,8 +11,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic::transport::Endpoint;
 use weir_core::CoordinatorId;
+use weir_proto::grpc;
 use weir_proto::peer::peer_client::PeerClient;
 use weir_proto::peer::{Envelope, PeerMessage};
+use weir_proto::tls::{Tls, TlsProblem};
 
 use super::NodeHandle;
 use crate::raft::Status;
@@ -29,6 +31,7 @@ pub struct Peers {
     cluster: String,
     /// Where this coordinator is reached.
     address: String,
+    tls: Option<Tls>,
     handle: NodeHandle,
     links: BTreeMap<CoordinatorId, Link>,
     /// Whether the membership is known. Until then whoever writes is answered.
@@ -49,8 +52,8 @@ impl Drop for Link {
 
 impl Peers {
     /// Nobody yet. Messages carry the name of the cluster, and where they are answered.
-    pub fn new(cluster: String, address: String, handle: NodeHandle) -> Self {
-        Self { cluster, address, handle, links: BTreeMap::new(), member: false }
+    pub fn new(cluster: String, address: String, tls: Option<Tls>, handle: NodeHandle) -> Self {
+        Self { cluster, address, tls, handle, links: BTreeMap::new(), member: false }
     }
 
     /// Who takes part has changed.
@@ -87,6 +90,7 @@ impl Peers {
             address: address.clone(),
             own_address: self.address.clone(),
             cluster: self.cluster.clone(),
+            tls: self.tls.clone(),
             handle: self.handle.clone(),
         };
         #[expect(clippy::disallowed_methods, reason = "the link owns it: dropping the link aborts it")]
@@ -106,6 +110,8 @@ impl Peers {
 enum Broken {
     /// It never came about.
     Never(String),
+    /// It does not speak TLS, or not with certificates that this side takes.
+    Mistrusted(String),
     /// It ended: the peer's process has too, or it does not want to hear this coordinator.
     Ended(tonic::Status),
 }
@@ -113,7 +119,7 @@ enum Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Never(why) => f.write_str(why),
+            Self::Never(why) | Self::Mistrusted(why) => f.write_str(why),
             Self::Ended(status) => status.fmt(f),
         }
     }
@@ -125,16 +131,34 @@ struct Deliverer {
     address: String,
     own_address: String,
     cluster: String,
+    tls: Option<Tls>,
     handle: NodeHandle,
 }
 
 impl Deliverer {
     async fn run(self, mut messages: mpsc::Receiver<PeerMessage>) {
+        // A person has to mend that: it is said once, and again when something else is wrong.
+        let mut said = None;
         while let Some(first) = messages.recv().await {
             if let Err(broken) = self.deliver(first, &mut messages).await {
                 tracing::debug!(peer = self.id.0, address = self.address, %broken, "a coordinator cannot be reached");
+                let problem = match &broken {
+                    Broken::Mistrusted(problem) => Some(problem.clone()),
+                    Broken::Ended(status) => TlsProblem::find(status),
+                    Broken::Never(_) => None,
+                };
+                if problem.is_some() && problem != said {
+                    let problem = problem.clone();
+                    tracing::warn!(
+                        peer = self.id.0,
+                        address = self.address,
+                        problem,
+                        "no TLS connection to a coordinator"
+                    );
+                }
+                said = problem;
                 match broken {
-                    Broken::Never(_) => self.handle.peer_unreachable(self.id).await,
+                    Broken::Never(_) | Broken::Mistrusted(_) => self.handle.peer_unreachable(self.id).await,
                     Broken::Ended(status) if status.code() == Code::PermissionDenied => {
                         self.handle.removed_by(self.id).await;
                     }
@@ -150,7 +174,10 @@ impl Deliverer {
 
     /// Delivers until the stream breaks.
     async fn deliver(&self, first: PeerMessage, messages: &mut mpsc::Receiver<PeerMessage>) -> Result<(), Broken> {
-        let never = |error: tonic::transport::Error| Broken::Never(error.to_string());
+        let never = |error: tonic::transport::Error| match TlsProblem::find(&error) {
+            Some(problem) => Broken::Mistrusted(problem),
+            None => Broken::Never(error.to_string()),
+        };
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))
             .map_err(never)?
             .connect_timeout(CONNECT)
@@ -158,7 +185,7 @@ impl Deliverer {
             .http2_keep_alive_interval(Duration::from_secs(2))
             .keep_alive_timeout(Duration::from_secs(2))
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect().await.map_err(never)?;
+        let channel = grpc::connect(&endpoint, self.tls.as_ref()).await.map_err(never)?;
         let mut client = PeerClient::new(channel);
         let (sender, receiver) = mpsc::channel(16);
         let envelope = |message| Envelope {

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
+use weir_proto::tls::{CertificateRole, Tls};
 
 use super::grpc::{self, Api, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
@@ -50,6 +51,8 @@ pub struct CoordinatorConfig {
     pub seed: u64,
     /// What is served over HTTP beside gRPC, on the same port.
     pub api: Option<Api>,
+    /// Certificates; without, connections are plain.
+    pub tls: Option<Tls>,
 }
 
 /// Bytes of entries in one message to a peer, and of one command.
@@ -64,6 +67,9 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 /// # Errors
 /// If the log cannot be opened or written, or the port cannot be served.
 pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: watch::Receiver<bool>) -> Result<()> {
+    if let Some(tls) = &config.tls {
+        tls.require_own(CertificateRole::Coordinator)?;
+    }
     let mut store = open(&config)?;
     let log = store.log();
     let (inbox_sender, mut inbox) = mpsc::channel(INBOX);
@@ -77,11 +83,11 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
     let work = async {
         if store.load()?.is_empty() && !config.members.is_empty() {
             let founding = Founding::new(config.id, log, config.members.clone())?;
-            introduction::found(founding, &config.cluster, &mut store, &mut inbox).await?;
+            introduction::found(founding, &config.cluster, config.tls.as_ref(), &mut store, &mut inbox).await?;
         }
         let node = Node::new(node_config(&config), Raft::open(raft_config(&config, log), store)?);
         view_sender.send_replace(node.status().clone());
-        let mut peers = Peers::new(config.cluster.clone(), address, handle.clone());
+        let mut peers = Peers::new(config.cluster.clone(), address, config.tls.clone(), handle.clone());
         peers.members(node.status());
         let surroundings = Surroundings {
             inbox,
@@ -94,7 +100,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
         NodeLoop::new(node, surroundings).run().await
     };
     // Streams stay open while leadership is handed over; they end with the process.
-    let grpc_config = GrpcConfig::new(config.cluster.clone(), log);
+    let grpc_config = GrpcConfig { tls: config.tls.clone(), ..GrpcConfig::new(config.cluster.clone(), log) };
     let serve = grpc::serve(listener, handle.clone(), grpc_config, config.api.as_ref(), std::future::pending());
     tokio::select! {
         ended = work => ended,

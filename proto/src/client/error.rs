@@ -32,6 +32,10 @@ pub enum ClientErrorKind {
     Unavailable,
     /// A defect.
     Internal,
+    /// It is not known who asks, and has to be.
+    Unauthenticated,
+    /// Who asks may not do that.
+    Denied,
 }
 
 impl ClientError {
@@ -63,7 +67,9 @@ impl From<ClientError> for Error {
             ClientErrorKind::NotFound
             | ClientErrorKind::Conflict
             | ClientErrorKind::Quota
-            | ClientErrorKind::Invalid => Error::user(error.message),
+            | ClientErrorKind::Invalid
+            | ClientErrorKind::Unauthenticated
+            | ClientErrorKind::Denied => Error::user(error.message),
             ClientErrorKind::Unknown | ClientErrorKind::Unavailable => Error::environment(error.message),
             ClientErrorKind::Internal => Error::internal(error.message),
         };

@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 
 use super::cluster::too_large;
 use super::status::from_status;
-use super::{endpoint, unreachable};
+use super::{Credentials, connect, endpoint, unreachable};
 use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::limits;
@@ -39,9 +39,10 @@ impl ClusterChannel {
     ///
     /// # Errors
     /// If nobody answers there: nothing has been asked yet.
-    pub async fn connect(address: &str, timeout: Duration) -> Result<Self, ClientError> {
+    pub async fn connect(address: &str, timeout: Duration, credentials: &Credentials) -> Result<Self, ClientError> {
         let endpoint = endpoint(address, timeout)?.http2_keep_alive_interval(KEEP_ALIVE);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(address, &error))?;
+        let channel =
+            connect(&endpoint, credentials.tls.as_ref()).await.map_err(|error| unreachable(address, &error))?;
         // An answer may hold a job's text, which was submitted under the larger limit.
         let client =
             ClusterClient::new(channel).max_decoding_message_size(limits::SUBMITTED_JOB + limits::CLIENT_MESSAGE);

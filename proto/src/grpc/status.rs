@@ -3,7 +3,7 @@
 use prost::Message;
 use tonic::{Code, Status};
 
-use super::innermost;
+use super::{about_tls, innermost, unreachable};
 use crate::client::{ClientError, ClientErrorKind};
 use crate::generated::client::v1 as wire;
 
@@ -22,6 +22,8 @@ pub fn to_status(error: &ClientError) -> Status {
         ClientErrorKind::Unknown => Code::Unknown,
         ClientErrorKind::Unavailable => Code::Unavailable,
         ClientErrorKind::Internal => Code::Internal,
+        ClientErrorKind::Unauthenticated => Code::Unauthenticated,
+        ClientErrorKind::Denied => Code::PermissionDenied,
     };
     let details = wire::Error::from(&ClientError {
         kind: error.kind,
@@ -40,13 +42,12 @@ pub fn from_status(status: &Status, address: &str) -> ClientError {
     let mut source = std::error::Error::source(status);
     while let Some(error) = source {
         if error.is::<tonic::ConnectError>() {
-            let why = innermost(error);
-            return ClientError::new(
-                ClientErrorKind::Unavailable,
-                format!("no coordinator answers at {address}: {why}"),
-            );
+            return unreachable(address, error);
         }
         source = error.source();
+    }
+    if let Some(error) = about_tls(address, status) {
+        return error;
     }
     match status.code() {
         Code::Unimplemented => ClientError::new(
@@ -61,6 +62,8 @@ pub fn from_status(status: &Status, address: &str) -> ClientError {
             ClientError::new(ClientErrorKind::Unknown, format!("{address} did not answer in time"))
         }
         Code::FailedPrecondition => ClientError::new(ClientErrorKind::Conflict, status.message()),
+        Code::Unauthenticated => ClientError::new(ClientErrorKind::Unauthenticated, status.message()),
+        Code::PermissionDenied => ClientError::new(ClientErrorKind::Denied, status.message()),
         Code::InvalidArgument => ClientError::new(ClientErrorKind::Invalid, status.message()),
         _ => {
             let why = std::error::Error::source(status).map_or_else(|| status.message().to_owned(), innermost);
@@ -89,7 +92,18 @@ mod tests {
     #[test]
     fn nothing_of_an_error_is_lost() {
         use ClientErrorKind as K;
-        for kind in [K::NotFound, K::Conflict, K::Quota, K::Invalid, K::Unknown, K::Unavailable, K::Internal] {
+        let all = [
+            K::NotFound,
+            K::Conflict,
+            K::Quota,
+            K::Invalid,
+            K::Unknown,
+            K::Unavailable,
+            K::Internal,
+            K::Unauthenticated,
+            K::Denied,
+        ];
+        for kind in all {
             for help in [None, Some("näher\nhinsehen".to_owned())] {
                 let error = ClientError { kind, message: "no job 'größte' in 'default'\n  because: x".into(), help };
                 assert_eq!(from_status(&to_status(&error), "here:1"), error);

@@ -11,7 +11,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, async_trait};
 use weir_core::WorkerId;
 
-use super::{Call, CallOptions, ClientHandler, ClusterChannel, cluster_service};
+use super::{Call, CallOptions, ClientHandler, ClusterChannel, Credentials, cluster_service};
 use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use crate::generated::client::v1 as wire;
 use crate::generated::client::v1::cluster_client::ClusterClient;
@@ -78,7 +78,7 @@ async fn what_is_too_large_is_refused_on_both_sides_and_the_connection_lives() {
     assert!(client.list_workers(list(None)).await.is_ok());
 
     // A client of ours does not even send it.
-    let channel = ClusterChannel::connect(&address, Duration::from_secs(20)).await.unwrap();
+    let channel = ClusterChannel::connect(&address, Duration::from_secs(20), &Credentials::default()).await.unwrap();
     let options = CallOptions { timeout: Duration::from_secs(20), forwarded: false };
     let worker = WorkerId("w".repeat(limits::CLIENT_MESSAGE));
     let error = channel.call(&ClientRequest::DrainWorker { worker, draining: true }, options).await.unwrap_err();
@@ -88,11 +88,12 @@ async fn what_is_too_large_is_refused_on_both_sides_and_the_connection_lives() {
 #[tokio::test]
 async fn an_address_that_is_none_and_one_where_nobody_is() {
     for address in ["", "here", "http://here:1", "here:1/x", "here:99999"] {
-        let error = ClusterChannel::connect(address, Duration::from_secs(1)).await.unwrap_err();
+        let error =
+            ClusterChannel::connect(address, Duration::from_secs(1), &Credentials::default()).await.unwrap_err();
         assert_eq!(error.kind, ClientErrorKind::Invalid, "{address}");
     }
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
-    let error = ClusterChannel::connect(&gone, Duration::from_secs(1)).await.unwrap_err();
+    let error = ClusterChannel::connect(&gone, Duration::from_secs(1), &Credentials::default()).await.unwrap_err();
     assert_eq!(error.kind, ClientErrorKind::Unavailable);
     assert!(error.message.starts_with(&format!("no coordinator answers at {gone}: ")), "{error}");
 }

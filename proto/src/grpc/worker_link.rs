@@ -8,12 +8,13 @@ use tonic::Streaming;
 use weir_core::Result;
 
 use super::workers::broken;
-use super::{endpoint, from_status, unreachable};
+use super::{connect, endpoint, from_status, unreachable};
 use crate::client::ClientError;
 use crate::control::{FromWorker, Hello, ToWorker};
 use crate::generated::worker::v1 as wire;
 use crate::generated::worker::v1::workers_client::WorkersClient;
 use crate::limits;
+use crate::tls::Tls;
 
 /// How patient a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +41,13 @@ impl WorkerLink {
         hello: Hello,
         outgoing: mpsc::Receiver<FromWorker>,
         options: LinkOptions,
+        tls: Option<&Tls>,
     ) -> Result<Self, ClientError> {
         let endpoint = endpoint(address, options.connect_timeout)?
             .http2_keep_alive_interval(options.keep_alive)
             .keep_alive_timeout(options.keep_alive)
             .keep_alive_while_idle(true);
-        let channel = endpoint.connect().await.map_err(|error| unreachable(address, &error))?;
+        let channel = connect(&endpoint, tls).await.map_err(|error| unreachable(address, &error))?;
         let mut client = WorkersClient::new(channel).max_decoding_message_size(limits::WORKER_MESSAGE);
         let messages = stream::unfold(outgoing, async |mut outgoing| Some((outgoing.recv().await?, outgoing)));
         let messages =

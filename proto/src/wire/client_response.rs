@@ -173,6 +173,8 @@ impl From<&ClientError> for wire::Error {
             ClientErrorKind::Unknown => Kind::Unknown,
             ClientErrorKind::Unavailable => Kind::Unavailable,
             ClientErrorKind::Internal => Kind::Internal,
+            ClientErrorKind::Unauthenticated => Kind::Unauthenticated,
+            ClientErrorKind::Denied => Kind::Denied,
         };
         Self { kind: kind.into(), message: error.message.clone(), help: error.help.clone() }
     }
@@ -191,6 +193,8 @@ impl TryFrom<wire::Error> for ClientError {
             Ok(Kind::Unknown) => ClientErrorKind::Unknown,
             Ok(Kind::Unavailable) => ClientErrorKind::Unavailable,
             Ok(Kind::Internal) => ClientErrorKind::Internal,
+            Ok(Kind::Unauthenticated) => ClientErrorKind::Unauthenticated,
+            Ok(Kind::Denied) => ClientErrorKind::Denied,
             Ok(Kind::Unspecified) | Err(_) => return Err(super::unknown(error.kind, "Error.kind")),
         };
         Ok(Self { kind, message: error.message, help: error.help })

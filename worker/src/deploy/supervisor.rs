@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_part_that_has_lost_another_waits_to_hear_why() {
-        let transport = Arc::new(TcpTransport::listen("127.0.0.1:0", FRAME_BYTES).await.unwrap());
+        let transport = Arc::new(TcpTransport::listen("127.0.0.1:0", FRAME_BYTES, None).await.unwrap());
         let me = Process { worker: WorkerId("w1".into()), incarnation: Incarnation(1) };
         let network = Network::start(NetworkConfig::new("fox", me), transport);
         let membership = network.join(JobId(1), Attempt(1)).unwrap();

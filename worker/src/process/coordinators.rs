@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use weir_core::{Error, Result};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::grpc::{LinkOptions, WorkerLink};
+use weir_proto::tls::Tls;
 
 use crate::agent::PATIENCE;
 
@@ -36,8 +37,11 @@ pub trait Session: Send {
 }
 
 /// Over gRPC.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct GrpcCoordinators;
+#[derive(Debug, Clone, Default)]
+pub struct GrpcCoordinators {
+    /// Certificates; without, connections are plain.
+    pub tls: Option<Tls>,
+}
 
 /// As patient as the agent.
 const OPTIONS: LinkOptions = LinkOptions { connect_timeout: PATIENCE, keep_alive: Duration::from_secs(2) };
@@ -50,7 +54,7 @@ impl Coordinators for GrpcCoordinators {
         hello: Hello,
         outgoing: mpsc::Receiver<FromWorker>,
     ) -> Result<Box<dyn Session>> {
-        match WorkerLink::attach(address, hello, outgoing, OPTIONS).await {
+        match WorkerLink::attach(address, hello, outgoing, OPTIONS, self.tls.as_ref()).await {
             Ok(link) => Ok(Box::new(link)),
             Err(error) => Err(Error::environment(error.to_string())),
         }

@@ -201,9 +201,9 @@ impl RunningPart for JobHandle {
 /// # Errors
 /// If it cannot be opened, or others could not find it.
 pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Transport>, String)> {
-    let address = config.listen.to_string();
+    let (address, tls) = (config.listen.to_string(), config.tls.clone());
     // A socket belongs to the runtime on which it was opened.
-    let listening = io.spawn(async move { TcpTransport::listen(&address, FRAME_BYTES).await });
+    let listening = io.spawn(async move { TcpTransport::listen(&address, FRAME_BYTES, tls).await });
     let transport = listening.await.map_err(|error| Error::internal("a task panicked").with_source(error))??;
     let address = advertised(config, transport.local_address()?)?;
     Ok((Arc::new(transport), address))
@@ -255,6 +255,7 @@ mod tests {
                 compute_threads: 1,
                 drain_timeout: std::time::Duration::ZERO,
                 local_runs_bytes: None,
+                tls: None,
             };
             super::advertised(&config, config.listen).map_err(|error| error.report())
         };

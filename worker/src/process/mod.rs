@@ -51,6 +51,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use weir_core::{ConnectorRegistry, Error, Incarnation, Result, WorkerId};
 use weir_functions::Functions;
+use weir_proto::tls::{CertificateRole, Tls};
 use weir_state::Storages;
 
 use self::runtimes::Runtimes;
@@ -83,6 +84,8 @@ pub struct WorkerConfig {
     pub drain_timeout: Duration,
     /// Bytes of run files that are kept in the data directory. Without, 1 GiB, and only of storages that are not folders.
     pub local_runs_bytes: Option<u64>,
+    /// Certificates; without, connections are plain.
+    pub tls: Option<Tls>,
 }
 
 /// Everything that a worker needs from outside.
@@ -117,6 +120,9 @@ pub async fn run(
 ) -> Result<Ending> {
     if config.coordinators.is_empty() {
         return Err(Error::user("a worker needs the address of a coordinator").with_help("--coordinators host:port"));
+    }
+    if let Some(tls) = &config.tls {
+        tls.require_own(CertificateRole::Worker)?;
     }
     let data_dir = config.data_dir.as_ref().map(DataDir::open).transpose()?.map(Arc::new);
     let worker = name(&config, data_dir.as_deref())?;
@@ -156,7 +162,7 @@ pub async fn run(
         seed: config.incarnation.0,
     };
     let surroundings = Surroundings {
-        coordinators: Arc::new(GrpcCoordinators),
+        coordinators: Arc::new(GrpcCoordinators { tls: config.tls }),
         engine: Arc::new(engine),
         storages,
         connectors,

@@ -66,4 +66,5 @@ Examples:
   weir cluster status
   weir cluster add 4 c4:7420                let another coordinator take part; start it first
   weir cluster remove 1
-  weir cluster transfer-leadership --to 2   before the leader is shut down";
+  weir cluster transfer-leadership --to 2   before the leader is shut down
+  weir cluster init-security --dir security --hosts c1,c2,c3      a CA and certificates, for those who have none";

@@ -18,3 +18,4 @@ mod refusals;
 mod select;
 mod settings;
 mod sql;
+mod tls;

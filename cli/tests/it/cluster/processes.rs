@@ -31,6 +31,8 @@ pub struct Cluster {
     coordinators: String,
     /// URL of the checkpoint storage; a folder of the cluster's own if there is none.
     storage: Option<String>,
+    /// Where certificates are, if it has any.
+    security: Option<PathBuf>,
     processes: BTreeMap<String, Process>,
 }
 
@@ -60,7 +62,13 @@ impl Cluster {
     /// Addresses for coordinators, none of which is started.
     pub fn planned(count: usize) -> Self {
         let coordinators = free_addresses(count).join(",");
-        Self { folder: tempfile::tempdir().unwrap(), coordinators, storage: None, processes: BTreeMap::new() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            coordinators,
+            storage: None,
+            security: None,
+            processes: BTreeMap::new(),
+        }
     }
 
     /// The same, with its checkpoints at a URL.
@@ -72,10 +80,38 @@ impl Cluster {
         cluster
     }
 
+    /// The same as [`planned`](Self::planned), with certificates for all its processes.
+    pub fn planned_with_tls(count: usize) -> Self {
+        let mut cluster = Self::planned(count);
+        let folder = cluster.path("security");
+        crate::weir::weir(&["cluster", "init-security", "--dir", &folder]).code(0);
+        cluster.security = Some(folder.into());
+        cluster
+    }
+
+    /// The environment by which a process shows the certificate of a role, or by which a client without one trusts the cluster's CA.
+    pub fn certificate(&self, role: Option<&str>) -> Vec<(&'static str, PathBuf)> {
+        let Some(folder) = &self.security else { return Vec::new() };
+        let mut environment = vec![("WEIR_TLS_CA", folder.join("ca.pem"))];
+        if let Some(role) = role {
+            environment.push(("WEIR_TLS_CERT", folder.join(format!("{role}.pem"))));
+            environment.push(("WEIR_TLS_KEY", folder.join(format!("{role}.key"))));
+        }
+        environment
+    }
+
+    /// A command to the cluster with the certificate of a role, or without one.
+    pub fn weir_as(&self, role: Option<&str>, arguments: &[&str]) -> Ran {
+        let mut command = command(arguments);
+        command.env("WEIR_COORDINATORS", &self.coordinators).envs(self.certificate(role));
+        command.output().unwrap().into()
+    }
+
     /// `weir local`, at the address that it says.
     pub fn local(slots: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster = Self { folder, coordinators: String::new(), storage: None, processes: BTreeMap::new() };
+        let mut cluster =
+            Self { folder, coordinators: String::new(), storage: None, security: None, processes: BTreeMap::new() };
         cluster.start_local(slots);
         cluster
     }
@@ -141,7 +177,9 @@ impl Cluster {
     fn spawn(&mut self, name: &str, arguments: &[&str]) {
         let log = self.folder.path().join(format!("{name}.log"));
         let stderr = File::options().append(true).create(true).open(&log).unwrap();
-        let child = command(arguments).stdout(Stdio::null()).stderr(stderr).spawn().unwrap();
+        let mut command = command(arguments);
+        command.envs(self.certificate(arguments.first().copied())).stdout(Stdio::null()).stderr(stderr);
+        let child = command.spawn().unwrap();
         self.processes.insert(name.to_owned(), Process { child, log });
     }
 
@@ -190,7 +228,7 @@ impl Cluster {
 
     /// A command to the cluster.
     pub fn weir(&self, arguments: &[&str]) -> Ran {
-        command(arguments).env("WEIR_COORDINATORS", &self.coordinators).output().unwrap().into()
+        self.weir_as(Some("admin"), arguments)
     }
 
     /// A command to the cluster that goes on beside the test, with a name as the processes of the cluster have one.
@@ -208,7 +246,11 @@ impl Cluster {
     fn begin_into(&mut self, name: &str, arguments: &[&str], out: Stdio) {
         let log = self.folder.path().join(format!("{name}.log"));
         let mut command = command(arguments);
-        command.env("WEIR_COORDINATORS", &self.coordinators).stdout(out).stderr(File::create(&log).unwrap());
+        command
+            .env("WEIR_COORDINATORS", &self.coordinators)
+            .envs(self.certificate(Some("admin")))
+            .stdout(out)
+            .stderr(File::create(&log).unwrap());
         let child = command.spawn().unwrap();
         self.processes.insert(name.to_owned(), Process { child, log });
     }

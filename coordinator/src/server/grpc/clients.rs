@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tonic::async_trait;
 use weir_core::CoordinatorId;
 use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
-use weir_proto::grpc::{Call, CallOptions, ClientHandler, ClusterChannel};
+use weir_proto::grpc::{Call, CallOptions, ClientHandler, ClusterChannel, Credentials};
+use weir_proto::tls::Tls;
 
 use super::super::{LeaderPlace, NodeHandle, introduction};
 use super::GrpcConfig;
@@ -18,6 +19,7 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// Answers requests.
 pub(super) struct Clients {
+    tls: Option<Tls>,
     cluster: String,
     node: NodeHandle,
     longest: Duration,
@@ -26,8 +28,12 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(node: NodeHandle, config: &GrpcConfig) -> Self {
-        let leader = LeaderChannel { connect_timeout: config.connect_timeout, last: Mutex::new(None) };
-        Self { cluster: config.cluster.clone(), node, longest: config.request_timeout, leader }
+        let leader = LeaderChannel {
+            connect_timeout: config.connect_timeout,
+            credentials: Credentials { tls: config.tls.clone() },
+            last: Mutex::new(None),
+        };
+        Self { tls: config.tls.clone(), cluster: config.cluster.clone(), node, longest: config.request_timeout, leader }
     }
 
     async fn decide(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
@@ -43,7 +49,7 @@ impl Clients {
         let invalid = |why: String| ClientError::new(ClientErrorKind::Invalid, why);
         let start_it =
             format!("start it first: `weir coordinator --id {id} --join --listen {address}`, with an empty folder");
-        let introduced = introduction::ask(&self.cluster, &address).await;
+        let introduced = introduction::ask(&self.cluster, &address, self.tls.as_ref()).await;
         let introduced = introduced.map_err(|error| invalid(error.report()).with_help(start_it.clone()))?;
         if introduced.id != id {
             return Err(invalid(format!("at {address} is coordinator {}, not {id}", introduced.id)));
@@ -89,6 +95,7 @@ fn no_leader(message: &str) -> ClientError {
 /// The connection to the coordinator that leads. There is one leader at a time, so one is kept.
 struct LeaderChannel {
     connect_timeout: Duration,
+    credentials: Credentials,
     last: Mutex<Option<ClusterChannel>>,
 }
 
@@ -110,7 +117,7 @@ impl LeaderChannel {
             return Ok(channel.clone());
         }
         // Requests that come meanwhile connect too; the last one's connection stays.
-        let channel = ClusterChannel::connect(address, self.connect_timeout.min(patience)).await?;
+        let channel = ClusterChannel::connect(address, self.connect_timeout.min(patience), &self.credentials).await?;
         *self.last() = Some(channel.clone());
         Ok(channel)
     }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use weir_core::{CoordinatorId, Result};
 use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
-use weir_proto::grpc::{CallOptions, ClusterChannel};
+use weir_proto::grpc::{CallOptions, ClusterChannel, Credentials};
 
 use super::{GrpcConfig, serve};
 use crate::raft::{LogId, Member, Membership, Role, Status};
@@ -71,7 +71,7 @@ impl Coordinator {
     }
 
     async fn channel(&self) -> ClusterChannel {
-        ClusterChannel::connect(&self.address.to_string(), SOON).await.unwrap()
+        ClusterChannel::connect(&self.address.to_string(), SOON, &Credentials::default()).await.unwrap()
     }
 
     /// The next message to the node.

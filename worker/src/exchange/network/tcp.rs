@@ -1,11 +1,18 @@
-//! Links over TCP.
+//! Links over TCP, with TLS over it or without.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use weir_core::{Error, Result};
+use weir_proto::tls::{CertificateRole, ClientCertificate, Stream, Tls};
 
 use super::codec::{Decoder, Encoder, LENGTH_BYTES};
 use super::frame::Frame;
@@ -14,37 +21,48 @@ use super::transport::{FrameReceiver, FrameSender, Link, Transport};
 /// Bytes that are put together before they are handed to the system, and read at once.
 const BUFFER_BYTES: usize = 64 * 1024;
 
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// TLS handshakes at a time; connections that come on top are closed.
+const HANDSHAKES: usize = 512;
+
 /// Listens on a port and dials others.
 #[derive(Debug)]
 pub struct TcpTransport {
     listener: TcpListener,
     frame_bytes: usize,
+    tls: Option<Tls>,
+    /// Those who have dialed and are about to show who they are. One that takes long holds up nobody.
+    handshakes: Mutex<JoinSet<(SocketAddr, io::Result<Stream>)>>,
 }
 
+type Reading = Box<dyn AsyncRead + Send + Unpin>;
+type Writing = Box<dyn AsyncWrite + Send + Unpin>;
+
 struct TcpSender {
-    stream: BufWriter<OwnedWriteHalf>,
+    stream: BufWriter<Writing>,
     encoder: Encoder,
     frame_bytes: usize,
 }
 
 struct TcpReceiver {
-    stream: BufReader<OwnedReadHalf>,
+    stream: BufReader<Reading>,
     decoder: Decoder,
 }
 
 impl TcpTransport {
-    /// Listens at `address`, `host:port`; frames have at most `frame_bytes`.
+    /// Listens at `address`, `host:port`; frames have at most `frame_bytes`. With TLS all others have to be workers of the cluster.
     ///
     /// # Errors
     /// If the address cannot be listened at.
-    pub async fn listen(address: &str, frame_bytes: usize) -> Result<Self> {
+    pub async fn listen(address: &str, frame_bytes: usize, tls: Option<Tls>) -> Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| {
             Error::environment(format!("the data port {address} cannot be opened"))
                 .with_source(error)
                 .with_help("another process may use it; choose another port")
         })?;
-        Ok(Self { listener, frame_bytes })
+        Ok(Self { listener, frame_bytes, tls, handshakes: Mutex::default() })
     }
 
     /// Where it listens, with the port that the system has chosen if it was asked for port 0.
@@ -55,20 +73,60 @@ impl TcpTransport {
         self.listener.local_addr().map_err(broken)
     }
 
-    fn link(&self, stream: TcpStream, peer: String) -> Result<Link> {
-        // Frames are put together here already; a marker must not wait for more.
-        stream.set_nodelay(true).map_err(broken)?;
+    fn plain(&self, stream: TcpStream, peer: String) -> Link {
         let (read, write) = stream.into_split();
+        self.link(Box::new(read), Box::new(write), peer)
+    }
+
+    fn encrypted(&self, stream: Stream, peer: String) -> Link {
+        let (read, write) = tokio::io::split(stream);
+        self.link(Box::new(read), Box::new(write), peer)
+    }
+
+    fn link(&self, read: Reading, write: Writing, peer: String) -> Link {
         let frame_bytes = self.frame_bytes;
         let stream = BufWriter::with_capacity(BUFFER_BYTES, write);
         let sender = Box::new(TcpSender { stream, encoder: Encoder::default(), frame_bytes });
         let stream = BufReader::with_capacity(BUFFER_BYTES, read);
         let receiver = Box::new(TcpReceiver { stream, decoder: Decoder::new(frame_bytes) });
-        Ok(Link { peer, sender, receiver })
+        Link { peer, sender, receiver }
+    }
+
+    /// Waits for somebody who has shown that it is a worker of the cluster.
+    async fn accept_worker(&self, tls: &Tls) -> Result<Link> {
+        let mut handshakes = self.handshakes.lock().await;
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => {
+                    let (stream, peer) = accepted.map_err(broken)?;
+                    if handshakes.len() < HANDSHAKES {
+                        let tls = tls.clone();
+                        handshakes.spawn(async move { (peer, meet(&tls, stream).await) });
+                    }
+                }
+                Some(met) = handshakes.join_next() => match met {
+                    Ok((peer, Ok(stream))) => return Ok(self.encrypted(stream, peer.to_string())),
+                    Ok((peer, Err(error))) => tracing::warn!(%peer, %error, "a connection was refused"),
+                    Err(error) => tracing::error!(%error, "a handshake panicked"),
+                },
+            }
+        }
     }
 }
 
-fn broken(error: std::io::Error) -> Error {
+/// The handshake with who has dialed.
+async fn meet(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
+    stream.set_nodelay(true)?;
+    let accepted = timeout(HANDSHAKE, tls.accept(stream, ClientCertificate::Required)).await;
+    let (stream, certificate) = accepted.map_err(|_| io::Error::other("no TLS handshake came"))??;
+    if certificate.is_some_and(|certificate| certificate.is(CertificateRole::Worker)) {
+        Ok(stream)
+    } else {
+        Err(io::Error::other("its certificate is not that of a worker"))
+    }
+}
+
+fn broken(error: io::Error) -> Error {
     Error::environment("the connection broke").with_source(error)
 }
 
@@ -78,12 +136,22 @@ impl Transport for TcpTransport {
         let stream = TcpStream::connect(address).await;
         let stream =
             stream.map_err(|error| Error::environment(format!("{address} cannot be reached")).with_source(error))?;
-        self.link(stream, address.to_owned())
+        // Frames are put together here already; a marker must not wait for more.
+        stream.set_nodelay(true).map_err(broken)?;
+        let Some(tls) = &self.tls else { return Ok(self.plain(stream, address.to_owned())) };
+        let stream = tls.connect(stream, CertificateRole::Worker).await.map_err(|error| {
+            Error::environment(format!("there is no TLS connection to the worker at {address}")).with_source(error)
+        })?;
+        Ok(self.encrypted(stream, address.to_owned()))
     }
 
     async fn accept(&self) -> Result<Link> {
+        if let Some(tls) = &self.tls {
+            return self.accept_worker(tls).await;
+        }
         let (stream, peer) = self.listener.accept().await.map_err(broken)?;
-        self.link(stream, peer.to_string())
+        stream.set_nodelay(true).map_err(broken)?;
+        Ok(self.plain(stream, peer.to_string()))
     }
 }
 

@@ -33,7 +33,7 @@ async fn worker_with(name: &str, change: impl FnOnce(&mut NetworkConfig)) -> Wor
     let mut config = NetworkConfig::new("test", process(name));
     config.window = WINDOW as u64;
     change(&mut config);
-    let transport = TcpTransport::listen("127.0.0.1:0", config.frame_bytes).await.unwrap();
+    let transport = TcpTransport::listen("127.0.0.1:0", config.frame_bytes, None).await.unwrap();
     let address = transport.local_address().unwrap().to_string();
     let Process { worker, incarnation } = config.me.clone();
     let network = Network::start(config, Arc::new(transport));
@@ -292,7 +292,7 @@ async fn a_worker_that_cannot_be_reached_is_named() {
     sender.send_control(marker(1)).unwrap();
     let error = lost(&mut at_a).await;
     assert!(error.contains("the connection to worker b at") && error.contains("this is worker b"), "{error}");
-    let unused = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES).await.unwrap().local_address().unwrap();
+    let unused = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES, None).await.unwrap().local_address().unwrap();
     let gone = PlacedWorker { address: unused.to_string(), ..b.placed.clone() };
     let mut at_a = a.join(2);
     let mut sender = RemoteSender::new(hub, gone, id(2, 1, 0), at_a.lost_sender());

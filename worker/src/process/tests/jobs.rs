@@ -50,6 +50,7 @@ impl Bench {
             compute_threads: 1,
             drain_timeout: Duration::from_secs(60),
             local_runs_bytes: self.local_runs_bytes,
+            tls: None,
         };
         let (shutdown, words) = mpsc::channel(2);
         let worker = tokio::spawn(run(config, Arc::new(self.registry.clone()), Functions::built_in(), words));

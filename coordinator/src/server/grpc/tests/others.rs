@@ -9,7 +9,7 @@ use weir_core::{CoordinatorId, Incarnation, WorkerId};
 use weir_proto::PROTOCOL;
 use weir_proto::client::{ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
-use weir_proto::grpc::{ClusterChannel, LinkOptions, WorkerLink};
+use weir_proto::grpc::{ClusterChannel, Credentials, LinkOptions, WorkerLink};
 use weir_proto::peer::peer_client::PeerClient;
 use weir_proto::peer::{Envelope, PeerMessage};
 
@@ -35,7 +35,7 @@ fn hello(protocol: u32) -> Hello {
 async fn attach(coordinator: &Coordinator, hello: Hello) -> (WorkerLink, mpsc::Sender<FromWorker>) {
     let (sender, outgoing) = mpsc::channel(4);
     let options = LinkOptions { connect_timeout: SOON, keep_alive: SOON };
-    let link = WorkerLink::attach(&coordinator.address.to_string(), hello, outgoing, options).await.unwrap();
+    let link = WorkerLink::attach(&coordinator.address.to_string(), hello, outgoing, options, None).await.unwrap();
     (link, sender)
 }
 
@@ -140,7 +140,10 @@ async fn who_says_nothing_and_who_is_one_too_many_is_cut_off() {
     closed(&mut third).await;
     closed(&mut silent).await;
     // Both places were not lost: the second is still good, the first is free again.
-    for channel in [channel, ClusterChannel::connect(&coordinator.address.to_string(), SOON).await.unwrap()] {
+    for channel in [
+        channel,
+        ClusterChannel::connect(&coordinator.address.to_string(), SOON, &Credentials::default()).await.unwrap(),
+    ] {
         let request = ClientRequest::ListWorkers;
         let answered = coordinator.answer(Ok(ClientResponse::Workers(Vec::new())));
         let (answer, _) = tokio::join!(channel.call(&request, CALL), answered);
