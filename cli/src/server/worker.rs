@@ -63,7 +63,8 @@ pub struct WorkerArguments {
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
 
-    /// How other workers reach it, if not as it listens.
+    /// How other workers reach it, if not as it listens. Of one that listens on all addresses (0.0.0.0) it is the address by which it
+    /// reaches the coordinators.
     #[arg(long, value_name = "HOST:PORT")]
     pub advertise: Option<String>,
 

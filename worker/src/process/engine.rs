@@ -1,11 +1,12 @@
 //! What runs attempts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use weir_core::{ConnectorRegistry, Epoch, Error, Incarnation, Marker, Result, WorkerId};
 use weir_functions::Functions;
@@ -205,19 +206,45 @@ pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Trans
     // A socket belongs to the runtime on which it was opened.
     let listening = io.spawn(async move { TcpTransport::listen(&address, FRAME_BYTES, tls).await });
     let transport = listening.await.map_err(|error| Error::internal("a task panicked").with_source(error))??;
-    let address = advertised(config, transport.local_address()?)?;
+    let bound = transport.local_address()?;
+    let own = match config.advertise.is_none() && bound.ip().is_unspecified() {
+        true => own_address(&config.coordinators, io).await,
+        false => None,
+    };
+    let address = advertised(config, bound, own)?;
     Ok((Arc::new(transport), address))
 }
 
-/// How others reach a worker that listens at `bound`.
-fn advertised(config: &WorkerConfig, bound: SocketAddr) -> Result<String> {
-    let address = match &config.advertise {
-        Some(address) => address.clone(),
-        None if bound.ip().is_unspecified() => {
+/// The address by which this machine reaches a coordinator: others reach it there too, unless something stands in between. Nothing is sent.
+async fn own_address(coordinators: &[String], io: &Handle) -> Option<IpAddr> {
+    let elsewhere = coordinators.iter().find(|coordinator| !is_loopback(coordinator)).or(coordinators.first())?.clone();
+    let looked = io.spawn(async move {
+        let mut found = None;
+        for target in tokio::net::lookup_host(elsewhere).await? {
+            let any: IpAddr =
+                if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let socket = UdpSocket::bind((any, 0)).await?;
+            if socket.connect(target).await.is_ok() {
+                found = Some(socket.local_addr()?.ip());
+                break;
+            }
+        }
+        std::io::Result::Ok(found)
+    });
+    // Without an answer, the user is asked.
+    looked.await.ok()?.ok()?
+}
+
+/// How others reach a worker that listens at `bound`; `own` is this machine's address, if `bound` says none and it is known.
+fn advertised(config: &WorkerConfig, bound: SocketAddr, own: Option<IpAddr>) -> Result<String> {
+    let address = match (&config.advertise, own) {
+        (Some(address), _) => address.clone(),
+        (None, Some(own)) => SocketAddr::new(own, bound.port()).to_string(),
+        (None, None) if bound.ip().is_unspecified() => {
             return Err(Error::user(format!("other workers cannot find a worker at {bound}"))
                 .with_help("say how they reach it: --advertise host:port"));
         }
-        None => bound.to_string(),
+        (None, None) => bound.to_string(),
     };
     let elsewhere = config.coordinators.iter().find(|coordinator| !is_loopback(coordinator));
     match elsewhere {
@@ -257,7 +284,7 @@ mod tests {
                 local_runs_bytes: None,
                 tls: None,
             };
-            super::advertised(&config, config.listen).map_err(|error| error.report())
+            super::advertised(&config, config.listen, None).map_err(|error| error.report())
         };
         let here = ["127.0.0.1:7070", "localhost:7071", "[::1]:7072"];
         assert_eq!(advertised(&here, "127.0.0.1:7080", None).unwrap(), "127.0.0.1:7080");
@@ -272,5 +299,16 @@ mod tests {
         assert_eq!(advertised(&elsewhere, "127.0.0.1:7080", Some("w1:7080")).unwrap(), "w1:7080");
         assert_eq!(advertised(&elsewhere, "10.0.0.2:7080", None).unwrap(), "10.0.0.2:7080");
         assert!(advertised(&here, "0.0.0.0:7080", None).unwrap_err().contains("--advertise"));
+    }
+
+    #[tokio::test]
+    async fn a_worker_on_all_addresses_is_reached_where_it_reaches_a_coordinator() {
+        let own = |coordinators: &[&str]| {
+            let coordinators: Vec<String> = coordinators.iter().map(|address| (*address).to_owned()).collect();
+            async move { own_address(&coordinators, &Handle::current()).await }
+        };
+        assert_eq!(own(&["localhost:7070"]).await.map(|address| address.is_loopback()), Some(true));
+        assert_eq!(own(&["no-such-host.invalid:7070"]).await, None);
+        assert_eq!(own(&[]).await, None);
     }
 }
