@@ -232,6 +232,63 @@ fn results_that_change_are_records_that_replace_each_other() {
     assert!(changes > 2 * expected.len(), "{changes} records: that proves little");
 }
 
+#[test]
+#[ignore = "wants a broker"]
+fn results_that_change_are_told_as_debezium_does() {
+    const RECORDS: i64 = 3000;
+    let from = Topic::new("told", 3);
+    for partition in 0..3 {
+        let record = |n: i64| format!("{{\"k\": {}, \"v\": {n}}}", n * 7919 % 41);
+        let values: Vec<String> = (0..RECORDS).filter(|n| n % 3 == i64::from(partition)).map(record).collect();
+        from.write(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let to = Topic::new("debezium", 3);
+    let script = |with: &str| {
+        let target = format!(
+            "CREATE TABLE told (k BIGINT, n BIGINT, total BIGINT) WITH ('connector' = 'kafka', 'topic' = '{}',
+               'properties.bootstrap.servers' = '{}', 'value.format' = 'debezium-json'{with});
+             INSERT INTO told SELECT k, COUNT(*), SUM(v) FROM t GROUP BY k;",
+            to.name,
+            address()
+        );
+        let bounded = ", 'scan.bounded.mode' = 'latest-offset', 'scan.records-per-second.limit' = '6000'";
+        file(".sql", &(table(&from, "k BIGINT, v BIGINT", bounded) + &target))
+    };
+    let keyed = ", 'key.format' = 'json', 'key.fields' = 'k'";
+    let arguments = ["--quiet", "--parallelism", "2", "-D", "execution.checkpointing.interval=50ms"];
+    weir(&[["run", path(&script(keyed))].as_slice(), &arguments].concat()).code(0);
+    let mut rows: BTreeMap<String, i64> = BTreeMap::new();
+    let messages = to.committed_records(|_, message| String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
+    let count = messages.len();
+    for message in messages {
+        let (row, change) = match message.strip_prefix("{\"before\":null,\"after\":") {
+            Some(rest) => (rest.strip_suffix(",\"op\":\"c\"}"), 1),
+            None => {
+                let rest = message.strip_prefix("{\"before\":").unwrap();
+                (rest.strip_suffix(",\"after\":null,\"op\":\"d\"}"), -1)
+            }
+        };
+        let there = rows.entry(row.unwrap().to_owned()).or_default();
+        *there += change;
+        assert!((0..=1).contains(there), "{message} came where there were {}", *there - change);
+    }
+    rows.retain(|_, there| *there > 0);
+    let mut expected: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+    for n in 0..RECORDS {
+        let group = expected.entry(n * 7919 % 41).or_default();
+        *group = (group.0 + 1, group.1 + n);
+    }
+    let row = |(k, (n, total)): (&i64, &(i64, i64))| format!("{{\"k\":{k},\"n\":{n},\"total\":{total}}}");
+    assert_eq!(rows.into_keys().collect::<BTreeSet<_>>(), expected.iter().map(row).collect());
+    assert!(count > 3 * 41, "{count} messages: that proves little");
+
+    weir(&["run", path(&script(""))])
+        .code(2)
+        .says(&["have no key that keeps a row's changes in one partition", "'key.fields' = 'id'"]);
+    let lax = format!("{keyed}, 'sink.delivery-guarantee' = 'at-least-once'");
+    weir(&["run", path(&script(&lax))]).code(2).says(&["'sink.delivery-guarantee'", "the results of this one change"]);
+}
+
 /// A job that runs until it is dropped.
 struct Running(Child);
 

@@ -10,7 +10,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery,
 };
-use weir_core::{Error, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
 
 use crate::layout::Layout;
 use crate::options::{self, SourceOptions};
@@ -66,6 +66,23 @@ impl Connector for Kafka {
 
     fn settings(&self) -> &'static [&'static str] {
         SETTINGS
+    }
+
+    /// Rows that are taken back, if the format of values has words for it.
+    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
+        match stream {
+            ChangelogKind::Append => true,
+            ChangelogKind::Retract => SinkOptions::read(table).is_ok_and(|options| options.columns.tells_changes()),
+            ChangelogKind::Upsert(_) => false,
+        }
+    }
+
+    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+        if stream.is_append() {
+            return Ok(());
+        }
+        SinkOptions::check_changes(table)?;
+        SinkOptions::check_order(table)
     }
 
     fn metadata_columns(&self) -> Vec<Field> {

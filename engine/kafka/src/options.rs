@@ -8,6 +8,7 @@ use weir_connectors::formats::{BadRecordPolicy, policy};
 use weir_connectors::options::Options;
 use weir_core::connector::OptionInfo;
 use weir_core::{Result, TableSpec};
+use weir_registry::RegistryOptions;
 
 use crate::client::{ClientOptions, GROUP, PROPERTIES};
 use crate::offsets::{self, Place};
@@ -60,7 +61,10 @@ const TABLE: &[OptionInfo] = &[
         "scan.topic-partition-discovery.interval",
         "Look for new partitions and topics every so often. Default '5min'; '0' does so only when the job begins.",
     ),
-    option("format", "How values are written: 'json', 'csv' or 'raw'."),
+    option(
+        "format",
+        "How values are written: 'json', 'csv', 'raw', 'avro', 'avro-confluent', or, where rows are written, 'debezium-json'.",
+    ),
     option("value.format", "The same as 'format'; its own options then begin with 'value.' too."),
     option("key.format", "How keys are written, if columns are read from them."),
     option("key.fields", "Columns that are in the key, with ';' between them."),
@@ -75,7 +79,7 @@ const TABLE: &[OptionInfo] = &[
 
 /// Options of a format, by where it is used.
 macro_rules! format_options {
-    ($name:ident, $json:ident, $csv:ident, $prefix:literal) => {
+    ($name:ident, $json:ident, $csv:ident, $registry:ident, $prefix:literal) => {
         const $json: &[OptionInfo] = &[
             option(
                 concat!($prefix, "json.ignore-parse-errors"),
@@ -108,18 +112,35 @@ macro_rules! format_options {
                 "'true': a field that is not of its column's type is null, and a record that is no CSV is left out.",
             ),
         ];
+        const $registry: &[OptionInfo] = &[
+            OptionInfo {
+                name: concat!($prefix, "avro-confluent.url"),
+                required: true,
+                doc: "Address of the schema registry, e.g. 'https://registry:8081'; several with ',' between them.",
+            },
+            option(
+                concat!($prefix, "avro-confluent.subject"),
+                "What the schema of written messages is registered under. Default '<topic>-value', or '<topic>-key'.",
+            ),
+            option(
+                concat!($prefix, "avro-confluent.basic-auth.user-info"),
+                "Who we are to the registry: a user and a password with ':' between them.",
+            ),
+            option(concat!($prefix, "avro-confluent.bearer-auth.token"), "The token that the registry wants to see."),
+        ];
         fn $name(format: &str) -> &'static [OptionInfo] {
             match format.to_ascii_lowercase().as_str() {
                 "json" => $json,
                 "csv" => $csv,
+                "avro-confluent" => $registry,
                 _ => &[],
             }
         }
     };
 }
-format_options!(of_format, JSON, CSV, "");
-format_options!(of_value_format, VALUE_JSON, VALUE_CSV, "value.");
-format_options!(of_key_format, KEY_JSON, KEY_CSV, "key.");
+format_options!(of_format, JSON, CSV, REGISTRY, "");
+format_options!(of_value_format, VALUE_JSON, VALUE_CSV, VALUE_REGISTRY, "value.");
+format_options!(of_key_format, KEY_JSON, KEY_CSV, KEY_REGISTRY, "key.");
 
 const LENIENT: &[&str] = &[
     "json.ignore-parse-errors",
@@ -152,6 +173,8 @@ pub(crate) fn known_of_upserts(given: &BTreeMap<String, String>) -> Vec<OptionIn
 #[derive(Debug, Clone)]
 pub(crate) struct Formats {
     pub(crate) value: MessageFormat,
+    /// Where the schemas of values are, if they have such.
+    pub(crate) registry: Option<RegistryOptions>,
     pub(crate) key: Option<Key>,
 }
 
@@ -159,6 +182,7 @@ pub(crate) struct Formats {
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) format: MessageFormat,
+    pub(crate) registry: Option<RegistryOptions>,
     /// Names of columns of the table.
     pub(crate) fields: Vec<String>,
     /// What these names begin with, and those in the key do not.
@@ -223,15 +247,27 @@ impl SourceOptions {
 }
 
 fn formats(options: &Options<'_>) -> Result<Formats> {
-    let value = match (options.text("format"), options.text("value.format")) {
-        (Some(_), Some(_)) => return Err(options.error("value.format", "given beside 'format', which says the same")),
-        (None, Some(_)) => MessageFormat::read(&options.under("value."))?,
-        _ => MessageFormat::read(options)?,
-    };
-    let Some(value) = value else {
+    let of_value = value_options(options)?;
+    let Some(value) = MessageFormat::read(&of_value)? else {
         return Err(options.required("format").err().unwrap_or_else(|| options.error("format", "missing")));
     };
-    Ok(Formats { value, key: key(options)? })
+    Ok(Formats { registry: registry(&value, &of_value)?, value, key: key(options)? })
+}
+
+/// The options of the format of values, which begin with `value.` if the format's does.
+///
+/// # Errors
+/// A user error if there are two.
+pub(crate) fn value_options<'a>(options: &Options<'a>) -> Result<Options<'a>> {
+    match (options.text("format"), options.text("value.format")) {
+        (Some(_), Some(_)) => Err(options.error("value.format", "given beside 'format', which says the same")),
+        (None, Some(_)) => Ok(options.under("value.")),
+        _ => Ok(*options),
+    }
+}
+
+fn registry(format: &MessageFormat, options: &Options<'_>) -> Result<Option<RegistryOptions>> {
+    format.wants_schemas().then(|| RegistryOptions::read(options)).transpose()
 }
 
 fn key(options: &Options<'_>) -> Result<Option<Key>> {
@@ -260,5 +296,6 @@ fn key(options: &Options<'_>) -> Result<Option<Key>> {
     if let Some(other) = fields.iter().find(|name| !name.starts_with(&prefix)) {
         return Err(options.error(KEY_PREFIX, format!("not what '{other}' of '{KEY_FIELDS}' begins with")));
     }
-    Ok(Some(Key { format, fields, prefix, is_in_value }))
+    let registry = registry(&format, &options.under("key."))?;
+    Ok(Some(Key { format, registry, fields, prefix, is_in_value }))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Message, OwnedMessage};
 
 use crate::events::{Events, Progress};
-use crate::rows::Rows;
+use crate::rows::{Rows, WantedSchema};
 use crate::split::{Range, Stop, TopicPartition};
 
 /// A partition and where reading it goes on.
@@ -28,10 +28,38 @@ impl Assigned {
     }
 }
 
+impl Assigned {
+    /// Adds a record to `rows`; why it is the last one for now, if it is.
+    fn accept(
+        &mut self,
+        message: &impl Message,
+        rows: &mut Rows,
+        last_time: &mut Option<i64>,
+        stop_at_rejected: bool,
+    ) -> Option<Taken> {
+        let offset = message.offset();
+        if self.range.stop.is_some_and(|stop| offset >= stop.offset) {
+            return Some(Taken::Ended);
+        }
+        if let Some(wanted) = rows.wants_schema(message) {
+            return Some(Taken::WantsSchema(wanted));
+        }
+        rows.push(message, &self.name);
+        self.position = offset + 1;
+        *last_time = message.timestamp().to_millis().or(*last_time);
+        if self.is_over() {
+            return Some(Taken::Ended);
+        }
+        (stop_at_rejected && rows.rejected().is_some()).then_some(Taken::Enough)
+    }
+}
+
 /// A partition whose records come.
 pub(crate) struct Partition {
     pub(crate) assigned: Assigned,
     pub(crate) queue: PartitionQueue<Events>,
+    /// A record that was taken out of the queue, and has to wait for its schema.
+    held: Option<OwnedMessage>,
     /// The end of what there is was come to, and nothing has come since.
     at_end: bool,
     /// When the last record that was read was written, in milliseconds since 1970.
@@ -49,41 +77,48 @@ pub(crate) enum Taken {
     Ended,
     /// It cannot be read.
     Failed(KafkaError),
+    /// The next record, which is kept, wants a schema.
+    WantsSchema(WantedSchema),
 }
 
 impl Partition {
     pub(crate) fn new(assigned: Assigned, queue: PartitionQueue<Events>) -> Self {
-        Self { assigned, queue, at_end: false, last_time: None }
+        Self { assigned, queue, held: None, at_end: false, last_time: None }
     }
 
     /// Takes records out of the queue into `rows`, without waiting, until there are `limit` or one is rejected while `stop_at_rejected`.
     pub(crate) fn take(&mut self, rows: &mut Rows, limit: usize, stop_at_rejected: bool) -> Taken {
-        let Assigned { name, range, position, .. } = &mut self.assigned;
         let mut records = 0;
         // What is no row counts too: a subtask has others to listen to.
         while rows.len() < limit && records < limit {
+            if let Some(message) = self.held.take() {
+                records += 1;
+                match self.assigned.accept(&message, rows, &mut self.last_time, stop_at_rejected) {
+                    None => continue,
+                    Some(Taken::WantsSchema(wanted)) => {
+                        self.held = Some(message);
+                        return Taken::WantsSchema(wanted);
+                    }
+                    Some(taken) => return taken,
+                }
+            }
             match self.queue.poll(Duration::ZERO) {
                 None => return Taken::All,
                 Some(Ok(message)) => {
-                    let offset = message.offset();
-                    if range.stop.is_some_and(|stop| offset >= stop.offset) {
-                        return Taken::Ended;
-                    }
                     records += 1;
                     self.at_end = false;
-                    rows.push(&message, name);
-                    *position = offset + 1;
-                    self.last_time = message.timestamp().to_millis().or(self.last_time);
-                    if range.stop.is_some_and(|stop| *position >= stop.offset) {
-                        return Taken::Ended;
-                    }
-                    if stop_at_rejected && rows.rejected().is_some() {
-                        return Taken::Enough;
+                    match self.assigned.accept(&message, rows, &mut self.last_time, stop_at_rejected) {
+                        None => {}
+                        Some(Taken::WantsSchema(wanted)) => {
+                            self.held = Some(message.detach());
+                            return Taken::WantsSchema(wanted);
+                        }
+                        Some(taken) => return taken,
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     self.at_end = true;
-                    if matches!(range.stop, Some(Stop { is_there: true, .. })) {
+                    if matches!(self.assigned.range.stop, Some(Stop { is_there: true, .. })) {
                         return Taken::Ended;
                     }
                 }

@@ -14,6 +14,14 @@ use crate::layout::{Layout, Origin};
 use crate::metadata::MetadataColumn;
 use crate::split::TopicPartition;
 
+/// A schema that is to be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WantedSchema {
+    pub(crate) id: u32,
+    /// Of a key, or of a value.
+    pub(crate) of_key: bool,
+}
+
 /// Collects the rows of one batch.
 pub(crate) struct Rows {
     layout: Arc<Layout>,
@@ -40,6 +48,26 @@ impl Rows {
             fillers: Vec::new(),
             rejected: Vec::new(),
         })
+    }
+
+    /// The schema that a record cannot be decoded without, and that is not known yet.
+    pub(crate) fn wants_schema(&self, message: &impl Message) -> Option<WantedSchema> {
+        let wanted = |decoder: &Option<MessageDecoder>, bytes| decoder.as_ref().and_then(|it| it.wants_schema(bytes));
+        let of_value = wanted(&self.value, message.payload()).map(|id| WantedSchema { id, of_key: false });
+        of_value.or_else(|| wanted(&self.key, message.key()).map(|id| WantedSchema { id, of_key: true }))
+    }
+
+    /// Takes over what the registry has said about one.
+    pub(crate) fn add_schema(&mut self, wanted: WantedSchema, schema: Option<&str>) {
+        let decoder = if wanted.of_key { &mut self.key } else { &mut self.value };
+        match (decoder, schema) {
+            (None, _) => {}
+            (Some(decoder), None) => decoder.add_no_schema(wanted.id),
+            (Some(decoder), Some(schema)) => {
+                // Each record that was written by it is undecodable, and says why.
+                let _ = decoder.add_schema(wanted.id, schema);
+            }
+        }
     }
 
     /// Adds a record of the partition of this name.

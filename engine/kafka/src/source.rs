@@ -25,6 +25,7 @@ use crate::layout::Layout;
 use crate::options::SourceOptions;
 use crate::partition::{Assigned, Partition, Taken};
 use crate::ready::Ready;
+use crate::registries::Registries;
 use crate::rows::Rows;
 use crate::split::{self, TopicPartition};
 
@@ -41,7 +42,6 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
     Ok(Box::new(KafkaSource {
         rows: Rows::new(layout)?,
         batch_rows: context.batch_rows.max(1),
-        options,
         waiting: Vec::new(),
         starting: None,
         client: None,
@@ -51,6 +51,8 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
         listener: JoinSet::new(),
         events: VecDeque::new(),
         commits: Commits::default(),
+        registries: Registries::new(&options)?,
+        options,
     }))
 }
 
@@ -71,6 +73,7 @@ struct KafkaSource {
     /// What is to be said before anything else.
     events: VecDeque<SourceEvent>,
     commits: Commits,
+    registries: Registries,
 }
 
 struct Started {
@@ -85,13 +88,16 @@ impl KafkaSource {
                 return Ok(event);
             }
             self.start().await?;
+            if let Some((wanted, schema)) = self.registries.answer().await? {
+                self.rows.add_schema(wanted, schema.as_deref());
+            }
             if self.next_look <= Instant::now() {
                 self.look()?;
             }
             if let Some(event) = self.take()? {
                 return Ok(event);
             }
-            if self.events.is_empty() {
+            if self.events.is_empty() && !self.registries.is_asked() {
                 tokio::select! {
                     () = self.ready.marked() => {}
                     () = sleep_until(self.next_look) => {}
@@ -159,6 +165,11 @@ impl KafkaSource {
                 }
                 Taken::All => partition.has_passed_stop(before),
                 Taken::Ended => true,
+                Taken::WantsSchema(wanted) => {
+                    self.ready.mark(queue);
+                    self.registries.ask(wanted)?;
+                    false
+                }
                 Taken::Failed(error) => {
                     let Assigned { partition, position, .. } = &partition.assigned;
                     return Err(partition_failed(partition, *position, error, &client));
@@ -175,6 +186,9 @@ impl KafkaSource {
             }
             if let Some(event) = self.events.pop_front() {
                 return Ok(Some(event));
+            }
+            if self.registries.is_asked() {
+                return Ok(None);
             }
         }
         Ok(None)

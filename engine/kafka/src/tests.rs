@@ -141,7 +141,11 @@ fn each_wrong_option_is_named_with_what_would_be_right() {
             "add 'properties.group.id' = '…' to its WITH (…)",
         ),
         (&[("format", "")], "table 't' has no option 'format'".into(), "add 'format' = '…' to its WITH (…)"),
-        (&[("format", "jsn")], of_t("format", "jsn", "not one of 'json', 'csv', 'raw'"), "did you mean 'json'?"),
+        (
+            &[("format", "jsn")],
+            of_t("format", "jsn", "not one of 'json', 'csv', 'raw', 'avro', 'avro-confluent'"),
+            "did you mean 'json'?",
+        ),
         (&[("value.format", "json")], of_t("value.format", "json", "given beside 'format', which says the same"), ""),
         (
             &[("error-policy", "fail"), ("json.ignore-parse-errors", "true")],

@@ -1,5 +1,6 @@
 //! Formats: between rows and bytes.
 
+pub mod avro;
 pub(crate) mod decode;
 pub mod encode;
 

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, Int8Array, MapArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef, TimestampMillisecondType};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
+use weir_connectors::formats::avro::schema_of;
 use weir_connectors::formats::encode::message::{MessageEncoder, Messages};
 use weir_connectors::options::{Options, nearest};
 use weir_core::connector::METADATA_KEY;
 use weir_core::{Batch, Error, Result, TableSpec};
+use weir_registry::{Registry, RegistryOptions};
 
 use crate::connector::UPSERT;
 use crate::metadata::Metadata;
-use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES};
+use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES, value_options};
+use crate::topics::TOPIC;
 
 /// Bytes that a header takes beside its name and its value at most: their lengths.
 const HEADER_LENGTHS: usize = 10;
@@ -24,13 +27,41 @@ struct Part {
     /// With the names that they have in the message.
     schema: SchemaRef,
     encoder: MessageEncoder,
+    /// Where its schema is registered, and under what, if it has one.
+    registry: Option<(RegistryOptions, String)>,
 }
 
 impl Part {
-    fn encode(&self, rows: &RecordBatch) -> Result<Messages> {
+    /// # Errors
+    /// A user error that names the wrong option.
+    fn registered(mut self, options: &Options<'_>, subject: String) -> Result<Self> {
+        if matches!(self.encoder, MessageEncoder::Avro(Some(_))) {
+            let registry = RegistryOptions::read(options)?;
+            let subject = registry.subject.clone().unwrap_or(subject);
+            self.registry = Some((registry, subject));
+        }
+        Ok(self)
+    }
+
+    /// Registers its schema, so that messages can name it.
+    async fn register(&mut self) -> Result<()> {
+        let Some((registry, subject)) = &self.registry else { return Ok(()) };
+        let fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();
+        let id = Registry::new(registry.clone())?.register(subject, &schema_of(&fields)?).await?;
+        self.encoder = MessageEncoder::Avro(Some(id));
+        Ok(())
+    }
+
+    /// Whether a value may turn out to have no place in the format.
+    fn may_refuse(&self) -> bool {
+        let is_time = |field: &FieldRef| field.data_type().to_string().contains("Time64");
+        matches!(self.encoder, MessageEncoder::Avro(_)) && self.schema.fields().iter().any(is_time)
+    }
+
+    fn encode(&self, rows: &RecordBatch, weights: Option<&Int8Array>) -> Result<Messages> {
         let columns = self.columns.iter().map(|column| rows.column(*column).clone()).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        self.encoder.encode(&RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        self.encoder.encode(&RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?, weights)
     }
 }
 
@@ -73,14 +104,51 @@ impl Columns {
         let in_value = |column: &usize| is_in_value || key.as_ref().is_none_or(|key| !key.columns.contains(column));
         let columns: Vec<usize> = physical.into_iter().filter(in_value).collect();
         let schema = Schema::new(columns.iter().map(|column| table.schema.field(*column).clone()).collect::<Vec<_>>());
-        let value = Part { encoder: value_encoder(&options)?, columns, schema: Arc::new(schema) };
+        let topic = options.text(TOPIC).unwrap_or_default();
+        let value = Part { encoder: value_encoder(&options)?, columns, schema: Arc::new(schema), registry: None };
+        let value = value.registered(&value_options(&options)?, format!("{topic}-value"))?;
         value.encoder.check(&value.schema, table)?;
+        if table.connector == UPSERT && value.encoder.tells_changes() {
+            let of_value = value_options(&options)?;
+            return Err(of_value
+                .error(
+                    "format",
+                    "one that says what becomes of a row, which is said by whether a record has a value here",
+                )
+                .with_help("use the connector 'kafka' for it"));
+        }
         if let Some(key) = &key {
             key.encoder
                 .check(&key.schema, table)
                 .map_err(|error| error.context(format!("key of table '{}'", table.name)))?;
         }
         Ok(Self { key, value, headers, timestamp })
+    }
+
+    /// Registers the schemas of its formats. Before that nothing can be written in those that have some.
+    ///
+    /// # Errors
+    /// A user error if one does not go with those before, an environment error if the registry does not answer.
+    pub(crate) async fn register(&mut self) -> Result<()> {
+        if let Some(key) = &mut self.key {
+            key.register().await?;
+        }
+        self.value.register().await
+    }
+
+    /// Whether values say what becomes of their rows, so that some may be taken back.
+    pub(crate) fn tells_changes(&self) -> bool {
+        self.value.encoder.tells_changes()
+    }
+
+    /// Whether records have keys, by which they are put into partitions.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Whether a value may turn out to have no place in a record.
+    pub(crate) fn may_refuse(&self) -> bool {
+        self.value.may_refuse() || self.key.as_ref().is_some_and(Part::may_refuse)
     }
 
     /// The records of rows.
@@ -91,9 +159,10 @@ impl Columns {
         let rows = batch.records();
         Ok(Records {
             rows: rows.num_rows(),
-            key: self.key.as_ref().map(|key| key.encode(rows)).transpose()?,
-            value: self.value.encode(rows)?,
-            weights: batch.weights().cloned(),
+            key: self.key.as_ref().map(|key| key.encode(rows, None)).transpose()?,
+            value: self.value.encode(rows, batch.weights())?,
+            // A value that says what becomes of its row is there for each.
+            weights: batch.weights().filter(|_| !self.tells_changes()).cloned(),
             headers: self.headers.and_then(|column| rows.column(column).as_map_opt()).cloned(),
             times: self.timestamp.and_then(|column| rows.column(column).as_primitive_opt()).cloned(),
         })
@@ -103,6 +172,10 @@ impl Columns {
 /// The columns of the key, if the table has one.
 fn keys(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<Option<Part>> {
     let is_upsert = table.connector == UPSERT;
+    let of_key = options.under("key.");
+    if of_key.text("format").is_some_and(|format| format.eq_ignore_ascii_case("debezium-json")) {
+        return Err(of_key.error("format", "no format of keys: it says what becomes of a row"));
+    }
     let Some(encoder) = MessageEncoder::read(&options.under("key."))? else {
         if is_upsert {
             options.required("key.format")?;
@@ -134,7 +207,9 @@ fn keys(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<
         Ok(Arc::new(field.clone().with_name(name)))
     };
     let fields = columns.iter().map(inner).collect::<Result<Vec<_>>>()?;
-    Ok(Some(Part { columns, schema: Arc::new(Schema::new(fields)), encoder }))
+    let part = Part { columns, schema: Arc::new(Schema::new(fields)), encoder, registry: None };
+    let topic = options.text(TOPIC).unwrap_or_default();
+    part.registered(&options.under("key."), format!("{topic}-key")).map(Some)
 }
 
 /// Columns in the order of 'key.fields'.
@@ -161,11 +236,7 @@ fn named(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result
 }
 
 fn value_encoder(options: &Options<'_>) -> Result<MessageEncoder> {
-    let encoder = match (options.text("format"), options.text("value.format")) {
-        (Some(_), Some(_)) => return Err(options.error("value.format", "given beside 'format', which says the same")),
-        (None, Some(_)) => MessageEncoder::read(&options.under("value."))?,
-        _ => MessageEncoder::read(options)?,
-    };
+    let encoder = MessageEncoder::read(&value_options(options)?)?;
     encoder.ok_or_else(|| options.required("format").err().unwrap_or_else(|| options.error("format", "missing")))
 }
 

@@ -46,7 +46,8 @@ use options::Guarantee;
 /// # Errors
 /// If the options are wrong, or the topic or what says how far it was written is not there.
 pub(crate) async fn open(table: &TableSpec, context: SinkContext, writers: &Writers) -> Result<Box<dyn Sink>> {
-    let options = SinkOptions::read(table)?;
+    let mut options = SinkOptions::read(table)?;
+    options.columns.register().await?;
     match options.guarantee {
         Guarantee::ExactlyOnce => staged::open(options, &context, writers).await,
         Guarantee::AtLeastOnce => direct::open(options, &context).await,
@@ -62,7 +63,9 @@ pub(crate) async fn commit(table: &TableSpec, commit: Commit, writers: &Writers)
     if commit.committables.is_empty() {
         return Ok(());
     }
-    staged::commit(SinkOptions::read(table)?, commit, writers).await
+    let mut options = SinkOptions::read(table)?;
+    options.columns.register().await?;
+    staged::commit(options, commit, writers).await
 }
 
 /// Ends what a job has left open, and forgets one that was deleted.

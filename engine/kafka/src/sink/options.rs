@@ -36,6 +36,22 @@ pub(crate) fn format_options(place: &str, format: &str) -> &'static [OptionInfo]
         ("", "json") => {
             const { &[option("json.timestamp-format.standard", SEPARATOR), option("json.encode.ignore-null-fields", NULLS)] }
         }
+        ("", "debezium-json") => {
+            const {
+                &[
+                    option("debezium-json.timestamp-format.standard", SEPARATOR),
+                    option("debezium-json.encode.ignore-null-fields", NULLS),
+                ]
+            }
+        }
+        ("value.", "debezium-json") => {
+            const {
+                &[
+                    option("value.debezium-json.timestamp-format.standard", SEPARATOR),
+                    option("value.debezium-json.encode.ignore-null-fields", NULLS),
+                ]
+            }
+        }
         ("value.", "json") => {
             const {
                 &[
@@ -140,6 +156,26 @@ impl SinkOptions {
         Err(error.with_help(
             "leave it out: 'exactly-once'. Else what was written before a failure could stay wrong for ever",
         ))
+    }
+
+    /// Refuses rows that are taken back where they could come before they were added: those of one value have to be in one partition.
+    ///
+    /// # Errors
+    /// A user error that names the option.
+    pub(crate) fn check_order(table: &TableSpec) -> Result<()> {
+        let read = Self::read(table)?;
+        if read.columns.has_key() && read.partitioner == SinkPartitioner::Key {
+            return Ok(());
+        }
+        let error = match read.columns.has_key() {
+            true => Options::of(table)
+                .error(PARTITIONER, "only for queries that add rows, and the results of this one change"),
+            false => Error::user(format!(
+                "the results of this query change, and records of table '{}' have no key that keeps a row's changes in one partition",
+                table.name
+            )),
+        };
+        Err(error.with_help("name columns that tell rows apart: 'key.format' = 'json', 'key.fields' = 'id'"))
     }
 
     /// The transactional id of a job's sink, which is also the key of its marker.

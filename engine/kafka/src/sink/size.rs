@@ -18,7 +18,7 @@ pub(crate) fn check(options: &SinkOptions, batch: &Batch) -> Result<()> {
     let limit = options.client.record_bytes();
     let columns = batch.records().columns();
     // Nearly always it is clear without looking at a single row.
-    if AROUND + columns.iter().map(most_bytes).sum::<usize>() <= limit {
+    if !options.columns.may_refuse() && AROUND + columns.iter().map(most_bytes).sum::<usize>() <= limit {
         return Ok(());
     }
     let records = options.columns.encode(batch)?;

@@ -3,14 +3,18 @@
 //! Several decoders may take parts of one row each, such as a key and a value. So rows stay in step here, also where a part cannot be
 //! decoded: it leaves a filler behind, which the caller drops with the rest of its row.
 
+use std::collections::HashMap;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use weir_core::{Error, Result};
 
+use super::avro::{self, Root};
 use super::csv::{CsvDialect, CsvRecords, QuotedLines};
 use super::json::JsonRecords;
 use super::options::csv_dialect;
 use super::{Column, sql_name, trim_line_break};
+use crate::formats::avro::{AvroSchema, schema_of};
 use crate::options::Options;
 
 /// How messages are written.
@@ -19,18 +23,38 @@ pub struct MessageFormat(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Json { fail_on_missing_field: bool, lenient: bool },
+    Json {
+        fail_on_missing_field: bool,
+        lenient: bool,
+    },
     Csv(CsvDialect),
     Raw,
+    /// By the schema that follows from the table; or, `framed`, by that whose number stands in front.
+    Avro {
+        framed: bool,
+    },
 }
 
+/// The names of formats, for those who write and read messages.
+pub(crate) const NAMES: &[(&str, usize)] = &[("json", 0), ("csv", 1), ("raw", 2), ("avro", 3), ("avro-confluent", 4)];
+
 impl MessageFormat {
+    /// Avro: by the schema that follows from the table, or, `framed`, by one of a registry, whose number stands in front of each datum.
+    pub fn avro(framed: bool) -> Self {
+        Self(Kind::Avro { framed })
+    }
+
+    /// Whether schemas have to be [added](MessageDecoder::add_schema).
+    pub fn wants_schemas(&self) -> bool {
+        matches!(self.0, Kind::Avro { framed: true })
+    }
+
     /// The format that `'format'` says, with its own options beside it; `None` if that is not given.
     ///
     /// # Errors
     /// A user error that names the wrong option.
     pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
-        let Some(format) = options.choice("format", &[("json", 0), ("csv", 1), ("raw", 2)])? else { return Ok(None) };
+        let Some(format) = options.choice("format", NAMES)? else { return Ok(None) };
         Ok(Some(Self(match format {
             0 => Kind::Json {
                 fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false),
@@ -38,7 +62,8 @@ impl MessageFormat {
             },
             // A message has no header, and wants no advice about one.
             1 => Kind::Csv(CsvDialect { comments: false, header: true, ..csv_dialect(options)? }),
-            _ => Kind::Raw,
+            2 => Kind::Raw,
+            format => Kind::Avro { framed: format == 4 },
         })))
     }
 
@@ -51,7 +76,7 @@ impl MessageFormat {
             let of_column = |error: Error| error.context(format!("column '{}'", field.name()));
             Column::new(field.data_type()).map_err(of_column)?;
             let is_readable = match &self.0 {
-                Kind::Json { .. } => true,
+                Kind::Json { .. } | Kind::Avro { .. } => true,
                 Kind::Csv(_) => !field.data_type().is_nested(),
                 Kind::Raw => matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView),
             };
@@ -67,8 +92,11 @@ impl MessageFormat {
                 });
             }
         }
+        if let Kind::Avro { framed: false } = self.0 {
+            schema_of(fields)?;
+        }
         match (&self.0, fields) {
-            (Kind::Raw, []) | (Kind::Raw, [_]) | (Kind::Json { .. } | Kind::Csv(_), _) => Ok(()),
+            (Kind::Raw, []) | (Kind::Raw, [_]) | (Kind::Json { .. } | Kind::Csv(_) | Kind::Avro { .. }, _) => Ok(()),
             (Kind::Raw, [first, second, ..]) => Err(Error::user(format!(
                 "a message of the format 'raw' is one column, and there are '{}', '{}'",
                 first.name(),
@@ -82,6 +110,8 @@ impl MessageFormat {
             Kind::Json { .. } => "json",
             Kind::Csv(_) => "csv",
             Kind::Raw => "raw",
+            Kind::Avro { framed: false } => "avro",
+            Kind::Avro { framed: true } => "avro-confluent",
         }
     }
 
@@ -103,6 +133,8 @@ enum Reader {
     Json(JsonRecords),
     Csv { records: CsvRecords, dialect: CsvDialect },
     Raw,
+    Avro(Box<Root>),
+    Framed { declared: Vec<FieldRef>, schemas: HashMap<u32, Result<Root, String>> },
 }
 
 impl MessageDecoder {
@@ -121,9 +153,45 @@ impl MessageDecoder {
                 Reader::Csv { records, dialect: dialect.clone() }
             }
             Kind::Raw => Reader::Raw,
+            Kind::Avro { framed: false } => {
+                let own =
+                    AvroSchema::parse(&schema_of(declared)?).and_then(|schema| Root::new(schema, declared, &fields));
+                Reader::Avro(Box::new(own.map_err(Error::internal)?))
+            }
+            Kind::Avro { framed: true } => Reader::Framed { declared: declared.to_vec(), schemas: HashMap::new() },
         };
         let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
         Ok(Self { reader, fields, columns, rows: 0 })
+    }
+
+    /// The number of the schema that a message was written by, if that is not known yet: without it the message cannot be decoded.
+    pub fn wants_schema(&self, message: Option<&[u8]>) -> Option<u32> {
+        let Reader::Framed { schemas, .. } = &self.reader else { return None };
+        let (id, _) = framed(message?)?;
+        (!schemas.contains_key(&id)).then_some(id)
+    }
+
+    /// Adds a schema, as a registry has it.
+    ///
+    /// # Errors
+    /// Why rows cannot be read by it. That is wrong with each message, too, that was written by it.
+    pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
+        let read = |declared: &[FieldRef]| Root::new(AvroSchema::parse(text)?, declared, &self.fields);
+        let Reader::Framed { declared, .. } = &self.reader else { return Ok(()) };
+        self.set_schema(id, read(declared))
+    }
+
+    /// Notes that there is no such schema.
+    pub fn add_no_schema(&mut self, id: u32) {
+        // It is what is said of each message.
+        let _ = self.set_schema(id, Err(format!("its schema {id} is not in the registry")));
+    }
+
+    fn set_schema(&mut self, id: u32, root: Result<Root, String>) -> Result<(), String> {
+        let Reader::Framed { schemas, .. } = &mut self.reader else { return Ok(()) };
+        let result = root.as_ref().map(|_| ()).map_err(Clone::clone);
+        schemas.insert(id, root);
+        result
     }
 
     /// Adds the row of a message; `None` is one without content.
@@ -172,6 +240,14 @@ impl MessageDecoder {
                 }
                 records.decode(text(record)?, fields, columns)
             }
+            Reader::Avro(root) => avro::decode(root, bytes, columns),
+            Reader::Framed { schemas, .. } => {
+                let (id, datum) =
+                    framed(bytes).ok_or_else(|| "it does not begin as the format 'avro-confluent' does".to_owned())?;
+                let root = schemas.get(&id).ok_or_else(|| format!("its schema {id} is not known"))?;
+                let root = root.as_ref().map_err(|error| format!("by its schema {id}, {error}"))?;
+                avro::decode(root, datum, columns)
+            }
             Reader::Raw => {
                 match columns.first_mut() {
                     Some(Column::Text(values)) => values.append_value(text(bytes)?),
@@ -196,6 +272,13 @@ impl MessageDecoder {
         self.rows = 0;
         self.columns.iter_mut().map(Column::finish).collect()
     }
+}
+
+/// The number of the schema, and the datum: a zero stands in front of both.
+fn framed(message: &[u8]) -> Option<(u32, &[u8])> {
+    let (frame, datum) = message.split_first_chunk::<5>()?;
+    let [0, id @ ..] = *frame else { return None };
+    Some((u32::from_be_bytes(id), datum))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! that the query reads, and only those, straight from the text. A record that is not what the table declares leaves
 //! no trace in the rows; it comes out as a [`BadRecord`] with its place and the reason.
 
+pub(crate) mod avro;
 mod column;
 pub(crate) mod columnar;
 pub(crate) mod csv;

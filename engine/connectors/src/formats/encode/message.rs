@@ -2,13 +2,19 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{Array, AsArray, Int8Array, RecordBatch};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use weir_core::{Error, Result, TableSpec};
 
 use super::LineEncoder;
+use super::avro::Record;
+use crate::formats::avro::schema_of;
+use crate::formats::decode::message::NAMES;
 use crate::formats::decode::sql_name;
 use crate::options::Options;
+
+/// The name of Debezium's format.
+const DEBEZIUM: &str = "debezium-json";
 
 /// How rows become messages.
 #[derive(Debug, Clone)]
@@ -17,6 +23,10 @@ pub enum MessageEncoder {
     Text(LineEncoder),
     /// The one column as it is.
     Raw,
+    /// Debezium's JSON: what becomes of a row, with the row before or after it as JSON.
+    Debezium(LineEncoder),
+    /// Avro by the schema that follows from the table, with its number in front if it has one.
+    Avro(Option<u32>),
 }
 
 /// The messages of some rows, one after the other.
@@ -39,11 +49,19 @@ impl MessageEncoder {
     /// # Errors
     /// A user error that names the wrong option.
     pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
-        let Some(format) = options.choice("format", &[("json", 0), ("csv", 1), ("raw", 2)])? else { return Ok(None) };
+        let names: Vec<(&str, usize)> = NAMES.iter().copied().chain([(DEBEZIUM, 5)]).collect();
+        let Some(format) = options.choice("format", &names)? else { return Ok(None) };
         Ok(Some(match format {
             0 => Self::Text(LineEncoder::json(*options)?),
             1 => Self::Text(LineEncoder::csv(*options)?),
-            _ => Self::Raw,
+            2 => Self::Raw,
+            // The options of JSON, with 'debezium-' in front.
+            5 => Self::Debezium(LineEncoder::json(match options.name("").as_str() {
+                "" => options.under("debezium-"),
+                _ => options.under("value.debezium-"),
+            })?),
+            // The number is known when the registry has been asked.
+            format => Self::Avro((format == 4).then_some(0)),
         }))
     }
 
@@ -53,7 +71,12 @@ impl MessageEncoder {
     /// A user error that names the column.
     pub fn check(&self, schema: &Schema, table: &TableSpec) -> Result<()> {
         match self {
-            Self::Text(encoder) => encoder.check(schema, table),
+            Self::Text(encoder) | Self::Debezium(encoder) => encoder.check(schema, table),
+            Self::Avro(_) => {
+                let fields: Vec<FieldRef> = schema.fields().iter().cloned().collect();
+                let written = schema_of(&fields).map(drop);
+                written.map_err(|error| error.context(format!("table '{}' cannot be written as Avro", table.name)))
+            }
             Self::Raw => {
                 let [field] = schema.fields().as_ref() else {
                     let names: Vec<String> =
@@ -78,11 +101,16 @@ impl MessageEncoder {
         }
     }
 
-    /// A message for each row.
+    /// Whether a message says what becomes of its row, so that rows that are taken back have one too.
+    pub fn tells_changes(&self) -> bool {
+        matches!(self, Self::Debezium(_))
+    }
+
+    /// A message for each row, of which those with a weight of -1 are taken back.
     ///
     /// # Errors
     /// If a type cannot be written, which [`check`](Self::check) finds earlier.
-    pub fn encode(&self, rows: &RecordBatch) -> Result<Messages> {
+    pub fn encode(&self, rows: &RecordBatch, weights: Option<&Int8Array>) -> Result<Messages> {
         let mut messages = Messages { bytes: Vec::new(), places: Vec::with_capacity(rows.num_rows()) };
         let Messages { bytes, places } = &mut messages;
         match self {
@@ -92,6 +120,36 @@ impl MessageEncoder {
                     places.push(Some(start..out.len()));
                     start = out.len();
                 })?;
+            }
+            Self::Debezium(encoder) => {
+                let (mut row, mut start) = (0, 0);
+                let mut line = Vec::new();
+                let is_gone = |row: usize| weights.is_some_and(|weights| weights.value(row) < 0);
+                encoder.rows(rows, &mut line, |line| {
+                    let (before, after): (&[u8], &[u8]) = match is_gone(row) {
+                        true => (b"{\"before\":", b",\"after\":null,\"op\":\"d\"}"),
+                        false => (b"{\"before\":null,\"after\":", b",\"op\":\"c\"}"),
+                    };
+                    for part in [before, line, after] {
+                        bytes.extend_from_slice(part);
+                    }
+                    line.clear();
+                    places.push(Some(start..bytes.len()));
+                    start = bytes.len();
+                    row += 1;
+                })?;
+            }
+            Self::Avro(id) => {
+                let record = Record::new(rows)?;
+                for row in 0..rows.num_rows() {
+                    let start = bytes.len();
+                    if let Some(id) = id {
+                        bytes.push(0);
+                        bytes.extend_from_slice(&id.to_be_bytes());
+                    }
+                    record.append(row, bytes);
+                    places.push(Some(start..bytes.len()));
+                }
             }
             Self::Raw => {
                 let column = rows.column(0);
@@ -131,7 +189,7 @@ mod tests {
         let encoder = MessageEncoder::read(&Options::new("t", &values)).unwrap().unwrap();
         let rows = RecordBatch::try_from_iter(columns).unwrap();
         encoder.check(&rows.schema(), &TableSpec::new("t", "kafka", values, rows.schema())).unwrap();
-        let messages = encoder.encode(&rows).unwrap();
+        let messages = encoder.encode(&rows, None).unwrap();
         let text = |row| messages.get(row).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         (0..rows.num_rows()).map(text).collect()
     }
@@ -150,6 +208,33 @@ mod tests {
             some([r#"{"a":1,"b":"x\ny"}"#, r#"{"a":null,"b":"z"}"#])
         );
         assert_eq!(messages(&[("format", "csv")], columns()), some(["1,\"x\ny\"", ",z"]));
+    }
+
+    #[test]
+    fn debeziums_messages_say_what_becomes_of_a_row() {
+        let values = BTreeMap::from([
+            ("format".to_owned(), "debezium-json".to_owned()),
+            ("debezium-json.encode.ignore-null-fields".to_owned(), "true".to_owned()),
+        ]);
+        let encoder = MessageEncoder::read(&Options::new("t", &values)).unwrap().unwrap();
+        assert!(encoder.tells_changes());
+        let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(1), None]));
+        let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a\n"), Some("a\n"), Some("b")]));
+        let rows = RecordBatch::try_from_iter([("id", ids), ("v", texts)]).unwrap();
+        let text = |messages: &Messages, row| String::from_utf8(messages.get(row).unwrap().to_vec()).unwrap();
+        let messages = encoder.encode(&rows, Some(&Int8Array::from(vec![1, -1, 1]))).unwrap();
+        assert_eq!(
+            (0..3).map(|row| text(&messages, row)).collect::<Vec<_>>(),
+            [
+                r#"{"before":null,"after":{"id":1,"v":"a\n"},"op":"c"}"#,
+                r#"{"before":{"id":1,"v":"a\n"},"after":null,"op":"d"}"#,
+                r#"{"before":null,"after":{"v":"b"},"op":"c"}"#,
+            ]
+        );
+        assert_eq!(
+            text(&encoder.encode(&rows, None).unwrap(), 1),
+            r#"{"before":null,"after":{"id":1,"v":"a\n"},"op":"c"}"#
+        );
     }
 
     #[test]

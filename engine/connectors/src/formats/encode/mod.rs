@@ -4,6 +4,7 @@
 //! `TIMESTAMP_LTZ` ends in `Z`. Bytes are base64, decimals have all their digits, and a floating point number is the
 //! shortest text that reads back as the same one, or `NaN`, `Infinity` or `-Infinity`, which are strings in JSON.
 
+mod avro;
 pub(crate) mod cells;
 mod csv;
 mod json;

@@ -2,6 +2,7 @@
 //! `tests/services/kafka run cargo test --workspace --test it kafka -- --ignored` starts one.
 #![allow(clippy::unwrap_used)]
 
+mod avro;
 mod bounds;
 mod broker;
 mod changes;

@@ -1,0 +1,252 @@
+//! Avro by the schemas of a real registry, read and written by fastavro on the other side.
+//! `tests/services/kafka run tests/services/registry run cargo test --workspace --test it kafka::avro:: -- --ignored`
+#![allow(clippy::disallowed_methods, reason = "the addresses of the services are in the environment")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::datatypes::*;
+use rdkafka::message::Message;
+use serde_json::{Value, json};
+use weir_core::{Batch, ErrorKind};
+
+use super::cluster::{Record, Topic, unique};
+use super::job::{Job, columns};
+use super::sink;
+
+fn registry() -> String {
+    std::env::var("WEIR_TEST_REGISTRY").expect("see tests/services/registry")
+}
+
+/// What a program of fastavro's prints, as JSON.
+fn python(program: &str, input: &Value) -> Value {
+    let python = std::env::var("WEIR_TEST_PYTHON").expect("see tests/services/registry");
+    let mut child =
+        Command::new(python).args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Registers a schema, and writes records by it.
+const WRITE: &str = r#"
+import datetime, decimal, fastavro, io, json, sys, urllib.request
+given = json.load(sys.stdin)
+def ask(path, body):
+    request = urllib.request.Request(given["registry"] + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return json.load(urllib.request.urlopen(request))
+number = ask("/subjects/" + given["subject"] + "/versions", {"schema": json.dumps(given["schema"])})["id"]
+schema, out = fastavro.parse_schema(given["schema"]), []
+for record in given["records"]:
+    record = eval(record)
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, schema, record)
+    out.append((b"\0" + number.to_bytes(4, "big") + buffer.getvalue()).hex())
+json.dump(out, sys.stdout)
+"#;
+
+/// Reads messages by the schemas that they name.
+const READ: &str = r#"
+import fastavro, io, json, sys, urllib.request
+given, out = json.load(sys.stdin), []
+for message in map(bytes.fromhex, given["messages"]):
+    number = int.from_bytes(message[1:5], "big")
+    schema = json.load(urllib.request.urlopen(f"{given['registry']}/schemas/ids/{number}"))["schema"]
+    buffer = io.BytesIO(message[5:])
+    out.append(repr(fastavro.schemaless_reader(buffer, json.loads(schema))))
+    assert message[0] == 0 and buffer.read() == b"", message
+json.dump(out, sys.stdout)
+"#;
+
+fn hex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|place| u8::from_str_radix(&text[place..place + 2], 16).unwrap()).collect()
+}
+
+fn written(subject: &str, schema: &Value, records: &[&str]) -> Vec<Vec<u8>> {
+    let given = json!({"registry": registry(), "subject": subject, "schema": schema, "records": records});
+    python(WRITE, &given).as_array().unwrap().iter().map(|message| hex(message.as_str().unwrap())).collect()
+}
+
+fn read(messages: &[Vec<u8>]) -> Vec<String> {
+    let hex = |message: &Vec<u8>| message.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let given = json!({"registry": registry(), "messages": messages.iter().map(hex).collect::<Vec<_>>()});
+    python(READ, &given).as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+#[ignore = "wants a broker and a registry"]
+async fn what_others_write_is_read_by_their_schemas() {
+    let topic = Topic::new("avro-read", 1);
+    let record = |fields: Value| json!({"type": "record", "name": "order", "namespace": "shop", "fields": fields});
+    let first = record(json!([
+        {"name": "note", "type": {"type": "map", "values": ["null", "string"]}},
+        {"name": "id", "type": "int"},
+        {"name": "amount", "type": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "kind", "type": {"type": "enum", "name": "kind", "symbols": ["NEW", "PAID"]}}
+    ]));
+    let second = record(json!([
+        {"name": "id", "type": "long"},
+        {"name": "kind", "type": ["null", "string"], "default": null},
+        {"name": "amount", "type": ["null", {"type": "fixed", "name": "money", "size": 5, "logicalType": "decimal", "precision": 8, "scale": 2}]},
+        {"name": "lines", "type": {"type": "array", "items": {"type": "record", "name": "line", "fields": [
+            {"name": "sku", "type": "string"}, {"name": "count", "type": "int"}]}}}
+    ]));
+    let subject = unique("read");
+    let at = "datetime.datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.timezone.utc)";
+    let old = [
+        &*format!(
+            "{{'id': -1, 'amount': decimal.Decimal('-1.05'), 'at': {at}, 'kind': 'PAID', 'note': {{'a': 'x', 'b': None}}}}"
+        ),
+        &*format!(
+            "{{'id': 2147483647, 'amount': decimal.Decimal('123456.78'), 'at': {at}, 'kind': 'NEW', 'note': {{}}}}"
+        ),
+    ];
+    let new = [
+        "{'id': 1 << 40, 'kind': None, 'amount': None, 'lines': []}",
+        "{'id': 3, 'kind': 'Größe', 'amount': decimal.Decimal('-0.01'), 'lines': [{'sku': 'a', 'count': 2}, {'sku': 'b', 'count': -3}]}",
+    ];
+    // Several schemas in one topic, in turns.
+    let (old, new) = (written(&subject, &first, &old), written(&format!("{subject}-2"), &second, &new));
+    let truncated = old[0][..old[0].len() - 1].to_vec();
+    let nowhere = [&[0, 0x7f, 0xff, 0xff, 0xff][..], &old[0][5..]].concat();
+    for message in [&old[0], &new[0], &truncated, &old[1], &nowhere, &new[1]] {
+        topic.write_records(0, &[Record { value: Some(message), ..Record::default() }]);
+    }
+    let line = DataType::Struct(Fields::from(vec![
+        Field::new("count", DataType::Int64, true),
+        Field::new("sku", DataType::Utf8View, true),
+    ]));
+    let fields = [
+        ("id", DataType::Int64),
+        ("amount", DataType::Decimal128(10, 3)),
+        ("at", DataType::Timestamp(TimeUnit::Millisecond, Some("+00:00".into()))),
+        ("kind", DataType::Utf8View),
+        ("lines", DataType::List(Arc::new(Field::new("item", line, true)))),
+    ];
+    let with = [
+        ("format", "avro-confluent"),
+        ("avro-confluent.url", &*registry()),
+        ("error-policy", "skip"),
+        ("scan.bounded.mode", "latest-offset"),
+    ];
+    let table = columns(&topic, &fields, &with);
+    let mut job = Job::begin(&table).await;
+    assert_eq!(
+        job.until_end().await,
+        [
+            "-1 -1.050 2026-01-02T03:04:05.678Z PAID ",
+            "1099511627776    []",
+            "2147483647 123456.780 2026-01-02T03:04:05.678Z NEW ",
+            "3 -0.010  Größe [{count: 2, sku: a}, {count: -3, sku: b}]",
+        ]
+    );
+    assert_eq!(job.rejected.len(), 2, "{:?}", job.rejected);
+    assert!(job.rejected[0].contains(" 2 ") && job.rejected[0].ends_with("it is cut off"), "{:?}", job.rejected);
+    let unknown = "its schema 2147483647 is not in the registry";
+    assert!(job.rejected[1].contains(" 4 ") && job.rejected[1].contains(unknown), "{:?}", job.rejected);
+
+    // What is not read is not decoded; a job that goes on knows no schema at first.
+    let mut projected = table.clone();
+    projected.projection = Some(vec![0]);
+    let mut again = Job::from(&projected, job.checkpoint(), 1).await.unwrap();
+    assert_eq!(again.until_end().await, [""; 0]);
+    let mut fresh = Job::begin(&projected).await;
+    assert_eq!(fresh.until_end().await, ["-1", "1099511627776", "2147483647", "3"]);
+
+    let mut away = table.clone();
+    away.options.insert("avro-confluent.url".into(), "http://127.0.0.1:9".into());
+    let error = Job::begin(&away).await.failure().await;
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    assert!(error.report().contains("the registry at http://127.0.0.1:9 does not answer"), "{}", error.report());
+}
+
+#[tokio::test]
+#[ignore = "wants a broker and a registry"]
+async fn what_is_written_others_read_and_a_schema_that_does_not_go_is_refused() {
+    let topic = Topic::new("avro-written", 1);
+    let pair = Fields::from(vec![Field::new("x", DataType::Int32, false), Field::new("y", DataType::Utf8View, true)]);
+    let fields = [
+        ("k", DataType::Utf8View),
+        ("flag", DataType::Boolean),
+        ("small", DataType::Int8),
+        ("big", DataType::Int64),
+        ("amount", DataType::Decimal128(20, 2)),
+        ("day", DataType::Date32),
+        ("clock", DataType::Time64(TimeUnit::Nanosecond)),
+        ("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+        ("local", DataType::Timestamp(TimeUnit::Millisecond, None)),
+        ("row", DataType::Struct(pair.clone())),
+    ];
+    let url = registry();
+    let with = [
+        ("format", ""),
+        ("key.format", "avro-confluent"),
+        ("key.fields", "k"),
+        ("key.avro-confluent.url", &*url),
+        ("value.format", "avro-confluent"),
+        ("value.avro-confluent.url", &*url),
+        ("value.fields-include", "EXCEPT_KEY"),
+    ];
+    let mut job = sink::Job::new(&topic, &[]);
+    let commits = job.table.options["sink.commits-topic"].clone();
+    job.table = columns(&topic, &fields, &with);
+    job.table.options.insert("sink.commits-topic".into(), commits);
+    let row = StructArray::new(
+        pair,
+        vec![Arc::new(Int32Array::from(vec![7, 0])), Arc::new(StringViewArray::from(vec![None, Some("z")]))],
+        Some(vec![true, false].into()),
+    );
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringViewArray::from(vec![Some("one"), Some("two")])),
+        Arc::new(BooleanArray::from(vec![Some(true), None])),
+        Arc::new(Int8Array::from(vec![Some(-128), None])),
+        Arc::new(Int64Array::from(vec![Some(i64::MIN), None])),
+        Arc::new(Decimal128Array::from(vec![Some(-129), None]).with_precision_and_scale(20, 2).unwrap()),
+        Arc::new(Date32Array::from(vec![Some(20_000), None])),
+        Arc::new(Time64NanosecondArray::from(vec![Some(1_000), None])),
+        Arc::new(TimestampMicrosecondArray::from(vec![Some(1_600_000_000_000_001), None]).with_timezone("UTC")),
+        Arc::new(TimestampMillisecondArray::from(vec![Some(1), None])),
+        Arc::new(row),
+    ];
+    let batch = RecordBatch::try_new(job.table.schema.clone(), columns).unwrap();
+    let process = job.open(0).await;
+    let staged = || Box::new(vec![Batch::append(batch.clone())].into_iter());
+    job.commit_staged(&process, 1, staged()).await.unwrap();
+    let mut messages =
+        topic.committed_records(|_, message| (message.key().unwrap().to_vec(), message.payload().unwrap().to_vec()));
+    messages.sort_by_key(|(key, _)| key.clone());
+    let (keys, values): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    assert_eq!(read(&keys), ["{'k': 'one'}", "{'k': 'two'}"]);
+    assert_eq!(
+        read(&values),
+        [
+            "{'flag': True, 'small': -128, 'big': -9223372036854775808, 'amount': Decimal('-1.29'), 'day': datetime.date(2024, 10, 4), \
+             'clock': datetime.time(0, 0, 0, 1), 'at': datetime.datetime(2020, 9, 13, 12, 26, 40, 1, tzinfo=datetime.timezone.utc), \
+             'local': datetime.datetime(1970, 1, 1, 0, 0, 0, 1000), 'row': {'x': 7, 'y': None}}",
+            "{'flag': None, 'small': None, 'big': None, 'amount': None, 'day': None, 'clock': None, 'at': None, 'local': None, 'row': None}",
+        ]
+    );
+
+    // A value that Avro has no place for is found out before it is decided.
+    let mut sink = job.try_open(&process, 1).await.unwrap();
+    let mut odd = batch.columns().to_vec();
+    odd[6] = Arc::new(Time64NanosecondArray::from(vec![Some(1), None]));
+    let odd = Batch::append(RecordBatch::try_new(batch.schema(), odd).unwrap());
+    assert!(sink.write(odd).await.unwrap_err().report().contains("more than six digits of a second"));
+
+    let compatibility = "import json, sys, urllib.request\ngiven = json.load(sys.stdin)\n\
+        request = urllib.request.Request(given + '/config', b'{\"compatibility\": \"BACKWARD\"}', {'Content-Type': 'application/json'}, method='PUT')\n\
+        json.dump(json.load(urllib.request.urlopen(request)), sys.stdout)";
+    python(compatibility, &json!(url));
+    let mut changed: Vec<Field> = job.table.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+    changed[3] = Field::new("big", DataType::Boolean, true);
+    job.table.schema = Arc::new(Schema::new(changed));
+    let error = job.try_open(&process, 1).await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::User);
+    let says = format!("the schema of '{}-value' cannot be registered: it does not go with the one", topic.name);
+    assert!(error.report().contains(&says), "{}", error.report());
+}

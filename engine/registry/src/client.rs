@@ -1,0 +1,185 @@
+//! Requests to a registry.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+use weir_core::{Error, Result};
+
+use crate::options::{Auth, RegistryOptions};
+
+/// How often a request is made at most.
+const TRIES: u32 = 5;
+/// Before the second try; twice as long before each further one.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+const CONTENT: &str = "application/vnd.schemaregistry.v1+json";
+
+/// A registry.
+#[derive(Debug)]
+pub struct Registry {
+    options: RegistryOptions,
+    client: Client,
+    /// `None`: there is no schema of that number. It may come, so that is not kept.
+    schemas: Mutex<HashMap<u32, String>>,
+}
+
+/// What a registry has answered.
+struct Answer {
+    status: StatusCode,
+    body: Value,
+}
+
+impl Answer {
+    /// What it says about a request that it refuses.
+    fn message(&self) -> String {
+        let said = self.body.get("message").and_then(Value::as_str).unwrap_or_default();
+        format!("{} {said}", self.status)
+    }
+}
+
+impl Registry {
+    /// A client; nothing is asked yet.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(options: RegistryOptions) -> Result<Self> {
+        // Another part of the process may have done so before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().timeout(ANSWER).build();
+        let client = client.map_err(|error| Error::internal("an HTTP client cannot be made").with_source(error))?;
+        Ok(Self { options, client, schemas: Mutex::default() })
+    }
+
+    /// The schema of a number; `None` if there is none.
+    ///
+    /// # Errors
+    /// An environment error if the registry does not answer, a user error if it does not let us in, a data error if it is no schema of Avro.
+    pub async fn schema(&self, id: u32) -> Result<Option<String>> {
+        if let Some(schema) = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(Some(schema.clone()));
+        }
+        let answer = self.ask(Method::GET, &["schemas", "ids", &id.to_string()], None).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            _ => return Err(self.refused(&format!("schema {id} cannot be read"), &answer)),
+        }
+        let schema =
+            text_of(&answer.body).map_err(|what| Error::data(format!("schema {id} of {}: {what}", self.place())))?;
+        self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(id, schema.clone());
+        Ok(Some(schema))
+    }
+
+    /// The number of a schema that is registered under a subject, if it goes with those before.
+    ///
+    /// # Errors
+    /// A user error if it does not, or may not be registered; an environment error if the registry does not answer.
+    pub async fn register(&self, subject: &str, schema: &str) -> Result<u32> {
+        let what = format!("the schema of '{subject}' cannot be registered");
+        let body = json!({"schema": schema});
+        let answer = self.ask(Method::POST, &["subjects", subject, "versions"], Some(&body)).await?;
+        match answer.status {
+            StatusCode::OK => {
+                let id = answer.body.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+                id.ok_or_else(|| Error::environment(format!("{what}: {} gives it no number", self.place())))
+            }
+            StatusCode::CONFLICT => Err(self.incompatible(&what, subject, &body, &answer).await),
+            _ => Err(self.refused(&what, &answer)),
+        }
+    }
+
+    /// What does not go with what, as far as the registry says so.
+    async fn incompatible(&self, what: &str, subject: &str, body: &Value, answer: &Answer) -> Error {
+        let path = ["compatibility", "subjects", subject, "versions", "latest"];
+        let checked = self.ask(Method::POST, &path, Some(body)).await;
+        let reasons = checked.ok().and_then(|checked| {
+            let reasons = checked.body.get("messages")?.as_array()?.iter();
+            Some(reasons.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>().join("; "))
+        });
+        let reasons = reasons.filter(|reasons| !reasons.is_empty()).unwrap_or_else(|| answer.message());
+        Error::user(format!("{what}: it does not go with the one that {} has: {reasons}", self.place())).with_help(
+            "declare columns as they were before: new ones may be null, and types do not change; or write under another subject",
+        )
+    }
+
+    fn refused(&self, what: &str, answer: &Answer) -> Error {
+        let text = format!("{what}: {} answers {}", self.place(), answer.message());
+        match answer.status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::user(text)
+                .with_help("look at 'avro-confluent.basic-auth.user-info' or 'avro-confluent.bearer-auth.token'"),
+            status if status.is_client_error() => Error::user(text),
+            _ => Error::environment(text),
+        }
+    }
+
+    /// Its addresses, for messages.
+    fn place(&self) -> String {
+        format!("the registry at {}", self.options.urls.join(", "))
+    }
+
+    /// Asks until there is an answer that is final, or it was tried often enough.
+    async fn ask(&self, method: Method, path: &[&str], body: Option<&Value>) -> Result<Answer> {
+        let mut pause = PAUSE;
+        let mut last = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                sleep_until(Instant::now() + pause).await;
+                pause *= 2;
+            }
+            for url in &self.options.urls {
+                match self.try_asking(method.clone(), url, path, body).await {
+                    Ok(answer) if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                        last = Some(Error::environment(answer.message()));
+                    }
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => last = Some(error),
+                }
+                if let Some(error) = &last {
+                    tracing::debug!(url, attempt, error = error.report(), "a schema registry did not answer");
+                }
+            }
+        }
+        let failed = Error::environment(format!("{} does not answer", self.place()));
+        Err(match last {
+            Some(error) => failed.with_source(error),
+            None => failed,
+        })
+    }
+
+    async fn try_asking(&self, method: Method, url: &str, path: &[&str], body: Option<&Value>) -> Result<Answer> {
+        let wrong = || Error::user(format!("'{url}' is no address of a registry"));
+        let mut url: Url = url.parse().map_err(|_| wrong())?;
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(path);
+        let mut request = self.client.request(method, url).header("Accept", CONTENT);
+        request = match &self.options.auth {
+            Auth::None => request,
+            Auth::Basic(user, password) => request.basic_auth(user, Some(password)),
+            Auth::Bearer(token) => request.bearer_auth(token),
+        };
+        if let Some(body) = body {
+            request = request.header("Content-Type", CONTENT).body(body.to_string());
+        }
+        let failed = |error: reqwest::Error| Error::environment("the request failed").with_source(error.without_url());
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(failed)?;
+        Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
+    }
+}
+
+/// The text of a schema.
+fn text_of(body: &Value) -> Result<String, String> {
+    let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
+    if kind != "AVRO" {
+        return Err(format!("it is of the kind {kind}, and not of Avro"));
+    }
+    if body.get("references").and_then(Value::as_array).is_some_and(|references| !references.is_empty()) {
+        return Err("it refers to other schemas, which cannot be read".to_owned());
+    }
+    body.get("schema").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| "there is no text of it".to_owned())
+}

@@ -1,0 +1,128 @@
+//! A registry that is played, and one that is real.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "the address of the real one is in the environment")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use weir_core::ErrorKind;
+
+use crate::{Auth, Registry, RegistryOptions};
+
+/// Answers requests one after the other with these, the last one for ever; counts them and keeps their heads.
+struct Played {
+    url: String,
+    asked: Arc<AtomicUsize>,
+    heads: Arc<std::sync::Mutex<Vec<String>>>,
+    _serving: JoinSet<()>,
+}
+
+async fn played(answers: &'static [(u16, &'static str)]) -> Played {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/base", listener.local_addr().unwrap());
+    let (asked, heads) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let mut serving = JoinSet::new();
+    let (count, kept) = (asked.clone(), heads.clone());
+    serving.spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let length = socket.read(&mut request).await.unwrap();
+            kept.lock().unwrap().push(String::from_utf8_lossy(&request[..length]).into_owned());
+            let place = count.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+            let (status, body) = answers[place];
+            // Without a status nothing is said at all.
+            if status > 0 {
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+                socket.write_all(head.as_bytes()).await.unwrap();
+                socket.write_all(body.as_bytes()).await.unwrap();
+            }
+        }
+    });
+    Played { url, asked, heads, _serving: serving }
+}
+
+fn registry(urls: &[&str], auth: Auth) -> Registry {
+    let urls = urls.iter().map(|url| (*url).to_owned()).collect();
+    Registry::new(RegistryOptions { urls, auth, subject: None }).unwrap()
+}
+
+const SCHEMA: &str = "{\"schema\":\"\\\"string\\\"\"}";
+
+#[tokio::test]
+async fn a_schema_is_asked_for_once_and_again_if_there_is_no_answer() {
+    let played = played(&[(503, "{}"), (0, ""), (429, "{}"), (200, SCHEMA)]).await;
+    let client = registry(&[&played.url], Auth::Basic("ada".into(), "pw".into()));
+    for _ in 0..3 {
+        assert_eq!(client.schema(7).await.unwrap().as_deref(), Some("\"string\""));
+    }
+    assert_eq!(played.asked.load(Ordering::SeqCst), 4);
+    let heads = played.heads.lock().unwrap();
+    assert!(heads[0].starts_with("GET /base/schemas/ids/7 "), "{}", heads[0]);
+    assert!(heads[0].contains("authorization: Basic YWRhOnB3") || heads[0].contains("Authorization: Basic YWRhOnB3"));
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_tries_and_refusals_are_final() {
+    let gone = played(&[(500, "{}")]).await;
+    let error = registry(&[&gone.url], Auth::None).schema(1).await.unwrap_err();
+    assert_eq!((error.kind(), gone.asked.load(Ordering::SeqCst)), (ErrorKind::Environment, 5));
+    assert!(error.report().contains("does not answer\n  because: 500"), "{}", error.report());
+    // One of several is enough.
+    let other = played(&[(200, SCHEMA)]).await;
+    assert!(registry(&[&gone.url, &other.url], Auth::None).schema(1).await.unwrap().is_some());
+    let stranger = played(&[(401, "{\"message\":\"who are you\"}")]).await;
+    let error = registry(&[&stranger.url], Auth::Bearer("token".into())).schema(1).await.unwrap_err();
+    assert_eq!((error.kind(), stranger.asked.load(Ordering::SeqCst)), (ErrorKind::User, 1));
+    assert!(error.report().contains("who are you") && error.report().contains("bearer-auth"), "{}", error.report());
+    assert!(stranger.heads.lock().unwrap()[0].to_lowercase().contains("authorization: bearer token"));
+    let none = played(&[(404, "{}")]).await;
+    assert_eq!(registry(&[&none.url], Auth::None).schema(1).await.unwrap(), None);
+    for (body, why) in [
+        ("{\"schema\":\"x\",\"schemaType\":\"PROTOBUF\"}", "of the kind PROTOBUF"),
+        ("{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}", "refers to other schemas"),
+        ("<html>", "there is no text of it"),
+    ] {
+        let odd = played(Box::leak(Box::new([(200, body)]))).await;
+        let error = registry(&[&odd.url], Auth::None).schema(1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.report().contains(why), "{}", error.report());
+    }
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    assert_eq!(
+        format!("{:?} {:?}", Auth::Basic("ada".into(), "pw".into()), Auth::Bearer("t".into())),
+        "Basic(ada) Bearer"
+    );
+}
+
+#[tokio::test]
+#[ignore = "wants a registry"]
+async fn registry_is_real() {
+    let url = std::env::var("WEIR_TEST_REGISTRY").expect("see tests/services/registry");
+    let client = registry(&[&url], Auth::None);
+    let subject = format!("weir/test {}", std::process::id());
+    let schema = |fields: &str| format!("{{\"type\":\"record\",\"name\":\"r\",\"fields\":[{fields}]}}");
+    let (a, b) =
+        ("{\"name\":\"a\",\"type\":\"int\"}", "{\"name\":\"b\",\"type\":[\"null\",\"long\"],\"default\":null}");
+    let first = client.register(&subject, &schema(a)).await.unwrap();
+    assert_eq!(client.register(&subject, &schema(a)).await.unwrap(), first);
+    let both = format!("{a},{b}");
+    // Apicurio checks nothing unless told so; Confluent's does.
+    let config = reqwest::Client::new().put(format!("{url}/config")).header("Content-Type", "application/json");
+    config.body("{\"compatibility\":\"BACKWARD\"}").send().await.unwrap().error_for_status().unwrap();
+    let second = client.register(&subject, &schema(&both)).await.unwrap();
+    assert_ne!(first, second);
+    let found = client.schema(second).await.unwrap().unwrap();
+    assert!(found.contains("\"b\""), "{found}");
+    assert_eq!(client.schema(4_000_000).await.unwrap(), None);
+    let text = schema("{\"name\":\"a\",\"type\":\"string\"}");
+    let error = client.register(&subject, &text).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User, "{}", error.report());
+    assert!(error.report().contains("it does not go with the one that the registry at"), "{}", error.report());
+}
