@@ -10,6 +10,7 @@ use crate::cluster::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
+use crate::cluster::tokens::TokensArguments;
 use crate::plugin;
 use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
@@ -125,6 +126,8 @@ pub enum Command {
     Catalog(CatalogArguments),
     /// Keep the jobs of different people apart, and bound what they use.
     Namespaces(NamespacesArguments),
+    /// Make, list and revoke tokens, with which clients show who they are.
+    Tokens(TokensArguments),
     /// See to the cluster itself: its coordinators and their leader.
     Cluster(ClusterCommandArguments),
     /// Run a whole cluster in this process.

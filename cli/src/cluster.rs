@@ -27,6 +27,7 @@ mod submission;
 mod submit;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 mod workers;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use self::args::{
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
 use self::client::{Client, expect_answer};
+use self::tokens::TokensArguments;
 use crate::exit::Exit;
 use crate::settings::registry;
 use crate::terminal::Screen;
@@ -59,6 +61,8 @@ pub enum Command {
     Catalog(CatalogArguments),
     /// `weir namespaces`.
     Namespaces(NamespacesArguments),
+    /// `weir tokens`.
+    Tokens(TokensArguments),
     /// `weir cluster`.
     Cluster(ClusterCommandArguments),
 }
@@ -81,6 +85,7 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Namespaces(arguments) => {
             namespaces::execute(arguments.command, client(&arguments.cluster)?, screen).await
         }
+        Command::Tokens(arguments) => tokens::execute(arguments.command, client(&arguments.cluster)?, screen).await,
         Command::Cluster(arguments) => match arguments.command {
             ClusterCommand::InitSecurity(arguments) => init_security::execute(&arguments, screen),
             command => members::execute(command, client(&arguments.cluster)?, screen).await,

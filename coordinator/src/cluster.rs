@@ -19,7 +19,8 @@ mod queries;
 mod recovered;
 mod refusal;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod token;
 mod worker;
 
 pub use apply::Applied;
@@ -30,6 +31,7 @@ pub use namespace::{Catalog, DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;
 pub use recovered::{Condition, Findings, FoundManifest, JobFindings, Recovered, RecoveredJob, recovered};
 pub use refusal::{JobDifference, PlacementDifference, Refusal, RefusalKind, Resource};
+pub use token::{Action, Token};
 pub use worker::Worker;
 
 use std::collections::BTreeMap;
@@ -52,4 +54,7 @@ pub struct ClusterState {
     pub workers: BTreeMap<WorkerId, Worker>,
     /// Namespaces; `default` is always there.
     pub namespaces: BTreeMap<String, Namespace>,
+    /// Tokens, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tokens: BTreeMap<String, Token>,
 }

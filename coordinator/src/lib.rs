@@ -8,6 +8,7 @@
 //! by `apply(command)` alone. [`scheduler::place`] says where a job runs. [`leader::Leader`] is what the leader does for the
 //! cluster, and [`node::Node`] one coordinator as a whole. [`recovery`] is for when the coordinators are lost.
 
+pub mod access;
 pub mod checkpoints;
 pub mod cluster;
 pub mod copies;

@@ -22,10 +22,11 @@ use std::time::Duration;
 
 use weir_core::bugs::{self, Bug};
 use weir_core::{CoordinatorId, Error, ErrorKind, Result};
-use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use weir_proto::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::{MessageKind, PeerMessage};
 
+use crate::access::Principal;
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 use crate::copies::StateCopy;
 use crate::leader::{self, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome};
@@ -64,7 +65,7 @@ pub enum Event {
     /// A peer says that this coordinator was removed.
     RemovedBy(CoordinatorId),
     /// A client wants something.
-    Client(RequestId, ClientRequest),
+    Client(RequestId, Caller, ClientRequest),
     /// A worker has connected.
     WorkerConnected(SessionId, Hello),
     /// A worker has said something.
@@ -90,6 +91,8 @@ pub enum Effect {
     CloseWorker(SessionId),
     /// Answer a client.
     Reply(RequestId, Result<ClientResponse, ClientError>),
+    /// It is known who asks. Comes before the answer.
+    Known(RequestId, String),
     /// Ask storage.
     Store(OperationId, StorageOperation),
     /// Keep a copy of the replicated state beside the checkpoints.
@@ -136,7 +139,7 @@ struct Requests {
     /// Until a proposal is applied.
     proposed: BTreeMap<u64, RequestId>,
     /// Until it is known that this coordinator still leads.
-    reading: BTreeMap<u64, (RequestId, ClientRequest)>,
+    reading: BTreeMap<u64, (RequestId, Principal, ClientRequest)>,
 }
 
 impl<S: LogStore> Node<S> {
@@ -219,7 +222,7 @@ impl<S: LogStore> Node<S> {
             Event::PeerUnreachable(peer) => self.raft.report_unreachable(peer),
             Event::PeerGone(peer) => self.raft.report_gone(peer),
             Event::RemovedBy(peer) => self.removed_by(peer)?,
-            Event::Client(id, request) => self.request(now, id, request, effects),
+            Event::Client(id, caller, request) => self.request(now, id, &caller, request, effects),
             Event::WorkerConnected(session, _) if self.leader.is_none() => {
                 let leader = self.status.leader.filter(|leader| *leader != self.status.id);
                 let leader = leader.and_then(|leader| self.status.membership.address(leader)).map(str::to_owned);
@@ -335,7 +338,7 @@ impl<S: LogStore> Node<S> {
         let proposed = std::mem::take(&mut self.requests.proposed);
         effects.extend(proposed.into_values().map(|request| Effect::Reply(request, Err(unknown.clone()))));
         let reading = std::mem::take(&mut self.requests.reading);
-        effects.extend(reading.into_values().map(|(request, _)| Effect::Reply(request, Err(unavailable()))));
+        effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
     }
 
     fn commit(&mut self, now: Now, committed: Committed, effects: &mut Vec<Effect>) -> Result<()> {
@@ -375,7 +378,7 @@ impl<S: LogStore> Node<S> {
                 }
                 if let Some(mut leader) = self.leader.take() {
                     let mut wanted = Vec::new();
-                    leader.applied(now, &self.state, &command, &outcome, &mut wanted);
+                    leader.applied(now, &self.state, command.deed(), &outcome, &mut wanted);
                     self.leader = Some(leader);
                     self.carry_out(wanted, effects)?;
                 }

@@ -3,6 +3,7 @@
 //! Any coordinator takes a request; one that does not lead passes it on to the one that does. Reads are linearizable: they see
 //! every change that was acknowledged before they were asked.
 
+mod access;
 pub mod artifacts;
 mod error;
 mod info;
@@ -13,10 +14,11 @@ use std::sync::Arc;
 
 use weir_core::{CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
+pub use access::{Caller, Grant, Identity, NewToken, Role, Token, TokenInfo};
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{
-    CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo,
-    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
+    CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
+    JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
 /// Which job is meant.
@@ -148,6 +150,15 @@ pub enum ClientRequest {
         /// `CREATE` statements, in their order.
         statements: Vec<String>,
     },
+    /// The tokens that there are.
+    ListTokens,
+    /// Make a token.
+    CreateToken(NewToken),
+    /// A token is good for nothing any more.
+    RevokeToken {
+        /// Its name.
+        name: String,
+    },
     /// The cluster at a glance.
     DescribeCluster,
     /// Let another coordinator take part.
@@ -182,6 +193,7 @@ impl ClientRequest {
             | R::ListWorkers
             | R::ListNamespaces
             | R::ShowCatalog { .. }
+            | R::ListTokens
             | R::DescribeCluster => true,
             R::SubmitJob(_)
             | R::StopJob { .. }
@@ -195,6 +207,8 @@ impl ClientRequest {
             | R::SetNamespace { .. }
             | R::DropNamespace { .. }
             | R::ReplaceCatalog { .. }
+            | R::CreateToken(_)
+            | R::RevokeToken { .. }
             | R::AddCoordinator { .. }
             | R::RemoveCoordinator { .. }
             | R::TransferLeadership { .. } => false,
@@ -213,18 +227,88 @@ impl ClientRequest {
             | R::RescaleJob { .. }
             | R::DrainWorker { .. }
             | R::SetNamespace { .. }
-            | R::ReplaceCatalog { .. } => true,
+            | R::ReplaceCatalog { .. }
+            | R::CreateToken(_) => true,
             // A second restart restarts, a second savepoint is another one, and what is gone cannot be removed.
             R::RestartJob { .. }
             | R::TakeSavepoint { .. }
             | R::DeleteJob { .. }
             | R::ForgetCheckpoint { .. }
             | R::DropNamespace { .. }
+            | R::RevokeToken { .. }
             | R::AddCoordinator { .. }
             | R::RemoveCoordinator { .. }
             | R::TransferLeadership { .. } => false,
             read => read.is_read(),
         }
+    }
+}
+
+impl ClientRequest {
+    /// The job that it is about, if it is about one.
+    pub fn job(&self) -> Option<&JobRef> {
+        use ClientRequest as R;
+        match self {
+            R::DescribeJob { job, .. }
+            | R::StopJob { job, .. }
+            | R::CancelJob { job }
+            | R::RestartJob { job, .. }
+            | R::RescaleJob { job, .. }
+            | R::DeleteJob { job, .. }
+            | R::TakeSavepoint { job }
+            | R::ListCheckpoints { job }
+            | R::ForgetCheckpoint { job, .. } => Some(job),
+            _ => None,
+        }
+    }
+
+    /// What it asks for, in a word, and of what: for an audit.
+    pub fn told(&self) -> (&'static str, String) {
+        use ClientRequest as R;
+        let on = match self {
+            R::SubmitJob(submit) => format!("{}/{}", submit.namespace, submit.name),
+            R::DrainWorker { worker, .. } => worker.to_string(),
+            R::SetNamespace { namespace, .. }
+            | R::DropNamespace { namespace }
+            | R::ShowCatalog { namespace }
+            | R::ReplaceCatalog { namespace, .. }
+            | R::ListJobs { namespace: Some(namespace), .. } => namespace.clone(),
+            R::CreateToken(token) => token.name.clone(),
+            R::RevokeToken { name } => name.clone(),
+            R::AddCoordinator { id, .. } | R::RemoveCoordinator { id } => id.to_string(),
+            R::TransferLeadership { to } => to.map(|to| to.to_string()).unwrap_or_default(),
+            other => other.job().map(ToString::to_string).unwrap_or_default(),
+        };
+        let what = match self {
+            R::SubmitJob(_) => "submit-job",
+            R::ListJobs { .. } => "list-jobs",
+            R::DescribeJob { .. } => "describe-job",
+            R::StopJob { drain: false, .. } => "stop-job",
+            R::StopJob { drain: true, .. } => "drain-job",
+            R::CancelJob { .. } => "cancel-job",
+            R::RestartJob { .. } => "restart-job",
+            R::RescaleJob { .. } => "rescale-job",
+            R::DeleteJob { .. } => "delete-job",
+            R::TakeSavepoint { .. } => "take-savepoint",
+            R::ListCheckpoints { .. } => "list-checkpoints",
+            R::ForgetCheckpoint { .. } => "forget-checkpoint",
+            R::ListWorkers => "list-workers",
+            R::DrainWorker { draining: true, .. } => "drain-worker",
+            R::DrainWorker { draining: false, .. } => "undrain-worker",
+            R::ListNamespaces => "list-namespaces",
+            R::SetNamespace { .. } => "set-namespace",
+            R::DropNamespace { .. } => "drop-namespace",
+            R::ShowCatalog { .. } => "show-catalog",
+            R::ReplaceCatalog { .. } => "replace-catalog",
+            R::ListTokens => "list-tokens",
+            R::CreateToken(_) => "create-token",
+            R::RevokeToken { .. } => "revoke-token",
+            R::DescribeCluster => "describe-cluster",
+            R::AddCoordinator { .. } => "add-coordinator",
+            R::RemoveCoordinator { .. } => "remove-coordinator",
+            R::TransferLeadership { .. } => "transfer-leadership",
+        };
+        (what, on)
     }
 }
 
@@ -278,6 +362,8 @@ pub enum ClientResponse {
     Namespaces(Vec<NamespaceInfo>),
     /// To [`ClientRequest::ShowCatalog`].
     Catalog(CatalogInfo),
+    /// To [`ClientRequest::ListTokens`].
+    Tokens(Vec<TokenInfo>),
     /// To [`ClientRequest::DescribeCluster`].
     Cluster(ClusterInfo),
 }
@@ -295,6 +381,7 @@ impl ClientResponse {
             ClientResponse::Workers(_) => "Workers",
             ClientResponse::Namespaces(_) => "Namespaces",
             ClientResponse::Catalog(_) => "Catalog",
+            ClientResponse::Tokens(_) => "Tokens",
             ClientResponse::Cluster(_) => "Cluster",
         }
     }

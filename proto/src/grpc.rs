@@ -26,7 +26,7 @@ pub use status::{from_status, to_status};
 pub use worker_link::{LinkOptions, WorkerLink};
 pub use workers::{WorkerHandler, WorkerMessages, WorkersService, workers_service};
 
-use crate::client::{ClientError, ClientErrorKind};
+use crate::client::{ClientError, ClientErrorKind, Token};
 use crate::tls::{CertificateRole, Connector, NEEDS_TLS, Tls, TlsProblem};
 
 /// Room for the details of an error among the headers of an answer; HTTP/2 libraries take less if not told.
@@ -37,6 +37,29 @@ const HEADER_BYTES: u32 = 64 << 10;
 pub struct Credentials {
     /// Without, connections are plain.
     pub tls: Option<Tls>,
+    /// What a client shows that has no certificate of its own.
+    pub token: Option<Token>,
+}
+
+impl Credentials {
+    /// Of a process.
+    pub fn of_process(tls: Option<Tls>) -> Self {
+        Self { tls, token: None }
+    }
+
+    /// A token is not shown to whoever listens on the way.
+    fn check(&self, address: &str) -> Result<(), ClientError> {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = host.eq_ignore_ascii_case("localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        if self.token.is_none() || self.tls.is_some() || is_here {
+            return Ok(());
+        }
+        let message = format!("a token is not sent to {address} without TLS: others could read it on the way");
+        Err(ClientError::new(ClientErrorKind::Invalid, message)
+            .with_help("name the certificate of the cluster's CA with --tls-ca or in WEIR_TLS_CA"))
+    }
 }
 
 /// Connects to a coordinator.

@@ -12,6 +12,9 @@ pub const OLDEST_PROTOCOL: u32 = 1;
 /// Metadata of a call that says which protocol the caller speaks.
 pub const PROTOCOL_HEADER: &str = "weir-protocol";
 
+/// Metadata of a call that a coordinator passes on: for whom, as JSON. Nobody else is believed.
+pub const CALLER_HEADER: &str = "weir-caller";
+
 /// Metadata of a call that another coordinator has passed on.
 pub const FORWARDED_HEADER: &str = "weir-forwarded";
 

@@ -11,6 +11,7 @@ use weir_coordinator::node::{Effect, Event, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{Raft, RaftConfig};
 use weir_coordinator::server::storage::CheckpointStorages;
 use weir_core::{CoordinatorId, Result};
+use weir_proto::client::Caller;
 use weir_proto::control::ToWorker;
 use weir_worker::Blocking;
 
@@ -165,7 +166,7 @@ impl Process {
                 let id = RequestId(self.requests);
                 let asked = self.cluster.oracle.promises.asked(&request, self.node.applied());
                 self.replies.insert(id, (reply, asked));
-                Event::Client(id, request)
+                Event::Client(id, Caller::trusted(), request)
             }
             Message::Connected(session, hello) => Event::WorkerConnected(session, hello),
             Message::Worker(session, message) => Event::Worker(session, message),
@@ -176,6 +177,8 @@ impl Process {
     fn carry_out(&mut self, effect: Effect) {
         let Cluster { network, trace, oracle, .. } = &*self.cluster;
         match effect {
+            // Who asks is of no importance where everybody may do everything.
+            Effect::Known(..) => {}
             Effect::SendPeer(to, message) => network.send_peer(self.machine, to, message),
             Effect::SendWorker(session, message) => {
                 if let ToWorker::Welcome(welcome) = &message {

@@ -2,13 +2,15 @@
 
 mod help;
 
+use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weir_connectors::options::{parse_bytes, parse_duration};
-use weir_core::{JobId, Result};
-use weir_proto::client::JobRef;
+use weir_core::{Error, JobId, Result};
+use weir_proto::client::{JobRef, Token};
 use weir_proto::grpc::Credentials;
 
 use super::init_security::{self, InitSecurityArguments};
@@ -30,6 +32,24 @@ pub struct ClusterArguments {
     /// How it is reached.
     #[command(flatten)]
     pub tls: TlsArguments,
+
+    /// A file with the token by which the cluster knows who asks; the token itself may be in WEIR_TOKEN.
+    #[arg(long, global = true, value_name = "FILE", env = "WEIR_TOKEN_FILE", help_heading = "TLS")]
+    pub token_file: Option<PathBuf>,
+
+    /// The token. Not on the command line, which everybody on the machine can read.
+    #[arg(skip = std::env::var_os("WEIR_TOKEN").map(Secret))]
+    pub token: Option<Secret>,
+}
+
+/// What is printed nowhere.
+#[derive(Clone)]
+pub struct Secret(OsString);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl ClusterArguments {
@@ -38,7 +58,23 @@ impl ClusterArguments {
     /// # Errors
     /// If a file cannot be used.
     pub fn credentials(&self) -> Result<Credentials> {
-        Ok(Credentials { tls: self.tls.open()? })
+        Ok(Credentials { tls: self.tls.open()?, token: self.token()? })
+    }
+
+    fn token(&self) -> Result<Option<Token>> {
+        let (text, place) = match (&self.token_file, &self.token) {
+            (Some(path), _) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Error::user(format!("the token in {} cannot be read", path.display())).with_source(error)
+                })?;
+                (text, path.display().to_string())
+            }
+            (None, Some(Secret(text))) if !text.is_empty() => {
+                (text.to_string_lossy().into_owned(), "WEIR_TOKEN".to_owned())
+            }
+            (None, _) => return Ok(None),
+        };
+        Token::read(&text).map(Some).ok_or_else(|| Error::user(format!("what is in {place} is no token")))
     }
 }
 

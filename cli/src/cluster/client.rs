@@ -158,6 +158,7 @@ fn look_first(request: &ClientRequest) -> String {
         R::AddCoordinator { .. } | R::RemoveCoordinator { .. } | R::TransferLeadership { .. } => "weir cluster status",
         R::SetNamespace { .. } | R::DropNamespace { .. } => "weir namespaces list",
         R::ReplaceCatalog { .. } => "weir catalog list",
+        R::CreateToken(_) | R::RevokeToken { .. } => "weir tokens list",
         R::DrainWorker { .. } => "weir workers list",
         R::TakeSavepoint { .. } | R::ForgetCheckpoint { .. } => "weir checkpoints list",
         _ => "weir jobs list --all",

@@ -178,7 +178,10 @@ fn valid(params: &mut CertificateParams, now: u64, days: u32) -> Result<()> {
 
 /// Writes a file beside its place and moves it there: who reads it meanwhile sees the old one or the new one. Nobody else can read it
 /// first if nobody else may.
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let beside = path.with_extension(format!("{}.new", path.extension().unwrap_or_default().to_string_lossy()));
     let written = || {
         // One that an earlier run has left may have other permissions.

@@ -9,7 +9,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
-    CheckpointInfo, ClusterInfo, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, VertexInfo, WorkerInfo, status,
+    CheckpointInfo, ClusterInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, TokenInfo,
+    VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::Figures;
 use weir_sql::shared::Declaration;
@@ -104,7 +105,11 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
         let Artifact { name, version, hash, .. } = artifact;
         facts.add("plugin", format!("{name} {version}, SHA-256 {hash}"));
     }
-    facts.add("submitted", format!("{} ago", duration(since(now, summary.submitted_at))));
+    let by = job.submitted_by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
+    facts.add("submitted", format!("{} ago{by}", duration(since(now, summary.submitted_at))));
+    if let Some(JobAction { what, by, at }) = job.last_action.as_ref().filter(|action| action.what != "submit") {
+        facts.add("last action", format!("{what} by {by}, {} ago", duration(since(now, *at))));
+    }
     match summary.slots {
         Some(slots) if slots != summary.parallelism => {
             facts.add("slots", format!("{slots}, and {} once they are free", summary.parallelism));
@@ -277,6 +282,30 @@ pub fn namespaces(namespaces: &[NamespaceInfo], terminal: Terminal) -> Result<St
         text("jobs", namespaces, |namespace| of(namespace.jobs.to_string(), count(namespace.quota.jobs))),
         text("slots", namespaces, |namespace| of(namespace.slots_used.to_string(), count(namespace.quota.slots))),
         text("state", namespaces, |namespace| of(bytes(namespace.state_bytes), namespace.quota.state_bytes.map(bytes))),
+    ];
+    table(columns, terminal)
+}
+
+/// `weir tokens list`.
+///
+/// # Errors
+/// A defect.
+pub fn tokens(tokens: &[TokenInfo], now: i64, terminal: Terminal) -> Result<String> {
+    let roles = |token: &TokenInfo| {
+        let plugins = token.plugins.then(|| "plugins".to_owned());
+        token.grants.iter().map(ToString::to_string).chain(plugins).collect::<Vec<_>>().join(", ")
+    };
+    let expires = |token: &TokenInfo| match token.expires_at {
+        None => "never".to_owned(),
+        Some(end) if end <= now => "has expired".to_owned(),
+        Some(end) => format!("in {}", duration(since(end, now))),
+    };
+    let columns = vec![
+        text("token", tokens, |token| token.name.clone()),
+        text("good for", tokens, roles),
+        text("made by", tokens, |token| token.created_by.clone().unwrap_or_default()),
+        text("made", tokens, |token| format!("{} ago", duration(since(now, token.created_at)))),
+        text("expires", tokens, expires),
     ];
     table(columns, terminal)
 }

@@ -65,6 +65,8 @@ fn detail() -> JobDetail {
     };
     JobDetail {
         summary,
+        submitted_by: None,
+        last_action: None,
         sql: "INSERT INTO …".into(),
         settings: JobSettingsInfo {
             batch_rows: 8192,

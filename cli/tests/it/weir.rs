@@ -50,6 +50,8 @@ pub fn command(arguments: &[&str]) -> Command {
         .env_remove("WEIR_TLS_CA")
         .env_remove("WEIR_TLS_CERT")
         .env_remove("WEIR_TLS_KEY")
+        .env_remove("WEIR_TOKEN")
+        .env_remove("WEIR_TOKEN_FILE")
         .stdin(Stdio::null());
     command
 }

@@ -1,14 +1,13 @@
 //! What the scripts of a namespace know without saying it: tables, views and functions.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse};
 
 use crate::extract::{Body, Names};
 use crate::scripts;
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// The catalog of a namespace.
 #[utoipa::path(get, path = "/namespaces/{namespace}/catalog", tag = "catalog", params(("namespace", description = "The namespace.")),

@@ -1,7 +1,6 @@
 //! Checkpoints and savepoints of a job.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +10,7 @@ use weir_proto::client::{CheckpointInfo, ClientRequest, ClientResponse, JobRef};
 use crate::extract::{Names, Parameters};
 use crate::jobs::JobName;
 use crate::page::{Page, PageOf};
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// The checkpoints of a job that are kept, oldest first.
 #[utoipa::path(get, path = "/namespaces/{namespace}/jobs/{job}/checkpoints", tag = "checkpoints", params(JobName, PageOf), responses(

@@ -1,7 +1,6 @@
 //! The cluster as a whole, and its coordinators.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,7 +8,7 @@ use weir_core::CoordinatorId;
 use weir_proto::client::{ClientRequest, ClientResponse, ClusterInfo};
 
 use crate::extract::{Body, Names};
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// The cluster at a glance.
 #[utoipa::path(get, path = "/cluster", tag = "cluster", responses((status = 200, body = ClusterInfo),

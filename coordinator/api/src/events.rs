@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
 use serde::Serialize;
@@ -12,7 +11,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobRef, JobSummary};
 
 use crate::extract::Names;
 use crate::jobs::JobName;
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(500);

@@ -1,7 +1,6 @@
 //! Jobs.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,7 +10,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSu
 use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
 use crate::scripts::{self, Script};
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// A job, by its name in its namespace.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -26,16 +26,19 @@ mod queries;
 mod scripts;
 mod workers;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::request::Parts;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::time::Instant;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use weir_proto::client::Caller;
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::grpc::{Call, ClientHandler};
 use weir_proto::limits;
@@ -55,9 +58,23 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 struct Api {
     cluster: Arc<dyn ClientHandler>,
     scripts: Arc<dyn Scripts>,
+    /// Who asks.
+    caller: Caller,
 }
 
-type Shared = axum::extract::State<Arc<Api>>;
+/// The same, for the one who asks: whoever lets requests in puts that among their extensions.
+struct State(Arc<Api>);
+
+type Shared = State;
+
+impl FromRequestParts<Arc<Api>> for State {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
+        Ok(Self(Arc::new(Api { cluster: api.cluster.clone(), scripts: api.scripts.clone(), caller })))
+    }
+}
 
 /// Keeps only what the response is expected to be; anything else is a defect.
 macro_rules! answer {
@@ -73,10 +90,10 @@ pub(crate) use answer;
 impl Api {
     /// Asks once there is a leader: while one is elected, nothing is done, and the client would only come again.
     async fn ask(&self, request: ClientRequest) -> Result<ClientResponse, Problem> {
-        let call = Call { timeout: Some(PATIENCE), ..Call::default() };
+        let call = Call { caller: self.caller.clone(), timeout: Some(PATIENCE), ..Call::default() };
         let deadline = Instant::now() + ELECTION;
         loop {
-            match self.cluster.handle(request.clone(), call).await {
+            match self.cluster.handle(request.clone(), call.clone()).await {
                 Err(error) if error.kind == ClientErrorKind::Unavailable && Instant::now() < deadline => {}
                 answered => return answered.map_err(Problem::from),
             }
@@ -152,5 +169,5 @@ pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>) -> Rou
         .route("/api/{*path}", axum::routing::any(problem::no_such_path))
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(DefaultBodyLimit::max(limits::CLIENT_MESSAGE))
-        .with_state(Arc::new(Api { cluster, scripts }))
+        .with_state(Arc::new(Api { cluster, scripts, caller: Caller::default() }))
 }

@@ -1,7 +1,6 @@
 //! Namespaces, which jobs and limits belong to.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -9,7 +8,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, NamespaceInfo, QuotaInfo
 
 use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// The namespaces, by name.
 #[utoipa::path(get, path = "/namespaces", tag = "catalog", params(PageOf), responses((status = 200, body = Page<NamespaceInfo>),

@@ -12,7 +12,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
 use serde::Serialize;
@@ -24,7 +23,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, statu
 use crate::events::event;
 use crate::extract::{Body, Names};
 use crate::scripts::{self, PlannedJob, QueryRows, Script};
-use crate::{Api, Problem, Shared, answer};
+use crate::{Api, Problem, Shared, State, answer};
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(200);

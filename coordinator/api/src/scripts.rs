@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Json;
-use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_core::Result;
 use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, SubmitJob};
 
 use crate::extract::{Body, Names};
-use crate::{Api, Problem, Shared, answer};
+use crate::{Api, Problem, Shared, State, answer};
 
 /// A script, and how it is run.
 #[derive(Debug, Clone, Deserialize, ToSchema)]

@@ -1,7 +1,6 @@
 //! Workers.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -10,7 +9,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, WorkerInfo};
 
 use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
-use crate::{Problem, Shared, answer};
+use crate::{Problem, Shared, State, answer};
 
 /// The workers, by name.
 #[utoipa::path(get, path = "/workers", tag = "cluster", params(PageOf), responses((status = 200, body = Page<WorkerInfo>),

@@ -7,6 +7,7 @@ mod attempts;
 mod checkpoints;
 mod jobs;
 mod namespaces;
+mod tokens;
 mod workers;
 
 use std::sync::Arc;
@@ -100,6 +101,9 @@ impl ClusterState {
             Command::ReplaceCatalog { namespace, version, statements } => {
                 self.replace_catalog(namespace, version, statements)
             }
+            Command::By { actor, command } => self.apply_by(actor, *command),
+            Command::CreateToken { token, at } => self.create_token(token, at),
+            Command::RevokeToken { name } => self.revoke_token(name),
         };
         debug_assert_eq!(self.check(), Ok(()));
         outcome

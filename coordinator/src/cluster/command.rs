@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobId, WorkerId};
+use weir_proto::client::NewToken;
 
 use super::{Checkpoint, Execution, JobSpec, Quota};
 
@@ -220,9 +221,36 @@ pub enum Command {
         /// `CREATE` statements, in their order.
         statements: Vec<String>,
     },
+    /// What somebody wants. Only commands of people are, where it is known who asks.
+    By {
+        /// Who: the name of a token, or a certificate.
+        actor: String,
+        /// What.
+        command: Box<Command>,
+    },
+    /// A new token; or the same once more, which changes nothing.
+    CreateToken {
+        /// The token.
+        token: NewToken,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// A token is good for nothing any more.
+    RevokeToken {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Command {
+    /// What is to be done, whoever wants it.
+    pub fn deed(&self) -> &Command {
+        match self {
+            Command::By { command, .. } => command.deed(),
+            command => command,
+        }
+    }
+
     /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which
     /// nothing else tells, and which attempts there were, which tells what of the checkpoint storage counts. Checkpoints are
     /// found in the storage, and workers come anew.
@@ -241,7 +269,10 @@ impl Command {
             | Command::DeleteJob { .. }
             | Command::SetNamespace { .. }
             | Command::DropNamespace { .. }
-            | Command::ReplaceCatalog { .. } => true,
+            | Command::ReplaceCatalog { .. }
+            | Command::CreateToken { .. }
+            | Command::RevokeToken { .. } => true,
+            Command::By { command, .. } => command.would_be_missed(),
             Command::AttemptFailed { kind, .. } => kind.is_some(),
             // A savepoint is kept until a person deletes it, so it has to be known that it is one.
             Command::CompleteCheckpoint { checkpoint, .. } => checkpoint.savepoint || checkpoint.finished,

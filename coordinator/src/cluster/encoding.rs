@@ -7,17 +7,19 @@ use weir_core::{Error, Result};
 use weir_proto::json;
 use weir_state::sealed::{self, Seal};
 
-use super::{ClusterState, Command};
+use super::{ClusterState, Command, Job};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 4;
+const COMMAND_FORMAT: u8 = 5;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
 const STATE_WITH_UPDATES: Seal = Seal { format: 2, ..STATE };
 /// Likewise of a state with catalogs.
 const STATE_WITH_CATALOGS: Seal = Seal { format: 3, ..STATE };
+/// Likewise of a state that knows who may do what, or who has done it.
+const STATE_WITH_TOKENS: Seal = Seal { format: 4, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
@@ -30,6 +32,10 @@ impl Command {
             // Earlier versions would refuse it, and go on with another state.
             Command::StartAttempt { as_before: true, .. } => (3, json::encode(self)),
             Command::ReplaceCatalog { .. } => (4, json::encode(self)),
+            // There may be a dataflow in what somebody wants.
+            Command::By { .. } | Command::CreateToken { .. } | Command::RevokeToken { .. } => {
+                (5, json::encode_deep(self))
+            }
             _ => (1, json::encode(self)),
         };
         [&[format], &body[..]].concat()
@@ -56,7 +62,9 @@ impl Command {
 impl ClusterState {
     /// As it stands in a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let told = |job: &Job| job.submitted_by.is_some() || job.last_action.is_some();
         let seal = match self {
+            _ if !self.tokens.is_empty() || self.jobs.values().any(told) => STATE_WITH_TOKENS,
             _ if self.namespaces.values().any(|namespace| !namespace.catalog.is_new()) => STATE_WITH_CATALOGS,
             _ if self.jobs.values().any(|job| job.update.is_some()) => STATE_WITH_UPDATES,
             _ => STATE,
@@ -70,8 +78,10 @@ impl ClusterState {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let name = format!("the cluster's state {name}");
-        let opened = [STATE, STATE_WITH_UPDATES].iter().find_map(|seal| seal.open(bytes, &name, LATER).ok());
-        let body = opened.map_or_else(|| STATE_WITH_CATALOGS.open(bytes, &name, LATER), Ok)?;
+        let opened = [STATE, STATE_WITH_UPDATES, STATE_WITH_CATALOGS]
+            .iter()
+            .find_map(|seal| seal.open(bytes, &name, LATER).ok());
+        let body = opened.map_or_else(|| STATE_WITH_TOKENS.open(bytes, &name, LATER), Ok)?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

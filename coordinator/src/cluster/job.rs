@@ -36,7 +36,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use weir_core::{Attempt, Epoch, ErrorKind, JobGraph, JobId, Placement};
 
-use super::{Checkpoint, Refusal};
+use super::{Action, Checkpoint, Refusal};
 
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,12 @@ pub struct Job {
     pub submitted_at: i64,
     /// When its status last changed, in milliseconds since 1970.
     pub changed_at: i64,
+    /// Who submitted it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
+    /// What a person has last done to it, where it is known who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_action: Option<Action>,
 }
 
 impl Job {

@@ -17,6 +17,10 @@ pub enum Refusal {
     NoSuchWorker(WorkerId),
     /// There is no such namespace.
     NoSuchNamespace(String),
+    /// There is no such token.
+    NoSuchToken(String),
+    /// There is a token of that name, or the same under another one.
+    TokenExists(String),
     /// The job has no such checkpoint, or does not keep it any more.
     NoSuchCheckpoint {
         /// Which job.
@@ -266,6 +270,7 @@ impl Refusal {
             Refusal::NoSuchJob(_)
             | Refusal::NoSuchWorker(_)
             | Refusal::NoSuchNamespace(_)
+            | Refusal::NoSuchToken(_)
             | Refusal::NoSuchCheckpoint { .. } => RefusalKind::NotFound,
             Refusal::StaleAttempt { .. }
             | Refusal::StaleIncarnation { .. }
@@ -287,6 +292,7 @@ impl Refusal {
             | Refusal::Uncommitted { .. }
             | Refusal::CheckpointNeeded { .. }
             | Refusal::NamespaceNotEmpty { .. }
+            | Refusal::TokenExists(_)
             | Refusal::CatalogHasChanged { .. }
             | Refusal::CatalogNotEmpty { .. }
             | Refusal::SlotsInUse { .. } => RefusalKind::Conflict,

@@ -122,6 +122,8 @@ fn job_of(command: &Command) -> Option<JobId> {
         RescaleJob { job, .. } | UpdateJob { job, .. } | DeleteJob { job, .. } => Some(*job),
         Found { .. } | RegisterWorker { .. } | LoseWorker { .. } | DrainWorker { .. } | SubmitJob { .. } => None,
         SetNamespace { .. } | DropNamespace { .. } | ReplaceCatalog { .. } => None,
+        CreateToken { .. } | RevokeToken { .. } => None,
+        By { command, .. } => job_of(command),
     }
 }
 
@@ -260,7 +262,7 @@ fn checkpoint(epoch: Epoch, attempt: Attempt) -> Checkpoint {
     }
 }
 
-fn spec(definition: &str, retained_checkpoints: u32) -> JobSpec {
+pub(crate) fn spec(definition: &str, retained_checkpoints: u32) -> JobSpec {
     JobSpec {
         graph: Arc::new(JobGraph::default()),
         fingerprint: definition.into(),

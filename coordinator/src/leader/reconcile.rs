@@ -328,6 +328,9 @@ fn job_of(command: &Command) -> Option<JobId> {
         | Command::SubmitJob { .. }
         | Command::SetNamespace { .. }
         | Command::DropNamespace { .. }
-        | Command::ReplaceCatalog { .. } => None,
+        | Command::ReplaceCatalog { .. }
+        | Command::CreateToken { .. }
+        | Command::RevokeToken { .. } => None,
+        Command::By { command, .. } => job_of(command),
     }
 }

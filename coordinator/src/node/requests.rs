@@ -5,10 +5,11 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Error, JobId};
 use weir_proto::client::{
-    ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, QuotaInfo, SubmitJob,
+    Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, QuotaInfo, SubmitJob,
 };
 
 use super::{Effect, Node, RequestId, unavailable, view};
+use crate::access;
 use crate::cluster::{
     Applied, ClusterState, Command, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind, RestartPolicy,
 };
@@ -17,25 +18,40 @@ use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
 
 impl<S: LogStore> Node<S> {
     /// A client wants something.
-    pub(super) fn request(&mut self, now: Now, id: RequestId, request: ClientRequest, effects: &mut Vec<Effect>) {
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        caller: &Caller,
+        request: ClientRequest,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.leader.is_none() {
             return effects.push(Effect::Reply(id, Err(unavailable())));
+        }
+        let principal = match access::principal(&self.state, caller, now.wall) {
+            Ok(principal) => principal,
+            Err(unknown) => return effects.push(Effect::Reply(id, Err(unknown))),
+        };
+        effects.extend(principal.name.clone().map(|name| Effect::Known(id, name)));
+        if let Err(denied) = access::check(&self.state, &principal, &request) {
+            return effects.push(Effect::Reply(id, Err(denied)));
         }
         if request.is_read() {
             self.requests.next += 1;
             let read = self.requests.next;
             if bugs::is_on(Bug::StaleRead) {
-                self.requests.reading.insert(read, (id, request));
+                self.requests.reading.insert(read, (id, principal, request));
                 return self.answer_read(now, read, effects);
             }
             return match self.raft.read_index(read) {
                 Ok(()) => {
-                    self.requests.reading.insert(read, (id, request));
+                    self.requests.reading.insert(read, (id, principal, request));
                 }
                 Err(_) => effects.push(Effect::Reply(id, Err(unavailable()))),
             };
         }
-        if let Some(answer) = self.change(now, id, request, effects).transpose() {
+        if let Some(answer) = self.change(now, id, principal.name, request, effects).transpose() {
             effects.push(Effect::Reply(id, answer));
         }
     }
@@ -45,6 +61,7 @@ impl<S: LogStore> Node<S> {
         &mut self,
         now: Now,
         id: RequestId,
+        by: Option<String>,
         request: ClientRequest,
         effects: &mut Vec<Effect>,
     ) -> Result<Option<ClientResponse>, ClientError> {
@@ -71,7 +88,11 @@ impl<S: LogStore> Node<S> {
             ClientRequest::ReplaceCatalog { namespace, version, statements } => {
                 Command::ReplaceCatalog { namespace, version, statements }
             }
+            ClientRequest::CreateToken(token) => Command::CreateToken { token, at },
+            ClientRequest::RevokeToken { name } => Command::RevokeToken { name },
             ClientRequest::TakeSavepoint { job } => return self.take_savepoint(now, &job, effects).map(Some),
+            // Whether it may be added is asked before it is known what log it writes.
+            ClientRequest::AddCoordinator { log: 0, .. } => return Ok(Some(ClientResponse::Accepted)),
             ClientRequest::AddCoordinator { id: new, address, log } => {
                 let member = Member { address, log: LogId(log) };
                 return self.change_members(id, &MembershipChange::AddLearner(new, member));
@@ -94,9 +115,14 @@ impl<S: LogStore> Node<S> {
             | ClientRequest::ListWorkers
             | ClientRequest::ListNamespaces
             | ClientRequest::ShowCatalog { .. }
+            | ClientRequest::ListTokens
             | ClientRequest::DescribeCluster => {
                 return Err(ClientError::new(ClientErrorKind::Internal, "a read was taken for a change"));
             }
+        };
+        let command = match by {
+            Some(actor) => Command::By { actor, command: Box::new(command) },
+            None => command,
         };
         let waits = !bugs::is_on(Bug::AnswerBeforeAgreement);
         self.propose(&command, waits.then_some(id)).map_err(internal)?;
@@ -143,11 +169,12 @@ impl<S: LogStore> Node<S> {
 
     /// This node still led when the read came in: its state holds all that was acknowledged before.
     pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
-        let Some((id, request)) = self.requests.reading.remove(&read) else { return };
+        let Some((id, principal, request)) = self.requests.reading.remove(&read) else { return };
         let answer = match &self.leader {
             Some(leader) => view::answer(now, &self.state, (&self.raft.status(), &self.heard), leader, &request),
             None => Err(unavailable()),
         };
+        let answer = answer.map(|answer| access::visible(&principal, &self.state, answer));
         effects.push(Effect::Reply(id, answer));
     }
 }

@@ -9,7 +9,7 @@ use weir_core::{
     Attempt, CoordinatorId, Epoch, ErrorKind, Incarnation, JobGraph, JobId, Marker, MarkerKind, NodeSpec, OperatorSpec,
     OperatorUid, Parallelism, SinkSpec, TableSpec, WorkerId,
 };
-use weir_proto::client::{ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
+use weir_proto::client::{Caller, ClientRequest, JobRef, JobSettingsInfo, SubmitJob};
 use weir_proto::control::{AttemptPhase, AttemptStatus, Failure, Heartbeat, Report, StoragePlace};
 use weir_state::{EpochContent, LocalStorage, SinkCommittables, Storage, Storages};
 
@@ -120,7 +120,7 @@ impl Cluster {
                         inputs.push_back(Event::Stored(id, self.checkpoints.execute(operation)));
                     }
                     Effect::CopyState(copy) => self.copies.push((self.now, *copy)),
-                    Effect::SendPeer(..) | Effect::View(_) => {}
+                    Effect::SendPeer(..) | Effect::View(_) | Effect::Known(..) => {}
                 }
             }
         }
@@ -136,7 +136,7 @@ impl Cluster {
 
     fn ask(&mut self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
         self.next += 1;
-        self.step(Event::Client(RequestId(self.next), request));
+        self.step(Event::Client(RequestId(self.next), Caller::trusted(), request));
         self.answers.pop().unwrap()
     }
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 use weir_core::{CoordinatorId, JobId, WorkerId};
 use weir_proto::client::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
-    ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo,
-    VertexInfo, WorkerInfo, WorkerJob, status,
+    ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobFailureInfo, JobSettingsInfo, JobSummary, NamespaceInfo,
+    QuotaInfo, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
 use super::requests::{self, find};
-use crate::cluster::{Catalog, Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus, Namespace, Refusal};
+use crate::cluster::{
+    Catalog, Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus, Namespace, Refusal, Token,
+};
 use crate::leader::{Leader, Now};
 use crate::raft::{Role, Status};
 
@@ -55,9 +57,21 @@ pub(super) fn answer(
             }
             None => return requests::answer(&Err(Refusal::NoSuchNamespace(namespace.clone()))),
         },
+        ClientRequest::ListTokens => ClientResponse::Tokens(state.tokens.iter().map(token).collect()),
         ClientRequest::DescribeCluster => ClientResponse::Cluster(cluster(now, state, raft)),
         _ => return Err(ClientError::new(ClientErrorKind::Internal, "a change was taken for a read")),
     })
+}
+
+fn token((name, token): (&String, &Token)) -> TokenInfo {
+    TokenInfo {
+        name: name.clone(),
+        grants: token.grants.clone(),
+        plugins: token.plugins,
+        created_by: token.created_by.clone(),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+    }
 }
 
 fn summary(leader: &Leader, id: JobId, job: &Job) -> JobSummary {
@@ -98,6 +112,12 @@ fn detail(now: Now, leader: &Leader, id: JobId, job: &Job) -> JobDetail {
     let vertex = |index: usize| attempt.as_ref().and_then(|attempt| attempt.vertices.get(index).copied());
     JobDetail {
         summary: summary(leader, id, job),
+        submitted_by: job.submitted_by.clone(),
+        last_action: job.last_action.as_ref().map(|action| JobAction {
+            what: action.what.clone(),
+            by: action.by.clone(),
+            at: action.at,
+        }),
         sql: job.wanted().sql.clone(),
         settings: settings(&job.wanted().settings),
         fingerprint: job.spec.fingerprint.clone(),

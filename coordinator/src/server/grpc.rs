@@ -34,9 +34,11 @@ use weir_proto::tls::Tls;
 
 use self::clients::Clients;
 use self::connection::{Doorway, accept};
+use self::gate::Gate;
 use self::peers::Peers;
 use self::workers::WorkerSessions;
 use super::NodeHandle;
+use super::audit::Audit;
 use crate::raft::LogId;
 
 /// What one stream, and one connection, may have under way unread: enough for a state of a few MiB to come in one go.
@@ -44,7 +46,7 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// Limits of the port.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GrpcConfig {
     /// The cluster that peers have to be of.
     pub cluster: String,
@@ -68,6 +70,10 @@ pub struct GrpcConfig {
     pub connections_per_address: usize,
     /// Certificates; without, connections are plain.
     pub tls: Option<Tls>,
+    /// Where it is written who was not let in.
+    pub audit: Audit,
+    /// Milliseconds since 1970.
+    pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 impl GrpcConfig {
@@ -85,6 +91,8 @@ impl GrpcConfig {
             shutdown_grace: Duration::from_secs(2),
             connections_per_address: 512,
             tls: None,
+            audit: Audit::nowhere(),
+            wall_clock: Arc::new(|| 0),
         }
     }
 }
@@ -110,13 +118,18 @@ pub async fn serve(
     let clients: Arc<dyn ClientHandler> = Arc::new(Clients::new(node.clone(), &config));
     let api = api.map_or_else(axum::Router::new, |api| api(clients.clone()));
     let workers = Arc::new(WorkerSessions::new(node.clone()));
+    let gate = Arc::new(Gate {
+        secure: config.tls.is_some(),
+        audit: config.audit.clone(),
+        wall_clock: config.wall_clock.clone(),
+    });
     let peers = Peers { cluster: config.cluster, log: config.log, node };
     let routes = Routes::from(api)
         .add_service(cluster_service(clients))
         .add_service(workers_service(workers.clone()))
         .add_service(PeerServer::new(peers).max_decoding_message_size(limits::PEER_MESSAGE))
         .into_axum_router()
-        .layer(axum::middleware::from_fn_with_state(config.tls.is_some(), gate::pass));
+        .layer(axum::middleware::from_fn_with_state(gate, gate::pass));
     let (stopping, stopped) = watch::channel(false);
     let server = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_core::CoordinatorId;
-use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use weir_proto::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
 
@@ -22,7 +22,7 @@ const OUTBOX: usize = 1024;
 #[derive(Debug)]
 pub enum Message {
     /// A client wants something.
-    Client(RequestId, ClientRequest, oneshot::Sender<Result<ClientResponse, ClientError>>),
+    Client(RequestId, Caller, ClientRequest, oneshot::Sender<Result<ClientResponse, ClientError>>),
     /// A peer has sent something, and where it is reached.
     Peer(CoordinatorId, PeerMessage, String),
     /// Nothing gets through to a peer.
@@ -76,11 +76,11 @@ impl NodeHandle {
     ///
     /// # Errors
     /// If it is refused, or cannot be decided here.
-    pub async fn client(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
+    pub async fn client(&self, caller: Caller, request: ClientRequest) -> Result<ClientResponse, ClientError> {
         let gone = |_| ClientError::new(ClientErrorKind::Unavailable, "this coordinator is shutting down");
         let (reply, answer) = oneshot::channel();
         let id = RequestId(self.number());
-        self.inbox.send(Message::Client(id, request, reply)).await.map_err(|_| gone(()))?;
+        self.inbox.send(Message::Client(id, caller, request, reply)).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| {
             ClientError::new(ClientErrorKind::Unknown, "the coordinator went away while the request was under way")
         })?

@@ -2,6 +2,7 @@
 //!
 //! One task owns the [node](crate::node); whatever else there is reaches it by a [`NodeHandle`].
 
+pub mod audit;
 pub mod grpc;
 mod handle;
 mod introduction;

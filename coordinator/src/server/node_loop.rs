@@ -12,6 +12,7 @@ use weir_core::{Error, Result};
 use weir_proto::client::{ClientError, ClientResponse};
 use weir_proto::control::ToWorker;
 
+use super::audit::{Asked, Audit};
 use super::handle::Message;
 use super::peers::Peers;
 use super::storage::CheckpointStorages;
@@ -36,6 +37,8 @@ pub struct Surroundings {
     pub tick: Duration,
     /// Milliseconds since 1970.
     pub wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Where it is written who has done what.
+    pub audit: Audit,
 }
 
 /// The node and all that hangs on it.
@@ -46,6 +49,8 @@ pub struct NodeLoop<S: LogStore> {
     replies: BTreeMap<RequestId, oneshot::Sender<Result<ClientResponse, ClientError>>>,
     workers: BTreeMap<SessionId, mpsc::Sender<ToWorker>>,
     storage: JoinSet<Option<Event>>,
+    /// Requests that wait for their answer, as the audit tells them.
+    asked: BTreeMap<RequestId, Asked>,
 }
 
 impl<S: LogStore> NodeLoop<S> {
@@ -58,6 +63,7 @@ impl<S: LogStore> NodeLoop<S> {
             replies: BTreeMap::new(),
             workers: BTreeMap::new(),
             storage: JoinSet::new(),
+            asked: BTreeMap::new(),
         }
     }
 
@@ -109,9 +115,12 @@ impl<S: LogStore> NodeLoop<S> {
 
     fn input(&mut self, message: Message) -> Event {
         match message {
-            Message::Client(id, request, reply) => {
+            Message::Client(id, caller, request, reply) => {
                 self.replies.insert(id, reply);
-                Event::Client(id, request)
+                let (what, on) = request.told();
+                let (from, changes) = (caller.from.clone(), !request.is_read());
+                self.asked.insert(id, Asked { who: None, from, what, on, changes });
+                Event::Client(id, caller, request)
             }
             Message::Peer(from, message, address) => {
                 self.surroundings.peers.heard_of(from, address);
@@ -147,7 +156,15 @@ impl<S: LogStore> NodeLoop<S> {
             Effect::CloseWorker(session) => {
                 self.workers.remove(&session);
             }
+            Effect::Known(request, who) => {
+                if let Some(asked) = self.asked.get_mut(&request) {
+                    asked.who = Some(who);
+                }
+            }
             Effect::Reply(request, answer) => {
+                if let Some(asked) = self.asked.remove(&request) {
+                    self.surroundings.audit.answered((self.surroundings.wall_clock)(), &asked, &answer);
+                }
                 if let Some(reply) = self.replies.remove(&request) {
                     // Whoever asked may not want to know any more.
                     let _ = reply.send(answer);

@@ -12,6 +12,7 @@ use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
 use weir_proto::tls::{CertificateRole, Tls};
 
+use super::audit::Audit;
 use super::grpc::{self, Api, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
 use super::introduction;
@@ -72,6 +73,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
     }
     let mut store = open(&config)?;
     let log = store.log();
+    let audit = Audit::open(&config.data_dir.join("audit"))?;
     let (inbox_sender, mut inbox) = mpsc::channel(INBOX);
     let (view_sender, view) = watch::channel(Status::unknown(config.id));
     let handle = NodeHandle::new(inbox_sender, view);
@@ -96,11 +98,17 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
             storages: CheckpointStorages::new(Arc::new(ObjectStorages::default())),
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
+            audit: audit.clone(),
         };
         NodeLoop::new(node, surroundings).run().await
     };
     // Streams stay open while leadership is handed over; they end with the process.
-    let grpc_config = GrpcConfig { tls: config.tls.clone(), ..GrpcConfig::new(config.cluster.clone(), log) };
+    let grpc_config = GrpcConfig {
+        tls: config.tls.clone(),
+        audit: audit.clone(),
+        wall_clock: config.wall_clock.clone(),
+        ..GrpcConfig::new(config.cluster.clone(), log)
+    };
     let serve = grpc::serve(listener, handle.clone(), grpc_config, config.api.as_ref(), std::future::pending());
     tokio::select! {
         ended = work => ended,

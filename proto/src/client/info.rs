@@ -110,12 +110,29 @@ impl JobSummary {
     }
 }
 
+/// What a person has done to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct JobAction {
+    /// In a word: `submit`, `update`, `stop`, `drain`, `cancel`, `restart`, `rescale`.
+    pub what: String,
+    /// Who: the name of a token.
+    pub by: String,
+    /// When.
+    pub at: i64,
+}
+
 /// All about a job.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JobDetail {
     /// What lists tell.
     #[serde(flatten)]
     pub summary: JobSummary,
+    /// Who submitted it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
+    /// What a person has last done to it, where it is known who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_action: Option<JobAction>,
     /// The text that it was planned from.
     pub sql: String,
     /// How it is run.

@@ -9,10 +9,10 @@ use tonic::transport::Channel;
 use super::cluster::too_large;
 use super::status::from_status;
 use super::{Credentials, connect, endpoint, unreachable};
-use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Token};
 use crate::generated::client::v1::cluster_client::ClusterClient;
 use crate::limits;
-use crate::version::{FORWARDED_HEADER, PROTOCOL, PROTOCOL_HEADER};
+use crate::version::{CALLER_HEADER, FORWARDED_HEADER, PROTOCOL, PROTOCOL_HEADER};
 use crate::wire::AnyRequest;
 
 /// How often a connection with requests under way is asked whether it is alive.
@@ -23,6 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub struct ClusterChannel {
     address: String,
     client: ClusterClient<Channel>,
+    token: Option<Token>,
 }
 
 /// How a request is sent.
@@ -40,13 +41,14 @@ impl ClusterChannel {
     /// # Errors
     /// If nobody answers there: nothing has been asked yet.
     pub async fn connect(address: &str, timeout: Duration, credentials: &Credentials) -> Result<Self, ClientError> {
+        credentials.check(address)?;
         let endpoint = endpoint(address, timeout)?.http2_keep_alive_interval(KEEP_ALIVE);
         let channel =
             connect(&endpoint, credentials.tls.as_ref()).await.map_err(|error| unreachable(address, &error))?;
         // An answer may hold a job's text, which was submitted under the larger limit.
         let client =
             ClusterClient::new(channel).max_decoding_message_size(limits::SUBMITTED_JOB + limits::CLIENT_MESSAGE);
-        Ok(Self { address: address.to_owned(), client })
+        Ok(Self { address: address.to_owned(), client, token: credentials.token.clone() })
     }
 
     /// Where it leads.
@@ -60,6 +62,28 @@ impl ClusterChannel {
     /// What the coordinator says; or [`ClientErrorKind::Unknown`] if the answer did not come, and whether the request was carried
     /// out is not known; or [`ClientErrorKind::Unavailable`] if it could not be sent.
     pub async fn call(&self, request: &ClientRequest, options: CallOptions) -> Result<ClientResponse, ClientError> {
+        self.ask(request, options, None).await
+    }
+
+    /// Passes on what somebody has asked another coordinator, which is this one.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub async fn pass_on(
+        &self,
+        request: &ClientRequest,
+        timeout: Duration,
+        caller: &Caller,
+    ) -> Result<ClientResponse, ClientError> {
+        self.ask(request, CallOptions { timeout, forwarded: true }, Some(caller)).await
+    }
+
+    async fn ask(
+        &self,
+        request: &ClientRequest,
+        options: CallOptions,
+        caller: Option<&Caller>,
+    ) -> Result<ClientResponse, ClientError> {
         let message = AnyRequest::from(request);
         let limit = match message {
             AnyRequest::SubmitJob(_) => limits::SUBMITTED_JOB,
@@ -69,7 +93,7 @@ impl ClusterChannel {
         if size > limit {
             return Err(too_large(size, limit));
         }
-        let answer = tokio::time::timeout(options.timeout, Box::pin(self.send(message, options)));
+        let answer = tokio::time::timeout(options.timeout, Box::pin(self.send(message, options, caller)));
         answer.await.unwrap_or_else(|_| {
             Err(ClientError::new(ClientErrorKind::Unknown, format!("{} did not answer in time", self.address)))
         })
@@ -79,12 +103,17 @@ impl ClusterChannel {
 macro_rules! send {
     ($($variant:ident $rpc:ident $message:ident $response:ident,)*) => {
         impl ClusterChannel {
-            async fn send(&self, message: AnyRequest, options: CallOptions) -> Result<ClientResponse, ClientError> {
+            async fn send(
+                &self,
+                message: AnyRequest,
+                options: CallOptions,
+                caller: Option<&Caller>,
+            ) -> Result<ClientResponse, ClientError> {
                 // The channel is shared; a client is a handle to it that wants to be borrowed mutably.
                 let mut client = self.client.clone();
                 let answer = match message {
                     $(AnyRequest::$variant(message) => client
-                        .$rpc(request(message, options))
+                        .$rpc(self.request(message, options, caller))
                         .await
                         .map(|response| ClientResponse::try_from(response.into_inner())),)*
                 };
@@ -97,13 +126,24 @@ macro_rules! send {
 }
 each_rpc!(send);
 
-fn request<T>(message: T, options: CallOptions) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(options.timeout);
-    let metadata = request.metadata_mut();
-    metadata.insert(PROTOCOL_HEADER, MetadataValue::from(PROTOCOL));
-    if options.forwarded {
-        metadata.insert(FORWARDED_HEADER, MetadataValue::from(1_u32));
+impl ClusterChannel {
+    fn request<T>(&self, message: T, options: CallOptions, caller: Option<&Caller>) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(options.timeout);
+        let metadata = request.metadata_mut();
+        metadata.insert(PROTOCOL_HEADER, MetadataValue::from(PROTOCOL));
+        if options.forwarded {
+            metadata.insert(FORWARDED_HEADER, MetadataValue::from(1_u32));
+        }
+        let caller = caller.and_then(|caller| serde_json::to_string(caller).ok()?.parse().ok());
+        if let Some(caller) = caller {
+            metadata.insert(CALLER_HEADER, caller);
+        }
+        let bearer = self.token.as_ref().and_then(|token| format!("Bearer {}", token.reveal()).parse().ok());
+        if let Some(mut bearer) = bearer {
+            MetadataValue::set_sensitive(&mut bearer, true);
+            metadata.insert("authorization", bearer);
+        }
+        request
     }
-    request
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use super::status::to_status;
-use crate::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use crate::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use crate::generated::client::v1 as wire;
 use crate::generated::client::v1::cluster_server::{Cluster, ClusterServer};
 use crate::limits::{self, mebibytes};
@@ -15,8 +15,10 @@ use crate::version::{self, FORWARDED_HEADER, PROTOCOL_HEADER};
 use crate::wire::AnyRequest;
 
 /// How a request came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Call {
+    /// Who asks, as far as the connection tells: whoever lets calls in puts it among their extensions.
+    pub caller: Caller,
     /// Another coordinator has passed it on.
     pub forwarded: bool,
     /// How long the caller waits; `None`: for ever.
@@ -39,7 +41,12 @@ pub fn cluster_service(handler: Arc<dyn ClientHandler>) -> ClusterServer<Cluster
 pub struct ClusterService(Arc<dyn ClientHandler>);
 
 impl ClusterService {
-    async fn answer(&self, request: AnyRequest, metadata: &MetadataMap) -> Result<ClientResponse, Status> {
+    async fn answer(
+        &self,
+        request: AnyRequest,
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+    ) -> Result<ClientResponse, Status> {
         let protocol =
             match metadata.get(PROTOCOL_HEADER) {
                 // The first version, or a generic tool.
@@ -55,7 +62,11 @@ impl ClusterService {
         }
         let invalid = |error: weir_core::Error| ClientError::new(ClientErrorKind::Invalid, error.report());
         let request = request.try_into().map_err(|error| to_status(&invalid(error)))?;
-        let call = Call { forwarded: metadata.contains_key(FORWARDED_HEADER), timeout: timeout(metadata) };
+        let call = Call {
+            caller: extensions.get::<Caller>().cloned().unwrap_or_default(),
+            forwarded: metadata.contains_key(FORWARDED_HEADER),
+            timeout: timeout(metadata),
+        };
         self.0.handle(request, call).await.map_err(|error| to_status(&error))
     }
 }
@@ -88,8 +99,8 @@ macro_rules! serve {
         impl Cluster for ClusterService {
             $(
                 async fn $rpc(&self, request: Request<wire::$message>) -> Result<Response<wire::$response>, Status> {
-                    let (metadata, _, message) = request.into_parts();
-                    let response = self.answer(AnyRequest::$variant(message), &metadata).await?;
+                    let (metadata, extensions, message) = request.into_parts();
+                    let response = self.answer(AnyRequest::$variant(message), &metadata, &extensions).await?;
                     let response = wire::$response::try_from(response);
                     response.map(Response::new).map_err(|error| Status::internal(error.report()))
                 }

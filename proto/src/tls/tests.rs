@@ -213,7 +213,7 @@ impl ClientHandler for Empty {
 }
 
 async fn ask(address: &str, tls: Option<Tls>) -> Result<ClientResponse, ClientError> {
-    let channel = ClusterChannel::connect(address, SOON, &Credentials { tls }).await?;
+    let channel = ClusterChannel::connect(address, SOON, &Credentials { tls, token: None }).await?;
     channel.call(&ClientRequest::ListWorkers, CallOptions { timeout: SOON, forwarded: false }).await
 }
 

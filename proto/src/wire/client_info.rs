@@ -6,8 +6,8 @@ use weir_core::{Attempt, CoordinatorId, Epoch, Error, ErrorKind, Incarnation, Op
 
 use super::{all, job_id, named, required, unknown};
 use crate::client::{
-    CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobSettingsInfo,
-    JobSummary, NamespaceInfo, QuotaInfo, VertexInfo, WorkerInfo, WorkerJob,
+    CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, Grant, JobAction, JobDetail, JobFailureInfo,
+    JobSettingsInfo, JobSummary, NamespaceInfo, QuotaInfo, TokenInfo, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::generated::client::v1 as wire;
 use crate::json;
@@ -96,6 +96,12 @@ impl From<&JobDetail> for wire::JobDetail {
     fn from(info: &JobDetail) -> Self {
         Self {
             summary: Some((&info.summary).into()),
+            submitted_by: info.submitted_by.clone(),
+            last_action: info.last_action.as_ref().map(|action| wire::JobAction {
+                what: action.what.clone(),
+                by: action.by.clone(),
+                at: action.at,
+            }),
             sql: info.sql.clone(),
             settings: Some((&info.settings).into()),
             fingerprint: info.fingerprint.clone(),
@@ -115,6 +121,8 @@ impl TryFrom<wire::JobDetail> for JobDetail {
     fn try_from(info: wire::JobDetail) -> Result<Self> {
         Ok(Self {
             summary: required(info.summary, "JobDetail.summary")?.try_into()?,
+            submitted_by: info.submitted_by,
+            last_action: info.last_action.map(|wire::JobAction { what, by, at }| JobAction { what, by, at }),
             sql: info.sql,
             settings: required(info.settings, "JobDetail.settings")?.into(),
             fingerprint: info.fingerprint,
@@ -313,6 +321,46 @@ impl TryFrom<wire::NamespaceInfo> for NamespaceInfo {
             slots_used: info.slots_used,
             jobs: info.jobs,
             state_bytes: info.state_bytes,
+        })
+    }
+}
+
+pub(super) fn grants_of(grants: &[Grant]) -> Vec<wire::Grant> {
+    let grant = |grant: &Grant| wire::Grant { role: grant.role.to_string(), namespace: grant.namespace.clone() };
+    grants.iter().map(grant).collect()
+}
+
+pub(super) fn to_grants(grants: Vec<wire::Grant>, name: &str) -> Result<Vec<Grant>> {
+    all(grants, |wire::Grant { role, namespace }| {
+        let role = role.parse().map_err(|error| Error::data(format!("the message has a wrong {name}: {error}")))?;
+        Ok(Grant { role, namespace })
+    })
+}
+
+impl From<&TokenInfo> for wire::TokenInfo {
+    fn from(info: &TokenInfo) -> Self {
+        Self {
+            name: info.name.clone(),
+            grants: grants_of(&info.grants),
+            plugins: info.plugins,
+            created_by: info.created_by.clone(),
+            created_at: info.created_at,
+            expires_at: info.expires_at,
+        }
+    }
+}
+
+impl TryFrom<wire::TokenInfo> for TokenInfo {
+    type Error = Error;
+
+    fn try_from(info: wire::TokenInfo) -> Result<Self> {
+        Ok(Self {
+            name: named(info.name, "TokenInfo.name")?,
+            grants: to_grants(info.grants, "TokenInfo.grants")?,
+            plugins: info.plugins,
+            created_by: info.created_by,
+            created_at: info.created_at,
+            expires_at: info.expires_at,
         })
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use prost::Message;
 use weir_core::{CoordinatorId, Epoch, Error, Result, WorkerId};
 
+use super::client_info::{grants_of, to_grants};
 use super::{job_id, named, required};
-use crate::client::{ClientRequest, JobRef, SubmitJob};
+use crate::client::{ClientRequest, JobRef, NewToken, SubmitJob};
 use crate::generated::client::v1 as wire;
 use crate::json;
 
@@ -85,6 +86,17 @@ impl From<&ClientRequest> for AnyRequest {
                     statements: statements.clone(),
                 })
             }
+            ClientRequest::ListTokens => AnyRequest::ListTokens(wire::ListTokensRequest {}),
+            ClientRequest::CreateToken(token) => AnyRequest::CreateToken(wire::CreateTokenRequest {
+                name: token.name.clone(),
+                sha256: token.sha256.clone(),
+                grants: grants_of(&token.grants),
+                plugins: token.plugins,
+                expires_at: token.expires_at,
+            }),
+            ClientRequest::RevokeToken { name } => {
+                AnyRequest::RevokeToken(wire::RevokeTokenRequest { name: name.clone() })
+            }
             ClientRequest::DescribeCluster => AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}),
             ClientRequest::AddCoordinator { id, address, log } => {
                 AnyRequest::AddCoordinator(wire::AddCoordinatorRequest {
@@ -160,6 +172,17 @@ impl TryFrom<AnyRequest> for ClientRequest {
                 version: replace.version,
                 statements: replace.statements,
             },
+            AnyRequest::ListTokens(wire::ListTokensRequest {}) => ClientRequest::ListTokens,
+            AnyRequest::CreateToken(create) => ClientRequest::CreateToken(NewToken {
+                name: named(create.name, "CreateTokenRequest.name")?,
+                sha256: named(create.sha256, "CreateTokenRequest.sha256")?,
+                grants: to_grants(create.grants, "CreateTokenRequest.grants")?,
+                plugins: create.plugins,
+                expires_at: create.expires_at,
+            }),
+            AnyRequest::RevokeToken(revoke) => {
+                ClientRequest::RevokeToken { name: named(revoke.name, "RevokeTokenRequest.name")? }
+            }
             AnyRequest::DescribeCluster(wire::DescribeClusterRequest {}) => ClientRequest::DescribeCluster,
             AnyRequest::AddCoordinator(add) => ClientRequest::AddCoordinator {
                 id: coordinator(add.id, "AddCoordinatorRequest.id")?,

@@ -160,6 +160,7 @@ lists! {
     ListCheckpointsResponse checkpoints Checkpoints,
     ListWorkersResponse workers Workers,
     ListNamespacesResponse namespaces Namespaces,
+    ListTokensResponse tokens Tokens,
 }
 
 impl From<&ClientError> for wire::Error {

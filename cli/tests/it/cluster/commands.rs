@@ -50,7 +50,7 @@ impl Cluster {
         });
         runtime.spawn(async move {
             while let Some(message) = inbox.recv().await {
-                if let Message::Client(_, request, reply) = message {
+                if let Message::Client(_, _, request, reply) = message {
                     let answer = answer(&request);
                     // Before the answer, so that whoever has got it finds the request remembered.
                     let _ = remember.send(request);
@@ -117,6 +117,8 @@ fn detail(summary: JobSummary) -> ClientResponse {
     };
     ClientResponse::Job(Box::new(JobDetail {
         summary,
+        submitted_by: None,
+        last_action: None,
         sql: String::new(),
         settings,
         fingerprint: String::new(),

@@ -1,5 +1,6 @@
 //! Clusters: the commands that talk to one, and whole ones of real processes.
 
+mod access;
 mod api;
 mod bucket;
 mod catalog;

@@ -193,6 +193,11 @@ impl Cluster {
         self.storage.clone().unwrap_or_else(|| format!("file://{}", self.path("checkpoints")))
     }
 
+    /// The addresses of all coordinators.
+    pub fn addresses(&self) -> &str {
+        &self.coordinators
+    }
+
     /// The address of the first coordinator.
     pub fn coordinator(&self) -> &str {
         self.coordinators.split(',').next().unwrap()

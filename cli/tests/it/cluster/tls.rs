@@ -47,7 +47,7 @@ fn nobody_without_the_right_certificate_is_let_in() {
 
     let list = ["jobs", "list", "--timeout", "5s"];
     let nobody = cluster.weir_as(None, &list).code(2);
-    nobody.says(&["needs the certificate of the role administrator, and none is shown"]);
+    nobody.says(&["it is not known who asks", "--token-file"]);
     let worker = cluster.weir_as(Some("worker"), &list).code(2);
     worker.says(&["the one that is shown is for something else", "admin.weir.internal"]);
     let plain = command(&list).env("WEIR_COORDINATORS", cluster.coordinator()).output().unwrap();

@@ -50,6 +50,8 @@ impl ClusterState {
             last_failure: None,
             submitted_at: at,
             changed_at: at,
+            submitted_by: None,
+            last_action: None,
         };
         self.admit(None, &job)?;
         let id = JobId(self.next_job);

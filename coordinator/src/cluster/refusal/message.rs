@@ -44,6 +44,8 @@ impl Refusal {
                 "look at it again, as `weir catalog show` does, and repeat the change".into()
             }
             Refusal::CatalogTooLarge { .. } => "drop what is not used any more".into(),
+            Refusal::NoSuchToken(_) => "`weir tokens list` shows those that there are".into(),
+            Refusal::TokenExists(_) => "choose another name, or revoke the one that is there".into(),
             Refusal::NoSuchNamespace(_) => "create it first, or use the namespace default".into(),
             _ => return None,
         };
@@ -57,6 +59,8 @@ impl fmt::Display for Refusal {
             Refusal::NotFounded => f.write_str("the cluster is not founded yet"),
             Refusal::NoSuchJob(job) => write!(f, "there is no job {job}"),
             Refusal::NoSuchWorker(worker) => write!(f, "there is no worker {worker}"),
+            Refusal::NoSuchToken(name) => write!(f, "there is no token {name}"),
+            Refusal::TokenExists(name) => write!(f, "there is a token {name} already, or the same under another name"),
             Refusal::NoSuchNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
             Refusal::NoSuchCheckpoint { job, epoch } => write!(f, "job {job} has no checkpoint {epoch}"),
             Refusal::StaleAttempt { job, attempt, last } if attempt == last => {

@@ -1,3 +1,5 @@
+use weir_proto::client::NewToken;
+
 use super::*;
 
 fn commands() -> Vec<(Command, &'static str)> {
@@ -107,6 +109,27 @@ fn commands() -> Vec<(Command, &'static str)> {
             Command::ReplaceCatalog { namespace: "blue".into(), version: 3, statements: vec!["CREATE \"a\"".into()] },
             r#"{"ReplaceCatalog":{"namespace":"blue","version":3,"statements":["CREATE \"a\""]}}"#,
         ),
+        (
+            Command::By { actor: "ci".into(), command: Box::new(Command::CancelJob { job, at }) },
+            r#"{"By":{"actor":"ci","command":{"CancelJob":{"job":7,"at":1700000000000}}}}"#,
+        ),
+        (
+            Command::CreateToken {
+                token: NewToken {
+                    name: "ci".into(),
+                    sha256: "0f".into(),
+                    grants: vec!["viewer".parse().unwrap(), "admin@blue".parse().unwrap()],
+                    plugins: true,
+                    expires_at: Some(at),
+                },
+                at,
+            },
+            concat!(
+                r#"{"CreateToken":{"token":{"name":"ci","sha256":"0f","grants":[{"role":"viewer"},"#,
+                r#"{"role":"admin","namespace":"blue"}],"plugins":true,"expires_at":1700000000000},"at":1700000000000}}"#,
+            ),
+        ),
+        (Command::RevokeToken { name: "ci".into() }, r#"{"RevokeToken":{"name":"ci"}}"#),
     ]
 }
 
@@ -119,6 +142,7 @@ fn commands_are_written_as_they_always_were() {
             Command::UpdateJob { .. } => 2,
             Command::StartAttempt { as_before: true, .. } => 3,
             Command::ReplaceCatalog { .. } => 4,
+            Command::By { .. } | Command::CreateToken { .. } | Command::RevokeToken { .. } => 5,
             _ => 1,
         };
         assert_eq!(bytes[0], since, "{golden}");
@@ -140,10 +164,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 5;
+    bytes[0] = 6;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 5, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 6, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -167,8 +191,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 4 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 4, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 5 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 5, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::async_trait;
 use weir_core::CoordinatorId;
-use weir_proto::client::{ClientError, ClientErrorKind, ClientRequest, ClientResponse};
-use weir_proto::grpc::{Call, CallOptions, ClientHandler, ClusterChannel, Credentials};
+use weir_proto::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
+use weir_proto::grpc::{Call, ClientHandler, ClusterChannel, Credentials};
 use weir_proto::tls::Tls;
 
 use super::super::{LeaderPlace, NodeHandle, introduction};
@@ -30,18 +30,23 @@ impl Clients {
     pub(super) fn new(node: NodeHandle, config: &GrpcConfig) -> Self {
         let leader = LeaderChannel {
             connect_timeout: config.connect_timeout,
-            credentials: Credentials { tls: config.tls.clone() },
+            credentials: Credentials::of_process(config.tls.clone()),
             last: Mutex::new(None),
         };
         Self { tls: config.tls.clone(), cluster: config.cluster.clone(), node, longest: config.request_timeout, leader }
     }
 
-    async fn decide(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
+    async fn decide(&self, caller: Caller, request: ClientRequest) -> Result<ClientResponse, ClientError> {
         let request = match request {
-            ClientRequest::AddCoordinator { id, address, .. } => self.introduced(id, address).await?,
+            ClientRequest::AddCoordinator { id, address, .. } => {
+                // Nobody has this coordinator call others who may not add them.
+                let asks = ClientRequest::AddCoordinator { id, address: address.clone(), log: 0 };
+                self.node.client(caller.clone(), asks).await?;
+                self.introduced(id, address).await?
+            }
             other => other,
         };
-        self.node.client(request).await
+        self.node.client(caller, request).await
     }
 
     /// A coordinator is added with the log that it writes, which it alone can tell.
@@ -70,12 +75,14 @@ impl ClientHandler for Clients {
         let is_read = request.is_read();
         let answer = match self.node.leader() {
             LeaderPlace::Here => {
-                let answer = tokio::time::timeout(patience, self.decide(request)).await;
+                let answer = tokio::time::timeout(patience, self.decide(call.caller, request)).await;
                 answer.unwrap_or_else(|_| {
                     Err(ClientError::new(ClientErrorKind::Unknown, "the coordinators did not agree in time"))
                 })
             }
-            LeaderPlace::There(address) if !call.forwarded => self.leader.ask(&address, &request, patience).await,
+            LeaderPlace::There(address) if !call.forwarded => {
+                self.leader.ask(&address, &request, &call.caller, patience).await
+            }
             LeaderPlace::There(_) => Err(no_leader("leadership is moving from one coordinator to another")),
             LeaderPlace::Unknown => Err(no_leader("no coordinator leads just now")),
         };
@@ -104,12 +111,13 @@ impl LeaderChannel {
         &self,
         address: &str,
         request: &ClientRequest,
+        caller: &Caller,
         patience: Duration,
     ) -> Result<ClientResponse, ClientError> {
         let begun = Instant::now();
         let channel = self.channel(address, patience).await?;
         let timeout = patience.saturating_sub(begun.elapsed());
-        channel.call(request, CallOptions { timeout, forwarded: true }).await
+        channel.pass_on(request, timeout, caller).await
     }
 
     async fn channel(&self, address: &str, patience: Duration) -> Result<ClusterChannel, ClientError> {

@@ -3,14 +3,18 @@
 //! With TLS, what comes from coordinators and workers needs their certificates: a worker cannot write into the log of the coordinators,
 //! and a client can neither. Without TLS the network is trusted.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
-use tonic::Status;
-use weir_proto::client::{ClientError, ClientErrorKind};
+use axum::response::{IntoResponse, Response};
+use weir_proto::client::{Caller, ClientError, ClientErrorKind, Identity, Token};
 use weir_proto::grpc::to_status;
 use weir_proto::tls::{CertificateRole, PeerCertificate};
+use weir_proto::version::CALLER_HEADER;
 
+use super::super::audit::Audit;
 use super::connection::ConnectionInfo;
 
 /// What is behind a path.
@@ -35,51 +39,125 @@ pub(super) fn door(path: &str) -> Option<Door> {
     }
 }
 
-/// Whether whoever shows this certificate, or none, may come in there.
+/// What a call shows.
+#[derive(Debug, Default)]
+pub(super) struct Shown<'a> {
+    /// The certificate of its connection.
+    pub(super) certificate: Option<&'a PeerCertificate>,
+    /// The header `authorization`.
+    pub(super) authorization: Option<&'a str>,
+    /// For whom it is passed on.
+    pub(super) passed_on: Option<&'a str>,
+    /// Where it comes from.
+    pub(super) from: Option<String>,
+}
+
+/// Who calls, if it may come in there.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn admit(door: Option<Door>, certificate: Option<&PeerCertificate>) -> Result<(), Status> {
-    let is = |role| certificate.is_some_and(|certificate| certificate.is(role));
+pub(super) fn admit(door: Door, secure: bool, shown: &Shown<'_>) -> Result<Caller, ClientError> {
+    let is = |role| shown.certificate.is_some_and(|certificate| certificate.is(role));
+    let caller = |identity| Ok(Caller { identity, from: shown.from.clone() });
     let wanted = match door {
-        None => return Err(Status::unimplemented("there is no such call")),
-        Some(Door::Peers) => CertificateRole::Coordinator,
-        Some(Door::Workers) => CertificateRole::Worker,
-        Some(Door::Clients) if is(CertificateRole::Coordinator) || is(CertificateRole::Admin) => return Ok(()),
-        Some(Door::Clients) => CertificateRole::Admin,
+        _ if !secure && door != Door::Clients => return Ok(Caller::trusted()),
+        Door::Peers => CertificateRole::Coordinator,
+        Door::Workers => CertificateRole::Worker,
+        Door::Clients => CertificateRole::Admin,
     };
-    if is(wanted) {
-        return Ok(());
+    if door != Door::Clients {
+        return if is(wanted) { caller(Identity::Nobody) } else { Err(refused(wanted, shown.certificate)) };
     }
-    match certificate {
-        None => Err(refused(ClientErrorKind::Unauthenticated, wanted, "none is shown")),
-        Some(_) => Err(refused(ClientErrorKind::Denied, wanted, "the one that is shown is for something else")),
+    // Coordinators pass on what they were asked. Who they are themselves is shown by their certificate.
+    if let Some(passed_on) = shown.passed_on.filter(|_| !secure || is(CertificateRole::Coordinator)) {
+        return serde_json::from_str(passed_on)
+            .map_err(|_| ClientError::new(ClientErrorKind::Invalid, "it cannot be read for whom this is passed on"));
+    }
+    if let Some(authorization) = shown.authorization {
+        let token = authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = token.and_then(|(_, token)| Token::read(token)).ok_or_else(|| {
+            ClientError::new(ClientErrorKind::Unauthenticated, "the authorization is not of the form 'Bearer TOKEN'")
+        })?;
+        return caller(Identity::Token(token.sha256()));
+    }
+    match shown.certificate {
+        Some(certificate) if is(CertificateRole::Admin) || is(CertificateRole::Coordinator) => {
+            caller(Identity::Certificate(certificate.fingerprint.clone()))
+        }
+        _ if !secure => caller(Identity::Trusted),
+        None => Err(ClientError::new(ClientErrorKind::Unauthenticated, "it is not known who asks")
+            .with_help("give a token with --token-file or in WEIR_TOKEN, or an administrator's certificate")),
+        Some(_) => Err(refused(wanted, shown.certificate)),
     }
 }
 
-fn refused(kind: ClientErrorKind, wanted: CertificateRole, why: &str) -> Status {
+fn refused(wanted: CertificateRole, certificate: Option<&PeerCertificate>) -> ClientError {
+    let (kind, why) = match certificate {
+        None => (ClientErrorKind::Unauthenticated, "none is shown"),
+        Some(_) => (ClientErrorKind::Denied, "the one that is shown is for something else"),
+    };
     let message = format!("this call needs the certificate of the role {wanted}, and {why}");
     let help = format!("a certificate is for that if {} is among its alternative names", wanted.name());
-    to_status(&ClientError::new(kind, message).with_help(help))
+    ClientError::new(kind, message).with_help(help)
 }
 
-/// The gate itself.
-pub(super) async fn pass(State(secure): State<bool>, request: Request, next: Next) -> Response {
-    if secure {
-        let info = request.extensions().get::<ConnectionInfo>();
-        let certificate = info.and_then(|info| info.certificate.as_ref());
-        if let Err(refused) = admit(door(request.uri().path()), certificate) {
-            let (path, remote) = (request.uri().path(), info.map(|info| info.remote));
-            tracing::debug!(path, ?remote, refused = refused.message(), "a call was refused");
-            return refused.into_http();
+/// What the gate goes by.
+pub(super) struct Gate {
+    pub(super) secure: bool,
+    pub(super) audit: Audit,
+    /// Milliseconds since 1970.
+    pub(super) wall_clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+/// The gate itself. What has passed has its [`Caller`] among its extensions.
+pub(super) async fn pass(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    match gate.judge(&request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
         }
+        Err(refusal) => *refusal,
     }
-    next.run(request).await
+}
+
+impl Gate {
+    fn judge(&self, request: &Request) -> Result<Caller, Box<Response>> {
+        let info = request.extensions().get::<ConnectionInfo>();
+        let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let shown = Shown {
+            certificate: info.and_then(|info| info.certificate.as_ref()),
+            authorization: header("authorization"),
+            passed_on: header(CALLER_HEADER),
+            from: info.map(|info| info.remote.to_string()),
+        };
+        // What nobody has thought of is a client's: nothing is served to those of whom it is not known who they are.
+        let door = door(request.uri().path()).unwrap_or(Door::Clients);
+        admit(door, self.secure, &shown).map_err(|error| {
+            self.audit.refused((self.wall_clock)(), shown.from.as_deref(), request.uri().path(), &error);
+            let is_grpc = header("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
+            Box::new(if is_grpc { to_status(&error).into_http() } else { problem(&error) })
+        })
+    }
+}
+
+/// The error for those who speak no gRPC: problem details, RFC 9457, as the REST API has them.
+fn problem(error: &ClientError) -> Response {
+    let (status, kind) = match error.kind {
+        ClientErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        ClientErrorKind::Denied => (StatusCode::FORBIDDEN, "denied"),
+        _ => (StatusCode::BAD_REQUEST, "invalid"),
+    };
+    let body = serde_json::json!({
+        "kind": kind, "status": status.as_u16(), "detail": error.message, "help": error.help,
+    });
+    let headers =
+        [(header::CONTENT_TYPE, "application/problem+json"), (header::WWW_AUTHENTICATE, "Bearer realm=\"weir\"")];
+    (status, headers, body.to_string()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
+    #![allow(clippy::unwrap_used)]
 
     use super::*;
 
@@ -104,11 +182,16 @@ mod tests {
         calls.collect()
     }
 
+    fn of(certificate: &PeerCertificate) -> Shown<'_> {
+        Shown { certificate: Some(certificate), ..Shown::default() }
+    }
+
     #[test]
     fn each_call_is_for_those_that_it_is_made_for() {
         use CertificateRole::{Admin, Coordinator, Worker};
         let calls = all_calls();
         assert!(calls.len() > 24, "{calls:?}");
+        let kind = |admitted: Result<Caller, ClientError>| admitted.unwrap_err().kind;
         for path in calls {
             let Some(door) = door(&path) else { panic!("nobody has said who may call {path}") };
             let allowed: &[CertificateRole] = match door {
@@ -118,12 +201,15 @@ mod tests {
             };
             for role in CertificateRole::ALL {
                 let certificate = PeerCertificate { roles: vec![role], fingerprint: "00".into() };
-                let admitted = admit(Some(door), Some(&certificate));
+                let admitted = admit(door, true, &of(&certificate));
                 assert_eq!(admitted.is_ok(), allowed.contains(&role), "{path} {role}");
             }
             let nothing = PeerCertificate { roles: Vec::new(), fingerprint: "00".into() };
-            assert_eq!(admit(Some(door), Some(&nothing)).unwrap_err().code(), Code::PermissionDenied, "{path}");
-            assert_eq!(admit(Some(door), None).unwrap_err().code(), Code::Unauthenticated, "{path}");
+            assert_eq!(kind(admit(door, true, &of(&nothing))), ClientErrorKind::Denied, "{path}");
+            assert_eq!(kind(admit(door, true, &Shown::default())), ClientErrorKind::Unauthenticated, "{path}");
+            let with_token = Shown { authorization: Some("Bearer x"), ..Shown::default() };
+            assert_eq!(admit(door, true, &with_token).is_ok(), door == Door::Clients, "a token opens no other door");
+            assert!(admit(door, false, &Shown::default()).is_ok());
         }
         for nothing in [
             "/",
@@ -135,5 +221,31 @@ mod tests {
         ] {
             assert_eq!(door(nothing), None, "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_client_is_whom_it_shows_and_only_coordinators_speak_for_others() {
+        let identity = |secure, shown: &Shown<'_>| admit(Door::Clients, secure, shown).map(|caller| caller.identity);
+        let sha256 = Token::read("x").unwrap().sha256();
+        let other = serde_json::to_string(&Caller { identity: Identity::Token("f00".into()), from: None }).unwrap();
+        let certificate = |role| PeerCertificate { roles: vec![role], fingerprint: "00".into() };
+        let (admin, coordinator) = (certificate(CertificateRole::Admin), certificate(CertificateRole::Coordinator));
+        for text in ["Bearer x", "bearer x", "Bearer  x "] {
+            let shown = Shown { authorization: Some(text), ..Shown::default() };
+            assert_eq!(identity(true, &shown), Ok(Identity::Token(sha256.clone())), "{text}");
+        }
+        for text in ["x", "Basic x", "Bearer ", "Bearer a b", ""] {
+            let shown = Shown { authorization: Some(text), ..of(&admin) };
+            assert_eq!(identity(true, &shown).unwrap_err().kind, ClientErrorKind::Unauthenticated, "{text}");
+        }
+        assert_eq!(identity(true, &of(&admin)), Ok(Identity::Certificate("00".into())));
+        let speaks = |by| Shown { passed_on: Some(&other), ..of(by) };
+        assert_eq!(identity(true, &speaks(&coordinator)), Ok(Identity::Token("f00".into())));
+        assert_eq!(identity(true, &speaks(&admin)), Ok(Identity::Certificate("00".into())), "it speaks for itself");
+        let nobody = Shown { passed_on: Some(&other), ..Shown::default() };
+        assert_eq!(identity(true, &nobody).unwrap_err().kind, ClientErrorKind::Unauthenticated);
+        let garbled = Shown { passed_on: Some("{"), ..of(&coordinator) };
+        assert_eq!(identity(true, &garbled).unwrap_err().kind, ClientErrorKind::Invalid);
+        assert_eq!(identity(false, &Shown::default()), Ok(Identity::Trusted));
     }
 }

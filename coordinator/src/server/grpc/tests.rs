@@ -82,7 +82,7 @@ impl Coordinator {
     /// Answers the next request, which is returned.
     async fn answer(&mut self, answer: Result<ClientResponse, ClientError>) -> ClientRequest {
         match self.next().await {
-            Message::Client(_, request, reply) => {
+            Message::Client(_, _, request, reply) => {
                 reply.send(answer).unwrap();
                 request
             }

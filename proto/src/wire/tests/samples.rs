@@ -14,8 +14,8 @@ use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
-    ClusterInfo, CoordinatorInfo, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary, NamespaceInfo,
-    QuotaInfo, SubmitJob, VertexInfo, WorkerInfo, WorkerJob,
+    ClusterInfo, CoordinatorInfo, Grant, JobAction, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary,
+    NamespaceInfo, NewToken, QuotaInfo, Role, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
@@ -106,6 +106,9 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
             "replace_catalog",
             R::ReplaceCatalog { namespace: "team".into(), version: 3, statements: statements() },
         ),
+        ("list_tokens", "list_tokens", R::ListTokens),
+        ("create_token", "create_token", R::CreateToken(new_token())),
+        ("revoke_token", "revoke_token", R::RevokeToken { name: "ci".into() }),
         ("describe_cluster", "describe_cluster", R::DescribeCluster),
         (
             "add_coordinator",
@@ -116,6 +119,31 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("transfer_leadership", "transfer_leadership", R::TransferLeadership { to: Some(CoordinatorId(2)) }),
         ("transfer_leadership-any", "transfer_leadership", R::TransferLeadership { to: None }),
     ]
+}
+
+fn grants() -> Vec<Grant> {
+    vec![Grant { role: Role::Viewer, namespace: None }, Grant { role: Role::Admin, namespace: Some("team".into()) }]
+}
+
+fn new_token() -> NewToken {
+    NewToken {
+        name: "ci".into(),
+        sha256: "0f".repeat(32),
+        grants: grants(),
+        plugins: true,
+        expires_at: Some(1_767_225_600_000),
+    }
+}
+
+fn token() -> TokenInfo {
+    TokenInfo {
+        name: "ci".into(),
+        grants: grants(),
+        plugins: true,
+        created_by: Some("root".into()),
+        created_at: 1_767_225_600_000,
+        expires_at: None,
+    }
 }
 
 /// How a job does.
@@ -184,6 +212,8 @@ pub(super) fn detail() -> JobDetail {
     };
     JobDetail {
         summary,
+        submitted_by: None,
+        last_action: None,
         sql: "SELECT".into(),
         settings: settings(),
         fingerprint: "0123".into(),
@@ -240,6 +270,8 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         jobs_running: 1,
     };
     let submitted = |updated| ClientResponse::Submitted { job: JobId(7), already_there: true, updated };
+    let action = JobAction { what: "stop".into(), by: "ci".into(), at: 1_767_225_600_000 };
+    let by = JobDetail { submitted_by: Some("root".into()), last_action: Some(action), ..detail() };
     let with_graph = JobDetail { graph: Some(Arc::new(graph())), ..detail() };
     vec![
         ("submitted", "submit_job", submitted(false)),
@@ -253,6 +285,8 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
         ("catalog", "show_catalog", ClientResponse::Catalog(CatalogInfo { version: 4, statements: statements() })),
+        ("job-by", "describe_job", ClientResponse::Job(Box::new(by))),
+        ("tokens", "list_tokens", ClientResponse::Tokens(vec![token()])),
         ("cluster", "describe_cluster", ClientResponse::Cluster(cluster)),
     ]
 }

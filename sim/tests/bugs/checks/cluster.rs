@@ -10,7 +10,7 @@ use weir_coordinator::node::{Effect, Event, Node, NodeConfig, RequestId};
 use weir_coordinator::raft::{Batch, LogId, LogStore, Member, MemoryStore, Raft, RaftConfig, Role, Stored};
 use weir_coordinator::server::storage::CheckpointStorages;
 use weir_core::{CoordinatorId, Incarnation, Result, WorkerId};
-use weir_proto::client::{ClientError, ClientRequest, ClientResponse};
+use weir_proto::client::{Caller, ClientError, ClientRequest, ClientResponse};
 use weir_proto::control::{AttemptStatus, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
 use weir_state::{MemoryStorage, Storage, Storages};
@@ -173,7 +173,7 @@ impl Cluster {
 
     /// A client asks a coordinator.
     pub fn ask(&mut self, at: CoordinatorId, request: ClientRequest) {
-        self.step(at, Event::Client(RequestId(0), request));
+        self.step(at, Event::Client(RequestId(0), Caller::trusted(), request));
     }
 
     /// A worker makes a session with a coordinator, and says what it runs.

@@ -115,7 +115,7 @@ async fn when_the_server_goes_down_the_outcome_of_what_was_asked_is_not_known() 
     let request = restart();
     let ask = channel.call(&request, CALL);
     let go = async {
-        let Message::Client(_, _, reply) = coordinator.next().await else { panic!("a request was sent") };
+        let Message::Client(_, _, _, reply) = coordinator.next().await else { panic!("a request was sent") };
         coordinator.shutdown.take().unwrap().send(()).unwrap();
         reply
     };

@@ -1,0 +1,244 @@
+//! Each role against each kind of request, and what is seen of lists.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use weir_core::{CoordinatorId, Epoch, JobGraph, WorkerId};
+use weir_proto::client::{JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
+
+use super::*;
+use crate::cluster::{Applied, Command, Quota, Token};
+
+const NOW: i64 = 1_000;
+
+fn grant(text: &str) -> Grant {
+    text.parse().unwrap()
+}
+
+fn state() -> ClusterState {
+    let mut state = ClusterState::default();
+    let commands = [
+        Command::Found { cluster: "c-1".into(), storage: "file:///c".into() },
+        Command::SetNamespace { namespace: "a".into(), quota: Quota::default() },
+        Command::SetNamespace { namespace: "b".into(), quota: Quota::default() },
+    ];
+    for command in commands {
+        assert_eq!(state.apply(command), Ok(Applied::Changed));
+    }
+    state
+}
+
+fn with_token(state: &mut ClusterState, name: &str, grants: &[&str], expires_at: Option<i64>) -> Principal {
+    let grants: Vec<Grant> = grants.iter().map(|text| grant(text)).collect();
+    let token = Token {
+        sha256: name.repeat(2),
+        grants: grants.clone(),
+        plugins: false,
+        created_by: None,
+        created_at: 0,
+        expires_at,
+    };
+    state.tokens.insert(name.to_owned(), token);
+    Principal { name: Some(name.to_owned()), grants, plugins: false }
+}
+
+fn submit(namespace: &str) -> ClientRequest {
+    ClientRequest::SubmitJob(SubmitJob {
+        namespace: namespace.into(),
+        name: "j".into(),
+        graph: Arc::new(JobGraph::default()),
+        fingerprint: "f".into(),
+        sql: String::new(),
+        parallelism: 1,
+        settings: JobSettingsInfo {
+            batch_rows: 1,
+            memory_budget: None,
+            checkpoint_interval_ms: 1,
+            checkpoint_timeout_ms: 1,
+            tolerable_failures: 1,
+            retained_checkpoints: 1,
+            restart_attempts: None,
+            restart_initial_delay_ms: 1,
+            restart_maximum_delay_ms: 1,
+            restart_stable_ms: 1,
+        },
+    })
+}
+
+fn new_token(grants: &[&str], plugins: bool) -> ClientRequest {
+    ClientRequest::CreateToken(NewToken {
+        name: "t".into(),
+        sha256: "0".repeat(64),
+        grants: grants.iter().map(|text| grant(text)).collect(),
+        plugins,
+        expires_at: None,
+    })
+}
+
+/// All requests about the namespace `a` or the cluster, and who may ask them: a letter for each of viewer, developer, operator and
+/// admin of `a`, then the same of all namespaces.
+fn table() -> Vec<(ClientRequest, &'static str)> {
+    use ClientRequest as R;
+    let job = || JobRef::Name { namespace: "a".into(), name: "j".into() };
+    let namespace = || "a".to_owned();
+    let id = CoordinatorId(2);
+    let (see, run, change, operate, administer) = ("vdoa VDOA", "doa DOA", "da DA", "OA", "A");
+    vec![
+        (submit("a"), change),
+        (R::ListJobs { namespace: Some(namespace()), all: true }, see),
+        (R::ListJobs { namespace: None, all: true }, see),
+        (R::DescribeJob { job: job(), graph: true }, see),
+        (R::StopJob { job: job(), drain: false }, run),
+        (R::CancelJob { job: job() }, run),
+        (R::RestartJob { job: job(), from: None }, run),
+        (R::RescaleJob { job: job(), parallelism: 2 }, run),
+        (R::DeleteJob { job: job(), discard_results: false }, change),
+        (R::TakeSavepoint { job: job() }, run),
+        (R::ListCheckpoints { job: job() }, see),
+        (R::ForgetCheckpoint { job: job(), epoch: Epoch(1) }, run),
+        (R::ListWorkers, see),
+        (R::DrainWorker { worker: WorkerId("w".into()), draining: true }, operate),
+        (R::ListNamespaces, see),
+        (R::SetNamespace { namespace: namespace(), quota: QuotaInfo::default() }, administer),
+        (R::DropNamespace { namespace: namespace() }, administer),
+        (R::ShowCatalog { namespace: namespace() }, see),
+        (R::ReplaceCatalog { namespace: namespace(), version: 0, statements: Vec::new() }, change),
+        (R::ListTokens, see),
+        (new_token(&["viewer@a"], false), "a A"),
+        (new_token(&["viewer@a", "viewer"], false), administer),
+        (new_token(&["viewer@a"], true), ""),
+        (R::RevokeToken { name: "of-a".into() }, "a A"),
+        (R::RevokeToken { name: "of-all".into() }, administer),
+        (R::RevokeToken { name: "none".into() }, administer),
+        (R::DescribeCluster, see),
+        (R::AddCoordinator { id, address: "c:1".into(), log: 1 }, administer),
+        (R::RemoveCoordinator { id }, administer),
+        (R::TransferLeadership { to: None }, administer),
+    ]
+}
+
+#[test]
+fn each_role_may_what_the_table_says_and_nothing_else() {
+    let mut state = state();
+    with_token(&mut state, "of-a", &["viewer@a"], None);
+    with_token(&mut state, "of-all", &["viewer@a", "viewer"], None);
+    let roles = [("viewer", 'v'), ("developer", 'd'), ("operator", 'o'), ("admin", 'a')];
+    for (request, allowed) in table() {
+        for (role, letter) in roles {
+            let ask = |grants: &[&str]| {
+                let grants = grants.iter().map(|text| grant(text)).collect();
+                let principal = Principal { name: Some("p".into()), grants, plugins: false };
+                check(&state, &principal, &request)
+            };
+            let (here, everywhere) = (ask(&[&format!("{role}@a")]), ask(&[role]));
+            assert_eq!(here.is_ok(), allowed.contains(letter), "{role}@a {request:?}");
+            assert_eq!(everywhere.is_ok(), allowed.contains(letter.to_ascii_uppercase()), "{role} {request:?}");
+            let elsewhere = ask(&[&format!("{role}@b")]);
+            let shared = matches!(needed(&state, &request).unwrap()[..], [(Verb::See, Resource::Shared)]);
+            assert_eq!(elsewhere.is_ok(), shared, "{role}@b {request:?}");
+            for denied in [here, everywhere, elsewhere].into_iter().filter_map(Result::err) {
+                assert_eq!(denied.kind, ClientErrorKind::Denied);
+            }
+        }
+        let nobody = Principal { name: Some("p".into()), grants: Vec::new(), plugins: true };
+        assert!(check(&state, &nobody, &request).is_err(), "{request:?}");
+        assert!(check(&state, &Principal::all(None), &request).is_ok(), "{request:?}");
+    }
+}
+
+#[test]
+fn a_job_of_others_is_not_told_from_one_that_is_not_there() {
+    let mut state = state();
+    let ClientRequest::SubmitJob(SubmitJob { graph, .. }) = submit("a") else { unreachable!() };
+    let settings = crate::cluster::tests::spec("f", 1).settings;
+    let spec = Arc::new(crate::cluster::JobSpec { graph, fingerprint: "f".into(), sql: String::new(), settings });
+    let command = Command::SubmitJob { namespace: "a".into(), name: "j".into(), spec, parallelism: 1, at: 0 };
+    let by = Command::By { actor: "ci".into(), command: Box::new(command) };
+    assert_eq!(state.apply(by), Ok(Applied::Submitted { job: JobId(1), already_there: false }));
+    let stop = |id| ClientRequest::StopJob { job: JobRef::Id(JobId(id)), drain: false };
+    let ask = |grants: &[&str], id| {
+        let principal = with_token(&mut state.clone(), "p", grants, None);
+        check(&state, &principal, &stop(id)).map_err(|error| error.kind)
+    };
+    assert_eq!(ask(&["operator@a"], 1), Ok(()));
+    assert_eq!(ask(&["viewer@a"], 1), Err(ClientErrorKind::Denied));
+    assert_eq!(ask(&["operator@b"], 1), Err(ClientErrorKind::NotFound));
+    assert_eq!(ask(&["operator@b"], 2), Err(ClientErrorKind::NotFound));
+    let stop = Command::StopJob { job: JobId(1), drain: false, at: 7 };
+    state.apply(Command::By { actor: "ops".into(), command: Box::new(stop) }).unwrap();
+    let job = &state.jobs[&JobId(1)];
+    assert_eq!(job.submitted_by.as_deref(), Some("ci"));
+    let action = job.last_action.as_ref().unwrap();
+    assert_eq!((action.what.as_str(), action.by.as_str(), action.at), ("stop", "ops", 7));
+    // As it is in snapshots, too.
+    let bytes = state.to_bytes();
+    assert_eq!(ClusterState::from_bytes(&bytes, "x").unwrap(), state);
+    assert!(bytes.starts_with(b"weir-cluster 4"), "{}", String::from_utf8_lossy(&bytes[..40]));
+}
+
+#[test]
+fn a_token_is_good_until_it_ends_or_is_revoked() {
+    let mut state = state();
+    let caller = |sha256: &str| Caller { identity: Identity::Token(sha256.into()), from: None };
+    let token = NewToken {
+        name: "ci".into(),
+        sha256: "ab".repeat(32),
+        grants: vec![grant("viewer@a")],
+        plugins: false,
+        expires_at: Some(NOW + 10),
+    };
+    let create = |token: &NewToken| Command::CreateToken { token: token.clone(), at: NOW };
+    let by = Command::By { actor: "root".into(), command: Box::new(create(&token)) };
+    assert_eq!(state.apply(by), Ok(Applied::Changed));
+    assert_eq!(state.tokens["ci"].created_by.as_deref(), Some("root"));
+    assert_eq!(state.apply(create(&token)), Ok(Applied::Unchanged), "the same client asks again");
+    let refused = |state: &mut ClusterState, token: NewToken| state.apply(create(&token)).unwrap_err().to_string();
+    assert!(refused(&mut state, NewToken { plugins: true, ..token.clone() }).contains("a token ci already"));
+    assert!(refused(&mut state, NewToken { name: "b".into(), ..token.clone() }).contains("already"));
+    for wrong in [
+        NewToken { name: "ä".into(), ..token.clone() },
+        NewToken { sha256: "AB".repeat(32), ..token.clone() },
+        NewToken { grants: Vec::new(), ..token.clone() },
+        NewToken { grants: vec![grant("viewer@none")], ..token.clone() },
+        NewToken { name: "c".into(), expires_at: Some(NOW), ..token.clone() },
+    ] {
+        assert!(state.clone().apply(create(&wrong)).is_err(), "{wrong:?}");
+    }
+    let known = principal(&state, &caller(&token.sha256), NOW + 9).unwrap();
+    assert_eq!((known.name.as_deref(), &known.grants), (Some("ci"), &token.grants));
+    for (sha256, now) in [(token.sha256.clone(), NOW + 10), ("cd".repeat(32), NOW), (String::new(), NOW)] {
+        let unknown = principal(&state, &caller(&sha256), now).unwrap_err();
+        assert_eq!(unknown.kind, ClientErrorKind::Unauthenticated);
+    }
+    assert_eq!(principal(&state, &Caller::default(), NOW).unwrap_err().kind, ClientErrorKind::Unauthenticated);
+    state.apply(Command::RevokeToken { name: "ci".into() }).unwrap();
+    assert!(principal(&state, &caller(&token.sha256), NOW).is_err());
+    assert!(state.apply(Command::RevokeToken { name: "ci".into() }).is_err());
+}
+
+#[test]
+fn of_lists_each_sees_what_is_its_own() {
+    let mut state = state();
+    let (mine, all) = (with_token(&mut state, "mine", &["admin@a"], None), Principal::all(None));
+    with_token(&mut state, "hers", &["viewer@b"], None);
+    with_token(&mut state, "of-a", &["viewer@a"], None);
+    let viewer = with_token(&mut state, "v", &["viewer@a"], None);
+    let info = |name: &String| weir_proto::client::TokenInfo {
+        name: name.clone(),
+        grants: state.tokens[name].grants.clone(),
+        plugins: false,
+        created_by: None,
+        created_at: 0,
+        expires_at: None,
+    };
+    let listed = |principal: &Principal| {
+        let tokens = state.tokens.keys().map(info).collect();
+        let ClientResponse::Tokens(tokens) = visible(principal, &state, ClientResponse::Tokens(tokens)) else {
+            panic!("a list of tokens stays one")
+        };
+        tokens.into_iter().map(|token| token.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(listed(&all), "hers mine of-a v");
+    assert_eq!(listed(&mine), "mine of-a v");
+    assert_eq!(listed(&viewer), "v", "its own");
+}

@@ -1,0 +1,203 @@
+//! Who asks, and what it may.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+/// What somebody is in a namespace, or in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees jobs, their figures and the catalog.
+    Viewer,
+    /// And submits jobs, changes the catalog, stops and restarts jobs.
+    Developer,
+    /// Sees, stops, restarts, rescales, takes savepoints; of all namespaces: drains workers. Submits nothing.
+    Operator,
+    /// Everything; of all namespaces: namespaces, coordinators and tokens too.
+    Admin,
+}
+
+impl Role {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Viewer, Self::Developer, Self::Operator, Self::Admin];
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|role| role.to_string() == text);
+        found.ok_or_else(|| format!("'{text}' is no role: viewer, developer, operator or admin"))
+    }
+}
+
+/// A role somewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// In which namespace; `None`: in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// `ROLE`, or `ROLE@NAMESPACE`.
+impl FromStr for Grant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('@') {
+            None => Ok(Self { role: text.parse()?, namespace: None }),
+            Some((_, "")) => Err(format!("'{text}': the namespace is missing; write ROLE or ROLE@NAMESPACE")),
+            Some((role, namespace)) => Ok(Self { role: role.parse()?, namespace: Some(namespace.to_owned()) }),
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            None => self.role.fmt(f),
+            Some(namespace) => write!(f, "{}@{namespace}", self.role),
+        }
+    }
+}
+
+/// A token to be made. Whoever makes it draws it, and keeps it: the cluster is told its SHA-256 alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// By which it is listed and revoked, and under which what is done with it is told.
+    pub name: String,
+    /// Its SHA-256, as 64 digits.
+    pub sha256: String,
+    /// What it is good for.
+    pub grants: Vec<Grant>,
+    /// Whether jobs with plugins may be submitted with it: native code.
+    pub plugins: bool,
+    /// When it ends, in milliseconds since 1970; `None`: when it is revoked.
+    pub expires_at: Option<i64>,
+}
+
+/// A token as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TokenInfo {
+    /// Its name.
+    pub name: String,
+    /// What it is good for.
+    pub grants: Vec<Grant>,
+    /// Whether jobs with plugins may be submitted with it.
+    pub plugins: bool,
+    /// Who made it.
+    pub created_by: Option<String>,
+    /// When.
+    pub created_at: i64,
+    /// When it ends.
+    pub expires_at: Option<i64>,
+}
+
+/// A token. What prints it prints nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// How every token begins, so that a search for lost secrets finds it.
+const PREFIX: &str = "weir_";
+
+impl Token {
+    /// A token of 256 bits of randomness.
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(random.iter().fold(PREFIX.to_owned(), |text, byte| format!("{text}{byte:02x}")))
+    }
+
+    /// A token that somebody has; `None` if it cannot be one: empty, very long, or with characters that no header takes.
+    pub fn read(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let fits = (1..=512).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The token itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// By which the cluster knows it.
+    pub fn sha256(&self) -> String {
+        Sha256::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(***)")
+    }
+}
+
+/// How somebody has shown who it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Identity {
+    /// Not at all.
+    #[default]
+    Nobody,
+    /// It need not: the network is trusted.
+    Trusted,
+    /// By a certificate of an administrator, with this fingerprint.
+    Certificate(String),
+    /// By the token of this SHA-256, which has still to be looked up.
+    Token(String),
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// How it has shown who it is.
+    pub identity: Identity,
+    /// Where it asks from.
+    pub from: Option<String>,
+}
+
+impl Caller {
+    /// Whoever reaches the port of a cluster whose network is trusted.
+    pub fn trusted() -> Self {
+        Self { identity: Identity::Trusted, from: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_grants_are_read_as_they_are_written() {
+        let token = Token::new([0xab; 32]);
+        assert_eq!(token.reveal(), format!("weir_{}", "ab".repeat(32)));
+        assert_eq!(Token::read(&format!(" {}\n", token.reveal())), Some(token.clone()));
+        assert!(!format!("{token:?}").contains("ab"));
+        // `printf weir_… | sha256sum`
+        assert_eq!(Token::read("weir_x").map(|token| token.sha256().len()), Some(64));
+        for wrong in ["", " ", "a b", "ä", &"x".repeat(513)] {
+            assert_eq!(Token::read(wrong), None, "{wrong}");
+        }
+        for text in ["viewer", "admin", "developer@flights", "operator@a"] {
+            assert_eq!(text.parse::<Grant>().map(|grant| grant.to_string()), Ok(text.to_owned()));
+        }
+        for wrong in ["", "root", "Admin", "viewer@", "@a"] {
+            assert!(wrong.parse::<Grant>().is_err(), "{wrong}");
+        }
+    }
+}
