@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::error::ContextKind;
@@ -11,6 +12,7 @@ use crate::cluster::args::{
     NamespacesArguments, SubmitArguments, WorkersArguments,
 };
 use crate::cluster::tokens::TokensArguments;
+use crate::logging::{DefaultLevel, LogFormat};
 use crate::plugin;
 use crate::server::coordinator::{self, CoordinatorCommandArguments};
 use crate::server::local::{self, LocalArguments};
@@ -95,9 +97,25 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 
-    /// What to log on stderr: error, warn (the default), info, debug, trace, or directives as in RUST_LOG.
+    /// What to log on stderr: error, warn, info, debug, trace, or directives as in RUST_LOG; info if not given for coordinators,
+    /// workers and `weir local`, warn for all else.
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
+
+    /// How to log: text for people, or JSON, an object to a line.
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t, env = "WEIR_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
+impl Arguments {
+    /// What is logged if nothing is said.
+    pub fn default_level(&self) -> DefaultLevel {
+        match &self.command {
+            Command::Local(_) | Command::Worker(_) => DefaultLevel::Info,
+            Command::Coordinator(arguments) if arguments.command.is_none() => DefaultLevel::Info,
+            _ => DefaultLevel::Warn,
+        }
+    }
 }
 
 /// What to do.
@@ -188,6 +206,10 @@ pub struct RunArguments {
     /// Write figures about the run to this file when it ends, as JSON: rows, seconds, memory, checkpoints.
     #[arg(long, value_name = "FILE")]
     pub stats: Option<PathBuf>,
+
+    /// Serve metrics and health over HTTP here while it runs: /metrics, /health/live, /health/ready.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub http_listen: Option<SocketAddr>,
 }
 
 /// `weir sql`.

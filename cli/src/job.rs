@@ -15,7 +15,7 @@ use weir_coordinator::driver::{DriverConfig, FlushConfig};
 use weir_core::{ConnectorRegistry, Epoch, Error, EventTime, JobGraph, JobId, Result};
 use weir_functions::Functions;
 use weir_state::Manifest;
-use weir_worker::{BlockingThreads, Clock, Committer, Deployment, ExchangeLimits, Part};
+use weir_worker::{BlockingThreads, Clock, Committer, Deployment, ExchangeLimits, Part, RunningJobs};
 
 pub use weir_worker::SystemClock;
 
@@ -53,6 +53,8 @@ pub struct RunRequest {
     pub flush_interval: Option<Duration>,
     /// Where processing time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Where it is found by who watches it, and its name there.
+    pub watched: Option<(Arc<RunningJobs>, String)>,
 }
 
 /// How far a job is.
@@ -234,6 +236,9 @@ async fn run_from(
         limits: ExchangeLimits::default(),
     })
     .await?;
+    if let Some((running, name)) = request.watched {
+        running.add(JobId(1), &name, attempt.attempt, opened.metrics());
+    }
     checkpoints.begin(attempt, config);
     Shell { job: opened.start(), checkpoints, progress }.run(orders).await
 }

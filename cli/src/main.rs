@@ -52,7 +52,9 @@ fn main() -> ExitCode {
         }
     };
     let screen = Arc::new(Screen::of_process());
-    let outcome = logging::start(&screen, arguments.log_level.as_deref()).and_then(|()| execute(arguments, &screen));
+    let logging =
+        logging::start(&screen, arguments.log_level.as_deref(), arguments.log_format, arguments.default_level());
+    let outcome = logging.and_then(|()| execute(arguments, &screen));
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {

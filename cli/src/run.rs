@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::{Answer, Script};
+use weir_worker::RunningJobs;
 
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
@@ -23,6 +24,7 @@ use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use crate::plugin::PluginJob;
 use crate::result::{ResultConnector, Results};
 use crate::script::{self, Job};
+use crate::server::http::HttpArguments;
 use crate::settings::{Layers, Settings};
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
@@ -42,8 +44,23 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     let job = Job::read(&arguments.script).await?;
     let name = job.name(&arguments.script);
     let functions = job.plugin().map_or_else(|| Ok(Functions::built_in()), PluginJob::functions)?;
-    let run = Run { name: &name, functions, stats: arguments.stats.as_deref() };
-    execute(&job.script("")?, arguments.layers()?, run, screen).await
+    let http = match arguments.http_listen {
+        None => None,
+        Some(address) => {
+            let http = HttpArguments { http_listen: Some(address) };
+            Some(http.open(address, false, "`weir run` is for this machine: listen on 127.0.0.1").await?)
+        }
+    };
+    let running = Arc::new(RunningJobs::default());
+    let watched = http.is_some().then(|| running.clone());
+    let run = Run { name: &name, functions, stats: arguments.stats.as_deref(), watched };
+    let script = job.script("")?;
+    let executed = execute(&script, arguments.layers()?, run, screen);
+    let Some(http) = http else { return executed.await };
+    tokio::select! {
+        executed = executed => executed,
+        served = http.serve(vec![running]) => served.map(|()| Exit::Ok),
+    }
 }
 
 /// What is known of a run beside its script and settings.
@@ -54,6 +71,8 @@ pub struct Run<'a> {
     pub functions: Arc<Functions>,
     /// Where figures about it go.
     pub stats: Option<&'a Path>,
+    /// Where the job is found by who watches it.
+    pub watched: Option<Arc<RunningJobs>>,
 }
 
 /// Answers what a script asks, and runs its job.
@@ -115,6 +134,7 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
         memory_budget: settings.memory_budget,
         flush_interval: Some(job::FLUSH_INTERVAL),
         clock: Arc::new(SystemClock),
+        watched: run.watched.map(|running| (running, name.clone())),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
     supervise(request, results, display, run.stats).await

@@ -15,6 +15,7 @@ pub mod copies;
 pub mod driver;
 pub mod founding;
 pub mod leader;
+pub mod metrics;
 pub mod node;
 mod now;
 pub mod raft;

@@ -12,6 +12,9 @@
 //! fails the node is done for: its process must end, and recovery is the way it starts again.
 
 mod copying;
+mod figures;
+mod journal;
+mod majority;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,8 @@ use crate::leader::{self, Leader, LeaderConfig, Now, OperationId, SessionId, Sto
 use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
 
 use self::copying::Copying;
+use self::figures::Tallies;
+use self::majority::{Majority, Told};
 
 /// Number of a client's request, given by whoever brings it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +129,8 @@ pub struct Node<S: LogStore> {
     ticks: u64,
     /// Up to this entry no snapshot is tried: the last one was refused.
     no_snapshot_before: u64,
+    majority: Majority,
+    tallies: Tallies,
 }
 
 /// Ticks between two questions of one that may have been removed.
@@ -162,6 +169,8 @@ impl<S: LogStore> Node<S> {
             heard: BTreeMap::new(),
             ticks: 0,
             no_snapshot_before: 0,
+            majority: Majority::default(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -210,6 +219,7 @@ impl<S: LogStore> Node<S> {
                 self.raft.tick();
                 self.promote_learners();
                 self.ask_whether_removed(effects);
+                self.tell_of_majority(now);
                 self.lead(now, leader::Event::Tick, effects)?;
             }
             Event::Peer(from, message) => {
@@ -318,8 +328,37 @@ impl<S: LogStore> Node<S> {
         if !stays && let Some(leader) = self.leader.take() {
             self.step_down(&leader, effects);
         }
+        if let Some(leader) = status.leader.filter(|leader| Some(*leader) != self.status.leader) {
+            self.tallies.leader_changed();
+            tracing::info!(%leader, term = status.term, here = leader == status.id, "a coordinator leads");
+        }
         self.status = status;
         effects.push(Effect::View(Box::new(self.status.clone())));
+    }
+
+    fn tell_of_majority(&mut self, now: Now) {
+        let told = self.majority.tick(now.elapsed, self.status.leader.is_some());
+        match told {
+            None => {}
+            Some(Told::Missing(time)) if self.status.membership.voters.is_empty() => {
+                tracing::debug!(seconds = time.as_secs(), "this coordinator is in no cluster yet");
+            }
+            Some(Told::Missing(time)) => {
+                let standing = self.standing(now);
+                tracing::warn!(seconds = time.as_secs(), standing, "no coordinator leads");
+            }
+            Some(Told::Back(time)) => tracing::info!(seconds = time.as_secs(), "a coordinator leads again"),
+        }
+    }
+
+    /// Whether those that this coordinator hears of are a majority, for people.
+    pub fn standing(&self, now: Now) -> String {
+        let voters = &self.status.membership.voters;
+        let is_heard = |id: &CoordinatorId| {
+            let heard = self.heard.get(id).is_some_and(|heard| now.elapsed.saturating_sub(*heard) < majority::SILENCE);
+            *id == self.status.id || heard
+        };
+        majority::standing(voters.keys().filter(|id| is_heard(id)).count(), voters.len())
     }
 
     /// Whoever waits here waits in vain: what was proposed may yet be decided, by another leader.
@@ -368,8 +407,14 @@ impl<S: LogStore> Node<S> {
             }
             Committed::Payload { bytes, .. } => {
                 let (id, command) = decode(&bytes)?;
+                let status = |state: &ClusterState| Some(state.jobs.get(&journal::job_of(&command)?)?.status);
+                let before = status(&self.state);
                 let outcome = self.state.apply(command.clone());
                 self.log(&command, &outcome);
+                self.tallies.applied(&command, &outcome);
+                if self.leader.is_some() {
+                    journal::tell(&self.state, before, &command, &outcome);
+                }
                 if command.would_be_missed() && outcome.as_ref().is_ok_and(|applied| *applied != Applied::Unchanged) {
                     self.copying.want();
                 }
@@ -451,6 +496,7 @@ impl<S: LogStore> Node<S> {
                 leader::Effect::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
                 leader::Effect::Close(session) => effects.push(Effect::CloseWorker(session)),
                 leader::Effect::Store(id, operation) => effects.push(Effect::Store(id, operation)),
+                leader::Effect::CheckpointFailed(job) => self.tallies.checkpoint_failed(job),
             }
         }
         Ok(())

@@ -130,6 +130,7 @@ pub async fn run(case: &Case, setting: &Setting) -> Result<Outcome> {
         memory_budget: setting.memory_budget,
         flush_interval: Some(job::FLUSH_INTERVAL),
         clock: Arc::new(SystemClock),
+        watched: None,
     };
     let ended = match setting.restart {
         None => attempt(request(setting.parallelism), None).await,

@@ -73,6 +73,7 @@ pub async fn run(
         blocking: blocking.clone(),
         transport: Arc::new(SimTransport { cluster: cluster.clone(), machine, inbox }),
         limits: cluster.shape.limits,
+        running: Arc::default(),
     });
     let surroundings = Surroundings {
         coordinators: Arc::new(SimCoordinators { cluster, machine }),
@@ -82,6 +83,7 @@ pub async fn run(
         blocking,
         data_dir: None,
         io: Handle::current(),
+        isolation: Arc::default(),
     };
     drive(agent, surroundings, shutdown).await
 }

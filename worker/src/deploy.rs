@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use weir_core::{
-    Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, OperatorSpec, OperatorUid, Parallelism,
-    PlacedWorker, Result, SinkSpec, TableSpec,
+    Attempt, ConnectorRegistry, Epoch, JobGraph, JobId, JobIdentity, Marker, NodeId, OperatorSpec, OperatorUid,
+    Parallelism, PlacedWorker, Result, SinkSpec, TableSpec,
 };
 use weir_functions::Functions;
 use weir_state::{Manifest, Storage};
@@ -34,7 +34,7 @@ use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
-use crate::metrics::JobMetrics;
+use crate::metrics::{CheckpointMetrics, JobMetrics, Position, vertex_names};
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::staging::StagingArea;
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
@@ -90,7 +90,7 @@ pub struct OpenedJob {
     snapshots: mpsc::Receiver<SubtaskSnapshot>,
     uploads: Snapshots,
     events: mpsc::Receiver<WorkerEvent>,
-    metrics: JobMetrics,
+    metrics: Arc<JobMetrics>,
     network: Option<Arc<Network>>,
     peers: Vec<PlacedWorker>,
     membership: Option<Membership>,
@@ -138,6 +138,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         snapshots: snapshot_sender.clone(),
     };
     let mut metrics = JobMetrics::default();
+    let names = vertex_names(graph);
     let (mut markers, mut completed) = (Vec::new(), Vec::new());
     let mut sources = 0;
     let mut opening = Vec::new();
@@ -151,13 +152,19 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             let (completed_sender, completed_receiver) = watch::channel(Epoch(0));
             completed.extend(place.is_source().then_some(completed_sender));
             sources += usize::from(place.is_source());
-            let nodes = chain.nodes.iter().map(|id| graph.node(*id));
-            let metrics = nodes.map(|node| metrics.register(&node.uid, &node.spec.operator)).collect();
+            let position = |id: NodeId| Position { vertex: names[id.0].clone(), subtask: index };
+            let subtask = metrics.register_subtask(position(chain.head()));
+            let nodes = chain.nodes.iter().map(|id| (*id, graph.node(*id)));
+            let operators = nodes.map(|(id, node)| metrics.register(position(id), &node.uid, &node.spec.operator));
+            let operators = operators.collect();
             let ends = wiring.take(chain, index);
+            subtask.watch(ends.gate.watch());
             opening.push(opener.open(Seat {
                 place,
                 ends,
-                metrics,
+                operators,
+                subtask,
+                checkpoints: metrics.checkpoints().clone(),
                 markers: marker_receiver,
                 completed: completed_receiver,
             }));
@@ -171,10 +178,11 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
     }
     let stores = opener.restorer.stores();
     drop(opener);
-    let sinks = sinks(graph);
+    let (sinks, checkpoints) = (sinks(graph), metrics.checkpoints().clone());
     let area = deployment.staging_area();
     let Deployment { keeps_state, compute, .. } = deployment;
-    let uploads = Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, stores, events: event_sender };
+    let uploads =
+        Snapshots { subtasks: subtasks.len(), area, keeps_state, sinks, stores, checkpoints, events: event_sender };
     Ok(OpenedJob {
         subtasks,
         sources,
@@ -185,7 +193,7 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
         snapshots,
         uploads,
         events,
-        metrics,
+        metrics: Arc::new(metrics),
         network,
         peers,
         membership,
@@ -214,6 +222,11 @@ fn sinks(graph: &JobGraph) -> BTreeMap<OperatorUid, TableSpec> {
 }
 
 impl OpenedJob {
+    /// The part's figures.
+    pub fn metrics(&self) -> &Arc<JobMetrics> {
+        &self.metrics
+    }
+
     /// Lets the subtasks run. The supervisor and the uploads run on the caller's runtime.
     pub fn start(self) -> JobHandle {
         if let Some(network) = &self.network {
@@ -235,9 +248,13 @@ impl OpenedJob {
             events,
         };
         JobHandle {
-            commands: SourceCommands { markers: self.markers, completed: self.completed },
+            commands: SourceCommands {
+                markers: self.markers,
+                completed: self.completed,
+                checkpoints: self.metrics.checkpoints().clone(),
+            },
             events: self.events,
-            metrics: Arc::new(self.metrics),
+            metrics: self.metrics,
             #[expect(clippy::disallowed_methods, reason = "the handle owns it: dropping the handle aborts it")]
             supervisor: tokio::spawn(supervisor.run()),
         }
@@ -249,6 +266,7 @@ impl OpenedJob {
 pub struct SourceCommands {
     markers: Vec<mpsc::Sender<Marker>>,
     completed: Vec<watch::Sender<Epoch>>,
+    checkpoints: Arc<CheckpointMetrics>,
 }
 
 impl SourceCommands {
@@ -258,6 +276,7 @@ impl SourceCommands {
     pub async fn send(&self, command: Command) {
         match command {
             Command::Marker(marker) => {
+                self.checkpoints.given(marker);
                 for subtask in &self.markers {
                     let _ = subtask.send(marker).await;
                 }

@@ -45,7 +45,7 @@ pub use commit::Committer;
 pub use deploy::{Deployment, JobHandle, OpenedJob, Part, SourceCommands, kept_states, open};
 pub use exchange::{ExchangeLimits, network};
 pub use local_runs::LocalRuns;
-pub use metrics::{JobMetrics, Totals};
+pub use metrics::{JobMetrics, METRICS, RunningJobs, Totals};
 pub use subtask::{Command, WorkerEvent};
 
 /// Parts of subtasks, for checks outside of this crate.

@@ -1,12 +1,26 @@
-//! Counters of a running job, per operator and subtask; counted per batch, read by whoever shows progress.
+//! Figures of a running job, per operator and subtask; counted per batch, read by whoever shows progress.
+
+mod checkpoints;
+mod collect;
+mod declared;
+mod jobs;
+mod subtask;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use weir_core::connector::SplitLag;
-use weir_core::{EventTime, OperatorSpec, OperatorUid};
+use weir_core::{EventTime, JobGraph, OperatorSpec, OperatorUid};
 use weir_proto::control::{Figures, VertexFigures};
+
+pub use self::checkpoints::CheckpointMetrics;
+pub use self::declared::METRICS;
+pub(crate) use self::declared::{
+    CONNECTED, DISCONNECTED, EXCHANGE_RECEIVED, EXCHANGE_SENT, SLOTS, STORAGE_BYTES, STORAGE_REQUESTS,
+};
+pub use self::jobs::RunningJobs;
+pub use self::subtask::{Passage, Spent, SubtaskMetrics};
 
 /// Counters of one operator in one subtask.
 #[derive(Debug)]
@@ -19,7 +33,11 @@ pub struct OperatorMetrics {
     watermark: AtomicI64,
     lag_records: AtomicU64,
     lag_ms: AtomicU64,
+    bytes: AtomicU64,
 }
+
+/// What a lag is that nobody knows.
+const UNKNOWN: u64 = u64::MAX;
 
 impl OperatorMetrics {
     fn new() -> Self {
@@ -30,8 +48,9 @@ impl OperatorMetrics {
             rejected_rows: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.0),
-            lag_records: AtomicU64::new(0),
-            lag_ms: AtomicU64::new(0),
+            lag_records: AtomicU64::new(UNKNOWN),
+            lag_ms: AtomicU64::new(UNKNOWN),
+            bytes: AtomicU64::new(0),
         }
     }
 
@@ -43,6 +62,11 @@ impl OperatorMetrics {
     /// Rows went out on the main output.
     pub fn count_out(&self, rows: usize) {
         self.rows_out.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Rows of so many bytes came in from outside, or went out.
+    pub fn count_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Rows were too late.
@@ -67,28 +91,70 @@ impl OperatorMetrics {
 
     /// How far the splits of a source are behind.
     pub fn set_lag(&self, splits: &[SplitLag]) {
-        let records = splits.iter().filter_map(|split| split.records).sum();
-        let longest = splits.iter().filter_map(|split| split.time).max().unwrap_or_default();
-        self.lag_records.store(records, Relaxed);
-        self.lag_ms.store(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX), Relaxed);
+        let sum = |sum: Option<u64>, records: u64| Some(sum.unwrap_or_default().saturating_add(records));
+        let records = splits.iter().filter_map(|split| split.records).fold(None, sum);
+        let longest = splits.iter().filter_map(|split| split.time).max();
+        let longest = longest.map(|longest| u64::try_from(longest.as_millis()).unwrap_or(UNKNOWN));
+        self.lag_records.store(records.unwrap_or(UNKNOWN), Relaxed);
+        self.lag_ms.store(longest.unwrap_or(UNKNOWN), Relaxed);
+    }
+
+    fn lag_records(&self) -> Option<u64> {
+        Some(self.lag_records.load(Relaxed)).filter(|records| *records != UNKNOWN)
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        Some(self.lag_ms.load(Relaxed)).filter(|lag| *lag != UNKNOWN).map(Duration::from_millis)
     }
 }
 
-/// Counters of a job, registered while it is deployed.
+/// Figures of a job, registered while it is deployed.
 #[derive(Debug, Default)]
 pub struct JobMetrics {
     operators: Vec<Entry>,
+    subtasks: Vec<SubtaskEntry>,
+    checkpoints: Arc<CheckpointMetrics>,
+}
+
+/// Where an operator stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Name of its vertex, another one for each vertex of a job.
+    pub vertex: String,
+    /// Which of its subtasks.
+    pub subtask: usize,
 }
 
 #[derive(Debug)]
 struct Entry {
+    position: Position,
     uid: OperatorUid,
     kind: Kind,
     metrics: Arc<OperatorMetrics>,
 }
 
+#[derive(Debug)]
+struct SubtaskEntry {
+    /// The head of its chain.
+    position: Position,
+    metrics: Arc<SubtaskMetrics>,
+}
+
+/// A name for each vertex of a job, by its place in the graph: its own, with a number where several have the same.
+pub(crate) fn vertex_names(graph: &JobGraph) -> Vec<String> {
+    let names: Vec<&str> = graph.nodes().iter().map(|node| &*node.spec.name).collect();
+    let number = |index: usize| names[..=index].iter().filter(|name| **name == names[index]).count();
+    let is_unique = |name: &str| names.iter().filter(|other| **other == name).count() == 1;
+    let name = |index: usize| match is_unique(names[index]) {
+        true => names[index].to_owned(),
+        false => format!("{} #{}", names[index], number(index)),
+    };
+    (0..names.len()).map(name).collect()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Discovery,
     Source,
     Sink,
     Between,
@@ -124,7 +190,7 @@ impl Entry {
             // What is outside counts neither way.
             Kind::Source => (rows_out, rows_out),
             Kind::Sink => (rows_in, rows_in),
-            Kind::Between => (rows_in, rows_out),
+            Kind::Between | Kind::Discovery => (rows_in, rows_out),
         };
         Figures {
             rows_in,
@@ -138,26 +204,44 @@ impl Entry {
 }
 
 impl JobMetrics {
+    /// Adds the figures of one subtask.
+    pub(crate) fn register_subtask(&mut self, head: Position) -> Arc<SubtaskMetrics> {
+        let metrics = Arc::new(SubtaskMetrics::default());
+        self.subtasks.push(SubtaskEntry { position: head, metrics: metrics.clone() });
+        metrics
+    }
+
+    /// The figures of the job's checkpoints here.
+    pub fn checkpoints(&self) -> &Arc<CheckpointMetrics> {
+        &self.checkpoints
+    }
+
     /// Adds the counters of one operator of one subtask.
-    pub(crate) fn register(&mut self, uid: &OperatorUid, operator: &OperatorSpec) -> Arc<OperatorMetrics> {
+    pub(crate) fn register(
+        &mut self,
+        position: Position,
+        uid: &OperatorUid,
+        operator: &OperatorSpec,
+    ) -> Arc<OperatorMetrics> {
         let kind = match operator {
+            OperatorSpec::Discover(_) => Kind::Discovery,
             OperatorSpec::Source(_) => Kind::Source,
             OperatorSpec::Sink(_) => Kind::Sink,
             _ => Kind::Between,
         };
         let metrics = Arc::new(OperatorMetrics::new());
-        self.operators.push(Entry { uid: uid.clone(), kind, metrics: metrics.clone() });
+        self.operators.push(Entry { position, uid: uid.clone(), kind, metrics: metrics.clone() });
         metrics
     }
 
     /// The job as a whole.
     pub fn totals(&self) -> Totals {
+        let of = |kind: Option<Kind>| {
+            let entries = self.operators.iter().filter(move |entry| kind.is_none_or(|kind| kind == entry.kind));
+            entries.map(|entry| &*entry.metrics)
+        };
         let sum = |kind: Option<Kind>, counter: fn(&OperatorMetrics) -> &AtomicU64| {
-            self.operators
-                .iter()
-                .filter(|entry| kind.is_none_or(|kind| kind == entry.kind))
-                .map(|entry| counter(&entry.metrics).load(Relaxed))
-                .sum()
+            of(kind).map(|metrics| counter(metrics).load(Relaxed)).sum()
         };
         let watermarks = self.operators.iter().filter(|entry| entry.kind == Kind::Sink);
         Totals {
@@ -166,10 +250,8 @@ impl JobMetrics {
             late_rows: sum(None, |metrics| &metrics.late_rows),
             rejected_rows: sum(None, |metrics| &metrics.rejected_rows),
             state_bytes: sum(None, |metrics| &metrics.state_bytes),
-            lag_records: sum(Some(Kind::Source), |metrics| &metrics.lag_records),
-            lag: Duration::from_millis(
-                self.operators.iter().map(|entry| entry.metrics.lag_ms.load(Relaxed)).max().unwrap_or_default(),
-            ),
+            lag_records: of(Some(Kind::Source)).filter_map(OperatorMetrics::lag_records).sum(),
+            lag: of(Some(Kind::Source)).filter_map(OperatorMetrics::lag).max().unwrap_or_default(),
             watermark: watermarks
                 .map(|entry| EventTime(entry.metrics.watermark.load(Relaxed)))
                 .min()

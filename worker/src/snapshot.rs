@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Capture, Epoch, Error, EventTime, Marker, OperatorUid, Result, StateRows, TableSchema, TableSpec};
 use weir_state::{CapturedTable, EpochContent, OperatorDelta, SinkCommittables, StateStore, Storage};
 
 use crate::blocking;
 use crate::chain::NodeCapture;
+use crate::metrics::CheckpointMetrics;
 use crate::staging::{Staged, StagedPart, StagingArea};
 use crate::subtask::{Prepared, WorkerEvent};
 
@@ -41,6 +43,8 @@ pub struct Snapshots {
     pub sinks: BTreeMap<OperatorUid, TableSpec>,
     /// What is behind operators whose state is only partly in memory.
     pub stores: BTreeMap<OperatorUid, Arc<StateStore>>,
+    /// Figures of the job's checkpoints.
+    pub checkpoints: Arc<CheckpointMetrics>,
     /// Where reports go.
     pub events: mpsc::Sender<WorkerEvent>,
 }
@@ -110,6 +114,7 @@ impl Snapshots {
             }
             let given_up = Arc::new(AtomicBool::new(false));
             let storing = self.store(epoch, std::mem::take(&mut pending), nodes, given_up.clone());
+            let began = Instant::now();
             let event = match meanwhile(storing, &mut snapshots, |snapshot| {
                 if !snapshot.marker.kind.keeps_state() {
                     given_up.store(true, Ordering::Relaxed);
@@ -119,6 +124,7 @@ impl Snapshots {
             .await
             {
                 Ok(Stored::Written(operators, staged, bytes)) => {
+                    self.checkpoints.stored(began.elapsed(), bytes);
                     self.add_to_stores(epoch, &operators);
                     WorkerEvent::Reported(EpochContent {
                         epoch,
@@ -128,6 +134,7 @@ impl Snapshots {
                     })
                 }
                 Ok(Stored::Kept(kept, error)) => {
+                    self.checkpoints.failed();
                     if bugs::is_on(Bug::UnstoredEviction) {
                         self.add_to_stores(epoch, &[]);
                     }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use weir_coordinator::leader::LeaderConfig;
-use weir_coordinator::server::{self, CoordinatorConfig};
+use weir_coordinator::server::{self, CoordinatorConfig, CoordinatorMonitor};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
 use weir_state::Storages;
 
+use super::http::{self, HttpArguments};
 use super::recover::{self, RecoverArguments};
 use super::{SAY_SO, api, check_reachability, listen};
 use crate::clock::wall_millis;
@@ -115,6 +116,10 @@ pub struct CoordinatorArguments {
     /// Certificates; with them everybody who comes in has to prove who it is.
     #[command(flatten)]
     pub tls: TlsArguments,
+
+    /// Where it is asked how it does.
+    #[command(flatten)]
+    pub http: HttpArguments,
 
     /// A worker that says nothing for so long is lost; 100ms at least.
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = silence)]
@@ -247,16 +252,21 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = CoordinatorConfig { tls, ..arguments.config(address)? };
+    let http = arguments.http.open(http::COORDINATOR, arguments.insecure, SAY_SO).await?;
     screen.message(&format!("{}\n", arguments.greeting(address)));
     let (stop, stopped) = watch::channel(false);
-    let mut coordinator = std::pin::pin!(server::run(config, listener, stopped));
+    let monitor = Arc::new(CoordinatorMonitor::default());
+    let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
+    let mut coordinator = std::pin::pin!(server::run(config, listener, monitor, stopped));
     tokio::select! {
         ended = &mut coordinator => return ended.map(|()| Exit::Ok),
+        served = &mut http => return served.map(|()| Exit::Ok),
         _ = signals.next() => {}
     }
     stop.send_replace(true);
     tokio::select! {
         ended = &mut coordinator => ended.map(|()| Exit::Ok),
+        served = &mut http => served.map(|()| Exit::Ok),
         second = signals.next() => Ok(second.exit()),
     }
 }

@@ -2,16 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::sync::{mpsc, watch};
-use weir_coordinator::server;
+use weir_coordinator::server::{self, CoordinatorMonitor};
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
-use weir_worker::process::{self, WorkerConfig};
+use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
 use super::coordinator::CoordinatorArguments;
+use super::http::{self, HttpArguments};
 use super::{check_reachability, connectors, listen};
 use crate::exit::Exit;
 use crate::random::random;
@@ -39,10 +41,18 @@ pub struct LocalArguments {
     #[arg(long, default_value = "weir-data", value_name = "DIR")]
     pub data_dir: PathBuf,
 
+    /// Where it is asked how it does.
+    #[command(flatten)]
+    pub http: HttpArguments,
+
     /// How many slots the worker offers; twice the number of cores if not given.
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
 }
+
+/// What to do about an address that others reach.
+const THIS_MACHINE: &str =
+    "`weir local` is for this machine: listen on 127.0.0.1; for others, start `weir coordinator` and `weir worker`";
 
 /// How long work may take to be moved away; there is nowhere to move it to.
 const DRAIN: Duration = Duration::ZERO;
@@ -64,17 +74,15 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         advertise: None,
         insecure: false,
         tls: TlsArguments::default(),
+        http: HttpArguments::default(),
         worker_timeout: Duration::from_secs(5),
         election_timeout: Duration::from_millis(100),
         snapshot_after: 10_000,
     };
-    check_reachability(
-        arguments.listen,
-        coordinator.insecure,
-        "`weir local` is for this machine: listen on 127.0.0.1; for others, start `weir coordinator` and `weir worker`",
-    )?;
+    check_reachability(arguments.listen, coordinator.insecure, THIS_MACHINE)?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = coordinator.config(address)?;
+    let http = arguments.http.open(http::COORDINATOR, coordinator.insecure, THIS_MACHINE).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = WorkerConfig {
         name: Some("local".into()),
@@ -92,10 +100,12 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);
     let (leave, leaving) = mpsc::channel(2);
+    let (coordinates, works) = (Arc::new(CoordinatorMonitor::default()), Arc::new(WorkerMonitor::default()));
+    let mut http = std::pin::pin!(http.serve(vec![coordinates.clone(), works.clone()]));
     #[expect(clippy::disallowed_methods, reason = "the process ends with this function, and the task with it")]
-    let coordinator = tokio::spawn(server::run(config, listener, stopped));
+    let coordinator = tokio::spawn(server::run(config, listener, coordinates, stopped));
     let mut coordinator = coordinator;
-    let mut worker = std::pin::pin!(process::run(worker, connectors(), Functions::built_in(), leaving));
+    let mut worker = std::pin::pin!(process::run(worker, connectors(), Functions::built_in(), works, leaving));
     let ended = |joined: std::result::Result<Result<()>, tokio::task::JoinError>| match joined {
         Ok(ended) => ended,
         Err(panic) => Err(weir_core::Error::internal("the coordinator panicked").with_source(panic)),
@@ -103,6 +113,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     tokio::select! {
         joined = &mut coordinator => return ended(joined).map(|()| Exit::Ok),
         outcome = &mut worker => return outcome.map(|_| Exit::Ok),
+        served = &mut http => return served.map(|()| Exit::Ok),
         _ = signals.next() => {}
     }
     // Jobs are not stopped: they go on from their last checkpoint when the cluster is started again.

@@ -1,6 +1,7 @@
 //! The parts of a cluster as processes: `weir coordinator`, `weir worker`, and `weir local`, which is both in one.
 
 pub mod coordinator;
+pub mod http;
 pub mod local;
 pub mod recover;
 mod scripts;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,8 +10,9 @@ use tokio::sync::mpsc;
 use weir_core::{Incarnation, Result};
 use weir_functions::Functions;
 use weir_worker::agent::Ending;
-use weir_worker::process::{self, WorkerConfig};
+use weir_worker::process::{self, WorkerConfig, WorkerMonitor};
 
+use super::http::{self, HttpArguments};
 use super::{SAY_SO, check_reachability, connectors};
 use crate::cluster::args::{duration, size};
 use crate::exit::Exit;
@@ -81,6 +83,10 @@ pub struct WorkerArguments {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub local_runs_bytes: Option<u64>,
 
+    /// Where it is asked how it does.
+    #[command(flatten)]
+    pub http: HttpArguments,
+
     /// Listen on an address that other machines reach without TLS, so that nothing is encrypted or authenticated.
     #[arg(long)]
     pub insecure: bool,
@@ -112,9 +118,12 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         local_runs_bytes: arguments.local_runs_bytes,
         tls,
     };
+    let http = arguments.http.open(http::WORKER, arguments.insecure, SAY_SO).await?;
+    let monitor = Arc::new(WorkerMonitor::default());
+    let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
     let (sender, shutdown) = mpsc::channel(2);
-    let mut worker = std::pin::pin!(process::run(config, connectors(), Functions::built_in(), shutdown));
+    let mut worker = std::pin::pin!(process::run(config, connectors(), Functions::built_in(), monitor, shutdown));
     let patience = figures::duration(arguments.drain_timeout);
     let mut told = None;
     loop {
@@ -124,6 +133,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
                 screen.message(&format!("{text}\n"));
                 exit
             }),
+            served = &mut http => return served.map(|()| Exit::Ok),
             signal = signals.next() => {
                 screen.message(&match told {
                     None => format!("moving work away, for {patience} at most; once more ends at once\n"),

@@ -112,7 +112,7 @@ impl Session {
         }
         if !new.iter().all(|statement| declares(&statement.value)) {
             let layers = self.arguments.layers()?;
-            let job = run::Run { name: "sql", functions: Functions::built_in(), stats: None };
+            let job = run::Run { name: "sql", functions: Functions::built_in(), stats: None, watched: None };
             return run::execute(&parsed, layers, job, &self.screen).await.map_err(own);
         }
         self.check(&parsed).map_err(own)?;

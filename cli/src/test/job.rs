@@ -132,6 +132,7 @@ impl Job {
             memory_budget: self.settings.memory_budget,
             flush_interval: None,
             clock: self.world.clone(),
+            watched: None,
         };
         let (progress, _) = watch::channel(Progress::default());
         let (orders, receiver) = mpsc::channel(1);

@@ -300,6 +300,18 @@ impl fmt::Display for JobStatus {
 }
 
 impl JobStatus {
+    /// All of them.
+    pub const ALL: [JobStatus; 8] = [
+        JobStatus::Scheduling,
+        JobStatus::Deploying,
+        JobStatus::Running,
+        JobStatus::Restarting,
+        JobStatus::Stopped,
+        JobStatus::Finished,
+        JobStatus::Failed,
+        JobStatus::Cancelled,
+    ];
+
     /// The transition table.
     pub fn may_become(self, next: JobStatus) -> bool {
         use JobStatus::{Cancelled, Deploying, Failed, Finished, Restarting, Running, Scheduling, Stopped};

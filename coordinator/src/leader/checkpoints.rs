@@ -156,7 +156,10 @@ impl Leader {
                     let retire = StorageOperation::Retire { place: place.clone(), manifests };
                     self.store(context, Operation::Tidy, retire);
                 }
-                Effect::Report(error) => tracing::warn!(job = id.0, error = error.report(), "a checkpoint failed"),
+                Effect::Report(error) => {
+                    tracing::warn!(job = %id, %attempt, error = error.report(), "a checkpoint failed");
+                    context.effects.push(super::Effect::CheckpointFailed(id));
+                }
                 Effect::Finish(AttemptEnd::Finished | AttemptEnd::Stopped(_)) => {
                     let at = context.now.wall;
                     self.propose_once(context, Command::EndAttempt { job: id, attempt, at });

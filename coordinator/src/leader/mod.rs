@@ -133,6 +133,8 @@ pub enum Effect {
     Close(SessionId),
     /// Ask storage.
     Store(OperationId, StorageOperation),
+    /// To be counted: a checkpoint of this job has failed.
+    CheckpointFailed(JobId),
 }
 
 /// What storage is asked to do. All of it may block.
@@ -242,6 +244,9 @@ impl<'a> Context<'a> {
 }
 
 impl Leader {
+    /// Why a worker is gone that was not lost.
+    pub(crate) const LEFT_IN_ORDER: &str = "it has left in order";
+
     /// A leader that knows the replicated state up to the beginning of its term.
     pub fn new(term: u64, config: LeaderConfig, now: Now, state: &ClusterState) -> Self {
         let timeouts = Timeouts {

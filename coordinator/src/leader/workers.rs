@@ -234,7 +234,7 @@ impl Leader {
         }
         for (session, worker, incarnation) in empty {
             context.send(session, ToWorker::Farewell);
-            let reason = "it has left in order".to_owned();
+            let reason = Leader::LEFT_IN_ORDER.to_owned();
             context.propose(Command::LoseWorker { worker, incarnation, reason, at: context.now.wall });
         }
     }

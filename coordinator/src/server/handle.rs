@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_core::CoordinatorId;
+use weir_monitoring::Samples;
 use weir_proto::client::{Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::control::{FromWorker, Hello, ToWorker};
 use weir_proto::peer::PeerMessage;
@@ -39,6 +40,10 @@ pub enum Message {
     Disconnected(SessionId),
     /// Storage has done what it was asked.
     Stored(crate::leader::OperationId, crate::leader::StorageOutcome),
+    /// Somebody wants to know how things stand.
+    Figures(oneshot::Sender<Samples>),
+    /// Somebody wants to know whether there is a majority.
+    Standing(oneshot::Sender<String>),
     /// The process is about to end.
     Leaving,
 }
@@ -101,6 +106,23 @@ impl NodeHandle {
     /// How the node sees the others.
     pub fn view(&self) -> watch::Receiver<Status> {
         self.view.clone()
+    }
+
+    /// How things stand; `None` if the node is gone.
+    pub async fn figures(&self) -> Option<Samples> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.send(Message::Figures(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Whether those that this coordinator hears of are a majority, for people.
+    pub async fn standing(&self) -> String {
+        let (reply, answer) = oneshot::channel();
+        let gone = || "this coordinator is shutting down".to_owned();
+        if self.inbox.send(Message::Standing(reply)).await.is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
     }
 
     /// Hands over a peer's message, which is answered at `address`. When the node is behind, it waits.

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod grpc;
 mod handle;
 mod introduction;
+mod monitor;
 mod node_loop;
 mod peers;
 mod process;
@@ -13,6 +14,7 @@ pub mod storage;
 
 pub use grpc::Api;
 pub use handle::{INBOX, LeaderPlace, Message, NodeHandle};
+pub use monitor::CoordinatorMonitor;
 pub use node_loop::{NodeLoop, Surroundings};
 pub use peers::Peers;
 pub use process::{CoordinatorConfig, listen, run};

@@ -100,7 +100,7 @@ impl<S: LogStore> NodeLoop<S> {
     fn step(&mut self, input: Option<Event>, messages: Vec<Message>) -> Result<()> {
         let now = self.now();
         let inputs: Vec<Event> =
-            input.into_iter().chain(messages.into_iter().map(|message| self.input(message))).collect();
+            input.into_iter().chain(messages.into_iter().filter_map(|message| self.input(message))).collect();
         let node = &mut self.node;
         // Writing the log blocks, and must not keep other tasks of this thread waiting.
         let effects = tokio::task::block_in_place(|| {
@@ -113,8 +113,9 @@ impl<S: LogStore> NodeLoop<S> {
         Ok(())
     }
 
-    fn input(&mut self, message: Message) -> Event {
-        match message {
+    /// What the node is told; nothing if who asks is answered without it.
+    fn input(&mut self, message: Message) -> Option<Event> {
+        Some(match message {
             Message::Client(id, caller, request, reply) => {
                 self.replies.insert(id, reply);
                 let (what, on) = request.told();
@@ -139,8 +140,16 @@ impl<S: LogStore> NodeLoop<S> {
                 Event::WorkerDisconnected(session)
             }
             Message::Stored(operation, outcome) => Event::Stored(operation, outcome),
+            Message::Figures(reply) => {
+                let _ = reply.send(self.node.figures(self.now()));
+                return None;
+            }
+            Message::Standing(reply) => {
+                let _ = reply.send(self.node.standing(self.now()));
+                return None;
+            }
             Message::Leaving => Event::Leaving,
-        }
+        })
     }
 
     fn carry_out(&mut self, effect: Effect) {

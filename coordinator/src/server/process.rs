@@ -11,11 +11,13 @@ use tokio::sync::{mpsc, watch};
 use weir_core::{CoordinatorId, Error, Result};
 use weir_object_storage::ObjectStorages;
 use weir_proto::tls::{CertificateRole, Tls};
+use weir_state::CountedStorages;
 
 use super::audit::Audit;
 use super::grpc::{self, Api, GrpcConfig};
 use super::handle::{INBOX, LeaderPlace, NodeHandle};
 use super::introduction;
+use super::monitor::CoordinatorMonitor;
 use super::node_loop::{NodeLoop, Surroundings};
 use super::peers::Peers;
 use super::storage::CheckpointStorages;
@@ -56,6 +58,8 @@ pub struct CoordinatorConfig {
     pub tls: Option<Tls>,
 }
 
+/// The file of the log.
+const LOG: &str = "log.redb";
 /// Bytes of entries in one message to a peer, and of one command.
 const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 /// Messages with entries under way to one follower.
@@ -63,11 +67,17 @@ const MAX_INFLIGHT: usize = 64;
 /// How long a leader that goes away waits for another to take over.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
-/// Runs a coordinator on `listener` until `shutdown` is true.
+/// Runs a coordinator on `listener` until `shutdown` is true. `monitor` tells how it does.
 ///
 /// # Errors
 /// If the log cannot be opened or written, or the port cannot be served.
-pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: watch::Receiver<bool>) -> Result<()> {
+pub async fn run(
+    config: CoordinatorConfig,
+    listener: TcpListener,
+    monitor: Arc<CoordinatorMonitor>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<()> {
+    let _ = monitor.log.set(config.data_dir.join(LOG));
     if let Some(tls) = &config.tls {
         tls.require_own(CertificateRole::Coordinator)?;
     }
@@ -77,6 +87,7 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
     let (inbox_sender, mut inbox) = mpsc::channel(INBOX);
     let (view_sender, view) = watch::channel(Status::unknown(config.id));
     let handle = NodeHandle::new(inbox_sender, view);
+    let _ = monitor.node.set(handle.clone());
     let address = match (config.members.get(&config.id), listener.local_addr()) {
         (Some(address), _) => address.clone(),
         (None, Ok(address)) => address.to_string(),
@@ -95,7 +106,10 @@ pub async fn run(config: CoordinatorConfig, listener: TcpListener, shutdown: wat
             inbox,
             view: view_sender,
             peers,
-            storages: CheckpointStorages::new(Arc::new(ObjectStorages::default())),
+            storages: CheckpointStorages::new(Arc::new(CountedStorages::new(
+                ObjectStorages::default(),
+                monitor.storage.clone(),
+            ))),
             tick: config.tick,
             wall_clock: config.wall_clock.clone(),
             audit: audit.clone(),
@@ -158,7 +172,7 @@ fn open(config: &CoordinatorConfig) -> Result<RedbStore> {
     weir_state::create_folder(&config.data_dir)?;
     let fresh = LogId(config.seed.max(1));
     let identity = Identity { cluster: config.cluster.clone(), coordinator: config.id, fresh };
-    RedbStore::open(&config.data_dir.join("log.redb"), &identity)
+    RedbStore::open(&config.data_dir.join(LOG), &identity)
 }
 
 /// Opens the port of a coordinator.

@@ -22,6 +22,7 @@ pub mod compaction;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod content;
+mod counted;
 mod expiry;
 mod identity;
 pub mod layout;
@@ -49,6 +50,7 @@ pub use checkpoints::Checkpoints;
 pub use columns::ColumnChange;
 pub use compaction::MergedRuns;
 pub use content::EpochContent;
+pub use counted::{CountedStorages, StorageCounts};
 pub use identity::{FoundIdentity, identity};
 pub use local::{LocalStorage, StateLock, create_folder};
 pub use lookup::{DueRows, DueSlices, StateStore, TableRows, Times};

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use weir_core::{Batch, EventTime, OperatorSpec, Watermark};
 
 use super::*;
-use crate::metrics::JobMetrics;
+use crate::metrics::{JobMetrics, Position};
 
 /// Holds every batch back until it is released, or until time has come to 100, and owes a row at the end of an epoch.
 #[derive(Default)]
@@ -37,7 +37,11 @@ impl Operator for Holding {
 
 fn chain() -> OperatorChain {
     let uid = OperatorUid("holding".into());
-    let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
+    let metrics = JobMetrics::default().register(
+        Position { vertex: "v".to_owned(), subtask: 0 },
+        &uid,
+        &OperatorSpec::ProcessingTime,
+    );
     let operator = Box::<Holding>::default();
     let watermark = EventTime::MIN;
     OperatorChain::new(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
+use tracing::Instrument;
 use weir_core::connector::{Boundedness, DiscoveryContext, SinkContext, SourceContext};
 use weir_core::lookup::LookupContext;
 use weir_core::{
@@ -21,7 +22,7 @@ use crate::announcements::DiscoveryState;
 use crate::chain::OperatorChain;
 use crate::exchange::{ChannelSender, Gate};
 use crate::lookup::Lookup;
-use crate::metrics::OperatorMetrics;
+use crate::metrics::{CheckpointMetrics, OperatorMetrics, SubtaskMetrics};
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::SourceState;
 use crate::staging::Stager;
@@ -54,7 +55,11 @@ pub struct Seat<'a> {
     /// Its ends of channels.
     pub ends: Ends,
     /// Counters of each of its nodes.
-    pub metrics: Vec<Arc<OperatorMetrics>>,
+    pub operators: Vec<Arc<OperatorMetrics>>,
+    /// Its own figures.
+    pub subtask: Arc<SubtaskMetrics>,
+    /// Figures of the job's checkpoints.
+    pub checkpoints: Arc<CheckpointMetrics>,
     /// Where a discovery gets its markers from.
     pub markers: mpsc::Receiver<Marker>,
     /// Where a source hears of completed checkpoints.
@@ -108,7 +113,7 @@ impl Opener<'_> {
     }
 
     async fn subtask(&self, seat: Seat<'_>, name: String) -> Result<Opened> {
-        let Seat { place, ends, metrics, markers, completed } = seat;
+        let Seat { place, ends, operators: metrics, subtask, checkpoints, markers, completed } = seat;
         let range = HashRange::of_subtask(place.index, place.count);
         let mut stages = self.restorer.stages(place.chain, range, &metrics).await?;
         for stage in &mut stages {
@@ -117,17 +122,19 @@ impl Opener<'_> {
         let chain = OperatorChain::new(stages, usize::from(place.is_source()));
         let sink = self.sink(&place, metrics.last()).await?;
         let side = ends.side.into_iter().map(|(position, port, router)| SideOutput { position, port, router });
-        let outputs = Outputs { sink, main: ends.main, side: side.collect() };
+        let outputs = Outputs { sink, main: ends.main, side: side.collect(), metrics: subtask.clone() };
         match place.head() {
             OperatorSpec::Discover(spec) => {
                 let readers = Readers { reports: ends.gate, readers: ends.senders, outputs, markers };
-                return Ok(framed(name, self.discovery(&place, spec, readers).await?.run()).boxed());
+                let discovery = self.discovery(&place, spec, readers).await?;
+                return Ok(self.framed(&place, name, subtask, discovery.run()));
             }
             OperatorSpec::Source(spec) => {
                 let reports = ends.report.ok_or_else(|| Error::internal("a source is behind no discovery"))?;
                 let metrics = metrics[0].clone();
-                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics, completed };
-                return Ok(framed(name, self.source(&place, spec, parts).await?.run()).boxed());
+                let parts = Source { discovery: ends.gate, reports, chain, outputs, metrics, checkpoints, completed };
+                let source = self.source(&place, spec, parts).await?;
+                return Ok(self.framed(&place, name, subtask, source.run()));
             }
             _ => {}
         }
@@ -138,10 +145,26 @@ impl Opener<'_> {
             ordinals: ends.senders.into_iter().map(|(ordinal, _)| ordinal).collect(),
             chain,
             outputs,
+            checkpoints,
             snapshots: self.snapshots.clone(),
             clock: self.deployment.clock.clone(),
         };
-        Ok(framed(name, operator.run()).boxed())
+        Ok(self.framed(&place, name, subtask, operator.run()))
+    }
+
+    /// The subtask as it is run.
+    fn framed(
+        &self,
+        place: &Place<'_>,
+        name: String,
+        metrics: Arc<SubtaskMetrics>,
+        subtask: impl Future<Output = Result<(), Interrupt>> + Send + 'static,
+    ) -> Opened {
+        let Deployment { job, attempt, .. } = self.deployment;
+        let vertex = &*place.graph.node(place.chain.head()).spec.name;
+        // Where nothing is logged that is as bad as an error, there is no span.
+        let span = tracing::error_span!("subtask", %job, %attempt, vertex, subtask = place.index);
+        framed(name, metrics, subtask).instrument(span).boxed()
     }
 
     /// What the operator of that node looks rows up in.
@@ -230,6 +253,7 @@ impl Opener<'_> {
             presence: Presence::default(),
             state: SourceState::restored(restored),
             metrics: parts.metrics,
+            checkpoints: parts.checkpoints,
             chain: parts.chain,
             outputs: parts.outputs,
             exhausted: self.exhausted.clone(),
@@ -275,11 +299,17 @@ struct Source {
     chain: OperatorChain,
     outputs: Outputs,
     metrics: Arc<OperatorMetrics>,
+    checkpoints: Arc<CheckpointMetrics>,
     completed: watch::Receiver<Epoch>,
 }
 
-async fn framed(name: String, subtask: impl Future<Output = Result<(), Interrupt>>) -> Result<(), Interrupt> {
-    subtask.await.map_err(|interrupt| match interrupt {
+/// What an error of a subtask, and a log event of it, says of where it happened.
+async fn framed(
+    name: String,
+    metrics: Arc<SubtaskMetrics>,
+    subtask: impl Future<Output = Result<(), Interrupt>>,
+) -> Result<(), Interrupt> {
+    metrics.running(subtask).await.map_err(|interrupt| match interrupt {
         Interrupt::Failed(error) => Interrupt::Failed(error.context(format!("{name} failed"))),
         Interrupt::Disconnected => Interrupt::Disconnected,
     })

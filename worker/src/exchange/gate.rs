@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Poll, Waker};
 
 use weir_core::bugs::{self, Bug};
@@ -19,6 +19,22 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Gate {
     shared: Arc<Mutex<Shared>>,
+}
+
+/// Looks at a [`Gate`] from outside, as long as it is there.
+#[derive(Debug, Clone)]
+pub struct GateWatch {
+    shared: Weak<Mutex<Shared>>,
+    last: Arc<Mutex<Flow>>,
+}
+
+/// What goes through a gate, in bytes of rows as credit counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Taken by its subtask so far.
+    pub taken_bytes: u64,
+    /// Waiting.
+    pub queued_bytes: u64,
 }
 
 /// Where the elements of one channel of a [`Gate`] are put in.
@@ -52,6 +68,7 @@ struct Shared {
     next: usize,
     receiver: Option<Waker>,
     closed: bool,
+    taken_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -87,9 +104,15 @@ impl Gate {
             next: 0,
             receiver: None,
             closed: false,
+            taken_bytes: 0,
         }));
         let inlets = (0..channels).map(|channel| Inlet { shared: shared.clone(), channel }).collect();
         (Self { shared }, inlets)
+    }
+
+    /// To look at it while its subtask has it.
+    pub fn watch(&self) -> GateWatch {
+        GateWatch { shared: Arc::downgrade(&self.shared), last: Arc::default() }
     }
 
     /// Waits for the next element of any channel that is not blocked. Dropping the future loses nothing.
@@ -119,6 +142,21 @@ impl Gate {
     /// Ends an alignment.
     pub fn unblock_all(&mut self) {
         lock(&self.shared).channels.iter_mut().for_each(|channel| channel.blocked = false);
+    }
+}
+
+impl GateWatch {
+    /// What has gone through it; behind its end, what had when it was last looked at.
+    pub fn flow(&self) -> Flow {
+        let mut last = self.last.lock().expect("nothing panics while it holds a flow");
+        last.queued_bytes = 0;
+        if let Some(shared) = self.shared.upgrade() {
+            let shared = lock(&shared);
+            let queued = shared.channels.iter().map(|channel| channel.bytes as u64);
+            let queued_bytes = queued.fold(0, u64::saturating_add);
+            *last = Flow { taken_bytes: shared.taken_bytes, queued_bytes };
+        }
+        *last
     }
 }
 
@@ -153,6 +191,7 @@ impl Shared {
             if let Some((element, bytes)) = channel.elements.pop_front() {
                 let mut origin = None;
                 if bytes > 0 {
+                    self.taken_bytes = self.taken_bytes.saturating_add(bytes as u64);
                     channel.bytes = channel.bytes.saturating_sub(bytes);
                     if channel.bytes < self.credit
                         && let Some(waker) = channel.sender.take()
@@ -221,8 +260,8 @@ impl From<Inlet> for LocalSender {
 }
 
 impl LocalSender {
-    /// Sends rows, waiting for credit.
-    pub async fn send(&mut self, batch: Batch) -> Result<(), Closed> {
+    /// Sends rows, waiting for credit. Returns how many bytes they count.
+    pub async fn send(&mut self, batch: Batch) -> Result<usize, Closed> {
         let bytes = batch_bytes(&batch);
         let Inlet { shared, channel } = &self.inlet;
         let mut batch = Some(batch);
@@ -238,7 +277,7 @@ impl LocalSender {
             if let Some(batch) = batch.take() {
                 shared.push(*channel, Element::Batch(batch), bytes);
             }
-            Poll::Ready(Ok(()))
+            Poll::Ready(Ok(bytes))
         })
         .await
     }

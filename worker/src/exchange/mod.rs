@@ -15,8 +15,8 @@ mod size;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Closed, Gate, Inlet, LocalSender, Origin};
+pub use gate::{Closed, Gate, GateWatch, Inlet, LocalSender, Origin};
 pub use limits::ExchangeLimits;
 pub use router::{Router, Target};
 pub use sender::{ChannelSender, SendError};
-pub use size::batch_bytes;
+pub use size::{batch_bytes, records_bytes};

@@ -21,6 +21,7 @@ pub struct Router {
     pending_time: Option<EventTime>,
     pending_idle: bool,
     oldest: Option<Instant>,
+    sent_bytes: u64,
 }
 
 /// Rows that are not sent yet.
@@ -98,7 +99,16 @@ impl Router {
             Target::Hash(columns) => Pending::Owners(Partitions::new(columns, destinations)),
             Target::Rebalance => Pending::Turns(vec![Vec::new(); destinations], turn % destinations),
         };
-        Self { pending, channels, limits, pending_rows: 0, pending_time: None, pending_idle: false, oldest: None }
+        Self {
+            pending,
+            channels,
+            limits,
+            pending_rows: 0,
+            pending_time: None,
+            pending_idle: false,
+            oldest: None,
+            sent_bytes: 0,
+        }
     }
 
     /// When pending elements have waited long enough; `None` if there are none.
@@ -142,7 +152,7 @@ impl Router {
         let pieces = self.pending.take(self.channels.len())?;
         for (piece, channel) in pieces.into_iter().zip(&mut self.channels) {
             if let Some(piece) = piece {
-                channel.send(piece).await?;
+                self.sent_bytes += channel.send(piece).await? as u64;
             }
         }
         self.pending_rows = 0;
@@ -155,6 +165,11 @@ impl Router {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of rows that were sent since this was last asked.
+    pub fn take_sent_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.sent_bytes)
     }
 
     /// Waits until everything up to the end has arrived in the processes of the receivers.

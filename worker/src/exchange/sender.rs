@@ -36,8 +36,8 @@ impl From<Error> for SendError {
 }
 
 impl ChannelSender {
-    /// Sends rows, waiting for credit.
-    pub async fn send(&mut self, batch: Batch) -> Result<(), SendError> {
+    /// Sends rows, waiting for credit. Returns how many bytes they count.
+    pub async fn send(&mut self, batch: Batch) -> Result<usize, SendError> {
         match self {
             ChannelSender::Local(sender) => Ok(sender.send(batch).await?),
             ChannelSender::Remote(sender) => sender.send(batch).await,

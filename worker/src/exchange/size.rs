@@ -1,7 +1,7 @@
 //! How many bytes rows take, as credit counts them: what they would fill if nothing were shared. Arrow's own figures
 //! count whole buffers, however small the part of them is that an array shows.
 
-use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, GenericListArray, OffsetSizeTrait};
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, GenericListArray, OffsetSizeTrait, RecordBatch};
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, StringViewType};
 use weir_core::Batch;
 use weir_core::views::long_bytes;
@@ -9,7 +9,12 @@ use weir_core::views::long_bytes;
 /// Bytes of the rows of a batch and of their weights; never 0, so that every batch costs something.
 pub fn batch_bytes(batch: &Batch) -> usize {
     let weights = batch.weights().map_or(0, Array::len);
-    (batch.records().columns().iter().map(array_bytes).sum::<usize>() + weights).max(1)
+    (records_bytes(batch.records()) + weights).max(1)
+}
+
+/// Bytes of rows.
+pub fn records_bytes(records: &RecordBatch) -> usize {
+    records.columns().iter().map(array_bytes).sum()
 }
 
 fn array_bytes(array: &ArrayRef) -> usize {

@@ -42,11 +42,15 @@ fn row(channel: usize, text: &str) -> Option<(usize, String)> {
 fn rows_wait_for_credit_and_markers_do_not() {
     let (mut gate, mut senders) = gate(1);
     let sender = &mut senders[0];
-    assert_eq!(sender.send(numbers(0..140_000)).now_or_never(), Some(Ok(())), "let in whole while there is credit");
+    assert_eq!(
+        sender.send(numbers(0..140_000)).now_or_never(),
+        Some(Ok(1_120_000)),
+        "let in whole while there is credit"
+    );
     assert_eq!(sender.send(numbers(0..1)).now_or_never(), None, "no credit");
     assert_eq!(next(&mut gate), row(0, "rows 140000"));
-    assert_eq!(sender.send(numbers(0..1)).now_or_never(), Some(Ok(())));
-    assert_eq!(sender.send(numbers(0..140_000)).now_or_never(), Some(Ok(())));
+    assert_eq!(sender.send(numbers(0..1)).now_or_never(), Some(Ok(8)));
+    assert_eq!(sender.send(numbers(0..140_000)).now_or_never(), Some(Ok(1_120_000)));
     assert_eq!(sender.send_control(marker(1)), Ok(()), "though the credit is used up");
     assert_eq!(next(&mut gate), row(0, "rows 1"));
     assert_eq!(next(&mut gate), row(0, "rows 140000"));

@@ -17,7 +17,6 @@ use super::Surroundings;
 use super::attempt::{AttemptCommand, AttemptTask, Happened};
 use super::engine::FiguresSource;
 use super::errands::Errands;
-use super::isolation::Isolation;
 use crate::agent::{Agent, AgentConfig, Effect, Ending, EngineEvent, Event, SessionId, failure};
 use crate::blocking;
 
@@ -36,7 +35,6 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
     let mut agent_loop = AgentLoop {
         agent: Agent::new(config),
         surroundings,
-        isolation: Arc::new(Isolation::begin()),
         began: Instant::now(),
         session: None,
         attempts: BTreeMap::new(),
@@ -77,7 +75,6 @@ struct AgentLoop {
     /// Everything that runs beside the loop.
     tasks: JoinSet<()>,
     events: mpsc::Sender<Happened>,
-    isolation: Arc<Isolation>,
 }
 
 struct OpenSession {
@@ -174,16 +171,16 @@ impl AgentLoop {
         let (outgoing, messages) = mpsc::channel(SESSION_QUEUE);
         let coordinators = self.surroundings.coordinators.clone();
         let events = self.events.clone();
-        let isolation = self.isolation.clone();
+        let isolation = self.surroundings.isolation.clone();
         let task = async move {
             let carried: Result<()> = async {
                 let mut connection = coordinators.attach(&address, hello, messages).await?;
                 while let Some(message) = connection.next().await? {
                     if let ToWorker::Welcome(welcome) = &message {
-                        if isolation.end() {
-                            warn!(%address, "a coordinator has taken this worker again");
+                        match isolation.accepted(session) {
+                            true => warn!(%address, term = welcome.term, "a coordinator has taken this worker again"),
+                            false => info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader"),
                         }
-                        info!(%address, term = welcome.term, cluster = welcome.cluster, "connected to the leader");
                     }
                     if let ToWorker::NameTaken { address: other } = &message {
                         let taken = format!("another process, at {other}, is connected under this worker's name");
@@ -196,11 +193,19 @@ impl AgentLoop {
                 Ok(())
             }
             .await;
-            if let Err(error) = carried {
-                info!(%address, "no connection to a coordinator: {}", error.report());
-                if let Some(alone) = isolation.reminder() {
-                    warn!(%address, "no coordinator has taken this worker for {} s: {}", alone.as_secs(), error.report());
-                }
+            let was_leader = isolation.lost(session);
+            let reason = match &carried {
+                Err(error) => error.report(),
+                Ok(()) => "it closed the connection".to_owned(),
+            };
+            if was_leader {
+                info!(%address, reason, "the connection to the leader is gone");
+            } else {
+                // Most of those that are asked do not lead, and say so.
+                debug!(%address, reason, "a coordinator has not taken this worker");
+            }
+            if let Some(alone) = isolation.reminder() {
+                warn!(%address, seconds = alone.as_secs(), reason, "no coordinator has taken this worker for a while");
             }
             let _ = events.send(Happened::Event(Event::Disconnected(session))).await;
         };
@@ -210,6 +215,9 @@ impl AgentLoop {
     fn disconnect(&mut self, session: SessionId) {
         if let Some(open) = self.session.take_if(|open| open.id == session) {
             open.task.abort();
+            if self.surroundings.isolation.lost(session) {
+                info!("the connection to the leader is given up");
+            }
         }
     }
 

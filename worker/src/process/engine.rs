@@ -16,6 +16,7 @@ use weir_state::{Manifest, Storages, layout};
 use super::WorkerConfig;
 use crate::blocking::{self, Blocking};
 use crate::clock::Clock;
+use crate::metrics::RunningJobs;
 use crate::network::{FRAME_BYTES, Network, NetworkConfig, Process, TcpTransport, Transport};
 use crate::plugins::PluginFiles;
 use crate::{Command, Deployment, ExchangeLimits, JobHandle, OpenedJob, Part, WorkerEvent};
@@ -88,18 +89,25 @@ pub struct JobEngineConfig {
     pub transport: Arc<dyn Transport>,
     /// How much may wait between subtasks.
     pub limits: ExchangeLimits,
+    /// Where attempts that run are found.
+    pub running: Arc<RunningJobs>,
 }
 
 /// Runs jobs.
 pub struct JobEngine {
     config: JobEngineConfig,
-    network: OnceLock<Arc<Network>>,
+    network: Arc<OnceLock<Arc<Network>>>,
 }
 
 impl JobEngine {
     /// An engine that runs nothing.
     pub fn new(config: JobEngineConfig) -> Self {
-        Self { config, network: OnceLock::new() }
+        Self { config, network: Arc::default() }
+    }
+
+    /// The worker among others, once it is.
+    pub fn network(&self) -> Arc<OnceLock<Arc<Network>>> {
+        self.network.clone()
     }
 
     fn part(&self, deploy: &Deploy) -> Result<Part> {
@@ -163,7 +171,9 @@ impl Engine for JobEngine {
             blocking: blocking.clone(),
             limits: *limits,
         });
-        Ok(Box::new(opened.await?))
+        let opened = opened.await?;
+        self.config.running.add(deploy.job, &deploy.name, deploy.attempt, opened.metrics());
+        Ok(Box::new(opened))
     }
 }
 

@@ -31,6 +31,7 @@ mod data_dir;
 mod engine;
 mod errands;
 mod isolation;
+mod monitor;
 mod runtimes;
 mod storages;
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub use agent_loop::drive;
 pub use coordinators::{Coordinators, GrpcCoordinators, Session};
 pub use data_dir::DataDir;
 pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
+pub use isolation::Isolation;
+pub use monitor::WorkerMonitor;
 pub use storages::CopiedStorages;
 
 use std::net::SocketAddr;
@@ -104,10 +107,12 @@ pub struct Surroundings {
     pub data_dir: Option<Arc<DataDir>>,
     /// The runtime that attempts and errands run on.
     pub io: Handle,
+    /// Whether a coordinator has taken the worker, for who looks from outside.
+    pub isolation: Arc<Isolation>,
 }
 
 /// Runs a worker until it is told to go. Each message of `shutdown` is one such word: the first lets it wait for its work to be
-/// moved away, the second does not.
+/// moved away, the second does not. `monitor` tells how it does.
 ///
 /// # Errors
 /// A user error if the cluster does not take the worker, or the settings are wrong; an environment error if its port or its
@@ -116,6 +121,7 @@ pub async fn run(
     config: WorkerConfig,
     connectors: Arc<dyn ConnectorRegistry>,
     functions: Arc<Functions>,
+    monitor: Arc<WorkerMonitor>,
     shutdown: mpsc::Receiver<()>,
 ) -> Result<Ending> {
     if config.coordinators.is_empty() {
@@ -124,14 +130,18 @@ pub async fn run(
     if let Some(tls) = &config.tls {
         tls.require_own(CertificateRole::Worker)?;
     }
+    let _ = monitor.slots.set(config.slots);
     let data_dir = config.data_dir.as_ref().map(DataDir::open).transpose()?.map(Arc::new);
     let worker = name(&config, data_dir.as_deref())?;
     let runtimes = Runtimes::start(config.compute_threads)?;
     let (transport, address) = engine::listen(&config, &runtimes.io()).await?;
     let blocking: Arc<dyn Blocking> = Arc::new(BlockingThreads);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let storages: Arc<dyn Storages> =
-        Arc::new(CopiedStorages::new(data_dir.as_deref().map(DataDir::path), config.local_runs_bytes));
+    let storages: Arc<dyn Storages> = Arc::new(CopiedStorages::new(
+        data_dir.as_deref().map(DataDir::path),
+        config.local_runs_bytes,
+        monitor.storage.clone(),
+    ));
     let engine = JobEngine::new(JobEngineConfig {
         worker: worker.clone(),
         incarnation: config.incarnation,
@@ -148,7 +158,9 @@ pub async fn run(
         blocking: blocking.clone(),
         transport,
         limits: ExchangeLimits::default(),
+        running: monitor.running.clone(),
     });
+    let _ = monitor.network.set(engine.network());
     let cluster = data_dir.as_ref().map(|data_dir| data_dir.cluster()).transpose()?.flatten();
     let agent = AgentConfig {
         worker,
@@ -169,6 +181,7 @@ pub async fn run(
         blocking,
         data_dir,
         io: runtimes.io(),
+        isolation: monitor.isolation.clone(),
     };
     outcome(drive(agent, surroundings, shutdown).await)
 }

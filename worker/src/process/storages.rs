@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use weir_core::Result;
 use weir_object_storage::ObjectStorages;
-use weir_state::{Storage, Storages};
+use weir_state::{CountedStorages, Storage, StorageCounts, Storages};
 
 use crate::local_runs::LocalRuns;
 
@@ -18,17 +18,19 @@ pub struct CopiedStorages {
     local_runs: Option<LocalRuns>,
     /// Copies of what is in a folder of this machine only take its space twice, unless they are asked for.
     also_folders: bool,
-    originals: ObjectStorages,
+    originals: CountedStorages<ObjectStorages>,
     open: Mutex<BTreeMap<String, Arc<dyn Storage>>>,
 }
 
 impl CopiedStorages {
-    /// With copies in `data_dir`, if there is one. `bytes`: how much is kept, of any storage.
-    pub fn new(data_dir: Option<&Path>, bytes: Option<u64>) -> Self {
+    /// With copies in `data_dir`, if there is one. `bytes`: how much is kept, of any storage. What is asked of the originals is
+    /// counted.
+    pub fn new(data_dir: Option<&Path>, bytes: Option<u64>, counts: Arc<StorageCounts>) -> Self {
         let folder: Option<PathBuf> = data_dir.map(|path| path.join("local-runs"));
         let limit = bytes.unwrap_or(LOCAL_BYTES);
         let local_runs = folder.filter(|_| limit > 0).map(|folder| LocalRuns::new(folder, limit));
-        Self { local_runs, also_folders: bytes.is_some(), originals: ObjectStorages::default(), open: Mutex::default() }
+        let originals = CountedStorages::new(ObjectStorages::default(), counts);
+        Self { local_runs, also_folders: bytes.is_some(), originals, open: Mutex::default() }
     }
 }
 

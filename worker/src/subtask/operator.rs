@@ -11,6 +11,7 @@ use super::{Interrupt, Outputs, TICK, TURNS};
 use crate::chain::{Emission, OperatorChain};
 use crate::clock::Clock;
 use crate::exchange::Gate;
+use crate::metrics::{CheckpointMetrics, Passage};
 use crate::snapshot::SubtaskSnapshot;
 
 /// A subtask with a gate.
@@ -25,6 +26,8 @@ pub struct OperatorSubtask {
     pub chain: OperatorChain,
     /// Where its rows go.
     pub outputs: Outputs,
+    /// Figures of the job's checkpoints.
+    pub checkpoints: Arc<CheckpointMetrics>,
     /// Where its snapshots go.
     pub snapshots: mpsc::Sender<SubtaskSnapshot>,
     /// Processing time.
@@ -35,6 +38,13 @@ pub struct OperatorSubtask {
 struct Alignment {
     marker: Marker,
     arrived: usize,
+    passage: Passage,
+}
+
+/// What a subtask has waited for.
+enum Heard {
+    Timer,
+    Element(usize, Element),
 }
 
 impl OperatorSubtask {
@@ -45,44 +55,55 @@ impl OperatorSubtask {
         let mut open_channels = self.ordinals.len();
         let mut next_tick = self.chain.wants_ticks().then(|| Instant::now() + TICK);
         let mut turns = 0_u32;
+        let metrics = self.outputs.metrics.clone();
         while open_channels > 0 {
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS) {
                 tokio::task::yield_now().await;
             }
             let wake = [self.outputs.deadline(), next_tick].into_iter().flatten().min();
-            tokio::select! {
-                biased;
-                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
-                    next_tick = self.wake(next_tick, &mut emissions).await?;
+            let heard = metrics.idle(async {
+                tokio::select! {
+                    biased;
+                    () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Heard::Timer,
+                    (channel, element) = self.gate.next() => Heard::Element(channel, element),
                 }
-                (channel, element) = self.gate.next() => match element {
-                    Element::Batch(batch) => {
-                        self.chain.set_now(self.clock.now());
-                        self.chain.process(self.ordinals[channel], batch, &mut emissions).await?;
-                        self.outputs.deliver(&mut emissions).await?;
+            });
+            let (channel, element) = match heard.await {
+                Heard::Timer => {
+                    next_tick = self.wake(next_tick, &mut emissions).await?;
+                    continue;
+                }
+                Heard::Element(channel, element) => (channel, element),
+            };
+            match element {
+                Element::Batch(batch) => {
+                    self.chain.set_now(self.clock.now());
+                    self.chain.process(self.ordinals[channel], batch, &mut emissions).await?;
+                    self.outputs.deliver(&mut emissions).await?;
+                }
+                Element::Watermark(watermark) => {
+                    let news = self.watermarks.update(channel, watermark);
+                    self.advance(news, &mut emissions).await?;
+                }
+                Element::Marker(marker) => {
+                    if !bugs::is_on(Bug::NoAlignment) {
+                        self.gate.block(channel);
                     }
-                    Element::Watermark(watermark) => {
-                        let news = self.watermarks.update(channel, watermark);
-                        self.advance(news, &mut emissions).await?;
+                    let mut aligning =
+                        alignment.take().unwrap_or_else(|| Alignment { marker, arrived: 0, passage: Passage::begin() });
+                    if aligning.marker != marker {
+                        return Err(misaligned(aligning.marker, marker).into());
                     }
-                    Element::Marker(marker) => {
-                        if !bugs::is_on(Bug::NoAlignment) {
-                            self.gate.block(channel);
-                        }
-                        let aligning = alignment.get_or_insert(Alignment { marker, arrived: 0 });
-                        if aligning.marker != marker {
-                            return Err(misaligned(aligning.marker, marker).into());
-                        }
-                        aligning.arrived += 1;
-                        if aligning.arrived == self.ordinals.len() {
-                            alignment = None;
-                            self.marker(marker, &mut emissions).await?;
-                            self.gate.unblock_all();
-                        }
+                    aligning.arrived += 1;
+                    if aligning.arrived == self.ordinals.len() {
+                        self.marker(marker, aligning.passage, &mut emissions).await?;
+                        self.gate.unblock_all();
+                    } else {
+                        alignment = Some(aligning);
                     }
-                    Element::End => open_channels -= 1,
-                },
+                }
+                Element::End => open_channels -= 1,
             }
         }
         self.outputs.end().await
@@ -116,7 +137,13 @@ impl OperatorSubtask {
     }
 
     /// The marker has arrived on all channels. Which of them are idle changes in front of it, here and in all stages behind.
-    async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+    async fn marker(
+        &mut self,
+        marker: Marker,
+        passage: Passage,
+        emissions: &mut Vec<Emission>,
+    ) -> Result<(), Interrupt> {
+        let capturing = marker.kind.captures().then(|| passage.aligned(&self.checkpoints));
         self.chain.set_now(self.clock.now());
         let news = self.watermarks.marker();
         self.advance(news, emissions).await?;
@@ -130,7 +157,10 @@ impl OperatorSubtask {
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
-        self.outputs.control(Element::Marker(marker)).await?;
+        if let Some(capturing) = capturing {
+            capturing.captured(&self.checkpoints);
+        }
+        self.outputs.passed(marker, &self.checkpoints).await?;
         let news = self.watermarks.marker_sent();
         self.advance(news, emissions).await
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use weir_core::connector::COMMITTABLE_BYTES;
-use weir_core::{Batch, Element, Epoch, Error, OperatorUid, OutputPort, Result, Sink, Watermark};
+use weir_core::{Batch, Element, Epoch, Error, Marker, OperatorUid, OutputPort, Result, Sink, Watermark};
 
 use super::Interrupt;
 use crate::chain::Emission;
-use crate::exchange::Router;
-use crate::metrics::OperatorMetrics;
+use crate::exchange::{Router, batch_bytes};
+use crate::metrics::{CheckpointMetrics, OperatorMetrics, SubtaskMetrics};
 use crate::staging::{StagedPart, Stager};
 
 /// All ways out of a subtask.
@@ -20,6 +20,8 @@ pub struct Outputs {
     pub main: Vec<Router>,
     /// Edges from side outputs of any node of the chain.
     pub side: Vec<SideOutput>,
+    /// Figures of the subtask.
+    pub metrics: Arc<SubtaskMetrics>,
 }
 
 /// A sink at the end of a chain.
@@ -71,15 +73,16 @@ impl Outputs {
     pub async fn rows(&mut self, batch: Batch) -> Result<(), Interrupt> {
         if let Some(stage) = &mut self.sink {
             stage.metrics.count_in(batch.num_rows());
-            stage.sink.write(batch).await?;
+            stage.metrics.count_bytes(batch_bytes(&batch));
+            self.metrics.backpressured(stage.sink.write(batch)).await?;
             stage.stager.add(stage.sink.take_staged()).await?;
             return Ok(());
         }
         if let Some((last, others)) = self.main.split_last_mut() {
             for router in others {
-                router.send(Element::Batch(batch.clone())).await?;
+                send(&self.metrics, router, Element::Batch(batch.clone())).await?;
             }
-            last.send(Element::Batch(batch)).await?;
+            send(&self.metrics, last, Element::Batch(batch)).await?;
         }
         Ok(())
     }
@@ -87,7 +90,7 @@ impl Outputs {
     /// Rows of a side output. Where nobody reads it they were counted, and that is all.
     pub async fn side_rows(&mut self, position: usize, port: OutputPort, batch: Batch) -> Result<(), Interrupt> {
         for side in self.side.iter_mut().filter(|side| side.position == position && side.port == port) {
-            side.router.send(Element::Batch(batch.clone())).await?;
+            send(&self.metrics, &mut side.router, Element::Batch(batch.clone())).await?;
         }
         Ok(())
     }
@@ -101,17 +104,28 @@ impl Outputs {
 
     /// Sends a watermark, marker or end over every edge.
     pub async fn control(&mut self, element: Element) -> Result<(), Interrupt> {
+        let metrics = self.metrics.clone();
         for router in self.routers() {
-            router.send(element.clone()).await?;
+            send(&metrics, router, element.clone()).await?;
         }
         Ok(())
+    }
+
+    /// A marker has done its work here: it is sent on.
+    pub async fn passed(&mut self, marker: Marker, checkpoints: &CheckpointMetrics) -> Result<(), Interrupt> {
+        self.metrics.passed(marker);
+        if self.sink.is_some() {
+            checkpoints.arrived(marker);
+        }
+        self.control(Element::Marker(marker)).await
     }
 
     /// Says over every edge that nothing follows, and waits until all of it has arrived in the process of its reader.
     pub async fn end(&mut self) -> Result<(), Interrupt> {
         self.control(Element::End).await?;
+        let metrics = self.metrics.clone();
         for router in self.routers() {
-            router.arrived().await?;
+            metrics.backpressured(router.arrived()).await?;
         }
         Ok(())
     }
@@ -135,8 +149,10 @@ impl Outputs {
 
     /// Sends lingering rows.
     pub async fn flush(&mut self) -> Result<(), Interrupt> {
+        let metrics = self.metrics.clone();
         for router in self.routers() {
-            router.flush().await?;
+            metrics.backpressured(router.flush()).await?;
+            metrics.count_sent(router.take_sent_bytes());
         }
         Ok(())
     }
@@ -144,6 +160,13 @@ impl Outputs {
     fn routers(&mut self) -> impl Iterator<Item = &mut Router> {
         self.main.iter_mut().chain(self.side.iter_mut().map(|side| &mut side.router))
     }
+}
+
+/// Sends over one edge. To wait for room there is backpressure.
+async fn send(metrics: &SubtaskMetrics, router: &mut Router, element: Element) -> Result<(), Interrupt> {
+    metrics.backpressured(router.send(element)).await?;
+    metrics.count_sent(router.take_sent_bytes());
+    Ok(())
 }
 
 /// It would pass through the coordinators, and stay in the manifest.

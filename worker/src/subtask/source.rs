@@ -32,8 +32,8 @@ use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
 use crate::announcements;
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
-use crate::exchange::{ChannelSender, Gate};
-use crate::metrics::OperatorMetrics;
+use crate::exchange::{ChannelSender, Gate, records_bytes};
+use crate::metrics::{CheckpointMetrics, OperatorMetrics, Passage};
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::{self, SourceState, SplitState};
 
@@ -65,6 +65,8 @@ pub struct SourceSubtask {
     pub state: SourceState,
     /// The source's own counters.
     pub metrics: Arc<OperatorMetrics>,
+    /// Figures of the job's checkpoints.
+    pub checkpoints: Arc<CheckpointMetrics>,
     /// Operators behind the source.
     pub chain: OperatorChain,
     /// Where its rows go.
@@ -139,6 +141,7 @@ impl SourceSubtask {
             self.watermark(Watermark::At(self.emitted), &mut emissions).await?;
         }
         let mut turns = 0_u32;
+        let metrics = self.outputs.metrics.clone();
         loop {
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS) {
@@ -150,13 +153,16 @@ impl SourceSubtask {
             let before = (asks && self.presence.is_idle()).then(|| self.source.positions());
             // Not by the clock: it may be set while the subtask listens.
             let listening = Instant::now();
-            let heard = tokio::select! {
-                biased;
-                (_, element) = self.discovery.next() => Heard::Discovery(element),
-                Ok(()) = self.completed.changed() => Heard::Completed,
-                event = self.source.next(), if asks => Heard::Event(event),
-                () = sleep_until(wake) => Heard::Timer,
-            };
+            let heard = metrics.idle(async {
+                tokio::select! {
+                    biased;
+                    (_, element) = self.discovery.next() => Heard::Discovery(element),
+                    Ok(()) = self.completed.changed() => Heard::Completed,
+                    event = self.source.next(), if asks => Heard::Event(event),
+                    () = sleep_until(wake) => Heard::Timer,
+                }
+            });
+            let heard = heard.await;
             if asks || reading.open == 0 {
                 self.listened += listening.elapsed();
             }
@@ -322,6 +328,7 @@ impl SourceSubtask {
     ) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
         self.metrics.count_out(records.num_rows());
+        self.metrics.count_bytes(records_bytes(&records));
         let Scanned { rows, time, without_time } = self.scan.rows(records)?;
         if let Some(without_time) = without_time {
             self.without_time(split, &without_time).await?;
@@ -382,7 +389,8 @@ impl SourceSubtask {
         if finished.is_empty() || reading.complete {
             return Ok(());
         }
-        Ok(self.reports.send(Batch::append(announcements::encode_finished(&finished)?)).await?)
+        self.reports.send(Batch::append(announcements::encode_finished(&finished)?)).await?;
+        Ok(())
     }
 
     async fn rejected(&mut self, rejected: &[Rejected]) -> Result<(), Interrupt> {
@@ -427,6 +435,7 @@ impl SourceSubtask {
     }
 
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        let passage = Passage::begin();
         self.chain.set_now(self.clock.now());
         // What a checkpoint holds does not depend on when the last tick was.
         self.chain.tick(emissions).await?;
@@ -440,8 +449,9 @@ impl SourceSubtask {
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+            passage.captured(&self.checkpoints);
         }
-        self.outputs.control(Element::Marker(marker)).await
+        self.outputs.passed(marker, &self.checkpoints).await
     }
 
     fn capture(&mut self, epoch: Epoch) -> NodeCapture {

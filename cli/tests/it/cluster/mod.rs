@@ -11,6 +11,7 @@ mod leaders;
 mod lifecycle;
 mod local;
 mod members;
+mod monitoring;
 mod nexmark;
 mod plugins;
 pub mod processes;

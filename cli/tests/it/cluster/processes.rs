@@ -217,6 +217,16 @@ impl Cluster {
         std::fs::read_to_string(&self.processes[name].log).unwrap()
     }
 
+    /// Where a process is asked how it does, of all processes of its name the last.
+    #[track_caller]
+    pub fn http(&self, name: &str) -> String {
+        until(&format!("{name} says where its metrics are"), || {
+            let said = self.said(name);
+            let line = said.lines().rfind(|line| line.contains("metrics and health are served over HTTP"))?;
+            line.split("address=").nth(1)?.split_whitespace().next().map(str::to_owned)
+        })
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self, name: &str) {
         let child = &mut self.processes.get_mut(name).unwrap().child;

@@ -60,6 +60,7 @@ pub fn run(script: &str) -> Answer {
         memory_budget: None,
         flush_interval: None,
         clock: Arc::new(SystemClock),
+        watched: None,
     };
     let (progress, _) = watch::channel(Progress::default());
     let (_stop, stopped) = mpsc::channel(1);

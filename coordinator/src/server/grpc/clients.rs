@@ -84,7 +84,10 @@ impl ClientHandler for Clients {
                 self.leader.ask(&address, &request, &call.caller, patience).await
             }
             LeaderPlace::There(_) => Err(no_leader("leadership is moving from one coordinator to another")),
-            LeaderPlace::Unknown => Err(no_leader("no coordinator leads just now")),
+            LeaderPlace::Unknown => {
+                let standing = self.node.standing().await;
+                Err(no_leader(&format!("this coordinator answers, but none leads: {standing}")))
+            }
         };
         answer.map_err(|error| match error.kind {
             // There is nothing that could have been done.

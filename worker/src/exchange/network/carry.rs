@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -170,6 +171,9 @@ async fn write(hub: Arc<Hub>, connection: Arc<Connection>, mut sender: Box<dyn F
                 next.await.unwrap_or(Frame::Ping)
             }
         };
+        if let Frame::Element { bytes, .. } = &frame {
+            hub.traffic.sent.fetch_add(*bytes, Relaxed);
+        }
         sender.send(frame).await?;
     }
 }
@@ -181,7 +185,10 @@ async fn read(hub: &Arc<Hub>, connection: &Arc<Connection>, mut receiver: Box<dy
         let Some(frame) = frame? else { return Ok(()) };
         match frame {
             Frame::Open { channel, id } => hub.open(connection, channel, id),
-            Frame::Element { channel, element, bytes } => connection.deliver(channel, element, bytes)?,
+            Frame::Element { channel, element, bytes } => {
+                hub.traffic.received.fetch_add(bytes, Relaxed);
+                connection.deliver(channel, element, bytes)?;
+            }
             Frame::Credit { channel, bytes } => connection.credited(channel, bytes),
             Frame::Closed { channel, closing } => connection.closed(channel, closing),
             // The receiving subtask goes on waiting: whoever ends the job ends it, too.

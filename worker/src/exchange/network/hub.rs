@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::runtime::Handle;
@@ -22,6 +23,8 @@ pub struct Hub {
     pub config: NetworkConfig,
     /// Where links come from.
     pub transport: Arc<dyn Transport>,
+    /// What has gone over all connections.
+    pub traffic: Traffic,
     runtime: Handle,
     state: Mutex<State>,
     /// `None` once they were ended. Under a lock of their own: on a runtime that is shutting down a task ends while it is
@@ -36,6 +39,15 @@ struct State {
     /// The connections that new channels go over.
     connections: BTreeMap<Process, Arc<Connection>>,
     closed: bool,
+}
+
+/// Bytes of rows, as credit counts them.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// To other workers.
+    pub sent: AtomicU64,
+    /// From other workers.
+    pub received: AtomicU64,
 }
 
 /// A channel that a peer is going to open.
@@ -69,6 +81,7 @@ impl Hub {
         Self {
             config,
             transport,
+            traffic: Traffic::default(),
             runtime: Handle::current(),
             state: Mutex::default(),
             tasks: Mutex::new(Some(JoinSet::new())),

@@ -34,6 +34,7 @@ pub use tcp::TcpTransport;
 pub use transport::{FrameReceiver, FrameSender, Link, Transport};
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use weir_core::{Attempt, JobId, PlacedWorker, Result};
@@ -94,6 +95,11 @@ impl Network {
     /// Who this process is.
     pub fn me(&self) -> &Process {
         &self.hub.config.me
+    }
+
+    /// Bytes of rows that went to other workers, and that came from them.
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.hub.traffic.sent.load(Relaxed), self.hub.traffic.received.load(Relaxed))
     }
 
     /// Lets a part of a job take part.

@@ -37,16 +37,18 @@ impl RemoteSender {
         open.clone()
     }
 
-    /// Sends rows, waiting for credit.
-    pub async fn send(&mut self, batch: Batch) -> Result<(), SendError> {
+    /// Sends rows, waiting for credit. Returns how many bytes they count.
+    pub async fn send(&mut self, batch: Batch) -> Result<usize, SendError> {
         let (connection, number) = self.open();
         let mut pieces = Vec::new();
         split(batch, self.hub.piece_bytes(), &mut pieces)?;
+        let mut sent = 0;
         for (piece, bytes) in pieces {
             poll_fn(|context| connection.poll_credit(number, context)).await?;
             connection.send(number, Element::Batch(piece), bytes as u64)?;
+            sent += bytes;
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Sends a watermark, a marker or an end, behind the rows that were sent before, without waiting for credit.

@@ -53,7 +53,8 @@ impl Bench {
             tls: None,
         };
         let (shutdown, words) = mpsc::channel(2);
-        let worker = tokio::spawn(run(config, Arc::new(self.registry.clone()), Functions::built_in(), words));
+        let worker =
+            tokio::spawn(run(config, Arc::new(self.registry.clone()), Functions::built_in(), Arc::default(), words));
         Running { shutdown, worker }
     }
 

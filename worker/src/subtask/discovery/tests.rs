@@ -70,6 +70,7 @@ impl Bench {
                 sink: None,
                 main: vec![Router::new(Target::Broadcast, channels, 0, limits)],
                 side: Vec::new(),
+                metrics: Arc::default(),
             },
             markers: marker_receiver,
             snapshots,

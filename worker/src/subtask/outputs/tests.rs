@@ -6,7 +6,7 @@ use weir_state::MemoryStorage;
 
 use super::*;
 use crate::BlockingInline;
-use crate::metrics::JobMetrics;
+use crate::metrics::{JobMetrics, Position};
 use crate::staging::StagingArea;
 
 /// Has this much to say of each epoch.
@@ -38,9 +38,13 @@ fn outputs(length: usize) -> Outputs {
         part_name: "worker-0".into(),
     };
     let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0));
-    let metrics = JobMetrics::default().register(&uid, &OperatorSpec::ProcessingTime);
+    let metrics = JobMetrics::default().register(
+        Position { vertex: "v".to_owned(), subtask: 0 },
+        &uid,
+        &OperatorSpec::ProcessingTime,
+    );
     let sink = SinkStage { uid, sink: Box::new(Talkative(length)), stager, metrics };
-    Outputs { sink: Some(sink), main: Vec::new(), side: Vec::new() }
+    Outputs { sink: Some(sink), main: Vec::new(), side: Vec::new(), metrics: Arc::default() }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::super::discovery::DiscoverySubtask;
 use super::*;
 use crate::announcements::DiscoveryState;
 use crate::exchange::{ExchangeLimits, LocalSender, Router, Target};
-use crate::metrics::JobMetrics;
+use crate::metrics::{JobMetrics, Position};
 use crate::subtask::SideOutput;
 
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -128,6 +128,7 @@ fn known_before(splits: &[&str], readers: usize) -> (Vec<Joined>, mpsc::Sender<M
             sink: None,
             main: vec![Router::new(Target::Broadcast, channels, 0, limits)],
             side: Vec::new(),
+            metrics: Arc::default(),
         },
         markers: marker_receiver,
         snapshots,
@@ -228,9 +229,14 @@ impl Start {
             listened: Duration::ZERO,
             presence: Presence::default(),
             state: SourceState::restored(self.restored),
-            metrics: JobMetrics::default().register(&uid, &OperatorSpec::Source(spec())),
+            metrics: JobMetrics::default().register(
+                Position { vertex: "v".to_owned(), subtask: 0 },
+                &uid,
+                &OperatorSpec::Source(spec()),
+            ),
             chain: OperatorChain::new(Vec::new(), 1),
-            outputs: Outputs { sink: None, main: vec![main], side },
+            outputs: Outputs { sink: None, main: vec![main], side, metrics: Arc::default() },
+            checkpoints: Arc::default(),
             exhausted,
             events: wants,
             completed: commits,

@@ -1,0 +1,156 @@
+//! What a coordinator tells those who run it: how it sees the others, and while it leads, the cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weir_core::JobId;
+use weir_monitoring::{Histogram, Samples};
+
+use super::Node;
+use crate::cluster::{Applied, Command, Desired, Job, JobStatus, Refusal};
+use crate::leader::{Leader, Now};
+use crate::metrics as of;
+use crate::raft::{LogStore, Role};
+
+/// What a process has counted since it began. Nothing is decided by it.
+#[derive(Debug, Default)]
+pub(super) struct Tallies {
+    leader_changes: u64,
+    workers_lost: u64,
+    jobs: BTreeMap<JobId, Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    completed: u64,
+    failed: u64,
+    written_bytes: u64,
+    durations: Histogram,
+}
+
+impl Tallies {
+    /// Another coordinator leads than before.
+    pub fn leader_changed(&mut self) {
+        self.leader_changes += 1;
+    }
+
+    /// A checkpoint has failed.
+    pub fn checkpoint_failed(&mut self, job: JobId) {
+        self.jobs.entry(job).or_default().failed += 1;
+    }
+
+    /// A command has been applied.
+    pub fn applied(&mut self, command: &Command, outcome: &Result<Applied, Refusal>) {
+        match command {
+            _ if outcome.as_ref().is_ok_and(|applied| *applied == Applied::Unchanged) || outcome.is_err() => {}
+            Command::CompleteCheckpoint { job, checkpoint } => {
+                let tally = self.jobs.entry(*job).or_default();
+                tally.completed += 1;
+                tally.written_bytes += checkpoint.written_bytes;
+                tally.durations.observe(Duration::from_millis(checkpoint.duration_ms));
+            }
+            Command::LoseWorker { reason, .. } if reason != Leader::LEFT_IN_ORDER => self.workers_lost += 1,
+            Command::DeleteJob { job, .. } => drop(self.jobs.remove(job)),
+            _ => {}
+        }
+    }
+}
+
+impl<S: LogStore> Node<S> {
+    /// How things stand.
+    pub fn figures(&self, now: Now) -> Samples {
+        let mut samples = Samples::default();
+        self.consensus(now, &mut samples);
+        if let Some(leader) = &self.leader {
+            self.cluster(now, leader, &mut samples);
+        }
+        samples
+    }
+
+    fn consensus(&self, now: Now, samples: &mut Samples) {
+        let status = self.raft.status();
+        let leads = status.role == Role::Leader;
+        samples.count(&of::TERM, &[], status.term);
+        samples.count(&of::LEADS, &[], leads.into());
+        samples.count(&of::LEADER, &[], status.leader.map_or(0, |leader| leader.0));
+        samples.count(&of::LEADER_CHANGES, &[], self.tallies.leader_changes);
+        samples.count(&of::COMMIT, &[], status.commit);
+        samples.count(&of::APPLIED, &[], self.applied.0);
+        samples.count(&of::MEMBERS, &["voter"], status.membership.voters.len() as u64);
+        samples.count(&of::MEMBERS, &["learner"], status.membership.learners.len() as u64);
+        let others = status.membership.members().map(|(id, _)| id).filter(|id| leads && *id != status.id);
+        for peer in others {
+            let name = peer.to_string();
+            let heard = self.heard.get(&peer).copied().unwrap_or_default();
+            samples.add(&of::PEER_SILENCE, &[&name], now.elapsed.saturating_sub(heard).as_secs_f64());
+            if let Some(matched) = status.matched.get(&peer) {
+                samples.count(&of::PEER_LAG, &[&name], status.commit.saturating_sub(*matched));
+            }
+        }
+    }
+
+    fn cluster(&self, now: Now, leader: &Leader, samples: &mut Samples) {
+        let state = &self.state;
+        for status in JobStatus::ALL {
+            let count = state.jobs.values().filter(|job| job.status == status).count();
+            samples.count(&of::JOBS, &[&status.to_string()], count as u64);
+        }
+        let (mut connected, mut draining, mut missing) = (0, 0, 0);
+        for (id, worker) in &state.workers {
+            match (leader.heard(id, worker.incarnation), worker.draining) {
+                (None, _) => missing += 1,
+                (Some(_), true) => draining += 1,
+                (Some(_), false) => connected += 1,
+            }
+        }
+        for (name, count) in [("connected", connected), ("draining", draining), ("missing", missing)] {
+            samples.count(&of::WORKERS, &[name], count);
+        }
+        samples.count(&of::SLOTS, &[], state.workers.values().map(|worker| u64::from(worker.slots)).sum());
+        samples.count(&of::SLOTS_USED, &[], state.workers.keys().map(|id| u64::from(state.used_slots(id))).sum());
+        samples.count(&of::WORKERS_LOST, &[], self.tallies.workers_lost);
+        for (id, job) in &state.jobs {
+            self.job(now, leader, (*id, job), samples);
+        }
+    }
+
+    fn job(&self, now: Now, leader: &Leader, (id, job): (JobId, &Job), samples: &mut Samples) {
+        let name = format!("{}/{}", job.namespace, job.name);
+        let labels = [&*name];
+        let failed = job.status == JobStatus::Failed;
+        if job.status.is_active() || failed {
+            let wanted = matches!(job.desired, Desired::Running) || failed;
+            let up = job.status == JobStatus::Running;
+            if wanted || up {
+                samples.count(&of::JOB_UP, &labels, up.into());
+            }
+        }
+        samples.count(&of::JOB_ATTEMPTS, &labels, job.attempt.0);
+        samples.count(&of::JOB_RESTARTS, &labels, job.restarts);
+        if let Some(pause) = leader.last_pause(id) {
+            samples.add(&of::JOB_PAUSE, &labels, pause.as_secs_f64());
+        }
+        let none = Tally::default();
+        let tally = self.tallies.jobs.get(&id).unwrap_or(&none);
+        samples.count(&of::CHECKPOINTS, &labels, tally.completed);
+        samples.count(&of::CHECKPOINTS_FAILED, &labels, tally.failed);
+        samples.histogram(&of::CHECKPOINT_DURATION, &labels, &tally.durations);
+        samples.count(&of::CHECKPOINT_WRITTEN, &labels, tally.written_bytes);
+        let newest = job.newest();
+        if let Some(checkpoint) = newest {
+            samples.count(&of::CHECKPOINT_STATE, &labels, checkpoint.state_bytes);
+        }
+        if !job.status.is_active() {
+            return;
+        }
+        let slots = job.execution.as_ref().map_or(0, |execution| execution.placement.slots.len());
+        samples.count(&of::JOB_MISSING_SLOTS, &labels, u64::from(job.parallelism).saturating_sub(slots as u64));
+        if let Some(since) = job.execution.as_ref().and_then(|execution| execution.running_since) {
+            let since = newest.map_or(since, |checkpoint| checkpoint.completed_at.max(since));
+            samples.add(&of::CHECKPOINT_AGE, &labels, now.wall.saturating_sub(since).max(0) as f64 / 1000.0);
+        }
+        let under_way = leader.attempt(id, &job.spec.graph).and_then(|attempt| attempt.under_way);
+        let running = under_way.map_or(Duration::ZERO, |(_, began)| now.elapsed.saturating_sub(began));
+        samples.add(&of::CHECKPOINT_RUNNING, &labels, running.as_secs_f64());
+    }
+}
