@@ -55,7 +55,8 @@ fn labels_in_dashboard_and_alerts_are_those_of_the_metrics() {
     let mut checked = 0;
     for path in ["deploy/monitoring/alerts.yml", "deploy/monitoring/dashboard.json"] {
         for selector in selectors.captures_iter(&read(path)) {
-            let metric = declared().into_iter().find(|metric| scraped(metric).contains(&selector[1].to_owned())).unwrap();
+            let metric =
+                declared().into_iter().find(|metric| scraped(metric).contains(&selector[1].to_owned())).unwrap();
             for name in label.captures_iter(&selector[2]) {
                 assert!(metric.labels.contains(&&name[1]), "{path}: {} has no label {}", metric.name, &name[1]);
                 checked += 1;
@@ -73,7 +74,8 @@ fn tables() -> String {
         + &of("Every process", weir_monitoring::PROCESS_METRICS)
 }
 
-const BEGIN: &str = "<!-- From the declarations: `cargo test -p weir-cli --test it monitoring::write -- --ignored` writes it. -->\n\n";
+const BEGIN: &str =
+    "<!-- From the declarations: `cargo test -p weir-cli --test it monitoring::write -- --ignored` writes it. -->\n\n";
 const END: &str = "<!-- End of what is written. -->\n";
 
 #[test]

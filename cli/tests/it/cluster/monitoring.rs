@@ -6,7 +6,8 @@ use crate::http::{families, get, readiness, samples};
 /// A job that goes on until it is stopped, and keeps state.
 const JOB: &str = "
     CREATE TABLE numbers (n BIGINT, t TIMESTAMP(3), WATERMARK FOR t AS t)
-        WITH ('connector' = 'datagen', 'rows-per-second' = '2000', 'fields.n.kind' = 'sequence', 'fields.n.start' = '0');
+        WITH ('connector' = 'datagen', 'rows-per-second' = '2000', 'fields.n.kind' = 'sequence', 'fields.n.start' = '0',
+              'fields.n.end' = '100000000');
     CREATE TABLE out (w TIMESTAMP(3), k BIGINT, c BIGINT) WITH ('connector' = 'blackhole');
     SET 'execution.checkpointing.interval' = '200ms';
     INSERT INTO out SELECT window_start, n % 7, count(*)
@@ -66,10 +67,14 @@ fn every_declared_metric_is_told_and_no_other() {
 
     cluster.weir(&["jobs", "cancel", "numbers", "--wait"]).code(0);
     until("the job's series are gone with its attempt", || {
-        let of_job = samples(&workers[0]).into_keys().filter(|name| name.contains("job_name=\"default/numbers\"")).count();
+        let of_job =
+            samples(&workers[0]).into_keys().filter(|name| name.contains("job_name=\"default/numbers\"")).count();
         (of_job == 0).then_some(())
     });
-    assert!(!samples(&leader).contains_key("weir_cluster_job_up{job_name=\"default/numbers\"}"), "nobody wants it to run");
+    assert!(
+        !samples(&leader).contains_key("weir_cluster_job_up{job_name=\"default/numbers\"}"),
+        "nobody wants it to run"
+    );
 }
 
 #[test]
@@ -86,7 +91,9 @@ fn a_process_says_why_it_is_not_ready_and_lives_all_the_same() {
         |address: &str, code: &str| readiness(address).filter(|(ready, codes)| !ready && *codes == [code]).map(drop);
     until("the last coordinator is not ready", || not_ready(&coordinator, "no-leader"));
     until("the worker is not ready", || not_ready(&worker, "no-coordinator"));
-    assert!(get(&coordinator, "/health/ready").1.contains("1 of 3 is no majority"));
+    until("it says how many are there", || {
+        get(&coordinator, "/health/ready").1.contains("1 of 3 is no majority").then_some(())
+    });
     assert_eq!((get(&coordinator, "/health/live").0, get(&worker, "/health/live").0), (200, 200));
     let refused = cluster.weir(&["jobs", "list", "--timeout", "1s"]);
     assert!(refused.err.contains("1 of 3 is no majority"), "{}", refused.err);

@@ -17,6 +17,9 @@ use super::GrpcConfig;
 /// What is taken off a client's patience, so that an answer from here is there before it gives up.
 const MARGIN: Duration = Duration::from_millis(100);
 
+/// How long the node may take to say whether there is a majority.
+const STANDING: Duration = Duration::from_millis(250);
+
 /// Answers requests.
 pub(super) struct Clients {
     tls: Option<Tls>,
@@ -85,8 +88,11 @@ impl ClientHandler for Clients {
             }
             LeaderPlace::There(_) => Err(no_leader("leadership is moving from one coordinator to another")),
             LeaderPlace::Unknown => {
-                let standing = self.node.standing().await;
-                Err(no_leader(&format!("this coordinator answers, but none leads: {standing}")))
+                // One whose node is busy says less, and says it in time.
+                match tokio::time::timeout(STANDING, self.node.standing()).await {
+                    Ok(standing) => Err(no_leader(&format!("this coordinator answers, but none leads: {standing}"))),
+                    Err(_) => Err(no_leader("no coordinator leads just now")),
+                }
             }
         };
         answer.map_err(|error| match error.kind {
