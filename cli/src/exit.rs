@@ -17,6 +17,8 @@ pub enum Exit {
     Data,
     /// Disk, permission, network.
     Environment,
+    /// What was asked about is there, and not as it should be: a cluster that lacks something, a job that something is in the way of.
+    Impaired,
     /// Interrupted by ^C, without a savepoint.
     Interrupted,
     /// Ended by SIGTERM, without a savepoint.
@@ -32,6 +34,7 @@ impl Exit {
             Exit::User => 2,
             Exit::Data => 3,
             Exit::Environment => 4,
+            Exit::Impaired => 5,
             Exit::Interrupted => 130,
             Exit::Terminated => 143,
         }

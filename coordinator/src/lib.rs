@@ -12,6 +12,7 @@ pub mod access;
 pub mod checkpoints;
 pub mod cluster;
 pub mod copies;
+pub mod doctor;
 pub mod driver;
 pub mod founding;
 pub mod leader;

@@ -174,6 +174,71 @@ pub struct Figures {
     /// The least watermark of its subtasks; of a job, that of its sinks. `None` where there are none.
     #[schema(value_type = Option<i64>)]
     pub watermark: Option<EventTime>,
+    /// What its subtasks are at; `None` for a job, and of workers of earlier versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<Activity>,
+}
+
+/// What the subtasks of a vertex are at. Sums over them, but where it says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct Activity {
+    /// How many there are.
+    pub subtasks: u32,
+    /// How they have spent their time; `None` but for the first vertex of a chain, whose subtasks do the work of all of it.
+    pub times: Option<Times>,
+    /// The most rows that one of them has taken.
+    pub most_rows_in: u64,
+    /// The last marker that has passed all of them.
+    #[schema(value_type = u64)]
+    pub marker: Epoch,
+    /// Bytes of rows that wait in front of them.
+    pub queued_bytes: u64,
+    /// Of a source that knows: records that are there and were not read yet.
+    pub lag_records: Option<u64>,
+    /// Of a source that knows: the age of the oldest of them, in milliseconds.
+    pub lag_ms: Option<u64>,
+    /// Of a source: splits that it reads.
+    pub splits: u32,
+    /// Of them, those that have brought no event time yet.
+    pub silent_splits: u32,
+    /// Of the others: how far the last one is behind the first one in event time, in milliseconds, the most of any subtask.
+    pub spread_ms: Option<u64>,
+}
+
+/// How subtasks have spent their time since their attempt began, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct Times {
+    /// Working.
+    pub busy_ms: u64,
+    /// Waiting for input.
+    pub idle_ms: u64,
+    /// Waiting for room behind them, or for the system that their sink writes to.
+    pub backpressured_ms: u64,
+}
+
+impl Activity {
+    /// Those of other subtasks, too.
+    pub fn add(&mut self, other: &Activity) {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        self.marker = if self.subtasks == 0 { other.marker } else { self.marker.min(other.marker) };
+        self.subtasks = self.subtasks.saturating_add(other.subtasks);
+        if let Some(theirs) = other.times {
+            let times = self.times.get_or_insert_default();
+            times.busy_ms = times.busy_ms.saturating_add(theirs.busy_ms);
+            times.idle_ms = times.idle_ms.saturating_add(theirs.idle_ms);
+            times.backpressured_ms = times.backpressured_ms.saturating_add(theirs.backpressured_ms);
+        }
+        self.most_rows_in = self.most_rows_in.max(other.most_rows_in);
+        self.queued_bytes = self.queued_bytes.saturating_add(other.queued_bytes);
+        self.lag_records = sum(self.lag_records, other.lag_records);
+        self.lag_ms = self.lag_ms.max(other.lag_ms);
+        self.splits = self.splits.saturating_add(other.splits);
+        self.silent_splits = self.silent_splits.saturating_add(other.silent_splits);
+        self.spread_ms = self.spread_ms.max(other.spread_ms);
+    }
 }
 
 impl Figures {
@@ -185,6 +250,9 @@ impl Figures {
         self.rejected_rows = self.rejected_rows.saturating_add(other.rejected_rows);
         self.state_bytes = self.state_bytes.saturating_add(other.state_bytes);
         self.watermark = [self.watermark, other.watermark].into_iter().flatten().min();
+        if let Some(activity) = &other.activity {
+            self.activity.get_or_insert_default().add(activity);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::exchange::ExchangeLimits;
 use crate::exchange::network::{Membership, Network};
-use crate::metrics::{CheckpointMetrics, JobMetrics, Position, vertex_names};
+use crate::metrics::{CheckpointMetrics, JobMetrics, Position, Subtask, vertex_names};
 use crate::snapshot::{Snapshots, SubtaskSnapshot};
 use crate::staging::StagingArea;
 use crate::subtask::{Command, IdleSubtask, WorkerEvent};
@@ -155,7 +155,10 @@ pub async fn open(deployment: Deployment) -> Result<OpenedJob> {
             let position = |id: NodeId| Position { vertex: names[id.0].clone(), subtask: index };
             let subtask = metrics.register_subtask(position(chain.head()));
             let nodes = chain.nodes.iter().map(|id| (*id, graph.node(*id)));
-            let operators = nodes.map(|(id, node)| metrics.register(position(id), &node.uid, &node.spec.operator));
+            let operators = nodes.map(|(id, node)| {
+                let subtask = Subtask { metrics: subtask.clone(), begins: id == chain.head() };
+                metrics.register(position(id), subtask, &node.uid, &node.spec.operator)
+            });
             let operators = operators.collect();
             let ends = wiring.take(chain, index);
             subtask.watch(ends.gate.watch());

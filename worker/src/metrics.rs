@@ -6,13 +6,13 @@ mod declared;
 mod jobs;
 mod subtask;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use weir_core::connector::SplitLag;
 use weir_core::{EventTime, JobGraph, OperatorSpec, OperatorUid};
-use weir_proto::control::{Figures, VertexFigures};
+use weir_proto::control::{Activity, Figures, Times, VertexFigures};
 
 pub use self::checkpoints::CheckpointMetrics;
 pub use self::declared::METRICS;
@@ -34,6 +34,18 @@ pub struct OperatorMetrics {
     lag_records: AtomicU64,
     lag_ms: AtomicU64,
     bytes: AtomicU64,
+    splits: Mutex<Splits>,
+}
+
+/// Splits that a source reads, and how far they are apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Splits {
+    /// How many.
+    pub count: u32,
+    /// Of them, those that have brought no event time yet.
+    pub silent: u32,
+    /// How far the last of the others is behind the first of them in event time.
+    pub spread: Option<Duration>,
 }
 
 /// What a lag is that nobody knows.
@@ -51,6 +63,7 @@ impl OperatorMetrics {
             lag_records: AtomicU64::new(UNKNOWN),
             lag_ms: AtomicU64::new(UNKNOWN),
             bytes: AtomicU64::new(0),
+            splits: Mutex::default(),
         }
     }
 
@@ -99,6 +112,11 @@ impl OperatorMetrics {
         self.lag_ms.store(longest.unwrap_or(UNKNOWN), Relaxed);
     }
 
+    /// The splits of a source.
+    pub fn set_splits(&self, splits: Splits) {
+        *self.splits.lock().unwrap_or_else(PoisonError::into_inner) = splits;
+    }
+
     fn lag_records(&self) -> Option<u64> {
         Some(self.lag_records.load(Relaxed)).filter(|records| *records != UNKNOWN)
     }
@@ -131,6 +149,16 @@ struct Entry {
     uid: OperatorUid,
     kind: Kind,
     metrics: Arc<OperatorMetrics>,
+    subtask: Subtask,
+}
+
+/// The subtask that an operator is in.
+#[derive(Debug, Clone, Default)]
+pub struct Subtask {
+    /// Its figures.
+    pub metrics: Arc<SubtaskMetrics>,
+    /// Whether the operator is the first of its chain.
+    pub begins: bool,
 }
 
 #[derive(Debug)]
@@ -199,6 +227,30 @@ impl Entry {
             rejected_rows: rejected_rows.load(Relaxed),
             state_bytes: state_bytes.load(Relaxed),
             watermark: Some(EventTime(watermark.load(Relaxed))),
+            activity: Some(self.activity(rows_in)),
+        }
+    }
+
+    fn activity(&self, rows_in: u64) -> Activity {
+        let Subtask { metrics: subtask, begins } = &self.subtask;
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let Spent { busy, idle, backpressured } = subtask.spent();
+        let splits = *self.metrics.splits.lock().unwrap_or_else(PoisonError::into_inner);
+        Activity {
+            subtasks: 1,
+            times: begins.then(|| Times {
+                busy_ms: milliseconds(busy),
+                idle_ms: milliseconds(idle),
+                backpressured_ms: milliseconds(backpressured),
+            }),
+            most_rows_in: rows_in,
+            marker: subtask.marker(),
+            queued_bytes: subtask.gate().filter(|_| *begins).map_or(0, |gate| gate.flow().queued_bytes),
+            lag_records: self.metrics.lag_records(),
+            lag_ms: self.metrics.lag().map(milliseconds),
+            splits: splits.count,
+            silent_splits: splits.silent,
+            spread_ms: splits.spread.map(milliseconds),
         }
     }
 }
@@ -220,6 +272,7 @@ impl JobMetrics {
     pub(crate) fn register(
         &mut self,
         position: Position,
+        subtask: Subtask,
         uid: &OperatorUid,
         operator: &OperatorSpec,
     ) -> Arc<OperatorMetrics> {
@@ -230,7 +283,7 @@ impl JobMetrics {
             _ => Kind::Between,
         };
         let metrics = Arc::new(OperatorMetrics::new());
-        self.operators.push(Entry { position, uid: uid.clone(), kind, metrics: metrics.clone() });
+        self.operators.push(Entry { position, uid: uid.clone(), kind, metrics: metrics.clone(), subtask });
         metrics
     }
 

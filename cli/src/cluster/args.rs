@@ -181,12 +181,12 @@ pub struct JobsArguments {
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
 pub enum JobsCommand {
-    /// List the jobs that have not ended.
+    /// List the jobs that have not ended, and those that have failed.
     List {
         /// Of this namespace only.
         #[arg(long)]
         namespace: Option<String>,
-        /// Also jobs that have ended.
+        /// Also jobs that have finished, or were stopped or cancelled.
         #[arg(long, short)]
         all: bool,
         /// How.
@@ -195,6 +195,15 @@ pub enum JobsCommand {
     },
     /// Show all about a job: how it does, where it runs, its checkpoints.
     Describe {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+    /// Say why a job gives no output, or less than it should, and what to do about it.
+    Doctor {
         /// Which.
         #[command(flatten)]
         job: JobArgument,

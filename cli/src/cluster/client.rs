@@ -87,6 +87,8 @@ impl Client {
         let stopwatch = Stopwatch::start();
         let (mut pause, mut answer) = (FIRST_PAUSE, FIRST_ANSWER);
         let mut tried = 0;
+        // What a coordinator says is worth more than that another one is not there.
+        let mut said = None;
         loop {
             let left = self.patience.saturating_sub(stopwatch.elapsed());
             let turn = share(left, self.addresses.len() - tried % self.addresses.len(), answer);
@@ -102,12 +104,15 @@ impl Client {
                 return Err(told(error, &request));
             }
             tracing::debug!(%error, "asking again");
-            self.channel = None;
+            if self.channel.take().is_some() {
+                let message = format!("{}: {}", self.addresses[self.next], error.message);
+                said = Some(ClientError { message, ..error.clone() });
+            }
             self.next = (self.next + 1) % self.addresses.len();
             tried += 1;
             let all_were_tried = tried % self.addresses.len() == 0;
             if stopwatch.elapsed() + pause >= self.patience && all_were_tried {
-                return Err(self.given_up(error, &request));
+                return Err(self.given_up(said.unwrap_or(error), &request));
             }
             if all_were_tried {
                 #[expect(clippy::disallowed_methods, reason = "a pause between two rounds of tries")]

@@ -1,16 +1,19 @@
 //! `weir jobs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+use weir_coordinator::doctor::{Looks, diagnose};
 use weir_core::{Attempt, Epoch, Result};
-use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, status};
+use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSummary, status};
 
 use super::args::{JobArgument, JobsCommand};
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt, describe};
 use super::goal::Goal;
 use super::{print, print_json, said, show};
-use crate::clock::wall_millis;
+use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::terminal::Screen;
 
@@ -34,12 +37,25 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
         JobsCommand::Describe { job, format } => {
             // The dataflow says which plugins there are.
             let answer = client.call(ClientRequest::DescribeJob { job: job.reference(), graph: !format.json }).await?;
-            let job = expect_answer!(answer, ClientResponse::Job(job) => *job)?;
-            match format.json {
-                true => print_json(screen, &job),
-                false => print(screen, &show::job(&job, wall_millis(), screen.results_size())?),
+            let mut job = expect_answer!(answer, ClientResponse::Job(job) => *job)?;
+            if format.json {
+                return print_json(screen, &job);
             }
+            let graph = job.graph.take();
+            let looks = (job.summary.status == status::RUNNING).then_some(GLANCE);
+            let (before, job) = match looks {
+                None => (None, job),
+                Some(pause) => {
+                    let stopwatch = Stopwatch::start();
+                    let after = look_again(client, &job.summary, pause, false).await?;
+                    (Some((job, stopwatch.elapsed())), after)
+                }
+            };
+            let job = JobDetail { graph, ..job };
+            let before = before.as_ref().map(|(job, elapsed)| (job, *elapsed));
+            print(screen, &show::job(&job, before, wall_millis(), screen.results_size())?)
         }
+        JobsCommand::Doctor { job, format } => doctor(client, screen, &job, format.json).await,
         JobsCommand::Stop { job, drain, detach } => {
             let reference = job.reference();
             client.call(ClientRequest::StopJob { job: reference, drain }).await?;
@@ -77,6 +93,31 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             said(screen, &format!("{}: deleted", job.job))
         }
     }
+}
+
+/// Time between the two looks of `describe`: workers tell how they do twice a second.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Time between the two looks of `doctor`: sources say how far their splits are once a second.
+const EXAMINATION: Duration = Duration::from_secs(3);
+
+/// The job after a while.
+async fn look_again(client: &mut Client, job: &JobSummary, pause: Duration, graph: bool) -> Result<JobDetail> {
+    sleep_until(Instant::now() + pause).await;
+    let answer = client.call(ClientRequest::DescribeJob { job: JobRef::Id(job.job), graph }).await?;
+    expect_answer!(answer, ClientResponse::Job(job) => *job)
+}
+
+async fn doctor(client: &mut Client, screen: &Arc<Screen>, job: &JobArgument, json: bool) -> Result<Exit> {
+    let before = describe(client, &job.reference()).await?;
+    let stopwatch = Stopwatch::start();
+    let after = look_again(client, &before.summary, EXAMINATION, true).await?;
+    let looks = Looks { before: &before, after: &after, elapsed: stopwatch.elapsed(), now: wall_millis() };
+    let findings = diagnose(looks);
+    match json {
+        true => print_json(screen, &findings)?,
+        false => print(screen, &show::findings(&after, &before, &findings))?,
+    };
+    Ok(if findings.is_empty() { Exit::Ok } else { Exit::Impaired })
 }
 
 async fn rescale(

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use weir_coordinator::doctor::Finding;
 use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
-    CheckpointInfo, ClusterInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, TokenInfo,
+    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, TokenInfo,
     VertexInfo, WorkerInfo, status,
 };
-use weir_proto::control::Figures;
+use weir_proto::control::{Figures, Times};
 use weir_sql::shared::Declaration;
 
 use super::goal::standing;
@@ -74,6 +75,7 @@ pub fn jobs(jobs: &[JobSummary], now: i64, terminal: Terminal) -> Result<String>
         number("restarts", jobs, |job| job.restarts),
         text("rows in", jobs, |job| rows(job, |figures| figures.rows_in)),
         text("rows out", jobs, |job| rows(job, |figures| figures.rows_out)),
+        text("late", jobs, |job| rows(job, |figures| figures.late_rows)),
         text("checkpoint", jobs, |job| match &job.last_checkpoint {
             Some(checkpoint) => format!("{} ({} ago)", checkpoint.epoch, duration(since(now, checkpoint.completed_at))),
             None => "none".into(),
@@ -91,11 +93,14 @@ fn remark(job: &JobSummary) -> String {
     job.waiting_for.clone().or(failure).unwrap_or_default()
 }
 
+/// The same job a while ago, and how long: what has changed since says how fast it is.
+type Before<'a> = Option<(&'a JobDetail, Duration)>;
+
 /// `weir jobs describe`.
 ///
 /// # Errors
 /// A defect.
-pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
+pub fn job(job: &JobDetail, before: Before<'_>, now: i64, terminal: Terminal) -> Result<String> {
     let summary = &job.summary;
     let mut facts = Facts::default();
     facts.add("job", summary.job);
@@ -152,17 +157,41 @@ pub fn job(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
     if !job.checkpoints.is_empty() {
         text.push_str(&checkpoints(&job.checkpoints, now, terminal)?);
     }
-    text.push_str(&vertices(&job.vertices, terminal)?);
+    text.push_str(&vertices(job, before, terminal)?);
     Ok(text)
 }
 
 /// The dataflow, a line per node.
-fn vertices(vertices: &[VertexInfo], terminal: Terminal) -> Result<String> {
+fn vertices(job: &JobDetail, before: Before<'_>, terminal: Terminal) -> Result<String> {
+    let vertices = &job.vertices;
+    // Of another attempt nothing can be told apart.
+    let before = before.filter(|(before, _)| before.summary.attempt == job.summary.attempt);
+    let earlier = |vertex: &VertexInfo| {
+        let (before, elapsed) = before?;
+        let known = before.vertices.iter().find(|known| known.uid == vertex.uid)?;
+        Some((known.figures?, vertex.figures?, elapsed))
+    };
+    let rate = |vertex: &VertexInfo| {
+        let (before, after, elapsed) = earlier(vertex)?;
+        let rows = after.rows_in.saturating_sub(before.rows_in) as f64;
+        Some(short_count(rows / elapsed.as_secs_f64()))
+    };
+    let share = |vertex: &VertexInfo, of: fn(&Times) -> u64| {
+        let (before, after, _) = earlier(vertex)?;
+        let (before, after) = (before.activity?.times?, after.activity?.times?);
+        let spent = |of: fn(&Times) -> u64| of(&after).saturating_sub(of(&before)) as f64;
+        let all = spent(|times| times.busy_ms) + spent(|times| times.idle_ms) + spent(|times| times.backpressured_ms);
+        (all > 0.0).then(|| format!("{:.0} %", spent(of) / all * 100.0))
+    };
     let of = |vertex: &VertexInfo| vertex.figures.unwrap_or_default();
     let columns = vec![
         text("vertex", vertices, |vertex| vertex.name.clone()),
         number("rows in", vertices, |vertex| of(vertex).rows_in),
         number("rows out", vertices, |vertex| of(vertex).rows_out),
+        text("rows/s", vertices, |vertex| rate(vertex).unwrap_or_default()),
+        text("busy", vertices, |vertex| share(vertex, |times| times.busy_ms).unwrap_or_default()),
+        text("idle", vertices, |vertex| share(vertex, |times| times.idle_ms).unwrap_or_default()),
+        text("backpressured", vertices, |vertex| share(vertex, |times| times.backpressured_ms).unwrap_or_default()),
         number("late", vertices, |vertex| of(vertex).late_rows),
         number("rejected", vertices, |vertex| of(vertex).rejected_rows),
         text("state", vertices, |vertex| bytes(of(vertex).state_bytes)),
@@ -232,13 +261,11 @@ pub fn workers(workers: &[WorkerInfo], terminal: Terminal) -> Result<String> {
     let columns = vec![
         text("worker", workers, |worker| worker.worker.to_string()),
         text("address", workers, |worker| worker.address.clone()),
-        text("status", workers, |worker| {
-            match (worker.connected, worker.draining) {
-                (true, false) => "connected",
-                (true, true) => "draining",
-                (false, _) => "not connected",
-            }
-            .into()
+        text("status", workers, |worker| match (worker.connected, worker.draining, &worker.lost_because) {
+            (.., Some(reason)) => format!("lost: {reason}"),
+            (true, false, None) => "connected".into(),
+            (true, true, None) => "draining".into(),
+            (false, _, None) => "not connected".into(),
         }),
         number("slots", workers, |worker| u64::from(worker.slots)),
         number("used", workers, |worker| u64::from(worker.used)),
@@ -314,7 +341,7 @@ pub fn tokens(tokens: &[TokenInfo], now: i64, terminal: Terminal) -> Result<Stri
 ///
 /// # Errors
 /// A defect.
-pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
+pub fn cluster(cluster: &ClusterInfo, missing: &[String], terminal: Terminal) -> Result<String> {
     let mut facts = Facts::default();
     facts.add("cluster", &cluster.cluster);
     facts.add("storage", &cluster.storage);
@@ -325,13 +352,17 @@ pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
     let workers = if cluster.workers == 1 { "1 worker".into() } else { format!("{} workers", cluster.workers) };
     facts.add("slots", format!("{} of {} in use, {workers}", cluster.slots_used, cluster.slots));
     facts.add("jobs", format!("{} running", cluster.jobs_running));
+    missing.iter().for_each(|missing| facts.add("missing", missing));
     let coordinators = &cluster.coordinators;
     let columns = vec![
         number("coordinator", coordinators, |coordinator| coordinator.id.0),
         text("address", coordinators, |coordinator| coordinator.address.clone()),
-        text("role", coordinators, |coordinator| coordinator.role.clone()),
+        text("role", coordinators, |coordinator| match is_silent(coordinator) {
+            true => "not there".into(),
+            false => coordinator.role.clone(),
+        }),
         text("log", coordinators, |coordinator| match coordinator.matched {
-            _ if coordinator.silent_ms.is_some_and(|silent| silent >= SILENT_MS) => {
+            _ if is_silent(coordinator) => {
                 let silent = Duration::from_millis(coordinator.silent_ms.unwrap_or_default());
                 format!("not heard of for {}", duration(silent))
             }
@@ -345,6 +376,32 @@ pub fn cluster(cluster: &ClusterInfo, terminal: Terminal) -> Result<String> {
 
 /// A coordinator that says nothing for so long is not well: it hears of the leader many times a second, and answers.
 const SILENT_MS: u64 = 2000;
+
+/// Whether it is dead, or as good as that.
+pub fn is_silent(coordinator: &CoordinatorInfo) -> bool {
+    coordinator.silent_ms.is_some_and(|silent| silent >= SILENT_MS)
+}
+
+/// `weir jobs doctor`.
+pub fn findings(job: &JobDetail, before: &JobDetail, findings: &[Finding]) -> String {
+    let name = job.summary.full_name();
+    if findings.is_empty() {
+        let rows = |job: &JobDetail| job.summary.figures.unwrap_or_default();
+        let (before, after) = (rows(before), rows(job));
+        let read = full_count(after.rows_in.saturating_sub(before.rows_in));
+        let written = full_count(after.rows_out.saturating_sub(before.rows_out));
+        return format!(
+            "{name}: nothing is in the way of its output; just now it has read {read} rows and written {written}\n"
+        );
+    }
+    let mut text = String::new();
+    for Finding { code, vertex, what, advice } in findings {
+        let at = vertex.as_ref().map_or_else(String::new, |vertex| format!(" at {vertex}"));
+        let what = what.replace('\n', "\n    ");
+        let _ = writeln!(text, "{name}: {code}{at}\n    {what}\n    what to do: {advice}");
+    }
+    text
+}
 
 /// `1 slot`, `2 slots`.
 pub fn slots(count: u32) -> String {

@@ -52,6 +52,7 @@ fn detail() -> JobDetail {
             rejected_rows: 0,
             state_bytes: 1_500_000,
             watermark: Some(EventTime(NOW - 2500)),
+            activity: None,
         }),
         last_checkpoint: Some(savepoint()),
         last_failure: Some(JobFailureInfo {

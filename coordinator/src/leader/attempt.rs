@@ -178,6 +178,7 @@ impl LiveAttempt {
                 rows_in: if is_source { vertex.rows_in } else { 0 },
                 rows_out: if is_sink { vertex.rows_out } else { 0 },
                 watermark: vertex.watermark.filter(|_| is_sink),
+                activity: None,
                 ..*vertex
             });
         }

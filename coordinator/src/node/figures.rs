@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_core::JobId;
+use weir_core::{Incarnation, JobId, WorkerId};
 use weir_monitoring::{Histogram, Samples};
 
 use super::Node;
@@ -17,8 +17,24 @@ use crate::raft::{LogStore, Role};
 pub(super) struct Tallies {
     leader_changes: u64,
     workers_lost: u64,
+    /// Those that were given up last, oldest first.
+    lost: Vec<LostWorker>,
     jobs: BTreeMap<JobId, Tally>,
 }
+
+/// A worker that was given up, and has not come back.
+#[derive(Debug)]
+pub(super) struct LostWorker {
+    pub worker: WorkerId,
+    pub incarnation: Incarnation,
+    /// In milliseconds since 1970.
+    pub at: i64,
+    pub reason: String,
+}
+
+/// So many are remembered, and so long.
+const LOST_WORKERS: usize = 64;
+const LOST_FOR_MS: i64 = 3_600_000;
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -49,10 +65,26 @@ impl Tallies {
                 tally.written_bytes += checkpoint.written_bytes;
                 tally.durations.observe(Duration::from_millis(checkpoint.duration_ms));
             }
-            Command::LoseWorker { reason, .. } if reason != Leader::LEFT_IN_ORDER => self.workers_lost += 1,
+            Command::LoseWorker { worker, incarnation, reason, at } if reason != Leader::LEFT_IN_ORDER => {
+                self.workers_lost += 1;
+                self.lost.retain(|lost| lost.worker != *worker && lost.at + LOST_FOR_MS > *at);
+                if self.lost.len() == LOST_WORKERS {
+                    self.lost.remove(0);
+                }
+                let (worker, reason) = (worker.clone(), reason.clone());
+                self.lost.push(LostWorker { worker, incarnation: *incarnation, at: *at, reason });
+            }
+            Command::RegisterWorker { worker, .. } => self.lost.retain(|lost| lost.worker != *worker),
             Command::DeleteJob { job, .. } => drop(self.jobs.remove(job)),
             _ => {}
         }
+    }
+}
+
+impl Tallies {
+    /// Workers that were given up within the last hour, and have not come back.
+    pub fn lost(&self, now: i64) -> impl Iterator<Item = &LostWorker> {
+        self.lost.iter().filter(move |lost| lost.at + LOST_FOR_MS > now)
     }
 }
 

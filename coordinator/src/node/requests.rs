@@ -171,7 +171,9 @@ impl<S: LogStore> Node<S> {
     pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
         let Some((id, principal, request)) = self.requests.reading.remove(&read) else { return };
         let answer = match &self.leader {
-            Some(leader) => view::answer(now, &self.state, (&self.raft.status(), &self.heard), leader, &request),
+            Some(leader) => {
+                view::answer(now, &self.state, (&self.raft.status(), &self.heard), (leader, &self.tallies), &request)
+            }
             None => Err(unavailable()),
         };
         let answer = answer.map(|answer| access::visible(&principal, &self.state, answer));

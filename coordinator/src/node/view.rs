@@ -10,6 +10,7 @@ use weir_proto::client::{
     QuotaInfo, TokenInfo, VertexInfo, WorkerInfo, WorkerJob, status,
 };
 
+use super::figures::{LostWorker, Tallies};
 use super::requests::{self, find};
 use crate::cluster::{
     Catalog, Checkpoint, ClusterState, Desired, Job, JobSettings, JobStatus, Namespace, Refusal, Token,
@@ -22,14 +23,14 @@ pub(super) fn answer(
     now: Now,
     state: &ClusterState,
     raft: (&Status, &BTreeMap<CoordinatorId, Duration>),
-    leader: &Leader,
+    (leader, tallies): (&Leader, &Tallies),
     request: &ClientRequest,
 ) -> Result<ClientResponse, ClientError> {
     Ok(match request {
         ClientRequest::ListJobs { namespace, all } => {
             let wanted = |job: &Job| {
                 namespace.as_ref().is_none_or(|namespace| job.namespace == *namespace)
-                    && (*all || job.status.is_active())
+                    && (*all || job.status.is_active() || job.status == JobStatus::Failed)
             };
             let jobs = state.jobs.iter().filter(|(_, job)| wanted(job));
             ClientResponse::Jobs(jobs.map(|(id, job)| summary(leader, *id, job)).collect())
@@ -46,7 +47,8 @@ pub(super) fn answer(
             ClientResponse::Checkpoints(state.jobs[&id].checkpoints.iter().map(checkpoint).collect())
         }
         ClientRequest::ListWorkers => {
-            ClientResponse::Workers(state.workers.keys().map(|id| worker(now, state, leader, id)).collect())
+            let there = state.workers.keys().map(|id| worker(now, state, leader, id));
+            ClientResponse::Workers(there.chain(tallies.lost(now.wall).map(lost)).collect())
         }
         ClientRequest::ListNamespaces => {
             ClientResponse::Namespaces(state.namespaces.keys().map(|name| namespace(state, name)).collect())
@@ -212,6 +214,25 @@ fn worker(now: Now, state: &ClusterState, leader: &Leader, id: &WorkerId) -> Wor
                 }),
             })
             .collect(),
+        lost_at: None,
+        lost_because: None,
+    }
+}
+
+fn lost(lost: &LostWorker) -> WorkerInfo {
+    WorkerInfo {
+        worker: lost.worker.clone(),
+        incarnation: lost.incarnation,
+        address: String::new(),
+        slots: 0,
+        used: 0,
+        draining: false,
+        connected: false,
+        version: String::new(),
+        last_heard_ms: None,
+        jobs: Vec::new(),
+        lost_at: Some(lost.at),
+        lost_because: Some(lost.reason.clone()),
     }
 }
 

@@ -291,6 +291,10 @@ pub struct WorkerInfo {
     pub last_heard_ms: Option<u64>,
     /// What it runs.
     pub jobs: Vec<WorkerJob>,
+    /// When it was given up, if it was: it is not part of the cluster any more, and shown for a while.
+    pub lost_at: Option<i64>,
+    /// Why it was given up.
+    pub lost_because: Option<String>,
 }
 
 /// A job's part on a worker.

@@ -250,6 +250,8 @@ impl From<&WorkerInfo> for wire::WorkerInfo {
             version: info.version.clone(),
             last_heard_ms: info.last_heard_ms,
             jobs: info.jobs.iter().map(Into::into).collect(),
+            lost_at: info.lost_at,
+            lost_because: info.lost_because.clone(),
         }
     }
 }
@@ -269,6 +271,8 @@ impl TryFrom<wire::WorkerInfo> for WorkerInfo {
             version: info.version,
             last_heard_ms: info.last_heard_ms,
             jobs: all(info.jobs, TryInto::try_into)?,
+            lost_at: info.lost_at,
+            lost_because: info.lost_because,
         })
     }
 }

@@ -1,9 +1,9 @@
 //! `weir.job.v1`: what both workers and clients are told about jobs.
 
-use weir_core::{Error, EventTime, Incarnation, PlacedWorker, Placement, Result, WorkerId};
+use weir_core::{Epoch, Error, EventTime, Incarnation, PlacedWorker, Placement, Result, WorkerId};
 
 use super::{all, named};
-use crate::control::Figures;
+use crate::control::{Activity, Figures, Times};
 use crate::generated::job::v1 as wire;
 
 impl From<&Figures> for wire::Figures {
@@ -15,6 +15,7 @@ impl From<&Figures> for wire::Figures {
             rejected_rows: figures.rejected_rows,
             state_bytes: figures.state_bytes,
             watermark: figures.watermark.map(|time| time.0),
+            activity: figures.activity.as_ref().map(Into::into),
         }
     }
 }
@@ -28,6 +29,49 @@ impl From<wire::Figures> for Figures {
             rejected_rows: figures.rejected_rows,
             state_bytes: figures.state_bytes,
             watermark: figures.watermark.map(EventTime),
+            activity: figures.activity.map(Into::into),
+        }
+    }
+}
+
+impl From<&Activity> for wire::Activity {
+    fn from(activity: &Activity) -> Self {
+        Self {
+            subtasks: activity.subtasks,
+            times: activity.times.map(|Times { busy_ms, idle_ms, backpressured_ms }| wire::Times {
+                busy_ms,
+                idle_ms,
+                backpressured_ms,
+            }),
+            most_rows_in: activity.most_rows_in,
+            marker: activity.marker.0,
+            queued_bytes: activity.queued_bytes,
+            lag_records: activity.lag_records,
+            lag_ms: activity.lag_ms,
+            splits: activity.splits,
+            silent_splits: activity.silent_splits,
+            spread_ms: activity.spread_ms,
+        }
+    }
+}
+
+impl From<wire::Activity> for Activity {
+    fn from(activity: wire::Activity) -> Self {
+        Self {
+            subtasks: activity.subtasks,
+            times: activity.times.map(|wire::Times { busy_ms, idle_ms, backpressured_ms }| Times {
+                busy_ms,
+                idle_ms,
+                backpressured_ms,
+            }),
+            most_rows_in: activity.most_rows_in,
+            marker: Epoch(activity.marker),
+            queued_bytes: activity.queued_bytes,
+            lag_records: activity.lag_records,
+            lag_ms: activity.lag_ms,
+            splits: activity.splits,
+            silent_splits: activity.silent_splits,
+            spread_ms: activity.spread_ms,
         }
     }
 }

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use weir_core::{Batch, EventTime, OperatorSpec, Watermark};
 
 use super::*;
-use crate::metrics::{JobMetrics, Position};
+use crate::metrics::{JobMetrics, Position, Subtask};
 
 /// Holds every batch back until it is released, or until time has come to 100, and owes a row at the end of an epoch.
 #[derive(Default)]
@@ -39,6 +39,7 @@ fn chain() -> OperatorChain {
     let uid = OperatorUid("holding".into());
     let metrics = JobMetrics::default().register(
         Position { vertex: "v".to_owned(), subtask: 0 },
+        Subtask::default(),
         &uid,
         &OperatorSpec::ProcessingTime,
     );

@@ -139,6 +139,7 @@ impl DiscoverySubtask {
             let snapshot = SubtaskSnapshot { marker, nodes, prepared: None };
             self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
         }
+        self.outputs.metrics.passed(marker);
         self.outputs.control(Element::Marker(marker)).await
     }
 

@@ -33,7 +33,7 @@ use crate::announcements;
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
 use crate::exchange::{ChannelSender, Gate, records_bytes};
-use crate::metrics::{CheckpointMetrics, OperatorMetrics, Passage};
+use crate::metrics::{CheckpointMetrics, OperatorMetrics, Passage, Splits};
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::{self, SourceState, SplitState};
 
@@ -97,6 +97,8 @@ struct Reading {
     complete: bool,
     /// All of it has been said: the end of time, and that nothing is left to read.
     over: bool,
+    /// When it was last looked at how far its splits are apart.
+    splits_seen: Instant,
     /// `None`: a split has been announced since. The discovery counts on its reader from then on; but a report that was under
     /// way may have told it otherwise, so another one is due whatever was said last.
     last_report: Option<LastReport>,
@@ -114,6 +116,9 @@ impl LastReport {
     /// What the discovery takes for granted of who has not said anything.
     const NONE: LastReport = LastReport { time: EventTime::MIN, speaks: false };
 }
+
+/// Time between two looks at how far the splits are apart, of which there may be thousands.
+const LOOK_AT_SPLITS: Duration = Duration::from_secs(1);
 
 /// What a subtask has listened for.
 enum Heard {
@@ -133,6 +138,7 @@ impl SourceSubtask {
             finished: Vec::new(),
             complete: false,
             over: false,
+            splits_seen: Instant::now(),
             last_report: Some(LastReport::NONE),
         };
         let mut next_tick = Instant::now() + TICK;
@@ -429,9 +435,25 @@ impl SourceSubtask {
         self.report_finished(reading).await?;
         self.presence.tick();
         self.metrics.set_lag(&self.source.lag());
+        if reading.splits_seen + LOOK_AT_SPLITS <= now {
+            reading.splits_seen = now;
+            self.metrics.set_splits(self.splits(reading));
+        }
         self.chain.tick(emissions).await?;
         self.outputs.deliver(emissions).await?;
         Ok(now + TICK)
+    }
+
+    /// How far the splits that are being read are apart.
+    fn splits(&self, reading: &Reading) -> Splits {
+        let time = |split: &Arc<str>| Some(self.watermarks.as_ref()?.of(split)).filter(|time| *time > EventTime::MIN);
+        let times = || reading.numbers.keys().filter_map(time);
+        let spread = times().min().zip(times().max()).map(|(least, greatest)| {
+            Duration::from_millis(u64::try_from(greatest.0.saturating_sub(least.0)).unwrap_or_default())
+        });
+        let silent = if self.watermarks.is_some() { reading.numbers.len() - times().count() } else { 0 };
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Splits { count: count(reading.numbers.len()), silent: count(silent), spread }
     }
 
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {

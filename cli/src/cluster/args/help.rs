@@ -26,6 +26,7 @@ pub(super) const JOBS: &str = "\
 Examples:
   weir jobs list                            what runs, in all namespaces
   weir jobs describe delays                 all about one; by name, by namespace/name, or by number
+  weir jobs doctor delays                   why it gives no output, and what to do; the exit code is 5 if something is found
   weir jobs savepoint delays                a checkpoint that is kept until it is deleted
   weir jobs stop delays                     with a savepoint; `restart` goes on from there
   weir jobs stop delays --drain             its windows fire first: the input counts as ended
@@ -67,4 +68,7 @@ Examples:
   weir cluster add 4 c4:7420                let another coordinator take part; start it first
   weir cluster remove 1
   weir cluster transfer-leadership --to 2   before the leader is shut down
-  weir cluster init-security --dir security --hosts c1,c2,c3      a CA and certificates, for those who have none";
+  weir cluster init-security --dir security --hosts c1,c2,c3      a CA and certificates, for those who have none
+
+`weir cluster status` ends with 0 if the cluster is whole, with 5 if it works and lacks something, which it names: a coordinator that is
+not there, a worker that was lost within the last hour, a job that should run and does not; and with 4 if it does not answer.";

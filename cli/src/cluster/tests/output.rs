@@ -49,17 +49,17 @@ fn jobs_in_a_list() {
 }
 
 const JOBS: &str = "
-┌─────┬────────────────┬────────────┬───────────┬───────┬──────────┬─────────┬──────────┬────────────────────┬───────────────┐
-│ job │ name           │ status     │ since     │ slots │ restarts │ rows in │ rows out │ checkpoint         │ remark        │
-├─────┼────────────────┼────────────┼───────────┼───────┼──────────┼─────────┼──────────┼────────────────────┼───────────────┤
-│   7 │ default/delays │ running    │ 3 min 4 s │     3 │        2 │ 12.3k   │ 7        │ 12 (1 min 1 s ago) │               │
-│   8 │ default/w      │ scheduling │ 3 min 4 s │     3 │        2 │         │          │ none               │ needs 3 slots │
-└─────┴────────────────┴────────────┴───────────┴───────┴──────────┴─────────┴──────────┴────────────────────┴───────────────┘
+┌─────┬────────────────┬────────────┬───────────┬───────┬──────────┬─────────┬──────────┬──────┬────────────────────┬───────────────┐
+│ job │ name           │ status     │ since     │ slots │ restarts │ rows in │ rows out │ late │ checkpoint         │ remark        │
+├─────┼────────────────┼────────────┼───────────┼───────┼──────────┼─────────┼──────────┼──────┼────────────────────┼───────────────┤
+│   7 │ default/delays │ running    │ 3 min 4 s │     3 │        2 │ 12.3k   │ 7        │ 1    │ 12 (1 min 1 s ago) │               │
+│   8 │ default/w      │ scheduling │ 3 min 4 s │     3 │        2 │         │          │      │ none               │ needs 3 slots │
+└─────┴────────────────┴────────────┴───────────┴───────┴──────────┴─────────┴──────────┴──────┴────────────────────┴───────────────┘
 ";
 
 #[test]
 fn all_about_a_job() {
-    assert_text(&show::job(&detail(), NOW, None).unwrap(), JOB);
+    assert_text(&show::job(&detail(), None, NOW, None).unwrap(), JOB);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_watermark_that_says_nothing_is_not_shown() {
     let shown = |time| {
         let mut job = detail();
         job.summary.figures.as_mut().unwrap().watermark = time;
-        show::job(&job, NOW, None).unwrap().lines().find(|line| line.starts_with("watermark")).map(str::to_owned)
+        show::job(&job, None, NOW, None).unwrap().lines().find(|line| line.starts_with("watermark")).map(str::to_owned)
     };
     assert_eq!((shown(None), shown(Some(EventTime::MIN))), (None, None));
     assert_eq!(shown(Some(EventTime::MAX)).as_deref(), Some("watermark        at the end of the input"));
@@ -96,12 +96,12 @@ after a failure  restarted; pauses from 1 s to 1 min 0 s
 ├───────┼───────────┼───────────────┼───────┼──────────┼─────────┼─────────┼───────┼─────────┼──────────────┤
 │    12 │ savepoint │ 1 min 1 s ago │ 35 ms │ 1.43 MiB │ 230 B   │       3 │     3 │ visible │ manifests/12 │
 └───────┴───────────┴───────────────┴───────┴──────────┴─────────┴─────────┴───────┴─────────┴──────────────┘
-┌─────────────────┬─────────┬──────────┬──────┬──────────┬───────┬───────────┬──────────┐
-│ vertex          │ rows in │ rows out │ late │ rejected │ state │ watermark │ uid      │
-├─────────────────┼─────────┼──────────┼──────┼──────────┼───────┼───────────┼──────────┤
-│ Source(flights) │    1234 │     1234 │    0 │        2 │ 0 B   │           │ source-1 │
-│ Sink(delays)    │       0 │        0 │    0 │        0 │ 0 B   │           │ sink-2   │
-└─────────────────┴─────────┴──────────┴──────┴──────────┴───────┴───────────┴──────────┘
+┌─────────────────┬─────────┬──────────┬────────┬──────┬──────┬───────────────┬──────┬──────────┬───────┬───────────┬──────────┐
+│ vertex          │ rows in │ rows out │ rows/s │ busy │ idle │ backpressured │ late │ rejected │ state │ watermark │ uid      │
+├─────────────────┼─────────┼──────────┼────────┼──────┼──────┼───────────────┼──────┼──────────┼───────┼───────────┼──────────┤
+│ Source(flights) │    1234 │     1234 │        │      │      │               │    0 │        2 │ 0 B   │           │ source-1 │
+│ Sink(delays)    │       0 │        0 │        │      │      │               │    0 │        0 │ 0 B   │           │ sink-2   │
+└─────────────────┴─────────┴──────────┴────────┴──────┴──────┴───────────────┴──────┴──────────┴───────┴───────────┴──────────┘
 ";
 
 #[test]
@@ -145,6 +145,8 @@ fn workers_in_a_list() {
         version: "0.1.0".into(),
         last_heard_ms: connected.then_some(120),
         jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+        lost_at: None,
+        lost_because: None,
     };
     let list = [worker("w1", true, false), worker("w2", true, true), worker("w3", false, false)];
     assert_text(&show::workers(&list, None).unwrap(), WORKERS);
@@ -163,6 +165,8 @@ fn what_stands_in_the_way_of_emptying_a_worker() {
         version: "0.1.0".into(),
         last_heard_ms: None,
         jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+        lost_at: None,
+        lost_because: None,
     };
     let mut job = detail().summary;
     let standing = |job: &JobSummary, free| standing(&worker, std::slice::from_ref(job), free);
@@ -225,7 +229,7 @@ fn the_cluster_at_a_glance() {
         slots_used: 4,
         jobs_running: 1,
     };
-    assert_text(&show::cluster(&cluster, None).unwrap(), CLUSTER);
+    assert_text(&show::cluster(&cluster, &["worker w3: it was silent".to_owned()], None).unwrap(), CLUSTER);
 }
 
 const CLUSTER: &str = "
@@ -234,11 +238,12 @@ storage  file:///srv/weir
 leader   coordinator 1, term 5
 slots    4 of 16 in use, 2 workers
 jobs     1 running
-┌─────────────┬─────────┬──────────┬──────────────────────┐
-│ coordinator │ address │ role     │ log                  │
-├─────────────┼─────────┼──────────┼──────────────────────┤
-│           1 │ c1:7420 │ leader   │ has everything       │
-│           2 │ c2:7420 │ follower │ 1,090 entries behind │
-│           3 │ c3:7420 │ learner  │ not heard of for 8 s │
-└─────────────┴─────────┴──────────┴──────────────────────┘
+missing  worker w3: it was silent
+┌─────────────┬─────────┬───────────┬──────────────────────┐
+│ coordinator │ address │ role      │ log                  │
+├─────────────┼─────────┼───────────┼──────────────────────┤
+│           1 │ c1:7420 │ leader    │ has everything       │
+│           2 │ c2:7420 │ follower  │ 1,090 entries behind │
+│           3 │ c3:7420 │ not there │ not heard of for 8 s │
+└─────────────┴─────────┴───────────┴──────────────────────┘
 ";

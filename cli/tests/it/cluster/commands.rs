@@ -415,6 +415,8 @@ fn draining_tells_what_it_waits_for_and_not_for_ever() {
         version: "0.1.0".into(),
         last_heard_ms: None,
         jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 2 }],
+        lost_at: None,
+        lost_because: None,
     };
     let waits = JobSummary { waiting_for: Some("needs 2 slots; none is free".into()), ..summary("running", 1) };
     let cluster = Cluster::start(move |request| {

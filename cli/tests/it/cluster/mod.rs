@@ -5,6 +5,7 @@ mod api;
 mod bucket;
 mod catalog;
 mod commands;
+mod doctor;
 mod failures;
 mod files;
 mod leaders;

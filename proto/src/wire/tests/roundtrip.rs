@@ -11,7 +11,7 @@ use crate::client::{
     CheckpointInfo, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobDetail, JobRef, JobSummary,
     QuotaInfo,
 };
-use crate::control::{AttemptPhase, AttemptStatus, Failure, Figures, FromWorker, Hello, ToWorker};
+use crate::control::{Activity, AttemptPhase, AttemptStatus, Failure, Figures, FromWorker, Hello, Times, ToWorker};
 use crate::{decode_from_worker, decode_to_worker, encode_from_worker, encode_to_worker};
 
 fn text() -> impl Strategy<Value = String> {
@@ -74,9 +74,27 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn figures()(n in prop::array::uniform5(any::<u64>()), watermark in option::of(any::<i64>())) -> Figures {
+    fn activity()(
+        counts in prop::array::uniform3(any::<u32>()), n in prop::array::uniform3(any::<u64>()),
+        times in option::of(prop::array::uniform3(any::<u64>())), of_some in prop::array::uniform3(option::of(any::<u64>())),
+    ) -> Activity {
+        let [subtasks, splits, silent_splits] = counts;
+        let ([most_rows_in, marker, queued_bytes], [lag_records, lag_ms, spread_ms]) = (n, of_some);
+        let times = times.map(|[busy_ms, idle_ms, backpressured_ms]| Times { busy_ms, idle_ms, backpressured_ms });
+        let marker = Epoch(marker);
+        Activity {
+            subtasks, times, most_rows_in, marker, queued_bytes, lag_records, lag_ms, splits, silent_splits, spread_ms,
+        }
+    }
+}
+
+prop_compose! {
+    fn figures()(
+        n in prop::array::uniform5(any::<u64>()), watermark in option::of(any::<i64>()), activity in option::of(activity()),
+    ) -> Figures {
         let [rows_in, rows_out, late_rows, rejected_rows, state_bytes] = n;
-        Figures { rows_in, rows_out, late_rows, rejected_rows, state_bytes, watermark: watermark.map(EventTime) }
+        let watermark = watermark.map(EventTime);
+        Figures { rows_in, rows_out, late_rows, rejected_rows, state_bytes, watermark, activity }
     }
 }
 

@@ -155,6 +155,7 @@ pub(super) fn figures() -> Figures {
         rejected_rows: 4,
         state_bytes: 5,
         watermark: Some(EventTime(-62_135_596_800_000)),
+        activity: None,
     }
 }
 
@@ -242,6 +243,8 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         version: "0.1.0".into(),
         last_heard_ms: Some(120),
         jobs: vec![WorkerJob { job: JobId(7), name: "default/delays".into(), slots: 4 }],
+        lost_at: None,
+        lost_because: None,
     };
     let namespace = NamespaceInfo {
         namespace: "default".into(),

@@ -6,7 +6,7 @@ use weir_state::MemoryStorage;
 
 use super::*;
 use crate::BlockingInline;
-use crate::metrics::{JobMetrics, Position};
+use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::staging::StagingArea;
 
 /// Has this much to say of each epoch.
@@ -40,6 +40,7 @@ fn outputs(length: usize) -> Outputs {
     let stager = Stager::new(area, &uid, 0, &table, table.schema.clone(), Epoch(0));
     let metrics = JobMetrics::default().register(
         Position { vertex: "v".to_owned(), subtask: 0 },
+        Subtask::default(),
         &uid,
         &OperatorSpec::ProcessingTime,
     );

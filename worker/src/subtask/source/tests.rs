@@ -18,7 +18,7 @@ use super::super::discovery::DiscoverySubtask;
 use super::*;
 use crate::announcements::DiscoveryState;
 use crate::exchange::{ExchangeLimits, LocalSender, Router, Target};
-use crate::metrics::{JobMetrics, Position};
+use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::subtask::SideOutput;
 
 const IDLE_AFTER: Duration = Duration::from_secs(1);
@@ -231,6 +231,7 @@ impl Start {
             state: SourceState::restored(self.restored),
             metrics: JobMetrics::default().register(
                 Position { vertex: "v".to_owned(), subtask: 0 },
+                Subtask::default(),
                 &uid,
                 &OperatorSpec::Source(spec()),
             ),

@@ -1,0 +1,71 @@
+//! Whether the job runs, and why not.
+
+use weir_proto::client::{JobSummary, status};
+
+use super::{Finding, Looks, span};
+
+/// An attempt that takes longer to open is worth a word.
+const SLOW_START_MS: i64 = 10_000;
+
+pub(super) fn examine(looks: &Looks<'_>) -> Vec<Finding> {
+    let job = &looks.after.summary;
+    if job.status == status::RUNNING {
+        return Vec::new();
+    }
+    let failure = job.last_failure.as_ref().map_or("it is not known why", |failure| &failure.report);
+    let found = match job.status.as_str() {
+        status::FAILED => Finding::new(
+            "failed",
+            format!("the job has failed and is not started again: {failure}"),
+            format!("mend the cause, then `weir jobs restart {}`", job.full_name()),
+        ),
+        _ if job.waiting_for.is_some() => missing_slots(job),
+        status::RESTARTING => Finding::new(
+            "restarting",
+            format!("the last attempt has failed, and the next one waits for its pause to be over: {failure}"),
+            "mend the cause; the job starts again by itself",
+        ),
+        status::DEPLOYING => {
+            let since = looks.now.saturating_sub(job.changed_at);
+            let slow = if since > SLOW_START_MS { ", which is long" } else { "" };
+            Finding::new(
+                "starting",
+                format!("workers have been opening its sources, sinks and state for {}{slow}", span(since)),
+                "large state and systems outside that do not answer take time: the logs of the workers tell",
+            )
+        }
+        status::SCHEDULING => Finding::new("starting", "the job is about to be started", "look again in a moment"),
+        _ => Finding::new(
+            "ended",
+            format!("the job is {}: nothing of it runs", job.status),
+            match job.status.as_str() {
+                status::FINISHED => "its input has ended, and all results are out".to_owned(),
+                _ => format!("`weir jobs restart {}` runs it again", job.full_name()),
+            },
+        ),
+    };
+    vec![found]
+}
+
+fn missing_slots(job: &JobSummary) -> Finding {
+    let waiting = job.waiting_for.as_deref().unwrap_or_default();
+    Finding::new(
+        "missing-slots",
+        format!("the job waits: it {waiting}"),
+        format!(
+            "start workers, end other jobs, or give it fewer: `weir jobs rescale {} -p N`; `weir workers list` shows who has room",
+            job.full_name()
+        ),
+    )
+}
+
+/// It has begun anew while it was looked at.
+pub(super) fn restarted(looks: &Looks<'_>) -> Finding {
+    let job = &looks.after.summary;
+    let why = job.last_failure.as_ref().map(|failure| format!(": {}", failure.report)).unwrap_or_default();
+    Finding::new(
+        "restarted",
+        format!("attempt {} has just begun, the {}th restart{why}", job.attempt, job.restarts),
+        "ask again in a moment; if it goes on like this, mend what the last failure names",
+    )
+}
