@@ -1,5 +1,7 @@
 //! What operators' tools read of a cluster: metrics, health, logs.
 
+use serde_json::Value;
+
 use super::processes::{Cluster, until};
 use crate::http::{families, get, readiness, samples};
 
@@ -103,4 +105,25 @@ fn a_process_says_why_it_is_not_ready_and_lives_all_the_same() {
     until("the coordinator is ready again", || ready(&coordinator));
     until("the worker is ready again", || ready(&worker));
     until("that is told, too", || cluster.said("c1").contains("a coordinator leads again").then_some(()));
+}
+
+#[test]
+fn logs_are_objects_with_fields_if_that_is_wanted() {
+    let mut cluster = Cluster::start(0, 0);
+    let coordinator = cluster.coordinator().to_owned();
+    let worker = ["worker", "--name", "w1", "--slots", "1", "--coordinators", &coordinator, "--log-format", "json"];
+    cluster.begin("w1", &worker);
+    submit(&cluster, "numbers", JOB, 1);
+    let event = until("the worker says that the attempt runs", || {
+        let said = cluster.said("w1");
+        let mut events = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.find(|event| event["message"] == "an attempt runs")
+    });
+    assert_eq!((&event["job"], &event["attempt"], &event["level"]), (&1.into(), &1.into(), &"INFO".into()), "{event}");
+    assert!(event["timestamp"].as_str().unwrap().contains('T') && event["target"].is_string(), "{event}");
+    // People read the same elsewhere.
+    until("the coordinator says that the job runs", || {
+        let said = cluster.said("c1");
+        said.lines().any(|line| line.contains("a job runs job=1 name=\"default/numbers\"")).then_some(())
+    });
 }
