@@ -44,13 +44,13 @@ pub struct Readiness {
 #[derive(Clone)]
 pub struct Monitor {
     parts: Arc<Vec<Arc<dyn Observed>>>,
-    process: Arc<ProcessFigures>,
+    process: ProcessFigures,
 }
 
 impl Monitor {
     /// Of a process with these parts.
     pub fn new(parts: Vec<Arc<dyn Observed>>) -> Self {
-        Self { parts: Arc::new(parts), process: Arc::new(ProcessFigures::default()) }
+        Self { parts: Arc::new(parts), process: ProcessFigures }
     }
 
     /// The figures of all parts, and of the process itself.

@@ -59,7 +59,7 @@ static BUILD: Metric = Metric {
 pub static METRICS: &[&Metric] = &[&CPU, &RESIDENT, &THREADS, &OPEN_FILES, &MOST_FILES, &BEGAN, &BUILD];
 
 /// Reads what Linux says of this process; elsewhere there is less to read, and less is told.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct ProcessFigures;
 
 /// Fields of `/proc/self/stat` behind the name of the program, which are numbered from 3 in proc(5).

@@ -1,4 +1,5 @@
 //! The answers, as those who ask get them.
+#![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
