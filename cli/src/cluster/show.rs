@@ -10,8 +10,8 @@ use weir_coordinator::doctor::Finding;
 use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
 use weir_proto::client::{
-    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo, TokenInfo,
-    VertexInfo, WorkerInfo, status,
+    CheckpointInfo, ClusterInfo, CoordinatorInfo, JobAction, JobDetail, JobSettingsInfo, JobSummary, NamespaceInfo,
+    TokenInfo, VertexInfo, WorkerInfo, status,
 };
 use weir_proto::control::{Figures, Times};
 use weir_sql::shared::Declaration;
