@@ -127,7 +127,7 @@ pub fn error_at(text: &str, span: Span, message: impl AsRef<str>) -> Error {
 }
 
 /// Text of a script in which values of options with sensitive names are masked.
-pub(crate) fn without_secrets(text: &str) -> String {
+pub fn without_secrets(text: &str) -> String {
     secrets::masked(text).into_iter().collect()
 }
 

@@ -213,7 +213,7 @@ impl CoordinatorArguments {
             snapshot_after_entries: self.snapshot_after,
             wall_clock: Arc::new(wall_millis),
             seed: random()?,
-            api: Some(api()),
+            api: Some(api(address)),
             tls: None,
         })
     }

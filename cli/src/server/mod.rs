@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use weir_api::Hosts;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_worker::results::ResultFiles;
 
@@ -50,8 +51,9 @@ fn connectors() -> Arc<dyn ConnectorRegistry> {
     Arc::new(crate::connectors::builtin().with(ResultFiles::default()))
 }
 
-/// The REST API, which plans what it is sent with the workers' connectors.
-fn api() -> weir_coordinator::server::Api {
+/// The REST API of a coordinator that listens there; it plans what it is sent with the workers' connectors.
+fn api(listens: SocketAddr) -> weir_coordinator::server::Api {
     let scripts = Arc::new(Planner { connectors: connectors() });
-    Arc::new(move |cluster| weir_api::router(cluster, scripts.clone()))
+    let hosts = if listens.ip().is_loopback() { Hosts::Local } else { Hosts::Any };
+    Arc::new(move |cluster| weir_api::router(cluster, scripts.clone(), hosts))
 }

@@ -13,13 +13,14 @@ use weir_api::{PlannedJob, QueryRows, Script, Scripts};
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClusterInfo, JobDetail};
-use weir_sql::diagnostics::{behind_lines, error_at};
+use weir_sql::diagnostics::{behind_lines, error_at, without_secrets};
 use weir_sql::shared::{self, asks_for_more, beginning, needed};
 use weir_sql::{Plan, Statement};
 
 use crate::blocking::blocking;
 use crate::cluster::request::{check_name, graph_of, request};
 use crate::cluster::result_folder::ResultFolder;
+use crate::leftovers::earlier_results;
 use crate::planning::{explained, plan_elsewhere};
 use crate::result::json_lines;
 use crate::script::apply_settings;
@@ -88,7 +89,13 @@ fn job_of(namespace: &str, name: String, script: &Script, planned: Planned) -> R
     let Planned { plan, settings, layers, .. } = planned;
     let warnings = plan.warnings.iter().map(ToString::to_string).collect();
     let job = request(namespace, script.sql.clone(), &settings, name, graph_of(plan)?);
-    Ok(PlannedJob { job, any_parallelism: !layers.is_given(registry::PARALLELISM), warnings })
+    Ok(PlannedJob {
+        job,
+        any_parallelism: !layers.is_given(registry::PARALLELISM),
+        warnings,
+        earlier_results: Vec::new(),
+        refused: None,
+    })
 }
 
 /// Refuses a `SELECT` where nobody would read its rows.
@@ -105,7 +112,7 @@ fn check_no_query(script: &Script) -> Result<()> {
 impl Scripts for Planner {
     async fn job(&self, namespace: &str, script: Script, catalog: Vec<String>) -> Result<PlannedJob> {
         let (planner, namespace) = (self.clone(), namespace.to_owned());
-        blocking(move || {
+        let mut planned = blocking(move || {
             check_no_query(&script)?;
             let planned = planner.planned(&script, &catalog, &BTreeMap::new())?;
             let name = script.name.clone().or_else(|| planned.settings.name.clone()).ok_or_else(|| {
@@ -113,7 +120,16 @@ impl Scripts for Planner {
             })?;
             job_of(&namespace, name, &script, planned)
         })
-        .await
+        .await?;
+        match earlier_results(&planned.job.graph, &*self.connectors).await {
+            Ok(warnings) => planned.earlier_results = warnings,
+            Err(refused) => planned.refused = Some(refused),
+        }
+        Ok(planned)
+    }
+
+    fn shown(&self, script: &str) -> String {
+        without_secrets(script)
     }
 
     async fn explain(&self, script: Script, catalog: Vec<String>) -> Result<String> {
@@ -159,7 +175,9 @@ impl Scripts for Planner {
         match planned {
             Ok(planned) => Ok((planned, Box::new(FetchedRows(folder)))),
             Err(error) => {
-                folder.remove().await?;
+                if let Err(left) = folder.remove().await {
+                    tracing::warn!(error = left.report(), "a folder for rows of a query is left in the storage");
+                }
                 Err(error)
             }
         }

@@ -7,13 +7,20 @@ use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse};
 
 use crate::extract::{Body, Names};
 use crate::scripts;
-use crate::{Problem, Shared, State, answer};
+use crate::{Api, Problem, Shared, State, answer};
 
-/// The catalog of a namespace.
+/// The catalog of a namespace, secrets masked.
 #[utoipa::path(get, path = "/namespaces/{namespace}/catalog", tag = "catalog", params(("namespace", description = "The namespace.")),
     responses((status = 200, body = CatalogInfo), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(State(api): Shared, Names(namespace): Names<String>) -> Result<Json<CatalogInfo>, Problem> {
-    scripts::catalog(&api, &namespace).await.map(Json)
+    shown(&api, &namespace).await
+}
+
+/// Without secrets, as they are shown.
+async fn shown(api: &Api, namespace: &str) -> Result<Json<CatalogInfo>, Problem> {
+    let mut catalog = scripts::catalog(api, namespace).await?;
+    catalog.statements.iter_mut().for_each(|statement| *statement = api.scripts.shown(statement));
+    Ok(Json(catalog))
 }
 
 /// Statements that change a catalog.
@@ -37,5 +44,5 @@ pub(crate) async fn replace(
     let statements = scripts::changed(&api, known.statements, change.sql).await?;
     let request = ClientRequest::ReplaceCatalog { namespace: namespace.clone(), version: known.version, statements };
     answer!(api.ask(request).await?, ClientResponse::Accepted => ())?;
-    scripts::catalog(&api, &namespace).await.map(Json)
+    shown(&api, &namespace).await
 }

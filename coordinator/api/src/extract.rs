@@ -21,25 +21,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let bytes = axum::body::Bytes::from_request(request, state).await;
             let bytes = bytes
                 .map_err(|rejection| Problem { detail: rejection.body_text(), ..too_large(rejection.status()) })?;
-            return match &bytes[..] {
-                b"" => serde_json::from_slice(b"{}"),
-                bytes => serde_json::from_slice(bytes),
+            // Browsers let any page send a body that says nothing of itself.
+            if !bytes.is_empty() {
+                return Err(not_json());
             }
-            .map(Body)
-            .map_err(|error| Problem::invalid(format!("the body cannot be read: {error}")));
+            let empty = serde_json::from_slice(b"{}");
+            return empty.map(Body).map_err(|error| Problem::invalid(format!("the body cannot be read: {error}")));
         }
         let read = Json::<T>::from_request(request, state).await;
         read.map(|Json(value)| Body(value)).map_err(|rejection| match rejection {
             JsonRejection::BytesRejection(rejection) => {
                 Problem { detail: rejection.body_text(), ..too_large(rejection.status()) }
             }
-            JsonRejection::MissingJsonContentType(_) => Problem {
-                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                ..Problem::invalid("the body has to be application/json")
-            },
+            JsonRejection::MissingJsonContentType(_) => not_json(),
             other => Problem::invalid(other.body_text()),
         })
     }
+}
+
+fn not_json() -> Problem {
+    let detail = "the body has to be JSON, and to say so: content-type: application/json";
+    Problem { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, ..Problem::invalid(detail) }
 }
 
 fn too_large(status: StatusCode) -> Problem {

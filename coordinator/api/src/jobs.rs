@@ -10,7 +10,7 @@ use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, JobSu
 use crate::extract::{Body, Names, Parameters};
 use crate::page::{Page, PageOf};
 use crate::scripts::{self, Script};
-use crate::{Problem, Shared, State, answer};
+use crate::{Api, Problem, Shared, State, answer};
 
 /// A job, by its name in its namespace.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -85,7 +85,7 @@ pub(crate) struct Submitted {
     warnings: Vec<String>,
 }
 
-/// Plans a script of `INSERT INTO`s and runs it. The same script once more changes nothing.
+/// Plans a script of `INSERT INTO`s and runs it. The same script once more changes nothing; with other settings, the job goes on with these.
 #[utoipa::path(post, path = "/namespaces/{namespace}/jobs", tag = "jobs", params(("namespace", description = "The namespace.")),
     request_body = Script, responses((status = 201, body = Submitted, description = "It is a new job."),
     (status = 200, body = Submitted, description = "It was there."),
@@ -96,20 +96,38 @@ pub(crate) async fn submit(
     Body(script): Body<Script>,
 ) -> Result<(StatusCode, Json<Submitted>), Problem> {
     let planned = scripts::planned(&api, namespace, script).await?;
-    let (name, warnings) = (planned.job.name.clone(), planned.warnings);
+    let (name, mut warnings) = (planned.job.name.clone(), planned.warnings);
     let answered = api.ask(ClientRequest::SubmitJob(planned.job)).await?;
     let (job, already_there, updated) = answer!(answered,
         ClientResponse::Submitted { job, already_there, updated } => (job, already_there, updated))?;
+    if updated {
+        go_on(&api, job).await?;
+    }
+    if !already_there {
+        warnings.extend(planned.earlier_results);
+    }
     let status = if already_there { StatusCode::OK } else { StatusCode::CREATED };
     Ok((status, Json(Submitted { job, name, already_there, updated, warnings })))
 }
 
-/// All about a job.
+/// A job that had ended and has other settings now runs again.
+async fn go_on(api: &Api, job: JobId) -> Result<(), Problem> {
+    let request = ClientRequest::DescribeJob { job: JobRef::Id(job), graph: false };
+    let there = answer!(api.ask(request).await?, ClientResponse::Job(there) => *there)?;
+    if there.summary.has_ended() {
+        api.tell(ClientRequest::RestartJob { job: JobRef::Id(job), from: None }).await?;
+    }
+    Ok(())
+}
+
+/// All about a job; secrets in its text are masked.
 #[utoipa::path(get, path = "/namespaces/{namespace}/jobs/{job}", tag = "jobs", params(JobName), responses(
     (status = 200, body = JobDetail), (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn describe(State(api): Shared, Names(name): Names<JobName>) -> Result<Json<JobDetail>, Problem> {
     let request = ClientRequest::DescribeJob { job: name.reference(), graph: false };
-    answer!(api.ask(request).await?, ClientResponse::Job(job) => Json(*job))
+    let mut job = answer!(api.ask(request).await?, ClientResponse::Job(job) => *job)?;
+    job.sql = api.scripts.shown(&job.sql);
+    Ok(Json(job))
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]

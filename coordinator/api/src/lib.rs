@@ -19,7 +19,9 @@ mod coordinators;
 mod events;
 mod extract;
 mod jobs;
+mod limits;
 mod namespaces;
+mod origin;
 mod page;
 mod problem;
 mod queries;
@@ -41,8 +43,10 @@ use utoipa_axum::routes;
 use weir_proto::client::Caller;
 use weir_proto::client::{ClientErrorKind, ClientRequest, ClientResponse};
 use weir_proto::grpc::{Call, ClientHandler};
-use weir_proto::limits;
+use weir_proto::limits::CLIENT_MESSAGE;
 
+use self::limits::Limits;
+pub use origin::Hosts;
 pub use page::Page;
 pub use problem::Problem;
 pub use scripts::{Explained, PlannedJob, QueryRows, Script, Scripts};
@@ -58,6 +62,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 struct Api {
     cluster: Arc<dyn ClientHandler>,
     scripts: Arc<dyn Scripts>,
+    limits: Arc<Limits>,
     /// Who asks.
     caller: Caller,
 }
@@ -72,7 +77,9 @@ impl FromRequestParts<Arc<Api>> for State {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
         let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_default();
-        Ok(Self(Arc::new(Api { cluster: api.cluster.clone(), scripts: api.scripts.clone(), caller })))
+        let Api { cluster, scripts, limits, .. } = &**api;
+        let (cluster, scripts, limits) = (cluster.clone(), scripts.clone(), limits.clone());
+        Ok(Self(Arc::new(Api { cluster, scripts, limits, caller })))
     }
 }
 
@@ -159,8 +166,8 @@ pub fn document() -> String {
     routes().into_openapi().to_pretty_json().expect("a document of strings is JSON")
 }
 
-/// The API, to be served beside gRPC.
-pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>) -> Router {
+/// The API, to be served beside gRPC; `hosts` is how clients may call this machine.
+pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>, hosts: Hosts) -> Router {
     let (router, document) = routes().split_for_parts();
     let document = Arc::new(document);
     let served = move || async move { Json((*document).clone()) };
@@ -168,6 +175,7 @@ pub fn router(cluster: Arc<dyn ClientHandler>, scripts: Arc<dyn Scripts>) -> Rou
         .route("/api/v1/openapi.json", get(served))
         .route("/api/{*path}", axum::routing::any(problem::no_such_path))
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(limits::CLIENT_MESSAGE))
-        .with_state(Arc::new(Api { cluster, scripts, caller: Caller::default() }))
+        .layer(DefaultBodyLimit::max(CLIENT_MESSAGE))
+        .layer(axum::middleware::from_fn_with_state(hosts, origin::refuse_other_pages))
+        .with_state(Arc::new(Api { cluster, scripts, limits: Arc::default(), caller: Caller::default() }))
 }

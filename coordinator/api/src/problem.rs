@@ -42,6 +42,23 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid", detail)
     }
 
+    /// Nothing was done; it may be later.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+    }
+
+    /// What was begun could not be brought to its end.
+    pub fn failed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", detail)
+    }
+
+    /// Adds what can be done about it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
     /// The answer is of a kind that the question does not have.
     pub(crate) fn unexpected(answer: &ClientResponse) -> Self {
         let detail = format!("the coordinator gave the answer {} to another question", answer.name());
@@ -92,10 +109,8 @@ impl IntoResponse for Problem {
 }
 
 pub(crate) async fn no_such_path(uri: Uri) -> Problem {
-    Problem {
-        help: Some("GET /api/v1/openapi.json lists what there is".into()),
-        ..Problem::new(StatusCode::NOT_FOUND, "not-found", format!("there is nothing at {}", uri.path()))
-    }
+    Problem::new(StatusCode::NOT_FOUND, "not-found", format!("there is nothing at {}", uri.path()))
+        .with_help("GET /api/v1/openapi.json lists what there is")
 }
 
 pub(crate) async fn no_such_method(uri: Uri) -> Problem {

@@ -6,7 +6,8 @@
 //!                                        └ until it has ended, or nobody listens
 //! ```
 //!
-//! A task of its own does it, and sees it through when the client goes away: the job cannot go on without its reader.
+//! A task of its own does it from the first step on, and sees it through when the client goes away: the job cannot go on without its reader. Of a
+//! process that is killed the job stays, and fails after five minutes without a reader.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, stream};
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
-use weir_core::JobId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+use weir_core::{Error, ErrorKind, JobId};
 use weir_proto::client::{ClientRequest, ClientResponse, JobDetail, JobRef, status};
 
 use crate::events::event;
@@ -29,6 +30,8 @@ use crate::{Api, Problem, Shared, State, answer};
 const TICK: Duration = Duration::from_millis(200);
 /// Events that wait for a client that reads slowly; then the fetching waits too.
 const WAITING: usize = 1024;
+/// How long the storage may be away before the query has failed.
+const STORAGE: Duration = Duration::from_secs(60);
 
 /// The query's job.
 #[derive(Debug, Serialize)]
@@ -37,8 +40,9 @@ struct Begun {
     warnings: Vec<String>,
 }
 
-/// Runs a script that ends with a SELECT, and sends its rows as they become visible. Events: `begun` (the job's number, warnings), `row` (a JSON
-/// object; BIGINT and DECIMAL as strings, which no reader rounds) for each row, `problem` (a Problem) if the job fails, `end` when all rows were sent. The job ends when the client goes away.
+/// Runs a script that ends with a SELECT, and sends its rows as they become visible. Events: `begun` (the job's number, warnings), `row`
+/// (a JSON object; BIGINT and DECIMAL as strings, which no reader rounds) for each row, `problem` (a Problem) if the job fails, `end` when all
+/// rows were sent. The job ends when the client goes away.
 #[utoipa::path(post, path = "/namespaces/{namespace}/queries", tag = "queries", params(("namespace", description = "The namespace.")),
     request_body = Script, responses((status = 200, content_type = "text/event-stream", body = String),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -47,26 +51,18 @@ pub(crate) async fn query(
     Names(namespace): Names<String>,
     Body(script): Body<Script>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let catalog = scripts::catalog(&api, &namespace).await?;
-    let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
-    let (planned, mut rows) = api.scripts.query(&namespace, script, catalog.statements, &cluster).await?;
-    let PlannedJob { job, warnings, .. } = planned;
-    let submitted = match api.ask(ClientRequest::SubmitJob(job)).await {
-        Ok(submitted) => submitted,
-        Err(refused) => {
-            rows.remove().await?;
-            return Err(refused);
-        }
-    };
-    let job = answer!(submitted, ClientResponse::Submitted { job, .. } => job)?;
+    let place = api.limits.query()?;
     let (sender, receiver) = mpsc::channel(WAITING);
-    // There is room for one.
-    let _ = sender.send(event("begun", &Begun { job, warnings })).await;
+    let (begun, beginning) = oneshot::channel();
     #[expect(
         clippy::disallowed_methods,
         reason = "it ends when the client goes away or the job ends, and clears up then"
     )]
-    tokio::spawn(Query { api, job, rows, events: sender }.run());
+    tokio::spawn(async move {
+        answer(api, namespace, script, sender, begun).await;
+        drop(place);
+    });
+    beginning.await.map_err(|_| Problem::failed("the query ended before it began"))??;
     let events = stream::unfold(receiver, |mut receiver| async move {
         let event = receiver.recv().await?;
         Some((Ok(event), receiver))
@@ -74,9 +70,53 @@ pub(crate) async fn query(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
+/// Runs a query from its planning to its clearing away. `begun` is told whether it runs.
+async fn answer(
+    api: Arc<Api>,
+    namespace: String,
+    script: Script,
+    events: mpsc::Sender<Event>,
+    begun: oneshot::Sender<Result<(), Problem>>,
+) {
+    // Whoever asked may be gone, here and below: then the query is over with its first look.
+    let (planned, rows) = match prepared(&api, &namespace, script).await {
+        Ok(prepared) => prepared,
+        Err(problem) => return drop(begun.send(Err(problem))),
+    };
+    let PlannedJob { job, warnings, .. } = planned;
+    let name = JobRef::Name { namespace, name: job.name.clone() };
+    let mut query = Query { api: api.clone(), job: name, rows, events };
+    let submitted = match api.ask(ClientRequest::SubmitJob(job)).await {
+        Ok(ClientResponse::Submitted { job, .. }) => Ok(job),
+        Ok(other) => Err(Problem::unexpected(&other)),
+        Err(problem) => Err(problem),
+    };
+    match submitted {
+        Ok(job) => {
+            query.job = JobRef::Id(job);
+            let _ = query.events.send(event("begun", &Begun { job, warnings })).await;
+            let _ = begun.send(Ok(()));
+            query.run().await;
+        }
+        Err(problem) => {
+            // Where it is not known whether there is a job, there may be one.
+            query.clear_away_unheard(false).await;
+            let _ = begun.send(Err(problem));
+        }
+    }
+}
+
+async fn prepared(api: &Api, namespace: &str, script: Script) -> Result<(PlannedJob, Box<dyn QueryRows>), Problem> {
+    let catalog = scripts::catalog(api, namespace).await?;
+    let cluster = answer!(api.ask(ClientRequest::DescribeCluster).await?, ClientResponse::Cluster(cluster) => cluster)?;
+    let _place = api.limits.planning().await;
+    Ok(api.scripts.query(namespace, script, catalog.statements, &cluster).await?)
+}
+
+/// One that runs.
 struct Query {
     api: Arc<Api>,
-    job: JobId,
+    job: JobRef,
     rows: Box<dyn QueryRows>,
     events: mpsc::Sender<Event>,
 }
@@ -88,20 +128,16 @@ impl Query {
             outcome = self.watch() => outcome,
             () = events.closed() => Err(None),
         };
-        // Results may have been decided since the last look.
-        let cleared = self.clear_away(outcome.is_ok()).await;
-        let last = match (outcome, cleared) {
-            (Ok(()), Ok(())) => Event::default().event("end").data("{}"),
-            (Err(Some(problem)), _) | (Ok(()), Err(problem)) => event("problem", &problem),
-            (Err(None), cleared) => {
-                if let Err(problem) = cleared {
-                    tracing::warn!(
-                        job = self.job.0,
-                        problem = problem.detail,
-                        "a query that nobody reads any more could not be cleared away"
-                    );
-                }
-                return;
+        let last = match outcome {
+            Err(None) => return self.clear_away_unheard(false).await,
+            // Results may have been decided since the last look.
+            Ok(()) => match self.clear_away(true).await {
+                Ok(()) => Event::default().event("end").data("{}"),
+                Err(problem) => event("problem", &problem),
+            },
+            Err(Some(problem)) => {
+                self.clear_away_unheard(false).await;
+                event("problem", &problem)
             }
         };
         // Nobody has to be there.
@@ -112,6 +148,7 @@ impl Query {
     async fn watch(&mut self) -> Result<(), Option<Problem>> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut unread_since = None;
         loop {
             ticks.tick().await;
             let job = match self.look().await {
@@ -119,12 +156,21 @@ impl Query {
                 Err(problem) if problem.kind == "unavailable" => continue,
                 Err(problem) => return Err(Some(problem)),
             };
-            self.send(&job).await?;
+            match self.send(&job).await {
+                Ok(()) => unread_since = None,
+                // The storage may be back in a moment.
+                Err(Unsent::Unread(error)) if error.kind() == ErrorKind::Environment => {
+                    let since = *unread_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > STORAGE {
+                        return Err(Some(Problem::failed(error.chain())));
+                    }
+                    continue;
+                }
+                Err(unsent) => return Err(unsent.problem()),
+            }
             if job.summary.has_ended() {
                 return match job.summary.last_failure {
-                    Some(failure) if job.summary.status == status::FAILED => {
-                        Err(Some(Problem::invalid(failure.report)))
-                    }
+                    Some(failure) if job.summary.status == status::FAILED => Err(Some(Problem::failed(failure.report))),
                     _ => Ok(()),
                 };
             }
@@ -132,31 +178,44 @@ impl Query {
     }
 
     async fn look(&self) -> Result<JobDetail, Problem> {
-        let request = ClientRequest::DescribeJob { job: JobRef::Id(self.job), graph: false };
+        let request = ClientRequest::DescribeJob { job: self.job.clone(), graph: false };
         answer!(self.api.ask(request).await?, ClientResponse::Job(job) => *job)
     }
 
-    async fn send(&mut self, job: &JobDetail) -> Result<(), Option<Problem>> {
+    async fn send(&mut self, job: &JobDetail) -> Result<(), Unsent> {
         loop {
-            let rows = self.rows.next(job).await.map_err(|error| Some(Problem::from(error)))?;
+            let rows = self.rows.next(job).await.map_err(Unsent::Unread)?;
             if rows.is_empty() {
                 return Ok(());
             }
             for row in rows {
-                self.events.send(Event::default().event("row").data(row)).await.map_err(|_| None)?;
+                self.events.send(Event::default().event("row").data(row)).await.map_err(|_| Unsent::Unheard)?;
             }
+        }
+    }
+
+    /// The same where nobody is there to be told what goes wrong.
+    async fn clear_away_unheard(&mut self, read_on: bool) {
+        if let Err(problem) = self.clear_away(read_on).await {
+            tracing::warn!(job = %self.job, problem = problem.detail, "a query could not be cleared away");
         }
     }
 
     /// Ends the job, sends what has come out of it if that is wanted, and deletes all that there is of it.
     async fn clear_away(&mut self, read_on: bool) -> Result<(), Problem> {
-        let reference = JobRef::Id(self.job);
+        let ended = self.end(read_on).await;
+        let removed = self.rows.remove().await.map_err(|error| Problem::failed(error.chain()));
+        ended.and(removed)
+    }
+
+    async fn end(&mut self, read_on: bool) -> Result<(), Problem> {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let job = loop {
             ticks.tick().await;
             let job = match self.look().await {
                 Err(problem) if problem.kind == "unavailable" => continue,
+                Err(problem) if problem.kind == "not-found" => return Ok(()),
                 looked => looked?,
             };
             let decided = job.checkpoints.iter().all(|checkpoint| checkpoint.committed);
@@ -164,15 +223,32 @@ impl Query {
                 true if decided => break job,
                 true => {}
                 // It may have ended by itself since it was looked at; the next look tells.
-                false => drop(self.api.tell(ClientRequest::CancelJob { job: reference.clone() }).await),
+                false => drop(self.api.tell(ClientRequest::CancelJob { job: self.job.clone() }).await),
             }
         };
         let sent = match read_on {
-            true => self.send(&job).await.map_err(|gone| gone.unwrap_or_else(|| Problem::invalid("nobody listens"))),
+            true => self.send(&job).await,
             false => Ok(()),
         };
-        self.api.tell(ClientRequest::DeleteJob { job: reference, discard_results: false }).await?;
-        self.rows.remove().await?;
-        sent
+        self.api.tell(ClientRequest::DeleteJob { job: self.job.clone(), discard_results: false }).await?;
+        sent.map_err(|unsent| unsent.problem().unwrap_or_else(|| Problem::failed("nobody listens")))
+    }
+}
+
+/// Why rows were not sent.
+enum Unsent {
+    /// They cannot be read.
+    Unread(Error),
+    /// Nobody listens.
+    Unheard,
+}
+
+impl Unsent {
+    /// What to tell, if somebody listens.
+    fn problem(self) -> Option<Problem> {
+        match self {
+            Unsent::Unread(error) => Some(Problem::failed(error.chain())),
+            Unsent::Unheard => None,
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use weir_core::Result;
-use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, SubmitJob};
+use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse, ClusterInfo, JobDetail, JobRef, SubmitJob};
 
 use crate::extract::{Body, Names};
 use crate::{Api, Problem, Shared, State, answer};
@@ -37,6 +37,10 @@ pub struct PlannedJob {
     pub any_parallelism: bool,
     /// What is odd about the script.
     pub warnings: Vec<String>,
+    /// Warnings about results of earlier jobs, if the job is a new one.
+    pub earlier_results: Vec<String>,
+    /// Why a new job may not be run because of these.
+    pub refused: Option<weir_core::Error>,
 }
 
 /// What a script would do.
@@ -66,6 +70,9 @@ pub trait Scripts: Send + Sync + 'static {
     /// # Errors
     /// If it cannot be, or would leave what does not fit together.
     async fn changed(&self, catalog: Vec<String>, script: String) -> Result<Vec<String>>;
+
+    /// A script as it is shown: without secrets.
+    fn shown(&self, script: &str) -> String;
 
     /// Prepares to run a `SELECT` in that cluster and to fetch its rows.
     ///
@@ -106,24 +113,25 @@ pub(crate) async fn catalog(api: &Api, namespace: &str) -> Result<CatalogInfo, P
 /// The job of a script. One whose name is known keeps its parallelism unless another one is asked for.
 pub(crate) async fn planned(api: &Arc<Api>, namespace: String, script: Script) -> Result<PlannedJob, Problem> {
     let catalog = catalog(api, &namespace).await?;
-    let mut planned = api.scripts.job(&namespace, script, catalog.statements).await?;
-    if planned.any_parallelism {
-        keep_parallelism(api, &mut planned.job).await?;
+    let mut planned = {
+        let _place = api.limits.planning().await;
+        api.scripts.job(&namespace, script, catalog.statements).await?
+    };
+    let named = JobRef::Name { namespace, name: planned.job.name.clone() };
+    match api.ask(ClientRequest::DescribeJob { job: named, graph: false }).await {
+        Ok(ClientResponse::Job(there)) if planned.any_parallelism => {
+            planned.job.parallelism = there.summary.parallelism
+        }
+        Err(problem) if problem.kind == "not-found" => planned.refused.take().map_or(Ok(()), Err)?,
+        Err(problem) => return Err(problem),
+        Ok(_) => {}
     }
     Ok(planned)
 }
 
-async fn keep_parallelism(api: &Api, job: &mut SubmitJob) -> Result<(), Problem> {
-    let request = ClientRequest::ListJobs { namespace: Some(job.namespace.clone()), all: true };
-    let known = answer!(api.ask(request).await?, ClientResponse::Jobs(jobs) => jobs)?;
-    if let Some(known) = known.iter().find(|known| known.name == job.name) {
-        job.parallelism = known.parallelism;
-    }
-    Ok(())
-}
-
 /// The statements of a catalog behind a script that changes it.
 pub(crate) async fn changed(api: &Arc<Api>, statements: Vec<String>, sql: String) -> Result<Vec<String>, Problem> {
+    let _place = api.limits.planning().await;
     api.scripts.changed(statements, sql).await.map_err(Problem::from)
 }
 
@@ -137,6 +145,7 @@ pub(crate) async fn explain(
     Body(script): Body<Script>,
 ) -> Result<Json<Explained>, Problem> {
     let catalog = catalog(&api, &namespace).await?;
+    let _place = api.limits.planning().await;
     let plan = api.scripts.explain(script, catalog.statements).await?;
     Ok(Json(Explained { plan }))
 }

@@ -22,6 +22,11 @@ fn answered((status, mut reader): (u16, BufReader<TcpStream>)) -> (u16, Value) {
 
 /// The answer's status, and what comes behind its headers.
 fn open(address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, BufReader<TcpStream>) {
+    open_with("", address, method, path, body)
+}
+
+/// The same, with more headers.
+fn open_with(more: &str, address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(address).unwrap();
     let body = body.map(Value::to_string);
     let head = match &body {
@@ -30,7 +35,7 @@ fn open(address: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, 
     };
     // HTTP/1.0: the body ends with the connection, and is not cut into chunks.
     let request =
-        format!("{method} /api/v1{path} HTTP/1.0\r\nHost: {address}\r\n{head}\r\n{}", body.unwrap_or_default());
+        format!("{method} /api/v1{path} HTTP/1.0\r\nHost: {address}\r\n{head}{more}\r\n{}", body.unwrap_or_default());
     stream.write_all(request.as_bytes()).unwrap();
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
@@ -181,7 +186,50 @@ fn what_is_wrong_is_a_problem_with_its_kind() {
     refused("POST", JOBS, Some(json!({ "sql": long, "name": "x" })), 413, "too-large", "");
     refused("PATCH", "/workers/none", Some(json!({ "draining": true })), 404, "not-found", "none");
     refused("DELETE", "/coordinators/9", None, 400, "invalid", "coordinator 9 is not a member");
+    // A page of somebody else, in a browser of this machine.
+    let script = json!({ "sql": ENDLESS, "name": "planted" });
+    let foreign = "Origin: https://example.org\r\n";
+    let (status, problem) = answered(open_with(foreign, cluster.coordinator(), "POST", JOBS, Some(&script)));
+    assert_eq!((status, &problem["kind"]), (403, &json!("denied")), "{problem}");
     assert_eq!(call(&cluster, "GET", "/jobs?all=true", None).1["items"], json!([]));
+}
+
+#[test]
+fn what_a_script_writes_is_looked_at_and_its_secrets_are_not_shown() {
+    let cluster = Cluster::local(1);
+    let folder = cluster.path("rows");
+    let script = json!({ "name": "rows", "sql": format!(
+        "CREATE TABLE three (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '3');
+         CREATE TABLE rows_of (n BIGINT) WITH ('connector' = 'filesystem', 'format' = 'json', 'path' = '{folder}',
+                                               'sink.existing-results' = 'refuse');
+         INSERT INTO rows_of SELECT n FROM three") });
+    let first = call(&cluster, "POST", JOBS, Some(&script));
+    assert_eq!(first.0, 201, "{first:?}");
+    until("it has finished", || (standing(&cluster, "rows")["status"] == "finished").then_some(()));
+    assert_eq!(call(&cluster, "DELETE", &format!("{JOBS}/rows"), None).0, 202);
+    let (status, problem) = call(&cluster, "POST", JOBS, Some(&script));
+    assert_eq!((status, &problem["kind"]), (400, &json!("invalid")), "{problem}");
+
+    let table = "CREATE TABLE k (n BIGINT) WITH ('connector' = 'kafka', 'topic' = 't', 'format' = 'json',
+                 'properties.bootstrap.servers' = 'nowhere:9092', 'properties.sasl.password' = 'letmein')";
+    let (status, catalog) = call(&cluster, "POST", "/namespaces/default/catalog", Some(&json!({ "sql": table })));
+    assert_eq!(status, 200, "{catalog}");
+    assert!(!catalog.to_string().contains("letmein"), "{catalog}");
+    let shown = call(&cluster, "GET", "/namespaces/default/catalog", None).1.to_string();
+    assert!(shown.contains("properties.sasl.password") && !shown.contains("letmein"), "{shown}");
+}
+
+#[test]
+fn a_job_that_has_ended_goes_on_with_other_settings() {
+    let cluster = Cluster::local(2);
+    let script = |interval: &str| json!({ "sql": ENDLESS, "name": "endless", "settings": { "execution.checkpointing.interval": interval } });
+    call(&cluster, "POST", JOBS, Some(&script("1s")));
+    until("it runs", || (standing(&cluster, "endless")["status"] == "running").then_some(()));
+    call(&cluster, "POST", &format!("{JOBS}/endless/stop"), Some(&json!({})));
+    until("it has stopped", || (standing(&cluster, "endless")["status"] == "stopped").then_some(()));
+    let (status, answer) = call(&cluster, "POST", JOBS, Some(&script("2s")));
+    assert_eq!((status, &answer["updated"]), (200, &json!(true)), "{answer}");
+    until("it runs again", || (standing(&cluster, "endless")["status"] == "running").then_some(()));
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! How much is done at a time, whoever asks: the process has more important things to do.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::Problem;
+
+/// Scripts that are planned at a time; others wait. Planning takes a core.
+const PLANNED: usize = 2;
+/// Queries whose rows are sent at a time; others are refused.
+const QUERIES: usize = 64;
+
+/// What is left of it.
+pub(crate) struct Limits {
+    planned: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { planned: Arc::new(Semaphore::new(PLANNED)), queries: Arc::new(Semaphore::new(QUERIES)) }
+    }
+}
+
+impl Limits {
+    /// Waits until a script may be planned; it may be until the value is dropped.
+    pub(crate) async fn planning(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.planned.clone().acquire_owned().await.ok()
+    }
+
+    /// A query may run until the value is dropped.
+    ///
+    /// # Errors
+    /// If so many run that there is no place for one more.
+    pub(crate) fn query(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.queries.clone().try_acquire_owned().map_err(|_| {
+            Problem::unavailable(format!("{QUERIES} queries are being answered here already"))
+                .with_help("ask again later, or another coordinator; or write the rows into a table with INSERT INTO")
+        })
+    }
+}
