@@ -31,6 +31,42 @@ impl Values {
         Ok(Self { nulls: array.logical_nulls(), write: writer(array, pg)? })
     }
 
+    /// Those of a column of a key by which rows replace each other: no two values of Weir's are one of the database's.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn of_key(array: &ArrayRef, pg: &PgType) -> Result<Self> {
+        let values = Self::new(array, pg)?;
+        let (PgType::Uuid, Some(texts)) = (pg, array.as_string_view_opt().cloned()) else { return Ok(values) };
+        let write: Write = Box::new(move |row, out| {
+            let text = texts.value(row);
+            if text.len() == 32 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                return Err(format!("'{text}', and the uuid of a key is written with dashes and in lower case"));
+            }
+            (values.write)(row, out)
+        });
+        Ok(Self { nulls: values.nulls, write })
+    }
+
+    /// Those that are looked for, as values of a type that [a key has](PgType::key). Appending one that is no value of it fails.
+    ///
+    /// # Errors
+    /// If they are of another type.
+    pub(crate) fn sought(array: &ArrayRef, pg: &PgType) -> Result<Self> {
+        let write = match (array.data_type(), pg) {
+            (DataType::Timestamp(TimeUnit::Nanosecond, zone), PgType::Timestamp { zoned, .. })
+                if zone.is_some() == *zoned =>
+            {
+                primitive::<TimestampNanosecondType>(array, |nanos, out| match nanos % 1000 {
+                    0 => push_micros(Some(nanos / 1000), out),
+                    _ => Err("a time with more than six digits of a second".to_owned()),
+                })
+            }
+            _ => return Self::new(array, pg),
+        };
+        Ok(Self { nulls: array.logical_nulls(), write })
+    }
+
     /// Whether the row has no value.
     pub(crate) fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
@@ -199,20 +235,23 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
 
 fn timestamp(array: &ArrayRef, unit: TimeUnit) -> Write {
     fn of<T: ArrowPrimitiveType<Native = i64>>(array: &ArrayRef, factor: i64) -> Write {
-        primitive::<T>(array, move |value, out| {
-            let micros = value.checked_mul(factor).and_then(|micros| micros.checked_sub(EPOCH_MICROS));
-            // From 4714 BC to the end of 294276.
-            let micros = micros.filter(|micros| (-211_813_488_000_000_000..9_223_371_331_200_000_000).contains(micros));
-            let micros = micros.ok_or_else(|| "a time that PostgreSQL's calendar does not have".to_owned())?;
-            out.extend_from_slice(&micros.to_be_bytes());
-            Ok(())
-        })
+        primitive::<T>(array, move |value, out| push_micros(value.checked_mul(factor), out))
     }
     match unit {
         TimeUnit::Second => of::<TimestampSecondType>(array, 1_000_000),
         TimeUnit::Millisecond => of::<TimestampMillisecondType>(array, 1000),
         TimeUnit::Microsecond | TimeUnit::Nanosecond => of::<TimestampMicrosecondType>(array, 1),
     }
+}
+
+/// Appends microseconds since 1970, if there are not too many.
+fn push_micros(micros: Option<i64>, out: &mut Vec<u8>) -> Result<(), String> {
+    let micros = micros.and_then(|micros| micros.checked_sub(EPOCH_MICROS));
+    // From 4714 BC to the end of 294276.
+    let micros = micros.filter(|micros| (-211_813_488_000_000_000..9_223_371_331_200_000_000).contains(micros));
+    let micros = micros.ok_or_else(|| "a time that PostgreSQL's calendar does not have".to_owned())?;
+    out.extend_from_slice(&micros.to_be_bytes());
+    Ok(())
 }
 
 fn list(array: &ArrayRef, item: &PgType) -> Result<Write> {

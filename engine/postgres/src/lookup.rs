@@ -1,10 +1,10 @@
 //! PostgreSQL as a table that rows are looked up in: one query for the keys of a batch that are not in the cache.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::compute::{cast, take_record_batch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use async_trait::async_trait;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Statement;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use weir_core::lookup::{Found, LookupContext, LookupTable};
+use weir_core::views;
 use weir_core::{Error, ErrorKind, Result, TableSpec};
 
 use crate::cache::Cache;
@@ -188,10 +189,10 @@ impl LookupTable for PgLookup {
         let wanted = wanted.collect::<Result<Vec<ArrayRef>>>()?;
         let rows = self.converter.convert_columns(&wanted)?;
         // With keys that are computed beside them, the same may be there several times.
-        let (mut found, mut missing) = (Vec::new(), HashMap::new());
+        let (mut found, mut missing, mut seen) = (Vec::new(), HashMap::new(), HashSet::new());
         for place in 0..keys.num_rows() {
             let key = rows.row(place).owned();
-            if missing.contains_key(&key) {
+            if !seen.insert(key.clone()) {
                 continue;
             }
             match self.cache.as_mut().and_then(|cache| cache.get(&key, now)) {
@@ -205,10 +206,7 @@ impl LookupTable for PgLookup {
         let mut places: Vec<usize> = missing.values().copied().collect();
         places.sort_unstable();
         let answer = self.ask(&wanted, &places).await?;
-        if self.cache.is_some() {
-            self.keep(missing.into_keys(), &answer, now)?;
-        }
-        found.push(answer);
+        found.push(if self.cache.is_some() { self.keep(missing.into_keys(), answer, now)? } else { answer });
         Ok(Found::OfKeys(found))
     }
 }
@@ -216,7 +214,7 @@ impl LookupTable for PgLookup {
 impl PgLookup {
     /// Asks for keys, as often as the options say.
     async fn ask(&mut self, wanted: &[ArrayRef], places: &[usize]) -> Result<RecordBatch> {
-        let values = wanted.iter().zip(&self.keys).map(|(array, key)| Values::new(array, &key.pg));
+        let values = wanted.iter().zip(&self.keys).map(|(array, key)| Values::sought(array, &key.pg));
         let values = values.collect::<Result<Vec<_>>>()?;
         let mut scratch = Vec::new();
         // A key that the database has no value for is found nowhere.
@@ -293,27 +291,36 @@ impl PgLookup {
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }
 
-    /// Puts what was found for each key into the cache.
-    fn keep(&mut self, keys: impl Iterator<Item = OwnedRow>, answer: &RecordBatch, now: i64) -> Result<()> {
+    /// Puts what was found for each key into the cache, and gives back all of it. Where the database compares otherwise, as without regard to
+    /// case, a row may be of no key: it joins nothing, or is in the cache already, of the key that it has.
+    fn keep(&mut self, keys: impl Iterator<Item = OwnedRow>, answer: RecordBatch, now: i64) -> Result<RecordBatch> {
         let columns: Vec<ArrayRef> = self.keys.iter().map(|key| normalised(answer.column(key.column))).collect();
         let rows = self.converter.convert_columns(&columns)?;
         let mut of: HashMap<OwnedRow, Vec<u32>> = keys.map(|key| (key, Vec::new())).collect();
+        let mut of_keys = Vec::new();
         for (place, row) in rows.iter().enumerate() {
-            // Where the database compares otherwise, as without regard to case, a row may be of no key.
             if let Some(places) = of.get_mut(&row.owned()) {
                 places.push(place as u32);
+                of_keys.push(place as u32);
             }
         }
         for (key, places) in of {
-            let rows = take_record_batch(answer, &UInt32Array::from(places))?;
-            // Alone, so that it does not hold the others in memory.
-            let rows = concat_batches(answer.schema_ref(), [&rows])?;
+            let rows = alone(&answer, places)?;
             if let Some(cache) = &mut self.cache {
                 cache.put(key, rows, now);
             }
         }
-        Ok(())
+        if of_keys.len() == answer.num_rows() {
+            return Ok(answer);
+        }
+        Ok(take_record_batch(&answer, &UInt32Array::from(of_keys))?)
     }
+}
+
+/// Some of the rows, which do not hold the others in memory.
+fn alone(rows: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
+    let taken = take_record_batch(rows, &UInt32Array::from(places))?;
+    views::compact_rows(&taken, |strings| strings.held() > strings.shown())
 }
 
 /// Floating-point numbers that are equal have the same bits here.
@@ -330,5 +337,26 @@ fn normalised(array: &ArrayRef) -> ArrayRef {
             },
         )),
         _ => array.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+
+    use arrow::array::StringViewArray;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_in_the_cache_does_not_hold_those_of_other_keys() {
+        let long = |place: usize| format!("{place}").repeat(1000);
+        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values((0..100).map(long)));
+        let answer = RecordBatch::try_from_iter([("v", texts)]).unwrap();
+        let rows = alone(&answer, vec![7]).unwrap();
+        assert_eq!(rows.column(0).as_string_view().value(0), long(7));
+        assert!(rows.get_array_memory_size() < 3000, "{} bytes", rows.get_array_memory_size());
+        assert_eq!(alone(&answer, Vec::new()).unwrap().num_rows(), 0);
     }
 }

@@ -71,20 +71,29 @@ impl ClientOptions {
     pub(crate) fn read(table: &TableSpec) -> Result<Self> {
         let options = Options::of(table);
         let url = options.required(URL)?;
-        let wrong =
-            |wrong: &str| options.error(URL, wrong).with_help("write it like 'jdbc:postgresql://localhost:5432/shop'");
+        // It may have a password in it, and is never shown.
+        let error = |wrong: &str| Error::user(format!("option '{URL}' of table '{}' is {wrong}", table.name));
+        let wrong = |wrong: &str| error(wrong).with_help("write it like 'jdbc:postgresql://localhost:5432/shop'");
         let plain = url.strip_prefix("jdbc:").unwrap_or(url);
         if !plain.starts_with("postgresql://") && !plain.starts_with("postgres://") {
             return Err(wrong("not the address of a database of PostgreSQL"));
         }
         if plain.contains("sslmode") || plain.contains("sslrootcert") {
-            return Err(options
-                .error(URL, "one that says how the connection is encrypted")
+            return Err(error("one that says how the connection is encrypted")
                 .with_help(format!("that is said by the options '{SSL}' and '{ROOTS}'")));
         }
-        let mut config: Config = plain
-            .parse()
-            .map_err(|error: tokio_postgres::Error| wrong("not the address of a database").with_source(error))?;
+        // Else a part of a password would be taken for the name of a host or a database, and shown.
+        let at = plain.find('@').map_or("", |at| &plain[at + 1..]);
+        if at.contains('@') || plain.split_once('?').is_some_and(|(_, parameters)| parameters.contains('@')) {
+            return Err(error("one with an '@' that does not stand before the host")
+                .with_help("in a name or a password it is written %40; or use the options 'username' and 'password'"));
+        }
+        // The reason may be a part of a password that was taken for an option.
+        let has_password = plain.contains('@') || plain.contains("password");
+        let mut config: Config = plain.parse().map_err(|error: tokio_postgres::Error| {
+            let wrong = wrong("not the address of a database");
+            if has_password { wrong } else { wrong.with_source(error) }
+        })?;
         let Some(database) = config.get_dbname().map(str::to_owned) else {
             return Err(wrong("without the name of a database"));
         };
@@ -145,6 +154,11 @@ impl Name {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let parts: Vec<String> = text.split('.').map(str::to_owned).collect();
         ((1..=2).contains(&parts.len()) && parts.iter().all(|part| !part.is_empty())).then_some(Self(parts))
+    }
+
+    /// Without its schema.
+    pub(crate) fn last(&self) -> &str {
+        self.0.last().map_or("", String::as_str)
     }
 
     /// As SQL writes it.

@@ -19,6 +19,8 @@ pub(crate) struct PgColumn {
     pub(crate) not_null: bool,
     has_default: bool,
     is_generated: bool,
+    /// Different texts may be equal.
+    compares_loosely: bool,
 }
 
 /// The table in the database.
@@ -39,7 +41,8 @@ const TABLE: &str =
 /// A domain is the type below it.
 const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', \
      a.attgenerated <> '' OR a.attidentity = 'a', b.typname::text, b.typtype::text, \
-     CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, e.typname::text, e.typtype::text \
+     CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, e.typname::text, e.typtype::text, \
+     EXISTS (SELECT FROM pg_collation c WHERE c.oid = a.attcollation AND NOT c.collisdeterministic) \
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
      JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
      LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem \
@@ -48,7 +51,8 @@ const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypm
 const UNIQUE: &str = "SELECT array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = i.indrelid \
      AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) ORDER BY a.attname::text COLLATE \"C\") \
      FROM pg_index i WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate \
-     AND i.indpred IS NULL AND i.indexprs IS NULL";
+     AND i.indpred IS NULL AND i.indexprs IS NULL \
+     AND NOT EXISTS (SELECT FROM pg_collation c WHERE c.oid = ANY(i.indcollation::oid[]) AND NOT c.collisdeterministic)";
 
 impl Relation {
     /// Looks at the table; `None` if it is not there.
@@ -70,6 +74,7 @@ impl Relation {
                 not_null: row.get(2),
                 has_default: row.get(3),
                 is_generated: row.get(4),
+                compares_loosely: row.get(10),
                 pg: match item {
                     // Items of an enumeration have a type of no fixed number.
                     (Some(item), Some(kind)) if kind == "b" => {
@@ -165,13 +170,26 @@ impl Relation {
             .with_help("declare it too, or give it a default in the database"));
         }
         if !table.primary_key.is_empty() {
-            self.check_key(table)?;
+            self.check_key(table, &columns)?;
         }
         Ok(columns.into_iter().cloned().collect())
     }
 
     /// A key by which rows replace each other has to be one in the database.
-    fn check_key(&self, table: &TableSpec) -> Result<()> {
+    fn check_key(&self, table: &TableSpec, columns: &[&PgColumn]) -> Result<()> {
+        for PgColumn { name, type_name, pg, compares_loosely, .. } in table.primary_key.iter().map(|key| columns[*key])
+        {
+            let why = match compares_loosely {
+                true => "its collation takes some texts that differ for equal".to_owned(),
+                false if !pg.may_replace_by() => format!("{type_name} takes some texts that differ for equal"),
+                false => continue,
+            };
+            return Err(Error::user(format!(
+                "rows of '{}' cannot replace each other by column '{name}' of table {}: {why}",
+                table.name, self.name
+            ))
+            .with_help("which of two rows is the last would be chance; give the key a column of text"));
+        }
         let mut key: Vec<String> =
             table.primary_key.iter().map(|column| table.schema.field(*column).name().clone()).collect();
         key.sort_unstable();

@@ -147,11 +147,11 @@ async fn write(
         let copy = format!("COPY {target} ({}) FROM STDIN (FORMAT binary)", names.join(", "));
         return copied(transaction, &copy, rows, staged).await;
     }
-    let statements = Upsert::new(&target, &names, &rows.key);
+    let statements = Upsert::new(options, &names, &rows.key);
     if let Err(error) = transaction.batch_execute(&statements.stage).await {
         return Ok(Err(error));
     }
-    let count = match copied(transaction, "COPY weir_rows FROM STDIN (FORMAT binary)", rows, staged).await? {
+    let count = match copied(transaction, &statements.copy, rows, staged).await? {
         Ok(count) => count,
         Err(error) => return Ok(Err(error)),
     };
@@ -188,11 +188,14 @@ async fn copied(
 /// The statements that let the last row of each key replace what is there.
 struct Upsert {
     stage: String,
+    copy: String,
     replace: String,
 }
 
 impl Upsert {
-    fn new(target: &str, names: &[String], key: &[usize]) -> Self {
+    fn new(options: &SinkOptions, names: &[String], key: &[usize]) -> Self {
+        let target = options.target.sql();
+        let (staging, last) = (temporary("weir_rows", options), temporary("weir_last", options));
         let list = |columns: &mut dyn Iterator<Item = String>, between: &str| columns.collect::<Vec<_>>().join(between);
         let all = 0..names.len();
         let staged = list(&mut all.clone().map(|column| format!("{} AS c{column}", names[column])), ", ");
@@ -210,18 +213,29 @@ impl Upsert {
         let (into, from) = (names.join(", "), list(&mut all.map(|column| format!("c{column}")), ", "));
         Self {
             stage: format!(
-                "CREATE TEMPORARY TABLE weir_rows ON COMMIT DROP AS \
+                "CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS \
                  SELECT {staged}, 0::bigint AS n, false AS gone FROM {target} WITH NO DATA"
             ),
+            copy: format!("COPY {staging} FROM STDIN (FORMAT binary)"),
             replace: format!(
-                "CREATE TEMPORARY TABLE weir_last ON COMMIT DROP AS \
-                 SELECT DISTINCT ON ({keys}) * FROM weir_rows ORDER BY {keys}, n DESC; \
-                 DELETE FROM {target} AS t USING weir_last AS l WHERE l.gone AND {alike}; \
-                 INSERT INTO {target} ({into}) SELECT {from} FROM weir_last WHERE NOT gone ORDER BY {keys} \
+                "CREATE TEMPORARY TABLE {last} ON COMMIT DROP AS \
+                 SELECT DISTINCT ON ({keys}) * FROM {staging} ORDER BY {keys}, n DESC; \
+                 DELETE FROM {target} AS t USING {last} AS l WHERE l.gone AND {alike}; \
+                 INSERT INTO {target} ({into}) SELECT {from} FROM {last} WHERE NOT gone ORDER BY {keys} \
                  ON CONFLICT ({conflict}) DO {action}"
             ),
         }
     }
+}
+
+/// A name for a temporary table. Such a one stands before others of its name, which it therefore must not have.
+fn temporary(name: &str, options: &SinkOptions) -> String {
+    let is_taken = |name: &str| [&options.target, &options.commits].iter().any(|taken| taken.last() == name);
+    let mut name = name.to_owned();
+    while is_taken(&name) {
+        name.push('_');
+    }
+    quoted(&name)
 }
 
 /// Forgets a job that was deleted. Of one that has ended, nothing is open.

@@ -131,8 +131,21 @@ impl PgType {
             _ => match self {
                 Self::Numeric(_) => Self::Numeric(None),
                 Self::Text(_) => Self::Text(None),
+                // With all digits: what is looked for may have more than the column.
+                Self::Time(_) => Self::Time(6),
+                Self::Timestamp { zoned, .. } => Self::Timestamp { digits: 6, zoned: *zoned },
                 other => other.clone(),
             },
+        }
+    }
+
+    /// Whether rows may replace each other by values of this type: those that differ in Weir differ in the database. Of a plain `uuid`
+    /// [each value](crate::encode::Values::of_key) is looked at.
+    pub(crate) fn may_replace_by(&self) -> bool {
+        match self {
+            Self::Jsonb => false,
+            Self::Array(item) => !matches!(**item, Self::Uuid | Self::Jsonb),
+            _ => true,
         }
     }
 

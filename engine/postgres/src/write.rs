@@ -39,7 +39,11 @@ impl Rows {
     /// A data error that names the column of a value that the table has no room for.
     pub(crate) fn append(&self, batch: &Batch, first: i64, out: &mut Vec<u8>) -> Result<()> {
         let records = batch.records();
-        let values = records.columns().iter().zip(&self.columns).map(|(array, column)| Values::new(array, &column.pg));
+        let values = records.columns().iter().zip(&self.columns).enumerate();
+        let values = values.map(|(place, (array, column))| match self.key.contains(&place) {
+            true => Values::of_key(array, &column.pg),
+            false => Values::new(array, &column.pg),
+        });
         let values = values.collect::<Result<Vec<_>>>()?;
         let is_replaced = !self.key.is_empty();
         let fields = values.len() + if is_replaced { 2 } else { 0 };
@@ -59,6 +63,11 @@ impl Rows {
                 };
                 if value.is_null(row) && self.columns[place].not_null {
                     return Err(wrong("null, and the column of the database is NOT NULL"));
+                }
+                if value.is_null(row) && self.key.contains(&place) {
+                    return Err(wrong(
+                        "null, and rows replace each other by this column: PostgreSQL finds none by a null",
+                    ));
                 }
                 value.append(row, out).map_err(|what| wrong(&what))?;
             }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::DataType;
+use arrow::array::{
+    ArrayRef, Float64Array, Int64Array, RecordBatch, StringViewArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, TimestampNanosecondArray,
+};
+use arrow::datatypes::{DataType, TimeUnit};
 use arrow::util::display::array_value_to_string;
 use weir_core::lookup::{Found, LookupContext, LookupTable};
 use weir_core::{Attempt, Connector, TableSpec};
@@ -110,4 +113,59 @@ async fn a_connection_that_is_cut_is_made_again_and_what_has_changed_is_noticed(
     let mut gone = lookup.look_up(0, Some(&keys)).await.unwrap_err().report();
     gone.truncate(400);
     assert!(gone.contains(".t is not in PostgreSQL at 127.0.0.1:"), "{gone}");
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_row_is_found_once_also_by_a_cached_key_that_comes_with_several_others() {
+    let database = Database::with(
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+         CREATE TABLE t (k bigint, v text COLLATE loose); INSERT INTO t VALUES (1, 'a'), (1, 'b'), (2, 'c')",
+    )
+    .await;
+    let columns = [("k", DataType::Int64), ("v", DataType::Utf8View)];
+    let table = database.table(&columns, &[("lookup.cache", "PARTIAL")]);
+    let mut lookup = open(&table, &[None, Some(0)]).await;
+    for time in 0..3 {
+        let keys = vec![texts(&["x", "y", "x"]), numbers(&[1, 1, 2])];
+        assert_eq!(found(&mut lookup, time, keys).await, ["1 | a", "1 | b", "2 | c"], "time {time}");
+    }
+    // Where the database takes more for equal than Weir does, too.
+    let mut loose = open(&table, &[Some(1)]).await;
+    assert_eq!(found(&mut loose, 0, vec![texts(&["a"])]).await, ["1 | a"]);
+    assert_eq!(found(&mut loose, 0, vec![texts(&["a", "A", "b"])]).await, ["1 | a", "1 | b"]);
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn times_are_looked_for_with_more_digits_than_the_column_has() {
+    let database = Database::with(
+        "CREATE TABLE t (k bigint, coarse timestamp(3), fine timestamp, zoned timestamptz(0), day time(3));
+         INSERT INTO t VALUES (1, '1970-01-01 00:00:00.001', '1970-01-01 00:00:00.000002', '1970-01-01 00:00:01Z', '00:00:00.003')",
+    )
+    .await;
+    let zone = Some("UTC".into());
+    let columns = [
+        ("coarse", DataType::Timestamp(TimeUnit::Microsecond, None)),
+        ("fine", DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        ("zoned", DataType::Timestamp(TimeUnit::Nanosecond, zone)),
+        ("day", DataType::Time64(TimeUnit::Microsecond)),
+        ("k", DataType::Int64),
+    ];
+    let table = database.table(&columns, &[]);
+    let nanos = |values: &[i64]| TimestampNanosecondArray::from(values.to_vec());
+    let cases: Vec<(usize, ArrayRef)> = vec![
+        (0, Arc::new(TimestampMicrosecondArray::from(vec![1000, 1001]))),
+        (1, Arc::new(nanos(&[2000, 2001]))),
+        (2, Arc::new(nanos(&[1_000_000_000, 1_000_001_000]).with_timezone("UTC"))),
+        (3, Arc::new(Time64MicrosecondArray::from(vec![3000, 3001]))),
+    ];
+    for (column, keys) in cases {
+        let mut lookup = open(&table, &[Some(column)]).await;
+        for (keys, rows) in [(keys.clone(), 1), (keys.slice(1, 1), 0)] {
+            let keys = RecordBatch::try_from_iter([("k", keys)]).unwrap();
+            let Found::OfKeys(found) = lookup.look_up(0, Some(&keys)).await.unwrap() else { panic!("not of keys") };
+            assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), rows, "column {column}");
+        }
+    }
 }

@@ -124,6 +124,72 @@ async fn a_value_that_has_no_room_is_found_out_before_it_is_decided() {
 
 #[tokio::test]
 #[ignore = "wants PostgreSQL"]
+async fn a_key_is_one_in_the_database_too() {
+    let database = Database::with("CREATE TABLE t (id uuid, n bigint, UNIQUE (id, n))").await;
+    let columns = [("id", DataType::Utf8View), ("n", DataType::Int64)];
+    let mut table = database.table(&columns, &[]);
+    table.primary_key = vec![0, 1];
+    let job = Job::new(table);
+    let mut sink = job.open(0).await;
+    let batch = |id: Option<&str>, n: Option<i64>| {
+        let all: [ArrayRef; 2] = [Arc::new(StringViewArray::from(vec![id])), Arc::new(Int64Array::from(vec![n]))];
+        Batch::append(RecordBatch::try_new(job.table.schema.clone(), all.into()).unwrap())
+    };
+    let good = "00000000-0000-0000-0000-00000000000a";
+    sink.write(batch(Some(good), Some(1))).await.unwrap();
+    for (id, n, says) in [
+        (None, Some(1), "column 'id': null, and rows replace each other by this column"),
+        (Some(good), None, "column 'n': null, and rows replace each other by this column"),
+        (Some("00000000-0000-0000-0000-00000000000A"), Some(1), "is written with dashes and in lower case"),
+        (Some("0000000000000000000000000000000a"), Some(1), "is written with dashes and in lower case"),
+    ] {
+        let error = refused(sink.write(batch(id, n)).await);
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.report().contains(says), "{}", error.report());
+    }
+    // Of which two that differ are one.
+    for (definition, says) in [
+        ("jsonb", "jsonb takes some texts that differ for equal"),
+        ("text COLLATE loose", "its collation takes some texts that differ for equal"),
+    ] {
+        let database = Database::with(&format!(
+            "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+             CREATE TABLE t (id {definition} PRIMARY KEY)"
+        ))
+        .await;
+        let mut table = database.table(&columns[..1], &[]);
+        table.primary_key = vec![0];
+        let report = refused(Job::new(table).try_open(0).await).report();
+        assert!(report.contains(says), "{report}");
+    }
+}
+
+#[test]
+fn no_part_of_a_password_is_shown() {
+    let options = |url: &str| [("url", url), ("table-name", "t")].map(|(name, value)| (name.into(), value.into()));
+    for url in [
+        "postgresql://u:secret@h/db?sslmode=require",
+        "postgresql://u:secret@h",
+        "postgresql://u:secret@h/db?secret=1",
+        "postgresql://u:p@secret@h/db",
+        "postgresql://u:p@h/secret@h/db",
+        "postgresql://u:secret/db",
+        "postgresql://h/db?user=u&password=p&secret=1",
+        "postgresql://h/db?user=u&password=p@secret/x",
+        "mysql://u:secret@h/db",
+    ] {
+        for url in [url.to_owned(), format!("jdbc:{url}")] {
+            let schema = Arc::new(arrow::datatypes::Schema::empty());
+            let table = weir_core::TableSpec::new("t", "postgres", options(&url).into(), schema);
+            // Of one that is right, the place is in messages.
+            let report = Postgres.validate(&table, Role::Sink).err().map_or_else(String::new, |error| error.report());
+            assert!(!report.is_empty() && !report.contains("secret"), "{url}: {report}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
 async fn who_may_not_and_what_is_not_there_is_said() {
     let database = Database::with("CREATE TABLE t (k bigint)").await;
     let columns = [("k", DataType::Int64)];

@@ -124,6 +124,22 @@ async fn the_last_row_of_a_key_counts_and_one_that_goes_is_deleted() {
     assert_eq!(database.rows(ALL).await, ["2 | NULL", "3 | e", "7 | of others"]);
 }
 
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_table_may_have_the_name_of_a_temporary_one() {
+    for (name, other) in [("weir_rows", "weir_last"), ("weir_last", "weir_rows")] {
+        let database = Database::with(&format!("CREATE TABLE {name} (k bigint PRIMARY KEY, v text)")).await;
+        let url = format!("{}?options=-csearch_path%3D{}", super::database::url(), database.schema);
+        let mut table = database.table(COLUMNS, &[("url", &url), ("table-name", name), ("sink.commits-table", other)]);
+        table.primary_key = vec![0];
+        let job = Job::new(table);
+        job.open(0).await;
+        job.commit(1, vec![changes(&["+ 1 a", "+ 2 b"])]).await;
+        job.commit(2, vec![changes(&["- 1", "+ 2 c"])]).await;
+        assert_eq!(database.rows(&format!("SELECT * FROM {name}")).await, ["2 | c"]);
+    }
+}
+
 /// Rows behind which the reader waits.
 struct Halting {
     rows: std::vec::IntoIter<Batch>,
