@@ -7,6 +7,7 @@
 mod bench;
 pub mod blackhole;
 pub mod blocking;
+pub mod conformance;
 pub mod datagen;
 pub mod filesystem;
 pub mod formats;

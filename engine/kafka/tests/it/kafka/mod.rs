@@ -7,6 +7,7 @@ mod bounds;
 mod broker;
 mod changes;
 mod cluster;
+mod conformance;
 mod content;
 mod job;
 mod refusals;

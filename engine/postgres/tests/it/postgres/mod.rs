@@ -2,6 +2,7 @@
 //! `tests/services/postgres run cargo test --workspace --test it postgres:: -- --ignored` starts one.
 #![allow(clippy::unwrap_used)]
 
+mod conformance;
 mod database;
 mod lookups;
 mod refusals;
