@@ -43,6 +43,8 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
         rows: Rows::new(layout)?,
         batch_rows: context.batch_rows.max(1),
         waiting: Vec::new(),
+        under_way: Vec::new(),
+        ended: Vec::new(),
         starting: None,
         client: None,
         partitions: Vec::new(),
@@ -62,6 +64,10 @@ struct KafkaSource {
     rows: Rows,
     /// Partitions that the client has not been given yet.
     waiting: Vec<Assigned>,
+    /// Those that it is being given.
+    under_way: Vec<Assigned>,
+    /// Those that are at their end, and of which that has not been said yet.
+    ended: Vec<Assigned>,
     /// The client is given some.
     starting: Option<JoinHandle<Result<Started>>>,
     client: Option<Arc<Client>>,
@@ -84,7 +90,7 @@ struct Started {
 impl KafkaSource {
     async fn advance(&mut self) -> Result<SourceEvent> {
         loop {
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.next_event() {
                 return Ok(event);
             }
             self.start().await?;
@@ -106,6 +112,15 @@ impl KafkaSource {
         }
     }
 
+    /// What is to be said before anything else.
+    fn next_event(&mut self) -> Option<SourceEvent> {
+        let event = self.events.pop_front()?;
+        if let SourceEvent::SplitFinished { split } = &event {
+            self.ended.retain(|ended| ended.name != *split);
+        }
+        Some(event)
+    }
+
     /// Gives the client the partitions that wait.
     async fn start(&mut self) -> Result<()> {
         let over: Vec<Assigned> = self.waiting.extract_if(.., |assigned| assigned.is_over()).collect();
@@ -116,11 +131,13 @@ impl KafkaSource {
             let (client, options) = (self.client.clone(), self.options.client.clone());
             let (first, ready) = (self.partitions.len(), self.ready.clone());
             let waiting = std::mem::take(&mut self.waiting);
+            self.under_way.clone_from(&waiting);
             self.starting = Some(begin(move || start(client, &options, waiting, first, &ready)));
         }
         let Some(starting) = &mut self.starting else { return Ok(()) };
         let started = starting.await;
         self.starting = None;
+        self.under_way.clear();
         let started =
             started.map_err(|panic| Error::internal("opening a Kafka client broke off").with_source(panic))??;
         if self.listener.is_empty() {
@@ -184,7 +201,7 @@ impl KafkaSource {
             if records.num_rows() > 0 || !rejected.is_empty() {
                 return Ok(Some(SourceEvent::Rows { split, records, rejected }));
             }
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.next_event() {
                 return Ok(Some(event));
             }
             if self.registries.is_asked() {
@@ -197,6 +214,7 @@ impl KafkaSource {
     /// A partition is at the end that is set for it.
     fn end(&mut self, assigned: &Assigned) {
         self.commits.ended(assigned.name.clone(), assigned.position);
+        self.ended.push(assigned.clone());
         self.events.push_back(SourceEvent::SplitFinished { split: assigned.name.clone() });
     }
 
@@ -214,7 +232,7 @@ impl KafkaSource {
 
     fn open(&self) -> impl Iterator<Item = &Assigned> {
         let started = self.partitions.iter().flatten().map(|partition| &partition.assigned);
-        started.chain(&self.waiting)
+        started.chain(&self.waiting).chain(&self.under_way).chain(&self.ended)
     }
 }
 
