@@ -24,6 +24,7 @@ use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use crate::plugin::PluginJob;
 use crate::result::{ResultConnector, Results};
 use crate::script::{self, Job};
+use crate::server::check_reachability;
 use crate::server::http::HttpArguments;
 use crate::settings::{Layers, Settings};
 use crate::signals::{Interrupt, Signals};
@@ -47,8 +48,9 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     let http = match arguments.http_listen {
         None => None,
         Some(address) => {
-            let http = HttpArguments { http_listen: Some(address) };
-            Some(http.open(address, false, "`weir run` is for this machine: listen on 127.0.0.1").await?)
+            check_reachability(address, false, "`weir run` is for this machine: listen on 127.0.0.1")?;
+            let http = HttpArguments { http_listen: Some(address), http_insecure: false };
+            Some(http.open(address, false).await?)
         }
     };
     let running = Arc::new(RunningJobs::default());

@@ -252,7 +252,7 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     check_reachability(arguments.listen, tls.is_some() || arguments.insecure, SAY_SO)?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = CoordinatorConfig { tls, ..arguments.config(address)? };
-    let http = arguments.http.open(http::COORDINATOR, arguments.insecure, SAY_SO).await?;
+    let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
     screen.message(&format!("{}\n", arguments.greeting(address)));
     let (stop, stopped) = watch::channel(false);
     let monitor = Arc::new(CoordinatorMonitor::default());

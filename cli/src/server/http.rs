@@ -19,6 +19,10 @@ const fn usual(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
 }
 
+/// What to do about an address that others reach.
+const SAY_SO: &str =
+    "serve metrics and health on 127.0.0.1, or add --http-insecure if everybody who reaches the address may see them";
+
 /// Where a process of a cluster is asked how it does.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HttpArguments {
@@ -26,6 +30,11 @@ pub struct HttpArguments {
     /// coordinator and for `weir local`, 127.0.0.1:9421 for a worker, or a free port where that is taken; the log says which.
     #[arg(long, env = "WEIR_HTTP_LISTEN", value_name = "ADDRESS:PORT")]
     pub http_listen: Option<SocketAddr>,
+
+    /// Serve them on an address that other machines reach, such as the pod's or a private network's: they tell names of jobs and how these
+    /// do, to everybody who asks, over plain HTTP.
+    #[arg(long)]
+    pub http_insecure: bool,
 }
 
 /// An open HTTP port.
@@ -34,13 +43,13 @@ pub struct HttpPort {
 }
 
 impl HttpArguments {
-    /// Opens the port; `usual` is where it is if the user has not said. `help`: what to do about an address that others reach.
+    /// Opens the port; `usual` is where it is if the user has not said.
     ///
     /// # Errors
     /// If the address cannot be had, or must not be used.
-    pub async fn open(&self, usual: SocketAddr, insecure: bool, help: &str) -> Result<HttpPort> {
+    pub async fn open(&self, usual: SocketAddr, insecure: bool) -> Result<HttpPort> {
         if let Some(address) = self.http_listen {
-            check_reachability(address, insecure, help)?;
+            check_reachability(address, insecure || self.http_insecure, SAY_SO)?;
         }
         let (listener, _) = listen(self.http_listen, usual).await?;
         Ok(HttpPort { listener })

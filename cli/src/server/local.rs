@@ -82,7 +82,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
     check_reachability(arguments.listen, coordinator.insecure, THIS_MACHINE)?;
     let (listener, address) = listen(arguments.listen).await?;
     let config = coordinator.config(address)?;
-    let http = arguments.http.open(http::COORDINATOR, coordinator.insecure, THIS_MACHINE).await?;
+    let http = arguments.http.open(http::COORDINATOR, coordinator.insecure).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let worker = WorkerConfig {
         name: Some("local".into()),

@@ -118,7 +118,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         local_runs_bytes: arguments.local_runs_bytes,
         tls,
     };
-    let http = arguments.http.open(http::WORKER, arguments.insecure, SAY_SO).await?;
+    let http = arguments.http.open(http::WORKER, arguments.insecure).await?;
     let monitor = Arc::new(WorkerMonitor::default());
     let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
     screen.message(&format!("worker with {} slots, looking for {}\n", config.slots, config.coordinators.join(", ")));
