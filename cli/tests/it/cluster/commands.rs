@@ -301,14 +301,17 @@ fn changes_ask_for_what_they_say() {
             ClientRequest::DrainWorker { worker: WorkerId("w1".into()), draining: true }
         }),
         (vec!["namespaces", "delete", "x"], ClientRequest::DropNamespace { namespace: "x".into() }),
-        // Whoever is added is asked for its log; here that is the same one.
+        // First whether the user may; then whoever is added is asked for its log; here that is the same one.
         (vec!["cluster", "add", "1", &address], {
             ClientRequest::AddCoordinator { id: CoordinatorId(1), address: address.clone(), log: 7 }
         }),
         (vec!["cluster", "transfer-leadership"], ClientRequest::TransferLeadership { to: None }),
     ] {
         cluster.weir(&arguments).code(0);
-        assert_eq!(cluster.asked(), [format!("{request:?}")], "{arguments:?}");
+        let asked = cluster.asked();
+        assert_eq!(asked.last(), Some(&format!("{request:?}")), "{arguments:?}");
+        let permission = usize::from(matches!(request, ClientRequest::AddCoordinator { .. }));
+        assert_eq!(asked.len(), 1 + permission, "{arguments:?}: {asked:?}");
     }
 }
 
