@@ -33,7 +33,7 @@ pub async fn earlier_results(graph: &JobGraph, connectors: &dyn ConnectorRegistr
             Ok(None) => {}
             Ok(Some(place)) => warnings.push(format!(
                 "table '{}' holds results of an earlier job of the same query ({place}), and this job adds its own: rows may be there \
-                 twice. Empty the folder first, or say what you want with 'sink.existing-results' = 'add' or 'refuse'",
+                 twice. Empty it first, or say what you want with 'sink.existing-results' = 'add' or 'refuse'",
                 table.name
             )),
             Err(error) if error.kind() == ErrorKind::User => return Err(error),

@@ -5,15 +5,19 @@
 //!   sink                     | committed | epoch | target  | row_count | at
 //!   6f0c…-sink-81d2…         | false     |     0 | totals  |           | …      when the job began, before its first row
 //!   6f0c…-sink-81d2…         | true      |    17 | totals  |       120 | …      with the rows of epoch 17
-//!   (nothing)                                                                   the job was deleted
+//!   sink-81d2…               | true      |    17 | totals  |           | …      the job was deleted: of the last one of its query, so that
+//!                                                                               the next is warned of the rows that are there
 //! ```
 
-use tokio_postgres::Transaction;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use weir_connectors::marker::Marker;
-use weir_core::{Epoch, Error, Result};
+use weir_core::{Epoch, Error, JobIdentity, OperatorUid, Result};
 
-use crate::client::Session;
+use crate::client::{ANSWER, APPLICATION, Session, within};
 use crate::options::{Name, SinkOptions};
 
 fn definition(commits: &Name) -> String {
@@ -72,28 +76,121 @@ pub(crate) async fn begin(session: &Session, options: &SinkOptions, id: &str, be
     let insert = format!(
         "INSERT INTO {commits} (sink, committed, epoch, target) VALUES ($1, false, $2, $3) ON CONFLICT (sink) DO NOTHING"
     );
-    session.client.execute(&insert, &[&id, &epoch, &options.target.to_string()]).await.map_err(failed)?;
+    let target = options.target.to_string();
+    let is_new = session.client.execute(&insert, &[&id, &epoch, &target]).await.map_err(failed)? > 0;
+    if is_new && behind.0 > 0 {
+        tracing::warn!(
+            table = options.table, %target, epoch = behind.0,
+            "there was no row of this job in the table of what is committed: if it has written behind this epoch before, those rows may be there twice"
+        );
+    }
     let select = format!("SELECT committed, epoch FROM {commits} WHERE sink = $1");
     let row = session.client.query_one(&select, &[&id]).await.map_err(failed)?;
     marker(&row)
 }
 
-/// The marker of a sink, which nobody else can write or read so before the transaction has ended.
+/// Where commits are not waited for, a crash of the server could undo one that was acknowledged.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; \
+     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+const LOCKED: &str = "SET LOCAL lock_timeout = '30s'";
+/// How long a session that has the marker may wait for bytes of its process before it is ended. In a cluster, a commit has a minute.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How long a session that is not Weir's is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Begins a transaction that has the marker of a sink, which nobody else can write or read so before it has ended. Waits for whoever
+/// commits, and ends the session of one that has stopped in the middle.
 ///
 /// # Errors
-/// That of the database; the inner one if the marker makes no sense.
-pub(crate) async fn lock(
-    transaction: &Transaction<'_>,
-    options: &SinkOptions,
-    id: &str,
-) -> Result<Result<Option<Marker>>, tokio_postgres::Error> {
+/// If the database does not answer, somebody else has locked the marker for long, or it makes no sense.
+pub(crate) async fn lock(session: &Session, options: &SinkOptions, id: &str) -> Result<Option<Marker>> {
+    let failed = |error| session.failed(&format!("cannot lock a row of table {}", options.commits), error);
     let select = format!("SELECT committed, epoch FROM {} WHERE sink = $1 FOR UPDATE", options.commits.sql());
-    Ok(transaction.query_opt(&select, &[&id]).await?.as_ref().map(marker).transpose())
+    let begun = Instant::now();
+    let mut silent: Option<(Holder, Instant)> = None;
+    loop {
+        let tried = async {
+            session.client.batch_execute(BEGIN).await.map_err(failed)?;
+            match session.client.query_opt(&select, &[&id]).await {
+                Ok(row) => session.client.batch_execute(LOCKED).await.map_err(failed).map(|()| Some(row)),
+                Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Some(None)),
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                    session.client.batch_execute("ROLLBACK").await.map_err(failed).map(|()| None)
+                }
+                Err(error) => Err(failed(error)),
+            }
+        };
+        if let Some(row) = within(ANSWER, &session.place, tried).await? {
+            return row.as_ref().map(marker).transpose();
+        }
+        let held = within(ANSWER, &session.place, async { Holder::find(session, options, id).await.map_err(failed) });
+        let Some(holder) = held.await? else { continue };
+        if !holder.is_weir && begun.elapsed() > PATIENCE {
+            return Err(Error::environment(format!(
+                "table {} cannot be written: process {} of PostgreSQL at {} has locked its row of table {}",
+                options.target, holder.pid, session.place, options.commits
+            ))
+            .with_help(format!("SELECT * FROM pg_stat_activity WHERE pid = {}", holder.pid)));
+        }
+        silent = match silent {
+            _ if holder.silence.is_none() || !holder.is_weir => None,
+            Some((before, since)) if before == holder => {
+                if since.elapsed() >= SILENCE {
+                    tracing::warn!(table = %options.target, pid = holder.pid, "a commit has stopped in the middle, and is ended");
+                    let ended = async { holder.end(session, options, id).await.map_err(failed) };
+                    within(ANSWER, &session.place, ended).await?;
+                }
+                Some((before, since))
+            }
+            _ => Some((holder, Instant::now())),
+        };
+    }
+}
+
+/// The session that has locked a marker.
+#[derive(PartialEq)]
+struct Holder {
+    pid: i32,
+    is_weir: bool,
+    /// While it waits for its process: the same for as long as nothing has come from there.
+    silence: Option<String>,
+}
+
+impl Holder {
+    /// A row that is locked, or was, has the number of the transaction.
+    fn sql(options: &SinkOptions) -> String {
+        format!(
+            "SELECT a.pid, a.application_name = '{APPLICATION}' AS is_weir, CASE WHEN a.wait_event = 'ClientRead' \
+             THEN concat_ws(' ', a.backend_start, a.state_change, p.bytes_processed) END AS silence \
+             FROM {} c JOIN pg_locks l ON l.locktype = 'transactionid' AND l.transactionid = c.xmax AND l.granted \
+             JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_stat_progress_copy p ON p.pid = a.pid WHERE c.sink = $1",
+            options.commits.sql()
+        )
+    }
+
+    /// `None` if it has gone by now.
+    async fn find(session: &Session, options: &SinkOptions, id: &str) -> Result<Option<Self>, tokio_postgres::Error> {
+        let row = match session.client.query_opt(&Self::sql(options), &[&id]).await {
+            // Before PostgreSQL 14 the progress of a copy cannot be seen.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => None,
+            row => row?,
+        };
+        Ok(row.map(|row| Self { pid: row.get(0), is_weir: row.get(1), silence: row.get(2) }))
+    }
+
+    /// Ends it, unless something has come meanwhile. What it has done is undone.
+    async fn end(&self, session: &Session, options: &SinkOptions, id: &str) -> Result<(), tokio_postgres::Error> {
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM ({}) AS holder WHERE pid = $2 AND is_weir AND silence = $3",
+            Self::sql(options)
+        );
+        session.client.execute(&end, &[&id, &self.pid, &self.silence]).await.map(drop)
+    }
 }
 
 /// Says that an epoch is there.
 pub(crate) async fn write(
-    transaction: &Transaction<'_>,
+    client: &Client,
     options: &SinkOptions,
     id: &str,
     epoch: i64,
@@ -103,20 +200,48 @@ pub(crate) async fn write(
         "UPDATE {} SET committed = true, epoch = $2, target = $3, row_count = $4, at = clock_timestamp() WHERE sink = $1",
         options.commits.sql()
     );
-    transaction.execute(&update, &[&id, &epoch, &options.target.to_string(), &rows]).await.map(drop)
+    client.execute(&update, &[&id, &epoch, &options.target.to_string(), &rows]).await.map(drop)
 }
 
-/// Forgets the marker of a job that was deleted.
+/// Forgets the marker of a job that was deleted; that a job of this query has written stays.
 ///
 /// # Errors
 /// If the database does not answer.
-pub(crate) async fn forget(session: &Session, options: &SinkOptions, id: &str) -> Result<()> {
-    let delete = format!("DELETE FROM {} WHERE sink = $1", options.commits.sql());
-    match session.client.execute(&delete, &[&id]).await {
+pub(crate) async fn forget(
+    session: &Session,
+    options: &SinkOptions,
+    job: JobIdentity,
+    uid: &OperatorUid,
+) -> Result<()> {
+    let delete = format!(
+        "WITH gone AS (DELETE FROM {0} WHERE sink = $1 RETURNING committed, epoch, target, at) \
+         INSERT INTO {0} (sink, committed, epoch, target, at) SELECT $2, true, epoch, target, at FROM gone WHERE committed \
+         ON CONFLICT (sink) DO UPDATE SET epoch = EXCLUDED.epoch, target = EXCLUDED.target, at = EXCLUDED.at",
+        options.commits.sql()
+    );
+    match session.client.execute(&delete, &[&SinkOptions::sink_id(job, uid), &uid.0]).await {
         Ok(_) => Ok(()),
         Err(error) if error.code().is_some_and(|code| *code == SqlState::UNDEFINED_TABLE) => Ok(()),
         Err(error) => Err(session.failed(&format!("cannot write table {}", options.commits), error)),
     }
+}
+
+/// When a job of this query wrote rows last that are in the table; `None` if there are none.
+///
+/// # Errors
+/// That of the database.
+pub(crate) async fn earlier(
+    session: &Session,
+    options: &SinkOptions,
+    uid: &OperatorUid,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let select = format!(
+        "SELECT to_char(max(at), 'YYYY-MM-DD HH24:MI TZ') FROM {} WHERE committed AND target = $2 \
+         AND (sink = $1 OR right(sink, length($1) + 1) = '-' || $1) AND EXISTS (SELECT FROM {})",
+        options.commits.sql(),
+        options.target.sql()
+    );
+    session.client.query_one(&select, &[&uid.0, &options.target.to_string()]).await?.try_get(0)
 }
 
 fn marker(row: &tokio_postgres::Row) -> Result<Marker> {

@@ -8,7 +8,7 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SplitDiscovery,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Error, OperatorUid, Result, Sink, TableSpec};
 
 use crate::options::{self, LookupOptions, ROOTS, SinkOptions};
 use crate::types::PgType;
@@ -96,6 +96,10 @@ impl Connector for Postgres {
 
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
         sink::commit(table, commit).await
+    }
+
+    async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {
+        sink::earlier_results(table, sink).await
     }
 
     async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {

@@ -64,7 +64,7 @@ pub(crate) fn builder(pg: &PgType, data_type: &DataType) -> Result<Box<dyn Build
             [1, text @ ..] => utf8(text),
             _ => Err("jsonb of an unknown version".to_owned()),
         })),
-        (PgType::Text(_) | PgType::Json | PgType::Enum, _) => Box::new(Texts(StringViewBuilder::new(), utf8)),
+        (PgType::Text(_) | PgType::Json | PgType::Enum(_), _) => Box::new(Texts(StringViewBuilder::new(), utf8)),
         (PgType::Bytea, _) => Box::new(Bytes(BinaryViewBuilder::new())),
         (PgType::Date, _) => numbers::<Date32Type>(data_type, |bytes| match i32::from_be_bytes(exactly(bytes)?) {
             i32::MIN | i32::MAX => Err("an infinite date".to_owned()),

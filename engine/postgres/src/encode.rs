@@ -6,12 +6,16 @@ use arrow::compute::cast;
 use arrow::datatypes::*;
 use weir_core::{Error, Result};
 
+use crate::json;
 use crate::numeric;
 use crate::types::PgType;
 
 /// From 1970 to 2000, where PostgreSQL's calendar begins.
 pub(crate) const EPOCH_DAYS: i64 = 10_957;
 pub(crate) const EPOCH_MICROS: i64 = EPOCH_DAYS * 86_400_000_000;
+
+/// Bytes of a value. PostgreSQL has no more than a GiB for one.
+const LONGEST: i32 = 1_000_000_000;
 
 /// Writes the value of a row, which is not null.
 type Write = Box<dyn Fn(usize, &mut Vec<u8>) -> Result<(), String> + Send + Sync>;
@@ -84,7 +88,9 @@ impl Values {
         let place = out.len();
         out.extend_from_slice(&[0; 4]);
         (self.write)(row, out)?;
-        let length = i32::try_from(out.len() - place - 4).map_err(|_| "a value of more than 2 GiB".to_owned())?;
+        let length = out.len() - place - 4;
+        let length = i32::try_from(length).ok().filter(|length| *length <= LONGEST);
+        let length = length.ok_or_else(|| "a value of more than 1 GB".to_owned())?;
         out[place..place + 4].copy_from_slice(&length.to_be_bytes());
         Ok(())
     }
@@ -205,6 +211,7 @@ fn text(array: &ArrayRef, pg: &PgType) -> Write {
             PgType::Json | PgType::Jsonb => {
                 serde_json::from_str::<serde::de::IgnoredAny>(value)
                     .map_err(|error| format!("text that is no JSON: {error}"))?;
+                json::check(value, pg == PgType::Jsonb)?;
                 if pg == PgType::Jsonb {
                     out.push(1);
                 }
@@ -215,6 +222,9 @@ fn text(array: &ArrayRef, pg: &PgType) -> Write {
             }
             _ if value.contains('\0') => {
                 return Err("text with a character of code 0, which PostgreSQL does not have".into());
+            }
+            PgType::Enum(labels) if !labels.iter().any(|label| label == value) => {
+                return Err(format!("'{value}', which is no label of its enumeration"));
             }
             _ => out.extend_from_slice(value.as_bytes()),
         }

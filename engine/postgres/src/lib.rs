@@ -15,6 +15,7 @@ mod connector;
 mod decode;
 mod encode;
 mod errors;
+mod json;
 mod lookup;
 mod numeric;
 mod options;

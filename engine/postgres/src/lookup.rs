@@ -17,7 +17,7 @@ use weir_core::views;
 use weir_core::{Error, ErrorKind, Result, TableSpec};
 
 use crate::cache::Cache;
-use crate::client::{Session, within};
+use crate::client::{ANSWER, Session, within};
 use crate::decode;
 use crate::encode::{self, Values};
 use crate::options::{LookupOptions, quoted};
@@ -26,8 +26,6 @@ use crate::types::PgType;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long an answer may take.
-const ANSWER: Duration = Duration::from_secs(60);
 
 /// Opens the table for one subtask.
 ///
@@ -40,7 +38,8 @@ pub(crate) async fn open(table: &TableSpec, context: &LookupContext) -> Result<B
     let (session, columns) = loop {
         let opened = async {
             let session = Session::open(&options.client).await?;
-            let relation = Relation::require(&session, &options.target).await?;
+            let looking = Relation::require(&session, &options.target);
+            let relation = within(ANSWER, &session.place, looking).await?;
             let columns = relation.read(&schema)?;
             Ok((session, columns))
         };

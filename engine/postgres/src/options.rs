@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use weir_connectors::filesystem::sink::Existing;
 use weir_connectors::options::Options;
 use weir_core::connector::OptionInfo;
 use weir_core::{Error, JobIdentity, OperatorUid, Result, TableSpec};
+
+use crate::client::APPLICATION;
 
 pub(crate) const ROOTS: &str = "ssl.root-certificate";
 const URL: &str = "url";
@@ -22,6 +25,7 @@ const AFTER_ACCESS: &str = "lookup.partial-cache.expire-after-access";
 const MISSING: &str = "lookup.partial-cache.cache-missing-key";
 const RETRIES: &str = "lookup.max-retries";
 const COMMITS: &str = "sink.commits-table";
+const EXISTING: &str = "sink.existing-results";
 
 const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
     OptionInfo { name, required: false, doc }
@@ -48,11 +52,15 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
     option(AFTER_ACCESS, "How long an answer stays in the cache that is not asked for. Default: any time."),
     option(MISSING, "Whether it is kept that a key has no rows. Default 'true'."),
     option(RETRIES, "How often a lookup is tried again when it fails. Default 3."),
+    option(
+        EXISTING,
+        "What happens if a new job finds rows of an earlier job of the same query in a table without primary key: 'warn' (default), 'add' to them in silence, 'refuse'.",
+    ),
     option(COMMITS, "The table that says which checkpoint was written last; 'weir_commits' by default."),
 ];
 
 /// How rows are read or written, and not which.
-pub(crate) const SETTINGS: &[&str] = &[URL, USER, PASSWORD, "ssl.*", TIMEOUT, "lookup.*"];
+pub(crate) const SETTINGS: &[&str] = &[URL, USER, PASSWORD, "ssl.*", TIMEOUT, "lookup.*", EXISTING];
 
 /// How the database is reached.
 #[derive(Debug, Clone)]
@@ -130,7 +138,7 @@ impl ClientOptions {
         let timeout = options.duration(TIMEOUT)?.unwrap_or(Duration::from_secs(10));
         config
             .ssl_mode(if is_encrypted { SslMode::Require } else { SslMode::Disable })
-            .application_name("weir")
+            .application_name(APPLICATION)
             .connect_timeout(timeout)
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(5))
@@ -199,6 +207,7 @@ pub(crate) struct SinkOptions {
     pub(crate) client: ClientOptions,
     pub(crate) target: Name,
     pub(crate) commits: Name,
+    pub(crate) existing: Existing,
 }
 
 impl SinkOptions {
@@ -211,7 +220,14 @@ impl SinkOptions {
         if commits == target {
             return Err(options.error(COMMITS, "the table that is written itself"));
         }
-        Ok(Self { table: table.name.clone(), client: ClientOptions::read(table)?, target, commits })
+        let existing = [("warn", Existing::Warn), ("add", Existing::Add), ("refuse", Existing::Refuse)];
+        Ok(Self {
+            table: table.name.clone(),
+            client: ClientOptions::read(table)?,
+            target,
+            commits,
+            existing: options.choice(EXISTING, &existing)?.unwrap_or(Existing::Warn),
+        })
     }
 
     /// What the marker of a job's sink is found by.

@@ -1,6 +1,8 @@
 //! A table as the database has it, and whether the declared one fits it.
 
-use arrow::datatypes::Schema;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
 use weir_connectors::formats::sql_name;
 use weir_connectors::options::nearest;
 use weir_core::{Error, Result, TableSpec};
@@ -19,6 +21,8 @@ pub(crate) struct PgColumn {
     pub(crate) not_null: bool,
     has_default: bool,
     is_generated: bool,
+    /// The type below it, if it is a domain.
+    pub(crate) domain_of: Option<String>,
     /// Different texts may be equal.
     compares_loosely: bool,
 }
@@ -33,16 +37,23 @@ pub(crate) struct Relation {
     is_table: bool,
     /// Emptied by a crash of the server.
     is_unlogged: bool,
+    /// Which rows may be written, or are seen, depends on their values.
+    has_row_security: bool,
+    /// In which characters the database keeps its texts.
+    encoding: String,
 }
 
-const TABLE: &str =
-    "SELECT c.oid, c.relkind::text, c.relpersistence::text FROM pg_class c WHERE c.oid = to_regclass($1)::oid";
+const TABLE: &str = "SELECT c.oid, c.relkind::text, c.relpersistence::text, row_security_active(c.oid), current_setting('server_encoding') \
+     FROM pg_class c WHERE c.oid = to_regclass($1)::oid";
 
 /// A domain is the type below it.
-const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef OR a.attidentity <> '', \
+const COLUMNS: &str = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull OR t.typnotnull, \
+     a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, \
      a.attgenerated <> '' OR a.attidentity = 'a', b.typname::text, b.typtype::text, \
      CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END, e.typname::text, e.typtype::text, \
-     EXISTS (SELECT FROM pg_collation c WHERE c.oid = a.attcollation AND NOT c.collisdeterministic) \
+     EXISTS (SELECT FROM pg_collation c WHERE c.oid = a.attcollation AND NOT c.collisdeterministic), \
+     CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, \
+     array(SELECT l.enumlabel::text FROM pg_enum l WHERE l.enumtypid = b.oid) \
      FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
      JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END \
      LEFT JOIN pg_type e ON b.typcategory = 'A' AND e.oid = b.typelem \
@@ -75,13 +86,14 @@ impl Relation {
                 has_default: row.get(3),
                 is_generated: row.get(4),
                 compares_loosely: row.get(10),
+                domain_of: row.get(11),
                 pg: match item {
                     // Items of an enumeration have a type of no fixed number.
-                    (Some(item), Some(kind)) if kind == "b" => {
-                        PgType::Array(Box::new(PgType::named(&item, &kind, modifier)))
-                    }
+                    (Some(item), Some(kind)) if kind == "b" => PgType::Array(Box::new(PgType::named(&item, modifier))),
                     (Some(_), _) => PgType::Other,
-                    _ => PgType::named(&name, &kind, modifier),
+                    _ if kind == "e" => PgType::Enum(row.get(12)),
+                    _ if kind == "b" => PgType::named(&name, modifier),
+                    _ => PgType::Other,
                 },
             }
         });
@@ -93,6 +105,8 @@ impl Relation {
             unique: unique.iter().map(|row| row.get(0)).collect(),
             is_table: kind == "r" || kind == "p",
             is_unlogged: persistence == "u",
+            has_row_security: found.get(3),
+            encoding: found.get(4),
         }))
     }
 
@@ -132,6 +146,22 @@ impl Relation {
     pub(crate) fn written(&self, table: &TableSpec) -> Result<Vec<PgColumn>> {
         if !self.is_table {
             return Err(Error::user(format!("{} of the database is not a table that can be written", self.name)));
+        }
+        if self.has_row_security {
+            return Err(Error::user(format!(
+                "table {} of the database has row-level security, by which what was decided could be refused",
+                self.name
+            ))
+            .with_help("write as a user to whom it does not apply: the table's owner, or one with BYPASSRLS"));
+        }
+        let is_text = |field: &&Arc<Field>| is_text(field.data_type());
+        if let Some(field) = table.schema.fields().iter().find(is_text).filter(|_| self.encoding != "UTF8") {
+            return Err(Error::user(format!(
+                "column '{}': the database keeps texts in {}, which does not have all characters of a STRING",
+                field.name(),
+                self.encoding
+            ))
+            .with_help("write to a database whose encoding is UTF8, or BYTES into a bytea"));
         }
         if self.is_unlogged {
             tracing::warn!(table = %self.name, "the table is UNLOGGED: a crash of PostgreSQL loses rows that were written once");
@@ -225,7 +255,7 @@ impl Relation {
         Ok(columns.into_iter().cloned().collect())
     }
 
-    fn mismatch(&self, field: &arrow::datatypes::Field, verb: &str, column: &PgColumn) -> Error {
+    fn mismatch(&self, field: &Field, verb: &str, column: &PgColumn) -> Error {
         Error::user(format!(
             "column '{}': {} {verb} {} of table {} in the database",
             field.name(),
@@ -233,5 +263,12 @@ impl Relation {
             column.type_name,
             self.name
         ))
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => is_text(item.data_type()),
+        data_type => *data_type == DataType::Utf8View,
     }
 }

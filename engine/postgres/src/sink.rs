@@ -3,7 +3,7 @@
 //! ```text
 //!   write, prepare          rows are checked against the table's types, and staged in the checkpoint; PostgreSQL hears nothing
 //!   checkpoint complete     from here the rows are decided, whatever dies, for however long
-//!   commit     1. BEGIN, and lock the marker's row                 waits for whoever else is committing
+//!   commit     1. BEGIN, and lock the marker's row                 waits for whoever else is committing, and has not stopped
 //!              2. read the marker: is the epoch there already?     then that is all
 //!              3. the rows; the marker with this epoch; COMMIT     all of it becomes visible, or nothing
 //! ```
@@ -16,17 +16,19 @@
 //! Rows that replace each other by key are copied into a temporary table first; the last of each key counts.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::SinkExt;
-use tokio_postgres::Transaction;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use weir_connectors::filesystem::sink::Existing;
 use weir_connectors::marker::{Marker, Verdict};
 use weir_core::connector::{Commit, Discard, SinkContext, StagedRows};
-use weir_core::{Batch, Epoch, Error, Result, Sink, TableSpec};
+use weir_core::{Batch, Epoch, Error, OperatorUid, Result, Sink, TableSpec};
 
-use crate::client::Session;
+use crate::client::{ANSWER, Session, patiently, within};
 use crate::commits;
 use crate::options::{SinkOptions, quoted};
 use crate::relation::Relation;
@@ -48,12 +50,18 @@ struct StagedSink {
 pub(crate) async fn open(table: &TableSpec, context: &SinkContext) -> Result<Box<dyn Sink>> {
     let options = SinkOptions::read(table)?;
     let session = Session::open(&options.client).await?;
-    let relation = Relation::require(&session, &options.target).await?;
+    let rows = within(ANSWER, &session.place, begin(table, context, &options, &session)).await?;
+    Ok(Box::new(StagedSink { table: table.name.clone(), rows, staged: Vec::new(), count: 0, scratch: Vec::new() }))
+}
+
+/// Looks at the table, and says that the job begins.
+async fn begin(table: &TableSpec, context: &SinkContext, options: &SinkOptions, session: &Session) -> Result<Rows> {
+    let relation = Relation::require(session, &options.target).await?;
     let rows = Rows::new(table, relation.written(table)?);
     if context.subtask == 0 {
-        commits::ensure(&session, &options.commits).await?;
+        commits::ensure(session, &options.commits).await?;
         let id = SinkOptions::sink_id(context.job, &context.uid);
-        let (marker, behind) = (commits::begin(&session, &options, &id, context.epoch).await?, context.epoch);
+        let (marker, behind) = (commits::begin(session, options, &id, context.epoch).await?, context.epoch);
         if marker.epoch() > behind {
             return Err(Error::user(format!(
                 "table {} already has the rows of table '{}' up to epoch {}, and the job goes on behind epoch {behind}",
@@ -64,7 +72,7 @@ pub(crate) async fn open(table: &TableSpec, context: &SinkContext) -> Result<Box
             .with_help("a job that goes back to an older checkpoint would write rows twice: run it as a new job"));
         }
     }
-    Ok(Box::new(StagedSink { table: table.name.clone(), rows, staged: Vec::new(), count: 0, scratch: Vec::new() }))
+    Ok(rows)
 }
 
 #[async_trait]
@@ -102,18 +110,13 @@ pub(crate) async fn commit(table: &TableSpec, commit: Commit) -> Result<()> {
     }
     let options = SinkOptions::read(table)?;
     let id = SinkOptions::sink_id(job, &uid);
-    let mut session = Session::open(&options.client).await?;
+    let session = Session::open(&options.client).await?;
     let place = session.place.clone();
     let failed = |error| crate::errors::failed(&format!("cannot write table {}", options.target), error, &place);
     // Before the lock: a table that is being altered for long is no reason to hold up others.
-    let relation = Relation::find(&session, &options.target).await?;
-    let transaction = session.client.transaction().await.map_err(failed)?;
-    transaction.batch_execute(DURABLE).await.map_err(failed)?;
-    let marker = match commits::lock(&transaction, &options, &id).await {
-        Ok(marker) => marker?,
-        Err(error) if error.code().is_some_and(|code| *code == SqlState::UNDEFINED_TABLE) => None,
-        Err(error) => return Err(failed(error)),
-    };
+    let relation = within(ANSWER, &place, Relation::find(&session, &options.target)).await?;
+    // Whatever goes wrong from here on: behind the end of its session, a transaction is one that never was.
+    let marker = commits::lock(&session, &options, &id).await?;
     match Marker::verdict(marker, epoch) {
         Verdict::Unknown => return Err(commits::lost(&options, &id, epoch)),
         Verdict::Done => return Ok(()),
@@ -124,19 +127,16 @@ pub(crate) async fn commit(table: &TableSpec, commit: Commit) -> Result<()> {
             .with_help("the job goes on by itself once it is there again, with the columns that it had")
     })?;
     let rows = Rows::new(table, relation.written(table)?);
-    let written = write(&transaction, &options, &rows, &mut *staged).await?;
+    let written = write(&session.client, &options, &rows, &mut *staged).await?;
     let (count, number) = (written.map_err(failed)?, commits::number(epoch)?);
-    commits::write(&transaction, &options, &id, number, count).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    let marked = commits::write(&session.client, &options, &id, number, count);
+    patiently(&options.client, marked).await?.map_err(failed)?;
+    patiently(&options.client, session.client.batch_execute("COMMIT")).await?.map_err(failed)
 }
-
-/// Where commits are not waited for, a crash of the server could undo one that was acknowledged.
-const DURABLE: &str =
-    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Writes all rows, and counts them. The outer error is that of their reader.
 async fn write(
-    transaction: &Transaction<'_>,
+    client: &Client,
     options: &SinkOptions,
     rows: &Rows,
     staged: &mut dyn StagedRows,
@@ -145,27 +145,29 @@ async fn write(
     let names: Vec<String> = rows.names().iter().map(|name| quoted(name)).collect();
     if rows.key.is_empty() {
         let copy = format!("COPY {target} ({}) FROM STDIN (FORMAT binary)", names.join(", "));
-        return copied(transaction, &copy, rows, staged).await;
+        return copied(client, options, &copy, rows, staged).await;
     }
-    let statements = Upsert::new(options, &names, &rows.key);
-    if let Err(error) = transaction.batch_execute(&statements.stage).await {
+    let statements = Upsert::new(options, &names, rows);
+    if let Err(error) = patiently(&options.client, client.batch_execute(&statements.stage)).await? {
         return Ok(Err(error));
     }
-    let count = match copied(transaction, &statements.copy, rows, staged).await? {
+    let count = match copied(client, options, &statements.copy, rows, staged).await? {
         Ok(count) => count,
         Err(error) => return Ok(Err(error)),
     };
-    Ok(transaction.batch_execute(&statements.replace).await.map(|()| count))
+    let replaced = patiently(&options.client, client.batch_execute(&statements.replace)).await?;
+    Ok(replaced.map(|()| count))
 }
 
 /// Copies rows as the reader brings them.
 async fn copied(
-    transaction: &Transaction<'_>,
+    client: &Client,
+    options: &SinkOptions,
     copy: &str,
     rows: &Rows,
     staged: &mut dyn StagedRows,
 ) -> Result<Result<i64, tokio_postgres::Error>> {
-    let sink = match transaction.copy_in::<_, Bytes>(copy).await {
+    let sink = match patiently(&options.client, client.copy_in::<_, Bytes>(copy)).await? {
         Ok(sink) => sink,
         Err(error) => return Ok(Err(error)),
     };
@@ -175,14 +177,14 @@ async fn copied(
         rows.append(&batch, count, &mut piece)?;
         count += batch.num_rows() as i64;
         // When the server has refused a row, this fails without a reason; the end of the copy has it.
-        if sink.send(std::mem::take(&mut piece).into()).await.is_err() {
+        if patiently(&options.client, sink.send(std::mem::take(&mut piece).into())).await?.is_err() {
             break;
         }
     }
     piece.extend_from_slice(&TRAILER);
     // As above.
-    let _ = sink.send(piece.into()).await;
-    Ok(sink.finish().await.map(|_| count))
+    let _ = patiently(&options.client, sink.send(piece.into())).await?;
+    Ok(patiently(&options.client, sink.finish()).await?.map(|_| count))
 }
 
 /// The statements that let the last row of each key replace what is there.
@@ -193,12 +195,18 @@ struct Upsert {
 }
 
 impl Upsert {
-    fn new(options: &SinkOptions, names: &[String], key: &[usize]) -> Self {
+    fn new(options: &SinkOptions, names: &[String], rows: &Rows) -> Self {
+        let key = &rows.key;
         let target = options.target.sql();
         let (staging, last) = (temporary("weir_rows", options), temporary("weir_last", options));
         let list = |columns: &mut dyn Iterator<Item = String>, between: &str| columns.collect::<Vec<_>>().join(between);
         let all = 0..names.len();
-        let staged = list(&mut all.clone().map(|column| format!("{} AS c{column}", names[column])), ", ");
+        // A domain may allow less than a row has of which nothing but the key is known.
+        let plain = rows.domains().zip(names).enumerate().map(|(column, (domain, name))| match domain {
+            Some(base) => format!("CAST({name} AS {base}) AS c{column}"),
+            None => format!("{name} AS c{column}"),
+        });
+        let staged = list(&mut { plain }, ", ");
         let keys = list(&mut key.iter().map(|column| format!("c{column}")), ", ");
         let alike = list(&mut key.iter().map(|column| format!("t.{} = l.c{column}", names[*column])), " AND ");
         let conflict = list(&mut key.iter().map(|column| names[*column].clone()), ", ");
@@ -228,6 +236,33 @@ impl Upsert {
     }
 }
 
+/// How long is looked for rows of earlier jobs: somebody waits.
+const LOOKING: Duration = Duration::from_secs(5);
+
+/// Where rows are that an earlier job of this query has added, and a new one would add again.
+///
+/// # Errors
+/// A user error if they are refused. That they cannot be seen is none of the user's: the job itself runs elsewhere.
+pub(crate) async fn earlier_results(table: &TableSpec, uid: &OperatorUid) -> Result<Option<String>> {
+    let options = SinkOptions::read(table)?;
+    if !table.primary_key.is_empty() || options.existing == Existing::Add {
+        return Ok(None);
+    }
+    let place = &options.client.place;
+    let unseen =
+        |error: Error| Error::environment(format!("cannot look into PostgreSQL at {place}")).with_source(error);
+    let looked = within(LOOKING, place, async {
+        let session = Session::open(&options.client).await?;
+        Ok(commits::earlier(&session, &options, uid).await)
+    });
+    let at = match looked.await.map_err(unseen)? {
+        Ok(at) => at,
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => None,
+        Err(error) => return Err(unseen(crate::errors::failed("cannot look for earlier rows", error, place))),
+    };
+    options.existing.judge(table, at.map(|at| format!("{}, written by {at}", options.target)))
+}
+
 /// A name for a temporary table. Such a one stands before others of its name, which it therefore must not have.
 fn temporary(name: &str, options: &SinkOptions) -> String {
     let is_taken = |name: &str| [&options.target, &options.commits].iter().any(|taken| taken.last() == name);
@@ -248,5 +283,5 @@ pub(crate) async fn discard(table: &TableSpec, discard: &Discard) -> Result<()> 
     }
     let options = SinkOptions::read(table)?;
     let session = Session::open(&options.client).await?;
-    commits::forget(&session, &options, &SinkOptions::sink_id(discard.job, &discard.uid)).await
+    within(ANSWER, &session.place, commits::forget(&session, &options, discard.job, &discard.uid)).await
 }

@@ -18,7 +18,8 @@ pub(crate) enum PgType {
     Json,
     Jsonb,
     Uuid,
-    Enum,
+    /// With its labels.
+    Enum(Vec<String>),
     Bytea,
     Date,
     /// Digits of a second.
@@ -33,11 +34,10 @@ pub(crate) enum PgType {
 }
 
 impl PgType {
-    /// The type of this name in `pg_type`, whose kind is `kind`, with what stands in brackets behind it.
-    pub(crate) fn named(name: &str, kind: &str, modifier: i32) -> Self {
+    /// The base type of this name in `pg_type`, with what stands in brackets behind it.
+    pub(crate) fn named(name: &str, modifier: i32) -> Self {
         let digits = u8::try_from(modifier).unwrap_or(6);
         match name {
-            _ if kind == "e" => Self::Enum,
             "bool" => Self::Bool,
             "int2" => Self::Int2,
             "int4" => Self::Int4,
@@ -72,7 +72,7 @@ impl PgType {
             | (DataType::Int64, Self::Int8)
             | (DataType::Float32, Self::Float4 | Self::Float8)
             | (DataType::Float64, Self::Float8)
-            | (DataType::Utf8View, Self::Text(_) | Self::Json | Self::Jsonb | Self::Uuid | Self::Enum)
+            | (DataType::Utf8View, Self::Text(_) | Self::Json | Self::Jsonb | Self::Uuid | Self::Enum(_))
             | (DataType::BinaryView, Self::Bytea)
             | (DataType::Date32, Self::Date)
             | (DataType::Time64(_), Self::Time(6)) => true,
@@ -97,7 +97,7 @@ impl PgType {
             | (Self::Int8, DataType::Int64)
             | (Self::Float4, DataType::Float32 | DataType::Float64)
             | (Self::Float8, DataType::Float64)
-            | (Self::Text(_) | Self::Json | Self::Jsonb | Self::Uuid | Self::Enum, DataType::Utf8View)
+            | (Self::Text(_) | Self::Json | Self::Jsonb | Self::Uuid | Self::Enum(_), DataType::Utf8View)
             | (Self::Bytea, DataType::BinaryView)
             | (Self::Date, DataType::Date32)
             | (Self::Time(_), DataType::Time64(_))
@@ -117,7 +117,7 @@ impl PgType {
 
     /// Whether the database can look for values of this type by an index, and they are equal where Weir's are.
     pub(crate) fn is_key(&self) -> bool {
-        !matches!(self, Self::Json | Self::Jsonb | Self::Enum | Self::Array(_) | Self::Other)
+        !matches!(self, Self::Json | Self::Jsonb | Self::Enum(_) | Self::Array(_) | Self::Other)
     }
 
     /// Where a value of the Weir type is looked for among those of this one.
@@ -167,7 +167,7 @@ impl PgType {
             Self::Time(_) => "time",
             Self::Timestamp { zoned: false, .. } => "timestamp",
             Self::Timestamp { zoned: true, .. } => "timestamptz",
-            Self::Text(_) | Self::Enum | Self::Array(_) | Self::Other => "text",
+            Self::Text(_) | Self::Enum(_) | Self::Array(_) | Self::Other => "text",
         }
     }
 
@@ -190,7 +190,7 @@ impl PgType {
             Self::Uuid => 2950,
             Self::Jsonb => 3802,
             Self::Text(Some(_)) => 1043,
-            Self::Text(None) | Self::Enum | Self::Array(_) | Self::Other => 25,
+            Self::Text(None) | Self::Enum(_) | Self::Array(_) | Self::Other => 25,
         }
     }
 
@@ -266,13 +266,13 @@ mod tests {
     #[test]
     fn modifiers_are_read_as_the_catalog_has_them() {
         // `SELECT atttypmod` of numeric(10, 2), numeric(5, -2), varchar(7), timestamp(3).
-        assert_eq!(PgType::named("numeric", "b", 655_366), PgType::Numeric(Some((10, 2))));
-        assert_eq!(PgType::named("numeric", "b", 329_730), PgType::Numeric(Some((5, -2))));
-        assert_eq!(PgType::named("numeric", "b", -1), PgType::Numeric(None));
-        assert_eq!(PgType::named("varchar", "b", 11), PgType::Text(Some(7)));
-        assert_eq!(PgType::named("varchar", "b", -1), PgType::Text(None));
-        assert_eq!(PgType::named("timestamp", "b", 3), PgType::Timestamp { digits: 3, zoned: false });
-        assert_eq!(PgType::named("timestamptz", "b", -1), PgType::Timestamp { digits: 6, zoned: true });
-        assert_eq!(PgType::named("mood", "e", -1), PgType::Enum);
+        assert_eq!(PgType::named("numeric", 655_366), PgType::Numeric(Some((10, 2))));
+        assert_eq!(PgType::named("numeric", 329_730), PgType::Numeric(Some((5, -2))));
+        assert_eq!(PgType::named("numeric", -1), PgType::Numeric(None));
+        assert_eq!(PgType::named("varchar", 11), PgType::Text(Some(7)));
+        assert_eq!(PgType::named("varchar", -1), PgType::Text(None));
+        assert_eq!(PgType::named("timestamp", 3), PgType::Timestamp { digits: 3, zoned: false });
+        assert_eq!(PgType::named("timestamptz", -1), PgType::Timestamp { digits: 6, zoned: true });
+        assert_eq!(PgType::named("mood", -1), PgType::Other);
     }
 }

@@ -33,6 +33,11 @@ impl Rows {
         &self.names
     }
 
+    /// Of each column whose type is a domain: the type below it.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = Option<&str>> {
+        self.columns.iter().map(|column| column.domain_of.as_deref())
+    }
+
     /// Appends rows. Those that replace each other have their number, counted from `first`, and whether they go, behind their columns.
     ///
     /// # Errors

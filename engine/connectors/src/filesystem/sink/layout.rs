@@ -50,7 +50,7 @@ impl Existing {
                 table.name
             ))
             .with_help(
-                "empty the folder, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them",
+                "empty it, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them",
             )),
             found => Ok(found),
         }

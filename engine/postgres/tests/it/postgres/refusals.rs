@@ -8,7 +8,7 @@ use weir_core::lookup::LookupContext;
 use weir_core::{Attempt, Batch, Connector, Error, ErrorKind, Result};
 use weir_postgres::Postgres;
 
-use super::database::Database;
+use super::database::{Database, unique, url};
 use super::sink::Job;
 
 fn refused<T>(result: Result<T>) -> Error {
@@ -88,17 +88,24 @@ async fn what_a_column_cannot_read_is_refused() {
 #[tokio::test]
 #[ignore = "wants PostgreSQL"]
 async fn a_value_that_has_no_room_is_found_out_before_it_is_decided() {
-    let database = Database::with("CREATE TABLE t (k bigint, short varchar(3), id uuid, doc jsonb NOT NULL)").await;
+    let database = Database::with(
+        "CREATE TYPE mood AS ENUM ('glad', 'sad'); CREATE DOMAIN present AS text NOT NULL;
+         CREATE TABLE t (k bigint, short varchar(3), id uuid, doc jsonb NOT NULL, mood mood, name present)",
+    )
+    .await;
     let columns = [
         ("k", DataType::Int64),
         ("short", DataType::Utf8View),
         ("id", DataType::Utf8View),
         ("doc", DataType::Utf8View),
+        ("mood", DataType::Utf8View),
+        ("name", DataType::Utf8View),
     ];
     let job = Job::new(database.table(&columns, &[]));
     let mut sink = job.open(0).await;
-    let good = [Some("abc"), Some("00000000-0000-0000-0000-00000000000A"), Some("{\"a\": [1]}")];
-    let batch = |values: [Option<&str>; 3]| {
+    let id = Some("00000000-0000-0000-0000-00000000000A");
+    let good = [Some("abc"), id, Some("{\"a\": [1]}"), Some("sad"), Some("Ada")];
+    let batch = |values: [Option<&str>; 5]| {
         let mut all: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1]))];
         all.extend(values.map(|value| Arc::new(StringViewArray::from(vec![value])) as ArrayRef));
         Batch::append(RecordBatch::try_new(job.table.schema.clone(), all).unwrap())
@@ -111,6 +118,11 @@ async fn a_value_that_has_no_room_is_found_out_before_it_is_decided() {
         (1, Some("0000"), "column 'id': '0000' is no uuid"),
         (2, Some("{a}"), "column 'doc': text that is no JSON"),
         (2, None, "column 'doc': null, and the column of the database is NOT NULL"),
+        (2, Some(r#"["\u0000"]"#), "column 'doc': JSON with '\\u0000'"),
+        (2, Some(r#""\ud800""#), "column 'doc': JSON with half of a character"),
+        (2, Some("1e999999"), "column 'doc': JSON with a number that has more digits"),
+        (3, Some("cheerful"), "column 'mood': 'cheerful', which is no label of its enumeration"),
+        (4, None, "column 'name': null, and the column of the database is NOT NULL"),
     ];
     for (column, value, says) in cases {
         let mut values = good;
@@ -120,6 +132,39 @@ async fn a_value_that_has_no_room_is_found_out_before_it_is_decided() {
         assert!(error.report().contains(says), "{}", error.report());
         assert!(sink.take_staged().is_empty());
     }
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_database_that_may_refuse_what_is_decided_is_not_written() {
+    let database = Database::with("CREATE TABLE t (k bigint, v text); ALTER TABLE t ENABLE ROW LEVEL SECURITY").await;
+    let grants = format!("GRANT ALL ON SCHEMA {0} TO guest; GRANT ALL ON t TO guest", database.schema);
+    database.run(&grants).await;
+    let columns = [("k", DataType::Int64), ("v", DataType::Utf8View)];
+    let guest = database.table(&columns, &[("username", "guest"), ("password", "secret")]);
+    let report = refused(Job::new(guest).try_open(0).await).report();
+    assert!(report.contains("has row-level security"), "{report}");
+    // It does not apply to whoever made the table.
+    Job::new(database.table(&columns, &[])).open(0).await;
+
+    let latin = unique("latin");
+    database
+        .run(&format!("CREATE DATABASE {latin} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"))
+        .await;
+    let (server, _) = url().rsplit_once('/').map(|(server, name)| (server.to_owned(), name.to_owned())).unwrap();
+    let there = format!("{server}/{latin}");
+    let (client, connection) = tokio_postgres::connect(&there, tokio_postgres::NoTls).await.unwrap();
+    let mut moving = tokio::task::JoinSet::new();
+    moving.spawn(connection);
+    client.batch_execute("CREATE TABLE t (k bigint, v text)").await.unwrap();
+    let with = [("url", &*there), ("table-name", "t"), ("sink.commits-table", "commits")];
+    let report = refused(Job::new(database.table(&columns, &with)).try_open(0).await).report();
+    assert!(report.contains("column 'v': the database keeps texts in LATIN1"), "{report}");
+    // Numbers are the same everywhere.
+    Job::new(database.table(&columns[..1], &with)).open(0).await;
+    drop(client);
+    moving.join_next().await.unwrap().unwrap().unwrap();
+    database.run(&format!("DROP DATABASE {latin} WITH (FORCE)")).await;
 }
 
 #[tokio::test]

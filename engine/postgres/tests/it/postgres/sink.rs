@@ -186,6 +186,123 @@ async fn a_commit_waits_for_one_that_is_open_and_finds_out_that_it_is_done() {
 }
 
 #[tokio::test]
+#[ignore = "wants PostgreSQL, and half a minute"]
+async fn a_commit_that_has_stopped_in_the_middle_is_ended_by_the_next() {
+    for is_replacing in [false, true] {
+        let (database, job) = if is_replacing { replacing().await } else { appending().await };
+        job.open(0).await;
+        let (has_come, halts) = oneshot::channel();
+        let (go_on, goes_on) = oneshot::channel();
+        let staged = Halting { rows: vec![changes(&["+ 1 a"])].into_iter(), has_come: Some(has_come), goes_on };
+        let stopped = job.commit_staged(1, Box::new(staged));
+        let next = async {
+            halts.await.unwrap();
+            let ends = timeout(Duration::from_secs(55), job.try_commit(1, vec![changes(&["+ 1 a"])])).await;
+            ends.expect("it waits for ever").unwrap();
+            go_on.send(()).unwrap();
+        };
+        let (stopped, ()) = tokio::join!(stopped, next);
+        stopped.unwrap_err();
+        assert_eq!(database.rows(ALL).await, ["1 | a"]);
+    }
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn rows_of_domains_come_and_go() {
+    let database = Database::with(
+        "CREATE DOMAIN present AS text NOT NULL CHECK (value <> ''); CREATE DOMAIN id AS bigint NOT NULL;
+         CREATE TABLE t (k id PRIMARY KEY, v present)",
+    )
+    .await;
+    let mut table = database.table(COLUMNS, &[]);
+    table.primary_key = vec![0];
+    let job = Job::new(table);
+    job.open(0).await;
+    job.commit(1, vec![changes(&["+ 1 a", "+ 2 b"])]).await;
+    job.commit(2, vec![changes(&["- 1", "+ 2 c"])]).await;
+    assert_eq!(database.rows(ALL).await, ["2 | c"]);
+}
+
+/// What was warned of while it is the subscriber.
+#[derive(Clone, Default)]
+struct Warnings(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut said = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            said.push_str(&format!("{field}={value:?} "));
+        });
+        self.0.lock().unwrap().push(said);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_job_that_goes_on_without_a_marker_is_warned_of() {
+    let (database, job) = appending().await;
+    let warnings = Warnings::default();
+    let _here = tracing::subscriber::set_default(warnings.clone());
+    job.open(0).await;
+    job.open(0).await;
+    assert_eq!(*warnings.0.lock().unwrap(), [""; 0]);
+    job.commit(7, vec![changes(&["+ 1 a"])]).await;
+    database.run("DELETE FROM commits").await;
+    job.open(5).await;
+    job.open(5).await;
+    let said = warnings.0.lock().unwrap();
+    assert!(said.len() == 1 && said[0].contains("those rows may be there twice"), "{said:?}");
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn results_of_an_earlier_job_of_the_same_query_are_told() {
+    let (database, job) = appending().await;
+    let told = async |with: &str| {
+        let table = database.table(COLUMNS, &[("sink.existing-results", with)]);
+        Postgres.earlier_results(&table, &job.uid).await
+    };
+    assert_eq!(told("warn").await.unwrap(), None, "there is no table of commits yet");
+    job.open(0).await;
+    assert_eq!(told("refuse").await.unwrap(), None, "nothing was written");
+    for _ in 0..2 {
+        job.commit(1, vec![changes(&["+ 1 a"])]).await;
+        assert!(told("warn").await.unwrap().unwrap().contains(".t, written by"), "of a job that is there");
+        let discard = Discard { job: job.identity, uid: job.uid.clone(), behind: None };
+        Postgres.discard(&job.table, discard).await.unwrap();
+        assert!(told("warn").await.unwrap().unwrap().contains(".t, written by"), "of one that was deleted");
+        job.open(0).await;
+    }
+    assert_eq!(told("add").await.unwrap(), None);
+    let report = told("refuse").await.unwrap_err().report();
+    assert!(report.contains("table 't' holds results of an earlier job of the same query"), "{report}");
+    let other = Postgres.earlier_results(&job.table, &OperatorUid("sink-2".into())).await.unwrap();
+    assert_eq!(other, None, "those of another query are none of this one");
+    let mut replacing = job.table.clone();
+    replacing.primary_key = vec![0];
+    assert_eq!(Postgres.earlier_results(&replacing, &job.uid).await.unwrap(), None, "rows replace those before");
+    database.run("TRUNCATE t").await;
+    assert_eq!(told("refuse").await.unwrap(), None, "they were removed");
+}
+
+#[tokio::test]
 #[ignore = "wants PostgreSQL"]
 async fn what_a_process_has_begun_that_died_is_not_there() {
     let (database, job) = appending().await;
@@ -229,7 +346,7 @@ async fn a_marker_that_is_lost_is_an_error_until_somebody_decides() {
     for _ in 0..2 {
         Postgres.discard(&job.table, discard(None)).await.unwrap();
     }
-    assert_eq!(database.rows("SELECT 1 FROM commits").await, [""; 0]);
+    assert_eq!(database.rows("SELECT sink, committed FROM commits").await, ["sink-1 | t"], "what is left is of no job");
     assert!(job.try_commit(1, vec![changes(&["+ 1 a"])]).await.is_err());
 }
 
