@@ -49,9 +49,7 @@ impl Existing {
                 "table '{}' holds results of an earlier job of the same query: {file}",
                 table.name
             ))
-            .with_help(
-                "empty it, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them",
-            )),
+            .with_help("empty it, or let go on the job that wrote them; 'sink.existing-results' = 'add' adds to them")),
             found => Ok(found),
         }
     }
