@@ -113,6 +113,8 @@ fn looks() -> [JobDetail; 2] {
             checkpoint_in_progress: None,
             last_pause_ms: None,
             graph: Some(graph.clone()),
+            submitted_by: None,
+            last_action: None,
         }
     };
     let (mut before, mut after) = (look(false), look(true));
