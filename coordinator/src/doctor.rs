@@ -31,11 +31,17 @@ pub struct Finding {
     pub what: String,
     /// What to do.
     pub advice: String,
+    /// Whether it goes by by itself, as after each start, and nothing is wrong.
+    pub passes: bool,
 }
 
 impl Finding {
     fn new(code: &'static str, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { code, vertex: None, what: what.into(), advice: advice.into() }
+        Self { code, vertex: None, what: what.into(), advice: advice.into(), passes: false }
+    }
+
+    fn passing(self) -> Self {
+        Self { passes: true, ..self }
     }
 
     fn at(self, node: &Node) -> Self {

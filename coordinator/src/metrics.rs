@@ -1,5 +1,6 @@
-//! The metrics of a coordinator. Those with `cluster` in their names are told by the leader alone, so that each thing is told once; they
-//! count what this process has seen, and are there as long as it leads.
+//! The metrics of a coordinator. Those with `cluster` in their names are told by the leader alone, so that each thing is told once, and
+//! are there as long as it leads. But what is counted of lost workers and of checkpoints every coordinator tells, so that nothing is missed
+//! while leadership moves; it counts from when its process began.
 
 use weir_monitoring::{Kind, Metric, Unit};
 
@@ -26,7 +27,7 @@ pub(crate) static LEADER_CHANGES: Metric = counter(
     "weir_raft_leader_changes_total",
     Unit::None,
     &[],
-    "Times that this coordinator has come to know another leader than before",
+    "Times that this coordinator has come to know a new leader, or that the old one was elected anew",
 );
 pub(crate) static COMMIT: Metric = gauge(
     "weir_raft_commit_index",
@@ -79,7 +80,7 @@ pub(crate) static WORKERS_LOST: Metric = counter(
     "weir_cluster_workers_lost_total",
     Unit::None,
     &[],
-    "Workers that were given up, those not counted that left in order",
+    "Workers that were given up since this coordinator's process began, those not counted that left in order",
 );
 pub(crate) static JOB_UP: Metric = gauge(
     "weir_cluster_job_up",
@@ -119,14 +120,14 @@ pub(crate) static CHECKPOINT_DURATION: Metric = Metric {
     name: "weir_cluster_checkpoint_duration_seconds",
     kind: Kind::Histogram,
     unit: Unit::Seconds,
-    help: "From a checkpoint's marker until it is completed",
+    help: "From a checkpoint's marker until it is completed, of those that were while this process ran",
     labels: JOB,
 };
 pub(crate) static CHECKPOINT_WRITTEN: Metric = counter(
     "weir_cluster_checkpoint_written_bytes_total",
     Unit::Bytes,
     JOB,
-    "Bytes that completed checkpoints have written",
+    "Bytes that checkpoints have written that were completed while this process ran",
 );
 pub(crate) static CHECKPOINT_STATE: Metric =
     gauge("weir_cluster_checkpoint_state_bytes", Unit::Bytes, JOB, "State that the newest checkpoint of the job holds");
@@ -134,7 +135,13 @@ pub(crate) static CHECKPOINT_AGE: Metric = gauge(
     "weir_cluster_checkpoint_age_seconds",
     Unit::Seconds,
     JOB,
-    "Time since the newest checkpoint of a running job was completed, or since it runs if it has none",
+    "Time since the newest checkpoint of a running job was completed, or since it runs if it has none; not there if none are taken regularly",
+);
+pub(crate) static CHECKPOINT_INTERVAL: Metric = gauge(
+    "weir_cluster_checkpoint_interval_seconds",
+    Unit::Seconds,
+    JOB,
+    "Time from one checkpoint of the job to the next, as it is set; not there if none are taken regularly",
 );
 pub(crate) static CHECKPOINT_RUNNING: Metric = gauge(
     "weir_cluster_checkpoint_running_seconds",
@@ -173,6 +180,7 @@ pub static METRICS: &[&Metric] = &[
     &CHECKPOINT_WRITTEN,
     &CHECKPOINT_STATE,
     &CHECKPOINT_AGE,
+    &CHECKPOINT_INTERVAL,
     &CHECKPOINT_RUNNING,
 ];
 

@@ -214,6 +214,7 @@ impl<S: LogStore> Node<S> {
     /// # Errors
     /// As for [`step`](Self::step).
     pub fn take(&mut self, now: Now, input: Event, effects: &mut Vec<Effect>) -> Result<()> {
+        self.tallies.begin(now.wall);
         match input {
             Event::Tick => {
                 self.raft.tick();
@@ -329,7 +330,7 @@ impl<S: LogStore> Node<S> {
             self.step_down(&leader, effects);
         }
         if let Some(leader) = status.leader.filter(|leader| Some(*leader) != self.status.leader) {
-            self.tallies.leader_changed();
+            self.tallies.led(leader, status.term);
             tracing::info!(%leader, term = status.term, here = leader == status.id, "a coordinator leads");
         }
         self.status = status;

@@ -84,6 +84,7 @@ pub async fn run(
         data_dir: None,
         io: Handle::current(),
         isolation: Arc::default(),
+        pulse: Arc::default(),
     };
     drive(agent, surroundings, shutdown).await
 }

@@ -113,6 +113,9 @@ impl OperatorChain {
         match watermark {
             Watermark::At(time) => {
                 let was_idle = std::mem::take(&mut self.told.1);
+                if was_idle {
+                    self.stages.iter().for_each(|stage| stage.metrics.set_active());
+                }
                 self.steps.push(Step::Watermark { index: 0, time });
                 self.take_steps(out).await?;
                 // That it is idle no longer is news, also where time is as it was.
@@ -127,6 +130,7 @@ impl OperatorChain {
                     self.release(out).await?;
                     out.push(Emission::Watermark(Watermark::Idle));
                     self.told.1 = true;
+                    self.stages.iter().for_each(|stage| stage.metrics.set_idle());
                 }
                 Ok(())
             }

@@ -6,7 +6,7 @@ mod declared;
 mod jobs;
 mod subtask;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ pub struct OperatorMetrics {
     rejected_rows: AtomicU64,
     state_bytes: AtomicU64,
     watermark: AtomicI64,
+    /// The watermark stands and holds nobody back.
+    idle: AtomicBool,
     lag_records: AtomicU64,
     lag_ms: AtomicU64,
     bytes: AtomicU64,
@@ -60,6 +62,7 @@ impl OperatorMetrics {
             rejected_rows: AtomicU64::new(0),
             state_bytes: AtomicU64::new(0),
             watermark: AtomicI64::new(EventTime::MIN.0),
+            idle: AtomicBool::new(false),
             lag_records: AtomicU64::new(UNKNOWN),
             lag_ms: AtomicU64::new(UNKNOWN),
             bytes: AtomicU64::new(0),
@@ -100,6 +103,17 @@ impl OperatorMetrics {
     /// Event time has come to `time`.
     pub fn set_watermark(&self, time: EventTime) {
         self.watermark.store(time.0, Relaxed);
+        self.idle.store(false, Relaxed);
+    }
+
+    /// Others do not wait for its event time until it has a watermark again.
+    pub fn set_idle(&self) {
+        self.idle.store(true, Relaxed);
+    }
+
+    /// It takes part in event time again, at the watermark that it had.
+    pub fn set_active(&self) {
+        self.idle.store(false, Relaxed);
     }
 
     /// How far the splits of a source are behind.
@@ -119,6 +133,12 @@ impl OperatorMetrics {
 
     fn lag_records(&self) -> Option<u64> {
         Some(self.lag_records.load(Relaxed)).filter(|records| *records != UNKNOWN)
+    }
+
+    /// Splits that others wait for and that have brought no event time.
+    fn silent_splits(&self) -> u32 {
+        let silent = self.splits.lock().unwrap_or_else(PoisonError::into_inner).silent;
+        if self.idle.load(Relaxed) { 0 } else { silent }
     }
 
     fn lag(&self) -> Option<Duration> {

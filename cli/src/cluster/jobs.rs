@@ -117,7 +117,7 @@ async fn doctor(client: &mut Client, screen: &Arc<Screen>, job: &JobArgument, js
         true => print_json(screen, &findings)?,
         false => print(screen, &show::findings(&after, &before, &findings))?,
     };
-    Ok(if findings.is_empty() { Exit::Ok } else { Exit::Impaired })
+    Ok(if findings.iter().all(|finding| finding.passes) { Exit::Ok } else { Exit::Impaired })
 }
 
 async fn rescale(

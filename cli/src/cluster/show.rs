@@ -395,7 +395,7 @@ pub fn findings(job: &JobDetail, before: &JobDetail, findings: &[Finding]) -> St
         );
     }
     let mut text = String::new();
-    for Finding { code, vertex, what, advice } in findings {
+    for Finding { code, vertex, what, advice, .. } in findings {
         let at = vertex.as_ref().map_or_else(String::new, |vertex| format!(" at {vertex}"));
         let what = what.replace('\n', "\n    ");
         let _ = writeln!(text, "{name}: {code}{at}\n    {what}\n    what to do: {advice}");

@@ -135,11 +135,12 @@ fn invisible(vertices: &[Vertex<'_>], looks: &Looks<'_>) -> Option<Finding> {
         0 => "no checkpoints are taken but the last one: SET 'execution.checkpointing.interval', or `weir jobs savepoint`".to_owned(),
         interval => format!("wait: one is taken every {}", span(i64::try_from(interval).unwrap_or(i64::MAX))),
     };
-    Some(Finding::new(
+    let waits = Finding::new(
         "waits-for-checkpoint",
         "sinks have taken rows, which become visible with the first checkpoint of this attempt",
         advice,
-    ))
+    );
+    Some(if job.settings.checkpoint_interval_ms > 0 { waits.passing() } else { waits })
 }
 
 #[cfg(test)]

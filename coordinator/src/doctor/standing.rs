@@ -62,7 +62,18 @@ fn missing_slots(job: &JobSummary) -> Finding {
 /// It has begun anew while it was looked at.
 pub(super) fn restarted(looks: &Looks<'_>) -> Finding {
     let job = &looks.after.summary;
-    let why = job.last_failure.as_ref().map(|failure| format!(": {}", failure.report)).unwrap_or_default();
+    let before = &looks.before.summary;
+    // The last failure may be of long ago, and a rescale begin another attempt.
+    let failure = job.last_failure.as_ref().filter(|failure| failure.attempt >= before.attempt);
+    if failure.is_none() && job.restarts == before.restarts {
+        return Finding::new(
+            "restarted",
+            format!("attempt {} has just begun, and not because of a failure", job.attempt),
+            "ask again in a moment",
+        )
+        .passing();
+    }
+    let why = failure.map(|failure| format!(": {}", failure.report)).unwrap_or_default();
     Finding::new(
         "restarted",
         format!("attempt {} has just begun, the {}th restart{why}", job.attempt, job.restarts),

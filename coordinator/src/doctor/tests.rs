@@ -112,9 +112,9 @@ fn looks() -> [JobDetail; 2] {
             checkpoints: Vec::new(),
             checkpoint_in_progress: None,
             last_pause_ms: None,
-            graph: Some(graph.clone()),
             submitted_by: None,
             last_action: None,
+            graph: Some(graph.clone()),
         }
     };
     let (mut before, mut after) = (look(false), look(true));
@@ -151,6 +151,11 @@ fn found([before, after]: &[JobDetail; 2]) -> Vec<(&'static str, Option<String>)
     findings.into_iter().map(|finding| (finding.code, finding.vertex)).collect()
 }
 
+/// Whether all that is found goes by by itself.
+fn passes([before, after]: &[JobDetail; 2]) -> bool {
+    diagnose(Looks { before, after, elapsed: Duration::from_secs(3), now: NOW }).iter().all(|finding| finding.passes)
+}
+
 /// Exactly this is found.
 #[track_caller]
 fn assert_found(looks: &[JobDetail; 2], code: &'static str, vertex: Option<&str>) {
@@ -184,6 +189,15 @@ fn a_job_that_does_not_run_says_why() {
     let mut anew = looks();
     anew[1].summary.attempt = Attempt(2);
     assert_found(&anew, "restarted", None);
+    assert!(passes(&anew), "it was rescaled");
+    anew[1].summary.last_failure = failed[1].summary.last_failure.clone();
+    assert!(!passes(&anew), "the attempt of the first look has failed");
+    anew[0].summary.attempt = Attempt(2);
+    anew[1].summary.attempt = Attempt(3);
+    assert!(passes(&anew), "an attempt before it has");
+    anew[1].summary.restarts += 1;
+    assert!(!passes(&anew), "a worker was lost");
+    assert!(!passes(&failed));
 }
 
 #[test]
@@ -294,4 +308,8 @@ fn rows_wait_for_the_first_checkpoint() {
     let mut young = looks();
     young[1].summary.last_checkpoint = None;
     assert_found(&young, "waits-for-checkpoint", None);
+    assert!(passes(&young));
+    young[1].settings.checkpoint_interval_ms = 0;
+    assert_found(&young, "waits-for-checkpoint", None);
+    assert!(!passes(&young), "there will be none by itself");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use weir_core::{Incarnation, JobId, WorkerId};
+use weir_core::{CoordinatorId, Incarnation, JobId, WorkerId};
 use weir_monitoring::{Histogram, Samples};
 
 use super::Node;
@@ -13,8 +13,15 @@ use crate::metrics as of;
 use crate::raft::{LogStore, Role};
 
 /// What a process has counted since it began. Nothing is decided by it.
+///
+/// All coordinators apply what is decided, and so count the same, whoever leads. What happened before this process began does not count,
+/// whenever it comes to apply it: a log that is replayed at the start, or that it has to catch up with, would look like news.
 #[derive(Debug, Default)]
 pub(super) struct Tallies {
+    /// In milliseconds since 1970.
+    began: Option<i64>,
+    /// Who led last, and in which term.
+    led: Option<(CoordinatorId, u64)>,
     leader_changes: u64,
     workers_lost: u64,
     /// Those that were given up last, oldest first.
@@ -45,9 +52,19 @@ struct Tally {
 }
 
 impl Tallies {
-    /// Another coordinator leads than before.
-    pub fn leader_changed(&mut self) {
-        self.leader_changes += 1;
+    /// The process runs.
+    pub fn begin(&mut self, now: i64) {
+        self.began.get_or_insert(now);
+    }
+
+    /// A coordinator is known to lead. It may be the one that did before, of which nothing was heard for a moment.
+    pub fn led(&mut self, leader: CoordinatorId, term: u64) {
+        let before = self.led.replace((leader, term));
+        self.leader_changes += u64::from(before != Some((leader, term)));
+    }
+
+    fn is_news(&self, at: i64) -> bool {
+        self.began.is_some_and(|began| at > began)
     }
 
     /// A checkpoint has failed.
@@ -59,14 +76,14 @@ impl Tallies {
     pub fn applied(&mut self, command: &Command, outcome: &Result<Applied, Refusal>) {
         match command {
             _ if outcome.as_ref().is_ok_and(|applied| *applied == Applied::Unchanged) || outcome.is_err() => {}
-            Command::CompleteCheckpoint { job, checkpoint } => {
+            Command::CompleteCheckpoint { job, checkpoint } if self.is_news(checkpoint.completed_at) => {
                 let tally = self.jobs.entry(*job).or_default();
                 tally.completed += 1;
                 tally.written_bytes += checkpoint.written_bytes;
                 tally.durations.observe(Duration::from_millis(checkpoint.duration_ms));
             }
             Command::LoseWorker { worker, incarnation, reason, at } if reason != Leader::LEFT_IN_ORDER => {
-                self.workers_lost += 1;
+                self.workers_lost += u64::from(self.is_news(*at));
                 self.lost.retain(|lost| lost.worker != *worker && lost.at + LOST_FOR_MS > *at);
                 if self.lost.len() == LOST_WORKERS {
                     self.lost.remove(0);
@@ -93,6 +110,7 @@ impl<S: LogStore> Node<S> {
     pub fn figures(&self, now: Now) -> Samples {
         let mut samples = Samples::default();
         self.consensus(now, &mut samples);
+        self.counted(&mut samples);
         if let Some(leader) = &self.leader {
             self.cluster(now, leader, &mut samples);
         }
@@ -121,6 +139,21 @@ impl<S: LogStore> Node<S> {
         }
     }
 
+    /// What every coordinator tells, so that nothing is missed while leadership moves.
+    fn counted(&self, samples: &mut Samples) {
+        samples.count(&of::WORKERS_LOST, &[], self.tallies.workers_lost);
+        let none = Tally::default();
+        for (id, job) in &self.state.jobs {
+            let name = full_name(job);
+            let labels = [&*name];
+            let tally = self.tallies.jobs.get(id).unwrap_or(&none);
+            samples.count(&of::CHECKPOINTS, &labels, tally.completed);
+            samples.count(&of::CHECKPOINTS_FAILED, &labels, tally.failed);
+            samples.histogram(&of::CHECKPOINT_DURATION, &labels, &tally.durations);
+            samples.count(&of::CHECKPOINT_WRITTEN, &labels, tally.written_bytes);
+        }
+    }
+
     fn cluster(&self, now: Now, leader: &Leader, samples: &mut Samples) {
         let state = &self.state;
         for status in JobStatus::ALL {
@@ -140,14 +173,13 @@ impl<S: LogStore> Node<S> {
         }
         samples.count(&of::SLOTS, &[], state.workers.values().map(|worker| u64::from(worker.slots)).sum());
         samples.count(&of::SLOTS_USED, &[], state.workers.keys().map(|id| u64::from(state.used_slots(id))).sum());
-        samples.count(&of::WORKERS_LOST, &[], self.tallies.workers_lost);
         for (id, job) in &state.jobs {
             self.job(now, leader, (*id, job), samples);
         }
     }
 
     fn job(&self, now: Now, leader: &Leader, (id, job): (JobId, &Job), samples: &mut Samples) {
-        let name = format!("{}/{}", job.namespace, job.name);
+        let name = full_name(job);
         let labels = [&*name];
         let failed = job.status == JobStatus::Failed;
         if job.status.is_active() || failed {
@@ -162,12 +194,6 @@ impl<S: LogStore> Node<S> {
         if let Some(pause) = leader.last_pause(id) {
             samples.add(&of::JOB_PAUSE, &labels, pause.as_secs_f64());
         }
-        let none = Tally::default();
-        let tally = self.tallies.jobs.get(&id).unwrap_or(&none);
-        samples.count(&of::CHECKPOINTS, &labels, tally.completed);
-        samples.count(&of::CHECKPOINTS_FAILED, &labels, tally.failed);
-        samples.histogram(&of::CHECKPOINT_DURATION, &labels, &tally.durations);
-        samples.count(&of::CHECKPOINT_WRITTEN, &labels, tally.written_bytes);
         let newest = job.newest();
         if let Some(checkpoint) = newest {
             samples.count(&of::CHECKPOINT_STATE, &labels, checkpoint.state_bytes);
@@ -177,7 +203,13 @@ impl<S: LogStore> Node<S> {
         }
         let slots = job.execution.as_ref().map_or(0, |execution| execution.placement.slots.len());
         samples.count(&of::JOB_MISSING_SLOTS, &labels, u64::from(job.parallelism).saturating_sub(slots as u64));
-        if let Some(since) = job.execution.as_ref().and_then(|execution| execution.running_since) {
+        // Where none are taken regularly the newest one may be as old as it likes.
+        let interval = Duration::from_millis(job.spec.settings.checkpoint_interval_ms);
+        if !interval.is_zero() {
+            samples.add(&of::CHECKPOINT_INTERVAL, &labels, interval.as_secs_f64());
+        }
+        let running_since = job.execution.as_ref().and_then(|execution| execution.running_since);
+        if let Some(since) = running_since.filter(|_| !interval.is_zero()) {
             let since = newest.map_or(since, |checkpoint| checkpoint.completed_at.max(since));
             samples.add(&of::CHECKPOINT_AGE, &labels, now.wall.saturating_sub(since).max(0) as f64 / 1000.0);
         }
@@ -186,3 +218,10 @@ impl<S: LogStore> Node<S> {
         samples.add(&of::CHECKPOINT_RUNNING, &labels, running.as_secs_f64());
     }
 }
+
+fn full_name(job: &Job) -> String {
+    format!("{}/{}", job.namespace, job.name)
+}
+
+#[cfg(test)]
+mod tests;

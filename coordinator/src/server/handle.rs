@@ -115,14 +115,12 @@ impl NodeHandle {
         answer.await.ok()
     }
 
-    /// Whether those that this coordinator hears of are a majority, for people.
-    pub async fn standing(&self) -> String {
+    /// Whether those that this coordinator hears of are a majority, for people; `None` if the node is gone. It is the node's loop that
+    /// answers, when it comes to it.
+    pub async fn standing(&self) -> Option<String> {
         let (reply, answer) = oneshot::channel();
-        let gone = || "this coordinator is shutting down".to_owned();
-        if self.inbox.send(Message::Standing(reply)).await.is_err() {
-            return gone();
-        }
-        answer.await.unwrap_or_else(|_| gone())
+        self.inbox.send(Message::Standing(reply)).await.ok()?;
+        answer.await.ok()
     }
 
     /// Hands over a peer's message, which is answered at `address`. When the node is behind, it waits.

@@ -40,12 +40,60 @@ impl Observed for CoordinatorMonitor {
         let Some(node) = self.node.get() else {
             return vec![Obstacle { code: "starting", message: "the coordinator opens its log".into() }];
         };
+        // It is asked in any case: what is known of a leader stays as it is while the loop hangs. Who asks waits for so long only.
+        let Some(standing) = node.standing().await else {
+            return vec![Obstacle { code: "ending", message: "this coordinator is shutting down".into() }];
+        };
         match node.leader() {
             LeaderPlace::Here | LeaderPlace::There(_) => Vec::new(),
             LeaderPlace::Unknown => {
-                let standing = node.standing().await;
                 vec![Obstacle { code: "no-leader", message: format!("no coordinator leads: {standing}") }]
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{mpsc, watch};
+    use weir_core::CoordinatorId;
+    use weir_monitoring::Monitor;
+
+    use super::*;
+    use crate::raft::Status;
+    use crate::server::handle::Message;
+
+    async fn codes(monitor: &Monitor) -> Vec<&'static str> {
+        monitor.readiness().await.reasons.into_iter().map(|reason| reason.code).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_whose_loop_hangs_is_not_ready() {
+        let (inbox, mut messages) = mpsc::channel(4);
+        let id = CoordinatorId(1);
+        let (view, seen) = watch::channel(Status { leader: Some(id), ..Status::unknown(id) });
+        let coordinator = Arc::new(CoordinatorMonitor::default());
+        let monitor = Monitor::new(vec![coordinator.clone()]);
+        assert_eq!(codes(&monitor).await, ["starting"]);
+        coordinator.node.set(NodeHandle::new(inbox, seen)).unwrap();
+        assert_eq!(codes(&monitor).await, ["no-answer"], "nobody reads what it is asked");
+
+        let answers = async {
+            while let Some(Message::Standing(reply)) = messages.recv().await {
+                // The first one has given up.
+                let _ = reply.send("1 of 1".into());
+            }
+        };
+        let asks = async {
+            assert!(codes(&monitor).await.is_empty());
+            view.send_replace(Status::unknown(id));
+            assert_eq!(codes(&monitor).await, ["no-leader"]);
+        };
+        tokio::select! {
+            () = answers => panic!("it is asked something else"),
+            () = asks => {}
+        }
+        drop(messages);
+        assert_eq!(codes(&monitor).await, ["ending"]);
     }
 }

@@ -19,4 +19,4 @@ pub use gate::{Closed, Gate, GateWatch, Inlet, LocalSender, Origin};
 pub use limits::ExchangeLimits;
 pub use router::{Router, Target};
 pub use sender::{ChannelSender, SendError};
-pub use size::{batch_bytes, records_bytes};
+pub use size::{batch_bytes, estimated_bytes};

@@ -7,8 +7,8 @@ use weir_monitoring::Samples;
 
 use super::declared::{
     ALIGNMENT, ATTEMPT, CAPTURE, LAG_RECORDS, LAG_SECONDS, LATE, QUEUED_BYTES, READ_BYTES, RECEIVED_BYTES, REJECTED,
-    ROWS_IN, ROWS_OUT, SENT_BYTES, STATE_BYTES, TIME, TRANSIT, UPLOAD, UPLOAD_FAILURES, UPLOADED_BYTES, WATERMARK,
-    WATERMARK_LAG, WRITTEN_BYTES,
+    ROWS_IN, ROWS_OUT, SENT_BYTES, SILENT_SPLITS, STATE_BYTES, TIME, TRANSIT, UPLOAD, UPLOAD_FAILURES, UPLOADED_BYTES,
+    WATERMARK, WATERMARK_LAG, WRITTEN_BYTES,
 };
 use super::{Entry, JobMetrics, Kind, Position, Spent, SubtaskEntry};
 
@@ -40,6 +40,7 @@ fn operator(job: &str, entry: &Entry, now: i64, samples: &mut Samples) {
     samples.count(&ROWS_IN, &labels, figures.rows_in);
     samples.count(&ROWS_OUT, &labels, figures.rows_out);
     if let Some(EventTime(time)) = figures.watermark
+        && !metrics.idle.load(Relaxed)
         && ![EventTime::MIN, EventTime::MAX].contains(&EventTime(time))
     {
         samples.add(&WATERMARK, &labels, time as f64 / 1000.0);
@@ -48,6 +49,7 @@ fn operator(job: &str, entry: &Entry, now: i64, samples: &mut Samples) {
     match kind {
         Kind::Source => {
             samples.count(&REJECTED, &labels, figures.rejected_rows);
+            samples.count(&SILENT_SPLITS, &labels, metrics.silent_splits().into());
             samples.count(&READ_BYTES, &labels, metrics.bytes.load(Relaxed));
             if let Some(records) = metrics.lag_records() {
                 samples.count(&LAG_RECORDS, &labels, records);

@@ -47,6 +47,12 @@ pub static REJECTED: Metric = counter(
     OPERATOR,
     "Records that could not be decoded, or had no event time",
 );
+pub static SILENT_SPLITS: Metric = gauge(
+    "weir_source_silent_splits",
+    Unit::None,
+    OPERATOR,
+    "Splits that have brought no event time yet; 0 while the source is idle, and nobody waits for it",
+);
 pub static READ_BYTES: Metric = counter(
     "weir_source_read_bytes_total",
     Unit::Bytes,
@@ -75,7 +81,7 @@ pub static WATERMARK: Metric = gauge(
     "weir_operator_watermark_seconds",
     Unit::Seconds,
     OPERATOR,
-    "The watermark of the operator, since 1970; not there before the first and behind the end of the input",
+    "The watermark of the operator, since 1970; not there before the first, while it is idle, and behind the end of the input",
 );
 pub static WATERMARK_LAG: Metric = gauge(
     "weir_operator_watermark_lag_seconds",
@@ -176,6 +182,7 @@ pub static METRICS: &[&Metric] = &[
     &ROWS_OUT,
     &LATE,
     &REJECTED,
+    &SILENT_SPLITS,
     &READ_BYTES,
     &WRITTEN_BYTES,
     &LAG_RECORDS,

@@ -46,6 +46,7 @@ pub async fn drive(config: AgentConfig, surroundings: Surroundings, mut shutdown
     }
     loop {
         let due = agent_loop.began + agent_loop.agent.next_tick().unwrap_or_default();
+        agent_loop.surroundings.pulse.beat(due.max(Instant::now()));
         let input = tokio::select! {
             biased;
             // Heartbeats come first, however much else there is.

@@ -32,6 +32,7 @@ mod engine;
 mod errands;
 mod isolation;
 mod monitor;
+mod pulse;
 mod runtimes;
 mod storages;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use data_dir::DataDir;
 pub use engine::{Engine, FiguresSource, JobEngine, JobEngineConfig, MarkerSender, OpenPart, RunningPart};
 pub use isolation::Isolation;
 pub use monitor::WorkerMonitor;
+pub use pulse::Pulse;
 pub use storages::CopiedStorages;
 
 use std::net::SocketAddr;
@@ -109,6 +111,8 @@ pub struct Surroundings {
     pub io: Handle,
     /// Whether a coordinator has taken the worker, for who looks from outside.
     pub isolation: Arc<Isolation>,
+    /// Whether the agent's loop goes on, for the same.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Runs a worker until it is told to go. Each message of `shutdown` is one such word: the first lets it wait for its work to be
@@ -182,6 +186,7 @@ pub async fn run(
         data_dir,
         io: runtimes.io(),
         isolation: monitor.isolation.clone(),
+        pulse: monitor.pulse.clone(),
     };
     outcome(drive(agent, surroundings, shutdown).await)
 }

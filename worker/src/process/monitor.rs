@@ -7,6 +7,7 @@ use weir_monitoring::{Observed, Obstacle, Samples};
 use weir_state::StorageCounts;
 
 use super::isolation::Isolation;
+use super::pulse::Pulse;
 use crate::metrics::{
     CONNECTED, DISCONNECTED, EXCHANGE_RECEIVED, EXCHANGE_SENT, RunningJobs, SLOTS, STORAGE_BYTES, STORAGE_REQUESTS,
 };
@@ -19,6 +20,8 @@ pub struct WorkerMonitor {
     pub running: Arc<RunningJobs>,
     /// Whether a coordinator has taken the worker.
     pub isolation: Arc<Isolation>,
+    /// Whether the loop goes on that talks with the coordinator.
+    pub pulse: Arc<Pulse>,
     /// What is asked of the checkpoint storage.
     pub storage: Arc<StorageCounts>,
     pub(super) slots: OnceLock<u32>,
@@ -49,6 +52,40 @@ impl Observed for WorkerMonitor {
             code: "no-coordinator",
             message: format!("no leading coordinator has taken this worker for {:.1} s", alone.as_secs_f64()),
         });
-        alone.into_iter().collect()
+        let late = self.pulse.late().map(|late| Obstacle {
+            code: "no-answer",
+            message: format!(
+                "the agent, which does what the leader says, hangs: it is late by {:.1} s",
+                late.as_secs_f64()
+            ),
+        });
+        alone.into_iter().chain(late).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::*;
+    use crate::agent::SessionId;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_does_not_come_back_when_it_said_is_in_the_way() {
+        let monitor = WorkerMonitor::default();
+        let codes = async || monitor.obstacles().await.into_iter().map(|obstacle| obstacle.code).collect::<Vec<_>>();
+        assert_eq!(codes().await, ["no-coordinator"]);
+        monitor.isolation.accepted(SessionId(1));
+        for _ in 0..10 {
+            monitor.pulse.beat(Instant::now() + Duration::from_secs(5));
+            advance(Duration::from_secs(7)).await;
+            assert!(codes().await.is_empty(), "it may be somewhat late");
+        }
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(codes().await, ["no-answer"], "whatever the connection is like");
+        monitor.pulse.beat(Instant::now());
+        assert!(codes().await.is_empty());
     }
 }

@@ -23,7 +23,7 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
-use weir_core::{Batch, Element, EventTime, Marker, OperatorUid, SplitDiscovery, TableTime, Watermark};
+use weir_core::{Batch, Element, EventTime, Marker, OperatorUid, Split, SplitDiscovery, TableTime, Watermark};
 
 use super::{Interrupt, Outputs};
 use crate::announcements::{self, Announced, DiscoveryState};
@@ -51,23 +51,38 @@ pub struct DiscoverySubtask {
     pub snapshots: mpsc::Sender<SubtaskSnapshot>,
 }
 
+/// What a discovery has waited for.
+enum Heard {
+    Marker(Option<Marker>),
+    Found(weir_core::Result<Option<Vec<Split>>>),
+    Report(usize, Element),
+}
+
 impl DiscoverySubtask {
     /// Runs until a stop marker has passed all readers.
     pub async fn run(mut self) -> Result<(), Interrupt> {
         let mut times = self.table_times();
         let mut known: Vec<Announced> = self.state.announced().cloned().collect();
         let mut complete = false;
+        let metrics = self.outputs.metrics.clone();
         loop {
-            tokio::select! {
-                biased;
-                marker = self.markers.recv() => {
+            let heard = metrics.idle(async {
+                tokio::select! {
+                    biased;
+                    marker = self.markers.recv() => Heard::Marker(marker),
+                    found = self.discovery.next(), if !complete => Heard::Found(found),
+                    (channel, report) = self.reports.next() => Heard::Report(channel, report),
+                }
+            });
+            match heard.await {
+                Heard::Marker(marker) => {
                     let Some(marker) = marker else { return Err(Interrupt::Disconnected) };
                     self.marker(marker).await?;
                     if marker.kind.ends() {
                         return self.end().await;
                     }
                 }
-                found = self.discovery.next(), if !complete => {
+                Heard::Found(found) => {
                     let found = found?;
                     complete = found.is_none();
                     let mut announced = std::mem::take(&mut known);
@@ -77,7 +92,7 @@ impl DiscoverySubtask {
                         self.outputs.control(Element::Watermark(Watermark::At(EventTime::MAX))).await?;
                     }
                 }
-                (channel, report) = self.reports.next() => {
+                Heard::Report(channel, report) => {
                     let (source, subtask) = self.readers[channel];
                     if let Element::Batch(finished) = &report {
                         self.finished(source, times.len(), finished)?;
@@ -137,7 +152,8 @@ impl DiscoverySubtask {
             let tables = vec![(announcements::table(), self.state.capture()?)];
             let nodes = vec![NodeCapture { uid: self.uid.clone(), watermark: EventTime::MIN, tables }];
             let snapshot = SubtaskSnapshot { marker, nodes, prepared: None };
-            self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
+            sent.map_err(|_| Interrupt::Disconnected)?;
         }
         self.outputs.metrics.passed(marker);
         self.outputs.control(Element::Marker(marker)).await
@@ -148,7 +164,7 @@ impl DiscoverySubtask {
         self.outputs.end().await?;
         let mut open = self.readers.len();
         while open > 0 {
-            if let (_, Element::End) = self.reports.next().await {
+            if let (_, Element::End) = self.outputs.metrics.idle(self.reports.next()).await {
                 open -= 1;
             }
         }

@@ -155,7 +155,8 @@ impl OperatorSubtask {
             let nodes = if marker.kind.keeps_state() { self.chain.capture(marker.epoch)? } else { Vec::new() };
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
-            self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
+            sent.map_err(|_| Interrupt::Disconnected)?;
         }
         if let Some(capturing) = capturing {
             capturing.captured(&self.checkpoints);

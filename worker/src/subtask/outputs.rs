@@ -8,7 +8,7 @@ use weir_core::{Batch, Element, Epoch, Error, Marker, OperatorUid, OutputPort, R
 
 use super::Interrupt;
 use crate::chain::Emission;
-use crate::exchange::{Router, batch_bytes};
+use crate::exchange::{Router, estimated_bytes};
 use crate::metrics::{CheckpointMetrics, OperatorMetrics, SubtaskMetrics};
 use crate::staging::{StagedPart, Stager};
 
@@ -73,9 +73,9 @@ impl Outputs {
     pub async fn rows(&mut self, batch: Batch) -> Result<(), Interrupt> {
         if let Some(stage) = &mut self.sink {
             stage.metrics.count_in(batch.num_rows());
-            stage.metrics.count_bytes(batch_bytes(&batch));
+            stage.metrics.count_bytes(estimated_bytes(batch.records()));
             self.metrics.backpressured(stage.sink.write(batch)).await?;
-            stage.stager.add(stage.sink.take_staged()).await?;
+            self.metrics.backpressured(stage.stager.add(stage.sink.take_staged())).await?;
             return Ok(());
         }
         if let Some((last, others)) = self.main.split_last_mut() {
@@ -96,8 +96,11 @@ impl Outputs {
     }
 
     async fn watermark(&mut self, watermark: Watermark) -> Result<(), Interrupt> {
-        if let (Some(stage), Watermark::At(time)) = (&self.sink, watermark) {
-            stage.metrics.set_watermark(time);
+        if let Some(stage) = &self.sink {
+            match watermark {
+                Watermark::At(time) => stage.metrics.set_watermark(time),
+                Watermark::Idle => stage.metrics.set_idle(),
+            }
         }
         self.control(Element::Watermark(watermark)).await
     }
@@ -133,11 +136,11 @@ impl Outputs {
     /// Lets the sink prepare what was written for `epoch`.
     pub async fn prepare(&mut self, epoch: Epoch) -> Result<Option<Prepared>> {
         let Some(stage) = &mut self.sink else { return Ok(None) };
-        let committable = stage.sink.prepare(epoch).await?;
+        let committable = self.metrics.backpressured(stage.sink.prepare(epoch)).await?;
         if let Some(length) = committable.as_ref().map(Vec::len).filter(|length| *length > COMMITTABLE_BYTES) {
             return Err(too_large(length));
         }
-        stage.stager.add(stage.sink.take_staged()).await?;
+        self.metrics.backpressured(stage.stager.add(stage.sink.take_staged())).await?;
         Ok(Some(Prepared { uid: stage.uid.clone(), committable, staged: stage.stager.take(epoch) }))
     }
 

@@ -32,7 +32,7 @@ use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
 use crate::announcements;
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
-use crate::exchange::{ChannelSender, Gate, records_bytes};
+use crate::exchange::{ChannelSender, Gate, estimated_bytes};
 use crate::metrics::{CheckpointMetrics, OperatorMetrics, Passage, Splits};
 use crate::snapshot::SubtaskSnapshot;
 use crate::source_state::{self, SourceState, SplitState};
@@ -188,7 +188,7 @@ impl SourceSubtask {
                 Heard::Discovery(element) => self.discovered(element, &mut reading, &mut emissions).await?,
                 Heard::Completed => {
                     let epoch = *self.completed.borrow_and_update();
-                    self.source.completed(epoch).await?;
+                    metrics.idle(self.source.completed(epoch)).await?;
                 }
                 Heard::Event(event) => {
                     match (event?, before) {
@@ -217,7 +217,8 @@ impl SourceSubtask {
                 reading.over = true;
                 self.watermark(Watermark::At(EventTime::MAX), &mut emissions).await?;
                 self.outputs.flush().await?;
-                self.exhausted.send(()).await.map_err(|_| Interrupt::Disconnected)?;
+                let told = metrics.backpressured(self.exhausted.send(())).await;
+                told.map_err(|_| Interrupt::Disconnected)?;
             }
         }
     }
@@ -334,7 +335,7 @@ impl SourceSubtask {
     ) -> Result<(), Interrupt> {
         self.chain.set_now(self.clock.now());
         self.metrics.count_out(records.num_rows());
-        self.metrics.count_bytes(records_bytes(&records));
+        self.metrics.count_bytes(estimated_bytes(&records));
         let Scanned { rows, time, without_time } = self.scan.rows(records)?;
         if let Some(without_time) = without_time {
             self.without_time(split, &without_time).await?;
@@ -361,9 +362,12 @@ impl SourceSubtask {
     }
 
     async fn watermark(&mut self, watermark: Watermark, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
-        if let Watermark::At(time) = watermark {
-            self.emitted = time;
-            self.metrics.set_watermark(time);
+        match watermark {
+            Watermark::At(time) => {
+                self.emitted = time;
+                self.metrics.set_watermark(time);
+            }
+            Watermark::Idle => self.metrics.set_idle(),
         }
         self.presence.says(watermark);
         self.chain.watermark(watermark, emissions).await?;
@@ -395,7 +399,8 @@ impl SourceSubtask {
         if finished.is_empty() || reading.complete {
             return Ok(());
         }
-        self.reports.send(Batch::append(announcements::encode_finished(&finished)?)).await?;
+        let finished = Batch::append(announcements::encode_finished(&finished)?);
+        self.outputs.metrics.backpressured(self.reports.send(finished)).await?;
         Ok(())
     }
 
@@ -470,7 +475,8 @@ impl SourceSubtask {
             }
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
-            self.snapshots.send(snapshot).await.map_err(|_| Interrupt::Disconnected)?;
+            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
+            sent.map_err(|_| Interrupt::Disconnected)?;
             passage.captured(&self.checkpoints);
         }
         self.outputs.passed(marker, &self.checkpoints).await
@@ -495,9 +501,10 @@ impl SourceSubtask {
     /// Behind the last marker.
     async fn end(mut self) -> Result<(), Interrupt> {
         self.outputs.end().await?;
-        while !matches!(self.discovery.next().await, (_, Element::End)) {}
+        let metrics = self.outputs.metrics.clone();
+        while !matches!(metrics.idle(self.discovery.next()).await, (_, Element::End)) {}
         self.reports.send_control(Element::End)?;
-        Ok(self.reports.arrived().await?)
+        Ok(metrics.backpressured(self.reports.arrived()).await?)
     }
 }
 

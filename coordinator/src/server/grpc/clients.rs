@@ -90,7 +90,10 @@ impl ClientHandler for Clients {
             LeaderPlace::Unknown => {
                 // One whose node is busy says less, and says it in time.
                 match tokio::time::timeout(STANDING, self.node.standing()).await {
-                    Ok(standing) => Err(no_leader(&format!("this coordinator answers, but none leads: {standing}"))),
+                    Ok(Some(standing)) => {
+                        Err(no_leader(&format!("this coordinator answers, but none leads: {standing}")))
+                    }
+                    Ok(None) => Err(no_leader("this coordinator is shutting down")),
                     Err(_) => Err(no_leader("no coordinator leads just now")),
                 }
             }

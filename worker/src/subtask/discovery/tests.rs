@@ -12,6 +12,7 @@ use weir_core::{Epoch, MarkerKind, Split};
 
 use super::*;
 use crate::exchange::{ChannelSender, ExchangeLimits, LocalSender, Router, Target};
+use crate::metrics::{Spent, SubtaskMetrics};
 
 /// Finds what it is told to; nothing more when nobody can tell it anything. It forgets what has been read.
 struct Script(mpsc::Receiver<Vec<Split>>, Vec<Arc<str>>);
@@ -43,6 +44,7 @@ struct Bench {
     found: Option<mpsc::Sender<Vec<Split>>>,
     markers: mpsc::Sender<Marker>,
     snapshots: mpsc::Receiver<SubtaskSnapshot>,
+    metrics: Arc<SubtaskMetrics>,
     running: JoinHandle<Result<(), Interrupt>>,
 }
 
@@ -60,6 +62,7 @@ impl Bench {
         let (found, finding) = mpsc::channel(4);
         let (markers, marker_receiver) = mpsc::channel(4);
         let (snapshots, snapshot_receiver) = mpsc::channel(4);
+        let metrics = Arc::new(SubtaskMetrics::default());
         let subtask = DiscoverySubtask {
             uid: OperatorUid("discover".to_owned()),
             discovery: Box::new(Script(finding, Vec::new())),
@@ -70,7 +73,7 @@ impl Bench {
                 sink: None,
                 main: vec![Router::new(Target::Broadcast, channels, 0, limits)],
                 side: Vec::new(),
-                metrics: Arc::default(),
+                metrics: metrics.clone(),
             },
             markers: marker_receiver,
             snapshots,
@@ -81,7 +84,8 @@ impl Bench {
             found: Some(found),
             markers,
             snapshots: snapshot_receiver,
-            running: tokio::spawn(subtask.run()),
+            metrics: metrics.clone(),
+            running: tokio::spawn(async move { metrics.running(subtask.run()).await }),
         }
     }
 
@@ -231,4 +235,15 @@ async fn it_ends_when_all_readers_have_ended() {
     assert!(!bench.running.is_finished());
     bench.reports[1].send_control(Element::End).unwrap();
     bench.running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_discovery_that_finds_nothing_is_idle() {
+    let mut bench = Bench::new(DiscoveryState::default());
+    bench.find(&["a"]).await;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    bench.report(0, Watermark::At(EventTime(5))).await;
+    let Spent { busy, idle, backpressured } = bench.metrics.spent();
+    assert_eq!((busy, backpressured), (Duration::ZERO, Duration::ZERO));
+    assert!(idle >= Duration::from_secs(60));
 }

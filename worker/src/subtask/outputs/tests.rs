@@ -9,6 +9,9 @@ use crate::BlockingInline;
 use crate::metrics::{JobMetrics, Position, Subtask};
 use crate::staging::StagingArea;
 
+/// What a sink's system takes to prepare.
+const TAKES: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// Has this much to say of each epoch.
 struct Talkative(usize);
 
@@ -19,6 +22,7 @@ impl Sink for Talkative {
     }
 
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
+        tokio::time::sleep_until(tokio::time::Instant::now() + TAKES).await;
         Ok(Some(vec![7; self.0]))
     }
 }
@@ -48,7 +52,7 @@ fn outputs(length: usize) -> Outputs {
     Outputs { sink: Some(sink), main: Vec::new(), side: Vec::new(), metrics: Arc::default() }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_committable_has_to_be_small() {
     let prepared = outputs(COMMITTABLE_BYTES).prepare(Epoch(1)).await.unwrap().unwrap();
     assert_eq!(prepared.committable.unwrap().len(), COMMITTABLE_BYTES);
@@ -56,4 +60,13 @@ async fn a_committable_has_to_be_small() {
     assert_eq!(error.kind(), ErrorKind::User, "to start the job again would not help");
     assert!(error.to_string().contains("takes 1048577 bytes"), "{error}");
     assert!(error.help().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_waits_for_its_system_to_prepare_is_not_busy() {
+    let mut outputs = outputs(1);
+    let metrics = outputs.metrics.clone();
+    metrics.running(outputs.prepare(Epoch(1))).await.unwrap();
+    let spent = metrics.spent();
+    assert_eq!((spent.busy, spent.backpressured), (std::time::Duration::ZERO, TAKES));
 }
