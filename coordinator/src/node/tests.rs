@@ -18,6 +18,7 @@ use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::CheckpointStorages;
 
 mod commits;
+mod counts;
 mod leftovers;
 mod markers;
 mod patience;
