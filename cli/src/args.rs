@@ -59,6 +59,9 @@ Examples:
   weir run delays.sql -D execution.checkpointing.interval=1s
   weir run target/release/libdelays.so --arg input=/data        a job in Rust: a plugin, which says what its arguments are
 
+Secrets:
+  A table option may say ${env:WEIR_SECRET_NAME} or ${file:NAME}, a file below the folder WEIR_SECRETS_DIR.
+
 Scripts:
   CREATE TABLE, CREATE VIEW, SET, and then either one SELECT, whose rows are printed, or any number of
   INSERT INTO … SELECT, which run as one job.

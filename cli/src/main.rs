@@ -14,6 +14,7 @@ mod plugin;
 mod result;
 mod run;
 mod script;
+mod secrets;
 mod server;
 mod settings;
 mod shell;

@@ -16,6 +16,7 @@ use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_sql::{Answer, Script};
 use weir_worker::RunningJobs;
+use weir_worker::secrets::Resolving;
 
 use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
@@ -123,7 +124,7 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
     let name = settings.name.clone().unwrap_or_else(|| run.name.to_owned());
     let request = RunRequest {
         graph: Arc::new(graph),
-        connectors,
+        connectors: Arc::new(Resolving::new(connectors, crate::secrets::of_process())),
         functions: run.functions,
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,

@@ -34,6 +34,7 @@ mod partial_state;
 pub mod plugins;
 pub mod process;
 pub mod results;
+pub mod secrets;
 mod snapshot;
 mod source_state;
 mod staging;

@@ -28,7 +28,9 @@ Examples:
   weir submit query.sql                     run a script there
   weir jobs list                            see how it does
 
-Jobs, their state and their checkpoints are kept in the data directory: when it is started again, jobs go on.";
+Jobs, their state and their checkpoints are kept in the data directory: when it is started again, jobs go on.
+
+Table options may refer to secrets: ${env:WEIR_SECRET_NAME}, or ${file:NAME} for a file below the folder WEIR_SECRETS_DIR.";
 
 /// `weir local`.
 #[derive(Debug, Args)]
@@ -96,6 +98,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         drain_timeout: DRAIN,
         local_runs_bytes: None,
         tls: None,
+        secrets: crate::secrets::of_process(),
     };
     screen.message(&format!("a local cluster on {address}; submit jobs with: weir submit query.sql\n"));
     let (stop, stopped) = watch::channel(false);

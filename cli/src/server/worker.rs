@@ -91,6 +91,10 @@ pub struct WorkerArguments {
     #[arg(long)]
     pub insecure: bool,
 
+    /// Folder of the secrets that table options refer to as ${file:NAME}. ${env:WEIR_SECRET_…} refers to variables.
+    #[arg(long, env = crate::secrets::FOLDER, value_name = "DIR")]
+    pub secrets_dir: Option<PathBuf>,
+
     /// Certificates; with them coordinators and other workers have to prove who they are.
     #[command(flatten)]
     pub tls: TlsArguments,
@@ -117,6 +121,7 @@ pub async fn run(arguments: &WorkerArguments, screen: &Screen) -> Result<Exit> {
         drain_timeout: arguments.drain_timeout,
         local_runs_bytes: arguments.local_runs_bytes,
         tls,
+        secrets: crate::secrets::below(arguments.secrets_dir.clone()),
     };
     let http = arguments.http.open(http::WORKER, arguments.insecure).await?;
     let monitor = Arc::new(WorkerMonitor::default());

@@ -293,6 +293,7 @@ mod tests {
                 drain_timeout: std::time::Duration::ZERO,
                 local_runs_bytes: None,
                 tls: None,
+                secrets: crate::secrets::Secrets::none(),
             };
             super::advertised(&config, config.listen, None).map_err(|error| error.report())
         };

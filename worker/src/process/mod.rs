@@ -65,6 +65,7 @@ use crate::agent::{AgentConfig, Ending};
 use crate::blocking::{Blocking, BlockingThreads};
 use crate::clock::{Clock, SystemClock};
 use crate::plugins::PluginFiles;
+use crate::secrets::{Resolving, Secrets};
 
 /// A worker's settings.
 #[derive(Debug, Clone)]
@@ -91,6 +92,8 @@ pub struct WorkerConfig {
     pub local_runs_bytes: Option<u64>,
     /// Certificates; without, connections are plain.
     pub tls: Option<Tls>,
+    /// Where what table options refer to is found.
+    pub secrets: Secrets,
 }
 
 /// Everything that a worker needs from outside.
@@ -135,6 +138,7 @@ pub async fn run(
         tls.require_own(CertificateRole::Worker)?;
     }
     let _ = monitor.slots.set(config.slots);
+    let connectors: Arc<dyn ConnectorRegistry> = Arc::new(Resolving::new(connectors, config.secrets.clone()));
     let data_dir = config.data_dir.as_ref().map(DataDir::open).transpose()?.map(Arc::new);
     let worker = name(&config, data_dir.as_deref())?;
     let runtimes = Runtimes::start(config.compute_threads)?;

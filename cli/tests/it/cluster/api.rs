@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::processes::{Cluster, until};
 
 /// A request; the answer's status and body.
-fn call(cluster: &Cluster, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+pub fn call(cluster: &Cluster, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
     answered(open(cluster.coordinator(), method, path, body))
 }
 

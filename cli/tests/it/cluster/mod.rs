@@ -18,6 +18,7 @@ mod plugins;
 pub mod processes;
 mod recover;
 mod refusals;
+mod secrets;
 mod select;
 mod settings;
 mod sql;

@@ -33,6 +33,8 @@ pub struct Cluster {
     storage: Option<String>,
     /// Where certificates are, if it has any.
     security: Option<PathBuf>,
+    /// What processes have in their environment besides.
+    pub environment: Vec<(&'static str, String)>,
     processes: BTreeMap<String, Process>,
 }
 
@@ -67,6 +69,7 @@ impl Cluster {
             coordinators,
             storage: None,
             security: None,
+            environment: Vec::new(),
             processes: BTreeMap::new(),
         }
     }
@@ -110,8 +113,14 @@ impl Cluster {
     /// `weir local`, at the address that it says.
     pub fn local(slots: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut cluster =
-            Self { folder, coordinators: String::new(), storage: None, security: None, processes: BTreeMap::new() };
+        let mut cluster = Self {
+            folder,
+            coordinators: String::new(),
+            storage: None,
+            security: None,
+            environment: Vec::new(),
+            processes: BTreeMap::new(),
+        };
         cluster.start_local(slots);
         cluster
     }
@@ -178,7 +187,8 @@ impl Cluster {
         let log = self.folder.path().join(format!("{name}.log"));
         let stderr = File::options().append(true).create(true).open(&log).unwrap();
         let mut command = command(arguments);
-        command.envs(self.certificate(arguments.first().copied())).stdout(Stdio::null()).stderr(stderr);
+        command.envs(self.certificate(arguments.first().copied())).envs(self.environment.clone());
+        command.stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().unwrap();
         self.processes.insert(name.to_owned(), Process { child, log });
     }

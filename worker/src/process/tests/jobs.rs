@@ -51,6 +51,7 @@ impl Bench {
             drain_timeout: Duration::from_secs(60),
             local_runs_bytes: self.local_runs_bytes,
             tls: None,
+            secrets: crate::secrets::Secrets::none(),
         };
         let (shutdown, words) = mpsc::channel(2);
         let worker =

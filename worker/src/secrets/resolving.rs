@@ -1,0 +1,148 @@
+//! Connectors as a worker sees them: each gets its table with the secrets in it, and its errors pass on without.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, SchemaRef};
+use async_trait::async_trait;
+use weir_core::connector::{
+    Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext,
+};
+use weir_core::lookup::LookupContext;
+use weir_core::{
+    ChangelogKind, Connector, ConnectorRegistry, LookupTable, OperatorUid, Result, Sink, Source, SplitDiscovery,
+    TableSpec,
+};
+
+use super::Secrets;
+use super::redacted::Untold;
+
+/// Connectors that get secrets instead of references to them.
+pub struct Resolving {
+    connectors: Arc<dyn ConnectorRegistry>,
+    secrets: Secrets,
+}
+
+impl Resolving {
+    /// The same connectors.
+    pub fn new(connectors: Arc<dyn ConnectorRegistry>, secrets: Secrets) -> Self {
+        Self { connectors, secrets }
+    }
+}
+
+impl ConnectorRegistry for Resolving {
+    fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
+        let connector = self.connectors.get(name)?;
+        Some(Arc::new(Resolved { connector, secrets: self.secrets.clone() }))
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.connectors.names()
+    }
+}
+
+struct Resolved {
+    connector: Arc<dyn Connector>,
+    secrets: Secrets,
+}
+
+impl Resolved {
+    /// The table as the connector needs it, and what must not be told of it.
+    fn table(&self, table: &TableSpec) -> Result<(TableSpec, Untold)> {
+        let mut found = Vec::new();
+        let mut resolved = table.clone();
+        for (option, value) in &mut resolved.options {
+            *value = self.secrets.resolve(value, &mut found).map_err(|error| {
+                error.context(format!("the option '{option}' of table '{}' cannot be used", table.name))
+            })?;
+        }
+        Ok((resolved, Untold::new(found)))
+    }
+}
+
+#[async_trait]
+impl Connector for Resolved {
+    fn name(&self) -> &'static str {
+        self.connector.name()
+    }
+
+    fn supports(&self, role: Role) -> bool {
+        self.connector.supports(role)
+    }
+
+    fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
+        self.connector.options(given)
+    }
+
+    fn settings(&self) -> &'static [&'static str] {
+        self.connector.settings()
+    }
+
+    fn staged_schema(&self, table: &TableSpec) -> SchemaRef {
+        self.connector.staged_schema(table)
+    }
+
+    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
+        self.connector.takes(table, stream)
+    }
+
+    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+        self.connector.check_stream(table, stream)
+    }
+
+    fn metadata_columns(&self) -> Vec<Field> {
+        self.connector.metadata_columns()
+    }
+
+    fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
+        self.connector.default_schema(options)
+    }
+
+    fn anchor(&self, options: &mut BTreeMap<String, String>, directory: &Path) {
+        self.connector.anchor(options, directory);
+    }
+
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
+        self.connector.validate(table, role)
+    }
+
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        self.connector.boundedness(table)
+    }
+
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        let (table, secrets) = self.table(table)?;
+        secrets.discovery(self.connector.open_discovery(&table, context).await)
+    }
+
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        let (table, secrets) = self.table(table)?;
+        secrets.source(self.connector.open_source(&table, context).await)
+    }
+
+    async fn open_lookup(&self, table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
+        let (table, secrets) = self.table(table)?;
+        secrets.lookup(self.connector.open_lookup(&table, context).await)
+    }
+
+    async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
+        let (table, secrets) = self.table(table)?;
+        secrets.sink(self.connector.open_sink(&table, context).await)
+    }
+
+    async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
+        let (table, secrets) = self.table(table)?;
+        self.connector.commit(&table, commit).await.map_err(|error| secrets.redacted(error))
+    }
+
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        let (table, secrets) = self.table(table)?;
+        self.connector.discard(&table, discard).await.map_err(|error| secrets.redacted(error))
+    }
+
+    async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {
+        let (table, secrets) = self.table(table)?;
+        self.connector.earlier_results(&table, sink).await.map_err(|error| secrets.redacted(error))
+    }
+}
