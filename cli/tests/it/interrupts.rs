@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test of signals at some moment has to let time pass")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -46,13 +46,15 @@ fn wait_for_rows(out: &Path) {
     }
 }
 
+fn printed(out: &Path) -> Vec<usize> {
+    let text = std::fs::read_to_string(out).unwrap();
+    let number = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_u64().unwrap() as usize;
+    text.lines().map(number).collect()
+}
+
 #[track_caller]
 fn assert_each_number_once(out: &Path) {
-    let text = std::fs::read_to_string(out).unwrap();
-    let numbers: Vec<usize> = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_u64().unwrap() as usize)
-        .collect();
+    let numbers = printed(out);
     assert_eq!(numbers.len(), ROWS, "rows");
     assert_eq!(numbers.into_iter().collect::<BTreeSet<_>>(), (1..=ROWS).collect(), "different rows");
 }
@@ -86,16 +88,24 @@ fn interrupted_with_a_state_directory_the_job_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn killed_and_resumed_until_it_ends_every_row_is_printed_once() {
+fn killed_and_resumed_until_it_ends_no_row_is_missing_and_a_kill_repeats_one_commit_at_most() {
     let directory = tempfile::tempdir().unwrap();
     let (out, state) = (directory.path().join("out"), directory.path().join("state"));
     let more = ["--state-dir", state.to_str().unwrap(), "-D", "execution.checkpointing.interval=300ms"];
-    for pause in [700, 450, 900] {
+    let pauses = [700, 450, 900];
+    for pause in pauses {
         let mut child = start(&numbers(), &more, &out);
         std::thread::sleep(Duration::from_millis(pause));
         child.kill().unwrap();
         child.wait().unwrap();
     }
     ended(start(&numbers(), &more, &out)).code(0).says(&["finished"]);
-    assert_each_number_once(&out);
+    // A process that is killed between printing the rows of a commit and noting that it has, prints them again when it goes on; nothing is
+    // known of stdout that could tell. So a row may be there once more for each kill, and no row is missing.
+    let mut times: BTreeMap<usize, usize> = BTreeMap::new();
+    printed(&out).into_iter().for_each(|number| *times.entry(number).or_default() += 1);
+    assert!(times.keys().copied().eq(1..=ROWS), "different rows");
+    assert!(times.values().all(|times| *times <= 1 + pauses.len()), "{times:?}");
+    let again: usize = times.values().map(|times| times - 1).sum();
+    assert!(again < ROWS / 2, "{again} rows were printed again: more than those of three commits");
 }
