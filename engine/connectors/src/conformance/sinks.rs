@@ -16,7 +16,7 @@ pub trait SinkUnderTest: Send + Sync {
     /// The connector as another process has it: it knows nothing of what those before have done.
     fn process(&self) -> Arc<dyn Connector>;
 
-    /// The table, which is empty at first, with the columns of [`schema`](sink_schema).
+    /// The table, which is empty at first, with the columns that the suite writes.
     fn table(&self) -> TableSpec;
 
     /// What others see of it: the values of `n`, sorted.

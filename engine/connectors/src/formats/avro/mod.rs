@@ -1,5 +1,5 @@
 //! Avro: schemas as they are written, and those that follow from a table. How rows are read and written by them is in
-//! [`decode`](super::decode) and [`encode`](super::encode).
+//! `decode` and `encode`.
 
 mod of_table;
 mod schema;
