@@ -41,7 +41,7 @@ pub(crate) struct ExactDecimals;
 
 impl AnalyzerRule for ExactDecimals {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| {
+        rewrite::nodes_of_plan(plan, &|node| {
             let plan = match rewrite::expressions_of_node(node, exact_decimals)? {
                 LogicalPlan::Join(join) => LogicalPlan::Join(join_keys(join)?),
                 LogicalPlan::Union(union) => LogicalPlan::Union(branches(union)?),
@@ -49,9 +49,8 @@ impl AnalyzerRule for ExactDecimals {
                 LogicalPlan::Window(window) => running_sums::typed(window)?,
                 other => other,
             };
-            Ok(Transformed::yes(plan.recompute_schema()?))
+            plan.recompute_schema()
         })
-        .data()
     }
 
     fn name(&self) -> &str {

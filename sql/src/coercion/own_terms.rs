@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
-use datafusion_common::{DFSchema, Result};
+use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::simplify::SimplifyContext;
 use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::AnalyzerRule;
@@ -27,15 +28,19 @@ pub(crate) fn own_terms(expr: Expr) -> Result<Expr> {
 /// Functions whose second argument says how many decimals the result has.
 pub(super) const OF_PRECISION: [&str; 3] = ["round", "to_timestamp_ltz", "trunc"];
 
-/// The call with a literal for its precision, if that is constant.
+/// The call with a literal for its precision, if that is constant: a BIGINT, which no coercion hides behind a cast.
 fn with_known_precision(expr: Expr) -> Transformed<Expr> {
     match expr {
         Expr::ScalarFunction(mut call) if OF_PRECISION.contains(&call.func.name()) => {
-            let literal = call.args.get(1).and_then(literal_of);
-            let Some((literal, precision)) = literal.zip(call.args.get_mut(1)) else {
-                return Transformed::no(Expr::ScalarFunction(call));
-            };
-            *precision = literal;
+            let Some(precision) = call.args.get_mut(1) else { return Transformed::no(Expr::ScalarFunction(call)) };
+            if let Some(literal) = literal_of(precision) {
+                *precision = literal;
+            }
+            if let Expr::Literal(value @ ScalarValue::Int32(_), _) = precision
+                && let Ok(wide) = value.cast_to(&DataType::Int64)
+            {
+                *value = wide;
+            }
             Transformed::yes(Expr::ScalarFunction(call))
         }
         other => Transformed::no(other),

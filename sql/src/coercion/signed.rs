@@ -16,10 +16,7 @@ pub(crate) struct SignedNumbers;
 
 impl AnalyzerRule for SignedNumbers {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|node| {
-            signed_aggregates(rewrite::expressions_of_node(node, signed_numbers)?).map(Transformed::yes)
-        })
-        .data()
+        rewrite::nodes_of_plan(plan, &|node| signed_aggregates(rewrite::expressions_of_node(node, signed_numbers)?))
     }
 
     fn name(&self) -> &str {

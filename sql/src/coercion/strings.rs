@@ -1,17 +1,14 @@
 //! Strings travel as views. DataFusion's literals and some of its functions make the older layout, so what a projection
 //! or a group key makes of it is converted where it leaves the expression.
 
-use std::sync::Arc;
-
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, Projection, cast};
 use datafusion_optimizer::AnalyzerRule;
 use weir_functions::layouts::travelling;
 
-use crate::rewrite::each_key;
+use crate::rewrite::{each_key, nodes_of_plan};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ pub(crate) fn travelling_type(data_type: &DataType) -> Option<DataType> {
 
 impl AnalyzerRule for StringsAsViews {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(|plan| convert(plan).map(Transformed::yes)).data()
+        nodes_of_plan(plan, &convert)
     }
 
     fn name(&self) -> &str {
@@ -34,7 +31,7 @@ impl AnalyzerRule for StringsAsViews {
 }
 
 fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = match plan.recompute_schema()? {
+    match plan.recompute_schema()? {
         LogicalPlan::Projection(Projection { expr, input, .. }) => {
             let expr = expr.into_iter().map(|expr| as_view(expr, &input)).collect::<Result<_>>()?;
             Projection::try_new(expr, input).map(LogicalPlan::Projection)
@@ -45,22 +42,7 @@ fn convert(plan: LogicalPlan) -> Result<LogicalPlan> {
             Aggregate::try_new(input, group_expr, aggr_expr).map(LogicalPlan::Aggregate)
         }
         other => Ok(other),
-    }?;
-    plan.map_expressions(|expr| expr.transform(outer_as_view)).data()
-}
-
-/// A reference to a query around this one knows the type that the column had when it was written.
-fn outer_as_view(expr: Expr) -> Result<Transformed<Expr>> {
-    Ok(match expr {
-        Expr::OuterReferenceColumn(field, column) => match travelling_type(field.data_type()) {
-            Some(view) => {
-                let field = Arc::new(field.as_ref().clone().with_data_type(view));
-                Transformed::yes(Expr::OuterReferenceColumn(field, column))
-            }
-            None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
-        },
-        other => Transformed::no(other),
-    })
+    }
 }
 
 fn as_view(expr: Expr, input: &LogicalPlan) -> Result<Expr> {
