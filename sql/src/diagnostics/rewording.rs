@@ -69,7 +69,8 @@ fn unfit(message: &str) -> Option<Reworded> {
 
 /// Something else where a function takes numbers.
 fn no_number(message: &str) -> Option<Reworded> {
-    let (function, rest) = message.strip_prefix("Function '")?.split_once("' expects ")?;
+    let (before, rest) = message.split_once("' expects ")?;
+    let function = before.rsplit_once("Function '")?.1;
     let given = rest.strip_prefix("NativeType::").unwrap_or(rest).strip_prefix("Numeric but received ")?;
     let given = given.strip_prefix("NativeType::").unwrap_or(given);
     let given: String = given.chars().take_while(char::is_ascii_alphanumeric).collect();

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use arrow::datatypes::DataType;
-use datafusion_common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion_common::tree_node::{Transformed, TransformedResult as _, TreeNode as _, TreeNodeRecursion};
 use datafusion_common::{Column, DFSchema};
 use datafusion_expr::expr::{Case, InList, InSubquery};
 use datafusion_expr::utils::merge_schema;
@@ -116,7 +116,9 @@ struct Side<'a> {
 impl<'a> Side<'a> {
     fn of(expression: &'a Expr, schema: &DFSchema) -> Self {
         let data_type = expression.get_type(schema).unwrap_or(DataType::Null);
-        Self { expression: Cow::Borrowed(expression), data_type }
+        let expression =
+            if expression.contains_outer() { Cow::Owned(as_written(expression)) } else { Cow::Borrowed(expression) };
+        Self { expression, data_type }
     }
 
     /// What a subquery returns.
@@ -138,6 +140,15 @@ impl<'a> Side<'a> {
         !other.data_type.is_string()
             && written_text(&self.expression).is_some_and(|text| !is_value_of(text, &other.data_type))
     }
+}
+
+/// The expression with columns of a query around it as columns.
+fn as_written(expression: &Expr) -> Expr {
+    let column = |part: Expr| match part {
+        Expr::OuterReferenceColumn(_, column) => Ok(Transformed::yes(Expr::Column(column))),
+        other => Ok(Transformed::no(other)),
+    };
+    expression.clone().transform(column).data().unwrap_or_else(|_| expression.clone())
 }
 
 /// What an expression compares.

@@ -124,6 +124,18 @@ fn text_that_is_compared_with_a_number() {
         "`channel` is STRING, and cannot be compared with a number (BIGINT)",
         "compare text with text, as in `channel >= '3'`, or read it as a number: `CAST(channel AS BIGINT)`",
     );
+    says(
+        "SELECT auction FROM bid b WHERE EXISTS (SELECT 1 FROM auction a WHERE b.channel > 5)",
+        1,
+        "`b.channel` is STRING, and cannot be compared with a number (BIGINT)",
+        "compare text with text, as in `b.channel > '5'`, or read it as a number: `CAST(b.channel AS BIGINT)`",
+    );
+    says(
+        "SELECT ABS(channel) FROM bid",
+        8,
+        "ABS takes a number, and not STRING",
+        "CAST the argument to a number, such as `CAST(x AS DOUBLE)`",
+    );
     for fine in [
         "price > '5'",
         "channel > '5'",
