@@ -101,6 +101,11 @@ pub struct CoordinatorArguments {
     #[arg(long, conflicts_with = "members")]
     pub join: bool,
 
+    /// Coordinators that were removed since they had lost their log, and the numbers under which they come back, by joining the
+    /// cluster that is there. The others take no notice, so all may be given the same.
+    #[arg(long, env = "WEIR_REPLACED", value_name = "OLD=NEW,…", value_delimiter = ',', value_parser = replacement)]
+    pub replaced: Vec<(u64, u64)>,
+
     /// Where the log of the coordinators is kept.
     #[arg(long, default_value = "weir-data", value_name = "DIR")]
     pub data_dir: PathBuf,
@@ -141,6 +146,12 @@ fn member(text: &str) -> Result<(u64, String), String> {
     Ok((id, reachable(address.trim())?))
 }
 
+fn replacement(text: &str) -> Result<(u64, u64), String> {
+    let number = |text: &str| text.trim().parse().ok().filter(|id| *id > 0);
+    let pair = text.split_once('=').and_then(|(old, new)| Some((number(old)?, number(new)?)));
+    pair.filter(|(old, new)| old != new).ok_or_else(|| "write each as OLD=NEW, for example 2=4".to_owned())
+}
+
 /// An address that others can connect to.
 fn reachable(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
@@ -174,32 +185,36 @@ impl CoordinatorArguments {
     /// # Errors
     /// If it makes no sense.
     pub fn config(&self, address: SocketAddr) -> Result<CoordinatorConfig> {
+        let (id, joins) = self.identity()?;
         let mut members: BTreeMap<CoordinatorId, String> = BTreeMap::new();
         for (id, address) in &self.members {
             if members.insert(CoordinatorId(*id), address.clone()).is_some() {
                 return Err(Error::user(format!("--members: {id} is there twice")));
             }
         }
-        if members.is_empty() && !self.join {
-            members.insert(CoordinatorId(self.id), self.reached_at(address)?);
+        let several = members.len() > 1;
+        if joins {
+            members.clear();
+        } else if members.is_empty() {
+            members.insert(id, self.reached_at(address)?);
         }
         let data_dir = std::path::absolute(&self.data_dir)
             .map_err(|error| Error::environment("the working directory is not there").with_source(error))?;
         let storage = match &self.storage {
             Some(url) => url.clone(),
-            None if members.len() > 1 => {
+            None if several => {
                 return Err(Error::user("several coordinators need a checkpoint storage that all of them reach")
                     .with_help("name it with --storage s3://bucket/prefix or --storage file:///…"));
             }
             None => format!("file://{}", data_dir.join("checkpoints").display()),
         };
-        if !self.join {
+        if !joins {
             ObjectStorages::default().open(&storage)?;
         }
         Ok(CoordinatorConfig {
-            id: CoordinatorId(self.id),
+            id,
             cluster: self.cluster.clone(),
-            data_dir: data_dir.join(format!("coordinator-{}", self.id)),
+            data_dir: data_dir.join(format!("coordinator-{id}")),
             members,
             storage,
             leader: LeaderConfig {
@@ -218,6 +233,19 @@ impl CoordinatorArguments {
         })
     }
 
+    /// Its number, and whether it joins a cluster instead of founding one.
+    fn identity(&self) -> Result<(CoordinatorId, bool)> {
+        let mut id = self.id;
+        // One may have been replaced more than once.
+        for _ in 0..=self.replaced.len() {
+            match self.replaced.iter().find(|(old, _)| *old == id) {
+                Some((_, new)) => id = *new,
+                None => return Ok((CoordinatorId(id), self.join || id != self.id)),
+            }
+        }
+        Err(Error::user(format!("--replaced: {id} is replaced by itself")))
+    }
+
     /// Where others reach it, if it listens there.
     fn reached_at(&self, address: SocketAddr) -> Result<String> {
         match &self.advertise {
@@ -231,13 +259,15 @@ impl CoordinatorArguments {
     }
 
     /// What is said when it starts.
-    fn greeting(&self, address: SocketAddr) -> String {
-        let Self { id, cluster, .. } = self;
+    fn greeting(&self, config: &CoordinatorConfig, address: SocketAddr) -> String {
+        let CoordinatorConfig { id, cluster, members, .. } = config;
         let greeting = format!("coordinator {id} of cluster {cluster} on {address}");
-        if !self.join {
+        if !members.is_empty() {
             return greeting;
         }
-        let reached = self.reached_at(address).unwrap_or_else(|_| format!("HOST:{}", address.port()));
+        let replaced = self.members.iter().find(|(id, _)| *id == self.id).map(|(_, reached)| reached.clone());
+        let reached = replaced.map_or_else(|| self.reached_at(address), Ok);
+        let reached = reached.unwrap_or_else(|_| format!("HOST:{}", address.port()));
         format!("{greeting}; if it is no member yet, take it in with: weir cluster add {id} {reached}")
     }
 }
@@ -253,7 +283,7 @@ pub async fn run(arguments: &CoordinatorArguments, screen: &Screen) -> Result<Ex
     let (listener, address) = listen(arguments.listen).await?;
     let config = CoordinatorConfig { tls, ..arguments.config(address)? };
     let http = arguments.http.open(http::COORDINATOR, arguments.insecure).await?;
-    screen.message(&format!("{}\n", arguments.greeting(address)));
+    screen.message(&format!("{}\n", arguments.greeting(&config, address)));
     let (stop, stopped) = watch::channel(false);
     let monitor = Arc::new(CoordinatorMonitor::default());
     let mut http = std::pin::pin!(http.serve(vec![monitor.clone()]));
@@ -280,8 +310,8 @@ mod tests {
     use super::*;
     use crate::args::{Arguments, Command};
 
-    /// Where others reach a founding member with these arguments, or what is wrong with them.
-    fn reached(arguments: &[&str]) -> Result<String, String> {
+    /// What these arguments mean and what is said, or what is wrong with them.
+    fn configured(arguments: &[&str]) -> Result<(CoordinatorConfig, String), String> {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = ["--data-dir", folder.path().to_str().unwrap()];
         let all = [&["weir", "coordinator"], arguments, &data_dir].concat();
@@ -290,7 +320,13 @@ mod tests {
             panic!("{arguments:?}")
         };
         let config = run.config(run.listen).map_err(|error| error.report())?;
-        Ok(config.members.get(&config.id).cloned().unwrap_or_default())
+        let greeting = run.greeting(&config, run.listen);
+        Ok((config, greeting))
+    }
+
+    /// Where others reach a founding member with these arguments, or what is wrong with them.
+    fn reached(arguments: &[&str]) -> Result<String, String> {
+        configured(arguments).map(|(config, _)| config.members.get(&config.id).cloned().unwrap_or_default())
     }
 
     #[test]
@@ -307,6 +343,22 @@ mod tests {
         }
         assert!(with(&["--advertise", "c1"]).unwrap_err().contains("HOST:PORT"));
         assert!(with(&["--advertise", "c1:7420", "--members", "1=c1:7420"]).is_err());
+    }
+
+    #[test]
+    fn one_that_lost_its_log_joins_under_another_number() {
+        let founding = ["--members", "1=c1:7420,2=c2:7420,3=c3:7420", "--storage", "file:///tmp", "--insecure"];
+        let with =
+            |id: &str, replaced: &str| configured(&[&["--id", id, "--replaced", replaced], &founding[..]].concat());
+        let (config, said) = with("2", "2=4").unwrap();
+        assert_eq!((config.id, config.members.len()), (CoordinatorId(4), 0));
+        assert!(config.data_dir.ends_with("coordinator-4"), "{:?}", config.data_dir);
+        assert!(said.ends_with("weir cluster add 4 c2:7420"), "{said}");
+        assert_eq!(with("2", "4=5,2=4").unwrap().0.id, CoordinatorId(5), "replaced twice");
+        let (other, _) = with("1", "2=4").unwrap();
+        assert_eq!((other.id, other.members.len()), (CoordinatorId(1), 3));
+        assert!(with("2", "2=4,4=2").unwrap_err().contains("by itself"));
+        assert!(with("2", "2=2").unwrap_err().contains("OLD=NEW"));
     }
 
     #[test]

@@ -71,6 +71,7 @@ pub async fn run(arguments: &LocalArguments, screen: &Screen) -> Result<Exit> {
         listen: arguments.listen,
         members: Vec::new(),
         join: false,
+        replaced: Vec::new(),
         data_dir: arguments.data_dir.clone(),
         storage: None,
         advertise: None,

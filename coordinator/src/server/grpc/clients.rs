@@ -58,7 +58,10 @@ impl Clients {
         let start_it =
             format!("start it first: `weir coordinator --id {id} --join --listen {address}`, with an empty folder");
         let introduced = introduction::ask(&self.cluster, &address, self.tls.as_ref()).await;
-        let introduced = introduced.map_err(|error| invalid(error.report()).with_help(start_it.clone()))?;
+        // One that was just started listens in a moment, and its name may be known a moment later still: whoever asks asks again.
+        let introduced = introduced.map_err(|error| {
+            ClientError::new(ClientErrorKind::Unavailable, error.report()).with_help(start_it.clone())
+        })?;
         if introduced.id != id {
             return Err(invalid(format!("at {address} is coordinator {}, not {id}", introduced.id)));
         }
