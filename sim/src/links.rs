@@ -74,7 +74,7 @@ impl SimTransport {
     fn end(wire: &Arc<Wire>, me: Machine, peer: Machine, mine: usize) -> Link {
         let sender = SimSender { wire: wire.clone(), from: me, to: peer, other: 1 - mine, last: Instant::now() };
         let receiver = SimReceiver { inbox: wire.ends[mine].clone(), over: false };
-        Link { peer: peer.to_string(), sender: Box::new(sender), receiver: Box::new(receiver) }
+        Link { peer: peer.to_string(), sender: Box::new(sender), receiver: Box::new(receiver), place: None }
     }
 }
 

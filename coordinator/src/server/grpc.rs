@@ -58,6 +58,8 @@ pub struct GrpcConfig {
     pub calls_per_connection: u32,
     /// How long a connection may take for its HTTP/2 handshake.
     pub handshake_timeout: Duration,
+    /// How long nothing may be sent over a connection of HTTP/1: longer than any request may take, and than events say nothing.
+    pub silence: Duration,
     /// How often the other end is asked whether it is alive, and how long it has for the answer.
     pub keep_alive: Duration,
     /// The longest that a client can make this coordinator wait, whatever it asks for.
@@ -66,8 +68,10 @@ pub struct GrpcConfig {
     pub connect_timeout: Duration,
     /// How long calls under way have to end when the server is shut down.
     pub shutdown_grace: Duration,
-    /// Connections at a time from one address. Not asked of this machine's own.
+    /// Connections at a time from one address of another machine.
     pub connections_per_address: usize,
+    /// Connections at a time from each of this machine's own addresses, which its processes share.
+    pub connections_per_own_address: usize,
     /// Certificates; without, connections are plain.
     pub tls: Option<Tls>,
     /// Where it is written who was not let in.
@@ -85,11 +89,13 @@ impl GrpcConfig {
             max_connections: 4096,
             calls_per_connection: 128,
             handshake_timeout: Duration::from_secs(10),
+            silence: Duration::from_secs(120),
             keep_alive: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(2),
             shutdown_grace: Duration::from_secs(2),
             connections_per_address: 512,
+            connections_per_own_address: 4096,
             tls: None,
             audit: Audit::nowhere(),
             wall_clock: Arc::new(|| 0),

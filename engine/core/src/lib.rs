@@ -6,6 +6,7 @@
 //!
 //! The crate does no I/O, spawns nothing, reads no clock, and knows neither tokio, protobuf nor DataFusion.
 
+mod admission;
 mod aggregate;
 mod batch;
 pub mod bugs;
@@ -29,6 +30,7 @@ pub mod time_text;
 pub mod views;
 mod window;
 
+pub use admission::{Admission, AdmissionLimits, NoPlace, Place};
 pub use aggregate::{AggregateCall, AggregateFunction};
 pub use batch::Batch;
 pub use connector::{Connector, ConnectorRegistry, Sink, TableSpec};

@@ -1,17 +1,17 @@
 //! Connections as they are accepted: a limited number at a time, in all and from each address, each with a deadline for its TLS
-//! handshake and for the beginning of HTTP/2. From then on HTTP/2's pings find connections whose other end does not answer.
+//! handshake and for the beginning of HTTP/2. From then on HTTP/2's pings find connections whose other end does not answer. HTTP/1 has none:
+//! there a connection is over when nothing was sent on it for a while, however slowly something is asked or an answer read.
 //!
 //! ```text
 //!   accept ──▶ is there room? ──▶ TLS handshake, beside others ──▶ Connection (33 bytes of HTTP/2 in time) ──▶ calls
 //! ```
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 use tonic::transport::server::Connected;
+use weir_core::{Admission, AdmissionLimits, Place};
 use weir_proto::tls::{self, ClientCertificate, PeerCertificate, Tls};
 
 use super::GrpcConfig;
@@ -35,8 +36,9 @@ const HANDSHAKE_BYTES: usize = 24 + 9;
 
 /// Who may come in.
 pub(super) struct Doorway {
-    places: Arc<Places>,
+    places: Arc<Admission>,
     handshake_timeout: Duration,
+    silence: Duration,
     tls: Option<Tls>,
     /// Resolves when the server is over.
     over: watch::Receiver<()>,
@@ -44,57 +46,17 @@ pub(super) struct Doorway {
 
 impl Doorway {
     pub(super) fn new(config: &GrpcConfig, over: watch::Receiver<()>) -> Self {
-        let places = Places {
-            limit: config.max_connections,
+        let limits = AdmissionLimits {
+            all: config.max_connections,
             per_address: config.connections_per_address,
-            taken: Mutex::default(),
+            loopback: config.connections_per_own_address,
         };
-        Self { places: Arc::new(places), handshake_timeout: config.handshake_timeout, tls: config.tls.clone(), over }
-    }
-}
-
-/// Connections at a time.
-struct Places {
-    limit: usize,
-    per_address: usize,
-    taken: Mutex<BTreeMap<IpAddr, usize>>,
-}
-
-/// One of them. Dropping it makes room.
-struct Place {
-    places: Arc<Places>,
-    address: IpAddr,
-}
-
-impl Places {
-    fn taken(&self) -> std::sync::MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A place, or why there is none.
-    fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, &'static str> {
-        let mut taken = self.taken();
-        if taken.values().sum::<usize>() >= self.limit {
-            return Err("too many connections; new ones are closed");
-        }
-        let here = taken.get(&address).copied().unwrap_or(0);
-        // All processes of this machine share one address.
-        if here >= self.per_address && !address.is_loopback() {
-            return Err("too many connections from one address; new ones are closed");
-        }
-        taken.insert(address, here + 1);
-        Ok(Place { places: Arc::clone(self), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        if let Some(here) = taken.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                taken.remove(&self.address);
-            }
+        Self {
+            places: Admission::new(limits),
+            handshake_timeout: config.handshake_timeout,
+            silence: config.silence,
+            tls: config.tls.clone(),
+            over,
         }
     }
 }
@@ -108,6 +70,48 @@ pub(super) struct Connection {
     over: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// `None` once it is over.
     handshake: Option<Handshake>,
+    silence: Silence,
+}
+
+/// How long nothing was sent, which counts on HTTP/1.
+struct Silence {
+    may_last: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// When something was last sent.
+    sent: Instant,
+    /// Of the bytes that HTTP/2 begins with and HTTP/1 does not, so many have come.
+    preface: usize,
+}
+
+/// How HTTP/2 begins (RFC 9113, section 3.4), and no method of HTTP/1.
+const PREFACE: &[u8] = b"PRI * ";
+
+impl Silence {
+    fn new(may_last: Duration) -> Self {
+        let sent = Instant::now();
+        Self { may_last, timer: Box::pin(sleep_until(sent + may_last)), sent, preface: 0 }
+    }
+
+    /// Looks at the first bytes.
+    fn received(&mut self, bytes: &[u8]) {
+        let expected = PREFACE.get(self.preface..).unwrap_or_default();
+        self.preface += expected.iter().zip(bytes).take_while(|(expected, byte)| expected == byte).count();
+    }
+
+    /// Whether it has lasted too long. If not, the task is woken when it may have.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        if self.preface == PREFACE.len() {
+            return false;
+        }
+        while self.timer.as_mut().poll(context).is_ready() {
+            let deadline = self.sent + self.may_last;
+            if deadline <= Instant::now() {
+                return true;
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+        false
+    }
 }
 
 /// Where a call comes from.
@@ -145,7 +149,7 @@ pub(super) fn accept(listener: TcpListener, door: Doorway) -> impl Stream<Item =
                         // One line, not one per connection of a flood.
                         Err(why) => {
                             if std::mem::take(&mut had_room) {
-                                tracing::warn!(limit = door.places.limit, per_address = door.places.per_address, %remote, "{why}");
+                                tracing::warn!(%remote, "{why}");
                             }
                         }
                     },
@@ -166,6 +170,7 @@ pub(super) fn accept(listener: TcpListener, door: Doorway) -> impl Stream<Item =
                                 deadline: Box::pin(sleep_until(deadline)),
                                 missing: HANDSHAKE_BYTES,
                             }),
+                            silence: Silence::new(door.silence),
                         };
                         return Some((Ok(connection), (listener, door, meetings, had_room)));
                     }
@@ -207,6 +212,24 @@ impl Connected for Connection {
     }
 }
 
+impl Connection {
+    fn unless_silent<T>(&mut self, context: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match done {
+            Poll::Pending if self.silence.is_over(context) => {
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was sent for too long")))
+            }
+            done => done,
+        }
+    }
+
+    fn sent(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.silence.sent = Instant::now();
+        }
+        self.unless_silent(context, written)
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -222,10 +245,12 @@ impl AsyncRead for Connection {
         {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake over a new connection")));
         }
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let received = buffer.filled().len() - before;
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        ready!(self.unless_silent(context, read))?;
+        let received = buffer.filled().get(before..).unwrap_or_default();
+        self.silence.received(received);
         if let Some(handshake) = &mut self.handshake {
-            handshake.missing = handshake.missing.saturating_sub(received);
+            handshake.missing = handshake.missing.saturating_sub(received.len());
             if handshake.missing == 0 {
                 self.handshake = None;
             }
@@ -236,7 +261,8 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -252,7 +278,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.sent(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

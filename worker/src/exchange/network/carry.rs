@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use futures::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use weir_core::{Error, PlacedWorker, Result};
@@ -75,16 +74,11 @@ async fn greet(hub: &Hub, connection: &Connection, link: &mut Link) -> Result<u6
 /// How long to wait when links cannot be accepted: no file descriptors are left, say, and soon there may be.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
-/// Links at a time on which nobody has said yet who it is; others wait for the handshake's deadline to clear them away.
-const STRANGERS: usize = 64;
-
 /// Takes the links that peers dial.
 pub async fn accept(hub: Arc<Hub>) {
-    let strangers = Arc::new(Semaphore::new(STRANGERS));
     loop {
-        let stranger = strangers.clone().acquire_owned().await.expect("it is never closed");
         match hub.transport.accept().await {
-            Ok(link) => hub.spawn(welcome(hub.clone(), link, stranger)),
+            Ok(link) => hub.spawn(welcome(hub.clone(), link)),
             Err(error) => {
                 tracing::warn!(error = error.report(), "a connection could not be accepted");
                 #[expect(clippy::disallowed_methods, reason = "a pause between two tries to accept")]
@@ -95,14 +89,15 @@ pub async fn accept(hub: Arc<Hub>) {
 }
 
 /// Answers the handshake of who has dialed, and carries frames until the link breaks.
-async fn welcome(hub: Arc<Hub>, mut link: Link, stranger: OwnedSemaphorePermit) {
+async fn welcome(hub: Arc<Hub>, mut link: Link) {
     let peer = link.peer.clone();
     let hello = match timeout(hub.config.handshake, hear(&hub, &mut link)).await {
         Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => return tracing::warn!(peer, error = error.report(), "a connection was refused"),
-        Err(_) => return tracing::warn!(peer, "a connection was refused: no handshake came"),
+        // Anybody can make lines of these where connections are plain, and a worker of the cluster says itself that it is refused.
+        Ok(Err(error)) => return tracing::debug!(peer, error = error.report(), "a connection was refused"),
+        Err(_) => return tracing::debug!(peer, "a connection was refused: no handshake came"),
     };
-    drop(stranger);
+    drop(link.place.take());
     let Process { worker, incarnation } = hello.from;
     let connection = Connection::new(PlacedWorker { worker, incarnation, address: peer }, hub.config.window);
     let connection = Arc::new(connection);

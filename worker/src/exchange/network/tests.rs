@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use weir_core::{Batch, Element, Epoch, EventTime, Incarnation, Marker, MarkerKind, NodeId, Watermark, WorkerId};
+use tokio::net::{TcpSocket, TcpStream};
+use weir_core::{
+    AdmissionLimits, Batch, Element, Epoch, EventTime, Incarnation, Marker, MarkerKind, NodeId, Watermark, WorkerId,
+};
 
 use super::codec::{Decoder, Encoder, LENGTH_BYTES};
 use super::*;
@@ -34,6 +36,10 @@ async fn worker_with(name: &str, change: impl FnOnce(&mut NetworkConfig)) -> Wor
     config.window = WINDOW as u64;
     change(&mut config);
     let transport = TcpTransport::listen("127.0.0.1:0", config.frame_bytes, None).await.unwrap();
+    worker_on(config, transport)
+}
+
+fn worker_on(config: NetworkConfig, transport: TcpTransport) -> Worker {
     let address = transport.local_address().unwrap().to_string();
     let Process { worker, incarnation } = config.me.clone();
     let network = Network::start(config, Arc::new(transport));
@@ -387,6 +393,38 @@ async fn strangers_are_turned_away_and_disturb_nobody() {
 
     sender.send_control(marker(2)).unwrap();
     assert_eq!(next(&mut gate).await.1, "marker 2");
+}
+
+#[tokio::test]
+async fn one_address_that_says_nothing_shuts_out_nobody_else() {
+    let mut config = NetworkConfig::new("test", process("b"));
+    config.handshake = Duration::from_secs(600);
+    let transport = TcpTransport::listen("127.0.0.1:0", FRAME_BYTES, None).await.unwrap();
+    let limits = AdmissionLimits { all: 64, per_address: 4, loopback: 4 };
+    let b = worker_on(config, transport.with_strangers(limits));
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 9], 0).into()).unwrap();
+        silent.push(socket.connect(b.placed.address.parse().unwrap()).await.unwrap());
+    }
+    for stream in silent.iter_mut().skip(4) {
+        // In order or not, it is closed.
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+    }
+    // More than four from one address: whoever has said who it is takes no place of those who have not.
+    let at_b = b.join(1);
+    let names: Vec<String> = (0..8).map(|number| format!("a{number}")).collect();
+    let mut workers = Vec::new();
+    for (name, channel) in names.iter().zip(0..) {
+        let a = worker(name).await;
+        let at_a = a.join(1);
+        let mut gate = gate(&at_b, &a, &[id(1, 1, channel)]);
+        let mut sender = a.sender(&at_a, &b, id(1, 1, channel));
+        sender.send_control(marker(1)).unwrap();
+        assert_eq!(next(&mut gate).await.1, "marker 1");
+        workers.push((a, at_a, sender, gate));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! How frames get from one process to another. TCP does it in production, queues do it in a simulation.
 
 use async_trait::async_trait;
-use weir_core::Result;
+use weir_core::{Place, Result};
 
 use super::frame::Frame;
 
@@ -14,7 +14,8 @@ pub trait Transport: Send + Sync {
     /// If nobody does, or nobody can be reached.
     async fn dial(&self, address: &str) -> Result<Link>;
 
-    /// Waits for the next link that a peer dials. May be dropped before it is ready, and loses nothing then.
+    /// Waits for the next link that a peer dials. May be dropped before it is ready, and loses nothing then. How many there are of whose
+    /// other end nothing is known, in all and from one address, is limited here.
     ///
     /// # Errors
     /// If a link could not be accepted. The next one may be.
@@ -29,6 +30,8 @@ pub struct Link {
     pub sender: Box<dyn FrameSender>,
     /// Frames in.
     pub receiver: Box<dyn FrameReceiver>,
+    /// What a link that was accepted takes of the transport's room for those of whom it is not known who they are; given back once it is.
+    pub place: Option<Place>,
 }
 
 /// The sending end of a link.

@@ -174,6 +174,59 @@ async fn a_handshake_that_is_not_finished_is_cut_off_and_a_peer_that_answers_no_
     }
 }
 
+/// A connection from an address of this machine that nobody else has.
+async fn from_another_address(to: std::net::SocketAddr, last: u8) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_address_that_opens_hundreds_leaves_room_for_others() {
+    let config = GrpcConfig {
+        connections_per_address: 4,
+        connections_per_own_address: 4,
+        handshake_timeout: Duration::from_secs(600),
+        ..GrpcConfig::new("weir-test", LogId(7))
+    };
+    let mut coordinator = Coordinator::with(config).await;
+    let mut flood = Vec::new();
+    for _ in 0..300 {
+        flood.push(from_another_address(coordinator.address, 9).await);
+    }
+    for stream in flood.iter_mut().skip(4) {
+        closed(stream).await;
+    }
+    let channel = coordinator.channel().await;
+    let answered = coordinator.answer(Ok(ClientResponse::Workers(Vec::new())));
+    let (answer, _) = tokio::join!(channel.call(&ClientRequest::ListWorkers, CALL), answered);
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_byte_by_byte_is_cut_off() {
+    let silence = Duration::from_millis(400);
+    let config = GrpcConfig { silence, ..GrpcConfig::new("weir-test", LogId(7)) };
+    let mut coordinator = Coordinator::with(config).await;
+    // Over HTTP/2, where pings are answered, nothing has to be asked.
+    let channel = coordinator.channel().await;
+    let mut slow = TcpStream::connect(coordinator.address).await.unwrap();
+    slow.write_all(b"POST /api/v1/namespaces/default/jobs HTTP/1.1\r\nHost: x\r\nX: ").await.unwrap();
+    let dribble = async {
+        let mut ticks = tokio::time::interval(silence / 10);
+        loop {
+            ticks.tick().await;
+            if slow.write_all(b"x").await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, dribble).await.expect("a header may take for ever");
+    let answered = coordinator.answer(Ok(ClientResponse::Workers(Vec::new())));
+    let (answer, _) = tokio::join!(channel.call(&ClientRequest::ListWorkers, CALL), answered);
+    assert!(answer.is_ok(), "{answer:?}");
+}
+
 #[tokio::test]
 async fn at_the_end_workers_are_not_waited_for() {
     let config = GrpcConfig { shutdown_grace: Duration::from_millis(50), ..GrpcConfig::new("weir-test", LogId(7)) };
