@@ -357,8 +357,8 @@ mod tests {
         assert_eq!(with("2", "4=5,2=4").unwrap().0.id, CoordinatorId(5), "replaced twice");
         let (other, _) = with("1", "2=4").unwrap();
         assert_eq!((other.id, other.members.len()), (CoordinatorId(1), 3));
-        assert!(with("2", "2=4,4=2").unwrap_err().contains("by itself"));
-        assert!(with("2", "2=2").unwrap_err().contains("OLD=NEW"));
+        assert!(with("2", "2=4,4=2").err().unwrap().contains("by itself"));
+        assert!(with("2", "2=2").err().unwrap().contains("OLD=NEW"));
     }
 
     #[test]

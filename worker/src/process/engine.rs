@@ -227,21 +227,23 @@ pub async fn listen(config: &WorkerConfig, io: &Handle) -> Result<(Arc<dyn Trans
 
 /// The address by which this machine reaches a coordinator: others reach it there too, unless something stands in between. Nothing is sent.
 async fn own_address(coordinators: &[String], io: &Handle) -> Option<IpAddr> {
-    let elsewhere = coordinators.iter().find(|coordinator| !is_loopback(coordinator)).or(coordinators.first())?.clone();
+    let (here, elsewhere): (Vec<String>, Vec<String>) = coordinators.iter().cloned().partition(|one| is_loopback(one));
+    let candidates = if elsewhere.is_empty() { here } else { elsewhere };
     let looked = io.spawn(async move {
-        let mut found = None;
-        for target in tokio::net::lookup_host(elsewhere).await? {
-            let any: IpAddr =
-                if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-            let socket = UdpSocket::bind((any, 0)).await?;
-            if socket.connect(target).await.is_ok() {
-                found = Some(socket.local_addr()?.ip());
-                break;
+        for coordinator in candidates {
+            // The name of one that is down may not be known.
+            let Ok(targets) = tokio::net::lookup_host(coordinator).await else { continue };
+            for target in targets {
+                let any: IpAddr =
+                    if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+                let socket = UdpSocket::bind((any, 0)).await?;
+                if socket.connect(target).await.is_ok() {
+                    return Ok(Some(socket.local_addr()?.ip()));
+                }
             }
         }
-        std::io::Result::Ok(found)
+        std::io::Result::Ok(None)
     });
-    // Without an answer, the user is asked.
     looked.await.ok()?.ok()?
 }
 
@@ -251,8 +253,10 @@ fn advertised(config: &WorkerConfig, bound: SocketAddr, own: Option<IpAddr>) -> 
         (Some(address), _) => address.clone(),
         (None, Some(own)) => SocketAddr::new(own, bound.port()).to_string(),
         (None, None) if bound.ip().is_unspecified() => {
-            return Err(Error::user(format!("other workers cannot find a worker at {bound}"))
-                .with_help("say how they reach it: --advertise host:port"));
+            // Nothing is wrong with the settings: names of coordinators that are about to start may be known in a moment.
+            return Err(Error::environment(format!("other workers cannot find a worker at {bound}"))
+                .with_source("the names of the coordinators are not known yet, or there is no way to them")
+                .with_help("start it again when they are up, or say how others reach it: --advertise host:port"));
         }
         (None, None) => bound.to_string(),
     };
@@ -295,7 +299,8 @@ mod tests {
                 tls: None,
                 secrets: crate::secrets::Secrets::none(),
             };
-            super::advertised(&config, config.listen, None).map_err(|error| error.report())
+            super::advertised(&config, config.listen, None)
+                .map_err(|error| format!("{:?} {}", error.kind(), error.report()))
         };
         let here = ["127.0.0.1:7070", "localhost:7071", "[::1]:7072"];
         assert_eq!(advertised(&here, "127.0.0.1:7080", None).unwrap(), "127.0.0.1:7080");
@@ -309,7 +314,11 @@ mod tests {
         assert!(advertised(&["coordinator:7070"], "127.0.0.1:7080", None).is_err());
         assert_eq!(advertised(&elsewhere, "127.0.0.1:7080", Some("w1:7080")).unwrap(), "w1:7080");
         assert_eq!(advertised(&elsewhere, "10.0.0.2:7080", None).unwrap(), "10.0.0.2:7080");
-        assert!(advertised(&here, "0.0.0.0:7080", None).unwrap_err().contains("--advertise"));
+        let unknown = advertised(&here, "0.0.0.0:7080", None).unwrap_err();
+        assert!(
+            unknown.starts_with("Environment ") && unknown.contains("--advertise"),
+            "it mends by itself: {unknown}"
+        );
     }
 
     #[tokio::test]
@@ -320,6 +329,7 @@ mod tests {
         };
         assert_eq!(own(&["localhost:7070"]).await.map(|address| address.is_loopback()), Some(true));
         assert_eq!(own(&["no-such-host.invalid:7070"]).await, None);
+        assert!(own(&["no-such-host.invalid:7070", "0.0.0.0:7070"]).await.is_some(), "the first one may be down");
         assert_eq!(own(&[]).await, None);
     }
 }
