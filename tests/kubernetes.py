@@ -181,18 +181,20 @@ class Kubernetes:
                 shutil.rmtree(Path(self.arguments.host_path).resolve() / f"{self.namespace}-{i}", ignore_errors=True)
 
     def watch_memory(self):
-        """How much the workers take, and whether the kernel has ended one for it. On a thread of its own."""
+        """How much the workers take, and whether the kernel has ended one for its memory. On a thread of its own."""
         while self.watching:
             for pod in self.pods():
                 for container in pod["status"].get("containerStatuses", []):
                     for state in (container["state"], container["lastState"]):
                         if state.get("terminated", {}).get("reason") == "OOMKilled":
                             self.oom.add(pod["metadata"]["name"])
-            for pod in self.pods("worker"):
-                path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}:9421/proxy/metrics"
+            for node in json.loads(self.kubectl("get", "nodes", "-o", "json").stdout)["items"]:
+                # As the kernel counts it for the limit: not what can be read again from files, such as the program itself.
+                path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/metrics/resource"
                 metrics = self.kubectl("get", "--raw", path, check=False).stdout
-                for resident in re.findall(r"(?m)^process_resident_memory_bytes (\S+)", metrics):
-                    self.memory = max(self.memory, float(resident) / 2**20)
+                mine = rf'(?m)^container_memory_working_set_bytes{{container="worker",namespace="{self.namespace}",[^}}]*}} (\S+)'
+                for taken in re.findall(mine, metrics):
+                    self.memory = max(self.memory, float(taken) / 2**20)
             time.sleep(1)
 
     def results(self, scratch):

@@ -43,6 +43,10 @@ pub(super) struct LostWorker {
 const LOST_WORKERS: usize = 64;
 const LOST_FOR_MS: i64 = 3_600_000;
 
+/// How long a job that has ended is told of, so that whoever adds up what has happened sees its last figures. Jobs that have ended are kept
+/// until somebody deletes them, and would otherwise make series for ever.
+const ENDED_FOR_MS: i64 = 3_600_000;
+
 #[derive(Debug, Default)]
 struct Tally {
     completed: u64,
@@ -110,7 +114,7 @@ impl<S: LogStore> Node<S> {
     pub fn figures(&self, now: Now) -> Samples {
         let mut samples = Samples::default();
         self.consensus(now, &mut samples);
-        self.counted(&mut samples);
+        self.counted(now, &mut samples);
         if let Some(leader) = &self.leader {
             self.cluster(now, leader, &mut samples);
         }
@@ -140,10 +144,10 @@ impl<S: LogStore> Node<S> {
     }
 
     /// What every coordinator tells, so that nothing is missed while leadership moves.
-    fn counted(&self, samples: &mut Samples) {
+    fn counted(&self, now: Now, samples: &mut Samples) {
         samples.count(&of::WORKERS_LOST, &[], self.tallies.workers_lost);
         let none = Tally::default();
-        for (id, job) in &self.state.jobs {
+        for (id, job) in self.state.jobs.iter().filter(|(_, job)| is_told(job, now)) {
             let name = full_name(job);
             let labels = [&*name];
             let tally = self.tallies.jobs.get(id).unwrap_or(&none);
@@ -189,6 +193,9 @@ impl<S: LogStore> Node<S> {
                 samples.count(&of::JOB_UP, &labels, up.into());
             }
         }
+        if !is_told(job, now) {
+            return;
+        }
         samples.count(&of::JOB_ATTEMPTS, &labels, job.attempt.0);
         samples.count(&of::JOB_RESTARTS, &labels, job.restarts);
         if let Some(pause) = leader.last_pause(id) {
@@ -217,6 +224,11 @@ impl<S: LogStore> Node<S> {
         let running = under_way.map_or(Duration::ZERO, |(_, began)| now.elapsed.saturating_sub(began));
         samples.add(&of::CHECKPOINT_RUNNING, &labels, running.as_secs_f64());
     }
+}
+
+/// Whether there is more to tell of a job than that it has failed, which is told as long as it is so.
+fn is_told(job: &Job, now: Now) -> bool {
+    job.status.is_active() || job.changed_at.saturating_add(ENDED_FOR_MS) > now.wall
 }
 
 fn full_name(job: &Job) -> String {
