@@ -66,6 +66,8 @@ struct Shared {
     credit: usize,
     /// Where the next search for an element starts, so that no channel is starved.
     next: usize,
+    /// Elements that were taken out of turn since somebody last had his turn.
+    out_of_turn: u32,
     receiver: Option<Waker>,
     closed: bool,
     taken_bytes: u64,
@@ -79,6 +81,8 @@ struct Channel {
     bytes: usize,
     /// Not read from until the marker has arrived on all channels.
     blocked: bool,
+    /// How far event time has come in what was taken; `None` before the first watermark, and where the channel is idle.
+    time: Option<EventTime>,
     sender: Option<Waker>,
     origin: Option<Arc<dyn Origin>>,
 }
@@ -91,6 +95,9 @@ struct Taken {
     origin: Option<(Arc<dyn Origin>, usize)>,
 }
 
+/// Elements that may be taken out of turn before somebody has his turn.
+const OUT_OF_TURN: u32 = 8;
+
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().expect("nothing panics while it holds a gate")
 }
@@ -102,6 +109,7 @@ impl Gate {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             credit,
             next: 0,
+            out_of_turn: 0,
             receiver: None,
             closed: false,
             taken_bytes: 0,
@@ -115,7 +123,8 @@ impl Gate {
         GateWatch { shared: Arc::downgrade(&self.shared), last: Arc::default() }
     }
 
-    /// Waits for the next element of any channel that is not blocked. Dropping the future loses nothing.
+    /// Waits for the next element of any channel that is not blocked; of those that have one, mostly of the one whose event time is furthest
+    /// behind. Dropping the future loses nothing.
     pub async fn next(&mut self) -> (usize, Element) {
         let taken = poll_fn(|context| {
             let mut shared = lock(&self.shared);
@@ -181,30 +190,47 @@ impl Drop for Gate {
 
 impl Shared {
     fn pop(&mut self) -> Option<Taken> {
-        let count = self.channels.len();
-        for step in 0..count {
-            let index = (self.next + step) % count;
-            let channel = &mut self.channels[index];
-            if channel.blocked {
-                continue;
+        let index = self.pick()?;
+        let channel = &mut self.channels[index];
+        let (element, bytes) = channel.elements.pop_front()?;
+        let mut origin = None;
+        if bytes > 0 {
+            self.taken_bytes = self.taken_bytes.saturating_add(bytes as u64);
+            channel.bytes = channel.bytes.saturating_sub(bytes);
+            if channel.bytes < self.credit
+                && let Some(waker) = channel.sender.take()
+            {
+                waker.wake();
             }
-            if let Some((element, bytes)) = channel.elements.pop_front() {
-                let mut origin = None;
-                if bytes > 0 {
-                    self.taken_bytes = self.taken_bytes.saturating_add(bytes as u64);
-                    channel.bytes = channel.bytes.saturating_sub(bytes);
-                    if channel.bytes < self.credit
-                        && let Some(waker) = channel.sender.take()
-                    {
-                        waker.wake();
-                    }
-                    origin = channel.origin.clone().map(|origin| (origin, bytes));
-                }
-                self.next = (index + 1) % count;
-                return Some(Taken { channel: index, element, origin });
+            origin = channel.origin.clone().map(|origin| (origin, bytes));
+        }
+        match element {
+            Element::Watermark(Watermark::At(time)) => channel.time = Some(time),
+            Element::Watermark(Watermark::Idle) => channel.time = None,
+            _ => {}
+        }
+        Some(Taken { channel: index, element, origin })
+    }
+
+    /// Which channel to read from: the one whose event time is furthest behind, for what the others bring has to wait for it in the state of
+    /// operators, and costs more there than in its queue. Now and then it is the next in turn, so that nobody is starved.
+    fn pick(&mut self) -> Option<usize> {
+        let count = self.channels.len();
+        let in_turn = (0..count).map(|step| (self.next + step) % count);
+        let is_ready = |index: &usize| !self.channels[*index].blocked && !self.channels[*index].elements.is_empty();
+        let mut ready = in_turn.filter(is_ready);
+        let first = ready.next()?;
+        if self.out_of_turn < OUT_OF_TURN {
+            let time = |index: usize| self.channels[index].time;
+            let behind = ready.fold(first, |least, index| if time(index) < time(least) { index } else { least });
+            if behind != first {
+                self.out_of_turn += 1;
+                return Some(behind);
             }
         }
-        None
+        self.out_of_turn = 0;
+        self.next = (first + 1) % count;
+        Some(first)
     }
 
     fn push(&mut self, channel: usize, element: Element, bytes: usize) {

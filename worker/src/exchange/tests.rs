@@ -105,6 +105,42 @@ fn a_blocked_channel_is_not_read_and_the_others_are() {
 }
 
 #[test]
+fn who_is_behind_in_time_is_read_first() {
+    let (mut gate, mut senders) = gate(3);
+    let at = |time| Element::Watermark(Watermark::At(EventTime(time)));
+    for (sender, times) in senders.iter_mut().zip([[50, 60], [10, 20], [30, 55]]) {
+        for time in times {
+            sender.send_control(at(time)).unwrap();
+            sender.send(numbers(0..time)).now_or_never();
+        }
+    }
+    let mut read = std::iter::from_fn(|| next(&mut gate));
+    // Nothing is known of anybody before his first watermark.
+    let first: Vec<_> = read.by_ref().take(3).collect();
+    assert_eq!(first, [(0, "at 50".to_owned()), (1, "at 10".to_owned()), (2, "at 30".to_owned())]);
+    let then: Vec<_> = read.map(|(channel, element)| format!("{channel}: {element}")).collect();
+    let (mut expected, rows_of) = (Vec::new(), |channel, rows| format!("{channel}: rows {rows}"));
+    expected.extend([rows_of(1, 10), "1: at 20".into(), rows_of(1, 20)]);
+    expected.extend([rows_of(2, 30), "2: at 55".into(), rows_of(0, 50), "0: at 60".into()]);
+    expected.extend([rows_of(2, 55), rows_of(0, 60)]);
+    assert_eq!(then, expected);
+}
+
+#[test]
+fn who_is_ahead_in_time_is_read_now_and_then() {
+    let (mut gate, mut senders) = gate(2);
+    for (sender, time) in senders.iter_mut().zip([1, 100]) {
+        sender.send_control(Element::Watermark(Watermark::At(EventTime(time)))).unwrap();
+        (0..100).for_each(|_| assert!(sender.send(numbers(0..1)).now_or_never().is_some()));
+    }
+    let read: Vec<_> = std::iter::from_fn(|| next(&mut gate)).take(60).collect();
+    let ahead: Vec<_> = read.iter().enumerate().filter(|(_, (channel, _))| *channel == 1).map(|(at, _)| at).collect();
+    assert!(ahead.len() >= 5, "of 60 elements {ahead:?} are of who is ahead");
+    assert!(ahead.len() <= 10, "of 60 elements {ahead:?} are of who is ahead");
+    assert!(ahead.windows(2).all(|pair| pair[1] - pair[0] <= 11), "{ahead:?}");
+}
+
+#[test]
 fn no_channel_is_starved() {
     let (mut gate, mut senders) = gate(2);
     for _ in 0..2 {
