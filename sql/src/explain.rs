@@ -68,7 +68,7 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
                 "each group that there was",
                 "a window, as in `FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' HOUR)`,",
             ),
-            OperatorSpec::TopN(spec) if spec.time_to_live.is_some() => return None,
+            OperatorSpec::TopN(spec) if spec.time_to_live.is_some() || spec.deletions.is_some() => return None,
             OperatorSpec::TopN(spec) if has_last_row(spec) && !spec.retracts => return None,
             OperatorSpec::TopN(spec) if spec.limit >= NO_LIMIT => ("all rows", "a LIMIT"),
             OperatorSpec::TopN(spec) => (

@@ -28,6 +28,7 @@ mod shape;
 mod sink;
 mod source;
 mod stream;
+mod succession;
 mod temporal;
 mod union;
 mod unnest;

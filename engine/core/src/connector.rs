@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::lookup::{LookupContext, LookupTable};
 pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
-    SplitPosition, rejected_schema,
+    SplitPosition, Succession, rejected_schema,
 };
 use crate::{Attempt, Batch, ChangelogKind, Epoch, Error, JobIdentity, Result};
 
@@ -154,6 +154,13 @@ pub trait Connector: Send + Sync {
     fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
         let _ = (table, stream);
         Ok(())
+    }
+
+    /// How records of a table that is read replace each other, if they do not each stand for a row of their own. Asked when a job is planned,
+    /// of tables that [`validate`](Self::validate) has accepted; they have a primary key then.
+    fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        let _ = table;
+        None
     }
 
     /// Metadata columns that a source can provide.

@@ -21,6 +21,20 @@ use async_trait::async_trait;
 
 use crate::{Attempt, Epoch, EventTime, Result};
 
+/// Of a table whose records replace each other by its primary key: columns that say so, which the source delivers where it is asked for them
+/// and nobody declares. Their names are those of metadata ([`METADATA_KEY`](crate::connector::METADATA_KEY)). A record may come several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Succession {
+    /// The greater a record is in these, from the first to the last, the newer it is. None is ever null, and no two records of a key are
+    /// equal in all of them.
+    pub order: Vec<Field>,
+    /// `BOOLEAN`: whether the record says that there is no row of its key. All its columns but those of the key, and these, mean nothing then.
+    pub deletion: Field,
+    /// How long it is kept in mind that a key was deleted, in milliseconds of processing time, so that an older record that comes late does not
+    /// bring the row back; `None`: for ever.
+    pub keeps_deletions_ms: Option<u64>,
+}
+
 /// A part of a table that is read in its own order, by one subtask at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {

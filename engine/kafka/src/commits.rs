@@ -7,6 +7,8 @@ use std::sync::Arc;
 use weir_core::Epoch;
 use weir_core::connector::SplitPosition;
 
+use crate::split::Position;
+
 /// Positions at markers whose checkpoints are not complete yet.
 #[derive(Debug, Default)]
 pub(crate) struct Commits {
@@ -26,7 +28,8 @@ impl Commits {
     /// A marker has passed.
     pub(crate) fn captured(&mut self, epoch: Epoch, positions: &[SplitPosition]) {
         let mut offsets = self.ended.clone();
-        offsets.extend(positions.iter().filter_map(|at| Some((at.split.clone(), at.position.parse().ok()?))));
+        let offset = |at: &SplitPosition| at.position.parse().ok().map(|Position { offset, .. }| offset);
+        offsets.extend(positions.iter().filter_map(|at| Some((at.split.clone(), offset(at)?))));
         self.captured.push_back((epoch, offsets));
     }
 
@@ -54,7 +57,7 @@ mod tests {
     #[test]
     fn the_group_learns_what_the_completed_checkpoint_holds_and_no_more() {
         let mut commits = Commits::default();
-        commits.captured(Epoch(1), &[at("a", "1"), at("b", "5")]);
+        commits.captured(Epoch(1), &[at("a", "1"), at("b", "5@77")]);
         commits.captured(Epoch(2), &[at("a", "2"), at("b", "5")]);
         commits.captured(Epoch(4), &[at("a", "4"), at("b", "5")]);
         assert_eq!(commits.completed(Epoch(2)), [("a".into(), 2), ("b".into(), 5)]);

@@ -8,7 +8,7 @@ use arrow::datatypes::Field;
 use async_trait::async_trait;
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
-    SplitDiscovery,
+    SplitDiscovery, Succession,
 };
 use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
 
@@ -28,12 +28,13 @@ pub struct Kafka {
 
 /// How a cluster is reached, where a new job begins, what becomes of records that cannot be decoded. Which topics are read, and how far,
 /// is none of them.
-const SETTINGS: &[&str] = &[
+pub(crate) const SETTINGS: &[&str] = &[
     "properties.*",
     offsets::STARTUP_MODE,
     offsets::STARTUP_TIMESTAMP,
     offsets::STARTUP_OFFSETS,
     "scan.topic-partition-discovery.interval",
+    "scan.deletions.retention",
     "error-policy",
     "dead-letter.table",
     "sink.*",
@@ -48,6 +49,22 @@ pub(crate) fn anchor(options: &mut BTreeMap<String, String>, directory: &Path) {
             *path = directory.join(&*path).display().to_string();
         }
     }
+}
+
+/// Checks the options of a table of either connector.
+pub(crate) fn validate(table: &TableSpec, role: Role) -> Result<()> {
+    if role == Role::Sink {
+        return SinkOptions::read(table).map(drop);
+    }
+    let options = SourceOptions::read(table)?;
+    Layout::new(table, &options.formats)?;
+    Ok(())
+}
+
+/// Whether a table of either connector ends.
+pub(crate) fn boundedness(table: &TableSpec) -> Boundedness {
+    let is_bounded = offsets::bounded(&weir_connectors::options::Options::of(table)).is_ok_and(|place| place.is_some());
+    if is_bounded { Boundedness::Bounded } else { Boundedness::Unbounded }
 }
 
 #[async_trait]
@@ -85,6 +102,10 @@ impl Connector for Kafka {
         SinkOptions::check_order(table)
     }
 
+    fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        SourceOptions::read(table).ok().and_then(|options| options.succession(table))
+    }
+
     fn metadata_columns(&self) -> Vec<Field> {
         metadata::columns()
     }
@@ -94,18 +115,11 @@ impl Connector for Kafka {
     }
 
     fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
-        if role == Role::Sink {
-            return SinkOptions::read(table).map(drop);
-        }
-        let options = SourceOptions::read(table)?;
-        Layout::new(table, &options.formats)?;
-        Ok(())
+        validate(table, role)
     }
 
     fn boundedness(&self, table: &TableSpec) -> Boundedness {
-        let is_bounded =
-            offsets::bounded(&weir_connectors::options::Options::of(table)).is_ok_and(|place| place.is_some());
-        if is_bounded { Boundedness::Bounded } else { Boundedness::Unbounded }
+        boundedness(table)
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {

@@ -19,6 +19,15 @@ pub(crate) enum Origin {
     Metadata(usize),
 }
 
+/// How records replace each other by the primary key of their table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replacing {
+    /// One without a value says that there is no row of its key any more.
+    ByAbsence,
+    /// Values say what became of a row.
+    Told,
+}
+
 /// A part of a record, as far as the table says what is in it.
 #[derive(Debug, Clone)]
 struct Part {
@@ -45,6 +54,10 @@ pub(crate) struct Layout {
     /// `None`: the table says nothing of it.
     value: Option<Part>,
     metadata: Vec<Metadata>,
+    /// `None`: each record is a row of its own.
+    replacing: Option<Replacing>,
+    /// Names of the primary key's columns.
+    primary_key: Vec<String>,
 }
 
 impl Layout {
@@ -56,9 +69,13 @@ impl Layout {
         let physical: Vec<FieldRef> =
             table.schema.fields().iter().filter(|field| !is_metadata(field)).cloned().collect();
         let key = formats.key.as_ref().map(|key| in_key(table, key, &physical)).transpose()?;
-        let apart = formats.key.as_ref().filter(|key| !key.is_in_value);
+        let replacing = formats.replacing(table);
+        // A record without a value still has a key.
+        let from_key = |key: &&Key| !key.is_in_value || replacing == Some(Replacing::ByAbsence);
+        let apart = formats.key.as_ref().filter(from_key);
         let is_apart = |field: &FieldRef| apart.is_some_and(|key| key.fields.contains(field.name()));
-        let value: Vec<FieldRef> = physical.into_iter().filter(|field| !is_apart(field)).collect();
+        let in_value = |field: &FieldRef| !is_apart(field) || apart.is_some_and(|key| key.is_in_value);
+        let value: Vec<FieldRef> = physical.into_iter().filter(in_value).collect();
         formats.value.check(&value).map_err(of_table)?;
         let schema = table.output_schema();
         let mut layout = Self {
@@ -70,6 +87,8 @@ impl Layout {
                 wanted: Vec::new(),
             }),
             metadata: Vec::new(),
+            replacing,
+            primary_key: table.primary_key.iter().map(|column| table.schema.field(*column).name().clone()).collect(),
             schema: schema.clone(),
         };
         let mut keys = Vec::new();
@@ -111,7 +130,13 @@ impl Layout {
 
     /// What reads values, also if no column of theirs is read: those that cannot be decoded are no rows.
     pub(crate) fn value_decoder(&self) -> Result<Option<MessageDecoder>> {
-        self.value.as_ref().map(Part::decoder).transpose()
+        let decoder = self.value.as_ref().map(Part::decoder).transpose()?;
+        Ok(decoder.map(|decoder| decoder.keyed_by(|name| self.primary_key.iter().any(|column| column == name))))
+    }
+
+    /// How records replace each other, if they do.
+    pub(crate) fn replacing(&self) -> Option<Replacing> {
+        self.replacing
     }
 
     /// Whether a record without a value is a row.

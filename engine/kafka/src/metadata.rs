@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewBuilder, Int32Array, Int64Array, MapArray, StringViewArray, StringViewBuilder, StructArray,
-    TimestampMillisecondArray,
+    ArrayRef, BinaryViewBuilder, BooleanArray, Int32Array, Int64Array, MapArray, StringViewArray, StringViewBuilder,
+    StructArray, TimestampMillisecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
@@ -25,7 +25,15 @@ pub(crate) enum Metadata {
     TimestampType,
     Headers,
     Key,
+    /// Where the record stands among those of its key.
+    Sequence,
+    /// Whether it says that its row is gone.
+    Deletion,
 }
+
+/// Names of what tables have whose records replace each other, and nobody declares.
+pub(crate) const SEQUENCE: &str = "$sequence";
+pub(crate) const DELETION: &str = "$deletion";
 
 const METADATA: [(&str, Metadata); 7] = [
     ("topic", Metadata::Topic),
@@ -40,11 +48,18 @@ const METADATA: [(&str, Metadata); 7] = [
 impl Metadata {
     /// The one of that name.
     pub(crate) fn named(key: &str) -> Option<Self> {
+        match key {
+            SEQUENCE => return Some(Self::Sequence),
+            DELETION => return Some(Self::Deletion),
+            _ => {}
+        }
         METADATA.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
     }
 
-    fn data_type(self) -> DataType {
+    pub(crate) fn data_type(self) -> DataType {
         match self {
+            Metadata::Sequence => DataType::Int64,
+            Metadata::Deletion => DataType::Boolean,
             Metadata::Topic | Metadata::TimestampType => DataType::Utf8View,
             Metadata::Partition => DataType::Int32,
             Metadata::Offset => DataType::Int64,
@@ -74,6 +89,17 @@ pub(crate) enum MetadataColumn {
     TimestampType(StringViewBuilder),
     Headers(Box<HeaderColumn>),
     Key(BinaryViewBuilder),
+    Sequence(Vec<i64>),
+    Deletion(Vec<bool>),
+}
+
+/// What is known of a row that a record says something of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// Where it stands among those of its key.
+    pub(crate) sequence: i64,
+    /// Whether it is gone.
+    pub(crate) is_gone: bool,
 }
 
 impl MetadataColumn {
@@ -86,6 +112,8 @@ impl MetadataColumn {
             Metadata::TimestampType => Self::TimestampType(StringViewBuilder::new()),
             Metadata::Headers => Self::Headers(Box::default()),
             Metadata::Key => Self::Key(BinaryViewBuilder::new()),
+            Metadata::Sequence => Self::Sequence(Vec::new()),
+            Metadata::Deletion => Self::Deletion(Vec::new()),
         }
     }
 
@@ -93,8 +121,10 @@ impl MetadataColumn {
     ///
     /// # Errors
     /// What is wrong with it. A value has been added all the same.
-    pub(crate) fn push(&mut self, message: &impl Message) -> Result<(), String> {
+    pub(crate) fn push(&mut self, message: &impl Message, turn: Turn) -> Result<(), String> {
         match self {
+            Self::Sequence(values) => values.push(turn.sequence),
+            Self::Deletion(values) => values.push(turn.is_gone),
             Self::Topic | Self::Partition => {}
             Self::Offset(values) => values.push(message.offset()),
             Self::Timestamp(values) => values.push(message.timestamp().to_millis().unwrap_or(-1)),
@@ -124,6 +154,8 @@ impl MetadataColumn {
             Self::TimestampType(values) => Arc::new(std::mem::take(values).finish()),
             Self::Headers(column) => std::mem::take(column.as_mut()).finish()?,
             Self::Key(values) => Arc::new(std::mem::take(values).finish()),
+            Self::Sequence(values) => Arc::new(Int64Array::from(std::mem::take(values))),
+            Self::Deletion(values) => Arc::new(BooleanArray::from(std::mem::take(values))),
         })
     }
 }

@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use arrow::datatypes::Field;
+
 use weir_connectors::formats::message::MessageFormat;
 use weir_connectors::formats::{BadRecordPolicy, policy};
 use weir_connectors::options::Options;
-use weir_core::connector::OptionInfo;
-use weir_core::{Result, TableSpec};
+use weir_core::connector::{OptionInfo, Succession};
+use weir_core::{Error, Result, TableSpec};
 use weir_registry::RegistryOptions;
 
 use crate::client::{ClientOptions, GROUP, PROPERTIES};
+use crate::connector::UPSERT;
+use crate::layout::Replacing;
+use crate::metadata::{DELETION, Metadata, SEQUENCE};
 use crate::offsets::{self, Place};
 use crate::sink;
 use crate::topics::Topics;
@@ -18,6 +23,7 @@ use crate::topics::Topics;
 pub(crate) const KEY_FIELDS: &str = "key.fields";
 pub(crate) const KEY_PREFIX: &str = "key.fields-prefix";
 pub(crate) const VALUE_INCLUDES: &str = "value.fields-include";
+const DELETIONS: &str = "scan.deletions.retention";
 const DISCOVERY: &str = "scan.topic-partition-discovery.interval";
 
 pub(crate) const fn option(name: &'static str, doc: &'static str) -> OptionInfo {
@@ -61,10 +67,7 @@ const TABLE: &[OptionInfo] = &[
         "scan.topic-partition-discovery.interval",
         "Look for new partitions and topics every so often. Default '5min'; '0' does so only when the job begins.",
     ),
-    option(
-        "format",
-        "How values are written: 'json', 'csv', 'raw', 'avro', 'avro-confluent', or, where rows are written, 'debezium-json'.",
-    ),
+    option("format", "How values are written: 'json', 'csv', 'raw', 'avro', 'avro-confluent' or 'debezium-json'."),
     option("value.format", "The same as 'format'; its own options then begin with 'value.' too."),
     option("key.format", "How keys are written, if columns are read from them."),
     option("key.fields", "Columns that are in the key, with ';' between them."),
@@ -74,12 +77,17 @@ const TABLE: &[OptionInfo] = &[
         "error-policy",
         "What to do with a record that cannot be decoded: 'fail' (default), 'skip' and count it, or 'dead-letter'.",
     ),
+    option(
+        DELETIONS,
+        "Where records replace each other by key: how long it is kept in mind that a key was deleted, so that older records of other partitions do \
+         not bring it back. Default '1 d'; '0': for ever.",
+    ),
     option("dead-letter.table", "The table that gets undecodable records under 'error-policy' = 'dead-letter'."),
 ];
 
 /// Options of a format, by where it is used.
 macro_rules! format_options {
-    ($name:ident, $json:ident, $csv:ident, $registry:ident, $prefix:literal) => {
+    ($name:ident, $json:ident, $csv:ident, $registry:ident, $debezium:ident, $prefix:literal) => {
         const $json: &[OptionInfo] = &[
             option(
                 concat!($prefix, "json.ignore-parse-errors"),
@@ -128,23 +136,36 @@ macro_rules! format_options {
             ),
             option(concat!($prefix, "avro-confluent.bearer-auth.token"), "The token that the registry wants to see."),
         ];
+        const $debezium: &[OptionInfo] = &[
+            option(
+                concat!($prefix, "debezium-json.schema-include"),
+                "Whether messages have their schema beside them; unless set, each is read as it is.",
+            ),
+            option(
+                concat!($prefix, "debezium-json.ignore-parse-errors"),
+                "'true': a value that is not of its column's type is null, and a record that is none of Debezium's is left out.",
+            ),
+        ];
         fn $name(format: &str) -> &'static [OptionInfo] {
             match format.to_ascii_lowercase().as_str() {
                 "json" => $json,
                 "csv" => $csv,
                 "avro-confluent" => $registry,
+                "debezium-json" => $debezium,
                 _ => &[],
             }
         }
     };
 }
-format_options!(of_format, JSON, CSV, REGISTRY, "");
-format_options!(of_value_format, VALUE_JSON, VALUE_CSV, VALUE_REGISTRY, "value.");
-format_options!(of_key_format, KEY_JSON, KEY_CSV, KEY_REGISTRY, "key.");
+format_options!(of_format, JSON, CSV, REGISTRY, DEBEZIUM, "");
+format_options!(of_value_format, VALUE_JSON, VALUE_CSV, VALUE_REGISTRY, VALUE_DEBEZIUM, "value.");
+format_options!(of_key_format, KEY_JSON, KEY_CSV, KEY_REGISTRY, KEY_DEBEZIUM, "key.");
 
 const LENIENT: &[&str] = &[
     "json.ignore-parse-errors",
     "csv.ignore-parse-errors",
+    "debezium-json.ignore-parse-errors",
+    "value.debezium-json.ignore-parse-errors",
     "value.json.ignore-parse-errors",
     "value.csv.ignore-parse-errors",
     "key.json.ignore-parse-errors",
@@ -163,9 +184,8 @@ pub(crate) fn known(given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
 
 /// Options of a table whose rows are replaced by key. Its key is its primary key.
 pub(crate) fn known_of_upserts(given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
-    const NOT_THERE: &[&str] =
-        &["topic-pattern", "key.fields", "format", "error-policy", "dead-letter.table", "properties.group.id"];
-    let is_there = |option: &OptionInfo| !option.name.starts_with("scan.") && !NOT_THERE.contains(&option.name);
+    const NOT_THERE: &[&str] = &["key.fields", "format"];
+    let is_there = |option: &OptionInfo| !option.name.starts_with("scan.startup.") && !NOT_THERE.contains(&option.name);
     known(given).into_iter().filter(is_there).collect()
 }
 
@@ -176,6 +196,16 @@ pub(crate) struct Formats {
     /// Where the schemas of values are, if they have such.
     pub(crate) registry: Option<RegistryOptions>,
     pub(crate) key: Option<Key>,
+}
+
+impl Formats {
+    /// How records replace each other by the primary key of the table, if they do.
+    pub(crate) fn replacing(&self, table: &TableSpec) -> Option<Replacing> {
+        match self.value.tells_changes() {
+            true => Some(Replacing::Told),
+            false => (table.connector == UPSERT).then_some(Replacing::ByAbsence),
+        }
+    }
 }
 
 /// Which columns are in the key.
@@ -203,6 +233,8 @@ pub(crate) struct SourceOptions {
     pub(crate) discovery: Option<Duration>,
     pub(crate) formats: Formats,
     pub(crate) policy: BadRecordPolicy,
+    /// How long deletions are kept in mind, where records replace each other; `None`: for ever.
+    pub(crate) deletions: Option<Duration>,
 }
 
 impl SourceOptions {
@@ -212,7 +244,9 @@ impl SourceOptions {
         let options = Options::of(table);
         let topics = Topics::read(&options)?;
         let client = ClientOptions::read(table)?;
-        let (startup, bounded) = (offsets::startup(&options)?, offsets::bounded(&options)?);
+        // What a key has now may have been said at any time.
+        let startup = if table.connector == UPSERT { Place::Earliest } else { offsets::startup(&options)? };
+        let bounded = offsets::bounded(&options)?;
         if client.group.is_none() {
             let group = format!("{PROPERTIES}{GROUP}");
             if startup == Place::Group {
@@ -240,18 +274,56 @@ impl SourceOptions {
             discovery: (!discovery.is_zero() && bounded.is_none()).then_some(discovery),
             startup,
             bounded,
-            formats: formats(&options)?,
+            formats: formats(table, &options)?,
+            deletions: Some(options.duration(DELETIONS)?.unwrap_or(Duration::from_secs(86_400)))
+                .filter(|time| !time.is_zero()),
             policy: policy(&options, LENIENT)?,
         })
     }
 }
 
-fn formats(options: &Options<'_>) -> Result<Formats> {
+impl SourceOptions {
+    /// How records replace each other, as the planner is told, if they do.
+    pub(crate) fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        self.formats.replacing(table)?;
+        let field = |name: &str| Metadata::named(name).map(|metadata| Field::new(name, metadata.data_type(), false));
+        Some(Succession {
+            order: vec![field(SEQUENCE)?, field("partition")?],
+            deletion: field(DELETION)?,
+            keeps_deletions_ms: self.deletions.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        })
+    }
+}
+
+fn formats(table: &TableSpec, options: &Options<'_>) -> Result<Formats> {
+    let is_upsert = table.connector == UPSERT;
     let of_value = value_options(options)?;
     let Some(value) = MessageFormat::read(&of_value)? else {
-        return Err(options.required("format").err().unwrap_or_else(|| options.error("format", "missing")));
+        let name = if is_upsert { "value.format" } else { "format" };
+        return Err(options.required(name).err().unwrap_or_else(|| options.error(name, "missing")));
     };
-    Ok(Formats { registry: registry(&value, &of_value)?, value, key: key(options)? })
+    if is_upsert {
+        if value.tells_changes() {
+            return Err(says_changes(&of_value));
+        }
+        options.required("key.format")?;
+    }
+    let formats = Formats { registry: registry(&value, &of_value)?, value, key: key(table, options)? };
+    if formats.replacing(table).is_some() && table.primary_key.is_empty() {
+        let error = Error::user(format!(
+            "the records of table '{}' say what became of rows, and it has no primary key that tells these apart",
+            table.name
+        ));
+        return Err(error.with_help("declare it, as in `PRIMARY KEY (id) NOT ENFORCED`: records may come again, and only by a key is it seen that they have"));
+    }
+    Ok(formats)
+}
+
+/// The error about a format of values that has no place in a topic where whether there is a value says it all.
+pub(crate) fn says_changes(of_value: &Options<'_>) -> Error {
+    of_value
+        .error("format", "one that says what becomes of a row, which is said by whether a record has a value here")
+        .with_help("use the connector 'kafka' for it")
 }
 
 /// The options of the format of values, which begin with `value.` if the format's does.
@@ -270,7 +342,12 @@ fn registry(format: &MessageFormat, options: &Options<'_>) -> Result<Option<Regi
     format.wants_schemas().then(|| RegistryOptions::read(options)).transpose()
 }
 
-fn key(options: &Options<'_>) -> Result<Option<Key>> {
+/// The error about a format of keys that tells changes.
+pub(crate) fn no_format_of_keys(of_key: &Options<'_>) -> Error {
+    of_key.error("format", "no format of keys: it says what becomes of a row")
+}
+
+fn key(table: &TableSpec, options: &Options<'_>) -> Result<Option<Key>> {
     let Some(format) = MessageFormat::read(&options.under("key."))? else {
         for name in [KEY_FIELDS, KEY_PREFIX] {
             if options.text(name).is_some() {
@@ -282,19 +359,27 @@ fn key(options: &Options<'_>) -> Result<Option<Key>> {
             _ => Ok(None),
         };
     };
-    let list = options.required(KEY_FIELDS)?;
-    let fields: Vec<String> =
-        list.split(';').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if fields.is_empty() {
-        return Err(options.error(KEY_FIELDS, "empty"));
+    if format.tells_changes() {
+        return Err(no_format_of_keys(&options.under("key.")));
     }
+    let fields: Vec<String> = match table.connector == UPSERT {
+        true => table.primary_key.iter().map(|column| table.schema.field(*column).name().clone()).collect(),
+        false => {
+            let list = options.required(KEY_FIELDS)?.split(';').map(str::trim).filter(|name| !name.is_empty());
+            let fields: Vec<String> = list.map(str::to_owned).collect();
+            if fields.is_empty() {
+                return Err(options.error(KEY_FIELDS, "empty"));
+            }
+            fields
+        }
+    };
     let prefix = options.text(KEY_PREFIX).unwrap_or_default().to_owned();
     let is_in_value = options.choice(VALUE_INCLUDES, &[("ALL", true), ("EXCEPT_KEY", false)])?.unwrap_or(true);
     if is_in_value && !prefix.is_empty() {
         return Err(options.error(KEY_PREFIX, format!("read only with '{VALUE_INCLUDES}' = 'EXCEPT_KEY'")));
     }
     if let Some(other) = fields.iter().find(|name| !name.starts_with(&prefix)) {
-        return Err(options.error(KEY_PREFIX, format!("not what '{other}' of '{KEY_FIELDS}' begins with")));
+        return Err(options.error(KEY_PREFIX, format!("not what '{other}', a column of the key, begins with")));
     }
     let registry = registry(&format, &options.under("key."))?;
     Ok(Some(Key { format, registry, fields, prefix, is_in_value }))

@@ -9,7 +9,7 @@ use rdkafka::message::{Message, OwnedMessage};
 
 use crate::events::{Events, Progress};
 use crate::rows::{Rows, WantedSchema};
-use crate::split::{Range, Stop, TopicPartition};
+use crate::split::{Range, Sequence, Stop, TopicPartition};
 
 /// A partition and where reading it goes on.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(crate) struct Assigned {
     pub(crate) range: Range,
     /// The next offset that has not been handed out.
     pub(crate) position: i64,
+    /// The place of the last row among those of its key.
+    pub(crate) sequence: Sequence,
 }
 
 impl Assigned {
@@ -44,13 +46,14 @@ impl Assigned {
         if let Some(wanted) = rows.wants_schema(message) {
             return Some(Taken::WantsSchema(wanted));
         }
-        rows.push(message, &self.name);
+        rows.push(message, &self.name, &mut self.sequence);
         self.position = offset + 1;
         *last_time = message.timestamp().to_millis().or(*last_time);
         if self.is_over() {
             return Some(Taken::Ended);
         }
-        (stop_at_rejected && rows.rejected().is_some()).then_some(Taken::Enough)
+        let stops = (stop_at_rejected && rows.rejected().is_some()) || rows.truncated().is_some();
+        stops.then_some(Taken::Enough)
     }
 }
 

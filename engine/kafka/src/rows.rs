@@ -6,13 +6,13 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
 use rdkafka::message::Message;
 use weir_connectors::formats::RAW_LIMIT;
-use weir_connectors::formats::message::MessageDecoder;
+use weir_connectors::formats::message::{Change, MessageDecoder};
 use weir_core::connector::Rejected;
 use weir_core::{Error, Result};
 
-use crate::layout::{Layout, Origin};
-use crate::metadata::MetadataColumn;
-use crate::split::TopicPartition;
+use crate::layout::{Layout, Origin, Replacing};
+use crate::metadata::{MetadataColumn, Turn};
+use crate::split::{Sequence, TopicPartition};
 
 /// A schema that is to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,16 @@ pub(crate) struct Rows {
     /// Which of them are fillers.
     fillers: Vec<usize>,
     rejected: Vec<Rejected>,
+    truncated: Option<Rejected>,
+}
+
+fn rejected(message: &impl Message, partition: &Arc<str>, raw: Option<&[u8]>, reason: String) -> Rejected {
+    Rejected {
+        origin: partition.clone(),
+        offset: u64::try_from(message.offset()).unwrap_or_default(),
+        raw: raw.map(|raw| raw[..raw.len().min(RAW_LIMIT)].to_vec()).unwrap_or_default(),
+        reason,
+    }
 }
 
 impl Rows {
@@ -47,6 +57,7 @@ impl Rows {
             rows: 0,
             fillers: Vec::new(),
             rejected: Vec::new(),
+            truncated: None,
         })
     }
 
@@ -71,36 +82,68 @@ impl Rows {
     }
 
     /// Adds a record of the partition of this name.
-    pub(crate) fn push(&mut self, message: &impl Message, partition: &Arc<str>) {
-        if message.payload().is_none() && !self.layout.reads_null() {
-            return;
+    pub(crate) fn push(&mut self, message: &impl Message, partition: &Arc<str>, sequence: &mut Sequence) {
+        let (value, gone): (Result<(), String>, &[bool]) = match (self.layout.replacing(), message.payload()) {
+            (None, None) if !self.layout.reads_null() => return,
+            // It lets the topic forget the record before it, which has said that the row is gone.
+            (Some(Replacing::Told), None) => return,
+            (None, payload) => (self.value.as_mut().map_or(Ok(()), |decoder| decoder.push(payload)), &[false]),
+            (Some(Replacing::ByAbsence), _) if message.key().is_none() => {
+                self.value.iter_mut().for_each(MessageDecoder::skip);
+                (Err("it has no key, and the table's primary key is read from there".to_owned()), &[false])
+            }
+            (Some(Replacing::ByAbsence), None) => {
+                self.value.iter_mut().for_each(MessageDecoder::skip);
+                (Ok(()), &[true])
+            }
+            (Some(Replacing::ByAbsence), payload) => {
+                (self.value.as_mut().map_or(Ok(()), |decoder| decoder.push(payload)), &[false])
+            }
+            (Some(Replacing::Told), Some(payload)) => {
+                let Some(decoder) = &mut self.value else { return };
+                let before = decoder.rows();
+                match decoder.push_change(payload) {
+                    Ok(Change::Row) => (Ok(()), &[false]),
+                    Ok(Change::Deletion) => (Ok(()), &[true]),
+                    Ok(Change::Move) => (Ok(()), &[true, false]),
+                    Ok(Change::Truncation) => {
+                        let reason =
+                            "all rows of the database's table were deleted at once, and nothing says which there were";
+                        self.truncated = Some(rejected(message, partition, message.payload(), reason.to_owned()));
+                        return;
+                    }
+                    Err(reason) => (Err(reason), &[false; 2][..(decoder.rows() - before).min(2)]),
+                }
+            }
+        };
+        // All parts get as many rows, whatever is wrong with another.
+        let (mut key, mut metadata) = (Ok(()), Ok(()));
+        let time = message.timestamp().to_millis();
+        for is_gone in gone {
+            let turn = Turn { sequence: sequence.next(time), is_gone: *is_gone };
+            key = key.and(self.key.as_mut().map_or(Ok(()), |decoder| decoder.push(message.key())));
+            for column in &mut self.metadata {
+                metadata = metadata.and(column.push(message, turn));
+            }
         }
-        // All parts get a row, whatever is wrong with another.
-        let value = self.value.as_mut().map_or(Ok(()), |decoder| decoder.push(message.payload()));
-        let key = self.key.as_mut().map_or(Ok(()), |decoder| decoder.push(message.key()));
-        let mut metadata = Ok(());
-        for column in &mut self.metadata {
-            metadata = metadata.and(column.push(message));
-        }
-        self.rows += 1;
-        let rejected = match (value, key, metadata) {
+        self.rows += gone.len();
+        let (raw, reason) = match (value, key, metadata) {
             (Ok(()), Ok(()), Ok(())) => return,
             (Err(reason), ..) | (Ok(()), Ok(()), Err(reason)) => (message.payload(), reason),
             (Ok(()), Err(reason), _) => (message.key(), format!("in its key, {reason}")),
         };
-        let (raw, reason) = rejected;
-        self.fillers.push(self.rows - 1);
-        self.rejected.push(Rejected {
-            origin: partition.clone(),
-            offset: u64::try_from(message.offset()).unwrap_or_default(),
-            raw: raw.map(|raw| raw[..raw.len().min(RAW_LIMIT)].to_vec()).unwrap_or_default(),
-            reason,
-        });
+        self.fillers.extend(self.rows - gone.len()..self.rows);
+        self.rejected.push(rejected(message, partition, raw, reason));
     }
 
     /// Rows so far, rejected ones among them.
     pub(crate) fn len(&self) -> usize {
         self.rows
+    }
+
+    /// A record that no policy can pass over: it would leave rows that are gone.
+    pub(crate) fn truncated(&self) -> Option<&Rejected> {
+        self.truncated.as_ref()
     }
 
     /// The first record that was rejected.

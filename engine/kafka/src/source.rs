@@ -27,7 +27,7 @@ use crate::partition::{Assigned, Partition, Taken};
 use crate::ready::Ready;
 use crate::registries::Registries;
 use crate::rows::Rows;
-use crate::split::{self, TopicPartition};
+use crate::split::{self, Position, TopicPartition};
 
 /// How often it is heard what librdkafka has to say beside records, looked into every queue, and asked whether the cluster is there.
 const LISTEN: Duration = Duration::from_millis(200);
@@ -40,6 +40,7 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
     let options = SourceOptions::read(table)?;
     let layout = Arc::new(Layout::new(table, &options.formats)?);
     Ok(Box::new(KafkaSource {
+        replaces: layout.replacing().is_some(),
         rows: Rows::new(layout)?,
         batch_rows: context.batch_rows.max(1),
         waiting: Vec::new(),
@@ -62,6 +63,8 @@ struct KafkaSource {
     options: SourceOptions,
     batch_rows: usize,
     rows: Rows,
+    /// Whether records replace each other, so that their places among each other count.
+    replaces: bool,
     /// Partitions that the client has not been given yet.
     waiting: Vec<Assigned>,
     /// Those that it is being given.
@@ -175,6 +178,9 @@ impl KafkaSource {
             if let (true, Some(rejected)) = (stop_at_rejected, self.rows.rejected()) {
                 return Err(undecodable(&partition.assigned.partition, rejected));
             }
+            if let Some(truncated) = self.rows.truncated() {
+                return Err(was_truncated(&partition.assigned.partition, truncated));
+            }
             let has_ended = match taken {
                 Taken::Enough => {
                     self.ready.mark(queue);
@@ -283,17 +289,25 @@ fn undecodable(partition: &TopicPartition, rejected: &Rejected) -> Error {
         .with_help("'error-policy' = 'skip' passes over such records, 'dead-letter' keeps them")
 }
 
+fn was_truncated(partition: &TopicPartition, record: &Rejected) -> Error {
+    Error::data(format!("{}, offset {}: {}", partition.described(), record.offset, record.reason)).with_help(
+        "take a new snapshot of the table into a new topic, and read that by a new job; Debezium leaves such records out with \
+         'skipped.operations' = 't', and rows stay then that are gone",
+    )
+}
+
 #[async_trait]
 impl Source for KafkaSource {
     fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
         for AssignedSplit { split, position } in splits {
             let (partition, range) = split::parse(&split)?;
             let unknown = |text: &String| Error::data(format!("'{text}' is no offset of {}", partition.described()));
-            let position = match &position {
-                Some(text) => text.parse().ok().filter(|offset: &i64| *offset >= 0).ok_or_else(|| unknown(text))?,
-                None => range.start,
+            let at: Position = match &position {
+                Some(text) => text.parse().map_err(|()| unknown(text))?,
+                None => Position { offset: range.start, sequence: None },
             };
-            self.waiting.push(Assigned { name: split.name, partition, range, position });
+            let (position, sequence) = (at.offset, at.sequence.unwrap_or_default());
+            self.waiting.push(Assigned { name: split.name, partition, range, position, sequence });
         }
         Ok(())
     }
@@ -303,7 +317,10 @@ impl Source for KafkaSource {
     }
 
     fn positions(&self) -> Vec<SplitPosition> {
-        let position = |at: &Assigned| SplitPosition { split: at.name.clone(), position: at.position.to_string() };
+        let position = |at: &Assigned| {
+            let sequence = self.replaces.then_some(at.sequence);
+            SplitPosition { split: at.name.clone(), position: Position { offset: at.position, sequence }.to_string() }
+        };
         self.open().map(position).collect()
     }
 
@@ -311,7 +328,7 @@ impl Source for KafkaSource {
         let Some(client) = &self.client else { return Vec::new() };
         let now = now();
         let lag = |partition: &Partition| {
-            let Assigned { name, partition: TopicPartition { topic, partition: number }, range, position } =
+            let Assigned { name, partition: TopicPartition { topic, partition: number }, range, position, .. } =
                 &partition.assigned;
             let end = client.events().progress(topic, *number)?.end;
             let end = range.stop.map_or(end, |stop| end.min(stop.offset));

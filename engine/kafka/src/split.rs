@@ -92,10 +92,80 @@ pub(crate) fn parse(split: &Split) -> Result<(TopicPartition, Range)> {
     Ok((partition, range))
 }
 
+/// How far a partition has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    /// The next offset.
+    pub(crate) offset: i64,
+    /// The last place in the sequence of records, where they replace each other.
+    pub(crate) sequence: Option<Sequence>,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.offset)?;
+        self.sequence.map_or(Ok(()), |Sequence(last)| write!(f, "@{last}"))
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let number = |text: &str| text.parse().ok().filter(|number: &i64| *number >= 0).ok_or(());
+        let Some((offset, last)) = text.split_once('@') else {
+            return Ok(Self { offset: number(text)?, sequence: None });
+        };
+        Ok(Self { offset: number(offset)?, sequence: Some(Sequence(number(last)?)) })
+    }
+}
+
+/// Places of a partition's records in an order that goes by their offsets, and of records of several partitions by when they were written,
+/// as far as that goes along with it. A place is a number of milliseconds, and in its last [bits](Self::BITS) a count of records that were not
+/// written later than those before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sequence(i64);
+
+impl Sequence {
+    const BITS: u32 = 20;
+    /// In the year 2248.
+    const LAST: i64 = (1 << (62 - Self::BITS)) - 1;
+
+    /// The place of the next row, of a record that was written so many milliseconds behind 1970.
+    pub(crate) fn next(&mut self, written: Option<i64>) -> i64 {
+        let by_time = written.unwrap_or(0).clamp(0, Self::LAST) << Self::BITS;
+        self.0 = by_time.max(self.0.saturating_add(1));
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_position_says_all() {
+        for (text, sequence) in [("7", None), ("7@0", Some(Sequence(0))), ("7@12", Some(Sequence(12)))] {
+            assert_eq!(text.parse(), Ok(Position { offset: 7, sequence }));
+            assert_eq!(Position { offset: 7, sequence }.to_string(), text);
+        }
+        for text in ["", "-1", "x", "7@", "7@-1", "7@x", "@7"] {
+            assert_eq!(text.parse::<Position>(), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_go_by_offset_and_between_partitions_by_time() {
+        let (mut one, mut other) = (Sequence::default(), Sequence::default());
+        let ones = [Some(5), Some(5), Some(3), None, Some(9), Some(i64::MIN)].map(|time| one.next(time));
+        assert!(ones.is_sorted_by(|left, right| left < right), "{ones:?}");
+        let others = [4, 6, 10].map(|time| other.next(Some(time)));
+        assert!(others[0] < ones[0] && ones[3] < others[1] && others[1] < ones[4] && ones[5] < others[2]);
+        // A clock that is wrong costs the comparison with other partitions and nothing else.
+        let far = [i64::MAX, 5, 6].map(|time| one.next(Some(time)));
+        assert!(far.is_sorted_by(|left, right| left < right), "{far:?}");
+    }
 
     #[test]
     fn a_split_says_all() {

@@ -143,7 +143,7 @@ fn each_wrong_option_is_named_with_what_would_be_right() {
         (&[("format", "")], "table 't' has no option 'format'".into(), "add 'format' = '…' to its WITH (…)"),
         (
             &[("format", "jsn")],
-            of_t("format", "jsn", "not one of 'json', 'csv', 'raw', 'avro', 'avro-confluent'"),
+            of_t("format", "jsn", "not one of 'json', 'csv', 'raw', 'avro', 'avro-confluent', 'debezium-json'"),
             "did you mean 'json'?",
         ),
         (&[("value.format", "json")], of_t("value.format", "json", "given beside 'format', which says the same"), ""),
@@ -196,7 +196,7 @@ fn keys_want_a_format_and_columns_that_are_there() {
         ),
         (
             &[KEY, APART, ("key.fields", "name"), ("key.fields-prefix", "k_")],
-            "option 'key.fields-prefix' of table 't' is 'k_', which is not what 'name' of 'key.fields' begins with",
+            "option 'key.fields-prefix' of table 't' is 'k_', which is not what 'name', a column of the key, begins with",
             "",
         ),
         (
@@ -366,4 +366,42 @@ fn each_wrong_option_of_a_sink_is_named_with_what_would_be_right() {
             "{checked:?}"
         );
     }
+}
+
+#[test]
+fn records_that_replace_each_other_want_a_key_and_say_so_to_the_planner() {
+    let source = |connector: &str, key: &[usize], with: &[(&str, &str)]| {
+        let mut spec = table(with);
+        spec.connector = connector.to_owned();
+        spec.primary_key = key.to_vec();
+        spec
+    };
+    let report = |spec: &TableSpec| match spec.connector.as_str() {
+        "kafka" => Kafka::default().validate(spec, Role::Source).unwrap_err().report(),
+        _ => UpsertKafka::default().validate(spec, Role::Source).unwrap_err().report(),
+    };
+    let debezium = ("format", "debezium-json");
+    let said = report(&source("kafka", &[], &[debezium]));
+    assert!(said.starts_with("the records of table 't' say what became of rows, and it has no primary key"), "{said}");
+    let own = [("format", ""), ("scan.startup.mode", ""), ("key.format", "json"), ("value.format", "json")];
+    let upserts = |with: &[(&str, &str)]| source("upsert-kafka", &[1, 0], &[&own[..], with].concat());
+    let said = report(&upserts(&[("value.format", "debezium-json")]));
+    assert!(said.contains("use the connector 'kafka' for it"), "{said}");
+    for (missing, expected) in [("key.format", "key.format"), ("value.format", "value.format")] {
+        let said = report(&upserts(&[(missing, "")]));
+        assert!(said.starts_with(&format!("table 't' has no option '{expected}'")), "{said}");
+    }
+    let said = report(&source("kafka", &[0], &[debezium, ("key.format", "debezium-json"), ("key.fields", "id")]));
+    assert!(said.contains("no format of keys"), "{said}");
+
+    let spec = upserts(&[("scan.deletions.retention", "2 h")]);
+    UpsertKafka::default().validate(&spec, Role::Source).unwrap();
+    let succession = UpsertKafka::default().succession(&spec).unwrap();
+    let names: Vec<&str> =
+        succession.order.iter().chain([&succession.deletion]).map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["$sequence", "partition", "$deletion"]);
+    assert_eq!(succession.keeps_deletions_ms, Some(7_200_000));
+    let spec = source("kafka", &[0], &[debezium, ("scan.deletions.retention", "0")]);
+    assert_eq!(Kafka::default().succession(&spec).unwrap().keeps_deletions_ms, None);
+    assert_eq!(Kafka::default().succession(&source("kafka", &[0], &[])), None, "each record is a row of its own");
 }

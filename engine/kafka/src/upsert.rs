@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, Commit, Connector, Discard, OptionInfo, Role, SinkContext};
+use weir_core::connector::{
+    Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
+    SplitDiscovery, Succession,
+};
 use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
 
-use crate::connector::{UPSERT, anchor};
+use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, validate};
+use crate::options::SourceOptions;
 use crate::sink::{SinkOptions, Writers};
-use crate::{metadata, options, sink};
+use crate::{discovery, metadata, options, sink, source};
 
 /// The connector `upsert-kafka`.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +31,7 @@ impl Connector for UpsertKafka {
     }
 
     fn supports(&self, role: Role) -> bool {
-        role == Role::Sink
+        matches!(role, Role::Source | Role::Sink)
     }
 
     fn options(&self, given: &BTreeMap<String, String>) -> Vec<OptionInfo> {
@@ -35,7 +39,7 @@ impl Connector for UpsertKafka {
     }
 
     fn settings(&self) -> &'static [&'static str] {
-        &["properties.*", "sink.*"]
+        SETTINGS
     }
 
     /// Each row of a stream that only adds rows takes the place of the one before.
@@ -54,6 +58,10 @@ impl Connector for UpsertKafka {
         if stream.is_append() { Ok(()) } else { SinkOptions::check_changes(table) }
     }
 
+    fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        SourceOptions::read(table).ok().and_then(|options| options.succession(table))
+    }
+
     fn metadata_columns(&self) -> Vec<Field> {
         metadata::columns()
     }
@@ -62,12 +70,22 @@ impl Connector for UpsertKafka {
         anchor(options, directory);
     }
 
-    fn validate(&self, table: &TableSpec, _role: Role) -> Result<()> {
-        SinkOptions::read(table).map(drop)
+    fn validate(&self, table: &TableSpec, role: Role) -> Result<()> {
+        validate(table, role)
     }
 
-    fn boundedness(&self, _table: &TableSpec) -> Boundedness {
-        Boundedness::Unbounded
+    fn boundedness(&self, table: &TableSpec) -> Boundedness {
+        boundedness(table)
+    }
+
+    async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        discovery::open(table, context).await.map_err(within)
+    }
+
+    async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
+        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
+        source::open(table, &context).map_err(within)
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {

@@ -127,6 +127,9 @@ impl Columns {
 pub(crate) fn create(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Box<dyn Operator>> {
     let all = TopN::new(spec, input, output)?;
     let is_ordered = !spec.order.is_empty();
+    if spec.deletions.is_some() && !(spec.forgets_rows() && spec.limit == 1) {
+        return Err(Error::internal("a Top-N knows of deletions, and more is kept than the newest rows"));
+    }
     if spec.retracts || !is_ordered || spec.ranking != Ranking::RowNumber || spec.limit >= ordered::MANY as u64 {
         return Ok(Box::new(all));
     }
@@ -139,7 +142,7 @@ pub(crate) fn create(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> 
 
 impl TopN {
     fn new(spec: &TopNSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
-        let TopNSpec { partition, order, limit, with_rank, retracts, time_to_live, ranking } = spec;
+        let TopNSpec { partition, order, limit, with_rank, retracts, time_to_live, ranking, deletions: _ } = spec;
         let options = |key: &SortKey| SortOptions { descending: key.descending, nulls_first: key.nulls_first };
         let is_time = |key: &SortKey| matches!(input.field(key.column).data_type(), DataType::Timestamp(..));
         let by_default = |columns: usize| vec![SortOptions::default(); columns];

@@ -116,6 +116,9 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
             };
             text + &spec.window.as_ref().map_or_else(String::new, updated_text)
         }
+        OperatorSpec::TopN(spec) if spec.deletions.is_some() => {
+            format!("the newest record of each {} by {}", all(&spec.partition), order_text(&spec.order, &name))
+        }
         OperatorSpec::TopN(spec) => {
             let (first, numbers) = first_rows(spec.ranking, spec.limit, spec.with_rank);
             let of =
@@ -379,6 +382,9 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
             Some(format!("groups, each {} behind its last row", kept_for(spec.time_to_live)))
         }
         OperatorSpec::GroupAggregate(_) => Some("every group that there was, without a bound".to_owned()),
+        OperatorSpec::TopN(spec) if spec.deletions.is_some() => {
+            Some(format!("the newest record of each key, and of deleted keys that they are, {}", kept_for(spec.time_to_live)))
+        }
         OperatorSpec::TopN(spec) if spec.time_to_live.is_some() && !spec.forgets_rows() => {
             let rows = if spec.retracts { "all rows" } else { "the first rows" };
             Some(format!("{rows} of each partition, {} behind its last change", kept_for(spec.time_to_live)))

@@ -39,11 +39,12 @@ pub(super) fn bound(operator: &OperatorSpec) -> Option<&'static str> {
         OperatorSpec::Over(spec) if !over::grows(spec) => Some("the watermark"),
         OperatorSpec::Join(JoinSpec { time_to_live: (Some(_), Some(_)), .. })
         | OperatorSpec::GroupAggregate(GroupAggregateSpec { time_to_live: Some(_), .. })
-        | OperatorSpec::TopN(TopNSpec { time_to_live: Some(_), .. })
+        | OperatorSpec::TopN(TopNSpec { time_to_live: Some(_), deletions: None, .. })
         | OperatorSpec::UpdatingOver(UpdatingOverSpec { time_to_live: Some(_), .. }) => Some("the time to live"),
         OperatorSpec::TemporalJoin(_) => Some("the watermark on the left, the number of keys on the right"),
         OperatorSpec::GroupAggregate(spec) if spec.keys.is_empty() => Some("one group"),
         OperatorSpec::TopN(spec) if super::has_last_row(spec) && !spec.retracts => Some("the limit"),
+        OperatorSpec::TopN(TopNSpec { deletions: Some(_), .. }) => Some("the number of keys"),
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("the end of the input"),
         OperatorSpec::Sink(_) => Some("the checkpoint"),
         _ => None,

@@ -129,8 +129,16 @@ impl Lowering<'_> {
             node
         } else {
             let retracts = changelog::may_retract(&self.graph, &inputs);
-            let spec =
-                TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: None, ranking: rank.ranking };
+            let spec = TopNSpec {
+                partition,
+                order,
+                limit,
+                with_rank,
+                retracts,
+                time_to_live: None,
+                ranking: rank.ranking,
+                deletions: None,
+            };
             let time_to_live = if spec.forgets() { self.length_of(stream.life) } else { None };
             let shaped = self.clocked(shaped.clone(), time_to_live.is_some())?;
             let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.partition.clone()));

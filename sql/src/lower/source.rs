@@ -15,6 +15,7 @@ use super::Lowering;
 use super::error::from_planner;
 use super::expr::expr;
 use super::stream::{Base, Role, Stream, StreamColumn};
+use super::succession;
 use crate::catalog::{ColumnSource, Table};
 use crate::logical::{OperatorRows, ScannedTable, VersionsOf, versions_of};
 
@@ -41,6 +42,10 @@ impl Lowering<'_> {
         let output = output_of(scan, table);
         self.used_tables.push(source.table.clone());
         let clock = reads_clock(table, &output);
+        let succession = table.connector.succession(&source.spec);
+        if succession.is_some() {
+            succession::check(table, clock)?;
+        }
         let uses = self.scans.get(&key(table, clock)).cloned().unwrap_or_default();
         let shared = uses.scans > 1;
         let schema = DFSchema::try_from(table.schema()).map_err(from_planner)?;
@@ -49,6 +54,9 @@ impl Lowering<'_> {
         let watermark_expression = watermark.map(|attribute| expr(&attribute.expression, &schema)).transpose()?;
         let mut produced: BTreeSet<usize> = output.iter().chain(&uses.columns).copied().collect();
         produced.retain(|column| table.columns[*column].source != ColumnSource::ProcessingTime);
+        if succession.is_some() {
+            produced.extend(&table.primary_key);
+        }
         if let (Some(attribute), Some(expression)) = (watermark, &watermark_expression) {
             produced.insert(attribute.column);
             expression.visit_columns(&mut |column| {
@@ -99,7 +107,13 @@ impl Lowering<'_> {
             watermark,
             rows_per_second: table.rows_per_second,
         };
-        let mut stream = Stream::new(Base::Scan { spec: Box::new(spec), clock, shared }, columns);
+        let mut stream = match succession {
+            Some(succession) => {
+                let key = table.primary_key.iter().filter_map(|column| place(*column)).collect();
+                self.newest_rows(spec, columns, key, succession)?
+            }
+            None => Stream::new(Base::Scan { spec: Box::new(spec), clock, shared }, columns),
+        };
         let place = |column: usize| Expr::Column(place(column).unwrap_or(width));
         let column =
             |column: &usize| deferred.get(column).map_or_else(|| place(*column), |expr| expr.replace_columns(&place));

@@ -72,6 +72,7 @@ impl Lowering<'_> {
                 retracts: !adds,
                 time_to_live: None,
                 ranking: Ranking::RowNumber,
+                deletions: None,
             };
             let last = add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, columns)?;
             inputs = edges(&[last], 0, Exchange::Forward);

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
-use weir_core::connector::{Boundedness, OptionInfo, Role};
+use weir_core::connector::{Boundedness, OptionInfo, Role, Succession};
 use weir_core::{ChangelogKind, Connector, ConnectorRegistry, Result, TableSpec};
 
-/// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), `keyed`, whose rows replace each other, and `result`.
+/// Connectors `fake` (unbounded), `ends` and `datagen` (bounded), `keyed`, whose rows replace each other where it is written, `replaced`, whose
+/// records do where it is read, and `result`.
 #[derive(Debug)]
 pub struct Fakes;
 
 struct Fake(&'static str);
 
-const NAMES: [&str; 5] = ["datagen", "ends", "fake", "keyed", "result"];
+const NAMES: [&str; 6] = ["datagen", "ends", "fake", "keyed", "replaced", "result"];
 
 impl ConnectorRegistry for Fakes {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
@@ -54,6 +56,14 @@ impl Connector for Fake {
             "keyed" => stream.is_append() || *stream == ChangelogKind::Upsert(table.primary_key.clone()),
             _ => stream.is_append(),
         }
+    }
+
+    fn succession(&self, _table: &TableSpec) -> Option<Succession> {
+        (self.0 == "replaced").then(|| Succession {
+            order: vec![Field::new("$sequence", DataType::Int64, false), Field::new("$part", DataType::Int32, false)],
+            deletion: Field::new("$deletion", DataType::Boolean, false),
+            keeps_deletions_ms: Some(86_400_000),
+        })
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {

@@ -27,6 +27,7 @@ mod shared;
 mod signed;
 mod sizes;
 mod subqueries;
+mod successions;
 mod texts;
 mod updated_windows;
 mod updating;

@@ -278,6 +278,10 @@ pub struct TopNSpec {
     /// What the limit counts.
     #[serde(default)]
     pub ranking: Ranking,
+    /// A `BOOLEAN` column by which a row says that it stands for none: only where one row of each partition is kept, of rows that are only
+    /// added. Such rows alone are forgotten, if there is a time to live. They are shown like all others.
+    #[serde(default)]
+    pub deletions: Option<usize>,
 }
 
 impl TopNSpec {

@@ -14,7 +14,7 @@ use weir_registry::{Registry, RegistryOptions};
 
 use crate::connector::UPSERT;
 use crate::metadata::Metadata;
-use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES, value_options};
+use crate::options::{KEY_FIELDS, KEY_PREFIX, VALUE_INCLUDES, no_format_of_keys, says_changes, value_options};
 use crate::topics::TOPIC;
 
 /// Bytes that a header takes beside its name and its value at most: their lengths.
@@ -109,13 +109,7 @@ impl Columns {
         let value = value.registered(&value_options(&options)?, format!("{topic}-value"))?;
         value.encoder.check(&value.schema, table)?;
         if table.connector == UPSERT && value.encoder.tells_changes() {
-            let of_value = value_options(&options)?;
-            return Err(of_value
-                .error(
-                    "format",
-                    "one that says what becomes of a row, which is said by whether a record has a value here",
-                )
-                .with_help("use the connector 'kafka' for it"));
+            return Err(says_changes(&value_options(&options)?));
         }
         if let Some(key) = &key {
             key.encoder
@@ -174,7 +168,7 @@ fn keys(table: &TableSpec, options: &Options<'_>, physical: &[usize]) -> Result<
     let is_upsert = table.connector == UPSERT;
     let of_key = options.under("key.");
     if of_key.text("format").is_some_and(|format| format.eq_ignore_ascii_case("debezium-json")) {
-        return Err(of_key.error("format", "no format of keys: it says what becomes of a row"));
+        return Err(no_format_of_keys(&of_key));
     }
     let Some(encoder) = MessageEncoder::read(&options.under("key."))? else {
         if is_upsert {

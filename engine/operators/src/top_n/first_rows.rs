@@ -10,7 +10,7 @@
 //!
 //! Rows may have a time to live, from when they came. Then they are forgotten at a marker, and nothing is said of it: what is shown of them
 //! stays, and rows that come later take a place that is free. With numbers on the rows there is none, but where one row is shown: the others
-//! would get other numbers.
+//! would get other numbers. If rows say by a column that they stand for none, those alone are forgotten.
 
 mod changes;
 mod expiry;
@@ -68,6 +68,8 @@ pub(super) struct FirstRows<K> {
     with_rank: bool,
     last_first: bool,
     life: TimeToLive,
+    /// The column by which a row says that it stands for none.
+    deletions: Option<usize>,
     output: SchemaRef,
     state: TableSchema,
     key_layout: KeyLayout,
@@ -119,6 +121,7 @@ impl<K: OrderKey> FirstRows<K> {
             with_rank: spec.with_rank,
             last_first,
             life: TimeToLive::new(spec.time_to_live),
+            deletions: spec.deletions,
             output: output.clone(),
             state,
             keys: KeyTable::new(&key_layout, 0),
@@ -231,6 +234,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let records = crate::batches::with_schema(self.rows.schema(), records.columns().to_vec(), rows.num_rows())?;
         let partitions = self.intern(&records)?;
         let order = self.order.encode(&records)?;
+        let deletions = self.deletions(&records);
         let mut slots = Vec::with_capacity(partitions.len());
         for (row, partition) in partitions.iter().enumerate() {
             let arrival = arrivals.value(row);
@@ -240,7 +244,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
                 Entry::new(K::of(order.row(row)), arrival, self.last_first, slot),
                 arrival,
             );
-            if self.life.is_limited() {
+            if self.life.is_limited() && expiry::ages(deletions, row) {
                 match stamps.is_valid(row).then(|| stamps.value(row)) {
                     Some(stamp) => self.generations.set(slot, stamp),
                     // It has been kept for ever so far; it is stored again with its stamp.
@@ -316,8 +320,9 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let staying = taken.iter().filter(|(slot, _)| self.known.flags[*slot as usize] & PRESENT != 0);
         let (slots, rows): (Vec<Slot>, Vec<u32>) = staying.copied().unzip();
         self.vacant.extend(within);
-        for slot in &slots {
-            if self.life.is_limited() {
+        let deletions = self.deletions(&records);
+        for (slot, row) in slots.iter().zip(&rows) {
+            if self.life.is_limited() && expiry::ages(deletions, *row as usize) {
                 self.generations.touch(*slot);
             }
             self.capture_later(*slot);

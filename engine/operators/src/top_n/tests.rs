@@ -28,7 +28,7 @@ fn ranked(
     (with_rank, retracts): (bool, bool),
 ) -> NodeSpec {
     let output = if with_rank { format!("{INPUT}, rank BIGINT") } else { INPUT.to_owned() };
-    let spec = TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: None, ranking };
+    let spec = TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: None, ranking, deletions: None };
     NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(&output)) }
 }
 
@@ -82,6 +82,7 @@ fn rows_of_columns_that_are_never_null_go_too() {
         retracts: false,
         time_to_live: None,
         ranking: Ranking::RowNumber,
+        deletions: None,
     };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(columns)) };
     check(&node, &[schema(columns)], script);
@@ -162,6 +163,7 @@ fn zeros_of_both_signs_are_one_partition_in_the_state_too() {
         ranking: Default::default(),
         retracts: true,
         time_to_live: None,
+        deletions: None,
     };
     let top = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };
     check(&top, std::slice::from_ref(&input), script);
@@ -213,6 +215,7 @@ fn of_equal_rows_the_first_is_ahead_but_of_the_newest_by_time_the_last_is() {
         retracts: false,
         time_to_live: None,
         ranking: Ranking::RowNumber,
+        deletions: None,
     };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &input) };
     check(&node, &[input], newest);

@@ -193,7 +193,7 @@ impl Column {
     }
 
     /// A value that is dropped later; not null, because the type may not allow that.
-    fn append_filler(&mut self) {
+    pub(super) fn append_filler(&mut self) {
         match self {
             Column::Boolean(values) => values.append_value(false),
             Column::Int8(values) => values.append_value(0),

@@ -11,6 +11,8 @@ use weir_core::{Error, Result};
 
 use super::avro::{self, Root};
 use super::csv::{CsvDialect, CsvRecords, QuotedLines};
+pub use super::debezium::Change;
+use super::debezium::Envelopes;
 use super::json::JsonRecords;
 use super::options::csv_dialect;
 use super::{Column, sql_name, trim_line_break};
@@ -33,10 +35,25 @@ enum Kind {
     Avro {
         framed: bool,
     },
+    /// Changes of a database's rows.
+    Debezium {
+        with_schema: Option<bool>,
+        lenient: bool,
+    },
 }
 
 /// The names of formats, for those who write and read messages.
-pub(crate) const NAMES: &[(&str, usize)] = &[("json", 0), ("csv", 1), ("raw", 2), ("avro", 3), ("avro-confluent", 4)];
+pub(crate) const NAMES: &[(&str, usize)] =
+    &[("json", 0), ("csv", 1), ("raw", 2), ("avro", 3), ("avro-confluent", 4), ("debezium-json", 5)];
+
+/// The options of Debezium's JSON, which are those of `json` and more, with `debezium-` in front.
+pub(crate) fn of_debezium<'a>(options: &Options<'a>) -> Options<'a> {
+    match options.name("").as_str() {
+        "" => options.under("debezium-"),
+        "key." => options.under("key.debezium-"),
+        _ => options.under("value.debezium-"),
+    }
+}
 
 impl MessageFormat {
     /// Avro: by the schema that follows from the table, or, `framed`, by one of a registry, whose number stands in front of each datum.
@@ -47,6 +64,11 @@ impl MessageFormat {
     /// Whether schemas have to be [added](MessageDecoder::add_schema).
     pub fn wants_schemas(&self) -> bool {
         matches!(self.0, Kind::Avro { framed: true })
+    }
+
+    /// Whether messages say what became of rows: they are [changes](MessageDecoder::push_change).
+    pub fn tells_changes(&self) -> bool {
+        matches!(self.0, Kind::Debezium { .. })
     }
 
     /// The format that `'format'` says, with its own options beside it; `None` if that is not given.
@@ -63,6 +85,13 @@ impl MessageFormat {
             // A message has no header, and wants no advice about one.
             1 => Kind::Csv(CsvDialect { comments: false, header: true, ..csv_dialect(options)? }),
             2 => Kind::Raw,
+            5 => {
+                let options = of_debezium(options);
+                Kind::Debezium {
+                    with_schema: options.boolean("json.schema-include")?,
+                    lenient: options.boolean("json.ignore-parse-errors")?.unwrap_or(false),
+                }
+            }
             format => Kind::Avro { framed: format == 4 },
         })))
     }
@@ -76,7 +105,7 @@ impl MessageFormat {
             let of_column = |error: Error| error.context(format!("column '{}'", field.name()));
             Column::new(field.data_type()).map_err(of_column)?;
             let is_readable = match &self.0 {
-                Kind::Json { .. } | Kind::Avro { .. } => true,
+                Kind::Json { .. } | Kind::Avro { .. } | Kind::Debezium { .. } => true,
                 Kind::Csv(_) => !field.data_type().is_nested(),
                 Kind::Raw => matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView),
             };
@@ -96,7 +125,8 @@ impl MessageFormat {
             schema_of(fields)?;
         }
         match (&self.0, fields) {
-            (Kind::Raw, []) | (Kind::Raw, [_]) | (Kind::Json { .. } | Kind::Csv(_) | Kind::Avro { .. }, _) => Ok(()),
+            (Kind::Raw, []) | (Kind::Raw, [_]) => Ok(()),
+            (Kind::Json { .. } | Kind::Csv(_) | Kind::Avro { .. } | Kind::Debezium { .. }, _) => Ok(()),
             (Kind::Raw, [first, second, ..]) => Err(Error::user(format!(
                 "a message of the format 'raw' is one column, and there are '{}', '{}'",
                 first.name(),
@@ -112,6 +142,7 @@ impl MessageFormat {
             Kind::Raw => "raw",
             Kind::Avro { framed: false } => "avro",
             Kind::Avro { framed: true } => "avro-confluent",
+            Kind::Debezium { .. } => "debezium-json",
         }
     }
 
@@ -134,6 +165,7 @@ enum Reader {
     Csv { records: CsvRecords, dialect: CsvDialect },
     Raw,
     Avro(Box<Root>),
+    Debezium(Envelopes),
     Framed { declared: Vec<FieldRef>, schemas: HashMap<u32, Result<Root, String>> },
 }
 
@@ -158,10 +190,22 @@ impl MessageDecoder {
                     AvroSchema::parse(&schema_of(declared)?).and_then(|schema| Root::new(schema, declared, &fields));
                 Reader::Avro(Box::new(own.map_err(Error::internal)?))
             }
+            Kind::Debezium { with_schema, lenient } => {
+                Reader::Debezium(Envelopes::new(&fields, *with_schema, *lenient))
+            }
             Kind::Avro { framed: true } => Reader::Framed { declared: declared.to_vec(), schemas: HashMap::new() },
         };
         let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
         Ok(Self { reader, fields, columns, rows: 0 })
+    }
+
+    /// Fields that tell rows apart, which is what deletions are read by.
+    #[must_use]
+    pub fn keyed_by(mut self, is_key: impl Fn(&str) -> bool) -> Self {
+        if let Reader::Debezium(envelopes) = &mut self.reader {
+            envelopes.set_key(is_key, &self.fields);
+        }
+        self
     }
 
     /// The number of the schema that a message was written by, if that is not known yet: without it the message cannot be decoded.
@@ -207,6 +251,21 @@ impl MessageDecoder {
         decoded
     }
 
+    /// Adds what a message says of a format that [tells changes](MessageFormat::tells_changes): as many rows as [`rows`](Self::rows) says
+    /// that there are more.
+    ///
+    /// # Errors
+    /// What is wrong with it. The last row that has been added is a filler, and none that it has added counts.
+    pub fn push_change(&mut self, message: &[u8]) -> Result<Change, String> {
+        let Self { reader, fields, columns, rows } = self;
+        let Reader::Debezium(envelopes) = reader else { return Err("it says of no row what became of it".to_owned()) };
+        let decoded = text(message).and_then(|text| envelopes.decode(text, (fields, columns), || *rows += 1));
+        if decoded.is_err() {
+            self.skip();
+        }
+        decoded
+    }
+
     /// Adds a filler.
     pub fn skip(&mut self) {
         self.rows += 1;
@@ -224,9 +283,6 @@ impl MessageDecoder {
                 }
             };
         };
-        let text = |bytes| {
-            std::str::from_utf8(bytes).map_err(|error| format!("invalid UTF-8 at its byte {}", error.valid_up_to() + 1))
-        };
         match reader {
             Reader::Json(json) => json.decode(text(bytes)?, fields, columns),
             Reader::Csv { records, dialect } => {
@@ -241,6 +297,7 @@ impl MessageDecoder {
                 records.decode(text(record)?, fields, columns)
             }
             Reader::Avro(root) => avro::decode(root, bytes, columns),
+            Reader::Debezium(_) => Err("it says what became of a row, and is none".to_owned()),
             Reader::Framed { schemas, .. } => {
                 let (id, datum) =
                     framed(bytes).ok_or_else(|| "it does not begin as the format 'avro-confluent' does".to_owned())?;
@@ -272,6 +329,10 @@ impl MessageDecoder {
         self.rows = 0;
         self.columns.iter_mut().map(Column::finish).collect()
     }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| format!("invalid UTF-8 at its byte {}", error.valid_up_to() + 1))
 }
 
 /// The number of the schema, and the datum: a zero stands in front of both.

@@ -8,6 +8,7 @@ pub(crate) mod avro;
 mod column;
 pub(crate) mod columnar;
 pub(crate) mod csv;
+mod debezium;
 mod ipc;
 pub(crate) mod json;
 pub mod message;

@@ -9,12 +9,9 @@ use weir_core::{Error, Result, TableSpec};
 use super::LineEncoder;
 use super::avro::Record;
 use crate::formats::avro::schema_of;
-use crate::formats::decode::message::NAMES;
+use crate::formats::decode::message::{NAMES, of_debezium};
 use crate::formats::decode::sql_name;
 use crate::options::Options;
-
-/// The name of Debezium's format.
-const DEBEZIUM: &str = "debezium-json";
 
 /// How rows become messages.
 #[derive(Debug, Clone)]
@@ -49,17 +46,13 @@ impl MessageEncoder {
     /// # Errors
     /// A user error that names the wrong option.
     pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
-        let names: Vec<(&str, usize)> = NAMES.iter().copied().chain([(DEBEZIUM, 5)]).collect();
-        let Some(format) = options.choice("format", &names)? else { return Ok(None) };
+        let Some(format) = options.choice("format", NAMES)? else { return Ok(None) };
         Ok(Some(match format {
             0 => Self::Text(LineEncoder::json(*options)?),
             1 => Self::Text(LineEncoder::csv(*options)?),
             2 => Self::Raw,
             // The options of JSON, with 'debezium-' in front.
-            5 => Self::Debezium(LineEncoder::json(match options.name("").as_str() {
-                "" => options.under("debezium-"),
-                _ => options.under("value.debezium-"),
-            })?),
+            5 => Self::Debezium(LineEncoder::json(of_debezium(options))?),
             // The number is known when the registry has been asked.
             format => Self::Avro((format == 4).then_some(0)),
         }))

@@ -114,16 +114,24 @@ impl Encode for OperatorSpec {
                 .flag("retracts", *retracts)
                 .option("window", window)
                 .end(),
-            OperatorSpec::TopN(TopNSpec { partition, order, limit, with_rank, retracts, time_to_live: _, ranking }) => {
-                out.record(tag)
-                    .list("partition", partition)
-                    .list("order", order)
-                    .field("limit", limit)
-                    .flag("with-rank", *with_rank)
-                    .flag("retracts", *retracts)
-                    .unless("ranking", ranking, &Ranking::RowNumber)
-                    .end()
-            }
+            OperatorSpec::TopN(TopNSpec {
+                partition,
+                order,
+                limit,
+                with_rank,
+                retracts,
+                time_to_live: _,
+                ranking,
+                deletions: _,
+            }) => out
+                .record(tag)
+                .list("partition", partition)
+                .list("order", order)
+                .field("limit", limit)
+                .flag("with-rank", *with_rank)
+                .flag("retracts", *retracts)
+                .unless("ranking", ranking, &Ranking::RowNumber)
+                .end(),
             OperatorSpec::Over(OverSpec { partition, time, calls }) => {
                 out.record(tag).list("partition", partition).field("time", time).list("calls", calls).end();
             }

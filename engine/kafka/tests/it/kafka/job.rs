@@ -10,7 +10,7 @@ use arrow::util::display::array_value_to_string;
 use tokio::time::{Instant, timeout};
 use weir_core::connector::{AssignedSplit, DiscoveryContext, METADATA_KEY, Role, SourceContext};
 use weir_core::{Attempt, Connector, Epoch, Error, Result, Source, SourceEvent, Split, SplitDiscovery, TableSpec};
-use weir_kafka::Kafka;
+use weir_kafka::{Kafka, UpsertKafka};
 
 use super::cluster::{PATIENCE, Topic, address};
 
@@ -78,9 +78,13 @@ impl Job {
     }
 
     pub async fn from(table: &TableSpec, checkpoint: Checkpoint, readers: usize) -> Result<Self> {
-        Kafka::default().validate(table, Role::Source)?;
+        let connector: Box<dyn Connector> = match table.connector.as_str() {
+            "upsert-kafka" => Box::new(UpsertKafka::default()),
+            _ => Box::new(Kafka::default()),
+        };
+        connector.validate(table, Role::Source)?;
         let context = DiscoveryContext { known: checkpoint.announced.clone(), attempt: Attempt(1) };
-        let discovery = Kafka::default().open_discovery(table, context).await?;
+        let discovery = connector.open_discovery(table, context).await?;
         let mut job = Self {
             table: table.clone(),
             discovery,
@@ -93,7 +97,7 @@ impl Job {
         };
         for subtask in 0..readers {
             let context = SourceContext { subtask, parallelism: readers, batch_rows: 1000 };
-            let source = Kafka::default().open_source(table, context).await?;
+            let source = connector.open_source(table, context).await?;
             job.readers.push(Reader { source, open: BTreeSet::new(), finished: BTreeSet::new() });
         }
         let new = job.discover().await?;

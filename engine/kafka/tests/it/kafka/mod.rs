@@ -13,4 +13,5 @@ mod job;
 mod refusals;
 mod restarts;
 mod sink;
+mod successions;
 mod transactions;

@@ -1,10 +1,21 @@
 //! Rows that are forgotten some time behind their coming.
 
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use weir_core::Result;
 
 use super::{AGAIN, FirstRows, OrderKey, PRESENT, STORED};
 
+/// Whether a row is forgotten some time.
+pub(super) fn ages(deletions: Option<&BooleanArray>, row: usize) -> bool {
+    deletions.is_none_or(|deletions| deletions.value(row))
+}
+
 impl<K: OrderKey> FirstRows<K> {
+    /// Which rows say that they stand for none, if they say so at all.
+    pub(super) fn deletions<'a>(&self, records: &'a RecordBatch) -> Option<&'a BooleanArray> {
+        self.deletions.and_then(|column| records.column(column).as_boolean_opt())
+    }
+
     /// A marker passes, behind [`emit`](Self::emit): rows that came too long ago are forgotten.
     pub(super) fn expire(&mut self) -> Result<()> {
         if !self.life.is_limited() {

@@ -12,6 +12,7 @@ fn expiring(limit: u64, with_rank: bool) -> NodeSpec {
         retracts: false,
         time_to_live: Some(16_000),
         ranking: Ranking::RowNumber,
+        deletions: None,
     };
     assert!(spec.forgets_rows());
     let output = if with_rank { format!("{INPUT}, rn BIGINT") } else { INPUT.to_owned() };
@@ -121,6 +122,7 @@ fn of_partitions(ranking: Ranking, limit: u64, (with_rank, retracts): (bool, boo
         retracts,
         time_to_live: Some(16_000),
         ranking,
+        deletions: None,
     };
     assert!(spec.forgets() && !spec.forgets_rows());
     let output = if with_rank { format!("{INPUT}, rn BIGINT") } else { INPUT.to_owned() };
@@ -197,4 +199,56 @@ fn what_is_taken_back_of_a_forgotten_partition_is_passed_over() {
         end
     ";
     check(&of_partitions(Ranking::RowNumber, 2, (false, true)), &[schema(INPUT)], script);
+}
+
+#[test]
+fn of_the_newest_records_only_those_are_forgotten_that_say_that_their_row_is_gone() {
+    let columns = "k STRING, place BIGINT, gone BOOLEAN";
+    let spec = TopNSpec {
+        partition: vec![0],
+        order: vec![key(1, true)],
+        limit: 1,
+        with_rank: false,
+        retracts: false,
+        time_to_live: Some(16_000),
+        ranking: Ranking::RowNumber,
+        deletions: Some(2),
+    };
+    let spec = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::TopN(spec), &schema(columns)) };
+    let script = "
+        watermark 12:00:00
+        in> a | 5 | false
+        in> b | 5 | false
+        in> c | 5 | true
+        out> a | 5 | false
+        out> b | 5 | false
+        out> c | 5 | true
+        marker
+        watermark 12:00:10
+        in> b | 6 | true
+        in> c | 4 | false
+        out- b | 5 | false
+        out> b | 6 | true
+        marker
+        watermark 12:00:18
+        marker
+        in> a | 4 | false
+        in> b | 5 | false
+        in> c | 4 | false
+        out> c | 4 | false
+        marker
+        watermark 12:00:40
+        marker
+        in> a | 4 | false
+        in> b | 5 | false
+        in> c | 3 | false
+        out> b | 5 | false
+        marker
+        in> a | 7 | true
+        out- a | 5 | false
+        out> a | 7 | true
+        marker
+        end
+    ";
+    check_in_memory(&spec, &[schema(columns)], script);
 }

@@ -3,7 +3,7 @@
 //! A line is walked once to check its syntax and to note where the values of the wanted columns stand; then each of
 //! those is converted. Values of other columns are never copied.
 
-mod scan;
+pub(super) mod scan;
 
 use std::collections::HashMap;
 
@@ -56,6 +56,35 @@ impl JsonRecords {
             }
         }
         Ok(())
+    }
+
+    /// Decodes the columns that are wanted; the others get fillers.
+    pub(super) fn decode_some(
+        &mut self,
+        record: &str,
+        wanted: &[bool],
+        fields: &[FieldRef],
+        columns: &mut [Column],
+    ) -> Result<(), String> {
+        self.locate(record).map_err(|fault| explain(&fault, record))?;
+        for (((span, field), column), wanted) in self.spans.iter().zip(fields).zip(columns).zip(wanted) {
+            if !wanted {
+                column.append_filler();
+            } else if span.1 > span.0 {
+                append(column, field, &record[span.0..span.1], &mut self.values)
+                    .map_err(|reason| format!("column '{}': {reason}", field.name()))?;
+            } else {
+                return Err(format!("there is no field '{}'", field.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The values of the columns that are wanted, as written; empty if one is missing.
+    pub(super) fn values_of(&mut self, record: &str, wanted: &[bool]) -> Result<Vec<String>, String> {
+        self.locate(record).map_err(|fault| explain(&fault, record))?;
+        let wanted = self.spans.iter().zip(wanted).filter(|(_, wanted)| **wanted);
+        Ok(wanted.map(|((begin, end), _)| record[*begin..*end].to_owned()).collect())
     }
 
     fn locate(&mut self, record: &str) -> Result<(), Fault> {

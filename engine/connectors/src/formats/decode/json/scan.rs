@@ -4,11 +4,11 @@
 
 /// What is wrong with a text that should be JSON.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(in super::super) struct Fault {
     /// Position in the text.
-    pub(super) at: usize,
+    pub(in super::super) at: usize,
     /// What is wrong there.
-    pub(super) what: &'static str,
+    pub(in super::super) what: &'static str,
 }
 
 impl From<Fault> for String {
@@ -21,7 +21,7 @@ impl From<Fault> for String {
 const DEEPEST: usize = 128;
 
 #[inline]
-pub(super) fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
+pub(in super::super) fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
         at += 1;
     }
@@ -30,7 +30,7 @@ pub(super) fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
 
 /// Walks the object at `at`, calling `member` with each key as written between its quotes, and where its value begins
 /// and ends. Returns where the object ends.
-pub(super) fn members<E: From<Fault>>(
+pub(in super::super) fn members<E: From<Fault>>(
     text: &str,
     at: usize,
     depth: usize,
@@ -67,7 +67,7 @@ pub(super) fn members<E: From<Fault>>(
 }
 
 /// Walks the array at `at`, calling `element` with where each element begins and ends. Returns where the array ends.
-pub(super) fn elements<E: From<Fault>>(
+pub(in super::super) fn elements<E: From<Fault>>(
     text: &str,
     at: usize,
     depth: usize,
@@ -152,7 +152,7 @@ fn skip_number(bytes: &[u8], at: usize) -> Result<usize, Fault> {
 
 /// What a string stands for, given as written between its quotes. `scratch` is used only if there are escapes.
 #[inline]
-pub(super) fn unescape<'a>(raw: &'a str, scratch: &'a mut String) -> Result<&'a str, &'static str> {
+pub(in super::super) fn unescape<'a>(raw: &'a str, scratch: &'a mut String) -> Result<&'a str, &'static str> {
     if !raw.as_bytes().contains(&b'\\') {
         return Ok(raw);
     }
