@@ -58,6 +58,8 @@ pub(crate) enum Step {
 pub(crate) struct OperatorPlan {
     pub(crate) step: OperatorStep,
     pub(crate) sides: Vec<Side>,
+    /// A side output that has to be read, or rows are lost that nobody meant to lose.
+    needed: Option<&'static str>,
     pub(crate) make: Make,
 }
 
@@ -89,8 +91,24 @@ impl Plan {
                     .with_help("steps are known, and their state is found, by their names: give each its own"),
             );
         }
-        self.steps.push(Step::Operator(Box::new(OperatorPlan { step, sides: Vec::new(), make })));
+        self.steps.push(Step::Operator(Box::new(OperatorPlan { step, sides: Vec::new(), needed: None, make })));
         self.steps.len() - 1
+    }
+
+    /// The side output of the step at a position has to be read.
+    pub(crate) fn need_side(&mut self, step: usize, side: &'static str) {
+        if let Some(Step::Operator(operator)) = self.steps.get_mut(step) {
+            operator.needed = Some(side);
+        }
+    }
+
+    /// The first step that has to be read and is not, and its side output.
+    fn unread(&self) -> Option<(&str, &'static str)> {
+        self.operators().find_map(|operator| {
+            let is_read = |name: &&str| operator.sides.iter().any(|side| side.name == *name);
+            let unread = operator.needed.filter(|name| !is_read(name))?;
+            Some((operator.step.view.as_str(), unread))
+        })
     }
 
     pub(crate) fn operators(&self) -> impl Iterator<Item = &OperatorPlan> {
@@ -206,7 +224,12 @@ impl Job {
             };
             return Err(Error::user(format!("the job has no argument '{unknown}'")).with_help(known));
         }
-        let problem = job.plan.borrow_mut().problem.take();
+        let mut problem = job.plan.borrow_mut().problem.take();
+        if let (None, Some((step, side))) = (&problem, job.plan.borrow().unread()) {
+            let error =
+                Error::user(format!("rows of step '{step}' that fail go to side output '{side}', which nothing reads"));
+            problem = Some(error.with_help("insert it into a table: `stream.side(&…).insert_into(\"…\")`"));
+        }
         if let Some(problem) = problem {
             return Err(problem);
         }

@@ -90,7 +90,8 @@
 //!
 //! - [`Record`]: a struct as a row of Arrow's columns.
 //! - [`Job`]: tables, views and SQL; [`Stream`]: `map`, `filter`, `flat_map`, `union`, `key_by`, `insert_into`.
-//! - Of each key ([`KeyedStream`]): [`KeyedProcess`], [windows](Windows), [two streams](KeyedConnect), and [rows that every subtask is
+//! - [`Calls`]: functions that wait for services, many at once.
+//! - Of each key ([`KeyedStream`]): [`KeyedProcess`], [windows](Windows), [two streams](KeyedConnect) and [joins](Interval) of them, and [rows that every subtask is
 //!   told](BroadcastProcess).
 //! - [`state`]: what is kept of a key, with timers, across restarts and new versions of the program.
 //! - [`testing`]: a job under `cargo test`, in milliseconds.
@@ -103,14 +104,16 @@
 //! behind batches: [`KeyedProcess`] says what follows.
 //!
 //! A function of a job must not depend on anything else than its arguments: not on the time, on random numbers or on files, since it is called
-//! again when the job goes back to a checkpoint. [`Context::now`] is the clock.
+//! again when the job goes back to a checkpoint. [`Context::now`] is the clock. Only functions that [wait](Calls) may ask other programs.
 
 // Derived code names the crate; so do its own records.
 #[allow(unused_extern_crates, reason = "named by derived code")]
 extern crate self as weir_jobs;
 
 mod aggregate;
+mod calls;
 mod job;
+mod join;
 mod operator;
 mod plugin;
 mod process;
@@ -122,7 +125,9 @@ pub mod testing;
 mod window;
 
 pub use aggregate::Aggregate;
+pub use calls::{CallFailure, Calls};
 pub use job::Job;
+pub use join::Interval;
 pub use plugin::{JobPlugin, Main};
 pub use process::{BroadcastProcess, Context, KeyedConnect, KeyedProcess, SideOutput};
 pub use record::{Bytes, Date, Decimal, Record, Timestamp};
@@ -131,7 +136,7 @@ pub use stream::{Connected, KeyedStream, Stream, WithBroadcast};
 pub use table::Table;
 pub use weir_core::{Error, ErrorKind, Result};
 pub use weir_jobs_derive::{Record, State};
-pub use window::{Window, Windowed, Windows};
+pub use window::{Window, Windowed, WindowedPairs, Windows};
 
 #[doc(hidden)]
 pub use weir_plugin_abi as abi;
@@ -163,9 +168,9 @@ macro_rules! export {
 /// What a job uses: `use weir_jobs::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, AggregateState, BroadcastProcess, Bytes, Context, Date, Decimal, Error, Job, KeyedConnect,
-        KeyedProcess, KeyedStream, ListState, MapState, ProcessingTimer, Record, Result, SideOutput, State, Stream,
-        Table, Timer, Timestamp, ValueState, Window, Windows,
+        Aggregate, AggregateState, BroadcastProcess, Bytes, CallFailure, Calls, Context, Date, Decimal, Error,
+        Interval, Job, KeyedConnect, KeyedProcess, KeyedStream, ListState, MapState, ProcessingTimer, Record, Result,
+        SideOutput, State, Stream, Table, Timer, Timestamp, ValueState, Window, Windows,
     };
 }
 

@@ -2,6 +2,7 @@
 
 mod batches;
 mod broadcast;
+mod calling;
 mod connect;
 mod keyed;
 mod output;
@@ -12,6 +13,7 @@ mod tables;
 
 pub(crate) use batches::{BatchStep, OverBatches};
 pub(crate) use broadcast::{Broadcast, SHARED};
+pub(crate) use calling::{CallFunction, CallFuture, Calling, FailureRow};
 pub(crate) use connect::Connect;
 pub(crate) use keyed::{IN_MEMORY, Keyed, Shape};
 pub(crate) use output::{Output, Side};

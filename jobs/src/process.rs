@@ -97,6 +97,12 @@ pub trait KeyedConnect: Clone + Send + Sync + 'static {
         let _ = (state, ctx);
         Ok(())
     }
+
+    /// As [`KeyedProcess::watermark_delay`].
+    #[doc(hidden)]
+    fn watermark_delay(&self) -> i64 {
+        0
+    }
 }
 
 /// What is done with the rows of each key, beside what every subtask has learnt from a stream that is sent to all of them: rules, rates,
@@ -233,6 +239,6 @@ impl<K, Out: Record> Context<'_, K, Out> {
 
     /// Emits a row on a side output. Drops it where nobody reads that.
     pub fn emit_to<R: Record>(&mut self, side: &SideOutput<R>, row: R) {
-        self.output.emit_to(side.name, &row);
+        self.output.sides().emit_to(side.name, &row);
     }
 }

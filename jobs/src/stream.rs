@@ -16,18 +16,18 @@ use crate::operator::{
 use crate::process::{BroadcastProcess, KeyedConnect, KeyedProcess, SideOutput};
 use crate::record::{Key, Record, millis, plain_schema};
 use crate::state::{Clock, State};
-use crate::window::{Windowed, Windows};
+use crate::window::{Windowed, WindowedPairs, Windows};
 
 /// Rows that come one after the other.
 ///
 /// What is done with rows alone, such as [`map`](Self::map) and [`filter`](Self::filter), runs as one operator however many steps it has,
 /// together with the next [`key_by`](Self::key_by). Such functions may be called from several threads, and keep nothing from row to row.
 pub struct Stream<R> {
-    plan: SharedPlan,
+    pub(crate) plan: SharedPlan,
     /// What the rows come from, and what is done with them on the way.
     branches: Vec<Branch<R>>,
     /// The step that emits them.
-    step: Option<usize>,
+    pub(crate) step: Option<usize>,
 }
 
 impl<R> Clone for Stream<R> {
@@ -197,7 +197,7 @@ impl<R: Record> Stream<R> {
         name
     }
 
-    fn input(&self, purpose: &str, spread: Spread<String>, is_timeless: bool) -> StepInput {
+    pub(crate) fn input(&self, purpose: &str, spread: Spread<String>, is_timeless: bool) -> StepInput {
         let event_time = R::EVENT_TIME.filter(|_| self.has_event_time());
         let purpose = format!("{purpose}_input");
         let relation = match is_timeless {
@@ -276,23 +276,30 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
 
     /// Divides the rows of each key into windows of event time.
     pub fn window(self, windows: Windows) -> Windowed<K, R> {
+        self.check_event_time("a window");
+        Windowed::new(self, windows)
+    }
+
+    /// Complains of what needs event time, if the rows have none, and of a time to live, which would take away what is still needed.
+    fn check_event_time(&self, what: &str) {
         if R::EVENT_TIME.is_none() {
-            let problem = Error::user(format!("windows are of event time, and {} has none", R::NAME));
+            let problem = Error::user(format!("{what} wants event time, and {} has none", R::NAME));
             self.complain(problem.with_help("mark its field with #[record(event_time)]"));
         } else if !self.stream.has_event_time() {
-            let problem = Error::user(format!("windows need watermarks, and these rows of {} come without", R::NAME));
+            let problem = Error::user(format!("{what} wants watermarks, and these rows of {} come without", R::NAME));
             self.complain(problem.with_help(
                 "side outputs have no watermarks, nor has a table whose record marks no event time: compute the time in a view \
                  (`job.view`) over a table with WATERMARK, and mark it in the view's record",
             ));
         }
         if self.time_to_live.is_some() {
-            let problem = Error::user(
-                "a time to live cannot be combined with windows: it would drop windows that are still open",
+            let problem = Error::user(format!(
+                "a time to live cannot be combined with {what}: it would drop what is still needed"
+            ));
+            self.complain(
+                problem.with_help("remove `time_to_live`: what waits is forgotten when it is not needed any more"),
             );
-            self.complain(problem.with_help("remove `time_to_live`: a window is forgotten when it has been shown"));
         }
-        Windowed::new(self, windows)
     }
 
     /// The columns of the rows, and behind them those of the key.
@@ -339,7 +346,7 @@ impl<K: Key, R: Record> KeyedStream<K, R> {
     fn needs<S: State>(&self) -> Needs {
         // What keeps no rows of the user's goes without a word.
         let drops = S::DROPPED.iter().chain([&LIVES, &IN_MEMORY]).map(|name| (*name).to_owned()).collect();
-        Needs { ticks: S::TIMERS || self.time_to_live.is_some(), drops }
+        Needs { ticks: S::TIMERS || self.time_to_live.is_some(), drops, ..Needs::default() }
     }
 }
 
@@ -374,6 +381,25 @@ impl<K: Key, L: Record, R: Record> Connected<K, L, R> {
     }
 }
 
+impl<K: Key, L: Record + Clone, R: Record + Clone> Connected<K, L, R> {
+    /// Divides the rows of each key, of both streams, into windows of event time.
+    pub fn window(self, windows: Windows) -> WindowedPairs<K, L, R> {
+        self.check_event_time("a window");
+        WindowedPairs::new(self, windows)
+    }
+
+    pub(crate) fn complain(&self, problem: Error) {
+        self.left.complain(problem);
+    }
+
+    /// Complains of what needs event time, if one of the streams has none, and of a time to live, which would take rows away that are still
+    /// needed.
+    pub(crate) fn check_event_time(&self, what: &str) {
+        self.left.check_event_time(what);
+        self.right.check_event_time(what);
+    }
+}
+
 /// Rows with a key, and rows that every subtask is told.
 #[must_use = "a stream does nothing by itself: insert it into a table"]
 pub struct WithBroadcast<K: Key, R: Record, U: Record> {
@@ -401,19 +427,31 @@ impl<K: Key, R: Record, U: Record> WithBroadcast<K, R, U> {
 
 /// What a step needs of the engine.
 #[derive(Default)]
-struct Needs {
+pub(crate) struct Needs {
     /// To be told of processing time.
-    ticks: bool,
+    pub(crate) ticks: bool,
+    /// To be woken by answers.
+    pub(crate) answers: bool,
     /// To go on without these tables of an earlier version.
-    drops: Vec<String>,
+    pub(crate) drops: Vec<String>,
 }
 
 /// Adds a step.
-fn add<O: Record>(plan: SharedPlan, name: &str, (inputs, needs): (Vec<StepInput>, Needs), make: Make) -> Stream<O> {
+pub(crate) fn add<O: Record>(
+    plan: SharedPlan,
+    name: &str,
+    (inputs, needs): (Vec<StepInput>, Needs),
+    make: Make,
+) -> Stream<O> {
     // Others are told, and have no say in how far time has come.
     let event_time = O::EVENT_TIME.filter(|_| inputs.first().is_some_and(|input| input.event_time.is_some()));
-    let Needs { ticks, drops } = needs;
-    let step = OperatorStep { wants_ticks: ticks, drops, ..operator_step(name, inputs, O::schema(), event_time) };
+    let Needs { ticks, answers, drops } = needs;
+    let step = OperatorStep {
+        wants_ticks: ticks,
+        awaits_answers: answers,
+        drops,
+        ..operator_step(name, inputs, O::schema(), event_time)
+    };
     if identifier(name) != name {
         let problem = Error::user(format!("a step cannot be called '{name}'"));
         plan.borrow_mut().complain(problem.with_help("a name is made of letters, digits and underscores"));
@@ -435,6 +473,7 @@ fn operator_step(view: &str, inputs: Vec<StepInput>, output: SchemaRef, event_ti
         side_outputs: Vec::new(),
         emits_at_markers: false,
         wants_ticks: false,
+        awaits_answers: false,
         drops: Vec::new(),
     }
 }

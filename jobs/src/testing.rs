@@ -1,8 +1,8 @@
 //! A job under `cargo test`: rows in, rows out, and time as the test says.
 //!
 //! A [`TestJob`] runs the job's operators as the engine does, in as many subtasks as it is told, with rows sent to the owners of their keys. A
-//! checkpoint takes what operators capture, and a restart gives it back, to any number of subtasks. There are no threads, no clock
-//! and no files: a test takes milliseconds.
+//! checkpoint takes what operators capture, and a restart gives it back, to any number of subtasks. There are no threads but those of
+//! [functions that wait](crate::Calls), no clock and no files: a test takes milliseconds.
 //!
 //! **SQL is not run here**: that takes the planner. Tables and views that steps read are what the test [sends](TestJob::send) to them, also
 //! views that the job makes with [`Job::view`](crate::Job::view), so a test plays what a query would give. A job that has more SQL than
@@ -136,12 +136,22 @@ impl TestJob {
         self.dataflow.clock(now.millis())
     }
 
-    /// All tables are at their end.
+    /// Waits until all calls of [functions that wait](crate::Calls) have returned, and has steps emit what has come of them. Otherwise rows stay in
+    /// flight, whatever their calls do: so what a checkpoint holds does not depend on how fast they are.
+    ///
+    /// # Errors
+    /// What a step fails with.
+    pub fn settle(&mut self) -> Result<()> {
+        self.dataflow.settle()
+    }
+
+    /// All tables are at their end, and all calls have returned.
     ///
     /// # Errors
     /// What a step fails with.
     pub fn end(&mut self) -> Result<()> {
-        self.dataflow.watermark(None, EventTime::MAX)
+        self.dataflow.watermark(None, EventTime::MAX)?;
+        self.dataflow.settle()
     }
 
     /// The rows that were inserted into a table since the last call, or that a step or a side output (`step_side`) has emitted which nothing else reads.

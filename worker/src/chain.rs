@@ -6,9 +6,11 @@
 mod together;
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use weir_core::{
-    Batch, Capture, Collector, Epoch, EventTime, Operator, OperatorUid, OutputPort, Result, TableSchema, Watermark,
+    Batch, Capture, Collector, Epoch, EventTime, Operator, OperatorUid, OutputPort, Outstanding, Result, TableSchema,
+    Watermark,
 };
 
 use self::together::together;
@@ -27,6 +29,8 @@ pub struct OperatorChain {
     steps: Vec<Step>,
     /// How far time is behind the last stage, and whether the chain has said since that it is idle.
     told: (EventTime, bool),
+    /// Whether its input is idle, which is not told as long as rows wait for answers.
+    is_idle_behind_answers: bool,
 }
 
 /// What one stage does next.
@@ -56,6 +60,8 @@ pub struct Stage {
     pub makes_watermarks: bool,
     /// Whether it is told of processing time between rows.
     pub wants_ticks: bool,
+    /// Whether its rows wait for answers. Only the first one's do.
+    pub awaits_answers: bool,
     /// Counters of its node.
     pub metrics: Arc<OperatorMetrics>,
 }
@@ -89,7 +95,14 @@ pub struct NodeCapture {
 impl OperatorChain {
     /// A chain of `stages`, the first of which stands at position `first`. May be empty, and then passes everything on.
     pub fn new(stages: Vec<Stage>, first: usize) -> Self {
-        Self { stages, first, collector: Collector::new(0), steps: Vec::new(), told: (EventTime::MIN, false) }
+        Self {
+            stages,
+            first,
+            collector: Collector::new(0),
+            steps: Vec::new(),
+            told: (EventTime::MIN, false),
+            is_idle_behind_answers: false,
+        }
     }
 
     /// Sets the processing time that operators see.
@@ -102,6 +115,32 @@ impl OperatorChain {
         self.stages.iter().any(|stage| stage.wants_ticks)
     }
 
+    /// Has `waker` woken by answers that rows wait for. Whether there ever are any.
+    pub fn wake_by(&mut self, waker: &Waker) -> Result<bool> {
+        match self.stages.first_mut() {
+            Some(first) if first.awaits_answers => first.operator.wake_by(waker).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether rows wait for answers.
+    pub fn outstanding(&self) -> Outstanding {
+        let first = self.stages.first().filter(|first| first.awaits_answers);
+        first.map_or(Outstanding::None, |first| first.operator.outstanding())
+    }
+
+    /// There may be answers.
+    pub async fn answers(&mut self, out: &mut Vec<Emission>) -> Result<()> {
+        let Some(first) = self.stages.first_mut() else { return Ok(()) };
+        let watermark = first.operator.answers(&mut self.collector)?;
+        self.forward(0, watermark)?;
+        self.take_steps(out).await?;
+        if self.is_idle_behind_answers && self.outstanding() == Outstanding::None {
+            self.watermark(Watermark::Idle, out).await?;
+        }
+        Ok(())
+    }
+
     /// Rows for input `ordinal` of the first stage.
     pub async fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Vec<Emission>) -> Result<()> {
         self.steps.push(Step::Rows { index: 0, ordinal, batch });
@@ -112,6 +151,7 @@ impl OperatorChain {
     pub async fn watermark(&mut self, watermark: Watermark, out: &mut Vec<Emission>) -> Result<()> {
         match watermark {
             Watermark::At(time) => {
+                self.is_idle_behind_answers = false;
                 let was_idle = std::mem::take(&mut self.told.1);
                 if was_idle {
                     self.stages.iter().for_each(|stage| stage.metrics.set_active());
@@ -125,7 +165,9 @@ impl OperatorChain {
                 Ok(())
             }
             Watermark::Idle => {
-                if !self.stages.iter().any(|stage| stage.makes_watermarks) {
+                // Rows are still to come, and nobody behind waits for them once this is told.
+                self.is_idle_behind_answers = self.outstanding() != Outstanding::None;
+                if !self.is_idle_behind_answers && !self.stages.iter().any(|stage| stage.makes_watermarks) {
                     // Once this input is idle the others' time goes on without it: what is held back has to be ahead.
                     self.release(out).await?;
                     out.push(Emission::Watermark(Watermark::Idle));

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::weir::{Ran, command};
 
 /// The file of an example, as cargo has built it for these tests.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().unwrap();
     let names = [directory.join(format!("lib{name}.so")), directory.join(format!("../lib{name}.so"))];
@@ -15,7 +15,7 @@ fn example(name: &str) -> PathBuf {
 }
 
 /// The rows of a table in files.
-fn rows(folder: &TempDir, table: &str, columns: &[&str]) -> Vec<String> {
+pub fn rows(folder: &TempDir, table: &str, columns: &[&str]) -> Vec<String> {
     let files = std::fs::read_dir(folder.path().join(table)).into_iter().flatten().map(|entry| entry.unwrap().path());
     let visible = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("part-");
     let mut rows: Vec<String> = files

@@ -229,6 +229,11 @@ impl OperatorSpec {
         }
     }
 
+    /// Whether its rows wait for answers: then it is the head of its chain, whose subtask sees to it.
+    pub fn awaits_answers(&self) -> bool {
+        matches!(self, OperatorSpec::Plugin(spec) if spec.awaits_answers)
+    }
+
     /// Whether state is forgotten some time behind its last change, which happens where a marker passes.
     fn has_time_to_live(&self) -> bool {
         match self {
@@ -436,7 +441,8 @@ impl JobGraph {
     }
 
     /// The nodes put together into chains, in topological order of their heads. A node joins the chain of its only
-    /// input if that is a forward edge from a main output which nobody else reads, between nodes of equal parallelism.
+    /// input if that is a forward edge from a main output which nobody else reads, between nodes of equal parallelism, and it does not wait
+    /// for answers.
     pub fn chains(&self) -> Vec<Chain> {
         let mut chains: Vec<Chain> = Vec::new();
         let mut chain_of: HashMap<NodeId, usize> = HashMap::new();
@@ -445,6 +451,7 @@ impl JobGraph {
                 [edge]
                     if edge.exchange == Exchange::Forward
                         && edge.port == OutputPort::Main
+                        && !node.spec.operator.awaits_answers()
                         && self.node(edge.from).spec.parallelism == node.spec.parallelism
                         && self.outputs(edge.from).filter(|(_, edge)| edge.port == OutputPort::Main).count() == 1 =>
                 {

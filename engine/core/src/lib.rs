@@ -48,7 +48,9 @@ pub use graph::{
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};
 pub use lookup::{LookupRows, LookupTable};
-pub use operator::{Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, StateRows, TableSchema};
+pub use operator::{
+    Capture, CapturedRows, Collector, Distribution, OpenContext, Operator, Outstanding, StateRows, TableSchema,
+};
 pub use placement::{PlacedWorker, Placement};
 pub use source::{Source, SourceEvent, Split, SplitDiscovery};
 pub use splits::{SplitWatermarks, TableTime};

@@ -21,6 +21,12 @@
 //!
 //! Where a marker passes both are called, in this order, whatever its kind; a checkpoint's captures the state behind them.
 //!
+//! # Answers
+//!
+//! An operator whose rows wait for answers from somewhere else (a service that a user's function calls) neither waits nor polls: whoever
+//! answers *wakes* the subtask, which then asks for what is [answered](Operator::answers). Such an operator is the head of its chain, and the subtask
+//! does not read its input while it has [no room](Outstanding::Full). Markers do not wait for answers: rows that have none are state.
+//!
 //! # State that is partly in memory
 //!
 //! Tables of [`Distribution::Keyed`] are *resident* by key hash ([`Distribution::Broadcast`] ones are always there as a whole): of a hash, an operator holds every row that its tables have, or none. Whoever drives
@@ -40,6 +46,7 @@
 //! and nothing of it costs anything. `docs/adr/0006-state-is-resident-by-key-hash.md` has the hard cases.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use arrow::array::{BooleanArray, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -141,6 +148,25 @@ pub trait Operator: Send {
         Ok(None)
     }
 
+    /// Whether rows wait for answers. Asked behind each call, of operators that say so in their spec, and so are the next two.
+    fn outstanding(&self) -> Outstanding {
+        Outstanding::None
+    }
+
+    /// From here on, `waker` is woken whenever there is an answer, by whichever thread. Called once, when all state has been loaded: what waits in
+    /// it is asked for now.
+    fn wake_by(&mut self, waker: &Waker) -> Result<()> {
+        let _ = waker;
+        Ok(())
+    }
+
+    /// Emits what has been answered. May be called when nothing is. Returns the watermark that goes downstream behind it, where rows have held
+    /// one up.
+    fn answers(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        let _ = out;
+        Ok(None)
+    }
+
     /// Emit what is held back for the sake of larger batches. Called at any time, any number of times: when an input falls
     /// idle, and before every [`flush`](Self::flush).
     fn release(&mut self, out: &mut Collector) -> Result<()> {
@@ -166,6 +192,18 @@ pub trait Operator: Send {
     fn state_bytes(&self) -> usize {
         0
     }
+}
+
+/// Whether rows of an operator wait for answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Outstanding {
+    /// None does.
+    #[default]
+    None,
+    /// Some do, and others may come.
+    Some,
+    /// Some do, and no others can be taken until one is answered.
+    Full,
 }
 
 /// What an operator learns when it opens.

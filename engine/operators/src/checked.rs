@@ -1,13 +1,14 @@
 //! Checks, around any operator, what operators promise each other. Debug builds run every operator inside it.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::hash::hash_rows;
 use weir_core::{
     Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, HashRange, LookupRows, OpenContext,
-    Operator, OutputPort, Result, TableSchema,
+    Operator, OutputPort, Outstanding, Result, TableSchema,
 };
 
 /// An operator whose contract is checked: rows in are of a key that the subtask owns, rows have weights only where the plan says so, rows out
@@ -218,6 +219,24 @@ impl Operator for Checked {
         self.place = Place::Within;
         let sent = self.inner.tick(out)?;
         self.check_output(out)?;
+        self.check_sent(sent)
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        self.inner.outstanding()
+    }
+
+    fn wake_by(&mut self, waker: &Waker) -> Result<()> {
+        self.inner.wake_by(waker)
+    }
+
+    fn answers(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        self.place = Place::Within;
+        let sent = self.inner.answers(out)?;
+        self.check_output(out)?;
+        if sent.is_some_and(|sent| sent > self.seen) {
+            return Err(self.broken("it sent a watermark with its answers that it was not given"));
+        }
         self.check_sent(sent)
     }
 

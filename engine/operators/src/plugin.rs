@@ -2,13 +2,14 @@
 //! wrong is the plugin's mistake, told as such. What goes in has the columns that the plugin has asked for, by name too.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use weir_core::plugin::PluginSpec;
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Error, EventTime, OpenContext, Operator, OutputPort, Result, TableSchema,
-    state_column,
+    Batch, Capture, ChangelogKind, Collector, Error, EventTime, OpenContext, Operator, OutputPort, Outstanding, Result,
+    TableSchema, state_column,
 };
 use weir_functions::Functions;
 
@@ -177,6 +178,20 @@ impl Operator for PluginOperator {
 
     fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
         let sent = self.inner.tick(out)?;
+        self.check_output(out)?;
+        self.check_sent(sent)
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        self.inner.outstanding()
+    }
+
+    fn wake_by(&mut self, waker: &Waker) -> Result<()> {
+        self.inner.wake_by(waker)
+    }
+
+    fn answers(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        let sent = self.inner.answers(out)?;
         self.check_output(out)?;
         self.check_sent(sent)
     }

@@ -27,7 +27,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 
 use arrow::array::{ArrayRef, AsArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
@@ -35,8 +37,8 @@ use arrow::ffi::FFI_ArrowArray;
 use serde::{Deserialize, Serialize};
 use weir_core::plugin::{OperatorRequest, Plugin};
 use weir_core::{
-    CapturedRows, Collector, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result, StateRows,
-    TableSchema,
+    CapturedRows, Collector, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Outstanding, Result,
+    StateRows, TableSchema,
 };
 
 use crate::errors::answer;
@@ -87,6 +89,9 @@ pub const fn descriptor(create: extern "C" fn(*mut Answer) -> Handle) -> Descrip
             process,
             watermark,
             tick,
+            outstanding,
+            wake_by,
+            answers,
             release,
             flush,
             capture,
@@ -314,6 +319,52 @@ extern "C" fn tick(operator: Handle, now: i64, outputs: *const Outputs, told: *m
     sent.unwrap_or_default()
 }
 
+extern "C" fn outstanding(operator: Handle) -> u32 {
+    // SAFETY: as in `tables`.
+    let guest = unsafe { guest(operator) };
+    let outstanding = caught("`outstanding`", || Ok(guest.operator.outstanding())).unwrap_or_default();
+    match outstanding {
+        Outstanding::None => 0,
+        Outstanding::Some => SOME,
+        Outstanding::Full => FULL,
+    }
+}
+
+pub(crate) const SOME: u32 = 1;
+pub(crate) const FULL: u32 = 2;
+
+/// The host's waker. It is there until the operator has been dropped.
+struct HostWaker {
+    wake: extern "C" fn(*const c_void),
+    context: *const c_void,
+}
+
+// SAFETY: the host says that it may be called from any thread.
+unsafe impl Send for HostWaker {}
+// SAFETY: as above.
+unsafe impl Sync for HostWaker {}
+
+impl Wake for HostWaker {
+    fn wake(self: Arc<Self>) {
+        (self.wake)(self.context);
+    }
+}
+
+extern "C" fn wake_by(operator: Handle, wake: extern "C" fn(*const c_void), context: *const c_void, told: *mut Answer) {
+    answer(told, "`wake_by`", || {
+        // SAFETY: as in `tables`.
+        let guest = unsafe { guest(operator) };
+        guest.operator.wake_by(&Waker::from(Arc::new(HostWaker { wake, context })))?;
+        Ok(((), Vec::new()))
+    });
+}
+
+extern "C" fn answers(operator: Handle, now: i64, outputs: *const Outputs, told: *mut Answer) -> OptionTime {
+    let sent =
+        call(operator, now, outputs, told, "`answers`", |guest, out| guest.operator.answers(out).map(OptionTime::from));
+    sent.unwrap_or_default()
+}
+
 extern "C" fn release(operator: Handle, now: i64, outputs: *const Outputs, told: *mut Answer) {
     call(operator, now, outputs, told, "`release`", |guest, out| guest.operator.release(out));
 }
@@ -446,9 +497,9 @@ extern "C" fn make_rows(rows: Handle, pieces: *const Pieces, told: *mut Answer) 
             let behind = [Field::new("", DataType::UInt64, true), Field::new("", DataType::Boolean, true)];
             let mut columns: Vec<(&Field, ArrayRef)> =
                 schema.fields().iter().map(AsRef::as_ref).zip(rows.columns().iter().cloned()).collect();
-            columns.push((&behind[0], std::sync::Arc::new(hashes)));
+            columns.push((&behind[0], Arc::new(hashes)));
             let deletes = deleted.is_some();
-            columns.extend(deleted.map(|deleted| (&behind[1], std::sync::Arc::new(deleted) as ArrayRef)));
+            columns.extend(deleted.map(|deleted| (&behind[1], Arc::new(deleted) as ArrayRef)));
             let mut array = exported(columns, rows.num_rows())?;
             (pieces.rows)(pieces.context, deletes, &mut array);
         }

@@ -28,14 +28,16 @@ pub mod host;
 mod panics;
 mod raw;
 mod rows;
+pub mod thread;
 
 pub use errors::ErrorText;
+pub use panics::caught;
 pub use raw::{Answer, Descriptor, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
 #[doc(hidden)]
 pub use weir_core;
 
 /// Raised whenever anything in [`Functions`], or the meaning of what goes through them, changes.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// What a plugin exports.
 pub const SYMBOL: &str = "weir_plugin";

@@ -47,7 +47,8 @@ fn readable(trace: &str) -> String {
     frames[..until].iter().flatten().copied().collect::<Vec<_>>().join("\n")
 }
 
-/// Calls, and makes an error of a panic.
+/// Calls, and makes an error of a panic, with its message and where it came from. For code of a plugin that the engine does not call: on threads
+/// of its own.
 ///
 /// # Errors
 /// What the call says, and if it panics.

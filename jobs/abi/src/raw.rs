@@ -180,6 +180,17 @@ pub struct Functions {
     ) -> OptionTime,
     /// `Operator::tick`.
     pub tick: extern "C" fn(operator: Handle, now: i64, outputs: *const Outputs, answer: *mut Answer) -> OptionTime,
+    /// `Operator::outstanding`, by number.
+    pub outstanding: extern "C" fn(operator: Handle) -> u32,
+    /// `Operator::wake_by`. `wake` may be called with `context` from any thread, until the operator has been dropped.
+    pub wake_by: extern "C" fn(
+        operator: Handle,
+        wake: extern "C" fn(context: *const c_void),
+        context: *const c_void,
+        answer: *mut Answer,
+    ),
+    /// `Operator::answers`.
+    pub answers: extern "C" fn(operator: Handle, now: i64, outputs: *const Outputs, answer: *mut Answer) -> OptionTime,
     /// `Operator::release`.
     pub release: extern "C" fn(operator: Handle, now: i64, outputs: *const Outputs, answer: *mut Answer),
     /// `Operator::flush`.

@@ -29,6 +29,10 @@ impl<P: KeyedConnect> Driver for Connect<P> {
         }
     }
 
+    fn watermark_delay(&self) -> i64 {
+        self.0.watermark_delay()
+    }
+
     fn timer(&mut self, state: &mut P::State, context: &mut Context<'_, P::Key, P::Out>) -> Result<()> {
         self.0.on_timer(state, context)
     }

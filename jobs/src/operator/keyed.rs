@@ -161,7 +161,7 @@ impl<D: Driver> Keyed<D> {
 pub(crate) const IN_MEMORY: &str = "(in memory)";
 
 /// The table that says that all keys have to be in memory. It has no rows.
-fn in_memory() -> TableSchema {
+pub(super) fn in_memory() -> TableSchema {
     let column = state_column::with_id(Field::new("none", DataType::Boolean, false), 1);
     TableSchema {
         name: IN_MEMORY.to_owned(),

@@ -68,47 +68,27 @@ impl<R: Column> AnyBuilder for RowBuilder<R> {
 
 /// Collects the rows that a step emits, until the batch that it was given has been worked off.
 pub(crate) struct Output<R: Record> {
-    name: String,
     schema: SchemaRef,
     main: RowBuilder<R>,
-    sides: Vec<(Side, Box<dyn AnyBuilder>)>,
+    sides: Sides,
     late: Option<LateRows>,
     /// How many rows were late since the last batch left.
     late_count: usize,
+}
+
+/// The side outputs of a step that are read.
+pub(crate) struct Sides {
+    /// The step.
+    name: String,
+    outputs: Vec<(Side, Box<dyn AnyBuilder>)>,
     /// What went wrong where nothing could be returned.
     problem: Option<Error>,
 }
 
-/// Rows that came too late.
-struct LateRows {
-    schema: SchemaRef,
-    event_time: Option<usize>,
-    rows: Box<dyn AnyBuilder>,
-}
-
-impl<R: Record> Output<R> {
-    /// For the step of that name.
-    pub(crate) fn new(name: &str, sides: &[Side]) -> Self {
-        let sides = sides.iter().map(|side| (side.clone(), (side.rows)())).collect();
-        Self {
-            name: name.to_owned(),
-            schema: R::schema(),
-            main: RowBuilder::new(),
-            sides,
-            late: None,
-            late_count: 0,
-            problem: None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn emit(&mut self, row: &R) {
-        self.main.push(row);
-    }
-
+impl Sides {
     /// Drops the row where nothing reads that output.
     pub(crate) fn emit_to<S: Record>(&mut self, name: &str, row: &S) {
-        let Some((side, rows)) = self.sides.iter_mut().find(|(side, _)| side.name == name) else { return };
+        let Some((side, rows)) = self.outputs.iter_mut().find(|(side, _)| side.name == name) else { return };
         match rows.as_any().downcast_mut::<RowBuilder<S>>() {
             Some(rows) => rows.push(row),
             None => {
@@ -123,12 +103,43 @@ impl<R: Record> Output<R> {
             }
         }
     }
+}
+
+/// Rows that came too late.
+struct LateRows {
+    schema: SchemaRef,
+    event_time: Option<usize>,
+    rows: Box<dyn AnyBuilder>,
+}
+
+impl<R: Record> Output<R> {
+    /// For the step of that name.
+    pub(crate) fn new(name: &str, sides: &[Side]) -> Self {
+        let outputs = sides.iter().map(|side| (side.clone(), (side.rows)())).collect();
+        Self {
+            schema: R::schema(),
+            main: RowBuilder::new(),
+            sides: Sides { name: name.to_owned(), outputs, problem: None },
+            late: None,
+            late_count: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn emit(&mut self, row: &R) {
+        self.main.push(row);
+    }
+
+    /// The other outputs.
+    pub(crate) fn sides(&mut self) -> &mut Sides {
+        &mut self.sides
+    }
 
     /// The row came too late. It leaves on the side output of that name, if something reads it, and with the job's late rows otherwise.
     pub(crate) fn late<S: Record>(&mut self, side: Option<&str>, row: &S) {
         self.late_count += 1;
-        if let Some(name) = side.filter(|name| self.sides.iter().any(|(side, _)| side.name == *name)) {
-            return self.emit_to(name, row);
+        if let Some(name) = side.filter(|name| self.sides.outputs.iter().any(|(side, _)| side.name == *name)) {
+            return self.sides.emit_to(name, row);
         }
         let late = self.late.get_or_insert_with(|| LateRows {
             schema: S::schema(),
@@ -142,13 +153,13 @@ impl<R: Record> Output<R> {
 
     /// Hands everything over. Event time stands at `watermark`.
     pub(crate) fn send(&mut self, watermark: EventTime, out: &mut Collector) -> Result<()> {
-        if let Some(problem) = self.problem.take() {
+        if let Some(problem) = self.sides.problem.take() {
             return Err(problem);
         }
         if let Some(columns) = self.main.finish() {
             out.emit(Batch::append(RecordBatch::try_new(self.schema.clone(), columns)?));
         }
-        for (port, (side, rows)) in (0..).map(OutputPort::Side).zip(&mut self.sides) {
+        for (port, (side, rows)) in (0..).map(OutputPort::Side).zip(&mut self.sides.outputs) {
             if let Some(columns) = rows.finish() {
                 let batch = RecordBatch::try_new(side.schema.clone(), columns)?;
                 out.emit_to(port, Batch::append(batch));
@@ -162,7 +173,7 @@ impl<R: Record> Output<R> {
         match late.rows.finish() {
             Some(columns) => {
                 let rows = RecordBatch::try_new(late.schema.clone(), columns)?;
-                let late = late_rows(&self.name, &rows, late.event_time, watermark)?;
+                let late = late_rows(&self.sides.name, &rows, late.event_time, watermark)?;
                 out.emit_to(OutputPort::Late, Batch::append(late));
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! A value for each of a key's own keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 
 use crate::record::Column;
 
@@ -101,6 +102,11 @@ impl<K: Ord + Clone, V> MapState<K, V> {
     /// All entries.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> + ExactSizeIterator {
         self.entries.iter()
+    }
+
+    /// The entries whose keys are in a range.
+    pub fn range(&self, keys: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.entries.range(keys)
     }
 
     /// All values.

@@ -1,13 +1,15 @@
 //! The operators of a job, in subtasks, and what goes from one to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Wake, Waker};
 
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use weir_core::hash::owner;
 use weir_core::plugin::{OperatorStep, Spread, StepInput, check_dropped};
 use weir_core::{
-    Batch, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Result,
+    Batch, Collector, Distribution, Error, EventTime, HashRange, OpenContext, Operator, OutputPort, Outstanding, Result,
 };
 
 use crate::job::{OperatorPlan, Plan, Step};
@@ -40,8 +42,31 @@ struct Running {
 
 struct Subtask {
     operator: Box<dyn Operator>,
+    woken: Arc<Woken>,
     /// Hashes of the keys in memory; `None`: all are.
     resident: Option<BTreeSet<u64>>,
+}
+
+/// Whether there are answers.
+#[derive(Default)]
+struct Woken {
+    is_woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+}
+
+impl Woken {
+    fn wait(&self) {
+        let is_woken = self.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = self.changed.wait_while(is_woken, |is_woken| !*is_woken);
+        *woken.unwrap_or_else(PoisonError::into_inner) = false;
+    }
 }
 
 impl Dataflow {
@@ -194,7 +219,12 @@ impl Dataflow {
             let before = self.watermarks.entry(source).or_insert(EventTime::MIN);
             *before = time.max(*before);
         }
-        for step in 0..self.steps.len() {
+        self.advance_behind(0)
+    }
+
+    /// Tells steps, from this one on, how far event time has come in what they read.
+    fn advance_behind(&mut self, first: usize) -> Result<()> {
+        for step in first..self.steps.len() {
             // What has no event time holds nothing up. Where nothing has it there is none, up to the end.
             let inputs = || self.steps[step].step.inputs.iter();
             let of = |input: &StepInput| self.time_of(&input.relation);
@@ -232,6 +262,25 @@ impl Dataflow {
         for step in (0..self.steps.len()).filter(|step| self.steps[*step].step.wants_ticks).collect::<Vec<_>>() {
             for subtask in 0..self.steps[step].subtasks.len() {
                 self.call(step, subtask, |operator, out| operator.tick(out))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until no row waits for an answer. What comes of one step may wait in the next.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        for step in 0..self.steps.len() {
+            for subtask in 0..self.steps[step].subtasks.len() {
+                while self.steps[step].subtasks[subtask].operator.outstanding() != Outstanding::None {
+                    self.steps[step].subtasks[subtask].woken.wait();
+                    self.call(step, subtask, |operator, out| operator.answers(out))?;
+                }
+            }
+            let Running { step: OperatorStep { view, awaits_answers, .. }, watermark, .. } = &self.steps[step];
+            if *awaits_answers && *watermark > self.time_of(view) {
+                let view = view.clone();
+                self.watermarks.insert(view, *watermark);
+                self.advance_behind(step + 1)?;
             }
         }
         Ok(())
@@ -298,7 +347,9 @@ impl Running {
                     operator.load(position, &rows, &hashes)?;
                 }
             }
-            subtasks.push(Subtask { operator, resident: None });
+            let woken = Arc::new(Woken::default());
+            operator.wake_by(&Waker::from(woken.clone()))?;
+            subtasks.push(Subtask { operator, woken, resident: None });
         }
         Ok(Self { step: plan.step.clone(), subtasks, stored, watermark, batches: 0 })
     }
@@ -335,7 +386,7 @@ impl Running {
             return Ok(());
         }
         let hashes = self.hashes(ordinal, rows)?;
-        let Subtask { operator, resident } = &mut self.subtasks[subtask];
+        let Subtask { operator, resident, .. } = &mut self.subtasks[subtask];
         let Some(resident) = resident else { return Ok(()) };
         let missing: BTreeSet<u64> = hashes.into_iter().filter(|hash| resident.insert(*hash)).collect();
         for (position, table) in self.stored.iter().enumerate() {
@@ -350,7 +401,7 @@ impl Running {
     fn evict(&mut self) -> Result<()> {
         let can =
             !self.stored.is_empty() && self.stored.iter().all(|table| table.schema.distribution == Distribution::Keyed);
-        for Subtask { operator, resident } in self.subtasks.iter_mut().filter(|_| can) {
+        for Subtask { operator, resident, .. } in self.subtasks.iter_mut().filter(|_| can) {
             operator.evict(&|_| true)?;
             *resident = Some(BTreeSet::new());
         }

@@ -129,6 +129,7 @@ pub fn count_step(view: &str, relation: &str, config: Vec<u8>) -> OperatorStep {
         side_outputs: vec![SideOutput { view: format!("{view}_unspoken"), columns: count_input() }],
         emits_at_markers: false,
         wants_ticks: false,
+        awaits_answers: false,
         drops: Vec::new(),
     }
 }

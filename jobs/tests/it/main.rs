@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests, and functions that they share")]
 
+mod calls;
 mod evolution;
+mod joins;
 mod keyed;
 mod plan;
 mod sides;

@@ -202,7 +202,7 @@ fn windows_that_cannot_be_are_refused() {
         rows.process("counts", |user, _, rows| total(user, rows.len() as i64)).insert_into("counts");
         Ok(())
     });
-    assert!(without_time.map(|_| ()).unwrap_err().report().contains("windows are of event time, and Total has none"));
+    assert!(without_time.map(|_| ()).unwrap_err().report().contains("a window wants event time, and Total has none"));
     let forgetful = TestJob::new(|job| {
         let rows = job.table::<Event>("events").key_by(|row| row.user.clone()).time_to_live(seconds(1));
         let windows = rows.window(Windows::tumbling(seconds(10)));
@@ -210,7 +210,7 @@ fn windows_that_cannot_be_are_refused() {
         Ok(())
     });
     let error = forgetful.map(|_| ()).unwrap_err().report();
-    assert!(error.contains("a time to live cannot be combined with windows"), "{error}");
+    assert!(error.contains("a time to live cannot be combined with a window"), "{error}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn windows_without_watermarks_are_refused() {
         windows(events, "counts").insert_into("counts");
         Ok(())
     });
-    assert!(computed.contains("windows need watermarks"), "{computed}");
+    assert!(computed.contains("a window wants watermarks"), "{computed}");
 }
 
 /// One odd row must not fail a job for good.

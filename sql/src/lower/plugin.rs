@@ -78,6 +78,7 @@ impl Lowering<'_> {
             side_outputs: step.side_outputs.iter().map(|side| side.columns.clone()).collect(),
             emits_at_markers: step.emits_at_markers,
             wants_ticks: step.wants_ticks,
+            awaits_answers: step.awaits_answers,
             drops: step.drops.clone(),
         });
         let name = format!("Plugin({})", step.view);

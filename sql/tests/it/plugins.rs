@@ -39,6 +39,7 @@ fn step(inputs: Vec<StepInput>) -> OperatorStep {
         side_outputs: vec![SideOutput { view: "odd_bids".into(), columns: columns(&[("bidder", DataType::Int64)]) }],
         emits_at_markers: false,
         wants_ticks: false,
+        awaits_answers: false,
         drops: Vec::new(),
     }
 }

@@ -56,6 +56,7 @@ fn chain() -> OperatorChain {
             told: false,
             makes_watermarks: false,
             wants_ticks: false,
+            awaits_answers: false,
             metrics,
         }],
         0,

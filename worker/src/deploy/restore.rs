@@ -260,6 +260,7 @@ fn stage(shared: &Arc<Shared>, id: NodeId, range: HashRange, metrics: Arc<Operat
             OperatorSpec::Plugin(plugin) => plugin.wants_ticks,
             _ => false,
         },
+        awaits_answers: node.spec.operator.awaits_answers(),
         metrics,
     })
 }

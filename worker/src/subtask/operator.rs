@@ -1,11 +1,12 @@
 //! The loop of a subtask that receives from others.
 
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use weir_core::bugs::{self, Bug};
-use weir_core::{Element, Error, InputWatermarks, Marker, Watermark};
+use weir_core::{Element, Error, InputWatermarks, Marker, Outstanding, Watermark};
 
 use super::{Interrupt, Outputs, TICK, TURNS};
 use crate::chain::{Emission, OperatorChain};
@@ -41,9 +42,20 @@ struct Alignment {
     passage: Passage,
 }
 
+/// Notified when there are answers.
+#[derive(Default)]
+struct Answered(Notify);
+
+impl Wake for Answered {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
 /// What a subtask has waited for.
 enum Heard {
     Timer,
+    Answer,
     Element(usize, Element),
 }
 
@@ -56,22 +68,32 @@ impl OperatorSubtask {
         let mut next_tick = self.chain.wants_ticks().then(|| Instant::now() + TICK);
         let mut turns = 0_u32;
         let metrics = self.outputs.metrics.clone();
+        let answered = Arc::new(Answered::default());
+        let awaits_answers = self.chain.wake_by(&Waker::from(answered.clone()))?;
         while open_channels > 0 {
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS) {
                 tokio::task::yield_now().await;
             }
             let wake = [self.outputs.deadline(), next_tick].into_iter().flatten().min();
-            let heard = metrics.idle(async {
+            let is_full = awaits_answers && self.chain.outstanding() == Outstanding::Full;
+            let heard = async {
                 tokio::select! {
                     biased;
                     () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Heard::Timer,
-                    (channel, element) = self.gate.next() => Heard::Element(channel, element),
+                    () = answered.0.notified(), if awaits_answers => Heard::Answer,
+                    (channel, element) = self.gate.next(), if !is_full => Heard::Element(channel, element),
                 }
-            });
-            let (channel, element) = match heard.await {
+            };
+            // For room as for room behind it.
+            let heard = if is_full { metrics.backpressured(heard).await } else { metrics.idle(heard).await };
+            let (channel, element) = match heard {
                 Heard::Timer => {
                     next_tick = self.wake(next_tick, &mut emissions).await?;
+                    continue;
+                }
+                Heard::Answer => {
+                    self.answers(&mut emissions).await?;
                     continue;
                 }
                 Heard::Element(channel, element) => (channel, element),
@@ -97,6 +119,9 @@ impl OperatorSubtask {
                     }
                     aligning.arrived += 1;
                     if aligning.arrived == self.ordinals.len() {
+                        if marker.kind.captures() && !marker.kind.keeps_state() {
+                            self.settle(&answered, &mut emissions).await?;
+                        }
                         self.marker(marker, aligning.passage, &mut emissions).await?;
                         self.gate.unblock_all();
                     } else {
@@ -113,6 +138,23 @@ impl OperatorSubtask {
         for watermark in news {
             self.chain.watermark(watermark, emissions).await?;
             self.outputs.deliver(emissions).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has been answered.
+    async fn answers(&mut self, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        self.chain.set_now(self.clock.now());
+        self.chain.answers(emissions).await?;
+        self.outputs.deliver(emissions).await
+    }
+
+    /// Nobody goes on from here: waits until all rows have been answered.
+    async fn settle(&mut self, answered: &Answered, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
+        let metrics = self.outputs.metrics.clone();
+        while self.chain.outstanding() != Outstanding::None {
+            metrics.backpressured(answered.0.notified()).await;
+            self.answers(emissions).await?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod bucket;
 mod catalog;
 mod commands;
 mod doctor;
+mod enrich;
 mod failures;
 mod files;
 mod leaders;

@@ -65,6 +65,9 @@ pub struct OperatorStep {
     /// Whether [`Operator::tick`](crate::Operator::tick) is to be called: it has timers of processing time.
     #[serde(default)]
     pub wants_ticks: bool,
+    /// Whether its rows wait for answers ([`Operator::outstanding`](crate::Operator::outstanding)): then it begins a chain.
+    #[serde(default)]
+    pub awaits_answers: bool,
     /// Tables of state that an earlier version kept, and that may be lost. Where another one is gone, the job does not go on with that
     /// state ([`check_dropped`](super::check_dropped)).
     #[serde(default)]

@@ -31,6 +31,9 @@ pub struct PluginSpec {
     pub emits_at_markers: bool,
     /// Whether it is told of processing time.
     pub wants_ticks: bool,
+    /// Whether its rows wait for answers ([`Operator::outstanding`](crate::Operator::outstanding)): then it begins a chain.
+    #[serde(default)]
+    pub awaits_answers: bool,
     /// Tables of an earlier version whose rows may be lost.
     #[serde(default)]
     pub drops: Vec<String>,

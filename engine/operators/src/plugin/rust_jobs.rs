@@ -125,7 +125,8 @@ fn step(name: &str, main: Main) -> (NodeSpec, Vec<SchemaRef>, Functions) {
         JobStep::Operator(step) if step.view == name => Some(step),
         _ => None,
     });
-    let OperatorStep { operator, config, inputs, output, side_outputs, wants_ticks, .. } = step.unwrap();
+    let OperatorStep { operator, config, inputs, output, side_outputs, wants_ticks, awaits_answers, .. } =
+        step.unwrap();
     let schemas: Vec<SchemaRef> = inputs.iter().map(|input| input.columns.clone()).collect();
     let inputs = inputs.into_iter().map(|input| {
         let position = |name: &String| input.columns.index_of(name).unwrap();
@@ -147,6 +148,7 @@ fn step(name: &str, main: Main) -> (NodeSpec, Vec<SchemaRef>, Functions) {
         side_outputs: side_outputs.into_iter().map(|side| side.columns).collect(),
         emits_at_markers: false,
         wants_ticks,
+        awaits_answers,
         drops: Vec::new(),
     };
     let functions = Functions::built_in().with_plugins(Arc::new(Linked(Arc::new(plugin))));

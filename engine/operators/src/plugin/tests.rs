@@ -67,6 +67,7 @@ fn operator(does: Does) -> Result<PluginOperator> {
         side_outputs: vec![columns("left_out", true)],
         emits_at_markers: false,
         wants_ticks: false,
+        awaits_answers: false,
         drops: Vec::new(),
     };
     PluginOperator::new(&spec, "Plugin(passed)", &Functions::built_in().with_plugins(Arc::new(Linked(Arc::new(does)))))

@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::task::Waker;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::ffi::FFI_ArrowArray;
 use weir_core::plugin::OperatorRequest;
 use weir_core::{
-    Batch, Capture, CapturedRows, Collector, Error, EventTime, OpenContext, Operator, OutputPort, Result, StateRows,
-    TableSchema,
+    Batch, Capture, CapturedRows, Collector, Error, EventTime, OpenContext, Operator, OutputPort, Outstanding, Result,
+    StateRows, TableSchema,
 };
 
 use super::library::{Inner, holding, json};
-use crate::guest::{Context, DUE, EXPIRED, SETTLED, columns, port};
+use crate::guest::{Context, DUE, EXPIRED, FULL, SETTLED, SOME, columns, port};
 use crate::panics::caught;
 use crate::raw::{Answer, Handle, Lent, OptionTime, Outputs, Pieces};
 use crate::rows::{export_batch, exported, fields, import_batch, imported, records};
@@ -25,6 +26,8 @@ pub struct Remote {
     operator: Handle,
     request: OperatorRequest,
     tables: Vec<TableSchema>,
+    /// What the operator wakes. It stays where it is until the operator is gone.
+    waker: Option<Box<Waker>>,
     /// What went wrong in a call that cannot fail, until one that can.
     failed: RefCell<Option<Error>>,
 }
@@ -44,7 +47,8 @@ impl Remote {
     /// # Errors
     /// If it cannot say what state it keeps.
     pub fn new(plugin: Arc<Inner>, operator: Handle, request: OperatorRequest) -> Result<Self> {
-        let mut remote = Self { plugin, operator, request, tables: Vec::new(), failed: RefCell::default() };
+        let mut remote =
+            Self { plugin, operator, request, tables: Vec::new(), waker: None, failed: RefCell::default() };
         remote.tables = remote.plugin.asked(|answer| (remote.plugin.functions().tables)(operator, answer))?;
         Ok(remote)
     }
@@ -118,6 +122,16 @@ extern "C" fn take_rows(context: *mut c_void, number: u32, weighted: bool, rows:
 extern "C" fn take_late(context: *mut c_void, rows: u64) {
     // SAFETY: as in `take_rows`.
     unsafe { (*context.cast::<Emitted<'_>>()).late += rows };
+}
+
+extern "C" fn wake(context: *const c_void) {
+    // SAFETY: `Remote::wake_by` has lent it for as long as the operator is there.
+    let waker = unsafe { &*context.cast::<Waker>() };
+    // That cannot be told to anyone.
+    let _ = caught("waking", || {
+        waker.wake_by_ref();
+        Ok(())
+    });
 }
 
 extern "C" fn leaves(context: *const c_void, hash: u64) -> bool {
@@ -248,6 +262,26 @@ impl Operator for Remote {
     fn tick(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
         let (tick, now) = (self.plugin.functions().tick, out.now());
         self.call(out, |outputs, answer| tick(self.operator, now, outputs, answer)).map(Into::into)
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        match (self.plugin.functions().outstanding)(self.operator) {
+            SOME => Outstanding::Some,
+            FULL => Outstanding::Full,
+            _ => Outstanding::None,
+        }
+    }
+
+    fn wake_by(&mut self, waker: &Waker) -> Result<()> {
+        let waker = &**self.waker.insert(Box::new(waker.clone()));
+        let (context, mut answer) = (std::ptr::from_ref(waker).cast(), Answer::empty());
+        (self.plugin.functions().wake_by)(self.operator, wake, context, &mut answer);
+        answer.into_result().map(drop)
+    }
+
+    fn answers(&mut self, out: &mut Collector) -> Result<Option<EventTime>> {
+        let (answers, now) = (self.plugin.functions().answers, out.now());
+        self.call(out, |outputs, answer| answers(self.operator, now, outputs, answer)).map(Into::into)
     }
 
     fn release(&mut self, out: &mut Collector) -> Result<()> {

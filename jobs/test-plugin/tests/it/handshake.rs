@@ -5,6 +5,7 @@ use std::process::Command;
 
 use weir_core::ErrorKind;
 use weir_core::plugin::Plugin;
+use weir_plugin_abi::ABI_VERSION;
 use weir_plugin_abi::host::load;
 
 /// What stands at the beginning of a descriptor of any version.
@@ -50,22 +51,22 @@ fn a_plugin_says_what_it_is() {
 
 #[test]
 fn one_of_another_sdk_is_refused_with_both_versions() {
-    let report = with_descriptor(2, true, "std::env::consts::ARCH");
+    let report = with_descriptor(ABI_VERSION + 1, true, "std::env::consts::ARCH");
     assert!(report.contains("version 7.3.1 of the SDK"), "{report}");
-    assert!(report.contains("(ABI 2, and here 1)"), "{report}");
+    assert!(report.contains(&format!("(ABI {}, and here {ABI_VERSION})", ABI_VERSION + 1)), "{report}");
     assert!(report.contains("update the cluster"), "{report}");
     assert!(with_descriptor(0, true, "std::env::consts::ARCH").contains("build it with this version of the SDK"));
 }
 
 #[test]
 fn one_whose_panics_cannot_be_caught_is_refused() {
-    let report = with_descriptor(1, false, "std::env::consts::ARCH");
+    let report = with_descriptor(ABI_VERSION, false, "std::env::consts::ARCH");
     assert!(report.contains("panic = \"abort\""), "{report}");
 }
 
 #[test]
 fn one_that_says_it_is_for_another_machine_is_refused() {
-    let report = with_descriptor(1, true, "\"pdp11\"");
+    let report = with_descriptor(ABI_VERSION, true, "\"pdp11\"");
     assert!(report.contains("built for pdp11-"), "{report}");
 }
 

@@ -69,6 +69,7 @@ pub fn plugin(uid: Option<String>) -> PluginSpec {
         side_outputs: vec![columns],
         emits_at_markers: true,
         wants_ticks: true,
+        awaits_answers: true,
         drops: vec!["gone".into()],
     }
 }
