@@ -229,3 +229,26 @@ pub struct Descriptor {
 
 // SAFETY: it is constant, and so is what its pointers point to.
 unsafe impl Sync for Descriptor {}
+
+#[cfg(test)]
+mod tests {
+    use crate::ABI_VERSION;
+
+    /// What crosses the boundary, without comments and blanks.
+    fn text() -> String {
+        let source = include_str!("raw.rs").split("#[cfg(test)]").next().unwrap_or_default();
+        let code = source.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        code.flat_map(|line| line.chars().filter(|letter| !letter.is_whitespace())).collect()
+    }
+
+    /// FNV-1a, Fowler, Noll and Vo.
+    fn fingerprint(text: &str) -> u64 {
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+
+    #[test]
+    fn what_crosses_the_boundary_changes_with_its_version() {
+        // Whoever has changed something that both sides have to agree on raises the version and writes both here.
+        assert_eq!((ABI_VERSION, fingerprint(&text())), (2, 0xf08e_854f_416a_8b4e), "is ABI_VERSION to be raised?");
+    }
+}

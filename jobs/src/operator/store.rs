@@ -384,9 +384,10 @@ impl<K: Key, S: State> Store<K, S> {
         tables.into_iter().map(|changes| Capture { rows: Box::new(|| changes.rows()), expired: None }).collect()
     }
 
-    /// Bytes in memory, without what values have on the heap.
+    /// Bytes in memory, without what values have on the heap. Slots that wait for another key count for nothing: what has left would
+    /// seem to be there, and everything else would have to leave too.
     pub(crate) fn bytes(&self) -> usize {
-        self.slots.len() * (size_of::<Slot<K, S>>() + size_of::<u64>())
+        self.table.len() * (size_of::<Slot<K, S>>() + size_of::<u64>())
             + (self.event_timers.len() + self.processing_timers.len()) * size_of::<Due>()
     }
 

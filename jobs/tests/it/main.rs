@@ -6,6 +6,7 @@ mod calls;
 mod evolution;
 mod joins;
 mod keyed;
+mod memory;
 mod plan;
 mod sides;
 mod streams;
