@@ -147,6 +147,13 @@ pub trait Connector: Send + Sync {
         stream.is_append()
     }
 
+    /// Whether a sink of a table with a primary key, which [takes](Self::takes) rows back, wants each key's changes in order: at a marker the row
+    /// that is gone, and then the one that is there, one at most. Else changes of one key may come in any order between two markers.
+    fn changes_by_key(&self, table: &TableSpec) -> bool {
+        let _ = table;
+        false
+    }
+
     /// Whether a table's options keep their promise for a stream that the connector [takes](Self::takes). Asked at the same times.
     ///
     /// # Errors

@@ -94,6 +94,11 @@ impl Connector for Kafka {
         }
     }
 
+    /// Who reads them tells rows apart by the key alone.
+    fn changes_by_key(&self, table: &TableSpec) -> bool {
+        SinkOptions::read(table).is_ok_and(|options| options.columns.tells_changes())
+    }
+
     fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
         if stream.is_append() {
             return Ok(());

@@ -139,6 +139,9 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         OperatorSpec::SortedRows(spec) => {
             format!("rows that are left at the end, by {}", order_text(&spec.order, &name))
         }
+        OperatorSpec::UpsertRows(spec) if spec.retracts => {
+            format!("what is gone and then what is there of each {}, at each marker", all(&spec.key))
+        }
         OperatorSpec::UpsertRows(spec) if spec.key.is_empty() => "the one row, at each marker".to_owned(),
         OperatorSpec::UpsertRows(spec) => format!("the last row of each {}, at each marker", all(&spec.key)),
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),

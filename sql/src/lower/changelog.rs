@@ -108,8 +108,9 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             };
             plugin.inputs.iter().zip(inputs).all(takes).then(|| plugin.changelog.clone())
         }
-        OperatorSpec::UpsertRows(UpsertRowsSpec { key }) => match inputs.first()? {
+        OperatorSpec::UpsertRows(UpsertRowsSpec { key, retracts }) => match inputs.first()? {
             ChangelogKind::Upsert(_) => None,
+            ChangelogKind::Append | ChangelogKind::Retract if *retracts => Some(ChangelogKind::Retract),
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Upsert(key.clone())),
         },
         // Its connector is asked.

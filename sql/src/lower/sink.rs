@@ -71,11 +71,13 @@ impl Lowering<'_> {
         });
         let order: Vec<SortKey> = keys.collect();
         let stream = Stream { projection, names, types, ..stream };
-        if let Some(key) = self.replaced_by(&table)
+        let changed_by = self.changed_by(&table);
+        let retracts = changed_by.is_some();
+        if let Some(key) = self.replaced_by(&table).or(changed_by)
             && (order.is_empty() || !self.base_ends(&stream.base))
         {
             let (nodes, columns) = exact(&mut self.graph, stream)?;
-            let (nodes, exchange) = self.last_rows(nodes, &columns, &order, (&key, width))?;
+            let (nodes, exchange) = self.last_rows(nodes, &columns, &order, (&key, width), retracts)?;
             let nodes = self.named(nodes, &columns[..width])?;
             self.sink(table, edges(&nodes, 0, exchange), Parallelism::Job)?;
             return Ok(());

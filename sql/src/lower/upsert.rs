@@ -4,6 +4,7 @@
 //! |---|---|
 //! | only adds rows | an exchange by the key of the table: each row takes the place of the one before, as they come there |
 //! | takes rows back, and has one row at most of each key of the table | `UpsertRows` |
+//! | any, where changes are wanted that take rows back | the same, with `UpsertRows` that takes back what is gone in front of what has come |
 //! | any other, or one with `ORDER BY` | a Top-N that keeps the rows of each key and shows the last one; then `UpsertRows` |
 //!
 //! The last row of a key is the last one in the order that the query asks for, and of those that are equal in it, or without one, the one
@@ -31,6 +32,12 @@ impl Lowering<'_> {
         by_key.then(|| key.clone())
     }
 
+    /// The key by which a table's rows are told apart, if its connector wants to hear of each first that it is gone, and then what there is now.
+    pub(super) fn changed_by(&self, table: &TableSpec) -> Option<Vec<usize>> {
+        let connector = self.connectors.get(&table.connector)?;
+        (!table.primary_key.is_empty() && connector.changes_by_key(table)).then(|| table.primary_key.clone())
+    }
+
     /// How rows to which others are only added get to a table. Those that replace each other go to one subtask, which keeps their order:
     /// what several write in one epoch is put together in any.
     pub(super) fn added_rows(&self, table: &TableSpec) -> Exchange {
@@ -48,6 +55,7 @@ impl Lowering<'_> {
         columns: &[StreamColumn],
         order: &[SortKey],
         (key, width): (&[usize], usize),
+        retracts: bool,
     ) -> Result<(Vec<NodeId>, Exchange)> {
         let to_key = Exchange::Hash(key.to_vec());
         let kinds = nodes.iter().map(|node| &self.graph.node(*node).spec.changelog);
@@ -77,7 +85,7 @@ impl Lowering<'_> {
             let last = add(&mut self.graph, "TopN", OperatorSpec::TopN(spec), inputs, columns)?;
             inputs = edges(&[last], 0, Exchange::Forward);
         }
-        let operator = OperatorSpec::UpsertRows(UpsertRowsSpec { key: key.to_vec() });
+        let operator = OperatorSpec::UpsertRows(UpsertRowsSpec { key: key.to_vec(), retracts });
         let mut node = add(&mut self.graph, "UpsertRows", operator, inputs, columns)?;
         if columns.len() > width {
             let projection = (0..width).map(Expr::Column).collect();

@@ -53,6 +53,7 @@ impl Connector for Fake {
     fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
         match self.0 {
             "fake" => true,
+            "replaced" => stream.is_append() || !table.primary_key.is_empty() && *stream == ChangelogKind::Retract,
             "keyed" => stream.is_append() || *stream == ChangelogKind::Upsert(table.primary_key.clone()),
             _ => stream.is_append(),
         }
@@ -64,6 +65,10 @@ impl Connector for Fake {
             deletion: Field::new("$deletion", DataType::Boolean, false),
             keeps_deletions_ms: Some(86_400_000),
         })
+    }
+
+    fn changes_by_key(&self, _table: &TableSpec) -> bool {
+        self.0 == "replaced"
     }
 
     fn boundedness(&self, _table: &TableSpec) -> Boundedness {

@@ -101,3 +101,19 @@ fn what_cannot_be_compared_is_refused_and_tables_that_only_add_name_those_that_r
         "{report}"
     );
 }
+
+#[test]
+fn a_table_that_hears_what_is_gone_gets_it_in_front_of_what_has_come() {
+    let written = |connector: &str, query: &str| {
+        dataflow(&format!(
+            "CREATE TABLE t (k BIGINT, v BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector' = '{connector}'); INSERT INTO t {query};"
+        ))
+    };
+    let grouped = format!("SELECT k, COUNT(*) FROM (SELECT {K} AS k FROM bid) GROUP BY k");
+    let text = written("replaced", &grouped);
+    assert!(text.contains("UpsertRows (retract)  [what is gone and then what is there of each "), "{text}");
+    assert!(!text.contains("TopN"), "{text}");
+    assert!(!written("fake", &grouped).contains("UpsertRows"), "it takes changes in any order");
+    let many = written("replaced", &format!("SELECT {K}, COUNT(*) FROM bid GROUP BY auction, bidder"));
+    assert!(many.contains("TopN") && many.contains("UpsertRows"), "several rows have one key: {many}");
+}

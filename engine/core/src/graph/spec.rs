@@ -324,6 +324,9 @@ pub struct SortedRowsSpec {
 pub struct UpsertRowsSpec {
     /// By which rows are replaced. None: there is one row at most.
     pub key: Vec<usize>,
+    /// Whether what is gone is taken back, all of it in front of what is added; else a row takes the place of the one before it.
+    #[serde(default)]
+    pub retracts: bool,
 }
 
 /// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is

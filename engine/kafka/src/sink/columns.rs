@@ -140,6 +140,11 @@ impl Columns {
         self.key.is_some()
     }
 
+    /// A column of the records' key that is none of these.
+    pub(crate) fn key_beside(&self, columns: &[usize]) -> Option<usize> {
+        self.key.as_ref()?.columns.iter().copied().find(|column| !columns.contains(column))
+    }
+
     /// Whether a value may turn out to have no place in a record.
     pub(crate) fn may_refuse(&self) -> bool {
         self.value.may_refuse() || self.key.as_ref().is_some_and(Part::may_refuse)

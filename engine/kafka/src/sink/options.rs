@@ -6,7 +6,7 @@ use weir_core::{Error, JobIdentity, OperatorUid, Result, TableSpec};
 
 use super::columns::Columns;
 use crate::client::ClientOptions;
-use crate::options::option;
+use crate::options::{KEY_FIELDS, option};
 use crate::topics::{TOPIC, Topics};
 
 pub(crate) const GUARANTEE: &str = "sink.delivery-guarantee";
@@ -164,6 +164,17 @@ impl SinkOptions {
     /// A user error that names the option.
     pub(crate) fn check_order(table: &TableSpec) -> Result<()> {
         let read = Self::read(table)?;
+        if let (false, Some(other)) = (table.primary_key.is_empty(), read.columns.key_beside(&table.primary_key)) {
+            let name = table.schema.field(other).name();
+            return Err(Options::of(table)
+                .error(
+                    KEY_FIELDS,
+                    format!(
+                        "not of the primary key alone: when '{name}' changes, a row would go on in another partition"
+                    ),
+                )
+                .with_help("name columns of the PRIMARY KEY"));
+        }
         if read.columns.has_key() && read.partitioner == SinkPartitioner::Key {
             return Ok(());
         }

@@ -168,7 +168,9 @@ impl Encode for OperatorSpec {
                 .end(),
             OperatorSpec::FinalRows => out.tag(tag),
             OperatorSpec::SortedRows(SortedRowsSpec { order }) => out.record(tag).list("order", order).end(),
-            OperatorSpec::UpsertRows(UpsertRowsSpec { key }) => out.record(tag).list("key", key).end(),
+            OperatorSpec::UpsertRows(UpsertRowsSpec { key, retracts }) => {
+                out.record(tag).list("key", key).unless("retracts", retracts, &false).end();
+            }
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }
