@@ -81,7 +81,8 @@ impl Layout {
         let mut layout = Self {
             origins: Vec::new(),
             key: None,
-            value: (!value.is_empty()).then(|| Part {
+            // What became of a row is said there, whatever columns are.
+            value: (!value.is_empty() || replacing == Some(Replacing::Told)).then(|| Part {
                 format: formats.value.clone(),
                 declared: value,
                 wanted: Vec::new(),
@@ -93,18 +94,19 @@ impl Layout {
         };
         let mut keys = Vec::new();
         for field in schema.fields() {
+            let read = layout.read(field);
             layout.origins.push(if let Some(name) = field.metadata().get(METADATA_KEY) {
                 let kind = Metadata::named(name)
                     .ok_or_else(|| Error::internal(format!("a record has no metadata '{name}'")))?;
                 layout.metadata.push(kind);
                 Origin::Metadata(layout.metadata.len() - 1)
             } else if let (true, Some(key)) = (is_apart(field), apart) {
-                keys.push(inner(field, key));
+                keys.push(inner(&read, key));
                 Origin::Key(keys.len() - 1)
             } else {
                 let wanted =
                     &mut layout.value.as_mut().ok_or_else(|| Error::internal("a value has no columns"))?.wanted;
-                wanted.push(field.clone());
+                wanted.push(read);
                 Origin::Value(wanted.len() - 1)
             });
         }
@@ -112,6 +114,14 @@ impl Layout {
             layout.key = Some(Part { format: key.format.clone(), declared, wanted: keys });
         }
         Ok(layout)
+    }
+
+    /// A column as it is read: where rows are told apart by it, a record without a value for it would be a row of a key that is none.
+    fn read(&self, field: &FieldRef) -> FieldRef {
+        match self.replacing.is_some() && self.primary_key.contains(field.name()) {
+            true => Arc::new(field.as_ref().clone().with_nullable(false)),
+            false => field.clone(),
+        }
     }
 
     /// Schema of the batches.
@@ -125,7 +135,8 @@ impl Layout {
 
     /// What reads keys, if a column is read from there.
     pub(crate) fn key_decoder(&self) -> Result<Option<MessageDecoder>> {
-        self.key.as_ref().map(Part::decoder).transpose()
+        let decoder = self.key.as_ref().map(Part::decoder).transpose()?;
+        Ok(if self.replacing.is_some() { decoder.map(MessageDecoder::beside_schemas) } else { decoder })
     }
 
     /// What reads values, also if no column of theirs is read: those that cannot be decoded are no rows.

@@ -182,3 +182,6 @@ impl Rows {
         Ok((records, std::mem::take(&mut self.rejected)))
     }
 }
+
+#[cfg(test)]
+mod tests;

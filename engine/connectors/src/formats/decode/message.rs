@@ -12,7 +12,7 @@ use weir_core::{Error, Result};
 use super::avro::{self, Root};
 use super::csv::{CsvDialect, CsvRecords, QuotedLines};
 pub use super::debezium::Change;
-use super::debezium::Envelopes;
+use super::debezium::{Envelopes, payload};
 use super::json::JsonRecords;
 use super::options::csv_dialect;
 use super::{Column, sql_name, trim_line_break};
@@ -158,6 +158,8 @@ pub struct MessageDecoder {
     fields: Vec<FieldRef>,
     columns: Vec<Column>,
     rows: usize,
+    /// A message may be within an envelope, beside its schema.
+    may_have_schema: bool,
 }
 
 enum Reader {
@@ -196,7 +198,7 @@ impl MessageDecoder {
             Kind::Avro { framed: true } => Reader::Framed { declared: declared.to_vec(), schemas: HashMap::new() },
         };
         let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
-        Ok(Self { reader, fields, columns, rows: 0 })
+        Ok(Self { reader, fields, columns, rows: 0, may_have_schema: false })
     }
 
     /// Fields that tell rows apart, which is what deletions are read by.
@@ -205,6 +207,14 @@ impl MessageDecoder {
         if let Reader::Debezium(envelopes) = &mut self.reader {
             envelopes.set_key(is_key, &self.fields);
         }
+        self
+    }
+
+    /// Messages of JSON may be within an envelope, beside their schema: `{"schema":…,"payload":…}`, as Kafka Connect writes them.
+    #[must_use]
+    pub fn beside_schemas(mut self) -> Self {
+        let is_part = |field: &FieldRef| matches!(field.name().as_str(), "schema" | "payload");
+        self.may_have_schema = matches!(self.reader, Reader::Json(_)) && !self.fields.iter().any(is_part);
         self
     }
 
@@ -257,7 +267,7 @@ impl MessageDecoder {
     /// # Errors
     /// What is wrong with it. The last row that has been added is a filler, and none that it has added counts.
     pub fn push_change(&mut self, message: &[u8]) -> Result<Change, String> {
-        let Self { reader, fields, columns, rows } = self;
+        let Self { reader, fields, columns, rows, .. } = self;
         let Reader::Debezium(envelopes) = reader else { return Err("it says of no row what became of it".to_owned()) };
         let decoded = text(message).and_then(|text| envelopes.decode(text, (fields, columns), || *rows += 1));
         if decoded.is_err() {
@@ -273,7 +283,7 @@ impl MessageDecoder {
     }
 
     fn decode(&mut self, message: Option<&[u8]>) -> Result<(), String> {
-        let Self { reader, fields, columns, .. } = self;
+        let Self { reader, fields, columns, may_have_schema, .. } = self;
         let Some(bytes) = message else {
             return match fields.iter().find(|field| !field.is_nullable()) {
                 Some(field) => Err(format!("column '{}' is NOT NULL and has no value", field.name())),
@@ -284,6 +294,7 @@ impl MessageDecoder {
             };
         };
         match reader {
+            Reader::Json(json) if *may_have_schema => json.decode(payload(text(bytes)?), fields, columns),
             Reader::Json(json) => json.decode(text(bytes)?, fields, columns),
             Reader::Csv { records, dialect } => {
                 let record = &bytes[..trim_line_break(bytes)];
@@ -385,6 +396,26 @@ mod tests {
         let columns = columns(&mut json);
         assert_eq!(columns[0], "PrimitiveArray<Int64>\n[ 1, 0, 0, 0, 0, 2,\n]");
         assert!(columns[1].starts_with("StringViewArray\n[ \"x\\ny\", \"\","), "{}", columns[1]);
+    }
+
+    #[test]
+    fn an_object_may_be_beside_its_schema_unless_it_has_columns_of_such_names() {
+        let messages: [&[u8]; 3] = [
+            br#"{"a":1}"#,
+            br#" { "schema" : {"type":"struct"}, "payload" : {"a":2}}"#,
+            br#"{"schema":null,"payload":{"a":3}}"#,
+        ];
+        let mut json = decoder(&[("format", "json")], &[("a", DataType::Int64, false)]).beside_schemas();
+        for message in messages {
+            json.push(Some(message)).unwrap();
+        }
+        assert_eq!(json.push(Some(br#"{"schema":{},"payload":null}"#)).unwrap_err(), "there is no field 'a'");
+        assert_eq!(columns(&mut json)[0], "PrimitiveArray<Int64>\n[ 1, 2, 3, 0,\n]");
+        let mut json = decoder(&[("format", "json")], &[("schema", DataType::Int64, false)]).beside_schemas();
+        json.push(Some(br#"{"schema":1,"payload":{"schema":2}}"#)).unwrap();
+        assert_eq!(columns(&mut json)[0], "PrimitiveArray<Int64>\n[ 1,\n]");
+        let mut bare = decoder(&[("format", "json")], &[("a", DataType::Int64, false)]);
+        assert!(bare.push(Some(messages[1])).is_err());
     }
 
     #[test]

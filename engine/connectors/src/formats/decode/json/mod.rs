@@ -44,10 +44,23 @@ impl JsonRecords {
     }
 
     pub(super) fn decode(&mut self, record: &str, fields: &[FieldRef], columns: &mut [Column]) -> Result<(), String> {
+        self.decode_checked(record, fields, columns, |_| Ok(()))
+    }
+
+    /// Decodes a record if `check` passes the value of each column, as written.
+    pub(super) fn decode_checked(
+        &mut self,
+        record: &str,
+        fields: &[FieldRef],
+        columns: &mut [Column],
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Result<(), String> {
         self.locate(record).map_err(|fault| explain(&fault, record))?;
         for ((span, field), column) in self.spans.iter().zip(fields).zip(columns) {
             if span.1 > span.0 {
-                append(column, field, &record[span.0..span.1], &mut self.values)
+                let value = &record[span.0..span.1];
+                check(value)
+                    .and_then(|()| append(column, field, value, &mut self.values))
                     .map_err(|reason| format!("column '{}': {reason}", field.name()))?;
             } else if self.fail_on_missing_field || !field.is_nullable() {
                 return Err(format!("there is no field '{}'", field.name()));
