@@ -143,8 +143,8 @@ impl<R: Record + Clone> Stream<R> {
     /// flight are found by.
     ///
     /// Each subtask calls the function on a thread of its own, which runs tokio: time, network and `tokio::spawn` are there. **What blocks that
-    /// thread holds up all of the subtask's calls.** Clients that the function uses are made once where the job is described, and used from
-    /// then on by that thread alone.
+    /// thread holds up all of the subtask's calls.** Clients that the function uses are made in the first call, on that thread, and not where the job is
+    /// described: they belong to the runtime that they are made in, and end with it.
     ///
     /// ```
     /// use weir_jobs::prelude::*;

@@ -133,7 +133,7 @@ type Place = (Timestamp, i64);
 
 /// The rows of a key that wait.
 struct Waiting<L: Record, R: Record> {
-    /// Whether each has found another, which is noted where it matters, and the row.
+    /// Whether each has found another, and the row. That is noted even if nobody asks: another version of the job may keep left rows.
     left: MapState<Place, (bool, L)>,
     right: MapState<Place, R>,
     first_end: Timer,
@@ -236,7 +236,7 @@ impl<K: Key, L: Record + Clone, R: Record + Clone, O: Record> KeyedConnect for I
         for (place, (is_paired, other)) in
             waiting.left.range(places(time.saturating_sub(upper), time.saturating_sub(lower)))
         {
-            if self.keeps_left && !is_paired {
+            if !is_paired {
                 first_pairs.push(*place);
             }
             (self.pair)(other, Some(&row)).into_iter().for_each(|made| ctx.emit(made));

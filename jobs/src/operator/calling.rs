@@ -11,6 +11,8 @@
 
 mod attempts;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ pub(crate) type FailureRow<R> = Arc<dyn Fn(R, &CallFailure, &mut Sides) + Send +
 
 /// The table of rows in flight.
 const IN_FLIGHT: &str = "in flight";
+
+/// So many rows behind one whose call takes long, at least, are taken.
+const MOST: usize = 8192;
 
 /// A row, from when it comes to when it leaves.
 struct Flight<R, T> {
@@ -267,10 +272,11 @@ impl<R: Record + Clone, T: Record> Operator for Calling<R, T> {
         Ok(None)
     }
 
+    /// Rows that have left in front of others stay in the queue until the first has: its call is under way, so there is room again when it returns.
     fn outstanding(&self) -> Outstanding {
         match self.flights.len() {
             0 => Outstanding::None,
-            some if self.begun < some => Outstanding::Full,
+            some if self.begun < some || some >= MOST.max(self.calls.at_once.saturating_mul(16)) => Outstanding::Full,
             _ => Outstanding::Some,
         }
     }

@@ -71,7 +71,8 @@ pub(crate) struct Output<R: Record> {
     schema: SchemaRef,
     main: RowBuilder<R>,
     sides: Sides,
-    late: Option<LateRows>,
+    /// By the type of the rows: a step that reads two streams may have late rows of both.
+    late: Vec<LateRows>,
     /// How many rows were late since the last batch left.
     late_count: usize,
 }
@@ -105,8 +106,9 @@ impl Sides {
     }
 }
 
-/// Rows that came too late.
+/// Rows of one type that came too late.
 struct LateRows {
+    of: TypeId,
     schema: SchemaRef,
     event_time: Option<usize>,
     rows: Box<dyn AnyBuilder>,
@@ -120,7 +122,7 @@ impl<R: Record> Output<R> {
             schema: R::schema(),
             main: RowBuilder::new(),
             sides: Sides { name: name.to_owned(), outputs, problem: None },
-            late: None,
+            late: Vec::new(),
             late_count: 0,
         }
     }
@@ -141,12 +143,13 @@ impl<R: Record> Output<R> {
         if let Some(name) = side.filter(|name| self.sides.outputs.iter().any(|(side, _)| side.name == *name)) {
             return self.sides.emit_to(name, row);
         }
-        let late = self.late.get_or_insert_with(|| LateRows {
-            schema: S::schema(),
-            event_time: S::EVENT_TIME,
-            rows: Box::new(RowBuilder::<S>::new()),
+        let of = TypeId::of::<S>();
+        let position = self.late.iter().position(|late| late.of == of).unwrap_or_else(|| {
+            let rows = Box::new(RowBuilder::<S>::new());
+            self.late.push(LateRows { of, schema: S::schema(), event_time: S::EVENT_TIME, rows });
+            self.late.len() - 1
         });
-        if let Some(rows) = late.rows.as_any().downcast_mut::<RowBuilder<S>>() {
+        if let Some(rows) = self.late[position].rows.as_any().downcast_mut::<RowBuilder<S>>() {
             rows.push(row);
         }
     }
@@ -169,16 +172,14 @@ impl<R: Record> Output<R> {
             0 => {}
             count => out.count_late(count),
         }
-        let Some(late) = &mut self.late else { return Ok(()) };
-        match late.rows.finish() {
-            Some(columns) => {
+        for late in &mut self.late {
+            if let Some(columns) = late.rows.finish() {
                 let rows = RecordBatch::try_new(late.schema.clone(), columns)?;
                 let late = late_rows(&self.sides.name, &rows, late.event_time, watermark)?;
                 out.emit_to(OutputPort::Late, Batch::append(late));
-                Ok(())
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 }
 

@@ -259,6 +259,34 @@ fn a_failure_that_goes_nowhere_and_a_panic_fail_the_job() {
     }
 }
 
+/// What a panic throws that panics itself.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("not even gone quietly");
+    }
+}
+
+#[test]
+fn a_panic_while_something_is_dropped_leaves_no_row_without_an_answer() {
+    let mut test = TestJob::new(|job| {
+        let calls = job.table::<Event>("events").async_map("calls", Calls::unordered(4), |event: Event| async move {
+            if event.amount == 1 {
+                std::panic::panic_any(Bomb);
+            }
+            Ok(event)
+        });
+        calls.insert_into("passed");
+        Ok(())
+    })
+    .unwrap();
+    test.send("events", [event("a", 0, 0), event("a", 1, 0)]).unwrap();
+    let report = test.settle().unwrap_err().report();
+    assert!(report.contains("a call of step 'calls' panicked when it was dropped"), "{report}");
+    assert!(report.contains("not even gone quietly"), "{report}");
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let refused = |calls, reads| TestJob::new(troubled(calls, reads)).map(|_| ()).unwrap_err().report();

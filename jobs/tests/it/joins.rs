@@ -128,6 +128,47 @@ fn rows_go_when_none_can_pair_with_them_any_more() {
 }
 
 #[test]
+fn late_rows_of_both_streams_come_out() {
+    let mut test = TestJob::new(|job| {
+        let right = job.table::<Pair>("right").key_by(|pair| pair.user.clone());
+        let left = job.table::<Event>("left").key_by(|event| event.user.clone());
+        left.connect(right)
+            .interval_join("pairs", Interval::around(seconds(1), seconds(1)), |left, right| Pair {
+                left: left.amount,
+                ..right.clone()
+            })
+            .insert_into("pairs");
+        Ok(())
+    })
+    .unwrap();
+    test.watermark(second(20)).unwrap();
+    for amount in [1, 2] {
+        test.send("left", [event("a", amount, 10)]).unwrap();
+        test.send("right", [pair("a", 0, 10 * amount, 10)]).unwrap();
+    }
+    let late = test.take_late();
+    assert_eq!(late.len(), 4, "{late:?}");
+    for (row, what) in late.iter().zip(["\"amount\":1", "\"right\":10", "\"amount\":2", "\"right\":20"]) {
+        assert!(row.contains(what), "{late:?}");
+    }
+    assert!(pairs(&mut test).is_empty());
+}
+
+/// A new version of a job keeps the left rows that have found none.
+#[test]
+fn a_join_that_becomes_a_left_join_knows_which_rows_have_found_another() {
+    let interval = Interval::around(seconds(3), seconds(5));
+    let mut test = TestJob::new(joined(interval, false)).unwrap();
+    test.send("left", [event("a", 1, 10), event("b", 2, 10)]).unwrap();
+    test.send("right", [event("a", 3, 11), event("a", 4, 12)]).unwrap();
+    assert_eq!(pairs(&mut test), [pair("a", 1, 3, 10), pair("a", 1, 4, 10)]);
+    let snapshot = test.snapshot().unwrap();
+    let mut test = TestJob::restored(joined(interval, true), &snapshot, 2).unwrap();
+    test.end().unwrap();
+    assert_eq!(pairs(&mut test), [pair("b", 2, -1, 10)]);
+}
+
+#[test]
 fn what_stands_behind_a_join_finds_none_of_its_rows_late() {
     let mut test = TestJob::new(|job| {
         let pairs = connected(job).interval_left_join("pairs", Interval::around(seconds(3), seconds(5)), of);

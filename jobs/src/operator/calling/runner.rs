@@ -17,6 +17,7 @@ use std::task::Waker;
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use weir_core::{Error, Result};
+use weir_plugin_abi::caught;
 use weir_plugin_abi::thread::Thread;
 
 use super::attempts::{CallFunction, Policy, Returned, called};
@@ -49,6 +50,11 @@ impl<R, T> Queues<R, T> {
         Self::locked(&self.returned).push((number, returned));
         self.waker.wake_by_ref();
     }
+
+    /// Whichever row it is: the job fails.
+    fn fail(&self, error: Error) {
+        self.put(0, Returned::Broken(error));
+    }
 }
 
 impl<R: Send + Clone + 'static, T: Send + 'static> Runner<R, T> {
@@ -67,12 +73,15 @@ impl<R: Send + Clone + 'static, T: Send + 'static> Runner<R, T> {
         heard.set_nonblocking(true).map_err(failed)?;
         let (shared, policy) = (queues.clone(), Arc::new(policy));
         let thread = Thread::start(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let outcome = runtime.and_then(|runtime| runtime.block_on(serve(&shared, heard, &function, &policy)));
+            let outcome = caught(&format!("the thread that makes the calls of step '{}'", policy.step), || {
+                let failed = |error: std::io::Error| {
+                    Error::environment("the thread that makes calls has failed").with_source(error)
+                };
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+                runtime.block_on(serve(&shared, heard, &function, &policy)).map_err(failed)
+            });
             if let Err(error) = outcome {
-                let error = Error::environment("the thread that makes calls has failed").with_source(error);
-                // Whichever row it is: the job fails.
-                shared.put(0, Returned::Broken(error));
+                shared.fail(error);
             }
         });
         Ok(Self { queues, bell: Some(bell), thread: Some(thread?) })
@@ -125,7 +134,11 @@ async fn serve<R: Send + Clone + 'static, T: Send + 'static>(
                     }
                 }
             },
-            _ = calls.join_next(), if !calls.is_empty() => {}
+            Some(ended) = calls.join_next(), if !calls.is_empty() => if let Err(panic) = ended {
+                // Not while it was polled, so it has put nothing there: what it has left behind panicked when it was dropped.
+                let what = format!("a call of step '{}' panicked when it was dropped", policy.step);
+                queues.fail(Error::user(what).with_source(panic));
+            }
         }
     }
 }
