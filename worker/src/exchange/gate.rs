@@ -66,8 +66,6 @@ struct Shared {
     credit: usize,
     /// Where the next search for an element starts, so that no channel is starved.
     next: usize,
-    /// Elements that were taken out of turn since somebody last had his turn.
-    out_of_turn: u32,
     receiver: Option<Waker>,
     closed: bool,
     taken_bytes: u64,
@@ -83,6 +81,8 @@ struct Channel {
     blocked: bool,
     /// How far event time has come in what was taken; `None` before the first watermark, and where the channel is idle.
     time: Option<EventTime>,
+    /// Turns that it has given away since it last took one.
+    given: u32,
     sender: Option<Waker>,
     origin: Option<Arc<dyn Origin>>,
 }
@@ -95,8 +95,8 @@ struct Taken {
     origin: Option<(Arc<dyn Origin>, usize)>,
 }
 
-/// Elements that may be taken out of turn before somebody has his turn.
-const OUT_OF_TURN: u32 = 8;
+/// Turns that a channel gives away before it takes one.
+const TURNS_GIVEN: u32 = 4;
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().expect("nothing panics while it holds a gate")
@@ -109,7 +109,6 @@ impl Gate {
             channels: (0..channels).map(|_| Channel::default()).collect(),
             credit,
             next: 0,
-            out_of_turn: 0,
             receiver: None,
             closed: false,
             taken_bytes: 0,
@@ -212,25 +211,27 @@ impl Shared {
         Some(Taken { channel: index, element, origin })
     }
 
-    /// Which channel to read from: the one whose event time is furthest behind, for what the others bring has to wait for it in the state of
-    /// operators, and costs more there than in its queue. Now and then it is the next in turn, so that nobody is starved.
+    /// Which channel to read from. They take turns; one that is ahead in event time gives its turn to the one that is furthest behind, for what
+    /// it brings has to wait for that one in the state of operators, and costs more there than in its queue. Now and then it takes its
+    /// turn all the same, so that nobody is starved. So does one of whose time nothing is known or no more will come: nobody's rows wait for it.
     fn pick(&mut self) -> Option<usize> {
         let count = self.channels.len();
         let in_turn = (0..count).map(|step| (self.next + step) % count);
         let is_ready = |index: &usize| !self.channels[*index].blocked && !self.channels[*index].elements.is_empty();
+        let time = |index: usize| self.channels[index].time.filter(|time| *time < EventTime::MAX);
         let mut ready = in_turn.filter(is_ready);
         let first = ready.next()?;
-        if self.out_of_turn < OUT_OF_TURN {
-            let time = |index: usize| self.channels[index].time;
-            let behind = ready.fold(first, |least, index| if time(index) < time(least) { index } else { least });
-            if behind != first {
-                self.out_of_turn += 1;
-                return Some(behind);
+        let behind = match time(first) {
+            Some(its_time) if self.channels[first].given < TURNS_GIVEN => {
+                let behind = ready.filter_map(|index| Some((time(index)?, index))).min();
+                behind.filter(|(time, _)| *time < its_time).map(|(_, behind)| behind)
             }
-        }
-        self.out_of_turn = 0;
+            _ => None,
+        };
         self.next = (first + 1) % count;
-        Some(first)
+        let given = &mut self.channels[first].given;
+        *given = if behind.is_some() { *given + 1 } else { 0 };
+        Some(behind.unwrap_or(first))
     }
 
     fn push(&mut self, channel: usize, element: Element, bytes: usize) {
