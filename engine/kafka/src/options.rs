@@ -18,7 +18,7 @@ use crate::layout::Replacing;
 use crate::metadata::{DELETION, Metadata, SEQUENCE};
 use crate::offsets::{self, Place};
 use crate::sink;
-use crate::topics::Topics;
+use crate::topics::{PATTERN, TOPIC, Topics};
 
 pub(crate) const KEY_FIELDS: &str = "key.fields";
 pub(crate) const KEY_PREFIX: &str = "key.fields-prefix";
@@ -267,6 +267,10 @@ impl SourceOptions {
                 return Err(options.error(name, "of partitions of one topic, and the table may have several"));
             }
         }
+        let formats = formats(table, &options)?;
+        if formats.replacing(table).is_some() && !is_one {
+            return Err(several_topics(&options));
+        }
         let discovery = options.duration(DISCOVERY)?.unwrap_or(Duration::from_secs(300));
         Ok(Self {
             topics,
@@ -274,7 +278,7 @@ impl SourceOptions {
             discovery: (!discovery.is_zero() && bounded.is_none()).then_some(discovery),
             startup,
             bounded,
-            formats: formats(table, &options)?,
+            formats,
             deletions: Some(options.duration(DELETIONS)?.unwrap_or(Duration::from_secs(86_400)))
                 .filter(|time| !time.is_zero()),
             policy: policy(&options, LENIENT)?,
@@ -317,6 +321,14 @@ fn formats(table: &TableSpec, options: &Options<'_>) -> Result<Formats> {
         return Err(error.with_help("declare it, as in `PRIMARY KEY (id) NOT ENFORCED`: records may come again, and only by a key is it seen that they have"));
     }
     Ok(formats)
+}
+
+/// The error about topics whose records would replace each other, though nothing says which is the newer one.
+fn several_topics(options: &Options<'_>) -> Error {
+    let name = if options.text(TOPIC).is_some() { TOPIC } else { PATTERN };
+    options
+        .error(name, "more than one topic, or may be, and the records of this table replace each other by key: those of two topics have no order")
+        .with_help(format!("declare a table for each, with one '{TOPIC}', and put their rows together by UNION ALL"))
 }
 
 /// The error about a format of values that has no place in a topic where whether there is a value says it all.

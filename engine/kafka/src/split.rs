@@ -128,7 +128,7 @@ pub(crate) struct Sequence(i64);
 
 impl Sequence {
     const BITS: u32 = 20;
-    /// In the year 2248.
+    /// In the year 2109.
     const LAST: i64 = (1 << (62 - Self::BITS)) - 1;
 
     /// The place of the next row, of a record that was written so many milliseconds behind 1970.

@@ -344,6 +344,19 @@ fn each_wrong_option_of_a_sink_is_named_with_what_would_be_right() {
     assert!(report.starts_with("metadata column 'at' of table 't' cannot be written"), "{report}");
 
     let upserts = |key: &[usize], with| error(&sink("upsert-kafka", key, with));
+    for (format, name) in
+        [("format", "debezium-json.schema-include"), ("value.format", "value.debezium-json.schema-include")]
+    {
+        let with = |include| sink("kafka", &[], &[("format", ""), (format, "debezium-json"), (name, include)]);
+        Kafka::default().validate(&with("false"), Role::Sink).unwrap();
+        let expected = of_t(name, "true", "only for reading: no schema is written beside messages");
+        assert_eq!(error(&with("true")), expected);
+    }
+    let by_turns = [("key.format", "json"), ("sink.partitioner", "round-robin")];
+    Kafka::default().validate(&sink("kafka", &[], &[("sink.partitioner", "round-robin")]), Role::Sink).unwrap();
+    let wrong = "not for records that replace each other: only within a partition is it certain which comes last";
+    let report = upserts(&[0], &by_turns);
+    assert!(report.starts_with(&of_t("sink.partitioner", "round-robin", wrong)), "{report}");
     let report = upserts(&[], &[("key.format", "json")]);
     assert!(report.starts_with("table 't' has no primary key"), "{report}");
     assert!(upserts(&[0], &[]).starts_with("table 't' has no option 'key.format'"));
@@ -393,6 +406,21 @@ fn records_that_replace_each_other_want_a_key_and_say_so_to_the_planner() {
     }
     let said = report(&source("kafka", &[0], &[debezium, ("key.format", "debezium-json"), ("key.fields", "id")]));
     assert!(said.contains("no format of keys"), "{said}");
+
+    let several: [(Given<'_>, &str); 2] = [
+        (&[("topic", "a;b")], "'topic' of table 't' is 'a;b'"),
+        (&[("topic", ""), ("topic-pattern", "a")], "'topic-pattern' of table 't' is 'a'"),
+    ];
+    for (with, option) in several {
+        for spec in [upserts(with), source("kafka", &[0], &[&[debezium], with].concat())] {
+            let said = report(&spec);
+            let expected = format!(
+                "option {option}, which is more than one topic, or may be, and the records of this table replace each other"
+            );
+            assert!(said.starts_with(&expected) && said.contains("help: declare a table for each"), "{said}");
+        }
+        Kafka::default().validate(&source("kafka", &[0], with), Role::Source).unwrap();
+    }
 
     let spec = upserts(&[("scan.deletions.retention", "2 h")]);
     UpsertKafka::default().validate(&spec, Role::Source).unwrap();

@@ -6,6 +6,7 @@ use weir_core::{Error, JobIdentity, OperatorUid, Result, TableSpec};
 
 use super::columns::Columns;
 use crate::client::ClientOptions;
+use crate::connector::UPSERT;
 use crate::options::{KEY_FIELDS, option};
 use crate::topics::{TOPIC, Topics};
 
@@ -23,7 +24,7 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
     option(PREFIX, "What the transactional id begins with, for access rules; 'weir' by default."),
     option(
         PARTITIONER,
-        "'default': by the key as Java's clients do it, or without a key to any; or 'round-robin', whatever the key.",
+        "'default': by the key as Java's clients do it, or without a key to any; or 'round-robin', whatever the key, but not in 'upsert-kafka'.",
     ),
     option(COMMITS, "The compacted topic that says which checkpoint was written last; 'weir-commits' by default."),
 ];
@@ -122,6 +123,14 @@ impl SinkOptions {
             ("none", Guarantee::AtLeastOnce),
         ];
         let partitioners = [("default", SinkPartitioner::Key), ("round-robin", SinkPartitioner::RoundRobin)];
+        let partitioner = options.choice(PARTITIONER, &partitioners)?.unwrap_or(SinkPartitioner::Key);
+        if table.connector == UPSERT && partitioner == SinkPartitioner::RoundRobin {
+            let error = options.error(
+                PARTITIONER,
+                "not for records that replace each other: only within a partition is it certain which comes last",
+            );
+            return Err(error.with_help("leave it out: those of one key go to one partition"));
+        }
         let prefix = options.text(PREFIX).unwrap_or("weir");
         if prefix.is_empty() {
             return Err(options.error(PREFIX, "empty"));
@@ -134,7 +143,7 @@ impl SinkOptions {
             table: table.name.clone(),
             client: ClientOptions::read(table)?,
             guarantee: options.choice(GUARANTEE, &guarantees)?.unwrap_or(Guarantee::ExactlyOnce),
-            partitioner: options.choice(PARTITIONER, &partitioners)?.unwrap_or(SinkPartitioner::Key),
+            partitioner,
             prefix: prefix.to_owned(),
             commits: commits.to_owned(),
             columns: Columns::new(table)?,

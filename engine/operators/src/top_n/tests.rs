@@ -9,6 +9,7 @@ use weir_core::{Batch, ChangelogKind, EventTime, NodeSpec, OperatorSpec, Ranking
 use crate::testing::{Plan, Script, Step, check, node, rows, run, schema};
 
 mod expiry;
+mod stored;
 
 const INPUT: &str = "who STRING, amount BIGINT, id BIGINT";
 

@@ -52,7 +52,15 @@ impl MessageEncoder {
             1 => Self::Text(LineEncoder::csv(*options)?),
             2 => Self::Raw,
             // The options of JSON, with 'debezium-' in front.
-            5 => Self::Debezium(LineEncoder::json(of_debezium(options))?),
+            5 => {
+                let of_json = of_debezium(options);
+                if of_json.boolean("json.schema-include")? == Some(true) {
+                    return Err(
+                        of_json.error("json.schema-include", "only for reading: no schema is written beside messages")
+                    );
+                }
+                Self::Debezium(LineEncoder::json(of_json)?)
+            }
             // The number is known when the registry has been asked.
             format => Self::Avro((format == 4).then_some(0)),
         }))
