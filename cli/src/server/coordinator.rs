@@ -104,7 +104,7 @@ pub struct CoordinatorArguments {
     /// Coordinators that were removed since they had lost their log, and the numbers under which they come back, by joining the
     /// cluster that is there. The others take no notice, so all may be given the same.
     #[arg(long, env = "WEIR_REPLACED", value_name = "OLD=NEW,…", value_delimiter = ',', value_parser = replacement)]
-    pub replaced: Vec<(u64, u64)>,
+    pub replaced: Vec<Option<(u64, u64)>>,
 
     /// Where the log of the coordinators is kept.
     #[arg(long, default_value = "weir-data", value_name = "DIR")]
@@ -146,10 +146,14 @@ fn member(text: &str) -> Result<(u64, String), String> {
     Ok((id, reachable(address.trim())?))
 }
 
-fn replacement(text: &str) -> Result<(u64, u64), String> {
+/// None in an empty text, which a variable may have that is always set.
+fn replacement(text: &str) -> Result<Option<(u64, u64)>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
     let number = |text: &str| text.trim().parse().ok().filter(|id| *id > 0);
     let pair = text.split_once('=').and_then(|(old, new)| Some((number(old)?, number(new)?)));
-    pair.filter(|(old, new)| old != new).ok_or_else(|| "write each as OLD=NEW, for example 2=4".to_owned())
+    pair.filter(|(old, new)| old != new).map(Some).ok_or_else(|| "write each as OLD=NEW, for example 2=4".to_owned())
 }
 
 /// An address that others can connect to.
@@ -238,10 +242,14 @@ impl CoordinatorArguments {
         let mut id = self.id;
         // One may have been replaced more than once.
         for _ in 0..=self.replaced.len() {
-            match self.replaced.iter().find(|(old, _)| *old == id) {
-                Some((_, new)) => id = *new,
-                None => return Ok((CoordinatorId(id), self.join || id != self.id)),
+            let Some((_, new)) = self.replaced.iter().flatten().find(|(old, _)| *old == id) else {
+                return Ok((CoordinatorId(id), self.join || id != self.id));
+            };
+            if self.members.iter().any(|(founding, _)| founding == new) {
+                return Err(Error::user(format!("--replaced: {id} cannot come back as {new}, a founding member"))
+                    .with_help("give it a number that was never used"));
             }
+            id = *new;
         }
         Err(Error::user(format!("--replaced: {id} is replaced by itself")))
     }
@@ -357,7 +365,14 @@ mod tests {
         assert_eq!(with("2", "4=5,2=4").unwrap().0.id, CoordinatorId(5), "replaced twice");
         let (other, _) = with("1", "2=4").unwrap();
         assert_eq!((other.id, other.members.len()), (CoordinatorId(1), 3));
-        assert!(with("2", "2=4,4=2").err().unwrap().contains("by itself"));
+        assert!(with("2", "2=4,4=5,5=4").err().unwrap().contains("by itself"));
+        for founding in ["2=3", "2=4,4=3", "2=4,4=2"] {
+            assert!(with("2", founding).err().unwrap().contains("a founding member"), "{founding}");
+        }
+        assert_eq!(with("1", "2=3").unwrap().0.id, CoordinatorId(1), "it is not about this one");
+        for none in ["", " ", ",", "4=5,"] {
+            assert_eq!(with("2", none).unwrap().0.id, CoordinatorId(2), "{none:?}");
+        }
         assert!(with("2", "2=2").err().unwrap().contains("OLD=NEW"));
     }
 

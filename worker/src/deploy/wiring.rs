@@ -11,6 +11,10 @@ use super::{Part, count_of};
 use crate::exchange::network::{ChannelId, Membership, Process, RemoteSender};
 use crate::exchange::{ChannelSender, ExchangeLimits, Gate, Inlet, Router, Target};
 
+/// Bytes that may wait in a channel in front of rows that wait for answers. A marker has to wait until calls have been begun for all of them,
+/// and a thousand small rows may be a minute of a service's time.
+const CREDIT_BEFORE_ANSWERS: usize = 32 * 1024;
+
 /// A gate, and for each of its channels what [`Ends::senders`] says.
 type GateAndSenders = (Gate, Vec<(usize, usize)>);
 
@@ -74,6 +78,12 @@ impl Input<'_> {
     }
 }
 
+/// Bytes that may wait in a channel into this head.
+fn credit(plan: &Plan<'_>, head: NodeId) -> usize {
+    let credit = plan.limits.credit_bytes;
+    if plan.graph.node(head).spec.operator.awaits_answers() { credit.min(CREDIT_BEFORE_ANSWERS) } else { credit }
+}
+
 /// Subtasks of a chain in a job of `parallelism`.
 pub fn subtasks(graph: &JobGraph, chain: &Chain, parallelism: usize) -> usize {
     count_of(graph.node(chain.head()).spec.parallelism, parallelism)
@@ -121,7 +131,7 @@ impl Wiring {
             let mut inlets = Vec::new();
             if plan.part.has(receiver) {
                 let senders = channels.iter().map(|(input, sender)| (inputs[*input].ordinal, *sender)).collect();
-                let (gate, ways) = Gate::new(channels.len(), plan.limits.credit_bytes);
+                let (gate, ways) = Gate::new(channels.len(), credit(plan, head));
                 inlets = ways;
                 self.gates.insert((head, receiver), (gate, senders));
             }
@@ -169,7 +179,8 @@ impl Wiring {
                 let to = plan.part.peer(id.subtask)?.clone();
                 self.peers.insert(Process::from(&to), to.clone());
                 let hub = membership.hub().clone();
-                Some(ChannelSender::Remote(RemoteSender::new(hub, to, id, membership.lost_sender())))
+                let sender = RemoteSender::new(hub, to, id, membership.lost_sender()).within(credit(plan, id.head));
+                Some(ChannelSender::Remote(sender))
             }
             // Between others, or nobody can tell where: without a network all subtasks are here.
             _ => None,

@@ -259,6 +259,11 @@ impl Shared {
 }
 
 impl Inlet {
+    /// Bytes that may wait in its channel.
+    pub fn credit(&self) -> usize {
+        lock(&self.shared).credit
+    }
+
     /// Puts an element in that counts `bytes` against the credit, which is the caller's to keep.
     pub fn deliver(&self, element: Element, bytes: usize) -> Result<(), Closed> {
         let mut shared = lock(&self.shared);

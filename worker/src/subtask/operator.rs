@@ -69,19 +69,19 @@ impl OperatorSubtask {
         let mut turns = 0_u32;
         let metrics = self.outputs.metrics.clone();
         let answered = Arc::new(Answered::default());
-        let awaits_answers = self.chain.wake_by(&Waker::from(answered.clone()))?;
+        let mut takes_answers = self.chain.wake_by(&Waker::from(answered.clone()))?;
         while open_channels > 0 {
             turns = turns.wrapping_add(1);
             if turns.is_multiple_of(TURNS) {
                 tokio::task::yield_now().await;
             }
             let wake = [self.outputs.deadline(), next_tick].into_iter().flatten().min();
-            let is_full = awaits_answers && self.chain.outstanding() == Outstanding::Full;
+            let is_full = takes_answers && self.chain.outstanding() == Outstanding::Full;
             let heard = async {
                 tokio::select! {
                     biased;
                     () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Heard::Timer,
-                    () = answered.0.notified(), if awaits_answers => Heard::Answer,
+                    () = answered.0.notified(), if takes_answers => Heard::Answer,
                     (channel, element) = self.gate.next(), if !is_full => Heard::Element(channel, element),
                 }
             };
@@ -123,6 +123,8 @@ impl OperatorSubtask {
                             self.settle(&answered, &mut emissions).await?;
                         }
                         self.marker(marker, aligning.passage, &mut emissions).await?;
+                        // Whoever goes on from here makes the calls again: what came of them now would be there twice.
+                        takes_answers &= !marker.kind.ends();
                         self.gate.unblock_all();
                     } else {
                         alignment = Some(aligning);
@@ -212,3 +214,6 @@ impl OperatorSubtask {
 fn misaligned(expected: Marker, found: Marker) -> Error {
     Error::internal(format!("a channel delivered {found:?} while the others align on {expected:?}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -50,6 +50,8 @@ struct Outgoing {
     id: ChannelId,
     state: State,
     queue: VecDeque<(Element, u64)>,
+    /// Credit that it uses at most, of what the peer gives.
+    window: u64,
     /// May fall below zero by one batch.
     credit: i64,
     sender: Option<Waker>,
@@ -71,6 +73,8 @@ enum State {
 #[derive(Debug)]
 struct Incoming {
     inlet: Inlet,
+    /// Credit that its sender uses at most.
+    window: u64,
     /// Delivered and not taken yet.
     outstanding: u64,
     /// Taken and not told yet.
@@ -100,7 +104,7 @@ impl Connection {
         let mut shared = self.lock();
         shared.granted = Some(granted);
         for channel in shared.outgoing.values_mut() {
-            channel.credit = channel.credit.saturating_add(signed(granted));
+            channel.credit = channel.credit.saturating_add(signed(granted.min(channel.window)));
             channel.wake();
         }
         shared.wake_writer();
@@ -134,8 +138,8 @@ impl Connection {
 
     // What senders do.
 
-    /// A new outgoing channel. Returns its number.
-    pub fn open(&self, id: ChannelId, lost: LostSender) -> u32 {
+    /// A new outgoing channel, which uses at most `window` bytes of the credit that it is given. Returns its number.
+    pub fn open(&self, id: ChannelId, window: u64, lost: LostSender) -> u32 {
         let mut shared = self.lock();
         let number = shared.next_number;
         shared.next_number += 1;
@@ -144,8 +148,9 @@ impl Connection {
             self.tell_lost(&lost, "it was broken already");
             state = State::Closed;
         }
-        let credit = shared.granted.map_or(0, signed);
-        shared.outgoing.insert(number, Outgoing { id, state, queue: VecDeque::new(), credit, sender: None, lost });
+        let credit = shared.granted.map_or(0, |granted| signed(granted.min(window)));
+        let queue = VecDeque::new();
+        shared.outgoing.insert(number, Outgoing { id, state, queue, window, credit, sender: None, lost });
         number
     }
 
@@ -234,7 +239,8 @@ impl Connection {
             self.tell_lost(&lost, "it was broken already");
             return;
         }
-        shared.incoming.insert(number, Incoming { inlet: inlet.clone(), outstanding: 0, returned: 0, lost });
+        let window = self.window.min(inlet.credit() as u64);
+        shared.incoming.insert(number, Incoming { inlet: inlet.clone(), window, outstanding: 0, returned: 0, lost });
         drop(shared);
         if inlet.attach(Arc::new(Reader { connection: self.clone(), number })).is_err() {
             self.reader_gone(number);
@@ -314,7 +320,7 @@ impl Connection {
         channel.outstanding = channel.outstanding.saturating_sub(bytes);
         channel.returned = channel.returned.saturating_add(bytes);
         // A sender goes on as soon as it has any credit. While less than this is kept back, it has some.
-        if channel.returned >= (self.window / 4).max(1) {
+        if channel.returned >= (channel.window / 4).max(1) {
             let returned = std::mem::take(&mut channel.returned);
             let credit = shared.credit.entry(number).or_default();
             *credit = credit.saturating_add(returned);

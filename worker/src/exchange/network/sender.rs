@@ -19,19 +19,26 @@ pub struct RemoteSender {
     to: PlacedWorker,
     id: ChannelId,
     lost: LostSender,
+    window: u64,
     open: Option<(Arc<Connection>, u32)>,
 }
 
 impl RemoteSender {
     /// The channel `id` of the worker `to`; `lost` hears if the connection breaks.
     pub fn new(hub: Arc<Hub>, to: PlacedWorker, id: ChannelId, lost: LostSender) -> Self {
-        Self { hub, to, id, lost, open: None }
+        Self { hub, to, id, lost, window: u64::MAX, open: None }
+    }
+
+    /// Has no more than so many bytes and a batch on the way, though the reader's worker gives more credit. The reader's gate has as much.
+    pub fn within(mut self, window: usize) -> Self {
+        self.window = window as u64;
+        self
     }
 
     fn open(&mut self) -> (Arc<Connection>, u32) {
         let open = self.open.get_or_insert_with(|| {
             let connection = self.hub.connection(&self.to);
-            let number = connection.open(self.id, self.lost.clone());
+            let number = connection.open(self.id, self.window, self.lost.clone());
             (connection, number)
         });
         open.clone()

@@ -115,8 +115,11 @@ impl TcpTransport {
             match self.strangers.take(peer.ip()) {
                 Ok(place) => {
                     self.had_room.store(true, Relaxed);
-                    stream.set_nodelay(true).map_err(broken)?;
-                    return Ok((stream, peer, place));
+                    match stream.set_nodelay(true) {
+                        Ok(()) => return Ok((stream, peer, place)),
+                        // It is this one that is broken, and the next may be there already.
+                        Err(error) => tracing::debug!(%peer, %error, "a connection broke as it came"),
+                    }
                 }
                 Err(why) if self.had_room.swap(false, Relaxed) => tracing::warn!(%peer, "{why}"),
                 Err(_) => {}

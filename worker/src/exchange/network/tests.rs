@@ -161,6 +161,35 @@ async fn rows_wait_for_credit_in_bytes() {
     soon(async { tokio::join!(sending, reading) }).await;
 }
 
+/// Both ends know it: with a quarter of the connection's credit kept back by the reader, the sender would have none for ever.
+#[tokio::test]
+async fn a_channel_uses_less_credit_than_there_is_where_its_reader_is_slow() {
+    let (a, b) = (worker("a").await, worker("b").await);
+    let (at_a, at_b) = (a.join(1), b.join(1));
+    // The first is opened before it is known how much credit there is.
+    for channel in 0..2 {
+        let id = id(1, 1, channel);
+        let (mut gate, mut inlets) = Gate::new(1, 1000);
+        at_b.expect(id, Process::from(&a.placed), inlets.remove(0));
+        let mut sender = a.sender(&at_a, &b, id).within(1000);
+        for _ in 0..4 {
+            soon(sender.send(numbers(40))).await.unwrap();
+        }
+        assert!(sender.send(numbers(40)).now_or_never().is_none(), "1280 bytes are on the way");
+        let sending = async {
+            for _ in 0..200 {
+                sender.send(numbers(40)).await.unwrap();
+            }
+        };
+        let reading = async {
+            for _ in 0..204 {
+                assert_eq!(next(&mut gate).await.1, "rows 40");
+            }
+        };
+        soon(async { tokio::join!(sending, reading) }).await;
+    }
+}
+
 #[tokio::test]
 async fn a_batch_larger_than_the_window_goes_through_and_one_larger_than_a_frame_in_pieces() {
     let small_frames = |config: &mut NetworkConfig| config.frame_bytes = 64 * 1024;
