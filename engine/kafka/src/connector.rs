@@ -67,6 +67,16 @@ pub(crate) fn boundedness(table: &TableSpec) -> Boundedness {
     if is_bounded { Boundedness::Bounded } else { Boundedness::Unbounded }
 }
 
+/// What went wrong, and with which table that is read.
+pub(crate) fn while_reading(table: &TableSpec) -> impl FnOnce(Error) -> Error {
+    move |error| error.context(format!("while reading table '{}'", table.name))
+}
+
+/// What went wrong, and with which table that is written.
+pub(crate) fn while_writing(table: &TableSpec) -> impl FnOnce(Error) -> Error {
+    move |error| error.context(format!("while writing table '{}'", table.name))
+}
+
 #[async_trait]
 impl Connector for Kafka {
     fn name(&self) -> &'static str {
@@ -128,18 +138,15 @@ impl Connector for Kafka {
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
-        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        discovery::open(table, context).await.map_err(within)
+        discovery::open(table, context).await.map_err(while_reading(table))
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
-        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        source::open(table, &context).map_err(within)
+        source::open(table, &context).map_err(while_reading(table))
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let within = |error: Error| error.context(format!("while writing table '{}'", table.name));
-        sink::open(table, context, &self.writers).await.map_err(within)
+        sink::open(table, context, &self.writers).await.map_err(while_writing(table))
     }
 
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {

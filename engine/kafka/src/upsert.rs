@@ -11,9 +11,9 @@ use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
 };
-use weir_core::{ChangelogKind, Error, Result, Sink, TableSpec};
+use weir_core::{ChangelogKind, Result, Sink, TableSpec};
 
-use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, validate};
+use crate::connector::{SETTINGS, UPSERT, anchor, boundedness, validate, while_reading, while_writing};
 use crate::options::SourceOptions;
 use crate::sink::{SinkOptions, Writers};
 use crate::{discovery, metadata, options, sink, source};
@@ -79,18 +79,15 @@ impl Connector for UpsertKafka {
     }
 
     async fn open_discovery(&self, table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
-        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        discovery::open(table, context).await.map_err(within)
+        discovery::open(table, context).await.map_err(while_reading(table))
     }
 
     async fn open_source(&self, table: &TableSpec, context: SourceContext) -> Result<Box<dyn Source>> {
-        let within = |error: Error| error.context(format!("while reading table '{}'", table.name));
-        source::open(table, &context).map_err(within)
+        source::open(table, &context).map_err(while_reading(table))
     }
 
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
-        let within = |error: Error| error.context(format!("while writing table '{}'", table.name));
-        sink::open(table, context, &self.writers).await.map_err(within)
+        sink::open(table, context, &self.writers).await.map_err(while_writing(table))
     }
 
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {

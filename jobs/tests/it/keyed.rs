@@ -6,7 +6,7 @@ use super::*;
 
 /// Adds up the amounts of each user.
 #[derive(Clone)]
-struct Sum;
+pub(super) struct Sum;
 
 impl KeyedProcess for Sum {
     type Key = String;

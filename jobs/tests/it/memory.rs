@@ -8,23 +8,8 @@ use weir_jobs::JobPlugin;
 use weir_jobs::prelude::*;
 use weir_jobs::record::to_batch;
 
-use super::{Event, Total, total};
-
-#[derive(Clone)]
-struct Sum;
-
-impl KeyedProcess for Sum {
-    type Key = String;
-    type In = Event;
-    type State = ValueState<i64>;
-    type Out = Total;
-
-    fn process(&mut self, event: Event, sum: &mut ValueState<i64>, ctx: &mut Context<'_, String, Total>) -> Result<()> {
-        *sum.or_default() += event.amount;
-        ctx.emit(total(ctx.key().as_str(), *sum.or_default()));
-        Ok(())
-    }
-}
+use super::Event;
+use super::keyed::Sum;
 
 fn job(job: &mut Job) -> Result<()> {
     let events = job.table::<Event>("events").key_by(|event| event.user.clone());
