@@ -7,8 +7,9 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
+use tokio::time::Instant;
 use weir_connectors::blocking::release;
 use weir_connectors::options::Options;
 use weir_core::{Error, Result, TableSpec};
@@ -276,4 +277,44 @@ impl Drop for Client {
     fn drop(&mut self) {
         release(self.consumer.take());
     }
+}
+
+/// What a request answers; as long as brokers have no answer yet it is made again, until then. Waits for the network.
+pub(crate) fn patiently<T>(until: Instant, request: impl Fn() -> KafkaResult<T>) -> KafkaResult<T> {
+    loop {
+        match request() {
+            Err(error) if is_passing(&error) && Instant::now() < until => pause(),
+            answer => return answer,
+        }
+    }
+}
+
+/// Whether an answer says that another broker is to be asked, or this one later: leaders of partitions and coordinators of groups come and
+/// go, and those of what has just been made are still to come.
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::WaitingForCoordinator
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+        )
+    )
+}
+
+/// Waits a moment for others.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing says when others have done what is waited for; this is a blocking thread"
+)]
+pub(crate) fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 use weir_core::{Error, Result};
 
-use crate::client::{Client, REQUEST};
+use crate::client::{Client, REQUEST, is_passing, patiently};
 use crate::errors::request_failed;
 use crate::offsets::{Place, Reset};
 use crate::split::{Stop, TopicPartition};
@@ -15,8 +17,9 @@ const WHAT: &str = "cannot find out offsets";
 
 /// The first and the next offset of a partition. Those of open transactions are not there yet, unless they are read.
 fn ends(client: &Client, partition: &TopicPartition) -> Result<(i64, i64)> {
-    let ends = client.consumer().fetch_watermarks(&partition.topic, partition.partition, REQUEST);
-    ends.map_err(|error| request_failed(WHAT, error, client).context(partition.described()))
+    let ends = || client.consumer().fetch_watermarks(&partition.topic, partition.partition, REQUEST);
+    patiently(Instant::now() + REQUEST, ends)
+        .map_err(|error| request_failed(WHAT, error, client).context(partition.described()))
 }
 
 /// The offset of each partition at a place.
@@ -96,11 +99,22 @@ fn list(partitions: &[TopicPartition], offset: Offset) -> Result<TopicPartitionL
     Ok(list)
 }
 
-/// What a request has answered for each partition, in their order.
-fn answers(answer: &TopicPartitionList, partitions: &[TopicPartition], client: &Client) -> Result<Vec<Option<i64>>> {
+/// What a request answers for each partition, in their order.
+fn answers(
+    what: &str,
+    client: &Client,
+    partitions: &[TopicPartition],
+    request: impl Fn() -> KafkaResult<TopicPartitionList>,
+) -> Result<Vec<Option<i64>>> {
+    let all = || {
+        let answer = request()?;
+        let passing = answer.elements().iter().find_map(|element| element.error().err().filter(is_passing));
+        passing.map_or(Ok(answer), Err)
+    };
+    let answer = patiently(Instant::now() + REQUEST, all).map_err(|error| request_failed(what, error, client))?;
     let answered = |partition: &TopicPartition| {
         let Some(element) = answer.find_partition(&partition.topic, partition.partition) else { return Ok(None) };
-        element.error().map_err(|error| request_failed(WHAT, error, client).context(partition.described()))?;
+        element.error().map_err(|error| request_failed(what, error, client).context(partition.described()))?;
         Ok(match element.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -110,17 +124,17 @@ fn answers(answer: &TopicPartitionList, partitions: &[TopicPartition], client: &
 }
 
 fn committed(client: &Client, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
-    let answer = client.consumer().committed_offsets(list(partitions, Offset::Invalid)?, REQUEST);
-    let answer = answer
-        .map_err(|error| request_failed("cannot find out what the consumer group has committed", error, client))?;
-    answers(&answer, partitions, client)
+    let list = list(partitions, Offset::Invalid)?;
+    answers("cannot find out what the consumer group has committed", client, partitions, || {
+        client.consumer().committed_offsets(list.clone(), REQUEST)
+    })
 }
 
 /// The first record that is not earlier; where there is none, the next one.
 fn at_time(client: &Client, partitions: &[TopicPartition], time: i64) -> Result<Vec<i64>> {
-    let answer = client.consumer().offsets_for_times(list(partitions, Offset::Offset(time))?, REQUEST);
-    let answer = answer.map_err(|error| request_failed(WHAT, error, client))?;
-    let offsets = answers(&answer, partitions, client)?.into_iter().zip(partitions);
+    let times = list(partitions, Offset::Offset(time))?;
+    let offsets = answers(WHAT, client, partitions, || client.consumer().offsets_for_times(times.clone(), REQUEST))?;
+    let offsets = offsets.into_iter().zip(partitions);
     offsets
         .map(|(offset, partition)| offset.map_or_else(|| ends(client, partition).map(|(_, next)| next), Ok))
         .collect()

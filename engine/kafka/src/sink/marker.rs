@@ -10,10 +10,7 @@
 //! A compacted topic keeps the last record of each key for ever, and so a marker that is not there has been lost: the topic was deleted,
 //! or its records were. That is never taken for "not committed".
 
-use std::time::Duration;
-
 use rdkafka::consumer::Consumer;
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -21,7 +18,7 @@ use weir_connectors::marker::Marker;
 use weir_core::{Epoch, Error, JobIdentity, Result};
 
 use super::options::SinkOptions;
-use crate::client::{AWAY, Client, REQUEST};
+use crate::client::{AWAY, Client, REQUEST, patiently, pause};
 use crate::errors::request_failed;
 
 /// What there is of a sink.
@@ -67,15 +64,10 @@ pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<
 fn last_in(topic: &str, partition: i32, id: &str, all: &Client, committed: &Client) -> Result<Option<Marker>> {
     let at = || format!("topic '{topic}', partition {partition}");
     let until = Instant::now() + AWAY;
-    let range = |client: &Client| loop {
-        match client.consumer().fetch_watermarks(topic, partition, REQUEST) {
-            Ok(range) => return Ok(range),
-            // Leaders come and go, and those of a topic that has just been made are still to come.
-            Err(error) if error.rdkafka_error_code().is_some_and(is_passing) && Instant::now() < until => pause(),
-            Err(error) => {
-                return Err(request_failed("cannot read what was committed", error, client).context(at()));
-            }
-        }
+    let range = |client: &Client| {
+        // Leaders come and go, and those of a topic that has just been made are still to come.
+        patiently(until, || client.consumer().fetch_watermarks(topic, partition, REQUEST))
+            .map_err(|error| request_failed("cannot read what was committed", error, client).context(at()))
     };
     let (begin, end) = range(all)?;
     // What lies behind a transaction of another job that is still open is not visible yet.
@@ -116,29 +108,6 @@ fn last_in(topic: &str, partition: i32, id: &str, all: &Client, committed: &Clie
             None => return Err(Error::environment(format!("{} cannot be read: no answer comes", at()))),
         }
     }
-}
-
-/// Whether an answer of a broker says that another one is to be asked, or this one later.
-fn is_passing(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::NotLeaderForPartition
-            | RDKafkaErrorCode::LeaderNotAvailable
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::RequestTimedOut
-    )
-}
-
-/// Waits a moment for others.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "nothing says when a transaction of others has ended; this is a blocking thread"
-)]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(20));
 }
 
 /// The error of an epoch of which it cannot be told whether it was written.

@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -189,7 +190,11 @@ impl Topic {
         let consumer: BaseConsumer = config().set("group.id", group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.name, partition, Offset::Offset(offset)).unwrap();
-        consumer.commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+        // A new broker makes the topic of what groups have committed for the first of them, and refuses meanwhile.
+        let begin = Instant::now();
+        while let Err(error) = consumer.commit(&list, rdkafka::consumer::CommitMode::Sync) {
+            assert!(begin.elapsed() < PATIENCE, "{error}");
+        }
     }
 }
 
