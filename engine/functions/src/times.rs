@@ -75,6 +75,11 @@ impl<'a> Times<'a> {
         }
     }
 
+    /// How many of them a day has.
+    pub(super) fn per_day(&self) -> i64 {
+        self.per_day
+    }
+
     pub(super) fn moment(&self, row: usize) -> Option<Moment> {
         self.at(row).map(|ticks| moment(ticks, self.per_day))
     }

@@ -1,9 +1,7 @@
 //! Times by a pattern.
 
-use std::fmt::Write as _;
-
 use super::super::calendar::{Day, weekday};
-use super::super::times::Moment;
+use super::super::times::{DAY, Moment};
 use super::{MONTHS, Pattern, Piece, WEEKDAYS};
 
 impl Pattern {
@@ -14,22 +12,54 @@ impl Pattern {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
                 Piece::Field(letter, width) => match (*letter, *width) {
-                    ('S', digits) => {
-                        let all = format!("{:09}", nanos % 1_000_000_000);
-                        text.push_str(&all[..digits]);
-                    }
+                    ('S', digits) => push(text, nanos % 1_000_000_000 / fraction(digits), digits),
                     (letter, width) => match name(letter, width, day, days, nanos) {
                         Some(name) => text.push_str(name),
-                        None => {
-                            let number = number(letter, width, day, days, nanos);
-                            // Writing to a String cannot fail.
-                            let _ = write!(text, "{number:0width$}");
-                        }
+                        None => push(text, number(letter, width, day, days, nanos), width),
                     },
                 },
             }
         }
     }
+
+    /// Times of one day are written the same if so many nanoseconds go as often into both. It divides a day.
+    pub(in super::super) fn step(&self) -> i64 {
+        let step = |piece: &Piece| match piece {
+            Piece::Field('a', _) => DAY / 2,
+            Piece::Field('H' | 'k' | 'K' | 'h', _) => 3_600_000_000_000,
+            Piece::Field('m', _) => 60_000_000_000,
+            Piece::Field('s', _) => 1_000_000_000,
+            Piece::Field('A', _) => 1_000_000,
+            Piece::Field('S', digits) => fraction(*digits),
+            // Of the day, or nothing of the time.
+            Piece::Field(..) | Piece::Literal(_) => DAY,
+        };
+        // Each of them divides all that are larger.
+        self.0.iter().map(step).min().unwrap_or(DAY)
+    }
+}
+
+/// Nanoseconds of the last of so many digits of a second.
+fn fraction(digits: usize) -> i64 {
+    (digits..9).fold(1, |nanos, _| nanos * 10)
+}
+
+/// Adds a number, with zeros in front up to a width.
+fn push(text: &mut String, number: i64, width: usize) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    let mut rest = number.unsigned_abs();
+    while rest > 0 {
+        first -= 1;
+        digits[first] = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+    }
+    let sign = usize::from(number < 0);
+    if number < 0 {
+        text.push('-');
+    }
+    first = first.min(digits.len() - usize::max(width - sign, 1));
+    text.extend(digits[first..].iter().map(|digit| char::from(*digit)));
 }
 
 fn name(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> Option<&'static str> {
@@ -42,7 +72,7 @@ fn name(letter: char, width: usize, day: Day, days: i64, nanos: i64) -> Option<&
         'M' | 'L' if width > 2 => named(&MONTHS, day.month - 1),
         'E' => named(&WEEKDAYS, weekday_of(days)),
         'a' => {
-            if nanos < super::super::times::DAY / 2 {
+            if nanos < DAY / 2 {
                 "AM"
             } else {
                 "PM"
