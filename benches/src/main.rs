@@ -83,6 +83,7 @@ struct Stats {
     cpu_seconds: f64,
     peak_memory_bytes: u64,
     checkpoints: u64,
+    longest_capture_seconds: f64,
 }
 
 fn main() -> ExitCode {
@@ -119,8 +120,8 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
     }
     writeln!(
         out,
-        "\n{:<5} {:>24} {:>8} {:>10} {:>10} {:>12}",
-        "query", "million events/s", "CPU s", "peak MiB", "rows out", "checkpoints"
+        "\n{:<5} {:>24} {:>8} {:>10} {:>10} {:>12} {:>11}",
+        "query", "million events/s", "CPU s", "peak MiB", "rows out", "checkpoints", "capture ms"
     )?;
     writeln!(out, "{:<5} {:>8} {:>7} {:>7}", "", "median", "min", "max")?;
     for (name, text) in QUERIES {
@@ -136,14 +137,15 @@ fn measure(arguments: &Arguments) -> Result<(), Failure> {
         let median = &runs[runs.len() / 2];
         writeln!(
             out,
-            "{name:<5} {:>8.2} {:>7.2} {:>7.2} {:>8.2} {:>10} {:>10} {:>12}",
+            "{name:<5} {:>8.2} {:>7.2} {:>7.2} {:>8.2} {:>10} {:>10} {:>12} {:>11.1}",
             speed(median),
             speed(&runs[runs.len() - 1]),
             speed(&runs[0]),
             median.cpu_seconds,
             median.peak_memory_bytes >> 20,
             median.rows_out,
-            median.checkpoints
+            median.checkpoints,
+            runs.iter().map(|run| run.longest_capture_seconds).fold(0.0, f64::max) * 1e3
         )?;
     }
     Ok(())

@@ -77,6 +77,8 @@ pub struct Progress {
     pub checkpoints: u64,
     /// The last of them.
     pub last_checkpoint: Option<CheckpointProgress>,
+    /// For how long a checkpoint has stopped a subtask at most.
+    pub longest_capture: Duration,
     /// State in memory, roughly.
     pub state_bytes: u64,
     /// Time since all sources and sinks were open.
@@ -96,6 +98,7 @@ impl Default for Progress {
             watermark: EventTime::MIN,
             checkpoints: 0,
             last_checkpoint: None,
+            longest_capture: Duration::ZERO,
             state_bytes: 0,
             running: Duration::ZERO,
             processor: Duration::ZERO,

@@ -26,6 +26,8 @@ struct Stats {
     peak_memory_bytes: u64,
     /// Checkpoints completed.
     checkpoints: u64,
+    /// For how long a checkpoint has stopped a subtask at most: from when its marker had come on all inputs until state was captured.
+    longest_capture_seconds: f64,
     /// State in memory at the last checkpoint.
     state_bytes: u64,
 }
@@ -44,6 +46,7 @@ pub fn write(path: &Path, progress: &Progress) -> Result<()> {
         cpu_seconds: progress.processor.as_secs_f64(),
         peak_memory_bytes: peak_memory_bytes(),
         checkpoints: progress.checkpoints,
+        longest_capture_seconds: progress.longest_capture.as_secs_f64(),
         state_bytes: progress.state_bytes,
     };
     let failed = |error: std::io::Error| {

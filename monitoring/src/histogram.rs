@@ -14,6 +14,7 @@ pub struct Histogram {
     /// One more than bounds: the last has what is above all of them.
     counts: Vec<AtomicU64>,
     microseconds: AtomicU64,
+    longest: AtomicU64,
 }
 
 impl Histogram {
@@ -23,6 +24,7 @@ impl Histogram {
             bounds,
             counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
             microseconds: AtomicU64::new(0),
+            longest: AtomicU64::new(0),
         }
     }
 
@@ -31,7 +33,9 @@ impl Histogram {
         let seconds = duration.as_secs_f64();
         let bucket = self.bounds.partition_point(|bound| *bound < seconds);
         self.counts[bucket].fetch_add(1, Relaxed);
-        self.microseconds.fetch_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), Relaxed);
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.microseconds.fetch_add(microseconds, Relaxed);
+        self.longest.fetch_max(microseconds, Relaxed);
     }
 
     /// The sum of all in seconds, and how many there were up to each bound and above those before it.
@@ -45,6 +49,11 @@ impl Histogram {
     pub fn totals(&self) -> (u64, Duration) {
         let count = self.counts.iter().map(|count| count.load(Relaxed)).sum();
         (count, Duration::from_micros(self.microseconds.load(Relaxed)))
+    }
+
+    /// The longest of all.
+    pub fn longest(&self) -> Duration {
+        Duration::from_micros(self.longest.load(Relaxed))
     }
 }
 
@@ -66,5 +75,6 @@ mod tests {
         }
         assert_eq!(histogram.read(), (2.251, vec![(0.1, 2), (1.0, 1), (f64::INFINITY, 1)]));
         assert_eq!(histogram.totals(), (4, Duration::from_millis(2251)));
+        assert_eq!(histogram.longest(), Duration::from_millis(2000));
     }
 }

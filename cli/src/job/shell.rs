@@ -358,6 +358,7 @@ impl Shell {
                 bytes: stats.last_bytes,
                 at,
             }),
+            longest_capture: self.job.metrics().checkpoints().capture.longest(),
             state_bytes: totals.state_bytes,
             running: start.elapsed(),
             processor: processor_time().saturating_sub(processor_at_start),
