@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections at a time.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct AdmissionLimits {
     /// In all.
     pub all: usize,
-    /// From one address.
+    /// From one address. Addresses of IPv6 with the same first 64 bits are one: a machine may use all of these.
     pub per_address: usize,
     /// From each of this machine's own addresses, which its processes share.
     pub loopback: usize,
@@ -64,8 +64,7 @@ impl Admission {
     /// # Errors
     /// If there is none.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, NoPlace> {
-        // The same address may come in both of its forms.
-        let address = address.to_canonical();
+        let address = whose(address);
         let mut taken = self.taken();
         if taken.values().sum::<usize>() >= self.limits.all {
             return Err(NoPlace::Full);
@@ -81,6 +80,18 @@ impl Admission {
     /// How many places are taken.
     pub fn in_use(&self) -> usize {
         self.taken().values().sum()
+    }
+}
+
+/// What counts as one address.
+fn whose(address: IpAddr) -> IpAddr {
+    // The same address may come in both of its forms.
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            let machine = u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !machine))
+        }
+        address => address,
     }
 }
 
@@ -121,5 +132,16 @@ mod tests {
         let _other = port.take(address("10.0.0.2")).unwrap();
         let _again = port.take(address("10.0.0.1")).unwrap();
         assert_eq!(port.in_use(), 3);
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_address() {
+        let port = Admission::new(AdmissionLimits { all: 9, per_address: 2, loopback: 3 });
+        let take = |text: &str| port.take(text.parse::<IpAddr>().unwrap());
+        let _two = [take("2001:db8:0:1::1").unwrap(), take("2001:db8:0:1:ffff:ffff:ffff:ffff").unwrap()];
+        assert_eq!(take("2001:db8:0:1::2").unwrap_err(), NoPlace::TooManyFromThere);
+        let _next = take("2001:db8:0:2::1").unwrap();
+        let _own = [(); 3].map(|()| take("::1").unwrap());
+        assert_eq!(take("::1").unwrap_err(), NoPlace::TooManyFromThere);
     }
 }
