@@ -8,7 +8,8 @@ none; and the record of each key that is the last in an order of the query's own
 with SIGKILL, the leader included, and now and then the broker, and started again; once, all of the cluster stays down for longer than its
 transactions may take, and once the job is rescaled. Afterwards a reader of committed records has to find each result of a window once and
 nothing else. Of the join, each record has to be the answer over the first so many records of its key, each number of them at most once and in
-order, and the last one that over all. `upserts` says what has to be found of the others.
+order, and the last one that over all. `upserts` says what has to be found of the others. All the while the
+sinks are audited, and no answer may contradict what the cluster believes to be committed.
 
 The oracle is computed here, from the topic that was read. Records are written and read by Kafka's own tools.
 
@@ -124,6 +125,34 @@ class Producer(threading.Thread):
         self.join()
         if self.child.wait(timeout=300):
             raise SystemExit("the records could not be written")
+
+
+class Auditor(threading.Thread):
+    """Asks again and again whether the broker has what the cluster believes to be committed. Whenever there is an answer, it has."""
+
+    def __init__(self, cluster):
+        super().__init__(daemon=True)
+        self.cluster, self.stopping = cluster, threading.Event()
+        self.agreed, self.unanswered, self.contradictions = 0, 0, []
+        self.start()
+
+    def look(self):
+        asked = self.cluster.command("sinks", "audit", "chaos", "--json", "--timeout", "20s", check=False)
+        sinks = json.loads(asked.stdout)["sinks"] if asked.returncode in (0, 5) else []
+        self.contradictions += [sink for sink in sinks if sink["verdict"] == "disagrees"]
+        if asked.returncode:
+            self.unanswered += 1
+        else:
+            self.agreed += 1
+        return asked.returncode == 0
+
+    def run(self):
+        while not self.stopping.wait(0.5):
+            self.look()
+
+    def finish(self):
+        self.stopping.set()
+        self.join()
 
 
 def oracle(records):
@@ -250,6 +279,7 @@ def main():
         wait_for("the job does not run", lambda: (cluster.job() or {}).get("status") == "running", 60)
         with open(folder / "producer.log", "ab") as log:
             producer = Producer(kafka, arguments.rate, log)
+        auditor = Auditor(cluster)
         faults(cluster, kafka, arguments.seconds, rng)
         producer.finish()
         read = kafka.records("numbered")
@@ -281,6 +311,11 @@ def main():
         print(f"the join of {len(sums)} keys: {len(wrong)} wrong, {'all' if is_whole else 'not all'} of the last results")
         print(*wrong[:5], sep="\n", end="\n" if wrong else "")
         good = not lost and not more and not wrong and is_whole and parallelism == RESCALED
+        auditor.finish()
+        wait_for("the sinks cannot be audited", auditor.look, 60)
+        print(f"{auditor.agreed} audits, {len(auditor.contradictions)} contradictions; {auditor.unanswered} more had no answer")
+        print(*auditor.contradictions[:3], sep="\n", end="\n" if auditor.contradictions else "")
+        good = good and not auditor.contradictions and auditor.agreed > 1
         for topic in TARGETS:
             wrong, is_whole = wrong_upserts(topic, written[topic], read)
             gone = sum(value == "null" for _, value in written[topic])

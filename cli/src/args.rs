@@ -9,7 +9,7 @@ use weir_core::Result;
 
 use crate::cluster::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommandArguments, JobsArguments,
-    NamespacesArguments, SubmitArguments, WorkersArguments,
+    NamespacesArguments, SinksArguments, SubmitArguments, WorkersArguments,
 };
 use crate::cluster::tokens::TokensArguments;
 use crate::logging::{DefaultLevel, LogFormat};
@@ -143,6 +143,8 @@ pub enum Command {
     Workers(WorkersArguments),
     /// List and delete the checkpoints of a job.
     Checkpoints(CheckpointsArguments),
+    /// Compare what a job has written with what the cluster holds to be committed.
+    Sinks(SinksArguments),
     /// Declare tables, views and functions once, for many jobs.
     Catalog(CatalogArguments),
     /// Keep the jobs of different people apart, and bound what they use.

@@ -1,4 +1,4 @@
-//! Commands that talk to a cluster: `weir submit`, `jobs`, `workers`, `checkpoints`, `catalog`, `namespaces`, `cluster`.
+//! Commands that talk to a cluster: `weir submit`, `jobs`, `workers`, `checkpoints`, `sinks`, `catalog`, `namespaces`, `cluster`.
 //!
 //! ```text
 //!   command line ─▶ requests ─▶ Client ─▶ any coordinator
@@ -23,6 +23,7 @@ pub mod result_folder;
 mod rows;
 mod select;
 mod show;
+mod sinks;
 mod submission;
 mod submit;
 #[cfg(test)]
@@ -38,7 +39,7 @@ use weir_proto::client::{ClientRequest, ClientResponse};
 
 use self::args::{
     CatalogArguments, CheckpointsArguments, ClusterArguments, ClusterCommand, ClusterCommandArguments, JobsArguments,
-    NamespacesArguments, SubmitArguments, WorkersArguments,
+    NamespacesArguments, SinksArguments, SubmitArguments, WorkersArguments,
 };
 use self::client::{Client, expect_answer};
 use self::tokens::TokensArguments;
@@ -57,6 +58,8 @@ pub enum Command {
     Workers(WorkersArguments),
     /// `weir checkpoints`.
     Checkpoints(CheckpointsArguments),
+    /// `weir sinks`.
+    Sinks(SinksArguments),
     /// `weir catalog`.
     Catalog(CatalogArguments),
     /// `weir namespaces`.
@@ -79,6 +82,7 @@ pub async fn execute(command: Command, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Checkpoints(arguments) => {
             checkpoints::execute(arguments.command, client(&arguments.cluster)?, screen).await
         }
+        Command::Sinks(arguments) => sinks::execute(arguments.command, client(&arguments.cluster)?, screen).await,
         Command::Catalog(CatalogArguments { command, namespace, cluster }) => {
             catalog::execute(command, namespace, client(&cluster)?, screen).await
         }

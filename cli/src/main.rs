@@ -81,6 +81,7 @@ fn execute(arguments: Arguments, screen: &Arc<Screen>) -> Result<Exit> {
         Command::Jobs(arguments) => return in_cluster(cluster::Command::Jobs(arguments), screen),
         Command::Workers(arguments) => return in_cluster(cluster::Command::Workers(arguments), screen),
         Command::Checkpoints(arguments) => return in_cluster(cluster::Command::Checkpoints(arguments), screen),
+        Command::Sinks(arguments) => return in_cluster(cluster::Command::Sinks(arguments), screen),
         Command::Catalog(arguments) => return in_cluster(cluster::Command::Catalog(arguments), screen),
         Command::Namespaces(arguments) => return in_cluster(cluster::Command::Namespaces(arguments), screen),
         Command::Tokens(arguments) => return in_cluster(cluster::Command::Tokens(arguments), screen),

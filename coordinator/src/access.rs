@@ -167,7 +167,7 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
             Ok(needed)
         }
         R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace } => within(Verb::See, namespace),
-        R::DescribeJob { job, .. } | R::ListCheckpoints { job } => of(Verb::See, job),
+        R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),
         R::StopJob { job, .. }
         | R::CancelJob { job }
         | R::RestartJob { job, .. }

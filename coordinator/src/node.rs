@@ -32,7 +32,9 @@ use weir_proto::peer::{MessageKind, PeerMessage};
 use crate::access::Principal;
 use crate::cluster::{Applied, ClusterState, Command, Refusal};
 use crate::copies::StateCopy;
-use crate::leader::{self, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome};
+use crate::leader::{
+    self, AuditId, Leader, LeaderConfig, Now, OperationId, SessionId, StorageOperation, StorageOutcome,
+};
 use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raft, Refused, Role, Status};
 
 use self::copying::Copying;
@@ -147,6 +149,8 @@ struct Requests {
     proposed: BTreeMap<u64, RequestId>,
     /// Until it is known that this coordinator still leads.
     reading: BTreeMap<u64, (RequestId, Principal, ClientRequest)>,
+    /// Until a worker has asked the systems that a job writes.
+    auditing: BTreeMap<AuditId, RequestId>,
 }
 
 impl<S: LogStore> Node<S> {
@@ -379,6 +383,8 @@ impl<S: LogStore> Node<S> {
         effects.extend(proposed.into_values().map(|request| Effect::Reply(request, Err(unknown.clone()))));
         let reading = std::mem::take(&mut self.requests.reading);
         effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
+        let auditing = std::mem::take(&mut self.requests.auditing);
+        effects.extend(auditing.into_values().map(|request| Effect::Reply(request, Err(unavailable()))));
     }
 
     fn commit(&mut self, now: Now, committed: Committed, effects: &mut Vec<Effect>) -> Result<()> {
@@ -497,6 +503,11 @@ impl<S: LogStore> Node<S> {
                 leader::Effect::Send(session, message) => effects.push(Effect::SendWorker(session, message)),
                 leader::Effect::Close(session) => effects.push(Effect::CloseWorker(session)),
                 leader::Effect::Store(id, operation) => effects.push(Effect::Store(id, operation)),
+                leader::Effect::Audited(id, outcome) => {
+                    if let Some(request) = self.requests.auditing.remove(&id) {
+                        effects.push(Effect::Reply(request, outcome.map(ClientResponse::SinksAudited)));
+                    }
+                }
                 leader::Effect::CheckpointFailed(job) => self.tallies.checkpoint_failed(job),
             }
         }

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod artifacts;
+mod audit;
 mod error;
 mod info;
 pub mod results;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use weir_core::{CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
 pub use access::{Caller, Grant, Identity, NewToken, Role, Token, TokenInfo};
+pub use audit::{EpochAudit, SinkAudit, SinksAudit, found, verdict};
 pub use error::{ClientError, ClientErrorKind};
 pub use info::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClusterInfo, CoordinatorInfo, JobAction, JobDetail,
@@ -113,6 +115,11 @@ pub enum ClientRequest {
         /// Which one.
         epoch: Epoch,
     },
+    /// Compare what sinks have written with what the cluster holds to be committed.
+    AuditSinks {
+        /// Of which job.
+        job: JobRef,
+    },
     /// The workers that there are.
     ListWorkers,
     /// Move the work of a worker away, or give it work again.
@@ -190,6 +197,7 @@ impl ClientRequest {
             R::ListJobs { .. }
             | R::DescribeJob { .. }
             | R::ListCheckpoints { .. }
+            | R::AuditSinks { .. }
             | R::ListWorkers
             | R::ListNamespaces
             | R::ShowCatalog { .. }
@@ -257,6 +265,7 @@ impl ClientRequest {
             | R::DeleteJob { job, .. }
             | R::TakeSavepoint { job }
             | R::ListCheckpoints { job }
+            | R::AuditSinks { job }
             | R::ForgetCheckpoint { job, .. } => Some(job),
             _ => None,
         }
@@ -292,6 +301,7 @@ impl ClientRequest {
             R::TakeSavepoint { .. } => "take-savepoint",
             R::ListCheckpoints { .. } => "list-checkpoints",
             R::ForgetCheckpoint { .. } => "forget-checkpoint",
+            R::AuditSinks { .. } => "audit-sinks",
             R::ListWorkers => "list-workers",
             R::DrainWorker { draining: true, .. } => "drain-worker",
             R::DrainWorker { draining: false, .. } => "undrain-worker",
@@ -356,6 +366,8 @@ pub enum ClientResponse {
     },
     /// To [`ClientRequest::ListCheckpoints`], oldest first.
     Checkpoints(Vec<CheckpointInfo>),
+    /// To [`ClientRequest::AuditSinks`].
+    SinksAudited(SinksAudit),
     /// To [`ClientRequest::ListWorkers`].
     Workers(Vec<WorkerInfo>),
     /// To [`ClientRequest::ListNamespaces`].
@@ -378,6 +390,7 @@ impl ClientResponse {
             ClientResponse::Accepted => "Accepted",
             ClientResponse::SavepointBegun { .. } => "SavepointBegun",
             ClientResponse::Checkpoints(_) => "Checkpoints",
+            ClientResponse::SinksAudited(_) => "SinksAudited",
             ClientResponse::Workers(_) => "Workers",
             ClientResponse::Namespaces(_) => "Namespaces",
             ClientResponse::Catalog(_) => "Catalog",

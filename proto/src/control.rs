@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use weir_core::audit::AuditedSink;
 use weir_core::{
     Attempt, Epoch, ErrorKind, EventTime, Incarnation, JobGraph, JobId, JobIdentity, Marker, MarkerKind, OperatorUid,
     Placement, TableSpec, WorkerId,
@@ -62,6 +63,13 @@ pub enum FromWorker {
         epoch: Epoch,
         /// Runs that became one; none if nothing was worth it.
         merged: Result<Vec<MergedRuns>, Failure>,
+    },
+    /// What came of a [`ToWorker::Audit`].
+    Audited {
+        /// The number of the question.
+        id: u64,
+        /// What was found.
+        findings: Result<AuditFindings, Failure>,
     },
     /// The worker wants to go: its work is to be moved away first.
     Leaving,
@@ -357,6 +365,13 @@ pub enum ToWorker {
     },
     /// Remove what a job has left that has ended. Not answered: where it stays it does no harm.
     Discard(Arc<Leftovers>),
+    /// Ask the systems that a job writes how far its sinks have come. Answered once, and asked again of nobody: whoever waits asks anew.
+    Audit {
+        /// The number of the question, for the answer.
+        id: u64,
+        /// What to find out.
+        order: Arc<AuditOrder>,
+    },
     /// The worker has nothing more to do and may go.
     Farewell,
 }
@@ -370,6 +385,28 @@ pub struct Leftovers {
     pub behind: Option<(Attempt, Epoch)>,
     /// Its sinks and their tables.
     pub sinks: Vec<(OperatorUid, TableSpec)>,
+}
+
+/// What to find out about the sinks of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditOrder {
+    /// Identity of the job.
+    pub identity: JobIdentity,
+    /// Where its checkpoints are.
+    pub storage: StoragePlace,
+    /// Those to look into, oldest first.
+    pub checkpoints: Vec<CheckpointRef>,
+    /// Its sinks and their tables.
+    pub sinks: Vec<(OperatorUid, TableSpec)>,
+}
+
+/// What was found about the sinks of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditFindings {
+    /// Checkpoints that could not be looked into: they may have been given up meanwhile.
+    pub unread: Vec<(Epoch, Failure)>,
+    /// What the system of each sink says, in the order of the question. `None`: it keeps no account.
+    pub sinks: Vec<Result<Option<AuditedSink>, Failure>>,
 }
 
 /// The worker belongs to the cluster now.

@@ -14,6 +14,7 @@ macro_rules! each_rpc {
             TakeSavepoint take_savepoint TakeSavepointRequest TakeSavepointResponse,
             ListCheckpoints list_checkpoints ListCheckpointsRequest ListCheckpointsResponse,
             ForgetCheckpoint forget_checkpoint ForgetCheckpointRequest Accepted,
+            AuditSinks audit_sinks AuditSinksRequest AuditSinksResponse,
             ListWorkers list_workers ListWorkersRequest ListWorkersResponse,
             DrainWorker drain_worker DrainWorkerRequest Accepted,
             ListNamespaces list_namespaces ListNamespacesRequest ListNamespacesResponse,

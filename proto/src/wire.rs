@@ -1,6 +1,7 @@
 //! Between the plain types and the bytes on the wire. One file per family of messages; each direction is total, so that bytes from
 //! outside become a plain value or an error that names the field.
 
+mod audit;
 mod client_info;
 mod client_request;
 mod client_response;

@@ -190,6 +190,9 @@ impl SimSession {
             FromWorker::Merged { job, epoch, merged, .. } => {
                 say(format!("job {job}: merged runs of epoch {epoch}: {:?}", merged.as_ref().map(Vec::len)));
             }
+            FromWorker::Audited { id, findings } => {
+                say(format!("audit {id}: {:?}", findings.as_ref().map_err(|failure| &failure.report)));
+            }
             FromWorker::Leaving => say("wants to go".to_owned()),
         }
     }
@@ -221,6 +224,7 @@ pub fn word(message: &ToWorker) -> String {
         ToWorker::Commit { job, checkpoint, .. } => format!("commit job {job} epoch {}", checkpoint.epoch),
         ToWorker::Merge { job, checkpoint, .. } => format!("merge job {job} epoch {}", checkpoint.epoch),
         ToWorker::Discard(leftovers) => format!("discard what job {} has left", leftovers.identity),
+        ToWorker::Audit { id, order } => format!("audit {id}: sinks of job {}", order.identity),
         ToWorker::Farewell => "farewell".to_owned(),
     }
 }

@@ -352,6 +352,32 @@ pub enum CheckpointsCommand {
     },
 }
 
+/// `weir sinks`.
+#[derive(Debug, Args)]
+#[command(after_help = help::SINKS)]
+pub struct SinksArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SinksCommand,
+    /// Where.
+    #[command(flatten)]
+    pub cluster: ClusterArguments,
+}
+
+/// What to do with the sinks of a job.
+#[derive(Debug, Subcommand)]
+pub enum SinksCommand {
+    /// Ask the systems that a job writes how far its sinks have come, and compare.
+    Audit {
+        /// Of which job.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
 /// `weir catalog`.
 #[derive(Debug, Args)]
 #[command(after_help = help::CATALOG)]

@@ -24,24 +24,24 @@ use crate::result;
 pub const FIRST: Attempt = Attempt(1);
 
 /// Columns and rows of the terminal, if it is one.
-type Terminal = Option<(usize, usize)>;
+pub(super) type Terminal = Option<(usize, usize)>;
 
 /// A column of a table.
-enum Column {
+pub(super) enum Column {
     Text(&'static str, Vec<String>),
     Number(&'static str, Vec<u64>),
 }
 
 /// `list`, a column at a time.
-fn text<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> String) -> Column {
+pub(super) fn text<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> String) -> Column {
     Column::Text(name, list.iter().map(cell).collect())
 }
 
-fn number<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> u64) -> Column {
+pub(super) fn number<T>(name: &'static str, list: &[T], cell: impl Fn(&T) -> u64) -> Column {
     Column::Number(name, list.iter().map(cell).collect())
 }
 
-fn table(columns: Vec<Column>, terminal: Terminal) -> Result<String> {
+pub(super) fn table(columns: Vec<Column>, terminal: Terminal) -> Result<String> {
     let columns: Vec<(Field, ArrayRef)> = columns
         .into_iter()
         .map(|column| match column {
@@ -416,14 +416,14 @@ fn since(now: i64, at: i64) -> Duration {
 
 /// Names and values, aligned.
 #[derive(Default)]
-struct Facts(Vec<(&'static str, String)>);
+pub(super) struct Facts(Vec<(&'static str, String)>);
 
 impl Facts {
-    fn add(&mut self, name: &'static str, value: impl ToString) {
+    pub(super) fn add(&mut self, name: &'static str, value: impl ToString) {
         self.0.push((name, value.to_string()));
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let mut text = String::new();
         for (name, value) in &self.0 {

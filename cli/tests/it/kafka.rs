@@ -12,8 +12,10 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rdkafka::message::Message;
+use serde_json::json;
 
-use self::cluster::{Topic, address};
+use self::cluster::{Record, Topic, address, unique};
+use crate::cluster::processes::{Cluster, until};
 use crate::weir::{command, file, path, weir};
 
 /// A table over a topic with these columns.
@@ -297,6 +299,68 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[test]
+#[ignore = "wants a broker"]
+fn an_audit_compares_what_the_cluster_has_committed_with_what_the_broker_has() {
+    let (from, to, commits) = (
+        Topic::new("audited", 1),
+        Topic::new("audit", 1),
+        Topic::with(&unique("audit-commits"), 1, &[("cleanup.policy", "compact")]),
+    );
+    let cluster = Cluster::start(1, 2);
+    let script = format!(
+        "{}CREATE TABLE o (n BIGINT) WITH ('connector' = 'kafka', 'topic' = '{}', 'properties.bootstrap.servers' = '{}',
+           'format' = 'json', 'sink.commits-topic' = '{}');
+         INSERT INTO o SELECT n FROM t;",
+        table(&from, "n BIGINT", ""),
+        to.name,
+        address(),
+        commits.name
+    );
+    let seldom = "execution.checkpointing.interval=1h";
+    cluster.weir(&["submit", "-e", &script, "--name", "copy", "--detach", "-D", seldom]).code(0);
+    let audit = || cluster.json(&["sinks", "audit", "copy"])["sinks"][0].clone();
+    for n in 1..=2 {
+        from.write(0, &[&format!("{{\"n\": {n}}}")]);
+        cluster.until_job("copy", "has read the record", |job| job["figures"]["rows_out"] == n);
+        cluster.weir(&["jobs", "savepoint", "copy"]).code(0);
+        until("it is copied", || (to.committed_values().len() == n).then_some(()));
+        let audit = until("its epoch is acknowledged", || {
+            let audit = audit();
+            assert_eq!(audit["verdict"], "agrees", "{audit:#}");
+            let last = audit["epochs"].as_array().unwrap().last().unwrap();
+            (last["committed"] == true).then_some(audit)
+        });
+        let last = audit["epochs"].as_array().unwrap().last().unwrap();
+        assert_eq!((&last["found"], &last["rows"]), (&json!("written"), &json!(1)), "{audit:#}");
+        assert_eq!(audit["written"], last["epoch"], "{audit:#}");
+    }
+    cluster.weir(&["jobs", "stop", "copy"]).code(0);
+    let last = audit();
+    let empty = last["epochs"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["verdict"], &empty["found"]), (&json!("agrees"), &json!("empty")), "{last:#}");
+    // One record for each sink: what its transactional id has written last.
+    let (id, marker) = last_values(&commits).pop_first().unwrap();
+    assert_eq!(marker, format!("{{\"committed\":{}}}", last["written"]));
+    assert!(last["marker"].as_str().unwrap().ends_with(&id), "{last:#}");
+    assert!(last["target"].as_str().unwrap().contains(&to.name), "{last:#}");
+
+    // The broker has lost an epoch that it had acknowledged; then it has one that was never decided; then it has lost its account.
+    let says = |value: Option<&str>, code: i32, expected: &str| {
+        commits.write_records(
+            0,
+            &[Record { key: Some(id.as_bytes()), value: value.map(str::as_bytes), ..Record::default() }],
+        );
+        let printed = cluster.weir(&["sinks", "audit", "copy"]).code(code).out;
+        assert!(printed.contains(expected), "it lacks {expected:?}:\n{printed}");
+    };
+    says(Some("{\"committed\":0}"), 5, "was committed, and is not there");
+    says(None, 5, "it cannot be told whether epoch");
+    says(Some("{\"committed\":99999}"), 5, "epoch 99999 is there, and the last completed one is");
+    says(Some("{"), 5, "makes no sense");
+    says(Some(&marker), 0, "agrees");
 }
 
 #[test]

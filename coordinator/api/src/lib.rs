@@ -26,6 +26,7 @@ mod page;
 mod problem;
 mod queries;
 mod scripts;
+mod sinks;
 mod workers;
 
 use std::convert::Infallible;
@@ -145,6 +146,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(checkpoints::list))
         .routes(routes!(checkpoints::delete))
         .routes(routes!(checkpoints::savepoint))
+        .routes(routes!(sinks::audit))
         .routes(routes!(scripts::explain))
         .routes(routes!(queries::query))
         .routes(routes!(namespaces::list))

@@ -95,6 +95,7 @@ fn table() -> Vec<(ClientRequest, &'static str)> {
         (R::DeleteJob { job: job(), discard_results: false }, change),
         (R::TakeSavepoint { job: job() }, run),
         (R::ListCheckpoints { job: job() }, see),
+        (R::AuditSinks { job: job() }, see),
         (R::ForgetCheckpoint { job: job(), epoch: Epoch(1) }, run),
         (R::ListWorkers, see),
         (R::DrainWorker { worker: WorkerId("w".into()), draining: true }, operate),

@@ -50,7 +50,8 @@ fn of_ended(context: &Context<'_>, id: JobId) -> Option<Leftovers> {
     })
 }
 
-fn sinks_of(graph: &JobGraph) -> Vec<(OperatorUid, TableSpec)> {
+/// The sinks of a dataflow and their tables.
+pub(super) fn sinks_of(graph: &JobGraph) -> Vec<(OperatorUid, TableSpec)> {
     let sink = |node: &Node| match &node.spec.operator {
         OperatorSpec::Sink(sink) => Some((node.uid.clone(), sink.table.clone())),
         _ => None,

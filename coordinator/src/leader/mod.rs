@@ -16,6 +16,7 @@
 //! the state wants with what the workers say, and closes the gap.
 
 mod attempt;
+mod audits;
 mod checkpoints;
 mod commits;
 mod deploy;
@@ -33,7 +34,7 @@ use weir_core::bugs::{self, Bug};
 use weir_core::connector::{RESULT_CONNECTOR, RESULT_FOLDER};
 use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, Incarnation, JobGraph, JobId, OperatorSpec, WorkerId};
-use weir_proto::client::results;
+use weir_proto::client::{ClientError, SinksAudit, results};
 use weir_proto::control::{FromWorker, Hello, StoragePlace, ToWorker};
 use weir_state::Manifest;
 
@@ -42,6 +43,7 @@ use crate::cluster::{Applied, ClusterState, Command, Refusal};
 pub use crate::now::Now;
 
 pub use self::attempt::AttemptView;
+pub use self::audits::AuditId;
 use self::duties::{Jobs, Proposal};
 use self::sessions::Sessions;
 
@@ -133,6 +135,8 @@ pub enum Effect {
     Close(SessionId),
     /// Ask storage.
     Store(OperationId, StorageOperation),
+    /// An audit of sinks has come to its end.
+    Audited(AuditId, Result<SinksAudit, ClientError>),
     /// To be counted: a checkpoint of this job has failed.
     CheckpointFailed(JobId),
 }
@@ -201,6 +205,7 @@ pub struct Leader {
     coordinators: Vec<String>,
     sessions: Sessions,
     jobs: Jobs,
+    audits: audits::Audits,
     operations: BTreeMap<OperationId, Operation>,
     next_operation: u64,
 }
@@ -261,6 +266,7 @@ impl Leader {
             coordinators: Vec::new(),
             sessions: Sessions::default(),
             jobs: Jobs::new(timeouts),
+            audits: audits::Audits::default(),
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,
@@ -367,5 +373,6 @@ impl Leader {
         self.retry_what_is_due(context);
         self.checkpoints_that_are_due(context);
         self.give_up_slow_deployments(context);
+        self.give_up_slow_audits(context);
     }
 }

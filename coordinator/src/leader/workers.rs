@@ -5,7 +5,7 @@ use weir_core::bugs::{self, Bug};
 use weir_proto::control::{FromWorker, Heartbeat, Hello, ToWorker, Welcome};
 
 use super::commits::error_of;
-use super::{Context, Leader, SessionId};
+use super::{AuditId, Context, Leader, SessionId};
 use crate::checkpoints::Event;
 use crate::cluster::{Applied, Command, Refusal};
 use crate::driver;
@@ -68,6 +68,9 @@ impl Leader {
         if let Some(old) = old.filter(|_| !bugs::is_on(Bug::LostCommitRequest)) {
             // It may have been asked to commit, and nobody will say of it any more that it is gone.
             self.reassign_commits(context, old);
+        }
+        if let Some(old) = old {
+            self.give_up_audits_of(context, old);
         }
         let Some(known) = self.sessions.get(session) else { return };
         let statuses = known.hello.attempts.clone();
@@ -134,6 +137,7 @@ impl Leader {
                     self.checkpoints(context, job, Event::Merged { epoch, result: merged.map_err(error_of) });
                 }
             }
+            FromWorker::Audited { id, findings } => self.audited(context, session, AuditId(id), findings),
             FromWorker::Leaving => {
                 known.leaving = true;
                 context.propose(Command::DrainWorker { worker, draining: true });
@@ -164,6 +168,7 @@ impl Leader {
             self.checkpoints(context, id, Event::MergeLost);
         }
         self.reassign_commits(context, session);
+        self.give_up_audits_of(context, session);
     }
 
     pub(super) fn expire_silent_workers(&mut self, context: &mut Context<'_>) {
@@ -173,6 +178,7 @@ impl Leader {
             let reason = format!("it said nothing for {:?}", self.config.worker_timeout);
             self.sessions.miss(gone.hello.worker.clone(), gone.hello.incarnation, context.now.elapsed, &reason);
             self.reassign_commits(context, session);
+            self.give_up_audits_of(context, session);
         }
         for (worker, missing) in self.sessions.overdue(context.now.elapsed) {
             context.propose(Command::LoseWorker {
@@ -211,6 +217,7 @@ impl Leader {
             self.sessions.close(session);
             context.effects.push(super::Effect::Close(session));
             self.reassign_commits(context, session);
+            self.give_up_audits_of(context, session);
         }
         self.reconcile_all(context);
         self.dismiss_idle_workers(context);

@@ -112,6 +112,7 @@ impl<S: LogStore> Node<S> {
             ClientRequest::ListJobs { .. }
             | ClientRequest::DescribeJob { .. }
             | ClientRequest::ListCheckpoints { .. }
+            | ClientRequest::AuditSinks { .. }
             | ClientRequest::ListWorkers
             | ClientRequest::ListNamespaces
             | ClientRequest::ShowCatalog { .. }
@@ -151,6 +152,22 @@ impl<S: LogStore> Node<S> {
         Ok(ClientResponse::SavepointBegun { after })
     }
 
+    /// Has a worker find out what sinks have written. Answered when it has.
+    fn audit_sinks(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        job: &JobRef,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), ClientError> {
+        let id = self.find(job)?;
+        let leader = self.leader.as_mut().ok_or_else(unavailable)?;
+        let mut wanted = Vec::new();
+        let audit = leader.audit(&mut Context::new(now, &self.state, &mut wanted), id)?;
+        self.requests.auditing.insert(audit, request);
+        self.carry_out(wanted, effects).map_err(internal)
+    }
+
     fn change_members(
         &mut self,
         request: RequestId,
@@ -170,6 +187,12 @@ impl<S: LogStore> Node<S> {
     /// This node still led when the read came in: its state holds all that was acknowledged before.
     pub(super) fn answer_read(&mut self, now: Now, read: u64, effects: &mut Vec<Effect>) {
         let Some((id, principal, request)) = self.requests.reading.remove(&read) else { return };
+        if let ClientRequest::AuditSinks { job } = &request {
+            if let Err(refused) = self.audit_sinks(now, id, job, effects) {
+                effects.push(Effect::Reply(id, Err(refused)));
+            }
+            return;
+        }
         let answer = match &self.leader {
             Some(leader) => {
                 view::answer(now, &self.state, (&self.raft.status(), &self.heard), (leader, &self.tallies), &request)

@@ -17,6 +17,7 @@ use super::*;
 use crate::raft::{LogId, Member, MemoryStore, Raft, RaftConfig};
 use crate::server::storage::CheckpointStorages;
 
+mod audits;
 mod commits;
 mod counts;
 mod leftovers;
@@ -284,6 +285,7 @@ fn in_short(message: &ToWorker) -> String {
         ToWorker::Commit { checkpoint, .. } => format!("commit {}", checkpoint.epoch),
         ToWorker::Merge { checkpoint, .. } => format!("merge {}", checkpoint.epoch),
         ToWorker::Discard(leftovers) => format!("discard {:?}", leftovers.behind),
+        ToWorker::Audit { id, order } => format!("audit {id} of {:?}", order.checkpoints),
         ToWorker::Farewell => "farewell".into(),
     }
 }

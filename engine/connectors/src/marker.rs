@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use weir_core::Epoch;
+use weir_core::audit::{AuditedEpoch, Found, PreparedEpoch};
 
 /// What a sink has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +45,48 @@ impl Marker {
             None => Verdict::Unknown,
         }
     }
+
+    /// The last epoch that the marker of a sink says is written.
+    pub fn written(marker: Option<Self>) -> Option<Epoch> {
+        match marker {
+            Some(Self::Committed(epoch)) => Some(Epoch(epoch)),
+            Some(Self::BeganBehind(_)) | None => None,
+        }
+    }
+
+    /// What the marker of a sink says of completed checkpoints. Each subtask's committable is a [`RowCount`].
+    pub fn audited(marker: Option<Self>, epochs: &[PreparedEpoch]) -> Vec<AuditedEpoch> {
+        let audited = |PreparedEpoch { epoch, committables }: &PreparedEpoch| AuditedEpoch {
+            epoch: *epoch,
+            found: match Self::verdict(marker, *epoch) {
+                Verdict::Done => Found::Written,
+                Verdict::Due => Found::Missing,
+                Verdict::Unknown => Found::Unknown,
+            },
+            rows: RowCount::sum(committables),
+            files: None,
+        };
+        epochs.iter().map(audited).collect()
+    }
+}
+
+/// The committable of a subtask whose rows are staged: how many they are, for people. `{"rows":120}`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowCount {
+    rows: u64,
+}
+
+impl RowCount {
+    /// Of a subtask that has so many rows; `None` if it has none, and so nothing to say.
+    pub fn committable(rows: u64) -> Option<Vec<u8>> {
+        (rows > 0).then(|| format!("{{\"rows\":{rows}}}").into_bytes())
+    }
+
+    /// The rows of all subtasks; `None` if one does not say.
+    fn sum(committables: &[Vec<u8>]) -> Option<u64> {
+        let rows = |bytes: &Vec<u8>| serde_json::from_slice::<Self>(bytes).ok().map(|count| count.rows);
+        committables.iter().map(rows).sum()
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +105,25 @@ mod tests {
         assert_eq!(verdict(Some(Marker::Committed(7)), 6), Verdict::Done);
         assert_eq!(verdict(Some(Marker::Committed(7)), 7), Verdict::Done);
         assert_eq!(verdict(Some(Marker::Committed(7)), 9), Verdict::Due);
+    }
+
+    #[test]
+    fn an_audit_says_of_each_epoch_what_a_commit_would_find() {
+        let epoch = |epoch, rows| PreparedEpoch {
+            epoch: Epoch(epoch),
+            committables: RowCount::committable(rows).into_iter().chain(RowCount::committable(2)).collect(),
+        };
+        let epochs = [epoch(3, 5), epoch(7, 0), epoch(9, 1)];
+        let found = |marker| Marker::audited(marker, &epochs).into_iter().map(|epoch| epoch.found).collect::<Vec<_>>();
+        assert_eq!(found(Some(Marker::Committed(7))), [Found::Written, Found::Written, Found::Missing]);
+        assert_eq!(found(Some(Marker::BeganBehind(3))), [Found::Unknown, Found::Missing, Found::Missing]);
+        assert_eq!(found(None), [Found::Unknown; 3]);
+        let audited = Marker::audited(None, &epochs);
+        assert_eq!(audited.iter().map(|epoch| epoch.rows).collect::<Vec<_>>(), [Some(7), Some(2), Some(3)]);
+        let strange = PreparedEpoch { epoch: Epoch(1), committables: vec![b"[]".to_vec()] };
+        assert_eq!(Marker::audited(None, &[strange])[0].rows, None);
+        assert_eq!(Marker::written(Some(Marker::BeganBehind(3))), None);
+        assert_eq!(Marker::written(Some(Marker::Committed(3))), Some(Epoch(3)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Audit, AuditedSink};
 use crate::lookup::{LookupContext, LookupTable};
 pub use crate::source::{
     AssignedSplit, DiscoveryContext, Rejected, Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitLag,
@@ -257,6 +258,17 @@ pub trait Connector: Send + Sync {
     async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
         let _ = (table, discard);
         Ok(())
+    }
+
+    /// What the table's system says of what a sink of it has written. Changes nothing there, and may be asked at any time, by any process:
+    /// also while the sink is being committed, by itself or elsewhere. What was committed before the call is seen. `None` if the sink keeps
+    /// no account of its epochs.
+    ///
+    /// # Errors
+    /// If the system does not answer, or what it keeps makes no sense.
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        let _ = (table, audit);
+        Ok(None)
     }
 
     /// Where results of a job that has a sink of this identity can be seen in the table, for a person who is about to start another

@@ -8,6 +8,7 @@
 
 mod admission;
 mod aggregate;
+pub mod audit;
 mod batch;
 pub mod bugs;
 pub mod connector;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
     SplitDiscovery, Succession,
@@ -96,5 +97,9 @@ impl Connector for UpsertKafka {
 
     async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
         sink::discard(table, discard, &self.writers).await
+    }
+
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        sink::audit(table, audit).await
     }
 }

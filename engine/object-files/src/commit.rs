@@ -8,6 +8,7 @@ use arrow::array::AsArray;
 use tokio::sync::mpsc::{Receiver, channel};
 use weir_connectors::blocking::begin;
 use weir_connectors::filesystem::sink::SinkNames;
+use weir_core::audit::{Audit, AuditedEpoch, AuditedSink, Found};
 use weir_core::connector::{Commit, StagedRows};
 use weir_core::{Batch, Epoch, Error, Result};
 use weir_state::{ObjectWriter, Storage};
@@ -25,6 +26,20 @@ pub(crate) fn committed(storage: &dyn Storage, sink: &SinkNames) -> Result<Optio
     let folder = markers(sink);
     let epochs = storage.list(&folder)?;
     Ok(epochs.iter().filter_map(|path| path.strip_prefix(&folder)?.parse().ok()).max().map(Epoch))
+}
+
+/// Which epochs are there: the object that says so is written behind their files. Blocks.
+pub(crate) fn audit(storage: &dyn Storage, url: &str, audit: &Audit) -> Result<AuditedSink> {
+    let sink = SinkNames::new(audit.job, &audit.uid);
+    let last = committed(storage, &sink)?;
+    let found = |epoch| if last >= Some(epoch) { Found::Written } else { Found::Missing };
+    let audited = |epoch| AuditedEpoch { epoch, found: found(epoch), rows: None, files: None };
+    Ok(AuditedSink {
+        target: url.to_owned(),
+        marker: storage.locate(&markers(&sink)),
+        last,
+        epochs: audit.epochs.iter().map(|prepared| audited(prepared.epoch)).collect(),
+    })
 }
 
 /// A job goes on behind `epoch`: what it writes next must not be there already.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use weir_connectors::blocking::blocking;
 use weir_connectors::filesystem::Filesystem;
 use weir_connectors::filesystem::sink::{Existing, FileLayout, SinkNames};
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
     SourceContext, SplitDiscovery,
@@ -123,6 +124,13 @@ impl Connector for Files {
         let storage = self.open(url).await?;
         let markers = commit::markers(&SinkNames::new(discard.job, &discard.uid));
         blocking(move || storage.list(&markers)?.iter().try_for_each(|marker| storage.delete(marker))).await
+    }
+
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        let Some(url) = url(table) else { return self.local.audit(table, audit).await };
+        let storage = self.open(url).await?;
+        let url = url.to_owned();
+        blocking(move || commit::audit(&*storage, &url, &audit).map(Some)).await
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {

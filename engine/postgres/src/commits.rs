@@ -89,6 +89,19 @@ pub(crate) async fn begin(session: &Session, options: &SinkOptions, id: &str, be
     marker(&row)
 }
 
+/// The marker of a sink, as it was committed last.
+///
+/// # Errors
+/// If the database does not answer, or the marker makes no sense.
+pub(crate) async fn read(session: &Session, options: &SinkOptions, id: &str) -> Result<Option<Marker>> {
+    let select = format!("SELECT committed, epoch FROM {} WHERE sink = $1", options.commits.sql());
+    match session.client.query_opt(&select, &[&id]).await {
+        Ok(row) => row.as_ref().map(marker).transpose(),
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(None),
+        Err(error) => Err(session.failed(&format!("cannot read table {}", options.commits), error)),
+    }
+}
+
 /// Where commits are not waited for, a crash of the server could undo one that was acknowledged.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; \
      SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SplitDiscovery,
 };
@@ -96,6 +97,10 @@ impl Connector for Postgres {
 
     async fn commit(&self, table: &TableSpec, commit: Commit) -> Result<()> {
         sink::commit(table, commit).await
+    }
+
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        sink::audit(table, &audit).await.map(Some)
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {

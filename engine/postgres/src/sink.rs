@@ -24,7 +24,8 @@ use futures::SinkExt;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use weir_connectors::filesystem::sink::Existing;
-use weir_connectors::marker::{Marker, Verdict};
+use weir_connectors::marker::{Marker, RowCount, Verdict};
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext, StagedRows};
 use weir_core::{Batch, Epoch, Error, OperatorUid, Result, Sink, TableSpec};
 
@@ -90,7 +91,7 @@ impl Sink for StagedSink {
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
         let rows = std::mem::take(&mut self.count);
         // All else is in the table and in what is staged. Who has no rows says nothing.
-        Ok((rows > 0).then(|| format!("{{\"rows\":{rows}}}").into_bytes()))
+        Ok(RowCount::committable(rows))
     }
 
     fn take_staged(&mut self) -> Vec<Batch> {
@@ -284,4 +285,21 @@ pub(crate) async fn discard(table: &TableSpec, discard: &Discard) -> Result<()> 
     let options = SinkOptions::read(table)?;
     let session = Session::open(&options.client).await?;
     within(ANSWER, &session.place, commits::forget(&session, &options, discard.job, &discard.uid)).await
+}
+
+/// What the marker says of the epochs of a sink. Waits for nobody who has locked it: until he has committed, the one before is read.
+///
+/// # Errors
+/// If the database does not answer, or the marker makes no sense.
+pub(crate) async fn audit(table: &TableSpec, audit: &Audit) -> Result<AuditedSink> {
+    let options = SinkOptions::read(table)?;
+    let id = SinkOptions::sink_id(audit.job, &audit.uid);
+    let session = Session::open(&options.client).await?;
+    let marker = within(ANSWER, &session.place, commits::read(&session, &options, &id)).await?;
+    Ok(AuditedSink {
+        target: format!("table {} in PostgreSQL at {}", options.target, session.place),
+        marker: format!("table {}, sink {id}", options.commits),
+        last: Marker::written(marker),
+        epochs: Marker::audited(marker, &audit.epochs),
+    })
 }

@@ -64,6 +64,9 @@ impl From<&ClientRequest> for AnyRequest {
             ClientRequest::ForgetCheckpoint { job, epoch } => {
                 AnyRequest::ForgetCheckpoint(wire::ForgetCheckpointRequest { job: reference(job), epoch: epoch.0 })
             }
+            ClientRequest::AuditSinks { job } => {
+                AnyRequest::AuditSinks(wire::AuditSinksRequest { job: reference(job) })
+            }
             ClientRequest::ListWorkers => AnyRequest::ListWorkers(wire::ListWorkersRequest {}),
             ClientRequest::DrainWorker { worker, draining } => {
                 AnyRequest::DrainWorker(wire::DrainWorkerRequest { worker: worker.0.clone(), draining: *draining })
@@ -151,6 +154,7 @@ impl TryFrom<AnyRequest> for ClientRequest {
                 job: job_ref(forget.job, "ForgetCheckpointRequest.job")?,
                 epoch: Epoch(forget.epoch),
             },
+            AnyRequest::AuditSinks(of) => ClientRequest::AuditSinks { job: job_ref(of.job, "AuditSinksRequest.job")? },
             AnyRequest::ListWorkers(wire::ListWorkersRequest {}) => ClientRequest::ListWorkers,
             AnyRequest::DrainWorker(drain) => ClientRequest::DrainWorker {
                 worker: WorkerId(named(drain.worker, "DrainWorkerRequest.worker")?),

@@ -91,6 +91,26 @@ impl TryFrom<wire::DescribeJobResponse> for ClientResponse {
     }
 }
 
+impl TryFrom<ClientResponse> for wire::AuditSinksResponse {
+    type Error = Error;
+
+    fn try_from(response: ClientResponse) -> Result<Self> {
+        match response {
+            ClientResponse::SinksAudited(audit) => Ok(Self { audit: Some((&audit).into()) }),
+            other => Err(mismatch("SinksAudited", &other)),
+        }
+    }
+}
+
+impl TryFrom<wire::AuditSinksResponse> for ClientResponse {
+    type Error = Error;
+
+    fn try_from(response: wire::AuditSinksResponse) -> Result<Self> {
+        let audit = required(response.audit, "AuditSinksResponse.audit")?;
+        Ok(ClientResponse::SinksAudited(audit.try_into()?))
+    }
+}
+
 impl TryFrom<ClientResponse> for wire::ShowCatalogResponse {
     type Error = Error;
 

@@ -31,6 +31,13 @@ impl From<&FromWorker> for wire::FromWorker {
                     Err(failure) => wire::merged::Outcome::Failure(failure.into()),
                 }),
             }),
+            FromWorker::Audited { id, findings } => Message::Audited(wire::Audited {
+                id: *id,
+                outcome: Some(match findings {
+                    Ok(findings) => wire::audited::Outcome::Findings(json::encode(findings)),
+                    Err(failure) => wire::audited::Outcome::Failure(failure.into()),
+                }),
+            }),
             FromWorker::Leaving => Message::Leaving(wire::Leaving {}),
         };
         Self { message: Some(message) }
@@ -61,6 +68,13 @@ impl TryFrom<wire::FromWorker> for FromWorker {
                 merged: match required(merged.outcome, "Merged.outcome")? {
                     wire::merged::Outcome::Runs(runs) => Ok(json::decode(&runs, "Merged.runs")?),
                     wire::merged::Outcome::Failure(failure) => Err(failure.try_into()?),
+                },
+            },
+            Message::Audited(audited) => FromWorker::Audited {
+                id: audited.id,
+                findings: match required(audited.outcome, "Audited.outcome")? {
+                    wire::audited::Outcome::Findings(findings) => Ok(json::decode(&findings, "Audited.findings")?),
+                    wire::audited::Outcome::Failure(failure) => Err(failure.try_into()?),
                 },
             },
             Message::Leaving(wire::Leaving {}) => FromWorker::Leaving,

@@ -50,6 +50,9 @@ impl From<&ToWorker> for wire::ToWorker {
             ToWorker::Discard(leftovers) => {
                 Message::Discard(wire::Discard { leftovers: json::encode(leftovers.as_ref()) })
             }
+            ToWorker::Audit { id, order } => {
+                Message::Audit(wire::Audit { id: *id, order: json::encode(order.as_ref()) })
+            }
             ToWorker::Farewell => Message::Farewell(wire::Farewell {}),
         };
         Self { message: Some(message) }
@@ -103,6 +106,9 @@ impl TryFrom<wire::ToWorker> for ToWorker {
             },
             Message::Discard(discard) => {
                 ToWorker::Discard(Arc::new(json::decode(&discard.leftovers, "Discard.leftovers")?))
+            }
+            Message::Audit(audit) => {
+                ToWorker::Audit { id: audit.id, order: Arc::new(json::decode(&audit.order, "Audit.order")?) }
             }
             Message::Farewell(wire::Farewell {}) => ToWorker::Farewell,
         })

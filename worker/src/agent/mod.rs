@@ -38,7 +38,8 @@ use std::time::Duration;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Attempt, Epoch, Error, Incarnation, JobId, Marker, WorkerId};
 use weir_proto::control::{
-    CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, StoragePlace, ToWorker, Welcome,
+    AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, FromWorker, Hello, Leftovers, StoragePlace, ToWorker,
+    Welcome,
 };
 use weir_state::{EpochContent, MergedRuns};
 
@@ -111,6 +112,13 @@ pub enum Event {
         epoch: Epoch,
         /// Runs that became one.
         merged: Result<Vec<MergedRuns>, Failure>,
+    },
+    /// What came of an [`Effect::Audit`].
+    Audited {
+        /// The number of the question.
+        id: u64,
+        /// What was found.
+        findings: Result<AuditFindings, Failure>,
     },
     /// The process is to end. The second time it means: now.
     Drain,
@@ -211,6 +219,13 @@ pub enum Effect {
     },
     /// Remove what a job has left that has ended; not answered.
     Discard(Arc<Leftovers>),
+    /// Ask the systems that a job writes how far its sinks have come; answered with [`Event::Audited`].
+    Audit {
+        /// The number of the question.
+        id: u64,
+        /// What to find out.
+        order: Arc<AuditOrder>,
+    },
     /// End the process. Nothing is done after it.
     Exit(Ending),
 }
@@ -306,6 +321,8 @@ impl Agent {
                 let news = self.requests.merged(job, attempt, epoch, merged);
                 self.send_outcome(news.filter(|_| wanted), effects);
             }
+            // A leader that is none any more waits for nothing, and another one has not asked.
+            Event::Audited { id, findings } => self.send([FromWorker::Audited { id, findings }], effects),
             Event::Drain => self.drain(now, effects),
         }
     }
@@ -412,6 +429,10 @@ impl Agent {
             }
             ToWorker::Discard(leftovers) => {
                 effects.push(Effect::Discard(leftovers));
+                Vec::new()
+            }
+            ToWorker::Audit { id, order } => {
+                effects.push(Effect::Audit { id, order });
                 Vec::new()
             }
             // A worker that nobody told to go stays, also with nothing to do.

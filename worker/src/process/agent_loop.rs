@@ -163,6 +163,13 @@ impl AgentLoop {
                 };
                 self.tasks.spawn_on(discard, &self.surroundings.io);
             }
+            Effect::Audit { id, order } => {
+                let audited = self.errands().audit(order);
+                self.errand(audited, move |findings| {
+                    let findings = findings.map_err(|error| failure(&error));
+                    Event::Audited { id, findings }
+                });
+            }
             Effect::Exit(ending) => return Performed::Over(ending),
         }
         Performed::Done

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext,
 };
@@ -139,6 +140,11 @@ impl Connector for Resolved {
     async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
         let (table, secrets) = self.table(table)?;
         self.connector.discard(&table, discard).await.map_err(|error| secrets.redacted(error))
+    }
+
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        let (table, secrets) = self.table(table)?;
+        self.connector.audit(&table, audit).await.map_err(|error| secrets.redacted(error))
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {

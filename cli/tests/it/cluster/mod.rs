@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod audits;
 mod bucket;
 mod catalog;
 mod commands;

@@ -13,7 +13,7 @@ fn into_table() -> JobGraph {
 }
 
 /// A job that runs, and the session of its worker.
-fn running() -> (Cluster, SessionId) {
+pub(super) fn running() -> (Cluster, SessionId) {
     let mut cluster = Cluster::new();
     let a = cluster.connect(1, "a", 1, vec![]);
     cluster.submit_graph(into_table(), 1).unwrap();

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use tokio::time::timeout;
+use weir_core::audit::{Audit, Found, PreparedEpoch};
 use weir_core::connector::{Commit, Discard, SinkContext};
 use weir_core::{Attempt, Batch, Connector, Epoch, ErrorKind, JobIdentity, OperatorUid, Sink, TableSpec};
 
@@ -37,6 +38,7 @@ pub async fn sink<T: SinkUnderTest>(new: impl AsyncFn(&'static str) -> T) {
     a_commit_that_breaks_off_is_finished_by_another(&new("broken_off").await).await;
     commits_at_once_write_once(&new("at_once").await).await;
     what_is_committed_outlives_its_job(&new("discarded").await).await;
+    an_audit_says_what_is_committed(&new("audited").await).await;
 }
 
 /// Of a commit, while one that broke off may still be at work.
@@ -119,6 +121,20 @@ impl<'a, T: SinkUnderTest> Job<'a, T> {
             }
         }
         self.commit(process, epoch, prepared).await;
+    }
+
+    /// What another process is told of these epochs: of each whether it is there, and the last that is said to be.
+    async fn audit(&self, epochs: &[(u64, &Prepared)]) -> (Vec<Found>, Option<Epoch>) {
+        let prepared = epochs.iter().map(|(epoch, prepared)| PreparedEpoch {
+            epoch: Epoch(*epoch),
+            committables: prepared.committables.clone(),
+        });
+        let audit = Audit { job: self.identity, uid: self.uid.clone(), epochs: prepared.collect() };
+        let audited = self.of.process().audit(&self.table, audit).await.unwrap();
+        let audited = audited.expect("a sink that writes exactly once keeps an account");
+        let answered: Vec<u64> = audited.epochs.iter().map(|epoch| epoch.epoch.0).collect();
+        assert_eq!(answered, epochs.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>());
+        (audited.epochs.iter().map(|epoch| epoch.found).collect(), audited.last)
     }
 
     async fn sees(&self, rows: &[i64]) {
@@ -237,4 +253,20 @@ async fn what_is_committed_outlives_its_job<T: SinkUnderTest>(of: &T) {
         of.process().discard(&job.table, discard).await.unwrap();
         job.sees(&[1]).await;
     }
+}
+
+async fn an_audit_says_what_is_committed<T: SinkUnderTest>(of: &T) {
+    let (job, process) = (Job::new(of), of.process());
+    assert_eq!(job.audit(&[]).await, (vec![], None), "nobody has written anything yet");
+    let mut sink = job.open(&process, 0, 1, 0).await;
+    let one = job.prepare(&mut sink, 1, &[1, 2]).await;
+    let three = job.prepare(&mut sink, 3, &[3]).await;
+    let epochs = [(1, &one), (3, &three)];
+    assert_eq!(job.audit(&epochs).await, (vec![Found::Missing, Found::Missing], None));
+    job.commit(&process, 1, &one).await;
+    assert_eq!(job.audit(&epochs).await, (vec![Found::Written, Found::Missing], Some(Epoch(1))));
+    // Whoever asks takes nothing from whoever writes.
+    job.commit(&process, 3, &three).await;
+    assert_eq!(job.audit(&epochs).await, (vec![Found::Written, Found::Written], Some(Epoch(3))));
+    job.sees(&[1, 2, 3]).await;
 }

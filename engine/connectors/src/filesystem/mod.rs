@@ -27,6 +27,7 @@ use std::path::Path;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, METADATA_KEY, OptionInfo, Role, Sink, SinkContext,
     Source, SourceContext, SplitDiscovery,
@@ -141,6 +142,10 @@ impl Connector for Filesystem {
 
     async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
         sink::discard(table, discard).await
+    }
+
+    async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+        sink::audit(table, audit).await
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {

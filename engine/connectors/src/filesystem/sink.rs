@@ -19,6 +19,7 @@
 //!    repeated by any process at any time (`committable`). Once it is recorded that all was found (`publication`), readers may
 //!    take away what is visible.
 
+mod audit;
 mod committable;
 mod disk;
 mod earlier;
@@ -34,6 +35,7 @@ mod workplace;
 mod writer;
 
 use async_trait::async_trait;
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, OptionInfo, SinkContext};
 use weir_core::{Batch, Epoch, Error, OperatorUid, Result, Sink, TableSpec};
 
@@ -137,6 +139,15 @@ pub async fn discard(table: &TableSpec, discard: Discard) -> Result<()> {
     let folder = Settings::of(table)?.folder;
     let sink = names::Sink::new(discard.job, &discard.uid);
     blocking(move || sweep::discard(&folder, &sink, discard.behind)).await
+}
+
+/// What readers can see of the files of a sink.
+///
+/// # Errors
+/// A data error if a committable makes no sense, an environment error if the folder cannot be looked into.
+pub async fn audit(table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+    let folder = Settings::of(table)?.folder;
+    blocking(move || audit::audit(&folder, &audit).map(Some)).await
 }
 
 /// A file with results of an earlier job of the same query, unless the table says that they do not matter.

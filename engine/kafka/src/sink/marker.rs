@@ -34,7 +34,8 @@ fn home(job: JobIdentity, partitions: i32) -> i32 {
     i32::try_from(job.0 % partitions).unwrap_or_default()
 }
 
-/// Reads the marker of a sink. Nobody may be writing it: whatever could has been fenced. Waits for the network.
+/// Reads the marker of a sink: what was committed before the call. It stays true if whoever could write it has been fenced. Waits for the
+/// network.
 ///
 /// # Errors
 /// An environment error if the topic cannot be read to its end, a data error if the marker makes no sense.

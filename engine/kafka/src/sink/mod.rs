@@ -33,6 +33,7 @@ mod topics;
 mod transaction;
 mod writers;
 
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext};
 use weir_core::{Result, Sink, TableSpec};
 
@@ -77,5 +78,17 @@ pub(crate) async fn discard(table: &TableSpec, discard: Discard, writers: &Write
     match options.guarantee {
         Guarantee::ExactlyOnce => staged::discard(options, &discard, writers).await,
         Guarantee::AtLeastOnce => Ok(()),
+    }
+}
+
+/// What the marker says of the epochs of a sink. `None` if there is none: at least once, nothing says which epoch a row belongs to.
+///
+/// # Errors
+/// If the cluster does not answer, or the marker makes no sense.
+pub(crate) async fn audit(table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
+    let options = SinkOptions::read(table)?;
+    match options.guarantee {
+        Guarantee::ExactlyOnce => staged::audit(options, audit).await.map(Some),
+        Guarantee::AtLeastOnce => Ok(None),
     }
 }

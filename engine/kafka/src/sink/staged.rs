@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use weir_connectors::blocking::blocking;
-use weir_connectors::marker::{Marker, Verdict};
+use weir_connectors::marker::{Marker, RowCount, Verdict};
+use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext};
 use weir_core::{Batch, Epoch, Error, JobIdentity, Result, Sink};
 
@@ -127,6 +128,15 @@ pub(super) async fn discard(options: SinkOptions, discard: &Discard, writers: &W
     .await
 }
 
+/// Reads the marker, and fences nobody: what was committed before is read, and of a commit that is under way, nothing or all.
+pub(super) async fn audit(options: SinkOptions, audit: Audit) -> Result<AuditedSink> {
+    let id = options.transactional_id(audit.job, &audit.uid);
+    let place = |topic: &str| format!("topic '{topic}' at {}", options.client.servers);
+    let (target, marker) = (place(&options.topic), format!("{}, key {id}", place(&options.commits)));
+    let found = blocking(move || marker::read(&options, &id, audit.job)).await?.marker;
+    Ok(AuditedSink { target, marker, last: Marker::written(found), epochs: Marker::audited(found, &audit.epochs) })
+}
+
 #[async_trait]
 impl Sink for StagedSink {
     async fn write(&mut self, batch: Batch) -> Result<()> {
@@ -139,7 +149,7 @@ impl Sink for StagedSink {
     async fn prepare(&mut self, _epoch: Epoch) -> Result<Option<Vec<u8>>> {
         let rows = std::mem::take(&mut self.count);
         // All else is in the table and in what is staged. Who has no rows says nothing.
-        Ok((rows > 0).then(|| format!("{{\"rows\":{rows}}}").into_bytes()))
+        Ok(RowCount::committable(rows))
     }
 
     fn take_staged(&mut self) -> Vec<Batch> {

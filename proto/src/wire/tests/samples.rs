@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::{DataType, Field, Schema};
+use weir_core::audit::{AuditedEpoch, AuditedSink, Found};
 use weir_core::{
     Attempt, CalcSpec, CoordinatorId, Edge, Epoch, ErrorKind, EventTime, Exchange, Expr, Incarnation, JobGraph, JobId,
     JobIdentity, Marker, MarkerKind, NodeSpec, OperatorSpec, OperatorUid, OutputPort, PlacedWorker, Placement,
@@ -14,12 +15,13 @@ use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
     CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
-    ClusterInfo, CoordinatorInfo, Grant, JobAction, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo, JobSummary,
-    NamespaceInfo, NewToken, QuotaInfo, Role, SubmitJob, TokenInfo, VertexInfo, WorkerInfo, WorkerJob,
+    ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo,
+    JobSummary, NamespaceInfo, NewToken, QuotaInfo, Role, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo,
+    WorkerInfo, WorkerJob, found, verdict,
 };
 use crate::control::{
-    AttemptFigures, AttemptPhase, AttemptStatus, CheckpointRef, Deploy, Failure, Figures, FromWorker, Heartbeat, Hello,
-    Leftovers, Report, StoragePlace, ToWorker, VertexFigures, Welcome,
+    AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
+    FromWorker, Heartbeat, Hello, Leftovers, Report, StoragePlace, ToWorker, VertexFigures, Welcome,
 };
 
 fn table(name: &str) -> TableSpec {
@@ -95,6 +97,7 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         ("take_savepoint", "take_savepoint", R::TakeSavepoint { job: id() }),
         ("list_checkpoints", "list_checkpoints", R::ListCheckpoints { job: id() }),
         ("forget_checkpoint", "forget_checkpoint", R::ForgetCheckpoint { job: id(), epoch: Epoch(9) }),
+        ("audit_sinks", "audit_sinks", R::AuditSinks { job: by_name() }),
         ("list_workers", "list_workers", R::ListWorkers),
         ("drain_worker", "drain_worker", R::DrainWorker { worker: WorkerId("w1".into()), draining: true }),
         ("list_namespaces", "list_namespaces", R::ListNamespaces),
@@ -285,6 +288,7 @@ pub(super) fn responses() -> Vec<(&'static str, &'static str, ClientResponse)> {
         ("accepted", "stop_job", ClientResponse::Accepted),
         ("savepoint_begun", "take_savepoint", ClientResponse::SavepointBegun { after: Epoch(13) }),
         ("checkpoints", "list_checkpoints", ClientResponse::Checkpoints(vec![checkpoint()])),
+        ("audit", "audit_sinks", ClientResponse::SinksAudited(audit())),
         ("workers", "list_workers", ClientResponse::Workers(vec![worker])),
         ("namespaces", "list_namespaces", ClientResponse::Namespaces(vec![namespace])),
         ("catalog", "show_catalog", ClientResponse::Catalog(CatalogInfo { version: 4, statements: statements() })),
@@ -370,8 +374,38 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         ("committed-not", FromWorker::Committed { job, epoch, result: Err(failure()) }),
         ("merged", FromWorker::Merged { job, attempt, epoch, merged: Ok(vec![merged]) }),
         ("merged-not", FromWorker::Merged { job, attempt, epoch, merged: Err(failure()) }),
+        ("audited", FromWorker::Audited { id: 11, findings: Ok(findings()) }),
+        ("audited-not", FromWorker::Audited { id: 11, findings: Err(failure()) }),
         ("leaving", FromWorker::Leaving),
     ]
+}
+
+fn findings() -> AuditFindings {
+    let epoch = AuditedEpoch { epoch: Epoch(12), found: Found::Written, rows: Some(120), files: None };
+    let audited = AuditedSink {
+        target: "topic 'windows'".into(),
+        marker: "topic 'weir-commits'".into(),
+        last: Some(Epoch(12)),
+        epochs: vec![epoch],
+    };
+    AuditFindings { unread: vec![(Epoch(9), failure())], sinks: vec![Ok(Some(audited)), Ok(None), Err(failure())] }
+}
+
+fn audit() -> SinksAudit {
+    let epoch =
+        EpochAudit { epoch: Epoch(12), committed: true, found: found::WRITTEN.into(), rows: Some(120), files: Some(3) };
+    let sink = SinkAudit {
+        table: "windows".into(),
+        connector: "kafka".into(),
+        uid: OperatorUid("sink-1".into()),
+        target: Some("topic 'windows'".into()),
+        marker: Some("topic 'weir-commits'".into()),
+        written: Some(Epoch(12)),
+        epochs: vec![epoch],
+        verdict: verdict::DISAGREES.into(),
+        reason: Some("it lacks epoch 12".into()),
+    };
+    SinksAudit { job: JobId(7), last_completed: Epoch(12), sinks: vec![sink] }
 }
 
 /// Messages to workers, with the file of each.
@@ -400,6 +434,12 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
             TableSpec::new("t", "print", BTreeMap::new(), Arc::new(Schema::empty())),
         )],
     };
+    let order = AuditOrder {
+        identity: JobIdentity(0xfeed),
+        storage: storage.clone(),
+        checkpoints: vec![checkpoint.clone()],
+        sinks: leftovers.sinks.clone(),
+    };
     let welcome = Welcome {
         cluster: "weir-0a1b".into(),
         term: 5,
@@ -421,6 +461,7 @@ pub(super) fn to_worker() -> Vec<(&'static str, ToWorker)> {
         ("cancel", ToWorker::Cancel { job, attempt }),
         ("commit", ToWorker::Commit { job, storage: storage.clone(), checkpoint: checkpoint.clone() }),
         ("merge", ToWorker::Merge { job, attempt, storage, checkpoint }),
+        ("audit", ToWorker::Audit { id: 11, order: Arc::new(order) }),
         ("farewell", ToWorker::Farewell),
     ]
 }

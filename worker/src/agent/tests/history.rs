@@ -197,6 +197,7 @@ impl Observer {
                 }
             }
             Effect::RememberCluster(_)
+            | Effect::Audit { .. }
             | Effect::Commit { .. }
             | Effect::Merge { .. }
             | Effect::Discard(_)

@@ -110,6 +110,7 @@ fn describe(effect: &Effect) -> String {
         Effect::Commit { job, checkpoint, .. } => format!("commit {job} at {}", checkpoint.epoch),
         Effect::Merge { job, attempt, checkpoint, .. } => format!("merge {job}/{attempt} at {}", checkpoint.epoch),
         Effect::Discard(leftovers) => format!("discard {}", leftovers.identity),
+        Effect::Audit { id, .. } => format!("audit {id}"),
         Effect::Exit(ending) => format!("exit {ending:?}"),
     }
 }
@@ -129,6 +130,7 @@ fn said(message: &FromWorker) -> String {
         FromWorker::Merged { job, attempt, epoch, merged } => {
             format!("merged {job}/{attempt} at {epoch}{}", outcome(merged.is_ok()))
         }
+        FromWorker::Audited { id, findings } => format!("audited {id}{}", outcome(findings.is_ok())),
         FromWorker::Leaving => "leaving".into(),
     }
 }

@@ -35,19 +35,25 @@ pub(super) fn encode(files: &[PreparedFile]) -> Result<Vec<u8>> {
     serde_json::to_vec(files).map_err(|error| Error::internal("a committable cannot be written").with_source(error))
 }
 
+/// The files of all subtasks.
+pub(super) fn decode(folder: &Path, committables: &[Vec<u8>]) -> Result<Vec<PreparedFile>> {
+    let mut files: Vec<PreparedFile> = Vec::new();
+    for bytes in committables {
+        let of_subtask: Vec<PreparedFile> = serde_json::from_slice(bytes).map_err(|error| {
+            Error::data(format!("a committable for {} cannot be read", folder.display())).with_source(error)
+        })?;
+        files.extend(of_subtask);
+    }
+    Ok(files)
+}
+
 /// Makes the files visible and durable under their final names, if all of them are as they were prepared.
 ///
 /// 1. Each is found, prepared or visible, with the bytes that were written; else nothing becomes visible that was not before.
 /// 2. That they are published is recorded. Done before, 1 lets a file be missing: a reader has taken it.
 /// 3. They are renamed. Any number of processes may do that at the same time.
 pub(super) fn commit(folder: &Path, commit: &Commit) -> Result<()> {
-    let mut files: Vec<PreparedFile> = Vec::new();
-    for bytes in &commit.committables {
-        let of_subtask: Vec<PreparedFile> = serde_json::from_slice(bytes).map_err(|error| {
-            Error::data(format!("a committable for {} cannot be read", folder.display())).with_source(error)
-        })?;
-        files.extend(of_subtask);
-    }
+    let files = decode(folder, &commit.committables)?;
     if files.is_empty() {
         return Ok(());
     }

@@ -30,14 +30,25 @@ impl Publication {
     /// Whether it is recorded that all of this was found, and is being made visible. Commits are made in order, so the last one
     /// speaks for all before it.
     pub(super) fn is_recorded(&self, folder: &Path, sink: &Sink) -> Result<bool> {
+        Ok(Self::last(folder, sink)?.is_some_and(|last| last.includes(self)))
+    }
+
+    /// The last one that is recorded.
+    pub(super) fn last(folder: &Path, sink: &Sink) -> Result<Option<Self>> {
         let path = folder.join(sink.published());
-        let text = match fs::read_to_string(&path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
-                return Ok(false);
-            }
-            read => read.map_err(|error| disk::error("read", &path, error))?,
-        };
-        Ok(Self::parse(&text).is_some_and(|last| last.epoch > self.epoch || last == *self))
+        match fs::read_to_string(&path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
+            read => Ok(Self::parse(&read.map_err(|error| disk::error("read", &path, error))?)),
+        }
+    }
+
+    /// Whether a record of this says that `other` was found too.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        self.epoch > other.epoch || self == other
+    }
+
+    pub(super) fn epoch(self) -> Epoch {
+        self.epoch
     }
 
     /// Records it, durably.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use tempfile::TempDir;
+use weir_core::audit::{Audit, Found, PreparedEpoch};
 use weir_core::{Attempt, ErrorKind, JobIdentity, OperatorUid};
 
 use super::*;

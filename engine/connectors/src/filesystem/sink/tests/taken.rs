@@ -97,3 +97,30 @@ async fn a_later_epoch_speaks_for_those_before_it_and_not_for_another_of_its_num
     assert!(commit(&table, vec![other]).await.unwrap_err().to_string().contains("lost"));
     assert_eq!(commit(&table, vec![b"x".to_vec()]).await.unwrap_err().kind(), ErrorKind::Data);
 }
+
+#[tokio::test]
+async fn an_audit_tells_what_readers_have_taken_from_what_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let (table, committable) = four_files(folder.path()).await;
+    let prepared = files(&committable);
+    let found = async || {
+        let SinkContext { job, uid, .. } = context(1, 0);
+        let epochs = vec![PreparedEpoch { epoch: Epoch(1), committables: vec![committable.clone()] }];
+        let audited = audit(&table, Audit { job, uid, epochs }).await.unwrap().unwrap();
+        assert_eq!(audited.epochs[0].files, Some(4));
+        (audited.epochs[0].found, audited.last)
+    };
+    assert_eq!(found().await, (Found::Missing, None));
+    let file = |name: &str| folder.path().join(name);
+    // As a commit that has broken off behind the first file leaves it.
+    fs::rename(file(&prepared[0].temporary), file(&prepared[0].visible)).unwrap();
+    assert_eq!(found().await, (Found::Partly, None));
+    let taken = fs::read(file(&prepared[1].temporary)).unwrap();
+    fs::remove_file(file(&prepared[1].temporary)).unwrap();
+    assert_eq!(found().await, (Found::Unknown, None), "it was not recorded that all were there");
+    fs::write(file(&prepared[1].temporary), taken).unwrap();
+    commit(&table, vec![committable.clone()]).await.unwrap();
+    assert_eq!(found().await, (Found::Written, Some(Epoch(1))));
+    prepared.iter().for_each(|prepared| fs::remove_file(file(&prepared.visible)).unwrap());
+    assert_eq!(found().await, (Found::Written, Some(Epoch(1))), "readers have taken them");
+}

@@ -1,0 +1,204 @@
+//! Audits of sinks: a worker asks the systems that a job writes, since coordinators need not reach them, and what it finds is compared with
+//! the replicated state.
+//!
+//! ```text
+//!   client ── AuditSinks ─▶ leader ── Audit { checkpoints, sinks } ─▶ worker ─▶ Connector::audit of each sink
+//!          ◀─ SinksAudit ── compare ◀───────── Audited ──────────────
+//! ```
+//!
+//! The job goes on meanwhile. So what has to be there by now is what was committed when the question was asked, and what may be there is
+//! what is completed when it is answered: a checkpoint is completed in the replicated state before anybody is asked to commit it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_core::audit::{AuditedSink, Found};
+use weir_core::{Epoch, JobId};
+use weir_proto::client::{ClientError, ClientErrorKind, EpochAudit, SinkAudit, SinksAudit, found as word_for, verdict};
+use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, ToWorker};
+use weir_proto::version;
+
+use super::leftovers::sinks_of;
+use super::{Context, Effect, Leader, SessionId};
+use crate::cluster::Job;
+
+/// How long a worker may take. Whoever asks over HTTP waits for half a minute.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// Audits that are under way at once: each opens connections to other systems.
+const MOST: usize = 8;
+/// Checkpoints that are looked into, the newest: of a job with many savepoints not all.
+const CHECKPOINTS: usize = 16;
+
+/// Number of an audit, never used twice by one leader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuditId(pub u64);
+
+/// Audits under way.
+#[derive(Debug, Default)]
+pub(super) struct Audits {
+    last: u64,
+    asked: BTreeMap<AuditId, Asked>,
+}
+
+/// A question to a worker.
+#[derive(Debug)]
+struct Asked {
+    session: SessionId,
+    job: JobId,
+    order: Arc<AuditOrder>,
+    /// The checkpoints that were kept then, and whether they were known to be committed.
+    committed: BTreeMap<Epoch, bool>,
+    deadline: Duration,
+}
+
+impl Leader {
+    /// Begins an audit; [`Effect::Audited`] has its outcome.
+    pub(crate) fn audit(&mut self, context: &mut Context<'_>, id: JobId) -> Result<AuditId, ClientError> {
+        let Some(job) = context.state.jobs.get(&id) else {
+            return Err(ClientError::new(ClientErrorKind::NotFound, format!("there is no job {id}")));
+        };
+        if self.audits.asked.len() >= MOST {
+            let many = format!("{MOST} audits are under way");
+            return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("ask again when they have ended"));
+        }
+        let understands = |session: &SessionId| {
+            let known = self.sessions.get(*session);
+            known.is_some_and(|known| known.hello.protocol >= version::AUDITS)
+        };
+        let placed = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
+        let placed = placed.and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation));
+        let connected = self.sessions.connected().map(|(_, session)| session);
+        let session = placed.into_iter().chain(connected).find(understands).ok_or_else(|| {
+            let none = "there is no worker that could ask the systems that the job writes";
+            ClientError::new(ClientErrorKind::Conflict, none).with_help("`weir workers list` shows who is there")
+        })?;
+        let checkpoints = &job.checkpoints[job.checkpoints.len().saturating_sub(CHECKPOINTS)..];
+        let order = Arc::new(AuditOrder {
+            identity: context.state.identity(id, job),
+            storage: context.place(id),
+            checkpoints: checkpoints
+                .iter()
+                .map(|checkpoint| CheckpointRef { epoch: checkpoint.epoch, manifest: checkpoint.manifest.clone() })
+                .collect(),
+            sinks: sinks_of(&job.spec.graph),
+        });
+        let committed = checkpoints.iter().map(|checkpoint| (checkpoint.epoch, checkpoint.committed)).collect();
+        let deadline = context.now.elapsed + PATIENCE;
+        self.audits.last += 1;
+        let audit = AuditId(self.audits.last);
+        context.send(session, ToWorker::Audit { id: audit.0, order: order.clone() });
+        self.audits.asked.insert(audit, Asked { session, job: id, order, committed, deadline });
+        Ok(audit)
+    }
+
+    /// A worker has found out.
+    pub(super) fn audited(
+        &mut self,
+        context: &mut Context<'_>,
+        session: SessionId,
+        id: AuditId,
+        findings: Result<AuditFindings, Failure>,
+    ) {
+        if self.audits.asked.get(&id).is_none_or(|asked| asked.session != session) {
+            return;
+        }
+        let Some(asked) = self.audits.asked.remove(&id) else { return };
+        let outcome = match (context.state.jobs.get(&asked.job), findings) {
+            (None, _) => Err(ClientError::new(ClientErrorKind::NotFound, "the job was deleted meanwhile")),
+            (_, Err(failure)) => Err(ClientError::new(ClientErrorKind::Unavailable, failure.report)),
+            (Some(now), Ok(findings)) => Ok(compare(&asked, now, findings)),
+        };
+        context.effects.push(Effect::Audited(id, outcome));
+    }
+
+    /// A worker is gone: who waits for it may ask another one.
+    pub(super) fn give_up_audits_of(&mut self, context: &mut Context<'_>, session: SessionId) {
+        let theirs = self.audits.asked.extract_if(.., |_, asked| asked.session == session);
+        let gone = || ClientError::new(ClientErrorKind::Unavailable, "the worker that was asked is gone");
+        context.effects.extend(theirs.map(|(id, _)| Effect::Audited(id, Err(gone()))));
+    }
+
+    pub(super) fn give_up_slow_audits(&mut self, context: &mut Context<'_>) {
+        let now = context.now.elapsed;
+        let slow = self.audits.asked.extract_if(.., |_, asked| asked.deadline <= now);
+        let message = format!("the systems that the job writes have not answered within {} s", PATIENCE.as_secs());
+        let late = || ClientError::new(ClientErrorKind::Conflict, message.clone());
+        context.effects.extend(slow.map(|(id, _)| Effect::Audited(id, Err(late()))));
+    }
+}
+
+/// What was found, beside what the cluster holds to be true. `now` is the job as it is behind the findings.
+fn compare(asked: &Asked, now: &Job, findings: AuditFindings) -> SinksAudit {
+    let AuditFindings { unread, sinks } = findings;
+    // One that was given up meanwhile is nothing that a person has to know of.
+    let lost = unread.iter().find(|(epoch, _)| now.checkpoint(*epoch).is_some());
+    let unreadable = lost.map(|(epoch, failure)| format!("checkpoint {epoch} cannot be read: {}", failure.report));
+    let is_read = |epoch: &Epoch| unread.iter().all(|(other, _)| other != epoch);
+    let kept: Vec<(Epoch, bool)> =
+        asked.committed.iter().filter(|(epoch, _)| is_read(epoch)).map(|(epoch, is)| (*epoch, *is)).collect();
+    let compared = asked.order.sinks.iter().zip(sinks).map(|((uid, table), answer)| {
+        let mut sink = SinkAudit {
+            table: table.name.clone(),
+            connector: table.connector.clone(),
+            uid: uid.clone(),
+            target: None,
+            marker: None,
+            written: None,
+            epochs: Vec::new(),
+            verdict: verdict::NOT_AUDITED.to_owned(),
+            reason: None,
+        };
+        match answer {
+            Err(failure) => sink.reason = Some(failure.report),
+            Ok(None) => sink.verdict = verdict::NO_ACCOUNT.to_owned(),
+            Ok(Some(audited)) => {
+                sink.epochs = kept.iter().map(|(epoch, committed)| beside(*epoch, *committed, &audited)).collect();
+                sink.reason = contradiction(&sink.epochs, &audited, now.last_epoch);
+                sink.verdict = match (&sink.reason, &unreadable) {
+                    (Some(_), _) => verdict::DISAGREES,
+                    (None, Some(_)) => verdict::NOT_AUDITED,
+                    (None, None) => verdict::AGREES,
+                }
+                .to_owned();
+                sink.reason = sink.reason.or_else(|| unreadable.clone());
+                sink.written = audited.last;
+                (sink.target, sink.marker) = (Some(audited.target), Some(audited.marker));
+            }
+        }
+        sink
+    });
+    SinksAudit { job: asked.job, sinks: compared.collect(), last_completed: now.last_epoch }
+}
+
+/// A checkpoint that is kept, and what there is of it.
+fn beside(epoch: Epoch, committed: bool, audited: &AuditedSink) -> EpochAudit {
+    let there = audited.epochs.iter().find(|there| there.epoch == epoch);
+    let found = match there.map(|there| there.found) {
+        None => word_for::EMPTY,
+        Some(Found::Written) => word_for::WRITTEN,
+        Some(Found::Partly) => word_for::PARTLY,
+        Some(Found::Missing) => word_for::MISSING,
+        Some(Found::Unknown) => word_for::UNKNOWN,
+    };
+    EpochAudit {
+        epoch,
+        committed,
+        found: found.to_owned(),
+        rows: there.and_then(|there| there.rows),
+        files: there.and_then(|there| there.files),
+    }
+}
+
+/// The first thing that cannot be as it is; `None` if all can.
+fn contradiction(epochs: &[EpochAudit], audited: &AuditedSink, completed: Epoch) -> Option<String> {
+    let of_epoch = |at: &EpochAudit| match (at.committed, at.found.as_str()) {
+        (_, word_for::UNKNOWN) => Some(format!("it cannot be told whether epoch {} is there", at.epoch)),
+        (true, word_for::MISSING) => Some(format!("epoch {} was committed, and is not there", at.epoch)),
+        (true, word_for::PARTLY) => Some(format!("epoch {} was committed, and not all of it is there", at.epoch)),
+        _ => None,
+    };
+    let ahead = audited.last.filter(|last| *last > completed);
+    let ahead = ahead.map(|last| format!("epoch {last} is there, and the last completed one is {completed}"));
+    epochs.iter().find_map(of_epoch).or(ahead)
+}
