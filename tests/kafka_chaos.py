@@ -2,9 +2,9 @@
 """Kills processes of a real cluster, and its Kafka broker, and compares what the jobs have written to Kafka with what they have read.
 
 Numbered records are written to a topic. A job counts and sums them per key and window, and writes the results to another topic, exactly
-once; a join of two results that change, the count and the sum of each key, goes to a third. Three more have records that replace each
+once; a join of two results that change, the count and the sum of each key, goes to a third. Five more have records that replace each
 other: a copy of what was read; which key has a sum with a given remainder, so that keys move from one remainder to another, and leave some to
-none; and the record of each key that is the last in an order of the query's own. Meanwhile processes of the cluster are killed
+none, which is read back as a table and written once more; and the record of each key that is the last in an order of the query's own. Meanwhile processes of the cluster are killed
 with SIGKILL, the leader included, and now and then the broker, and started again; once, all of the cluster stays down for longer than its
 transactions may take, and once the job is rescaled. Afterwards a reader of committed records has to find each result of a window once and
 nothing else. Of the join, each record has to be the answer over the first so many records of its key, each number of them at most once and in
@@ -291,7 +291,7 @@ def main():
             nonlocal written
             written = kafka.written()
             is_whole = found(written["windows"]).total() >= expected.total() and wrong_joins(written["joined"], sums)[1]
-            return is_whole and all(wrong_upserts(topic, written[topic], read)[1] for topic in TARGETS)
+            return is_whole and all(wrong_upserts(topic, written, read)[1] for topic in TARGETS)
 
         wait_for("the results are not complete", complete, 240)
         # What should not be there would come with the next checkpoints.
@@ -317,7 +317,7 @@ def main():
         print(*auditor.contradictions[:3], sep="\n", end="\n" if auditor.contradictions else "")
         good = good and not auditor.contradictions and auditor.agreed > 1
         for topic in TARGETS:
-            wrong, is_whole = wrong_upserts(topic, written[topic], read)
+            wrong, is_whole = wrong_upserts(topic, written, read)
             gone = sum(value == "null" for _, value in written[topic])
             print(f"{topic}: {len(written[topic])} records, {gone} of them without a value, {len(wrong)} wrong,",
                   f"{'all' if is_whole else 'not all'} of the last results")

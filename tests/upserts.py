@@ -3,6 +3,8 @@
 - copies: rows that are only added. Each record of a key, once, in the order in which it was read.
 - remainders: the table's key is not the query's. The sum of each key has a remainder, to which it moves as it grows; of several keys at one,
   the greatest shows, and where there is none any more, a record says so.
+- mirrored: remainders, read back as a table whose records replace each other, and written as it is.
+- holders: the same table, counted and summed by the key that shows at each remainder; one that shows nowhere any more has no record.
 - last: rows that are only added, with an order of their own. The last of each key in it shows, so that each takes the place of one before it.
 """
 
@@ -13,24 +15,28 @@ from collections import defaultdict
 REMAINDERS = 31
 TABLE = """
 CREATE TABLE {name} ({columns}) WITH (
-  'connector' = 'upsert-kafka', 'topic' = '{name}', 'properties.bootstrap.servers' = '{{servers}}', 'key.format' = 'raw',
+  'connector' = 'upsert-kafka', 'topic' = '{topic}', 'properties.bootstrap.servers' = '{{servers}}', 'key.format' = 'raw',
   'value.format' = 'json', 'properties.transaction.timeout.ms' = '{{timeout}}');
-INSERT INTO {name} {query};
 """
+REMAINDER = "remainder STRING NOT NULL, k STRING, total BIGINT, PRIMARY KEY (remainder) NOT ENFORCED"
 
 
 def target(name, columns, query):
-    return TABLE.format(name=name, columns=columns, query=query)
+    return TABLE.format(name=name, topic=name, columns=columns) + f"INSERT INTO {name} {query};\n"
 
 
 TARGETS = {
     "copies": target("copies", "k STRING NOT NULL, n BIGINT, PRIMARY KEY (k) NOT ENFORCED", "SELECT k, n FROM named"),
     "remainders": target(
-        "remainders", "remainder STRING NOT NULL, k STRING, total BIGINT, PRIMARY KEY (remainder) NOT ENFORCED",
+        "remainders", REMAINDER,
         f"SELECT COALESCE(CAST(total % {REMAINDERS} AS STRING), ''), k, total "
         "FROM (SELECT k, SUM(n) AS total FROM named GROUP BY k)"),
     "last": target("last", "k STRING NOT NULL, n BIGINT, PRIMARY KEY (k) NOT ENFORCED",
                    "SELECT k, n FROM named ORDER BY n * 7919 % 10007"),
+    "mirrored": TABLE.format(name="read_back", topic="remainders", columns=REMAINDER)
+    + target("mirrored", REMAINDER, "SELECT remainder, k, total FROM read_back"),
+    "holders": target("holders", "k STRING NOT NULL, places BIGINT, total BIGINT, PRIMARY KEY (k) NOT ENFORCED",
+                      "SELECT COALESCE(k, ''), COUNT(*), SUM(total) FROM read_back GROUP BY COALESCE(k, '')"),
 }
 
 
@@ -39,12 +45,15 @@ def rank(number):
     return number * 7919 % 10007, number
 
 
-def wrong_upserts(topic, records, read):
-    """What is wrong with a topic, given what the job has read, and whether its last records are there."""
+def wrong_upserts(topic, written, read):
+    """What is wrong with a topic, given what the job has written and read, and whether its last records are there."""
     numbers = defaultdict(list)
     for key, value in read:
         numbers[key].append(json.loads(value)["n"])
-    written = [(key, json.loads(value)) for key, value in records]
+    rows = {name: [(key, json.loads(value)) for key, value in written[name]] for name in {topic, "remainders"}}
+    if topic in ("mirrored", "holders"):
+        return {"mirrored": mirrored, "holders": holders}[topic](rows[topic], rows["remainders"])
+    written = rows[topic]
     return {"copies": copies, "remainders": remainders, "last": last}[topic](written, numbers)
 
 
@@ -98,3 +107,43 @@ def last(written, numbers):
             wrong.append(f"{key}: {number} came behind {shown.get(key)}")
         shown[key] = number
     return wrong, shown == {key: max(all_numbers, key=rank) for key, all_numbers in numbers.items()}
+
+
+def newest(records):
+    """What records come to that replace each other."""
+    shown = {}
+    for key, row in records:
+        shown.pop(key, None)
+        if row is not None:
+            shown[key] = row
+    return shown
+
+
+def mirrored(written, source):
+    """Of each key some of the states that it had, in their order, and the last."""
+    states, wrong, before = defaultdict(list), [], defaultdict(int)
+    for key, row in source:
+        states[key].append(row)
+    for key, row in written:
+        try:
+            before[key] = states[key].index(row, before[key]) + 1
+        except ValueError:
+            wrong.append(f"{key}: {row} came, which it was not behind its first {before[key]} states")
+    return wrong, newest(written) == newest(source)
+
+
+def holders(written, source):
+    """Each change is one, and the last ones are the sums over the table's last state."""
+    wrong, shown = [], {}
+    for key, row in written:
+        if row == shown.get(key) or (row is not None and (row["k"] != key or row["places"] < 1)):
+            wrong.append(f"{key}: {row} behind {shown.get(key)}")
+        shown.pop(key, None)
+        if row is not None:
+            shown[key] = row
+    expected = {}
+    for row in newest(source).values():
+        total = expected.setdefault(row["k"], {"k": row["k"], "places": 0, "total": 0})
+        total["places"] += 1
+        total["total"] += row["total"]
+    return wrong, shown == expected
