@@ -37,6 +37,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
   INSERT INTO t SELECT …;     likewise, in a cluster as a job of its own; several in BEGIN STATEMENT SET; … END; are one job
   CREATE FUNCTION f(x INT) RETURN x + 1;
   EXPLAIN SELECT …;           the dataflow
+  CREATE DATABASE d;  USE d;  SHOW DATABASES;  SELECT … FROM d.t;   tables of one database beside those of others
   SHOW TABLES;  SHOW VIEWS;  SHOW FUNCTIONS LIKE 'json%';  SHOW CREATE TABLE t;  DESCRIBE t;
   SET 'key' = 'value';        SET;  shows what is set, `weir options` what there is
   SHOW JOBS;  DESCRIBE JOB 'name';  STOP JOB 'name' [WITH DRAIN];   in a cluster

@@ -5,6 +5,7 @@
 
 mod alter;
 mod columns;
+mod databases;
 mod duration;
 mod expression;
 mod functions;
@@ -26,6 +27,7 @@ use crate::diagnostics::{Source, did_you_mean, one_of};
 use crate::parse::with_options;
 use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption};
 
+pub use databases::Databases;
 pub use duration::parse_duration;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
 pub use functions::SqlFunctions;
@@ -45,6 +47,8 @@ pub struct View {
     pub query: Box<ast::Query>,
     /// The statement that created it.
     pub span: Span,
+    /// The database that was in use there: that of names in it that name none.
+    pub database: String,
 }
 
 /// What a name in a `FROM` clause can mean.
@@ -85,6 +89,7 @@ pub struct Catalog {
     /// The statement that created each of them, and those that have changed it since.
     statements: BTreeMap<String, Vec<Span>>,
     own_functions: SqlFunctions,
+    databases: Databases,
     directory: Option<PathBuf>,
 }
 
@@ -97,6 +102,7 @@ impl Catalog {
             relations: BTreeMap::new(),
             statements: BTreeMap::new(),
             own_functions: SqlFunctions::default(),
+            databases: Databases::default(),
             directory: None,
         }
     }
@@ -116,20 +122,22 @@ impl Catalog {
         let source = Source::new(&script.text);
         match &statement.value {
             Statement::CreateTable(table) => {
-                if self.create_table(&source, table)? {
-                    self.statements.insert(table.name.value.clone(), vec![statement.span]);
+                if let Some(name) = self.create_table(&source, table)? {
+                    self.statements.insert(name, vec![statement.span]);
                 }
             }
             Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
-                if self.is_free(&source, name, "view", *or_replace, *if_not_exists)? {
+                let name = self.full_name(name);
+                if self.is_free(&source, &name, "view", *or_replace, *if_not_exists)? {
                     let view = View {
                         name: name.value.clone(),
                         columns: columns.clone(),
                         query: query.clone(),
                         span: statement.span,
+                        database: self.databases.current().to_owned(),
                     };
                     self.relations.insert(name.value.clone(), Relation::View(Arc::new(view)));
-                    self.statements.insert(name.value.clone(), vec![statement.span]);
+                    self.statements.insert(name.value, vec![statement.span]);
                 }
             }
             Statement::CreateFunction(function) => {
@@ -138,6 +146,18 @@ impl Catalog {
             Statement::DropFunction { name, if_exists } => self.own_functions.drop(&source, name, *if_exists)?,
             Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
             Statement::AlterTable(alter) => self.alter_table(&source, alter, statement.span)?,
+            Statement::CreateDatabase { name, if_not_exists } => {
+                if self.databases.create(&source, name, *if_not_exists)? {
+                    databases::check_hides_nothing(&source, &name.value, name.span, &self.names())?;
+                }
+            }
+            Statement::DropDatabase { name, if_exists, cascade } => {
+                let tables: Vec<&str> = self.relations.keys().map(String::as_str).collect();
+                if let Some(gone) = self.databases.drop(&source, name, (*if_exists, *cascade), &tables)? {
+                    self.relations.retain(|name, _| !name.starts_with(&format!("{gone}.")));
+                }
+            }
+            Statement::Use(name) => self.databases.enter(&source, name)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -156,9 +176,23 @@ impl Catalog {
         Ok(())
     }
 
+    /// The databases there are.
+    pub fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
+    /// The one name of a table that is named in the database in use.
+    fn full_name(&self, name: &Spanned<String>) -> Spanned<String> {
+        Spanned { value: self.databases.full_name(&name.value), span: name.span }
+    }
+
     /// The table or view of that name, quoted or not.
     pub fn get(&self, name: &str, quoted: bool) -> Found<'_, Relation> {
-        match find(self.relations.keys().map(String::as_str), name, quoted) {
+        self.found(&self.databases.full_name(name), quoted)
+    }
+
+    fn found(&self, full_name: &str, quoted: bool) -> Found<'_, Relation> {
+        match find(self.relations.keys().map(String::as_str), full_name, quoted) {
             Found::One(name) => self.relations.get(name).map_or(Found::None, Found::One),
             Found::None => Found::None,
             Found::Several(names) => Found::Several(names),
@@ -185,7 +219,15 @@ impl Catalog {
     /// # Errors
     /// A user error with the nearest name if there is none.
     pub fn resolve(&self, source: &Source<'_>, name: &str, span: Span) -> Result<&Relation> {
-        match self.get(name, names::is_quoted(source, span)) {
+        self.resolve_in(source, self.databases.current(), name, span)
+    }
+
+    /// The table or view that is named at `span` of the script, in that database.
+    ///
+    /// # Errors
+    /// A user error with the nearest name if there is none.
+    pub fn resolve_in(&self, source: &Source<'_>, database: &str, name: &str, span: Span) -> Result<&Relation> {
+        match self.found(&self.databases.full_name_in(database, name), names::is_quoted(source, span)) {
             Found::One(relation) => Ok(relation),
             Found::None => Err(source.error(span, format!("there is no table `{name}`")).with_help(did_you_mean(
                 name,
@@ -198,13 +240,13 @@ impl Catalog {
         }
     }
 
-    /// The relation that is named at `span` of the script, with the options that a hint in its name gives it.
+    /// The relation that is named at `span` of the script, in that database, with the options that a hint in its name gives it.
     ///
     /// # Errors
     /// A user error if there is none, or its connector has no such option.
-    pub fn resolve_hinted(&self, source: &Source<'_>, name: &str, span: Span) -> Result<Relation> {
+    pub fn resolve_hinted(&self, source: &Source<'_>, database: &str, name: &str, span: Span) -> Result<Relation> {
         let (name, options) = with_options(name);
-        let relation = self.resolve(source, name, span)?;
+        let relation = self.resolve_in(source, database, name, span)?;
         let table = match relation {
             _ if options.is_empty() => return Ok(relation.clone()),
             Relation::Table(table) => table,
@@ -237,15 +279,16 @@ impl Catalog {
         &self.own_functions
     }
 
-    /// Names of all tables and views, sorted.
+    /// Names of all tables and views, sorted, behind those of their databases.
     pub fn names(&self) -> Vec<&str> {
         self.relations.keys().map(String::as_str).collect()
     }
 
-    /// Returns whether it is a new one.
-    fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<bool> {
-        if !self.is_free(source, &statement.name, "table", statement.or_replace, statement.if_not_exists)? {
-            return Ok(false);
+    /// Returns its name if it is a new one.
+    fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<Option<String>> {
+        let name = self.full_name(&statement.name);
+        if !self.is_free(source, &name, "table", statement.or_replace, statement.if_not_exists)? {
+            return Ok(None);
         }
         let base = match &statement.like {
             None => None,
@@ -258,14 +301,15 @@ impl Catalog {
                 }
             },
         };
-        let mut statement = statement.clone();
+        let mut statement = CreateTable { name, ..statement.clone() };
         self.write_out_functions(source, &mut statement)?;
         let mut table = resolve::table(source, (&*self.connectors, &self.functions), &statement, base.as_deref())?;
         if let Some(directory) = &self.directory {
             table.connector.anchor(&mut table.options, directory);
         }
-        self.relations.insert(table.name.clone(), Relation::Table(Arc::new(table)));
-        Ok(true)
+        let name = table.name.clone();
+        self.relations.insert(name.clone(), Relation::Table(Arc::new(table)));
+        Ok(Some(name))
     }
 
     /// Puts the bodies of functions into the expressions of a table.

@@ -16,6 +16,7 @@ mod create_function;
 mod create_job;
 mod create_table;
 mod cursor;
+mod database;
 mod dialect;
 mod emission;
 mod expression;
@@ -50,6 +51,8 @@ use crate::stack::with_room;
 use crate::statement::Script;
 
 pub use create_function::in_place_of;
+pub(crate) use database::CATALOG;
+pub use database::DEFAULT_DATABASE;
 pub(crate) use emission::{EMISSION, LATENESS, ON_UPDATE};
 pub use expression::parse_expression;
 pub(crate) use hints::{Hint, hints, with_options};

@@ -240,7 +240,8 @@ impl<'a> Job<'a> {
         self.lowering.leave_out_exchanges();
         for (reader, dead_letters) in self.dead_letter_tables(&source)? {
             let named = Spanned { value: dead_letters, span: reader.span };
-            let table = insert::target(catalog, &source, &named)?;
+            let database = catalog.databases().split(&reader.name).0;
+            let table = insert::target_in(catalog, &source, database, &named)?;
             let spec = table.sink_spec(&source, reader.span)?;
             let reads = |read: &TableSpec| read.name == reader.name;
             self.lowering.rejected_records(spec, &reads).map_err(|error| placed(&source, table.span, error))?;

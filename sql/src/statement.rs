@@ -72,6 +72,24 @@ pub enum Statement {
     },
     /// `ALTER TABLE`.
     AlterTable(AlterTable),
+    /// `CREATE DATABASE [IF NOT EXISTS] name`.
+    CreateDatabase {
+        /// Its name.
+        name: Spanned<String>,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+    },
+    /// `DROP DATABASE [IF EXISTS] name [RESTRICT | CASCADE]`.
+    DropDatabase {
+        /// What is dropped.
+        name: Spanned<String>,
+        /// `IF EXISTS`.
+        if_exists: bool,
+        /// `CASCADE`: with all that is in it.
+        cascade: bool,
+    },
+    /// `USE name`: the database of names that name none.
+    Use(Spanned<String>),
     /// `INSERT INTO target [(columns)] query`.
     Insert {
         /// The table.
@@ -145,15 +163,31 @@ pub enum Jobs {
 /// What `SHOW` shows. Patterns are those of `LIKE`, in small letters.
 #[derive(Debug, Clone)]
 pub enum Show {
-    /// `SHOW TABLES [LIKE 'pattern']`: tables and views, as in Flink.
+    /// `SHOW TABLES [FROM database] [LIKE 'pattern']`: tables and views, as in Flink.
     Tables {
+        /// Of which database; without one of that which is in use.
+        database: Option<Spanned<String>>,
         /// Which.
         like: Option<String>,
     },
-    /// `SHOW VIEWS [LIKE 'pattern']`.
+    /// `SHOW VIEWS [FROM database] [LIKE 'pattern']`.
     Views {
+        /// Of which database; without one of that which is in use.
+        database: Option<Spanned<String>>,
         /// Which.
         like: Option<String>,
+    },
+    /// `SHOW DATABASES [LIKE 'pattern']`.
+    Databases {
+        /// Which.
+        like: Option<String>,
+    },
+    /// `SHOW CURRENT DATABASE`.
+    CurrentDatabase,
+    /// `SHOW CATALOGS` and `SHOW CURRENT CATALOG`: there is one.
+    Catalogs {
+        /// Whether that in use is asked for.
+        current: bool,
     },
     /// `SHOW FUNCTIONS [LIKE 'pattern']`.
     Functions {

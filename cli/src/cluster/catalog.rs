@@ -59,7 +59,7 @@ pub async fn execute(
             let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
             let before = shared::declarations(&known.statements);
             let after = shared::changed(&known.statements, &text, &connectors, &Functions::built_in())?;
-            let statements = after.iter().map(|declaration| declaration.statement.clone()).collect();
+            let statements = after.iter().map(Declaration::kept).collect();
             client.call(ClientRequest::ReplaceCatalog { namespace, version: known.version, statements }).await?;
             said(screen, &changes(&before, &after))
         }

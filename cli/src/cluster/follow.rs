@@ -58,6 +58,8 @@ pub enum Watched {
     Left(Interrupt),
     /// Nobody reads the rows any more.
     ReaderGone,
+    /// All rows that there can be are printed.
+    Complete,
     /// Rows could not be fetched or printed.
     Unread(Error),
 }
@@ -90,7 +92,7 @@ impl Follow {
             }
             Watched::Missed(error) | Watched::Unread(error) => Err(error),
             Watched::Left(signal) => Ok(self.left(signal)),
-            Watched::ReaderGone => Ok(Exit::Ok),
+            Watched::ReaderGone | Watched::Complete => Ok(Exit::Ok),
         }
     }
 
@@ -122,6 +124,9 @@ impl Follow {
             };
             if let Err(error) = printed {
                 return Ok(Watched::Unread(error));
+            }
+            if results.as_ref().is_some_and(|results| results.is_complete()) {
+                return Ok(Watched::Complete);
             }
             match self.goal.look(&job) {
                 Look::Reached(outcome) => return Ok(Watched::Reached(outcome)),

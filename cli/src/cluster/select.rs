@@ -3,10 +3,10 @@
 //! ```text
 //!   folder for the rows ─▶ submit ─▶ watch and print ─▶ end the job ─▶ print what is left ─▶ delete job and folder
 //!                                      │
-//!                                      └ until it has ended, ^C, or nobody reads stdout
+//!                                      └ until it has ended, its LIMIT is reached, ^C, or nobody reads stdout
 //! ```
 //!
-//! Such a job cannot go on without this command, nor be restarted, so it is deleted however it ends.
+//! A job whose `LIMIT` is reached has no more rows, whether its input goes on or not. Such a job cannot go on without this command, nor be restarted, so it is deleted however it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl Select {
         if interrupt.is_some() {
             self.say(&name, "cancelling; ^C once more leaves that to you");
         }
-        let read_on = matches!(watched, Watched::Reached(_) | Watched::Missed(_));
+        let read_on = matches!(watched, Watched::Reached(_) | Watched::Missed(_) | Watched::Complete);
         tokio::select! {
             cleared = self.clear_away(client, job, read_on) => cleared.inspect_err(|_| {
                 self.screen.message(&left_behind(&name, job));
@@ -90,6 +90,10 @@ impl Select {
             Watched::Left(interrupt) => {
                 self.say(&name, "cancelled");
                 Ok(Interrupt::exit(interrupt))
+            }
+            Watched::Complete => {
+                self.say(&name, &format!("has all its rows: {}", counted(self.rows.printed(), "row", "rows")));
+                Ok(Exit::Ok)
             }
             Watched::Reached(outcome) => {
                 self.say(&name, &format!("{outcome}; {}", counted(self.rows.printed(), "row", "rows")));

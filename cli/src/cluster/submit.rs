@@ -202,8 +202,14 @@ async fn select(
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
     let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
-    let graph = match plan(parsed, settings, screen, rows.options()).and_then(graph_of) {
-        Ok(graph) => graph,
+    let planned = plan(parsed, settings, screen, rows.options());
+    let graph = match planned.and_then(|planned| Ok((planned.last_row, graph_of(planned)?))) {
+        Ok((last_row, graph)) => {
+            if let Some(last_row) = last_row {
+                rows.results().end_behind(last_row);
+            }
+            graph
+        }
         Err(error) => {
             rows.remove().await?;
             return Err(error);

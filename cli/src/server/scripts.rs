@@ -14,7 +14,7 @@ use weir_core::{ConnectorRegistry, Error, Result};
 use weir_functions::Functions;
 use weir_proto::client::{ClusterInfo, JobDetail};
 use weir_sql::diagnostics::{behind_lines, error_at, without_secrets};
-use weir_sql::shared::{self, asks_for_more, beginning, needed};
+use weir_sql::shared::{self, Declaration, asks_for_more, beginning, needed};
 use weir_sql::{Plan, Statement};
 
 use crate::blocking::blocking;
@@ -145,7 +145,7 @@ impl Scripts for Planner {
         let connectors = self.connectors.clone();
         blocking(move || {
             let after = shared::changed(&catalog, &script, &connectors, &Functions::built_in())?;
-            Ok(after.into_iter().map(|declaration| declaration.statement).collect())
+            Ok(after.iter().map(Declaration::kept).collect())
         })
         .await
     }

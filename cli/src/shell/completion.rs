@@ -18,6 +18,8 @@ const KEYWORDS: &[&str] = &[
     "CREATE",
     "CROSS",
     "CUMULATE",
+    "DATABASE",
+    "DATABASES",
     "DESCRIBE",
     "DESCRIPTOR",
     "DISTINCT",
@@ -68,6 +70,7 @@ const KEYWORDS: &[&str] = &[
     "TUMBLE",
     "UNION ALL",
     "UNNEST",
+    "USE",
     "USING",
     "VALUES",
     "VIEW",
@@ -81,7 +84,7 @@ const KEYWORDS: &[&str] = &[
 /// Words that there are.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    /// Tables, views and columns.
+    /// Databases, tables, views and columns.
     pub names: Vec<String>,
 }
 

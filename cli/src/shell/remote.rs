@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_core::Result;
+use weir_sql::diagnostics::behind_lines;
 use weir_sql::{Jobs, Spanned, Statement};
 
 use crate::args::{ScriptArguments, SqlArguments};
@@ -33,18 +34,20 @@ impl Remote {
         cluster::catalog_of(&self.arguments.coordinators, &self.arguments.namespace).await
     }
 
-    /// Changes the catalog.
+    /// Changes the catalog. `database`: the one in use.
     ///
     /// # Errors
     /// What is wrong with the statements, or what the cluster answers.
-    pub(super) async fn declare(&self, text: &str) -> Result<Exit> {
-        let script = CatalogScript { execute: Some(text.to_owned()), ..CatalogScript::default() };
+    pub(super) async fn declare(&self, text: &str, database: Option<&str>) -> Result<Exit> {
+        let before = database.map(|name| format!("USE `{}`;\n", name.replace('`', "``"))).unwrap_or_default();
+        let script = CatalogScript { execute: Some(format!("{before}{text}")), ..CatalogScript::default() };
         let command = Command::Catalog(CatalogArguments {
             command: CatalogCommand::Apply(script),
             namespace: self.arguments.namespace.clone(),
             cluster: self.arguments.coordinators.clone(),
         });
-        cluster::execute(command, &self.screen).await
+        let lines = before.matches('\n').count();
+        cluster::execute(command, &self.screen).await.map_err(|error| behind_lines(error, lines))
     }
 
     /// Runs the job of a script, behind the statements of the catalog that it needs: a `SELECT` until its rows are printed, others by themselves.

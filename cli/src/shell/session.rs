@@ -103,7 +103,13 @@ impl Session {
         if let Some(remote) = &self.remote {
             match new {
                 [Spanned { value: Statement::Jobs(jobs), .. }] => return remote.jobs(jobs).await,
-                [one] if is_in_catalog(&one.value) && !is_temporary(text) => return remote.declare(text).await,
+                [one] if is_in_catalog(&one.value) && !is_temporary(text) => {
+                    let used = parsed.statements[..known].iter().rev().find_map(|statement| match &statement.value {
+                        Statement::Use(database) => Some(database.value.as_str()),
+                        _ => None,
+                    });
+                    return remote.declare(text, used).await;
+                }
                 _ if new.iter().any(|statement| runs(&statement.value)) => {
                     return remote.run(&before, &own_text, new).await.map_err(|error| behind_lines(error, own_lines));
                 }
@@ -131,7 +137,7 @@ impl Session {
         planning::plan(parsed, &settings, Arc::new(connectors)).map(drop)
     }
 
-    /// Names that a statement may use: tables, views and columns.
+    /// Names that a statement may use: databases, tables, views and columns.
     pub(super) fn words(&self) -> Vec<String> {
         let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
         let mut catalog = Catalog::new(connectors, Functions::built_in());
@@ -141,7 +147,9 @@ impl Session {
         };
         let _ = parsed.statements.iter().try_for_each(|statement| catalog.apply(&parsed, statement).map(drop));
         let mut words: Vec<String> = catalog.names().into_iter().map(str::to_owned).collect();
+        words.extend(catalog.databases().names().map(str::to_owned));
         for name in catalog.names() {
+            words.push(catalog.databases().split(name).1.to_owned());
             if let Some(Relation::Table(table)) = catalog.relation(name) {
                 words.extend(table.columns.iter().map(|column| column.name.clone()));
             }
@@ -154,7 +162,7 @@ impl Session {
 
 /// Whether a statement changes the catalog of a cluster.
 fn is_in_catalog(statement: &Statement) -> bool {
-    declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. })
+    declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. } | Statement::Use(_))
 }
 
 /// Whether a statement declares something for the session alone.
@@ -178,6 +186,9 @@ fn declares(statement: &Statement) -> bool {
             | Statement::DropFunction { .. }
             | Statement::Drop { .. }
             | Statement::AlterTable(_)
+            | Statement::CreateDatabase { .. }
+            | Statement::DropDatabase { .. }
+            | Statement::Use(_)
             | Statement::Set { .. }
             | Statement::Reset { .. }
     )

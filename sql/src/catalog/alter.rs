@@ -25,6 +25,10 @@ impl Catalog {
         let before = table.name.clone();
         let mut definition = table.definition.clone();
         changed(source, &mut definition, change)?;
+        if let TableChange::RenameTo(_) = change {
+            let database = self.databases.split(&before).0;
+            definition.name.value = self.databases.full_name_in(database, &definition.name.value);
+        }
         if definition.name.value != before && self.relations.contains_key(&definition.name.value) {
             return Err(source
                 .error(definition.name.span, format!("there is a table or view `{}` already", definition.name.value))

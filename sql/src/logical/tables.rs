@@ -70,8 +70,8 @@ pub(crate) struct Tables<'a> {
     planners: Vec<Arc<dyn RelationPlanner>>,
     /// Where the relation stands that is being planned: DataFusion asks for tables by name alone.
     place: Arc<Mutex<ParserSpan>>,
-    /// Views that are being planned, outermost first.
-    views: RefCell<Vec<String>>,
+    /// Views that are being planned, outermost first, and the databases that their names are in.
+    views: RefCell<Vec<(String, String)>>,
 }
 
 impl<'a> Tables<'a> {
@@ -117,8 +117,9 @@ impl<'a> Tables<'a> {
         let mut query = query.clone();
         super::hints::write_out(&mut query, &self.source, self.statement)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let mut as_of = super::versions::write_out(&mut query, &self.source, self.catalog, self.statement)
-            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut as_of =
+            super::versions::write_out(&mut query, &self.source, (self.catalog, &self.database()), self.statement)
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
         super::unnest_factor::make_lateral(&mut query);
         super::derived_order::leave_out(&mut query);
         super::grouping_sets::write_out(&mut query);
@@ -137,15 +138,21 @@ impl<'a> Tables<'a> {
         }
     }
 
+    /// The database of names that name none.
+    fn database(&self) -> String {
+        let views = self.views.borrow();
+        views.last().map_or(self.catalog.databases().current(), |(_, database)| database).to_owned()
+    }
+
     fn view(&self, view: &View) -> Result<Arc<dyn TableSource>> {
-        if self.views.borrow().contains(&view.name) {
+        if self.views.borrow().iter().any(|(name, _)| *name == view.name) {
             return Err(DataFusionError::External(Box::new(
                 self.source
                     .error(view.span, format!("the view `{}` reads itself", view.name))
                     .with_help("give the view that it was before another name"),
             )));
         }
-        self.views.borrow_mut().push(view.name.clone());
+        self.views.borrow_mut().push((view.name.clone(), view.database.clone()));
         let mut query = view.query.clone();
         let plan = match self.catalog.own_functions().write_out(&self.source, &mut query) {
             Ok(()) => self.to_plan(&query),
@@ -188,7 +195,8 @@ impl Relations for Tables<'_> {
         let weir = |error: weir_core::Error| DataFusionError::External(Box::new(error));
         let place = self.place.lock().map_or(ParserSpan::empty(), |place| *place);
         let span = self.source.span(place).unwrap_or(self.statement);
-        match self.catalog.resolve_hinted(&self.source, name.table(), span).map_err(weir)? {
+        let parts: Vec<&str> = name.catalog().into_iter().chain(name.schema()).chain([name.table()]).collect();
+        match self.catalog.resolve_hinted(&self.source, &self.database(), &parts.join("."), span).map_err(weir)? {
             Relation::View(view) => self.view(&view),
             Relation::Operator(view) => Ok(Arc::new(OperatorRows(view))),
             Relation::Table(table) => {

@@ -161,17 +161,17 @@ fn primary_key(plan: &LogicalPlan) -> Vec<String> {
     }
 }
 
-/// Writes the joins of a query as the module's documentation says. Returns what their markers are about, by their numbers.
+/// Writes the joins of a query as the module's documentation says, whose names are in that database of the catalog. Returns what their markers are about, by their numbers.
 ///
 /// # Errors
 /// A user error for joins that cannot be.
 pub(super) fn write_out(
     query: &mut Query,
     source: &Source<'_>,
-    catalog: &Catalog,
+    (catalog, database): (&Catalog, &str),
     statement: Span,
 ) -> weir_core::Result<Vec<AsOf>> {
-    let mut joins = Joins { source, catalog, statement, marked: Vec::new(), error: None };
+    let mut joins = Joins { source, catalog, database, statement, marked: Vec::new(), error: None };
     let _ = change(query, &mut joins);
     joins.error.map_or(Ok(joins.marked), Err)
 }
@@ -179,6 +179,7 @@ pub(super) fn write_out(
 struct Joins<'a> {
     source: &'a Source<'a>,
     catalog: &'a Catalog,
+    database: &'a str,
     statement: Span,
     marked: Vec<AsOf>,
     error: Option<Error>,
@@ -261,13 +262,13 @@ impl Joins<'_> {
             return Err(self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"));
         };
         let span = self.source.span(name.span()).unwrap_or(self.statement);
-        let ident = name.0.last().and_then(|part| part.as_ident());
-        let ident = ident.ok_or_else(|| self.error(relation, "FOR SYSTEM_TIME AS OF stands behind a table"))?;
-        match self.catalog.resolve_hinted(self.source, &ident.value, span)? {
+        let parts: Vec<&str> =
+            name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.as_str()).collect();
+        match self.catalog.resolve_hinted(self.source, self.database, &parts.join("."), span)? {
             Relation::Table(table) => Ok(Some(table)),
             Relation::View(_) => Ok(None),
-            Relation::Operator(_) => Err(self
-                .error(relation, format!("`{}` is made by an operator of a plugin, and has no versions", ident.value))
+            Relation::Operator(view) => Err(self
+                .error(relation, format!("`{}` is made by an operator of a plugin, and has no versions", view.name))
                 .with_help("with ASOF JOIN its rows are versions by the columns that are equal")),
         }
     }

@@ -2,6 +2,7 @@
 //! other join keeps its inputs for ever.
 
 mod input;
+mod null_keys;
 mod regular;
 
 use arrow::datatypes::DataType;
@@ -49,8 +50,9 @@ impl Lowering<'_> {
         let left = settle(&mut self.graph, left)?;
         let right = self.relation(&join.right)?;
         let right = settle(&mut self.graph, right)?;
+        let pairs = null_keys::pairs(join)?;
         let keys = |pick: fn(&(LogicalExpr, LogicalExpr)) -> &LogicalExpr, schema: &DFSchema, stream: &Stream| {
-            join.on.iter().map(|pair| typed(pick(pair), schema, stream)).collect::<Result<Vec<_>>>()
+            pairs.iter().map(|pair| typed(pick(pair), schema, stream)).collect::<Result<Vec<_>>>()
         };
         let left_keys = keys(|pair| &pair.0, join.left.schema(), &left)?;
         let right_keys = keys(|pair| &pair.1, join.right.schema(), &right)?;
@@ -269,13 +271,17 @@ fn key(Typed { mut expression, data_type }: Typed, common: &DataType) -> Typed {
     Typed { expression, data_type: common.clone() }
 }
 
-pub(super) fn join_type(join: &Join) -> Result<JoinType> {
+/// # Errors
+/// A user error for a join that looks for its keys in another table or in versions of it, where null is like nothing.
+pub(super) fn refuse_equal_nulls(join: &Join) -> Result<()> {
     if join.null_equality == NullEquality::NullEqualsNull {
-        return Err(Error::user(
-            "a join in which NULL equals NULL is not supported (INTERSECT, EXCEPT or IS NOT DISTINCT FROM)",
-        )
-        .with_help("compare with `=`, and replace nulls by a value with COALESCE first"));
+        return Err(Error::user("a lookup or temporal join has no IS NOT DISTINCT FROM")
+            .with_help("compare with `=`, and replace nulls by a value with COALESCE first"));
     }
+    Ok(())
+}
+
+pub(super) fn join_type(join: &Join) -> Result<JoinType> {
     if join.null_aware {
         let nullable = |expression: &LogicalExpr, schema: &DFSchema| {
             datafusion_expr::ExprSchemable::nullable(expression, schema).map_err(super::error::from_planner)

@@ -10,13 +10,14 @@ use weir_core::{
 
 use super::Lowering;
 use super::changelog::may_retract;
-use super::join::{Input, Side, comparable, join_type, residual};
+use super::join::{Input, Side, comparable, join_type, refuse_equal_nulls, residual};
 use super::shape::{add, check_key, edges, settle};
 use super::stream::{Role, Stream, StreamColumn, is_never_true, never_true, typed};
 
 impl Lowering<'_> {
     /// A join whose right side is looked up in.
     pub(super) fn lookup_join(&mut self, join: &Join) -> Result<Stream> {
+        refuse_equal_nulls(join)?;
         let join_type = join_type(join)?;
         if !matches!(join_type, JoinType::Inner | JoinType::Left) {
             return Err(Error::user("a lookup join is a JOIN or a LEFT JOIN")

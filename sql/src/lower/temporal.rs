@@ -5,13 +5,14 @@ use datafusion_expr::{Expr as LogicalExpr, Join};
 use weir_core::{BinaryOperator, Error, Expr, JoinType, OperatorSpec, Result, TemporalJoinSpec};
 
 use super::Lowering;
-use super::join::{Input, Side, comparable, join_type, residual};
+use super::join::{Input, Side, comparable, join_type, refuse_equal_nulls, residual};
 use super::shape::settle;
 use super::stream::{Role, Stream, typed};
 
 impl Lowering<'_> {
     /// A join whose right side is made of versions, told apart by the columns of `key`; without one, by all that are equal.
     pub(super) fn temporal_join(&mut self, join: &Join, key: Option<&Vec<String>>) -> Result<Stream> {
+        refuse_equal_nulls(join)?;
         let join_type = join_type(join)?;
         if !matches!(join_type, JoinType::Inner | JoinType::Left) {
             return Err(Error::user("a join with versions of a table is a JOIN or a LEFT JOIN")

@@ -1,11 +1,12 @@
-//! `CREATE JOB name [WITH ('key' = 'value', …)] AS INSERT INTO …`: an `INSERT` with settings in front of it, of which one is the job's name.
+//! `CREATE JOB name [WITH ('key' = 'value', …)] AS` an `INSERT`, or a statement set: it with settings in front, of which one is the job's name.
+
+use std::ops::Range;
 
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
 use super::create_table::{empty, options};
 use super::cursor::Cursor;
-use super::statement::insert;
 use crate::diagnostics::Source;
 use crate::statement::{Span, Spanned, Statement};
 
@@ -13,8 +14,8 @@ use crate::statement::{Span, Spanned, Statement};
 const NAME: &str = "pipeline.name";
 const PARALLELISM: &str = "parallelism.default";
 
-/// What follows `CREATE JOB` in a statement that ends at `end`.
-pub(super) fn create_job(cursor: &mut Cursor<'_>, end: usize) -> Result<Vec<Spanned<Statement>>> {
+/// What follows `CREATE JOB`, to the `AS`: settings.
+pub(super) fn create_job(cursor: &mut Cursor<'_>) -> Result<Vec<Spanned<Statement>>> {
     if cursor.sees(&["IF", "NOT", "EXISTS"]) {
         return Err(cursor
             .error_here("CREATE JOB begins a job, whether there is one of that name or not")
@@ -29,14 +30,6 @@ pub(super) fn create_job(cursor: &mut Cursor<'_>, end: usize) -> Result<Vec<Span
         options(cursor, &mut settings)?;
     }
     cursor.expect(&["AS"])?;
-    if cursor.sees(&["EXECUTE|STATEMENT|BEGIN"]) {
-        return Err(cursor
-            .error_here("CREATE JOB takes one INSERT")
-            .with_help(format!("write `SET 'pipeline.name' = '{}'` in front of the statement set", name.value)));
-    }
-    let start = cursor.here().start;
-    cursor.expect(&["INSERT"])?;
-    let insert = insert(cursor)?;
     let place = name.span;
     let set = |key: Spanned<String>, value: Spanned<String>| {
         let span = Span { start: key.span.start, end: value.span.end };
@@ -50,7 +43,6 @@ pub(super) fn create_job(cursor: &mut Cursor<'_>, end: usize) -> Result<Vec<Span
         };
         statements.push(set(Spanned { value: key, span: option.key.span }, option.value));
     }
-    statements.push(Spanned { value: insert, span: Span { start, end } });
     Ok(statements)
 }
 
@@ -62,20 +54,26 @@ fn job_name(cursor: &mut Cursor<'_>) -> Result<Spanned<String>> {
     }
 }
 
-/// Whether the job that is created is the only one of its script.
+/// Whether the job that is created is the only one of its script: of its statements those in `own` alone run.
 ///
 /// # Errors
 /// A user error at the statement that creates it.
-pub(super) fn is_alone(source: &Source<'_>, statements: &[Spanned<Statement>], created: Span) -> Result<()> {
+pub(super) fn is_alone(
+    source: &Source<'_>,
+    statements: &[Spanned<Statement>],
+    created: Span,
+    own: &Range<usize>,
+) -> Result<()> {
     let runs = |statement: &Spanned<Statement>| {
         matches!(statement.value, Statement::Insert { .. } | Statement::Query(_) | Statement::Operator(_))
     };
-    match statements.iter().filter(|statement| runs(statement)).count() {
-        1 => Ok(()),
-        _ => Err(source
-            .error(source.first_line(created), "a script is one job, and this one has more than CREATE JOB names")
-            .with_help(
-                "write each CREATE JOB into a script of its own; of several INSERTs one job is made by `SET 'pipeline.name' = '…'`",
-            )),
+    if statements.iter().enumerate().all(|(index, statement)| own.contains(&index) || !runs(statement)) {
+        return Ok(());
     }
+    Err(source
+        .error(source.first_line(created), "a script is one job, and this one has more than CREATE JOB names")
+        .with_help(
+            "write each CREATE JOB into a script of its own; several INSERTs are one job as a statement set: `CREATE JOB j AS EXECUTE STATEMENT \
+             SET BEGIN … END;`",
+        ))
 }

@@ -120,14 +120,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The name of a table or view.
+    /// The name of a table or view, which may stand behind that of its database, and that behind the catalog's.
     pub(super) fn table_name(&mut self) -> Result<Spanned<String>> {
-        let name = self.identifier("a name")?;
-        if self.sees_token(&Token::Period) {
+        let mut name = self.identifier("a name")?;
+        let mut parts = 1;
+        while self.take_token(&Token::Period) {
+            let part = self.identifier("a name")?;
+            name.value.push('.');
+            name.value.push_str(&part.value);
+            name.span.end = part.span.end;
+            parts += 1;
+        }
+        if parts > 3 {
             return Err(self
                 .source
-                .error(name.span, "catalogs and databases are not supported yet")
-                .with_help("write the name alone: all tables of a script live in one place"));
+                .error(name.span, "this name has too many parts")
+                .with_help("write `table`, `database.table` or `catalog.database.table`"));
         }
         Ok(name)
     }

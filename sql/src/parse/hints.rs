@@ -89,8 +89,12 @@ pub(super) fn obey(source: &Source<'_>, segment: &mut Segment) -> Result<()> {
                  comment begins with `/* `",
             ));
         };
-        let before: Vec<usize> =
-            (0..place).rev().filter(|place| is_word_of_the_script(&segment.tokens[*place])).take(2).collect();
+        let mut before: Vec<usize> =
+            (0..place).rev().filter(|place| is_word_of_the_script(&segment.tokens[*place])).take(6).collect();
+        // What stands in front of a table's name may stand in front of its database's.
+        while before.len() > 2 && segment.tokens[before[1]].token == Token::Period {
+            before.drain(1..3);
+        }
         let is =
             |place: Option<&usize>, words: &str| place.is_some_and(|place| is_word(&segment.tokens[*place], words));
         let behind_select = is(before.first(), "SELECT");

@@ -30,7 +30,8 @@ pub fn units(text: &str) -> Result<Vec<Unit>> {
     for segment in &segments {
         let openings: [&[&str]; 3] =
             [&["EXECUTE", "STATEMENT", "SET"], &["STATEMENT", "SET"], &["BEGIN", "STATEMENT", "SET"]];
-        let opens = !in_set && openings.iter().any(|words| segment.begins_with(words));
+        let names_a_set = segment.begins_with(&["CREATE", "JOB"]) && segment.has(&["STATEMENT", "SET"]);
+        let opens = !in_set && (names_a_set || openings.iter().any(|words| segment.begins_with(words)));
         match units.last_mut().filter(|_| in_set) {
             Some(unit) => {
                 unit.span.end = segment.span.end;
@@ -62,6 +63,12 @@ impl Segment {
     fn begins_with(&self, words: &[&str]) -> bool {
         let mut tokens = self.tokens.iter().filter(|token| is_word_of_the_script(token));
         words.iter().all(|word| tokens.next().is_some_and(|token| is_word(token, word)))
+    }
+
+    /// Whether these words come somewhere, one behind the other.
+    fn has(&self, words: &[&str]) -> bool {
+        let tokens: Vec<&TokenWithSpan> = self.tokens.iter().filter(|token| is_word_of_the_script(token)).collect();
+        tokens.windows(words.len()).any(|found| words.iter().zip(found).all(|(word, token)| is_word(token, word)))
     }
 }
 

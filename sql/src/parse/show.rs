@@ -4,15 +4,16 @@ use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
 use super::cursor::Cursor;
-use crate::statement::{Jobs, Show, Statement};
+use super::database;
+use crate::statement::{Jobs, Show, Spanned, Statement};
 
 /// Behind `SHOW`.
 pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["TABLES"]) {
-        return Ok(Statement::Show(Show::Tables { like: like(cursor)? }));
+        return Ok(Statement::Show(Show::Tables { database: of_database(cursor)?, like: like(cursor)? }));
     }
     if cursor.take(&["VIEWS"]) {
-        return Ok(Statement::Show(Show::Views { like: like(cursor)? }));
+        return Ok(Statement::Show(Show::Views { database: of_database(cursor)?, like: like(cursor)? }));
     }
     if cursor.take(&["FUNCTIONS"]) {
         return Ok(Statement::Show(Show::Functions { like: like(cursor)? }));
@@ -27,10 +28,17 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
         }
         return Ok(Statement::Show(Show::Create { name: cursor.table_name()?, view }));
     }
-    if cursor.sees(&["DATABASES|CATALOGS|CURRENT"]) {
-        return Err(cursor
-            .error_here("catalogs and databases are not supported yet")
-            .with_help("all tables of a script live in one place: `SHOW TABLES`"));
+    if cursor.take(&["DATABASES"]) {
+        return Ok(Statement::Show(Show::Databases { like: like(cursor)? }));
+    }
+    if cursor.take(&["CATALOGS"]) {
+        return Ok(Statement::Show(Show::Catalogs { current: false }));
+    }
+    if cursor.take(&["CURRENT", "DATABASE"]) {
+        return Ok(Statement::Show(Show::CurrentDatabase));
+    }
+    if cursor.take(&["CURRENT", "CATALOG"]) {
+        return Ok(Statement::Show(Show::Catalogs { current: true }));
     }
     if cursor.take(&["JOBS"]) {
         return Ok(Statement::Jobs(Jobs::Show));
@@ -38,7 +46,9 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.sees(&["COLUMNS"]) {
         return Err(cursor.error_here("SHOW COLUMNS is not supported").with_help("write `DESCRIBE t`"));
     }
-    Err(cursor.unexpected("TABLES, VIEWS, FUNCTIONS, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION"))
+    Err(cursor.unexpected(
+        "TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION",
+    ))
 }
 
 /// Behind `DESCRIBE`.
@@ -70,6 +80,14 @@ fn job(cursor: &mut Cursor<'_>) -> Result<String> {
     }
     let name = cursor.string("the name of a job in single quotes")?;
     Ok(name.value)
+}
+
+/// `FROM database`, `IN database`.
+fn of_database(cursor: &mut Cursor<'_>) -> Result<Option<Spanned<String>>> {
+    if !cursor.take(&["FROM|IN"]) {
+        return Ok(None);
+    }
+    database::name(cursor).map(Some)
 }
 
 /// `LIKE 'pattern'`, in small letters.

@@ -1,5 +1,7 @@
 //! Statements by their first words.
 
+use std::ops::Range;
+
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
@@ -10,7 +12,7 @@ use super::cursor::Cursor;
 use super::dialect::WeirDialect;
 use super::segments::Segment;
 use super::show::{describe, show, stop};
-use super::{create_job, emission, hints, rewrite, scan, unsupported, version_alias};
+use super::{create_job, database, emission, hints, rewrite, scan, unsupported, version_alias};
 use crate::diagnostics::Source;
 use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 
@@ -18,7 +20,7 @@ use crate::statement::{ExplainDetails, Show, Span, Spanned, Statement};
 pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<Vec<Spanned<Statement>>> {
     let mut statements = Vec::new();
     let mut open_set: Option<Span> = None;
-    let mut named: Option<Span> = None;
+    let mut named: Option<Named> = None;
     for mut segment in segments {
         scan::scan(source, &segment)?;
         hints::obey(source, &mut segment)?;
@@ -30,34 +32,43 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
         if open_set.is_some() && cursor.take(&["END"]) {
             cursor.end()?;
             open_set = None;
+            named.iter_mut().for_each(|named| named.is_open = false);
             continue;
         }
-        let begins = cursor.here();
+        let begins = cursor.here().start;
+        let creates_job = open_set.is_none() && cursor.take(&["CREATE", "JOB"]);
+        if creates_job {
+            statements.extend(create_job::create_job(&mut cursor)?);
+            let span = Span { start: begins, end: segment.span.end };
+            named = Some(Named { span, own: statements.len()..statements.len(), is_open: true });
+        }
+        let opens = cursor.here();
         if cursor.take(&["EXECUTE", "STATEMENT", "SET"]) || cursor.take(&["STATEMENT", "SET"]) {
             cursor.expect(&["BEGIN"])?;
-            open_statement_set(source, &mut open_set, begins)?;
+            open_statement_set(source, &mut open_set, opens)?;
         } else if cursor.take(&["BEGIN", "STATEMENT", "SET"]) {
-            open_statement_set(source, &mut open_set, begins)?;
+            open_statement_set(source, &mut open_set, opens)?;
         }
         if open_set.is_some() && cursor.at_end() {
             continue;
         }
         let start = cursor.here().start;
-        if open_set.is_none() && cursor.take(&["CREATE", "JOB"]) {
-            named = Some(Span { start, end: segment.span.end });
-            statements.extend(create_job::create_job(&mut cursor, segment.span.end)?);
-            cursor.end()?;
-            continue;
-        }
         if open_set.is_some() && !cursor.sees(&["INSERT"]) {
             return Err(cursor.unexpected("INSERT INTO or END, since a statement set holds inserts alone"));
+        }
+        if creates_job && !cursor.sees(&["INSERT"]) {
+            return Err(cursor.unexpected("INSERT INTO, or EXECUTE STATEMENT SET BEGIN"));
         }
         let value = statement(&mut cursor)?;
         cursor.end()?;
         statements.push(Spanned { value, span: Span { start, end: segment.span.end } });
+        if let Some(named) = named.as_mut().filter(|named| named.is_open) {
+            named.own.end = statements.len();
+            named.is_open = open_set.is_some();
+        }
     }
-    if let Some(named) = named {
-        create_job::is_alone(source, &statements, named)?;
+    if let Some(Named { span, own, .. }) = named {
+        create_job::is_alone(source, &statements, span, &own)?;
     }
     match open_set {
         None => Ok(statements),
@@ -65,6 +76,15 @@ pub(super) fn statements(source: &Source<'_>, segments: Vec<Segment>) -> Result<
             Err(source.error(span, "this statement set has no END").with_help("write `END;` behind its last INSERT"))
         }
     }
+}
+
+/// A `CREATE JOB`.
+struct Named {
+    span: Span,
+    /// Places of its `INSERT`s among the statements.
+    own: Range<usize>,
+    /// Whether the next one is one of them.
+    is_open: bool,
 }
 
 fn open_statement_set(source: &Source<'_>, open_set: &mut Option<Span>, span: Span) -> Result<()> {
@@ -115,12 +135,18 @@ fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["ALTER"]) {
         return alter_table(cursor).map(Statement::AlterTable);
     }
+    if cursor.take(&["USE"]) {
+        return database::used(cursor);
+    }
     Err(cursor.unexpected(
-        "a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN, SHOW, DESCRIBE, ALTER or DROP)",
+        "a statement (CREATE TABLE, CREATE VIEW, INSERT INTO, SELECT, SET, EXPLAIN, SHOW, DESCRIBE, ALTER, DROP or USE)",
     ))
 }
 
 fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    if cursor.take(&["DATABASE"]) {
+        return database::created(cursor);
+    }
     let or_replace = cursor.take(&["OR", "REPLACE"]);
     cursor.take(&["TEMPORARY"]);
     if cursor.take(&["TABLE"]) {
@@ -132,7 +158,7 @@ fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["FUNCTION"]) {
         return create_function(cursor, or_replace).map(Statement::CreateFunction);
     }
-    Err(cursor.unexpected("TABLE, VIEW or FUNCTION"))
+    Err(cursor.unexpected("TABLE, VIEW, FUNCTION or DATABASE"))
 }
 
 fn create_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement> {
@@ -149,7 +175,7 @@ fn create_view(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<Statement> {
 }
 
 /// Behind `INSERT`.
-pub(super) fn insert(cursor: &mut Cursor<'_>) -> Result<Statement> {
+fn insert(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.sees(&["OVERWRITE"]) {
         return Err(cursor
             .error_here("INSERT OVERWRITE is not supported: a stream is never complete, so it cannot replace a table")
@@ -224,6 +250,9 @@ fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
 }
 
 fn drop_relation(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    if cursor.take(&["DATABASE"]) {
+        return database::dropped(cursor);
+    }
     cursor.take(&["TEMPORARY"]);
     if cursor.take(&["FUNCTION"]) {
         let if_exists = cursor.take(&["IF", "EXISTS"]);
@@ -231,7 +260,7 @@ fn drop_relation(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let view = cursor.take(&["VIEW"]);
     if !view {
-        cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE, VIEW or FUNCTION"))?;
+        cursor.expect(&["TABLE"]).map_err(|_| cursor.unexpected("TABLE, VIEW, FUNCTION or DATABASE"))?;
     }
     let if_exists = cursor.take(&["IF", "EXISTS"]);
     let name = cursor.table_name()?;

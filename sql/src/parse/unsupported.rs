@@ -5,12 +5,14 @@ use weir_core::Error;
 use super::cursor::Cursor;
 
 /// First words, what they begin, and what works instead.
-const STATEMENTS: [(&[&str], &str, &str); 25] = [
+const STATEMENTS: [(&[&str], &str, &str); 26] = [
     (
-        &["CREATE|DROP|ALTER", "DATABASE|CATALOG|SCHEMA"],
-        "catalogs and databases are not supported yet",
-        "all tables of a script live in one place: leave the statement out",
+        &["CREATE|DROP|ALTER", "CATALOG"],
+        "there is one catalog, `default_catalog`",
+        "write `CREATE DATABASE`; each namespace of a cluster has a catalog of its own",
     ),
+    (&["CREATE|DROP", "SCHEMA"], "a schema is called a database", "write `CREATE DATABASE` or `DROP DATABASE`"),
+    (&["ALTER", "DATABASE|SCHEMA"], "a database has nothing to alter", "leave the statement out"),
     (
         &["CREATE", "TEMPORARY", "SYSTEM"],
         "system functions cannot be replaced",
@@ -31,7 +33,6 @@ const STATEMENTS: [(&[&str], &str, &str); 25] = [
     ),
     (&["DROP", "INDEX|JOB|MODEL"], "only tables, views and functions can be dropped", "leave the statement out"),
     (&["DROP", "TEMPORARY", "SYSTEM"], "system functions stay", "write `DROP FUNCTION name`"),
-    (&["USE"], "catalogs and databases are not supported yet", "leave the statement out"),
     (&["ANALYZE"], "ANALYZE is not supported", "leave the statement out: the planner needs no statistics"),
     (&["LOAD|UNLOAD"], "modules are not supported", "leave the statement out: all functions are there"),
     (&["ADD|REMOVE", "JAR|ARTIFACT"], "JARs are not supported", "see whether one of the built-in functions does it"),

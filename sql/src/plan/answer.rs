@@ -9,7 +9,7 @@ use weir_core::{Error, Result};
 use crate::catalog::{Catalog, ColumnSource, Relation, Table};
 use crate::diagnostics::{Source, did_you_mean, without_secrets};
 use crate::logical::Tables;
-use crate::parse::sql_type_name;
+use crate::parse::{CATALOG, sql_type_name};
 use crate::statement::{Show, Span, Spanned};
 
 /// What a statement answers.
@@ -28,15 +28,28 @@ pub enum Answer {
 pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, settings: &[(&str, &str)]) -> Result<Answer> {
     let fits = |like: &Option<String>, name: &str| like.as_ref().is_none_or(|like| is_like(&name.to_lowercase(), like));
     match show {
-        Show::Tables { like } => {
-            let names = catalog.names().into_iter().filter(|name| fits(like, name));
-            rows(&["table name"], names.map(|name| vec![Some(name.to_owned())]))
+        Show::Tables { database, like } => {
+            let names = names_in(catalog, source, database.as_ref())?.into_iter().map(|(_, name)| name);
+            rows(&["table name"], names.filter(|name| fits(like, name)).map(|name| vec![Some(name.to_owned())]))
         }
-        Show::Views { like } => {
+        Show::Views { database, like } => {
             let is_view =
-                |name: &&str| matches!(catalog.relation(name), Some(Relation::View(_) | Relation::Operator(_)));
-            let names = catalog.names().into_iter().filter(is_view).filter(|name| fits(like, name));
-            rows(&["view name"], names.map(|name| vec![Some(name.to_owned())]))
+                |full: &str| matches!(catalog.relation(full), Some(Relation::View(_) | Relation::Operator(_)));
+            let names = names_in(catalog, source, database.as_ref())?;
+            let names = names.into_iter().filter(|(full, name)| is_view(full) && fits(like, name));
+            rows(&["view name"], names.map(|(_, name)| vec![Some(name.to_owned())]))
+        }
+        Show::Databases { like } => {
+            let names = catalog.databases().names().filter(|name| fits(like, name));
+            rows(&["database name"], names.map(|name| vec![Some(name.to_owned())]))
+        }
+        Show::CurrentDatabase => {
+            let current = catalog.databases().current().to_owned();
+            rows(&["current database name"], std::iter::once(vec![Some(current)]))
+        }
+        Show::Catalogs { current } => {
+            let title = if *current { "current catalog name" } else { "catalog name" };
+            rows(&[title], std::iter::once(vec![Some(CATALOG.to_owned())]))
         }
         Show::Functions { like } => {
             let functions = catalog.functions();
@@ -72,6 +85,18 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
             rows(&["key", "value"], settings.iter().map(row))
         }
     }
+}
+
+/// Full names of the tables and views of a database, each with its name there; of that in use if none is named.
+fn names_in<'a>(
+    catalog: &'a Catalog,
+    source: &Source<'_>,
+    database: Option<&Spanned<String>>,
+) -> Result<Vec<(&'a str, &'a str)>> {
+    let databases = catalog.databases();
+    let wanted = database.map_or(Ok(databases.current()), |name| databases.resolve(source, name))?;
+    let named = catalog.names().into_iter().map(|full| (full, databases.split(full)));
+    Ok(named.filter(|(_, (database, _))| *database == wanted).map(|(full, (_, name))| (full, name)).collect())
 }
 
 /// A statement without secrets.

@@ -25,7 +25,7 @@ pub(super) fn created_as(
     let Statement::CreateTable(table @ CreateTable { query: Some(query), .. }) = &statement.value else {
         return Ok(None);
     };
-    if table.if_not_exists && catalog.relation(&table.name.value).is_some() {
+    if table.if_not_exists && catalog.relation(&catalog.databases().full_name(&table.name.value)).is_some() {
         return Ok(None);
     }
     let plan = Tables::new(source.text(), catalog, statement.span).query(&query.value)?;
@@ -40,12 +40,25 @@ pub(super) fn created_as(
     Ok(Some((Spanned { value: created, span: statement.span }, insert)))
 }
 
-/// The table of that name.
+/// The table of that name in the database in use.
 ///
 /// # Errors
 /// A user error if there is none, or a view.
 pub(super) fn target(catalog: &Catalog, source: &Source<'_>, name: &Spanned<String>) -> Result<Arc<Table>> {
-    match catalog.resolve(source, &name.value, name.span)? {
+    target_in(catalog, source, catalog.databases().current(), name)
+}
+
+/// The table of that name in that database.
+///
+/// # Errors
+/// A user error if there is none, or a view.
+pub(super) fn target_in(
+    catalog: &Catalog,
+    source: &Source<'_>,
+    database: &str,
+    name: &Spanned<String>,
+) -> Result<Arc<Table>> {
+    match catalog.resolve_in(source, database, &name.value, name.span)? {
         Relation::Table(table) => Ok(Arc::clone(table)),
         relation @ (Relation::View(_) | Relation::Operator(_)) => Err(source
             .error(name.span, format!("`{}` is a view, and rows cannot be inserted into it", relation.name()))

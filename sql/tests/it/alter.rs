@@ -102,9 +102,34 @@ fn a_job_is_created_with_its_settings() {
     let expected = [("pipeline.name", "copies"), ("parallelism.default", "4"), ("table.exec.state.ttl", "1 d")];
     assert_eq!(settings, expected);
     assert!(planned.graph.is_some());
+    let set =
+        "CREATE TABLE u (a BIGINT) WITH ('connector' = 'fake'); CREATE TABLE w WITH ('connector' = 'fake') LIKE u;
+        CREATE JOB both WITH ('parallelism' = '2') AS
+        EXECUTE STATEMENT SET BEGIN INSERT INTO u SELECT a FROM t; INSERT INTO w SELECT a + 1 FROM t; END;";
+    let text = format!("{TABLE}{set}");
+    let planned = plan(&text).unwrap_or_else(|error| panic!("{}", error.report()));
+    assert_eq!(planned.settings[0].1.value, "both");
+    let sinks = planned
+        .graph
+        .unwrap()
+        .nodes()
+        .iter()
+        .filter(|node| matches!(node.spec.operator, weir_core::OperatorSpec::Sink(_)))
+        .count();
+    assert_eq!(sinks, 2);
+    let unit = *weir_sql::units(&text).unwrap().last().unwrap();
+    assert!(text[unit.span.start..unit.span.end].starts_with("CREATE JOB both") && unit.is_complete);
     let cases = [
         ("CREATE JOB j AS SELECT 1", "expected INSERT"),
-        ("CREATE JOB j AS EXECUTE STATEMENT SET BEGIN INSERT INTO t SELECT * FROM t", "CREATE JOB takes one INSERT"),
+        ("CREATE JOB j AS EXECUTE STATEMENT SET BEGIN INSERT INTO t SELECT * FROM t", "this statement set has no END"),
+        (
+            "CREATE JOB j AS STATEMENT SET BEGIN INSERT INTO t SELECT * FROM t; END; STATEMENT SET BEGIN INSERT INTO t SELECT * FROM t; END",
+            "a script is one job",
+        ),
+        (
+            "CREATE JOB j AS INSERT INTO t SELECT * FROM t; CREATE JOB k AS INSERT INTO t SELECT * FROM t",
+            "a script is one job",
+        ),
         ("CREATE JOB j AS INSERT INTO t SELECT * FROM t; INSERT INTO t SELECT * FROM t", "a script is one job"),
         ("CREATE JOB IF NOT EXISTS j AS INSERT INTO t SELECT * FROM t", "leave IF NOT EXISTS out"),
     ];

@@ -6,6 +6,7 @@ mod alter;
 mod casts;
 mod connectors;
 mod created_as;
+mod databases;
 mod decimals;
 mod every_function;
 mod exchanges;

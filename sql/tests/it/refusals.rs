@@ -83,13 +83,6 @@ fn joins_that_are_not_there_yet() {
             "`dateTime` is no time attribute behind a join",
             "below the join",
         ),
-        (
-            "SELECT a.auction FROM TUMBLED_BID a JOIN TUMBLED_BID b ON a.window_start IS NOT DISTINCT FROM b.window_start AND \
-             a.auction IS NOT DISTINCT FROM b.auction JOIN TUMBLED_BID c ON b.window_start = c.window_start AND b.window_end = \
-             c.window_end AND b.auction = c.auction",
-            "NULL equals NULL",
-            "COALESCE",
-        ),
     ]);
 }
 

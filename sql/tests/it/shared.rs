@@ -151,7 +151,7 @@ fn errors_point_into_the_script() {
     let error = refused(&[TABLE], "CREATE VIEW w AS\nSELECT 1;\nSELECT k FROM t").report();
     assert!(
         error.starts_with(
-            "line 3, column 1: a catalog has CREATE TABLE, CREATE VIEW, CREATE FUNCTION, ALTER TABLE and DROP"
+            "line 3, column 1: a catalog has CREATE TABLE, CREATE VIEW, CREATE FUNCTION, CREATE DATABASE, ALTER TABLE, DROP and USE"
         ),
         "{error}"
     );

@@ -75,6 +75,70 @@ fn what_is_typed_is_declared_and_runs_in_the_cluster() {
 }
 
 #[test]
+fn databases_of_a_cluster_are_shared() {
+    let cluster = Cluster::local(1);
+    let sql = |text: &str| cluster.weir(&["sql", "--cluster", "-q", "-o", "csv", "-e", text]);
+    let two = NUMBERS.replace("'5'", "'2'");
+    sql(&format!(
+        "CREATE DATABASE few; {NUMBERS} USE few;\n{two}\nCREATE VIEW sums AS SELECT SUM(n) AS sum FROM numbers;"
+    ))
+    .code(0)
+    .says(&[
+        "created database few",
+        "created table numbers",
+        "created table few.numbers",
+        "created view few.sums",
+    ]);
+    let sums = "SELECT sum FROM few.sums; SELECT SUM(n) AS all_of_them FROM numbers; USE few; SELECT SUM(n) AS sum FROM numbers;";
+    assert_eq!(sql(sums).code(0).out, "sum\n3\nall_of_them\n15\nsum\n3\n");
+    assert_eq!(
+        sql("USE few; SHOW CURRENT DATABASE; SHOW TABLES").code(0).out,
+        "current database name\nfew\ntable name\nnumbers\nsums\n"
+    );
+    assert_eq!(
+        sql("SHOW DATABASES; SHOW TABLES").code(0).out,
+        "database name\ndefault_database\nfew\ntable name\nnumbers\n"
+    );
+    // What stands in a file is the same as what is typed.
+    let all = cluster.weir(&["submit", "-q", "-o", "csv", "-e", "USE few; SELECT sum FROM sums"]).code(0);
+    assert_eq!(all.out, "sum\n3\n");
+    let kept = cluster.weir(&["catalog", "show", "few.sums"]).code(0).out;
+    assert!(
+        kept.starts_with("USE `few`;\nCREATE VIEW sums AS") && kept.ends_with(";\nUSE `default_database`;\n"),
+        "{kept}"
+    );
+    let explained = cluster.weir(&["sql", "--cluster", "-e", "USE few; EXPLAIN SELECT * FROM numbers"]).code(0).out;
+    assert!(explained.contains("few.numbers"), "{explained}");
+
+    sql("USE few;\nSELECT m FROM numbers").code(2).says(&["line 2, column 8: there is no column `m`"]);
+    sql("USE few;\nCREATE VIEW w AS SELECT m FROM numbers")
+        .code(2)
+        .says(&["line 2, column 25: there is no column `m`"]);
+    sql("USE fewer").code(2).says(&["line 1, column 5: there is no database `fewer`", "did you mean `few`?"]);
+    sql("USE few; DROP DATABASE few CASCADE").code(2).says(&["`few` is in use"]);
+    sql("DROP DATABASE few").code(2).says(&["database `few` is not empty"]);
+    sql("DROP DATABASE few CASCADE").code(0).says(&["dropped database few", "dropped view few.sums"]);
+    assert_eq!(sql("SELECT COUNT(*) AS c FROM numbers").code(0).out, "c\n5\n");
+}
+
+/// Over input that goes on, the job ends with the last row that there can be.
+#[test]
+fn a_limit_ends_a_query_in_the_cluster() {
+    let cluster = Cluster::local(1);
+    let sql = |text: &str| cluster.weir(&["sql", "--cluster", "-q", "-o", "csv", "-e", text]);
+    sql("CREATE TABLE e (id BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100', 'fields.id.min' = '7', 'fields.id.max' = '7')")
+        .code(0);
+    for (query, expected) in [
+        ("SELECT id FROM e LIMIT 3", "id\n7\n7\n7\n"),
+        ("SELECT id * 2 AS twice FROM e WHERE id > 5 LIMIT 2 OFFSET 1", "twice\n14\n14\n"),
+        ("SELECT id FROM e LIMIT 0", ""),
+    ] {
+        assert_eq!(sql(query).code(0).out, expected, "{query}");
+    }
+    assert!(!cluster.weir(&["jobs", "list", "--all"]).code(0).out.contains("query"), "nothing is left of them");
+}
+
+#[test]
 fn jobs_of_a_cluster_are_not_known_without_one() {
     crate::weir::weir(&["sql", "-e", "SHOW JOBS"]).code(2).says(&["known to its shell alone", "weir sql --cluster"]);
 }

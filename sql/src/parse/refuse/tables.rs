@@ -98,10 +98,10 @@ pub(super) fn check_table_factor(factor: &TableFactor) -> Check {
         } => {
             alias.iter().try_for_each(check_alias)?;
             let span = name.span();
-            if name.0.len() > 1 || name.0.iter().any(|part| part.as_ident().is_none()) {
+            if name.0.len() > 3 || name.0.iter().any(|part| part.as_ident().is_none()) {
                 return refuse(
-                    "catalogs and databases are not supported yet",
-                    "write the name alone: all tables of a script live in one place",
+                    "this name has too many parts",
+                    "write `table`, `database.table` or `catalog.database.table`",
                     span,
                     &[],
                 );

@@ -52,7 +52,7 @@ fn slips() {
         ("CREATE TABLE t (a BIGINT b INT)", "line 1, column 26: expected `,` or `)`, found `b`"),
         (
             "CREATE TABEL t (a INT)",
-            "line 1, column 8: expected TABLE, VIEW or FUNCTION, found `TABEL` / is `TABEL` a slip of `TABLE`?",
+            "line 1, column 8: expected TABLE, VIEW, FUNCTION or DATABASE, found `TABEL` / is `TABEL` a slip of `TABLE`?",
         ),
         ("CREATE TABLE t (a INT) WIHT ('a' = 'b')", "is `WIHT` a slip of `WITH`?"),
         ("CREATE TABLE t (a INT) WITH ('a' 'b')", "line 1, column 34: expected `=`, found `'b'`"),
@@ -82,9 +82,11 @@ fn an_excerpt_marks_the_place() {
 #[test]
 fn statements() {
     all(&[
-        ("CREATE DATABASE d", "catalogs and databases are not supported yet"),
-        ("CREATE CATALOG d", "catalogs and databases are not supported yet"),
-        ("USE d", "catalogs and databases are not supported yet"),
+        ("CREATE CATALOG d", "there is one catalog, `default_catalog`"),
+        ("CREATE SCHEMA d", "a schema is called a database"),
+        ("ALTER DATABASE d SET ('a' = 'b')", "a database has nothing to alter"),
+        ("CREATE DATABASE `a.b`", "line 1, column 17: the name of a database has no point in it"),
+        ("USE MODULES core", "modules are not supported"),
         (
             "CREATE FUNCTION f AS 'x'",
             "only functions with a body in SQL are supported, and those name their parameters",
@@ -92,9 +94,12 @@ fn statements() {
         ("CREATE TEMPORARY SYSTEM FUNCTION f AS 'x'", "system functions cannot be replaced"),
         ("CREATE MATERIALIZED VIEW v AS SELECT 1", "materialized views and tables are not supported yet"),
         ("CREATE SOURCE s (a INT)", "there is only one kind of table"),
-        ("SHOW DATABASES", "catalogs and databases are not supported yet"),
-        ("SHOW JOB", "expected TABLES, VIEWS, FUNCTIONS, JOBS,"),
-        ("SHOW ME", "expected TABLES, VIEWS, FUNCTIONS, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION"),
+        ("SHOW CURRENT JOB", "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS,"),
+        ("SHOW JOB", "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS,"),
+        (
+            "SHOW ME",
+            "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION",
+        ),
         ("STOP JOB", "expected the name of a job in single quotes"),
         ("UPDATE t SET a = 1", "rows of a stream cannot be changed"),
         ("DELETE FROM t", "rows of a stream cannot be changed"),
@@ -103,8 +108,8 @@ fn statements() {
         ("BEGIN; INSERT INTO a SELECT 1; COMMIT", "transactions are not supported"),
         ("INSERT OVERWRITE t SELECT 1", "INSERT OVERWRITE is not supported"),
         ("INSERT INTO t PARTITION (dt = '1') SELECT 1", "PARTITION in INSERT is not supported"),
-        ("INSERT INTO d.t SELECT 1", "line 1, column 13: catalogs and databases are not supported yet"),
-        ("SELECT * FROM c.d.t", "line 1, column 15: catalogs and databases are not supported yet"),
+        ("INSERT INTO a.b.c.d SELECT 1", "line 1, column 13: this name has too many parts"),
+        ("SELECT * FROM a.b.c.d", "line 1, column 15: this name has too many parts"),
         ("EXPLAIN ANALYZE SELECT 1", "line 1, column 9: EXPLAIN shows CHANGELOG_MODE, STATE and JSON"),
         ("EXPLAIN STATE, VERBOSE SELECT 1", "line 1, column 16: EXPLAIN shows CHANGELOG_MODE, STATE and JSON"),
         ("EXPLAIN STATE, SELECT 1", "line 1, column 16: EXPLAIN shows CHANGELOG_MODE, STATE and JSON"),
@@ -125,7 +130,7 @@ fn statements() {
 #[test]
 fn tables() {
     all(&[
-        ("CREATE TABLE d.t (a INT)", "line 1, column 14: catalogs and databases are not supported yet"),
+        ("CREATE TABLE a.b.c.d (a INT)", "line 1, column 14: this name has too many parts"),
         ("CREATE TABLE t (a INT PRIMARY KEY)", "expected NOT ENFORCED, since Weir does not check that keys are unique"),
         ("CREATE TABLE t (a INT, PRIMARY KEY (a) ENFORCED)", "expected NOT ENFORCED"),
         (

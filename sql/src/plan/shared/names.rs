@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use datafusion_sql::sqlparser::ast::{Expr, ObjectName, Query, TableFactor, Visit};
 
-use crate::parse::WindowFunction;
+use super::databases::{Within, as_key};
+use crate::parse::{DEFAULT_DATABASE, WindowFunction};
 use crate::statement::{ColumnKind, CreateTable, Show, Statement, TableChange};
 use crate::walk::{Look, Step, look};
 
-/// In small letters. Names of `WITH` are among them, and of built-in functions.
-pub(super) fn uses(statement: &Statement) -> BTreeSet<String> {
-    all(statement).used
+/// In small letters, tables by the one name that each has. Names of `WITH` are among them, and of built-in functions.
+pub(super) fn uses(statement: &Statement, within: &Within) -> BTreeSet<String> {
+    all(statement).within(within, |_| true)
 }
 
 /// Names that can only be those of a catalog, unless they are built-in functions.
-pub(super) fn uses_of_others(statement: &Statement) -> BTreeSet<String> {
-    let Names { mut used, inner } = all(statement);
-    used.retain(|name| !inner.contains(name));
-    used
+pub(super) fn uses_of_others(statement: &Statement, within: &Within) -> BTreeSet<String> {
+    let names = all(statement);
+    names.within(within, |name| !names.inner.contains(name))
 }
 
 fn all(statement: &Statement) -> Names {
@@ -36,8 +36,13 @@ fn all(statement: &Statement) -> Names {
         }
         Statement::Operator(operator) => operator.inputs.iter().for_each(|input| names.look::<Query>(&input.value)),
         Statement::Explain { statement, .. } => return all(statement),
-        Statement::Describe(name) | Statement::Show(Show::Create { name, .. } | Show::CreateFunction { name }) => {
-            names.add(&name.value)
+        Statement::Describe(name) | Statement::Show(Show::Create { name, .. }) => names.add(&name.value),
+        Statement::Show(Show::CreateFunction { name }) => names.add_function(&name.value),
+        Statement::Show(Show::Tables { database, .. } | Show::Views { database, .. }) => {
+            names.databases.extend(database.iter().map(|database| database.value.clone()));
+        }
+        Statement::Use(database) | Statement::DropDatabase { name: database, .. } => {
+            names.databases.extend(Some(database.value.clone()).filter(|name| name != DEFAULT_DATABASE));
         }
         Statement::AlterTable(alter) => {
             names.add(&alter.name.value);
@@ -50,9 +55,12 @@ fn all(statement: &Statement) -> Names {
     names
 }
 
+/// As they are written, in small letters.
 #[derive(Default)]
 struct Names {
-    used: BTreeSet<String>,
+    tables: BTreeSet<String>,
+    functions: BTreeSet<String>,
+    databases: BTreeSet<String>,
     /// Names of `WITH`, wherever they count.
     inner: BTreeSet<String>,
 }
@@ -67,14 +75,30 @@ impl Names {
         table.watermark.iter().for_each(|watermark| self.look(&watermark.expression));
     }
 
+    /// Those of them that are wanted, by the names that a catalog has for them.
+    fn within(&self, within: &Within, wanted: impl Fn(&String) -> bool) -> BTreeSet<String> {
+        let mut used: BTreeSet<String> = self.databases.iter().map(|name| as_key(name)).collect();
+        for table in self.tables.iter().filter(|name| wanted(name)) {
+            let full_name = within.full_name(table);
+            used.extend(within.key_of_database(&full_name));
+            used.insert(full_name.to_lowercase());
+        }
+        used.extend(self.functions.iter().filter(|name| wanted(name)).cloned());
+        used
+    }
+
     fn add(&mut self, name: &str) {
-        self.used.insert(name.to_lowercase());
+        self.tables.insert(name.to_lowercase());
+    }
+
+    fn add_function(&mut self, name: &str) {
+        self.functions.insert(name.to_lowercase());
     }
 
     fn add_object(&mut self, name: &ObjectName) {
-        if let Some(part) = name.0.last().and_then(|part| part.as_ident()) {
-            self.add(&part.value);
-        }
+        let parts: Vec<&str> =
+            name.0.iter().filter_map(|part| part.as_ident()).map(|part| part.value.as_str()).collect();
+        self.add(&parts.join("."));
     }
 
     fn look<T: Visit>(&mut self, tree: &T) {
@@ -100,8 +124,10 @@ impl Look for Names {
     }
 
     fn expression(&mut self, expression: &Expr) -> Step {
-        if let Expr::Function(call) = expression {
-            self.add_object(&call.name);
+        if let Expr::Function(call) = expression
+            && let Some(name) = call.name.0.last().and_then(|part| part.as_ident())
+        {
+            self.add_function(&name.value);
         }
         Step::Continue(())
     }
