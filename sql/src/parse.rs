@@ -53,7 +53,7 @@ use crate::statement::Script;
 pub use create_function::in_place_of;
 pub(crate) use database::CATALOG;
 pub use database::DEFAULT_DATABASE;
-pub(crate) use emission::{EMISSION, LATENESS, ON_UPDATE};
+pub(crate) use emission::{EMISSION, EVERY, LATENESS, ON_UPDATE};
 pub use expression::parse_expression;
 pub(crate) use hints::{Hint, hints, with_options};
 pub use segments::{Unit, units};

@@ -41,7 +41,7 @@ pub(crate) fn unique_key(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
             let place = |column: usize| calc.projection.iter().position(|made| *made == Expr::Column(column));
             unique_key(graph, edge.from)?.into_iter().map(place).collect()
         }
-        OperatorSpec::Clock => {
+        OperatorSpec::Clock | OperatorSpec::PacedRows(_) => {
             let [edge] = spec.inputs.as_slice() else { return None };
             unique_key(graph, edge.from)
         }
@@ -71,6 +71,10 @@ pub(crate) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
             let [edge] = spec.inputs.as_slice() else { return None };
             let place = |column: usize| calc.projection.iter().position(|made| *made == Expr::Column(column));
             key_of(graph, edge.from)?.into_iter().map(place).collect()
+        }
+        OperatorSpec::Clock | OperatorSpec::PacedRows(_) => {
+            let [edge] = spec.inputs.as_slice() else { return None };
+            key_of(graph, edge.from)
         }
         _ => None,
     }

@@ -6,7 +6,8 @@
 //!                                      └ until it has ended, its LIMIT is reached, ^C, or nobody reads stdout
 //! ```
 //!
-//! A job whose `LIMIT` is reached has no more rows, whether its input goes on or not. Such a job cannot go on without this command, nor be restarted, so it is deleted however it ends.
+//! A job whose `LIMIT` is reached has no more rows, whether its input goes on or not. Such a job cannot go on without this command, nor
+//! be restarted, so it is deleted however it ends.
 
 use std::sync::Arc;
 use std::time::Duration;

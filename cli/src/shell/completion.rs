@@ -25,6 +25,8 @@ const KEYWORDS: &[&str] = &[
     "DISTINCT",
     "DROP",
     "ELSE",
+    "EMIT EVERY",
+    "EMIT ON UPDATE",
     "END",
     "EXECUTE",
     "EXISTS",

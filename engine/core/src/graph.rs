@@ -30,9 +30,9 @@ pub use self::over::{OverCall, OverFrame, OverFunction, OverSpec};
 pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
-    LookupJoinSpec, NullTimes, OperatorSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpsertRowsSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    LookupJoinSpec, NullTimes, OperatorSpec, PacedRowsSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
+    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpsertRowsSpec, WatermarkSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
@@ -225,7 +225,8 @@ impl OperatorSpec {
             OperatorSpec::GroupAggregate(_)
             | OperatorSpec::TopN(_)
             | OperatorSpec::UpdatingOver(_)
-            | OperatorSpec::UpsertRows(_) => true,
+            | OperatorSpec::UpsertRows(_)
+            | OperatorSpec::PacedRows(_) => true,
         }
     }
 

@@ -42,9 +42,9 @@ pub use graph::{
     CalcSpec, Chain, ChangelogKind, ChangelogRowsSpec, DiscoverSpec, Edge, Exchange, ExpandSpec, FramedCall,
     FramedFunction, GroupAggregateSpec, InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinSpread, JoinType,
     LookupJoinSpec, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, OverBound, OverCall, OverFrame,
-    OverFunction, OverRows, OverSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    OverFunction, OverRows, OverSpec, PacedRowsSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec,
+    SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec,
+    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};

@@ -13,6 +13,7 @@ use crate::expand::Expand;
 use crate::interval_join::IntervalJoin;
 use crate::lookup_join::LookupJoin;
 use crate::over::{Over, UpdatingOver};
+use crate::paced_rows::PacedRows;
 use crate::plugin::PluginOperator;
 use crate::processing_time::ProcessingTime;
 use crate::temporal_join::TemporalJoin;
@@ -90,6 +91,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Plugin(spec) => Box::new(PluginOperator::new(spec, &node.name, functions)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
+        OperatorSpec::PacedRows(spec) => Box::new(PacedRows::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::UpsertRows(spec) => Box::new(UpsertRows::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {

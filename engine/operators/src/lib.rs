@@ -21,6 +21,7 @@ mod kept_row;
 mod late;
 mod lookup_join;
 mod over;
+mod paced_rows;
 mod plugin;
 mod processing_time;
 mod row_blocks;

@@ -144,6 +144,7 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
         }
         OperatorSpec::UpsertRows(spec) if spec.key.is_empty() => "the one row, at each marker".to_owned(),
         OperatorSpec::UpsertRows(spec) => format!("the last row of each {}, at each marker", all(&spec.key)),
+        OperatorSpec::PacedRows(spec) => format!("changes, every {}", length_of(spec.every)),
         OperatorSpec::ChangelogRows(_) => "each change as a row".to_owned(),
         OperatorSpec::Plugin(plugin) => match &plugin.artifact {
             Some(artifact) => format!("{} of {artifact}", plugin.operator),
@@ -416,6 +417,7 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::LookupJoin(_) => None,
         OperatorSpec::Plugin(_) => Some("what the plugin keeps".to_owned()),
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("all rows, until the input ends".to_owned()),
+        OperatorSpec::PacedRows(_) => Some("changes, until the interval is over".to_owned()),
         OperatorSpec::Sink(_) => Some("results of the epoch, until its checkpoint completes".to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Expand(_)

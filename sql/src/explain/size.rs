@@ -46,6 +46,7 @@ pub(super) fn bound(operator: &OperatorSpec) -> Option<&'static str> {
         OperatorSpec::TopN(spec) if super::has_last_row(spec) && !spec.retracts => Some("the limit"),
         OperatorSpec::TopN(TopNSpec { deletions: Some(_), .. }) => Some("the number of keys"),
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => Some("the end of the input"),
+        OperatorSpec::PacedRows(_) => Some("the interval"),
         OperatorSpec::Sink(_) => Some("the checkpoint"),
         _ => None,
     }
@@ -132,6 +133,7 @@ pub(super) fn size(graph: &JobGraph, node: &Node) -> Option<Size> {
             (keys + entry(12) + 16 + spec.aggregates.iter().map(state).sum::<u64>(), "groups")
         }
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) => (row(input) + entry(16) + 8, "rows"),
+        OperatorSpec::PacedRows(_) => (row(input) + entry(40) + 16, "rows"),
         _ => return None,
     };
     Some(Size { bytes: bytes * 1_000_000, of })

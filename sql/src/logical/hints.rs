@@ -20,7 +20,7 @@ use weir_core::Error;
 
 use crate::catalog::parse_duration;
 use crate::diagnostics::{Source, did_you_mean};
-use crate::parse::{EMISSION, Hint, LATENESS, ON_UPDATE, hints, with_options};
+use crate::parse::{EMISSION, EVERY, Hint, LATENESS, ON_UPDATE, hints, with_options};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
 
@@ -31,6 +31,8 @@ pub(crate) struct Emission {
     pub on_update: bool,
     /// Milliseconds behind the end of their window in which rows still count.
     pub lateness: u64,
+    /// Changes come out so many milliseconds after each other at least; `None`: at each marker.
+    pub every: Option<u64>,
 }
 
 /// What hints say of a relation.
@@ -155,7 +157,8 @@ impl Obey<'_> {
     fn emission(&self, hint: &Hint, select: &mut Select) -> weir_core::Result<()> {
         let of = |key: &str| hint.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
         let lateness = of(LATENESS).and_then(|lateness| lateness.parse().ok()).unwrap_or_default();
-        let emission = Emission { on_update: of(ON_UPDATE) == Some("true"), lateness };
+        let every = of(EVERY).and_then(|every| every.parse().ok());
+        let emission = Emission { on_update: of(ON_UPDATE) == Some("true"), lateness, every };
         let said = match select.from.as_mut_slice() {
             [tables] if tables.joins.is_empty() => say(&mut tables.relation, |said| said.emission = Some(emission)),
             _ => false,
@@ -235,11 +238,11 @@ fn say(relation: &mut TableFactor, change: impl Fn(&mut Said)) -> bool {
     let mut said = mark.take().and_then(read).unwrap_or_default();
     change(&mut said);
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
-    let (on_update, lateness) = match said.emission {
-        Some(emission) => (u8::from(emission.on_update).to_string(), emission.lateness),
-        None => ("-".to_owned(), 0),
+    let (on_update, lateness, every) = match said.emission {
+        Some(Emission { on_update, lateness, every }) => (u8::from(on_update).to_string(), lateness, every),
+        None => ("-".to_owned(), 0, None),
     };
-    let text = format!("{} {on_update} {lateness}", number(said.life));
+    let text = format!("{} {on_update} {lateness} {}", number(said.life), number(every));
     *mark = Some(TableSampleKind::BeforeTableAlias(Box::new(TableSample {
         modifier: TableSampleModifier::TableSample,
         name: None,
@@ -264,6 +267,7 @@ fn read(mark: TableSampleKind) -> Option<Said> {
     let life = parts.next()?.parse().ok();
     let on_update = parts.next()?;
     let lateness = parts.next()?.parse().ok()?;
-    let emission = (on_update != "-").then_some(Emission { on_update: on_update == "1", lateness });
+    let every = parts.next()?.parse().ok();
+    let emission = (on_update != "-").then_some(Emission { on_update: on_update == "1", lateness, every });
     Some(Said { life, emission })
 }

@@ -93,6 +93,10 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             ChangelogKind::Append if top.order.is_empty() => Some(ChangelogKind::Append),
             ChangelogKind::Append | ChangelogKind::Retract => Some(ChangelogKind::Retract),
         },
+        OperatorSpec::PacedRows(_) => match inputs.first()? {
+            ChangelogKind::Upsert(_) => None,
+            kind => Some(kind.clone()),
+        },
         OperatorSpec::FinalRows | OperatorSpec::SortedRows(_) | OperatorSpec::ChangelogRows(_) => {
             match inputs.first()? {
                 ChangelogKind::Upsert(_) => None,

@@ -98,7 +98,7 @@ fn staying(graph: &JobGraph) -> Changes {
 
 fn stays(graph: &JobGraph, edge: &Edge, reader: &NodeSpec) -> bool {
     let Exchange::Hash(columns) = &edge.exchange else { return false };
-    if has_first_phase_over_several(reader) {
+    if has_first_phase_over_several(reader) || hears_one_time(reader) {
         return false;
     }
     let Some(origin) = origin(graph, edge).filter(|_| graph.node(edge.from).spec.parallelism == reader.parallelism)
@@ -107,6 +107,11 @@ fn stays(graph: &JobGraph, edge: &Edge, reader: &NodeSpec) -> bool {
     };
     let spread = (0..origin.spread(graph)).map(Some);
     columns.iter().map(|column| origin.columns[*column]).eq(spread)
+}
+
+/// Whether all subtasks have to hear the same of a time that each of those in front of them makes by itself.
+fn hears_one_time(reader: &NodeSpec) -> bool {
+    matches!(reader.operator, OperatorSpec::PacedRows(_))
 }
 
 /// Whether an aggregation in one phase reads several inputs that in two its first phase would read. Behind that, rows are not known to

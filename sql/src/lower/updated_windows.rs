@@ -1,20 +1,23 @@
-//! Aggregations of windows whose results are shown while they change: `EMIT ON UPDATE`, and `ALLOWED LATENESS`.
+//! Aggregations whose results are shown as a clause says: those of windows while they change, by `EMIT ON UPDATE` and `ALLOWED LATENESS`, and
+//! any once in an interval, by `EMIT EVERY`.
 //!
 //! They are aggregations by the window's columns as by any others, but for what bounds them: a window is forgotten when the watermark
 //! has passed its end, and the lateness that is allowed behind it. What comes out is a changelog, whose columns are no windows: any
 //! later row may still be taken back.
 
 use datafusion_expr::Aggregate;
-use weir_core::{Error, Expr, Result, WindowKind};
+use weir_core::{Error, Exchange, Expr, OperatorSpec, PacedRowsSpec, Result, WindowKind};
 
 use super::Lowering;
 use super::aggregate::{Windows, key_places, windows};
 use super::call::call;
 use super::changelog;
 use super::grouping::Grouping;
-use super::shape::{edges, settle};
+use super::life::behind_clocks;
+use super::shape::{Shaped, add, edges, settle};
 use super::stream::{Base, Pending, Stream};
 use crate::logical::Emission;
+use crate::row_key::key_of;
 
 /// A window that results are shown of while they change.
 pub(super) struct Updated {
@@ -36,6 +39,34 @@ impl Lowering<'_> {
     /// # Errors
     /// A user error if its windows cannot be shown before they close.
     pub(super) fn updated_aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        stream: Stream,
+        emission: Emission,
+    ) -> Result<Stream> {
+        let changes = self.changes_of_aggregate(aggregate, stream, emission)?;
+        match emission.every {
+            Some(every) => self.paced(changes, every),
+            None => Ok(changes),
+        }
+    }
+
+    /// The changes of an aggregation, once in each interval of so many milliseconds.
+    fn paced(&mut self, stream: Stream, every: u64) -> Result<Stream> {
+        let (Base::Nodes(nodes), columns) = (&stream.base, stream.columns.clone()) else {
+            return Err(Error::internal("an aggregation is no node"));
+        };
+        let [node] = nodes.as_slice() else { return Err(Error::internal("an aggregation is several nodes")) };
+        let key = key_of(&self.graph, *node).ok_or_else(|| Error::internal("an aggregation has no key"))?;
+        let shaped = Shaped { nodes: vec![*node], columns, positions: Vec::new() };
+        let Shaped { nodes, columns, .. } = behind_clocks(&mut self.graph, shaped)?;
+        let inputs = edges(&nodes, 0, Exchange::Hash(key.clone()));
+        let operator = OperatorSpec::PacedRows(PacedRowsSpec { key, every });
+        let node = add(&mut self.graph, "PacedRows", operator, inputs, &columns)?;
+        Ok(Stream { base: Base::Nodes(vec![node]), ..stream })
+    }
+
+    fn changes_of_aggregate(
         &mut self,
         aggregate: &Aggregate,
         mut stream: Stream,
@@ -84,7 +115,7 @@ impl Lowering<'_> {
             return Err(Error::internal("a window that rows were given is pending"));
         };
         if let Base::Nodes(nodes) = &stream.base
-            && changelog::may_retract(&self.graph, &edges(nodes, 0, weir_core::Exchange::Forward))
+            && changelog::may_retract(&self.graph, &edges(nodes, 0, Exchange::Forward))
         {
             return Err(Error::internal("rows that may be taken back have a window"));
         }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `EMIT ON WINDOW CLOSE`, `EMIT FINAL` | a window's results, when it closes |
 //! | `EMIT ON UPDATE`, `EMIT CHANGES` | results as they change, before their window closes |
+//! | `EMIT EVERY INTERVAL '10' SECOND` | the same, once in each ten seconds |
 //! | `ALLOWED LATENESS INTERVAL '1' HOUR` | changes by rows that are so late |
 
 use datafusion_sql::sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
@@ -20,6 +21,7 @@ pub(crate) const EMISSION: &str = "EMISSION";
 /// Its keys.
 pub(crate) const ON_UPDATE: &str = "on-update";
 pub(crate) const LATENESS: &str = "lateness";
+pub(crate) const EVERY: &str = "every";
 
 /// Words of a clause, and whether results come out as they change.
 const CLAUSES: [(&[&str], bool); 4] = [
@@ -39,6 +41,8 @@ struct Level {
     on_update: Option<bool>,
     /// Milliseconds.
     lateness: Option<u64>,
+    /// Milliseconds.
+    every: Option<u64>,
 }
 
 /// Takes the clauses out of a statement, and puts hints in.
@@ -83,7 +87,9 @@ pub(super) fn clauses(source: &Source<'_>, segment: &mut Segment) -> Result<()> 
 fn hint(level: &Level) -> Option<(usize, String)> {
     let (on_update, lateness) = (level.on_update.unwrap_or_default(), level.lateness.unwrap_or_default());
     let is_said = level.on_update.is_some() || level.lateness.is_some();
-    let text = format!("+{EMISSION}('{ON_UPDATE}' = '{on_update}', '{LATENESS}' = '{lateness}')");
+    let every = level.every.map_or_else(|| "-".to_owned(), |every| every.to_string());
+    let text =
+        format!("+{EMISSION}('{ON_UPDATE}' = '{on_update}', '{LATENESS}' = '{lateness}', '{EVERY}' = '{every}')");
     level.select.filter(|_| is_said).map(|select| (select, text))
 }
 
@@ -92,14 +98,15 @@ fn clause(source: &Source<'_>, span: Span, rest: &[&TokenWithSpan], level: &mut 
     let begins =
         |words: &[&str]| rest.len() >= words.len() && words.iter().zip(rest).all(|(word, token)| is_word(token, word));
     let refused = |what: &str, help: &str| Err(source.error(span, what).with_help(help));
-    if begins(&["EMIT", "EVERY|AFTER|WITH|WITHOUT|STREAM"]) {
+    if begins(&["EMIT", "AFTER|WITH|WITHOUT|STREAM"]) {
         return refused(
-            "EMIT ON UPDATE, EMIT CHANGES, EMIT ON WINDOW CLOSE and EMIT FINAL are the clauses that there are",
+            "EMIT ON UPDATE, EMIT CHANGES, EMIT EVERY, EMIT ON WINDOW CLOSE and EMIT FINAL are the clauses that there are",
             "write `EMIT ON UPDATE`: results that have changed are shown a few times a second",
         );
     }
     let emit = CLAUSES.iter().find(|(words, _)| begins(words));
-    if emit.is_none() && !begins(&["ALLOWED", "LATENESS"]) {
+    let is_every = begins(&["EMIT", "EVERY"]);
+    if emit.is_none() && !is_every && !begins(&["ALLOWED", "LATENESS"]) {
         return Ok(0);
     }
     if level.is_set {
@@ -121,15 +128,18 @@ fn clause(source: &Source<'_>, span: Span, rest: &[&TokenWithSpan], level: &mut 
             Some(_) => twice(),
         };
     }
-    let (lateness, length) = milliseconds(&rest[2..]).ok_or_else(|| {
-        source
-            .error(span, "ALLOWED LATENESS has a length of time, in days or shorter units")
-            .with_help("write it as in `ALLOWED LATENESS INTERVAL '1' HOUR`")
-    })?;
-    match level.lateness.replace(lateness) {
-        None => Ok(2 + length),
-        Some(_) => twice(),
-    }
+    let what = if is_every { "EMIT EVERY" } else { "ALLOWED LATENESS" };
+    let (length, tokens) =
+        milliseconds(&rest[2..]).filter(|(length, _)| !is_every || *length > 0).ok_or_else(|| {
+            source
+                .error(span, format!("{what} has a length of time, in days or shorter units"))
+                .with_help(format!("write it as in `{what} INTERVAL '1' HOUR`"))
+        })?;
+    let said_before = match is_every {
+        true => level.on_update.replace(true).is_some() | level.every.replace(length).is_some(),
+        false => level.lateness.replace(length).is_some(),
+    };
+    if said_before { twice() } else { Ok(2 + tokens) }
 }
 
 /// The length of `INTERVAL '1' HOUR` at the beginning of `rest`, and how many tokens that are.

@@ -166,7 +166,7 @@ fn a_catalog_keeps_databases_and_what_is_in_them() {
     assert_eq!(names, ["sales", "sales.orders", "sales.large", "orders"]);
 
     let needs = |text: &str| shared::needed(&statements, &weir_sql::parse(text).unwrap(), &Functions::built_in());
-    assert_eq!(needs("SELECT amount FROM orders"), [orders.clone()]);
+    assert_eq!(needs("SELECT amount FROM orders"), std::slice::from_ref(&orders));
     assert_eq!(needs("SELECT amount FROM Sales.Orders"), [statements[0].clone(), sales(&orders)]);
     assert_eq!(needs("SELECT amount FROM sales.large"), statements[..3]);
     assert_eq!(needs("USE sales; SELECT amount FROM large"), statements[..3]);
@@ -186,7 +186,7 @@ fn a_catalog_keeps_databases_and_what_is_in_them() {
     let elsewhere = kept(&statements[..1], &format!("CREATE TABLE sales.t (a INT) {WITH}"));
     let altered = kept(&elsewhere, "USE sales; ALTER TABLE t RENAME TO u");
     assert_eq!(kept(&altered, "DROP TABLE sales.u"), statements[..1]);
-    assert_eq!(kept(&statements, "DROP DATABASE sales CASCADE"), [orders.clone()]);
+    assert_eq!(kept(&statements, "DROP DATABASE sales CASCADE"), std::slice::from_ref(&orders));
 
     assert!(wrong(&statements, "DROP DATABASE sales").report().contains("is not empty"));
     assert!(wrong(&statements, "USE sales; DROP TABLE orders").report().contains("would not go on to work"));

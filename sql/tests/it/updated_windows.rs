@@ -38,6 +38,30 @@ fn rows_may_be_late() {
     );
 }
 
+/// Rows stay by the key of the aggregation, and are exchanged all the same: so all subtasks that hold changes hear one time.
+#[test]
+fn changes_are_held_behind_an_exchange() {
+    check(
+        "SELECT bidder, COUNT(*) AS n FROM bid GROUP BY bidder EMIT EVERY INTERVAL '1' MINUTE",
+        "
+└─ rebalance ─ ChangelogRows  [each change as a row]
+   └─ Calc (retract)  [bidder, count(*) AS n]
+      └─ PacedRows (retract)  [changes, every 1 min]
+         └─ hash(bidder) ─ Clock (retract)  [what is kept goes by processing time from here on]
+            └─ GroupAggregate (retract)  [by bidder: count(*)]
+               └─ hash(bidder) ─ Calc  [bidder]
+                  └─ Source(bid)  [bidder, dateTime]
+",
+    );
+    let uid = |every: &str| {
+        let sql = format!("SELECT COUNT(*) AS n {TUMBLE} GROUP BY window_end EMIT EVERY INTERVAL {every}");
+        let graph = super::plan(&sql).unwrap_or_else(|error| panic!("{}", error.report())).graph.unwrap();
+        let paced = graph.nodes().iter().find(|node| node.spec.name == "PacedRows").unwrap();
+        paced.uid.clone()
+    };
+    assert_eq!(uid("'1' MINUTE"), uid("'10' SECOND"), "a job goes on at another pace");
+}
+
 /// Both ways to write a window, and both names of a clause, are the same job.
 #[test]
 fn there_are_several_ways_to_say_it() {

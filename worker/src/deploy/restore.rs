@@ -62,10 +62,14 @@ fn sharing(graph: &JobGraph, functions: &Functions) -> Result<usize> {
     Ok(sharing.max(1))
 }
 
-/// Whether an operator may have a part of its state in memory. Not one with timers of processing time: what is due by the clock is not
-/// looked for elsewhere.
+/// Whether an operator may have a part of its state in memory. Not one with timers of processing time, or that lets go of all that it holds:
+/// what is due by the clock is not looked for elsewhere.
 fn may_be_partial(spec: &OperatorSpec, tables: &[TableSchema]) -> bool {
-    let has_timers = matches!(spec, OperatorSpec::Plugin(plugin) if plugin.wants_ticks);
+    let has_timers = match spec {
+        OperatorSpec::Plugin(plugin) => plugin.wants_ticks,
+        OperatorSpec::PacedRows(_) => true,
+        _ => false,
+    };
     !has_timers && Partial::is_possible(tables)
 }
 

@@ -114,7 +114,7 @@ fn databases_of_a_cluster_are_shared() {
     sql("USE few;\nCREATE VIEW w AS SELECT m FROM numbers")
         .code(2)
         .says(&["line 2, column 25: there is no column `m`"]);
-    sql("USE fewer").code(2).says(&["line 1, column 5: there is no database `fewer`", "did you mean `few`?"]);
+    sql("USE fwe").code(2).says(&["line 1, column 5: there is no database `fwe`", "did you mean `few`?"]);
     sql("USE few; DROP DATABASE few CASCADE").code(2).says(&["`few` is in use"]);
     sql("DROP DATABASE few").code(2).says(&["database `few` is not empty"]);
     sql("DROP DATABASE few CASCADE").code(0).says(&["dropped database few", "dropped view few.sums"]);

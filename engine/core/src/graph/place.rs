@@ -79,7 +79,8 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::TemporalJoin(_)
         | OperatorSpec::LookupJoin(_)
         | OperatorSpec::FinalRows
-        | OperatorSpec::SortedRows(_) => Some(operator.tag().to_owned()),
+        | OperatorSpec::SortedRows(_)
+        | OperatorSpec::PacedRows(_) => Some(operator.tag().to_owned()),
         OperatorSpec::Calc(_)
         | OperatorSpec::Clock
         | OperatorSpec::Expand(_)

@@ -62,6 +62,8 @@ pub enum OperatorSpec {
     SortedRows(SortedRowsSpec),
     /// Makes changes that replace rows by key of changes that take rows back. Where a marker passes a key has one row at most.
     UpsertRows(UpsertRowsSpec),
+    /// Holds changes back, and lets what they come to go at the first marker in each interval of processing time.
+    PacedRows(PacedRowsSpec),
     /// Makes rows of changes: puts what happens to each row in front of its columns. What comes out is only added.
     ChangelogRows(ChangelogRowsSpec),
     /// What a plugin does.
@@ -327,6 +329,15 @@ pub struct UpsertRowsSpec {
     /// Whether what is gone is taken back, all of it in front of what is added; else a row takes the place of the one before it.
     #[serde(default)]
     pub retracts: bool,
+}
+
+/// Parameters of [`OperatorSpec::PacedRows`]. The output is the input's columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacedRowsSpec {
+    /// By which rows were sent: changes of a key come out together.
+    pub key: Vec<usize>,
+    /// Length of an interval in milliseconds; the first begins in 1970. No part of the identity.
+    pub every: u64,
 }
 
 /// Parameters of [`OperatorSpec::ChangelogRows`]. The output is `op`, a string, followed by the input's columns: `+I` for a row that is

@@ -3,9 +3,9 @@
 use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
     IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame,
-    OverFunction, OverRows, OverSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec, TemporalJoinSpec,
-    TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec, WindowAggregateSpec,
-    WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    OverFunction, OverRows, OverSpec, PacedRowsSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
+    TemporalJoinSpec, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec,
+    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -37,6 +37,7 @@ impl OperatorSpec {
             OperatorSpec::FinalRows => "final-rows",
             OperatorSpec::SortedRows(_) => "sorted-rows",
             OperatorSpec::UpsertRows(_) => "upsert-rows",
+            OperatorSpec::PacedRows(_) => "paced-rows",
             OperatorSpec::ChangelogRows(_) => "changelog-rows",
             OperatorSpec::Plugin(_) => "plugin",
             OperatorSpec::Sink(_) => "sink",
@@ -171,6 +172,8 @@ impl Encode for OperatorSpec {
             OperatorSpec::UpsertRows(UpsertRowsSpec { key, retracts }) => {
                 out.record(tag).list("key", key).unless("retracts", retracts, &false).end();
             }
+            // How often they come out may change.
+            OperatorSpec::PacedRows(PacedRowsSpec { key, every: _ }) => out.record(tag).list("key", key).end(),
             OperatorSpec::ChangelogRows(ChangelogRowsSpec { key }) => {
                 out.record(tag).flag("keyed", key.is_some()).list("key", key.as_deref().unwrap_or_default()).end();
             }

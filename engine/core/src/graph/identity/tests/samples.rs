@@ -299,6 +299,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ("final rows", OperatorSpec::FinalRows),
         ("upsert rows", OperatorSpec::UpsertRows(UpsertRowsSpec { key: vec![1, 0], retracts: false })),
         ("upsert rows of one", OperatorSpec::UpsertRows(UpsertRowsSpec { key: Vec::new(), retracts: false })),
+        ("paced rows", OperatorSpec::PacedRows(PacedRowsSpec { key: vec![1, 0], every: 10_000 })),
         ("changelog rows", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: None })),
         ("changelog rows of one", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(Vec::new()) })),
         ("changelog rows with a key", OperatorSpec::ChangelogRows(ChangelogRowsSpec { key: Some(vec![1, 0]) })),

@@ -1,0 +1,320 @@
+//! Holds changes back, and lets them go at the first marker in each interval of processing time: `EMIT EVERY`.
+//!
+//! Changes that undo each other while they are held never come out, so what does is the difference between the results at two markers.
+//! Time is that of a [`Clock`](crate::clock) in front of the exchange: where a marker passes all subtasks stand at the same one, so all let
+//! go at the same marker, and what comes out together belongs to one prefix of the input.
+//!
+//! - batch: each row goes against those that are held.
+//! - watermark: time has gone on. At the end of the input all that is held comes out.
+//! - marker: if another interval has begun since the last time, what is held comes out, by key: what is taken back in front of what takes
+//!   its place.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int8Array, Int64Array, RecordBatch, UInt64Array, new_null_array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use weir_core::hash::hash_rows;
+use weir_core::{
+    Batch, Capture, ChangelogKind, Collector, Distribution, EventTime, OpenContext, Operator, PacedRowsSpec, Result,
+    StateRows, TableSchema, state_column,
+};
+
+use crate::batches::with_schema;
+use crate::top_n::Columns;
+
+/// Rows of a batch that is emitted.
+const BATCH: usize = 8192;
+/// Bytes around a row that is held, roughly.
+const AROUND: usize = 96;
+
+/// A row as bytes.
+type Row = Arc<[u8]>;
+
+/// What is known of a row.
+struct Held {
+    /// Of its key.
+    hash: u64,
+    /// How many more of it there are than have come out; 0 where a checkpoint holds another number.
+    count: i64,
+    /// Whether a checkpoint holds it.
+    is_stored: bool,
+    /// Whether that is not so, or not with this count.
+    has_changed: bool,
+}
+
+/// The operator.
+pub(crate) struct PacedRows {
+    // Fixed by the plan.
+    key: Vec<usize>,
+    every: i64,
+    keys: Columns,
+    all: Arc<Columns>,
+    schema: SchemaRef,
+    state: TableSchema,
+    // Kept in checkpoints.
+    held: HashMap<Row, Held, FixedState>,
+    /// The interval in which changes came out last, or could have; `None` while nothing is known of the time.
+    interval: Option<i64>,
+    // Follows from what has come.
+    time: EventTime,
+    bytes: usize,
+    // Scratch.
+    hashes: Vec<u64>,
+}
+
+impl PacedRows {
+    /// # Errors
+    /// A user error if rows of such columns cannot be told apart.
+    pub(crate) fn new(spec: &PacedRowsSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
+        let columns = |columns: Vec<usize>| {
+            let options = vec![Default::default(); columns.len()];
+            Columns::new(columns, options, input, false)
+        };
+        let width = input.fields().len();
+        let values = input.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let count = Field::new("count", DataType::Int64, true);
+        let state = TableSchema {
+            name: "held".to_owned(),
+            version: 1,
+            schema: state_column::numbered_schema(&Schema::new(values.chain([count]).collect::<Vec<_>>())),
+            key_columns: width,
+            time_column: None,
+            distribution: Distribution::Keyed,
+        };
+        Ok(Self {
+            key: spec.key.clone(),
+            every: i64::try_from(spec.every).unwrap_or(i64::MAX).max(1),
+            keys: columns(spec.key.clone())?,
+            all: Arc::new(columns((0..width).collect())?),
+            schema: output.clone(),
+            state,
+            held: HashMap::default(),
+            interval: None,
+            time: EventTime::MIN,
+            bytes: 0,
+            hashes: Vec::new(),
+        })
+    }
+
+    fn interval_of(&self, time: EventTime) -> Option<i64> {
+        (time != EventTime::MIN).then(|| time.0.div_euclid(self.every))
+    }
+
+    /// All that is held, by key.
+    fn emit(&mut self, out: &mut Collector) -> Result<()> {
+        let mut changes: Vec<(Row, i64)> = Vec::new();
+        self.held.retain(|row, held| {
+            if held.count != 0 {
+                changes.push((row.clone(), held.count));
+            }
+            // A checkpoint has to hear that it is held no more.
+            (held.count, held.has_changed) = (0, true);
+            held.is_stored
+        });
+        self.bytes = self.held.keys().map(|row| row.len() + AROUND).sum();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let columns = self.all.decode(changes.iter().map(|(row, _)| row))?;
+        let rows = with_schema(&self.schema, columns, changes.len())?;
+        let keys = self.keys.encode(&rows)?;
+        let mut order: Vec<usize> = (0..changes.len()).collect();
+        let place = |row: usize| (keys.row(row), changes[row].1 > 0, &*changes[row].0);
+        order.sort_unstable_by(|one, other| place(*one).cmp(&place(*other)));
+        let copies = |row: usize| {
+            std::iter::repeat_n(row as u32, usize::try_from(changes[row].1.unsigned_abs()).unwrap_or(usize::MAX))
+        };
+        let sides: Vec<u32> = order.into_iter().flat_map(copies).collect();
+        let rows = Batch::append(rows);
+        for picked in sides.chunks(BATCH) {
+            let weights: Int8Array =
+                picked.iter().map(|row| Some(if changes[*row as usize].1 > 0 { 1 } else { -1 })).collect();
+            let rows = rows.take(&picked.iter().copied().collect())?;
+            out.emit(Batch::weighted(rows.into_appended()?, weights)?);
+        }
+        Ok(())
+    }
+}
+
+impl Operator for PacedRows {
+    fn tables(&self) -> Vec<TableSchema> {
+        vec![self.state.clone()]
+    }
+
+    /// What was due at the marker of the checkpoint has come out there.
+    fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.time = context.watermark;
+        self.interval = self.interval_of(context.watermark);
+        Ok(())
+    }
+
+    fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
+        let (columns, counts) = rows.columns().split_at(self.state.key_columns);
+        let counts = counts[0].as_primitive::<Int64Type>();
+        let encoded = self.all.encode_columns(columns)?;
+        for row in 0..rows.num_rows() {
+            let (hash, count) = (hashes.value(row), counts.value(row));
+            self.bytes += encoded.row(row).len() + AROUND;
+            self.held.insert(encoded.row(row).into(), Held { hash, count, is_stored: true, has_changed: false });
+        }
+        Ok(())
+    }
+
+    fn key_columns(&self, _ordinal: usize) -> Option<&[usize]> {
+        Some(&self.key)
+    }
+
+    fn takes(&self, _ordinal: usize, stream: &ChangelogKind) -> bool {
+        !matches!(stream, ChangelogKind::Upsert(_))
+    }
+
+    fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
+        let columns: Vec<ArrayRef> = self.key.iter().map(|column| batch.records().column(*column).clone()).collect();
+        hash_rows(&columns, batch.num_rows(), &mut self.hashes)?;
+        let rows = self.all.encode(batch.records())?;
+        for (row, hash) in self.hashes.iter().copied().enumerate() {
+            let weight = batch.weights().map_or(1, |weights| weights.value(row));
+            let bytes = rows.row(row);
+            let (_, held) = self.held.raw_entry_mut().from_key(bytes).or_insert_with(|| {
+                self.bytes += bytes.len() + AROUND;
+                (bytes.into(), Held { hash, count: 0, is_stored: false, has_changed: true })
+            });
+            held.count += i64::from(weight);
+            held.has_changed = true;
+            if held.count == 0 && !held.is_stored {
+                self.bytes = self.bytes.saturating_sub(bytes.len() + AROUND);
+                self.held.remove(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn watermark(&mut self, time: EventTime, out: &mut Collector) -> Result<Option<EventTime>> {
+        if time == EventTime::MAX {
+            self.emit(out)?;
+        }
+        self.time = time;
+        Ok(Some(time))
+    }
+
+    fn flush(&mut self, out: &mut Collector) -> Result<()> {
+        let now = self.interval_of(self.time);
+        // What comes before the first of the intervals that is known has begun somewhere in it.
+        if self.interval.is_some() && self.interval < now {
+            self.emit(out)?;
+        }
+        self.interval = self.interval.max(now);
+        Ok(())
+    }
+
+    fn capture(&mut self) -> Result<Vec<Capture>> {
+        let (mut put, mut gone) = (Vec::new(), Vec::new());
+        self.held.retain(|row, held| {
+            if std::mem::take(&mut held.has_changed) {
+                match held.count {
+                    0 => gone.push((row.clone(), held.hash, 0)),
+                    count => put.push((row.clone(), held.hash, count)),
+                }
+                held.is_stored = true;
+            }
+            held.count != 0
+        });
+        self.bytes = self.held.keys().map(|row| row.len() + AROUND).sum();
+        let (all, schema) = (self.all.clone(), self.state.schema.clone());
+        let rows = move || {
+            let mut captured = Vec::new();
+            for (rows, is_gone) in [(put, false), (gone, true)] {
+                for piece in rows.chunks(BATCH) {
+                    captured.push(stored(&all, &schema, piece, is_gone)?);
+                }
+            }
+            Ok(captured)
+        };
+        Ok(vec![Capture { rows: Box::new(rows), expired: None }])
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Rows of the state, all of them put or all of them gone.
+fn stored(all: &Columns, schema: &SchemaRef, piece: &[(Row, u64, i64)], is_gone: bool) -> Result<StateRows> {
+    let count = piece.len();
+    let mut columns = all.decode(piece.iter().map(|(row, _, _)| row))?;
+    columns.push(match is_gone {
+        true => new_null_array(&DataType::Int64, count),
+        false => Arc::new(piece.iter().map(|(_, _, count)| Some(*count)).collect::<Int64Array>()),
+    });
+    Ok(StateRows {
+        rows: with_schema(schema, columns, count)?,
+        hashes: piece.iter().map(|(_, hash, _)| *hash).collect(),
+        deleted: is_gone.then(|| BooleanArray::from(vec![true; count])),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_core::{ChangelogKind, NodeSpec, OperatorSpec, PacedRowsSpec};
+
+    use crate::testing::{check_in_memory, node, schema};
+
+    fn paced(script: &str) {
+        let rows = schema("k BIGINT, v STRING");
+        let spec = node(OperatorSpec::PacedRows(PacedRowsSpec { key: vec![0], every: 10_000 }), &rows);
+        let spec = NodeSpec { changelog: ChangelogKind::Retract, ..spec };
+        check_in_memory(&spec, std::slice::from_ref(&rows), script);
+    }
+
+    #[test]
+    fn what_has_changed_in_an_interval_comes_out_at_the_first_marker_behind_it() {
+        paced(
+            "in> 1 | a
+             marker
+             watermark 12:00:04
+             sent> 12:00:04
+             in> 2 | a
+             in> 3 | a
+             in> 3 | a
+             marker
+             in- 1 | a
+             in> 1 | b
+             watermark 12:00:11
+             sent> 12:00:11
+             out> 1 | b
+             out> 2 | a
+             out> 3 | a
+             out> 3 | a
+             marker
+             in- 1 | b
+             in> 1 | c
+             in- 2 | a
+             marker
+             in> 2 | a
+             in- 1 | c
+             in> 1 | d
+             in- 3 | a
+             marker
+             watermark 12:00:29
+             sent> 12:00:29
+             out- 1 | b
+             out> 1 | d
+             out- 3 | a
+             marker
+             in- 2 | a
+             in- 3 | a
+             marker
+             in> 3 | x
+             in- 3 | x
+             marker
+             in> 2 | b
+             out- 2 | a
+             out> 2 | b
+             out- 3 | a
+             end
+             sent> end",
+        );
+    }
+}
