@@ -56,7 +56,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     };
     let running = Arc::new(RunningJobs::default());
     let watched = http.is_some().then(|| running.clone());
-    let run = Run { name: &name, functions, stats: arguments.stats.as_deref(), watched };
+    let run = Run { name: &name, functions, stats: arguments.stats.as_deref(), watched, is_live: false };
     let script = job.script("")?;
     let executed = execute(&script, arguments.layers()?, run, screen);
     let Some(http) = http else { return executed.await };
@@ -76,6 +76,8 @@ pub struct Run<'a> {
     pub stats: Option<&'a Path>,
     /// Where the job is found by who watches it.
     pub watched: Option<Arc<RunningJobs>>,
+    /// Whether results that change are shown, on a terminal, as the rows that there are.
+    pub is_live: bool,
 }
 
 /// Answers what a script asks, and runs its job.
@@ -120,6 +122,9 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
     // A job that keeps state may go on later, and would not know which rows it has printed.
     if let Some(rows) = planned.last_row.filter(|_| settings.state_dir.is_none()) {
         results.end_behind(rows);
+    }
+    if planned.has_changes && run.is_live {
+        results.show_what_is_left();
     }
     let name = settings.name.clone().unwrap_or_else(|| run.name.to_owned());
     let request = RunRequest {

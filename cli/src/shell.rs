@@ -43,6 +43,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
   SHOW JOBS;  DESCRIBE JOB 'name';  STOP JOB 'name' [WITH DRAIN];   in a cluster
 
   \\d [t]       tables and views; columns of t
+  \\changes     shows each change of a result that changes, or the rows that there are again
   \\timing      says how long each statement took, or no longer
   \\?           this help
   \\q           quits; so do quit, exit and ^D
@@ -71,6 +72,7 @@ pub async fn run(arguments: &SqlArguments, screen: &Arc<Screen>) -> Result<Exit>
 
 async fn typed(mut session: Session, screen: &Arc<Screen>) -> Result<Exit> {
     screen.message("Weir SQL. Statements end with `;`, \\? helps, \\q quits.\n");
+    session.is_live = true;
     let mut input = Input::new()?;
     let mut timing = false;
     loop {
@@ -93,6 +95,15 @@ async fn typed(mut session: Session, screen: &Arc<Screen>) -> Result<Exit> {
             "\\timing" => {
                 timing = !timing;
                 screen.message(if timing { "Timing is on.\n" } else { "Timing is off.\n" });
+                continue;
+            }
+            "\\changes" => {
+                session.is_live = !session.is_live;
+                screen.message(if session.is_live {
+                    "Results that change are shown as the rows that there are.\n"
+                } else {
+                    "Results that change are shown change by change.\n"
+                });
                 continue;
             }
             "\\d" => session.script("SHOW TABLES;").await,

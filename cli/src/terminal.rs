@@ -4,6 +4,7 @@
 //! anything else is printed to the same terminal, and drawn again behind it.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 const ERASE_LINE: &str = "\r\x1b[2K";
@@ -13,6 +14,7 @@ pub struct Screen {
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Stderr>,
     layout: Layout,
+    messages: AtomicU64,
 }
 
 /// What kind of files stdout and stderr are.
@@ -47,7 +49,8 @@ impl Screen {
 
     /// Any two writers.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, layout: Layout) -> Self {
-        Self { out: Mutex::new(out), err: Mutex::new(Stderr { writer: err, status: String::new() }), layout }
+        let err = Mutex::new(Stderr { writer: err, status: String::new() });
+        Self { out: Mutex::new(out), err, layout, messages: AtomicU64::new(0) }
     }
 
     /// What kind of files stdout and stderr are.
@@ -95,9 +98,15 @@ impl Screen {
         err.draw();
     }
 
+    /// How many messages there have been.
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Acquire)
+    }
+
     /// Prints a message on stderr that stays. `text` ends with a line break.
     pub fn message(&self, text: &str) {
         let mut err = lock(&self.err);
+        self.messages.fetch_add(1, Ordering::AcqRel);
         let erase = if err.status.is_empty() { "" } else { ERASE_LINE };
         let _ = err.writer.write_all(format!("{erase}{text}").as_bytes());
         err.draw();

@@ -45,6 +45,8 @@ pub struct Plan {
     /// A bare query over input that goes on has no more rows than so many, and those that there are stay: the job may end with the
     /// last of them.
     pub last_row: Option<u64>,
+    /// The rows of a bare query are changes, and say in their first column what happens to each.
+    pub has_changes: bool,
     /// What is legal and yet likely not meant.
     pub warnings: Vec<String>,
     /// What to call the job if nobody says.
@@ -133,6 +135,7 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
     let sinks = graph.nodes().iter().filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_))).count();
     Ok(Plan {
         last_row: limit.filter(|_| !changes && sinks == 1),
+        has_changes: changes,
         graph: (!graph.nodes().is_empty()).then_some(graph),
         answers,
         settings: settings(script),

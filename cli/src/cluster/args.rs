@@ -102,6 +102,10 @@ pub struct SubmitArguments {
     #[arg(skip)]
     pub beginning: Option<String>,
 
+    /// Whether results that change are shown, on a terminal, as the rows that there are.
+    #[arg(skip)]
+    pub is_live: bool,
+
     /// ^C stops the job with a savepoint instead of leaving it running.
     #[arg(long, conflicts_with = "detach")]
     pub stop_on_interrupt: bool,

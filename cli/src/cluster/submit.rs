@@ -203,10 +203,14 @@ async fn select(
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
     let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
     let planned = plan(parsed, settings, screen, rows.options());
-    let graph = match planned.and_then(|planned| Ok((planned.last_row, graph_of(planned)?))) {
-        Ok((last_row, graph)) => {
+    let about = |planned: Plan| Ok((planned.last_row, planned.has_changes, graph_of(planned)?));
+    let graph = match planned.and_then(about) {
+        Ok((last_row, has_changes, graph)) => {
             if let Some(last_row) = last_row {
                 rows.results().end_behind(last_row);
+            }
+            if has_changes && arguments.is_live {
+                rows.results().show_what_is_left();
             }
             graph
         }

@@ -11,6 +11,7 @@
 mod cells;
 mod csv;
 mod json;
+mod live;
 mod table;
 
 pub use json::json_lines;
@@ -52,6 +53,8 @@ pub struct Results {
     /// Something could not be printed: nothing after it may be, or results would have holes.
     broken: AtomicBool,
     reader_gone: AtomicBool,
+    /// Rows are changes, and what they leave is shown.
+    is_live: AtomicBool,
     /// How many rows there still are at most.
     left: AtomicU64,
     news: Notify,
@@ -97,6 +100,7 @@ impl Results {
             printer: Mutex::default(),
             broken: AtomicBool::new(false),
             reader_gone: AtomicBool::new(false),
+            is_live: AtomicBool::new(false),
             left: AtomicU64::new(u64::MAX),
             news: Notify::new(),
             complete: Notify::new(),
@@ -114,6 +118,11 @@ impl Results {
             results.flush(results.lock().as_mut())
         })
         .await
+    }
+
+    /// The rows are changes. On a terminal a table shows what they leave, instead of each.
+    pub fn show_what_is_left(&self) {
+        self.is_live.store(true, Ordering::Release);
     }
 
     /// There are no more rows than so many.
@@ -149,10 +158,12 @@ impl Results {
     }
 
     fn printer(&self, schema: &SchemaRef) -> Box<dyn Printer> {
-        match self.output {
-            Output::Table => Box::new(table::Table::new(schema, self.screen.results_size())),
-            Output::Json => Box::new(json::Json),
-            Output::Csv => Box::new(csv::Csv::new()),
+        let live = self.screen.results_size().filter(|_| self.is_live.load(Ordering::Acquire));
+        match (self.output, live) {
+            (Output::Table, Some(terminal)) => Box::new(live::Live::new(schema, terminal, self.screen.clone())),
+            (Output::Table, None) => Box::new(table::Table::new(schema, self.screen.results_size())),
+            (Output::Json, _) => Box::new(json::Json),
+            (Output::Csv, _) => Box::new(csv::Csv::new()),
         }
     }
 

@@ -62,6 +62,11 @@ impl Table {
         self
     }
 
+    /// One more row, whose values are texts of one line.
+    pub(super) fn hold(&mut self, row: Vec<String>) {
+        self.held.push_back(row);
+    }
+
     fn draw_held(&mut self, out: &mut String) {
         if self.held.is_empty() {
             return;
@@ -184,7 +189,7 @@ fn usual_width(data_type: &DataType) -> usize {
 }
 
 /// A table has one line a row: line breaks and other control characters are shown as escapes.
-fn one_line(text: String) -> String {
+pub(super) fn one_line(text: String) -> String {
     if !text.contains(|c: char| c.is_control()) {
         return text;
     }

@@ -50,11 +50,17 @@ impl Remote {
         cluster::execute(command, &self.screen).await.map_err(|error| behind_lines(error, lines))
     }
 
-    /// Runs the job of a script, behind the statements of the catalog that it needs: a `SELECT` until its rows are printed, others by themselves.
+    /// Runs the job of a script, behind the statements of the catalog that it needs: a `SELECT` until its rows are printed, others by
+    /// themselves. `is_live`: results that change are shown as the rows that there are.
     ///
     /// # Errors
     /// What is wrong with the script, or what the cluster answers.
-    pub(super) async fn run(&self, before: &str, text: &str, statements: &[Spanned<Statement>]) -> Result<Exit> {
+    pub(super) async fn run(
+        &self,
+        (before, text): (&str, &str),
+        statements: &[Spanned<Statement>],
+        is_live: bool,
+    ) -> Result<Exit> {
         let is_select = statements.iter().any(|statement| matches!(statement.value, Statement::Query(_)));
         let is_named =
             weir_sql::settings(&weir_sql::parse(text)?).iter().any(|(key, _)| key.value == registry::PIPELINE_NAME);
@@ -71,6 +77,7 @@ impl Remote {
             namespace: self.arguments.namespace.clone(),
             detach: !is_select,
             beginning: Some(before.to_owned()),
+            is_live,
             stop_on_interrupt: false,
             output: self.arguments.output,
             quiet: self.arguments.quiet,

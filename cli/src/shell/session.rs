@@ -28,12 +28,14 @@ pub(super) struct Session {
     remote: Option<Remote>,
     /// What its catalog declared when it was last looked at.
     catalog: Vec<String>,
+    /// Whether results that change are shown as the rows that there are.
+    pub is_live: bool,
 }
 
 impl Session {
     pub(super) fn new(arguments: SqlArguments, screen: Arc<Screen>) -> Self {
         let remote = arguments.cluster.then(|| Remote::new(arguments.clone(), screen.clone()));
-        Self { arguments, screen, declared: String::new(), remote, catalog: Vec::new() }
+        Self { arguments, screen, declared: String::new(), remote, catalog: Vec::new(), is_live: false }
     }
 
     /// Carries out a text that is for this session alone, cluster or not.
@@ -111,14 +113,23 @@ impl Session {
                     return remote.declare(text, used).await;
                 }
                 _ if new.iter().any(|statement| runs(&statement.value)) => {
-                    return remote.run(&before, &own_text, new).await.map_err(|error| behind_lines(error, own_lines));
+                    return remote
+                        .run((&before, &own_text), new, self.is_live)
+                        .await
+                        .map_err(|error| behind_lines(error, own_lines));
                 }
                 _ => {}
             }
         }
         if !new.iter().all(|statement| declares(&statement.value)) {
             let layers = self.arguments.layers()?;
-            let job = run::Run { name: "sql", functions: Functions::built_in(), stats: None, watched: None };
+            let job = run::Run {
+                name: "sql",
+                functions: Functions::built_in(),
+                stats: None,
+                watched: None,
+                is_live: self.is_live,
+            };
             return run::execute(&parsed, layers, job, &self.screen).await.map_err(own);
         }
         self.check(&parsed).map_err(own)?;
