@@ -77,7 +77,7 @@ pub struct Progress {
     pub checkpoints: u64,
     /// The last of them.
     pub last_checkpoint: Option<CheckpointProgress>,
-    /// For how long a checkpoint has stopped a subtask at most.
+    /// For how long the capture of a subtask's state has stopped it at most.
     pub longest_capture: Duration,
     /// State in memory, roughly.
     pub state_bytes: u64,

@@ -26,7 +26,7 @@ struct Stats {
     peak_memory_bytes: u64,
     /// Checkpoints completed.
     checkpoints: u64,
-    /// For how long a checkpoint has stopped a subtask at most: from when its marker had come on all inputs until state was captured.
+    /// For how long the capture of a subtask's state has stopped it at most.
     longest_capture_seconds: f64,
     /// State in memory at the last checkpoint.
     state_bytes: u64,

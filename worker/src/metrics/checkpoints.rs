@@ -17,6 +17,8 @@ const UNDER_WAY: usize = 256;
 pub struct CheckpointMetrics {
     /// From a marker's coming on the first channel of a subtask to its coming on the last, of checkpoints alone.
     pub alignment: Histogram,
+    /// From there until operators have emitted what they owe at the end of an epoch, and it has been taken.
+    pub flush: Histogram,
     /// From there until state is captured and the sink has prepared.
     pub capture: Histogram,
     /// From the last subtask's capture until all is stored.

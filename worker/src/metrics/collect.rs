@@ -6,9 +6,9 @@ use weir_core::{Attempt, EventTime};
 use weir_monitoring::Samples;
 
 use super::declared::{
-    ALIGNMENT, ATTEMPT, CAPTURE, LAG_RECORDS, LAG_SECONDS, LATE, QUEUED_BYTES, READ_BYTES, RECEIVED_BYTES, REJECTED,
-    ROWS_IN, ROWS_OUT, SENT_BYTES, SILENT_SPLITS, STATE_BYTES, TIME, TRANSIT, UPLOAD, UPLOAD_FAILURES, UPLOADED_BYTES,
-    WATERMARK, WATERMARK_LAG, WRITTEN_BYTES,
+    ALIGNMENT, ATTEMPT, CAPTURE, FLUSH, LAG_RECORDS, LAG_SECONDS, LATE, QUEUED_BYTES, READ_BYTES, RECEIVED_BYTES,
+    REJECTED, ROWS_IN, ROWS_OUT, SENT_BYTES, SILENT_SPLITS, STATE_BYTES, TIME, TRANSIT, UPLOAD, UPLOAD_FAILURES,
+    UPLOADED_BYTES, WATERMARK, WATERMARK_LAG, WRITTEN_BYTES,
 };
 use super::{Entry, JobMetrics, Kind, Position, Spent, SubtaskEntry};
 
@@ -21,6 +21,7 @@ impl JobMetrics {
         let checkpoints = &*self.checkpoints;
         samples.histogram(&TRANSIT, &[job], &checkpoints.transit);
         samples.histogram(&ALIGNMENT, &[job], &checkpoints.alignment);
+        samples.histogram(&FLUSH, &[job], &checkpoints.flush);
         samples.histogram(&CAPTURE, &[job], &checkpoints.capture);
         samples.histogram(&UPLOAD, &[job], &checkpoints.upload);
         samples.count(&UPLOADED_BYTES, &[job], checkpoints.uploaded_bytes());

@@ -127,10 +127,15 @@ pub static ALIGNMENT: Metric = histogram(
     JOB,
     "From a checkpoint's marker on the first channel of a subtask to that on the last",
 );
+pub static FLUSH: Metric = histogram(
+    "weir_checkpoint_flush_seconds",
+    JOB,
+    "From the end of the alignment of a subtask until its operators have emitted what they owe at the end of an epoch, and it is taken",
+);
 pub static CAPTURE: Metric = histogram(
     "weir_checkpoint_capture_seconds",
     JOB,
-    "From the end of the alignment of a subtask until its state is captured and its sink has prepared",
+    "From there until the state of a subtask is captured and its sink has prepared",
 );
 pub static UPLOAD: Metric = histogram(
     "weir_checkpoint_upload_seconds",
@@ -196,6 +201,7 @@ pub static METRICS: &[&Metric] = &[
     &QUEUED_BYTES,
     &TRANSIT,
     &ALIGNMENT,
+    &FLUSH,
     &CAPTURE,
     &UPLOAD,
     &UPLOADED_BYTES,

@@ -173,6 +173,12 @@ impl Passage {
         Self::begin()
     }
 
+    /// Operators have emitted what they owe at the end of an epoch, and it has been taken: how long that took counts as flushing.
+    pub fn flushed(self, metrics: &CheckpointMetrics) -> Self {
+        metrics.flush.observe(self.began.elapsed());
+        Self::begin()
+    }
+
     /// State is captured, and the sink has prepared.
     pub fn captured(self, metrics: &CheckpointMetrics) {
         metrics.capture.observe(self.began.elapsed());

@@ -187,7 +187,7 @@ impl OperatorSubtask {
         passage: Passage,
         emissions: &mut Vec<Emission>,
     ) -> Result<(), Interrupt> {
-        let capturing = marker.kind.captures().then(|| passage.aligned(&self.checkpoints));
+        let flushing = marker.kind.captures().then(|| passage.aligned(&self.checkpoints));
         self.chain.set_now(self.clock.now());
         let news = self.watermarks.marker();
         self.advance(news, emissions).await?;
@@ -195,14 +195,13 @@ impl OperatorSubtask {
         self.chain.tick(emissions).await?;
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
-        if marker.kind.captures() {
+        if let Some(flushing) = flushing {
+            let capturing = flushing.flushed(&self.checkpoints);
             let nodes = if marker.kind.keeps_state() { self.chain.capture(marker.epoch)? } else { Vec::new() };
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
             sent.map_err(|_| Interrupt::Disconnected)?;
-        }
-        if let Some(capturing) = capturing {
             capturing.captured(&self.checkpoints);
         }
         self.outputs.passed(marker, &self.checkpoints).await?;

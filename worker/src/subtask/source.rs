@@ -469,6 +469,7 @@ impl SourceSubtask {
         self.chain.flush(emissions).await?;
         self.outputs.deliver(emissions).await?;
         if marker.kind.captures() {
+            let capturing = passage.flushed(&self.checkpoints);
             let mut nodes = vec![self.capture(marker.epoch)];
             if marker.kind.keeps_state() {
                 nodes.extend(self.chain.capture(marker.epoch)?);
@@ -477,7 +478,7 @@ impl SourceSubtask {
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
             let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
             sent.map_err(|_| Interrupt::Disconnected)?;
-            passage.captured(&self.checkpoints);
+            capturing.captured(&self.checkpoints);
         }
         self.outputs.passed(marker, &self.checkpoints).await
     }
