@@ -41,6 +41,7 @@ mod types;
 mod unsupported;
 mod version_alias;
 mod window_function;
+mod with_ties;
 
 use std::sync::Arc;
 

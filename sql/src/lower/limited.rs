@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 use datafusion_expr::logical_plan::{FetchType, SkipType};
 use datafusion_expr::{Limit, LogicalPlan, Projection, Sort};
 use weir_core::hash::is_hashable;
-use weir_core::{BinaryOperator, Error, Expr, Literal, LiteralValue, Ranking, Result, SortKey};
+use weir_core::{BinaryOperator, Error, Expr, Literal, LiteralValue, OperatorSpec, Ranking, Result, SortKey};
 
 use super::stream::{Base, Pending, PendingRank, Stream, Typed, typed};
 use super::{Lowering, expr, shape};
@@ -59,6 +59,7 @@ impl Lowering<'_> {
         }
         let Ordered { stream, is_limited, .. } = self.ordered(&sort.input)?;
         let mut stream = shape::settle(&mut self.graph, stream)?;
+        let is_limited = is_limited || self.has_first_ranks(&stream);
         let schema = sort.input.schema();
         let mut order = Vec::new();
         for key in &sort.expr {
@@ -73,6 +74,15 @@ impl Lowering<'_> {
             order.push(SortKey { column, descending: !key.asc, nulls_first: key.nulls_first });
         }
         Ok(Ordered { stream, order, is_limited })
+    }
+
+    /// Whether the rows are the first ranks of a whole table: as with a limit, the order then says which rows there are.
+    fn has_first_ranks(&self, stream: &Stream) -> bool {
+        let Base::Nodes(nodes) = &stream.base else { return false };
+        nodes.iter().all(|node| match &self.graph.node(*node).spec.operator {
+            OperatorSpec::TopN(top) => top.partition.is_empty() && top.ranking != Ranking::RowNumber,
+            _ => false,
+        })
     }
 
     /// The projection of rows in an order, which it may not show: the columns that the order needs come along behind its own.

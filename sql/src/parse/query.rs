@@ -8,7 +8,7 @@ use weir_core::Result;
 use super::expression::Rewrite;
 use super::segments::Segment;
 use super::window_function::is_window_function;
-use super::{group_window, refuse};
+use super::{group_window, refuse, with_ties};
 use crate::diagnostics::Source;
 use crate::walk::{Change, Step, change};
 
@@ -30,6 +30,7 @@ struct Normalise<'a> {
 impl Change for Normalise<'_> {
     /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
     fn query(&mut self, query: &mut Query) -> Step {
+        with_ties::write_out(query);
         let fetched = match &query.fetch {
             Some(Fetch { with_ties: false, percent: false, quantity }) => quantity.clone(),
             _ => return Step::Continue(()),

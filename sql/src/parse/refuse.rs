@@ -146,8 +146,8 @@ fn check_query(query: &Query) -> Check {
     if let Some(Fetch { with_ties, percent, quantity: _ }) = fetch {
         unless(
             *with_ties,
-            "FETCH … WITH TIES is not supported",
-            "write `QUALIFY RANK() OVER (ORDER BY …) <= n`",
+            "WITH TIES stands behind a SELECT with ORDER BY, without OFFSET, DISTINCT, QUALIFY or UNION",
+            "put the rest into a subquery: `SELECT * FROM (…) ORDER BY x FETCH FIRST n ROWS WITH TIES`",
             &["WITH", "TIES"],
         )?;
         unless(*percent, "FETCH of a percentage is not supported", "write `LIMIT n`", &["PERCENT"])?;

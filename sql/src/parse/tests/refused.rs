@@ -202,7 +202,12 @@ fn queries() {
         ("INSERT INTO t /*+ OPTIONS('k' = 'v') */ SELECT 1", "line 1, column 15: OPTIONS cannot stand here"),
         ("SELECT * FROM a, LATERAL TABLE(f(a.x))", "line 1, column 18: table functions are not supported yet"),
         ("SELECT * FROM t TABLESAMPLE BERNOULLI (10)", "line 1, column 17: TABLESAMPLE is not supported"),
-        ("SELECT * FROM t FETCH FIRST 3 ROWS WITH TIES", "FETCH … WITH TIES is not supported"),
+        ("SELECT * FROM t FETCH FIRST 3 ROWS WITH TIES", "WITH TIES stands behind a SELECT with ORDER BY"),
+        (
+            "SELECT DISTINCT a FROM t ORDER BY a FETCH FIRST 3 ROWS WITH TIES",
+            "WITH TIES stands behind a SELECT with ORDER BY, without",
+        ),
+        ("SELECT a FROM t ORDER BY a OFFSET 2 ROWS FETCH FIRST 3 ROWS WITH TIES", "WITH TIES stands behind"),
         ("SELECT * FROM t FETCH FIRST 3 PERCENT ROWS ONLY", "FETCH of a percentage is not supported / write `LIMIT n`"),
         ("SELECT TOP 3 a FROM t", "line 1, column 8: TOP is not supported / write `LIMIT n`"),
         ("SELECT a INTO b FROM t", "line 1, column 10: SELECT INTO is not supported"),
