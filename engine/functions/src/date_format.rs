@@ -69,6 +69,7 @@ fn written(ticks: impl Fn(usize) -> Option<i64>, per_day: i64, patterns: &Text<'
     let mut builder = StringViewBuilder::with_capacity(rows);
     let mut compiled = Compiled::default();
     // What was written last, by which pattern, and the ticks that it stands for.
+    #[expect(clippy::reversed_empty_ranges, reason = "nothing has been written yet: no ticks are in it")]
     let (mut text, mut by, mut same) = (String::new(), "", 1..=0);
     for row in 0..rows {
         let (Some(ticks), Some(pattern)) = (ticks(row), patterns.at(row)) else {
