@@ -314,6 +314,10 @@ pub struct DescribePluginArguments {
     /// An argument of its job.
     #[arg(long = "arg", value_name = "KEY=VALUE", value_parser = plugin::argument)]
     pub arguments: Vec<(String, String)>,
+
+    /// Say which functions it exports, and not what its job is.
+    #[arg(long, conflicts_with = "arguments")]
+    pub functions: bool,
 }
 
 /// How rows are printed.

@@ -1,43 +1,39 @@
-//! Jobs of plugins. A file is copied, and a child process loads the copy and has it describe its job: what crashes there, or does not come
-//! to an end, is told, and has done no harm.
+//! Plugins on the command line: jobs, and functions that scripts call. A file is copied, and a child process loads the copy and says what
+//! is in it: what crashes there, or does not come to an end, is told, and has done no harm.
 //!
 //! ```text
 //!   weir run libjob.so --arg k=v ──▶ weir describe-plugin COPY --arg k=v ──▶ JobDescription ─▶ Script, planned as any other
+//!   CREATE FUNCTION … USING ARTIFACT 'lib.so' ──▶ weir describe-plugin COPY --functions ──▶ signatures, written into the script
 //! ```
+//!
+//! - `child`: the child process, and what it says
+//! - `functions`: plugins whose functions a script calls
+
+mod child;
+mod functions;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde::{Deserialize, Serialize};
-use weir_core::plugin::{Artifact, JobDescription, Plugin, PluginInfo};
-use weir_core::{Error, Result};
+use weir_core::plugin::{Artifact, FunctionSignature, JobDescription, JobStep};
+use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
-use weir_plugin_abi::ErrorText;
 use weir_plugin_abi::host::load;
-use weir_sql::{Script, script_of};
-use weir_worker::plugins::{JobPlugins, LARGEST_PLUGIN, artifact_hash};
+use weir_sql::{KnownArtifact, Script, declarations_of, script_of};
+use weir_worker::plugins::JobPlugins;
 
-use crate::args::DescribePluginArguments;
-use crate::blocking::blocking;
-
-/// How long a plugin may take to describe its job.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub use self::child::{PluginFile, describe};
+pub use self::functions::FunctionPlugins;
 
 /// A plugin's file, and what it says of the job.
 pub struct PluginJob {
-    /// The file.
-    pub artifact: Artifact,
-    /// Its content.
-    pub content: Arc<Vec<u8>>,
+    file: Arc<PluginFile>,
+    /// The file, and where it is kept.
+    artifact: Artifact,
     description: JobDescription,
-    /// The copy that was described, for as long as this is there.
-    copy: tempfile::NamedTempFile,
+    /// What its SQL may call.
+    functions: Vec<FunctionSignature>,
 }
 
 /// Whether a file is to be taken for a plugin: a binary, or named as one.
@@ -51,57 +47,14 @@ pub fn is_plugin(path: &Path) -> bool {
     has_name || (path != Path::new("-") && is_binary())
 }
 
-/// What the child answers.
-#[derive(Serialize, Deserialize)]
-enum Described {
-    Job(PluginInfo, JobDescription),
-    Failed(ErrorText),
-}
-
-/// `weir describe-plugin`: what the child does. Its answer is the last line.
-pub fn describe(arguments: &DescribePluginArguments) -> String {
-    let described = load(&arguments.file).and_then(|plugin| {
-        let job = plugin.job(&arguments.arguments.iter().cloned().collect())?;
-        Ok(Described::Job(plugin.info(), job))
-    });
-    let answer = described.unwrap_or_else(|error| Described::Failed(ErrorText::from(&error)));
-    let text = serde_json::to_string(&answer).unwrap_or_default();
-    format!("\n{text}\n")
-}
-
 impl PluginJob {
     /// Has the plugin in this file describe its job.
     ///
     /// # Errors
     /// If the file cannot be read or is no plugin, and whatever goes wrong in it.
     pub async fn described(path: &Path, arguments: &[(String, String)]) -> Result<Self> {
-        let name = path.display().to_string();
-        let path = path.to_owned();
-        let (content, copy) = blocking(move || copied(&path)).await?;
-        let child = Command::new(std::env::current_exe().map_err(|error| no_child(&name, error))?)
-            .arg("describe-plugin")
-            .arg(copy.path())
-            .args(arguments.iter().flat_map(|(key, value)| ["--arg".to_owned(), format!("{key}={value}")]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| no_child(&name, error))?;
-        let pid = Pid::from_child(&child);
-        let ended = blocking(move || {
-            child.wait_with_output().map_err(|error| Error::environment("a child process is lost").with_source(error))
-        });
-        let Ok(ended) = tokio::time::timeout(PATIENCE, ended).await else {
-            // Whoever waits for it, a thread of its own, hears that it has ended.
-            let _ = kill_process(pid, Signal::KILL);
-            let seconds = PATIENCE.as_secs();
-            return Err(Error::user(format!("the plugin {name} has not described its job within {seconds} seconds"))
-                .with_help(
-                    "what a job consists of is said without waiting for anything; work is done by its operators",
-                ));
-        };
-        let (info, description) = answer(&name, &ended?)?;
-        let artifact = Artifact { hash: artifact_hash(&content), name: info.name, version: info.version, folder: None };
-        Ok(Self { artifact, content: Arc::new(content), description, copy })
+        let (file, description, functions) = PluginFile::with_job(path, arguments).await?;
+        Ok(Self { artifact: file.artifact.clone(), file: Arc::new(file), description, functions })
     }
 
     /// What the job is called if nobody says otherwise.
@@ -109,92 +62,46 @@ impl PluginJob {
         &self.description.name
     }
 
-    /// Where its file is kept from now on: the URL of a folder.
-    pub fn keep_in(&mut self, folder: String) {
-        self.artifact.folder = Some(folder);
+    /// Its file.
+    pub fn file(&self) -> &Arc<PluginFile> {
+        &self.file
     }
 
-    /// The job as a script, behind these statements.
+    /// Where its file is kept from now on: the URL of a folder.
+    pub fn keep_in(&mut self, folder: &str) {
+        self.artifact.folder = Some(folder.to_owned());
+    }
+
+    /// The job as a script, behind these statements. It may call the functions that its plugin exports.
     ///
     /// # Errors
     /// A user error if it cannot be one.
     pub fn script(&self, before: &str) -> Result<Script> {
+        let known = KnownArtifact { artifact: self.artifact.clone(), functions: self.functions.clone() };
         let mut description = self.description.clone();
-        if !before.is_empty() {
-            description.steps.insert(0, weir_core::plugin::JobStep::Sql(before.to_owned()));
+        for text in [declarations_of(&known), before.to_owned()].into_iter().filter(|text| !text.is_empty()) {
+            description.steps.insert(0, JobStep::Sql(text));
         }
         script_of(&description, Some(&self.artifact))
     }
-
-    /// What the operators of the job may call, with the plugin loaded into this process.
-    ///
-    /// # Errors
-    /// If it cannot be loaded here.
-    pub fn functions(&self) -> Result<Arc<Functions>> {
-        let plugin = Arc::new(load(self.copy.path())?);
-        let plugins = JobPlugins::one(self.artifact.hash.clone(), plugin);
-        Ok(Arc::new(Functions::built_in().with_plugins(Arc::new(plugins))))
-    }
 }
 
-/// The content of a file, and a copy that stays as it is while the file is built anew.
-fn copied(path: &PathBuf) -> Result<(Vec<u8>, tempfile::NamedTempFile)> {
-    let name = path.display();
-    let length = std::fs::metadata(path)
-        .map_err(|error| Error::user(format!("cannot read the plugin {name}")).with_source(error))?
-        .len();
-    if length > LARGEST_PLUGIN {
-        return Err(Error::user(format!(
-            "the plugin {name} has {} MiB, and may have {}",
-            length >> 20,
-            LARGEST_PLUGIN >> 20
-        ))
-        .with_help("build it with `--release`, and strip it: `strip = true` in the profile"));
+/// What a job may call, with those of these plugins that it needs loaded into this process.
+///
+/// # Errors
+/// If one is not among them, or cannot be loaded here.
+pub fn functions_of(graph: &JobGraph, files: &[Arc<PluginFile>]) -> Result<Arc<Functions>> {
+    let artifacts = graph.artifacts();
+    if artifacts.is_empty() {
+        return Ok(Functions::built_in());
     }
-    let content = std::fs::read(path)
-        .map_err(|error| Error::environment(format!("cannot read the plugin {name}")).with_source(error))?;
-    let copied = tempfile::Builder::new().prefix("weir-plugin-").suffix(".so").tempfile().and_then(|mut copy| {
-        copy.write_all(&content)?;
-        Ok(copy)
-    });
-    let copy =
-        copied.map_err(|error| Error::environment(format!("cannot copy the plugin {name}")).with_source(error))?;
-    Ok((content, copy))
-}
-
-fn no_child(name: &str, error: std::io::Error) -> Error {
-    Error::environment(format!("cannot start a process in which the plugin {name} describes its job"))
-        .with_source(error)
-}
-
-/// What a child has said before it ended.
-fn answer(name: &str, output: &Output) -> Result<(PluginInfo, JobDescription)> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().rfind(|line| !line.is_empty()).unwrap_or_default();
-    match serde_json::from_str(line) {
-        Ok(Described::Job(info, job)) if output.status.success() => Ok((info, job)),
-        Ok(Described::Failed(error)) => Err(error.into()),
-        _ => {
-            let how = match output.status.signal() {
-                Some(signal) => format!("signal {signal}{}", signal_name(signal)),
-                None => output.status.to_string(),
-            };
-            Err(Error::user(format!("the plugin {name} crashed while it described its job: {how}"))
-                .with_help("the job was not run; a crash is not caught, as a panic is"))
-        }
+    let mut plugins = JobPlugins::default();
+    for artifact in artifacts {
+        let file = files.iter().find(|file| file.artifact.hash == artifact.hash);
+        let file = file.ok_or_else(|| Error::user(format!("the file of the plugin {artifact} is not known here")))?;
+        plugins.add(artifact.hash.clone(), Arc::new(load(file.copy())?));
     }
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (SIGILL)",
-        6 => " (SIGABRT: it has ended itself, or ran out of memory)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV: it used memory that is not its own)",
-        _ => "",
-    }
+    Functions::built_in().of_job(graph, Arc::new(plugins)).map(Arc::new)
 }
 
 /// `key=value`.

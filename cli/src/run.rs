@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use weir_core::{ConnectorRegistry, Error, Result};
-use weir_functions::Functions;
 use weir_sql::{Answer, Script};
 use weir_worker::RunningJobs;
 use weir_worker::secrets::Resolving;
@@ -22,7 +21,7 @@ use crate::args::RunArguments;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
-use crate::plugin::PluginJob;
+use crate::plugin::{PluginFile, functions_of};
 use crate::result::{ResultConnector, Results};
 use crate::script::{self, Job};
 use crate::server::check_reachability;
@@ -45,7 +44,7 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit> {
     let job = Job::read(&arguments.script).await?;
     let name = job.name(&arguments.script);
-    let functions = job.plugin().map_or_else(|| Ok(Functions::built_in()), PluginJob::functions)?;
+    let files = job.files();
     let http = match arguments.http_listen {
         None => None,
         Some(address) => {
@@ -56,7 +55,7 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
     };
     let running = Arc::new(RunningJobs::default());
     let watched = http.is_some().then(|| running.clone());
-    let run = Run { name: &name, functions, stats: arguments.stats.as_deref(), watched, is_live: false };
+    let run = Run { name: &name, files: &files, stats: arguments.stats.as_deref(), watched, is_live: false };
     let script = job.script("")?;
     let executed = execute(&script, arguments.layers()?, run, screen);
     let Some(http) = http else { return executed.await };
@@ -70,8 +69,8 @@ pub async fn run(arguments: &RunArguments, screen: &Arc<Screen>) -> Result<Exit>
 pub struct Run<'a> {
     /// Name of the job if nobody has set another one.
     pub name: &'a str,
-    /// What its operators may call.
-    pub functions: Arc<Functions>,
+    /// The plugins that it may need.
+    pub files: &'a [Arc<PluginFile>],
     /// Where figures about it go.
     pub stats: Option<&'a Path>,
     /// Where the job is found by who watches it.
@@ -119,6 +118,7 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
         None => return Ok(Exit::Ok),
     };
 
+    let functions = functions_of(&graph, run.files)?;
     // A job that keeps state may go on later, and would not know which rows it has printed.
     if let Some(rows) = planned.last_row.filter(|_| settings.state_dir.is_none()) {
         results.end_behind(rows);
@@ -130,7 +130,7 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
     let request = RunRequest {
         graph: Arc::new(graph),
         connectors: Arc::new(Resolving::new(connectors, crate::secrets::of_process())),
-        functions: run.functions,
+        functions,
         parallelism: settings.parallelism,
         compute_threads: settings.compute_threads,
         batch_rows: settings.batch_rows,

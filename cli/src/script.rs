@@ -2,13 +2,14 @@
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use weir_core::{Error, Result};
 use weir_sql::diagnostics::{behind_lines, error_at};
 use weir_sql::{Script, Statement};
 
 use crate::args::ScriptArguments;
-use crate::plugin::{self, PluginJob};
+use crate::plugin::{self, FunctionPlugins, PluginFile, PluginJob};
 use crate::settings::Layers;
 
 /// Scripts are written by people; what is larger is something else given by mistake.
@@ -16,10 +17,36 @@ const LARGEST: u64 = 16 << 20;
 
 /// What the command line names: a script, or a plugin's job.
 pub enum Job {
-    /// The text of a script.
-    Script(String),
+    /// A script.
+    Script(ScriptJob),
     /// A plugin's job.
     Plugin(Box<PluginJob>),
+}
+
+/// A script, and the plugins whose functions it calls.
+pub struct ScriptJob {
+    text: String,
+    plugins: FunctionPlugins,
+    /// Where their files are kept: the URL of a folder.
+    folder: Option<String>,
+}
+
+impl ScriptJob {
+    /// # Errors
+    /// If a plugin that it names cannot be read, or is none.
+    async fn new(text: String) -> Result<Self> {
+        let mut plugins = FunctionPlugins::default();
+        // What is wrong with a script is told where it is planned.
+        if let Ok(script) = weir_sql::parse(&text) {
+            plugins.look_into(&script).await?;
+        }
+        Ok(Self { text, plugins, folder: None })
+    }
+
+    /// The text, with the signatures of what plugins export.
+    fn written(&self) -> Result<String> {
+        self.plugins.written_into(&weir_sql::parse(&self.text)?, self.folder.as_deref())
+    }
 }
 
 impl Job {
@@ -36,7 +63,7 @@ impl Job {
             return Err(Error::user(format!("a script takes no arguments, and `{key}` is given"))
                 .with_help("arguments are for plugins; settings are given with -D"));
         }
-        read(arguments).map(Self::Script)
+        Ok(Self::Script(ScriptJob::new(read(arguments)?).await?))
     }
 
     /// Its statements, behind those of a catalog.
@@ -45,8 +72,10 @@ impl Job {
     /// If they cannot be read. Places are those in the text behind `before`.
     pub fn script(&self, before: &str) -> Result<Script> {
         match self {
-            Self::Script(text) => weir_sql::parse(&format!("{before}{text}"))
-                .map_err(|error| behind_lines(error, before.matches('\n').count())),
+            Self::Script(job) => {
+                let text = format!("{before}{}", job.written()?);
+                weir_sql::parse(&text).map_err(|error| behind_lines(error, before.matches('\n').count()))
+            }
             Self::Plugin(job) => job.script(before),
         }
     }
@@ -57,23 +86,33 @@ impl Job {
     /// Those of [`script`](Self::script).
     pub fn text(&self) -> Result<String> {
         match self {
-            Self::Script(text) => Ok(text.clone()),
+            Self::Script(job) => job.written(),
             Self::Plugin(job) => Ok(job.script("")?.text.to_string()),
         }
     }
 
-    /// The plugin, if it is one's job.
-    pub fn plugin(&self) -> Option<&PluginJob> {
+    /// The files of plugins that it needs.
+    pub fn files(&self) -> Vec<Arc<PluginFile>> {
         match self {
-            Self::Script(_) => None,
-            Self::Plugin(job) => Some(job),
+            Self::Script(job) => job.plugins.files(),
+            Self::Plugin(job) => vec![job.file().clone()],
+        }
+    }
+
+    /// Where these files are kept from now on: the URL of a folder.
+    pub fn keep_in(&mut self, folder: String) {
+        match self {
+            Self::Script(job) => job.folder = Some(folder),
+            Self::Plugin(job) => job.keep_in(&folder),
         }
     }
 
     /// A name for it, if nobody says another one.
     pub fn name(&self, arguments: &ScriptArguments) -> String {
-        let own = self.plugin().map(PluginJob::name).filter(|name| !name.is_empty());
-        own.map_or_else(|| job_name(arguments), str::to_owned)
+        match self {
+            Self::Plugin(job) if !job.name().is_empty() => job.name().to_owned(),
+            _ => job_name(arguments),
+        }
     }
 }
 

@@ -11,10 +11,14 @@
 //!   submit a plugin                        whoever may submit, and has the right to bring native code
 //! ```
 //!
+//! A function of a plugin that the catalog of a namespace declares may be called by all that may submit there: who has put it there had the right.
+//!
 //! "Everywhere" is a role that is granted in all namespaces. Without TLS the network is trusted, and whoever asks may do everything.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use weir_core::plugin::{Artifact, ArtifactHash};
 use weir_core::{JobId, Node, OperatorSpec};
 use weir_proto::client::{
     Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role,
@@ -159,12 +163,11 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
     let within = |verb: Verb, namespace: &String| Ok(vec![(verb, Resource::Namespace(namespace.clone()))]);
     match request {
         R::SubmitJob(submit) => {
-            let mut needed = vec![(Verb::Change, Resource::Namespace(submit.namespace.clone()))];
             let is_native = |node: &Node| matches!(node.spec.operator, OperatorSpec::Plugin(_));
-            if submit.graph.nodes().iter().any(is_native) {
-                needed.push((Verb::Plugin, Resource::Namespace(submit.namespace.clone())));
-            }
-            Ok(needed)
+            let offered = hashes(catalog(state, &submit.namespace));
+            let is_new = |artifact: &&Artifact| !offered.contains(&artifact.hash);
+            let brings_code = submit.graph.nodes().iter().any(is_native) || submit.graph.artifacts().iter().any(is_new);
+            changed(&submit.namespace, brings_code)
         }
         R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace } => within(Verb::See, namespace),
         R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),
@@ -175,7 +178,10 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
         | R::TakeSavepoint { job }
         | R::ForgetCheckpoint { job, .. } => of(Verb::Run, job),
         R::DeleteJob { job, .. } => of(Verb::Change, job),
-        R::ReplaceCatalog { namespace, .. } => within(Verb::Change, namespace),
+        R::ReplaceCatalog { namespace, statements, .. } => {
+            let offered = hashes(catalog(state, namespace));
+            changed(namespace, !hashes(statements).is_subset(&offered))
+        }
         R::ListJobs { namespace: None, .. }
         | R::ListNamespaces
         | R::ListWorkers
@@ -196,6 +202,22 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
             Ok(state.tokens.get(name).map_or_else(|| administered(&[]), |token| administered(&token.grants)))
         }
     }
+}
+
+/// What it takes to change something in a namespace, and to bring native code with it.
+fn changed(namespace: &str, brings_code: bool) -> Result<Vec<(Verb, Resource)>, ClientError> {
+    let verbs = [Verb::Change].into_iter().chain(brings_code.then_some(Verb::Plugin));
+    Ok(verbs.map(|verb| (verb, Resource::Namespace(namespace.to_owned()))).collect())
+}
+
+/// The statements of a namespace's catalog.
+fn catalog<'a>(state: &'a ClusterState, namespace: &str) -> &'a [String] {
+    state.namespaces.get(namespace).map_or(&[], |namespace| &namespace.catalog.statements)
+}
+
+/// The files of plugins that statements name.
+fn hashes(statements: &[String]) -> BTreeSet<ArtifactHash> {
+    statements.iter().flat_map(|statement| ArtifactHash::all_in(statement)).collect()
 }
 
 /// Where somebody has to be an admin to see to a token with these grants.

@@ -90,6 +90,7 @@
 //!
 //! - [`Record`]: a struct as a row of Arrow's columns.
 //! - [`Job`]: tables, views and SQL; [`Stream`]: `map`, `filter`, `flat_map`, `union`, `key_by`, `insert_into`.
+//! - [`Functions`]: what SQL calls.
 //! - [`Calls`]: functions that wait for services, many at once.
 //! - Of each key ([`KeyedStream`]): [`KeyedProcess`], [windows](Windows), [two streams](KeyedConnect) and [joins](Interval) of them, and [rows that every subtask is
 //!   told](BroadcastProcess).
@@ -112,6 +113,7 @@ extern crate self as weir_jobs;
 
 mod aggregate;
 mod calls;
+mod function;
 mod job;
 mod join;
 mod operator;
@@ -126,6 +128,7 @@ mod window;
 
 pub use aggregate::Aggregate;
 pub use calls::{CallFailure, Calls};
+pub use function::{ExportFunctions, Exported, FunctionResult, Functions, RowFunction};
 pub use job::Job;
 pub use join::Interval;
 pub use plugin::{JobPlugin, Main};
@@ -154,8 +157,33 @@ pub use weir_plugin_abi as abi;
 /// weir_jobs::export!(my_job);
 /// # fn main() {}
 /// ```
+///
+/// [`Functions`] for SQL are exported beside a job, `export!(my_job, functions: my_functions)`, or alone:
+///
+/// ```standalone_crate
+/// use weir_jobs::prelude::*;
+///
+/// fn my_functions(functions: &mut Functions) {
+///     functions.scalar("celsius", |fahrenheit: f64| (fahrenheit - 32.0) / 1.8);
+/// }
+///
+/// weir_jobs::export!(functions: my_functions);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export {
+    (functions: $functions:expr) => {
+        $crate::abi::export_plugin!(
+            $crate::JobPlugin::without_job(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION"))
+                .with_functions($functions)
+        );
+    };
+    ($main:expr, functions: $functions:expr) => {
+        $crate::abi::export_plugin!(
+            $crate::JobPlugin::new(::core::env!("CARGO_PKG_NAME"), ::core::env!("CARGO_PKG_VERSION"), $main)
+                .with_functions($functions)
+        );
+    };
     ($main:expr) => {
         $crate::abi::export_plugin!($crate::JobPlugin::new(
             ::core::env!("CARGO_PKG_NAME"),
@@ -169,8 +197,8 @@ macro_rules! export {
 pub mod prelude {
     pub use crate::{
         Aggregate, AggregateState, BroadcastProcess, Bytes, CallFailure, Calls, Context, Date, Decimal, Error,
-        Interval, Job, KeyedConnect, KeyedProcess, KeyedStream, ListState, MapState, ProcessingTimer, Record, Result,
-        SideOutput, State, Stream, Table, Timer, Timestamp, ValueState, Window, Windows,
+        Functions, Interval, Job, KeyedConnect, KeyedProcess, KeyedStream, ListState, MapState, ProcessingTimer,
+        Record, Result, SideOutput, State, Stream, Table, Timer, Timestamp, ValueState, Window, Windows,
     };
 }
 

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use weir_core::{Error, EventTime, Result};
 
+use crate::function::{ExportFunctions, Functions};
 use crate::job::{Job, SharedPlan, Step};
 use crate::record::{Key, Record, Timestamp, from_batch, to_batch};
 use crate::state::State;
@@ -226,4 +227,12 @@ impl TestJob {
 fn is_declaration(text: &str) -> bool {
     let first = text.split_whitespace().next().unwrap_or_default().to_uppercase();
     matches!(first.as_str(), "CREATE" | "SET" | "DROP" | "USE")
+}
+
+/// The names of the functions that a plugin [exports](Functions) to SQL, sorted. The functions themselves are tested as any other.
+///
+/// # Errors
+/// What is wrong with them: two have one name, or SQL has no such type.
+pub fn exported(functions: ExportFunctions) -> Result<Vec<String>> {
+    Ok(Functions::of(functions)?.into_keys().collect())
 }

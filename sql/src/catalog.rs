@@ -7,6 +7,7 @@ mod alter;
 mod columns;
 mod databases;
 mod duration;
+mod exported;
 mod expression;
 mod functions;
 mod names;
@@ -29,6 +30,7 @@ use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement
 
 pub use databases::Databases;
 pub use duration::parse_duration;
+use exported::ExportedFunctions;
 pub use expression::{ResolvedExpression, resolve_columns, scalar_expression};
 pub use functions::SqlFunctions;
 pub(crate) use names::is_quoted;
@@ -90,6 +92,7 @@ pub struct Catalog {
     statements: BTreeMap<String, Vec<Span>>,
     own_functions: SqlFunctions,
     databases: Databases,
+    exported: ExportedFunctions,
     directory: Option<PathBuf>,
 }
 
@@ -103,6 +106,7 @@ impl Catalog {
             statements: BTreeMap::new(),
             own_functions: SqlFunctions::default(),
             databases: Databases::default(),
+            exported: ExportedFunctions::default(),
             directory: None,
         }
     }
@@ -140,10 +144,8 @@ impl Catalog {
                     self.statements.insert(name.value, vec![statement.span]);
                 }
             }
-            Statement::CreateFunction(function) => {
-                self.own_functions.create(&source, function, statement.span, &self.functions)?;
-            }
-            Statement::DropFunction { name, if_exists } => self.own_functions.drop(&source, name, *if_exists)?,
+            Statement::CreateFunction(function) => self.create_function(&source, function, statement.span)?,
+            Statement::DropFunction { name, if_exists } => self.drop_function(&source, name, *if_exists)?,
             Statement::Drop { name, view, if_exists } => self.drop_relation(&source, name, *view, *if_exists)?,
             Statement::AlterTable(alter) => self.alter_table(&source, alter, statement.span)?,
             Statement::CreateDatabase { name, if_not_exists } => {
@@ -274,7 +276,7 @@ impl Catalog {
         &self.functions
     }
 
-    /// Functions that the script has declared.
+    /// Functions with a body in SQL that the script has declared.
     pub fn own_functions(&self) -> &SqlFunctions {
         &self.own_functions
     }

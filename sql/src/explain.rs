@@ -43,6 +43,10 @@ pub(crate) fn explained(graph: &JobGraph, details: ExplainDetails) -> String {
             tree.node(id, "", "", "");
         }
     }
+    for function in graph.functions() {
+        let from = function.artifact.as_ref().map_or_else(|| "this process".to_owned(), ToString::to_string);
+        let _ = writeln!(tree.text, "{} is `{}` of {from}", function.name, function.signature.name);
+    }
     tree.text
 }
 

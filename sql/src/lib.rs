@@ -4,6 +4,7 @@
 //!   text ──parse──▶ Script of Statements ──catalog, SqlToRel──▶ logical plan ──optimise──▶ lower ──▶ JobGraph
 //! ```
 
+mod artifacts;
 pub mod catalog;
 mod coercion;
 mod described;
@@ -23,6 +24,7 @@ mod statement;
 mod syntax;
 mod walk;
 
+pub use artifacts::{KnownArtifact, declarations_of, unknown_artifacts, with_signatures};
 pub use described::script_of;
 pub use explain::explain;
 pub use options::PlanOptions;

@@ -19,6 +19,7 @@ mod cursor;
 mod database;
 mod dialect;
 mod emission;
+mod exported_function;
 mod expression;
 mod group_window;
 mod hints;

@@ -99,7 +99,9 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
                 let mut job = Job::new(script, options, &connectors);
                 job.add(&catalog, inner, statement.span)?;
                 job.finish(&catalog)?;
-                answers.push(Answer::Text(explained(&job.lowering.into_graph(), *details)));
+                let mut graph = job.lowering.into_graph();
+                graph.bind_functions(catalog.exported_functions());
+                answers.push(Answer::Text(explained(&graph, *details)));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
             Statement::Operator(operator) => operator::operator(&mut catalog, &source, operator, statement.span)?,
@@ -129,7 +131,8 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
         [Query { plan, target: None, .. }] if boundedness == Boundedness::Unbounded => rows_at_most(plan),
         _ => None,
     };
-    let graph = job.lowering.into_graph();
+    let mut graph = job.lowering.into_graph();
+    graph.bind_functions(catalog.exported_functions());
     let changes = graph.nodes().iter().any(|node| matches!(node.spec.operator, OperatorSpec::ChangelogRows(_)));
     // What late rows and records that cannot be decoded go to would be cut off where it is.
     let sinks = graph.nodes().iter().filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_))).count();

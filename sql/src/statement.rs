@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion_sql::sqlparser::ast;
-use weir_core::plugin::{Artifact, OperatorStep};
+use weir_core::plugin::{Artifact, FunctionSignature, OperatorStep};
 
 /// A piece of the script's text: byte offsets, end excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -210,19 +210,45 @@ pub enum Show {
     Settings,
 }
 
-/// `CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] name(parameters) RETURN body`.
+/// `CREATE [OR REPLACE] FUNCTION [IF NOT EXISTS] name …`.
 #[derive(Debug, Clone)]
 pub struct CreateFunction {
     /// Its name.
     pub name: Spanned<String>,
-    /// What it is called with.
-    pub parameters: Vec<Parameter>,
-    /// Its result. Names in it are parameters.
-    pub body: ast::Expr,
+    /// What it does.
+    pub definition: FunctionDefinition,
     /// `OR REPLACE`.
     pub or_replace: bool,
     /// `IF NOT EXISTS`.
     pub if_not_exists: bool,
+}
+
+/// What a function does.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a script has a few dozen of them")]
+pub enum FunctionDefinition {
+    /// `(parameters) RETURN body`.
+    Sql {
+        /// What it is called with.
+        parameters: Vec<Parameter>,
+        /// Its result. Names in it are parameters.
+        body: ast::Expr,
+    },
+    /// `AS 'exported_name' USING ARTIFACT '…'`.
+    Exported(ExportedFunction),
+}
+
+/// A function of a plugin.
+#[derive(Debug, Clone)]
+pub struct ExportedFunction {
+    /// Its name in the plugin.
+    pub exported: Spanned<String>,
+    /// The plugin: a file, or, with a signature, name, version and hash.
+    pub artifact: Spanned<String>,
+    /// `IN 'folder'`: where its file is kept.
+    pub folder: Option<String>,
+    /// What it takes and gives; `None` until somebody has [looked](crate::with_signatures) into the plugin.
+    pub signature: Option<FunctionSignature>,
 }
 
 /// A parameter of a function.
@@ -232,6 +258,10 @@ pub struct Parameter {
     pub name: String,
     /// Its type, as written.
     pub type_name: String,
+    /// The same type.
+    pub data_type: DataType,
+    /// Where `NOT NULL` stands.
+    pub not_null: Option<Span>,
     /// `CAST(name AS type)`.
     pub argument: ast::Expr,
 }

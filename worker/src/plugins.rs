@@ -123,9 +123,9 @@ impl PluginFiles {
 pub struct JobPlugins(BTreeMap<ArtifactHash, Arc<dyn Plugin>>);
 
 impl JobPlugins {
-    /// One plugin.
-    pub fn one(hash: ArtifactHash, plugin: Arc<dyn Plugin>) -> Self {
-        Self(BTreeMap::from([(hash, plugin)]))
+    /// One more.
+    pub fn add(&mut self, hash: ArtifactHash, plugin: Arc<dyn Plugin>) {
+        self.0.insert(hash, plugin);
     }
 }
 

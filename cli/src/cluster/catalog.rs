@@ -9,9 +9,11 @@ use weir_proto::client::{CatalogInfo, ClientRequest, ClientResponse};
 use weir_sql::shared::{self, Declaration};
 
 use super::args::{CatalogCommand, CatalogScript};
+use super::artifacts;
 use super::client::{Client, expect_answer};
 use super::{print, print_json, said, show};
 use crate::exit::Exit;
+use crate::plugin::{FunctionPlugins, PluginFile};
 use crate::script;
 use crate::terminal::Screen;
 
@@ -56,14 +58,30 @@ pub async fn execute(
                     return Err(Error::user("there is no script").with_help("name a file, or give SQL with -e"));
                 }
             };
+            let (text, files) = with_plugins(text, &mut client).await?;
             let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
             let before = shared::declarations(&known.statements);
             let after = shared::changed(&known.statements, &text, &connectors, &Functions::built_in())?;
             let statements = after.iter().map(Declaration::kept).collect();
-            client.call(ClientRequest::ReplaceCatalog { namespace, version: known.version, statements }).await?;
+            let request = ClientRequest::ReplaceCatalog { namespace, version: known.version, statements };
+            let replace = async |client: &mut Client| client.call(request).await;
+            artifacts::with_files(&files, &mut client, replace).await?;
             said(screen, &changes(&before, &after))
         }
     }
+}
+
+/// A script with the signatures of the functions of plugins that it declares, and their files.
+async fn with_plugins(text: String, client: &mut Client) -> Result<(String, Vec<Arc<PluginFile>>)> {
+    let script = weir_sql::parse(&text)?;
+    let mut plugins = FunctionPlugins::default();
+    plugins.look_into(&script).await?;
+    let files = plugins.files();
+    if files.is_empty() {
+        return Ok((text, files));
+    }
+    let folder = artifacts::folder(client).await?;
+    Ok((plugins.written_into(&script, Some(&folder))?, files))
 }
 
 /// The catalog of a namespace.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_core::{Error, JobGraph, JobId, Result};
+use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
-use weir_proto::client::{ClientRequest, ClientResponse, JobRef, SubmitJob};
+use weir_proto::client::{ClientRequest, ClientResponse, JobRef};
 use weir_sql::diagnostics::{behind_lines, error_at};
 use weir_sql::shared::{asks_for_more, beginning, needed};
 use weir_sql::{Plan, Script, Spanned, Statement};
@@ -58,9 +58,10 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     }
     let coordinators = arguments.cluster.coordinators.as_deref().unwrap_or(&settings.coordinators);
     let mut client = Client::new(coordinators, arguments.cluster.timeout, arguments.cluster.credentials()?)?;
-    if let Job::Plugin(plugin) = &mut job {
-        artifacts::place(plugin, &mut client).await?;
-        parsed = plugin.script(before)?;
+    let files = job.files();
+    if !files.is_empty() {
+        job.keep_in(artifacts::folder(&mut client).await?);
+        parsed = job.script(before)?;
     }
     // Before the cluster is asked: a script that stands alone, and what is wrong with one, can be told without it.
     let planned = match plan(&parsed, &settings, screen, BTreeMap::new()) {
@@ -96,7 +97,8 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     if !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
-    let (job, sent) = sent(&mut client, &job, request).await?;
+    let send = async |client: &mut Client| submission::send(client, request).await;
+    let (job, sent) = artifacts::with_files(&files, &mut client, send).await?;
     for warning in earlier.iter().filter(|_| sent == Sent::New) {
         screen.message(&format!("warning: {warning}\n"));
     }
@@ -111,16 +113,6 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let job = JobRef::Id(job);
     let follow = Follow { screen: screen.clone(), job, name, goal: Goal::Done, quiet: settings.quiet };
     follow.run(&mut client, on_interrupt).await
-}
-
-/// Sends a job, and the file of its plugin if it has one.
-async fn sent(client: &mut Client, job: &Job, request: SubmitJob) -> Result<(JobId, Sent)> {
-    let Some(plugin) = job.plugin() else { return submission::send(client, request).await };
-    artifacts::upload(plugin).await?;
-    let sent = submission::send(client, request).await?;
-    // From here on it is needed: until then it may have been taken for one that no job needs.
-    artifacts::upload(plugin).await?;
-    Ok(sent)
 }
 
 fn lines(text: &str) -> usize {
@@ -196,9 +188,6 @@ async fn select(
     settings: &Settings,
     client: &mut Client,
 ) -> Result<Exit> {
-    if let Some(plugin) = job.plugin() {
-        artifacts::upload(plugin).await?;
-    }
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
     let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
@@ -226,7 +215,8 @@ async fn select(
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(&arguments.namespace, job.text()?, settings, name, graph);
-    Select { rows, screen: screen.clone(), quiet: settings.quiet }.run(client, request).await
+    let select = Select { rows, screen: screen.clone(), quiet: settings.quiet };
+    artifacts::with_files(&job.files(), client, async |client: &mut Client| select.run(client, request).await).await
 }
 
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.

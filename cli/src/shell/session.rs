@@ -13,6 +13,7 @@ use super::remote::Remote;
 use crate::args::SqlArguments;
 use crate::connectors;
 use crate::exit::Exit;
+use crate::plugin::FunctionPlugins;
 use crate::result::{ResultConnector, Results};
 use crate::settings::Settings;
 use crate::terminal::Screen;
@@ -30,12 +31,22 @@ pub(super) struct Session {
     catalog: Vec<String>,
     /// Whether results that change are shown as the rows that there are.
     pub is_live: bool,
+    /// Those whose functions the session calls.
+    plugins: FunctionPlugins,
 }
 
 impl Session {
     pub(super) fn new(arguments: SqlArguments, screen: Arc<Screen>) -> Self {
         let remote = arguments.cluster.then(|| Remote::new(arguments.clone(), screen.clone()));
-        Self { arguments, screen, declared: String::new(), remote, catalog: Vec::new(), is_live: false }
+        Self {
+            arguments,
+            screen,
+            declared: String::new(),
+            remote,
+            catalog: Vec::new(),
+            is_live: false,
+            plugins: FunctionPlugins::default(),
+        }
     }
 
     /// Carries out a text that is for this session alone, cluster or not.
@@ -72,6 +83,15 @@ impl Session {
     }
 
     async fn unit(&mut self, text: &str) -> Result<Exit> {
+        // A cluster is sent the files that a statement names; here they are looked into at once.
+        let written = match weir_sql::parse(text) {
+            Ok(script) if self.remote.is_none() => {
+                self.plugins.look_into(&script).await?;
+                self.plugins.written_into(&script, None)?
+            }
+            _ => text.to_owned(),
+        };
+        let text = &written;
         if let Some(remote) = &self.remote {
             self.catalog = remote.catalog().await?;
         }
@@ -123,13 +143,8 @@ impl Session {
         }
         if !new.iter().all(|statement| declares(&statement.value)) {
             let layers = self.arguments.layers()?;
-            let job = run::Run {
-                name: "sql",
-                functions: Functions::built_in(),
-                stats: None,
-                watched: None,
-                is_live: self.is_live,
-            };
+            let files = self.plugins.files();
+            let job = run::Run { name: "sql", files: &files, stats: None, watched: None, is_live: self.is_live };
             return run::execute(&parsed, layers, job, &self.screen).await.map_err(own);
         }
         self.check(&parsed).map_err(own)?;

@@ -12,6 +12,7 @@ mod decimals;
 mod files;
 mod flights;
 mod flink;
+mod functions;
 mod guards;
 mod http;
 mod interrupts;

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use weir_core::{CoordinatorId, Epoch, JobGraph, WorkerId};
+use arrow_schema::{DataType, Schema};
+use weir_core::plugin::{FunctionSignature, PluginFunction};
+use weir_core::{CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
 use weir_proto::client::{JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
 
 use super::*;
@@ -242,4 +244,59 @@ fn of_lists_each_sees_what_is_its_own() {
     assert_eq!(listed(&all), "hers mine of-a v");
     assert_eq!(listed(&mine), "mine of-a v");
     assert_eq!(listed(&viewer), "v", "its own");
+}
+
+/// A job that calls a function of the plugin with that hash.
+fn calling(hash: &str) -> ClientRequest {
+    let artifact = Artifact {
+        hash: hash.parse().unwrap(),
+        name: "maths".into(),
+        version: "1".into(),
+        folder: Some("file:///c".into()),
+    };
+    let signature = FunctionSignature {
+        name: "f".into(),
+        parameters: Vec::new(),
+        result: DataType::Int64,
+        nullable: false,
+        deterministic: true,
+    };
+    let function = PluginFunction { name: "f".into(), artifact: Some(artifact), signature };
+    let call = Expr::Function { name: "f".into(), arguments: Vec::new(), data_type: DataType::Int64 };
+    let calc = OperatorSpec::Calc(CalcSpec { predicate: None, projection: vec![call] });
+    let mut graph = JobGraph::default();
+    graph.add(NodeSpec::new("Calc", calc, Vec::new(), Arc::new(Schema::empty())));
+    graph.bind_functions([&function]);
+    let ClientRequest::SubmitJob(job) = submit("a") else { unreachable!() };
+    ClientRequest::SubmitJob(SubmitJob { graph: Arc::new(graph), ..job })
+}
+
+#[test]
+fn code_is_brought_by_who_has_the_right_and_called_by_all_that_may_submit() {
+    let mut state = state();
+    let (known, unknown) = ("ab".repeat(32), "cd".repeat(32));
+    let catalog = |version, hash: &str| ClientRequest::ReplaceCatalog {
+        namespace: "a".into(),
+        version,
+        statements: vec![format!("CREATE FUNCTION f() RETURNS BIGINT AS 'f' USING ARTIFACT 'maths 1 {hash}'")],
+    };
+    let developer = |plugins| Principal { name: Some("p".into()), grants: vec![grant("developer@a")], plugins };
+    let ask =
+        |state: &ClusterState, plugins, request: &ClientRequest| check(state, &developer(plugins), request).is_ok();
+    for request in [calling(&known), catalog(0, &known)] {
+        assert!(ask(&state, true, &request) && !ask(&state, false, &request), "{request:?}");
+    }
+    let ClientRequest::ReplaceCatalog { namespace, version, statements } = catalog(0, &known) else { unreachable!() };
+    assert!(state.apply(Command::ReplaceCatalog { namespace, version, statements }).is_ok());
+    // What is there may be called, and kept where something else is changed; nothing else may come.
+    for (request, plainly) in
+        [(calling(&known), true), (calling(&unknown), false), (catalog(1, &known), true), (catalog(1, &unknown), false)]
+    {
+        assert_eq!(ask(&state, false, &request), plainly, "{request:?}");
+        assert!(ask(&state, true, &request), "{request:?}");
+    }
+    let ClientRequest::SubmitJob(elsewhere) = calling(&known) else { unreachable!() };
+    let elsewhere = ClientRequest::SubmitJob(SubmitJob { namespace: "b".into(), ..elsewhere });
+    let both = Principal { grants: vec![grant("developer")], ..developer(false) };
+    assert!(check(&state, &both, &elsewhere).is_err(), "another namespace has another catalog");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker, Placement};
 use weir_proto::client::artifacts;
 use weir_proto::control::StoragePlace;
@@ -21,10 +22,13 @@ impl Leader {
             Command::RegisterWorker { .. } | Command::LoseWorker { .. } | Command::DrainWorker { .. } => {
                 return self.after_worker_command(context, command, outcome);
             }
-            Command::Found { .. }
-            | Command::SetNamespace { .. }
-            | Command::DropNamespace { .. }
-            | Command::ReplaceCatalog { .. } => return,
+            Command::Found { .. } | Command::SetNamespace { .. } | Command::DropNamespace { .. } => return,
+            Command::ReplaceCatalog { .. } => {
+                if outcome.is_ok() {
+                    self.collect_artifacts(context);
+                }
+                return;
+            }
             Command::CompleteCheckpoint { job, checkpoint } if outcome.is_ok() => {
                 self.completed(context, *job, checkpoint.epoch);
             }
@@ -69,12 +73,13 @@ impl Leader {
         }
     }
 
-    /// Files of plugins that no job needs are deleted. One that is uploaded and whose job is not submitted yet is one of them: the client
-    /// looks for it again behind the submission.
+    /// Files of plugins that no job needs, and no function of a catalog, are deleted. One that is uploaded and whose job is not submitted yet is
+    /// one of them: the client looks for it again behind the submission.
     fn collect_artifacts(&mut self, context: &mut Context<'_>) {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
         let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
-        let needed = needed.collect();
+        let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);
+        let needed = needed.chain(catalogs.flat_map(|statement| ArtifactHash::all_in(statement))).collect();
         let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };
         self.store(context, Operation::Tidy, StorageOperation::Collect { place, needed });
     }

@@ -80,30 +80,48 @@ pub enum Expr {
 impl Expr {
     /// Calls `visit` with every column position that the expression reads.
     pub fn visit_columns(&self, visit: &mut impl FnMut(usize)) {
+        self.visit(&mut |part| {
+            if let Expr::Column(index) = part {
+                visit(*index);
+            }
+        });
+    }
+
+    /// Calls `visit` with the name of every function that the expression calls.
+    pub fn visit_functions(&self, visit: &mut impl FnMut(&str)) {
+        self.visit(&mut |part| {
+            if let Expr::Function { name, .. } = part {
+                visit(name);
+            }
+        });
+    }
+
+    /// Calls `visit` with the expression and every part of it.
+    fn visit(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
         match self {
-            Expr::Column(index) => visit(*index),
-            Expr::Literal(_) => {}
+            Expr::Column(_) | Expr::Literal(_) => {}
             Expr::Binary { left, right, .. } | Expr::Like { operand: left, pattern: right, .. } => {
-                left.visit_columns(visit);
-                right.visit_columns(visit);
+                left.visit(visit);
+                right.visit(visit);
             }
             Expr::Not(operand)
             | Expr::Negative(operand)
             | Expr::IsNull(operand)
             | Expr::IsNotNull(operand)
-            | Expr::Cast { operand, .. } => operand.visit_columns(visit),
+            | Expr::Cast { operand, .. } => operand.visit(visit),
             Expr::InList { operand, list, .. } => {
-                operand.visit_columns(visit);
-                list.iter().for_each(|item| item.visit_columns(visit));
+                operand.visit(visit);
+                list.iter().for_each(|item| item.visit(visit));
             }
             Expr::Case { operand, branches, otherwise } => {
-                operand.iter().chain(otherwise).for_each(|part| part.visit_columns(visit));
+                operand.iter().chain(otherwise).for_each(|part| part.visit(visit));
                 for (when, then) in branches {
-                    when.visit_columns(visit);
-                    then.visit_columns(visit);
+                    when.visit(visit);
+                    then.visit(visit);
                 }
             }
-            Expr::Function { arguments, .. } => arguments.iter().for_each(|argument| argument.visit_columns(visit)),
+            Expr::Function { arguments, .. } => arguments.iter().for_each(|argument| argument.visit(visit)),
         }
     }
 

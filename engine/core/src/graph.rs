@@ -7,9 +7,11 @@
 //! - `spec`: what each kind of operator is told
 //! - `identity`: the uid, from what a node computes
 //! - `place`: where a node stands, in words that survive an edit of the query
+//! - `calls`: the functions that a job calls
 //! - `changelog`: what the rows of a stream are to those before them
 //! - `join_spread`: how the rows of a join find each other
 
+mod calls;
 mod changelog;
 mod identity;
 mod join_spread;
@@ -36,7 +38,7 @@ pub use self::spec::{
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
-use crate::plugin::{Artifact, PluginSpec};
+use crate::plugin::{Artifact, PluginFunction, PluginSpec};
 use crate::source::announcement_schema;
 use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
 
@@ -44,6 +46,9 @@ use crate::{Collector, Error, NodeId, OperatorUid, Result, TableSpec};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct JobGraph {
     nodes: Vec<Node>,
+    /// Those of plugins that expressions call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    functions: Vec<PluginFunction>,
     #[serde(skip)]
     by_uid: HashMap<OperatorUid, NodeId>,
 }
@@ -323,11 +328,14 @@ impl JobGraph {
 
     /// The files of plugins that it needs, each once.
     pub fn artifacts(&self) -> Vec<&Artifact> {
+        let of_nodes = self.nodes.iter().filter_map(|node| match &node.spec.operator {
+            OperatorSpec::Plugin(PluginSpec { artifact, .. }) => artifact.as_ref(),
+            _ => None,
+        });
+        let of_functions = self.functions.iter().filter_map(|function| function.artifact.as_ref());
         let mut artifacts: Vec<&Artifact> = Vec::new();
-        for node in &self.nodes {
-            if let OperatorSpec::Plugin(PluginSpec { artifact: Some(artifact), .. }) = &node.spec.operator
-                && !artifacts.iter().any(|known| known.hash == artifact.hash)
-            {
+        for artifact in of_nodes.chain(of_functions) {
+            if !artifacts.iter().any(|known| known.hash == artifact.hash) {
                 artifacts.push(artifact);
             }
         }
@@ -361,6 +369,7 @@ impl JobGraph {
     /// Whether both do the same in the same way: nothing is different, not even what is no identity.
     pub fn runs_like(&self, other: &JobGraph) -> bool {
         self.nodes.len() == other.nodes.len()
+            && self.functions == other.functions
             && self.nodes.iter().zip(&other.nodes).all(|(one, other)| {
                 one.uid == other.uid
                     && one.spec.operator == other.spec.operator

@@ -13,24 +13,28 @@
 //!
 //! - `artifact`: a plugin as a file, known by its content
 //! - `description`: a job as a plugin describes it
+//! - `function`: what SQL calls
 //! - `spec`: what a node of the graph is told
 //! - `plugins`: where plugins are found
 
 mod artifact;
 mod description;
+mod function;
 mod plugins;
 mod spec;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub use self::artifact::{Artifact, ArtifactHash};
 pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, StepInput};
+pub use self::function::{FunctionSignature, PluginFunction, ScalarFunction};
 pub use self::plugins::{Linked, NoPlugins, Plugins};
 pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
-use crate::{Operator, Result};
+use crate::{Error, Operator, Result};
 
 /// What users write in Rust: jobs, and the operators that stand in them. Methods may be called from any thread, also at the same time,
 /// and any number of times; the same arguments give the same answer.
@@ -51,6 +55,23 @@ pub trait Plugin: Send + Sync {
     /// # Errors
     /// A user error if it has no such operator, or the configuration or the columns make no sense to it.
     fn operator(&self, request: &OperatorRequest) -> Result<Box<dyn Operator>>;
+
+    /// The functions that it exports to SQL, each under a name of its own. Called where a statement declares one of them, in a process that
+    /// does nothing else, and where a job is opened that calls one.
+    ///
+    /// # Errors
+    /// A user error if the plugin has declared what cannot be a function.
+    fn functions(&self) -> Result<Vec<FunctionSignature>> {
+        Ok(Vec::new())
+    }
+
+    /// The code of one of its [functions](Self::functions).
+    ///
+    /// # Errors
+    /// A user error if it has no such function.
+    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+        Err(Error::user(format!("the plugin {} exports no function '{name}'", self.info().name)))
+    }
 }
 
 /// What a plugin is called.

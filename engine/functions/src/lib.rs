@@ -24,6 +24,7 @@ pub mod nulls;
 mod output;
 mod pattern;
 mod per_thread;
+mod plugin;
 mod polymorphic;
 mod read_time;
 mod refused;
@@ -43,6 +44,7 @@ mod zones;
 
 pub use adapted::in_own_terms;
 pub use like::like_pattern;
+pub use plugin::in_sql;
 pub use refused::refused;
 pub use registry::Functions;
 pub use type_names::types_in_sql;

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
-use weir_core::plugin::{NoPlugins, Plugins};
+use weir_core::plugin::{NoPlugins, PluginFunction, Plugins};
+use weir_core::{Error, JobGraph, Result};
 
+use crate::plugin::{OfPlugin, usage};
 use crate::refused::refused;
 use crate::wrapped::wrapped;
 use crate::{
@@ -40,6 +42,43 @@ impl Functions {
         Self { plugins: Some(plugins), ..self.clone() }
     }
 
+    /// The same, and a function of a plugin that queries call by `name`, in lower case, and that cannot be computed.
+    #[must_use]
+    pub fn declaring(&self, name: &str, function: &PluginFunction) -> Self {
+        let mut functions = self.clone();
+        functions.scalars.insert(name.to_owned(), OfPlugin::udf(function.clone(), None));
+        functions
+    }
+
+    /// The same without a function that was [declared](Self::declaring).
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut functions = self.clone();
+        functions.scalars.remove(name);
+        functions
+    }
+
+    /// The same, and those functions of plugins that a job calls and that are not here, without their code.
+    #[must_use]
+    pub fn declaring_missing(&self, graph: &JobGraph) -> Self {
+        let missing = graph.functions().iter().filter(|function| !self.scalars.contains_key(&function.name));
+        missing.fold(self.clone(), |functions, function| functions.declaring(&function.name, function))
+    }
+
+    /// The same, these plugins, and those of their functions that a job calls.
+    ///
+    /// # Errors
+    /// If a plugin is not there, or a function in it is not what the job was planned with.
+    pub fn of_job(&self, graph: &JobGraph, plugins: Arc<dyn Plugins>) -> Result<Self> {
+        let mut functions = self.clone();
+        for function in graph.functions() {
+            let code = bound(function, &*plugins)
+                .map_err(|error| error.context(format!("the function `{}` cannot be called", function.name)))?;
+            functions.scalars.insert(function.name.clone(), code);
+        }
+        Ok(Self { plugins: Some(plugins), ..functions })
+    }
+
     /// Where plugins are found.
     pub fn plugins(&self) -> &dyn Plugins {
         self.plugins.as_deref().unwrap_or(&NoPlugins)
@@ -64,6 +103,22 @@ impl Functions {
     pub fn aggregate_names(&self) -> Vec<String> {
         self.aggregates.keys().cloned().collect()
     }
+}
+
+/// A function with its code.
+fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<Arc<ScalarUDF>> {
+    let plugin = plugins.find(function.artifact.as_ref())?;
+    let PluginFunction { name, signature, .. } = function;
+    let exported = plugin.functions()?.into_iter().find(|exported| exported.name == signature.name);
+    if let Some(exported) = exported.filter(|exported| !exported.agrees_with(signature)) {
+        let there = PluginFunction { signature: exported, ..function.clone() };
+        let message = format!("it was declared as `{}`, and in the plugin it is `{}`", usage(function), usage(&there));
+        return Err(Error::user(message).with_help(format!(
+            "drop it, and create it with `CREATE FUNCTION {name} AS '{}' USING ARTIFACT …`",
+            signature.name
+        )));
+    }
+    Ok(OfPlugin::udf(function.clone(), Some(plugin.scalar(&signature.name)?)))
 }
 
 /// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.

@@ -132,11 +132,25 @@ impl fmt::Display for Sql<'_> {
 
 fn failed(expr: &Arc<dyn PhysicalExpr>, error: DataFusionError) -> Error {
     let message = types_in_sql(&format!("cannot compute {}", Sql(expr.as_ref())));
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(told) = inner.downcast_ref::<Error>()
+    {
+        return of_plugin(message, told);
+    }
     match error.find_root() {
         DataFusionError::Internal(_) | DataFusionError::NotImplemented(_) => Error::internal(message),
         _ => Error::data(message).with_help("TRY_CAST, NULLIF or a WHERE clause can guard against such rows"),
     }
     .with_source(reason(error.find_root()))
+}
+
+/// What a function of a plugin has told.
+fn of_plugin(message: String, told: &Error) -> Error {
+    let error = Error::new(told.kind(), message).with_source(told.chain());
+    match told.help() {
+        Some(help) => error.with_help(help),
+        None => error,
+    }
 }
 
 /// What went wrong, once and in SQL's words: each layer would say it again, behind its own name.

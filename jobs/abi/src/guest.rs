@@ -25,6 +25,8 @@
 //! weir_plugin_abi::export_plugin!(Nothing);
 //! ```
 
+pub(crate) mod exports;
+
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -99,6 +101,7 @@ pub const fn descriptor(create: extern "C" fn(*mut Answer) -> Handle) -> Descrip
             drop_rows,
             state_bytes,
         },
+        exports: exports::EXPORTS,
     }
 }
 

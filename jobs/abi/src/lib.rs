@@ -1,13 +1,14 @@
 //! The C ABI between the engine (the *host*) and a plugin in a file (the *guest*).
 //!
-//! It mirrors two traits of `weir-core`, [`Plugin`](weir_core::plugin::Plugin) and [`Operator`](weir_core::Operator), function by function. A plugin
-//! is a `cdylib` with one symbol, [`SYMBOL`], a function that returns a [`Descriptor`]:
+//! It mirrors three traits of `weir-core`, [`Plugin`](weir_core::plugin::Plugin), [`Operator`](weir_core::Operator) and
+//! [`ScalarFunction`](weir_core::plugin::ScalarFunction), function by function. A plugin is a `cdylib` with one symbol, [`SYMBOL`], a function that returns a [`Descriptor`]:
 //!
 //! ```text
 //!   host: dlopen ─▶ weir_plugin() ─▶ Descriptor { abi version, SDK version, target, … , functions }
 //!                                        │ same ABI, same target
 //!                                        ▼
 //!         create() ─▶ plugin ─ operator(request) ─▶ operator ─ open, load*, { process, watermark, …, capture? }*, drop
+//!                        └──── scalar(name) ──────▶ function ─ call*, drop
 //! ```
 //!
 //! - **Memory.** Each side frees what it has allocated. Bytes that go in are lent for the length of the call ([`Lent`]); what comes out is
@@ -19,7 +20,8 @@
 //!   backtrace (`panics`). A plugin that was built with `panic = "abort"` is refused.
 //!
 //! The fields of the descriptor in front of `functions` never change their place: so a plugin of any version is understood well enough
-//! to refuse it with reasons. All else changes with [`ABI_VERSION`].
+//! to refuse it with reasons. All else changes with [`ABI_VERSION`]. Version 3 has added `exports` behind what version 2 has: a plugin of
+//! version 2 is loaded, and exports nothing to SQL.
 
 mod errors;
 pub mod guest;
@@ -32,12 +34,15 @@ pub mod thread;
 
 pub use errors::ErrorText;
 pub use panics::caught;
-pub use raw::{Answer, Descriptor, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
+pub use raw::{Answer, Descriptor, Exports, Functions, Handle, Lent, OptionTime, Outputs, Owned, Pieces};
 #[doc(hidden)]
 pub use weir_core;
 
-/// Raised whenever anything in [`Functions`], or the meaning of what goes through them, changes.
-pub const ABI_VERSION: u32 = 2;
+/// Raised whenever anything in [`Functions`] or [`Exports`], or the meaning of what goes through them, changes.
+pub const ABI_VERSION: u32 = 3;
+
+/// The oldest version that is understood.
+pub const OLDEST_ABI_VERSION: u32 = 2;
 
 /// What a plugin exports.
 pub const SYMBOL: &str = "weir_plugin";

@@ -4,10 +4,12 @@
 //! - `count`: how often each key has come, kept as state
 //! - `echo`: what comes in goes out, nulls of its first column by a side output
 //! - `fault`: what goes wrong
+//! - `functions`: what SQL calls
 
 mod count;
 mod echo;
 mod fault;
+mod functions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::plugin::{
-    JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo, SideOutput, Spread, StepInput,
+    FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo, ScalarFunction,
+    SideOutput, Spread, StepInput,
 };
 use weir_core::{ChangelogKind, Error, Operator, Result};
 
@@ -89,6 +92,14 @@ impl Plugin for TestPlugin {
             "echo" => Box::new(echo::Echo),
             other => return Err(Error::user(format!("there is no operator `{other}`"))),
         })
+    }
+
+    fn functions(&self) -> Result<Vec<FunctionSignature>> {
+        Ok(functions::signatures())
+    }
+
+    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+        functions::find(name)
     }
 }
 

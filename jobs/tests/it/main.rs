@@ -4,6 +4,7 @@
 
 mod calls;
 mod evolution;
+mod functions;
 mod joins;
 mod keyed;
 mod memory;

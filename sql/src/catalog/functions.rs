@@ -10,9 +10,9 @@ use weir_core::{Error, Result};
 use weir_functions::Functions;
 
 use super::expression::scalar_expression;
-use crate::diagnostics::{Source, did_you_mean};
+use crate::diagnostics::Source;
 use crate::parse::in_place_of;
-use crate::statement::{CreateFunction, Span, Spanned as Placed};
+use crate::statement::{Parameter, Span, Spanned as Placed};
 use crate::walk::{Change, Step, change, look_at_expressions};
 
 /// What calls are written out to may have so many expressions: a body that names its parameter twice doubles with each level.
@@ -44,32 +44,24 @@ impl SqlFunctions {
         self.0.get(&name.to_lowercase()).map(|function| function.span)
     }
 
-    /// `CREATE FUNCTION`. The body may call functions that are there already.
+    /// Whether there is a function of that name, in lower case.
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// `CREATE FUNCTION`, in the place of one that has the name. The body may call functions that are there already.
     ///
     /// # Errors
-    /// A user error if the name is taken or the body cannot be computed.
+    /// A user error if the body cannot be computed.
     pub(super) fn create(
         &mut self,
         source: &Source<'_>,
-        statement: &CreateFunction,
+        name: &Placed<String>,
+        (parameters, body): (&[Parameter], &Expr),
         span: Span,
         built_in: &Functions,
     ) -> Result<()> {
-        let CreateFunction { name, parameters, body, or_replace, if_not_exists } = statement;
         let key = name.value.to_lowercase();
-        if built_in.scalar(&key).is_some() || built_in.aggregate(&key).is_some() {
-            return Err(source
-                .error(name.span, format!("`{key}` is a built-in function"))
-                .with_help("choose another name"));
-        }
-        if self.0.contains_key(&key) && !or_replace {
-            if *if_not_exists {
-                return Ok(());
-            }
-            return Err(source
-                .error(name.span, format!("there is a function `{key}` already"))
-                .with_help("write CREATE OR REPLACE FUNCTION, or choose another name"));
-        }
         refuse_aggregates(source, body, span, built_in)?;
         let mut body = body.clone();
         self.write_out(source, &mut body)?;
@@ -87,20 +79,9 @@ impl SqlFunctions {
         Ok(())
     }
 
-    /// `DROP FUNCTION`.
-    ///
-    /// # Errors
-    /// A user error with the nearest name if there is none.
-    pub(super) fn drop(&mut self, source: &Source<'_>, name: &Placed<String>, if_exists: bool) -> Result<()> {
-        if self.0.remove(&name.value.to_lowercase()).is_some() || if_exists {
-            return Ok(());
-        }
-        let names: Vec<&str> = self.names().collect();
-        let error = source.error(name.span, format!("there is no function `{}` to drop", name.value));
-        Err(match names.is_empty() {
-            true => error.with_help("built-in functions stay"),
-            false => error.with_help(did_you_mean(&name.value, &names, "the functions of the script are")),
-        })
+    /// Takes the function of that name, in lower case, away, and says whether there was one.
+    pub(super) fn remove(&mut self, key: &str) -> bool {
+        self.0.remove(key).is_some()
     }
 
     /// Puts bodies in the place of all calls.

@@ -1,26 +1,36 @@
-//! `CREATE FUNCTION name(parameter TYPE, …) [RETURNS TYPE] [LANGUAGE SQL] RETURN expression`; `AS` instead of `RETURN` as well.
+//! `CREATE FUNCTION name(parameter TYPE, …) [RETURNS TYPE] [LANGUAGE SQL] RETURN expression`; `AS` instead of `RETURN` as well. Functions of plugins
+//! are read by [`exported_function`](super::exported_function).
 
 use std::ops::ControlFlow;
 
+use arrow::datatypes::DataType;
 use datafusion_sql::sqlparser::ast::{Expr, Spanned as _};
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
 
 use super::cursor::Cursor;
+use super::exported_function::{self, Declared};
 use super::expression::parse_expression;
 use super::types::data_type;
 use crate::diagnostics::did_you_mean;
-use crate::statement::{CreateFunction, Parameter, Span, Spanned};
+use crate::statement::{CreateFunction, FunctionDefinition, Parameter, Span, Spanned};
 use crate::walk::look_at_expressions;
 
 /// What follows `CREATE FUNCTION`.
 pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateFunction> {
     let if_not_exists = cursor.take(&["IF", "NOT", "EXISTS"]);
     let name = cursor.identifier("the name of a function")?;
+    let is = |definition| CreateFunction { name: name.clone(), definition, or_replace, if_not_exists };
+    if exported_function::follows(cursor) {
+        return exported_function::read(cursor, None).map(FunctionDefinition::Exported).map(is);
+    }
     if cursor.sees(&["AS"]) {
         return Err(cursor
-            .error_here("only functions with a body in SQL are supported, and those name their parameters")
-            .with_help(format!("write `CREATE FUNCTION {}(x BIGINT) RETURN x + 1`", name.value)));
+            .error_here("a function is an expression over its parameters, or one that a plugin exports")
+            .with_help(format!(
+                "write `CREATE FUNCTION {0}(x BIGINT) RETURN x + 1`, or `CREATE FUNCTION {0} AS 'name' USING ARTIFACT 'file'`",
+                name.value
+            )));
     }
     let parameters = parameters(cursor)?;
     if cursor.sees(&["RETURNS", "TABLE|SETOF|VOID"]) {
@@ -29,10 +39,34 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
             .with_help("write a view for several rows, as in `CREATE VIEW v AS SELECT …`"));
     }
     let result = if cursor.take(&["RETURNS"]) { Some(type_of(cursor)?) } else { None };
+    let not_null = cursor.here();
+    let nullable = !cursor.take(&["NOT", "NULL"]);
+    let deterministic = !cursor.take(&["NOT", "DETERMINISTIC"]);
+    if exported_function::follows(cursor) {
+        let declared = Declared { parameters: &parameters, result, nullable, deterministic };
+        return exported_function::read(cursor, Some(declared)).map(FunctionDefinition::Exported).map(is);
+    }
+    if !nullable {
+        return Err(cursor
+            .source
+            .error(not_null, "the result of an expression is null where the expression is")
+            .with_help("leave NOT NULL out, and write COALESCE in the body"));
+    }
+    if let Some(not_null) = parameters.iter().find_map(|parameter| parameter.not_null) {
+        return Err(cursor
+            .source
+            .error(not_null, "a parameter may be null")
+            .with_help("leave NOT NULL out, and say in the body what the function gives for null"));
+    }
+    if !deterministic {
+        return Err(cursor
+            .error_here("a function that is an expression always gives the same result")
+            .with_help("leave NOT DETERMINISTIC out"));
+    }
     if cursor.take(&["LANGUAGE"]) && !cursor.take(&["SQL"]) {
         return Err(cursor
-            .error_here("only functions with a body in SQL are supported")
-            .with_help("write `RETURN` and an expression"));
+            .error_here("a function has a body in SQL, or is one that a plugin exports")
+            .with_help("write `RETURN` and an expression, or `AS 'name' USING ARTIFACT 'file'`"));
     }
     while cursor.take(&["IMMUTABLE"]) || cursor.take(&["DETERMINISTIC"]) {}
     if cursor.sees(&["STABLE|VOLATILE|STRICT|CALLED|NOT|PARALLEL|COST|SECURITY|COMMENT"]) {
@@ -59,10 +93,10 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
     let body = cursor.expression()?;
     check_names(cursor, &body, &name, &parameters)?;
     let body = match result {
-        Some(result) => in_place_of(&converted("x", &result)?, &[("x", body)]),
+        Some((result, _)) => in_place_of(&converted("x", &result)?, &[("x", body)]),
         None => body,
     };
-    Ok(CreateFunction { name, parameters, body, or_replace, if_not_exists })
+    Ok(is(FunctionDefinition::Sql { parameters, body }))
 }
 
 fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
@@ -81,18 +115,15 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
         if parameters.iter().any(|other| other.name.eq_ignore_ascii_case(&name.value)) {
             return Err(cursor.source.error(name.span, format!("two parameters are called `{}`", name.value)));
         }
-        let type_name = type_of(cursor)?;
+        let (type_name, data_type) = type_of(cursor)?;
         let argument = converted(&name.value, &type_name)?;
-        parameters.push(Parameter { name: name.value, type_name, argument });
+        let here = cursor.here();
+        let not_null = cursor.take(&["NOT", "NULL"]).then_some(here);
+        parameters.push(Parameter { name: name.value, type_name, data_type, not_null, argument });
         if cursor.sees(&["DEFAULT"]) || cursor.sees_token(&Token::Eq) {
             return Err(cursor.error_here("a parameter has no default: a call gives every argument").with_help(
                 "write a second function with fewer parameters that calls the first, or COALESCE in the body and NULL in the call",
             ));
-        }
-        if cursor.sees(&["NOT", "NULL"]) {
-            return Err(cursor
-                .error_here("a parameter may be null")
-                .with_help("leave NOT NULL out, and say in the body what the function gives for null"));
         }
         if cursor.take_token(&Token::Comma) {
             continue;
@@ -102,12 +133,12 @@ fn parameters(cursor: &mut Cursor<'_>) -> Result<Vec<Parameter>> {
     }
 }
 
-/// A type as it is written.
-fn type_of(cursor: &mut Cursor<'_>) -> Result<String> {
+/// A type, as it is written and as it is.
+fn type_of(cursor: &mut Cursor<'_>) -> Result<(String, DataType)> {
     let start = cursor.here().start;
-    data_type(cursor)?;
+    let data_type = data_type(cursor)?;
     let end = cursor.here().start;
-    Ok(cursor.source.slice(Span { start, end }).trim_end().to_owned())
+    Ok((cursor.source.slice(Span { start, end }).trim_end().to_owned(), data_type))
 }
 
 fn converted(name: &str, type_name: &str) -> Result<Expr> {

@@ -55,7 +55,7 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
             let functions = catalog.functions();
             let mut names = functions.scalar_names();
             names.extend(functions.aggregate_names());
-            names.extend(catalog.own_functions().names().map(str::to_owned));
+            names.extend(catalog.declared_functions().into_iter().map(str::to_owned));
             names.sort();
             names.dedup();
             rows(&["function name"], names.into_iter().filter(|name| fits(like, name)).map(|name| vec![Some(name)]))
@@ -72,9 +72,8 @@ pub(super) fn shown(catalog: &Catalog, source: &Source<'_>, show: &Show, setting
             Ok(Answer::Text(made.collect()))
         }
         Show::CreateFunction { name } => {
-            let functions = catalog.own_functions();
-            let span = functions.statement(&name.value).ok_or_else(|| {
-                let names: Vec<&str> = functions.names().collect();
+            let span = catalog.function_statement(&name.value).ok_or_else(|| {
+                let names = catalog.declared_functions();
                 let error = source.error(name.span, format!("there is no function `{}` of your own", name.value));
                 error.with_help(did_you_mean(&name.value, &names, "the functions before this statement are"))
             })?;

@@ -11,6 +11,7 @@ mod decimals;
 mod every_function;
 mod exchanges;
 mod explain;
+mod exported;
 mod functions;
 mod joins;
 mod limits;

@@ -11,6 +11,7 @@ use crate::{announcements, source_state};
 /// # Errors
 /// If an operator cannot be built.
 pub fn kept_states(graph: &JobGraph, functions: &Functions) -> Result<Vec<KeptState>> {
+    let functions = &functions.declaring_missing(graph);
     let mut places = graph.places();
     let kept = graph.iter().map(|(id, node)| {
         let tables = match &node.spec.operator {

@@ -156,7 +156,7 @@ impl Engine for JobEngine {
             connectors: connectors.clone(),
             functions: match deploy.graph.artifacts().is_empty() {
                 true => functions.clone(),
-                false => Arc::new(functions.with_plugins(Arc::new(plugins))),
+                false => Arc::new(functions.of_job(&deploy.graph, Arc::new(plugins))?),
             },
             part,
             part_name: format!("worker-{position}"),

@@ -10,6 +10,7 @@ mod doctor;
 mod enrich;
 mod failures;
 mod files;
+mod functions;
 mod leaders;
 mod lifecycle;
 mod local;

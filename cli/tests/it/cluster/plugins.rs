@@ -19,7 +19,7 @@ fn weir(cluster: &Cluster, arguments: &[String]) -> crate::weir::Ran {
 }
 
 /// Files of plugins in the cluster's storage.
-fn artifacts(cluster: &Cluster) -> Vec<PathBuf> {
+pub fn artifacts(cluster: &Cluster) -> Vec<PathBuf> {
     fn below(folder: PathBuf, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
             if entry.is_dir() {

@@ -18,6 +18,11 @@ impl ArtifactHash {
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The hashes that a text names.
+    pub fn all_in(text: &str) -> impl Iterator<Item = Self> {
+        text.split(|character: char| !character.is_ascii_alphanumeric()).filter_map(|word| word.parse().ok())
+    }
+
     /// Its 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -62,7 +67,7 @@ impl fmt::Display for ArtifactHash {
 }
 
 /// A plugin that was uploaded.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Artifact {
     /// The file's content.
     pub hash: ArtifactHash,

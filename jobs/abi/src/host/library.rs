@@ -9,18 +9,21 @@ use std::sync::Arc;
 
 use arrow::ffi::FFI_ArrowArray;
 use libloading::Library;
-use weir_core::plugin::{JobDescription, OperatorRequest, Plugin, PluginInfo};
+use weir_core::plugin::{FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo, ScalarFunction};
 use weir_core::{Error, Operator, Result};
 
 use super::file;
+use super::function::RemoteScalar;
 use super::operator::Remote;
-use crate::raw::{Answer, Descriptor, Functions, Handle, Lent};
-use crate::{ABI_VERSION, SDK_VERSION, SYMBOL};
+use crate::raw::{Answer, Descriptor, Exports, Functions, Handle, Lent};
+use crate::{ABI_VERSION, OLDEST_ABI_VERSION, SDK_VERSION, SYMBOL};
 
 /// A plugin that was loaded from a file. The file is unloaded with the last of it: operators and rows count too.
 pub struct Loaded {
     inner: Arc<Inner>,
     info: PluginInfo,
+    /// What it exports to SQL; none if its SDK could not.
+    exports: Option<&'static Exports>,
 }
 
 /// What operators and rows hold on to.
@@ -68,19 +71,18 @@ pub fn load(path: &Path) -> Result<Loaded> {
         return Err(Error::user(format!("{name} is no plugin: it does not say what it is")));
     }
     // SAFETY: it is constant in the file, and the fields in front of `functions` are the same in all versions.
-    let descriptor: &'static Descriptor = unsafe { check(&name.to_string(), descriptor) }?;
-    let functions = &descriptor.functions;
+    let (functions, exports) = unsafe { check(&name.to_string(), descriptor) }?;
     let mut answer = Answer::empty();
     let plugin = (functions.create)(&mut answer);
     let inner = Inner { plugin, functions, _library: library };
     answer.into_result().map_err(|error| error.context(format!("the plugin {name} cannot be made")))?;
     let info = asked(|answer| (inner.functions.info)(inner.plugin, answer))?;
-    Ok(Loaded { inner: Arc::new(inner), info })
+    Ok(Loaded { inner: Arc::new(inner), info, exports })
 }
 
 /// # Safety
 /// The pointer is to a descriptor of any version, which stays where it is.
-unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<&'static Descriptor> {
+unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<(&'static Functions, Option<&'static Exports>)> {
     // SAFETY: the caller promises it. Nothing behind these fields is read before the version is known.
     let (abi, unwinds, sdk, architecture, system) = unsafe {
         let text = |lent: Lent| String::from_utf8_lossy(lent.bytes()).into_owned();
@@ -93,7 +95,7 @@ unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<&'static De
             text(std::ptr::addr_of!((*at).system).read()),
         )
     };
-    if abi != ABI_VERSION {
+    if !(OLDEST_ABI_VERSION..=ABI_VERSION).contains(&abi) {
         let newer = if abi > ABI_VERSION {
             "update the cluster and this command"
         } else {
@@ -117,8 +119,11 @@ unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<&'static De
         ))
         .with_help("take `panic = \"abort\"` out of the profile in its Cargo.toml"));
     }
-    // SAFETY: it is a descriptor of this version.
-    Ok(unsafe { &*descriptor })
+    // SAFETY: it is a descriptor of one of these versions, of which the first ends behind `functions`.
+    Ok(unsafe {
+        let exports = (abi > OLDEST_ABI_VERSION).then(|| &*std::ptr::addr_of!((*descriptor).exports));
+        (&*std::ptr::addr_of!((*descriptor).functions), exports)
+    })
 }
 
 /// What a call answers, as JSON.
@@ -131,6 +136,10 @@ fn asked<T: serde::de::DeserializeOwned>(call: impl FnOnce(*mut Answer)) -> Resu
 }
 
 impl Inner {
+    pub(super) fn handle(&self) -> Handle {
+        self.plugin
+    }
+
     pub(super) fn functions(&self) -> &'static Functions {
         self.functions
     }
@@ -157,6 +166,19 @@ impl Plugin for Loaded {
         let operator = (self.inner.functions.operator)(self.inner.plugin, Lent::new(&text), &mut answer);
         answer.into_result()?;
         Ok(Box::new(Remote::new(self.inner.clone(), operator, request.clone())?))
+    }
+
+    fn functions(&self) -> Result<Vec<FunctionSignature>> {
+        let Some(exports) = self.exports else { return Ok(Vec::new()) };
+        asked(|answer| (exports.signatures)(self.inner.plugin, answer))
+    }
+
+    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+        let exported = self.functions()?.into_iter().find(|signature| signature.name == name);
+        let (Some(exports), Some(signature)) = (self.exports, exported) else {
+            return Err(Error::user(format!("the plugin {} exports no function '{name}'", self.info.name)));
+        };
+        Ok(Arc::new(RemoteScalar::new(self.inner.clone(), exports, signature)?))
     }
 }
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use weir_core::ErrorKind;
 use weir_core::plugin::Plugin;
-use weir_plugin_abi::ABI_VERSION;
 use weir_plugin_abi::host::load;
+use weir_plugin_abi::{ABI_VERSION, OLDEST_ABI_VERSION};
 
 /// What stands at the beginning of a descriptor of any version.
 const DESCRIPTOR: &str = r#"
@@ -55,7 +55,49 @@ fn one_of_another_sdk_is_refused_with_both_versions() {
     assert!(report.contains("version 7.3.1 of the SDK"), "{report}");
     assert!(report.contains(&format!("(ABI {}, and here {ABI_VERSION})", ABI_VERSION + 1)), "{report}");
     assert!(report.contains("update the cluster"), "{report}");
-    assert!(with_descriptor(0, true, "std::env::consts::ARCH").contains("build it with this version of the SDK"));
+    let older = with_descriptor(OLDEST_ABI_VERSION - 1, true, "std::env::consts::ARCH");
+    assert!(older.contains("build it with this version of the SDK"), "{older}");
+}
+
+/// A plugin as an SDK of version 2 has built it: its descriptor ends behind `functions`, of which there are 23.
+const OF_VERSION_2: &str = r###"
+    #[repr(C)] pub struct Lent { data: *const u8, length: usize }
+    #[repr(C)] pub struct Owned { data: *mut u8, length: usize, capacity: usize, free: Option<extern "C" fn(*mut Owned)> }
+    #[repr(C)] pub struct Answer { failed: bool, bytes: Owned }
+    #[repr(C)] pub struct Functions {
+        create: extern "C" fn(*mut Answer) -> *mut u8,
+        destroy: extern "C" fn(*mut u8),
+        info: extern "C" fn(*mut u8, *mut Answer),
+        others: [extern "C" fn(); 20],
+    }
+    #[repr(C)] pub struct Descriptor { abi: u32, unwinds: bool, sdk: Lent, architecture: Lent, system: Lent, functions: Functions }
+    unsafe impl Sync for Descriptor {}
+    const fn lent(text: &'static str) -> Lent { Lent { data: text.as_ptr(), length: text.len() } }
+    static INFO: &str = r##"{"name":"old","version":"0.9.0"}"##;
+    extern "C" fn kept(_: *mut Owned) {}
+    extern "C" fn create(_: *mut Answer) -> *mut u8 { std::ptr::null_mut() }
+    extern "C" fn destroy(_: *mut u8) {}
+    extern "C" fn info(_: *mut u8, answer: *mut Answer) {
+        let bytes = Owned { data: INFO.as_ptr().cast_mut(), length: INFO.len(), capacity: INFO.len(), free: Some(kept) };
+        unsafe { answer.write(Answer { failed: false, bytes }) };
+    }
+    extern "C" fn other() { std::process::abort() }
+    static IT: Descriptor = Descriptor {
+        abi: 2, unwinds: true, sdk: lent("0.1.0"), architecture: lent(std::env::consts::ARCH), system: lent(std::env::consts::OS),
+        functions: Functions { create, destroy, info, others: [other; 20] },
+    };
+    #[unsafe(no_mangle)] pub extern "C" fn weir_plugin() -> *const Descriptor { &IT }
+"###;
+
+#[test]
+fn one_of_the_version_before_functions_is_loaded_and_exports_none() {
+    assert_eq!(OLDEST_ABI_VERSION, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let plugin = load(&compiled(directory.path(), OF_VERSION_2)).unwrap();
+    assert_eq!((&*plugin.info().name, &*plugin.info().version), ("old", "0.9.0"));
+    assert_eq!(plugin.functions().unwrap(), []);
+    let Err(error) = plugin.scalar("shout") else { panic!("it has none") };
+    assert!(error.to_string().contains("the plugin old exports no function 'shout'"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use datafusion_sql::sqlparser::ast::{Expr, ObjectName, Query, TableFactor, Visit
 
 use super::databases::{Within, as_key};
 use crate::parse::{DEFAULT_DATABASE, WindowFunction};
-use crate::statement::{ColumnKind, CreateTable, Show, Statement, TableChange};
+use crate::statement::{ColumnKind, CreateTable, FunctionDefinition, Show, Statement, TableChange};
 use crate::walk::{Look, Step, look};
 
 /// In small letters, tables by the one name that each has. Names of `WITH` are among them, and of built-in functions.
@@ -29,7 +29,10 @@ fn all(statement: &Statement) -> Names {
             query.iter().for_each(|query| names.look(&*query.value));
         }
         Statement::CreateView { query, .. } | Statement::Query(query) => names.look(&**query),
-        Statement::CreateFunction(function) => names.look(&function.body),
+        Statement::CreateFunction(function) => match &function.definition {
+            FunctionDefinition::Sql { body, .. } => names.look(body),
+            FunctionDefinition::Exported(_) => {}
+        },
         Statement::Insert { target, query, .. } => {
             names.add(&target.value);
             names.look::<Query>(query);

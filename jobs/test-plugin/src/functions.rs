@@ -1,0 +1,82 @@
+//! What SQL calls: functions that do what they say, and some that do not.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
+use arrow::datatypes::{DataType, Field, Int64Type};
+use weir_core::plugin::{FunctionSignature, ScalarFunction};
+use weir_core::{Error, Result};
+
+use crate::Fault;
+
+/// The name of a function, its parameters with whether they may be null, its result, and what it does.
+type Function =
+    (&'static str, &'static [(DataType, bool)], (DataType, bool), fn(&[ArrayRef], usize) -> Result<ArrayRef>);
+
+const TEXT: DataType = DataType::Utf8View;
+const NUMBER: DataType = DataType::Int64;
+
+const ALL: [Function; 7] = [
+    // Of a text: it and an exclamation mark.
+    ("shout", &[(TEXT, false)], (TEXT, false), |arguments, _| {
+        let texts = arguments[0].as_string_view().iter();
+        Ok(Arc::new(StringViewArray::from_iter(texts.map(|text| text.map(|text| format!("{text}!"))))))
+    }),
+    // Of no number: zero.
+    ("or_zero", &[(NUMBER, true)], (NUMBER, false), |arguments, _| {
+        let numbers = arguments[0].as_primitive::<Int64Type>().iter();
+        Ok(Arc::new(Int64Array::from_iter_values(numbers.map(Option::unwrap_or_default))))
+    }),
+    // How many rows it is called with at once.
+    ("batch", &[], (NUMBER, false), |_, rows| {
+        let rows_of_batch = i64::try_from(rows).map_err(|_| Error::internal("there are too many rows"))?;
+        Ok(Arc::new(Int64Array::from(vec![rows_of_batch; rows])))
+    }),
+    // Does what the text says, for the first row.
+    ("fault", &[(TEXT, false)], (TEXT, true), |arguments, _| {
+        let texts = arguments[0].as_string_view();
+        if texts.is_empty() {
+            return Ok(arguments[0].clone());
+        }
+        texts.value(0).parse::<Fault>()?.happen()?;
+        Ok(arguments[0].clone())
+    }),
+    // Says that it makes text.
+    ("wrong_type", &[(NUMBER, true)], (TEXT, true), |arguments, _| Ok(arguments[0].clone())),
+    // Leaves the last row out.
+    ("too_few", &[(NUMBER, true)], (NUMBER, true), |arguments, rows| Ok(arguments[0].slice(0, rows.saturating_sub(1)))),
+    // Says that it makes no null.
+    ("null", &[(NUMBER, true)], (NUMBER, false), |_, rows| Ok(Arc::new(Int64Array::from(vec![None; rows])))),
+];
+
+pub(crate) fn signatures() -> Vec<FunctionSignature> {
+    let letters = || ('a'..).map(|letter| letter.to_string());
+    let signature = |(name, parameters, result, _): &Function| {
+        let parameters = letters().zip(*parameters);
+        FunctionSignature {
+            name: (*name).to_owned(),
+            parameters: parameters
+                .map(|(letter, (data_type, nullable))| Field::new(letter, data_type.clone(), *nullable))
+                .collect(),
+            result: result.0.clone(),
+            nullable: result.1,
+            deterministic: *name != "batch",
+        }
+    };
+    ALL.iter().map(signature).collect()
+}
+
+pub(crate) fn find(name: &str) -> Result<Arc<dyn ScalarFunction>> {
+    let found = ALL.iter().find(|(known, ..)| *known == name);
+    let (.., code) = found.ok_or_else(|| Error::user(format!("there is no function `{name}`")))?;
+    Ok(Arc::new(Code(*code)))
+}
+
+#[derive(Debug)]
+struct Code(fn(&[ArrayRef], usize) -> Result<ArrayRef>);
+
+impl ScalarFunction for Code {
+    fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+        (self.0)(arguments, rows)
+    }
+}

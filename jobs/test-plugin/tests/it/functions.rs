@@ -1,0 +1,84 @@
+//! Functions that SQL calls, through the boundary.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
+use arrow::datatypes::{DataType, Int64Type};
+use weir_core::ErrorKind;
+use weir_core::plugin::Plugin;
+
+use super::plugin;
+
+fn texts(texts: &[&str]) -> ArrayRef {
+    Arc::new(StringViewArray::from(texts.to_vec()))
+}
+
+fn numbers(numbers: &[Option<i64>]) -> ArrayRef {
+    Arc::new(Int64Array::from(numbers.to_vec()))
+}
+
+#[test]
+fn a_plugin_says_what_it_exports() {
+    let signatures = plugin().functions().unwrap();
+    let shout = signatures.iter().find(|signature| signature.name == "shout").unwrap();
+    assert_eq!(shout.parameters[0].data_type(), &DataType::Utf8View);
+    assert!(!shout.parameters[0].is_nullable() && !shout.nullable && shout.deterministic);
+    assert!(!signatures.iter().find(|signature| signature.name == "batch").unwrap().deterministic);
+    let Err(error) = plugin().scalar("whisper") else { panic!("there is none") };
+    assert!(error.to_string().contains("exports no function 'whisper'"), "{error}");
+}
+
+#[test]
+fn results_are_those_of_the_arguments_and_outlive_the_plugin() {
+    let loaded = plugin();
+    let shout = loaded.scalar("shout").unwrap();
+    drop(loaded);
+    let long = "a word that is too long to stand in its view";
+    let results = shout.call(&[texts(&["a", long])], 2).unwrap();
+    drop(shout);
+    let results: Vec<_> = results.as_string_view().iter().flatten().collect();
+    assert_eq!(results, ["a!", &format!("{long}!")]);
+    let results = plugin().scalar("or_zero").unwrap().call(&[numbers(&[Some(4), None])], 2).unwrap();
+    assert_eq!(results.as_primitive::<Int64Type>().values().as_ref(), [4, 0]);
+    let results = plugin().scalar("batch").unwrap().call(&[], 3).unwrap();
+    assert_eq!(results.as_primitive::<Int64Type>().values().as_ref(), [3, 3, 3]);
+}
+
+#[test]
+fn several_threads_call_one_function() {
+    let shout = plugin().scalar("shout").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let shout = shout.clone();
+            scope.spawn(move || {
+                let text = format!("a word of thread {thread}, which is long");
+                for _ in 0..200 {
+                    let results = shout.call(&[texts(&[&text])], 1).unwrap();
+                    assert_eq!(results.as_string_view().value(0), format!("{text}!"));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_goes_wrong_is_an_error() {
+    let call = |name: &str, argument: ArrayRef| {
+        let rows = argument.len();
+        plugin().scalar(name).unwrap().call(&[argument], rows).expect_err("it fails")
+    };
+    let error = call("fault", texts(&["panic"]));
+    assert!(
+        error.to_string().starts_with("the plugin panicked in the function 'fault': a word too many at "),
+        "{error}"
+    );
+    assert!(error.to_string().contains("src/functions.rs:"), "{error}");
+    let error = call("fault", texts(&["error"]));
+    assert_eq!((error.kind(), error.help()), (ErrorKind::Data, Some("use another word")));
+    let error = call("wrong_type", numbers(&[Some(1)]));
+    assert!(error.to_string().contains("made 1 values of Int64 for 1 rows, and has declared Utf8View"), "{error}");
+    let error = call("too_few", numbers(&[Some(1), Some(2)]));
+    assert!(error.to_string().contains("made 1 values of Int64 for 2 rows"), "{error}");
+    // The other side would read numbers as text.
+    assert_eq!(call("shout", numbers(&[Some(1)])).kind(), ErrorKind::Internal);
+}
