@@ -96,6 +96,8 @@ pub struct Hello {
     pub leaving: bool,
     /// The protocol that it speaks, [`PROTOCOL`](crate::PROTOCOL).
     pub protocol: u32,
+    /// Whether it answers a [`ToWorker::Audit`].
+    pub audits: bool,
 }
 
 /// Where an attempt stands on one worker.

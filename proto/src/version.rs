@@ -1,13 +1,10 @@
 //! Which protocol the two sides speak.
 
 /// The protocol of this version. Raised when the previous version would misunderstand something.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 2;
 
 /// From this protocol on workers discard what jobs have left that have ended.
 pub const DISCARDS: u32 = 2;
-
-/// From this protocol on workers audit sinks.
-pub const AUDITS: u32 = 3;
 
 /// The oldest protocol that is still understood.
 pub const OLDEST_PROTOCOL: u32 = 1;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_core::Result;
-use weir_proto::client::{ClientRequest, ClientResponse, EpochAudit, SinkAudit, SinksAudit, verdict};
+use weir_proto::client::{ClientRequest, ClientResponse, EpochAudit, SinkAudit, SinksAudit, found, verdict};
 
 use super::args::SinksCommand;
 use super::client::{Client, expect_answer};
@@ -40,7 +40,7 @@ fn sink_shown(sink: &SinkAudit, audit: &SinksAudit, terminal: Terminal) -> Resul
     facts.add(
         "verdict",
         match sink.verdict.as_str() {
-            verdict::AGREES => "agrees: what was committed is there, and nothing else".to_owned(),
+            verdict::AGREES => format!("agrees: {}", agreed(&sink.epochs)),
             verdict::DISAGREES => format!("DISAGREES: {reason}"),
             verdict::NO_ACCOUNT => "keeps no account of its epochs: there is nothing to compare with".to_owned(),
             verdict::NOT_AUDITED => format!("NOT AUDITED: {reason}"),
@@ -58,6 +58,16 @@ fn sink_shown(sink: &SinkAudit, audit: &SinksAudit, terminal: Terminal) -> Resul
         shown.push_str(&epochs(&sink.epochs, terminal)?);
     }
     Ok(shown)
+}
+
+/// What was looked at of a sink that agrees.
+fn agreed(epochs: &[EpochAudit]) -> String {
+    let with_results = epochs.iter().filter(|at| at.committed && at.found != found::EMPTY).count();
+    match with_results {
+        0 => "no checkpoint that is kept has committed results to look for".to_owned(),
+        1 => "the results of 1 committed checkpoint were looked for, and are there".to_owned(),
+        several => format!("the results of {several} committed checkpoints were looked for, and are there"),
+    }
 }
 
 fn epochs(epochs: &[EpochAudit], terminal: Terminal) -> Result<String> {

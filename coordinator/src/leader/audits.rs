@@ -17,7 +17,6 @@ use weir_core::audit::{AuditedSink, Found};
 use weir_core::{Epoch, JobId};
 use weir_proto::client::{ClientError, ClientErrorKind, EpochAudit, SinkAudit, SinksAudit, found as word_for, verdict};
 use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, ToWorker};
-use weir_proto::version;
 
 use super::leftovers::sinks_of;
 use super::{Context, Effect, Leader, SessionId};
@@ -30,15 +29,22 @@ const MOST: usize = 8;
 /// Checkpoints that are looked into, the newest: of a job with many savepoints not all.
 const CHECKPOINTS: usize = 16;
 
-/// Number of an audit, never used twice by one leader.
+/// Number of an audit, never used twice: it begins with the leader's term, so that what another one has asked is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AuditId(pub u64);
 
 /// Audits under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Audits {
     last: u64,
     asked: BTreeMap<AuditId, Asked>,
+}
+
+impl Audits {
+    /// Those of the leader of a term.
+    pub(super) fn new(term: u64) -> Self {
+        Self { last: term << 32, asked: BTreeMap::new() }
+    }
 }
 
 /// A question to a worker.
@@ -49,6 +55,8 @@ struct Asked {
     order: Arc<AuditOrder>,
     /// The checkpoints that were kept then, and whether they were known to be committed.
     committed: BTreeMap<Epoch, bool>,
+    /// The last checkpoint that was completed then.
+    completed: Epoch,
     deadline: Duration,
 }
 
@@ -62,10 +70,7 @@ impl Leader {
             let many = format!("{MOST} audits are under way");
             return Err(ClientError::new(ClientErrorKind::Conflict, many).with_help("ask again when they have ended"));
         }
-        let understands = |session: &SessionId| {
-            let known = self.sessions.get(*session);
-            known.is_some_and(|known| known.hello.protocol >= version::AUDITS)
-        };
+        let understands = |session: &SessionId| self.sessions.get(*session).is_some_and(|known| known.hello.audits);
         let placed = job.execution.as_ref().and_then(|execution| execution.placement.worker_of(0));
         let placed = placed.and_then(|placed| self.sessions.of(&placed.worker, placed.incarnation));
         let connected = self.sessions.connected().map(|(_, session)| session);
@@ -88,7 +93,9 @@ impl Leader {
         self.audits.last += 1;
         let audit = AuditId(self.audits.last);
         context.send(session, ToWorker::Audit { id: audit.0, order: order.clone() });
-        self.audits.asked.insert(audit, Asked { session, job: id, order, committed, deadline });
+        self.audits
+            .asked
+            .insert(audit, Asked { session, job: id, order, committed, completed: job.last_epoch, deadline });
         Ok(audit)
     }
 
@@ -137,7 +144,9 @@ fn compare(asked: &Asked, now: &Job, findings: AuditFindings) -> SinksAudit {
     let is_read = |epoch: &Epoch| unread.iter().all(|(other, _)| other != epoch);
     let kept: Vec<(Epoch, bool)> =
         asked.committed.iter().filter(|(epoch, _)| is_read(epoch)).map(|(epoch, is)| (*epoch, *is)).collect();
-    let compared = asked.order.sinks.iter().zip(sinks).map(|((uid, table), answer)| {
+    let is_whole = sinks.len() == asked.order.sinks.len();
+    let mut answers = sinks.into_iter().filter(|_| is_whole);
+    let compared = asked.order.sinks.iter().map(|(uid, table)| {
         let mut sink = SinkAudit {
             table: table.name.clone(),
             connector: table.connector.clone(),
@@ -149,19 +158,21 @@ fn compare(asked: &Asked, now: &Job, findings: AuditFindings) -> SinksAudit {
             verdict: verdict::NOT_AUDITED.to_owned(),
             reason: None,
         };
-        match answer {
-            Err(failure) => sink.reason = Some(failure.report),
-            Ok(None) => sink.verdict = verdict::NO_ACCOUNT.to_owned(),
-            Ok(Some(audited)) => {
+        match answers.next() {
+            None => {
+                sink.reason = Some("the worker has not answered for as many sinks as it was asked about".to_owned())
+            }
+            Some(Err(failure)) => sink.reason = Some(failure.report),
+            Some(Ok(None)) => sink.verdict = verdict::NO_ACCOUNT.to_owned(),
+            Some(Ok(Some(audited))) => {
                 sink.epochs = kept.iter().map(|(epoch, committed)| beside(*epoch, *committed, &audited)).collect();
                 sink.reason = contradiction(&sink.epochs, &audited, now.last_epoch);
-                sink.verdict = match (&sink.reason, &unreadable) {
-                    (Some(_), _) => verdict::DISAGREES,
-                    (None, Some(_)) => verdict::NOT_AUDITED,
-                    (None, None) => verdict::AGREES,
+                sink.verdict = verdict::DISAGREES.to_owned();
+                if sink.reason.is_none() {
+                    sink.reason = unreadable.clone().or_else(|| untold(asked, &kept, &audited));
+                    let is_known = sink.reason.is_none();
+                    sink.verdict = if is_known { verdict::AGREES } else { verdict::NOT_AUDITED }.to_owned();
                 }
-                .to_owned();
-                sink.reason = sink.reason.or_else(|| unreadable.clone());
                 sink.written = audited.last;
                 (sink.target, sink.marker) = (Some(audited.target), Some(audited.marker));
             }
@@ -187,6 +198,28 @@ fn beside(epoch: Epoch, committed: bool, audited: &AuditedSink) -> EpochAudit {
         found: found.to_owned(),
         rows: there.and_then(|there| there.rows),
         files: there.and_then(|there| there.files),
+    }
+}
+
+/// Why nothing is known of a sink that nothing contradicts; `None` if something is, or there is nothing yet to be known.
+fn untold(asked: &Asked, kept: &[(Epoch, bool)], audited: &AuditedSink) -> Option<String> {
+    let completed = asked.completed;
+    if completed == Epoch::default() {
+        return None;
+    }
+    if audited.absent {
+        return Some(format!(
+            "there is no account, and the checkpoint of epoch {completed} was completed: it was lost, unless the sink is new in the job and has not begun"
+        ));
+    }
+    match (kept.is_empty(), asked.committed.is_empty()) {
+        (false, _) => None,
+        (true, false) => Some("the checkpoints that were to be looked into have been given up meanwhile".to_owned()),
+        // What it says of the last one it says of all.
+        (true, true) if audited.last == Some(completed) => None,
+        (true, true) => Some(format!(
+            "no checkpoint is kept that could be looked into, and the account does not name epoch {completed}, the last completed one"
+        )),
     }
 }
 

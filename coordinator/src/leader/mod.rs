@@ -266,7 +266,7 @@ impl Leader {
             coordinators: Vec::new(),
             sessions: Sessions::default(),
             jobs: Jobs::new(timeouts),
-            audits: audits::Audits::default(),
+            audits: audits::Audits::new(term),
             operations: BTreeMap::new(),
             // An answer that was meant for the leader of an earlier term is not taken for one of ours.
             next_operation: term << 32,

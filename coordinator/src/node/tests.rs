@@ -151,18 +151,7 @@ impl Cluster {
 
     fn connect(&mut self, session: u64, worker: &str, incarnation: u64, attempts: Vec<AttemptStatus>) -> SessionId {
         let session = SessionId(session);
-        let hello = Hello {
-            protocol: weir_proto::PROTOCOL,
-            cluster: None,
-            worker: WorkerId(worker.into()),
-            incarnation: Incarnation(incarnation),
-            slots: 2,
-            address: format!("{worker}:1"),
-            version: "test".into(),
-            attempts,
-            leaving: false,
-        };
-        self.step(Event::WorkerConnected(session, hello));
+        self.step(Event::WorkerConnected(session, hello(worker, incarnation, attempts)));
         session
     }
 
@@ -370,6 +359,21 @@ fn what_an_old_attempt_says_is_answered_by_its_end() {
     assert_eq!(cluster.heard(b).last().unwrap(), "cancel 1");
 }
 
+fn hello(worker: &str, incarnation: u64, attempts: Vec<AttemptStatus>) -> Hello {
+    Hello {
+        protocol: weir_proto::PROTOCOL,
+        audits: true,
+        cluster: None,
+        worker: WorkerId(worker.into()),
+        incarnation: Incarnation(incarnation),
+        slots: 2,
+        address: format!("{worker}:1"),
+        version: "test".into(),
+        attempts,
+        leaving: false,
+    }
+}
+
 fn failure(kind: ErrorKind, peer_lost: bool) -> Failure {
     Failure { kind, report: "it broke".into(), peer_lost }
 }
@@ -460,17 +464,7 @@ fn a_connection_may_break_for_a_moment() {
 #[test]
 fn a_worker_of_another_cluster_is_refused() {
     let mut cluster = Cluster::new();
-    let hello = Hello {
-        protocol: weir_proto::PROTOCOL,
-        cluster: Some("other-1".into()),
-        worker: WorkerId("a".into()),
-        incarnation: Incarnation(1),
-        slots: 1,
-        address: "a:1".into(),
-        version: "test".into(),
-        attempts: vec![],
-        leaving: false,
-    };
+    let hello = Hello { cluster: Some("other-1".into()), ..hello("a", 1, vec![]) };
     cluster.step(Event::WorkerConnected(SessionId(1), hello));
     assert!(cluster.heard(SessionId(1))[0].contains("belongs to the cluster other-1"));
     assert_eq!(cluster.closed, [SessionId(1)]);

@@ -33,6 +33,9 @@ pub struct AuditedSink {
     pub marker: String,
     /// The last epoch that it says was written; `None` if it says of none.
     pub last: Option<Epoch>,
+    /// Whether it is not there, though a sink of this kind has one before its first checkpoint: the sink has not begun, or it was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
     /// What there is of each epoch that was asked about, in the same order.
     pub epochs: Vec<AuditedEpoch>,
 }

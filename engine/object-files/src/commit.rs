@@ -38,6 +38,8 @@ pub(crate) fn audit(storage: &dyn Storage, url: &str, audit: &Audit) -> Result<A
         target: url.to_owned(),
         marker: storage.locate(&markers(&sink)),
         last,
+        // The first epoch that has rows makes it.
+        absent: false,
         epochs: audit.epochs.iter().map(|prepared| audited(prepared.epoch)).collect(),
     })
 }

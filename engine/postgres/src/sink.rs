@@ -300,6 +300,7 @@ pub(crate) async fn audit(table: &TableSpec, audit: &Audit) -> Result<AuditedSin
         target: format!("table {} in PostgreSQL at {}", options.target, session.place),
         marker: format!("table {}, sink {id}", options.commits),
         last: Marker::written(marker),
+        absent: marker.is_none(),
         epochs: Marker::audited(marker, &audit.epochs),
     })
 }

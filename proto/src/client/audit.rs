@@ -12,7 +12,7 @@ pub mod verdict {
     pub const DISAGREES: &str = "disagrees";
     /// The sink keeps no account of its epochs: there is nothing to compare with.
     pub const NO_ACCOUNT: &str = "no-account";
-    /// The system could not be asked.
+    /// The system could not be asked, or nothing could be known from it.
     pub const NOT_AUDITED: &str = "not-audited";
 }
 
@@ -44,7 +44,7 @@ pub struct SinksAudit {
 }
 
 impl SinksAudit {
-    /// Whether no sink disagrees, and all that keep an account could be asked.
+    /// Whether no sink disagrees, and something is known of all that keep an account.
     pub fn passes(&self) -> bool {
         self.sinks.iter().all(|sink| [verdict::AGREES, verdict::NO_ACCOUNT].contains(&sink.verdict.as_str()))
     }

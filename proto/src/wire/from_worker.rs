@@ -94,6 +94,7 @@ impl From<&Hello> for wire::Hello {
             attempts: hello.attempts.iter().map(Into::into).collect(),
             leaving: hello.leaving,
             protocol: hello.protocol,
+            audits: hello.audits,
         }
     }
 }
@@ -112,6 +113,7 @@ impl TryFrom<wire::Hello> for Hello {
             attempts: all(hello.attempts, TryInto::try_into)?,
             leaving: hello.leaving,
             protocol: hello.protocol,
+            audits: hello.audits,
         })
     }
 }

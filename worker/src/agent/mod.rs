@@ -341,6 +341,7 @@ impl Agent {
             attempts,
             leaving: self.leaving.is_some(),
             protocol: weir_proto::PROTOCOL,
+            audits: true,
         }
     }
 

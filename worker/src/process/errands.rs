@@ -1,17 +1,25 @@
 //! Commits, merges, audits, and what is to be tidied up behind jobs that have ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 use weir_core::audit::{Audit, AuditedSink, PreparedEpoch};
 use weir_core::connector::Discard;
-use weir_core::{Attempt, ConnectorRegistry, Epoch, OperatorUid, Result, TableSpec};
+use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, JobIdentity, OperatorUid, Result, TableSpec};
 use weir_proto::control::{AuditFindings, AuditOrder, CheckpointRef, Failure, Leftovers, StoragePlace};
 use weir_state::{Manifest, MergedRuns, SinkCommittables, Storage, Storages, compaction};
 
 use crate::agent::failure;
 use crate::blocking::{self, Blocking};
 use crate::commit::Committer;
+
+/// How long systems are waited for that an audit asks. The leader waits a little longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Sinks of a job that are audited at once.
+const AT_ONCE: usize = 4;
 
 /// What errands are done with.
 #[derive(Clone)]
@@ -55,24 +63,28 @@ impl Errands {
         Ok(())
     }
 
-    /// Asks the systems that a job writes, all at once.
+    /// Asks the systems that a job writes, a few at once. One that does not answer keeps the others from nothing.
     ///
     /// # Errors
     /// If its checkpoints cannot be reached. What goes wrong with one of them, or with one sink, is among the findings.
     pub async fn audit(self, order: Arc<AuditOrder>) -> Result<AuditFindings> {
         let Self { storages, connectors, blocking } = self;
+        let until = Instant::now() + PATIENCE;
         let look = order.clone();
         let prepared = blocking::run(&blocking, move || {
             let storage = storages.open(&look.storage.url)?;
             Ok(Prepared::read(&*storage, &look.checkpoints))
         });
         let Prepared { unread, sinks: prepared } = prepared.await?;
-        let audits = order.sinks.iter().map(|(uid, table)| {
-            let of_sink = prepared.iter().filter(|(other, _)| other == uid);
-            let epochs = of_sink.map(|(_, epoch)| epoch.clone()).collect();
-            audit_sink(&*connectors, table, Audit { job: order.identity, uid: uid.clone(), epochs })
-        });
-        Ok(AuditFindings { unread, sinks: join_all(audits).await })
+        let audits: Vec<BoxFuture<'_, Result<Option<AuditedSink>, Failure>>> = (order.sinks.iter())
+            .map(|(uid, table)| {
+                let of_sink = prepared.iter().filter(|sink| sink.uid == *uid).collect();
+                let asked = timeout_at(until, audit_sink(&*connectors, order.identity, (uid, table), of_sink));
+                let late = move |_| Err(too_late(table));
+                asked.map(move |audited| audited.unwrap_or_else(late).map_err(|error| failure(&error))).boxed()
+            })
+            .collect();
+        Ok(AuditFindings { unread, sinks: stream::iter(audits).buffered(AT_ONCE).collect().await })
     }
 
     /// Merges runs of a checkpoint.
@@ -100,7 +112,15 @@ struct Prepared {
     /// Those that could not be read.
     unread: Vec<(Epoch, Failure)>,
     /// In the order of the checkpoints.
-    sinks: Vec<(OperatorUid, PreparedEpoch)>,
+    sinks: Vec<PreparedSink>,
+}
+
+/// What a checkpoint holds of a sink.
+struct PreparedSink {
+    uid: OperatorUid,
+    /// The table as it was then: where it was to be committed to.
+    table: TableSpec,
+    epoch: PreparedEpoch,
 }
 
 impl Prepared {
@@ -111,8 +131,10 @@ impl Prepared {
             match Manifest::load(storage, manifest, *epoch) {
                 Ok(manifest) => {
                     let sinks = manifest.committables.into_iter().filter(|sink| !sink.is_empty());
-                    let of_sink = |SinkCommittables { uid, committables, .. }| {
-                        (uid, PreparedEpoch { epoch: *epoch, committables })
+                    let of_sink = |SinkCommittables { uid, table, committables, .. }| PreparedSink {
+                        uid,
+                        table,
+                        epoch: PreparedEpoch { epoch: *epoch, committables },
                     };
                     prepared.sinks.extend(sinks.map(of_sink));
                 }
@@ -123,12 +145,52 @@ impl Prepared {
     }
 }
 
+/// Asks about what each checkpoint holds where it was to be committed to, which is another place if the query was edited since.
 async fn audit_sink(
+    connectors: &dyn ConnectorRegistry,
+    job: JobIdentity,
+    (uid, table): (&OperatorUid, &TableSpec),
+    prepared: Vec<&PreparedSink>,
+) -> Result<Option<AuditedSink>> {
+    let audit = |table: &TableSpec| {
+        let of_table = prepared.iter().filter(|sink| sink.table == *table);
+        Audit { job, uid: uid.clone(), epochs: of_table.map(|sink| sink.epoch.clone()).collect() }
+    };
+    let Some(mut audited) = audit_table(connectors, table, audit(table)).await? else { return Ok(None) };
+    let mut earlier: Vec<&TableSpec> = Vec::new();
+    for sink in prepared.iter().filter(|sink| sink.table != *table) {
+        if !earlier.contains(&&sink.table) {
+            earlier.push(&sink.table);
+        }
+    }
+    for table in earlier {
+        let before = audit_table(connectors, table, audit(table)).await?.ok_or_else(|| {
+            Error::user(format!("of checkpoints of an earlier table {} there is no account", table.name))
+        })?;
+        audited.epochs.extend(before.epochs);
+    }
+    audited.epochs.sort_by_key(|audited| audited.epoch);
+    Ok(Some(audited))
+}
+
+async fn audit_table(
     connectors: &dyn ConnectorRegistry,
     table: &TableSpec,
     audit: Audit,
-) -> Result<Option<AuditedSink>, Failure> {
-    // What another version of Weir writes has no account that is known here.
-    let Some(connector) = connectors.get(&table.connector) else { return Ok(None) };
-    connector.audit(table, audit).await.map_err(|error| failure(&error))
+) -> Result<Option<AuditedSink>> {
+    let connector = connectors.get(&table.connector).ok_or_else(|| {
+        Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
+    })?;
+    connector.audit(table, audit).await
 }
+
+fn too_late(table: &TableSpec) -> Error {
+    Error::environment(format!(
+        "what table {} is written to has not answered within {} s",
+        table.name,
+        PATIENCE.as_secs()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

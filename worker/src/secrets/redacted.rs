@@ -35,8 +35,12 @@ impl Untold {
         if !self.0.iter().any(|secret| report.contains(secret)) {
             return error;
         }
-        let text = self.0.iter().fold(report, |text, secret| text.replace(secret, "***"));
-        Error::new(error.kind(), text)
+        Error::new(error.kind(), self.without(report))
+    }
+
+    /// The text without the secrets.
+    pub(super) fn without(&self, text: String) -> String {
+        self.0.iter().fold(text, |text, secret| text.replace(secret, "***"))
     }
 
     pub(super) fn discovery(&self, opened: Result<Box<dyn SplitDiscovery>>) -> Result<Box<dyn SplitDiscovery>> {

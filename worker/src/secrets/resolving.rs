@@ -144,7 +144,15 @@ impl Connector for Resolved {
 
     async fn audit(&self, table: &TableSpec, audit: Audit) -> Result<Option<AuditedSink>> {
         let (table, secrets) = self.table(table)?;
-        self.connector.audit(&table, audit).await.map_err(|error| secrets.redacted(error))
+        let audited = self.connector.audit(&table, audit).await.map_err(|error| secrets.redacted(error))?;
+        // They are made of options.
+        Ok(audited.map(|AuditedSink { target, marker, last, absent, epochs }| AuditedSink {
+            target: secrets.without(target),
+            marker: secrets.without(marker),
+            last,
+            absent,
+            epochs,
+        }))
     }
 
     async fn earlier_results(&self, table: &TableSpec, sink: &OperatorUid) -> Result<Option<String>> {

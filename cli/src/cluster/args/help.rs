@@ -53,9 +53,10 @@ Examples:
 
 A worker asks the systems themselves: Kafka for the record that is written in the transaction of an epoch's rows, PostgreSQL for the row
 that is, a folder for its files, an object store for the object that is written behind them. It changes nothing, and the job goes on
-meanwhile. Sinks that keep no account of their epochs (print, blackhole, Kafka at least once) are named, and not compared.
+meanwhile. Sinks that keep no account of their epochs (print, blackhole, Kafka at least once, the result of a bare SELECT) are named, and
+not compared.
 
-Ends with 0 if all agree, with 5 if one does not, or could not be asked; with 2 or 4 if there is no answer at all.";
+Ends with 0 if all agree, with 5 if one does not, or nothing could be known of it; with 2 or 4 if there is no answer at all.";
 
 pub(super) const CATALOG: &str = "\
 Scripts that are submitted may use what the catalog of their namespace declares, as if it stood before them.

@@ -17,9 +17,9 @@ fn begin(cluster: &Cluster) {
          INSERT INTO nowhere SELECT n FROM numbers;",
         cluster.path("out")
     );
-    let submit =
-        ["submit", "-e", &script, "--name", "count", "--detach", "-D", "execution.checkpointing.interval=200ms"];
-    cluster.weir(&submit).code(0);
+    // So many are kept that none is given up that an audit is about to look into.
+    let (often, many) = ("execution.checkpointing.interval=200ms", "state.checkpoints.num-retained=10");
+    cluster.weir(&["submit", "-e", &script, "--name", "count", "--detach", "-D", often, "-D", many]).code(0);
 }
 
 /// A sink of the audit.

@@ -21,9 +21,14 @@ fn answer(cluster: &mut Cluster) -> Result<SinksAudit, ClientError> {
     })
 }
 
-fn says(cluster: &mut Cluster, session: SessionId, id: u64, sink: Result<Option<AuditedSink>, Failure>) {
-    let findings = Ok(AuditFindings { unread: Vec::new(), sinks: vec![sink] });
-    cluster.say(session, FromWorker::Audited { id, findings });
+/// The answer to the audit of this number of a leader.
+fn says(cluster: &mut Cluster, session: SessionId, number: u64, sink: Result<Option<AuditedSink>, Failure>) {
+    finds(cluster, session, number, AuditFindings { unread: Vec::new(), sinks: vec![sink] });
+}
+
+fn finds(cluster: &mut Cluster, session: SessionId, number: u64, findings: AuditFindings) {
+    let term = cluster.node.leader.as_ref().unwrap().term();
+    cluster.say(session, FromWorker::Audited { id: (term << 32) + number, findings: Ok(findings) });
 }
 
 /// What the system says: up to which epoch, and what of which checkpoint.
@@ -38,6 +43,7 @@ fn account(last: Option<u64>, epochs: &[(u64, Found)]) -> AuditedSink {
         target: "there".into(),
         marker: "beside it".into(),
         last: last.map(Epoch),
+        absent: false,
         epochs: epochs.iter().map(epoch).collect(),
     }
 }
@@ -120,7 +126,7 @@ fn a_checkpoint_that_cannot_be_read_counts_if_it_is_still_kept() {
         ask(&mut cluster);
         let unread = vec![(Epoch(epoch), failure(ErrorKind::Environment, false))];
         let sinks = vec![Ok(Some(account(Some(2), &[(2, Found::Written)])))];
-        cluster.say(a, FromWorker::Audited { id: 1, findings: Ok(AuditFindings { unread, sinks }) });
+        finds(&mut cluster, a, 1, AuditFindings { unread, sinks });
         assert_eq!(answer(&mut cluster).unwrap().passes(), passes, "{epoch}");
     }
 }
@@ -156,4 +162,63 @@ fn there_are_so_many_audits_at_once_and_no_more() {
     assert!(answer(&mut cluster).unwrap().passes());
     ask(&mut cluster);
     assert!(cluster.answers.is_empty(), "there is room again");
+}
+
+#[test]
+fn an_answer_to_the_leader_of_an_earlier_term_or_for_other_sinks_is_taken_for_no_account() {
+    let (mut cluster, a) = committing();
+    ask(&mut cluster);
+    cluster.say(
+        a,
+        FromWorker::Audited { id: 1, findings: Ok(AuditFindings { unread: Vec::new(), sinks: vec![Ok(None)] }) },
+    );
+    assert!(cluster.answers.is_empty(), "that number is not of this term");
+    finds(&mut cluster, a, 1, AuditFindings { unread: Vec::new(), sinks: vec![] });
+    ask(&mut cluster);
+    finds(&mut cluster, a, 2, AuditFindings { unread: Vec::new(), sinks: vec![Ok(None), Ok(None)] });
+    for _ in 0..2 {
+        let audit = answer(&mut cluster).unwrap();
+        assert_eq!((audit.sinks.len(), audit.sinks[0].verdict.as_str()), (1, verdict::NOT_AUDITED));
+    }
+}
+
+#[test]
+fn where_nothing_is_known_nothing_agrees() {
+    let not_audited = |judged: (String, String), why: &str| {
+        assert!(judged.0 == verdict::NOT_AUDITED && judged.1.contains(why), "{judged:?}");
+    };
+    not_audited(judged(AuditedSink { absent: true, ..account(None, &[]) }), "there is no account");
+
+    // All checkpoints that were asked about are given up meanwhile.
+    let (mut cluster, a) = committing();
+    ask(&mut cluster);
+    let unread = [1, 2].map(|epoch| (Epoch(epoch), failure(ErrorKind::Environment, false)));
+    cluster.say(a, committed(2));
+    for epoch in 3..20 {
+        cluster.pass(Duration::from_secs(1));
+        cluster.report(a, epoch);
+        cluster.say(a, committed(epoch));
+    }
+    assert!(cluster.job().checkpoints.iter().all(|kept| kept.epoch > Epoch(2)));
+    finds(&mut cluster, a, 1, AuditFindings { unread: unread.into(), sinks: vec![Ok(Some(account(Some(9), &[])))] });
+    let SinkAudit { verdict, reason, .. } = answer(&mut cluster).unwrap().sinks.remove(0);
+    not_audited((verdict, reason.unwrap()), "have been given up meanwhile");
+}
+
+#[test]
+fn a_sink_that_has_not_begun_agrees_before_the_first_checkpoint() {
+    let (mut cluster, a) = running();
+    ask(&mut cluster);
+    says(&mut cluster, a, 1, Ok(Some(AuditedSink { absent: true, ..account(None, &[]) })));
+    assert!(answer(&mut cluster).unwrap().passes());
+}
+
+#[test]
+fn a_worker_that_does_not_audit_is_not_asked() {
+    let (mut cluster, a) = committing();
+    cluster.step(Event::WorkerDisconnected(a));
+    let older = Hello { audits: false, ..hello("b", 1, vec![]) };
+    cluster.step(Event::WorkerConnected(SessionId(2), older));
+    ask(&mut cluster);
+    assert_eq!(answer(&mut cluster).unwrap_err().kind, ClientErrorKind::Conflict);
 }

@@ -11,7 +11,9 @@
 //! or its records were. That is never taken for "not committed".
 
 use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use weir_connectors::marker::Marker;
@@ -44,9 +46,13 @@ pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<
     // The end of a partition is what all see; up to where transactions are finished is what the other one sees.
     let all = options.client.connect(options.client.asking().set("isolation.level", "read_uncommitted"))?;
     let committed = options.client.connect(options.client.asking().set("isolation.level", "read_committed"))?;
-    let metadata = all.consumer().fetch_metadata(Some(topic), REQUEST);
-    let metadata = metadata.map_err(|error| request_failed("cannot read what was committed", error, &all))?;
-    let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    let partitions = patiently(Instant::now() + AWAY, || {
+        let metadata = all.consumer().fetch_metadata(Some(topic), REQUEST)?;
+        metadata.topics().first().map_or(Ok(0), partitions_of)
+    });
+    let partitions = partitions.map_err(|error| {
+        request_failed("cannot read what was committed", error, &all).context(format!("topic '{topic}'"))
+    })?;
     let partitions = i32::try_from(partitions).unwrap_or_default();
     let home = home(job, partitions);
     // If partitions were added, it may be in another one.
@@ -59,6 +65,15 @@ pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<
         }
     }
     Ok(found)
+}
+
+/// How many partitions a topic has; none if there is no such topic. A broker that may not tell, or cannot yet, has not said that.
+fn partitions_of(topic: &MetadataTopic) -> KafkaResult<usize> {
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None => Ok(topic.partitions().len()),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(0),
+        Some(code) => Err(KafkaError::MetadataFetch(code)),
+    }
 }
 
 /// The last marker with this key in a partition.
@@ -104,7 +119,7 @@ fn last_in(topic: &str, partition: i32, id: &str, all: &Client, committed: &Clie
                 });
             }
             Some(Ok(_)) => {}
-            Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return last.transpose(),
+            Some(Err(KafkaError::PartitionEOF(_))) => return last.transpose(),
             Some(Err(error)) => return Err(failed(error)),
             None => return Err(Error::environment(format!("{} cannot be read: no answer comes", at()))),
         }

@@ -134,7 +134,8 @@ pub(super) async fn audit(options: SinkOptions, audit: Audit) -> Result<AuditedS
     let place = |topic: &str| format!("topic '{topic}' at {}", options.client.servers);
     let (target, marker) = (place(&options.topic), format!("{}, key {id}", place(&options.commits)));
     let found = blocking(move || marker::read(&options, &id, audit.job)).await?.marker;
-    Ok(AuditedSink { target, marker, last: Marker::written(found), epochs: Marker::audited(found, &audit.epochs) })
+    let (last, epochs) = (Marker::written(found), Marker::audited(found, &audit.epochs));
+    Ok(AuditedSink { target, marker, last, absent: found.is_none(), epochs })
 }
 
 #[async_trait]

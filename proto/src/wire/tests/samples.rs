@@ -359,13 +359,16 @@ pub(super) fn from_worker() -> Vec<(&'static str, FromWorker)> {
         attempts: statuses(),
         leaving: true,
         protocol: 1,
+        audits: false,
     };
+    let auditing = Hello { audits: true, ..hello.clone() };
     let (job, attempt, epoch) = (JobId(7), Attempt(3), Epoch(12));
     let vertex = VertexFigures { uid: OperatorUid("sink-1".into()), figures: figures() };
     let figures = AttemptFigures { job, attempt, vertices: vec![vertex], waiting_markers: 2 };
     let status = statuses().remove(4);
     vec![
         ("hello", FromWorker::Hello(hello)),
+        ("hello-audits", FromWorker::Hello(auditing)),
         ("heartbeat", FromWorker::Heartbeat(Heartbeat { figures: vec![figures] })),
         ("status", FromWorker::Status(status)),
         ("report", FromWorker::Report(Report { job, attempt, epoch, outcome: Ok(content) })),
@@ -386,6 +389,7 @@ fn findings() -> AuditFindings {
         target: "topic 'windows'".into(),
         marker: "topic 'weir-commits'".into(),
         last: Some(Epoch(12)),
+        absent: false,
         epochs: vec![epoch],
     };
     AuditFindings { unread: vec![(Epoch(9), failure())], sinks: vec![Ok(Some(audited)), Ok(None), Err(failure())] }

@@ -180,6 +180,7 @@ impl Cluster {
     pub fn connect(&mut self, at: CoordinatorId, session: SessionId, attempts: Vec<AttemptStatus>) {
         let hello = Hello {
             protocol: weir_proto::PROTOCOL,
+            audits: true,
             cluster: None,
             worker: WorkerId("worker".to_owned()),
             incarnation: Incarnation(1),

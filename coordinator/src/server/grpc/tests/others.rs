@@ -29,6 +29,7 @@ fn hello(protocol: u32) -> Hello {
         attempts: Vec::new(),
         leaving: false,
         protocol,
+        audits: true,
     }
 }
 

@@ -123,4 +123,24 @@ async fn an_audit_tells_what_readers_have_taken_from_what_is_lost() {
     assert_eq!(found().await, (Found::Written, Some(Epoch(1))));
     prepared.iter().for_each(|prepared| fs::remove_file(file(&prepared.visible)).unwrap());
     assert_eq!(found().await, (Found::Written, Some(Epoch(1))), "readers have taken them");
+
+    // They were committed and taken behind the moment at which the record was read.
+    let SinkContext { job, uid, .. } = context(1, 0);
+    let epoch = PreparedEpoch { epoch: Epoch(1), committables: vec![committable.clone()] };
+    let audited = audit::look_at(folder.path(), &SinkNames::new(job, &uid), &epoch, &mut None).unwrap();
+    assert_eq!(audited.found, Found::Written);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_looked_for_is_not_taken_for_one_that_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let (table, committable) = four_files(folder.path()).await;
+    commit(&table, vec![committable.clone()]).await.unwrap();
+    let mut prepared = files(&committable);
+    // A name that leads through a file: also who may look everywhere cannot look there.
+    prepared[0].visible = format!("{}/below", prepared[1].visible);
+    let epochs = vec![PreparedEpoch { epoch: Epoch(1), committables: vec![committable::encode(&prepared).unwrap()] }];
+    let SinkContext { job, uid, .. } = context(1, 0);
+    let error = audit(&table, Audit { job, uid, epochs }).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Environment && error.to_string().contains("look for"), "{error}");
 }
