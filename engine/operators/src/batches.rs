@@ -7,7 +7,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
 use arrow::compute::{filter_record_batch, max, min};
-use arrow::datatypes::{DataType, SchemaRef, TimeUnit, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef, TimeUnit, TimestampMillisecondType};
 use weir_core::views::{are_in_small_pieces, compact_rows};
 use weir_core::{Error, Result};
 
@@ -16,6 +16,11 @@ pub(crate) fn with_schema(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usiz
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|error| Error::internal("an operator made rows that are not of its schema").with_source(error))
+}
+
+/// Columns of rows as they are stored. What the query in front says of nulls may change, and what is stored stays readable.
+pub(crate) fn stored_fields<'a>(fields: impl IntoIterator<Item = &'a FieldRef>) -> impl Iterator<Item = Field> {
+    fields.into_iter().map(|field| field.as_ref().clone().with_nullable(true))
 }
 
 /// The rows where `condition` is true. All of them cost nothing.

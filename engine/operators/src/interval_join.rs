@@ -27,7 +27,7 @@ use weir_core::{
 };
 use weir_functions::Functions;
 
-use crate::batches::{bounded_times, event_times, with_schema};
+use crate::batches::{bounded_times, event_times, stored_fields, with_schema};
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Looks, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
 
@@ -256,11 +256,8 @@ impl IntervalJoin {
     /// Schema of a side's rows in the state.
     fn rows_schema(&self, side: usize) -> SchemaRef {
         let schema = self.shape.schema(side);
-        if !self.shape.tracks(side) {
-            return Arc::clone(schema);
-        }
-        let number = Arc::new(Field::new("row$number", DataType::Int64, false));
-        Arc::new(Schema::new(schema.fields().iter().cloned().chain([number]).collect::<Vec<_>>()))
+        let number = self.shape.tracks(side).then(|| Field::new("row$number", DataType::Int64, false));
+        Arc::new(Schema::new(stored_fields(schema.fields()).chain(number).collect::<Vec<_>>()))
     }
 
     fn matched_schema() -> SchemaRef {

@@ -207,7 +207,6 @@ impl TopN {
 
 /// The rows are found by their partition and their number in it.
 fn state(partition: &[usize], input: &Schema) -> TableSchema {
-    // Whether the query lets a column be null may change, and what is stored stays: it may be null, whatever is in front of it.
     let keys = partition.iter().map(|column| input.field(*column).clone().with_nullable(true));
     let keys: Vec<_> = keys.chain([Field::new("arrival", DataType::Int64, false)]).map(Arc::new).collect();
     // Of rows that are gone nothing is kept.

@@ -34,7 +34,7 @@ use weir_functions::Functions;
 use self::changes::{Changes, weighted};
 use self::rows::{Added, Rows, Slot, Stored};
 pub(crate) use self::rows::{Captured, Name};
-use crate::batches::{event_times, with_schema};
+use crate::batches::{event_times, stored_fields, with_schema};
 use crate::join::{JoinShape, LEFT, RIGHT};
 use crate::time_to_live::TimeToLive;
 
@@ -252,8 +252,7 @@ impl UpdatingJoin {
     /// Schema of a side's rows in the state: what names a row beside its key hash comes first.
     fn rows_schema(&self, side: usize) -> SchemaRef {
         let number = Field::new("row$number", DataType::Int64, false);
-        let columns = self.shape.schema(side).fields().iter();
-        let columns = columns.map(|field| field.as_ref().clone().with_nullable(true));
+        let columns = stored_fields(self.shape.schema(side).fields());
         let schema = Schema::new(std::iter::once(number).chain(columns).collect::<Vec<_>>());
         let stamp = Field::new("row$touched", DataType::Timestamp(TimeUnit::Millisecond, None), true);
         let matches = Field::new("row$matches", DataType::Int64, true);

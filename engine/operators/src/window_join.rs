@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, BooleanArray, RecordBatch, UInt64Array};
 use arrow::compute::{filter_record_batch, min};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use weir_core::{
     Batch, Capture, Collector, EventTime, HashRange, OpenContext, Operator, Result, StateRows, TableSchema,
     WindowJoinSpec, state_column,
 };
 use weir_functions::Functions;
 
-use crate::batches::bounded_times;
+use crate::batches::{bounded_times, stored_fields};
 use crate::join::{Block, Buffer, JoinShape, LEFT, Looks, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
 use crate::windows::{by_window, closed_at};
@@ -171,7 +171,9 @@ impl WindowJoin {
         TableSchema {
             name: if side == LEFT { "left" } else { "right" }.to_owned(),
             version: 1,
-            schema: state_column::numbered_schema(self.shape.schema(side)),
+            schema: state_column::numbered_schema(&Schema::new(
+                stored_fields(self.shape.schema(side).fields()).collect::<Vec<_>>(),
+            )),
             key_columns: 0,
             time_column: Some(self.window_end[side]),
             distribution: self.shape.distribution(side),

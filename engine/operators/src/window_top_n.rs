@@ -26,7 +26,7 @@ use weir_core::{
     StateRows, TableSchema, WindowTopNSpec, state_column,
 };
 
-use crate::batches::{approximate_bytes, compact, keep, with_schema};
+use crate::batches::{approximate_bytes, compact, keep, stored_fields, with_schema};
 use crate::late::LateRows;
 use crate::windows::{by_window, closed_at};
 
@@ -265,8 +265,7 @@ impl WindowTopN {
 /// The columns of the rows that wait. Rows from before they were numbered are in the order that they were stored in.
 fn stored(input: &Schema) -> SchemaRef {
     let arrival = Field::new("$arrival", DataType::Int64, false);
-    let fields = input.fields().iter().cloned().chain([Arc::new(arrival)]);
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    Arc::new(Schema::new(stored_fields(input.fields()).chain([arrival]).collect::<Vec<_>>()))
 }
 
 fn state_schema(stored: &Schema) -> SchemaRef {

@@ -11,6 +11,7 @@ use weir_functions::Functions;
 
 use super::accumulator::{self, Accumulator};
 use super::key_table::KeyLayout;
+use crate::batches::stored_fields;
 
 /// Name of the column with the number of rows behind a partial result.
 const ROWS: &str = "rows";
@@ -144,7 +145,8 @@ impl Layout {
         let states = self.prototypes.iter().flat_map(|prototype| prototype.state_fields()).map(Arc::new);
         let times: Vec<FieldRef> = times.iter().map(|name| Arc::new(timestamp(name))).collect();
         let states: Vec<FieldRef> = states.collect();
-        let columns = [(&self.key_fields, 1001), (&times, 1), (&states, 2001)];
+        let keys: Vec<FieldRef> = stored_fields(&self.key_fields).map(Arc::new).collect();
+        let columns = [(&keys, 1001), (&times, 1), (&states, 2001)];
         let columns = columns.into_iter().flat_map(|(fields, first)| state_column::numbered(fields, first));
         Arc::new(Schema::new(columns.collect::<Vec<FieldRef>>()))
     }

@@ -1,5 +1,7 @@
 //! Rows that are taken back: which operators take them, and what becomes of their weights.
 
+mod stored;
+
 use arrow::array::Int8Array;
 use arrow::datatypes::DataType;
 use weir_core::{

@@ -16,7 +16,7 @@ use super::call::Call;
 use super::partition::Partition;
 use super::tally::Stored;
 use super::{BATCH, Over};
-use crate::batches::event_times;
+use crate::batches::{event_times, stored_fields};
 use crate::kept_row::Row;
 use crate::top_n::Columns;
 
@@ -41,10 +41,11 @@ struct Totals {
 
 impl Tables {
     pub(super) fn new(spec: &OverSpec, calls: &[Call], one_by_one: bool, input: &SchemaRef) -> Result<Self> {
-        let keys: Vec<Field> = spec.partition.iter().map(|column| input.field(*column).clone()).collect();
+        let columns: Vec<Field> = stored_fields(input.fields()).collect();
+        let keys: Vec<Field> = spec.partition.iter().map(|column| columns[*column].clone()).collect();
         let mut fields = keys.clone();
         fields.push(Field::new("arrival", DataType::Int64, false));
-        fields.extend(input.fields().iter().map(|field| field.as_ref().clone()));
+        fields.extend(columns);
         let rows = TableSchema {
             key_columns: if one_by_one { keys.len() + 1 } else { 0 },
             ..table("rows", fields, keys.len() + 1 + spec.time)

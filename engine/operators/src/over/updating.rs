@@ -42,7 +42,7 @@ use self::compute::Calls;
 use self::frame::Distances;
 use self::partition::Partition;
 use self::rows::Rows;
-use crate::batches::{event_times, with_schema};
+use crate::batches::{event_times, stored_fields, with_schema};
 use crate::time_to_live::{Partitions, TimeToLive, with_stamps};
 use crate::top_n::Columns;
 
@@ -202,7 +202,7 @@ fn found<'a>(
 /// A row in the state: what names it beside its key hash comes first.
 fn stored(input: &Schema) -> SchemaRef {
     let number = Field::new("row$number", DataType::Int64, false);
-    let columns = input.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let columns = stored_fields(input.fields());
     Arc::new(Schema::new(std::iter::once(number).chain(columns).collect::<Vec<_>>()))
 }
 

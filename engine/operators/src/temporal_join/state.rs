@@ -11,7 +11,7 @@ use weir_core::{
 };
 
 use super::{BATCH, TemporalJoin, Versions};
-use crate::batches::event_times;
+use crate::batches::{event_times, stored_fields};
 use crate::join::{LEFT, RIGHT};
 use crate::kept_row::Row;
 
@@ -25,12 +25,13 @@ pub(super) fn tables(spec: &TemporalJoinSpec, inputs: [&SchemaRef; 2]) -> [Table
         time_column: Some(time),
         distribution: Distribution::Keyed,
     };
-    let columns = |side: usize| inputs[side].fields().iter().map(|field| field.as_ref().clone());
-    let mut versions: Vec<Field> = spec.on.iter().map(|(_, key)| inputs[RIGHT].field(*key).clone()).collect();
+    let columns = |side: usize| -> Vec<Field> { stored_fields(inputs[side].fields()).collect() };
+    let right = columns(RIGHT);
+    let mut versions: Vec<Field> = spec.on.iter().map(|(_, key)| right[*key].clone()).collect();
     versions.push(Field::new("arrival", DataType::Int64, false));
     let keys = versions.len();
-    versions.extend(columns(RIGHT));
-    [table("left", columns(LEFT).collect(), 0, spec.time.0), table("versions", versions, keys, keys + spec.time.1)]
+    versions.extend(right);
+    [table("left", columns(LEFT), 0, spec.time.0), table("versions", versions, keys, keys + spec.time.1)]
 }
 
 impl TemporalJoin {
