@@ -131,6 +131,7 @@ impl Catalog {
                 }
             }
             Statement::CreateView { name, columns, or_replace, if_not_exists, query } => {
+                self.databases.check_named(&source, name)?;
                 let name = self.full_name(name);
                 if self.is_free(&source, &name, "view", *or_replace, *if_not_exists)? {
                     let view = View {
@@ -288,6 +289,7 @@ impl Catalog {
 
     /// Returns its name if it is a new one.
     fn create_table(&mut self, source: &Source<'_>, statement: &CreateTable) -> Result<Option<String>> {
+        self.databases.check_named(source, &statement.name)?;
         let name = self.full_name(&statement.name);
         if !self.is_free(source, &name, "table", statement.or_replace, statement.if_not_exists)? {
             return Ok(None);

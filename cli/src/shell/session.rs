@@ -83,6 +83,22 @@ impl Session {
     }
 
     async fn unit(&mut self, text: &str) -> Result<Exit> {
+        let is_use = weir_sql::parse(text)
+            .is_ok_and(|script| matches!(script.statements.as_slice(), [Spanned { value: Statement::Use(_), .. }]));
+        if !is_use {
+            return self.statement(text).await;
+        }
+        // The database that was in use may be gone by now, and nobody has to name it any more.
+        let before = self.declared.clone();
+        self.declared = without_last_use(&before)?;
+        let outcome = self.statement(text).await;
+        if outcome.is_err() {
+            self.declared = before;
+        }
+        outcome
+    }
+
+    async fn statement(&mut self, text: &str) -> Result<Exit> {
         // A cluster is sent the files that a statement names; here they are looked into at once.
         let written = match weir_sql::parse(text) {
             Ok(script) if self.remote.is_none() => {
@@ -184,6 +200,24 @@ impl Session {
         words.dedup();
         words
     }
+}
+
+/// What a session has declared without the last `USE`, unless something was declared in that database.
+///
+/// # Errors
+/// If it cannot be read, which it could when it was declared.
+fn without_last_use(declared: &str) -> Result<String> {
+    let script = weir_sql::parse(declared)?;
+    let settings = |statement: &&Spanned<Statement>| {
+        matches!(statement.value, Statement::Set { .. } | Statement::Reset { .. } | Statement::Use(_))
+    };
+    let mut last = script.statements.iter().rev().take_while(settings);
+    let Some(used) = last.find(|statement| matches!(statement.value, Statement::Use(_))) else {
+        return Ok(declared.to_owned());
+    };
+    let (before, behind) = (&declared[..used.span.start], &declared[used.span.end..]);
+    let behind = behind.trim_start();
+    Ok(format!("{before}{}", behind.strip_prefix(';').unwrap_or(behind).trim_start()))
 }
 
 /// Whether a statement changes the catalog of a cluster.

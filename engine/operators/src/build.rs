@@ -91,7 +91,7 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::Plugin(spec) => Box::new(PluginOperator::new(spec, &node.name, functions)?),
         OperatorSpec::FinalRows => aggregate::final_rows(input(0)?, &node.schema, &[])?,
         OperatorSpec::SortedRows(spec) => aggregate::final_rows(input(0)?, &node.schema, &spec.order)?,
-        OperatorSpec::PacedRows(spec) => Box::new(PacedRows::new(spec, input(0)?, &node.schema)?),
+        OperatorSpec::PacedRows(spec) => Box::new(PacedRows::new(spec, input(0)?, (&node.schema, &node.changelog))?),
         OperatorSpec::UpsertRows(spec) => Box::new(UpsertRows::new(spec, input(0)?, &node.schema)?),
         OperatorSpec::ChangelogRows(spec) => Box::new(ChangelogRows::new(spec, &node.schema)),
         OperatorSpec::IntervalJoin(spec) => {

@@ -17,8 +17,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, ChangelogKind, Collector, Distribution, EventTime, OpenContext, Operator, PacedRowsSpec, Result,
-    StateRows, TableSchema, state_column,
+    Batch, Capture, ChangelogKind, Collector, Distribution, Error, EventTime, OpenContext, Operator, PacedRowsSpec,
+    Result, StateRows, TableSchema, state_column,
 };
 
 use crate::batches::with_schema;
@@ -52,6 +52,8 @@ pub(crate) struct PacedRows {
     keys: Columns,
     all: Arc<Columns>,
     schema: SchemaRef,
+    /// Whether rows may be taken back.
+    retracts: bool,
     state: TableSchema,
     // Kept in checkpoints.
     held: HashMap<Row, Held, FixedState>,
@@ -67,7 +69,11 @@ pub(crate) struct PacedRows {
 impl PacedRows {
     /// # Errors
     /// A user error if rows of such columns cannot be told apart.
-    pub(crate) fn new(spec: &PacedRowsSpec, input: &SchemaRef, output: &SchemaRef) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &PacedRowsSpec,
+        input: &SchemaRef,
+        (output, changelog): (&SchemaRef, &ChangelogKind),
+    ) -> Result<Self> {
         let columns = |columns: Vec<usize>| {
             let options = vec![Default::default(); columns.len()];
             Columns::new(columns, options, input, false)
@@ -89,6 +95,7 @@ impl PacedRows {
             keys: columns(spec.key.clone())?,
             all: Arc::new(columns((0..width).collect())?),
             schema: output.clone(),
+            retracts: *changelog != ChangelogKind::Append,
             state,
             held: HashMap::default(),
             interval: None,
@@ -127,12 +134,15 @@ impl PacedRows {
             std::iter::repeat_n(row as u32, usize::try_from(changes[row].1.unsigned_abs()).unwrap_or(usize::MAX))
         };
         let sides: Vec<u32> = order.into_iter().flat_map(copies).collect();
+        if !self.retracts && changes.iter().any(|(_, count)| *count < 0) {
+            return Err(Error::internal("a row was taken back of those that are only added"));
+        }
         let rows = Batch::append(rows);
         for picked in sides.chunks(BATCH) {
             let weights: Int8Array =
                 picked.iter().map(|row| Some(if changes[*row as usize].1 > 0 { 1 } else { -1 })).collect();
             let rows = rows.take(&picked.iter().copied().collect())?;
-            out.emit(Batch::weighted(rows.into_appended()?, weights)?);
+            out.emit(if self.retracts { Batch::weighted(rows.into_appended()?, weights)? } else { rows });
         }
         Ok(())
     }
@@ -261,16 +271,17 @@ mod tests {
 
     use crate::testing::{check_in_memory, node, schema};
 
-    fn paced(script: &str) {
+    fn paced(changelog: ChangelogKind, script: &str) {
         let rows = schema("k BIGINT, v STRING");
         let spec = node(OperatorSpec::PacedRows(PacedRowsSpec { key: vec![0], every: 10_000 }), &rows);
-        let spec = NodeSpec { changelog: ChangelogKind::Retract, ..spec };
+        let spec = NodeSpec { changelog, ..spec };
         check_in_memory(&spec, std::slice::from_ref(&rows), script);
     }
 
     #[test]
     fn what_has_changed_in_an_interval_comes_out_at_the_first_marker_behind_it() {
         paced(
+            ChangelogKind::Retract,
             "in> 1 | a
              marker
              watermark 12:00:04
@@ -313,6 +324,27 @@ mod tests {
              out- 2 | a
              out> 2 | b
              out- 3 | a
+             end
+             sent> end",
+        );
+    }
+
+    #[test]
+    fn of_rows_that_are_only_added_none_has_a_weight() {
+        paced(
+            ChangelogKind::Append,
+            "in> 1 | a
+             watermark 12:00:04
+             sent> 12:00:04
+             marker
+             in> 2 | a
+             watermark 12:00:11
+             sent> 12:00:11
+             out> 1 | a
+             out> 2 | a
+             marker
+             in> 3 | a
+             out> 3 | a
              end
              sent> end",
         );

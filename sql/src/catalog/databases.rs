@@ -133,6 +133,26 @@ impl Databases {
         Ok(Some(found))
     }
 
+    /// A table that is to be made stands in a database that there is.
+    ///
+    /// # Errors
+    /// A user error if there is none of the name that stands in front of its own.
+    pub fn check_named(&self, source: &Source<'_>, name: &Spanned<String>) -> Result<()> {
+        let mut parts: Vec<&str> = name.value.split('.').collect();
+        if parts.len() > 1 && parts[0].eq_ignore_ascii_case(CATALOG) {
+            parts.remove(0);
+        }
+        // A point in backticks is part of a name.
+        let written = source.slice(name.span);
+        let is_one_name = is_quoted(source, name.span) && !written.contains("`.") && !written.contains(".`");
+        match parts.as_slice() {
+            [database, _, ..] if !is_one_name && find(self.names(), database, false) == Found::None => {
+                Err(self.missing(source, &Spanned { value: (*database).to_owned(), span: name.span }))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The one name of a table that is named in the database in use.
     pub fn full_name(&self, name: &str) -> String {
         self.full_name_in(&self.current, name)

@@ -59,7 +59,6 @@ impl Lowering<'_> {
         }
         let Ordered { stream, is_limited, .. } = self.ordered(&sort.input)?;
         let mut stream = shape::settle(&mut self.graph, stream)?;
-        let is_limited = is_limited || self.has_first_ranks(&stream);
         let schema = sort.input.schema();
         let mut order = Vec::new();
         for key in &sort.expr {
@@ -73,14 +72,23 @@ impl Lowering<'_> {
             });
             order.push(SortKey { column, descending: !key.asc, nulls_first: key.nulls_first });
         }
+        let is_limited = is_limited || self.has_first_ranks(&stream, &order);
         Ok(Ordered { stream, order, is_limited })
     }
 
-    /// Whether the rows are the first ranks of a whole table: as with a limit, the order then says which rows there are.
-    fn has_first_ranks(&self, stream: &Stream) -> bool {
+    /// Whether the rows are the first ranks of a whole table in this order: as with a limit, it then says which rows there are.
+    fn has_first_ranks(&self, stream: &Stream, order: &[SortKey]) -> bool {
         let Base::Nodes(nodes) = &stream.base else { return false };
+        let ranks_by = |key: &SortKey, by: &SortKey| {
+            stream.projection[key.column] == Expr::Column(by.column)
+                && (key.descending, key.nulls_first) == (by.descending, by.nulls_first)
+        };
         nodes.iter().all(|node| match &self.graph.node(*node).spec.operator {
-            OperatorSpec::TopN(top) => top.partition.is_empty() && top.ranking != Ranking::RowNumber,
+            OperatorSpec::TopN(top) => {
+                let has_this_order =
+                    order.len() == top.order.len() && order.iter().zip(&top.order).all(|(key, by)| ranks_by(key, by));
+                top.partition.is_empty() && top.ranking != Ranking::RowNumber && has_this_order
+            }
             _ => false,
         })
     }

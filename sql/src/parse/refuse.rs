@@ -146,7 +146,7 @@ fn check_query(query: &Query) -> Check {
     if let Some(Fetch { with_ties, percent, quantity: _ }) = fetch {
         unless(
             *with_ties,
-            "WITH TIES stands behind a SELECT with ORDER BY, without OFFSET, DISTINCT, QUALIFY or UNION",
+            "WITH TIES stands behind a SELECT with ORDER BY, without OFFSET, DISTINCT, QUALIFY or UNION, and without expressions of names that the SELECT makes",
             "put the rest into a subquery: `SELECT * FROM (…) ORDER BY x FETCH FIRST n ROWS WITH TIES`",
             &["WITH", "TIES"],
         )?;

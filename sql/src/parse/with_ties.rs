@@ -41,8 +41,26 @@ fn written_out(key: &OrderByExpr, select: &Select) -> Option<OrderByExpr> {
                 _ => return None,
             }
         }
-        _ => None,
+        // What it means depends on where it stands: an alias hides a column of that name in ORDER BY, and does not in QUALIFY.
+        expr => {
+            let aliases = || {
+                select.projection.iter().filter_map(|item| match item {
+                    SelectItem::ExprWithAlias { alias, .. } => Some(&alias.value),
+                    _ => None,
+                })
+            };
+            let text = expr.to_string();
+            let mut words = text.split(|character: char| !character.is_alphanumeric() && character != '_');
+            if words.any(|word| aliases().any(|alias| alias.eq_ignore_ascii_case(word))) {
+                return None;
+            }
+            None
+        }
     };
+    let has_window = |expr: &Expr| expr.to_string().to_uppercase().contains(" OVER ");
+    if item.as_ref().is_some_and(has_window) {
+        return None;
+    }
     Some(OrderByExpr { expr: item.unwrap_or_else(|| key.expr.clone()), ..key.clone() })
 }
 

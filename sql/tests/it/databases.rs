@@ -194,3 +194,20 @@ fn a_catalog_keeps_databases_and_what_is_in_them() {
     let error = wrong(&statements, "USE sales;\nCREATE VIEW w AS SELECT nothing FROM orders").report();
     assert!(error.starts_with("line 2, column 25: "), "{error}");
 }
+
+#[test]
+fn a_table_stands_in_a_database_that_there_is() {
+    let before = two_databases();
+    for statement in [
+        format!("CREATE TABLE slaes.items (id BIGINT) {WITH}"),
+        "CREATE VIEW slaes.items AS SELECT id FROM orders".to_owned(),
+        format!("USE sales; CREATE TABLE default_catalog.slaes.items (id BIGINT) {WITH}"),
+        format!("CREATE TABLE `slaes`.`items` (id BIGINT) {WITH}"),
+    ] {
+        refused(&format!("{before} {statement};"), "there is no database `slaes`");
+        refused(&format!("{before} {statement};"), "did you mean `sales`?");
+    }
+    plan(&format!(
+        "{before} CREATE TABLE `one.name` (id BIGINT) {WITH}; INSERT INTO `one.name` SELECT id FROM orders;"
+    ));
+}

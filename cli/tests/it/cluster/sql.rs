@@ -117,6 +117,11 @@ fn databases_of_a_cluster_are_shared() {
     sql("USE fwe").code(2).says(&["line 1, column 5: there is no database `fwe`", "did you mean `few`?"]);
     sql("USE few; DROP DATABASE few CASCADE").code(2).says(&["`few` is in use"]);
     sql("DROP DATABASE few").code(2).says(&["database `few` is not empty"]);
+    // A database that is in use no more may go.
+    let gone = sql(
+        "CREATE DATABASE gone; USE gone; USE default_database; DROP DATABASE gone; SELECT COUNT(*) AS c FROM numbers",
+    );
+    assert!(gone.code(0).out.ends_with("c\n5\n"));
     sql("DROP DATABASE few CASCADE").code(0).says(&["dropped database few", "dropped view few.sums"]);
     assert_eq!(sql("SELECT COUNT(*) AS c FROM numbers").code(0).out, "c\n5\n");
 }

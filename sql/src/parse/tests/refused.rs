@@ -205,6 +205,14 @@ fn queries() {
             "WITH TIES stands behind a SELECT with ORDER BY, without",
         ),
         ("SELECT a FROM t ORDER BY a OFFSET 2 ROWS FETCH FIRST 3 ROWS WITH TIES", "WITH TIES stands behind"),
+        (
+            "SELECT -v AS v FROM t ORDER BY v + 0 FETCH FIRST 1 ROW WITH TIES",
+            "and without expressions of names that the SELECT",
+        ),
+        (
+            "SELECT ROW_NUMBER() OVER (ORDER BY v) AS r FROM t ORDER BY r FETCH FIRST 1 ROW WITH TIES",
+            "WITH TIES stands behind a SELECT with ORDER BY, without",
+        ),
         ("SELECT * FROM t FETCH FIRST 3 PERCENT ROWS ONLY", "FETCH of a percentage is not supported / write `LIMIT n`"),
         ("SELECT TOP 3 a FROM t", "line 1, column 8: TOP is not supported / write `LIMIT n`"),
         ("SELECT a INTO b FROM t", "line 1, column 10: SELECT INTO is not supported"),
