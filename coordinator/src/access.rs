@@ -163,10 +163,9 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
     let within = |verb: Verb, namespace: &String| Ok(vec![(verb, Resource::Namespace(namespace.clone()))]);
     match request {
         R::SubmitJob(submit) => {
+            // That a catalog names a file says nothing: its text is not read here, nor where a graph has its files from.
             let is_native = |node: &Node| matches!(node.spec.operator, OperatorSpec::Plugin(_));
-            let offered = hashes(catalog(state, &submit.namespace));
-            let is_new = |artifact: &&Artifact| !offered.contains(&artifact.hash);
-            let brings_code = submit.graph.nodes().iter().any(is_native) || submit.graph.artifacts().iter().any(is_new);
+            let brings_code = submit.graph.nodes().iter().any(is_native) || !submit.graph.artifacts().is_empty();
             changed(&submit.namespace, brings_code)
         }
         R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace } => within(Verb::See, namespace),

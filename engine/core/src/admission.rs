@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections at a time.
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct AdmissionLimits {
     /// In all.
     pub all: usize,
-    /// From one address. Addresses of IPv6 with the same first 64 bits are one: a machine may use all of these.
+    /// From one address. Those of IPv6 with the same first 64 bits get half of all together: one machine may use all of these.
     pub per_address: usize,
     /// From each of this machine's own addresses, which its processes share.
     pub loopback: usize,
@@ -64,7 +64,8 @@ impl Admission {
     /// # Errors
     /// If there is none.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Result<Place, NoPlace> {
-        let address = whose(address);
+        // The same address may come in both of its forms.
+        let address = address.to_canonical();
         let mut taken = self.taken();
         if taken.values().sum::<usize>() >= self.limits.all {
             return Err(NoPlace::Full);
@@ -72,6 +73,12 @@ impl Admission {
         let here = taken.get(&address).copied().unwrap_or(0);
         if here >= if address.is_loopback() { self.limits.loopback } else { self.limits.per_address } {
             return Err(NoPlace::TooManyFromThere);
+        }
+        if let Some(there) = network(address) {
+            let near = taken.iter().filter(|(other, _)| network(**other) == Some(there)).map(|(_, count)| count);
+            if near.sum::<usize>() >= usize::max(self.limits.all / 2, self.limits.per_address) {
+                return Err(NoPlace::TooManyFromThere);
+            }
         }
         taken.insert(address, here + 1);
         Ok(Place { admission: Arc::clone(self), address })
@@ -83,15 +90,11 @@ impl Admission {
     }
 }
 
-/// What counts as one address.
-fn whose(address: IpAddr) -> IpAddr {
-    // The same address may come in both of its forms.
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let machine = u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !machine))
-        }
-        address => address,
+/// The first 64 bits of an address of IPv6: all with them may be one machine's, and may be many machines'.
+fn network(address: IpAddr) -> Option<u128> {
+    match address {
+        IpAddr::V6(address) if !address.is_loopback() => Some(address.to_bits() >> 64),
+        _ => None,
     }
 }
 
@@ -135,13 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_64_bits_is_one_address() {
-        let port = Admission::new(AdmissionLimits { all: 9, per_address: 2, loopback: 3 });
+    fn a_network_of_64_bits_leaves_room_for_others() {
+        let port = Admission::new(AdmissionLimits { all: 8, per_address: 2, loopback: 3 });
         let take = |text: &str| port.take(text.parse::<IpAddr>().unwrap());
-        let _two = [take("2001:db8:0:1::1").unwrap(), take("2001:db8:0:1:ffff:ffff:ffff:ffff").unwrap()];
-        assert_eq!(take("2001:db8:0:1::2").unwrap_err(), NoPlace::TooManyFromThere);
+        let _one = [(); 2].map(|()| take("2001:db8:0:1::1").unwrap());
+        assert_eq!(take("2001:db8:0:1::1").unwrap_err(), NoPlace::TooManyFromThere);
+        let _neighbours = ["2001:db8:0:1::2", "2001:db8:0:1:ffff:ffff:ffff:ffff"].map(|address| take(address).unwrap());
+        assert_eq!(take("2001:db8:0:1::3").unwrap_err(), NoPlace::TooManyFromThere);
         let _next = take("2001:db8:0:2::1").unwrap();
         let _own = [(); 3].map(|()| take("::1").unwrap());
-        assert_eq!(take("::1").unwrap_err(), NoPlace::TooManyFromThere);
+        assert_eq!(port.in_use(), 8);
     }
 }
