@@ -76,15 +76,19 @@ impl Errands {
             Ok(Prepared::read(&*storage, &look.checkpoints))
         });
         let Prepared { unread, sinks: prepared } = prepared.await?;
-        let audits: Vec<BoxFuture<'_, Result<Option<AuditedSink>, Failure>>> = (order.sinks.iter())
-            .map(|(uid, table)| {
+        let audits: Vec<BoxFuture<'_, (usize, SinkFindings)>> = (order.sinks.iter().enumerate())
+            .map(|(place, (uid, table))| {
                 let of_sink = prepared.iter().filter(|sink| sink.uid == *uid).collect();
                 let asked = timeout_at(until, audit_sink(&*connectors, order.identity, (uid, table), of_sink));
                 let late = move |_| Err(too_late(table));
-                asked.map(move |audited| audited.unwrap_or_else(late).map_err(|error| failure(&error))).boxed()
+                let asked = asked.map(move |audited| audited.unwrap_or_else(late).map_err(|error| failure(&error)));
+                asked.map(move |audited| (place, audited)).boxed()
             })
             .collect();
-        Ok(AuditFindings { unread, sinks: stream::iter(audits).buffered(AT_ONCE).collect().await })
+        // In whatever order they answer: the place of one that does not is the only one that is taken.
+        let mut sinks: Vec<_> = stream::iter(audits).buffer_unordered(AT_ONCE).collect().await;
+        sinks.sort_by_key(|(place, _)| *place);
+        Ok(AuditFindings { unread, sinks: sinks.into_iter().map(|(_, audited)| audited).collect() })
     }
 
     /// Merges runs of a checkpoint.
@@ -106,6 +110,9 @@ impl Errands {
         merged.await.map_err(|error| error.context("runs could not be merged"))
     }
 }
+
+/// What was found of one sink.
+type SinkFindings = Result<Option<AuditedSink>, Failure>;
 
 /// What checkpoints hold of sinks.
 struct Prepared {
