@@ -18,7 +18,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use weir_core::plugin::{Artifact, ArtifactHash};
+use weir_core::plugin::ArtifactHash;
 use weir_core::{JobId, Node, OperatorSpec};
 use weir_proto::client::{
     Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
-use weir_core::plugin::{FunctionSignature, PluginFunction};
+use weir_core::plugin::{Artifact, FunctionSignature, PluginFunction};
 use weir_core::{CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
 use weir_proto::client::{JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
 
