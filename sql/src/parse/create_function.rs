@@ -1,5 +1,5 @@
 //! `CREATE FUNCTION name(parameter TYPE, …) [RETURNS TYPE] [LANGUAGE SQL] RETURN expression`; `AS` instead of `RETURN` as well. Functions of plugins
-//! are read by [`exported_function`](super::exported_function).
+//! are read by [`super::exported_function`].
 
 use std::ops::ControlFlow;
 
