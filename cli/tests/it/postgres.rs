@@ -68,7 +68,7 @@ fn run_and_kill(script: &str, kills: usize, mut meanwhile: impl FnMut(&mut Momen
 }
 
 const NUMBERS: &str = "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'number-of-rows' = '60000', 'realtime' = 'false',
-    'scan.records-per-second.limit' = '20000', 'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '59999');\n";
+    'scan.records-per-second.limit' = '10000', 'fields.n.kind' = 'sequence', 'fields.n.start' = '0', 'fields.n.end' = '59999');\n";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "wants PostgreSQL"]
