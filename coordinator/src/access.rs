@@ -11,7 +11,7 @@
 //!   submit a plugin                        whoever may submit, and has the right to bring native code
 //! ```
 //!
-//! A function of a plugin that the catalog of a namespace declares may be called by all that may submit there: who has put it there had the right.
+//! A job that calls a function of a plugin takes the same right, and so does a catalog that names a file which it did not name before.
 //!
 //! "Everywhere" is a role that is granted in all namespaces. Without TLS the network is trusted, and whoever asks may do everything.
 
