@@ -138,6 +138,8 @@ fn orders_and_limits() {
     refused(&[
         ("SELECT auction FROM bid ORDER BY price", message, help),
         ("INSERT INTO plain (k) SELECT auction FROM bid ORDER BY price", message, help),
+        ("SELECT auction FROM bid QUALIFY RANK() OVER (ORDER BY price) <= 2 ORDER BY auction", message, help),
+        ("SELECT auction FROM bid QUALIFY RANK() OVER (ORDER BY price) <= 2 ORDER BY price DESC", message, help),
         ("SELECT auction FROM bid FETCH FIRST 3 ROWS WITH TIES", "WITH TIES stands behind", "FROM (…)"),
         ("SELECT auction FROM bid LIMIT 3 FETCH FIRST 2 ROWS ONLY", "FETCH says again", "leave one"),
     ]);
