@@ -194,6 +194,7 @@ impl WithCopies {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Storage for WithCopies {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
         self.remote.put(path, bytes)?;

@@ -12,10 +12,10 @@ use weir_connectors::filesystem::sink::{Existing, FileLayout, SinkNames};
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
-    SourceContext, SplitDiscovery,
+    SourceContext, SplitDiscovery, Succession,
 };
 use weir_core::lookup::{LookupContext, LookupTable};
-use weir_core::{Error, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
+use weir_core::{ChangelogKind, Error, ErrorKind, JobIdentity, OperatorUid, Result, TableSpec};
 use weir_object_storage::ObjectStorages;
 use weir_state::{Storage, Storages};
 
@@ -40,6 +40,8 @@ impl Files {
     }
 }
 
+// A method with a default would be the default and not that of the connector for local files.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Connector for Files {
     fn name(&self) -> &'static str {
@@ -56,6 +58,26 @@ impl Connector for Files {
 
     fn settings(&self) -> &'static [&'static str] {
         self.local.settings()
+    }
+
+    fn takes(&self, table: &TableSpec, stream: &ChangelogKind) -> bool {
+        self.local.takes(table, stream)
+    }
+
+    fn changes_by_key(&self, table: &TableSpec) -> bool {
+        self.local.changes_by_key(table)
+    }
+
+    fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
+        self.local.check_stream(table, stream)
+    }
+
+    fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        self.local.succession(table)
+    }
+
+    fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
+        self.local.default_schema(options)
     }
 
     fn metadata_columns(&self) -> Vec<Field> {

@@ -138,6 +138,7 @@ fn same_types(a: &SchemaRef, b: &SchemaRef) -> bool {
         && a.fields().iter().zip(b.fields()).all(|(a, b)| a.data_type() == b.data_type())
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Operator for Checked {
     fn tables(&self) -> Vec<TableSchema> {
         self.inner.tables()

@@ -105,6 +105,7 @@ impl ObjectWriter for CountedWriter<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl Storage for Counted {
     fn put(&self, path: &str, bytes: &[u8]) -> Result<()> {
         self.counts.put.count(self.storage.put(path, bytes))?;

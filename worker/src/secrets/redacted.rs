@@ -66,6 +66,7 @@ impl Untold {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl SplitDiscovery for Redacted<dyn SplitDiscovery> {
     async fn next(&mut self) -> Result<Option<Vec<Split>>> {
@@ -81,6 +82,7 @@ impl SplitDiscovery for Redacted<dyn SplitDiscovery> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Source for Redacted<dyn Source> {
     fn assign(&mut self, splits: Vec<AssignedSplit>) -> Result<()> {
@@ -108,6 +110,7 @@ impl Source for Redacted<dyn Source> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl LookupTable for Redacted<dyn LookupTable> {
     fn wants_keys(&self) -> bool {
@@ -119,6 +122,7 @@ impl LookupTable for Redacted<dyn LookupTable> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Sink for Redacted<dyn Sink> {
     async fn write(&mut self, batch: Batch) -> Result<()> {

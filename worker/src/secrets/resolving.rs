@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
-    Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext,
+    Boundedness, Commit, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, SourceContext, Succession,
 };
 use weir_core::lookup::LookupContext;
 use weir_core::{
@@ -32,6 +32,7 @@ impl Resolving {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl ConnectorRegistry for Resolving {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
         let connector = self.connectors.get(name)?;
@@ -62,6 +63,8 @@ impl Resolved {
     }
 }
 
+// A method with a default would be the default and not the connector's.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl Connector for Resolved {
     fn name(&self) -> &'static str {
@@ -88,8 +91,16 @@ impl Connector for Resolved {
         self.connector.takes(table, stream)
     }
 
+    fn changes_by_key(&self, table: &TableSpec) -> bool {
+        self.connector.changes_by_key(table)
+    }
+
     fn check_stream(&self, table: &TableSpec, stream: &ChangelogKind) -> Result<()> {
         self.connector.check_stream(table, stream)
+    }
+
+    fn succession(&self, table: &TableSpec) -> Option<Succession> {
+        self.connector.succession(table)
     }
 
     fn metadata_columns(&self) -> Vec<Field> {
