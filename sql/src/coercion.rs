@@ -23,7 +23,7 @@ pub(crate) use arithmetic::is_arithmetic;
 pub(crate) use conversions::{Conversions, own_conversions};
 pub(crate) use decimals::{ExactDecimals, exact_decimals};
 pub(crate) use float_constants::{ComparableConstants, comparable_constants};
-pub(crate) use own_terms::{OwnTerms, own_terms};
+pub(crate) use own_terms::{OwnTerms, literal_of, own_terms};
 pub(crate) use signed::{SignedNumbers, signed_numbers};
 pub(crate) use strings::{StringsAsViews, travelling_type};
 pub(crate) use texts::{is_value_of, written_text};

@@ -9,6 +9,7 @@
 //! | `a AND b`, `a OR b`, where `b` can fail | `a AND $guarded(n, b)`: a function of its own for each place, which no rule takes apart or has in common with another |
 //! | `SUM(x / y) FILTER (WHERE y <> 0)` | `SUM(CASE WHEN y <> 0 THEN x / y END) FILTER (…)`, as arguments are computed before the filter is looked at |
 //! | `x IN (1, 10 / y)` | `x = 1 OR $guarded(n, x = 10 / y)` |
+//! | `a IN (1, 2) AND b IN (3)`, and other lists that it would merge wrongly | `a IN (1, 2) AND $guarded(n, b IN (3))`, see [`lists`] |
 //! | `CAST(d AS BIGINT)` of a DECIMAL, and other casts that lose digits | `$as_it_is(CAST(d AS BIGINT))`, as DataFusion would cast what it is compared with instead |
 //! | a `CASE` of conditions with several `WHEN`s | one `CASE` in the other: DataFusion makes `AND` and `OR` of it, with the second condition before the negation of the first |
 //!
@@ -17,10 +18,12 @@
 
 mod expression;
 mod failure;
+mod lists;
 mod lossy;
 mod marker;
 
 pub(crate) use expression::guarded;
 pub(crate) use failure::can_fail;
+pub(crate) use lists::Position;
 pub(crate) use lossy::revealed;
 pub(crate) use marker::{Marker, conjuncts, mark, marked};

@@ -101,3 +101,11 @@ pub(crate) fn each_key(expr: Expr, rewrite: &impl Fn(Expr) -> Result<Expr>) -> R
         other => rewrite(other)?,
     })
 }
+
+/// Whether a subquery is a part of the expression.
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    let subquery = |expr: &Expr| {
+        Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
+    };
+    expr.exists(subquery).unwrap_or(true)
+}

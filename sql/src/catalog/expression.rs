@@ -18,7 +18,7 @@ use crate::coercion::{
     comparable_constants, exact_decimals, own_conversions, own_terms, signed_numbers, travelling_type,
 };
 use crate::diagnostics::{Source, did_you_mean, from_datafusion, one_of};
-use crate::guards::{Marker, guarded};
+use crate::guards::{Marker, Position, guarded};
 use crate::resolver::{Relations, Resolver};
 use crate::statement::Span;
 use crate::walk::{Step, change_expressions, look_at_expressions};
@@ -77,7 +77,7 @@ fn plan(expression: ast::Expr, schema: Schema, functions: &Functions) -> DataFus
     // Some functions, COALESCE among them, exist in a plan only and are simplified to what can be computed.
     let expr = exact_decimals(signed_numbers(own_terms(expr)?, &schema)?, &schema)?;
     let expr = own_conversions(simplifier.coerce(expr, &schema)?, &schema)?;
-    let expr = guarded(expr, &schema, &Marker::default())?;
+    let expr = guarded(expr, Position::Value, &schema, &Marker::default())?;
     let mut expr = simplifier.simplify(comparable_constants(expr)?)?;
     let nullable = expr.nullable(&schema)?;
     let mut data_type = expr.get_type(&schema)?;

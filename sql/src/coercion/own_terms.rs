@@ -48,7 +48,7 @@ fn with_known_precision(expr: Expr) -> Transformed<Expr> {
 }
 
 /// What an expression comes to that is no literal and yet constant. One that fails does so where it is evaluated.
-pub(super) fn literal_of(expr: &Expr) -> Option<Expr> {
+pub(crate) fn literal_of(expr: &Expr) -> Option<Expr> {
     let is_open = expr.any_column_refs() || expr.is_volatile() || matches!(expr, Expr::Literal(..));
     if is_open {
         return None;

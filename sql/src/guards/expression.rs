@@ -3,11 +3,12 @@
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
 use datafusion_common::{DFSchema, Result};
-use datafusion_expr::expr::{AggregateFunction, InList, ScalarFunction};
-use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, not, or};
+use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
+use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
 use weir_functions::arithmetic::{Arithmetic, is_exact};
 
 use super::failure::can_fail;
+use super::lists::{Position, apart, plain};
 use super::lossy::hidden;
 use super::marker::{Marker, mark, marked};
 use crate::coercion::is_arithmetic;
@@ -16,8 +17,9 @@ use crate::coercion::is_arithmetic;
 ///
 /// # Errors
 /// None that a user can cause.
-pub(crate) fn guarded(expr: Expr, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
-    expr.transform_up(|expr| one(expr, schema, marker).map(Transformed::yes)).data()
+pub(crate) fn guarded(expr: Expr, position: Position, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
+    let expr = expr.transform_up(|expr| one(expr, schema, marker).map(Transformed::yes)).data()?;
+    apart(expr, position, schema, marker)
 }
 
 fn one(expr: Expr, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
@@ -37,18 +39,7 @@ fn one(expr: Expr, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
         {
             Expr::BinaryExpr(BinaryExpr { left, op, right: Box::new(mark(*right, marker)) })
         }
-        Expr::InList(InList { expr, list, negated }) if list.iter().any(|item| can_fail(item, schema)) => {
-            let equal = |item: Expr| (*expr).clone().eq(item);
-            let any = list.into_iter().map(equal).reduce(|known, equal| match can_fail(&equal, schema) {
-                true => or(known, mark(equal, marker)),
-                false => or(known, equal),
-            });
-            match any {
-                Some(any) if negated => not(any),
-                Some(any) => any,
-                None => Expr::InList(InList { expr, list: Vec::new(), negated }),
-            }
-        }
+        Expr::InList(list) => plain(list, schema, marker),
         expr @ (Expr::Cast(_) | Expr::TryCast(_)) => hidden(expr, schema)?,
         Expr::Case(case) => one_in_the_other(case, schema)?,
         Expr::AggregateFunction(call) => Expr::AggregateFunction(filtered_first(call, schema)),

@@ -12,7 +12,7 @@ use datafusion_expr::{BinaryExpr, Expr, Filter, Join, JoinType, LogicalPlan, Ope
 
 use super::tables::ScannedTable;
 use crate::catalog::ColumnSource;
-use crate::guards::{Marker, can_fail, conjuncts, guarded, mark};
+use crate::guards::{Marker, Position, can_fail, conjuncts, guarded, mark};
 use crate::rewrite;
 
 /// Gives every expression of the plan, whose types stay as they are from now on, the form of [`crate::guards`].
@@ -20,7 +20,13 @@ use crate::rewrite;
 /// # Errors
 /// None that a user can cause.
 pub(super) fn guarded_expressions(plan: LogicalPlan, marker: &Marker) -> Result<LogicalPlan> {
-    rewrite::expressions_of_plan(plan, |expr, schema| guarded(expr, schema, marker))
+    rewrite::nodes_of_plan(plan, &|node| {
+        let position = match node {
+            LogicalPlan::Filter(_) | LogicalPlan::Join(_) => Position::Condition,
+            _ => Position::Value,
+        };
+        rewrite::expressions_of_node(node, |expr, schema| guarded(expr, position, schema, marker))
+    })
 }
 
 /// Marks the conditions that can fail of all filters and joins, once constants are known: a cast of one has not failed then.

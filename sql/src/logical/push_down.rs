@@ -24,6 +24,7 @@ use datafusion_optimizer::optimizer::ApplyOrder;
 use datafusion_optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::guards::marked;
+use crate::rewrite::has_subquery;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -130,14 +131,6 @@ fn replaced(conditions: Vec<Expr>, by: &HashMap<Column, Expr>) -> Result<Vec<Exp
 /// What each column of `schema` stands for.
 fn columns_as(schema: &DFSchema, expressions: impl IntoIterator<Item = Expr>) -> HashMap<Column, Expr> {
     schema.columns().into_iter().zip(expressions.into_iter().map(Expr::unalias_nested).map(|expr| expr.data)).collect()
-}
-
-fn has_subquery(condition: &Expr) -> bool {
-    use datafusion_common::tree_node::TreeNode as _;
-    let subquery = |expr: &Expr| {
-        Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
-    };
-    condition.exists(subquery).unwrap_or(true)
 }
 
 fn through_projection(conditions: Vec<Expr>, projection: Projection) -> Result<Transformed<LogicalPlan>> {
