@@ -13,7 +13,8 @@ impl Generator {
             return self.simple_condition(scope, 0);
         }
         let below = depth - 1;
-        match self.random.below(12) {
+        match self.random.below(13) {
+            12 => self.about_one_value(scope),
             0 | 1 => {
                 let operator = if self.random.chance(50) { Operator::And } else { Operator::Or };
                 let count = self.random.between(2, 3);
@@ -63,6 +64,39 @@ impl Generator {
             10 if self.may(Topic::Patterns) => self.like(scope, negated),
             _ => self.leaf(scope, &Type::Boolean),
         }
+    }
+
+    /// Several tests of one value: rules that make one of them are easily wrong about nulls.
+    fn about_one_value(&mut self, scope: &[Column]) -> Expression {
+        let data_type = self.scalar_of(scope);
+        let value = self.leaf(scope, &data_type);
+        let operator = if self.random.chance(50) { Operator::And } else { Operator::Or };
+        let tests = (0..self.random.between(2, 3)).map(|_| {
+            let negated = self.random.chance(40);
+            let mut arguments = vec![value.clone()];
+            let test = match self.random.below(4) {
+                0 | 1 => {
+                    let count = *self.random.pick(&[1, 2, 5]);
+                    arguments.extend((0..count).map(|_| match self.random.below(8) {
+                        0 => self.leaf(scope, &data_type),
+                        1 => Expression::literal(Value::Null, data_type.clone()),
+                        _ => self.literal(&data_type),
+                    }));
+                    Operator::In(negated)
+                }
+                2 => {
+                    arguments.extend([self.literal(&data_type), self.literal(&data_type)]);
+                    Operator::Between(negated)
+                }
+                _ => {
+                    arguments.push(self.literal(&data_type));
+                    Operator::Compare(*self.random.pick(&Comparison::ALL))
+                }
+            };
+            let test = Expression::truth(test, arguments);
+            if self.random.chance(20) { Expression::truth(Operator::Not, vec![test]) } else { test }
+        });
+        Expression::truth(operator, tests.collect())
     }
 
     /// Of two values of one type, or of two numbers that are made one.
