@@ -20,7 +20,7 @@ use weir_core::plugin::{Artifact, FunctionSignature, JobDescription, JobStep};
 use weir_core::{Error, JobGraph, Result};
 use weir_functions::Functions;
 use weir_plugin_abi::host::load;
-use weir_sql::{KnownArtifact, Script, declarations_of, script_of};
+use weir_sql::{KnownArtifact, Script, declarations_of, script_of, shared};
 use weir_worker::plugins::JobPlugins;
 
 pub use self::child::{PluginFile, describe};
@@ -75,11 +75,12 @@ impl PluginJob {
     /// The job as a script, behind these statements. It may call the functions that its plugin exports.
     ///
     /// # Errors
-    /// A user error if it cannot be one.
+    /// A user error if it cannot be one, or calls a function of its own by the name of a built-in one.
     pub fn script(&self, before: &str) -> Result<Script> {
         let known = KnownArtifact { artifact: self.artifact.clone(), functions: self.functions.clone() };
         let mut description = self.description.clone();
-        for text in [declarations_of(&known), before.to_owned()].into_iter().filter(|text| !text.is_empty()) {
+        let called = shared::called(&script_of(&description, Some(&self.artifact))?);
+        for text in [declarations_of(&known, &called)?, before.to_owned()].into_iter().filter(|text| !text.is_empty()) {
             description.steps.insert(0, JobStep::Sql(text));
         }
         script_of(&description, Some(&self.artifact))

@@ -286,4 +286,4 @@ pub fn visible(principal: &Principal, state: &ClusterState, answer: ClientRespon
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,6 +13,7 @@
 
 mod copying;
 mod figures;
+mod held;
 mod journal;
 mod majority;
 mod requests;
@@ -39,6 +40,7 @@ use crate::raft::{Committed, LogStore, Membership, MembershipChange, Output, Raf
 
 use self::copying::Copying;
 use self::figures::Tallies;
+use self::held::Held;
 use self::majority::{Majority, Told};
 
 /// Number of a client's request, given by whoever brings it.
@@ -151,6 +153,8 @@ struct Requests {
     reading: BTreeMap<u64, (RequestId, Principal, ClientRequest)>,
     /// Until a worker has asked the systems that a job writes.
     auditing: BTreeMap<AuditId, RequestId>,
+    /// Until files are deleted that nothing needed.
+    held: Held,
 }
 
 impl<S: LogStore> Node<S> {
@@ -249,7 +253,11 @@ impl<S: LogStore> Node<S> {
             }
             Event::Worker(session, message) => self.lead(now, leader::Event::Worker(session, message), effects)?,
             Event::WorkerDisconnected(session) => self.lead(now, leader::Event::Disconnected(session), effects)?,
-            Event::Stored(operation, outcome) => self.lead(now, leader::Event::Stored(operation, outcome), effects)?,
+            Event::Stored(operation, outcome) => {
+                let answers = self.requests.held.done(operation);
+                effects.extend(answers.into_iter().map(|(request, answer)| Effect::Reply(request, answer)));
+                self.lead(now, leader::Event::Stored(operation, outcome), effects)?;
+            }
             Event::CopyFailed => self.copying.want(),
             Event::Leaving => self.raft.transfer_leadership(None),
         }
@@ -379,8 +387,10 @@ impl<S: LogStore> Node<S> {
             ClientErrorKind::Unknown,
             "the leader changed while the request was under way: it is not known whether it was carried out",
         );
-        let proposed = std::mem::take(&mut self.requests.proposed);
-        effects.extend(proposed.into_values().map(|request| Effect::Reply(request, Err(unknown.clone()))));
+        let proposed = std::mem::take(&mut self.requests.proposed).into_values();
+        // The files of those that are held may be deleted yet: whoever asks again puts them there again.
+        let proposed = proposed.chain(self.requests.held.take());
+        effects.extend(proposed.map(|request| Effect::Reply(request, Err(unknown.clone()))));
         let reading = std::mem::take(&mut self.requests.reading);
         effects.extend(reading.into_values().map(|(request, ..)| Effect::Reply(request, Err(unavailable()))));
         let auditing = std::mem::take(&mut self.requests.auditing);
@@ -426,7 +436,11 @@ impl<S: LogStore> Node<S> {
                     self.copying.want();
                 }
                 if let Some(request) = self.requests.proposed.remove(&id) {
-                    effects.push(Effect::Reply(request, requests::answer(&outcome)));
+                    let answer = requests::answer(&outcome);
+                    match self.leader.as_ref().map(|leader| leader.collections(&command)).unwrap_or_default() {
+                        behind if behind.is_empty() => effects.push(Effect::Reply(request, answer)),
+                        behind => self.requests.held.hold(behind, request, answer),
+                    }
                 }
                 if let Some(mut leader) = self.leader.take() {
                     let mut wanted = Vec::new();

@@ -5,9 +5,8 @@
 //! called again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use weir_core::plugin::{FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo, ScalarFunction};
+use weir_core::plugin::{FunctionCode, FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo};
 use weir_core::{Error, Operator, Result};
 
 use crate::function::{ExportFunctions, Functions};
@@ -83,9 +82,10 @@ impl Plugin for JobPlugin {
         Ok(Functions::of(export)?.into_values().map(|exported| exported.signature).collect())
     }
 
-    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+    fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
         let exported = self.functions.map(Functions::of).transpose()?;
-        let found = exported.and_then(|mut exported| exported.remove(name)).map(|exported| exported.code);
+        let found = exported.and_then(|mut exported| exported.remove(name));
+        let found = found.map(|exported| (exported.signature, FunctionCode::Scalar(exported.code)));
         found.ok_or_else(|| Error::user(format!("the plugin {} exports no function '{name}'", self.info.name)))
     }
 }

@@ -9,12 +9,12 @@
 //!
 //! The second form says all that a planner has to know, and can be kept in a catalog: whoever plans with it loads no plugin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
-use weir_core::Result;
 use weir_core::plugin::{Artifact, FunctionSignature, PluginFunction};
-use weir_functions::sql_type_name;
+use weir_core::{Error, Result};
+use weir_functions::{Functions, refused, sql_type_name};
 
 use crate::diagnostics::{Source, did_you_mean};
 use crate::statement::{ExportedFunction, FunctionDefinition, Script, Span, Spanned, Statement};
@@ -80,13 +80,27 @@ pub fn with_signatures(script: &Script, known: &BTreeMap<String, KnownArtifact>)
     Ok(text)
 }
 
-/// Statements that declare what a plugin exports, each under its own name.
-pub fn declarations_of(known: &KnownArtifact) -> String {
+/// Statements that declare those functions of a plugin which a script calls, each under its own name. `called` has names in lower case.
+///
+/// # Errors
+/// A user error if SQL has a function of its own of the name of one.
+pub fn declarations_of(known: &KnownArtifact, called: &BTreeSet<String>) -> Result<String> {
+    let built_in = Functions::built_in();
     let declaration = |signature: &FunctionSignature| {
         let (name, declared) = (&signature.name, declared(signature));
-        format!("CREATE FUNCTION `{name}`{declared} AS '{name}' USING ARTIFACT {};\n", reference(&known.artifact))
+        if is_taken(name, &built_in) {
+            let message = format!("the plugin {} calls its function `{name}` in SQL", known.artifact);
+            return Err(Error::user(format!("{message}, where that is the name of a built-in function"))
+                .with_help("export it under another name"));
+        }
+        Ok(format!("CREATE FUNCTION `{name}`{declared} AS '{name}' USING ARTIFACT {};\n", reference(&known.artifact)))
     };
-    known.functions.iter().map(declaration).collect()
+    known.functions.iter().filter(|function| called.contains(&function.name.to_lowercase())).map(declaration).collect()
+}
+
+/// Whether SQL has a function of its own of that name, if only to refuse it.
+pub(crate) fn is_taken(name: &str, functions: &Functions) -> bool {
+    functions.scalar(name).is_some() || functions.aggregate(name).is_some() || refused(name).is_some()
 }
 
 fn reference(Artifact { hash, name, version, folder }: &Artifact) -> String {

@@ -19,6 +19,7 @@ mod updating_over;
 use std::fmt::Write as _;
 
 pub(crate) use expression::sql;
+use weir_core::plugin::PluginFunction;
 use weir_core::{
     ChangelogKind, Edge, Exchange, JobGraph, JoinSpec, Node, NodeId, OperatorSpec, OutputPort, Parallelism, Ranking,
     TableSpec, TopNSpec,
@@ -45,7 +46,12 @@ pub(crate) fn explained(graph: &JobGraph, details: ExplainDetails) -> String {
     }
     for function in graph.functions() {
         let from = function.artifact.as_ref().map_or_else(|| "this process".to_owned(), ToString::to_string);
-        let _ = writeln!(tree.text, "{} is `{}` of {from}", function.name, function.signature.name);
+        let _ = writeln!(
+            tree.text,
+            "{} is `{}` of {from}",
+            PluginFunction::name_in_sql(&function.name),
+            function.signature.name
+        );
     }
     tree.text
 }

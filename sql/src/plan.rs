@@ -100,7 +100,7 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
                 job.add(&catalog, inner, statement.span)?;
                 job.finish(&catalog)?;
                 let mut graph = job.lowering.into_graph();
-                graph.bind_functions(catalog.exported_functions());
+                catalog.bind_functions(&source, &mut graph)?;
                 answers.push(Answer::Text(explained(&graph, *details)));
             }
             Statement::Insert { .. } | Statement::Query(_) => job.add(&catalog, &statement.value, statement.span)?,
@@ -132,7 +132,7 @@ fn planned(script: &Script, connectors: Arc<dyn ConnectorRegistry>, options: &Pl
         _ => None,
     };
     let mut graph = job.lowering.into_graph();
-    graph.bind_functions(catalog.exported_functions());
+    catalog.bind_functions(&source, &mut graph)?;
     let changes = graph.nodes().iter().any(|node| matches!(node.spec.operator, OperatorSpec::ChangelogRows(_)));
     // What late rows and records that cannot be decoded go to would be cut off where it is.
     let sinks = graph.nodes().iter().filter(|node| matches!(node.spec.operator, OperatorSpec::Sink(_))).count();

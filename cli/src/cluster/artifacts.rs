@@ -35,20 +35,23 @@ pub async fn with_files<T>(
     client: &mut Client,
     needs: impl AsyncFnOnce(&mut Client) -> Result<T>,
 ) -> Result<T> {
-    if files.is_empty() {
-        return needs(client).await;
-    }
-    let folder = folder(client).await?;
-    upload(files, &folder).await?;
+    put(files, client).await?;
     let outcome = needs(client).await?;
-    upload(files, &folder).await?;
+    put(files, client).await?;
     Ok(outcome)
 }
 
-/// Puts files there.
-async fn upload(files: &[Arc<PluginFile>], folder: &str) -> Result<()> {
+/// Puts files into the folder that are not there.
+///
+/// # Errors
+/// If the cluster does not answer, or its storage is not reached from here.
+pub async fn put(files: &[Arc<PluginFile>], client: &mut Client) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let folder = folder(client).await?;
     for file in files {
-        upload_one(file.clone(), folder.to_owned()).await.map_err(|error| {
+        upload_one(file.clone(), folder.clone()).await.map_err(|error| {
             error.context(format!("cannot put the plugin {} into the cluster's storage", file.artifact))
         })?;
     }

@@ -16,6 +16,7 @@ use tokio::time::MissedTickBehavior;
 use weir_core::{JobId, Result};
 use weir_proto::client::{ClientRequest, JobDetail, JobRef, SubmitJob};
 
+use super::artifacts;
 use super::client::Client;
 use super::follow::{Follow, Watched, describe};
 use super::goal::Goal;
@@ -23,6 +24,7 @@ use super::rows::Rows;
 use super::submission;
 use crate::exit::Exit;
 use crate::figures::counted;
+use crate::plugin::PluginFile;
 use crate::signals::{Interrupt, Signals};
 use crate::terminal::Screen;
 
@@ -33,6 +35,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub struct Select {
     /// The rows.
     pub rows: Rows,
+    /// Plugins whose functions it calls.
+    pub files: Vec<Arc<PluginFile>>,
     /// Where it is told how the job does.
     pub screen: Arc<Screen>,
     /// Whether nothing but what goes wrong is told.
@@ -48,15 +52,18 @@ impl Select {
         // From here on ^C has something to clear away.
         let mut signals = Signals::listen()?;
         let name = job.name.clone();
-        let answer = submission::send(client, job).await;
-        let submitted = answer.map(|(job, _)| job);
-        let job = match submitted {
+        let job = match self.submit(client, job).await {
             Ok(job) => job,
             Err(error) => {
                 self.remove_folder().await;
                 return Err(error);
             }
         };
+        // While the job is there: what nothing needs any more would stay.
+        if let Err(error) = artifacts::put(&self.files, client).await {
+            self.clear_away(client, job, false).await.inspect_err(|_| self.screen.message(&left_behind(&name, job)))?;
+            return Err(error);
+        }
         self.say(&name, &format!("is submitted as job {job}"));
         let follow = Follow {
             screen: self.screen.clone(),
@@ -102,6 +109,11 @@ impl Select {
             }
             Watched::Missed(error) | Watched::Unread(error) => Err(error),
         }
+    }
+
+    async fn submit(&self, client: &mut Client, job: SubmitJob) -> Result<JobId> {
+        artifacts::put(&self.files, client).await?;
+        submission::send(client, job).await.map(|(job, _)| job)
     }
 
     /// Ends the job, prints what has come out of it if that is wanted, and deletes all that there is of it.

@@ -215,8 +215,8 @@ async fn select(
     };
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let request = request(&arguments.namespace, job.text()?, settings, name, graph);
-    let select = Select { rows, screen: screen.clone(), quiet: settings.quiet };
-    artifacts::with_files(&job.files(), client, async |client: &mut Client| select.run(client, request).await).await
+    let select = Select { rows, files: job.files(), screen: screen.clone(), quiet: settings.quiet };
+    select.run(client, request).await
 }
 
 /// Plans the script for other processes. `result`: options of the table that a bare `SELECT` writes.

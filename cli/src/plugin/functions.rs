@@ -1,19 +1,24 @@
 //! Plugins whose functions a script calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_core::plugin::{Artifact, FunctionSignature};
+use weir_core::plugin::{Artifact, ArtifactHash, FunctionSignature};
 use weir_core::{Error, ErrorKind, Result};
 use weir_sql::diagnostics::error_at;
 use weir_sql::{KnownArtifact, Script, Span, unknown_artifacts, with_signatures};
 
 use super::PluginFile;
 
-/// Plugins that were looked into, by the words of the script.
+/// Plugins that were looked into.
 #[derive(Default)]
-pub struct FunctionPlugins(BTreeMap<String, (Arc<PluginFile>, Vec<FunctionSignature>)>);
+pub struct FunctionPlugins {
+    /// As they were found last, by the words of the script.
+    found: BTreeMap<String, (Arc<PluginFile>, Vec<FunctionSignature>)>,
+    /// All contents that there were: a script calls functions of a file as it was when they were declared.
+    files: Vec<Arc<PluginFile>>,
+}
 
 impl FunctionPlugins {
     /// Looks into the files that a script declares functions of. One that was looked into before is read again: it may have been built anew.
@@ -25,9 +30,21 @@ impl FunctionPlugins {
             let (plugin, functions) = PluginFile::with_functions(Path::new(&file.value))
                 .await
                 .map_err(|error| placed(script, file.span, error))?;
-            self.0.insert(file.value, (Arc::new(plugin), functions));
+            let known = self.files.iter().find(|known| known.artifact.hash == plugin.artifact.hash).cloned();
+            let plugin = known.unwrap_or_else(|| {
+                self.files.push(Arc::new(plugin));
+                self.files[self.files.len() - 1].clone()
+            });
+            self.found.insert(file.value, (plugin, functions));
         }
         Ok(())
+    }
+
+    /// Forgets the contents that a text does not name.
+    pub fn keep_named(&mut self, text: &str) {
+        let named: BTreeSet<ArtifactHash> = ArtifactHash::all_in(text).collect();
+        self.files.retain(|file| named.contains(&file.artifact.hash));
+        self.found.retain(|_, (file, _)| named.contains(&file.artifact.hash));
     }
 
     /// The text of a script with the signatures of their functions, for a job that finds their files in this folder.
@@ -35,7 +52,7 @@ impl FunctionPlugins {
     /// # Errors
     /// At its place in the script if a plugin does not export what the script declares.
     pub fn written_into(&self, script: &Script, folder: Option<&str>) -> Result<String> {
-        let known = self.0.iter().map(|(words, (file, functions))| {
+        let known = self.found.iter().map(|(words, (file, functions))| {
             let artifact = Artifact { folder: folder.map(str::to_owned), ..file.artifact.clone() };
             (words.clone(), KnownArtifact { artifact, functions: functions.clone() })
         });
@@ -44,7 +61,7 @@ impl FunctionPlugins {
 
     /// Their files.
     pub fn files(&self) -> Vec<Arc<PluginFile>> {
-        self.0.values().map(|(file, _)| file.clone()).collect()
+        self.files.clone()
     }
 }
 

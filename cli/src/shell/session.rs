@@ -99,11 +99,16 @@ impl Session {
     }
 
     async fn statement(&mut self, text: &str) -> Result<Exit> {
-        // A cluster is sent the files that a statement names; here they are looked into at once.
+        // A cluster is sent the files that a statement names; here they are looked into at once. What is declared for the session alone
+        // stays as it was written: a job in the cluster is sent with the file, as it is then.
         let written = match weir_sql::parse(text) {
             Ok(script) if self.remote.is_none() => {
                 self.plugins.look_into(&script).await?;
                 self.plugins.written_into(&script, None)?
+            }
+            Ok(script) if is_temporary(text) => {
+                self.plugins.look_into(&script).await?;
+                text.to_owned()
             }
             _ => text.to_owned(),
         };
@@ -122,6 +127,7 @@ impl Session {
         let lines = before.matches('\n').count() + own_lines;
         let own = |error: Error| behind_lines(error, lines);
         let parsed = weir_sql::parse(&format!("{before}{own_text}")).map_err(own)?;
+        let parsed = weir_sql::parse(&self.plugins.written_into(&parsed, None)?)?;
         let known = weir_sql::parse(&format!("{before}{}", self.declared))?.statements.len();
         let new = &parsed.statements[known..];
         let connectors: Arc<dyn ConnectorRegistry> = Arc::new(connectors::builtin());
@@ -165,6 +171,9 @@ impl Session {
         }
         self.check(&parsed).map_err(own)?;
         self.declared.push_str(text.trim_start());
+        if self.remote.is_none() {
+            self.plugins.keep_named(&self.declared);
+        }
         Ok(Exit::Ok)
     }
 
@@ -184,9 +193,9 @@ impl Session {
         let connectors: Arc<dyn ConnectorRegistry> = Arc::new(crate::connectors::builtin());
         let mut catalog = Catalog::new(connectors, Functions::built_in());
         // What has been accepted is right.
-        let Ok(parsed) = weir_sql::parse(&format!("{}{}", shared::beginning(&self.catalog), self.declared)) else {
-            return Vec::new();
-        };
+        let declared = weir_sql::parse(&format!("{}{}", shared::beginning(&self.catalog), self.declared));
+        let written = declared.and_then(|script| self.plugins.written_into(&script, None));
+        let Ok(parsed) = written.and_then(|text| weir_sql::parse(&text)) else { return Vec::new() };
         let _ = parsed.statements.iter().try_for_each(|statement| catalog.apply(&parsed, statement).map(drop));
         let mut words: Vec<String> = catalog.names().into_iter().map(str::to_owned).collect();
         words.extend(catalog.databases().names().map(str::to_owned));
@@ -225,10 +234,11 @@ fn is_in_catalog(statement: &Statement) -> bool {
     declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. } | Statement::Use(_))
 }
 
-/// Whether a statement declares something for the session alone.
+/// Whether a statement declares something for the session alone, or drops what is.
 fn is_temporary(text: &str) -> bool {
     let mut words = text.split_whitespace().map(str::to_uppercase).filter(|word| word != "OR" && word != "REPLACE");
-    words.next().is_some_and(|word| word == "CREATE") && words.next().is_some_and(|word| word == "TEMPORARY")
+    words.next().is_some_and(|word| word == "CREATE" || word == "DROP")
+        && words.next().is_some_and(|word| word == "TEMPORARY")
 }
 
 /// Whether a statement is a job, or part of one.

@@ -1,6 +1,6 @@
 //! Functions that plugins export, called by SQL in one process.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -108,6 +108,41 @@ pub fn next_version(of: &Path, folder: &Path) -> PathBuf {
     std::fs::copy(of, &next).unwrap();
     std::fs::File::options().append(true).open(&next).unwrap().write_all(b"another version").unwrap();
     next
+}
+
+/// The shell waits for a row where the plugin is built anew.
+#[test]
+fn a_plugin_that_is_built_anew_is_another_one_and_what_was_declared_before_calls_the_first() {
+    let words = Words::new();
+    let plugin = words.path("built.so");
+    std::fs::copy(weir_test_plugin::file(), &plugin).unwrap();
+    let script = format!(
+        "{}CREATE TABLE words (word STRING) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '50 ms');
+         SELECT shout('ready') AS r;
+         SELECT shout(word) AS w FROM words LIMIT 1;
+         {}SELECT shout('a') AS s, or_zero(1) AS z;
+         SHOW CREATE FUNCTION shout;
+         SHOW CREATE FUNCTION or_zero;",
+        declared("shout", &plugin),
+        words.path("in").display(),
+        declared("or_zero", &plugin),
+    );
+    let mut shell = command(&["sql", "-q", "-o", "csv"]);
+    let mut shell = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let mut out = std::io::BufReader::new(shell.stdout.take().unwrap());
+    let mut read = String::new();
+    while !read.contains("ready!") {
+        assert!(out.read_line(&mut read).unwrap() > 0, "{read}");
+    }
+    std::fs::rename(next_version(&plugin, &words.path(".")), &plugin).unwrap();
+    std::fs::write(words.path("in").join("words.csv"), "b\n").unwrap();
+    out.read_to_string(&mut read).unwrap();
+    let ended = Ran::from(shell.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(0), "{read}{}", ended.err);
+    assert!(read.contains("w\nb!\ns,z\na!,1\n"), "{read}");
+    let hashes: Vec<&str> = read.split("weir-test-plugin ").skip(1).map(|rest| &rest[..70]).collect();
+    assert!(hashes.len() == 2 && hashes[0] != hashes[1], "{read}");
 }
 
 #[test]

@@ -248,6 +248,12 @@ fn of_lists_each_sees_what_is_its_own() {
 
 /// A job that calls a function of the plugin with that hash.
 fn calling(hash: &str) -> ClientRequest {
+    let ClientRequest::SubmitJob(job) = submit("a") else { unreachable!() };
+    ClientRequest::SubmitJob(SubmitJob { graph: Arc::new(graph_calling(hash)), ..job })
+}
+
+/// The dataflow of such a job.
+pub(crate) fn graph_calling(hash: &str) -> JobGraph {
     let artifact = Artifact {
         hash: hash.parse().unwrap(),
         name: "maths".into(),
@@ -267,8 +273,7 @@ fn calling(hash: &str) -> ClientRequest {
     let mut graph = JobGraph::default();
     graph.add(NodeSpec::new("Calc", calc, Vec::new(), Arc::new(Schema::empty())));
     graph.bind_functions([&function]);
-    let ClientRequest::SubmitJob(job) = submit("a") else { unreachable!() };
-    ClientRequest::SubmitJob(SubmitJob { graph: Arc::new(graph), ..job })
+    graph
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Epoch, ErrorKind, Incarnation, JobId, WorkerId};
 use weir_proto::client::NewToken;
 
@@ -251,6 +252,24 @@ impl Command {
         }
     }
 
+    /// Whether files of plugins are needed from here on.
+    pub fn needs_plugins(&self) -> bool {
+        match self.deed() {
+            Command::SubmitJob { spec, .. } | Command::UpdateJob { spec, .. } => !spec.graph.artifacts().is_empty(),
+            Command::ReplaceCatalog { statements, .. } => names_plugins(statements),
+            _ => false,
+        }
+    }
+
+    /// Whether SQL calls functions of plugins from here on.
+    pub(super) fn calls_plugins(&self) -> bool {
+        match self.deed() {
+            Command::SubmitJob { spec, .. } | Command::UpdateJob { spec, .. } => spec.calls_plugins(),
+            Command::ReplaceCatalog { statements, .. } => names_plugins(statements),
+            _ => false,
+        }
+    }
+
     /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which
     /// nothing else tells, and which attempts there were, which tells what of the checkpoint storage counts. Checkpoints are
     /// found in the storage, and workers come anew.
@@ -284,4 +303,9 @@ impl Command {
             | Command::CommitCheckpoint { .. } => false,
         }
     }
+}
+
+/// Whether statements of a catalog keep files of plugins.
+pub(super) fn names_plugins(statements: &[String]) -> bool {
+    statements.iter().any(|statement| ArtifactHash::all_in(statement).next().is_some())
 }

@@ -7,11 +7,12 @@ use weir_core::{Error, Result};
 use weir_proto::json;
 use weir_state::sealed::{self, Seal};
 
+use super::command::names_plugins;
 use super::{ClusterState, Command, Job};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 5;
+const COMMAND_FORMAT: u8 = 6;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
@@ -20,12 +21,16 @@ const STATE_WITH_UPDATES: Seal = Seal { format: 2, ..STATE };
 const STATE_WITH_CATALOGS: Seal = Seal { format: 3, ..STATE };
 /// Likewise of a state that knows who may do what, or who has done it.
 const STATE_WITH_TOKENS: Seal = Seal { format: 4, ..STATE };
+/// Likewise of a state in which SQL calls functions of plugins: an earlier version would leave them out of its jobs, and delete their files.
+const STATE_WITH_FUNCTIONS: Seal = Seal { format: 5, ..STATE };
 const LATER: &str = "run this coordinator with the version of Weir that wrote it, or a later one";
 
 impl Command {
     /// As it stands in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (format, body) = match self {
+            // Earlier versions would leave the functions out.
+            _ if self.calls_plugins() => (6, json::encode_deep(self)),
             // There is a dataflow in it.
             Command::SubmitJob { .. } => (1, json::encode_deep(self)),
             Command::UpdateJob { .. } => (2, json::encode_deep(self)),
@@ -63,7 +68,14 @@ impl ClusterState {
     /// As it stands in a snapshot.
     pub fn to_bytes(&self) -> Vec<u8> {
         let told = |job: &Job| job.submitted_by.is_some() || job.last_action.is_some();
+        let calls =
+            |job: &Job| job.spec.calls_plugins() || job.update.as_ref().is_some_and(|spec| spec.calls_plugins());
         let seal = match self {
+            _ if self.jobs.values().any(calls)
+                || self.namespaces.values().any(|namespace| names_plugins(&namespace.catalog.statements)) =>
+            {
+                STATE_WITH_FUNCTIONS
+            }
             _ if !self.tokens.is_empty() || self.jobs.values().any(told) => STATE_WITH_TOKENS,
             _ if self.namespaces.values().any(|namespace| !namespace.catalog.is_new()) => STATE_WITH_CATALOGS,
             _ if self.jobs.values().any(|job| job.update.is_some()) => STATE_WITH_UPDATES,
@@ -78,10 +90,10 @@ impl ClusterState {
     /// A data error if a byte has changed, a user error if a later version of Weir wrote it.
     pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self> {
         let name = format!("the cluster's state {name}");
-        let opened = [STATE, STATE_WITH_UPDATES, STATE_WITH_CATALOGS]
+        let opened = [STATE, STATE_WITH_UPDATES, STATE_WITH_CATALOGS, STATE_WITH_TOKENS]
             .iter()
             .find_map(|seal| seal.open(bytes, &name, LATER).ok());
-        let body = opened.map_or_else(|| STATE_WITH_TOKENS.open(bytes, &name, LATER), Ok)?;
+        let body = opened.map_or_else(|| STATE_WITH_FUNCTIONS.open(bytes, &name, LATER), Ok)?;
         json::decode(body, "its content")
             .map_err(|error| Error::data(format!("{name} is damaged: it is not what it should be")).with_source(error))
     }

@@ -190,6 +190,11 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
+    /// Whether its expressions call functions of plugins.
+    pub(super) fn calls_plugins(&self) -> bool {
+        !self.graph.functions().is_empty()
+    }
+
     /// Whether it goes on with the state of `before`.
     pub fn computes_like(&self, before: &JobSpec) -> bool {
         self.fingerprint == before.fingerprint || self.graph.computes(&before.fingerprint)

@@ -193,6 +193,8 @@ pub enum StorageOutcome {
 enum Operation {
     Base(JobId, Attempt),
     Manifest(JobId, Attempt, Epoch),
+    /// Files of plugins are deleted.
+    Collection,
     Tidy,
 }
 
@@ -359,8 +361,20 @@ impl Leader {
             {
                 self.checkpoints(context, job, checkpoints_of::Event::ManifestWritten { epoch, result });
             }
-            (Some(Operation::Base(..) | Operation::Manifest(..) | Operation::Tidy) | None, _) => {}
+            (
+                Some(Operation::Base(..) | Operation::Manifest(..) | Operation::Collection | Operation::Tidy) | None,
+                _,
+            ) => {}
         }
+    }
+
+    /// Deletions of files under way that were decided before this command was applied, if it may need such files.
+    pub(crate) fn collections(&self, command: &Command) -> BTreeSet<OperationId> {
+        if !command.needs_plugins() {
+            return BTreeSet::new();
+        }
+        let collections = self.operations.iter().filter(|(_, operation)| matches!(operation, Operation::Collection));
+        collections.map(|(id, _)| *id).collect()
     }
 
     /// Whether checkpoints are taken of this attempt.

@@ -74,14 +74,14 @@ impl Leader {
     }
 
     /// Files of plugins that no job needs, and no function of a catalog, are deleted. One that is uploaded and whose job is not submitted yet is
-    /// one of them: the client looks for it again behind the submission.
+    /// one of them: the client looks for it again behind the submission, which is answered when what was decided before is done.
     fn collect_artifacts(&mut self, context: &mut Context<'_>) {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
         let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
         let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);
         let needed = needed.chain(catalogs.flat_map(|statement| ArtifactHash::all_in(statement))).collect();
         let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };
-        self.store(context, Operation::Tidy, StorageOperation::Collect { place, needed });
+        self.store(context, Operation::Collection, StorageOperation::Collect { place, needed });
     }
 
     pub(super) fn reconcile_all(&mut self, context: &mut Context<'_>) {

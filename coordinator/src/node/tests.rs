@@ -23,6 +23,7 @@ mod counts;
 mod leftovers;
 mod markers;
 mod patience;
+mod plugins;
 mod slots;
 mod updates;
 
@@ -41,6 +42,8 @@ struct Cluster {
     storage: Arc<Folder>,
     checkpoints: CheckpointStorages,
     storage_hangs: bool,
+    /// What it was asked meanwhile.
+    hanging: Vec<(OperationId, StorageOperation)>,
     now: Duration,
     said: Vec<(SessionId, ToWorker)>,
     closed: Vec<SessionId>,
@@ -76,6 +79,7 @@ impl Cluster {
             checkpoints: CheckpointStorages::new(storage.clone()),
             storage,
             storage_hangs: false,
+            hanging: Vec::new(),
             now: Duration::ZERO,
             said: Vec::new(),
             closed: Vec::new(),
@@ -117,7 +121,7 @@ impl Cluster {
                     Effect::SendWorker(session, message) => self.said.push((session, message)),
                     Effect::CloseWorker(session) => self.closed.push(session),
                     Effect::Reply(_, answer) => self.answers.push(answer),
-                    Effect::Store(..) if self.storage_hangs => {}
+                    Effect::Store(id, operation) if self.storage_hangs => self.hanging.push((id, operation)),
                     Effect::Store(id, operation) => {
                         inputs.push_back(Event::Stored(id, self.checkpoints.execute(operation)));
                     }
@@ -125,6 +129,14 @@ impl Cluster {
                     Effect::SendPeer(..) | Effect::View(_) | Effect::Known(..) => {}
                 }
             }
+        }
+    }
+
+    fn storage_goes_on(&mut self) {
+        self.storage_hangs = false;
+        for (id, operation) in std::mem::take(&mut self.hanging) {
+            let outcome = self.checkpoints.execute(operation);
+            self.step(Event::Stored(id, outcome));
         }
     }
 
@@ -163,16 +175,8 @@ impl Cluster {
         self.say(session, FromWorker::Status(status(attempt, phase, 0)));
     }
 
-    fn submit(&mut self, parallelism: u32) -> Result<ClientResponse, ClientError> {
-        self.submit_graph(JobGraph::new(), parallelism)
-    }
-
-    fn submit_graph(&mut self, graph: JobGraph, parallelism: u32) -> Result<ClientResponse, ClientError> {
-        self.submit_with(graph, parallelism, 1000)
-    }
-
-    fn submit_with(&mut self, graph: JobGraph, parallelism: u32, interval: u64) -> Result<ClientResponse, ClientError> {
-        let settings = JobSettingsInfo {
+    fn settings(&self, interval: u64) -> JobSettingsInfo {
+        JobSettingsInfo {
             batch_rows: 10,
             memory_budget: None,
             checkpoint_interval_ms: interval,
@@ -183,7 +187,19 @@ impl Cluster {
             restart_initial_delay_ms: 1000,
             restart_maximum_delay_ms: 4000,
             restart_stable_ms: 60_000,
-        };
+        }
+    }
+
+    fn submit(&mut self, parallelism: u32) -> Result<ClientResponse, ClientError> {
+        self.submit_graph(JobGraph::new(), parallelism)
+    }
+
+    fn submit_graph(&mut self, graph: JobGraph, parallelism: u32) -> Result<ClientResponse, ClientError> {
+        self.submit_with(graph, parallelism, 1000)
+    }
+
+    fn submit_with(&mut self, graph: JobGraph, parallelism: u32, interval: u64) -> Result<ClientResponse, ClientError> {
+        let settings = self.settings(interval);
         self.ask(ClientRequest::SubmitJob(SubmitJob {
             namespace: "default".into(),
             name: "job".into(),

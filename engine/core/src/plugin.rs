@@ -24,14 +24,13 @@ mod plugins;
 mod spec;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 pub use self::artifact::{Artifact, ArtifactHash};
 pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, StepInput};
-pub use self::function::{FunctionSignature, PluginFunction, ScalarFunction};
+pub use self::function::{FunctionCode, FunctionSignature, PluginFunction, ScalarFunction};
 pub use self::plugins::{Linked, NoPlugins, Plugins};
 pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
 use crate::{Error, Operator, Result};
@@ -65,11 +64,12 @@ pub trait Plugin: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// The code of one of its [functions](Self::functions).
+    /// The code of one of its [functions](Self::functions), and what that takes and gives: whoever calls it goes by this, whatever was said
+    /// at another time.
     ///
     /// # Errors
     /// A user error if it has no such function.
-    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+    fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
         Err(Error::user(format!("the plugin {} exports no function '{name}'", self.info().name)))
     }
 }

@@ -10,7 +10,7 @@ use arrow::compute::{filter, take};
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion_common::{DataFusionError, Result, ScalarValue};
 use datafusion_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use weir_core::Error;
 use weir_core::plugin::{FunctionSignature, PluginFunction, ScalarFunction};
@@ -60,6 +60,16 @@ impl ScalarUDFImpl for OfPlugin {
         &self.function.name
     }
 
+    fn display_name(&self, arguments: &[Expr]) -> Result<String> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Ok(format!("{}({})", self.name_in_sql(), arguments.join(", ")))
+    }
+
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        let arguments: Vec<String> = arguments.iter().map(|argument| argument.schema_name().to_string()).collect();
+        Ok(format!("{}({})", self.name_in_sql(), arguments.join(",")))
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -85,12 +95,20 @@ impl ScalarUDFImpl for OfPlugin {
             return Ok(parameters.iter().map(|parameter| parameter.data_type().clone()).collect());
         }
         let given: Vec<String> = given.iter().map(sql_type_name).collect();
-        plan_error(format!("expected `{}`, found `{}({})`", usage(&self.function), self.name(), given.join(", ")))
+        plan_error(format!(
+            "expected `{}`, found `{}({})`",
+            usage(&self.function),
+            self.name_in_sql(),
+            given.join(", ")
+        ))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some(code) = &self.code else {
-            return Err(DataFusionError::Execution(format!("the plugin of `{}` is not loaded here", self.name())));
+            return Err(DataFusionError::Execution(format!(
+                "the plugin of `{}` is not loaded here",
+                self.name_in_sql()
+            )));
         };
         let is_constant = args.args.iter().all(|value| matches!(value, ColumnarValue::Scalar(_)));
         let rows = if is_constant { 1 } else { args.number_rows };
@@ -108,6 +126,10 @@ impl ScalarUDFImpl for OfPlugin {
 }
 
 impl OfPlugin {
+    fn name_in_sql(&self) -> &str {
+        PluginFunction::name_in_sql(&self.function.name)
+    }
+
     /// The results, with null where an argument is that may not be.
     fn computed(&self, code: &dyn ScalarFunction, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let FunctionSignature { parameters, result, .. } = &self.function.signature;
@@ -147,13 +169,13 @@ impl OfPlugin {
             let declared = sql_type_name(result);
             return Err(external(Error::user(format!(
                 "the function `{}` of a plugin made {made} for {rows} rows, and has declared {declared}",
-                self.name()
+                self.name_in_sql()
             ))));
         }
         if !nullable && results.null_count() > 0 {
             return Err(external(Error::user(format!(
                 "the function `{}` of a plugin made a null, and has declared that it makes none",
-                self.name()
+                self.name_in_sql()
             ))));
         }
         Ok(results)
@@ -162,7 +184,7 @@ impl OfPlugin {
 
 /// How a function is called, as in `distance(a DOUBLE NOT NULL, b DOUBLE) RETURNS DOUBLE`.
 pub fn usage(function: &PluginFunction) -> String {
-    format!("{}{}", function.name, in_sql(&function.signature))
+    format!("{}{}", PluginFunction::name_in_sql(&function.name), in_sql(&function.signature))
 }
 
 /// A signature in SQL, as it stands behind the name in `CREATE FUNCTION`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
-use weir_core::plugin::{NoPlugins, PluginFunction, Plugins};
+use weir_core::plugin::{FunctionCode, NoPlugins, PluginFunction, Plugins};
 use weir_core::{Error, JobGraph, Result};
 
 use crate::plugin::{OfPlugin, usage};
@@ -42,11 +42,12 @@ impl Functions {
         Self { plugins: Some(plugins), ..self.clone() }
     }
 
-    /// The same, and a function of a plugin that queries call by `name`, in lower case, and that cannot be computed.
+    /// The same, and a function of a plugin that queries call by these names, in lower case, and that cannot be computed.
     #[must_use]
-    pub fn declaring(&self, name: &str, function: &PluginFunction) -> Self {
+    pub fn declaring(&self, names: &[&str], function: &PluginFunction) -> Self {
         let mut functions = self.clone();
-        functions.scalars.insert(name.to_owned(), OfPlugin::udf(function.clone(), None));
+        let declared = OfPlugin::udf(function.clone(), None);
+        functions.scalars.extend(names.iter().map(|name| ((*name).to_owned(), declared.clone())));
         functions
     }
 
@@ -62,7 +63,7 @@ impl Functions {
     #[must_use]
     pub fn declaring_missing(&self, graph: &JobGraph) -> Self {
         let missing = graph.functions().iter().filter(|function| !self.scalars.contains_key(&function.name));
-        missing.fold(self.clone(), |functions, function| functions.declaring(&function.name, function))
+        missing.fold(self.clone(), |functions, function| functions.declaring(&[&function.name], function))
     }
 
     /// The same, these plugins, and those of their functions that a job calls.
@@ -72,8 +73,10 @@ impl Functions {
     pub fn of_job(&self, graph: &JobGraph, plugins: Arc<dyn Plugins>) -> Result<Self> {
         let mut functions = self.clone();
         for function in graph.functions() {
-            let code = bound(function, &*plugins)
-                .map_err(|error| error.context(format!("the function `{}` cannot be called", function.name)))?;
+            let code = bound(function, &*plugins).map_err(|error| {
+                error
+                    .context(format!("the function `{}` cannot be called", PluginFunction::name_in_sql(&function.name)))
+            })?;
             functions.scalars.insert(function.name.clone(), code);
         }
         Ok(Self { plugins: Some(plugins), ..functions })
@@ -96,7 +99,9 @@ impl Functions {
 
     /// Names of all scalar functions, aliases included, sorted and in lower case.
     pub fn scalar_names(&self) -> Vec<String> {
-        self.scalars.keys().cloned().collect()
+        // What only expressions of a script call is nobody's to write.
+        let can_be_written = |name: &&String| PluginFunction::name_in_sql(name) == name.as_str();
+        self.scalars.keys().filter(can_be_written).cloned().collect()
     }
 
     /// Names of all aggregate functions, aliases included, sorted and in lower case.
@@ -109,8 +114,9 @@ impl Functions {
 fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<Arc<ScalarUDF>> {
     let plugin = plugins.find(function.artifact.as_ref())?;
     let PluginFunction { name, signature, .. } = function;
-    let exported = plugin.functions()?.into_iter().find(|exported| exported.name == signature.name);
-    if let Some(exported) = exported.filter(|exported| !exported.agrees_with(signature)) {
+    let name = PluginFunction::name_in_sql(name);
+    let (exported, code) = plugin.function(&signature.name)?;
+    if !exported.agrees_with(signature) {
         let there = PluginFunction { signature: exported, ..function.clone() };
         let message = format!("it was declared as `{}`, and in the plugin it is `{}`", usage(function), usage(&there));
         return Err(Error::user(message).with_help(format!(
@@ -118,7 +124,8 @@ fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<Arc<ScalarU
             signature.name
         )));
     }
-    Ok(OfPlugin::udf(function.clone(), Some(plugin.scalar(&signature.name)?)))
+    let FunctionCode::Scalar(code) = code;
+    Ok(OfPlugin::udf(function.clone(), Some(code)))
 }
 
 /// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.

@@ -8,7 +8,7 @@
 //!                                        │ same ABI, same target
 //!                                        ▼
 //!         create() ─▶ plugin ─ operator(request) ─▶ operator ─ open, load*, { process, watermark, …, capture? }*, drop
-//!                        └──── scalar(name) ──────▶ function ─ call*, drop
+//!                        └──── function(name) ────▶ function ─ call*, drop
 //! ```
 //!
 //! - **Memory.** Each side frees what it has allocated. Bytes that go in are lent for the length of the call ([`Lent`]); what comes out is
@@ -20,8 +20,8 @@
 //!   backtrace (`panics`). A plugin that was built with `panic = "abort"` is refused.
 //!
 //! The fields of the descriptor in front of `functions` never change their place: so a plugin of any version is understood well enough
-//! to refuse it with reasons. All else changes with [`ABI_VERSION`]. Version 3 has added `exports` behind what version 2 has: a plugin of
-//! version 2 is loaded, and exports nothing to SQL.
+//! to refuse it with reasons. All else changes with [`ABI_VERSION`]. Behind what version 2 has there are `exports` since version 3, with another meaning since
+//! version 4: a plugin of version 2 or 3 is loaded, and exports nothing to SQL.
 
 mod errors;
 pub mod guest;
@@ -39,7 +39,11 @@ pub use raw::{Answer, Descriptor, Exports, Functions, Handle, Lent, OptionTime, 
 pub use weir_core;
 
 /// Raised whenever anything in [`Functions`] or [`Exports`], or the meaning of what goes through them, changes.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
+
+/// The first version whose exports are used.
+#[cfg(feature = "host")]
+pub(crate) const EXPORTS_SINCE: u32 = 4;
 
 /// The oldest version that is understood.
 pub const OLDEST_ABI_VERSION: u32 = 2;

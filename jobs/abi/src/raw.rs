@@ -210,18 +210,18 @@ pub struct Functions {
     pub state_bytes: extern "C" fn(operator: Handle) -> usize,
 }
 
-/// The functions of a plugin by which SQL calls its own. Plugins of version 2 have none.
+/// The functions of a plugin by which SQL calls its own. Plugins of earlier versions have none that are used.
 #[repr(C)]
 pub struct Exports {
     /// What can be called: JSON.
     pub signatures: extern "C" fn(plugin: Handle, answer: *mut Answer),
-    /// The code of the function of a name. It is called from several threads at the same time.
-    pub scalar: extern "C" fn(plugin: Handle, name: Lent, answer: *mut Answer) -> Handle,
+    /// The code of the function of a name; the answer says what it takes and gives: JSON. It is called from several threads at the same time.
+    pub function: extern "C" fn(plugin: Handle, name: Lent, answer: *mut Answer) -> Handle,
     /// Gives a function up.
-    pub drop_scalar: extern "C" fn(scalar: Handle),
+    pub drop_function: extern "C" fn(function: Handle),
     /// `ScalarFunction::call`: a column for each parameter in, and a row for each result out. `results` is written to if the call does not fail.
     pub call_scalar: extern "C" fn(
-        scalar: Handle,
+        function: Handle,
         arguments: *mut FFI_ArrowArray,
         results: *mut FFI_ArrowArray,
         answer: *mut Answer,
@@ -243,7 +243,7 @@ pub struct Descriptor {
     pub system: Lent,
     /// What it does.
     pub functions: Functions,
-    /// What it does for SQL. Not there in version 2.
+    /// What it does for SQL. Not there in version 2, and not used in version 3.
     pub exports: Exports,
 }
 

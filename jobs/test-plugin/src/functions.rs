@@ -1,10 +1,11 @@
 //! What SQL calls: functions that do what they say, and some that do not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Field, Int64Type};
-use weir_core::plugin::{FunctionSignature, ScalarFunction};
+use weir_core::plugin::{FunctionCode, FunctionSignature, ScalarFunction};
 use weir_core::{Error, Result};
 
 use crate::Fault;
@@ -16,7 +17,7 @@ type Function =
 const TEXT: DataType = DataType::Utf8View;
 const NUMBER: DataType = DataType::Int64;
 
-const ALL: [Function; 7] = [
+const ALL: [Function; 8] = [
     // Of a text: it and an exclamation mark.
     ("shout", &[(TEXT, false)], (TEXT, false), |arguments, _| {
         let texts = arguments[0].as_string_view().iter();
@@ -45,9 +46,18 @@ const ALL: [Function; 7] = [
     ("wrong_type", &[(NUMBER, true)], (TEXT, true), |arguments, _| Ok(arguments[0].clone())),
     // Leaves the last row out.
     ("too_few", &[(NUMBER, true)], (NUMBER, true), |arguments, rows| Ok(arguments[0].slice(0, rows.saturating_sub(1)))),
+    // Makes a number or a text, and says so, by turns.
+    ("fickle", &[], (NUMBER, false), |_, rows| Ok(Arc::new(Int64Array::from(vec![7; rows])))),
     // Says that it makes no null.
     ("null", &[(NUMBER, true)], (NUMBER, false), |_, rows| Ok(Arc::new(Int64Array::from(vec![None; rows])))),
 ];
+
+/// How often it was asked what `fickle` makes.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
+fn fickle_text(_: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
+    Ok(Arc::new(StringViewArray::from(vec!["a text that is too long to stand in its view"; rows])))
+}
 
 pub(crate) fn signatures() -> Vec<FunctionSignature> {
     let letters = || ('a'..).map(|letter| letter.to_string());
@@ -58,7 +68,10 @@ pub(crate) fn signatures() -> Vec<FunctionSignature> {
             parameters: parameters
                 .map(|(letter, (data_type, nullable))| Field::new(letter, data_type.clone(), *nullable))
                 .collect(),
-            result: result.0.clone(),
+            result: match *name {
+                "fickle" if TURNS.fetch_add(1, Ordering::Relaxed) % 2 == 1 => TEXT,
+                _ => result.0.clone(),
+            },
             nullable: result.1,
             deterministic: *name != "batch",
         }
@@ -66,10 +79,12 @@ pub(crate) fn signatures() -> Vec<FunctionSignature> {
     ALL.iter().map(signature).collect()
 }
 
-pub(crate) fn find(name: &str) -> Result<Arc<dyn ScalarFunction>> {
-    let found = ALL.iter().find(|(known, ..)| *known == name);
-    let (.., code) = found.ok_or_else(|| Error::user(format!("there is no function `{name}`")))?;
-    Ok(Arc::new(Code(*code)))
+pub(crate) fn find(name: &str) -> Result<(FunctionSignature, FunctionCode)> {
+    let found = ALL.iter().zip(signatures()).find(|((known, ..), _)| *known == name);
+    let ((.., code), signature) =
+        found.ok_or_else(|| Error::user(format!("the plugin exports no function '{name}'")))?;
+    let code = if name == "fickle" && signature.result == TEXT { fickle_text } else { *code };
+    Ok((signature, FunctionCode::Scalar(Arc::new(Code(code)))))
 }
 
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use weir_core::plugin::{
-    FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo, ScalarFunction,
+    FunctionCode, FunctionSignature, JobDescription, JobStep, OperatorRequest, OperatorStep, Plugin, PluginInfo,
     SideOutput, Spread, StepInput,
 };
 use weir_core::{ChangelogKind, Error, Operator, Result};
@@ -98,7 +98,7 @@ impl Plugin for TestPlugin {
         Ok(functions::signatures())
     }
 
-    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
+    fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
         functions::find(name)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
-use weir_core::plugin::{FunctionSignature, Plugin};
+use weir_core::plugin::{FunctionCode, FunctionSignature, Plugin};
 use weir_jobs::JobPlugin;
 use weir_jobs::prelude::*;
 use weir_jobs::testing::exported;
@@ -39,7 +39,8 @@ fn signature(name: &str) -> FunctionSignature {
 }
 
 fn call(name: &str, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-    plugin().scalar(name)?.call(arguments, rows)
+    let (_, FunctionCode::Scalar(code)) = plugin().function(name)?;
+    code.call(arguments, rows)
 }
 
 #[test]
@@ -117,5 +118,5 @@ fn a_plugin_of_functions_is_no_job_and_a_job_may_export_some() {
     assert_eq!(both.job(&Default::default()).unwrap().name, "both");
     let alone = JobPlugin::new("alone", "1.0.0", copies);
     assert_eq!(alone.functions().unwrap(), []);
-    assert!(alone.scalar("half").is_err());
+    assert!(alone.function("half").is_err());
 }

@@ -1,15 +1,18 @@
 //! Functions of plugins in a catalog, and what they share with those that have a body in SQL: the names.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use weir_core::Result;
+use datafusion_sql::sqlparser::ast::{Expr, ObjectNamePart};
 use weir_core::plugin::PluginFunction;
+use weir_core::{JobGraph, Result};
 
 use super::Catalog;
-use crate::artifacts::declared_function;
+use crate::artifacts::{declared_function, is_taken};
 use crate::diagnostics::{Source, did_you_mean};
 use crate::statement::{CreateFunction, ExportedFunction, FunctionDefinition, Span, Spanned};
+use crate::walk::change_expressions;
 
 /// Functions of plugins that a script has declared.
 #[derive(Debug, Clone, Default)]
@@ -18,22 +21,25 @@ pub(super) struct ExportedFunctions {
     statements: BTreeMap<String, Span>,
     /// All that there were, each under a name of its own: what has been planned calls the one that was there then.
     bound: Vec<PluginFunction>,
+    /// What bodies of functions in SQL call each that may be called now, by name in lower case.
+    current: BTreeMap<String, String>,
 }
 
 impl ExportedFunctions {
-    /// The function under the name by which expressions call it: the script's, unless they may call another one by that.
-    fn bind(&mut self, mut function: PluginFunction) -> PluginFunction {
+    /// The function under the name by which expressions call it: the script's, unless they may call another one by that. And which one of
+    /// its name it is.
+    fn bind(&mut self, mut function: PluginFunction) -> (PluginFunction, usize) {
         let key = function.name.clone();
         let mut number = 1;
         while let Some(known) = self.bound.iter().find(|known| known.name == function.name) {
             if *known == function {
-                return function;
+                return (function, number);
             }
             number += 1;
-            function.name = format!("{key}#{number}");
+            function.name = PluginFunction::numbered(&key, number);
         }
         self.bound.push(function.clone());
-        function
+        (function, number)
     }
 }
 
@@ -53,7 +59,7 @@ impl Catalog {
         let is_exported = self.exported.statements.contains_key(&key);
         let exists = is_exported || self.own_functions.contains(&key);
         let functions = self.functions.clone();
-        if !is_exported && (functions.scalar(&key).is_some() || functions.aggregate(&key).is_some()) {
+        if !is_exported && is_taken(&key, &functions) {
             return Err(source
                 .error(name.span, format!("`{key}` is a built-in function"))
                 .with_help("choose another name"));
@@ -68,7 +74,8 @@ impl Catalog {
         }
         match definition {
             FunctionDefinition::Sql { parameters, body } => {
-                self.own_functions.create(source, name, (parameters, body), span, &functions)?;
+                let body = in_place_of_calls(body, &self.exported.current);
+                self.own_functions.create(source, name, (parameters, &body), span, &functions)?;
                 if is_exported {
                     self.forget_exported(&key);
                 }
@@ -88,8 +95,10 @@ impl Catalog {
         function: &ExportedFunction,
         span: Span,
     ) -> Result<()> {
-        let function = self.exported.bind(declared_function(source, key.to_owned(), function)?);
-        self.functions = Arc::new(self.functions.declaring(key, &function));
+        let (function, number) = self.exported.bind(declared_function(source, key.to_owned(), function)?);
+        let numbered = PluginFunction::numbered(key, number);
+        self.functions = Arc::new(self.functions.declaring(&[key, &numbered], &function));
+        self.exported.current.insert(key.to_owned(), numbered);
         self.exported.statements.insert(key.to_owned(), span);
         Ok(())
     }
@@ -97,6 +106,7 @@ impl Catalog {
     fn forget_exported(&mut self, key: &str) -> bool {
         let was_there = self.exported.statements.remove(key).is_some();
         if was_there {
+            self.exported.current.remove(key);
             self.functions = Arc::new(self.functions.without(key));
         }
         was_there
@@ -133,8 +143,38 @@ impl Catalog {
         self.own_functions.statement(name).or_else(of_plugin)
     }
 
-    /// The functions of plugins that expressions may call.
-    pub fn exported_functions(&self) -> &[PluginFunction] {
-        &self.exported.bound
+    /// Gives a job the functions of plugins that its expressions call.
+    ///
+    /// # Errors
+    /// A user error if it calls two by one name: which of them goes on with whose state would follow from what else the script declares.
+    pub(crate) fn bind_functions(&self, source: &Source<'_>, graph: &mut JobGraph) -> Result<()> {
+        graph.bind_functions(&self.exported.bound);
+        let name = |function: &PluginFunction| PluginFunction::name_in_sql(&function.name).to_owned();
+        let mut names: Vec<String> = graph.functions().iter().map(name).collect();
+        names.sort();
+        let Some(twice) = names.windows(2).find(|names| names[0] == names[1]).map(|names| &names[0]) else {
+            return Ok(());
+        };
+        let span = self.function_statement(twice).unwrap_or_default();
+        Err(source.error(source.first_line(span), format!("the job calls two functions by the name `{twice}`")).with_help(
+            "what was declared before the second one calls the first: give one of them another name, or declare views, tables and functions \
+             that call it again",
+        ))
     }
+}
+
+/// A body that goes on to call the functions of plugins that it calls now, whatever their names mean later.
+fn in_place_of_calls(body: &Expr, current: &BTreeMap<String, String>) -> Expr {
+    let mut body = body.clone();
+    let _ = change_expressions(&mut body, |part| {
+        if let Expr::Function(call) = part
+            && let [ObjectNamePart::Identifier(name)] = call.name.0.as_mut_slice()
+            && let Some(numbered) = current.get(&name.value.to_lowercase())
+        {
+            name.value.clone_from(numbered);
+            name.quote_style = Some('`');
+        }
+        ControlFlow::Continue(())
+    });
+    body
 }

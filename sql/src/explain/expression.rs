@@ -1,6 +1,7 @@
 //! Expressions as SQL, with names for columns.
 
 use arrow::datatypes::DataType;
+use weir_core::plugin::PluginFunction;
 use weir_core::{BinaryOperator, EventTime, Expr, Literal, LiteralValue};
 
 use crate::parse::sql_type_name;
@@ -57,7 +58,7 @@ pub(crate) fn sql(expression: &Expr, names: &[String]) -> String {
         }
         Expr::Function { name, arguments, .. } => {
             let arguments: Vec<String> = arguments.iter().map(show).collect();
-            format!("{name}({})", arguments.join(", "))
+            format!("{}({})", PluginFunction::name_in_sql(name), arguments.join(", "))
         }
     }
 }

@@ -4,6 +4,7 @@
 use datafusion_common::{DFSchema, ScalarValue};
 use datafusion_expr::expr::{Between, Like};
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, Operator};
+use weir_core::plugin::PluginFunction;
 use weir_core::{BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
 use weir_functions::arithmetic::Arithmetic;
 use weir_functions::conversion::Conversion;
@@ -77,7 +78,8 @@ pub(super) fn expr(expression: &LogicalExpr, schema: &DFSchema) -> Result<Expr> 
                 ));
             }
             if call.func.signature().volatility == datafusion_expr::Volatility::Volatile {
-                return Err(Error::user(format!("the function `{}` gives another result each time", call.func.name()))
+                let name = PluginFunction::name_in_sql(call.func.name());
+                return Err(Error::user(format!("the function `{name}` gives another result each time"))
                     .with_help("a row that is computed again after a restart has to come out as before"));
             }
             Expr::Function {

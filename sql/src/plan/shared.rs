@@ -208,6 +208,11 @@ pub fn needed(statements: &[String], script: &Script, functions: &Functions) -> 
     closure(&declared, asked).into_iter().map(Declaration::kept).collect()
 }
 
+/// The functions that a script calls, in lower case, whatever they are.
+pub fn called(script: &Script) -> BTreeSet<String> {
+    script.statements.iter().flat_map(|statement| names::called(&statement.value)).collect()
+}
+
 /// Each statement of a script, and where its names are.
 fn each<'a>(script: &'a Script, mut within: Within, mut look: impl FnMut(&'a Spanned<Statement>, &Within)) {
     for statement in &script.statements {

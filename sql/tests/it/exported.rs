@@ -64,13 +64,38 @@ fn a_plugin_is_looked_into_and_its_signatures_are_written_into_the_script() {
 
 #[test]
 fn what_is_written_reads_as_what_was_exported() {
-    let text = declarations_of(&maths(None));
-    let sql = format!("{text} SELECT total(ARRAY[ROW(k)]) AS t, middle(v, 1) AS m FROM plain;");
-    let graph = plan(&sql).unwrap().graph.unwrap();
+    let query = "SELECT Total(ARRAY[ROW(k)]) AS t, middle(v, 1) AS m FROM plain;";
+    let text = declarations_of(&maths(None), &shared::called(&parse(query).unwrap())).unwrap();
+    assert_eq!(text.lines().count(), 2, "what is not called may have any name: {text}");
+    let graph = plan(&format!("{text}{query}")).unwrap().graph.unwrap();
     let known = maths(None);
     let called: Vec<_> = graph.functions().iter().map(|function| (&*function.name, &function.signature)).collect();
     assert_eq!(called, [("middle", &known.functions[0]), ("total", &known.functions[1])]);
     assert_eq!(graph.functions()[0].artifact.as_ref(), Some(&known.artifact));
+}
+
+#[test]
+fn what_a_plugin_calls_in_its_own_sql_has_no_name_of_a_built_in_function() {
+    let mut known = maths(None);
+    known.functions[0].name = "upper".into();
+    let declared = |query: &str| declarations_of(&known, &shared::called(&parse(query).unwrap()));
+    assert_eq!(declared("SELECT lower(s) AS s FROM plain").unwrap(), "");
+    let report = declared("SELECT Upper(s) AS s FROM plain").unwrap_err().report();
+    assert!(
+        report.contains("calls its function `upper` in SQL, where that is the name of a built-in function"),
+        "{report}"
+    );
+    assert!(report.contains("export it under another name"), "{report}");
+}
+
+#[test]
+fn names_that_sql_has_are_refused() {
+    let middle = written(MIDDLE);
+    for name in ["upper", "sum", "now", "random", "coalesce", "nullif", "signum", "CEIL", "current_watermark"] {
+        let named = middle.replace("FUNCTION middle", &format!("FUNCTION `{name}`"));
+        let report = refusal(&format!("{named} SELECT 1 AS a;"));
+        assert!(report.contains("is a built-in function"), "{name}: {report}");
+    }
 }
 
 #[test]
@@ -142,16 +167,42 @@ fn another_version_is_the_same_job_and_a_function_of_that_name_before_it_another
          {} INSERT INTO a SELECT middle(v, 1) FROM plain;",
         other.replace("CREATE", "CREATE OR REPLACE")
     );
-    let both = graph(&both);
-    let called: Vec<&str> = both.functions().iter().map(|function| &*function.name).collect();
-    assert_eq!(called, ["middle", "middle#2"]);
-    let text = weir_sql::explain(&both);
-    assert!(
-        text.contains(
-            "middle is `middle` of maths 1.0.0 (abababababab)\nmiddle#2 is `middle` of maths 1.0.0 (cdcdcdcdcdcd)"
-        ),
-        "{text}"
+    let report = refusal(&both);
+    assert!(report.contains("the job calls two functions by the name `middle`"), "{report}");
+
+    // Whatever was called so before: the job is the same.
+    let replaced = format!("{middle} CREATE VIEW v AS {query}; {}", other.replace("CREATE", "CREATE OR REPLACE"));
+    let third =
+        graph(&format!("{}{query}", replaced.replace(&format!("{query};"), "SELECT middle(k, 1) AS m FROM plain;")));
+    assert_eq!(third.fingerprint(), second.fingerprint());
+    assert_eq!(third.artifacts(), second.artifacts());
+    let text = weir_sql::explain(&third);
+    assert!(text.contains("middle is `middle` of maths 1.0.0 (cdcdcdcdcdcd)"), "{text}");
+    assert!(text.contains("middle(v, 1)") && !text.contains('\u{1f}'), "{text}");
+}
+
+#[test]
+fn a_function_in_sql_calls_what_it_was_created_with() {
+    let middle = written(MIDDLE);
+    let other = middle.replace(HASH, &"cd".repeat(32));
+    let half = "CREATE FUNCTION half(x DOUBLE) RETURN Middle(x, 0);";
+    let query = "SELECT half(v) AS h FROM plain;";
+    let artifacts = |text: &str| -> Vec<String> {
+        let graph = plan(text).unwrap().graph.unwrap();
+        graph.artifacts().iter().map(|artifact| artifact.hash.short().to_owned()).collect()
+    };
+    for later in ["", "DROP FUNCTION middle;", &other.replace("CREATE", "CREATE OR REPLACE")] {
+        assert_eq!(artifacts(&format!("{middle}{half}{later}{query}")), ["abababababab"], "{later}");
+    }
+    assert_eq!(artifacts(&format!("{middle}DROP FUNCTION middle;{other}{half}{query}")), ["cdcdcdcdcdcd"]);
+    let both = format!(
+        "{middle}{half}{} SELECT half(v) + middle(v, 1) AS h FROM plain;",
+        other.replace("CREATE", "CREATE OR REPLACE")
     );
+    assert!(refusal(&both).contains("the job calls two functions by the name `middle`"));
+    let columns = plan(&format!("{middle}DROP FUNCTION middle;{other} SELECT middle(v, 1) FROM plain;")).unwrap();
+    let name = columns.result_schema.unwrap().field(0).name().clone();
+    assert!(!name.contains('\u{1f}'), "{name:?}");
 }
 
 #[test]

@@ -66,6 +66,25 @@ fn a_function_is_declared_once_and_called_on_all_workers_though_one_is_lost() {
 }
 
 #[test]
+fn a_function_of_a_session_is_sent_with_its_jobs_and_leaves_nothing_behind() {
+    let cluster = Cluster::start(1, 3);
+    let temporary = declared("shout", &weir_test_plugin::file()).replace("CREATE", "CREATE TEMPORARY");
+    let script = format!(
+        "{temporary}SHOW FUNCTIONS LIKE 'shout'; SELECT shout('a') AS s;
+         CREATE TEMPORARY FUNCTION loud(s STRING) RETURN UPPER(shout(s)); SELECT loud('b') AS s;
+         DROP TEMPORARY FUNCTION shout; SHOW FUNCTIONS LIKE 'shout';"
+    );
+    let sql = |text: &str| cluster.weir(&["sql", "--cluster", "-q", "-o", "csv", "-e", text]);
+    assert_eq!(sql(&script).code(0).out, "function name\nshout\ns\na!\ns\nB!\nfunction name\n");
+    assert_eq!(cluster.weir(&["catalog", "list", "--json"]).code(0).out.trim(), "[]");
+    until("nothing needs the plugin", || artifacts(&cluster).is_empty().then_some(()));
+    // What is put there once more behind a query that has ended stays for ever.
+    assert_eq!(sql(&format!("{temporary}SELECT shout('c') AS s;")).code(0).out, "s\nc!\n");
+    until("nothing needs the plugin", || artifacts(&cluster).is_empty().then_some(()));
+    sql(&format!("{temporary}SELECT shout(1) AS s;")).code(2).says(&["expected `shout(a STRING NOT NULL)"]);
+}
+
+#[test]
 fn a_function_that_fails_fails_its_own_job_with_the_reason() {
     let cluster = Cluster::start(1, 3);
     let script = format!(

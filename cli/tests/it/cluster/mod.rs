@@ -8,6 +8,7 @@ mod catalog;
 mod commands;
 mod doctor;
 mod enrich;
+mod examples;
 mod failures;
 mod files;
 mod functions;

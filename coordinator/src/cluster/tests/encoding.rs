@@ -1,6 +1,7 @@
 use weir_proto::client::NewToken;
 
 use super::*;
+use crate::access::tests::graph_calling;
 
 fn commands() -> Vec<(Command, &'static str)> {
     let (job, attempt, epoch, at) = (JobId(7), Attempt(2), Epoch(5), 1_700_000_000_000);
@@ -151,6 +152,57 @@ fn commands_are_written_as_they_always_were() {
     }
 }
 
+/// Coordinators of earlier versions would leave the functions out, and delete files that they do not know to be needed.
+#[test]
+fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
+    let calling = || JobSpec { graph: Arc::new(graph_calling(&"ab".repeat(32))), ..spec("a", 2) };
+    let submitted = Command::SubmitJob {
+        namespace: "default".into(),
+        name: "calling".into(),
+        spec: Arc::new(calling()),
+        parallelism: 1,
+        at: 1,
+    };
+    let declared = Command::ReplaceCatalog {
+        namespace: "default".into(),
+        version: 0,
+        statements: vec![format!("CREATE FUNCTION f() RETURNS BIGINT AS 'f' USING ARTIFACT 'a 1 {}'", "ab".repeat(32))],
+    };
+    let updated = Command::UpdateJob { job: JobId(1), spec: Arc::new(calling()), parallelism: 1, at: 1 };
+    for command in [submitted.clone(), declared.clone(), updated.clone()] {
+        let by = Command::By { actor: "ci".into(), command: Box::new(command.clone()) };
+        for command in [command, by] {
+            let bytes = command.to_bytes();
+            assert_eq!(bytes[0], 6, "{command:?}");
+            assert_eq!(Command::from_bytes(&bytes).unwrap(), command);
+        }
+    }
+    let format = |state: &ClusterState| {
+        let bytes = state.to_bytes();
+        assert_eq!(ClusterState::from_bytes(&bytes, "s").unwrap(), *state);
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap().to_vec();
+        String::from_utf8(line).unwrap().split(' ').nth(1).unwrap().to_owned()
+    };
+    let with = |commands: &[&Command]| {
+        let mut state = run("worker a 2");
+        for command in commands {
+            state.apply((*command).clone()).unwrap();
+        }
+        state
+    };
+    assert_eq!([format(&with(&[&submitted])), format(&with(&[&declared])), format(&with(&[]))], ["5", "5", "1"]);
+    let plain = Command::SubmitJob {
+        namespace: "default".into(),
+        name: "plain".into(),
+        spec: Arc::new(spec("b", 2)),
+        parallelism: 1,
+        at: 1,
+    };
+    let mut state = with(&[&plain]);
+    state.jobs.get_mut(&JobId(1)).unwrap().update = Some(Arc::new(calling()));
+    assert_eq!(format(&state), "5", "a job waits for it");
+}
+
 #[test]
 fn every_command_has_its_golden_bytes() {
     let names = |command: &Command| format!("{command:?}").split([' ', '{']).next().unwrap().to_owned();
@@ -164,10 +216,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 6;
+    bytes[0] = 7;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 6, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 7, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -191,8 +243,8 @@ fn the_state_comes_back_as_it_was_or_not_at_all() {
         assert!(ClusterState::from_bytes(&damaged, "s").is_err(), "byte {position}");
     }
     assert!(ClusterState::from_bytes(&bytes[..bytes.len() - 1], "s").is_err());
-    let error = ClusterState::from_bytes(b"weir-cluster 5 else\n{}", "s").unwrap_err();
-    assert_eq!(error.to_string(), "the cluster's state s has format 5, which this version of Weir cannot read");
+    let error = ClusterState::from_bytes(b"weir-cluster 6 else\n{}", "s").unwrap_err();
+    assert_eq!(error.to_string(), "the cluster's state s has format 6, which this version of Weir cannot read");
 }
 
 /// A snapshot is read by later versions.

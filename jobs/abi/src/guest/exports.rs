@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use arrow::datatypes::{Field, Fields};
 use arrow::ffi::FFI_ArrowArray;
-use weir_core::plugin::{FunctionSignature, ScalarFunction};
+use weir_core::plugin::{FunctionCode, FunctionSignature, ScalarFunction};
 use weir_core::{Error, Result};
 
 use super::{ended, json, plugin};
@@ -13,7 +13,7 @@ use crate::errors::answer;
 use crate::raw::{Answer, Exports, Handle, Lent};
 use crate::rows::{exported, imported};
 
-pub(super) const EXPORTS: Exports = Exports { signatures, scalar, drop_scalar, call_scalar };
+pub(super) const EXPORTS: Exports = Exports { signatures, function, drop_function, call_scalar };
 
 extern "C" fn signatures(handle: Handle, told: *mut Answer) {
     answer(told, "the functions that it exports", || {
@@ -29,36 +29,33 @@ struct Scalar {
     signature: FunctionSignature,
 }
 
-extern "C" fn scalar(handle: Handle, name: Lent, told: *mut Answer) -> Handle {
+extern "C" fn function(handle: Handle, name: Lent, told: *mut Answer) -> Handle {
     let made = answer(told, "finding a function", || {
         // SAFETY: as in `signatures`; the name is lent for this call.
         let (plugin, name) = unsafe { (plugin(handle), name.bytes()) };
-        let name = String::from_utf8_lossy(name);
-        let code = plugin.scalar(&name)?;
-        let signature = plugin.functions()?.into_iter().find(|signature| signature.name == *name);
-        let signature = signature
-            .ok_or_else(|| Error::user(format!("the plugin does not say what its function '{name}' takes")))?;
-        Ok((Scalar { code, signature }, Vec::new()))
+        let (signature, FunctionCode::Scalar(code)) = plugin.function(&String::from_utf8_lossy(name))?;
+        let said = json(&signature)?;
+        Ok((Scalar { code, signature }, said))
     });
     made.map_or(std::ptr::null_mut(), |scalar| Box::into_raw(Box::new(scalar)).cast())
 }
 
-extern "C" fn drop_scalar(scalar: Handle) {
-    if !scalar.is_null() {
-        // SAFETY: `scalar` has made it, and nothing is called with it any more.
-        let scalar = unsafe { Box::from_raw(scalar.cast::<Scalar>()) };
+extern "C" fn drop_function(function: Handle) {
+    if !function.is_null() {
+        // SAFETY: `function` has made it, and nothing is called with it any more.
+        let scalar = unsafe { Box::from_raw(function.cast::<Scalar>()) };
         ended(scalar);
     }
 }
 
 extern "C" fn call_scalar(
-    scalar: Handle,
+    function: Handle,
     arguments: *mut FFI_ArrowArray,
     results: *mut FFI_ArrowArray,
     told: *mut Answer,
 ) {
-    // SAFETY: `scalar` has made it, and it is only read.
-    let scalar = unsafe { &*scalar.cast::<Scalar>() };
+    // SAFETY: `function` has made it, and it is only read.
+    let scalar = unsafe { &*function.cast::<Scalar>() };
     let what = format!("the function '{}'", scalar.signature.name);
     answer(told, &what, || {
         // SAFETY: the host hands the arguments over, with the types of the signature, and waits with room for the results.

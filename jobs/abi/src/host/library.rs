@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use arrow::ffi::FFI_ArrowArray;
 use libloading::Library;
-use weir_core::plugin::{FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo, ScalarFunction};
+use weir_core::plugin::{FunctionCode, FunctionSignature, JobDescription, OperatorRequest, Plugin, PluginInfo};
 use weir_core::{Error, Operator, Result};
 
 use super::file;
-use super::function::RemoteScalar;
+use super::function::function;
 use super::operator::Remote;
 use crate::raw::{Answer, Descriptor, Exports, Functions, Handle, Lent};
-use crate::{ABI_VERSION, OLDEST_ABI_VERSION, SDK_VERSION, SYMBOL};
+use crate::{ABI_VERSION, EXPORTS_SINCE, OLDEST_ABI_VERSION, SDK_VERSION, SYMBOL};
 
 /// A plugin that was loaded from a file. The file is unloaded with the last of it: operators and rows count too.
 pub struct Loaded {
@@ -119,15 +119,15 @@ unsafe fn check(name: &str, descriptor: *const Descriptor) -> Result<(&'static F
         ))
         .with_help("take `panic = \"abort\"` out of the profile in its Cargo.toml"));
     }
-    // SAFETY: it is a descriptor of one of these versions, of which the first ends behind `functions`.
+    // SAFETY: it is a descriptor of one of these versions, and has the exports of this one from that version on.
     Ok(unsafe {
-        let exports = (abi > OLDEST_ABI_VERSION).then(|| &*std::ptr::addr_of!((*descriptor).exports));
+        let exports = (abi >= EXPORTS_SINCE).then(|| &*std::ptr::addr_of!((*descriptor).exports));
         (&*std::ptr::addr_of!((*descriptor).functions), exports)
     })
 }
 
 /// What a call answers, as JSON.
-fn asked<T: serde::de::DeserializeOwned>(call: impl FnOnce(*mut Answer)) -> Result<T> {
+pub(super) fn asked<T: serde::de::DeserializeOwned>(call: impl FnOnce(*mut Answer)) -> Result<T> {
     let mut answer = Answer::empty();
     call(&mut answer);
     serde_json::from_slice(answer.into_result()?.bytes()).map_err(|error| {
@@ -173,12 +173,11 @@ impl Plugin for Loaded {
         asked(|answer| (exports.signatures)(self.inner.plugin, answer))
     }
 
-    fn scalar(&self, name: &str) -> Result<Arc<dyn ScalarFunction>> {
-        let exported = self.functions()?.into_iter().find(|signature| signature.name == name);
-        let (Some(exports), Some(signature)) = (self.exports, exported) else {
-            return Err(Error::user(format!("the plugin {} exports no function '{name}'", self.info.name)));
-        };
-        Ok(Arc::new(RemoteScalar::new(self.inner.clone(), exports, signature)?))
+    fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
+        match self.exports {
+            Some(exports) => function(self.inner.clone(), exports, name),
+            None => Err(Error::user(format!("the plugin {} exports no function '{name}'", self.info.name))),
+        }
     }
 }
 

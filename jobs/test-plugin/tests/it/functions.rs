@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
 use weir_core::ErrorKind;
-use weir_core::plugin::Plugin;
+use weir_core::plugin::{FunctionCode, Plugin, ScalarFunction};
+use weir_plugin_abi::host::Loaded;
 
 use super::plugin;
 
@@ -17,6 +18,11 @@ fn numbers(numbers: &[Option<i64>]) -> ArrayRef {
     Arc::new(Int64Array::from(numbers.to_vec()))
 }
 
+fn scalar(plugin: &Loaded, name: &str) -> Arc<dyn ScalarFunction> {
+    let (_, FunctionCode::Scalar(code)) = plugin.function(name).unwrap();
+    code
+}
+
 #[test]
 fn a_plugin_says_what_it_exports() {
     let signatures = plugin().functions().unwrap();
@@ -24,29 +30,29 @@ fn a_plugin_says_what_it_exports() {
     assert_eq!(shout.parameters[0].data_type(), &DataType::Utf8View);
     assert!(!shout.parameters[0].is_nullable() && !shout.nullable && shout.deterministic);
     assert!(!signatures.iter().find(|signature| signature.name == "batch").unwrap().deterministic);
-    let Err(error) = plugin().scalar("whisper") else { panic!("there is none") };
+    let Err(error) = plugin().function("whisper") else { panic!("there is none") };
     assert!(error.to_string().contains("exports no function 'whisper'"), "{error}");
 }
 
 #[test]
 fn results_are_those_of_the_arguments_and_outlive_the_plugin() {
     let loaded = plugin();
-    let shout = loaded.scalar("shout").unwrap();
+    let shout = scalar(&loaded, "shout");
     drop(loaded);
     let long = "a word that is too long to stand in its view";
     let results = shout.call(&[texts(&["a", long])], 2).unwrap();
     drop(shout);
     let results: Vec<_> = results.as_string_view().iter().flatten().collect();
     assert_eq!(results, ["a!", &format!("{long}!")]);
-    let results = plugin().scalar("or_zero").unwrap().call(&[numbers(&[Some(4), None])], 2).unwrap();
+    let results = scalar(&plugin(), "or_zero").call(&[numbers(&[Some(4), None])], 2).unwrap();
     assert_eq!(results.as_primitive::<Int64Type>().values().as_ref(), [4, 0]);
-    let results = plugin().scalar("batch").unwrap().call(&[], 3).unwrap();
+    let results = scalar(&plugin(), "batch").call(&[], 3).unwrap();
     assert_eq!(results.as_primitive::<Int64Type>().values().as_ref(), [3, 3, 3]);
 }
 
 #[test]
 fn several_threads_call_one_function() {
-    let shout = plugin().scalar("shout").unwrap();
+    let shout = scalar(&plugin(), "shout");
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let shout = shout.clone();
@@ -65,7 +71,7 @@ fn several_threads_call_one_function() {
 fn what_goes_wrong_is_an_error() {
     let call = |name: &str, argument: ArrayRef| {
         let rows = argument.len();
-        plugin().scalar(name).unwrap().call(&[argument], rows).expect_err("it fails")
+        scalar(&plugin(), name).call(&[argument], rows).expect_err("it fails")
     };
     let error = call("fault", texts(&["panic"]));
     assert!(
@@ -81,4 +87,21 @@ fn what_goes_wrong_is_an_error() {
     assert!(error.to_string().contains("made 1 values of Int64 for 2 rows"), "{error}");
     // The other side would read numbers as text.
     assert_eq!(call("shout", numbers(&[Some(1)])).kind(), ErrorKind::Internal);
+}
+
+/// Rows that are read as another type than they have are memory that is read where there is none.
+#[test]
+fn what_a_function_makes_is_what_was_said_with_its_code() {
+    let plugin = plugin();
+    for _ in 0..5 {
+        let (signature, FunctionCode::Scalar(code)) = plugin.function("fickle").unwrap();
+        plugin.functions().unwrap();
+        let results = code.call(&[], 2).unwrap();
+        assert_eq!(results.data_type(), &signature.result);
+        match results.as_primitive_opt::<Int64Type>() {
+            Some(numbers) => assert_eq!(numbers.values().as_ref(), [7, 7]),
+            None => assert_eq!(results.as_string_view().value(1), "a text that is too long to stand in its view"),
+        }
+        plugin.functions().unwrap();
+    }
 }

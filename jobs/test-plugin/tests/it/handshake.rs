@@ -90,13 +90,19 @@ const OF_VERSION_2: &str = r###"
 "###;
 
 #[test]
-fn one_of_the_version_before_functions_is_loaded_and_exports_none() {
+fn one_of_a_version_before_functions_is_loaded_and_exports_none() {
     assert_eq!(OLDEST_ABI_VERSION, 2);
+    for version in [2, 3] {
+        loads_without_functions(&OF_VERSION_2.replace("abi: 2,", &format!("abi: {version},")));
+    }
+}
+
+fn loads_without_functions(code: &str) {
     let directory = tempfile::tempdir().unwrap();
-    let plugin = load(&compiled(directory.path(), OF_VERSION_2)).unwrap();
+    let plugin = load(&compiled(directory.path(), code)).unwrap();
     assert_eq!((&*plugin.info().name, &*plugin.info().version), ("old", "0.9.0"));
     assert_eq!(plugin.functions().unwrap(), []);
-    let Err(error) = plugin.scalar("shout") else { panic!("it has none") };
+    let Err(error) = plugin.function("shout") else { panic!("it has none") };
     assert!(error.to_string().contains("the plugin old exports no function 'shout'"), "{error}");
 }
 

@@ -20,6 +20,11 @@ pub(super) fn uses_of_others(statement: &Statement, within: &Within) -> BTreeSet
     names.within(within, |name| !names.inner.contains(name))
 }
 
+/// Names of functions, in small letters.
+pub(super) fn called(statement: &Statement) -> BTreeSet<String> {
+    all(statement).functions
+}
+
 fn all(statement: &Statement) -> Names {
     let mut names = Names::default();
     match statement {

@@ -1,6 +1,7 @@
 //! Expressions, literals and aggregate calls.
 
 use super::text::{Encode, Text};
+use crate::plugin::PluginFunction;
 use crate::{AggregateCall, AggregateFunction, BinaryOperator, Expr, Literal, LiteralValue};
 
 impl Encode for Expr {
@@ -35,6 +36,7 @@ impl Encode for Expr {
                 out.record("cast").field("operand", operand).field("to", data_type).flag("safe", *safe).end();
             }
             Expr::Function { name, arguments, data_type } => {
+                let name = PluginFunction::name_in_sql(name);
                 out.record("call").field("name", name).list("arguments", arguments).field("type", data_type).end();
             }
         }

@@ -1,0 +1,65 @@
+//! Files of plugins that come and go.
+
+use super::*;
+use crate::access::tests::graph_calling;
+
+fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
+    let settings = cluster.settings(1000);
+    ClientRequest::SubmitJob(SubmitJob {
+        namespace: "default".into(),
+        name: name.into(),
+        graph: Arc::new(graph),
+        fingerprint: name.into(),
+        sql: "SELECT 1".into(),
+        parallelism: 1,
+        settings,
+    })
+}
+
+#[test]
+fn a_job_whose_file_is_about_to_be_deleted_is_answered_when_it_is() {
+    let mut cluster = Cluster::new();
+    let hash = "ab".repeat(32);
+    let root = format!("{}/{}/artifacts", cluster.node.state().storage, cluster.node.state().cluster);
+    let files = cluster.storage.open(&root).unwrap();
+    files.put(&hash, b"content").unwrap();
+    let first = named(&mut cluster, "first", graph_calling(&hash));
+    let Ok(ClientResponse::Submitted { job, .. }) = cluster.ask(first) else { panic!("refused") };
+    cluster.ask(ClientRequest::CancelJob { job: JobRef::Id(job) }).unwrap();
+    cluster.storage_hangs = true;
+    cluster.ask(ClientRequest::DeleteJob { job: JobRef::Id(job), discard_results: false }).unwrap();
+
+    // Another job that brings the file comes before it is deleted, and one that brings none.
+    let second = named(&mut cluster, "second", graph_calling(&hash));
+    cluster.step(Event::Client(RequestId(1000), Caller::trusted(), second));
+    assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
+    assert_eq!(cluster.node.state().jobs.len(), 1, "it is there already");
+    let plain = named(&mut cluster, "plain", JobGraph::new());
+    cluster.ask(plain).unwrap();
+    cluster.storage_goes_on();
+    assert!(matches!(cluster.answers.pop(), Some(Ok(ClientResponse::Submitted { .. }))));
+    assert_eq!(files.list("").unwrap(), [""; 0], "the client puts it there again");
+
+    // What is decided from now on knows the job.
+    files.put(&hash, b"content").unwrap();
+    let third = named(&mut cluster, "third", graph_calling(&"cd".repeat(32)));
+    cluster.ask(third).unwrap();
+    assert_eq!(files.list("").unwrap(), [hash]);
+}
+
+#[test]
+fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
+    let mut cluster = Cluster::new();
+    let hash = "ab".repeat(32);
+    cluster.storage_hangs = true;
+    let first = named(&mut cluster, "first", graph_calling(&hash));
+    cluster.ask(first).unwrap();
+    let second = named(&mut cluster, "second", graph_calling(&hash));
+    cluster.step(Event::Client(RequestId(1000), Caller::trusted(), second));
+    assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
+    let mut effects = Vec::new();
+    let leader = cluster.node.leader.take().unwrap();
+    cluster.node.step_down(&leader, &mut effects);
+    let told = effects.iter().any(|effect| matches!(effect, Effect::Reply(RequestId(1000), Err(_))));
+    assert!(told, "{effects:?}");
+}
