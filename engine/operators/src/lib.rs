@@ -12,6 +12,7 @@ mod build;
 mod calc;
 mod changelog_rows;
 mod checked;
+mod chunked;
 mod clock;
 mod expand;
 pub mod expr;

@@ -40,8 +40,10 @@ type InBatch = (usize, usize);
 
 struct Block {
     records: RecordBatch,
-    /// Slot of each row, [`NONE`] where it is gone.
-    slots: Vec<Slot>,
+    /// Slot of each row, [`NONE`] where it is gone. Copied when a row goes while a capture has them.
+    slots: Arc<Vec<Slot>>,
+    /// Made since the last capture, and in the list of those that were.
+    is_recent: bool,
     rows: usize,
     /// Hashes of all columns, from when one of the rows is first looked for.
     identities: Option<Vec<u64>>,
@@ -59,7 +61,13 @@ pub(crate) struct Blocks {
     /// By slot.
     places: Vec<Place>,
     bytes: usize,
+    /// Numbers of the blocks that were made since the last capture, and of some that are gone by now; nothing if nobody asks.
+    recent: Option<Vec<u32>>,
 }
+
+/// The blocks that were made between two captures, as they were at the second. A row that came in between is in one of them; other rows are
+/// too, as blocks are made anew.
+pub(crate) struct Recent(Vec<(RecordBatch, Arc<Vec<Slot>>)>);
 
 /// Rows as they were, in order.
 pub(crate) struct Picked(Vec<Part>);
@@ -85,7 +93,13 @@ impl Blocks {
             small: Vec::new(),
             places: Vec::new(),
             bytes: 0,
+            recent: None,
         }
+    }
+
+    /// The same, noting which blocks are [recent](Self::take_recent).
+    pub(crate) fn noting_recent(self) -> Self {
+        Self { recent: Some(Vec::new()), ..self }
     }
 
     /// Schema of the rows.
@@ -94,7 +108,8 @@ impl Blocks {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::new(&self.schema);
+        let recent = self.recent.take().map(|_| Vec::new());
+        *self = Self { recent, ..Self::new(&self.schema) };
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -145,7 +160,10 @@ impl Blocks {
             self.small.push(number);
         }
         let rows = slots.len();
-        self.blocks[number as usize] = Some(Block { records, slots, rows, identities: None, bytes });
+        let slots = Arc::new(slots);
+        let is_recent = self.recent.is_some();
+        self.recent.iter_mut().for_each(|recent| recent.push(number));
+        self.blocks[number as usize] = Some(Block { records, slots, is_recent, rows, identities: None, bytes });
     }
 
     /// Puts small blocks together while they are of like size: each row is copied a logarithmic number
@@ -177,14 +195,14 @@ impl Blocks {
         self.vacant.push(number);
         self.bytes -= block.bytes;
         if block.rows == block.slots.len() {
-            return Ok(Some((block.records, block.slots)));
+            return Ok(Some((block.records, Arc::unwrap_or_clone(block.slots))));
         }
-        let rows = (0_u32..).zip(&block.slots).filter(|(_, slot)| **slot != NONE).map(|(row, _)| row);
+        let rows = (0_u32..).zip(&*block.slots).filter(|(_, slot)| **slot != NONE).map(|(row, _)| row);
         let records = match self.schema.fields().is_empty() {
             true => block.records.slice(0, block.rows),
             false => take_record_batch(&block.records, &UInt32Array::from_iter_values(rows))?,
         };
-        Ok(Some((records, block.slots.into_iter().filter(|slot| *slot != NONE).collect())))
+        Ok(Some((records, block.slots.iter().copied().filter(|slot| *slot != NONE).collect())))
     }
 
     /// Removes the rows in these slots. Blocks that are more than half empty are packed.
@@ -193,7 +211,7 @@ impl Blocks {
         for slot in slots {
             let place = std::mem::replace(&mut self.places[*slot as usize], Place::NOWHERE);
             let Some(block) = self.blocks[place.block as usize].as_mut() else { continue };
-            block.slots[place.row as usize] = NONE;
+            Arc::make_mut(&mut block.slots)[place.row as usize] = NONE;
             block.rows -= 1;
             // Once each, at the row that makes it so.
             if block.rows == (block.slots.len() - 1) / 2 {
@@ -295,6 +313,16 @@ impl Blocks {
         Picked(parts)
     }
 
+    /// The blocks that were made since this was asked last.
+    pub(crate) fn take_recent(&mut self) -> Recent {
+        let numbers = self.recent.as_mut().map(std::mem::take).unwrap_or_default();
+        let recent = numbers.into_iter().filter_map(|number| {
+            let block = self.blocks[number as usize].as_mut()?;
+            std::mem::take(&mut block.is_recent).then(|| (block.records.clone(), block.slots.clone()))
+        });
+        Recent(recent.collect())
+    }
+
     /// The block that has just the first of these rows, in this order.
     fn whole(&self, slots: &[Slot]) -> Option<&Block> {
         let place = self.places[*slots.first()? as usize];
@@ -302,7 +330,7 @@ impl Blocks {
             return None;
         }
         let block = self.blocks.get(place.block as usize)?.as_ref()?;
-        slots.starts_with(&block.slots).then_some(block)
+        slots.starts_with(&block.slots[..]).then_some(block)
     }
 
     fn pick_single(&self, slots: &mut Vec<Slot>, parts: &mut Vec<Part>) {
@@ -323,6 +351,42 @@ fn interleaved(batches: &[&RecordBatch], rows: &[InBatch]) -> Result<RecordBatch
     match schema.fields().is_empty() {
         true => with_schema(&schema, Vec::new(), rows.len()),
         false => Ok(interleave_record_batch(batches, rows)?),
+    }
+}
+
+impl Recent {
+    /// The columns of the `wanted` ones among the rows, in batches, each with the slots of its rows.
+    ///
+    /// # Errors
+    /// None that rows of the schema can cause.
+    pub(crate) fn rows(&self, wanted: impl Fn(Slot) -> bool) -> Result<Vec<(Vec<ArrayRef>, Vec<Slot>)>> {
+        let batches: Vec<&RecordBatch> = self.0.iter().map(|(records, _)| records).collect();
+        let mut found = Vec::new();
+        let mut single = |rows: &mut Vec<InBatch>, slots: &mut Vec<Slot>| -> Result<()> {
+            if !rows.is_empty() {
+                found.push((interleaved(&batches, rows)?.columns().to_vec(), std::mem::take(slots)));
+                rows.clear();
+            }
+            Ok(())
+        };
+        let (mut whole, mut rows, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        for (batch, (records, of_batch)) in self.0.iter().enumerate() {
+            let is_wanted = |slot: Slot| slot != NONE && wanted(slot);
+            if of_batch.iter().all(|slot| is_wanted(*slot)) {
+                whole.push((records.columns().to_vec(), of_batch.to_vec()));
+                continue;
+            }
+            for (row, slot) in of_batch.iter().enumerate().filter(|(_, slot)| is_wanted(**slot)) {
+                rows.push((batch, row));
+                slots.push(*slot);
+                if rows.len() == PART {
+                    single(&mut rows, &mut slots)?;
+                }
+            }
+        }
+        single(&mut rows, &mut slots)?;
+        found.extend(whole);
+        Ok(found)
     }
 }
 
@@ -373,5 +437,39 @@ mod tests {
         let left: Vec<Slot> = all.iter().copied().filter(|slot| *slot != 3).collect();
         assert_eq!(picked(&blocks, &left), ["0 1 2 4 5 6 7 8 9", "10 11 12 13", "14"]);
         assert!(picked(&blocks, &[]).is_empty());
+    }
+
+    #[test]
+    fn recent_blocks_hold_what_came_since_they_were_taken() {
+        let columns = schema("id BIGINT");
+        let mut blocks = Blocks::new(&columns).noting_recent();
+        let push = |blocks: &mut Blocks, slots: std::ops::Range<u32>| {
+            let lines: Vec<String> = slots.clone().map(|slot| slot.to_string()).collect();
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            blocks.push(&rows(&columns, &lines), slots.collect()).unwrap();
+        };
+        let all = |recent: &Recent, wanted: fn(Slot) -> bool| {
+            let mut found: Vec<Slot> = Vec::new();
+            for (values, slots) in recent.rows(wanted).unwrap() {
+                let lines = text(&RecordBatch::try_new(columns.clone(), values).unwrap());
+                assert_eq!(lines, slots.iter().map(Slot::to_string).collect::<Vec<_>>());
+                found.extend(slots);
+            }
+            found.sort_unstable();
+            found
+        };
+        push(&mut blocks, 0..2000);
+        push(&mut blocks, 2000..2003);
+        let first = blocks.take_recent();
+        push(&mut blocks, 2003..2005);
+        blocks.remove(&[1, 2004]).unwrap();
+        let second = blocks.take_recent();
+        assert_eq!(all(&first, |_| true), (0..2003).collect::<Vec<_>>(), "whatever has gone since");
+        assert_eq!(all(&second, |slot| slot >= 2003), [2003], "put together with those before");
+        assert!(all(&blocks.take_recent(), |_| true).is_empty());
+        // More than half of it goes, and the rest is packed.
+        blocks.remove(&(2..1500).collect::<Vec<_>>()).unwrap();
+        assert_eq!(all(&blocks.take_recent(), |slot| slot == 0), [0]);
+        assert_eq!(all(&first, |slot| slot % 1000 == 0), [0, 1000, 2000]);
     }
 }

@@ -12,6 +12,8 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use weir_core::{EventTime, OpenContext, state_column};
 
+use crate::chunked::{Chunked, Shared};
+
 /// A generation lasts so many times less than what is touched is kept: by so much longer it may be kept.
 const GENERATIONS: i64 = 16;
 
@@ -90,8 +92,8 @@ impl TimeToLive {
 /// Slots by when they were touched last.
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
-    /// Stamp of each slot, [`NEVER`](Self::NEVER) of one that has none.
-    stamps: Vec<i64>,
+    /// Stamp of each slot, [`NEVER`] of one that has none.
+    stamps: Chunked<i64>,
     /// Slots that got each stamp; those that have another one by now are among them.
     slots: BTreeMap<i64, Vec<u32>>,
     /// Slots that have been touched since they were stamped, and perhaps some that have nothing in them by now.
@@ -104,9 +106,24 @@ pub(crate) struct Generations {
     waited: usize,
 }
 
-impl Generations {
-    const NEVER: i64 = i64::MIN;
+/// No stamp.
+const NEVER: i64 = i64::MIN;
 
+/// Stamps as they were at a capture.
+#[derive(Debug)]
+pub(crate) struct Stamps {
+    stamps: Shared<i64>,
+    slots: usize,
+}
+
+impl Stamps {
+    /// The stamp of a slot.
+    pub(crate) fn of(&self, slot: u32) -> Option<i64> {
+        ((slot as usize) < self.slots).then(|| *self.stamps.get(slot)).filter(|stamp| *stamp != NEVER)
+    }
+}
+
+impl Generations {
     /// A slot is touched; it is stamped at the next marker.
     pub(crate) fn touch(&mut self, slot: u32) {
         let place = slot as usize;
@@ -154,6 +171,11 @@ impl Generations {
         touched
     }
 
+    /// The stamps as they are now.
+    pub(crate) fn share(&mut self) -> Stamps {
+        Stamps { slots: self.stamps.len(), stamps: self.stamps.share() }
+    }
+
     /// All that has a stamp has been captured with it.
     pub(crate) fn captured(&mut self) {
         if !self.unstamped.is_empty() {
@@ -171,23 +193,23 @@ impl Generations {
     /// A slot has this stamp.
     pub(crate) fn set(&mut self, slot: u32, stamp: i64) {
         let place = slot as usize;
-        if place >= self.stamps.len() {
-            self.stamps.resize(place + 1, Self::NEVER);
+        while self.stamps.len() <= place {
+            self.stamps.push(NEVER);
         }
-        if std::mem::replace(&mut self.stamps[place], stamp) != stamp {
+        if std::mem::replace(self.stamps.get_mut(slot), stamp) != stamp {
             self.slots.entry(stamp).or_default().push(slot);
         }
     }
 
     /// The stamp of a slot.
     pub(crate) fn of(&self, slot: u32) -> Option<i64> {
-        self.stamps.get(slot as usize).copied().filter(|stamp| *stamp != Self::NEVER)
+        ((slot as usize) < self.stamps.len()).then(|| *self.stamps.get(slot)).filter(|stamp| *stamp != NEVER)
     }
 
     /// There is nothing in a slot any more.
     pub(crate) fn leave(&mut self, slot: u32) {
-        if let Some(stamp) = self.stamps.get_mut(slot as usize) {
-            *stamp = Self::NEVER;
+        if self.of(slot).is_some() {
+            *self.stamps.get_mut(slot) = NEVER;
         }
         if let Some(waits) = self.waits.get_mut(slot as usize) {
             *waits = false;
@@ -203,9 +225,8 @@ impl Generations {
         {
             let (stamp, slots) = first.remove_entry();
             for slot in slots {
-                let known = &mut self.stamps[slot as usize];
-                if *known == stamp {
-                    *known = Self::NEVER;
+                if *self.stamps.get(slot) == stamp {
+                    *self.stamps.get_mut(slot) = NEVER;
                     taken.push(slot);
                 }
             }

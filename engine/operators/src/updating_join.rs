@@ -361,7 +361,7 @@ impl Operator for UpdatingJoin {
     fn capture(&mut self) -> Result<Vec<Capture>> {
         let mut captures = Vec::new();
         for side in [LEFT, RIGHT] {
-            let (captured, schema) = (self.rows[side].capture()?, self.rows_schema(side));
+            let (captured, schema) = (self.rows[side].capture(), self.rows_schema(side));
             let rows: CapturedRows = Box::new(move || captured.rows(&schema));
             captures.push(Capture { rows, expired: self.rows[side].expired() });
         }

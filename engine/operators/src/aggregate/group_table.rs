@@ -10,9 +10,9 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{Error, Result, StateRows, hash};
 
 use super::accumulator::{Accumulator, CapturedStates, Changed, Rows};
-use super::chunked::Picked;
 use super::key_table::{CapturedKeys, KeyTable};
 use super::layout::{KeyParts, Layout};
+use crate::chunked::Picked;
 
 /// Buffers that are reused from batch to batch.
 #[derive(Debug, Default)]

@@ -19,11 +19,11 @@ use arrow::datatypes::{SchemaRef, UInt32Type};
 use weir_core::{Batch, Distribution, Error, EventTime, Result, TableSchema};
 
 use super::accumulator::{Changed, Rows};
-use super::chunked::Picked;
 use super::differences::differ;
 use super::group_table::{Evicted, GroupTable, Scratch};
 use super::layout::Layout;
 use crate::batches::with_schema;
+use crate::chunked::Picked;
 use crate::time_to_live::{Generations, TimeToLive, with_stamps};
 
 use windows::HIDDEN;

@@ -16,9 +16,9 @@ use arrow::row::{RowConverter, SortField};
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{Error, Result};
 
-use super::chunked::{Captured, Chunked, Picked};
 use super::key_words;
 use super::probe::{Probe, ProbeKey, fold};
+use crate::chunked::{Captured, Chunked, Picked};
 
 const SEED: u64 = 0x243f_6a88_85a3_08d3;
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -10,7 +10,6 @@
 //! an exchange. Without windows [`of_groups`] aggregates all that has come, and [`final_rows()`] keeps what is left of a changelog.
 
 mod accumulator;
-mod chunked;
 mod differences;
 mod final_rows;
 mod group_aggregate;
@@ -37,10 +36,10 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSpec, WindowKind, WindowSource};
 use weir_functions::Functions;
 
+pub(crate) use crate::chunked::Picked;
 #[cfg(test)]
 pub(crate) use accumulator::CapturedStates;
 pub(crate) use accumulator::{Accumulator, Rows as AggregatedRows, create as accumulator, mean, overflow};
-pub(crate) use chunked::Picked;
 pub(crate) use differences::differ;
 use final_rows::FinalRows;
 use group_aggregate::GroupAggregate;

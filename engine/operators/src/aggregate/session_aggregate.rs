@@ -20,13 +20,13 @@ use weir_core::{
 use weir_functions::Functions;
 
 use super::accumulator::CapturedStates;
-use super::chunked::{Captured, Picked};
 use super::key_table::CapturedKeys;
 use super::layout::{Layout, used_columns};
 use super::session_table::{Gone, Session, SessionTable};
 use super::split::{PaneOf, check};
 use crate::LateRows;
 use crate::batches::{timestamps_of_type, with_schema};
+use crate::chunked::{Captured, Picked};
 
 /// The operator.
 pub(crate) struct SessionAggregate {

@@ -11,10 +11,10 @@ use arrow::array::ArrayRef;
 use weir_core::{Error, Result};
 
 use super::accumulator::{Accumulator, Rows};
-use super::chunked::{Chunked, Picked};
 use super::key_table::KeyTable;
 use super::layout::Layout;
 use super::session_timers::Timers;
+use crate::chunked::{Chunked, Picked};
 
 /// No session.
 const NONE: u32 = u32::MAX;

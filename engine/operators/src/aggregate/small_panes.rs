@@ -12,11 +12,11 @@ use weir_core::{Pane, Result, WindowAggregateSpec};
 use weir_functions::Functions;
 
 use super::accumulator::Rows;
-use super::chunked::Picked;
 use super::group_table::{CapturedGroups, GroupTable, Scratch};
 use super::layout::{KeyParts, Layout, used_columns};
 use super::split::{PaneOf, Piece, Stretches};
 use super::window_results::WindowRows;
+use crate::chunked::Picked;
 
 /// Groups from which on new panes get tables of their own: what leaves is looked for among all groups.
 const MOST_GROUPS: usize = 32 * 1024;

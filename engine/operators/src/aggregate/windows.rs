@@ -15,9 +15,9 @@ use std::ops::Range;
 use weir_core::{Pane, Result, WindowKind};
 
 use super::accumulator::Rows;
-use super::chunked::Picked;
 use super::group_table::{GroupTable, Scratch};
 use super::layout::Layout;
+use crate::chunked::Picked;
 
 /// Tables by pane, in the order of time.
 pub(crate) type Panes = BTreeMap<Pane, GroupTable>;

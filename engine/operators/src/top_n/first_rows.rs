@@ -36,6 +36,7 @@ use self::partitions::{Entry, Partitions};
 use super::{Columns, deleted, hashes};
 use crate::aggregate::{KeyLayout, KeyTable, Picked};
 use crate::batches::event_times;
+use crate::chunked::Chunked;
 use crate::row_blocks::{Blocks, Slot};
 use crate::time_to_live::{Generations, TimeToLive};
 
@@ -43,21 +44,29 @@ use crate::time_to_live::{Generations, TimeToLive};
 #[derive(Default)]
 struct Known {
     partitions: Vec<u32>,
-    arrivals: Vec<i64>,
     flags: Vec<u8>,
+    // What a capture needs, and shares.
+    arrivals: Chunked<i64>,
+    /// The number of the capture that stores the row: 0 of one that was loaded, [`NONE_STORES`] of one that has left since.
+    captures: Chunked<u32>,
 }
+
+/// No capture stores the row.
+const NONE_STORES: u32 = u32::MAX;
 
 /// The row is among the first ones.
 const PRESENT: u8 = 1;
-/// A checkpoint holds it.
-const STORED: u8 = 2;
 /// It was among the first ones at the last marker.
-const SHOWN: u8 = 4;
-/// Its slot is in the list of those that the next capture looks at.
-const FRESH: u8 = 8;
+const SHOWN: u8 = 2;
+/// A checkpoint holds it without its stamp; its slot is in the list of those that are stored again.
+const AGAIN: u8 = 4;
 
-/// A checkpoint holds it without its stamp.
-const AGAIN: u8 = 16;
+/// Rows that are gone and that a checkpoint holds.
+#[derive(Default)]
+struct Gone {
+    partitions: Vec<u32>,
+    arrivals: Vec<i64>,
+}
 
 /// The operator.
 pub(super) struct FirstRows<K> {
@@ -81,9 +90,11 @@ pub(super) struct FirstRows<K> {
     generations: Generations,
     // Since the last marker: slots of rows that were shown and are so no more.
     left: Vec<Slot>,
-    // Since the last capture.
-    fresh: Vec<Slot>,
-    gone: Vec<(u32, i64)>,
+    // Since the last capture, which had the number before this one.
+    capture: u32,
+    /// Rows that a checkpoint holds without their stamp.
+    again: Vec<Slot>,
+    gone: Gone,
     /// Partitions that had nothing any more when their last row was forgotten.
     emptied: Vec<u32>,
     /// Slots without a row, to be used again.
@@ -127,12 +138,13 @@ impl<K: OrderKey> FirstRows<K> {
             keys: KeyTable::new(&key_layout, 0),
             key_layout,
             partitions: Partitions::new(limit),
-            rows: Blocks::new(input),
+            rows: Blocks::new(input).noting_recent(),
             known: Known::default(),
             generations: Generations::default(),
             left: Vec::new(),
-            fresh: Vec::new(),
-            gone: Vec::new(),
+            capture: 1,
+            again: Vec::new(),
+            gone: Gone::default(),
             emptied: Vec::new(),
             vacant: Vec::new(),
             interned: Vec::new(),
@@ -148,13 +160,15 @@ impl<K: OrderKey> FirstRows<K> {
         Ok(interned)
     }
 
-    /// A slot for a row that is about to come.
-    fn slot(&mut self, partition: u32, arrival: i64, flags: u8) -> Result<Slot> {
+    /// A slot for a row that is about to come. `capture`: the number of the one that stores it.
+    fn slot(&mut self, partition: u32, arrival: i64, (flags, capture): (u8, u32)) -> Result<Slot> {
         let known = &mut self.known;
         if let Some(slot) = self.vacant.pop() {
             let index = slot as usize;
-            (known.partitions[index], known.arrivals[index]) = (partition, arrival);
-            known.flags[index] = known.flags[index] & FRESH | flags;
+            known.partitions[index] = partition;
+            known.flags[index] = known.flags[index] & AGAIN | flags;
+            *known.arrivals.get_mut(slot) = arrival;
+            *known.captures.get_mut(slot) = capture;
             return Ok(slot);
         }
         let slot = u32::try_from(known.flags.len()).ok().filter(|slot| *slot < u32::MAX / 2).ok_or_else(|| {
@@ -164,6 +178,7 @@ impl<K: OrderKey> FirstRows<K> {
         known.partitions.push(partition);
         known.arrivals.push(arrival);
         known.flags.push(flags);
+        known.captures.push(capture);
         Ok(slot)
     }
 
@@ -172,20 +187,33 @@ impl<K: OrderKey> FirstRows<K> {
         let index = slot as usize;
         let flags = self.known.flags[index];
         self.known.flags[index] &= !PRESENT;
-        if flags & STORED != 0 {
-            self.gone.push((self.known.partitions[index], self.known.arrivals[index]));
+        match self.is_stored(slot) {
+            true => self.goes(slot),
+            false => *self.known.captures.get_mut(slot) = NONE_STORES,
         }
         self.generations.leave(slot);
         // What was shown is still to be taken back.
         if flags & SHOWN != 0 { self.left.push(slot) } else { dropped.push(slot) }
     }
 
-    /// The next capture looks at a slot.
-    fn capture_later(&mut self, slot: Slot) {
+    /// Whether a checkpoint holds a row.
+    fn is_stored(&self, slot: Slot) -> bool {
+        let capture = *self.known.captures.get(slot);
+        capture != self.capture && capture != NONE_STORES
+    }
+
+    /// A row goes that a checkpoint holds.
+    fn goes(&mut self, slot: Slot) {
+        self.gone.partitions.push(self.known.partitions[slot as usize]);
+        self.gone.arrivals.push(*self.known.arrivals.get(slot));
+    }
+
+    /// A row that a checkpoint holds is stored again.
+    fn store_again(&mut self, slot: Slot) {
         let flags = &mut self.known.flags[slot as usize];
-        if *flags & FRESH == 0 {
-            *flags |= FRESH;
-            self.fresh.push(slot);
+        if *flags & AGAIN == 0 {
+            *flags |= AGAIN;
+            self.again.push(slot);
         }
     }
 
@@ -238,7 +266,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let mut slots = Vec::with_capacity(partitions.len());
         for (row, partition) in partitions.iter().enumerate() {
             let arrival = arrivals.value(row);
-            let slot = self.slot(*partition, arrival, PRESENT | STORED | SHOWN)?;
+            let slot = self.slot(*partition, arrival, (PRESENT | SHOWN, 0))?;
             self.partitions.load(
                 *partition,
                 Entry::new(K::of(order.row(row)), arrival, self.last_first, slot),
@@ -264,7 +292,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             let rows = self.partitions.clear(*partition)?;
             slots.extend(rows.iter().map(|entry| entry.slot));
         }
-        if slots.iter().any(|slot| self.known.flags[*slot as usize] & STORED == 0) {
+        if slots.iter().any(|slot| !self.is_stored(*slot)) {
             return Err(Error::internal("a row of a Top-N was to leave before it is stored"));
         }
         for slot in &slots {
@@ -282,7 +310,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             self.known = Known::default();
             self.generations = Generations::default();
             self.emptied.clear();
-            (self.fresh, self.vacant) = (Vec::new(), Vec::new());
+            (self.again, self.vacant) = (Vec::new(), Vec::new());
         }
         Ok(vec![EventTime::MAX])
     }
@@ -306,7 +334,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
                 continue;
             }
             let arrival = self.partitions.touch(*partition);
-            let slot = self.slot(*partition, arrival, PRESENT)?;
+            let slot = self.slot(*partition, arrival, (PRESENT, self.capture))?;
             taken.push((slot, row));
             if let Some(last) = self.partitions.add(*partition, Entry::new(K::of(key), arrival, self.last_first, slot))
             {
@@ -325,7 +353,6 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             if self.life.is_limited() && expiry::ages(deletions, *row as usize) {
                 self.generations.touch(*slot);
             }
-            self.capture_later(*slot);
         }
         if rows.len() == records.num_rows() {
             return self.rows.push(&records, slots);
@@ -347,45 +374,43 @@ impl<K: OrderKey> Operator for FirstRows<K> {
     }
 
     fn capture(&mut self) -> Result<Vec<Capture>> {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        let flags = &mut self.known.flags;
-        fresh.retain(|slot| {
-            let flags = &mut flags[*slot as usize];
-            let is_put = *flags & PRESENT != 0 && *flags & (STORED | AGAIN) != STORED;
-            *flags &= !(FRESH | AGAIN);
-            *flags |= if is_put { STORED } else { 0 };
-            is_put
-        });
-        let put = self.rows.pick(&fresh);
-        let stamps: Option<Vec<Option<i64>>> =
-            self.life.is_limited().then(|| fresh.iter().map(|slot| self.generations.of(*slot)).collect());
+        let mut again = std::mem::take(&mut self.again);
+        again.iter().for_each(|slot| self.known.flags[*slot as usize] &= !AGAIN);
+        // A slot may have lost its row since, and may have got a new one.
+        again.retain(|slot| self.known.flags[*slot as usize] & PRESENT != 0 && self.is_stored(*slot));
+        let (recent, number) = (self.rows.take_recent(), self.capture);
+        self.capture = self.capture.checked_add(1).filter(|next| *next != NONE_STORES).unwrap_or(1);
+        let (captures, arrivals) = (self.known.captures.share(), self.known.arrivals.share());
+        let stamps = self.life.is_limited().then(|| self.generations.share());
         self.generations.captured();
-        let arrivals: Vec<i64> = fresh.iter().map(|slot| self.known.arrivals[*slot as usize]).collect();
-        let (gone_from, gone): (Vec<u32>, Vec<i64>) = std::mem::take(&mut self.gone).into_iter().unzip();
-        let gone_from = Picked::Slots(gone_from.into());
-        let gone_keys = gone_from.pieces().map(|piece| Ok((piece.clone(), self.keys.columns(&gone_from, piece)?)));
-        let gone_keys: Vec<_> = gone_keys.collect::<Result<_>>()?;
+        let again_rows = self.rows.pick(&again);
+        let gone = std::mem::take(&mut self.gone);
+        let gone_from = Picked::Slots(gone.partitions.into());
+        let gone_keys = self.keys.capture(&gone_from);
         self.remove_emptied();
         let (schema, keys) = (self.state.schema.clone(), self.partition_columns.clone());
         let rows = move || {
             let mut captured = Vec::new();
-            for (piece, keys) in gone_keys {
-                captured.push(deleted(&schema, keys, gone[piece].to_vec())?);
+            for piece in gone_from.pieces() {
+                captured.push(deleted(&schema, gone_keys.columns(piece.clone())?, gone.arrivals[piece].to_vec())?);
             }
-            let (mut arrivals, mut first) = (&arrivals[..], 0);
-            for batch in put.batches() {
+            let mut put = recent.rows(|slot| *captures.get(slot) == number)?;
+            let mut again = &again[..];
+            for batch in again_rows.batches() {
                 let (values, rows) = batch?;
+                let (slots, rest) = again.split_at(rows);
+                again = rest;
+                put.push((values, slots.to_vec()));
+            }
+            for (values, slots) in put {
                 let mut columns: Vec<ArrayRef> = keys.iter().map(|key| values[*key].clone()).collect();
-                let hashes = hashes(&columns, rows)?;
-                let (of_batch, rest) = arrivals.split_at(rows);
-                arrivals = rest;
-                columns.push(Arc::new(Int64Array::from(of_batch.to_vec())));
+                let hashes = hashes(&columns, slots.len())?;
+                columns.push(Arc::new(Int64Array::from_iter_values(slots.iter().map(|slot| *arrivals.get(*slot)))));
                 columns.extend(values);
                 columns.push(Arc::new(match &stamps {
-                    Some(stamps) => TimestampMillisecondArray::from(stamps[first..first + rows].to_vec()),
-                    None => TimestampMillisecondArray::new_null(rows),
+                    Some(stamps) => slots.iter().map(|slot| stamps.of(*slot)).collect::<TimestampMillisecondArray>(),
+                    None => TimestampMillisecondArray::new_null(slots.len()),
                 }));
-                first += rows;
                 let rows = RecordBatch::try_new(schema.clone(), columns)?;
                 captured.push(StateRows { rows, hashes, deleted: None });
             }
@@ -400,6 +425,6 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             + self.rows.bytes()
             + self.keys.bytes()
             + self.partitions.bytes()
-            + rows * (size_of::<Entry<K>>() + 13)
+            + rows * (size_of::<Entry<K>>() + 17)
     }
 }

@@ -5,6 +5,9 @@
 //! are put together, those with gaps are packed) without anything else being told. A chain of slots holds the rows of a hash, and no others: what
 //! is taken out leaves it at once, however often a key changes.
 //!
+//! A capture looks at no row: it takes the blocks that were made since the last one, and shares what is known of slots. Which rows of those
+//! blocks are new is found when it is written out.
+//!
 //! In the state a row is named by its key hash and a number. Numbers go on above the greatest one that is loaded, so that a
 //! name is unique at whatever parallelism: all rows of a hash are there before one of them gets a number.
 //!
@@ -18,13 +21,12 @@ mod slots;
 use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
-use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use hashbrown::{HashSet, HashTable};
 use weir_core::{Error, Result};
 
-use self::capture::Beside;
 pub(crate) use self::capture::Captured;
+use self::capture::Changed;
 use self::slots::{Known, Slots};
 pub(super) use crate::row_blocks::Slot;
 use crate::row_blocks::{Blocks, NONE, equal_rows, identities};
@@ -42,8 +44,8 @@ pub(super) struct Rows {
     /// Slots without a row, to be used again.
     vacant: Vec<Slot>,
     next_number: i64,
-    /// Slots that were given a row since the last capture, once each; some of them may be vacant again.
-    fresh: Vec<Slot>,
+    /// The number of the next capture, from 1 on. Rows that it will store are known by it.
+    capture: u32,
     /// Rows that a checkpoint holds and that have been taken out since the last capture.
     removed: Vec<Name>,
     life: TimeToLive,
@@ -75,12 +77,12 @@ impl Rows {
     /// No rows of this schema. `counts`: how many matches a row has is stored.
     pub(super) fn new(schema: &SchemaRef, life: TimeToLive, counts: bool) -> Self {
         Self {
-            blocks: Blocks::new(schema),
+            blocks: Blocks::new(schema).noting_recent(),
             chains: HashTable::new(),
             slots: Slots::default(),
             vacant: Vec::new(),
             next_number: 0,
-            fresh: Vec::new(),
+            capture: 1,
             removed: Vec::new(),
             counts,
             again: Vec::new(),
@@ -117,7 +119,7 @@ impl Rows {
     /// Another row matches the one in `slot`. Whether it is the first.
     pub(super) fn matched(&mut self, slot: Slot) -> Result<bool> {
         self.recount(slot);
-        let matches = &mut self.slots.matches[slot as usize];
+        let matches = self.slots.matches.get_mut(slot);
         *matches = matches.checked_add(1).ok_or_else(|| {
             Error::environment("a row has more than four thousand million matches").with_help("join by more columns")
         })?;
@@ -127,7 +129,7 @@ impl Rows {
     /// A row that matched the one in `slot` is taken back. Whether it was the last.
     pub(super) fn unmatched(&mut self, slot: Slot) -> Result<bool> {
         self.recount(slot);
-        let matches = &mut self.slots.matches[slot as usize];
+        let matches = self.slots.matches.get_mut(slot);
         let fewer = matches.checked_sub(1);
         *matches = fewer.ok_or_else(|| Error::internal("a match of a row was taken back that had none"))?;
         Ok(*matches == 0)
@@ -152,9 +154,9 @@ impl Rows {
 
     /// While rows are loaded: another row matches the one in `slot`, which counts if its matches are not stored.
     pub(super) fn matched_before(&mut self, slot: Slot) {
-        let slot = slot as usize;
-        if !self.slots.counted[slot] {
-            self.slots.matches[slot] = self.slots.matches[slot].saturating_add(1);
+        if !self.slots.counted[slot as usize] {
+            let matches = self.slots.matches.get_mut(slot);
+            *matches = matches.saturating_add(1);
         }
     }
 
@@ -162,9 +164,7 @@ impl Rows {
     pub(super) fn add(&mut self, rows: &Added<'_>) -> Result<()> {
         let first = self.next_number;
         self.next_number += rows.hashes.len() as i64;
-        let slots = self.insert(rows, false, first..self.next_number)?;
-        let known = &mut self.slots.fresh;
-        self.fresh.extend(slots.iter().filter(|slot| !std::mem::replace(&mut known[**slot as usize], true)));
+        let slots = self.insert(rows, self.capture, first..self.next_number)?;
         if self.life.is_limited() {
             slots.iter().for_each(|slot| self.generations.touch(*slot));
         }
@@ -176,7 +176,7 @@ impl Rows {
         let Stored { numbers, counted, stamps } = stored;
         let greatest = numbers.iter().max().map_or(0, |number| number + 1);
         self.next_number = self.next_number.max(greatest);
-        let slots = self.insert(rows, true, numbers.iter().copied())?;
+        let slots = self.insert(rows, 0, numbers.iter().copied())?;
         if counted.null_count() < counted.len() {
             // Where counts are stored they go on being stored: what has been forgotten cannot be counted again.
             self.counts = true;
@@ -200,8 +200,9 @@ impl Rows {
         self.blocks.push(rows.records, slots)
     }
 
-    fn insert(&mut self, rows: &Added<'_>, stored: bool, numbers: impl Iterator<Item = i64>) -> Result<Vec<Slot>> {
-        if self.slots.hashes.len() + rows.hashes.len() >= NONE as usize {
+    /// Gives rows slots and names. `capture`: the number of the one that stores them, 0 if they are stored.
+    fn insert(&mut self, rows: &Added<'_>, capture: u32, numbers: impl Iterator<Item = i64>) -> Result<Vec<Slot>> {
+        if self.slots.next.len() + rows.hashes.len() >= NONE as usize {
             return Err(Error::environment("a side of a join has more than four thousand million rows in one subtask")
                 .with_help("raise the parallelism"));
         }
@@ -216,7 +217,7 @@ impl Rows {
                     NONE
                 }
             };
-            self.slots.set(*slot, Known { hash: *hash, number, next, matches, stored });
+            self.slots.set(*slot, Known { hash: *hash, number, next, matches, capture });
         }
         Ok(slots)
     }
@@ -224,7 +225,7 @@ impl Rows {
     /// So many slots without a row: vacant ones first.
     fn free_slots(&mut self, count: usize) -> Vec<Slot> {
         let mut slots = self.vacant.split_off(self.vacant.len() - count.min(self.vacant.len()));
-        let first = self.slots.hashes.len() as Slot;
+        let first = self.slots.next.len() as Slot;
         let end = first + (count - slots.len()) as Slot;
         slots.extend(first..end);
         self.slots.grow(end as usize);
@@ -262,14 +263,14 @@ impl Rows {
         }
         let taken: Vec<Slot> = found.iter().copied().flatten().collect();
         for slot in &taken {
-            if self.slots.stored[*slot as usize] {
-                self.removed.push((self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]));
+            if self.is_stored(*slot) {
+                self.removed.push(self.name(*slot));
             }
             self.generations.leave(*slot);
         }
         self.vacant.extend(&taken);
         self.blocks.remove(&taken)?;
-        Ok(found.iter().map(|slot| slot.map(|slot| self.slots.matches[slot as usize])).collect())
+        Ok(found.iter().map(|slot| slot.map(|slot| *self.slots.matches.get(slot))).collect())
     }
 
     /// Takes the first row of a chain that `is_it` out of the chain.
@@ -294,7 +295,7 @@ impl Rows {
 
     /// Puts a row back into its chain.
     fn link(&mut self, slot: Slot) {
-        let hash = self.slots.hashes[slot as usize];
+        let hash = *self.slots.hashes.get(slot);
         self.slots.next[slot as usize] = match self.chains.entry(hash, |chain| chain.0 == hash, |chain| chain.0) {
             Entry::Occupied(mut chain) => std::mem::replace(&mut chain.get_mut().1, slot),
             Entry::Vacant(chain) => {
@@ -307,15 +308,15 @@ impl Rows {
     /// Lets go of the rows whose key hash `leaves`; checkpoints hold them all.
     pub(super) fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<()> {
         let mut leaving = Vec::new();
-        let (next, stored) = (&self.slots.next, &self.slots.stored);
+        let (slots, capture) = (&self.slots, self.capture);
         let mut all_stored = true;
         self.chains.retain(|(hash, first)| {
             let leaves = leaves(*hash);
             let mut slot = if leaves { *first } else { NONE };
             while slot != NONE {
-                all_stored &= stored[slot as usize];
+                all_stored &= *slots.captures.get(slot) != capture;
                 leaving.push(slot);
-                slot = next[slot as usize];
+                slot = slots.next[slot as usize];
             }
             !leaves
         });
@@ -329,7 +330,6 @@ impl Rows {
             // Nothing is left that a slot could be the number of.
             self.slots = Slots::default();
             self.vacant = Vec::new();
-            self.fresh = Vec::new();
             self.generations = Generations::default();
             self.again.clear();
             self.chains = HashTable::new();
@@ -338,41 +338,41 @@ impl Rows {
         Ok(())
     }
 
+    /// Whether a checkpoint holds the row.
+    fn is_stored(&self, slot: Slot) -> bool {
+        *self.slots.captures.get(slot) != self.capture
+    }
+
+    /// What the row is called.
+    fn name(&self, slot: Slot) -> Name {
+        (*self.slots.hashes.get(slot), *self.slots.numbers.get(slot))
+    }
+
     /// What changed since the last capture.
-    pub(super) fn capture(&mut self) -> Result<Captured> {
-        let mut fresh = std::mem::take(&mut self.fresh);
-        // A slot may have lost its row since, and may have got one that was loaded.
-        fresh.retain(|slot| {
-            self.slots.fresh[*slot as usize] = false;
-            let stored = !self.blocks.is_there(*slot) || self.slots.stored[*slot as usize];
-            self.slots.stored[*slot as usize] |= !stored;
-            !stored
-        });
-        let mut others = std::mem::take(&mut self.again);
-        if !others.is_empty() {
-            // Those that are fresh are among them already, and those that are gone by now are not there.
-            others.sort_unstable();
-            others.iter().for_each(|slot| self.slots.again[*slot as usize] = false);
-            let known: HashSet<Slot, FixedState> = fresh.iter().copied().collect();
-            others.retain(|slot| self.blocks.is_there(*slot) && !known.contains(slot));
-            fresh.extend(others);
-        }
-        let name = |slot: &Slot| (self.slots.hashes[*slot as usize], self.slots.numbers[*slot as usize]);
-        let names = fresh.iter().map(name).collect();
-        let mut beside = Beside::default();
-        if self.life.is_limited() {
-            beside.stamps = fresh.iter().map(|slot| self.generations.of(*slot)).collect();
-        }
+    pub(super) fn capture(&mut self) -> Changed {
+        let mut again = std::mem::take(&mut self.again);
+        again.sort_unstable();
+        again.iter().for_each(|slot| self.slots.again[*slot as usize] = false);
+        // A slot may have lost its row since, and may have got a new one.
+        again.retain(|slot| self.blocks.is_there(*slot) && self.is_stored(*slot));
+        let changed = Changed {
+            recent: self.blocks.take_recent(),
+            capture: self.capture,
+            again: self.blocks.pick(&again),
+            again_slots: again,
+            then: self.slots.share(self.counts),
+            stamps: self.life.is_limited().then(|| self.generations.share()),
+            removed: std::mem::take(&mut self.removed),
+        };
         self.generations.captured();
-        if self.counts {
-            beside.matches = fresh.iter().map(|slot| self.slots.matches[*slot as usize]).collect();
-        }
-        Ok(Captured::new(self.blocks.pick(&fresh), names, std::mem::take(&mut self.removed)).with(beside))
+        // Rows are not kept for as many captures as there are numbers.
+        self.capture = self.capture.checked_add(1).unwrap_or(1);
+        changed
     }
 
     /// Bytes held, roughly.
     pub(super) fn bytes(&self) -> usize {
-        let slots = self.fresh.len() + self.vacant.len() + self.again.len();
+        let slots = self.vacant.len() + self.again.len();
         let names = self.removed.len() * size_of::<Name>() + slots * size_of::<Slot>();
         self.blocks.bytes()
             + self.slots.bytes()

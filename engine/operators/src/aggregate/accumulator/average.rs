@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, types::*}
 use arrow::datatypes::{DataType, Field};
 use weir_core::{AggregateCall, Result};
 
-use super::super::chunked::Chunked;
 use super::{Accumulator, Argument, Columnar, Fold, Rows, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 struct Average {
     name: String,

@@ -8,9 +8,9 @@ use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Field};
 use weir_core::{AggregateCall, Result};
 
-use super::super::chunked::Chunked;
 use super::sum::overflow;
 use super::{Accumulator, Argument, Columnar, Fold, Rows, as_type, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 struct Balance {
     name: String,

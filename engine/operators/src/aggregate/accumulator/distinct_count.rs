@@ -18,9 +18,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{AggregateCall, AggregateFunction, Error, Result, hash};
 
 use self::captured::CapturedPairs;
-use super::super::chunked::{Chunked, Picked};
 use super::super::key_table::{KeyLayout, KeyTable};
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, state_column};
+use crate::chunked::{Chunked, Picked};
 
 /// The end of a list.
 const END: u32 = u32::MAX;

@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Int6
 use arrow::datatypes::{DataType, Field};
 use weir_core::{AggregateCall, Result};
 
-use super::super::chunked::Chunked;
 use super::{Accumulator, Argument, Columnar, Fold, Rows, as_type, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 /// Type of the sum.
 const SUM: DataType = DataType::Decimal128(38, 0);

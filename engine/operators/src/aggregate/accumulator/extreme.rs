@@ -8,9 +8,9 @@ use arrow::datatypes::{DataType, Field};
 use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, Result};
 
-use super::super::chunked::Chunked;
 use super::value::{Bytes, Flag, Kind, Number, Text, carrier};
 use super::{Accumulator, Argument, Columnar, Fold, Rows, as_type, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use arrow::array::{Array, ArrayRef, AsArray, TimestampMillisecondArray, types::*
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use weir_core::{AggregateCall, Result};
 
-use super::super::chunked::Chunked;
 use super::value::{Bytes, Flag, Kind, Number, Text, carrier};
 use super::{Accumulator, Argument, Columnar, Fold, Rows, as_type, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

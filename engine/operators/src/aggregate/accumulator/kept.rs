@@ -17,8 +17,8 @@ use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Result};
 use weir_functions::Functions;
 
-use super::super::chunked::Picked;
 use super::{Accumulator, Argument, CapturedStates, Changed, Rows, state_column};
+use crate::chunked::Picked;
 
 /// Which of a group's values the aggregate reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

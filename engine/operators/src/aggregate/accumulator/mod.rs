@@ -34,7 +34,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use weir_core::{AggregateCall, AggregateFunction, Error, Result};
 use weir_functions::Functions;
 
-use super::chunked::{Captured, Chunked, Picked};
+use crate::chunked::{Captured, Chunked, Picked};
 
 /// Rows that an update reads.
 #[derive(Debug, Clone, Copy)]

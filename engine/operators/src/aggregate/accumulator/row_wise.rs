@@ -18,9 +18,9 @@ use weir_core::hash::canonical_keys;
 use weir_core::{AggregateCall, AggregateFunction, Error, Literal, LiteralValue, Result};
 use weir_functions::Functions;
 
-use super::super::chunked::Picked;
 use super::one_group::OneGroup;
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
+use crate::chunked::Picked;
 
 struct RowWise {
     plan: Arc<Plan>,

@@ -8,8 +8,8 @@ use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArr
 use arrow::datatypes::{DataType, Field};
 use weir_core::{AggregateCall, Error, Result};
 
-use super::super::chunked::Chunked;
 use super::{Accumulator, Argument, Columnar, Fold, Rows, as_type, for_each_selected, state_column};
+use crate::chunked::Chunked;
 
 struct Sum<T> {
     name: String,

@@ -4,8 +4,8 @@ use arrow::array::{BooleanArray, Int8Array, RecordBatch};
 use weir_core::{EventTime, OpenContext, Result};
 
 use super::Groups;
-use crate::aggregate::chunked::Picked;
 use crate::batches::event_times;
+use crate::chunked::Picked;
 
 impl Groups {
     /// Takes the stamps of the groups that were loaded last. One without has been kept for ever so far, and is stamped, and stored, at the

@@ -12,8 +12,8 @@ use arrow::datatypes::SchemaRef;
 use weir_core::{Batch, EventTime, OpenContext, Result};
 
 use super::{Emitted, Groups, SHOWN};
-use crate::aggregate::chunked::Picked;
 use crate::batches::event_times;
+use crate::chunked::Picked;
 
 /// A group is hidden.
 pub(super) const HIDDEN: u8 = 4;

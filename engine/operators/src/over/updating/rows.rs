@@ -366,7 +366,7 @@ impl Rows {
         let name = |slot: &Slot| (self.known[*slot as usize].hash, self.known[*slot as usize].number);
         let names = uncaptured.iter().map(name).collect();
         let removed = std::mem::take(&mut self.removed);
-        Captured::new(self.blocks.pick(&uncaptured), names, removed).with_stamps(stamps)
+        Captured::new(self.blocks.pick(&uncaptured), names, stamps, removed)
     }
 
     /// Bytes held, roughly.

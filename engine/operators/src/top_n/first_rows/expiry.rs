@@ -3,7 +3,7 @@
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use weir_core::Result;
 
-use super::{AGAIN, FirstRows, OrderKey, PRESENT, STORED};
+use super::{FirstRows, OrderKey, PRESENT};
 
 /// Whether a row is forgotten some time.
 pub(super) fn ages(deletions: Option<&BooleanArray>, row: usize) -> bool {
@@ -23,14 +23,12 @@ impl<K: OrderKey> FirstRows<K> {
         }
         self.life.marker();
         for slot in self.generations.stamp(self.life.stamp()) {
-            self.known.flags[slot as usize] |= AGAIN;
-            self.capture_later(slot);
+            self.store_again(slot);
         }
         let gone = self.generations.take(self.life.expired());
         for slot in self.generations.left_unstamped(&gone) {
-            let index = slot as usize;
-            if self.known.flags[index] & STORED != 0 {
-                self.gone.push((self.known.partitions[index], self.known.arrivals[index]));
+            if self.is_stored(slot) {
+                self.goes(slot);
             }
         }
         let mut empty = Vec::new();
@@ -43,7 +41,7 @@ impl<K: OrderKey> FirstRows<K> {
         }
         self.free(gone)?;
         self.emptied.extend(empty);
-        if self.gone.is_empty() {
+        if self.gone.arrivals.is_empty() {
             self.remove_emptied();
         }
         Ok(())

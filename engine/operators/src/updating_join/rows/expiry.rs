@@ -29,7 +29,7 @@ impl Rows {
         }
         self.life.marker();
         for slot in self.generations.stamp(self.life.stamp()) {
-            if self.slots.stored[slot as usize] {
+            if self.is_stored(slot) {
                 self.store_anew(slot);
             }
         }
@@ -38,15 +38,15 @@ impl Rows {
             return Ok(());
         }
         for slot in self.generations.left_unstamped(&gone) {
-            if self.slots.stored[slot as usize] {
-                self.removed.push((self.slots.hashes[slot as usize], self.slots.numbers[slot as usize]));
+            if self.is_stored(slot) {
+                self.removed.push(self.name(slot));
             }
         }
         // A chain is gone through once, however many of its rows go.
-        let mut hashes: Vec<u64> = gone.iter().map(|slot| self.slots.hashes[*slot as usize]).collect();
+        let mut hashes: Vec<u64> = gone.iter().map(|slot| *self.slots.hashes.get(*slot)).collect();
         hashes.sort_unstable();
         hashes.dedup();
-        let mut goes = vec![false; self.slots.hashes.len()];
+        let mut goes = vec![false; self.slots.next.len()];
         gone.iter().for_each(|slot| goes[*slot as usize] = true);
         for hash in hashes {
             let Ok(mut chain) = self.chains.find_entry(hash, |chain| chain.0 == hash) else { continue };

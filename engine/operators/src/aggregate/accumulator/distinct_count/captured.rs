@@ -9,10 +9,10 @@ use arrow::compute::{concat, take};
 use arrow::datatypes::UInt32Type;
 use weir_core::{Error, Result};
 
-use super::super::super::chunked::{Captured, Picked};
 use super::super::super::key_table::CapturedKeys;
 use super::super::CapturedStates;
 use super::{Calls, Plan, offset};
+use crate::chunked::{Captured, Picked};
 
 /// No position.
 const NOWHERE: u32 = u32::MAX;

@@ -2,8 +2,8 @@ use arrow::array::{BooleanArray, StringViewArray};
 use arrow::datatypes::Int64Type;
 use weir_core::AggregateFunction;
 
-use super::super::super::chunked::CHUNK;
 use super::*;
+use crate::chunked::CHUNK;
 
 fn names(filter: Option<usize>) -> AggregateCall {
     AggregateCall {

@@ -171,8 +171,13 @@ impl<T: Clone> Chunked<T> {
             Picked::Slots(slots) if slots.len() * SPARSE < self.len => {
                 Captured::Copied(slots.iter().map(|slot| self.get(*slot).clone()).collect())
             }
-            _ => Captured::Shared(self.chunks.iter_mut().map(Chunk::share).collect(), picked.clone()),
+            _ => Captured::Shared(self.share(), picked.clone()),
         }
+    }
+
+    /// All values as they are now, to be read later.
+    pub(crate) fn share(&mut self) -> Shared<T> {
+        Shared(self.chunks.iter_mut().map(Chunk::share).collect())
     }
 
     /// Bytes held, without what values point to.
@@ -185,7 +190,17 @@ impl<T: Clone> Chunked<T> {
 #[derive(Debug)]
 pub(crate) enum Captured<T> {
     Copied(Vec<T>),
-    Shared(Vec<Arc<Vec<T>>>, Picked),
+    Shared(Shared<T>, Picked),
+}
+
+/// A column as it was.
+#[derive(Debug)]
+pub(crate) struct Shared<T>(Vec<Arc<Vec<T>>>);
+
+impl<T> Shared<T> {
+    pub(crate) fn get(&self, slot: u32) -> &T {
+        &self.0[slot as usize >> CHUNK_BITS][slot as usize & (CHUNK - 1)]
+    }
 }
 
 impl<T: Clone> Captured<T> {
@@ -193,13 +208,12 @@ impl<T: Clone> Captured<T> {
     pub(crate) fn read(&self, rows: Range<usize>) -> Cow<'_, [T]> {
         match self {
             Captured::Copied(values) => Cow::Borrowed(&values[rows]),
-            Captured::Shared(chunks, Picked::First(_)) => match chunks.get(rows.start >> CHUNK_BITS) {
+            Captured::Shared(Shared(chunks), Picked::First(_)) => match chunks.get(rows.start >> CHUNK_BITS) {
                 Some(chunk) => Cow::Borrowed(&chunk[rows.start & (CHUNK - 1)..][..rows.len()]),
                 None => Cow::Borrowed(&[]),
             },
-            Captured::Shared(chunks, Picked::Slots(slots)) => {
-                let value = |slot: &u32| chunks[*slot as usize >> CHUNK_BITS][*slot as usize & (CHUNK - 1)].clone();
-                slots[rows].iter().map(value).collect()
+            Captured::Shared(shared, Picked::Slots(slots)) => {
+                slots[rows].iter().map(|slot| shared.get(*slot).clone()).collect()
             }
         }
     }
