@@ -1,7 +1,8 @@
-//! What keeps an expression from being evaluated for rows that the query excludes.
+//! What keeps an expression from being evaluated for rows that the query excludes, and from being simplified to what is not the same.
 //!
 //! `y <> 0 AND x / y >= 1` has to hold at whatever place DataFusion's rules put its parts, and DataFusion takes every
-//! expression for one that cannot fail. So those that can are hidden from it while it optimises:
+//! expression for one that cannot fail. So those that can are hidden from it while it
+//! optimises, and what its rules get wrong where a value is null:
 //!
 //! | written | while DataFusion has the plan |
 //! |---|---|
@@ -10,6 +11,8 @@
 //! | `SUM(x / y) FILTER (WHERE y <> 0)` | `SUM(CASE WHEN y <> 0 THEN x / y END) FILTER (…)`, as arguments are computed before the filter is looked at |
 //! | `x IN (1, 10 / y)` | `x = 1 OR $guarded(n, x = 10 / y)` |
 //! | `a IN (1, 2) AND b IN (3)`, and other lists that it would merge wrongly | `a IN (1, 2) AND $guarded(n, b IN (3))`, see [`lists`] |
+//! | `a ^ b` | `a ^ $guarded(n, b)`, as it passes over nulls where `b` is `a` |
+//! | `a ~ '.*'` | `a IS NOT NULL OR NULL`, as it forgets the null |
 //! | `CAST(d AS BIGINT)` of a DECIMAL, and other casts that lose digits | `$as_it_is(CAST(d AS BIGINT))`, as DataFusion would cast what it is compared with instead |
 //! | a `CASE` of conditions with several `WHEN`s | one `CASE` in the other: DataFusion makes `AND` and `OR` of it, with the second condition before the negation of the first |
 //!

@@ -2,16 +2,16 @@
 
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
-use datafusion_common::{DFSchema, Result};
+use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::{AggregateFunction, ScalarFunction};
-use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator};
+use datafusion_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, lit, or};
 use weir_functions::arithmetic::{Arithmetic, is_exact};
 
 use super::failure::can_fail;
 use super::lists::{Position, apart, plain};
 use super::lossy::hidden;
 use super::marker::{Marker, mark, marked};
-use crate::coercion::is_arithmetic;
+use crate::coercion::{is_arithmetic, literal_of};
 
 /// The expression over columns of `schema`, with types as they will be evaluated.
 ///
@@ -39,12 +39,31 @@ fn one(expr: Expr, schema: &DFSchema, marker: &Marker) -> Result<Expr> {
         {
             Expr::BinaryExpr(BinaryExpr { left, op, right: Box::new(mark(*right, marker)) })
         }
+        // Without the mark `a ^ a` is 0, and `a ^ b ^ a` is `b`, where `a` is null too.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::BitwiseXor, right }) if marked(&right).is_none() => {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::BitwiseXor, right: Box::new(mark(*right, marker)) })
+        }
+        // It would become `text IS NOT NULL`, which is false of a null.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::RegexMatch | Operator::RegexIMatch, right })
+            if is_anything(&right) =>
+        {
+            or(left.is_not_null(), lit(ScalarValue::Boolean(None)))
+        }
         Expr::InList(list) => plain(list, schema, marker),
         expr @ (Expr::Cast(_) | Expr::TryCast(_)) => hidden(expr, schema)?,
         Expr::Case(case) => one_in_the_other(case, schema)?,
         Expr::AggregateFunction(call) => Expr::AggregateFunction(filtered_first(call, schema)),
         other => other,
     })
+}
+
+/// Whether this is the pattern that every text matches.
+fn is_anything(pattern: &Expr) -> bool {
+    let text = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten() == Some(".*"),
+        _ => false,
+    };
+    text(pattern) || literal_of(pattern).as_ref().is_some_and(text)
 }
 
 /// The arithmetic as a function, if it is of exact numbers.

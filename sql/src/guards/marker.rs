@@ -1,4 +1,4 @@
-//! The function `$guarded(n, condition)`: the condition as it is. Its number says where it stands among others: those with
+//! The function `$guarded(n, expression)`: the expression as it is. Its number says where a condition stands among others: those with
 //! lower numbers are evaluated before it.
 
 use std::cell::Cell;
@@ -15,7 +15,7 @@ const NAME: &str = "$guarded";
 static FUNCTION: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(Guarded { signature: Signature::user_defined(Volatility::Immutable) })));
 
-/// Gives each guarded condition of a query a number of its own.
+/// Gives each guarded expression of a query a number of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Marker(Cell<u64>);
 
@@ -26,16 +26,16 @@ impl Marker {
     }
 }
 
-/// The condition, marked as one that can fail.
-pub(crate) fn mark(condition: Expr, marker: &Marker) -> Expr {
-    FUNCTION.call(vec![lit(marker.next()), condition])
+/// The expression, marked as one that can fail, or that no rule is to have in common with another.
+pub(crate) fn mark(expr: Expr, marker: &Marker) -> Expr {
+    FUNCTION.call(vec![lit(marker.next()), expr])
 }
 
-/// The number and the condition, if it is marked.
+/// The number and the expression, if it is marked.
 pub(crate) fn marked(expr: &Expr) -> Option<(u64, &Expr)> {
     match expr {
         Expr::ScalarFunction(call) if call.func.name() == NAME => match call.args.as_slice() {
-            [Expr::Literal(ScalarValue::UInt64(Some(number)), _), condition] => Some((*number, condition)),
+            [Expr::Literal(ScalarValue::UInt64(Some(number)), _), expr] => Some((*number, expr)),
             _ => None,
         },
         _ => None,
@@ -64,9 +64,9 @@ impl ScalarUDFImpl for Guarded {
         NAME
     }
 
-    /// The condition's: a column is called after what was written.
+    /// The expression's: a column is called after what was written.
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.last().map(|condition| condition.schema_name().to_string()).unwrap_or_default())
+        Ok(args.last().map(|expr| expr.schema_name().to_string()).unwrap_or_default())
     }
 
     fn signature(&self) -> &Signature {
@@ -90,13 +90,16 @@ impl ScalarUDFImpl for Guarded {
         Ok(types.to_vec())
     }
 
-    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Boolean)
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        match types.last() {
+            Some(data_type) => Ok(data_type.clone()),
+            None => internal_err!("`{NAME}` has no argument"),
+        }
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.pop() {
-            Some(condition) => Ok(condition),
+            Some(values) => Ok(values),
             None => internal_err!("`{NAME}` has no argument"),
         }
     }
