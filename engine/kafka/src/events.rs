@@ -11,6 +11,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use serde::Deserialize;
 use tokio::time::Instant;
 
+use crate::client::AWAY;
+
 /// The other side of a client.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -24,7 +26,7 @@ struct State {
     last: Option<(RDKafkaErrorCode, String)>,
     /// Why the cluster cannot be reached, and since when.
     away: Option<(Instant, Away)>,
-    partitions: HashMap<String, HashMap<i32, Progress>>,
+    partitions: HashMap<String, HashMap<i32, Seen>>,
 }
 
 /// Why a cluster cannot be reached.
@@ -34,6 +36,16 @@ pub(crate) enum Away {
     Down(String),
     /// It does not let us in.
     Refused(String),
+}
+
+/// What is known of a partition.
+#[derive(Debug, Default)]
+struct Seen {
+    progress: Progress,
+    /// The brokers have named it.
+    was_there: bool,
+    /// Since when they have not.
+    missing: Option<Instant>,
 }
 
 /// How far a partition goes.
@@ -73,7 +85,15 @@ impl Events {
 
     /// How far a partition goes, as far as that is known.
     pub(crate) fn progress(&self, topic: &str, partition: i32) -> Option<Progress> {
-        self.state().partitions.get(topic)?.get(&partition).copied()
+        self.state().partitions.get(topic)?.get(&partition).map(|seen| seen.progress)
+    }
+
+    /// Whether the brokers do not know a partition any more. That a queue hears only if it is asked for each record alone.
+    pub(crate) fn is_gone(&self, topic: &str, partition: i32) -> bool {
+        let state = self.state();
+        let seen = state.partitions.get(topic).and_then(|partitions| partitions.get(&partition));
+        // Of one that has never been named they may not have told yet.
+        seen.is_some_and(|seen| seen.missing.is_some_and(|since| seen.was_there || since.elapsed() >= AWAY))
     }
 
     fn take(&self, statistics: Statistics) {
@@ -86,7 +106,10 @@ impl Events {
             let known = state.partitions.entry(topic).or_default();
             for (partition, seen) in entry.partitions {
                 let end = if self.reads_committed && seen.ls_offset >= 0 { seen.ls_offset } else { seen.hi_offset };
-                known.insert(partition, Progress { end, fetched_to_end: seen.eof_offset });
+                let before = known.entry(partition).or_default();
+                before.progress = Progress { end, fetched_to_end: seen.eof_offset };
+                before.was_there |= !seen.unknown;
+                before.missing = seen.unknown.then(|| before.missing.unwrap_or_else(Instant::now));
             }
         }
     }
@@ -113,6 +136,8 @@ struct Topic {
 
 #[derive(Deserialize)]
 struct Partition {
+    /// The brokers do not name it.
+    unknown: bool,
     eof_offset: i64,
     hi_offset: i64,
     ls_offset: i64,

@@ -22,6 +22,7 @@ mod offsets;
 mod options;
 mod partition;
 mod ready;
+mod record;
 mod registries;
 mod resolve;
 mod rows;

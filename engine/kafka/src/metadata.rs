@@ -1,7 +1,5 @@
 //! Columns that describe a record. Their names are Flink's, but for `key`, which it does not have.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,9 +8,10 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use rdkafka::message::{Headers, Message, Timestamp};
+use rdkafka::message::Timestamp;
 use weir_core::{Error, Result};
 
+use crate::record::{HeadersByName, Record};
 use crate::split::TopicPartition;
 
 /// What is known of a record beside its key and its value.
@@ -121,7 +120,7 @@ impl MetadataColumn {
     ///
     /// # Errors
     /// What is wrong with it. A value has been added all the same.
-    pub(crate) fn push(&mut self, message: &impl Message, turn: Turn) -> Result<(), String> {
+    pub(crate) fn push(&mut self, message: &impl Record, turn: Turn) -> Result<(), String> {
         match self {
             Self::Sequence(values) => values.push(turn.sequence),
             Self::Deletion(values) => values.push(turn.is_gone),
@@ -170,9 +169,9 @@ pub(crate) struct HeaderColumn {
 }
 
 impl HeaderColumn {
-    fn push(&mut self, message: &impl Message) -> Result<(), String> {
-        let found = message.headers().map_or(Ok(BTreeMap::new()), headers);
-        self.lengths.push(found.as_ref().map_or(0, BTreeMap::len));
+    fn push(&mut self, message: &impl Record) -> Result<(), String> {
+        let found = message.headers();
+        self.lengths.push(found.as_ref().map_or(0, HeadersByName::len));
         for (name, value) in found? {
             self.names.append_value(name);
             self.values.append_option(value);
@@ -188,11 +187,4 @@ impl HeaderColumn {
         let pairs = StructArray::try_new(pair(), columns, None)?;
         Ok(Arc::new(MapArray::try_new(entries, OffsetBuffer::from_lengths(self.lengths), pairs, None, false)?))
     }
-}
-
-/// The headers of a record by their names; of several with one name, the last.
-fn headers<H: Headers>(headers: &H) -> Result<BTreeMap<String, Option<&[u8]>>, String> {
-    // The crate takes it for granted that names are text, and panics where they are not. Nothing is left in between by that.
-    let read = || headers.iter().map(|header| (header.key.to_owned(), header.value)).collect();
-    catch_unwind(AssertUnwindSafe(read)).map_err(|_| "the name of a header is not valid UTF-8".to_owned())
 }

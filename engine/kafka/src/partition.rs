@@ -1,13 +1,12 @@
 //! One partition that is read: its queue, how far it has been read, and where it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Message, OwnedMessage};
+use weir_kafka_queue::Queue;
 
 use crate::events::{Events, Progress};
+use crate::record::Record;
 use crate::rows::{Rows, WantedSchema};
 use crate::split::{Range, Sequence, Stop, TopicPartition};
 
@@ -34,7 +33,7 @@ impl Assigned {
     /// Adds a record to `rows`; why it is the last one for now, if it is.
     fn accept(
         &mut self,
-        message: &impl Message,
+        message: &impl Record,
         rows: &mut Rows,
         last_time: &mut Option<i64>,
         stop_at_rejected: bool,
@@ -60,9 +59,7 @@ impl Assigned {
 /// A partition whose records come.
 pub(crate) struct Partition {
     pub(crate) assigned: Assigned,
-    pub(crate) queue: PartitionQueue<Events>,
-    /// A record that was taken out of the queue, and has to wait for its schema.
-    held: Option<OwnedMessage>,
+    queue: Queue<Events>,
     /// The end of what there is was come to, and nothing has come since.
     at_end: bool,
     /// When the last record that was read was written, in milliseconds since 1970.
@@ -85,8 +82,8 @@ pub(crate) enum Taken {
 }
 
 impl Partition {
-    pub(crate) fn new(assigned: Assigned, queue: PartitionQueue<Events>) -> Self {
-        Self { assigned, queue, held: None, at_end: false, last_time: None }
+    pub(crate) fn new(assigned: Assigned, queue: Queue<Events>) -> Self {
+        Self { assigned, queue, at_end: false, last_time: None }
     }
 
     /// Takes records out of the queue into `rows`, without waiting, until there are `limit` or one is rejected while `stop_at_rejected`.
@@ -94,38 +91,32 @@ impl Partition {
         let mut records = 0;
         // What is no row counts too: a subtask has others to listen to.
         while rows.len() < limit && records < limit {
-            if let Some(message) = self.held.take() {
-                records += 1;
-                match self.assigned.accept(&message, rows, &mut self.last_time, stop_at_rejected) {
-                    None => continue,
-                    Some(Taken::WantsSchema(wanted)) => {
-                        self.held = Some(message);
-                        return Taken::WantsSchema(wanted);
-                    }
-                    Some(taken) => return taken,
-                }
-            }
-            match self.queue.poll(Duration::ZERO) {
+            records += 1;
+            match self.queue.peek() {
                 None => return Taken::All,
                 Some(Ok(message)) => {
-                    records += 1;
                     self.at_end = false;
                     match self.assigned.accept(&message, rows, &mut self.last_time, stop_at_rejected) {
-                        None => {}
-                        Some(Taken::WantsSchema(wanted)) => {
-                            self.held = Some(message.detach());
-                            return Taken::WantsSchema(wanted);
+                        None => self.queue.advance(),
+                        // It stays the next one.
+                        Some(taken @ Taken::WantsSchema(_)) => return taken,
+                        Some(taken) => {
+                            self.queue.advance();
+                            return taken;
                         }
-                        Some(taken) => return taken,
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
+                    self.queue.advance();
                     self.at_end = true;
                     if matches!(self.assigned.range.stop, Some(Stop { is_there: true, .. })) {
                         return Taken::Ended;
                     }
                 }
-                Some(Err(error)) => return Taken::Failed(error),
+                Some(Err(error)) => {
+                    self.queue.advance();
+                    return Taken::Failed(error);
+                }
             }
         }
         Taken::Enough

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
-use rdkafka::message::Message;
 use weir_connectors::formats::RAW_LIMIT;
 use weir_connectors::formats::message::{Change, MessageDecoder};
 use weir_core::connector::Rejected;
@@ -12,6 +11,7 @@ use weir_core::{Error, Result};
 
 use crate::layout::{Layout, Origin, Replacing};
 use crate::metadata::{MetadataColumn, Turn};
+use crate::record::Record;
 use crate::split::{Sequence, TopicPartition};
 
 /// A schema that is to be asked for.
@@ -36,7 +36,7 @@ pub(crate) struct Rows {
     truncated: Option<Rejected>,
 }
 
-fn rejected(message: &impl Message, partition: &Arc<str>, raw: Option<&[u8]>, reason: String) -> Rejected {
+fn rejected(message: &impl Record, partition: &Arc<str>, raw: Option<&[u8]>, reason: String) -> Rejected {
     Rejected {
         origin: partition.clone(),
         offset: u64::try_from(message.offset()).unwrap_or_default(),
@@ -62,7 +62,7 @@ impl Rows {
     }
 
     /// The schema that a record cannot be decoded without, and that is not known yet.
-    pub(crate) fn wants_schema(&self, message: &impl Message) -> Option<WantedSchema> {
+    pub(crate) fn wants_schema(&self, message: &impl Record) -> Option<WantedSchema> {
         let wanted = |decoder: &Option<MessageDecoder>, bytes| decoder.as_ref().and_then(|it| it.wants_schema(bytes));
         let of_value = wanted(&self.value, message.payload()).map(|id| WantedSchema { id, of_key: false });
         of_value.or_else(|| wanted(&self.key, message.key()).map(|id| WantedSchema { id, of_key: true }))
@@ -82,7 +82,7 @@ impl Rows {
     }
 
     /// Adds a record of the partition of this name.
-    pub(crate) fn push(&mut self, message: &impl Message, partition: &Arc<str>, sequence: &mut Sequence) {
+    pub(crate) fn push(&mut self, message: &impl Record, partition: &Arc<str>, sequence: &mut Sequence) {
         let (value, gone): (Result<(), String>, &[bool]) = match (self.layout.replacing(), message.payload()) {
             (None, None) if !self.layout.reads_null() => return,
             // It lets the topic forget the record before it, which has said that the row is gone.
@@ -118,7 +118,8 @@ impl Rows {
         };
         // All parts get as many rows, whatever is wrong with another.
         let (mut key, mut metadata) = (Ok(()), Ok(()));
-        let time = message.timestamp().to_millis();
+        // It is asked of the client, and most tables do not want it.
+        let time = self.layout.replacing().and_then(|_| message.timestamp().to_millis());
         for is_gone in gone {
             let turn = Turn { sequence: sequence.next(time), is_gone: *is_gone };
             key = key.and(self.key.as_mut().map_or(Ok(()), |decoder| decoder.push(message.key())));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, interval, sleep_until};
@@ -17,6 +18,7 @@ use weir_connectors::blocking::{begin, release};
 use weir_connectors::formats::BadRecordPolicy;
 use weir_core::connector::{AssignedSplit, Rejected, Source, SourceContext, SourceEvent, SplitLag, SplitPosition};
 use weir_core::{Epoch, Error, EventTime, Result, TableSpec};
+use weir_kafka_queue::Queue;
 
 use crate::client::{Client, ClientOptions};
 use crate::commits::Commits;
@@ -160,6 +162,12 @@ impl KafkaSource {
         self.next_look = Instant::now() + LISTEN;
         let Some(client) = &self.client else { return Ok(()) };
         away(client)?;
+        for Assigned { partition, position, .. } in self.partitions.iter().flatten().map(|open| &open.assigned) {
+            if client.events().is_gone(&partition.topic, partition.partition) {
+                let gone = KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownPartition);
+                return Err(partition_failed(partition, *position, gone, client));
+            }
+        }
         (0..self.partitions.len())
             .filter(|queue| self.partitions[*queue].is_some())
             .for_each(|queue| self.ready.mark(queue));
@@ -269,10 +277,9 @@ fn start(
     for (number, assigned) in assigned.into_iter().enumerate() {
         let TopicPartition { topic, partition } = &assigned.partition;
         // Before it is fetched, so that all of it comes there.
-        let queue = client.consumer().split_partition_queue(topic, *partition);
-        let mut queue = queue.ok_or_else(|| failed(&assigned.partition))?;
         let (ready, number) = (ready.clone(), first + number);
-        queue.set_nonempty_callback(move || ready.mark(number));
+        let queue = Queue::split(client.consumer().clone(), topic, *partition, move || ready.mark(number));
+        let queue = queue.ok_or_else(|| failed(&assigned.partition))?;
         list.add_partition_offset(topic, *partition, Offset::Offset(assigned.position))
             .map_err(|error| failed(&assigned.partition).with_source(error))?;
         partitions.push(Partition::new(assigned, queue));

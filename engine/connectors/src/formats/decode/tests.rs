@@ -112,6 +112,42 @@ proptest! {
         decode(RecordFormat::Json(JsonRecords::new(&fields, false, false)), fields, &bytes);
     }
 
+    /// What a record says does not depend on those before it, by whose members its own are looked for.
+    #[test]
+    fn json_records_are_read_each_by_itself(
+        records in proptest::collection::vec((0..6usize, 0..4usize, cell(), any::<i64>(), 0..90usize, prop_oneof![32..127u8, Just(b'"'), Just(b'}')]), 2..5),
+        is_damaged in any::<bool>(),
+    ) {
+        let fields: Vec<FieldRef> = vec![
+            Arc::new(Field::new("c0", DataType::Utf8View, true)),
+            Arc::new(Field::new("n", DataType::Int64, true)),
+        ];
+        let written = records.iter().map(|(members, blanks, text, number, place, byte)| {
+            let text = serde_json::json!(if *number < 0 { text } else { "plain" });
+            let all = [format!("\"c0\":{text}"), format!("\"n\": {number}"), "\"x\":[1,{\"n\":2}]".into(), "\"c0\":null".into(), "\"y\":true".into()];
+            let blank = " ".repeat(blanks % 2);
+            let members = all[..(*members).min(5)].join(&format!("{blank},{blank}"));
+            let mut record = format!("{blank}{{{blank}{members}{blank}}}").into_bytes();
+            if is_damaged && *place < record.len() && record[*place].is_ascii() {
+                record[*place] = *byte;
+            }
+            record
+        });
+        let written: Vec<Vec<u8>> = written.collect();
+        let read = |bytes: &[u8]| {
+            decode(RecordFormat::Json(JsonRecords::new(&fields, false, false)), fields.clone(), bytes)
+        };
+        let rows = |decoded: &Decoded| -> Vec<(Option<String>, Option<i64>)> {
+            let numbers = decoded.columns[1].as_primitive::<Int64Type>();
+            texts(&decoded.columns[0]).into_iter().zip(numbers).collect()
+        };
+        let together = read(&written.join(&b'\n'));
+        let alone: Vec<Decoded> = written.iter().map(|record| read(record)).collect();
+        prop_assert_eq!(rows(&together), alone.iter().flat_map(rows).collect::<Vec<_>>());
+        let reasons = |decoded: &Decoded| decoded.bad.iter().map(|bad| bad.reason.clone()).collect::<Vec<_>>();
+        prop_assert_eq!(reasons(&together), alone.iter().flat_map(reasons).collect::<Vec<_>>());
+    }
+
     /// One damaged byte in a JSON object: what serde takes for valid is, and has the same value.
     #[test]
     fn json_is_what_serde_says(

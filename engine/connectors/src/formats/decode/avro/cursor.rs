@@ -9,6 +9,7 @@ const CUT_OFF: &str = "it is cut off";
 impl<'a> Cursor<'a> {
     /// # Errors
     /// If there are not as many.
+    #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
         self.0 = rest;
@@ -29,6 +30,17 @@ impl<'a> Cursor<'a> {
     /// If it is cut off, or has more than 64 bits.
     #[inline]
     pub(super) fn long(&mut self) -> Result<i64, String> {
+        // Branches of unions, lengths and many a number have one byte.
+        match *self.0 {
+            [byte @ ..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
+            }
+            _ => self.longer(),
+        }
+    }
+
+    fn longer(&mut self) -> Result<i64, String> {
         let mut value = 0_u64;
         for (place, byte) in self.0.iter().enumerate().take(10) {
             let part = u64::from(byte & 0x7f);
@@ -55,6 +67,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// If there are not as many.
+    #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], String> {
         let length = self.long()?;
         self.take(usize::try_from(length).map_err(|_| format!("the length {length}"))?)

@@ -17,16 +17,31 @@ use scan::Fault;
 pub(crate) struct JsonRecords {
     by_name: HashMap<String, usize>,
     fail_on_missing_field: bool,
-    /// Keys of the last record in their order, as written, with their columns: most records look like the one before.
-    order: Vec<(String, Option<usize>)>,
+    /// Members of the last record in their order: most records look like the one before.
+    order: Vec<Known>,
     /// Where each column's value stands in the record; an empty span if it is missing.
     spans: Vec<(usize, usize)>,
     values: Values,
 }
 
+/// A key that a record had.
+struct Known {
+    /// As written, with its quotes and the colon behind it.
+    written: String,
+    column: Option<usize>,
+}
+
+impl Known {
+    fn key(&self) -> &str {
+        &self.written[1..self.written.len() - 2]
+    }
+}
+
 /// What values are read with.
 struct Values {
     scratch: String,
+    /// Whether there is an escape in the record.
+    has_escapes: bool,
     /// Whether a value that is not of its column's type is null.
     lenient: bool,
 }
@@ -39,7 +54,7 @@ impl JsonRecords {
             fail_on_missing_field,
             order: Vec::new(),
             spans: vec![(0, 0); fields.len()],
-            values: Values { scratch: String::new(), lenient },
+            values: Values { scratch: String::new(), has_escapes: true, lenient },
         }
     }
 
@@ -101,18 +116,22 @@ impl JsonRecords {
     }
 
     fn locate(&mut self, record: &str) -> Result<(), Fault> {
+        self.values.has_escapes = memchr::memchr(b'\\', record.as_bytes()).is_some();
+        let start = scan::skip_blank(record.as_bytes(), 0);
+        if !self.values.has_escapes && self.locate_as_before(record.as_bytes(), start).is_some() {
+            return Ok(());
+        }
         let Self { by_name, order, spans, values: Values { scratch, .. }, .. } = self;
         spans.fill((0, 0));
         let mut number = 0;
-        let start = scan::skip_blank(record.as_bytes(), 0);
         let end = scan::members(record, start, 0, |key, begin, end| {
             let column = match order.get(number) {
-                Some((known, column)) if known == key => *column,
+                Some(known) if known.key() == key => known.column,
                 _ => {
                     let name = scan::unescape(key, scratch).map_err(|what| Fault { at: begin, what })?;
                     let column = by_name.get(name).copied();
                     order.truncate(number);
-                    order.push((key.to_owned(), column));
+                    order.push(Known { written: format!("\"{key}\":"), column });
                     column
                 }
             };
@@ -122,10 +141,37 @@ impl JsonRecords {
             }
             Ok::<(), Fault>(())
         })?;
+        order.truncate(number);
         match scan::skip_blank(record.as_bytes(), end) {
             end if end == record.len() => Ok(()),
             at => Err(Fault { at, what: "there is more behind the object" }),
         }
+    }
+
+    /// Finds the values of a record without escapes that has the members of the one before, in the same order, none of whose values has
+    /// parts. `None` if it is another one, or none at all.
+    fn locate_as_before(&mut self, record: &[u8], start: usize) -> Option<()> {
+        let Self { order, spans, .. } = self;
+        spans.fill((0, 0));
+        let mut at = start;
+        for (number, Known { written, column }) in order.iter().enumerate() {
+            if *record.get(at)? != if number == 0 { b'{' } else { b',' } {
+                return None;
+            }
+            at = scan::skip_blank(record, at + 1);
+            if !record.get(at..)?.starts_with(written.as_bytes()) {
+                return None;
+            }
+            let begin = scan::skip_blank(record, at + written.len());
+            let end = scan::skip_plain(record, begin)?;
+            if let Some(column) = *column {
+                spans[column] = (begin, end);
+            }
+            at = scan::skip_blank(record, end);
+        }
+        // Not of one without members: its brace has not been seen.
+        let is_whole = !order.is_empty() && *record.get(at)? == b'}';
+        (is_whole && scan::skip_blank(record, at + 1) == record.len()).then_some(())
     }
 }
 
@@ -147,7 +193,8 @@ fn append(column: &mut Column, field: &Field, value: &str, values: &mut Values) 
             true
         }
         Some(b'"') => {
-            let text = scan::unescape(&value[1..value.len() - 1], &mut values.scratch)?;
+            let raw = &value[1..value.len() - 1];
+            let text = if values.has_escapes { scan::unescape(raw, &mut values.scratch)? } else { raw };
             column.append_text(text)
         }
         Some(b'{') => match column {

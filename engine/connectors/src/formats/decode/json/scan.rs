@@ -103,18 +103,39 @@ fn skip_value(text: &str, at: usize, depth: usize) -> Result<usize, Fault> {
         Some(b'-' | b'0'..=b'9') => skip_number(bytes, at),
         Some(b'{') => members(text, at, depth, |_, _, _| Ok(())),
         Some(b'[') => elements(text, at, depth, |_, _| Ok(())),
-        _ => ["true", "false", "null"]
-            .iter()
-            .find(|word| bytes[at.min(bytes.len())..].starts_with(word.as_bytes()))
-            .map(|word| at + word.len())
-            .ok_or(Fault { at, what: "a value is expected" }),
+        _ => skip_word(bytes, at).ok_or(Fault { at, what: "a value is expected" }),
     }
+}
+
+/// Where the value at `at` ends, of a record without escapes. `None` if it has parts, or is none.
+#[inline]
+pub(super) fn skip_plain(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => Some(at + 2 + memchr::memchr(b'"', &bytes[at + 1..])?),
+        b'-' | b'0'..=b'9' => skip_number(bytes, at).ok(),
+        b'{' | b'[' => None,
+        _ => skip_word(bytes, at),
+    }
+}
+
+/// Where the word at `at` ends; `None` if JSON has no such word.
+fn skip_word(bytes: &[u8], at: usize) -> Option<usize> {
+    let words = ["true", "false", "null"];
+    let word = words.iter().find(|word| bytes[at.min(bytes.len())..].starts_with(word.as_bytes()))?;
+    Some(at + word.len())
 }
 
 #[inline]
 fn skip_string(bytes: &[u8], at: usize) -> Result<usize, Fault> {
     let mut end = at + 1;
     loop {
+        while let Some(word) = bytes.get(end..).and_then(<[u8]>::first_chunk) {
+            let found = first_of(u64::from_le_bytes(*word));
+            end += found;
+            if found < 8 {
+                break;
+            }
+        }
         match bytes.get(end) {
             Some(b'"') => return Ok(end + 1),
             Some(b'\\') => end += 2,
@@ -122,6 +143,16 @@ fn skip_string(bytes: &[u8], at: usize) -> Result<usize, Fault> {
             None => return Err(Fault { at, what: "this string is not closed" }),
         }
     }
+}
+
+/// Which byte of a word, the lowest first, is the first quote or backslash; 8 if none is.
+#[inline]
+fn first_of(word: u64) -> usize {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    // The highest bit of each byte that is zero; above one of these, that of a byte that is one may be set too.
+    let zeros = |word: u64| word.wrapping_sub(EACH) & !word & (EACH << 7);
+    let of = |byte: u8| zeros(word ^ u64::from_ne_bytes([byte; 8]));
+    (of(b'"') | of(b'\\')).trailing_zeros() as usize / 8
 }
 
 #[inline]
@@ -153,7 +184,7 @@ fn skip_number(bytes: &[u8], at: usize) -> Result<usize, Fault> {
 /// What a string stands for, given as written between its quotes. `scratch` is used only if there are escapes.
 #[inline]
 pub(in super::super) fn unescape<'a>(raw: &'a str, scratch: &'a mut String) -> Result<&'a str, &'static str> {
-    if !raw.as_bytes().contains(&b'\\') {
+    if memchr::memchr(b'\\', raw.as_bytes()).is_none() {
         return Ok(raw);
     }
     replace_escapes(raw, scratch)?;
@@ -206,4 +237,35 @@ fn unit(escape: &str) -> Result<u32, &'static str> {
         .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
         .and_then(|digits| u32::from_str_radix(digits, 16).ok())
         .ok_or("an escape \\u needs four hexadecimal digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the string ends whose quote is the first byte, byte by byte.
+    fn end_of(bytes: &[u8]) -> Option<usize> {
+        let mut at = 1;
+        while *bytes.get(at)? != b'"' {
+            at += if bytes[at] == b'\\' { 2 } else { 1 };
+        }
+        Some(at + 1)
+    }
+
+    #[test]
+    fn a_string_ends_at_its_quote_wherever_words_end() {
+        // Bytes beside those that are looked for, and with their highest bit set.
+        for other in *b"x#]![\xa2\xdc\x00\xff" {
+            for length in 0..30 {
+                for at in 0..length {
+                    for marks in [&b"\""[..], b"\\\"", b"\\\\\"", b"\\x", b"\\u0022\""] {
+                        let mut text = vec![other; length];
+                        text[0] = b'"';
+                        text.splice(at.max(1).min(length).., marks.iter().copied().chain([other; 11]));
+                        assert_eq!(skip_string(&text, 0).ok(), end_of(&text), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
 }
