@@ -1,9 +1,20 @@
 #!/usr/bin/env python3
 """Kills a job at each named point of its commits to Kafka, and looks whether each record is there once afterwards.
 
+The job copies numbers from one topic to another, exactly once. Its process is killed with SIGKILL when it comes to a point. The next
+process has another point, and so on; the last one is left alone. strace tells, and holds up for a moment, when the job
+puts a file in its place, and a checkpoint is made of such files:
+
+  staging          the rows of an epoch, which its sinks have handed over
+  manifest         what decides that the epoch is complete
+  acknowledgement  the note that it has been committed
+
+`asked`: the file is not there yet. `done`: it is, and the job has not gone on. In a cluster another step is between a manifest and the
+decision: the leader has written it, and its peers have not heard of it. So coordinators are killed there too, while a cluster copies the numbers
+to a third topic.
+
 A proxy stands between the job and a real broker, and knows what they say to each other by the numbers that Kafka's protocol has for it. When
-the request or the answer comes that a point names, the job's process is killed with SIGKILL, and the message goes no further. The next
-process has another point, and so on; the last one is left alone. The job copies numbers from one topic to another, exactly once:
+the request or the answer comes that a point names, the job is killed, and the message goes no further:
 
   fence      the transactional id is taken, and what was left open under it is ended
   begin      rows are decided and read back from the checkpoint; the first partition joins the transaction
@@ -21,6 +32,8 @@ which dies before or while it writes down that the epoch is committed.
 import argparse
 import json
 import os
+import re
+import signal
 import shutil
 import socket
 import struct
@@ -32,10 +45,19 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from chaos import Cluster, wait_for
+
 SERVICE = Path(__file__).with_name("services") / "kafka"
 PRODUCE, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 0, 22, 24, 26
 STEPS = {"fence": INIT_PRODUCER_ID, "begin": ADD_PARTITIONS, "rows": PRODUCE, "marker": PRODUCE, "commit": END_TXN}
-POINTS = [f"{step} {moment}" for step in STEPS for moment in ("asked", "answered", "heard")]
+FILES = {"staging": r"runs/[^/]*-staged-[^/]*", "manifest": r"checkpoints/[^/]*", "acknowledgement": r"commits/[^/]*"}
+POINTS = [f"{step} {moment}" for step in FILES for moment in ("asked", "done")]
+POINTS += [f"{step} {moment}" for step in STEPS for moment in ("asked", "answered", "heard")]
+LEADER_POINTS = ["manifest asked", "manifest done"]
+# Objects are linked to their names from where they have been written, and that name is taken away: nothing is done in between.
+STRACE = ["strace", "--follow-forks", "--quiet=all", "--trace=linkat,unlink", "--inject=linkat,unlink:delay_enter=100ms"]
+LINK = re.compile(r'(\d+) +linkat\(AT_FDCWD, "([^"]+)", AT_FDCWD, "([^"]+)"')
+UNLINK = re.compile(r'(\d+) +unlink\("([^"]+)"')
 COMMITS = "weir-commits"
 RECORDS, PARTITIONS, RATE = 60_000, 3, 6000
 JOB = """
@@ -43,10 +65,51 @@ CREATE TABLE numbers (n BIGINT) WITH (
   'connector' = 'kafka', 'topic' = 'numbers', 'properties.bootstrap.servers' = '{servers}', 'format' = 'json',
   'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset', 'scan.records-per-second.limit' = '{rate}');
 CREATE TABLE copies (n BIGINT) WITH (
-  'connector' = 'kafka', 'topic' = 'copies', 'properties.bootstrap.servers' = '{servers}', 'format' = 'json',
+  'connector' = 'kafka', 'topic' = '{target}', 'properties.bootstrap.servers' = '{servers}', 'format' = 'json',
   'sink.delivery-guarantee' = '{guarantee}');
 INSERT INTO copies SELECT n FROM numbers;
 """
+
+
+class Trace(threading.Thread):
+    """Kills a process at a point of its files. `arguments` are strace's: a command, or a process that runs."""
+
+    def __init__(self, point, *arguments, **streams):
+        super().__init__(daemon=True)
+        step, self.moment = point.split(" ")
+        self.target, self.written, self.is_hit = re.compile(f"/{FILES[step]}$"), set(), False
+        self.text, told = os.pipe()
+        self.child = subprocess.Popen([*STRACE, f"--output=/dev/fd/{told}", *arguments], pass_fds=[told], **streams)
+        os.close(told)
+        self.start()
+
+    def run(self):
+        # What a call is about is told before it is held up, and what became of it afterwards.
+        seen = ""
+        while piece := os.read(self.text, 1 << 16):
+            seen += piece.decode(errors="replace")
+            if (thread := self.reached(seen)) is not None:
+                self.is_hit = True
+                os.kill(thread, signal.SIGKILL)
+                break
+            seen = seen[seen.rfind("\n") + 1:]
+        # Until all has been told strace may wait.
+        while os.read(self.text, 1 << 16):
+            pass
+
+    def reached(self, seen):
+        """A thread of the process that is at the point."""
+        for thread, source, target in LINK.findall(seen):
+            if self.target.search(target):
+                self.written.add(source)
+                if self.moment == "asked":
+                    return int(thread)
+        return next((int(thread) for thread, source in UNLINK.findall(seen) if source in self.written), None)
+
+    def wait(self):
+        self.join(300)
+        self.child.wait(timeout=10)
+        os.close(self.text)
 
 
 def exactly(connection, count):
@@ -158,13 +221,54 @@ def run_job(weir, script, folder, proxy, point):
     command = [weir, "run", str(script), "--quiet", "--state-dir", str(folder / "state"), "--parallelism", "2",
                "-D", "execution.checkpointing.interval=50ms", "-D", "execution.batch-rows=256"]
     with open(folder / "job.log", "ab") as log:
-        child = subprocess.Popen(command, stdout=log, stderr=log)
-        proxy.arm(point, child if point else None)
-        code = child.wait(timeout=300)
+        if point and point.split(" ")[0] in FILES:
+            trace = Trace(point, *command, stdout=log, stderr=log)
+            trace.wait()
+            code = trace.child.returncode
+        else:
+            child = subprocess.Popen(command, stdout=log, stderr=log)
+            proxy.arm(point, child if point else None)
+            code = child.wait(timeout=300)
     proxy.arm(None, None)
     if code not in (0, -9):
         raise SystemExit(f"the job has failed with {code}:\n{(folder / 'job.log').read_text()[-2000:]}")
     return code == 0
+
+
+def kill_leaders(weir, folder, script, rounds):
+    """Has a cluster copy the numbers, and kills its leaders at each of their points. How often at which."""
+    folder.mkdir()
+    cluster, kills = Cluster(str(Path(weir).resolve()), folder, False), Counter()
+
+    def state():
+        return (cluster.job() or {}).get("status")
+
+    try:
+        cluster.leader()
+        cluster.command("submit", str(script), "--name", "chaos", "-p", "2", "--detach", "-D", "execution.checkpointing.interval=200ms")
+        for point in LEADER_POINTS * rounds:
+            wait_for("the job does not run", lambda: state() in ("running", "finished"), 60)
+            leader = cluster.coordinators[cluster.leader()]
+            trace = Trace(point, f"--attach={leader.child.pid}")
+            trace.wait()
+            if not trace.is_hit:
+                raise SystemExit(f"a coordinator has ended without coming to '{point}'")
+            leader.kill()
+            leader.start()
+            kills[f"leader's {point}"] += 1
+        wait_for("the cluster does not come to the job's end", lambda: state() == "finished", 120)
+        return kills
+    finally:
+        cluster.end()
+
+
+def judge(what, kills, copies):
+    """Whether each number was copied, once each."""
+    lost = sum(1 for n in range(RECORDS) if n not in copies)
+    doubled = sum(1 for count in copies.values() if count > 1)
+    strange = sum(1 for n in copies if n not in range(RECORDS))
+    print(f"{what}: {kills.total()} kills at {len(kills)} points; {RECORDS} records: {lost} lost, {doubled} doubled, {strange} never read")
+    return not lost and not strange, doubled
 
 
 def main():
@@ -183,11 +287,11 @@ def main():
     try:
         kafka("up", kafka.folder)
         with ThreadPoolExecutor(2) as makers:
-            list(makers.map(lambda topic: kafka("make", topic, str(PARTITIONS)), ["numbers", "copies"]))
+            list(makers.map(lambda topic: kafka("make", topic, str(PARTITIONS)), ["numbers", "copies", "clustered"]))
         kafka("write", "numbers", text="".join(f'{n}\t{{"n": {n}}}\n' for n in range(RECORDS)))
         script = folder / "job.sql"
         servers = f"127.0.0.1:{arguments.port + 2}"
-        script.write_text(JOB.format(servers=servers, rate=RATE, guarantee=guarantee))
+        script.write_text(JOB.format(servers=servers, rate=RATE, guarantee=guarantee, target="copies"))
         kills = Counter()
         for point in points * arguments.rounds:
             if run_job(arguments.weir, script, folder, proxy, point):
@@ -195,12 +299,13 @@ def main():
             kills[point] += 1
         if not run_job(arguments.weir, script, folder, proxy, None):
             raise SystemExit("the job was killed by somebody else")
-        copies = kafka.numbers("copies")
-        lost = sum(1 for n in range(RECORDS) if n not in copies)
-        doubled = sum(1 for count in copies.values() if count > 1)
-        strange = sum(1 for n in copies if n not in range(RECORDS))
-        print(f"{kills.total()} kills at {len(kills)} points; {RECORDS} records: {lost} lost, {doubled} doubled, {strange} never read")
-        good = not lost and not strange and bool(doubled) == arguments.at_least_once
+        is_whole, doubled = judge("one process", kills, kafka.numbers("copies"))
+        good = is_whole and bool(doubled) == arguments.at_least_once
+        if not arguments.at_least_once:
+            script.write_text(JOB.format(servers=servers, rate=RATE, guarantee=guarantee, target="clustered"))
+            kills = kill_leaders(arguments.weir, folder / "cluster", script, arguments.rounds)
+            is_whole, doubled = judge("a cluster", kills, kafka.numbers("clustered"))
+            good = good and is_whole and not doubled
         return 0 if good else 1
     finally:
         kafka("kill", kafka.folder)
