@@ -8,11 +8,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Field, Schema};
-use weir_core::plugin::{FunctionSignature, ScalarFunction};
+use weir_core::plugin::{
+    AggregateFunction, AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, ScalarFunction,
+};
 use weir_core::{Error, Result};
 
+use crate::aggregate::Aggregate;
 use crate::record::{Column, conform};
 
 /// Collects the functions that a plugin exports to SQL. The function that is given to [`export!`](crate::export) as `functions` is given one.
@@ -68,7 +71,98 @@ impl Functions {
         let parameters: Vec<Field> = columns
             .map(|((data_type, nullable), letter)| Field::new(letter.to_string(), data_type.clone(), *nullable))
             .collect();
-        let types = parameters.iter().map(Field::data_type).chain([&result]);
+        let signature = FunctionSignature {
+            name: name.to_owned(),
+            parameters,
+            result,
+            nullable,
+            deterministic: true,
+            kind: FunctionKind::Scalar,
+        };
+        let schema = Schema::new(signature.parameters.clone());
+        let code = Arc::new(OverRows { function, name: name.to_owned(), schema, arguments: PhantomData });
+        self.export(signature, FunctionCode::Scalar(code))
+    }
+
+    /// Exports a function that adds up the rows of a group. Its arguments are the [`In`](Aggregate::In) of the aggregate: a single value, the
+    /// parts of a tuple, or the fields of a record, whose names are those of the parameters. What is kept of a group, the
+    /// [`Accumulator`](Aggregate::Accumulator), is a column of state: it is in checkpoints, and SQL has a type for it.
+    ///
+    /// ```
+    /// use weir_jobs::prelude::*;
+    ///
+    /// /// The mean of values that count more or less.
+    /// #[derive(Clone)]
+    /// struct WeightedMean;
+    ///
+    /// #[derive(Record)]
+    /// struct Weighted {
+    ///     value: f64,
+    ///     weight: f64,
+    /// }
+    ///
+    /// impl Aggregate for WeightedMean {
+    ///     type In = Weighted;
+    ///     type Accumulator = (f64, f64);
+    ///     type Out = Option<f64>;
+    ///
+    ///     fn add(&self, (sum, weights): &mut (f64, f64), row: &Weighted) {
+    ///         *sum += row.value * row.weight;
+    ///         *weights += row.weight;
+    ///     }
+    ///
+    ///     fn merge(&self, (sum, weights): &mut (f64, f64), other: (f64, f64)) {
+    ///         *sum += other.0;
+    ///         *weights += other.1;
+    ///     }
+    ///
+    ///     fn result(&self, (sum, weights): &(f64, f64)) -> Option<f64> {
+    ///         (*weights > 0.0).then(|| sum / weights)
+    ///     }
+    /// }
+    ///
+    /// fn functions(functions: &mut Functions) {
+    ///     functions.aggregate("weighted_mean", WeightedMean);
+    /// }
+    /// # assert_eq!(weir_jobs::testing::exported(functions)?, ["weighted_mean"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// A row is left out where a part is null that is no `Option`, and the result of no rows is that of the accumulator's default. Nulls, errors and
+    /// panics are otherwise as for [`scalar`](Self::scalar).
+    pub fn aggregate<A>(&mut self, name: &str, aggregate: A) -> &mut Exported
+    where
+        A: Aggregate,
+        A::In: Column,
+        A::Out: FunctionResult,
+    {
+        let parameters: Vec<Field> = A::In::fields("a").iter().map(plain).collect();
+        let state = A::Accumulator::data_type();
+        if let Some(unknown) = without_sql(&state) {
+            self.complain(
+                Error::user(format!("the function '{name}' keeps {unknown}, and SQL has no such type"))
+                    .with_help("keep a signed number: `i64` is BIGINT"),
+            );
+        }
+        if parameters.is_empty() {
+            self.complain(Error::user(format!("the function '{name}' adds up rows of which it reads nothing")));
+        }
+        let signature = FunctionSignature {
+            name: name.to_owned(),
+            parameters,
+            result: <A::Out as FunctionResult>::Value::data_type(),
+            nullable: <A::Out as FunctionResult>::Value::NULLABLE,
+            deterministic: true,
+            kind: FunctionKind::Aggregate { state },
+        };
+        let schema = Schema::new(signature.parameters.clone());
+        let code = Arc::new(AddedUp { aggregate, name: name.to_owned(), schema: Arc::new(schema) });
+        self.export(signature, FunctionCode::Aggregate(code))
+    }
+
+    fn export(&mut self, signature: FunctionSignature, code: FunctionCode) -> &mut Exported {
+        let name = signature.name.clone();
+        let types = signature.parameters.iter().map(Field::data_type).chain([&signature.result]);
         if let Some(unknown) = types.into_iter().find_map(without_sql) {
             self.complain(
                 Error::user(format!("the function '{name}' takes or makes {unknown}, and SQL has no such type"))
@@ -78,13 +172,10 @@ impl Functions {
         let is_name = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') && !name.is_empty();
         if !is_name {
             self.complain(Error::user(format!("a function cannot be called '{name}'")));
-        } else if self.exported.contains_key(name) {
+        } else if self.exported.contains_key(&name) {
             self.complain(Error::user(format!("two functions are called '{name}'")));
         }
-        let signature = FunctionSignature { name: name.to_owned(), parameters, result, nullable, deterministic: true };
-        let schema = Schema::new(signature.parameters.clone());
-        let code = Arc::new(OverRows { function, name: name.to_owned(), schema, arguments: PhantomData });
-        self.exported.entry(name.to_owned()).insert_entry(Exported { signature, code }).into_mut()
+        self.exported.entry(name).insert_entry(Exported { signature, code }).into_mut()
     }
 
     fn complain(&mut self, problem: Error) {
@@ -105,7 +196,7 @@ fn without_sql(data_type: &DataType) -> Option<&DataType> {
 /// A function that is exported.
 pub struct Exported {
     pub(crate) signature: FunctionSignature,
-    pub(crate) code: Arc<dyn ScalarFunction>,
+    pub(crate) code: FunctionCode,
 }
 
 impl Exported {
@@ -232,5 +323,94 @@ impl<F, Arguments> fmt::Debug for OverRows<F, Arguments> {
 impl<Arguments: 'static, F: RowFunction<Arguments>> ScalarFunction for OverRows<F, Arguments> {
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         self.function.rows(&conform(arguments, &self.schema, &self.name)?, rows)
+    }
+}
+
+fn plain(field: &Field) -> Field {
+    Field::new(field.name(), field.data_type().clone(), field.is_nullable())
+}
+
+/// An aggregate as the engine calls it.
+struct AddedUp<A> {
+    aggregate: A,
+    name: String,
+    schema: Arc<Schema>,
+}
+
+impl<A> fmt::Debug for AddedUp<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AddedUp").field(&self.name).finish()
+    }
+}
+
+impl<A> AggregateFunction for AddedUp<A>
+where
+    A: Aggregate,
+    A::In: Column,
+    A::Out: FunctionResult,
+{
+    fn group(&self) -> Result<Box<dyn AggregateGroup>> {
+        let Self { aggregate, name, schema } = self;
+        Ok(Box::new(Group {
+            aggregate: aggregate.clone(),
+            name: name.clone(),
+            schema: schema.clone(),
+            kept: A::Accumulator::default(),
+        }))
+    }
+}
+
+/// A group of rows as the engine adds them up.
+struct Group<A: Aggregate> {
+    aggregate: A,
+    name: String,
+    schema: Arc<Schema>,
+    kept: A::Accumulator,
+}
+
+impl<A: Aggregate> Group<A> {
+    fn kept(&self) -> ArrayRef {
+        let mut state = A::Accumulator::builder(1);
+        self.kept.append_to(&mut state);
+        A::Accumulator::finish(&mut state)
+    }
+}
+
+impl<A> AggregateGroup for Group<A>
+where
+    A: Aggregate,
+    A::In: Column,
+    A::Out: FunctionResult,
+{
+    fn update(&mut self, arguments: &[ArrayRef], rows: usize) -> Result<()> {
+        let columns = conform(arguments, &self.schema, &self.name)?;
+        let reader = A::In::columns_reader(&columns, None)?;
+        for row in 0..rows {
+            self.aggregate.add(&mut self.kept, &A::In::read(&reader, row));
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &ArrayRef) -> Result<()> {
+        let reader = A::Accumulator::reader(states, None)?;
+        for row in 0..states.len() {
+            self.aggregate.merge(&mut self.kept, A::Accumulator::read(&reader, row));
+        }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Result<ArrayRef> {
+        Ok(self.kept())
+    }
+
+    fn result(&mut self) -> Result<ArrayRef> {
+        let value = self.aggregate.result(&self.kept).into_result()?;
+        let mut result = <A::Out as FunctionResult>::Value::builder(1);
+        value.append_to(&mut result);
+        Ok(<A::Out as FunctionResult>::Value::finish(&mut result))
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.kept().get_array_memory_size()
     }
 }

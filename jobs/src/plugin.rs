@@ -85,7 +85,7 @@ impl Plugin for JobPlugin {
     fn function(&self, name: &str) -> Result<(FunctionSignature, FunctionCode)> {
         let exported = self.functions.map(Functions::of).transpose()?;
         let found = exported.and_then(|mut exported| exported.remove(name));
-        let found = found.map(|exported| (exported.signature, FunctionCode::Scalar(exported.code)));
+        let found = found.map(|exported| (exported.signature, exported.code));
         found.ok_or_else(|| Error::user(format!("the plugin {} exports no function '{name}'", self.info.name)))
     }
 }

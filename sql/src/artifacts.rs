@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::DataType;
-use weir_core::plugin::{Artifact, FunctionSignature, PluginFunction};
+use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, PluginFunction};
 use weir_core::{Error, Result};
 use weir_functions::{Functions, refused, sql_type_name};
 
@@ -111,7 +111,7 @@ fn reference(Artifact { hash, name, version, folder }: &Artifact) -> String {
 
 /// `(a DOUBLE NOT NULL) RETURNS DOUBLE`.
 fn declared(signature: &FunctionSignature) -> String {
-    let FunctionSignature { parameters, result, nullable, deterministic, .. } = signature;
+    let FunctionSignature { parameters, result, nullable, deterministic, kind, .. } = signature;
     let is_null = |nullable: bool| if nullable { "" } else { " NOT NULL" };
     let parameters: Vec<String> = parameters
         .iter()
@@ -122,7 +122,11 @@ fn declared(signature: &FunctionSignature) -> String {
         .collect();
     let parameters = parameters.join(", ");
     let changes = if *deterministic { "" } else { " NOT DETERMINISTIC" };
-    format!("({parameters}) RETURNS {}{}{changes}", type_name(result), is_null(*nullable))
+    let kind = match kind {
+        FunctionKind::Scalar => String::new(),
+        FunctionKind::Aggregate { state } => format!(" AGGREGATE STATE {}", type_name(state)),
+    };
+    format!("({parameters}) RETURNS {}{}{changes}{kind}", type_name(result), is_null(*nullable))
 }
 
 /// A type whose fields may be called as they like.

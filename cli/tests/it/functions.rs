@@ -78,6 +78,146 @@ fn what_cannot_be_called_is_told_before_anything_runs() {
     weir(&["run", "-e", &job]).code(2).says(&["exports no function `f`", "it exports none"]);
 }
 
+/// Texts of two groups over a quarter of an hour, behind the declaration of `longest`.
+fn longest(query: &str, parallelism: &str) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    let rows = [
+        "a,2026-01-01 00:00:10,bb",
+        "b,2026-01-01 00:00:20,c",
+        "a,2026-01-01 00:04:00,a text that is longer than others",
+        "a,2026-01-01 00:05:00,ccc",
+        "b,2026-01-01 00:09:00,",
+        "a,2026-01-01 00:14:00,dd",
+    ];
+    std::fs::write(&file, rows.join("\n")).unwrap();
+    let table = format!(
+        "CREATE TABLE t (k STRING, ts TIMESTAMP(3), s STRING, WATERMARK FOR ts AS ts) WITH (
+           'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'csv.null-literal' = '');",
+        file.display()
+    );
+    let script = format!("{}{table}\n{query}", declared("longest", &weir_test_plugin::file()));
+    weir(&["run", "-q", "-o", "csv", "--parallelism", parallelism, "-e", &script])
+}
+
+fn sorted(out: &str) -> Vec<&str> {
+    let mut rows: Vec<&str> = out.lines().skip(1).collect();
+    rows.sort_unstable();
+    rows
+}
+
+#[test]
+fn aggregates_of_plugins_are_those_of_windows_and_groups() {
+    const LONG: &str = "a text that is longer than others";
+    for parallelism in ["1", "3"] {
+        let rows = |query: &str| -> Vec<String> {
+            let out = longest(query, parallelism).code(0).out;
+            sorted(&out).into_iter().map(|row| row.replace(LONG, "LONG")).collect()
+        };
+        let window = |window: &str| {
+            rows(&format!(
+                "SELECT k, DATE_FORMAT(window_start, 'HH:mm') AS w, longest(s) AS s, COUNT(*) AS n FROM {window} GROUP BY k, window_start, window_end"
+            ))
+        };
+        assert_eq!(
+            window("TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '5' MINUTE)"),
+            ["a,00:00,LONG,2", "a,00:05,ccc,1", "a,00:10,dd,1", "b,00:00,c,1", "b,00:05,,1"]
+        );
+        // Panes are merged into windows, and sessions into longer ones.
+        assert_eq!(
+            window("HOP(TABLE t, DESCRIPTOR(ts), INTERVAL '5' MINUTE, INTERVAL '10' MINUTE)"),
+            [
+                "a,00:00,LONG,3",
+                "a,00:05,ccc,2",
+                "a,00:10,dd,1",
+                "a,23:55,LONG,2",
+                "b,00:00,c,2",
+                "b,00:05,,1",
+                "b,23:55,c,1"
+            ]
+        );
+        assert_eq!(
+            window("SESSION(TABLE t PARTITION BY k, DESCRIPTOR(ts), INTERVAL '5' MINUTE)"),
+            ["a,00:00,LONG,3", "a,00:14,dd,1", "b,00:00,c,1", "b,00:09,,1"]
+        );
+        // Over all that has come, and of what is taken back again; with a filter, and all in one group.
+        assert_eq!(rows("SELECT k, longest(s) AS s FROM t GROUP BY k"), ["a,LONG", "b,c"]);
+        assert_eq!(
+            rows("SELECT longest(s) AS s FROM (SELECT k, CAST(COUNT(*) AS STRING) || ' rows' AS s FROM t GROUP BY k)"),
+            ["4 rows"]
+        );
+        assert_eq!(rows("SELECT longest(s) FILTER (WHERE CHAR_LENGTH(s) < 4) AS s FROM t"), ["ccc"]);
+    }
+}
+
+#[test]
+fn aggregates_of_plugins_are_refused_where_they_cannot_be() {
+    for (query, says) in [
+        ("SELECT longest(DISTINCT s) AS s FROM t", "LONGEST(DISTINCT …) is not supported"),
+        ("SELECT longest(s ORDER BY ts) AS s FROM t", "ORDER BY in a call of `longest` is not supported"),
+        (
+            "SELECT longest(1) AS s FROM t",
+            "expected `longest(text STRING NOT NULL) RETURNS STRING AGGREGATE STATE STRING`",
+        ),
+        ("SELECT longest(s) OVER (PARTITION BY k ORDER BY ts) AS s FROM t", "longest"),
+        (
+            "CREATE FUNCTION f(x STRING) RETURN longest(x); SELECT f(s) AS s FROM t",
+            "a function of its own cannot aggregate",
+        ),
+        (
+            "CREATE FUNCTION f(x STRING) RETURNS STRING AGGREGATE STATE STRING RETURN x; SELECT 1",
+            "what aggregates is a function of a plugin",
+        ),
+    ] {
+        longest(query, "1").code(2).says(&[says]);
+    }
+    let of = |text: &str| longest(&format!("SELECT longest('{text}') AS s FROM t"), "1");
+    of("error").code(3).says(&["a word of which there is no count", "use another word"]);
+    of("panic").code(2).says(&["the plugin panicked in the function 'longest': a word too many at ", "src/fault.rs:"]);
+    of("a number, which is no text").code(2).says(&["has declared one of Utf8View"]);
+}
+
+#[test]
+fn what_an_aggregate_has_added_up_goes_on_at_another_parallelism() {
+    let words = Words::new();
+    let path = |name: &str| words.path(name).display().to_string();
+    let job = |parallelism: &str| {
+        let script = format!(
+            "{}CREATE TABLE words (word STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem',
+               'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '50 ms');
+             CREATE TABLE counted WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json') AS
+               SELECT longest(word) AS word, COUNT(*) AS n FROM TUMBLE(TABLE words, DESCRIPTOR(ts), INTERVAL '1' MINUTE)
+               GROUP BY window_start, window_end, SUBSTRING(word FROM 1 FOR 1);",
+            declared("longest", &weir_test_plugin::file()),
+            path("in"),
+            path("out"),
+        );
+        let mut command = command(&["run", "-e", &script, "--parallelism", parallelism, "--state-dir", &path("state")]);
+        command.args(["-D", "execution.checkpointing.interval=100ms"]).stderr(Stdio::piped());
+        command
+    };
+    let put = |name: &str, lines: &str| {
+        std::fs::write(words.path("written"), lines).unwrap();
+        std::fs::rename(words.path("written"), words.path("in").join(format!("{name}.csv"))).unwrap();
+    };
+    let at = |second: usize, words: &[&str]| -> String {
+        words.iter().map(|word| format!("{word},2026-01-01 00:{:02}:{:02}\n", second / 60, second % 60)).collect()
+    };
+    // Each round ends a minute, and begins the next, which goes on behind the restart.
+    let rounds = [("2", ["a", "bbb"]), ("3", ["aaaa", "b"]), ("1", ["aa", "bb"])];
+    for (round, (parallelism, said)) in rounds.into_iter().enumerate() {
+        let started = job(parallelism).spawn().unwrap();
+        put(&format!("round-{round}-a"), &at(60 * round + 10, &said));
+        put(&format!("round-{round}-b"), &at(60 * round + 70, &["ax", "by"]));
+        words.wait_for(2 * (round + 1));
+        assert!(Command::new("kill").args(["-INT", &started.id().to_string()]).status().unwrap().success());
+        Ran::from(started.wait_with_output().unwrap()).code(0).says(&["savepoint"]);
+    }
+    let row = |word: &str, n| (word.to_owned(), n);
+    let expected = [row("a", 1), row("aaaa", 2), row("ax", 2), row("bbb", 1), row("by", 2), row("by", 2)];
+    assert_eq!(words.counted(), expected);
+}
+
 #[test]
 fn the_shell_shows_and_drops_them() {
     let plugin = weir_test_plugin::file();
@@ -184,26 +324,38 @@ fn a_job_goes_on_with_another_version_of_the_plugin() {
 #[test]
 fn rides_are_grouped_by_the_cells_of_the_globe_in_which_they_begin() {
     let folder = tempfile::tempdir().unwrap();
-    let rides = folder.path().join("rides.csv");
+    let file = folder.path().join("rides.csv");
     let lines = [
         "2026-01-01 00:10:00,52.5200,13.4050,52.5300,13.4050",
         "2026-01-01 00:20:00,52.5201,13.4051,52.5401,13.4051",
         "2026-01-01 00:30:00,38.7223,-9.1393,38.7223,-9.1393",
     ];
-    std::fs::write(&rides, lines.join("\n")).unwrap();
+    std::fs::write(&file, lines.join("\n")).unwrap();
     let geo = example("geo");
     let query = format!(
         "CREATE TABLE rides (ts TIMESTAMP(3), lat DOUBLE, lon DOUBLE, to_lat DOUBLE, to_lon DOUBLE, WATERMARK FOR ts AS ts) WITH (
            'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
-         {}{}
-         SELECT geohash(lat, lon, 5) AS cell, COUNT(*) AS rides, ROUND(AVG(distance_km(lat, lon, to_lat, to_lon)), 2) AS km
+         {}{}{}
+         SELECT geohash(lat, lon, 5) AS cell, COUNT(*) AS rides, ROUND(AVG(distance_km(lat, lon, to_lat, to_lon)), 2) AS km,
+           ROUND(centre(to_lat, to_lon).lat, 3) AS lat
          FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY window_start, window_end, geohash(lat, lon, 5)",
-        rides.display(),
+        file.display(),
         declared("distance_km", &geo),
-        declared("geohash", &geo)
+        declared("geohash", &geo),
+        declared("centre", &geo)
     );
     let out = weir(&["run", "-q", "-o", "csv", "-e", &query]).code(0).out;
     let mut rows: Vec<&str> = out.lines().collect();
     rows[1..].sort_unstable();
-    assert_eq!(rows, ["cell,rides,km", "eycs2,1,0.0", "u33dc,2,1.67"]);
+    assert_eq!(rows, ["cell,rides,km,lat", "eycs2,1,0.0,38.722", "u33dc,2,1.67,52.535"]);
+    // Several rows of one, by an array.
+    let query = format!(
+        "CREATE TABLE rides (ts TIMESTAMP(3), lat DOUBLE, lon DOUBLE, to_lat DOUBLE, to_lon DOUBLE) WITH (
+           'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+         {}SELECT cell, COUNT(*) AS rides FROM rides CROSS JOIN UNNEST(cells(lat, lon, 2)) AS c(cell) GROUP BY cell",
+        file.display(),
+        declared("cells", &geo)
+    );
+    let out = weir(&["run", "-q", "-o", "csv", "-e", &query]).code(0).out;
+    assert_eq!(sorted(&out), ["e,1", "ey,1", "u,2", "u3,2"]);
 }

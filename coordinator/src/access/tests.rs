@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
-use weir_core::plugin::{Artifact, FunctionSignature, PluginFunction};
+use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, PluginFunction};
 use weir_core::{CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
 use weir_proto::client::{JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
 
@@ -266,6 +266,7 @@ pub(crate) fn graph_calling(hash: &str) -> JobGraph {
         result: DataType::Int64,
         nullable: false,
         deterministic: true,
+        kind: FunctionKind::Scalar,
     };
     let function = PluginFunction { name: "f".into(), artifact: Some(artifact), signature };
     let call = Expr::Function { name: "f".into(), arguments: Vec::new(), data_type: DataType::Int64 };

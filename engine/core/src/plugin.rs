@@ -30,7 +30,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::artifact::{Artifact, ArtifactHash};
 pub use self::description::{JobDescription, JobStep, OperatorStep, SideOutput, StepInput};
-pub use self::function::{FunctionCode, FunctionSignature, PluginFunction, ScalarFunction};
+pub use self::function::{
+    AggregateFunction, AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, PluginFunction, ScalarFunction,
+};
 pub use self::plugins::{Linked, NoPlugins, Plugins};
 pub use self::spec::{PluginInput, PluginSpec, Spread, check_dropped};
 use crate::{Error, Operator, Result};

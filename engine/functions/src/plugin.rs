@@ -1,4 +1,10 @@
 //! Functions of plugins as DataFusion calls them: with a signature alone where a job is planned, with their code where it runs.
+//!
+//! Here are those that are computed row by row, and what they share with others.
+//!
+//! - `aggregate`: those that add rows up
+
+mod aggregate;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,11 +19,13 @@ use datafusion_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use weir_core::Error;
-use weir_core::plugin::{FunctionSignature, PluginFunction, ScalarFunction};
+use weir_core::plugin::{FunctionKind, FunctionSignature, PluginFunction, ScalarFunction};
 
 use super::definition::plan_error;
 use super::nulls::without_hidden;
 use super::type_of::sql_type_name;
+
+pub(super) use aggregate::AggregateOfPlugin;
 
 /// A function of a plugin.
 pub(super) struct OfPlugin {
@@ -88,19 +96,7 @@ impl ScalarUDFImpl for OfPlugin {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let parameters = &self.function.signature.parameters;
-        let fits = given.len() == parameters.len()
-            && given.iter().zip(parameters).all(|(given, parameter)| fits(given, parameter.data_type()));
-        if fits {
-            return Ok(parameters.iter().map(|parameter| parameter.data_type().clone()).collect());
-        }
-        let given: Vec<String> = given.iter().map(sql_type_name).collect();
-        plan_error(format!(
-            "expected `{}`, found `{}({})`",
-            usage(&self.function),
-            self.name_in_sql(),
-            given.join(", ")
-        ))
+        coerced(&self.function, given)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -133,14 +129,9 @@ impl OfPlugin {
     /// The results, with null where an argument is that may not be.
     fn computed(&self, code: &dyn ScalarFunction, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let FunctionSignature { parameters, result, .. } = &self.function.signature;
-        let strict = parameters.iter().zip(arguments).filter(|(parameter, _)| !parameter.is_nullable());
-        let nulls = NullBuffer::union_many(
-            strict.map(|(_, argument)| argument.logical_nulls()).collect::<Vec<_>>().iter().map(Option::as_ref),
-        );
-        let Some(nulls) = nulls.filter(|nulls| nulls.null_count() > 0) else {
+        let Some(is_called) = given_to_strict(parameters, arguments) else {
             return self.called(code, arguments, rows);
         };
-        let is_called = BooleanArray::new(nulls.inner().clone(), None);
         let called = is_called.true_count();
         if called == 0 {
             return Ok(new_null_array(result, rows));
@@ -148,7 +139,8 @@ impl OfPlugin {
         let kept = arguments.iter().map(|argument| filter(argument, &is_called)).collect::<Result<Vec<_>, _>>()?;
         let results = self.called(code, &kept, called)?;
         let mut next = 0;
-        let places: UInt32Array = nulls
+        let places: UInt32Array = is_called
+            .values()
             .iter()
             .map(|is_called| {
                 is_called.then(|| {
@@ -162,7 +154,6 @@ impl OfPlugin {
 
     fn called(&self, code: &dyn ScalarFunction, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
         let FunctionSignature { result, nullable, .. } = &self.function.signature;
-        let external = |error: Error| DataFusionError::External(Box::new(error));
         let results = code.call(arguments, rows).map_err(external)?;
         if results.len() != rows || results.data_type() != result {
             let made = format!("{} values of {}", results.len(), sql_type_name(results.data_type()));
@@ -182,6 +173,31 @@ impl OfPlugin {
     }
 }
 
+/// The types of the parameters, if what is given fits them.
+fn coerced(function: &PluginFunction, given: &[DataType]) -> Result<Vec<DataType>> {
+    let parameters = &function.signature.parameters;
+    let fits = given.len() == parameters.len()
+        && given.iter().zip(parameters).all(|(given, parameter)| fits(given, parameter.data_type()));
+    if fits {
+        return Ok(parameters.iter().map(|parameter| parameter.data_type().clone()).collect());
+    }
+    let given: Vec<String> = given.iter().map(sql_type_name).collect();
+    let name = PluginFunction::name_in_sql(&function.name);
+    plan_error(format!("expected `{}`, found `{name}({})`", usage(function), given.join(", ")))
+}
+
+/// The rows where no argument is null whose parameter may not be; `None`: all of them.
+fn given_to_strict(parameters: &[Field], arguments: &[ArrayRef]) -> Option<BooleanArray> {
+    let strict = parameters.iter().zip(arguments).filter(|(parameter, _)| !parameter.is_nullable());
+    let nulls: Vec<_> = strict.map(|(_, argument)| argument.logical_nulls()).collect();
+    let nulls = NullBuffer::union_many(nulls.iter().map(Option::as_ref)).filter(|nulls| nulls.null_count() > 0)?;
+    Some(BooleanArray::new(nulls.inner().clone(), None))
+}
+
+fn external(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
 /// How a function is called, as in `distance(a DOUBLE NOT NULL, b DOUBLE) RETURNS DOUBLE`.
 pub fn usage(function: &PluginFunction) -> String {
     format!("{}{}", PluginFunction::name_in_sql(&function.name), in_sql(&function.signature))
@@ -195,7 +211,11 @@ pub fn in_sql(signature: &FunctionSignature) -> String {
     };
     let parameters: Vec<String> = signature.parameters.iter().map(parameter).collect();
     let result = sql_type_name(&signature.result);
-    format!("({}) RETURNS {result}{}", parameters.join(", "), is_null(signature.nullable))
+    let kind = match &signature.kind {
+        FunctionKind::Scalar => String::new(),
+        FunctionKind::Aggregate { state } => format!(" AGGREGATE STATE {}", sql_type_name(state)),
+    };
+    format!("({}) RETURNS {result}{}{kind}", parameters.join(", "), is_null(signature.nullable))
 }
 
 /// Whether every value of the type `given` has a counterpart in the type `wanted`. A DOUBLE takes any number.

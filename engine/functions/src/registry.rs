@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use datafusion_expr::{AggregateUDF, ScalarUDF, Volatility};
-use weir_core::plugin::{FunctionCode, NoPlugins, PluginFunction, Plugins};
+use weir_core::plugin::{FunctionCode, FunctionKind, NoPlugins, PluginFunction, Plugins};
 use weir_core::{Error, JobGraph, Result};
 
-use crate::plugin::{OfPlugin, usage};
+use crate::plugin::{AggregateOfPlugin, OfPlugin, usage};
 use crate::refused::refused;
 use crate::wrapped::wrapped;
 use crate::{
@@ -46,9 +46,30 @@ impl Functions {
     #[must_use]
     pub fn declaring(&self, names: &[&str], function: &PluginFunction) -> Self {
         let mut functions = self.clone();
-        let declared = OfPlugin::udf(function.clone(), None);
-        functions.scalars.extend(names.iter().map(|name| ((*name).to_owned(), declared.clone())));
+        functions.insert(names, function, None);
         functions
+    }
+
+    /// Makes a function of a plugin known by these names, instead of what has them.
+    fn insert(&mut self, names: &[&str], function: &PluginFunction, code: Option<FunctionCode>) {
+        for name in names {
+            self.scalars.remove(*name);
+            self.aggregates.remove(*name);
+        }
+        let names = names.iter().map(|name| (*name).to_owned());
+        match (&function.signature.kind, code) {
+            (FunctionKind::Scalar, code) => {
+                let code = code.and_then(|code| if let FunctionCode::Scalar(code) = code { Some(code) } else { None });
+                let function = OfPlugin::udf(function.clone(), code);
+                self.scalars.extend(names.map(|name| (name, function.clone())));
+            }
+            (FunctionKind::Aggregate { .. }, code) => {
+                let code =
+                    code.and_then(|code| if let FunctionCode::Aggregate(code) = code { Some(code) } else { None });
+                let function = AggregateOfPlugin::udaf(function.clone(), code);
+                self.aggregates.extend(names.map(|name| (name, function.clone())));
+            }
+        }
     }
 
     /// The same without a function that was [declared](Self::declaring).
@@ -56,13 +77,15 @@ impl Functions {
     pub fn without(&self, name: &str) -> Self {
         let mut functions = self.clone();
         functions.scalars.remove(name);
+        functions.aggregates.remove(name);
         functions
     }
 
     /// The same, and those functions of plugins that a job calls and that are not here, without their code.
     #[must_use]
     pub fn declaring_missing(&self, graph: &JobGraph) -> Self {
-        let missing = graph.functions().iter().filter(|function| !self.scalars.contains_key(&function.name));
+        let is_here = |name: &String| self.scalars.contains_key(name) || self.aggregates.contains_key(name);
+        let missing = graph.functions().iter().filter(|function| !is_here(&function.name));
         missing.fold(self.clone(), |functions, function| functions.declaring(&[&function.name], function))
     }
 
@@ -77,7 +100,7 @@ impl Functions {
                 error
                     .context(format!("the function `{}` cannot be called", PluginFunction::name_in_sql(&function.name)))
             })?;
-            functions.scalars.insert(function.name.clone(), code);
+            functions.insert(&[&function.name], function, Some(code));
         }
         Ok(Self { plugins: Some(plugins), ..functions })
     }
@@ -99,19 +122,27 @@ impl Functions {
 
     /// Names of all scalar functions, aliases included, sorted and in lower case.
     pub fn scalar_names(&self) -> Vec<String> {
-        // What only expressions of a script call is nobody's to write.
-        let can_be_written = |name: &&String| PluginFunction::name_in_sql(name) == name.as_str();
         self.scalars.keys().filter(can_be_written).cloned().collect()
     }
 
     /// Names of all aggregate functions, aliases included, sorted and in lower case.
     pub fn aggregate_names(&self) -> Vec<String> {
-        self.aggregates.keys().cloned().collect()
+        self.aggregates.keys().filter(can_be_written).cloned().collect()
+    }
+
+    /// Whether an aggregate is a plugin's.
+    pub fn is_of_plugin(function: &AggregateUDF) -> bool {
+        function.inner().is::<AggregateOfPlugin>()
     }
 }
 
-/// A function with its code.
-fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<Arc<ScalarUDF>> {
+/// What only expressions of a script call is nobody's to write.
+fn can_be_written(name: &&String) -> bool {
+    PluginFunction::name_in_sql(name) == name.as_str()
+}
+
+/// The code of a function.
+fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<FunctionCode> {
     let plugin = plugins.find(function.artifact.as_ref())?;
     let PluginFunction { name, signature, .. } = function;
     let name = PluginFunction::name_in_sql(name);
@@ -124,8 +155,11 @@ fn bound(function: &PluginFunction, plugins: &dyn Plugins) -> Result<Arc<ScalarU
             signature.name
         )));
     }
-    let FunctionCode::Scalar(code) = code;
-    Ok(OfPlugin::udf(function.clone(), Some(code)))
+    match (&signature.kind, &code) {
+        (FunctionKind::Scalar, FunctionCode::Scalar(_))
+        | (FunctionKind::Aggregate { .. }, FunctionCode::Aggregate(_)) => Ok(code),
+        _ => Err(Error::user("the plugin has other code for it than it has declared")),
+    }
 }
 
 /// Other names of DataFusion's scalar functions. Its own `nvl` makes a DOUBLE of a DECIMAL.

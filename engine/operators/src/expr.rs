@@ -132,10 +132,8 @@ impl fmt::Display for Sql<'_> {
 
 fn failed(expr: &Arc<dyn PhysicalExpr>, error: DataFusionError) -> Error {
     let message = types_in_sql(&format!("cannot compute {}", Sql(expr.as_ref())));
-    if let DataFusionError::External(inner) = error.find_root()
-        && let Some(told) = inner.downcast_ref::<Error>()
-    {
-        return of_plugin(message, told);
+    if let Some(told) = told_by_plugin(&error, &message) {
+        return told;
     }
     match error.find_root() {
         DataFusionError::Internal(_) | DataFusionError::NotImplemented(_) => Error::internal(message),
@@ -144,13 +142,15 @@ fn failed(expr: &Arc<dyn PhysicalExpr>, error: DataFusionError) -> Error {
     .with_source(reason(error.find_root()))
 }
 
-/// What a function of a plugin has told.
-fn of_plugin(message: String, told: &Error) -> Error {
+/// What a function of a plugin has told, if that is the error.
+pub(crate) fn told_by_plugin(error: &DataFusionError, message: &str) -> Option<Error> {
+    let DataFusionError::External(inner) = error.find_root() else { return None };
+    let told = inner.downcast_ref::<Error>()?;
     let error = Error::new(told.kind(), message).with_source(told.chain());
-    match told.help() {
+    Some(match told.help() {
         Some(help) => error.with_help(help),
         None => error,
-    }
+    })
 }
 
 /// What went wrong, once and in SQL's words: each layer would say it again, behind its own name.

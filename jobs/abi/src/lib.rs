@@ -8,7 +8,7 @@
 //!                                        │ same ABI, same target
 //!                                        ▼
 //!         create() ─▶ plugin ─ operator(request) ─▶ operator ─ open, load*, { process, watermark, …, capture? }*, drop
-//!                        └──── function(name) ────▶ function ─ call*, drop
+//!                        └──── function(name) ────▶ function ─ call*, group()* ─▶ group ─ { update, merge, value }*, drop
 //! ```
 //!
 //! - **Memory.** Each side frees what it has allocated. Bytes that go in are lent for the length of the call ([`Lent`]); what comes out is

@@ -3,11 +3,67 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray};
-use arrow::datatypes::{DataType, Int64Type};
-use weir_core::plugin::{FunctionCode, FunctionSignature, Plugin};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use weir_core::plugin::{AggregateGroup, FunctionCode, FunctionKind, FunctionSignature, Plugin};
 use weir_jobs::JobPlugin;
 use weir_jobs::prelude::*;
 use weir_jobs::testing::exported;
+
+/// The mean of values that count more or less.
+#[derive(Clone)]
+struct WeightedMean;
+
+#[derive(Record)]
+struct Weighted {
+    value: f64,
+    weight: i64,
+}
+
+impl Aggregate for WeightedMean {
+    type In = Weighted;
+    type Accumulator = (f64, i64);
+    type Out = Result<Option<f64>>;
+
+    fn add(&self, (sum, weights): &mut (f64, i64), row: &Weighted) {
+        *sum += row.value * row.weight as f64;
+        *weights += row.weight;
+    }
+
+    fn merge(&self, (sum, weights): &mut (f64, i64), other: (f64, i64)) {
+        *sum += other.0;
+        *weights += other.1;
+    }
+
+    fn result(&self, (sum, weights): &(f64, i64)) -> Result<Option<f64>> {
+        match weights {
+            0 => Ok(None),
+            1.. => Ok(Some(sum / *weights as f64)),
+            _ => Err(Error::data("weights are less than nothing")),
+        }
+    }
+}
+
+/// Counts values, nulls among them.
+#[derive(Clone)]
+struct CountAll;
+
+impl Aggregate for CountAll {
+    type In = Option<String>;
+    type Accumulator = i64;
+    type Out = i64;
+
+    fn add(&self, count: &mut i64, _: &Option<String>) {
+        *count += 1;
+    }
+
+    fn merge(&self, count: &mut i64, other: i64) {
+        *count += other;
+    }
+
+    fn result(&self, count: &i64) -> i64 {
+        *count
+    }
+}
 
 #[derive(Record)]
 struct Parts {
@@ -28,6 +84,8 @@ fn functions(functions: &mut Functions) {
     });
     functions.scalar("answer", || 42_i64);
     functions.scalar("dice", || 4_i64).not_deterministic();
+    functions.aggregate("weighted_mean", WeightedMean);
+    functions.aggregate("count_all", CountAll).parameters(["value"]);
 }
 
 fn plugin() -> JobPlugin {
@@ -39,13 +97,14 @@ fn signature(name: &str) -> FunctionSignature {
 }
 
 fn call(name: &str, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef> {
-    let (_, FunctionCode::Scalar(code)) = plugin().function(name)?;
+    let (_, FunctionCode::Scalar(code)) = plugin().function(name)? else { panic!("{name} adds rows up") };
     code.call(arguments, rows)
 }
 
 #[test]
 fn signatures_are_those_of_the_closures() {
-    assert_eq!(exported(functions).unwrap(), ["answer", "dice", "half", "length", "name_or", "parsed", "parts"]);
+    let names = ["answer", "count_all", "dice", "half", "length", "name_or", "parsed", "parts", "weighted_mean"];
+    assert_eq!(exported(functions).unwrap(), names);
     let half = signature("half");
     assert_eq!((half.parameters[0].name().as_str(), half.parameters[0].data_type()), ("number", &DataType::Float64));
     assert!(!half.parameters[0].is_nullable() && !half.nullable && half.deterministic);
@@ -114,9 +173,76 @@ fn a_plugin_of_functions_is_no_job_and_a_job_may_export_some() {
         Ok(())
     }
     let both = JobPlugin::new("both", "1.0.0", copies).with_functions(functions);
-    assert_eq!(both.functions().unwrap().len(), 7);
+    assert_eq!(both.functions().unwrap().len(), 9);
     assert_eq!(both.job(&Default::default()).unwrap().name, "both");
     let alone = JobPlugin::new("alone", "1.0.0", copies);
     assert_eq!(alone.functions().unwrap(), []);
     assert!(alone.function("half").is_err());
+}
+
+fn group(name: &str) -> Box<dyn AggregateGroup> {
+    let (_, FunctionCode::Aggregate(code)) = plugin().function(name).unwrap() else { panic!("{name} adds no rows up") };
+    code.group().unwrap()
+}
+
+fn weighted(values: &[f64], weights: &[i64]) -> [ArrayRef; 2] {
+    [Arc::new(Float64Array::from(values.to_vec())), Arc::new(Int64Array::from(weights.to_vec()))]
+}
+
+#[test]
+fn rows_of_a_group_are_added_up() -> Result<()> {
+    let mean = |group: &mut dyn AggregateGroup| -> Result<Option<f64>> {
+        Ok(group.result()?.as_primitive::<Float64Type>().iter().next().unwrap())
+    };
+    let mut first = group("weighted_mean");
+    assert_eq!(mean(&mut *first)?, None);
+    first.update(&weighted(&[1.0, 4.0], &[2, 1]), 2)?;
+    assert_eq!(mean(&mut *first)?, Some(2.0));
+    // What was kept goes on in another group.
+    let mut second = group("weighted_mean");
+    second.update(&weighted(&[10.0], &[3]), 1)?;
+    second.merge(&first.state()?)?;
+    assert_eq!((mean(&mut *second)?, mean(&mut *first)?), (Some(6.0), Some(2.0)));
+    assert!(second.bytes() > 0);
+    second.update(&weighted(&[0.0], &[-10]), 1)?;
+    assert_eq!(second.result().unwrap_err().to_string(), "weights are less than nothing");
+    let mut all = group("count_all");
+    all.update(&[Arc::new(StringViewArray::from(vec![Some("a"), None]))], 2)?;
+    assert_eq!(all.result()?.as_primitive::<Int64Type>().value(0), 2);
+    Ok(())
+}
+
+#[test]
+fn an_aggregate_says_what_it_takes_keeps_and_gives() {
+    let mean = signature("weighted_mean");
+    let parameters: Vec<_> =
+        mean.parameters.iter().map(|field| (field.name().as_str(), field.data_type(), field.is_nullable())).collect();
+    assert_eq!(parameters, [("value", &DataType::Float64, false), ("weight", &DataType::Int64, false)]);
+    let FunctionKind::Aggregate { state: DataType::Struct(state) } = &mean.kind else { panic!("{:?}", mean.kind) };
+    assert_eq!((state.len(), state[1].data_type(), mean.nullable), (2, &DataType::Int64, true));
+    let all = signature("count_all");
+    assert!(all.parameters[0].name() == "value" && all.parameters[0].is_nullable() && !all.nullable);
+    let unsigned = exported(|functions| {
+        functions.aggregate("f", Unsigned);
+    })
+    .unwrap_err()
+    .report();
+    assert!(unsigned.contains("the function 'f' keeps UInt64, and SQL has no such type"), "{unsigned}");
+}
+
+#[derive(Clone)]
+struct Unsigned;
+
+impl Aggregate for Unsigned {
+    type In = i64;
+    type Accumulator = u64;
+    type Out = i64;
+
+    fn add(&self, _: &mut u64, _: &i64) {}
+
+    fn merge(&self, _: &mut u64, _: u64) {}
+
+    fn result(&self, _: &u64) -> i64 {
+        0
+    }
 }

@@ -3,8 +3,10 @@
 use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use datafusion_expr::expr::NullTreatment;
-use datafusion_expr::{Expr as LogicalExpr, ExprSchemable};
+use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, Volatility};
+use weir_core::plugin::PluginFunction;
 use weir_core::{AggregateCall, AggregateFunction, BinaryOperator, Error, Expr, Literal, LiteralValue, Result};
+use weir_functions::Functions;
 use weir_functions::failure::values;
 
 use super::error::from_planner;
@@ -76,9 +78,24 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
         }
     }
     if params.distinct && !takes_distinct(name) {
-        return Err(Error::user(format!("{}(DISTINCT …) is not supported", name.to_uppercase())).with_help(
+        return Err(Error::user(format!(
+            "{}(DISTINCT …) is not supported",
+            PluginFunction::name_in_sql(name).to_uppercase()
+        ))
+        .with_help(
             "remove what is there twice before: aggregate `SELECT DISTINCT window_start, window_end, x` of a subquery",
         ));
+    }
+    let shown = PluginFunction::name_in_sql(name);
+    if Functions::is_of_plugin(&aggregate.func) {
+        if !order_by.is_empty() {
+            return Err(Error::user(format!("ORDER BY in a call of `{shown}` is not supported"))
+                .with_help("a function of a plugin adds rows in the order in which they come"));
+        }
+        if aggregate.func.signature().volatility == Volatility::Volatile {
+            return Err(Error::user(format!("the function `{shown}` gives another result each time"))
+                .with_help("a result that is computed again after a restart has to come out as before"));
+        }
     }
     let mut constants = Vec::new();
     if matches!(function, AggregateFunction::Other(_)) {
@@ -116,7 +133,7 @@ pub(super) fn call(expression: &LogicalExpr, schema: &DFSchema, stream: &Stream)
     }
     Ok(Call {
         function,
-        name: name.to_owned(),
+        name: shown.to_owned(),
         arguments,
         constants,
         distinct: params.distinct,

@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion_sql::sqlparser::ast::{Expr, Spanned as _};
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
+use weir_core::plugin::FunctionKind;
 
 use super::cursor::Cursor;
 use super::exported_function::{self, Declared};
@@ -42,9 +43,20 @@ pub(super) fn create_function(cursor: &mut Cursor<'_>, or_replace: bool) -> Resu
     let not_null = cursor.here();
     let nullable = !cursor.take(&["NOT", "NULL"]);
     let deterministic = !cursor.take(&["NOT", "DETERMINISTIC"]);
+    let aggregate = cursor.here();
+    let kind = match cursor.take(&["AGGREGATE", "STATE"]) {
+        true => FunctionKind::Aggregate { state: data_type(cursor)? },
+        false => FunctionKind::Scalar,
+    };
     if exported_function::follows(cursor) {
-        let declared = Declared { parameters: &parameters, result, nullable, deterministic };
+        let declared = Declared { parameters: &parameters, result, nullable, deterministic, kind };
         return exported_function::read(cursor, Some(declared)).map(FunctionDefinition::Exported).map(is);
+    }
+    if kind != FunctionKind::Scalar {
+        return Err(cursor
+            .source
+            .error(aggregate, "what aggregates is a function of a plugin")
+            .with_help("aggregate in a query, or write `AS 'exported_name' USING ARTIFACT 'file'`"));
     }
     if !nullable {
         return Err(cursor

@@ -1,10 +1,10 @@
-//! `CREATE FUNCTION name [(parameter TYPE [NOT NULL], …) RETURNS TYPE [NOT NULL] [NOT DETERMINISTIC]] AS 'exported_name' [LANGUAGE RUST]
+//! `CREATE FUNCTION name [(parameter TYPE [NOT NULL], …) RETURNS TYPE [NOT NULL] [NOT DETERMINISTIC] [AGGREGATE STATE TYPE]] AS 'exported_name' [LANGUAGE RUST]
 //! USING ARTIFACT 'file'`: a function of a plugin. With a signature the artifact is `name version hash`, and `IN 'folder'` says where its file is.
 
 use arrow::datatypes::{DataType, Field};
 use datafusion_sql::sqlparser::tokenizer::Token;
 use weir_core::Result;
-use weir_core::plugin::FunctionSignature;
+use weir_core::plugin::{FunctionKind, FunctionSignature};
 
 use super::cursor::Cursor;
 use super::scan::is_word;
@@ -17,6 +17,7 @@ pub(super) struct Declared<'a> {
     pub result: Option<(String, DataType)>,
     pub nullable: bool,
     pub deterministic: bool,
+    pub kind: FunctionKind,
 }
 
 /// Whether the rest is that of a function of a plugin.
@@ -52,12 +53,12 @@ pub(super) fn read(cursor: &mut Cursor<'_>, declared: Option<Declared<'_>>) -> R
                 "write RETURNS and a type, or leave the parameters out: the plugin says what the function takes and returns",
             ));
         }
-        Some(Declared { parameters, result: Some((_, result)), nullable, deterministic }) => {
+        Some(Declared { parameters, result: Some((_, result)), nullable, deterministic, kind }) => {
             let parameter = |parameter: &Parameter| {
                 Field::new(&parameter.name, parameter.data_type.clone(), parameter.not_null.is_none())
             };
             let (name, parameters) = (exported.value.clone(), parameters.iter().map(parameter).collect());
-            Some(FunctionSignature { name, parameters, result, nullable, deterministic })
+            Some(FunctionSignature { name, parameters, result, nullable, deterministic, kind })
         }
     };
     Ok(ExportedFunction { exported, artifact, folder, signature })

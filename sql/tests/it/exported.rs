@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::{DataType, Field};
-use weir_core::plugin::{Artifact, ArtifactHash, FunctionSignature};
+use weir_core::plugin::{Artifact, ArtifactHash, FunctionKind, FunctionSignature};
 use weir_sql::shared;
 use weir_sql::{KnownArtifact, declarations_of, parse, unknown_artifacts, with_signatures};
 
@@ -19,6 +19,7 @@ fn maths(folder: Option<&str>) -> KnownArtifact {
         result: DataType::Float64,
         nullable,
         deterministic,
+        kind: FunctionKind::Scalar,
     };
     let row = DataType::Struct(vec![Field::new("order", DataType::Int64, true)].into());
     let list = DataType::List(Field::new_list_field(row, true).into());
@@ -234,4 +235,42 @@ fn words_that_do_not_fit_are_refused() {
         let report = refusal(script);
         assert!(report.contains(expected), "{script}: {report}");
     }
+}
+
+#[test]
+fn an_aggregate_is_declared_with_its_state_and_is_part_of_the_job() {
+    let mean = FunctionSignature {
+        kind: FunctionKind::Aggregate {
+            state: DataType::Struct(
+                vec![Field::new("0", DataType::Float64, true), Field::new("1", DataType::Int64, true)].into(),
+            ),
+        },
+        ..maths(None).functions[0].clone()
+    };
+    let known = |hash: u8| {
+        let artifact = Artifact { hash: ArtifactHash::from_bytes([hash; 32]), ..maths(None).artifact };
+        BTreeMap::from([("maths.so".to_owned(), KnownArtifact { artifact, functions: vec![mean.clone()] })])
+    };
+    let declared = |hash| with_signatures(&parse(MIDDLE).unwrap(), &known(hash)).unwrap();
+    let text = declared(0xab);
+    assert!(text.contains("RETURNS DOUBLE AGGREGATE STATE ROW<`0` DOUBLE, `1` BIGINT> AS 'middle'"), "{text}");
+    for query in [
+        "SELECT k, middle(v, 1) AS m FROM plain GROUP BY k;",
+        "SELECT bidder, middle(price, 1) AS m FROM TUMBLE(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR) GROUP BY bidder, window_start, window_end;",
+    ] {
+        let graph = |hash| plan(&format!("{}{query}", declared(hash))).unwrap().graph.unwrap();
+        let (first, second) = (graph(0xab), graph(0xcd));
+        assert_eq!(first.functions()[0].signature, mean);
+        assert_eq!(first.fingerprint(), second.fingerprint());
+        assert_eq!(second.artifacts()[0].hash.as_str(), "cd".repeat(32));
+    }
+    let report = refusal(&format!("{text} SELECT middle(s, 1) AS m FROM plain"));
+    assert!(
+        report.contains(
+            "expected `middle(a DOUBLE NOT NULL, b DOUBLE) RETURNS DOUBLE AGGREGATE STATE ROW<0 DOUBLE, 1 BIGINT>`"
+        ),
+        "{report}"
+    );
+    let calls = "CREATE FUNCTION half(x DOUBLE) RETURN middle(x, 0);";
+    assert!(refusal(&format!("{text}{calls}")).contains("a function of its own cannot aggregate"));
 }

@@ -28,8 +28,9 @@ fn tables(folder: &TempDir) -> String {
             "visits",
             "`user` STRING, began TIMESTAMP(3), ended TIMESTAMP(3), views BIGINT, clicks BIGINT, path ARRAY<STRING>, `at` TIMESTAMP(3)",
         ),
-        table("rides", "id BIGINT, lat DOUBLE, lon DOUBLE"),
+        table("rides", &format!("id BIGINT, lat DOUBLE, lon DOUBLE, {time}")),
         table("cells", "id BIGINT, cell STRING"),
+        table("centres", "cell STRING, rides BIGINT, lat DOUBLE"),
         table("orders", "id BIGINT NOT NULL, article STRING NOT NULL, cents BIGINT NOT NULL"),
         table("replies", "`order` BIGINT NOT NULL, step STRING NOT NULL, undo BOOLEAN NOT NULL, done BOOLEAN NOT NULL"),
         table("requests", "`order` BIGINT, step STRING, undo BOOLEAN, attempt INT, article STRING, cents BIGINT"),
@@ -79,7 +80,10 @@ const ARTICLES: [&str; 6] = ["boat", "anvil", "lamp", "anvil", "chair", "table"]
 fn feed(folder: &TempDir, again: bool) {
     let name = if again { "second" } else { "first" };
     let order = |id: usize| format!("{{\"id\":{id},\"article\":\"{}\",\"cents\":99}}", ARTICLES[id]);
-    let ride = |id: usize| format!("{{\"id\":{id},\"lat\":48.669,\"lon\":-4.329}}");
+    let ride = |id: usize| {
+        let at = format!("2026-01-01 0{}:00:{id:02}", usize::from(again && id == 8));
+        format!("{{\"id\":{id},\"lat\":48.66{id},\"lon\":-4.329,\"at\":\"{at}\"}}")
+    };
     let pay = |card: usize, at: &str| format!("{{\"card\":\"c{card}\",\"cents\":100,\"at\":\"2026-01-01 {at}\"}}");
     let act = |user: usize, page: &str, kind: &str, at: &str| {
         format!("{{\"user\":\"u{user}\",\"page\":\"{page}\",\"kind\":\"{kind}\",\"at\":\"2026-01-01 {at}\"}}")
@@ -109,7 +113,7 @@ fn feed(folder: &TempDir, again: bool) {
 }
 
 /// The rows that each job is to have made in the end, no more and none twice.
-fn expected() -> [(&'static str, &'static [&'static str], Vec<String>); 5] {
+fn expected() -> [(&'static str, &'static [&'static str], Vec<String>); 6] {
     let ended = |article: &str| if article == "anvil" { "cancelled" } else { "completed" };
     let steps = |article: &str| match article {
         "anvil" => &[("reserve", false), ("charge", false), ("send", false), ("charge", true), ("reserve", true)][..],
@@ -133,6 +137,7 @@ fn expected() -> [(&'static str, &'static [&'static str], Vec<String>); 5] {
             lines::<4>(|user| format!("\"u{user}\" \"2026-01-01 00:50:00.000\" 2 1 [\"home\",\"shop\"]")),
         ),
         ("cells", &["id", "cell"], lines::<9>(|id| format!("{id} \"gbsuv\""))),
+        ("centres", &["cell", "rides", "lat"], vec!["\"gbsuv\" 8 48.6635".to_owned()]),
         ("outcomes", &["order", "result"], lines::<6>(|id| format!("{id} \"{}\"", ended(ARTICLES[id])))),
         ("requests", &["order", "step", "undo", "attempt", "article"], asked),
     ]
@@ -144,12 +149,16 @@ fn what_the_examples_make_is_whole_though_workers_are_killed() {
     cluster.start_worker("spare", 6);
     let folder = tempfile::tempdir().unwrap();
     INPUTS.iter().for_each(|name| std::fs::create_dir(folder.path().join(name)).unwrap());
-    let geo = declared("geohash", &example("geo"));
-    cluster.weir(&["catalog", "apply", "-e", &format!("{}{geo}", tables(&folder))]).code(0);
+    let geo = example("geo");
+    let functions = declared("geohash", &geo) + &declared("centre", &geo);
+    cluster.weir(&["catalog", "apply", "-e", &format!("{}{functions}", tables(&folder))]).code(0);
     let files = ["fraud", "sessions", "order_saga"].map(|name| (name, example(name).display().to_string()));
     let mut jobs: Vec<(&str, Vec<&str>)> = files.iter().map(|(name, file)| (*name, vec![file.as_str()])).collect();
     jobs[2].1.extend(["--arg", "timeout-seconds=3600"]);
-    jobs.push(("geo", vec!["-e", "INSERT INTO cells SELECT id, geohash(lat, lon, 5) FROM rides"]));
+    let sql = "INSERT INTO cells SELECT id, geohash(lat, lon, 5) FROM rides;
+        INSERT INTO centres SELECT geohash(lat, lon, 5), COUNT(*), ROUND(centre(lat, lon).lat, 6)
+        FROM TUMBLE(TABLE rides, DESCRIPTOR(`at`), INTERVAL '10' MINUTE) GROUP BY window_start, window_end, geohash(lat, lon, 5);";
+    jobs.push(("geo", vec!["-e", sql]));
     for (name, job) in &jobs {
         let submit = ["submit", "--name", name, "--parallelism", "2", "--detach"];
         let often = ["-D", "execution.checkpointing.interval=100ms"];

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{CalcSpec, JobGraph, OperatorSpec, SourceSpec};
-use crate::Expr;
 use crate::plugin::PluginFunction;
+use crate::{AggregateCall, AggregateFunction, Expr};
 
 impl JobGraph {
     /// The functions of plugins that it calls.
@@ -21,12 +21,25 @@ impl JobGraph {
                     called.insert(name.to_owned());
                 });
             });
+            called.extend(node.spec.operator.aggregates().iter().filter_map(|call| match &call.function {
+                AggregateFunction::Other(name) => Some(name.clone()),
+                _ => None,
+            }));
         }
         self.functions = known.into_iter().filter(|function| called.contains(&function.name)).cloned().collect();
     }
 }
 
 impl OperatorSpec {
+    /// The aggregates that it computes by itself.
+    fn aggregates(&self) -> &[AggregateCall] {
+        match self {
+            OperatorSpec::PartialAggregate(spec) | OperatorSpec::WindowAggregate(spec) => &spec.aggregates,
+            OperatorSpec::GroupAggregate(spec) => &spec.aggregates,
+            _ => &[],
+        }
+    }
+
     /// Calls `visit` with every expression that is computed.
     fn visit_expressions(&self, visit: &mut dyn FnMut(&Expr)) {
         match self {

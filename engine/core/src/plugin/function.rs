@@ -15,7 +15,8 @@ use crate::Result;
 pub struct FunctionSignature {
     /// Its name in the plugin, for [`Plugin::function`](super::Plugin::function).
     pub name: String,
-    /// Its parameters. Where one that may not be null is given null, the result is null, and the function is not called.
+    /// Its parameters. Where one that may not be null is given null, the result is null, and the function is not called; an aggregate
+    /// leaves such rows out.
     pub parameters: Vec<Field>,
     /// Type of the result.
     pub result: DataType,
@@ -23,6 +24,36 @@ pub struct FunctionSignature {
     pub nullable: bool,
     /// Whether the same arguments always give the same result. What does not is refused in queries.
     pub deterministic: bool,
+    /// Of what it makes results.
+    #[serde(default, skip_serializing_if = "FunctionKind::is_scalar")]
+    pub kind: FunctionKind,
+}
+
+/// Of what a function makes results.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FunctionKind {
+    /// One of each row.
+    #[default]
+    Scalar,
+    /// One of all rows of a group.
+    Aggregate {
+        /// Type of what is kept of the rows so far.
+        state: DataType,
+    },
+}
+
+impl FunctionKind {
+    fn is_scalar(&self) -> bool {
+        *self == Self::Scalar
+    }
+
+    fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Scalar, Self::Scalar) => true,
+            (Self::Aggregate { state }, Self::Aggregate { state: other }) => agree(state, other),
+            _ => false,
+        }
+    }
 }
 
 impl FunctionSignature {
@@ -35,6 +66,7 @@ impl FunctionSignature {
                 agree(one.data_type(), other.data_type()) && one.is_nullable() == other.is_nullable()
             })
             && agree(&self.result, &other.result)
+            && self.kind.agrees_with(&other.kind)
             && (self.nullable, self.deterministic) == (other.nullable, other.deterministic)
     }
 }
@@ -85,6 +117,8 @@ impl PluginFunction {
 pub enum FunctionCode {
     /// Of one that is computed row by row.
     Scalar(Arc<dyn ScalarFunction>),
+    /// Of one that adds rows up.
+    Aggregate(Arc<dyn AggregateFunction>),
 }
 
 /// The code of a function that is computed row by row. It is called from several threads at the same time.
@@ -94,6 +128,45 @@ pub trait ScalarFunction: Send + Sync + fmt::Debug {
     /// # Errors
     /// If a row has no result. The job fails with it.
     fn call(&self, arguments: &[ArrayRef], rows: usize) -> Result<ArrayRef>;
+}
+
+/// The code of a function that adds rows up. It is called from several threads at the same time.
+pub trait AggregateFunction: Send + Sync + fmt::Debug {
+    /// A group without rows.
+    ///
+    /// # Errors
+    /// If the plugin cannot make one.
+    fn group(&self) -> Result<Box<dyn AggregateGroup>>;
+}
+
+/// The rows of a group, added up. What it says of its state and result has one row, and changes nothing.
+pub trait AggregateGroup: Send {
+    /// Adds so many rows. The arguments have the types of the parameters, and no nulls where a parameter may not be null.
+    ///
+    /// # Errors
+    /// If a row cannot be added. The job fails with it.
+    fn update(&mut self, arguments: &[ArrayRef], rows: usize) -> Result<()>;
+
+    /// Adds what other groups have added up, in order; each is their [`state`](Self::state).
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    fn merge(&mut self, states: &ArrayRef) -> Result<()>;
+
+    /// What is kept of the rows so far.
+    ///
+    /// # Errors
+    /// If it cannot be said.
+    fn state(&mut self) -> Result<ArrayRef>;
+
+    /// The result of the rows so far.
+    ///
+    /// # Errors
+    /// If they have none. The job fails with it.
+    fn result(&mut self) -> Result<ArrayRef>;
+
+    /// Bytes held, roughly.
+    fn bytes(&self) -> usize;
 }
 
 #[cfg(test)]
@@ -109,6 +182,7 @@ mod tests {
             result: DataType::Int64,
             nullable: false,
             deterministic: true,
+            kind: FunctionKind::Scalar,
         }
     }
 
@@ -122,6 +196,10 @@ mod tests {
             ..of_rows(["price", "tax"])
         };
         assert!(!result(["price", "tax"]).agrees_with(&result(["tax", "price"])));
+        let keeping = |state: DataType| FunctionSignature { kind: FunctionKind::Aggregate { state }, ..prices.clone() };
+        assert!(keeping(DataType::Int64).agrees_with(&keeping(DataType::Int64)));
+        assert!(!keeping(DataType::Int64).agrees_with(&keeping(DataType::Int32)), "another state");
+        assert!(!keeping(DataType::Int64).agrees_with(&prices), "another kind");
         let mut renamed = prices.clone();
         renamed.parameters[0] = renamed.parameters[0].clone().with_name("others");
         assert!(prices.agrees_with(&renamed));

@@ -1,19 +1,33 @@
 //! The functions that SQL calls.
 
+mod group;
+
 use std::sync::Arc;
 
 use arrow::array::Array;
 use arrow::datatypes::{Field, Fields};
 use arrow::ffi::FFI_ArrowArray;
-use weir_core::plugin::{FunctionCode, FunctionSignature, ScalarFunction};
+use weir_core::plugin::{FunctionCode, FunctionSignature};
 use weir_core::{Error, Result};
 
+pub(crate) use self::group::value;
 use super::{ended, json, plugin};
 use crate::errors::answer;
 use crate::raw::{Answer, Exports, Handle, Lent};
 use crate::rows::{exported, imported};
 
-pub(super) const EXPORTS: Exports = Exports { signatures, function, drop_function, call_scalar };
+pub(super) const EXPORTS: Exports = Exports {
+    signatures,
+    function,
+    drop_function,
+    call_scalar,
+    group: group::group,
+    drop_group: group::drop_group,
+    update_group: group::update_group,
+    merge_groups: group::merge_groups,
+    value_of_group: group::value_of_group,
+    bytes_of_group: group::bytes_of_group,
+};
 
 extern "C" fn signatures(handle: Handle, told: *mut Answer) {
     answer(told, "the functions that it exports", || {
@@ -24,27 +38,27 @@ extern "C" fn signatures(handle: Handle, told: *mut Answer) {
 }
 
 /// A function, and what goes in and comes out.
-struct Scalar {
-    code: Arc<dyn ScalarFunction>,
-    signature: FunctionSignature,
+struct Function {
+    code: FunctionCode,
+    signature: Arc<FunctionSignature>,
 }
 
 extern "C" fn function(handle: Handle, name: Lent, told: *mut Answer) -> Handle {
     let made = answer(told, "finding a function", || {
         // SAFETY: as in `signatures`; the name is lent for this call.
         let (plugin, name) = unsafe { (plugin(handle), name.bytes()) };
-        let (signature, FunctionCode::Scalar(code)) = plugin.function(&String::from_utf8_lossy(name))?;
+        let (signature, code) = plugin.function(&String::from_utf8_lossy(name))?;
         let said = json(&signature)?;
-        Ok((Scalar { code, signature }, said))
+        Ok((Function { code, signature: Arc::new(signature) }, said))
     });
-    made.map_or(std::ptr::null_mut(), |scalar| Box::into_raw(Box::new(scalar)).cast())
+    made.map_or(std::ptr::null_mut(), |function| Box::into_raw(Box::new(function)).cast())
 }
 
 extern "C" fn drop_function(function: Handle) {
     if !function.is_null() {
         // SAFETY: `function` has made it, and nothing is called with it any more.
-        let scalar = unsafe { Box::from_raw(function.cast::<Scalar>()) };
-        ended(scalar);
+        let function = unsafe { Box::from_raw(function.cast::<Function>()) };
+        ended(function);
     }
 }
 
@@ -55,12 +69,12 @@ extern "C" fn call_scalar(
     told: *mut Answer,
 ) {
     // SAFETY: `function` has made it, and it is only read.
-    let scalar = unsafe { &*function.cast::<Scalar>() };
-    let what = format!("the function '{}'", scalar.signature.name);
+    let function = unsafe { &*function.cast::<Function>() };
+    let what = called(&function.signature);
     answer(told, &what, || {
         // SAFETY: the host hands the arguments over, with the types of the signature, and waits with room for the results.
         unsafe {
-            let made = scalar.call(FFI_ArrowArray::from_raw(arguments))?;
+            let made = function.call(FFI_ArrowArray::from_raw(arguments))?;
             results.write(made);
         }
         Ok(((), Vec::new()))
@@ -77,13 +91,19 @@ pub(crate) fn results(signature: &FunctionSignature) -> Field {
     Field::new("", signature.result.clone(), true)
 }
 
-impl Scalar {
+/// What is called, in errors.
+fn called(signature: &FunctionSignature) -> String {
+    format!("the function '{}'", signature.name)
+}
+
+impl Function {
     /// # Safety
     /// The array has a column of each parameter.
     unsafe fn call(&self, arguments: FFI_ArrowArray) -> Result<FFI_ArrowArray> {
         // SAFETY: the caller promises it.
         let (arguments, rows) = unsafe { imported(arguments, parameters(&self.signature)) }?;
-        let made = self.code.call(&arguments, rows)?;
+        let FunctionCode::Scalar(code) = &self.code else { return Err(not_that_kind(&self.signature)) };
+        let made = code.call(&arguments, rows)?;
         let results = results(&self.signature);
         if made.data_type() != results.data_type() || made.len() != rows {
             let (name, made_type, declared) = (&self.signature.name, made.data_type(), results.data_type());
@@ -94,4 +114,8 @@ impl Scalar {
         }
         exported(vec![(&results, made)], rows)
     }
+}
+
+fn not_that_kind(signature: &FunctionSignature) -> Error {
+    Error::user(format!("the plugin has other code for its function '{}' than it has declared", signature.name))
 }

@@ -1,10 +1,11 @@
-//! Functions for SQL: how far places are from each other, and in which cell of the globe a place is.
+//! Functions for SQL: how far places are from each other, in which cell of the globe a place is, and where the middle of many places is.
 //!
 //! ```sql
 //! CREATE FUNCTION distance_km AS 'distance_km' USING ARTIFACT 'target/release/libgeo.so';
 //! CREATE FUNCTION geohash AS 'geohash' USING ARTIFACT 'target/release/libgeo.so';
+//! CREATE FUNCTION centre AS 'centre' USING ARTIFACT 'target/release/libgeo.so';
 //!
-//! SELECT geohash(lat, lon, 5) AS cell, COUNT(*) AS rides, AVG(distance_km(lat, lon, to_lat, to_lon)) AS km
+//! SELECT geohash(lat, lon, 5) AS cell, COUNT(*) AS rides, AVG(distance_km(lat, lon, to_lat, to_lon)) AS km, centre(to_lat, to_lon) AS towards
 //! FROM TUMBLE(TABLE rides, DESCRIPTOR(ts), INTERVAL '1' HOUR) GROUP BY window_start, window_end, geohash(lat, lon, 5);
 //! ```
 //!
@@ -22,6 +23,8 @@ const LETTERS: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
 pub fn functions(functions: &mut Functions) {
     functions.scalar("distance_km", distance_km).parameters(["lat", "lon", "to_lat", "to_lon"]);
     functions.scalar("geohash", geohash).parameters(["lat", "lon", "letters"]);
+    functions.scalar("cells", cells).parameters(["lat", "lon", "most"]);
+    functions.aggregate("centre", Centre);
 }
 
 /// Kilometres between two places along a great circle, by the haversine formula.
@@ -57,6 +60,57 @@ pub fn geohash(lat: f64, lon: f64, letters: i64) -> Result<String> {
     Ok((0..letters).map(|_| letter()).collect())
 }
 
+/// The cells that a place is in, from the largest to that with the most letters: several rows of one with `CROSS JOIN UNNEST(cells(…))`.
+///
+/// # Errors
+/// As [`geohash`].
+pub fn cells(lat: f64, lon: f64, most: i64) -> Result<Vec<String>> {
+    let smallest = geohash(lat, lon, most)?;
+    Ok((1..=smallest.len()).map(|letters| smallest[..letters].to_owned()).collect())
+}
+
+/// A place.
+#[derive(Record, Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    /// Degrees to the north.
+    pub lat: f64,
+    /// Degrees to the east.
+    pub lon: f64,
+}
+
+/// The middle of places: the mean of their directions from the middle of the Earth. So it is right at the poles too, and where the last
+/// day meets the next. Places that are as far in one direction as in the other have none.
+#[derive(Debug, Clone)]
+pub struct Centre;
+
+/// Below this a sum of directions is none, but what rounding has left.
+const NO_DIRECTION: f64 = 1e-9;
+
+impl Aggregate for Centre {
+    type In = Place;
+    type Accumulator = (f64, f64, f64);
+    type Out = Option<Place>;
+
+    fn add(&self, (x, y, z): &mut (f64, f64, f64), place: &Place) {
+        let (lat, lon) = (place.lat.to_radians(), place.lon.to_radians());
+        *x += lat.cos() * lon.cos();
+        *y += lat.cos() * lon.sin();
+        *z += lat.sin();
+    }
+
+    fn merge(&self, (x, y, z): &mut (f64, f64, f64), other: (f64, f64, f64)) {
+        *x += other.0;
+        *y += other.1;
+        *z += other.2;
+    }
+
+    fn result(&self, (x, y, z): &(f64, f64, f64)) -> Option<Place> {
+        let across = x.hypot(*y);
+        (across.hypot(*z) > NO_DIRECTION)
+            .then(|| Place { lat: z.atan2(across).to_degrees(), lon: y.atan2(*x).to_degrees() })
+    }
+}
+
 weir_jobs::export!(functions: functions);
 
 #[cfg(test)]
@@ -72,10 +126,31 @@ mod tests {
     }
 
     #[test]
+    fn the_middle_of_places_is_between_them() {
+        let middle = |places: &[(f64, f64)]| {
+            let mut sum = (0.0, 0.0, 0.0);
+            places.iter().for_each(|(lat, lon)| Centre.add(&mut sum, &Place { lat: *lat, lon: *lon }));
+            let mut halves = (0.0, 0.0, 0.0);
+            Centre.merge(&mut halves, sum);
+            Centre.result(&halves).map(|place| (place.lat.round(), place.lon.round()))
+        };
+        assert_eq!(middle(&[(10.0, 20.0), (30.0, 20.0)]), Some((20.0, 20.0)));
+        assert_eq!(
+            middle(&[(0.0, 170.0), (0.0, -150.0)]).map(|(lat, lon)| (lat, lon.abs())),
+            Some((0.0, 170.0)),
+            "across the date line"
+        );
+        assert_eq!(middle(&[(80.0, 0.0), (80.0, 180.0)]).map(|(lat, _)| lat), Some(90.0));
+        assert_eq!(middle(&[(0.0, 0.0), (0.0, 180.0)]), None);
+        assert_eq!(middle(&[]), None);
+    }
+
+    #[test]
     fn a_cell_has_the_name_that_others_give_it() -> Result<()> {
         // The example of Wikipedia's article.
         assert_eq!(geohash(57.649_11, 10.407_44, 11)?, "u4pruydqqvj");
         assert_eq!(geohash(48.669, -4.329, 5)?, "gbsuv");
+        assert_eq!(cells(48.669, -4.329, 3)?, ["g", "gb", "gbs"]);
         assert!(geohash(91.0, 0.0, 5).is_err());
         assert!(geohash(0.0, 0.0, 13).is_err());
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type};
 use weir_core::ErrorKind;
-use weir_core::plugin::{FunctionCode, Plugin, ScalarFunction};
+use weir_core::plugin::{AggregateGroup, FunctionCode, Plugin, ScalarFunction};
 use weir_plugin_abi::host::Loaded;
 
 use super::plugin;
@@ -19,7 +19,7 @@ fn numbers(numbers: &[Option<i64>]) -> ArrayRef {
 }
 
 fn scalar(plugin: &Loaded, name: &str) -> Arc<dyn ScalarFunction> {
-    let (_, FunctionCode::Scalar(code)) = plugin.function(name).unwrap();
+    let (_, FunctionCode::Scalar(code)) = plugin.function(name).unwrap() else { panic!("{name} adds rows up") };
     code
 }
 
@@ -94,7 +94,8 @@ fn what_goes_wrong_is_an_error() {
 fn what_a_function_makes_is_what_was_said_with_its_code() {
     let plugin = plugin();
     for _ in 0..5 {
-        let (signature, FunctionCode::Scalar(code)) = plugin.function("fickle").unwrap();
+        let (signature, code) = plugin.function("fickle").unwrap();
+        let FunctionCode::Scalar(code) = code else { panic!("it adds rows up") };
         plugin.functions().unwrap();
         let results = code.call(&[], 2).unwrap();
         assert_eq!(results.data_type(), &signature.result);
@@ -104,4 +105,49 @@ fn what_a_function_makes_is_what_was_said_with_its_code() {
         }
         plugin.functions().unwrap();
     }
+}
+
+fn group(plugin: &Loaded) -> Box<dyn AggregateGroup> {
+    let (_, FunctionCode::Aggregate(code)) = plugin.function("longest").unwrap() else { panic!("it adds no rows up") };
+    code.group().unwrap()
+}
+
+fn text(values: &ArrayRef) -> Option<String> {
+    assert_eq!(values.len(), 1);
+    values.as_string_view().iter().next().unwrap().map(str::to_owned)
+}
+
+#[test]
+fn groups_are_added_up_and_merged_and_outlive_the_plugin() {
+    let loaded = plugin();
+    let (mut one, mut other) = (group(&loaded), group(&loaded));
+    drop(loaded);
+    assert_eq!(text(&one.result().unwrap()), None);
+    one.update(&[texts(&["a", "a text that is too long to stand in its view", "b"])], 3).unwrap();
+    one.update(&[texts(&["short"])], 1).unwrap();
+    other.update(&[texts(&["bb"])], 1).unwrap();
+    let state = one.state().unwrap();
+    assert_eq!(text(&state), text(&one.result().unwrap()), "asked twice it says the same");
+    drop(one);
+    other.merge(&state).unwrap();
+    assert_eq!(text(&other.result().unwrap()).unwrap(), "a text that is too long to stand in its view");
+    assert!(other.bytes() > 40);
+}
+
+#[test]
+fn what_goes_wrong_in_a_group_is_an_error() {
+    let mut group = group(&plugin());
+    let error = group.update(&[texts(&["panic"])], 1).unwrap_err();
+    assert!(
+        error.to_string().starts_with("the plugin panicked in the function 'longest': a word too many at "),
+        "{error}"
+    );
+    let error = group.update(&[texts(&["error"])], 1).unwrap_err();
+    assert_eq!((error.kind(), error.help()), (ErrorKind::Data, Some("use another word")));
+    // The other side would read numbers as text.
+    assert_eq!(group.update(&[numbers(&[Some(1)])], 1).unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(group.merge(&numbers(&[Some(1)])).unwrap_err().kind(), ErrorKind::Internal);
+    group.update(&[texts(&["a number, which is no text"])], 1).unwrap();
+    let error = group.result().unwrap_err();
+    assert!(error.to_string().contains("made 1 values of Int64, and has declared one of Utf8View"), "{error}");
 }

@@ -141,7 +141,10 @@ impl Encode for AggregateFunction {
             AggregateFunction::Max => out.tag("max"),
             AggregateFunction::FirstValue => out.tag("first-value"),
             AggregateFunction::LastValue => out.tag("last-value"),
-            AggregateFunction::Other(name) => out.record("other").field("name", name).end(),
+            AggregateFunction::Other(name) => {
+                let name = PluginFunction::name_in_sql(name);
+                out.record("other").field("name", name).end();
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ use weir_functions::Functions;
 use super::one_group::OneGroup;
 use super::{Accumulator, Argument, CapturedColumns, CapturedStates, Rows, as_type, distinct_sum};
 use crate::chunked::Picked;
+use crate::expr::told_by_plugin;
 
 struct RowWise {
     plan: Arc<Plan>,
@@ -124,7 +125,10 @@ fn scalar(literal: &Literal) -> Result<ScalarValue> {
 
 impl Plan {
     fn failed(&self) -> impl Fn(DataFusionError) -> Error + '_ {
-        |error| Error::data(format!("the aggregate {:?} failed", self.name)).with_source(error)
+        |error| {
+            let message = format!("the aggregate {:?} failed", self.name);
+            told_by_plugin(&error, &message).unwrap_or_else(|| Error::data(message).with_source(error))
+        }
     }
 
     fn state(&self) -> Result<Box<dyn GroupState>> {
