@@ -3,13 +3,18 @@
 //!
 //! A key is hashed column by column, left to right, `h = mix(h ^ value)`. Fixed-width values enter as 64-bit words,
 //! strings and bytes as their XXH3-64 hash, so that `Utf8`, `LargeUtf8` and `Utf8View` of the same text agree, and so
-//! do all integer widths. Nulls enter as a constant of their own.
+//! do all integer widths. Nulls enter as a constant of their own. Of what is nested its own hash enters: that of the fields
+//! of a row as of the columns of a key; that of the elements of a list, each hashed as a key of one column, and then of their number, and that of a map
+//! as of the sum of its entries' hashes, whatever order they are in, and their number.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, PrimitiveArray, StructArray, types::*,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, ListArray, MapArray, OffsetSizeTrait, PrimitiveArray,
+    StructArray, UInt32Array, types::*,
 };
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::{sort_to_indices, take};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -118,16 +123,65 @@ fn hash_column(column: &ArrayRef, hashes: &mut [u64]) -> Result<()> {
             let bytes = column.as_binary_view();
             hash_bytes(column, hashes, |row| bytes.value(row));
         }
+        DataType::List(_) => {
+            let lists = column.as_list::<i32>();
+            hash_lists(lists.offsets(), lists.values(), lists.nulls(), hashes, in_order)?;
+        }
+        DataType::LargeList(_) => {
+            let lists = column.as_list::<i64>();
+            hash_lists(lists.offsets(), lists.values(), lists.nulls(), hashes, in_order)?;
+        }
+        DataType::Map(..) => {
+            let maps = column.as_map();
+            let entries: ArrayRef = Arc::new(maps.entries().clone());
+            hash_lists(maps.offsets(), &entries, maps.nulls(), hashes, |hash, entry| hash.wrapping_add(*entry))?;
+        }
+        DataType::Struct(_) => {
+            let mut fields = vec![SEED; hashes.len()];
+            column.as_struct().columns().iter().try_for_each(|field| hash_column(field, &mut fields))?;
+            hash_hashes(fields.into_iter(), column.nulls(), hashes);
+        }
         other => {
             return Err(Error::user(format!("a column of type {other} cannot be a key"))
-                .with_help("group, join or partition by scalar columns, or cast it to STRING"));
+                .with_help("group, join or partition by other columns, or cast it to STRING"));
         }
     }
     Ok(())
 }
 
-/// The column with one representation of all values that are one key: `-0.0` and `0.0` are, and so are all NaNs. A column that holds
-/// none of them is returned as it is.
+fn in_order(hash: u64, element: &u64) -> u64 {
+    mix(hash ^ element)
+}
+
+/// Hashes lists of values, each put together by `with`.
+fn hash_lists<O: OffsetSizeTrait>(
+    offsets: &OffsetBuffer<O>,
+    values: &ArrayRef,
+    nulls: Option<&NullBuffer>,
+    hashes: &mut [u64],
+    with: impl Fn(u64, &u64) -> u64,
+) -> Result<()> {
+    // A piece of a column has the values of all of it.
+    let (first, last) = (offsets[0].as_usize(), offsets[offsets.len() - 1].as_usize());
+    let mut elements = vec![SEED; last - first];
+    hash_column(&values.slice(first, last - first), &mut elements)?;
+    let lists = offsets.windows(2).map(|ends| {
+        let list = &elements[ends[0].as_usize() - first..ends[1].as_usize() - first];
+        mix(list.iter().fold(SEED, &with) ^ list.len() as u64)
+    });
+    hash_hashes(lists, nulls, hashes);
+    Ok(())
+}
+
+fn hash_hashes(values: impl Iterator<Item = u64>, nulls: Option<&NullBuffer>, hashes: &mut [u64]) {
+    for (row, (value, hash)) in values.zip(hashes).enumerate() {
+        let is_null = nulls.is_some_and(|nulls| nulls.is_null(row));
+        *hash = mix(*hash ^ if is_null { NULL } else { value });
+    }
+}
+
+/// The column with one representation of all values that are one key: `-0.0` and `0.0` are, and so are all NaNs, and maps of the same
+/// entries. A column that holds none of them is returned as it is.
 pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
         DataType::Float32 => {
@@ -155,13 +209,36 @@ pub fn canonical_keys(column: &ArrayRef) -> ArrayRef {
             let children = children.iter().map(canonical_keys).collect();
             StructArray::try_new(fields, children, nulls).map_or(column.clone(), |rows| Arc::new(rows))
         }
+        DataType::Map(..) => in_order_of_keys(column.as_map()).map_or(column.clone(), |maps| Arc::new(maps)),
         _ => column.clone(),
     }
 }
 
-/// Whether some values of the type have several representations: floating-point numbers, and what has such in it.
+/// The maps with their entries in the order of their keys; `None` if those have none.
+fn in_order_of_keys(maps: &MapArray) -> Option<MapArray> {
+    let (keys, values) = (canonical_keys(maps.keys()), canonical_keys(maps.values()));
+    let (mut order, mut ends) = (Vec::with_capacity(keys.len()), vec![0]);
+    for (row, bounds) in maps.offsets().windows(2).enumerate() {
+        if maps.is_valid(row) {
+            let (first, length) = (bounds[0] as usize, (bounds[1] - bounds[0]) as usize);
+            let sorted = sort_to_indices(&keys.slice(first, length), None, None).ok()?;
+            order.extend(sorted.values().iter().map(|entry| bounds[0] as u32 + entry));
+        }
+        ends.push(i32::try_from(order.len()).ok()?);
+    }
+    let DataType::Map(field, is_sorted) = maps.data_type() else { return None };
+    let DataType::Struct(fields) = field.data_type() else { return None };
+    let order = UInt32Array::from(order);
+    let entries =
+        [&keys, &values].map(|column| take(column, &order, None)).into_iter().collect::<Result<_, _>>().ok()?;
+    let entries = StructArray::try_new(fields.clone(), entries, None).ok()?;
+    MapArray::try_new(field.clone(), OffsetBuffer::new(ends.into()), entries, maps.nulls().cloned(), *is_sorted).ok()
+}
+
+/// Whether some values of the type have several representations: floating-point numbers, maps, and what has such in it.
 pub fn is_ambiguous(data_type: &DataType) -> bool {
     match data_type {
+        DataType::Map(..) => true,
         DataType::List(element) => is_ambiguous(element.data_type()),
         DataType::Struct(fields) => fields.iter().any(|field| is_ambiguous(field.data_type())),
         data_type => data_type.is_floating(),
@@ -276,6 +353,52 @@ mod tests {
         let text: ArrayRef = Arc::new(StringArray::from(vec!["a", "a string that does not fit a view"]));
         let view: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "a string that does not fit a view"]));
         assert_eq!(hashes(&[text]), hashes(&[view]));
+    }
+
+    /// As above: by a separate program.
+    #[test]
+    fn what_is_nested_has_a_hash_of_its_own() {
+        let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>([
+            Some(vec![Some(1), Some(2)]),
+            Some(vec![Some(2), Some(1)]),
+            Some(vec![]),
+            Some(vec![None]),
+            None,
+        ]));
+        let expected =
+            [7880840284876594201, 12695592561092383190, 258863698125685209, 13476300648168153361, 2158426699711260966];
+        assert_eq!(hashes(&[lists.clone()]), expected);
+        assert_eq!(hashes(&[lists.slice(1, 3)]), expected[1..4]);
+        let fields = arrow_schema::Fields::from(vec![
+            arrow_schema::Field::new("a", DataType::Int64, true),
+            arrow_schema::Field::new("b", DataType::Utf8, true),
+        ]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![Some(1), None, Some(1)])),
+            Arc::new(StringArray::from(vec![Some("x"), None, Some("x")])),
+        ];
+        let rows = StructArray::new(fields, columns, Some(NullBuffer::from(vec![true, true, false])));
+        assert_eq!(hashes(&[Arc::new(rows)]), [673898693990234782, 11952232693364768605, 2158426699711260966]);
+    }
+
+    #[test]
+    fn maps_of_the_same_entries_are_one_key() {
+        let maps = |entries: &[(&str, i32)]| -> ArrayRef {
+            let text = arrow::array::StringBuilder::new();
+            let mut maps = arrow::array::MapBuilder::new(None, text, arrow::array::Int32Builder::new());
+            for (key, value) in entries {
+                maps.keys().append_value(key);
+                maps.values().append_value(*value);
+            }
+            maps.append(true).expect("as many keys as values");
+            maps.append(false).expect("as many keys as values");
+            Arc::new(maps.finish())
+        };
+        let (one, other) = (maps(&[("a", 1), ("b", 2)]), maps(&[("b", 2), ("a", 1)]));
+        assert_ne!(one.to_data(), other.to_data());
+        assert_eq!(canonical_keys(&one).to_data(), canonical_keys(&other).to_data());
+        assert_eq!(hashes(&[one.clone()]), hashes(&[other]));
+        assert_ne!(hashes(&[one]), hashes(&[maps(&[("a", 2), ("b", 1)])]));
     }
 
     #[test]

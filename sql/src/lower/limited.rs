@@ -171,7 +171,7 @@ impl Lowering<'_> {
 
     /// What decides between rows that are equal in an order: their results, and of those that have no order what they are made of.
     fn ties(&self, stream: &Stream, order: &[SortKey]) -> Vec<(Typed, bool, bool)> {
-        let ordered = |data_type: &DataType| is_hashable(data_type);
+        let ordered = |data_type: &DataType| !data_type.is_nested() && is_hashable(data_type);
         let outputs = || (0..stream.projection.len()).map(|column| output(stream, column));
         let mut read = vec![false; stream.columns.len()];
         outputs()

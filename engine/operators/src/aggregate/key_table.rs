@@ -74,7 +74,7 @@ impl KeyLayout {
     pub(crate) fn new(types: Vec<DataType>) -> Result<Self> {
         if let Some(unfit) = types.iter().find(|data_type| !weir_core::hash::is_hashable(data_type)) {
             return Err(Error::user(format!("a column of type {unfit} cannot be grouped by"))
-                .with_help("group by scalar columns, or cast it to STRING"));
+                .with_help("group by other columns, or cast it to STRING"));
         }
         let form = match types.as_slice() {
             [] => Form::Single,

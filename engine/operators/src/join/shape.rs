@@ -7,6 +7,7 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::eq;
 use arrow::compute::{and_kleene, prep_null_mask_filter};
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::row::{RowConverter, SortField};
 use weir_core::hash::{canonical_keys, hash_rows};
 use weir_core::{Collector, Distribution, Error, Expr, HashRange, JoinSpread, JoinType, Result};
 use weir_functions::Functions;
@@ -35,6 +36,22 @@ pub(crate) struct JoinShape {
     narrow: SchemaRef,
     residual: Option<CompiledExpr>,
     output: SchemaRef,
+}
+
+/// Where two columns have the same value. Nulls within what is nested are values; beyond that a null is equal to nothing.
+fn equal_keys(left: &ArrayRef, right: &ArrayRef) -> Result<BooleanArray> {
+    if !left.data_type().is_nested() {
+        return Ok(eq(left, right)?);
+    }
+    // Fields may have other names, or be nullable, on one side: only the values count.
+    let rows = |column: &ArrayRef| {
+        let converter = RowConverter::new(vec![SortField::new(column.data_type().clone())])?;
+        converter.convert_columns(std::slice::from_ref(column))
+    };
+    let (left_rows, right_rows) = (rows(left)?, rows(right)?);
+    let is_known = |row: usize| left.is_valid(row) && right.is_valid(row);
+    let is_equal = |row: usize| left_rows.row(row).data() == right_rows.row(row).data();
+    Ok((0..left.len()).map(|row| is_known(row).then(|| is_equal(row))).collect())
 }
 
 /// The keys of a batch.
@@ -226,7 +243,7 @@ impl JoinShape {
             Ok(())
         };
         for (left, right) in self.keys[LEFT].iter().zip(&self.keys[RIGHT]) {
-            narrow(eq(&canonical_keys(column(LEFT, *left)?), &canonical_keys(column(RIGHT, *right)?))?)?;
+            narrow(equal_keys(&canonical_keys(column(LEFT, *left)?), &canonical_keys(column(RIGHT, *right)?))?)?;
         }
         if let Some(residual) = &self.residual {
             let [left, right] = &sides;

@@ -3,6 +3,11 @@
 //! An operator joins by keys that are equal, and null is equal to nothing. So a key that may be null on both sides becomes two that
 //! are never null: whether it is null, and the key with some value in the place of null.
 
+use std::sync::Arc;
+
+use arrow::array::{AsArray, MapArray, StructArray, new_empty_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality, ScalarValue};
 use datafusion_expr::{Expr, ExprSchemable, Join, lit, when};
 use weir_core::{Error, Result};
@@ -38,9 +43,26 @@ fn may_be_null(key: &Expr, schema: &DFSchema) -> Result<bool> {
 /// The key, with some value in the place of null.
 fn filled(key: &Expr, schema: &DFSchema) -> Result<Expr> {
     let data_type = key.get_type(schema).map_err(from_planner)?;
-    let some = ScalarValue::new_default(&data_type).map_err(|_| {
+    let some = some_value(&data_type).ok_or_else(|| {
         Error::user(format!("{} cannot be compared by IS NOT DISTINCT FROM in a join", sql_type_name(&data_type)))
             .with_help("compare with `=`, or CAST both sides to STRING")
     })?;
     when(key.clone().is_null(), lit(some)).otherwise(key.clone()).map_err(from_planner)
+}
+
+/// A value of the type that is not null. (DataFusion knows none of a `MAP`.)
+fn some_value(data_type: &DataType) -> Option<ScalarValue> {
+    match data_type {
+        DataType::Map(entries, is_sorted) => {
+            let none = new_empty_array(entries.data_type()).as_struct_opt()?.clone();
+            let map = MapArray::try_new(entries.clone(), OffsetBuffer::new_zeroed(1), none, None, *is_sorted);
+            Some(ScalarValue::Map(Arc::new(map.ok()?)))
+        }
+        DataType::Struct(fields) => {
+            let columns = fields.iter().map(|field| some_value(field.data_type())?.to_array().ok());
+            let row = StructArray::try_new(fields.clone(), columns.collect::<Option<_>>()?, None);
+            Some(ScalarValue::Struct(Arc::new(row.ok()?)))
+        }
+        data_type => ScalarValue::new_default(data_type).ok(),
+    }
 }
