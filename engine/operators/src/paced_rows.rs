@@ -32,10 +32,40 @@ const AROUND: usize = 96;
 /// A row as bytes.
 type Row = Arc<[u8]>;
 
+/// Rows as bytes, those of their key in front.
+struct Form {
+    rows: Columns,
+    keys: Columns,
+    /// For each column its place in the bytes.
+    places: Vec<usize>,
+}
+
+impl Form {
+    fn new(key: &[usize], input: &SchemaRef) -> Result<Self> {
+        let columns = |columns: Vec<usize>| {
+            let options = vec![Default::default(); columns.len()];
+            Columns::new(columns, options, input, false)
+        };
+        let width = input.fields().len();
+        let order: Vec<usize> = key.iter().copied().chain((0..width).filter(|column| !key.contains(column))).collect();
+        let place = |column: usize| order.iter().position(|other| *other == column).unwrap_or_default();
+        let places = (0..width).map(place).collect();
+        Ok(Self { rows: columns(order)?, keys: columns(key.to_vec())?, places })
+    }
+
+    /// The columns of rows.
+    fn decode<'a>(&self, rows: impl Iterator<Item = &'a Row>) -> Result<Vec<ArrayRef>> {
+        let columns = self.rows.decode(rows)?;
+        Ok(self.places.iter().map(|place| columns[*place].clone()).collect())
+    }
+}
+
 /// What is known of a row.
 struct Held {
     /// Of its key.
     hash: u64,
+    /// Bytes of its key.
+    key: usize,
     /// How many more of it there are than have come out; 0 where a checkpoint holds another number.
     count: i64,
     /// Whether a checkpoint holds it.
@@ -49,8 +79,7 @@ pub(crate) struct PacedRows {
     // Fixed by the plan.
     key: Vec<usize>,
     every: i64,
-    keys: Columns,
-    all: Arc<Columns>,
+    form: Arc<Form>,
     schema: SchemaRef,
     /// Whether rows may be taken back.
     retracts: bool,
@@ -74,10 +103,6 @@ impl PacedRows {
         input: &SchemaRef,
         (output, changelog): (&SchemaRef, &ChangelogKind),
     ) -> Result<Self> {
-        let columns = |columns: Vec<usize>| {
-            let options = vec![Default::default(); columns.len()];
-            Columns::new(columns, options, input, false)
-        };
         let width = input.fields().len();
         let values = input.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
         let count = Field::new("count", DataType::Int64, true);
@@ -92,8 +117,7 @@ impl PacedRows {
         Ok(Self {
             key: spec.key.clone(),
             every: i64::try_from(spec.every).unwrap_or(i64::MAX).max(1),
-            keys: columns(spec.key.clone())?,
-            all: Arc::new(columns((0..width).collect())?),
+            form: Arc::new(Form::new(&spec.key, input)?),
             schema: output.clone(),
             retracts: *changelog != ChangelogKind::Append,
             state,
@@ -111,40 +135,66 @@ impl PacedRows {
 
     /// All that is held, by key.
     fn emit(&mut self, out: &mut Collector) -> Result<()> {
-        let mut changes: Vec<(Row, i64)> = Vec::new();
+        let mut changes: Vec<Change> = Vec::new();
         self.held.retain(|row, held| {
             if held.count != 0 {
-                changes.push((row.clone(), held.count));
+                changes.push(Change { row: row.clone(), key: held.key, count: held.count });
             }
             // A checkpoint has to hear that it is held no more.
             (held.count, held.has_changed) = (0, true);
             held.is_stored
         });
         self.bytes = self.held.keys().map(|row| row.len() + AROUND).sum();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let columns = self.all.decode(changes.iter().map(|(row, _)| row))?;
-        let rows = with_schema(&self.schema, columns, changes.len())?;
-        let keys = self.keys.encode(&rows)?;
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        let place = |row: usize| (keys.row(row), changes[row].1 > 0, &*changes[row].0);
-        order.sort_unstable_by(|one, other| place(*one).cmp(&place(*other)));
-        let copies = |row: usize| {
-            std::iter::repeat_n(row as u32, usize::try_from(changes[row].1.unsigned_abs()).unwrap_or(usize::MAX))
-        };
-        let sides: Vec<u32> = order.into_iter().flat_map(copies).collect();
-        if !self.retracts && changes.iter().any(|(_, count)| *count < 0) {
+        if !self.retracts && changes.iter().any(|change| change.count < 0) {
             return Err(Error::internal("a row was taken back of those that are only added"));
         }
-        let rows = Batch::append(rows);
-        for picked in sides.chunks(BATCH) {
+        changes.sort_unstable_by(|one, other| one.place().cmp(&other.place()));
+        let mut rest = changes.as_slice();
+        while !rest.is_empty() {
+            // What takes the place of a row stands beside it.
+            let is_beside = |end: &usize| rest[*end].key() == rest[*end - 1].key();
+            let end = rest.len().min(BATCH);
+            let end = end + (end..rest.len()).take_while(is_beside).count();
+            let (piece, behind) = rest.split_at(end);
+            self.emit_piece(piece, out)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn emit_piece(&self, piece: &[Change], out: &mut Collector) -> Result<()> {
+        let columns = self.form.decode(piece.iter().map(|change| &change.row))?;
+        let rows = Batch::append(with_schema(&self.schema, columns, piece.len())?);
+        let copies = |(row, change): (usize, &Change)| {
+            std::iter::repeat_n(row as u32, usize::try_from(change.count.unsigned_abs()).unwrap_or(usize::MAX))
+        };
+        let mut sides = piece.iter().enumerate().flat_map(copies).peekable();
+        while sides.peek().is_some() {
+            let picked: Vec<u32> = sides.by_ref().take(2 * BATCH).collect();
             let weights: Int8Array =
-                picked.iter().map(|row| Some(if changes[*row as usize].1 > 0 { 1 } else { -1 })).collect();
-            let rows = rows.take(&picked.iter().copied().collect())?;
+                picked.iter().map(|row| Some(if piece[*row as usize].count > 0 { 1 } else { -1 })).collect();
+            let rows = rows.take(&picked.into())?;
             out.emit(if self.retracts { Batch::weighted(rows.into_appended()?, weights)? } else { rows });
         }
         Ok(())
+    }
+}
+
+/// A row that comes out so many times more, or less, than before.
+struct Change {
+    row: Row,
+    /// Bytes of its key.
+    key: usize,
+    count: i64,
+}
+
+impl Change {
+    fn key(&self) -> &[u8] {
+        &self.row[..self.key]
+    }
+
+    fn place(&self) -> (&[u8], bool, &[u8]) {
+        (self.key(), self.count > 0, &self.row)
     }
 }
 
@@ -161,13 +211,12 @@ impl Operator for PacedRows {
     }
 
     fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
-        let (columns, counts) = rows.columns().split_at(self.state.key_columns);
-        let counts = counts[0].as_primitive::<Int64Type>();
-        let encoded = self.all.encode_columns(columns)?;
+        let counts = rows.column(self.state.key_columns).as_primitive::<Int64Type>();
+        let (encoded, keys) = (self.form.rows.encode(rows)?, self.form.keys.encode(rows)?);
         for row in 0..rows.num_rows() {
-            let (hash, count) = (hashes.value(row), counts.value(row));
+            let (hash, key, count) = (hashes.value(row), keys.row(row).len(), counts.value(row));
             self.bytes += encoded.row(row).len() + AROUND;
-            self.held.insert(encoded.row(row).into(), Held { hash, count, is_stored: true, has_changed: false });
+            self.held.insert(encoded.row(row).into(), Held { hash, key, count, is_stored: true, has_changed: false });
         }
         Ok(())
     }
@@ -183,13 +232,14 @@ impl Operator for PacedRows {
     fn process(&mut self, _ordinal: usize, batch: Batch, _out: &mut Collector) -> Result<()> {
         let columns: Vec<ArrayRef> = self.key.iter().map(|column| batch.records().column(*column).clone()).collect();
         hash_rows(&columns, batch.num_rows(), &mut self.hashes)?;
-        let rows = self.all.encode(batch.records())?;
+        let (rows, keys) = (self.form.rows.encode(batch.records())?, self.form.keys.encode(batch.records())?);
         for (row, hash) in self.hashes.iter().copied().enumerate() {
             let weight = batch.weights().map_or(1, |weights| weights.value(row));
             let bytes = rows.row(row);
             let (_, held) = self.held.raw_entry_mut().from_key(bytes).or_insert_with(|| {
                 self.bytes += bytes.len() + AROUND;
-                (bytes.into(), Held { hash, count: 0, is_stored: false, has_changed: true })
+                let key = keys.row(row).len();
+                (bytes.into(), Held { hash, key, count: 0, is_stored: false, has_changed: true })
             });
             held.count += i64::from(weight);
             held.has_changed = true;
@@ -232,12 +282,12 @@ impl Operator for PacedRows {
             held.count != 0
         });
         self.bytes = self.held.keys().map(|row| row.len() + AROUND).sum();
-        let (all, schema) = (self.all.clone(), self.state.schema.clone());
+        let (form, schema) = (self.form.clone(), self.state.schema.clone());
         let rows = move || {
             let mut captured = Vec::new();
             for (rows, is_gone) in [(put, false), (gone, true)] {
                 for piece in rows.chunks(BATCH) {
-                    captured.push(stored(&all, &schema, piece, is_gone)?);
+                    captured.push(stored(&form, &schema, piece, is_gone)?);
                 }
             }
             Ok(captured)
@@ -251,9 +301,9 @@ impl Operator for PacedRows {
 }
 
 /// Rows of the state, all of them put or all of them gone.
-fn stored(all: &Columns, schema: &SchemaRef, piece: &[(Row, u64, i64)], is_gone: bool) -> Result<StateRows> {
+fn stored(form: &Form, schema: &SchemaRef, piece: &[(Row, u64, i64)], is_gone: bool) -> Result<StateRows> {
     let count = piece.len();
-    let mut columns = all.decode(piece.iter().map(|(row, _, _)| row))?;
+    let mut columns = form.decode(piece.iter().map(|(row, _, _)| row))?;
     columns.push(match is_gone {
         true => new_null_array(&DataType::Int64, count),
         false => Arc::new(piece.iter().map(|(_, _, count)| Some(*count)).collect::<Int64Array>()),
@@ -267,15 +317,19 @@ fn stored(all: &Columns, schema: &SchemaRef, piece: &[(Row, u64, i64)], is_gone:
 
 #[cfg(test)]
 mod tests {
-    use weir_core::{ChangelogKind, NodeSpec, OperatorSpec, PacedRowsSpec};
+    #![allow(clippy::unwrap_used)]
 
-    use crate::testing::{check_in_memory, node, schema};
+    use weir_core::{NodeSpec, OperatorSpec};
+
+    use crate::testing::{check_in_memory, node, rows, schema, text};
+
+    use super::*;
 
     fn paced(changelog: ChangelogKind, script: &str) {
-        let rows = schema("k BIGINT, v STRING");
-        let spec = node(OperatorSpec::PacedRows(PacedRowsSpec { key: vec![0], every: 10_000 }), &rows);
+        let input = schema("k BIGINT, v STRING");
+        let spec = node(OperatorSpec::PacedRows(PacedRowsSpec { key: vec![0], every: 10_000 }), &input);
         let spec = NodeSpec { changelog, ..spec };
-        check_in_memory(&spec, std::slice::from_ref(&rows), script);
+        check_in_memory(&spec, std::slice::from_ref(&input), script);
     }
 
     #[test]
@@ -327,6 +381,43 @@ mod tests {
              end
              sent> end",
         );
+    }
+
+    /// Keys stand elsewhere than in front, and there are more changes than a batch holds.
+    #[test]
+    fn what_takes_the_place_of_a_row_stands_beside_it() {
+        let input = schema("v STRING, k BIGINT");
+        let spec = PacedRowsSpec { key: vec![1], every: 10_000 };
+        let mut operator = PacedRows::new(&spec, &input, (&input, &ChangelogKind::Retract)).unwrap();
+        let mut out = Collector::new(0);
+        let of = |value: &str, keys: std::ops::Range<usize>| {
+            let lines: Vec<String> = keys.map(|key| format!("{value} | {key}")).collect();
+            rows(&input, &lines.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let all = BATCH + 1;
+        operator.process(0, Batch::append(of("b", 0..all)), &mut out).unwrap();
+        operator.watermark(EventTime(1), &mut out).unwrap();
+        operator.flush(&mut out).unwrap();
+        operator.watermark(EventTime(10_000), &mut out).unwrap();
+        operator.flush(&mut out).unwrap();
+        assert_eq!(out.take().iter().map(|(_, batch)| batch.num_rows()).collect::<Vec<_>>(), [BATCH, 1]);
+        let weights = Int8Array::from(vec![-1; all]);
+        operator.process(0, Batch::weighted(of("b", 0..all), weights).unwrap(), &mut out).unwrap();
+        operator.process(0, Batch::append(of("a", 0..all)), &mut out).unwrap();
+        operator.watermark(EventTime(20_000), &mut out).unwrap();
+        operator.flush(&mut out).unwrap();
+        let batches = out.take();
+        assert!(batches.len() > 1, "they come out in pieces");
+        for (_, batch) in &batches {
+            let weights = batch.weights().unwrap();
+            let lines = text(batch.records());
+            for pair in 0..batch.num_rows() / 2 {
+                let (old, new) = (2 * pair, 2 * pair + 1);
+                assert_eq!((weights.value(old), weights.value(new)), (-1, 1));
+                assert_eq!(lines[old].replace('b', "a"), lines[new]);
+            }
+        }
+        assert_eq!(batches.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>(), 2 * all);
     }
 
     #[test]
