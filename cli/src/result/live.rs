@@ -1,7 +1,7 @@
 //! A result that changes, on a terminal: the rows that there are, drawn anew in the same place.
 //!
 //! A row that takes the place of another one has its line. Of more rows than the terminal has lines the first are shown while they change, and all
-//! of them at the end.
+//! of them at the end. So all are kept, up to a limit; of those behind it only the number is known.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use crate::terminal::Screen;
 /// Lines that are no rows: the header, three rules, how many more there are, and the status line.
 const AROUND: usize = 6;
 
+/// Rows that are kept: more than anyone reads on a terminal.
+const MOST: usize = 10_000;
+
 /// Values of a row as text.
 type Row = Vec<String>;
 
@@ -33,6 +36,11 @@ pub struct Live {
     places: HashMap<Row, Vec<usize>>,
     /// The line of a row that the next one takes the place of.
     freed: Option<usize>,
+    /// Rows that are kept, at most so many.
+    kept: usize,
+    most: usize,
+    /// Rows that there are beside them.
+    more: usize,
     has_changed: bool,
     /// Lines on the terminal, and how many messages there were when they were drawn.
     drawn: (usize, u64),
@@ -49,6 +57,9 @@ impl Live {
             rows: Vec::new(),
             places: HashMap::new(),
             freed: None,
+            kept: 0,
+            most: MOST,
+            more: 0,
             has_changed: false,
             drawn: (0, 0),
         }
@@ -58,7 +69,11 @@ impl Live {
         self.has_changed = true;
         let freed = self.freed.take();
         if operation.starts_with('-') {
-            let Some(place) = self.places.get_mut(&row).and_then(Vec::pop) else { return };
+            let Some(place) = self.places.get_mut(&row).and_then(Vec::pop) else {
+                self.more = self.more.saturating_sub(1);
+                return;
+            };
+            self.kept -= 1;
             if self.places.get(&row).is_some_and(Vec::is_empty) {
                 self.places.remove(&row);
             }
@@ -66,6 +81,11 @@ impl Live {
             self.freed = Some(place).filter(|_| operation == "-U");
             return;
         }
+        if self.kept >= self.most {
+            self.more += 1;
+            return;
+        }
+        self.kept += 1;
         let place = freed.filter(|_| operation == "+U").unwrap_or_else(|| {
             self.rows.push(None);
             self.rows.len() - 1
@@ -76,7 +96,7 @@ impl Live {
 
     /// Lines of rows that are gone are given up.
     fn close_ranks(&mut self) {
-        if self.rows.len() < 2 * self.rows.iter().flatten().count() + AROUND {
+        if self.rows.len() < 2 * self.kept + AROUND {
             return;
         }
         self.rows.retain(Option::is_some);
@@ -97,14 +117,14 @@ impl Live {
 
     fn draw(&self, most: usize, out: &mut String) -> Result<()> {
         let mut table = Table::new(&self.schema, Some(self.terminal)).snug();
-        let there = self.rows.iter().flatten().count();
+        let (there, shown) = (self.kept + self.more, self.kept.min(most));
         for row in self.rows.iter().flatten().take(most) {
             table.hold(row.clone());
         }
         table.close(out);
         match there {
             0 => out.push_str("no rows\n"),
-            _ if there > most => out.push_str(&format!("and {} more\n", there - most)),
+            _ if there > shown => out.push_str(&format!("and {} more\n", there - shown)),
             _ => {}
         }
         Ok(())
@@ -204,6 +224,22 @@ mod tests {
         out.clear();
         live.flush(&mut out);
         assert!(out.starts_with('┌'), "{out}");
+    }
+
+    #[test]
+    fn of_more_rows_than_are_kept_the_number_is_known() {
+        let first = changes(&[]);
+        let mut live = Live { most: 3, ..Live::new(&first.schema(), (40, 12), screen()) };
+        let many: Vec<(&str, &str, i64)> = (0..5).map(|number| ("+I", "k", number)).collect();
+        assert_eq!(drawn(&mut live, &many), ["k  n", "k  0", "k  1", "k  2", "and 2 more"]);
+        // One that is not kept goes, and another one that is: there is room for the next.
+        let second = drawn(&mut live, &[("-D", "k", 4), ("-U", "k", 1), ("+U", "k", 9), ("-D", "k", 0)]);
+        assert_eq!(second, ["k  n", "k  9", "k  2", "and 1 more"]);
+        let mut out = String::new();
+        live.rows(&changes(&[("+I", "k", 7)]), &mut out).unwrap();
+        live.close(&mut out);
+        assert_eq!(out.lines().filter(|line| line.contains("│ k │ ") && !line.contains('n')).count(), 3, "{out}");
+        assert!(out.ends_with("and 1 more\n"), "{out}");
     }
 
     #[test]

@@ -88,9 +88,11 @@ fn job_of(namespace: &str, name: String, script: &Script, planned: Planned) -> R
     check_name(&name)?;
     let Planned { plan, settings, layers, .. } = planned;
     let warnings = plan.warnings.iter().map(ToString::to_string).collect();
+    let last_row = plan.last_row;
     let job = request(namespace, script.sql.clone(), &settings, name, graph_of(plan)?);
     Ok(PlannedJob {
         job,
+        last_row,
         any_parallelism: !layers.is_given(registry::PARALLELISM),
         warnings,
         earlier_results: Vec::new(),

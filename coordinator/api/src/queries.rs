@@ -3,7 +3,7 @@
 //! ```text
 //!   folder for the rows ─▶ submit ─▶ watch, and send rows ─▶ end the job ─▶ send what is left ─▶ delete job and folder
 //!                                        │
-//!                                        └ until it has ended, or nobody listens
+//!                                        └ until it has ended, its last row has come, or nobody listens
 //! ```
 //!
 //! A task of its own does it from the first step on, and sees it through when the client goes away: the job cannot go on without its reader. Of a
@@ -83,9 +83,9 @@ async fn answer(
         Ok(prepared) => prepared,
         Err(problem) => return drop(begun.send(Err(problem))),
     };
-    let PlannedJob { job, warnings, .. } = planned;
+    let PlannedJob { job, last_row, warnings, .. } = planned;
     let name = JobRef::Name { namespace, name: job.name.clone() };
-    let mut query = Query { api: api.clone(), job: name, rows, events };
+    let mut query = Query { api: api.clone(), job: name, rows, left: last_row.unwrap_or(u64::MAX), events };
     let submitted = match api.ask(ClientRequest::SubmitJob(job)).await {
         Ok(ClientResponse::Submitted { job, .. }) => Ok(job),
         Ok(other) => Err(Problem::unexpected(&other)),
@@ -118,6 +118,8 @@ struct Query {
     api: Arc<Api>,
     job: JobRef,
     rows: Box<dyn QueryRows>,
+    /// Rows to come, at most.
+    left: u64,
     events: mpsc::Sender<Event>,
 }
 
@@ -168,6 +170,9 @@ impl Query {
                 }
                 Err(unsent) => return Err(unsent.problem()),
             }
+            if self.left == 0 {
+                return Ok(());
+            }
             if job.summary.has_ended() {
                 return match job.summary.last_failure {
                     Some(failure) if job.summary.status == status::FAILED => Err(Some(Problem::failed(failure.report))),
@@ -189,6 +194,10 @@ impl Query {
                 return Ok(());
             }
             for row in rows {
+                if self.left == 0 {
+                    return Ok(());
+                }
+                self.left -= 1;
                 self.events.send(Event::default().event("row").data(row)).await.map_err(|_| Unsent::Unheard)?;
             }
         }

@@ -33,6 +33,8 @@ pub struct Script {
 pub struct PlannedJob {
     /// The job.
     pub job: SubmitJob,
+    /// Behind how many rows a query is over, whatever else its job would read.
+    pub last_row: Option<u64>,
     /// Whether nobody said a parallelism.
     pub any_parallelism: bool,
     /// What is odd about the script.

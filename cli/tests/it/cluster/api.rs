@@ -138,7 +138,15 @@ fn rows_of_a_select_come_as_events_and_nothing_is_left_of_it() {
     assert_eq!(rows, ["3002399751580331", "6004799503160662", "9007199254740993"], "the last one is no double");
     assert_eq!(call(&cluster, "GET", "/jobs?all=true", None).1["items"], json!([]));
 
-    // One that would go on for ever ends when its reader goes.
+    // One that would go on for ever ends with its last row.
+    let few = json!({ "sql": "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
+                              SELECT n FROM numbers LIMIT 5" });
+    let (_, reader) = open(cluster.coordinator(), "POST", "/namespaces/default/queries", Some(&few));
+    let told: Vec<String> = events(reader).map(|(name, _)| name).collect();
+    assert_eq!(told, ["begun", "row", "row", "row", "row", "row", "end"]);
+    assert_eq!(call(&cluster, "GET", "/jobs?all=true", None).1["items"], json!([]));
+
+    // Or when its reader goes.
     let endless = json!({ "sql": "CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen', 'rows-per-second' = '100');
                                   SELECT n FROM numbers", "name": "look" });
     let (_, reader) = open(cluster.coordinator(), "POST", "/namespaces/default/queries", Some(&endless));
