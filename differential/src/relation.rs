@@ -89,6 +89,29 @@ pub enum Matching {
     Join,
 }
 
+/// When results of an aggregation are shown. At the end of the input they are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Emission {
+    /// As goes without saying.
+    #[default]
+    Plain,
+    /// `EMIT ON UPDATE`: before a window closes, and taken back then.
+    OnUpdate,
+    /// `EMIT EVERY` so many milliseconds.
+    Every(u32),
+}
+
+/// How first rows are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstRows {
+    /// By a condition around their number.
+    Around,
+    /// `QUALIFY`.
+    Qualify,
+    /// `FETCH FIRST … WITH TIES`, of whole relations and ranks.
+    WithTies,
+}
+
 /// How a relation is computed.
 #[derive(Debug, Clone)]
 pub enum Node {
@@ -126,8 +149,8 @@ pub enum Node {
         calls: Vec<Call>,
         /// Over keys and aggregates.
         having: Option<Expression>,
-        /// `EMIT ON UPDATE`: what shows before a window closes is taken back.
-        updates: bool,
+        /// When results are shown.
+        shown: Emission,
     },
     /// The first rows of each partition.
     Top {
@@ -145,6 +168,8 @@ pub enum Node {
         items: Vec<Item>,
         /// Name of the place's column.
         place: String,
+        /// How it is written.
+        form: FirstRows,
     },
     /// The rows, each with what a function with `OVER` is for it.
     Over {

@@ -22,11 +22,15 @@ impl Generator {
     ) -> Option<Vec<Expression>> {
         let mut conditions = None;
         for _ in 0..6 {
-            let is_key = |column: &Column| column.data_type.is_scalar();
+            let nested = self.random.chance(15);
+            let is_key = |column: &Column| nested || column.data_type.is_scalar();
             let own = self.column_where(&left.columns, is_key)?.clone();
             let other = self.column_where(&right.columns, |column| column.data_type == own.data_type);
             if let Some(other) = other {
-                let key = equal(&own.name, &other.name, &own.data_type);
+                let mut key = equal(&own.name, &other.name, &own.data_type);
+                if self.random.chance(15) {
+                    key.operator = Operator::DistinctFrom(true);
+                }
                 let all = [others, &[key]].concat();
                 if self.some_pair(left, right, &all) {
                     return Some(all);

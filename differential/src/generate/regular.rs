@@ -2,7 +2,7 @@
 
 use super::Generator;
 use crate::expression::{Expression, Operator, sql};
-use crate::relation::{Column, Function, Item, Node, Relation};
+use crate::relation::{Column, Emission, Function, Item, Node, Relation};
 
 /// Sides with more pairs than this are not joined: the evaluator looks at every pair.
 const MOST_PAIRS: usize = 10_000;
@@ -57,8 +57,15 @@ impl Generator {
             bound: self.call_bound(call, &input.columns),
         }));
         let filter = if self.random.chance(20) { self.filter(&input) } else { None };
-        let node =
-            Node::Aggregate { input: Box::new(input), filter, keys, sets: None, calls, having: None, updates: false };
+        let node = Node::Aggregate {
+            input: Box::new(input),
+            filter,
+            keys,
+            sets: None,
+            calls,
+            having: None,
+            shown: Emission::Plain,
+        };
         Relation { node, columns, times: Vec::new(), window: None, unique: None }
     }
 

@@ -3,32 +3,16 @@
 
 use super::Generator;
 use crate::expression::{Expression, Operator, sql};
-use crate::relation::{Column, CommonRows, Function, Item, Node, Relation};
+use crate::relation::{Column, CommonRows, Emission, Function, Item, Node, Relation};
 
 impl Generator {
     /// The query of a case.
     pub(super) fn updating_query(&mut self) -> Relation {
         let query = self.updating(3);
-        let query = match query.node {
+        match query.node {
             Node::Table(_) | Node::Window { .. } => self.groups_of(query),
             _ => query,
-        };
-        self.scalars_of(query)
-    }
-
-    /// Without nested columns: results that change are told apart by all of them. In what they are made of there are such.
-    fn scalars_of(&mut self, query: Relation) -> Relation {
-        if query.columns.iter().all(|column| column.data_type.is_scalar()) {
-            return query;
         }
-        let scalars: Vec<Column> =
-            query.columns.iter().filter(|column| column.data_type.is_scalar()).cloned().collect();
-        if scalars.is_empty() {
-            return self.groups_of(query);
-        }
-        let (items, columns) = self.renamed(&scalars);
-        let node = Node::Select { input: Box::new(query), items, filter: None };
-        Relation { node, columns, times: Vec::new(), window: None, unique: None }
     }
 
     /// A relation of which others may be made `depth` times more.
@@ -74,24 +58,25 @@ impl Generator {
     fn shown_early(&mut self, depth: usize) -> Relation {
         let window = self.window();
         let mut groups = self.aggregate(&window, depth.min(1));
-        if let Node::Aggregate { updates, .. } = &mut groups.node {
-            *updates = true;
+        if let Node::Aggregate { shown, .. } = &mut groups.node {
+            *shown = if self.random.chance(30) { self.paced() } else { Emission::OnUpdate };
         }
         let shown = self.select(groups, 20);
         Relation { times: Vec::new(), window: None, unique: None, ..shown }
     }
 
+    /// Once in an interval in which several markers may pass, or none.
+    fn paced(&mut self) -> Emission {
+        Emission::Every(*self.random.pick(&[1, 20, 300]))
+    }
+
     /// Rows that a relation has in common with some of its own, or has not.
     fn common_rows(&mut self, input: Relation) -> Relation {
-        let left = self.scalars_of(input);
-        let left = Relation { times: Vec::new(), window: None, unique: None, ..left };
+        let left = Relation { times: Vec::new(), window: None, unique: None, ..input };
         let left = match left.node {
             Node::Table(_) | Node::Window { .. } => self.groups_of(left),
             _ => left,
         };
-        if !left.columns.iter().all(|column| column.data_type.is_scalar()) {
-            return left;
-        }
         let (items, columns) = self.renamed(&left.columns);
         let filter = self.random.chance(70).then(|| self.condition(&left.columns, 1));
         let right = Node::Select { input: Box::new(left.clone()), items, filter };
@@ -108,8 +93,9 @@ impl Generator {
         let scope = input.columns.clone();
         let mut keys: Vec<Item> = Vec::new();
         for _ in 0..self.random.between(0, 3) {
-            let scalar = self.column_where(&scope, |column| column.data_type.is_scalar()).cloned();
-            let expression = match scalar {
+            let nested = self.random.chance(20);
+            let column = self.column_where(&scope, |column| nested || column.data_type.is_scalar()).cloned();
+            let expression = match column {
                 Some(column) if self.random.chance(75) => Expression::column(&column.name, column.data_type),
                 _ => {
                     let data_type = self.scalar_of(&scope);
@@ -140,7 +126,8 @@ impl Generator {
         }));
         let unique = sets.is_none().then(|| keys.iter().map(|key| key.name.clone()).collect());
         let has_calls = !calls.is_empty();
-        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, updates: false };
+        let shown = if self.random.chance(15) { self.paced() } else { Emission::Plain };
+        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, shown };
         let mut groups = Relation { node, columns, times: Vec::new(), window: None, unique };
         if has_calls && self.random.chance(25) {
             self.add_having(&mut groups);

@@ -3,7 +3,7 @@
 use super::queries::{holds_for_some, renamed};
 use super::{Generator, Topic};
 use crate::expression::{Comparison, Expression, Operator, sql};
-use crate::relation::{Call, Column, Function, Item, Node, Order, Ranking, Relation, Window};
+use crate::relation::{Call, Column, Emission, FirstRows, Function, Item, Node, Order, Ranking, Relation, Window};
 use crate::types::Type;
 
 impl Generator {
@@ -140,7 +140,8 @@ impl Generator {
         }));
         let (wants_having, columns_of_calls) = (self.random.chance(25), calls.len());
         let unique = sets.is_none().then(|| keys[fixed..].iter().map(|key| key.name.clone()).collect());
-        let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, updates: false };
+        let node =
+            Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, shown: Emission::Plain };
         let mut groups = Relation { node, columns, times, window, unique };
         if wants_having && columns_of_calls > 0 {
             self.add_having(&mut groups);
@@ -342,7 +343,12 @@ impl Generator {
             nullable: false,
             bound: Some(limit.into()),
         });
-        let node = Node::Top { input: Box::new(input), partition, order, ranking, limit, items, place };
+        let form = match self.random.below(10) {
+            0..=2 => FirstRows::Qualify,
+            3..=5 if ranking == Ranking::Rank && partition.is_empty() => FirstRows::WithTies,
+            _ => FirstRows::Around,
+        };
+        let node = Node::Top { input: Box::new(input), partition, order, ranking, limit, items, place, form };
         Relation { node, columns, times: Vec::new(), window, unique }
     }
 }

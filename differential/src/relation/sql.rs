@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Item, JoinKind, Matching, Node, Order, Relation};
+use super::{Emission, FirstRows, Item, JoinKind, Matching, Node, Order, Relation};
 use crate::expression::{Expression, Operator, sql};
 use crate::table::Table;
 
@@ -46,8 +46,12 @@ impl Script<'_> {
             Node::Select { input, items, filter } => {
                 format!("SELECT {}\nFROM {}{}", list(items), self.from(input), where_clause(filter.as_ref()))
             }
-            Node::Aggregate { input, filter, keys, sets, calls, having, updates } => {
-                let emit = if *updates { "\nEMIT ON UPDATE" } else { "" };
+            Node::Aggregate { input, filter, keys, sets, calls, having, shown } => {
+                let emit = match shown {
+                    Emission::Plain => String::new(),
+                    Emission::OnUpdate => "\nEMIT ON UPDATE".to_owned(),
+                    Emission::Every(millis) => format!("\nEMIT EVERY INTERVAL '0.{millis:03}' SECOND"),
+                };
                 let results: Vec<String> =
                     calls.iter().map(|call| format!("{} AS {}", call.sql(), call.name)).collect();
                 let keys_named = (!keys.is_empty()).then(|| list(keys));
@@ -81,7 +85,7 @@ impl Script<'_> {
                 });
                 format!("SELECT {items}\nFROM {from}{}{by}{having}{emit}", where_clause(filter.as_ref()))
             }
-            Node::Top { input, partition, order, ranking, limit, items, place } => {
+            Node::Top { input, partition, order, ranking, limit, items, place, form } => {
                 let order: Vec<String> = order.iter().map(Order::sql).collect();
                 let order = order.join(", ");
                 let partition = if partition.is_empty() {
@@ -89,12 +93,19 @@ impl Script<'_> {
                 } else {
                     format!("PARTITION BY {} ", partition.join(", "))
                 };
-                let from = self.from(input);
-                format!(
-                    "SELECT {}, {place}\nFROM (SELECT *, {}() OVER ({partition}ORDER BY {order}) AS {place} FROM {from})\nWHERE {place} <= {limit}",
-                    list(items),
-                    ranking.name()
-                )
+                let (from, items) = (self.from(input), list(items));
+                let number = format!("{}() OVER ({partition}ORDER BY {order})", ranking.name());
+                match form {
+                    FirstRows::Around => format!(
+                        "SELECT {items}, {place}\nFROM (SELECT *, {number} AS {place} FROM {from})\nWHERE {place} <= {limit}"
+                    ),
+                    FirstRows::Qualify => {
+                        format!("SELECT {items}, {number} AS {place}\nFROM {from}\nQUALIFY {place} <= {limit}")
+                    }
+                    FirstRows::WithTies => format!(
+                        "SELECT {items}, {number} AS {place}\nFROM {from}\nORDER BY {order}\nFETCH FIRST {limit} ROWS WITH TIES"
+                    ),
+                }
             }
             Node::Over { input, items, over } => {
                 format!("SELECT {}, {} AS {}\nFROM {}", list(items), over.sql(), over.name, self.from(input))

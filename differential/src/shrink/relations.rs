@@ -3,7 +3,7 @@
 use super::expressions::{smaller_conditions, smaller_expressions};
 use crate::expression::Expression;
 use crate::generate::Case;
-use crate::relation::{Column, Item, Node, OverFunction, Relation, Window};
+use crate::relation::{Column, Emission, FirstRows, Item, Node, OverFunction, Relation, Window};
 use crate::table::Table;
 
 /// The same tables with less asked of them.
@@ -134,7 +134,7 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 add(Node::Select { input: input.clone(), items: without(items, place), filter: filter.clone() });
             }
         }
-        Node::Aggregate { input, filter, keys, sets, calls, having, updates } => {
+        Node::Aggregate { input, filter, keys, sets, calls, having, shown } => {
             let of_sessions = matches!(&input.node, Node::Window { window: Window::Session { .. }, .. });
             let mut with = |change: &dyn Fn(&mut Node)| {
                 let mut node = relation.node.clone();
@@ -148,10 +148,10 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                     }
                 });
             }
-            if *updates {
+            if *shown != Emission::Plain {
                 with(&|node| {
-                    if let Node::Aggregate { updates, .. } = node {
-                        *updates = false
+                    if let Node::Aggregate { shown, .. } = node {
+                        *shown = Emission::Plain
                     }
                 });
             }
@@ -201,7 +201,14 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 }
             }
         }
-        Node::Top { items, .. } => {
+        Node::Top { items, form, .. } => {
+            if *form != FirstRows::Around {
+                let mut node = relation.node.clone();
+                if let Node::Top { form, .. } = &mut node {
+                    *form = FirstRows::Around;
+                }
+                add(node);
+            }
             for place in (0..items.len()).filter(|place| items.len() > 1 && unused(&items[*place].name)) {
                 let mut node = relation.node.clone();
                 if let Node::Top { items, .. } = &mut node {
