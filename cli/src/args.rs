@@ -45,7 +45,7 @@ Examples:
 Statements are carried out one by one: what one declares or sets, those behind it see. A SELECT or an INSERT runs in this process
 until its input ends, or until ^C; it keeps no state. `weir run` makes one job of a whole script, and can go on where it stopped.
 In a cluster CREATE and DROP change the catalog that all scripts of the namespace share, an INSERT is submitted as a job that goes on
-by itself, and SHOW JOBS, DESCRIBE JOB 'name' and STOP JOB 'name' see to them. What -i declares is for this session alone.
+by itself, and SHOW JOBS, DESCRIBE JOB 'name', SHOW WATERMARKS FOR JOB 'name' and STOP JOB 'name' see to them. What -i declares is for this session alone.
 The keys are those of readline; the history is in ~/.local/state/weir/sql_history.";
 
 const RUN_AFTER_HELP: &str = "\

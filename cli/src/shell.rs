@@ -41,6 +41,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
   SHOW TABLES;  SHOW VIEWS;  SHOW FUNCTIONS LIKE 'json%';  SHOW CREATE TABLE t;  DESCRIBE t;
   SET 'key' = 'value';        SET;  shows what is set, `weir options` what there is
   SHOW JOBS;  DESCRIBE JOB 'name';  STOP JOB 'name' [WITH DRAIN];   in a cluster
+  SHOW WATERMARKS FOR JOB 'name';                                   how far in event time it is
 
   \\d [t]       tables and views; columns of t
   \\changes     shows each change of a result that changes, or the rows that there are again

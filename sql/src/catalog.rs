@@ -26,7 +26,7 @@ use weir_functions::Functions;
 
 use crate::diagnostics::{Source, did_you_mean, one_of};
 use crate::parse::with_options;
-use crate::statement::{ColumnKind, CreateTable, Script, Span, Spanned, Statement, TableOption};
+use crate::statement::{ColumnKind, CreateTable, Like, Script, Span, Spanned, Statement, TableOption};
 
 pub use databases::Databases;
 pub use duration::parse_duration;
@@ -296,7 +296,7 @@ impl Catalog {
         }
         let base = match &statement.like {
             None => None,
-            Some(base) => match self.resolve(source, &base.value, base.span)? {
+            Some(Like { base, .. }) => match self.resolve(source, &base.value, base.span)? {
                 Relation::Table(table) => Some(table.clone()),
                 Relation::View(_) | Relation::Operator(_) => {
                     return Err(source

@@ -31,6 +31,6 @@ pub use options::PlanOptions;
 pub use parse::{Unit, parse, units};
 pub use plan::{Answer, Plan, plan, settings, shared};
 pub use statement::{
-    AlterTable, ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, OperatorStatement, Script, Show, Span,
-    Spanned, Statement, TableOption, WatermarkDefinition,
+    AlterTable, ColumnDefinition, ColumnKind, CreateTable, ExplainDetails, Jobs, Like, LikePart, Merging,
+    OperatorStatement, Script, Show, Span, Spanned, Statement, TableOption, WatermarkDefinition,
 };

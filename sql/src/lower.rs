@@ -155,8 +155,10 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Subquery(subquery) if subquery.outer_ref_columns.is_empty() => {
                 self.relation(&subquery.subquery)
             }
-            LogicalPlan::Subquery(_) => Err(Error::user("a LATERAL subquery cannot be made a join here")
-                .with_help("write it as a join with a condition")),
+            LogicalPlan::Subquery(_) => Err(Error::user("a LATERAL subquery cannot be made a join here").with_help(
+                "join the rows below it, and keep the first of them with `QUALIFY ROW_NUMBER() OVER (PARTITION BY … \
+                     ORDER BY …) <= n`",
+            )),
             LogicalPlan::TableScan(scan) => self.scan(scan),
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.ranked(window),

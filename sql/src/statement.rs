@@ -90,6 +90,8 @@ pub enum Statement {
     },
     /// `USE name`: the database of names that name none.
     Use(Spanned<String>),
+    /// `USE CATALOG default_catalog`, which is in use anyway: the database stays.
+    UseCatalog,
     /// `INSERT INTO target [(columns)] query`.
     Insert {
         /// The table.
@@ -148,6 +150,11 @@ pub enum Jobs {
     Show,
     /// `DESCRIBE JOB 'job'`.
     Describe {
+        /// Its name or number.
+        job: String,
+    },
+    /// `SHOW WATERMARKS FOR JOB 'job'`.
+    Watermarks {
         /// Its name or number.
         job: String,
     },
@@ -287,10 +294,62 @@ pub struct CreateTable {
     pub partitioned_by: Vec<Spanned<String>>,
     /// `WITH (…)`.
     pub options: Vec<TableOption>,
-    /// `LIKE base`: columns, watermark and options are taken from there; those given here are added or win.
-    pub like: Option<Spanned<String>>,
+    /// `LIKE base (…)`: what is taken over from another table.
+    pub like: Option<Like>,
     /// `AS query`, which fills it: its columns are the query's. The place is that of the `AS`.
     pub query: Option<Spanned<Box<ast::Query>>>,
+}
+
+/// `LIKE base (…)`.
+#[derive(Debug, Clone)]
+pub struct Like {
+    /// The other table.
+    pub base: Spanned<String>,
+    /// What becomes of the parts of it, those that are named last behind the others.
+    pub parts: Vec<(Merging, Spanned<LikePart>)>,
+}
+
+/// What becomes of a part of the table behind `LIKE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merging {
+    /// It is taken over, and must not be said anew.
+    Including,
+    /// It is left out.
+    Excluding,
+    /// It is taken over, but for what is said anew.
+    Overwriting,
+}
+
+/// A part of the table behind `LIKE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LikePart {
+    /// All those below.
+    All,
+    /// The primary key.
+    Constraints,
+    /// Computed columns.
+    Generated,
+    /// Columns that the connector knows of its records.
+    Metadata,
+    /// What stands in `WITH`.
+    Options,
+    /// What stands in `PARTITIONED BY`.
+    Partitions,
+    /// The watermark.
+    Watermarks,
+}
+
+impl Like {
+    /// What becomes of a part; `None` if nothing is said of it.
+    pub fn merging(&self, part: LikePart) -> Option<Merging> {
+        let of = |part: LikePart| self.parts.iter().rev().find(|(_, known)| known.value == part);
+        of(part).or_else(|| of(LikePart::All)).map(|(merging, _)| *merging)
+    }
+
+    /// Whether a part is taken over.
+    pub fn takes(&self, part: LikePart) -> bool {
+        self.merging(part) != Some(Merging::Excluding)
+    }
 }
 
 /// `ALTER TABLE [IF EXISTS] name …`.

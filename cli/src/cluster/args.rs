@@ -206,6 +206,15 @@ pub enum JobsCommand {
         #[command(flatten)]
         format: Format,
     },
+    /// Show how far in event time each part of a job is.
+    Watermarks {
+        /// Which.
+        #[command(flatten)]
+        job: JobArgument,
+        /// How.
+        #[command(flatten)]
+        format: Format,
+    },
     /// Say why a job gives no output, or less than it should, and what to do about it.
     Doctor {
         /// Which.

@@ -55,6 +55,13 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
             let before = before.as_ref().map(|(job, elapsed)| (job, *elapsed));
             print(screen, &show::job(&job, before, wall_millis(), screen.results_size())?)
         }
+        JobsCommand::Watermarks { job, format } => {
+            let job = describe(client, &job.reference()).await?;
+            match format.json {
+                true => print_json(screen, &show::watermarks_of(&job)),
+                false => print(screen, &show::watermarks(&job, wall_millis(), screen.results_size())?),
+            }
+        }
         JobsCommand::Doctor { job, format } => doctor(client, screen, &job, format.json).await,
         JobsCommand::Stop { job, drain, detach } => {
             let reference = job.reference();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use serde::Serialize;
 use weir_coordinator::doctor::Finding;
 use weir_core::plugin::Artifact;
 use weir_core::{Attempt, EventTime, Result};
@@ -201,6 +202,50 @@ fn vertices(job: &JobDetail, before: Before<'_>, terminal: Terminal) -> Result<S
             Some(watermark) => watermark.to_string(),
         }),
         text("uid", vertices, |vertex| vertex.uid.to_string()),
+    ];
+    table(columns, terminal)
+}
+
+/// How far in event time a part of a job is.
+#[derive(Debug, Serialize)]
+pub struct Watermark<'a> {
+    vertex: &'a str,
+    uid: String,
+    /// Milliseconds since 1970 in UTC; `None` where it has none, or is at the end of its input.
+    watermark: Option<i64>,
+    is_at_the_end: bool,
+}
+
+/// The watermarks of a job's parts, each behind those that it reads.
+pub fn watermarks_of(job: &JobDetail) -> Vec<Watermark<'_>> {
+    let of = |vertex: &'_ VertexInfo| vertex.figures.and_then(|figures| figures.watermark);
+    let shown = job.vertices.iter().map(|vertex| Watermark {
+        vertex: &vertex.name,
+        uid: vertex.uid.to_string(),
+        watermark: of(vertex).filter(|time| ![EventTime::MIN, EventTime::MAX].contains(time)).map(|time| time.0),
+        is_at_the_end: of(vertex) == Some(EventTime::MAX),
+    });
+    shown.collect()
+}
+
+/// `weir jobs watermarks`.
+///
+/// # Errors
+/// A defect.
+pub fn watermarks(job: &JobDetail, now: i64, terminal: Terminal) -> Result<String> {
+    let vertices = watermarks_of(job);
+    let columns = vec![
+        text("vertex", &vertices, |vertex| vertex.vertex.to_owned()),
+        text("watermark", &vertices, |vertex| match vertex.watermark {
+            Some(time) => EventTime(time).to_string(),
+            None if vertex.is_at_the_end => "at the end".to_owned(),
+            None => "none yet".to_owned(),
+        }),
+        text("behind the clock", &vertices, |vertex| match vertex.watermark {
+            Some(time) if time <= now => duration(since(now, time)),
+            _ => String::new(),
+        }),
+        text("uid", &vertices, |vertex| vertex.uid.clone()),
     ];
     table(columns, terminal)
 }

@@ -105,6 +105,7 @@ impl Remote {
         let command = match jobs {
             Jobs::Show => JobsCommand::List { namespace: Some(namespace), all: true, format },
             Jobs::Describe { job } => JobsCommand::Describe { job: argument(job), format },
+            Jobs::Watermarks { job } => JobsCommand::Watermarks { job: argument(job), format },
             Jobs::Stop { job, drain } => JobsCommand::Stop { job: argument(job), drain: *drain, detach: false },
         };
         let cluster = self.arguments.coordinators.clone();

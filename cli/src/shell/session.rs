@@ -231,7 +231,11 @@ fn without_last_use(declared: &str) -> Result<String> {
 
 /// Whether a statement changes the catalog of a cluster.
 fn is_in_catalog(statement: &Statement) -> bool {
-    declares(statement) && !matches!(statement, Statement::Set { .. } | Statement::Reset { .. } | Statement::Use(_))
+    let of_session = matches!(
+        statement,
+        Statement::Set { .. } | Statement::Reset { .. } | Statement::Use(_) | Statement::UseCatalog
+    );
+    declares(statement) && !of_session
 }
 
 /// Whether a statement declares something for the session alone, or drops what is.
@@ -259,6 +263,7 @@ fn declares(statement: &Statement) -> bool {
             | Statement::CreateDatabase { .. }
             | Statement::DropDatabase { .. }
             | Statement::Use(_)
+            | Statement::UseCatalog
             | Statement::Set { .. }
             | Statement::Reset { .. }
     )

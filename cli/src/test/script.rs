@@ -13,7 +13,9 @@ use weir_connectors::Registry;
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{Connector, ConnectorRegistry, Error, JobGraph, Result};
 use weir_functions::Functions;
-use weir_sql::{ColumnDefinition, ColumnKind, CreateTable, PlanOptions, Script, Spanned, Statement, TableOption};
+use weir_sql::{
+    ColumnDefinition, ColumnKind, CreateTable, Like, LikePart, PlanOptions, Script, Spanned, Statement, TableOption,
+};
 
 use super::connector::{INLINE, Inline};
 use super::world::World;
@@ -114,13 +116,14 @@ impl Statements {
 
     fn is_inline(&self, table: &CreateTable) -> bool {
         match &table.like {
-            Some(base) => self.tables.contains_key(&base.value.to_lowercase()),
-            None => !table.options.iter().any(|option| option.key.value == "connector"),
+            _ if table.options.iter().any(|option| option.key.value == "connector") => false,
+            Some(Like { base, .. }) => self.tables.contains_key(&base.value.to_lowercase()),
+            None => true,
         }
     }
 
     fn columns(&self, table: &CreateTable) -> SchemaRef {
-        let base = table.like.as_ref().and_then(|base| self.tables.get(&base.value.to_lowercase()));
+        let base = table.like.as_ref().and_then(|like| self.tables.get(&like.base.value.to_lowercase()));
         let mut fields: Vec<Field> = base
             .map(|base| base.schema.fields().iter().map(|field| field.as_ref().clone()).collect())
             .unwrap_or_default();
@@ -177,9 +180,13 @@ impl Statements {
                     behind = self.with_changes(table)?;
                 }
                 Statement::CreateTable(table)
-                    if table.like.as_ref().is_some_and(|base| inline.contains(&base.value.to_lowercase())) =>
+                    if self.is_inline(table)
+                        && table.like.as_ref().is_some_and(|like| inline.contains(&like.base.value.to_lowercase())) =>
                 {
                     refuse_idle_timeout(table)?;
+                    if table.like.as_ref().is_some_and(|like| !like.takes(LikePart::Options)) {
+                        set_connector(table);
+                    }
                     inline.insert(table.name.value.to_lowercase());
                     behind = self.with_changes(table)?;
                 }

@@ -11,7 +11,9 @@ use super::options;
 use super::table::{Column, ColumnSource, Table, TimeAttribute};
 use crate::diagnostics::{Source, did_you_mean, one_of};
 use crate::parse::sql_type_name;
-use crate::statement::{CreateTable, Spanned, WatermarkDefinition};
+use crate::statement::{
+    ColumnDefinition, ColumnKind, CreateTable, LikePart, Merging, Span, Spanned, TableOption, WatermarkDefinition,
+};
 
 /// Resolves a table; `base` is what its `LIKE` names.
 pub(super) fn table(
@@ -21,7 +23,7 @@ pub(super) fn table(
     base: Option<&Table>,
 ) -> Result<Table> {
     let definition = match base {
-        Some(base) => with_base(source, statement, &base.definition)?,
+        Some(base) => with_base(source, statement, base)?,
         None => statement.clone(),
     };
     let options = options::read(source, connectors, &definition)?;
@@ -75,28 +77,73 @@ pub(super) fn table(
     })
 }
 
-/// What `LIKE base` takes over: everything that is not said anew. Columns are added to the base's.
-fn with_base(source: &Source<'_>, statement: &CreateTable, base: &CreateTable) -> Result<CreateTable> {
+/// What `LIKE base` takes over: everything that is neither left out nor said anew. Columns are added to the base's.
+fn with_base(source: &Source<'_>, statement: &CreateTable, base: &Table) -> Result<CreateTable> {
+    let Some(like) = &statement.like else { return Ok(statement.clone()) };
+    let (table, base) = (base, &base.definition);
+    let refuse_both = |part: LikePart, what: &str, span: Span| match like.merging(part) {
+        Some(Merging::Including) => {
+            Err(source.error(span, format!("`{}` has {what} already", base.name.value)).with_help(
+                "leave it out, or write EXCLUDING behind LIKE, as in `LIKE t (EXCLUDING OPTIONS)`; OVERWRITING takes \
+                 what is said here",
+            ))
+        }
+        _ => Ok(()),
+    };
+    let part_of = |column: &ColumnDefinition| match column.kind {
+        ColumnKind::Physical(_) => None,
+        ColumnKind::Metadata { .. } => Some(LikePart::Metadata),
+        ColumnKind::Computed(_) => Some(LikePart::Generated),
+    };
     let mut definition = statement.clone();
+    // What the connector of the base knows of its columns another one does not.
+    let mut columns = if like.takes(LikePart::Options) { Vec::new() } else { known_to_connector(table) };
+    columns.extend(base.columns.iter().filter(|column| part_of(column).is_none_or(|part| like.takes(part))).cloned());
     for column in &statement.columns {
-        if base.columns.iter().any(|other| other.name.value == column.name.value) {
+        let Some(place) = columns.iter().position(|other| other.name.value == column.name.value) else { continue };
+        let part = part_of(&columns[place]).filter(|part| part_of(column) == Some(*part));
+        if part.and_then(|part| like.merging(part)) != Some(Merging::Overwriting) {
             return Err(source
                 .error(column.name.span, format!("`{}` has a column `{}` already", base.name.value, column.name.value))
                 .with_help("columns behind LIKE are added to those of the base table: give it another name"));
         }
+        columns.remove(place);
     }
-    definition.columns = base.columns.iter().chain(&statement.columns).cloned().collect();
-    definition.watermark = statement.watermark.clone().or_else(|| base.watermark.clone());
-    if statement.primary_key.is_empty() {
+    definition.columns = columns.into_iter().chain(statement.columns.iter().cloned()).collect();
+    if like.takes(LikePart::Watermarks) {
+        if let (Some(watermark), Some(_)) = (&statement.watermark, &base.watermark) {
+            refuse_both(LikePart::Watermarks, "a watermark", watermark.column.span)?;
+        }
+        definition.watermark = statement.watermark.clone().or_else(|| base.watermark.clone());
+    }
+    if statement.primary_key.is_empty() && like.takes(LikePart::Constraints) {
         definition.primary_key.clone_from(&base.primary_key);
     }
-    if statement.partitioned_by.is_empty() {
+    if statement.partitioned_by.is_empty() && like.takes(LikePart::Partitions) {
         definition.partitioned_by.clone_from(&base.partitioned_by);
     }
-    let is_new = |key: &str| statement.options.iter().all(|option| option.key.value != key);
-    let inherited = base.options.iter().filter(|option| is_new(&option.key.value)).cloned();
-    definition.options = inherited.chain(statement.options.iter().cloned()).collect();
+    if like.takes(LikePart::Options) {
+        let is_in_base = |option: &&TableOption| base.options.iter().any(|other| other.key.value == option.key.value);
+        if let Some(TableOption { key, .. }) = statement.options.iter().find(is_in_base) {
+            refuse_both(LikePart::Options, &format!("an option '{}'", key.value), key.span)?;
+        }
+        let is_new = |key: &str| statement.options.iter().all(|option| option.key.value != key);
+        let inherited = base.options.iter().filter(|option| is_new(&option.key.value)).cloned();
+        definition.options = inherited.chain(statement.options.iter().cloned()).collect();
+    }
     Ok(definition)
+}
+
+/// The columns of a table that its statement does not declare.
+fn known_to_connector(table: &Table) -> Vec<ColumnDefinition> {
+    let declared = &table.definition.columns;
+    let is_declared = |column: &&Column| declared.iter().any(|declared| declared.name.value == column.name);
+    let written = |column: &Column| ColumnDefinition {
+        name: Spanned { value: column.name.clone(), span: table.span },
+        kind: ColumnKind::Physical(column.data_type.clone()),
+        nullable: column.nullable,
+    };
+    table.columns.iter().filter(|column| !is_declared(column)).map(written).collect()
 }
 
 fn position(source: &Source<'_>, columns: &[Column], name: &Spanned<String>, quoted: bool) -> Result<usize> {

@@ -9,7 +9,7 @@ use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{Expr, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion_optimizer::AnalyzerRule;
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use weir_functions::in_own_terms;
@@ -65,7 +65,14 @@ pub(crate) struct OwnTerms;
 
 impl AnalyzerRule for OwnTerms {
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        rewrite::expressions_of_plan(plan, |expr, _| own_terms(expr))
+        rewrite::nodes_of_plan(plan, &|node| match node {
+            // Their columns have the types of what stands in them.
+            LogicalPlan::Values(values) => {
+                let rows = values.values.into_iter().map(|row| row.into_iter().map(own_terms).collect());
+                LogicalPlanBuilder::values(rows.collect::<Result<_>>()?)?.build()
+            }
+            node => rewrite::expressions_of_node(node, |expr, _| own_terms(expr)),
+        })
     }
 
     fn name(&self) -> &str {

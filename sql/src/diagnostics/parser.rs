@@ -54,7 +54,7 @@ const KEYWORDS: [&str; 42] = [
 ];
 
 /// Words that are near a keyword and mean themselves.
-const NEVER_A_SLIP: [&str; 9] = ["END", "ON", "AS", "IN", "IS", "BY", "OR", "SET", "AND"];
+const NEVER_A_SLIP: [&str; 11] = ["END", "ON", "AS", "IN", "IS", "BY", "OR", "SET", "AND", "TABLES", "PARTITIONS"];
 
 /// `error`, which the parser met in a statement of these tokens that ends at `end`.
 pub(crate) fn from_parser(source: &Source<'_>, tokens: &[TokenWithSpan], end: usize, error: ParserError) -> Error {
@@ -78,9 +78,25 @@ pub(crate) fn from_parser(source: &Source<'_>, tokens: &[TokenWithSpan], end: us
     let span = found.and_then(|index| source.span(tokens[index].span)).unwrap_or(Span { start: offset, end: offset });
     let text = source.slice(span);
     let error = source.error(span, if from_parser { reword(message, &format!("`{text}`")) } else { lower(message) });
-    match found.and_then(|index| misspelt(&tokens[..=index])) {
+    let found = found.map(|index| &tokens[..=index]);
+    if let Some(help) = found.and_then(other_words) {
+        return error.with_help(help);
+    }
+    match found.and_then(misspelt) {
         Some((word, keyword)) => error.with_help(format!("is `{word}` a slip of `{keyword}`?")),
         None => error,
+    }
+}
+
+/// What to write in the place of words that other engines have.
+fn other_words(tokens: &[TokenWithSpan]) -> Option<&'static str> {
+    let mut words = tokens.iter().rev().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let (last, before) = (words.next()?.token.to_string().to_uppercase(), words.next()?.token.to_string());
+    match (before.to_uppercase().as_str(), last.as_str()) {
+        ("ASOF", "LEFT" | "INNER" | "OUTER") => Some(
+            "write `ASOF JOIN`: left rows stay, with nulls where there is no version; `WHERE b.k IS NOT NULL` drops them",
+        ),
+        _ => None,
     }
 }
 

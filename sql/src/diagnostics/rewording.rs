@@ -16,6 +16,7 @@ pub(super) fn reworded(message: &str, named: Option<&str>) -> Option<Reworded> {
     ungrouped(message, named)
         .or_else(|| unfit(message))
         .or_else(|| no_number(message))
+        .or_else(|| no_common_type(message))
         .or_else(|| miscounted(message))
         .or_else(|| unknown(message))
         .or_else(|| unsupported(message))
@@ -82,8 +83,33 @@ fn no_number(message: &str) -> Option<Reworded> {
     })
 }
 
+/// Arguments of which one is returned, and which have no type in common.
+fn no_common_type(message: &str) -> Option<Reworded> {
+    let (_, call) = message.split_once("Fail to find the coerced type")?.1.split_once("argument types '")?;
+    let (function, given) = call.split_once(")'")?.0.split_once('(')?;
+    let function = function.to_uppercase();
+    Some(Reworded {
+        message: format!("the arguments of {function} have no type in common: {given}"),
+        help: Some("CAST them to one type, as in `CAST(x AS STRING)`".to_owned()),
+        word: Some(function),
+    })
+}
+
 /// A call with too few or too many arguments, or with others than the function takes.
 fn miscounted(message: &str) -> Option<Reworded> {
+    let of_count = message.strip_prefix("Function '").and_then(|rest| rest.split_once("' expects "));
+    let is_name = |text: &str| text.chars().all(|character| character.is_alphanumeric() || character == '_');
+    if let Some((function, counts)) = of_count.filter(|(function, _)| is_name(function)) {
+        let said = counts.split(". No function").next().unwrap_or_default();
+        let help = match function {
+            "percentile_cont" | "approx_percentile_cont" => {
+                Some(format!("write `{}(0.9) WITHIN GROUP (ORDER BY x)`", function.to_uppercase()))
+            }
+            _ => None,
+        };
+        let message = format!("Function '{function}' expects {said}");
+        return Some(Reworded { message, help, word: Some(function.to_uppercase()) });
+    }
     let (before, rest) = message.split_once("user-defined coercion failed with: Error during planning: ")?;
     let function = before.split_once("Function '")?.1.split_once('\'')?.0.to_uppercase();
     let said = rest.split(" No function matches the given name").next()?.trim_end_matches('.');
@@ -98,6 +124,8 @@ fn unsupported(message: &str) -> Option<Reworded> {
             "a field is taken of columns only",
             "give the value a name in a subquery: `SELECT v.c0 FROM (SELECT ROW(1, 'x') AS v FROM t)`",
         )
+    } else if message.starts_with("ANY in LIKE expression") {
+        ("LIKE ANY and LIKE ALL are not supported", "write a LIKE for each pattern, with OR or AND between them")
     } else if message.starts_with("Unsupported interval argument") {
         ("an INTERVAL is a constant", "`TIMESTAMPADD(DAY, n, ts)` moves a time by a column")
     } else {

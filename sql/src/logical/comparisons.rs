@@ -40,6 +40,15 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
             }
         }
         let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                refused = in_one_place(source, statement, part, &schema);
+                Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })?;
+        if refused.is_some() {
+            return Ok(TreeNodeRecursion::Stop);
+        }
         let mut look = |comparisons: Vec<Comparison<'_>>| {
             let mut refusals = comparisons.into_iter().flat_map(Comparison::both_ways).filter_map(|comparison| {
                 let Comparison(one, _, other) = &comparison;
@@ -179,15 +188,39 @@ fn compared<'a>(expression: &'a Expr, schema: &DFSchema) -> Vec<Comparison<'a>> 
     }
 }
 
+/// Text of a column, or that is computed, beside values of another type, where a function returns one of them: all would be read as
+/// that type.
+fn in_one_place(source: &Source<'_>, statement: Span, expression: &Expr, schema: &DFSchema) -> Option<Error> {
+    let Expr::ScalarFunction(call) = expression else { return None };
+    if !RETURN_AN_ARGUMENT.contains(&call.name()) {
+        return None;
+    }
+    let sides: Vec<Side<'_>> = call.args.iter().map(|argument| Side::of(argument, schema)).collect();
+    let is_text = |side: &&Side<'_>| side.data_type.is_string() && written_text(&side.expression).is_none();
+    let text = sides.iter().find(is_text)?;
+    let other = sides.iter().find(|side| !side.data_type.is_string() && side.data_type != DataType::Null)?;
+    let (place, function) = (place_of(source, &text.expression), call.name().to_uppercase());
+    let place = place.unwrap_or_else(|| source.first_line(statement));
+    let data_type = sql_type_name(&other.data_type);
+    let what = if function == "MAKE_ARRAY" { "an ARRAY".to_owned() } else { format!("the arguments of {function}") };
+    Some(
+        source
+            .error(place, format!("{what} cannot be STRING and {data_type} at once"))
+            .with_help(format!("CAST one of them: `CAST(… AS STRING)`, or `TRY_CAST(… AS {data_type})`")),
+    )
+}
+
+/// Functions that return one of their arguments, or all.
+const RETURN_AN_ARGUMENT: [&str; 6] = ["coalesce", "ifnull", "nvl", "greatest", "least", "make_array"];
+
 /// What stands beside each other as arguments of a function that returns one of them: with the first whose type is not that of text.
 fn chosen<'a>(expression: &'a Expr, schema: &DFSchema) -> Vec<Comparison<'a>> {
     let Expr::ScalarFunction(call) = expression else { return Vec::new() };
-    if !["coalesce", "ifnull", "nvl", "greatest", "least", "make_array"].contains(&call.name()) {
+    if !RETURN_AN_ARGUMENT.contains(&call.name()) {
         return Vec::new();
     }
     let sides: Vec<Side<'_>> = call.args.iter().map(|argument| Side::of(argument, schema)).collect();
     let written = |side: &&Side<'_>| written_text(&side.expression).is_some();
-    // Beside text of a column it is text like that.
     if sides.iter().any(|side| side.data_type.is_string() && !written(&side)) {
         return Vec::new();
     }

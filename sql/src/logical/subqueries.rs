@@ -5,6 +5,8 @@
 //! | `x NOT IN (S)` in `WHERE`, where nulls may be | no row of S equals x, and S has no rows, or no null and x is none |
 //! | `x IN (S)`, `NOT IN` as a part of something else | is there one, from a `COUNT(*)` of those; if not, from the counts of S whether it is false or null |
 //! | `EXISTS (S)` as a part of something else | `COUNT(*) > 0`; in `WHERE`, if S refers to the query around it, the [mark](super::marks) of a join |
+//! | one in an aggregate or in a function with `OVER` | a column of a query [below] |
+//! | one behind `ON` | a condition above an inner join, or [below] an outer one |
 //!
 //! `IN` and `EXISTS` that stand alone in `WHERE` become semi and anti joins, and stay as they are. A subquery for a value has to have one
 //! row at most, which has to be seen from the query.
@@ -13,6 +15,8 @@
 //! place of `COUNT(*)`, and `SUM(CASE WHEN x IS NULL THEN 0 END)` that of the counted nulls. Such a sum is 0, or null over no values: it
 //! stays the same for as long as what is asked does, where a count changes with each row. Of a sum no values are kept for the time when
 //! rows are taken back, which `MAX(1)` would need.
+
+mod below;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -80,14 +84,9 @@ impl Words {
                 let place = Place { in_filter: false, null_is_false: false };
                 rewrite::expressions_of_node(node, |expression, schema| self.part(expression, schema, place))
             }
-            LogicalPlan::Aggregate(_) => {
-                refused("the arguments of an aggregate", "compute it in a query below this one")
-            }
-            LogicalPlan::Join(_) => refused("the condition of a join", "put it into WHERE"),
+            LogicalPlan::Aggregate(_) | LogicalPlan::Window(_) => self.computed_below(node),
+            LogicalPlan::Join(join) => self.joined(join),
             LogicalPlan::Sort(_) => refused("ORDER BY", "give it a name in the SELECT list, and order by that"),
-            LogicalPlan::Window(_) => {
-                refused("the arguments of a function with OVER", "compute it in a query below this one")
-            }
             other => Ok(other),
         }
     }

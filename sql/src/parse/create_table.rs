@@ -6,7 +6,9 @@ use weir_core::Result;
 use super::cursor::Cursor;
 use super::statement::{option_key, option_value};
 use super::types::data_type;
-use crate::statement::{ColumnDefinition, ColumnKind, CreateTable, Spanned, TableOption, WatermarkDefinition};
+use crate::statement::{
+    ColumnDefinition, ColumnKind, CreateTable, Like, LikePart, Merging, Spanned, TableOption, WatermarkDefinition,
+};
 
 /// What follows `CREATE [OR REPLACE] TABLE`.
 pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<CreateTable> {
@@ -31,13 +33,9 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<
         options(cursor, &mut table)?;
     }
     if cursor.take(&["LIKE"]) {
-        table.like = Some(cursor.table_name()?);
-        if cursor.sees_token(&Token::LParen) {
-            return Err(cursor.error_here("options of LIKE are not supported yet").with_help(
-                "leave them out: columns, watermark and options come from the base table, and what is said here is \
-                 added or wins",
-            ));
-        }
+        let base = cursor.table_name()?;
+        let parts = if cursor.take_token(&Token::LParen) { like_parts(cursor)? } else { Vec::new() };
+        table.like = Some(Like { base, parts });
     }
     let span = cursor.here();
     if cursor.take(&["AS"]) {
@@ -50,6 +48,40 @@ pub(super) fn create_table(cursor: &mut Cursor<'_>, or_replace: bool) -> Result<
         table.query = Some(Spanned { value: cursor.query()?, span });
     }
     Ok(table)
+}
+
+/// What becomes of the parts of the table behind `LIKE`, behind a parenthesis.
+fn like_parts(cursor: &mut Cursor<'_>) -> Result<Vec<(Merging, Spanned<LikePart>)>> {
+    const MERGINGS: [(&str, Merging); 3] =
+        [("INCLUDING", Merging::Including), ("EXCLUDING", Merging::Excluding), ("OVERWRITING", Merging::Overwriting)];
+    const PARTS: [(&str, LikePart); 7] = [
+        ("ALL", LikePart::All),
+        ("CONSTRAINTS", LikePart::Constraints),
+        ("GENERATED", LikePart::Generated),
+        ("METADATA", LikePart::Metadata),
+        ("OPTIONS", LikePart::Options),
+        ("PARTITIONS", LikePart::Partitions),
+        ("WATERMARKS", LikePart::Watermarks),
+    ];
+    let mut parts = Vec::new();
+    while !cursor.take_token(&Token::RParen) {
+        let Some((_, merging)) = MERGINGS.into_iter().find(|(word, _)| cursor.take(&[word])) else {
+            return Err(cursor.unexpected("INCLUDING, EXCLUDING, OVERWRITING or `)`"));
+        };
+        let span = cursor.here();
+        let Some((word, value)) = PARTS.into_iter().find(|(word, _)| cursor.take(&[word])) else {
+            return Err(cursor.unexpected("ALL, CONSTRAINTS, GENERATED, METADATA, OPTIONS, PARTITIONS or WATERMARKS"));
+        };
+        let is_whole = matches!(value, LikePart::All | LikePart::Constraints | LikePart::Partitions);
+        if merging == Merging::Overwriting && is_whole {
+            return Err(cursor
+                .source
+                .error(span, format!("OVERWRITING {word} has no meaning"))
+                .with_help("OVERWRITING stands with GENERATED, METADATA, OPTIONS and WATERMARKS"));
+        }
+        parts.push((merging, Spanned { value, span }));
+    }
+    Ok(parts)
 }
 
 /// A table of which nothing is known.
@@ -104,6 +136,11 @@ pub(super) fn element(cursor: &mut Cursor<'_>, table: &mut CreateTable) -> Resul
         }
         table.primary_key = cursor.names("a column name")?.into_iter().map(|name| name.value).collect();
         return not_enforced(cursor);
+    }
+    if cursor.sees(&["LIKE"]) && !cursor.sees(&["LIKE", "AS"]) {
+        return Err(cursor
+            .error_here("LIKE stands behind the columns and WITH")
+            .with_help("write `CREATE TABLE t (…) WITH (…) LIKE base`, where the columns may be left out"));
     }
     if cursor.sees(&["UNIQUE", "("]) || cursor.sees(&["FOREIGN", "KEY"]) || cursor.sees(&["CHECK", "("]) {
         return Err(cursor

@@ -53,7 +53,7 @@ pub(super) fn used(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let catalog = cursor.identifier("the name of a catalog")?;
     check_catalog(cursor, &catalog)?;
-    Ok(Statement::Use(Spanned { value: DEFAULT_DATABASE.to_owned(), span: catalog.span }))
+    Ok(Statement::UseCatalog)
 }
 
 /// The name of a database, which may stand behind the catalog's.

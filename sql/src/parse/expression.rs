@@ -6,6 +6,7 @@
 //! | `MOD(a, b)` | `a % b` |
 //! | `NTH_VALUE(x, 2 ORDER BY ts)` | `array_element(array_agg(x ORDER BY ts), 2)` |
 //! | `LISTAGG(x)` | `listagg(x, ',')` |
+//! | `LISTAGG(x, ';') WITHIN GROUP (ORDER BY y)` | `listagg(x, ';' ORDER BY y)` |
 //! | `ARRAY_SLICE(a, 2)` | `array_slice(a, 2, 2147483647)` |
 //! | `ARRAY_SORT(a, FALSE)` | `array_sort(a, 'DESC', 'NULLS LAST')` |
 //! | `TIMESTAMPDIFF(DAY, a, b)` | `timestampdiff('day', a, b)` |
@@ -263,10 +264,25 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
                 expr: Box::new(beside),
             }))
         }
-        "listagg" | "string_agg" if list.args.len() == 1 => {
-            let separator = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(",".to_owned()), span });
-            list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
+        "listagg" | "string_agg" | "array_agg" => {
+            if list.args.len() == 1 && name != "array_agg" {
+                let separator = Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(",".to_owned()), span });
+                list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(separator)));
+            }
+            let keys = std::mem::take(&mut function.within_group);
+            list.clauses.extend((!keys.is_empty()).then_some(FunctionArgumentClause::OrderBy(keys)));
             Ok(None)
+        }
+        "to_char"
+            if let [_, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(pattern)))] = list.args.as_slice()
+                && let Value::SingleQuotedString(text) = &pattern.value
+                && !text.is_empty()
+                && !text.contains('%') =>
+        {
+            let span = source.span(pattern.span).unwrap_or_default();
+            return Err(source
+                .error(span, format!("'{text}' says nothing of a time to TO_CHAR, whose patterns are like '%Y-%m-%d'"))
+                .with_help("DATE_FORMAT takes patterns such as 'yyyy-MM-dd HH:mm:ss'"));
         }
         "array_slice" if list.args.len() == 2 => {
             let longest = Value::Number(i32::MAX.to_string(), false);

@@ -1,14 +1,15 @@
 //! Queries between sqlparser and the planner.
 
 use datafusion_sql::sqlparser::ast::{
-    Expr, Fetch, FunctionArguments, LimitClause, Query, Select, TableFactor, TableFunctionArgs, Value,
+    Expr, Fetch, FunctionArguments, LimitClause, Query, Select, SetExpr, SetOperator, TableFactor, TableFunctionArgs,
+    Value,
 };
 use weir_core::Result;
 
 use super::expression::Rewrite;
 use super::segments::Segment;
 use super::window_function::is_window_function;
-use super::{group_window, refuse, with_ties};
+use super::{group_window, named_windows, refuse, rows_in_query, with_ties};
 use crate::diagnostics::Source;
 use crate::walk::{Change, Step, change};
 
@@ -28,8 +29,13 @@ struct Normalise<'a> {
 }
 
 impl Change for Normalise<'_> {
-    /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+    /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`, and `MINUS` is `EXCEPT`.
     fn query(&mut self, query: &mut Query) -> Step {
+        self.outcome = named_windows::write_out_order(self.source, query);
+        if self.outcome.is_err() {
+            return Step::Break(());
+        }
+        differences(&mut query.body);
         with_ties::write_out(query);
         let fetched = match &query.fetch {
             Some(Fetch { with_ties: false, percent: false, quantity }) => quantity.clone(),
@@ -69,13 +75,25 @@ impl Change for Normalise<'_> {
         Step::Continue(())
     }
 
-    /// `GROUP BY TUMBLE(…)` is `FROM TUMBLE(…)`.
+    /// `GROUP BY TUMBLE(…)` is `FROM TUMBLE(…)`; what the planner would not understand of windows and `IN` is written out.
     fn select(&mut self, select: &mut Select) -> Step {
-        self.outcome = group_window::write_out(self.source, select);
+        self.outcome = named_windows::write_out(self.source, select)
+            .and_then(|()| rows_in_query::write_out(self.source, select))
+            .and_then(|()| group_window::write_out(self.source, select));
         if self.outcome.is_ok() { Step::Continue(()) } else { Step::Break(()) }
     }
 
     fn expression(&mut self, expression: &mut Expr) -> Step {
         self.expressions.expression(expression)
+    }
+}
+
+fn differences(rows: &mut SetExpr) {
+    if let SetExpr::SetOperation { op, left, right, .. } = rows {
+        if *op == SetOperator::Minus {
+            *op = SetOperator::Except;
+        }
+        differences(left);
+        differences(right);
     }
 }

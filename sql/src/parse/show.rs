@@ -43,11 +43,16 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if cursor.take(&["JOBS"]) {
         return Ok(Statement::Jobs(Jobs::Show));
     }
+    if cursor.take(&["WATERMARKS"]) {
+        cursor.expect(&["FOR", "JOB"])?;
+        return Ok(Statement::Jobs(Jobs::Watermarks { job: job(cursor)? }));
+    }
     if cursor.sees(&["COLUMNS"]) {
         return Err(cursor.error_here("SHOW COLUMNS is not supported").with_help("write `DESCRIBE t`"));
     }
     Err(cursor.unexpected(
-        "TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION",
+        "TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, WATERMARKS FOR JOB, CREATE TABLE, CREATE VIEW or \
+         CREATE FUNCTION",
     ))
 }
 

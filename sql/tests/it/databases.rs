@@ -109,7 +109,7 @@ fn what_there_is_is_shown_by_database() {
     assert_eq!(shown(&format!("{two} SHOW TABLES")), ["orders"]);
     assert_eq!(shown(&format!("{two} SHOW TABLES IN sales LIKE '%o%'")), ["orders", "totals"]);
     assert_eq!(shown(&format!("{two} USE sales; SHOW VIEWS")), ["v"]);
-    assert_eq!(shown(&format!("{two} USE sales; USE CATALOG default_catalog; SHOW TABLES")), ["orders"]);
+    assert_eq!(shown(&format!("{two} USE sales; USE CATALOG default_catalog; SHOW TABLES")), ["orders", "totals", "v"]);
     assert_eq!(shown("SHOW CATALOGS"), ["default_catalog"]);
     assert_eq!(shown(&format!("{two} USE sales; DESCRIBE totals")), ["amount"]);
 }
@@ -193,6 +193,14 @@ fn a_catalog_keeps_databases_and_what_is_in_them() {
     assert!(wrong(&statements, "USE sale").report().contains("there is no database `sale` in the catalog"));
     let error = wrong(&statements, "USE sales;\nCREATE VIEW w AS SELECT nothing FROM orders").report();
     assert!(error.starts_with("line 2, column 25: "), "{error}");
+}
+
+#[test]
+fn what_is_always_there_is_no_part_of_a_catalog() {
+    let none: &[String] = &[];
+    assert_eq!(kept(none, "CREATE DATABASE IF NOT EXISTS default_database; USE CATALOG default_catalog"), none);
+    let report = wrong(none, "CREATE DATABASE `DEFAULT_DATABASE`").report();
+    assert!(report.contains("there is a database `DEFAULT_DATABASE` already"), "{report}");
 }
 
 #[test]

@@ -109,14 +109,14 @@ fn subqueries_that_are_not_there_yet() {
             "QUALIFY",
         ),
         (
-            "SELECT SUM(price - (SELECT MIN(price) FROM bid)) AS s FROM bid",
-            "in the arguments of an aggregate",
-            "below this one",
+            "SELECT b.auction FROM bid b LEFT JOIN auction a ON b.auction = a.id AND b.bidder IN (SELECT id FROM person)",
+            "in the condition of an outer join",
+            "LEFT JOIN (SELECT * FROM b WHERE",
         ),
         (
-            "SELECT b.auction FROM bid b JOIN auction a ON b.auction = a.id AND b.bidder IN (SELECT id FROM person)",
-            "in the condition of a join",
-            "WHERE",
+            "SELECT b.auction, a.id FROM bid b LEFT JOIN LATERAL (SELECT id FROM auction a WHERE a.id = b.auction ORDER BY id LIMIT 1) a ON TRUE",
+            "a LATERAL subquery",
+            "QUALIFY",
         ),
     ]);
 }
@@ -154,8 +154,8 @@ fn functions_with_over() {
             "`FIRST_VALUE(DISTINCT …) OVER (…)`",
             "leave DISTINCT out",
         ),
-        (over("LAG(price) IGNORE NULLS", "ORDER BY dateTime"), "IGNORE NULLS", "count all rows"),
-        (over("NTH_VALUE(price, 2) IGNORE NULLS", "ORDER BY price"), "IGNORE NULLS", "count all rows"),
+        (over("LAG(price) IGNORE NULLS", "ORDER BY dateTime"), "IGNORE NULLS", "passes over nulls"),
+        (over("NTH_VALUE(price, 2) IGNORE NULLS", "ORDER BY price"), "IGNORE NULLS", "passes over nulls"),
         (over("LAG(price, bidder)", "ORDER BY dateTime"), "the number of rows of LAG", "LAG(x, 1)"),
         (over("NTILE(0)", "ORDER BY price"), "the number of NTILE has to be", "NTILE(4)"),
         (over("NTH_VALUE(price, bidder)", "ORDER BY price"), "the number of NTH_VALUE has to be", "NTH_VALUE(x, 2)"),

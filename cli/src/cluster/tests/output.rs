@@ -73,6 +73,28 @@ fn a_watermark_that_says_nothing_is_not_shown() {
     assert_eq!(shown(Some(EventTime::MAX)).as_deref(), Some("watermark        at the end of the input"));
 }
 
+#[test]
+fn how_far_in_event_time_the_parts_of_a_job_are() {
+    let mut job = detail();
+    job.vertices[0].figures.as_mut().unwrap().watermark = Some(EventTime(NOW - 2500));
+    job.vertices[1].figures.as_mut().unwrap().watermark = Some(EventTime::MAX);
+    assert_text(&show::watermarks(&job, NOW, None).unwrap(), WATERMARKS);
+    let json = serde_json::to_value(show::watermarks_of(&job)).unwrap();
+    assert_eq!(json[0]["watermark"], NOW - 2500);
+    assert_eq!((&json[1]["watermark"], &json[1]["is_at_the_end"]), (&serde_json::Value::Null, &true.into()));
+    job.vertices[1].figures = None;
+    assert!(show::watermarks(&job, NOW, None).unwrap().contains("none yet"));
+}
+
+const WATERMARKS: &str = "
+┌─────────────────┬─────────────────────────┬──────────────────┬──────────┐
+│ vertex          │ watermark               │ behind the clock │ uid      │
+├─────────────────┼─────────────────────────┼──────────────────┼──────────┤
+│ Source(flights) │ 2025-12-31 23:59:57.500 │ 2 s              │ source-1 │
+│ Sink(delays)    │ at the end              │                  │ sink-2   │
+└─────────────────┴─────────────────────────┴──────────────────┴──────────┘
+";
+
 const JOB: &str = "
 job              7
 name             default/delays

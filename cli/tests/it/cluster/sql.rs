@@ -52,6 +52,7 @@ fn what_is_typed_is_declared_and_runs_in_the_cluster() {
     let jobs = sql("SHOW JOBS").code(0).out;
     assert!(jobs.contains("default/on") && jobs.contains("default/insert-into-kept"), "{jobs}");
     assert!(sql("DESCRIBE JOB 'on'").code(0).out.contains("running"));
+    assert!(sql("SHOW WATERMARKS FOR JOB 'on'").code(0).out.contains("behind the clock"));
     sql("STOP JOB 'on' WITH SAVEPOINT").code(0);
     assert_eq!(cluster.job("on")["status"], "stopped");
 

@@ -67,7 +67,7 @@ impl Oracle {
                         }
                         _ => None,
                     });
-                    let base = table.like.as_ref().and_then(|base| self.tables.get(&base.value.to_lowercase()));
+                    let base = table.like.as_ref().and_then(|like| self.tables.get(&like.base.value.to_lowercase()));
                     let of_base = base.map(|(schema, _)| schema.fields().iter().map(|field| field.as_ref().clone()));
                     let schema = Arc::new(Schema::new(of_base.into_iter().flatten().chain(fields).collect::<Vec<_>>()));
                     self.tables.insert(table.name.value.to_lowercase(), (schema, Vec::new()));

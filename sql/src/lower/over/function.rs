@@ -147,12 +147,22 @@ impl Function {
                 Error::user(format!("`{name}(DISTINCT …) OVER (…)` is not supported")).with_help("leave DISTINCT out")
             );
         }
-        let as_it_is = matches!((self, null_treatment), (Self::Nth, Some(NullTreatment::RespectNulls)));
+        let counts_all = matches!(self, Self::Nth | Self::Distance { .. });
+        let as_it_is = counts_all && matches!(null_treatment, Some(NullTreatment::RespectNulls));
         if null_treatment.is_some() && !as_it_is && !matches!(self, Self::First { .. } | Self::Other) {
-            return Err(Error::user(format!(
-                "IGNORE NULLS and RESPECT NULLS are not supported for `{name}(…) OVER (…)`"
-            ))
-            .with_help("LAG, LEAD and NTH_VALUE count all rows, and aggregates pass over nulls"));
+            let what = if counts_all { "IGNORE NULLS is" } else { "IGNORE NULLS and RESPECT NULLS are" };
+            let help = match self {
+                Self::Distance { ahead: false } => {
+                    "write `LAST_VALUE(x) OVER (…) AS last`, which passes over nulls, in a query below this one, and \
+                     `LAG(last) OVER (…)` here"
+                }
+                Self::Distance { ahead: true } => {
+                    "write `FIRST_VALUE(x) OVER (… ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)`, which passes \
+                     over nulls"
+                }
+                _ => "NTH_VALUE counts all rows, and aggregates pass over nulls",
+            };
+            return Err(Error::user(format!("{what} not supported for `{name}(…) OVER (…)`")).with_help(help));
         }
         if filter.is_some() && !matches!(self, Self::Aggregate(_) | Self::First { .. } | Self::Other) {
             return Err(Error::user(format!("FILTER is not supported for `{name}(…) OVER (…)`"))

@@ -159,7 +159,7 @@ fn names_that_are_keywords_and_options_without_quotes() {
 
 #[test]
 fn a_table_like_another_and_one_without_columns() {
-    assert_eq!(table("CREATE TABLE b (x INT) WITH ('a' = 'b') LIKE a").like.unwrap().value, "a");
+    assert_eq!(table("CREATE TABLE b (x INT) WITH ('a' = 'b') LIKE a").like.unwrap().base.value, "a");
     let bare = table("CREATE TABLE nexmark WITH ('connector' = 'nexmark')");
     assert!(bare.columns.is_empty());
     let with_time = table("CREATE TABLE n (WATERMARK FOR ts AS ts) WITH ('connector' = 'nexmark')");

@@ -95,7 +95,7 @@ fn statements() {
         ("SHOW JOB", "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS,"),
         (
             "SHOW ME",
-            "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, CREATE TABLE, CREATE VIEW or CREATE FUNCTION",
+            "expected TABLES, VIEWS, FUNCTIONS, DATABASES, CURRENT DATABASE, JOBS, WATERMARKS FOR JOB, CREATE TABLE, CREATE VIEW or CREATE FUNCTION",
         ),
         ("STOP JOB", "expected the name of a job in single quotes"),
         ("UPDATE t SET a = 1", "rows of a stream cannot be changed"),
@@ -151,7 +151,10 @@ fn tables() {
         ("CREATE TABLE t (a ROW<x INT, x INT>)", "field `x` is named twice"),
         ("CREATE TABLE t (WATERMARK FOR a AS a, WATERMARK FOR b AS b)", "line 1, column 39: a table has one watermark"),
         ("CREATE TABLE t (WATERMARK FOR a.b AS a.b)", "the time attribute cannot be a field of a row"),
-        ("CREATE TABLE t (a INT) LIKE b (INCLUDING ALL)", "options of LIKE are not supported yet"),
+        ("CREATE TABLE t (a INT) LIKE b (INCLUDING COLUMNS)", "expected ALL, CONSTRAINTS, GENERATED"),
+        ("CREATE TABLE t (a INT) LIKE b (OVERWRITING ALL)", "OVERWRITING ALL has no meaning"),
+        ("CREATE TABLE t (a INT) LIKE b (WITHOUT OPTIONS)", "expected INCLUDING, EXCLUDING, OVERWRITING or `)`"),
+        ("CREATE TABLE t (LIKE b)", "LIKE stands behind the columns and WITH"),
         (
             "CREATE TABLE t (a INT) WITH ('connector' = 'x') AS SELECT 1",
             "a table that is created AS a query has the query's columns",

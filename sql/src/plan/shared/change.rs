@@ -61,6 +61,12 @@ pub fn changed(
                 touched.extend(also);
                 declared.iter().position(|known| *known == database)
             }
+            Statement::UseCatalog => continue,
+            // It is no declaration of the catalog's.
+            Statement::CreateDatabase { name, if_not_exists } if name.value.eq_ignore_ascii_case(DEFAULT_DATABASE) => {
+                Databases::default().create(&source, name, *if_not_exists)?;
+                continue;
+            }
             Statement::Use(name) => {
                 let is_default = name.value.eq_ignore_ascii_case(DEFAULT_DATABASE);
                 if !is_default {

@@ -30,7 +30,7 @@ fn all(statement: &Statement) -> Names {
     match statement {
         Statement::CreateTable(table @ CreateTable { like, query, .. }) => {
             names.look_at_columns(table);
-            like.iter().for_each(|base| names.add(&base.value));
+            like.iter().for_each(|like| names.add(&like.base.value));
             query.iter().for_each(|query| names.look(&*query.value));
         }
         Statement::CreateView { query, .. } | Statement::Query(query) => names.look(&**query),
