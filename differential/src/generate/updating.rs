@@ -124,7 +124,9 @@ impl Generator {
             nullable: true,
             bound: self.call_bound(call, &scope),
         }));
-        let unique = sets.is_none().then(|| keys.iter().map(|key| key.name.clone()).collect());
+        // Others are ordered by it, and nothing is ordered by what is nested.
+        let has_order = keys.iter().all(|key| key.expression.data_type.is_scalar());
+        let unique = (sets.is_none() && has_order).then(|| keys.iter().map(|key| key.name.clone()).collect());
         let has_calls = !calls.is_empty();
         let shown = if self.random.chance(15) { self.paced() } else { Emission::Plain };
         let node = Node::Aggregate { input: Box::new(input), filter, keys, sets, calls, having: None, shown };

@@ -13,7 +13,7 @@ use datafusion_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, LogicalPlan
 use datafusion_sql::sqlparser::tokenizer::{Location, Span as ParserSpan};
 use weir_core::{Error, Result};
 
-use crate::coercion::{is_value_of, written_text};
+use crate::coercion::{is_value_of, own_terms, written_text};
 use crate::diagnostics::Source;
 use crate::parse::sql_type_name;
 use crate::statement::Span;
@@ -201,7 +201,11 @@ fn in_one_place(source: &Source<'_>, statement: Span, expression: &Expr, schema:
     let other = sides.iter().find(|side| !side.data_type.is_string() && side.data_type != DataType::Null)?;
     let (place, function) = (place_of(source, &text.expression), call.name().to_uppercase());
     let place = place.unwrap_or_else(|| source.first_line(statement));
-    let data_type = sql_type_name(&other.data_type);
+    let written = own_terms(other.expression.clone().into_owned()).ok();
+    let data_type = match written {
+        Some(Expr::Literal(value, _)) => sql_type_name(&value.data_type()),
+        _ => sql_type_name(&other.data_type),
+    };
     let what = if function == "MAKE_ARRAY" { "an ARRAY".to_owned() } else { format!("the arguments of {function}") };
     Some(
         source

@@ -155,7 +155,7 @@ fn functions_with_over() {
             "leave DISTINCT out",
         ),
         (over("LAG(price) IGNORE NULLS", "ORDER BY dateTime"), "IGNORE NULLS", "passes over nulls"),
-        (over("NTH_VALUE(price, 2) IGNORE NULLS", "ORDER BY price"), "IGNORE NULLS", "passes over nulls"),
+        (over("NTH_VALUE(price, 2) IGNORE NULLS", "ORDER BY price"), "IGNORE NULLS", "counts all rows"),
         (over("LAG(price, bidder)", "ORDER BY dateTime"), "the number of rows of LAG", "LAG(x, 1)"),
         (over("NTILE(0)", "ORDER BY price"), "the number of NTILE has to be", "NTILE(4)"),
         (over("NTH_VALUE(price, bidder)", "ORDER BY price"), "the number of NTH_VALUE has to be", "NTH_VALUE(x, 2)"),
