@@ -151,5 +151,12 @@ fn milliseconds(rest: &[&TokenWithSpan]) -> Option<(u64, usize)> {
     let Token::SingleQuotedString(text) = &number.token else { return None };
     let of_one = [("DAY", 86_400_000), ("HOUR", 3_600_000), ("MINUTE", 60_000), ("SECOND", 1_000)];
     let (_, of_one) = of_one.into_iter().find(|(name, _)| is_word(unit, name) || is_word(unit, &format!("{name}S")))?;
-    Some((text.trim().parse::<u64>().ok()?.checked_mul(of_one)?, 3))
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), "0"));
+    let parts = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let of_fraction = fraction.parse::<u64>().ok()?.checked_mul(of_one)?;
+    // What is shorter than a millisecond has no place.
+    if of_fraction % parts != 0 {
+        return None;
+    }
+    Some((whole.parse::<u64>().ok()?.checked_mul(of_one)?.checked_add(of_fraction / parts)?, 3))
 }

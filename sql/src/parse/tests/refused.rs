@@ -176,6 +176,7 @@ fn queries() {
             "line 1, column 28: EMIT EVERY has a length of time, in days or shorter units / write it as in `EMIT EVERY INTERVAL '1' HOUR`",
         ),
         ("SELECT * FROM t GROUP BY x EMIT EVERY INTERVAL '0' SECOND", "EMIT EVERY has a length of time"),
+        ("SELECT * FROM t GROUP BY x EMIT EVERY INTERVAL '0.0005' SECOND", "EMIT EVERY has a length of time"),
         ("SELECT * FROM t GROUP BY x EMIT EVERY INTERVAL '1' SECOND EMIT FINAL", "this is said twice"),
         ("(SELECT * FROM t) EMIT CHANGES", "EMIT and ALLOWED LATENESS stand behind the SELECT that they are about"),
         ("SELECT 1 UNION ALL SELECT 2 EMIT CHANGES", "EMIT and ALLOWED LATENESS are about one SELECT"),
