@@ -280,9 +280,9 @@ fn rewrite_function(source: &Source<'_>, function: &mut Function) -> Result<Opti
                 && !text.contains('%') =>
         {
             let span = source.span(pattern.span).unwrap_or_default();
-            return Err(source
+            Err(source
                 .error(span, format!("'{text}' says nothing of a time to TO_CHAR, whose patterns are like '%Y-%m-%d'"))
-                .with_help("DATE_FORMAT takes patterns such as 'yyyy-MM-dd HH:mm:ss'"));
+                .with_help("DATE_FORMAT takes patterns such as 'yyyy-MM-dd HH:mm:ss'"))
         }
         "array_slice" if list.args.len() == 2 => {
             let longest = Value::Number(i32::MAX.to_string(), false);
