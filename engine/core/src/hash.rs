@@ -367,7 +367,7 @@ mod tests {
         ]));
         let expected =
             [7880840284876594201, 12695592561092383190, 258863698125685209, 13476300648168153361, 2158426699711260966];
-        assert_eq!(hashes(&[lists.clone()]), expected);
+        assert_eq!(hashes(std::slice::from_ref(&lists)), expected);
         assert_eq!(hashes(&[lists.slice(1, 3)]), expected[1..4]);
         let fields = arrow_schema::Fields::from(vec![
             arrow_schema::Field::new("a", DataType::Int64, true),
@@ -397,7 +397,7 @@ mod tests {
         let (one, other) = (maps(&[("a", 1), ("b", 2)]), maps(&[("b", 2), ("a", 1)]));
         assert_ne!(one.to_data(), other.to_data());
         assert_eq!(canonical_keys(&one).to_data(), canonical_keys(&other).to_data());
-        assert_eq!(hashes(&[one.clone()]), hashes(&[other]));
+        assert_eq!(hashes(std::slice::from_ref(&one)), hashes(&[other]));
         assert_ne!(hashes(&[one]), hashes(&[maps(&[("a", 2), ("b", 1)])]));
     }
 
