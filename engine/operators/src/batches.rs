@@ -23,6 +23,19 @@ pub(crate) fn stored_fields<'a>(fields: impl IntoIterator<Item = &'a FieldRef>) 
     fields.into_iter().map(|field| field.as_ref().clone().with_nullable(true))
 }
 
+/// Checks that columns of stored rows, the first of them for the first field, have values where there has to be one now.
+///
+/// # Errors
+/// A data error that names the column: it could be null when the row was stored, and nobody has said what it should be now.
+pub(crate) fn check_stored<'a>(fields: impl IntoIterator<Item = &'a FieldRef>, columns: &[ArrayRef]) -> Result<()> {
+    let has_null = |(field, column): &(&FieldRef, &ArrayRef)| !field.is_nullable() && column.null_count() > 0;
+    let Some((field, _)) = fields.into_iter().zip(columns).find(has_null) else { return Ok(()) };
+    let wrong = format!("column '{}' is NOT NULL, and the state has a row in which it is null", field.name());
+    Err(Error::data(wrong).with_help(
+        "it could be null when the row was stored. Leave NOT NULL out until such rows have left the state, or begin the job without its state",
+    ))
+}
+
 /// The rows where `condition` is true. All of them cost nothing.
 pub(crate) fn keep(records: RecordBatch, condition: &BooleanArray) -> Result<RecordBatch> {
     match condition.true_count() {

@@ -27,7 +27,7 @@ use weir_core::{
 };
 use weir_functions::Functions;
 
-use crate::batches::{bounded_times, event_times, stored_fields, with_schema};
+use crate::batches::{bounded_times, check_stored, event_times, stored_fields, with_schema};
 use crate::join::{Block, Buffer, JoinShape, Keys, LEFT, Looks, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
 
@@ -327,6 +327,7 @@ impl Operator for IntervalJoin {
             return self.load_matched(self.side_of(table), hashes, rows.column(0).as_primitive());
         }
         let columns = self.shape.schema(table).fields().len();
+        check_stored(self.shape.schema(table).fields(), rows.columns())?;
         let records = with_schema(self.shape.schema(table), rows.columns()[..columns].to_vec(), rows.num_rows())?;
         let keys = self.shape.keys(table, &records)?;
         let mut block = Block::new(records, keys, self.time[table])?.stored();

@@ -30,8 +30,7 @@ use weir_core::{
 };
 
 use self::partition::{Change, Limit, Partition, RowBytes};
-use crate::batches::event_times;
-use crate::batches::with_schema;
+use crate::batches::{check_stored, event_times, with_schema};
 use crate::time_to_live::{Partitions, TimeToLive, with_stamps};
 
 /// Id of the state's column that says when a row came.
@@ -267,6 +266,7 @@ impl Operator for TopN {
         let keys = self.state.key_columns;
         let arrivals = rows.column(keys - 1).as_primitive::<Int64Type>();
         let records = rows.project(&(keys..rows.num_columns() - 1).collect::<Vec<_>>())?;
+        check_stored(self.output.fields(), records.columns())?;
         let stamps = event_times(rows.column(rows.num_columns() - 1))?;
         let partitions = self.partition.encode(&records)?;
         let (order, values) = (self.order.encode(&records)?, self.all.encode(&records)?);

@@ -34,7 +34,7 @@ use weir_functions::Functions;
 use self::changes::{Changes, weighted};
 use self::rows::{Added, Rows, Slot, Stored};
 pub(crate) use self::rows::{Captured, Name};
-use crate::batches::{event_times, stored_fields, with_schema};
+use crate::batches::{check_stored, event_times, stored_fields, with_schema};
 use crate::join::{JoinShape, LEFT, RIGHT};
 use crate::time_to_live::TimeToLive;
 
@@ -298,6 +298,7 @@ impl Operator for UpdatingJoin {
 
     fn load(&mut self, table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let width = self.shape.schema(table).fields().len();
+        check_stored(self.shape.schema(table).fields(), &rows.columns()[1..])?;
         let records = with_schema(self.shape.schema(table), rows.columns()[1..=width].to_vec(), rows.num_rows())?;
         let numbers = rows.column(0).as_primitive::<Int64Type>().values();
         let stamps = event_times(rows.column(width + 1))?;

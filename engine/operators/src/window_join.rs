@@ -19,7 +19,7 @@ use weir_core::{
 };
 use weir_functions::Functions;
 
-use crate::batches::{bounded_times, stored_fields};
+use crate::batches::{bounded_times, check_stored, stored_fields};
 use crate::join::{Block, Buffer, JoinShape, LEFT, Looks, Probe, RIGHT, flags, join_batch};
 use crate::late::LateRows;
 use crate::windows::{by_window, closed_at};
@@ -193,6 +193,7 @@ impl Operator for WindowJoin {
     }
 
     fn load(&mut self, table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        check_stored(self.shape.schema(table).fields(), rows.columns())?;
         self.spread(table, rows.clone(), true)
     }
 

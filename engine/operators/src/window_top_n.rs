@@ -26,7 +26,7 @@ use weir_core::{
     StateRows, TableSchema, WindowTopNSpec, state_column,
 };
 
-use crate::batches::{approximate_bytes, compact, keep, stored_fields, with_schema};
+use crate::batches::{approximate_bytes, check_stored, compact, keep, stored_fields, with_schema};
 use crate::late::LateRows;
 use crate::windows::{by_window, closed_at};
 
@@ -309,6 +309,7 @@ impl Operator for WindowTopN {
     }
 
     fn load(&mut self, _table: usize, rows: &RecordBatch, _hashes: &UInt64Array) -> Result<()> {
+        check_stored(self.schema.fields(), &rows.columns()[..rows.num_columns() - 1])?;
         // Nothing is late here: what the watermark had closed is gone from the state.
         let mut nowhere = Collector::new(0);
         let split = by_window(rows.clone(), self.window_end, EventTime::MIN, &self.late, &mut nowhere)?;

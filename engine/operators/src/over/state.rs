@@ -16,7 +16,7 @@ use super::call::Call;
 use super::partition::Partition;
 use super::tally::Stored;
 use super::{BATCH, Over};
-use crate::batches::{event_times, stored_fields};
+use crate::batches::{check_stored, event_times, stored_fields};
 use crate::kept_row::Row;
 use crate::top_n::Columns;
 
@@ -97,6 +97,7 @@ impl Over {
         let keys = self.partition.columns.len();
         let arrivals = rows.column(keys).as_primitive::<Int64Type>();
         let records = rows.project(&(keys + 1..rows.num_columns()).collect::<Vec<_>>())?;
+        check_stored(self.input.fields(), records.columns())?;
         let (partitions, values) = (self.partition.encode(&records)?, self.all.encode(&records)?);
         let times = event_times(records.column(self.time))?.values();
         for row in 0..rows.num_rows() {

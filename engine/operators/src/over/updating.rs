@@ -42,7 +42,7 @@ use self::compute::Calls;
 use self::frame::Distances;
 use self::partition::Partition;
 use self::rows::Rows;
-use crate::batches::{event_times, stored_fields, with_schema};
+use crate::batches::{check_stored, event_times, stored_fields, with_schema};
 use crate::time_to_live::{Partitions, TimeToLive, with_stamps};
 use crate::top_n::Columns;
 
@@ -213,6 +213,7 @@ impl Operator for UpdatingOver {
 
     fn load(&mut self, _table: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let last = rows.num_columns() - 1;
+        check_stored(self.rows.schema().fields(), &rows.columns()[1..last])?;
         let records = with_schema(self.rows.schema(), rows.columns()[1..last].to_vec(), rows.num_rows())?;
         let numbers = rows.column(0).as_primitive::<Int64Type>().values();
         self.place(&records, hashes.values(), Some((numbers, event_times(rows.column(last))?)))

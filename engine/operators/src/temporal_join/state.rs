@@ -11,7 +11,7 @@ use weir_core::{
 };
 
 use super::{BATCH, TemporalJoin, Versions};
-use crate::batches::{event_times, stored_fields};
+use crate::batches::{check_stored, event_times, stored_fields};
 use crate::join::{LEFT, RIGHT};
 use crate::kept_row::Row;
 
@@ -38,6 +38,7 @@ impl TemporalJoin {
     pub(super) fn load_rows(&mut self, side: usize, rows: &RecordBatch, hashes: &UInt64Array) -> Result<()> {
         let keys = self.tables[side].key_columns;
         let records = rows.project(&(keys..rows.num_columns()).collect::<Vec<_>>())?;
+        check_stored(self.shape.schema(side).fields(), records.columns())?;
         let arrivals = keys.checked_sub(1).map(|arrival| rows.column(arrival).as_primitive::<Int64Type>());
         let (bytes, values) = (self.keys[side].encode(&records)?, self.all[side].encode(&records)?);
         let times = event_times(records.column(self.time[side]))?.values();

@@ -35,7 +35,7 @@ use self::order_key::is_short;
 use self::partitions::{Entry, Partitions};
 use super::{Columns, deleted, hashes};
 use crate::aggregate::{KeyLayout, KeyTable, Picked};
-use crate::batches::event_times;
+use crate::batches::{check_stored, event_times, with_schema};
 use crate::chunked::Chunked;
 use crate::row_blocks::{Blocks, Slot};
 use crate::time_to_live::{Generations, TimeToLive};
@@ -259,7 +259,8 @@ impl<K: OrderKey> Operator for FirstRows<K> {
         let arrivals = rows.column(keys - 1).as_primitive::<Int64Type>();
         let stamps = event_times(rows.column(last))?;
         let records = rows.project(&(keys..last).collect::<Vec<_>>())?;
-        let records = crate::batches::with_schema(self.rows.schema(), records.columns().to_vec(), rows.num_rows())?;
+        check_stored(self.rows.schema().fields(), records.columns())?;
+        let records = with_schema(self.rows.schema(), records.columns().to_vec(), rows.num_rows())?;
         let partitions = self.intern(&records)?;
         let order = self.order.encode(&records)?;
         let deletions = self.deletions(&records);

@@ -1,8 +1,11 @@
 //! What an operator stores does not depend on which columns in front of it may be null: that may change, and what is stored stays.
 
+use arrow::array::{Int64Array, RecordBatch, UInt64Array, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::FieldRef;
 use weir_core::{
-    FramedCall, FramedFunction, GroupAggregateSpec, OverCall, OverFrame, OverFunction, OverRows, OverSpec, Ranking,
-    SortKey, TemporalJoinSpec, TopNSpec, UpdatingOverSpec,
+    ErrorKind, EventTime, FramedCall, FramedFunction, GroupAggregateSpec, HashRange, OpenContext, OverCall, OverFrame,
+    OverFunction, OverRows, OverSpec, Ranking, SortKey, TemporalJoinSpec, TopNSpec, UpdatingOverSpec,
 };
 
 use super::*;
@@ -120,4 +123,47 @@ fn columns_that_may_be_null_are_stored_as_those_that_may_not() {
         let schemas = |columns: &str| tables(columns).into_iter().map(|table| table.schema).collect::<Vec<_>>();
         assert_eq!(schemas(NULLABLE), schemas(NOT_NULL), "{:?}", node.operator);
     }
+}
+
+#[test]
+fn a_null_where_there_has_to_be_a_value_now_is_told_when_it_is_loaded() {
+    let zero = Int64Array::from(vec![0]);
+    let mut told = 0;
+    for (operator, output) in operators() {
+        let (inputs, output) = match output == JOINED {
+            true => (vec![schema(NOT_NULL); 2], schema(output)),
+            false => (vec![schema(NOT_NULL)], schema(&not_null(output))),
+        };
+        let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(operator, &output) };
+        let built =
+            || bare(&node, &inputs, &Functions::built_in()).unwrap_or_else(|error| panic!("{}", error.report()));
+        let load = |null: &str| {
+            let table = built().tables().swap_remove(0);
+            let column = |field: &FieldRef| match field.name() == null {
+                true => new_null_array(field.data_type(), 1),
+                false => cast(&zero, field.data_type()).unwrap(),
+            };
+            let columns = table.schema.fields().iter().map(column).collect();
+            let rows = RecordBatch::try_new(table.schema.clone(), columns).unwrap();
+            let mut operator = built();
+            let (range, watermark) = (HashRange::ALL, EventTime::MIN);
+            operator.open(&OpenContext { range, watermark, restored: true, has_expired: false }).unwrap();
+            operator.load(0, &rows, &UInt64Array::from(vec![0]))
+        };
+        // Of what aggregations keep no column is one of their inputs'.
+        if built().tables()[0].schema.field_with_name("at").is_err() {
+            continue;
+        }
+        load("nothing").unwrap_or_else(|error| panic!("{:?}: {}", node.operator, error.report()));
+        let error = load("n").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data, "{:?}: {}", node.operator, error.report());
+        assert!(error.to_string().starts_with("column 'n' is NOT NULL"), "{error}");
+        told += 1;
+    }
+    assert_eq!(told, 9);
+}
+
+/// Columns of which none may be null.
+fn not_null(columns: &str) -> String {
+    columns.split(", ").map(|column| format!("{column} NOT NULL")).collect::<Vec<_>>().join(", ")
 }
