@@ -16,6 +16,9 @@ const CHUNK_BITS: usize = 13;
 /// Below this share of a column (one in so many) the values themselves are copied and no chunk is shared.
 const SPARSE: usize = 8;
 
+/// More values than these take longer to be copied than a subtask may stand still.
+const COPIED: usize = 1 << 16;
+
 /// Which rows of a column or table are meant.
 #[derive(Debug, Clone)]
 pub(crate) enum Picked {
@@ -168,7 +171,7 @@ impl<T: Clone> Chunked<T> {
     /// Picked values as they are now, to be read later.
     pub(crate) fn capture(&mut self, picked: &Picked) -> Captured<T> {
         match picked {
-            Picked::Slots(slots) if slots.len() * SPARSE < self.len => {
+            Picked::Slots(slots) if slots.len() <= COPIED && slots.len() * SPARSE < self.len => {
                 Captured::Copied(slots.iter().map(|slot| self.get(*slot).clone()).collect())
             }
             _ => Captured::Shared(self.share(), picked.clone()),
