@@ -50,6 +50,13 @@ struct Block {
     bytes: usize,
 }
 
+/// What was left of a block.
+struct Taken {
+    records: RecordBatch,
+    slots: Vec<Slot>,
+    is_recent: bool,
+}
+
 /// Batches, and the rows in them that count.
 pub(crate) struct Blocks {
     schema: SchemaRef,
@@ -65,8 +72,8 @@ pub(crate) struct Blocks {
     recent: Option<Vec<u32>>,
 }
 
-/// The blocks that were made between two captures, as they were at the second. A row that came in between is in one of them; other rows are
-/// too, as blocks are made anew.
+/// The blocks that were made between two captures of rows that came in between, as they were at the second. Other rows are in them too, as blocks
+/// are put together.
 pub(crate) struct Recent(Vec<(RecordBatch, Arc<Vec<Slot>>)>);
 
 /// Rows as they were, in order.
@@ -81,7 +88,7 @@ enum Part {
     },
 }
 
-/// So many rows of several batches make a part.
+/// So many rows of several batches make a part; of recent blocks, so many or more.
 const PART: usize = 8192;
 
 impl Blocks {
@@ -113,7 +120,8 @@ impl Blocks {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.places.len() * size_of::<Place>()
+        let recent = self.recent.as_ref().map_or(0, Vec::len) * size_of::<u32>();
+        self.bytes + self.places.len() * size_of::<Place>() + recent
     }
 
     #[cfg(test)]
@@ -134,15 +142,25 @@ impl Blocks {
 
     /// Adds rows, which get these slots.
     pub(crate) fn push(&mut self, records: &RecordBatch, slots: Vec<Slot>) -> Result<()> {
+        let is_recent = self.recent.is_some();
+        self.put(records, slots, is_recent)
+    }
+
+    /// Adds rows that a checkpoint holds.
+    pub(crate) fn load(&mut self, records: &RecordBatch, slots: Vec<Slot>) -> Result<()> {
+        self.put(records, slots, false)
+    }
+
+    fn put(&mut self, records: &RecordBatch, slots: Vec<Slot>, is_recent: bool) -> Result<()> {
         if slots.is_empty() {
             return Ok(());
         }
-        self.place(compact(records)?, slots);
+        self.place(compact(records)?, slots, is_recent);
         self.merge_small()
     }
 
     /// Puts rows into a block of their own.
-    fn place(&mut self, records: RecordBatch, slots: Vec<Slot>) {
+    fn place(&mut self, records: RecordBatch, slots: Vec<Slot>, is_recent: bool) {
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.blocks.push(None);
             self.blocks.len() as u32 - 1
@@ -161,9 +179,21 @@ impl Blocks {
         }
         let rows = slots.len();
         let slots = Arc::new(slots);
-        let is_recent = self.recent.is_some();
-        self.recent.iter_mut().for_each(|recent| recent.push(number));
+        if is_recent {
+            self.note_recent(number);
+        }
         self.blocks[number as usize] = Some(Block { records, slots, is_recent, rows, identities: None, bytes });
+    }
+
+    /// The next capture asks for this block. Numbers of blocks that are gone are left out as they become many.
+    fn note_recent(&mut self, number: u32) {
+        let Some(recent) = &mut self.recent else { return };
+        if recent.len() > 2 * self.blocks.len() + 64 {
+            recent.retain(|number| self.blocks[*number as usize].as_ref().is_some_and(|block| block.is_recent));
+            recent.sort_unstable();
+            recent.dedup();
+        }
+        recent.push(number);
     }
 
     /// Puts small blocks together while they are of like size: each row is copied a logarithmic number
@@ -175,12 +205,13 @@ impl Blocks {
             }
             self.small.truncate(self.small.len() - 2);
             let (before, last) = (self.take(before)?, self.take(last)?);
-            let Some(((first, mut slots), (second, more))) = before.zip(last) else { break };
-            slots.extend(more);
-            if slots.is_empty() {
+            let Some((mut first, second)) = before.zip(last) else { break };
+            first.slots.extend(second.slots);
+            if first.slots.is_empty() {
                 continue;
             }
-            self.place(gathered(concat_batches(&self.schema, [&first, &second])?), slots);
+            let records = gathered(concat_batches(&self.schema, [&first.records, &second.records])?);
+            self.place(records, first.slots, first.is_recent || second.is_recent);
         }
         Ok(())
     }
@@ -190,19 +221,21 @@ impl Blocks {
     }
 
     /// The rows of a block that are still there, which has no such block any more.
-    fn take(&mut self, number: u32) -> Result<Option<(RecordBatch, Vec<Slot>)>> {
+    fn take(&mut self, number: u32) -> Result<Option<Taken>> {
         let Some(block) = self.blocks[number as usize].take() else { return Ok(None) };
         self.vacant.push(number);
         self.bytes -= block.bytes;
         if block.rows == block.slots.len() {
-            return Ok(Some((block.records, Arc::unwrap_or_clone(block.slots))));
+            let slots = Arc::unwrap_or_clone(block.slots);
+            return Ok(Some(Taken { records: block.records, slots, is_recent: block.is_recent }));
         }
         let rows = (0_u32..).zip(&*block.slots).filter(|(_, slot)| **slot != NONE).map(|(row, _)| row);
         let records = match self.schema.fields().is_empty() {
             true => block.records.slice(0, block.rows),
             false => take_record_batch(&block.records, &UInt32Array::from_iter_values(rows))?,
         };
-        Ok(Some((records, block.slots.iter().copied().filter(|slot| *slot != NONE).collect())))
+        let slots = block.slots.iter().copied().filter(|slot| *slot != NONE).collect();
+        Ok(Some(Taken { records, slots, is_recent: block.is_recent }))
     }
 
     /// Removes the rows in these slots. Blocks that are more than half empty are packed.
@@ -220,8 +253,8 @@ impl Blocks {
         }
         for number in sparse {
             self.small.retain(|small| *small != number);
-            if let Some((records, slots)) = self.take(number)? {
-                self.push(&records, slots)?;
+            if let Some(Taken { records, slots, is_recent }) = self.take(number)? {
+                self.put(&records, slots, is_recent)?;
             }
         }
         Ok(())
@@ -360,32 +393,30 @@ impl Recent {
     /// # Errors
     /// None that rows of the schema can cause.
     pub(crate) fn rows(&self, wanted: impl Fn(Slot) -> bool) -> Result<Vec<(Vec<ArrayRef>, Vec<Slot>)>> {
-        let batches: Vec<&RecordBatch> = self.0.iter().map(|(records, _)| records).collect();
         let mut found = Vec::new();
-        let mut single = |rows: &mut Vec<InBatch>, slots: &mut Vec<Slot>| -> Result<()> {
-            if !rows.is_empty() {
-                found.push((interleaved(&batches, rows)?.columns().to_vec(), std::mem::take(slots)));
-                rows.clear();
-            }
-            Ok(())
-        };
-        let (mut whole, mut rows, mut slots) = (Vec::new(), Vec::new(), Vec::new());
-        for (batch, (records, of_batch)) in self.0.iter().enumerate() {
+        let (mut batches, mut rows, mut slots) = (Vec::new(), Vec::new(), Vec::new());
+        for (records, of_batch) in &self.0 {
             let is_wanted = |slot: Slot| slot != NONE && wanted(slot);
             if of_batch.iter().all(|slot| is_wanted(*slot)) {
-                whole.push((records.columns().to_vec(), of_batch.to_vec()));
+                found.push((records.columns().to_vec(), of_batch.to_vec()));
                 continue;
             }
+            let before = rows.len();
             for (row, slot) in of_batch.iter().enumerate().filter(|(_, slot)| is_wanted(**slot)) {
-                rows.push((batch, row));
+                rows.push((batches.len(), row));
                 slots.push(*slot);
-                if rows.len() == PART {
-                    single(&mut rows, &mut slots)?;
-                }
+            }
+            if rows.len() > before {
+                batches.push(records);
+            }
+            if rows.len() >= PART {
+                found.push((interleaved(&batches, &rows)?.columns().to_vec(), std::mem::take(&mut slots)));
+                (batches, rows) = (Vec::new(), Vec::new());
             }
         }
-        single(&mut rows, &mut slots)?;
-        found.extend(whole);
+        if !rows.is_empty() {
+            found.push((interleaved(&batches, &rows)?.columns().to_vec(), slots));
+        }
         Ok(found)
     }
 }
@@ -467,9 +498,15 @@ mod tests {
         assert_eq!(all(&first, |_| true), (0..2003).collect::<Vec<_>>(), "whatever has gone since");
         assert_eq!(all(&second, |slot| slot >= 2003), [2003], "put together with those before");
         assert!(all(&blocks.take_recent(), |_| true).is_empty());
-        // More than half of it goes, and the rest is packed.
+        // More than half of them goes, and the rest is packed.
         blocks.remove(&(2..1500).collect::<Vec<_>>()).unwrap();
-        assert_eq!(all(&blocks.take_recent(), |slot| slot == 0), [0]);
+        assert!(all(&blocks.take_recent(), |_| true).is_empty(), "nothing in it is new");
+        push(&mut blocks, 2005..4005);
+        blocks.remove(&(2006..4000).collect::<Vec<_>>()).unwrap();
+        assert_eq!(all(&blocks.take_recent(), |_| true), [2005, 4000, 4001, 4002, 4003, 4004]);
+        let loaded = rows(&columns, &["5000"]);
+        blocks.load(&loaded, vec![5000]).unwrap();
+        assert!(!all(&blocks.take_recent(), |slot| slot == 5000).contains(&5000), "a checkpoint holds it");
         assert_eq!(all(&first, |slot| slot % 1000 == 0), [0, 1000, 2000]);
     }
 }

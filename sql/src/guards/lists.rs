@@ -11,10 +11,10 @@
 //! Whether two lists are about the same value is not looked at. A column may stand for an expression below, and for a list too.
 
 use arrow::datatypes::DataType;
-use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _, TreeNodeRecursion};
-use datafusion_common::{DFSchema, ExprSchema as _, Result, ScalarValue};
+use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode as _};
+use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::InList;
-use datafusion_expr::{BinaryExpr, Expr, Operator, and, lit, not, or};
+use datafusion_expr::{BinaryExpr, Expr, ExprSchemable as _, Operator, and, lit, not, or};
 
 use super::failure::can_fail;
 use super::marker::{Marker, mark, marked};
@@ -63,16 +63,19 @@ pub(crate) fn apart(expr: Expr, position: Position, schema: &DFSchema, marker: &
             Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }),
             Position::Condition,
         ) => {
-            let (left, right) = (apart(*left, position, schema, marker)?, apart(*right, position, schema, marker)?);
-            let merge = |side: &Expr| op == Operator::Or && has(side, schema, is_negation);
-            Ok(parted((left, op, right), merge, marker))
+            let (left, mut right) = (apart(*left, position, schema, marker)?, apart(*right, position, schema, marker)?);
+            if op == Operator::Or && has(&left, schema, is_negation) {
+                right = marked_parts(right, schema, marker);
+            }
+            Ok(Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) }))
         }
         (expr, _) => {
             let parted = |expr| match expr {
                 Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) => {
-                    let one_list = op == Operator::Or && is_plain(&left) && is_plain(&right);
-                    let merge = |side: &Expr| !one_list && has(side, schema, is_list);
-                    Transformed::yes(parted((*left, op, *right), merge, marker))
+                    let one_list = op == Operator::Or && is_plain(&left, schema) && is_plain(&right, schema);
+                    let merge = !one_list && has(&left, schema, is_list) && has(&right, schema, is_list);
+                    let right = if merge { marked_apart(*right, marker) } else { *right };
+                    Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right: Box::new(right) }))
                 }
                 other => Transformed::no(other),
             };
@@ -81,59 +84,80 @@ pub(crate) fn apart(expr: Expr, position: Position, schema: &DFSchema, marker: &
     }
 }
 
-/// Two conditions, with a mark on one of them if DataFusion might `merge` each with another.
-fn parted((left, op, right): (Expr, Operator, Expr), merge: impl Fn(&Expr) -> bool, marker: &Marker) -> Expr {
-    let (left, right) = match merge(&left) && merge(&right) {
-        // A subquery is still to become a join, and no rule finds it behind a mark.
-        true if !has_subquery(&right) => (left, mark(right, marker)),
-        true if !has_subquery(&left) => (mark(left, marker), right),
-        _ => (left, right),
-    };
-    Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) })
-}
-
-/// Whether this is among what DataFusion may see of the expression.
-fn has(expr: &Expr, schema: &DFSchema, is_it: fn(&Expr, &DFSchema) -> bool) -> bool {
-    let mut found = false;
-    // The walk itself cannot fail.
-    let _ = expr.apply(|expr| {
-        found |= is_it(expr, schema);
-        Ok(match (found, marked(expr)) {
-            (true, _) => TreeNodeRecursion::Stop,
-            (false, Some(_)) => TreeNodeRecursion::Jump,
-            (false, None) => TreeNodeRecursion::Continue,
-        })
-    });
-    found
-}
-
-/// Whether this is a list, or may become one.
-fn is_list(expr: &Expr, schema: &DFSchema) -> bool {
-    matches!(expr, Expr::InList(_) | Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. })) || is_any(expr, schema)
-}
-
-/// Whether this is the negation of a list, or may become one.
-fn is_negation(expr: &Expr, schema: &DFSchema) -> bool {
-    matches!(expr, Expr::InList(InList { negated: true, .. }) | Expr::Not(_)) || is_any(expr, schema)
-}
-
-/// Whether this is a column that may stand for any condition.
-fn is_any(expr: &Expr, schema: &DFSchema) -> bool {
-    match expr {
-        Expr::Column(column) => {
-            schema.field_from_column(column).is_ok_and(|field| field.data_type() == &DataType::Boolean)
+/// The condition with marks on those of its parts that are negations. Parts that alternatives have in common are still found, among them what
+/// joins two relations.
+fn marked_parts(condition: Expr, schema: &DFSchema, marker: &Marker) -> Expr {
+    match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            and(marked_parts(*left, schema, marker), marked_parts(*right, schema, marker))
         }
-        Expr::OuterReferenceColumn(field, _) => field.data_type() == &DataType::Boolean,
+        part if has(&part, schema, is_negation) => marked_apart(part, marker),
+        part => part,
+    }
+}
+
+/// The condition with a mark, unless it has a subquery: that is still to become a join, and no rule finds it behind a mark.
+fn marked_apart(condition: Expr, marker: &Marker) -> Expr {
+    match marked(&condition).is_some() || has_subquery(&condition) {
+        true => condition,
+        false => mark(condition, marker),
+    }
+}
+
+/// Whether this is among the conditions that DataFusion may see in the expression.
+fn has(expr: &Expr, schema: &DFSchema, is_it: fn(&Expr, &DFSchema) -> bool) -> bool {
+    if marked(expr).is_some() {
+        return false;
+    }
+    let below = |expr: &Expr| has(expr, schema, is_it);
+    match expr {
+        // A column may stand for any condition, where one stands.
+        Expr::Column(_) | Expr::OuterReferenceColumn(..) => is_condition(expr, schema),
+        expr if is_it(expr, schema) => true,
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => below(left) || below(right),
+        Expr::Alias(alias) => below(&alias.expr),
+        // Becomes a combination of its conditions.
+        Expr::Case(case) => {
+            let branches = case.when_then_expr.iter().flat_map(|(when, then)| [when, then]);
+            branches.chain(&case.else_expr).any(|branch| below(branch))
+        }
+        // Whatever is computed of conditions is none of them.
         _ => false,
     }
 }
 
-/// Whether this is a list, an equality, or several of them of which one has to hold.
-fn is_plain(expr: &Expr) -> bool {
+/// Whether this is a list, or may become one.
+fn is_list(expr: &Expr, schema: &DFSchema) -> bool {
+    let is_any = matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::Or, .. }));
+    matches!(expr, Expr::InList(_)) || is_any || is_negation(expr, schema)
+}
+
+/// Whether this is the negation of a list, or may become one.
+fn is_negation(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::InList(list) => list.negated,
+        Expr::Not(_) => true,
+        // With TRUE or FALSE it is the condition, or its negation.
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            matches!(op, Operator::Eq | Operator::NotEq) && [left, right].iter().any(|side| is_condition(side, schema))
+        }
+        _ => false,
+    }
+}
+
+/// Whether this is a list, an equality of values, or several of them of which one has to hold.
+fn is_plain(expr: &Expr, schema: &DFSchema) -> bool {
     match expr {
         Expr::InList(list) => !list.negated,
-        Expr::BinaryExpr(BinaryExpr { op: Operator::Eq, .. }) => true,
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => is_plain(left) && is_plain(right),
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Eq, .. }) => !is_negation(expr, schema),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            is_plain(left, schema) && is_plain(right, schema)
+        }
         _ => marked(expr).is_some(),
     }
+}
+
+/// Whether its value is true, false or null.
+fn is_condition(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|data_type| data_type == DataType::Boolean)
 }

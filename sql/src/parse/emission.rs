@@ -152,6 +152,10 @@ fn milliseconds(rest: &[&TokenWithSpan]) -> Option<(u64, usize)> {
     let of_one = [("DAY", 86_400_000), ("HOUR", 3_600_000), ("MINUTE", 60_000), ("SECOND", 1_000)];
     let (_, of_one) = of_one.into_iter().find(|(name, _)| is_word(unit, name) || is_word(unit, &format!("{name}S")))?;
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), "0"));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
     let parts = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
     let of_fraction = fraction.parse::<u64>().ok()?.checked_mul(of_one)?;
     // What is shorter than a millisecond has no place.

@@ -1,6 +1,6 @@
 //! `(a, b) IN (SELECT x, y …)`, which the planner knows of single columns alone. It becomes a question for rows that are the same:
 //!
-//! | as written | as planned, with the query's columns called c0 and c1 |
+//! | as written | as planned, with the query's columns called c0 and c1 here |
 //! |---|---|
 //! | `(a, b) IN (S)` in `WHERE` | `EXISTS (SELECT 1 FROM (S) WHERE c0 = a AND c1 = b)` |
 //! | `(a, b) NOT IN (S)` in `WHERE` | `NOT EXISTS (SELECT 1 FROM (S) WHERE (c0 = a AND c1 = b) IS NOT FALSE)` |
@@ -17,7 +17,8 @@ use super::dialect::WeirDialect;
 use crate::diagnostics::Source;
 use crate::walk::{Step, look_at_expressions};
 
-/// What the rows are called. Nobody else's names begin like this.
+/// What the rows are called, and their columns with a number behind it. Nobody else's names begin like this: one would hide a column of the
+/// query around.
 const ROWS: &str = "$rows";
 
 /// Writes them out in the `WHERE` of a `SELECT`.
@@ -63,7 +64,7 @@ fn conditions(source: &Source<'_>, condition: &mut Expr) -> Result<()> {
 }
 
 fn is_among(source: &Source<'_>, values: &[Expr], rows: &Query, negated: bool) -> Result<Expr> {
-    let column = |index: usize| Ident::with_quote('`', format!("c{index}"));
+    let column = |index: usize| Ident::with_quote('`', format!("{ROWS}{index}"));
     let equal = values.iter().enumerate().map(|(index, value)| Expr::BinaryOp {
         left: Box::new(Expr::CompoundIdentifier(vec![Ident::with_quote('`', ROWS), column(index)])),
         op: BinaryOperator::Eq,

@@ -283,7 +283,7 @@ impl<K: OrderKey> Operator for FirstRows<K> {
             slots.push(slot);
         }
         self.interned = partitions;
-        self.rows.push(&records, slots)
+        self.rows.load(&records, slots)
     }
 
     fn evict(&mut self, leaves: &dyn Fn(u64) -> bool) -> Result<Vec<EventTime>> {

@@ -197,7 +197,7 @@ impl Rows {
                 }
             }
         }
-        self.blocks.push(rows.records, slots)
+        self.blocks.load(rows.records, slots)
     }
 
     /// Gives rows slots and names. `capture`: the number of the one that stores them, 0 if they are stored.

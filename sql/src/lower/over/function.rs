@@ -6,7 +6,9 @@ use arrow::datatypes::DataType;
 use datafusion_common::DFSchema;
 use datafusion_expr::expr::{AggregateFunction, NullTreatment, WindowFunction, WindowFunctionParams};
 use datafusion_expr::{Expr as LogicalExpr, ExprSchemable, WindowFunctionDefinition};
+use weir_core::plugin::PluginFunction;
 use weir_core::{Error, Expr, FramedFunction, Literal, LiteralValue, OverFunction, OverRows, Result};
+use weir_functions::Functions;
 
 use super::super::call as aggregate;
 use super::super::error::from_planner;
@@ -257,6 +259,11 @@ fn number(argument: Option<Typed>, name: &str, example: &str) -> Result<u64> {
 /// Any other aggregate, as where there are groups.
 fn aggregate(call: &WindowFunction, schema: &DFSchema, stream: &Stream) -> Result<aggregate::Call> {
     let WindowFunctionDefinition::AggregateUDF(function) = &call.fun else { return Err(refused(call.fun.name())) };
+    if Functions::is_of_plugin(function) {
+        let name = PluginFunction::name_in_sql(function.name());
+        return Err(Error::user(format!("`{name}(…) OVER (…)` is not supported: the function is of a plugin"))
+            .with_help("aggregate with GROUP BY, and join what comes of it"));
+    }
     let WindowFunctionParams { args, filter, distinct, null_treatment, .. } = &call.params;
     let group = AggregateFunction::new_udf(
         Arc::clone(function),
