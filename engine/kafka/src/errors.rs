@@ -89,7 +89,7 @@ pub(crate) fn partition_failed(partition: &TopicPartition, position: i64, error:
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopicId,
         ) => Error::data(format!("{at}: the partition is not there any more")).with_help(
-            "its topic was deleted. A job that reads the table without it, or a new topic of that name, is another job: it begins \
+            "its topic was deleted, or these credentials may not see it any more. A job that reads the table without it, or a new topic of that name, is another job: it begins \
              where 'scan.startup.mode' says",
         ),
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {

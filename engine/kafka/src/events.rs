@@ -44,7 +44,9 @@ struct Seen {
     progress: Progress,
     /// The brokers have named it.
     was_there: bool,
-    /// Since when they have not.
+    /// They have named it, and then did not. What they name later is another one: it has other records under the same offsets.
+    is_lost: bool,
+    /// Since when they have not named it, although one of them answers.
     missing: Option<Instant>,
 }
 
@@ -93,7 +95,7 @@ impl Events {
         let state = self.state();
         let seen = state.partitions.get(topic).and_then(|partitions| partitions.get(&partition));
         // Of one that has never been named they may not have told yet.
-        seen.is_some_and(|seen| seen.missing.is_some_and(|since| seen.was_there || since.elapsed() >= AWAY))
+        seen.is_some_and(|seen| seen.is_lost || seen.missing.is_some_and(|since| since.elapsed() >= AWAY))
     }
 
     fn take(&self, statistics: Statistics) {
@@ -109,7 +111,8 @@ impl Events {
                 let before = known.entry(partition).or_default();
                 before.progress = Progress { end, fetched_to_end: seen.eof_offset };
                 before.was_there |= !seen.unknown;
-                before.missing = seen.unknown.then(|| before.missing.unwrap_or_else(Instant::now));
+                before.is_lost |= before.was_there && seen.unknown;
+                before.missing = (seen.unknown && is_up).then(|| before.missing.unwrap_or_else(Instant::now));
             }
         }
     }
@@ -195,5 +198,47 @@ impl ConsumerContext for Events {
         if let Err(error) = result {
             tracing::warn!(%error, "offsets could not be committed to the consumer group");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(events: &Events, broker: &str, unknown: bool) {
+        events.stats_raw(
+            format!(
+                r#"{{"brokers": {{"b": {{"state": "{broker}"}}}}, "topics": {{"t": {{"partitions": {{"0": {{
+                    "unknown": {unknown}, "eof_offset": 7, "hi_offset": 9, "ls_offset": 8}}}}}}}}}}"#
+            )
+            .as_bytes(),
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_that_is_made_again_is_not_the_one_that_was_read() {
+        let events = Events::new(true);
+        say(&events, "UP", false);
+        assert!(!events.is_gone("t", 0));
+        assert_eq!(events.progress("t", 0), Some(Progress { end: 8, fetched_to_end: 7 }));
+        say(&events, "UP", true);
+        say(&events, "UP", false);
+        assert!(events.is_gone("t", 0), "it has been gone in between");
+        assert!(!events.is_gone("t", 1) && !events.is_gone("u", 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_no_broker_has_told_of_is_not_gone() {
+        let events = Events::new(true);
+        say(&events, "CONNECT", true);
+        tokio::time::advance(2 * AWAY).await;
+        say(&events, "CONNECT", true);
+        assert!(!events.is_gone("t", 0), "nobody has answered yet");
+        say(&events, "UP", true);
+        assert!(!events.is_gone("t", 0), "it may be too new");
+        tokio::time::advance(AWAY).await;
+        assert!(events.is_gone("t", 0));
+        say(&events, "UP", false);
+        assert!(!events.is_gone("t", 0), "now they have");
     }
 }

@@ -162,12 +162,6 @@ impl KafkaSource {
         self.next_look = Instant::now() + LISTEN;
         let Some(client) = &self.client else { return Ok(()) };
         away(client)?;
-        for Assigned { partition, position, .. } in self.partitions.iter().flatten().map(|open| &open.assigned) {
-            if client.events().is_gone(&partition.topic, partition.partition) {
-                let gone = KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownPartition);
-                return Err(partition_failed(partition, *position, gone, client));
-            }
-        }
         (0..self.partitions.len())
             .filter(|queue| self.partitions[*queue].is_some())
             .for_each(|queue| self.ready.mark(queue));
@@ -194,7 +188,16 @@ impl KafkaSource {
                     self.ready.mark(queue);
                     false
                 }
-                Taken::All => partition.has_passed_stop(before),
+                Taken::All if partition.has_passed_stop(before) => true,
+                Taken::All => {
+                    let Assigned { partition, position, .. } = &partition.assigned;
+                    // What was fetched before is read to its end.
+                    if self.rows.len() == 0 && client.events().is_gone(&partition.topic, partition.partition) {
+                        let gone = KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownPartition);
+                        return Err(partition_failed(partition, *position, gone, &client));
+                    }
+                    false
+                }
                 Taken::Ended => true,
                 Taken::WantsSchema(wanted) => {
                     self.ready.mark(queue);

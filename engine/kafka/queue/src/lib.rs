@@ -3,6 +3,9 @@
 //! The safe interface of the client takes each record alone, as an event of its own: that costs three readings of the clock, two locks and two
 //! allocations for each, which is a third of what it takes to read a record. `rd_kafka_consume_batch_queue` takes a slice of them. This is all
 //! of Weir's code that calls librdkafka itself.
+//!
+//! Records that were taken out stay where they are when a client seeks, and librdkafka counts an end of a partition as read: who seeks, resumes, or
+//! asks for the position, has to leave them behind first. Weir does none of these.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::marker::PhantomData;
@@ -23,6 +26,9 @@ use rdkafka::types::{RDKafka, RDKafkaHeaders, RDKafkaMessage, RDKafkaQueue};
 /// Most records that are taken out of librdkafka's queue at once.
 const BATCH: usize = 512;
 
+/// So many bytes of values are taken out at once, if they are as long as those before: they do not count for what librdkafka may fetch ahead.
+const BYTES: usize = 1 << 20;
+
 /// What librdkafka calls when a queue has something in it again.
 type Nonempty = Box<dyn Fn() + Send + Sync>;
 
@@ -31,10 +37,12 @@ pub struct Queue<C: ConsumerContext + 'static> {
     queue: NonNull<RDKafkaQueue>,
     /// What was taken out, the next one last.
     taken: Vec<NonNull<RDKafkaMessage>>,
+    /// How many are taken next.
+    batch: usize,
     /// librdkafka has the address of what is in the outer box.
     _nonempty: Box<Nonempty>,
     /// There is no queue without its client.
-    _consumer: Arc<BaseConsumer<C>>,
+    consumer: Arc<BaseConsumer<C>>,
 }
 
 // SAFETY: librdkafka's queues and messages belong to no thread; all that is done with them here is done by who has the queue to himself.
@@ -66,7 +74,7 @@ impl<C: ConsumerContext> Queue<C> {
             rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
             rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(call), opaque);
         }
-        Some(Self { queue, taken: Vec::new(), _nonempty: nonempty, _consumer: consumer })
+        Some(Self { queue, taken: Vec::new(), batch: 1, _nonempty: nonempty, consumer })
     }
 
     /// The record that is the next one, or what came in place of it; `None` if there is none at the moment. It stays the next one
@@ -83,7 +91,13 @@ impl<C: ConsumerContext> Queue<C> {
             rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
                 Err(KafkaError::PartitionEOF(record.message().partition))
             }
-            error => Err(KafkaError::MessageConsumption(error.into())),
+            error => {
+                let error = KafkaError::MessageConsumption(error.into());
+                // Where a value would be there is what happened.
+                let reason = String::from_utf8_lossy(record.payload().unwrap_or_default());
+                self.consumer.context().error(error.clone(), &reason);
+                Err(error)
+            }
         })
     }
 
@@ -98,11 +112,17 @@ impl<C: ConsumerContext> Queue<C> {
     /// Takes what there is out of librdkafka's queue, without waiting.
     fn take(&mut self) {
         let mut messages = [ptr::null_mut(); BATCH];
+        let batch = self.batch.min(BATCH);
         // SAFETY: there is room for as many as are asked for.
-        let taken = unsafe { rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), BATCH) };
+        let taken = unsafe { rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, messages.as_mut_ptr(), batch) };
         // Less than none is an error that the call may have by its type, and never has.
         let taken = messages.get(..usize::try_from(taken).unwrap_or_default()).unwrap_or_default();
         self.taken.extend(taken.iter().rev().filter_map(|message| NonNull::new(*message)));
+        let length = |message: &NonNull<RDKafkaMessage>| Record { message: *message, of: PhantomData }.message().len;
+        let bytes: usize = self.taken.iter().map(length).sum();
+        if bytes > 0 {
+            self.batch = (BYTES * self.taken.len() / bytes).clamp(1, BATCH);
+        }
     }
 }
 
