@@ -120,8 +120,8 @@ impl<C: ConsumerContext> Queue<C> {
         self.taken.extend(taken.iter().rev().filter_map(|message| NonNull::new(*message)));
         let length = |message: &NonNull<RDKafkaMessage>| Record { message: *message, of: PhantomData }.message().len;
         let bytes: usize = self.taken.iter().map(length).sum();
-        if bytes > 0 {
-            self.batch = (BYTES * self.taken.len() / bytes).clamp(1, BATCH);
+        if let Some(batch) = (BYTES * self.taken.len()).checked_div(bytes) {
+            self.batch = batch.clamp(1, BATCH);
         }
     }
 }
