@@ -4,6 +4,7 @@ use weir_core::{CoordinatorId, Epoch, EventTime, Incarnation, JobId, WorkerId};
 use weir_proto::client::{
     CheckpointInfo, ClusterInfo, CoordinatorInfo, JobRef, JobSummary, NamespaceInfo, QuotaInfo, WorkerInfo, WorkerJob,
 };
+use weir_proto::control::Figures;
 
 use super::super::args::{JobArgument, Limit, Limits};
 use super::super::jobs::repeats;
@@ -77,7 +78,7 @@ fn a_watermark_that_says_nothing_is_not_shown() {
 fn how_far_in_event_time_the_parts_of_a_job_are() {
     let mut job = detail();
     job.vertices[0].figures.as_mut().unwrap().watermark = Some(EventTime(NOW - 2500));
-    job.vertices[1].figures.as_mut().unwrap().watermark = Some(EventTime::MAX);
+    job.vertices[1].figures = Some(Figures { watermark: Some(EventTime::MAX), ..Figures::default() });
     assert_text(&show::watermarks(&job, NOW, None).unwrap(), WATERMARKS);
     let json = serde_json::to_value(show::watermarks_of(&job)).unwrap();
     assert_eq!(json[0]["watermark"], NOW - 2500);
