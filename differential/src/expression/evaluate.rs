@@ -217,13 +217,13 @@ fn compare(comparison: Comparison, left: &Value, right: &Value) -> Result<Value>
     }))
 }
 
-/// Whether two values are equal; `None` if one is null. Within arrays and rows a null equals a null.
+/// Whether two values are equal; `None` if one is null. Within arrays, maps and rows a null equals a null.
 pub fn equal(left: &Value, right: &Value) -> Option<bool> {
     if left.is_null() || right.is_null() {
         return None;
     }
     Some(match (left, right) {
-        (Value::Array(_) | Value::Row(_), Value::Array(_) | Value::Row(_)) => left.key() == right.key(),
+        (Value::Array(_) | Value::Map(_) | Value::Row(_), _) => left.key() == right.key(),
         _ => left.compare(right) == Ordering::Equal,
     })
 }

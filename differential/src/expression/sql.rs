@@ -79,7 +79,7 @@ pub fn sql(expression: &Expression) -> String {
 }
 
 /// The one pattern of `DATE_FORMAT` that is asked for.
-const DATE_FORMAT: &str = "yyyy-MM-dd HH:mm:ss.SSSSSS";
+const DATE_FORMAT: &str = "uuuu-MM-dd HH:mm:ss.SSSSSS";
 
 fn case(head: &str, arguments: &[String]) -> String {
     let mut text = format!("({head}");
