@@ -104,7 +104,9 @@ impl Generator {
         let new = |old: &String| renamed.iter().find(|(known, _)| known == old).map(|(_, new)| new.clone());
         let times = input.times.iter().filter_map(new).collect();
         let window = input.window.as_ref().and_then(|(start, end)| new(start).zip(new(end)));
-        let unique = input.unique.as_ref().and_then(|unique| unique.iter().map(new).collect());
+        // What is unique in a window is not so outside of it.
+        let is_left = input.window.is_some() && window.is_none();
+        let unique = input.unique.as_ref().filter(|_| !is_left).and_then(|unique| unique.iter().map(new).collect());
         Relation { node: Node::Select { input: Box::new(input), items, filter }, columns, times, window, unique }
     }
 

@@ -122,7 +122,9 @@ impl Lowering<'_> {
             residual,
             spread: JoinSpread::Keys,
         });
-        self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &|role, _| role_after_window(role))
+        let closes = [windows.0.lineage, windows.1.lineage];
+        let role = |role, (side, _): (usize, usize)| role_after_window(role, closes[side]);
+        self.joined(join, join_type, operator, "WindowJoin", &on, (left, right), &role)
     }
 
     fn interval_join(

@@ -65,7 +65,8 @@ impl Lowering<'_> {
         })?;
         let columns = stream.columns.clone();
         let keys: Vec<Expr> = rank.partition.iter().map(|key| key.expression.clone()).collect();
-        let window_end = window_of(&keys, &columns).map(|window| end_of(&window, &columns)).transpose()?;
+        let window = window_of(&keys, &columns);
+        let window_end = window.as_ref().map(|window| end_of(window, &columns)).transpose()?;
         let mut wanted: Vec<Wanted> = Vec::new();
         for expression in &stream.projection {
             expression.visit_columns(&mut |column| {
@@ -104,7 +105,7 @@ impl Lowering<'_> {
             .iter()
             .map(|column| {
                 // Without a window rows come and go at any time.
-                let role = if window_end.is_some() { role_after_window(column.role) } else { Role::Plain };
+                let role = window.as_ref().map_or(Role::Plain, |window| role_after_window(column.role, window.lineage));
                 StreamColumn { role, ..column.clone() }
             })
             .collect();

@@ -13,7 +13,7 @@ use weir_functions::failure::values;
 
 use super::changelog;
 use super::order::in_order;
-use super::stream::{Base, Pending, Role, Stream, StreamColumn, conjunction, inline, timestamp};
+use super::stream::{Base, Lineage, Pending, Role, Stream, StreamColumn, conjunction, inline, timestamp};
 use crate::parse::sql_type_name;
 
 /// Nodes, and where in their output the expressions are that were asked for.
@@ -326,11 +326,12 @@ fn materialise_if_costly(graph: &mut JobGraph, stream: Stream, readers: &[Expr])
     if costly { materialise(graph, stream) } else { Ok(stream) }
 }
 
-/// Whether a role still holds for rows that leave when their window closes: the window itself does, a time inside it
-/// is behind the watermark by then.
-pub(super) fn role_after_window(role: Role) -> Role {
+/// Whether a role still holds for rows that leave when their window closes: the window itself does, a time inside it and any other window
+/// of the rows may be behind the watermark by then.
+pub(super) fn role_after_window(role: Role, closes: Lineage) -> Role {
     match role {
-        Role::Window { .. } | Role::Joined => role,
-        Role::Plain | Role::Overruled | Role::Time { .. } => Role::Plain,
+        Role::Window { lineage, .. } if lineage == closes => role,
+        Role::Joined => role,
+        Role::Plain | Role::Overruled | Role::Time { .. } | Role::Window { .. } => Role::Plain,
     }
 }
