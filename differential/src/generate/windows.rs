@@ -241,7 +241,7 @@ impl Generator {
             }
             _ => {
                 // In an order in which every row has its place.
-                let unique = input.unique.as_ref().filter(|unique| !unique.is_empty())?.clone();
+                let unique = unique_anywhere(input).filter(|unique| !unique.is_empty())?;
                 call.order = unique.into_iter().map(|column| self.order(column)).collect();
                 let nested = self.may(Topic::NestedParts);
                 let column = self.column_where(scope, |column| nested || column.data_type.is_scalar())?.clone();
