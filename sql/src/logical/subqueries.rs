@@ -16,6 +16,7 @@
 //! stays the same for as long as what is asked does, where a count changes with each row. Of a sum no values are kept for the time when
 //! rows are taken back, which `MAX(1)` would need.
 
+mod apart;
 mod below;
 
 use std::cell::Cell;
@@ -41,7 +42,8 @@ use crate::rewrite;
 /// A user error for a subquery that stands where none is planned.
 pub(super) fn reworded(plan: LogicalPlan) -> Result<LogicalPlan> {
     let words = Words::default();
-    plan.transform_up_with_subqueries(|node| words.node(node).map(Transformed::yes)).data()
+    let plan = plan.transform_up_with_subqueries(|node| words.node(node).map(Transformed::yes)).data()?;
+    words.told_apart(plan)
 }
 
 /// Gives subqueries names that no other has.
