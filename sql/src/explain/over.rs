@@ -43,6 +43,7 @@ pub(super) fn function_text(function: OverFunction, argument: Option<String>, de
         OverFunction::DenseRank => "dense_rank()".to_owned(),
         OverFunction::Lag(rows) => format!("lag({argument}, {rows}{default})"),
         OverFunction::Lead(rows) => format!("lead({argument}, {rows}{default})"),
+        OverFunction::LastBefore => format!("lag({argument}, 1{default}) IGNORE NULLS"),
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn has_frame(function: OverFunction) -> bool {
             | OverFunction::DenseRank
             | OverFunction::Lag(_)
             | OverFunction::Lead(_)
+            | OverFunction::LastBefore
     )
 }
 

@@ -29,6 +29,11 @@ fn call_text(call: &FramedCall, (is_ordered, unit): (bool, &DataType), name: &dy
         FramedFunction::CumeDist => ("cume_dist()".to_owned(), false),
         FramedFunction::Ntile(parts) => (format!("ntile({parts})"), false),
         FramedFunction::NthValue(number) => (format!("nth_value({}, {number})", argument.unwrap_or_default()), true),
+        FramedFunction::NthPresent { number, from_last } => {
+            let default = call.default.map(|column| format!(", {}", name(column))).unwrap_or_default();
+            let from_last = if *from_last { " FROM LAST" } else { "" };
+            (format!("nth_value({}, {number}{default}){from_last} IGNORE NULLS", argument.unwrap_or_default()), true)
+        }
         FramedFunction::Aggregate(call) => (super::operator::call_text(call, false, name), true),
     };
     let default = match is_ordered {

@@ -251,6 +251,11 @@ impl Call {
             Computed::Known(FramedFunction::Over(function)) => {
                 Some((function, frame::up_to_now(function, self.frame)?))
             }
+            Computed::Known(FramedFunction::NthPresent { number: 1, from_last: true })
+                if self.frame == frame::BEFORE =>
+            {
+                Some((OverFunction::LastBefore, OverFrame::Range(None)))
+            }
             _ => None,
         }
     }

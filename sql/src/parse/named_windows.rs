@@ -1,4 +1,5 @@
-//! `OVER (w ROWS …)`: a window that begins with another one, which the planner would pass over. It is written out.
+//! `OVER w`, and `OVER (w ROWS …)`, a window that begins with another one: they are written out. The planner would pass over the latter,
+//! and finds a name in its own capitals alone. A window is known in its own `SELECT`, and not in the queries below it.
 
 use datafusion_sql::sqlparser::ast::{
     Expr, Function, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, SetExpr, WindowSpec, WindowType,
@@ -11,7 +12,7 @@ use crate::walk::{Step, change_expressions};
 /// The windows of a `SELECT` by their names.
 type Windows = Vec<(Ident, WindowSpec)>;
 
-/// Writes out what a `SELECT` says of windows that begin with others.
+/// Writes out what a `SELECT` says of windows with names. Those of the queries below it are written out already.
 ///
 /// # Errors
 /// A user error if there is no such window, or if it cannot be the beginning of this one.
@@ -36,8 +37,12 @@ pub(super) fn write_out(source: &Source<'_>, select: &mut Select) -> Result<()> 
 /// # Errors
 /// As [`write_out`].
 pub(super) fn write_out_order(source: &Source<'_>, query: &mut Query) -> Result<()> {
-    let (SetExpr::Select(select), Some(order)) = (&*query.body, &mut query.order_by) else { return Ok(()) };
-    let windows = select.named_window.iter().filter_map(|NamedWindowDefinition(name, definition)| match definition {
+    let Some(order) = &mut query.order_by else { return Ok(()) };
+    let definitions = match &*query.body {
+        SetExpr::Select(select) => select.named_window.as_slice(),
+        _ => &[],
+    };
+    let windows = definitions.iter().filter_map(|NamedWindowDefinition(name, definition)| match definition {
         NamedWindowExpr::WindowSpec(window) => Some((name.clone(), window.clone())),
         NamedWindowExpr::NamedWindow(_) => None,
     });
@@ -51,17 +56,13 @@ fn in_expressions(
 ) -> Result<()> {
     let mut outcome = Ok(());
     let _ = each(&mut |expression| {
-        match expression {
-            Expr::Function(Function { over: Some(WindowType::WindowSpec(window)), .. }) => {
-                outcome = complete(source, windows, window);
-            }
-            // The planner finds a name in its own capitals alone.
-            Expr::Function(Function { over: Some(WindowType::NamedWindow(name)), .. }) => {
-                if let Some((known, _)) = windows.iter().find(|(known, _)| is_named(known, name)) {
-                    name.value.clone_from(&known.value);
-                }
-            }
-            _ => {}
+        if let Expr::Function(Function { over: Some(over), .. }) = expression {
+            outcome = match over {
+                WindowType::WindowSpec(window) => complete(source, windows, window),
+                WindowType::NamedWindow(name) => named(source, windows, name).cloned().map(|window| {
+                    *over = WindowType::WindowSpec(window);
+                }),
+            };
         }
         if outcome.is_ok() { Step::Continue(()) } else { Step::Break(()) }
     });
@@ -98,7 +99,7 @@ fn complete(source: &Source<'_>, windows: &Windows, window: &mut WindowSpec) -> 
 }
 
 fn named<'a>(source: &Source<'_>, windows: &'a Windows, name: &Ident) -> Result<&'a WindowSpec> {
-    windows.iter().find(|(known, _)| is_named(known, name)).map(|(_, window)| window).ok_or_else(|| {
+    find(windows, name).ok_or_else(|| {
         let names: Vec<&str> = windows.iter().map(|(name, _)| name.value.as_str()).collect();
         let error = source
             .error(source.span(name.span).unwrap_or_default(), format!("there is no window `{}` before", name.value));
@@ -109,9 +110,13 @@ fn named<'a>(source: &Source<'_>, windows: &'a Windows, name: &Ident) -> Result<
     })
 }
 
-fn is_named(known: &Ident, name: &Ident) -> bool {
-    match name.quote_style {
-        Some(_) => known.value == name.value,
-        None => known.value.eq_ignore_ascii_case(&name.value),
-    }
+/// The window of that name: the one that is written so, or else the only one that differs from it in capitals alone.
+fn find<'a>(windows: &'a Windows, name: &Ident) -> Option<&'a WindowSpec> {
+    let exact = windows.iter().find(|(known, _)| known.value == name.value);
+    let similar = || {
+        let is_meant = |known: &Ident| known.value.to_lowercase() == name.value.to_lowercase();
+        let mut similar = windows.iter().filter(|(known, _)| name.quote_style.is_none() && is_meant(known));
+        similar.next().filter(|_| similar.next().is_none())
+    };
+    exact.or_else(similar).map(|(_, window)| window)
 }

@@ -65,6 +65,8 @@ pub enum OverFunction {
     Lag(u64),
     /// Value of the row that is so many rows behind.
     Lead(u64),
+    /// Last value of the rows before that is not null.
+    LastBefore,
 }
 
 /// Rows of the partition up to the current one.

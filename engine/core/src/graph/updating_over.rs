@@ -54,6 +54,13 @@ pub enum FramedFunction {
     Ntile(u64),
     /// Value of the so many-th row of the frame, null or not.
     NthValue(u64),
+    /// The so many-th value of the frame that is not null.
+    NthPresent {
+        /// Which, from 1.
+        number: u64,
+        /// Whether they are counted from the last row of the frame.
+        from_last: bool,
+    },
     /// Any other aggregate.
     Aggregate(AggregateCall),
 }

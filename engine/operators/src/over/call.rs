@@ -78,7 +78,8 @@ impl Call {
             OverFunction::Min
             | OverFunction::Max
             | OverFunction::FirstValue { .. }
-            | OverFunction::LastValue { .. } => Argument::Bytes,
+            | OverFunction::LastValue { .. }
+            | OverFunction::LastBefore => Argument::Bytes,
         };
         let bytes = match (argument, column) {
             (Argument::Bytes | Argument::BytesOrNull, Some(column)) => {
@@ -111,7 +112,7 @@ impl Call {
     pub(super) fn goes_by_time(&self) -> bool {
         match self.function {
             OverFunction::Rank | OverFunction::DenseRank => true,
-            OverFunction::RowNumber | OverFunction::Lag(_) | OverFunction::Lead(_) => false,
+            OverFunction::RowNumber | OverFunction::Lag(_) | OverFunction::Lead(_) | OverFunction::LastBefore => false,
             _ => self.by_range,
         }
     }

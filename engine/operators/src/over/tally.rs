@@ -99,6 +99,11 @@ enum State {
     },
     /// The following rows are not here.
     Lead,
+    /// The last value, and that of the rows before the current one.
+    LastBefore {
+        last: Option<ValueBytes>,
+        before: Option<ValueBytes>,
+    },
 }
 
 /// What is stored of a call whose frames have no beginning.
@@ -127,7 +132,9 @@ pub(super) enum Argument {
 impl Frame {
     pub(super) fn of(function: OverFunction, frame: OverFrame) -> Self {
         match (function, frame) {
-            (OverFunction::RowNumber | OverFunction::Rank | OverFunction::DenseRank, _) => Self::Unbounded,
+            (OverFunction::RowNumber | OverFunction::Rank | OverFunction::DenseRank | OverFunction::LastBefore, _) => {
+                Self::Unbounded
+            }
             (OverFunction::Lag(_) | OverFunction::Lead(_), _) => Self::Rows(0),
             (_, OverFrame::Rows(None) | OverFrame::Range(None)) => Self::Unbounded,
             (_, OverFrame::Rows(Some(rows))) => Self::Rows(i64::try_from(rows).unwrap_or(i64::MAX)),
@@ -156,6 +163,7 @@ impl Tally {
                 State::Lag { window: VecDeque::new(), distance: usize::try_from(distance).unwrap_or(usize::MAX) }
             }
             (OverFunction::Lead(_), _) => State::Lead,
+            (OverFunction::LastBefore, _) => State::LastBefore { last: None, before: None },
         };
         Self { frame, state, pushed: 0 }
     }
@@ -196,6 +204,12 @@ impl Tally {
                     window.pop_front();
                 }
                 window.push_back(value);
+            }
+            (State::LastBefore { last, before }, value) => {
+                before.clone_from(last);
+                if let Value::Bytes(value) = value {
+                    *last = Some(value);
+                }
             }
             (State::Lead, _) | (_, Value::Null) => {}
             (State::Count { count, window }, _) => {
@@ -262,7 +276,11 @@ impl Tally {
                     *last = None;
                 }
             }
-            State::Rank { .. } | State::DenseRank { .. } | State::Lag { .. } | State::Lead => {}
+            State::Rank { .. }
+            | State::DenseRank { .. }
+            | State::Lag { .. }
+            | State::Lead
+            | State::LastBefore { .. } => {}
         }
     }
 
@@ -285,6 +303,7 @@ impl Tally {
             }
             State::Last { last } => last.as_ref().map_or(Outcome::Null, |(_, value)| Outcome::Bytes(value.clone())),
             State::Rank { rank, .. } | State::DenseRank { rank, .. } => Outcome::Number(*rank),
+            State::LastBefore { before, .. } => before.clone().map_or(Outcome::Null, Outcome::Bytes),
             State::Lag { window, distance } => match window.len() > *distance {
                 true => window.front().map_or(Outcome::Null, |value| Outcome::Bytes(value.clone())),
                 false => Outcome::Null,
@@ -304,6 +323,10 @@ impl Tally {
             }
             State::Last { last } => {
                 let value = last.as_ref().map(|(_, value)| value.to_vec());
+                Stored { count: i64::from(value.is_some()), value }
+            }
+            State::LastBefore { last, .. } => {
+                let value = last.as_ref().map(|value| value.to_vec());
                 Stored { count: i64::from(value.is_some()), value }
             }
             State::Rank { rows, .. } => Stored { count: *rows, value: None },
@@ -330,6 +353,9 @@ impl Tally {
             }
             State::Last { last } => {
                 *last = if number > 0 { Some((0, value?.into())) } else { None };
+            }
+            State::LastBefore { last, .. } => {
+                *last = if number > 0 { Some(value?.into()) } else { None };
             }
             State::Rank { rows, .. } => *rows = number,
             State::DenseRank { rank, .. } => *rank = number,

@@ -5,6 +5,13 @@ use datafusion_common::ScalarValue;
 use datafusion_expr::{WindowFrame, WindowFrameBound, WindowFrameUnits};
 use weir_core::{Error, OverBound, OverFrame, OverFunction, OverRows, Result};
 
+/// All rows before the current one.
+pub(super) const BEFORE: OverRows =
+    OverRows { by_range: false, start: OverBound::Unbounded, end: OverBound::Whole(-1) };
+
+/// All rows behind it.
+pub(super) const BEHIND: OverRows = OverRows { by_range: false, start: OverBound::Whole(1), end: OverBound::Unbounded };
+
 /// The frame of a call. `order` is the type of what rows are ordered by, if that is one expression.
 ///
 /// # Errors
@@ -118,6 +125,7 @@ pub(super) fn has_frame(function: OverFunction) -> bool {
             | OverFunction::DenseRank
             | OverFunction::Lag(_)
             | OverFunction::Lead(_)
+            | OverFunction::LastBefore
     )
 }
 

@@ -13,7 +13,7 @@ use weir_functions::Functions;
 use super::super::call as aggregate;
 use super::super::error::from_planner;
 use super::super::stream::{Stream, Typed, typed};
-use super::frame::frame;
+use super::frame::{BEFORE, BEHIND, frame};
 use super::{Call, Computed};
 use crate::coercion::compared_type;
 use crate::parse::sql_type_name;
@@ -78,6 +78,7 @@ impl Function {
             data_type: expression.get_type(schema).map_err(from_planner)?,
         };
         let known = |function| Computed::Known(FramedFunction::Over(function));
+        let ignores_nulls = matches!(null_treatment, Some(NullTreatment::IgnoreNulls));
         let mut shown_as = None;
         match self {
             Self::Position(function) => result.computed = known(function),
@@ -91,9 +92,12 @@ impl Function {
                 result.frame = frame(window_frame, order, &name)?;
                 let nth = number(arguments.pop(), &name, "NTH_VALUE(x, 2)")?;
                 result.argument = arguments.pop();
-                result.computed = Computed::Known(FramedFunction::NthValue(nth));
+                result.computed = Computed::Known(match ignores_nulls {
+                    true => FramedFunction::NthPresent { number: nth, from_last: false },
+                    false => FramedFunction::NthValue(nth),
+                });
             }
-            Self::Distance { ahead } => distance(&mut result, arguments, ahead, &name)?,
+            Self::Distance { ahead } => distance(&mut result, arguments, (ahead, ignores_nulls), &name)?,
             Self::Aggregate(function) => {
                 result.frame = frame(window_frame, order, &name)?;
                 result.computed = known(function);
@@ -149,22 +153,11 @@ impl Function {
                 Error::user(format!("`{name}(DISTINCT …) OVER (…)` is not supported")).with_help("leave DISTINCT out")
             );
         }
-        let counts_all = matches!(self, Self::Nth | Self::Distance { .. });
-        let as_it_is = counts_all && matches!(null_treatment, Some(NullTreatment::RespectNulls));
-        if null_treatment.is_some() && !as_it_is && !matches!(self, Self::First { .. } | Self::Other) {
-            let what = if counts_all { "IGNORE NULLS is" } else { "IGNORE NULLS and RESPECT NULLS are" };
-            let help = match self {
-                Self::Distance { ahead: false } => {
-                    "write `LAST_VALUE(x) OVER (…) AS last`, which passes over nulls, in a query below this one, and \
-                     `LAG(last) OVER (…)` here"
-                }
-                Self::Distance { ahead: true } => {
-                    "write `FIRST_VALUE(x) OVER (… ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)`, which passes \
-                     over nulls"
-                }
-                _ => "NTH_VALUE counts all rows, and aggregates pass over nulls",
-            };
-            return Err(Error::user(format!("{what} not supported for `{name}(…) OVER (…)`")).with_help(help));
+        let may_pass_over = matches!(self, Self::First { .. } | Self::Nth | Self::Distance { .. } | Self::Other);
+        if null_treatment.is_some() && !may_pass_over {
+            let what = "IGNORE NULLS and RESPECT NULLS are not supported";
+            return Err(Error::user(format!("{what} for `{name}(…) OVER (…)`"))
+                .with_help("leave them out: aggregates pass over nulls, and row numbers count all rows"));
         }
         if filter.is_some() && !matches!(self, Self::Aggregate(_) | Self::First { .. } | Self::Other) {
             return Err(Error::user(format!("FILTER is not supported for `{name}(…) OVER (…)`"))
@@ -198,8 +191,8 @@ fn filtered(call: &mut Call, filter: Option<&LogicalExpr>, schema: &DFSchema, st
     Ok(())
 }
 
-/// `LAG` and `LEAD`: the value, how many rows away, and what stands in for it where there is none.
-fn distance(call: &mut Call, arguments: Vec<Typed>, ahead: bool, name: &str) -> Result<()> {
+/// `LAG` and `LEAD`: the value, how many rows away, or how many values, and what stands in for it where there is none.
+fn distance(call: &mut Call, arguments: Vec<Typed>, (ahead, ignores_nulls): (bool, bool), name: &str) -> Result<()> {
     let mut arguments = arguments.into_iter();
     let value = arguments.next();
     let value =
@@ -221,8 +214,18 @@ fn distance(call: &mut Call, arguments: Vec<Typed>, ahead: bool, name: &str) -> 
         }
         call.default = Some(as_type_of(&value, default, name)?);
     }
-    let function = if ahead { OverFunction::Lead(distance) } else { OverFunction::Lag(distance) };
-    call.computed = Computed::Known(FramedFunction::Over(function));
+    call.computed = Computed::Known(match (ignores_nulls, ahead) {
+        (true, _) if distance == 0 => {
+            return Err(Error::user(format!("the number of {name} with IGNORE NULLS has to be 1 or more"))
+                .with_help("the value of the row itself is `x`"));
+        }
+        (true, ahead) => {
+            call.frame = if ahead { BEHIND } else { BEFORE };
+            FramedFunction::NthPresent { number: distance, from_last: !ahead }
+        }
+        (false, true) => FramedFunction::Over(OverFunction::Lead(distance)),
+        (false, false) => FramedFunction::Over(OverFunction::Lag(distance)),
+    });
     call.data_type = value.data_type.clone();
     call.argument = Some(value);
     Ok(())

@@ -299,6 +299,7 @@ impl Encode for OverFunction {
             OverFunction::DenseRank => out.tag("dense-rank"),
             OverFunction::Lag(offset) => out.record("lag").field("offset", offset).end(),
             OverFunction::Lead(offset) => out.record("lead").field("offset", offset).end(),
+            OverFunction::LastBefore => out.tag("last-before"),
         }
     }
 }
@@ -333,6 +334,9 @@ impl Encode for FramedFunction {
             FramedFunction::CumeDist => out.tag("cume-dist"),
             FramedFunction::Ntile(parts) => out.record("ntile").field("parts", parts).end(),
             FramedFunction::NthValue(number) => out.record("nth-value").field("number", number).end(),
+            FramedFunction::NthPresent { number, from_last } => {
+                out.record("nth-present").field("number", number).field("from-last", from_last).end();
+            }
             FramedFunction::Aggregate(call) => call.encode(out),
         }
     }

@@ -54,6 +54,7 @@ fn calls() -> impl Strategy<Value = OverCall> {
         Just(OverFunction::DenseRank),
         (0..3_u64).prop_map(OverFunction::Lag),
         (0..3_u64).prop_map(OverFunction::Lead),
+        Just(OverFunction::LastBefore),
     ];
     (function, frames(), any::<bool>()).prop_map(move |(function, frame, flag)| match function {
         OverFunction::Count if flag => call(function, frame, None, integer.clone()),
@@ -96,6 +97,7 @@ fn expected(call: &OverCall, partition: &[Row], index: usize) -> Option<i64> {
             Some(times.len() as i64)
         }
         OverFunction::Lag(rows) => partition.get(index.checked_sub(rows as usize)?)?.n,
+        OverFunction::LastBefore => partition[..index].iter().rev().find_map(|row| row.n),
         OverFunction::Lead(rows) => partition.get(index + rows as usize)?.n,
         OverFunction::Avg => unreachable!("its results are no whole numbers"),
     }

@@ -43,6 +43,8 @@ enum Function {
     Position(Position),
     /// The value of the so many-th row of the frame, from 0.
     Nth(Call, usize),
+    /// The so many-th value of the frame that is not null, from 1; whether from the last one.
+    NthPresent(Call, usize, bool),
     Tally(Call),
     Aggregate(Box<dyn Accumulator>),
     /// An aggregate that comes to the same however its rows are told, of frames that begin with the partition.
@@ -140,6 +142,10 @@ impl Calls {
                 Function::Nth(call, number) => {
                     call.column(nth(&call.values(&records)?, *number, index, segments), &beside)?
                 }
+                Function::NthPresent(call, number, from_last) => {
+                    let values = call.values(&records)?;
+                    call.column(nth_present(&values, rows, (*number, *from_last), (index, segments)), &beside)?
+                }
                 Function::Tally(call) => call.column(tallied(call, index, segments, &records)?, &beside)?,
                 Function::Aggregate(aggregate) => grouped(&**aggregate, index, segments, &records)?,
                 Function::Running(aggregate) => running(&**aggregate, index, segments, &records)?,
@@ -173,6 +179,9 @@ fn planned(call: &FramedCall, reads: &[usize], schema: &Schema, functions: &Func
     let nth = |number: usize| -> Result<Function> {
         Ok(Function::Nth(over(OverFunction::FirstValue { respect_nulls: true })?, number))
     };
+    let nth_present = |number: usize, from_last: bool| -> Result<Function> {
+        Ok(Function::NthPresent(over(OverFunction::FirstValue { respect_nulls: false })?, number, from_last))
+    };
     let function = match &call.function {
         FramedFunction::Over(OverFunction::RowNumber) => Function::Position(Position::RowNumber),
         FramedFunction::Over(OverFunction::Rank) => Function::Position(Position::Rank),
@@ -182,6 +191,10 @@ fn planned(call: &FramedCall, reads: &[usize], schema: &Schema, functions: &Func
         FramedFunction::Ntile(parts) => Function::Position(Position::Ntile((*parts).max(1))),
         FramedFunction::Over(OverFunction::Lag(_) | OverFunction::Lead(_)) => nth(0)?,
         FramedFunction::NthValue(number) => nth(usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX))?,
+        FramedFunction::Over(OverFunction::LastBefore) => nth_present(1, true)?,
+        FramedFunction::NthPresent { number, from_last } => {
+            nth_present(usize::try_from((*number).max(1)).unwrap_or(usize::MAX), *from_last)?
+        }
         FramedFunction::Over(function) => Function::Tally(over(*function)?),
         FramedFunction::Aggregate(call) => {
             let call = AggregateCall {
@@ -215,6 +228,34 @@ fn nth(values: &Values, number: usize, index: usize, segments: &[Segment]) -> Ve
         }
     };
     bounds.map(outcome).collect()
+}
+
+fn nth_present(
+    values: &Values,
+    rows: usize,
+    (number, from_last): (usize, bool),
+    (index, segments): (usize, &[Segment]),
+) -> Vec<Outcome> {
+    let present: Vec<usize> = (0..rows).filter(|row| !matches!(values.value(*row), Value::Null)).collect();
+    let outcome = |segment: &Segment, bounds: &Bounds| {
+        // An empty frame may begin behind all rows that were gathered.
+        if bounds.is_empty() {
+            return Outcome::Null;
+        }
+        let place = |row: usize| present.partition_point(|present| *present < segment.in_context(row));
+        let within = place(bounds.start)..place(bounds.end);
+        let place = match from_last {
+            true => within.end.checked_sub(number),
+            false => within.start.checked_add(number - 1),
+        };
+        match place.filter(|place| within.contains(place)).map(|place| values.value(present[place])) {
+            Some(Value::Bytes(value)) => Outcome::Bytes(value),
+            _ => Outcome::Null,
+        }
+    };
+    let of =
+        |segment: &Segment| segment.bounds[index].iter().map(|bounds| outcome(segment, bounds)).collect::<Vec<_>>();
+    segments.iter().flat_map(of).collect()
 }
 
 fn positions(position: Position, segments: &[Segment]) -> ArrayRef {

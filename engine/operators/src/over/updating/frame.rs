@@ -168,9 +168,10 @@ pub(super) fn of_call(call: &FramedCall) -> OverRows {
             }
             OverFunction::Lag(rows) => at(-distance(*rows)),
             OverFunction::Lead(rows) => at(distance(*rows)),
+            OverFunction::LastBefore => rows(OverBound::Unbounded, OverBound::Whole(-1)),
             _ => call.frame,
         },
-        FramedFunction::NthValue(_) | FramedFunction::Aggregate(_) => call.frame,
+        FramedFunction::NthValue(_) | FramedFunction::NthPresent { .. } | FramedFunction::Aggregate(_) => call.frame,
     }
 }
 

@@ -414,6 +414,30 @@ pub fn words() -> Vec<NodeSpec> {
         let window = Some(UpdatedWindow { end: 1, lateness, early });
         node(OperatorSpec::GroupAggregate(GroupAggregateSpec { window, ..grouping(vec![0, 1], false) }))
     }));
+    let last_before = OverCall {
+        function: OverFunction::LastBefore,
+        frame: OverFrame::Range(None),
+        argument: Some(3),
+        default: None,
+        name: "x".into(),
+        data_type: DataType::Int64,
+    };
+    words.push(node(OperatorSpec::Over(OverSpec { partition: vec![0], time: 1, calls: vec![last_before] })));
+    let present = FramedCall {
+        function: FramedFunction::NthPresent { number: 2, from_last: true },
+        frame: OverRows { by_range: false, start: OverBound::Unbounded, end: OverBound::Whole(-1) },
+        argument: Some(3),
+        default: Some(4),
+        name: "x".into(),
+        data_type: DataType::Int64,
+    };
+    words.push(node(OperatorSpec::UpdatingOver(UpdatingOverSpec {
+        partition: vec![0],
+        order: Vec::new(),
+        calls: vec![present],
+        retracts: false,
+        time_to_live: None,
+    })));
     words
 }
 

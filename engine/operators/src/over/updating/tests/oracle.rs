@@ -60,13 +60,16 @@ fn calls() -> impl Strategy<Value = FramedCall> {
         Just(OverFunction::DenseRank),
         (0..3_u64).prop_map(OverFunction::Lag),
         (0..3_u64).prop_map(OverFunction::Lead),
+        Just(OverFunction::LastBefore),
     ];
     let function = prop_oneof![
-        11 => known.prop_map(FramedFunction::Over),
+        12 => known.prop_map(FramedFunction::Over),
         1 => Just(FramedFunction::PercentRank),
         1 => Just(FramedFunction::CumeDist),
         1 => (1..5_u64).prop_map(FramedFunction::Ntile),
         1 => (1..4_u64).prop_map(FramedFunction::NthValue),
+        2 => (1..4_u64, any::<bool>())
+            .prop_map(|(number, from_last)| FramedFunction::NthPresent { number, from_last }),
         1 => Just(aggregate(AggregateFunction::Count, true)),
         1 => Just(aggregate(AggregateFunction::Other("bit_xor".to_owned()), false)),
     ];
@@ -132,6 +135,8 @@ fn expected(call: &FramedCall, order: Order, partition: &[Row], index: usize) ->
             numbers.nth(index).map(|part| part as i64)
         }
         FramedFunction::NthValue(number) => held.get(*number as usize - 1).and_then(|row| row.n),
+        FramedFunction::NthPresent { number, from_last: false } => values().nth(*number as usize - 1),
+        FramedFunction::NthPresent { number, from_last: true } => values().rev().nth(*number as usize - 1),
         FramedFunction::Aggregate(call) if call.distinct => Some(values().collect::<BTreeSet<_>>().len() as i64),
         FramedFunction::Aggregate(_) => values().reduce(|a, b| a ^ b),
         FramedFunction::Over(function) => match function {
@@ -150,6 +155,7 @@ fn expected(call: &FramedCall, order: Order, partition: &[Row], index: usize) ->
                 Some(different.len() as i64 + 1)
             }
             OverFunction::Lag(rows) => index.checked_sub(*rows as usize).and_then(|other| partition[other].n),
+            OverFunction::LastBefore => partition[..index].iter().rev().find_map(|row| row.n),
             OverFunction::Lead(rows) => partition.get(index + *rows as usize).and_then(|row| row.n),
             OverFunction::Avg => unreachable!("none is generated"),
         },
