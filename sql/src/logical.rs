@@ -23,6 +23,7 @@ mod push_down;
 mod ranking;
 mod relations;
 mod set_operations;
+mod shared_columns;
 mod subqueries;
 mod tables;
 mod unnest_factor;

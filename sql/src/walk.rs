@@ -33,6 +33,10 @@ pub(crate) trait Look {
 /// Changes the nodes of a tree, each behind its parts unless its name says otherwise.
 #[allow(unused_variables, reason = "the names say what is passed")]
 pub(crate) trait Change {
+    fn query_before_parts(&mut self, query: &mut Query) -> Step {
+        Step::Continue(())
+    }
+
     fn query(&mut self, query: &mut Query) -> Step {
         Step::Continue(())
     }
@@ -113,6 +117,10 @@ impl Visitor for Pointer<'_, dyn Look + '_> {
 
 impl VisitorMut for Pointer<'_, dyn Change + '_> {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> Step {
+        self.0.query_before_parts(query)
+    }
 
     fn post_visit_query(&mut self, query: &mut Query) -> Step {
         self.0.query(query)

@@ -18,6 +18,7 @@ use datafusion_sql::sqlparser::ast::{
 };
 use weir_core::Error;
 
+use super::shared_columns::Place;
 use crate::catalog::parse_duration;
 use crate::diagnostics::{Source, did_you_mean};
 use crate::parse::{EMISSION, EVERY, Hint, LATENESS, ON_UPDATE, hints, with_options};
@@ -42,6 +43,8 @@ pub(crate) struct Said {
     pub life: Option<u64>,
     /// When what is aggregated of it comes out.
     pub emission: Option<Emission>,
+    /// Whose columns they are, where a join goes by their names.
+    pub place: Option<Place>,
 }
 
 /// A relation that hints are about.
@@ -106,8 +109,12 @@ pub(super) fn unmarked(relation: &TableFactor) -> Option<(TableFactor, Said)> {
     Some((relation, said))
 }
 
-/// The node around a planned relation.
+/// The node around a planned relation, if there is something to be said of it.
 pub(super) fn node(input: LogicalPlan, said: Said, relation: &TableFactor) -> LogicalPlan {
+    if said.life.is_none() && said.emission.is_none() {
+        return input;
+    }
+    let said = Said { place: None, ..said };
     let name = name_of(relation).unwrap_or_default();
     LogicalPlan::Extension(Extension { node: Arc::new(Hinted { said, name, input: Arc::new(input) }) })
 }
@@ -232,6 +239,11 @@ fn mark(relation: &mut TableFactor) -> Option<&mut Option<TableSampleKind>> {
     }
 }
 
+/// Says of a relation where it stands. Returns whether it can bear a mark.
+pub(super) fn mark_place(relation: &mut TableFactor, place: Place) -> bool {
+    say(relation, |said| said.place = Some(place))
+}
+
 /// Changes what is said of a relation. Returns whether it can bear a mark.
 fn say(relation: &mut TableFactor, change: impl Fn(&mut Said)) -> bool {
     let Some(mark) = mark(relation) else { return false };
@@ -242,7 +254,8 @@ fn say(relation: &mut TableFactor, change: impl Fn(&mut Said)) -> bool {
         Some(Emission { on_update, lateness, every }) => (u8::from(on_update).to_string(), lateness, every),
         None => ("-".to_owned(), 0, None),
     };
-    let text = format!("{} {on_update} {lateness} {}", number(said.life), number(every));
+    let place = said.place.map_or_else(|| "-".to_owned(), |(select, relation)| format!("{select}:{relation}"));
+    let text = format!("{} {on_update} {lateness} {} {place}", number(said.life), number(every));
     *mark = Some(TableSampleKind::BeforeTableAlias(Box::new(TableSample {
         modifier: TableSampleModifier::TableSample,
         name: None,
@@ -268,6 +281,8 @@ fn read(mark: TableSampleKind) -> Option<Said> {
     let on_update = parts.next()?;
     let lateness = parts.next()?.parse().ok()?;
     let every = parts.next()?.parse().ok();
+    let place = parts.next()?.split_once(':');
+    let place = place.and_then(|(select, relation)| Some((select.parse().ok()?, relation.parse().ok()?)));
     let emission = (on_update != "-").then_some(Emission { on_update: on_update == "1", lateness, every });
-    Some(Said { life, emission })
+    Some(Said { life, emission, place })
 }

@@ -5,7 +5,7 @@ use datafusion_common::{DFSchema, JoinType};
 use datafusion_expr::expr::{Exists, InSubquery};
 use datafusion_expr::logical_plan::Subquery;
 use datafusion_expr::utils::merge_schema;
-use datafusion_expr::{Expr, JoinConstraint, LogicalPlan};
+use datafusion_expr::{Expr, LogicalPlan};
 use weir_core::{Error, Result};
 
 use crate::diagnostics::Source;
@@ -19,34 +19,18 @@ pub(super) fn check(source: &Source<'_>, statement: Span, plan: &LogicalPlan) ->
     let mut refused = None;
     // The visitor itself has no errors.
     let _ = plan.apply_with_subqueries(|node| {
-        refused = shared_column(node);
-        if refused.is_none() {
-            let schema = merge_schema(&node.inputs());
-            node.apply_expressions(|expression| {
-                expression.apply(|part| {
-                    refused = one_row(part).or_else(|| above_a_reference(part)).or_else(|| further_out(part, &schema));
-                    Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-                })
-            })?;
-        }
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                refused = one_row(part).or_else(|| above_a_reference(part)).or_else(|| further_out(part, &schema));
+                Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            })
+        })?;
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     let Some((message, help)) = refused else { return Ok(()) };
     let error: Error = source.error(source.first_line(statement), message);
     Err(error.with_help(help))
-}
-
-/// The column that `USING` and `NATURAL` make of two is that of the left side, which is null for a row of the right side alone.
-fn shared_column(node: &LogicalPlan) -> Option<(String, String)> {
-    let LogicalPlan::Join(join) = node else { return None };
-    let outer = matches!(join.join_type, JoinType::Right | JoinType::Full);
-    (outer && join.join_constraint == JoinConstraint::Using).then(|| {
-        let kind = if join.join_type == JoinType::Full { "FULL" } else { "RIGHT" };
-        (
-            format!("a {kind} JOIN with USING, or a NATURAL one, is not supported"),
-            "write `ON a.k = b.k`, and COALESCE(a.k, b.k) for the column of both".to_owned(),
-        )
-    })
 }
 
 /// An aggregate without `GROUP BY` has a row where there are no rows, too, and a join finds none there.

@@ -11,6 +11,7 @@ use datafusion_sql::sqlparser::tokenizer::Span as ParserSpan;
 use weir_core::WindowKind;
 
 use super::hints;
+use super::shared_columns::Seen;
 use super::unnest_factor;
 use super::versions;
 use super::window_tvf::{WINDOW_COLUMNS, WindowTvf};
@@ -25,6 +26,8 @@ const MOST_PANES: i64 = 1_000_000;
 pub(super) struct WindowFunctions {
     text: Arc<str>,
     place: Arc<Mutex<ParserSpan>>,
+    /// Columns of marked relations: of the query that is planned, and of those whose views it reads.
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 /// A user error at a place in the script, on its way through DataFusion.
@@ -36,8 +39,8 @@ fn travelling(error: Refused) -> DataFusionError {
 
 impl WindowFunctions {
     /// For a script.
-    pub fn new(text: &str, place: Arc<Mutex<ParserSpan>>) -> Self {
-        Self { text: text.into(), place }
+    pub fn new(text: &str, place: Arc<Mutex<ParserSpan>>, seen: Arc<Mutex<Vec<Seen>>>) -> Self {
+        Self { text: text.into(), place, seen }
     }
 
     fn refuse(&self, span: ParserSpan, message: impl AsRef<str>, help: impl Into<String>) -> Refused {
@@ -53,12 +56,18 @@ impl RelationPlanner for WindowFunctions {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
+        if let Some((unmarked, said)) = hints::unmarked(&relation) {
+            let plan = context.plan(unmarked)?;
+            if let (Some(place), Ok(mut seen)) = (said.place, self.seen.lock())
+                && let Some(seen) = seen.last_mut()
+            {
+                seen.note(place, plan.schema())?;
+            }
+            let node = hints::node(plan, said, &relation);
+            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
+        }
         if let Some(unnest) = unnest_factor::one_array(&relation) {
             return self.unnest(unnest, relation, context);
-        }
-        if let Some((unmarked, said)) = hints::unmarked(&relation) {
-            let node = hints::node(context.plan(unmarked)?, said, &relation);
-            return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(node, None))));
         }
         if let Some((table, is_asof)) = versions::unversioned(&relation) {
             if let (TableFactor::Table { name, .. }, Ok(mut place)) = (&relation, self.place.lock()) {

@@ -18,6 +18,7 @@ use super::capitals::Capitals;
 use super::optimise::optimise;
 use super::ranking;
 use super::relations::WindowFunctions;
+use super::shared_columns::Seen;
 use crate::catalog::{Catalog, OperatorView, Relation, Table, View};
 use crate::diagnostics::{Source, from_datafusion};
 use crate::resolver::{Relations, Resolver};
@@ -70,6 +71,8 @@ pub(crate) struct Tables<'a> {
     planners: Vec<Arc<dyn RelationPlanner>>,
     /// Where the relation stands that is being planned: DataFusion asks for tables by name alone.
     place: Arc<Mutex<ParserSpan>>,
+    /// Columns of relations whose joins go by names, of the queries that are being planned, outermost first.
+    seen: Arc<Mutex<Vec<Seen>>>,
     /// Views that are being planned, outermost first, and the databases that their names are in.
     views: RefCell<Vec<(String, String)>>,
 }
@@ -78,12 +81,14 @@ impl<'a> Tables<'a> {
     /// For one statement of the script.
     pub fn new(text: &'a str, catalog: &'a Catalog, statement: Span) -> Self {
         let place = Arc::new(Mutex::new(ParserSpan::empty()));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         Self {
             source: Source::new(text),
             catalog,
             statement,
-            planners: vec![Arc::new(WindowFunctions::new(text, place.clone()))],
+            planners: vec![Arc::new(WindowFunctions::new(text, place.clone(), seen.clone()))],
             place,
+            seen,
             views: RefCell::new(Vec::new()),
         }
     }
@@ -115,11 +120,10 @@ impl<'a> Tables<'a> {
         let resolver = Resolver::new(self);
         let planner = resolver.planner();
         let mut query = query.clone();
-        super::hints::write_out(&mut query, &self.source, self.statement)
-            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        super::hints::write_out(&mut query, &self.source, self.statement).map_err(travelling)?;
         let mut as_of =
             super::versions::write_out(&mut query, &self.source, (self.catalog, &self.database()), self.statement)
-                .map_err(|error| DataFusionError::External(Box::new(error)))?;
+                .map_err(travelling)?;
         super::unnest_factor::make_lateral(&mut query);
         super::derived_order::leave_out(&mut query);
         super::grouping_sets::write_out(&mut query);
@@ -127,7 +131,20 @@ impl<'a> Tables<'a> {
         let mut capitals = Capitals::default();
         loop {
             super::duplicates::rename(&mut query, self.catalog.functions());
-            match planner.sql_statement_to_plan(ast::Statement::Query(Box::new(query.clone()))) {
+            let marked = super::shared_columns::marked(&query, &self.source).map_err(travelling)?;
+            let (planned, seen) = match marked {
+                Some((marked, relations)) => (marked, Seen::of(relations)),
+                None => (query.clone(), Seen::default()),
+            };
+            self.seen.lock().map(|mut all| all.push(seen)).map_err(poisoned)?;
+            let plan = planner.sql_statement_to_plan(ast::Statement::Query(Box::new(planned)));
+            let seen = self.seen.lock().map_err(poisoned)?.pop();
+            if let Some(complete) = seen.and_then(|mut seen| seen.complete()) {
+                super::shared_columns::write_out(&mut query, &self.source, self.statement, complete)
+                    .map_err(travelling)?;
+                continue;
+            }
+            match plan {
                 Ok(plan) => {
                     let plan = super::as_of::resolved(plan, &self.source, &mut as_of)?;
                     return super::set_operations::counted(super::lateral::unnests(plan)?);
@@ -180,6 +197,15 @@ impl<'a> Tables<'a> {
             .collect();
         Ok(Arc::new(PlannedView(LogicalPlanBuilder::from(plan).project(renamed)?.build()?)))
     }
+}
+
+/// An error of ours on its way through DataFusion.
+fn travelling(error: weir_core::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn poisoned<T>(_: std::sync::PoisonError<T>) -> DataFusionError {
+    DataFusionError::Internal("a planner has panicked".to_owned())
 }
 
 impl Relations for Tables<'_> {
