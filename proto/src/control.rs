@@ -211,7 +211,9 @@ pub struct Activity {
     pub splits: u32,
     /// Of them, those that have brought no event time yet.
     pub silent_splits: u32,
-    /// Of the others: how far the last one is behind the first one in event time, in milliseconds, the most of any subtask.
+    /// Those that wait because they are further ahead of the slowest than the table's option lets them.
+    pub held_splits: u32,
+    /// Of those with event time: how far the last one is behind the first one in event time, in milliseconds, the most of any subtask.
     pub spread_ms: Option<u64>,
 }
 
@@ -247,6 +249,7 @@ impl Activity {
         self.lag_ms = self.lag_ms.max(other.lag_ms);
         self.splits = self.splits.saturating_add(other.splits);
         self.silent_splits = self.silent_splits.saturating_add(other.silent_splits);
+        self.held_splits = self.held_splits.saturating_add(other.held_splits);
         self.spread_ms = self.spread_ms.max(other.spread_ms);
     }
 }

@@ -46,6 +46,8 @@ pub struct Splits {
     pub count: u32,
     /// Of them, those that have brought no event time yet.
     pub silent: u32,
+    /// Those that wait because they are too far ahead of the others.
+    pub held: u32,
     /// How far the last of the others is behind the first of them in event time.
     pub spread: Option<Duration>,
 }
@@ -139,6 +141,10 @@ impl OperatorMetrics {
     fn silent_splits(&self) -> u32 {
         let silent = self.splits.lock().unwrap_or_else(PoisonError::into_inner).silent;
         if self.idle.load(Relaxed) { 0 } else { silent }
+    }
+
+    fn held_splits(&self) -> u32 {
+        self.splits.lock().unwrap_or_else(PoisonError::into_inner).held
     }
 
     fn lag(&self) -> Option<Duration> {
@@ -270,6 +276,7 @@ impl Entry {
             lag_ms: self.metrics.lag().map(milliseconds),
             splits: splits.count,
             silent_splits: splits.silent,
+            held_splits: splits.held,
             spread_ms: splits.spread.map(milliseconds),
         }
     }

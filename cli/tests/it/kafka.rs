@@ -96,6 +96,57 @@ fn a_job_that_is_killed_again_and_again_counts_each_record_once() {
     assert_eq!((counts.first_key_value().unwrap().0, counts.last_key_value().unwrap().0), (&0, &89_999));
 }
 
+/// Event time of partition 0 goes ten times as fast as that of partition 1, row by row.
+#[test]
+#[ignore = "wants a broker"]
+fn a_partition_that_is_ahead_of_another_waits_where_they_are_aligned() {
+    const RECORDS: i64 = 20_000;
+    const BATCH: i64 = 256;
+    const DRIFT: i64 = 300;
+    let topic = Topic::new("aligned", 2);
+    for (partition, pace) in [(0, 10), (1, 1)] {
+        let values: Vec<String> =
+            (0..RECORDS).map(|n| format!("{{\"p\": {partition}, \"s\": {}}}", n * pace)).collect();
+        topic.write(partition, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let furthest_ahead = |aligned: &str| {
+        let work = tempfile::tempdir().unwrap();
+        let columns = "p BIGINT, s BIGINT, ts AS TO_TIMESTAMP_LTZ(s, 0), WATERMARK FOR ts AS ts";
+        let script = file(
+            ".sql",
+            &format!(
+                "{}CREATE TABLE seen (p BIGINT, s BIGINT) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv');
+                 INSERT INTO seen SELECT p, s FROM t;",
+                table(&topic, columns, &format!(", 'scan.bounded.mode' = 'latest-offset'{aligned}")),
+                work.path().display()
+            ),
+        );
+        let batch = format!("execution.batch-rows={BATCH}");
+        // One file, in the order in which it was read.
+        let one_file = "execution.checkpointing.interval=1h";
+        weir(&["run", path(&script), "--quiet", "--parallelism", "1", "-D", &batch, "-D", one_file]);
+        let rows: Vec<(i64, i64)> = lines(work.path())
+            .iter()
+            .map(|line| line.split_once(',').map(|(p, s)| (p.parse().unwrap(), s.parse().unwrap())).unwrap())
+            .collect();
+        let seen: BTreeSet<_> = rows.iter().collect();
+        assert_eq!((rows.len(), seen.len()), (RECORDS as usize * 2, RECORDS as usize * 2));
+        let (mut slow, mut ahead) = (0, 0);
+        // When the slow one is at its end nobody waits.
+        for (partition, second) in rows.into_iter().take_while(|row| *row != (1, RECORDS - 1)) {
+            match partition {
+                0 => ahead = ahead.max(second - slow),
+                _ => slow = second,
+            }
+        }
+        ahead
+    };
+    let aligned = furthest_ahead(&format!(", 'scan.watermark.alignment.max-drift' = '{DRIFT} s'"));
+    assert!(aligned <= DRIFT + BATCH * 10, "{aligned} s ahead");
+    let free = furthest_ahead("");
+    assert!(free > 10 * (DRIFT + BATCH * 10), "only {free} s ahead: that proves little");
+}
+
 #[test]
 #[ignore = "wants a broker"]
 fn from_kafka_to_kafka_each_record_is_there_once_whatever_was_killed() {

@@ -79,6 +79,13 @@ fn idle_split(vertex: &Vertex<'_>) -> Option<Finding> {
         let what = format!("{silent} of its {splits} splits have brought no row yet, and time waits for them");
         return Some(Finding::new("idle-split", what, advice).at(vertex.node));
     }
+    if activity.held_splits > 0 && stands {
+        let (held, splits) = (activity.held_splits, activity.splits);
+        let what = format!(
+            "{held} of its {splits} splits are held: they are ahead of another that brings nothing, and wait for it"
+        );
+        return Some(Finding::new("idle-split", what, advice).at(vertex.node));
+    }
     let apart = activity.spread_ms.filter(|apart| *apart > FAR_APART_MS && stands && vertex.rows_in() > 0)?;
     let apart = span(i64::try_from(apart).unwrap_or(i64::MAX));
     let what = format!(

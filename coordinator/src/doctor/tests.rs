@@ -25,7 +25,8 @@ fn schema() -> SchemaRef {
 fn graph() -> JobGraph {
     let table = |name: &str| TableSpec::new(name, "test", Default::default(), schema());
     let edge = |from, exchange| vec![Edge { from: NodeId(from), port: OutputPort::Main, ordinal: 0, exchange }];
-    let watermark = WatermarkSpec { expression: Expr::Column(0), time: None, idle_timeout_ms: None };
+    let watermark =
+        WatermarkSpec { expression: Expr::Column(0), time: None, idle_timeout_ms: None, max_drift_ms: None };
     let source = SourceSpec {
         table: table("in"),
         projection: None,
@@ -213,6 +214,11 @@ fn a_split_that_brings_nothing_holds_time_back() {
     let stands = of(&mut no_more[0], SOURCE).watermark;
     of(&mut no_more[1], SOURCE).watermark = stands;
     activity(&mut no_more[1], SOURCE).spread_ms = Some(600_000);
+    assert_found(&no_more, "idle-split", Some("Source(in)"));
+    // The others are held, and bring nothing either.
+    let stands = of(&mut no_more[0], SOURCE).clone();
+    *of(&mut no_more[1], SOURCE) = stands;
+    activity(&mut no_more[1], SOURCE).held_splits = 1;
     assert_found(&no_more, "idle-split", Some("Source(in)"));
     // Splits that are read in turns are apart, and time goes on.
     let mut in_turns = looks();

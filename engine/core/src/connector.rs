@@ -164,6 +164,11 @@ pub trait Connector: Send + Sync {
         Ok(())
     }
 
+    /// Whether its sources read their splits side by side, and can [hold](Source::hold) some of them. One that reads split after split cannot.
+    fn holds_splits(&self) -> bool {
+        false
+    }
+
     /// How records of a table that is read replace each other, if they do not each stand for a row of their own. Asked when a job is planned,
     /// of tables that [`validate`](Self::validate) has accepted; they have a primary key then.
     fn succession(&self, table: &TableSpec) -> Option<Succession> {

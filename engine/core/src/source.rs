@@ -12,6 +12,7 @@
 //! Neither of the two knows of the other, of subtasks elsewhere, or of checkpoints: what was announced, who reads what, and how
 //! far each split has been read is kept by the subtasks around them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +142,13 @@ pub trait Source: Send {
     /// # Errors
     /// A data error for a record that cannot be decoded under the policy `fail`, with file, place and reason.
     async fn next(&mut self) -> Result<SourceEvent>;
+
+    /// These splits, and no others, are not to be read for now: no row of theirs comes from [`next`](Self::next) until they are let go. Called
+    /// between two calls of it, and only where the connector [can hold splits](crate::Connector::holds_splits). A split that is held may
+    /// be read ahead by a few batches, and no further.
+    fn hold(&mut self, splits: &BTreeSet<Arc<str>>) {
+        let _ = splits;
+    }
 
     /// Where the splits stand that are not finished, behind the last event that was returned. One that has no position yet may
     /// be missing if nothing is lost by beginning anew where the table's options say: a split that begins at *now* has one as

@@ -4,8 +4,11 @@
 //! watermark is the minimum over the sequences of which it has splits to read, those included that wait for their turn; an
 //! idle one is left out. A subtask that has nothing to read knows nothing of time, and says what is known of the table
 //! ([`TableTime`]): else it would hold up the others for as long as it has nothing to do.
+//!
+//! Where watermarks are *aligned*, a split that is further ahead of the table than is allowed is held until the others have come nearer:
+//! what is read of it would only wait as state of the operators behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ pub struct SplitWatermarks {
     /// How far the table is, and since when.
     table: (EventTime, Duration),
     idle_after: Option<Duration>,
+    /// How far a sequence may be ahead of the table, in milliseconds; `None`: as far as it gets.
+    max_drift: Option<i64>,
     emitted: EventTime,
     idle: bool,
 }
@@ -35,6 +40,8 @@ struct Sequence {
     /// When the last row was read; `None`: none has been in this execution. Such a sequence is waiting for its turn, and not
     /// idle.
     last_row: Option<Duration>,
+    /// It is too far ahead, and not listened to.
+    is_held: bool,
 }
 
 impl SplitWatermarks {
@@ -46,14 +53,54 @@ impl SplitWatermarks {
             splits: BTreeMap::new(),
             table: (restored, Duration::ZERO),
             idle_after,
+            max_drift: None,
             emitted: restored,
             idle: false,
         }
     }
 
+    /// No sequence is to be read further than `max_drift` ahead of the table, if that is given.
+    #[must_use]
+    pub fn aligned(self, max_drift: Option<Duration>) -> Self {
+        Self { max_drift: max_drift.map(|drift| i64::try_from(drift.as_millis()).unwrap_or(i64::MAX)), ..self }
+    }
+
+    /// How far the table has to go on until it is worth telling at once, because others are held by it; `None`: nobody is ever held.
+    pub fn step(&self) -> Option<i64> {
+        self.max_drift.map(|drift| drift / 4)
+    }
+
+    /// The splits that are not to be read for now, if these are others than the last time: their sequences are further ahead of the table
+    /// than they may be. A sequence of which nothing has been read is not ahead of anything, and one that is held does not count as idle.
+    pub fn held(&mut self, now: Duration) -> Option<BTreeSet<Arc<str>>> {
+        let limit = EventTime(self.table.0.0.saturating_add(self.max_drift?));
+        let mut is_news = false;
+        for sequence in self.sequences.values_mut() {
+            let is_held = sequence.time > limit;
+            if sequence.is_held && !is_held {
+                // It is listened to from now on.
+                sequence.last_row = Some(now);
+            }
+            is_news |= std::mem::replace(&mut sequence.is_held, is_held) != is_held;
+        }
+        let is_held = |sequence: &Arc<str>| self.sequences.get(sequence).is_some_and(|sequence| sequence.is_held);
+        let splits = || self.splits.iter().filter(|(_, sequence)| is_held(sequence)).map(|(split, _)| split.clone());
+        is_news.then(|| splits().collect())
+    }
+
+    /// How many sequences are held.
+    pub fn waiting(&self) -> usize {
+        self.sequences.values().filter(|sequence| sequence.is_held).count()
+    }
+
     /// A split is assigned; `time` is where an earlier execution had arrived in its sequence.
     pub fn add(&mut self, split: Arc<str>, sequence: Arc<str>, time: EventTime) {
-        let entry = self.sequences.entry(sequence.clone()).or_insert(Sequence { time, open: 0, last_row: None });
+        let entry = self.sequences.entry(sequence.clone()).or_insert(Sequence {
+            time,
+            open: 0,
+            last_row: None,
+            is_held: false,
+        });
         // Others had read the splits of one sequence differently far before this subtask got them. What it has read itself it
         // has read in order.
         if entry.last_row.is_none() {
@@ -103,7 +150,7 @@ impl SplitWatermarks {
 
     fn own(&self, now: Duration) -> Option<EventTime> {
         let counts = |sequence: &&Sequence| match sequence.last_row {
-            Some(last_row) => !self.is_idle(last_row, now),
+            Some(last_row) => sequence.is_held || !self.is_idle(last_row, now),
             None => !bugs::is_on(Bug::UnreadSplitIgnored),
         };
         self.sequences.values().filter(counts).map(|sequence| sequence.time).min()
@@ -296,6 +343,41 @@ mod tests {
         splits.finish("a", ms(320));
         assert_eq!(splits.advance(ms(419)), at(7));
         assert_eq!(splits.advance(ms(420)), Some(Watermark::Idle), "after its last split as if there had been none");
+    }
+
+    #[test]
+    fn a_split_that_is_too_far_ahead_of_the_table_is_held_until_the_table_has_come_nearer() {
+        let mut splits = two_files(Some(ms(100))).aligned(Some(ms(10)));
+        let held = |names: &[&str]| Some(names.iter().map(|name| Arc::from(*name)).collect::<BTreeSet<Arc<str>>>());
+        assert_eq!(splits.held(ms(0)), None);
+        splits.observe("a", EventTime(10), ms(1));
+        splits.observe("b", EventTime(0), ms(1));
+        assert_eq!(splits.held(ms(1)), held(&["a", "b"]), "nothing is known of the table");
+        splits.table(EventTime(0), ms(2));
+        assert_eq!(splits.held(ms(2)), held(&[]), "as far as may be");
+        splits.observe("a", EventTime(11), ms(3));
+        assert_eq!((splits.held(ms(3)), splits.held(ms(3)), splits.waiting()), (held(&["a"]), None, 1));
+        assert_eq!(splits.advance(ms(100)), at(0));
+        splits.observe("b", EventTime(5), ms(200));
+        assert_eq!(splits.advance(ms(200)), at(5), "who is held counts, though nothing comes");
+        splits.table(EventTime(5), ms(201));
+        assert_eq!((splits.held(ms(201)), splits.waiting()), (held(&[]), 0));
+        assert_eq!(splits.advance(ms(299)), None);
+        assert_eq!(splits.advance(ms(300)), at(11), "b is idle, and a is listened to for 99 ms");
+        assert_eq!(splits.advance(ms(301)), Some(Watermark::Idle));
+    }
+
+    #[test]
+    fn a_split_that_waits_for_one_that_is_idle_goes_on() {
+        let mut splits = two_files(Some(ms(100))).aligned(Some(ms(10)));
+        splits.observe("a", EventTime(50), ms(1));
+        splits.observe("b", EventTime(0), ms(1));
+        splits.table(EventTime(0), ms(1));
+        assert_eq!(splits.held(ms(1)).map(|held| held.len()), Some(1));
+        assert_eq!(splits.advance(ms(1)), at(0));
+        assert_eq!(splits.advance(ms(101)), at(50), "it speaks for the table now");
+        splits.table(EventTime(50), ms(102));
+        assert_eq!(splits.held(ms(102)).map(|held| held.len()), Some(0));
     }
 
     #[test]

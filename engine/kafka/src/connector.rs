@@ -118,6 +118,10 @@ impl Connector for Kafka {
         SinkOptions::check_order(table)
     }
 
+    fn holds_splits(&self) -> bool {
+        true
+    }
+
     fn succession(&self, table: &TableSpec) -> Option<Succession> {
         SourceOptions::read(table).ok().and_then(|options| options.succession(table))
     }

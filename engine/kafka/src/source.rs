@@ -4,7 +4,7 @@
 //! news that a queue has something in it, and for a task that hears what librdkafka has to say beside records, also while the source is
 //! not asked for any. All state is in `self`, so that a dropped `next` loses nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ pub(crate) fn open(table: &TableSpec, context: &SourceContext) -> Result<Box<dyn
         starting: None,
         client: None,
         partitions: Vec::new(),
+        held: BTreeSet::new(),
         ready: Arc::default(),
         next_look: Instant::now(),
         listener: JoinSet::new(),
@@ -78,6 +79,8 @@ struct KafkaSource {
     client: Option<Arc<Client>>,
     /// By the numbers of their queues; `None`: at its end.
     partitions: Vec<Option<Partition>>,
+    /// Partitions that are not to be read for now. librdkafka fetches of them what its queues have room for.
+    held: BTreeSet<Arc<str>>,
     ready: Arc<Ready>,
     next_look: Instant,
     listener: JoinSet<()>,
@@ -173,6 +176,9 @@ impl KafkaSource {
         let Some(client) = self.client.clone() else { return Ok(None) };
         while let Some(queue) = self.ready.take() {
             let Some(Some(partition)) = self.partitions.get_mut(queue) else { continue };
+            if self.held.contains(&partition.assigned.name) {
+                continue;
+            }
             let TopicPartition { topic, partition: number } = &partition.assigned.partition;
             let before = partition.assigned.range.stop.and_then(|_| client.events().progress(topic, *number));
             let stop_at_rejected = self.options.policy == BadRecordPolicy::Fail;
@@ -324,6 +330,12 @@ impl Source for KafkaSource {
 
     async fn next(&mut self) -> Result<SourceEvent> {
         self.advance().await
+    }
+
+    fn hold(&mut self, splits: &BTreeSet<Arc<str>>) {
+        self.held.clone_from(splits);
+        // Records that came meanwhile have been passed over.
+        self.next_look = Instant::now();
     }
 
     fn positions(&self) -> Vec<SplitPosition> {

@@ -59,6 +59,10 @@ impl Connector for UpsertKafka {
         if stream.is_append() { Ok(()) } else { SinkOptions::check_changes(table) }
     }
 
+    fn holds_splits(&self) -> bool {
+        true
+    }
+
     fn succession(&self, table: &TableSpec) -> Option<Succession> {
         SourceOptions::read(table).ok().and_then(|options| options.succession(table))
     }

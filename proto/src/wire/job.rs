@@ -50,6 +50,7 @@ impl From<&Activity> for wire::Activity {
             lag_ms: activity.lag_ms,
             splits: activity.splits,
             silent_splits: activity.silent_splits,
+            held_splits: activity.held_splits,
             spread_ms: activity.spread_ms,
         }
     }
@@ -71,6 +72,7 @@ impl From<wire::Activity> for Activity {
             lag_ms: activity.lag_ms,
             splits: activity.splits,
             silent_splits: activity.silent_splits,
+            held_splits: activity.held_splits,
             spread_ms: activity.spread_ms,
         }
     }

@@ -14,16 +14,18 @@ use crate::statement::{CreateTable, TableOption};
 /// Options of every table, which the engine reads and not the connector.
 const CONNECTOR: &str = "connector";
 const IDLE_TIMEOUT: &str = "scan.watermark.idle-timeout";
+const MAX_DRIFT: &str = "scan.watermark.alignment.max-drift";
 const ROWS_PER_SECOND: &str = "scan.records-per-second.limit";
 const NULL_POLICY: &str = "scan.watermark.null-policy";
 /// A connector that rejects records reads it too.
 const DEAD_LETTERS: &str = "dead-letter.table";
-const OF_EVERY_TABLE: [&str; 5] = [CONNECTOR, IDLE_TIMEOUT, ROWS_PER_SECOND, NULL_POLICY, DEAD_LETTERS];
+const OF_EVERY_TABLE: [&str; 6] = [CONNECTOR, IDLE_TIMEOUT, MAX_DRIFT, ROWS_PER_SECOND, NULL_POLICY, DEAD_LETTERS];
 
 /// A table's options, read.
 pub(super) struct Options {
     pub connector: Arc<dyn Connector>,
     pub idle_timeout: Option<Duration>,
+    pub max_drift: Option<Duration>,
     pub rows_per_second: Option<u64>,
     pub null_times: NullTimes,
     pub dead_letters: Option<String>,
@@ -36,6 +38,7 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
     let connector = connector(source, connectors, table)?;
     let mut rest = BTreeMap::new();
     let mut idle_timeout = None;
+    let mut max_drift = None;
     let mut rows_per_second = None;
     let mut null_times = NullTimes::Fail;
     let mut dead_letters = None;
@@ -49,6 +52,7 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                         .with_help("write it like '500 ms', '30 s' or '5 min'; '0' means that a split is never idle")
                 })?);
             }
+            MAX_DRIFT => max_drift = Some(drift(source, connector.as_ref(), table, option)?),
             ROWS_PER_SECOND => {
                 let rows = option.value.value.replace('_', "").parse().ok().filter(|rows| *rows > 0);
                 rows_per_second = Some(rows.ok_or_else(|| {
@@ -89,7 +93,35 @@ pub(super) fn read(source: &Source<'_>, connectors: &dyn ConnectorRegistry, tabl
                 .with_help(format!("'{name}' of connector `{kind}`: {}", info.doc)));
         }
     }
-    Ok(Options { connector, idle_timeout, rows_per_second, null_times, dead_letters, rest })
+    Ok(Options { connector, idle_timeout, max_drift, rows_per_second, null_times, dead_letters, rest })
+}
+
+/// How far a split may be ahead of the slowest one.
+fn drift(
+    source: &Source<'_>,
+    connector: &dyn Connector,
+    table: &CreateTable,
+    option: &TableOption,
+) -> Result<Duration> {
+    if !connector.holds_splits() {
+        let name = connector.name();
+        return Err(source
+            .error(
+                option.key.span,
+                format!("connector `{name}` does not read its splits side by side, and none is ahead"),
+            )
+            .with_help("leave the option out; `kafka` and `upsert-kafka` have it"));
+    }
+    if table.watermark.is_none() {
+        return Err(source
+            .error(option.key.span, format!("table `{}` has no watermark that could be aligned", table.name.value))
+            .with_help("declare WATERMARK FOR ts AS ts - INTERVAL '5' SECOND, or leave the option out"));
+    }
+    parse_duration(&option.value.value).filter(|drift| !drift.is_zero()).ok_or_else(|| {
+        source
+            .error(option.value.span, "expected a duration greater than zero")
+            .with_help("write it like '30 s' or '5 min'; leave the option out to let each split go as far as it gets")
+    })
 }
 
 fn connector(

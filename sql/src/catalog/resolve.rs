@@ -69,6 +69,7 @@ pub(super) fn table(
         primary_key,
         partitioned_by,
         idle_timeout: options.idle_timeout,
+        max_drift: options.max_drift,
         rows_per_second: options.rows_per_second,
         null_times: options.null_times,
         dead_letters: options.dead_letters,

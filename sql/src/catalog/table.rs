@@ -32,6 +32,8 @@ pub struct Table {
     pub partitioned_by: Vec<String>,
     /// `'scan.watermark.idle-timeout'`; zero means that the table's splits are never idle.
     pub idle_timeout: Option<Duration>,
+    /// `'scan.watermark.alignment.max-drift'`.
+    pub max_drift: Option<Duration>,
     /// `'scan.records-per-second.limit'`: how many rows of it are read in a second at most.
     pub rows_per_second: Option<u64>,
     /// `'scan.watermark.null-policy'`: what becomes of rows in which the time attribute is null.

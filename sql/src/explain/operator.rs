@@ -216,6 +216,9 @@ fn source_text(source: &SourceSpec, output: &[String]) -> String {
         if let Some(timeout) = watermark.idle_timeout_ms {
             text.push_str(&format!(", idle after {}", length(i64::try_from(timeout).unwrap_or(i64::MAX))));
         }
+        if let Some(drift) = watermark.max_drift_ms {
+            text.push_str(&format!(", splits aligned within {}", length(i64::try_from(drift).unwrap_or(i64::MAX))));
+        }
     }
     text
 }

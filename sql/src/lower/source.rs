@@ -2,6 +2,7 @@
 //! where event time comes from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::DFSchema;
@@ -72,6 +73,7 @@ impl Lowering<'_> {
                 .and_then(|attribute| place(attribute.column))
                 .map(|column| TimeColumn { column, nulls: table.null_times }),
             idle_timeout_ms: self.idle_timeout(table),
+            max_drift_ms: table.max_drift.map(milliseconds),
         });
         let mut columns = Vec::with_capacity(layout.produced.len() + 1);
         for column in &layout.produced {
@@ -125,9 +127,12 @@ impl Lowering<'_> {
 
     fn idle_timeout(&self, table: &Table) -> Option<u64> {
         let timeout = table.idle_timeout.or(self.options.source_idle_timeout)?;
-        let milliseconds = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        (milliseconds > 0).then_some(milliseconds)
+        Some(milliseconds(timeout)).filter(|timeout| *timeout > 0)
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How a job reads a table.

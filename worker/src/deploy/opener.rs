@@ -237,7 +237,8 @@ impl Opener<'_> {
             // Nothing of a table that ends may be late because something else of it took its time.
             let is_bounded = connector.boundedness(&spec.table) == Boundedness::Bounded;
             let idle_after = watermark.idle_timeout_ms.filter(|_| !is_bounded).map(Duration::from_millis);
-            SplitWatermarks::new(emitted, idle_after)
+            let max_drift = watermark.max_drift_ms.map(Duration::from_millis);
+            SplitWatermarks::new(emitted, idle_after).aligned(max_drift)
         });
         Ok(SourceSubtask {
             uid: node.uid.clone(),

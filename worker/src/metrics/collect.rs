@@ -6,9 +6,9 @@ use weir_core::{Attempt, EventTime};
 use weir_monitoring::Samples;
 
 use super::declared::{
-    ALIGNMENT, ATTEMPT, CAPTURE, FLUSH, LAG_RECORDS, LAG_SECONDS, LATE, QUEUED_BYTES, READ_BYTES, RECEIVED_BYTES,
-    REJECTED, ROWS_IN, ROWS_OUT, SENT_BYTES, SILENT_SPLITS, STATE_BYTES, TIME, TRANSIT, UPLOAD, UPLOAD_FAILURES,
-    UPLOADED_BYTES, WATERMARK, WATERMARK_LAG, WRITTEN_BYTES,
+    ALIGNMENT, ATTEMPT, CAPTURE, FLUSH, HELD_SPLITS, LAG_RECORDS, LAG_SECONDS, LATE, QUEUED_BYTES, READ_BYTES,
+    RECEIVED_BYTES, REJECTED, ROWS_IN, ROWS_OUT, SENT_BYTES, SILENT_SPLITS, STATE_BYTES, TIME, TRANSIT, UPLOAD,
+    UPLOAD_FAILURES, UPLOADED_BYTES, WATERMARK, WATERMARK_LAG, WRITTEN_BYTES,
 };
 use super::{Entry, JobMetrics, Kind, Position, Spent, SubtaskEntry};
 
@@ -51,6 +51,7 @@ fn operator(job: &str, entry: &Entry, now: i64, samples: &mut Samples) {
         Kind::Source => {
             samples.count(&REJECTED, &labels, figures.rejected_rows);
             samples.count(&SILENT_SPLITS, &labels, metrics.silent_splits().into());
+            samples.count(&HELD_SPLITS, &labels, metrics.held_splits().into());
             samples.count(&READ_BYTES, &labels, metrics.bytes.load(Relaxed));
             if let Some(records) = metrics.lag_records() {
                 samples.count(&LAG_RECORDS, &labels, records);

@@ -53,6 +53,12 @@ pub static SILENT_SPLITS: Metric = gauge(
     OPERATOR,
     "Splits that have brought no event time yet; 0 while the source is idle, and nobody waits for it",
 );
+pub static HELD_SPLITS: Metric = gauge(
+    "weir_source_held_splits",
+    Unit::None,
+    OPERATOR,
+    "Splits that wait because they are further ahead of the slowest than 'scan.watermark.alignment.max-drift' lets them",
+);
 pub static READ_BYTES: Metric = counter(
     "weir_source_read_bytes_total",
     Unit::Bytes,
@@ -188,6 +194,7 @@ pub static METRICS: &[&Metric] = &[
     &LATE,
     &REJECTED,
     &SILENT_SPLITS,
+    &HELD_SPLITS,
     &READ_BYTES,
     &WRITTEN_BYTES,
     &LAG_RECORDS,

@@ -1,5 +1,6 @@
 //! Errors of a connector without the secrets that it was given: the user, the coordinators' state and the logs get them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -95,6 +96,10 @@ impl Source for Redacted<dyn Source> {
 
     fn positions(&self) -> Vec<SplitPosition> {
         self.inner.positions()
+    }
+
+    fn hold(&mut self, splits: &BTreeSet<Arc<str>>) {
+        self.inner.hold(splits);
     }
 
     fn lag(&self) -> Vec<SplitLag> {

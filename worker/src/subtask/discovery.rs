@@ -15,7 +15,7 @@
 //! 3. When there will be no more it says so, as a stream does that has come to its end: a watermark at the end of time. A reader
 //!    that has read all of its splits then is at its end.
 //! 4. Until then readers tell how far they are, and it tells them how far the table is as a whole. That is what a reader says that
-//!    has nothing to read.
+//!    has nothing to read, and where splits are aligned no reader goes much further; there they tell also afterwards.
 //! 5. Markers enter the dataflow here. Behind the last one it waits for the readers to end.
 //! 6. Readers tell which splits they have read to their end. Of what cannot be found again both forget all, in front of a marker, so
 //!    that a checkpoint knows of a split in both places or in neither.
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use weir_core::{Batch, Element, EventTime, Marker, OperatorUid, Split, SplitDiscovery, TableTime, Watermark};
 
-use super::{Interrupt, Outputs};
+use super::{Interrupt, Outputs, hand_over};
 use crate::announcements::{self, Announced, DiscoveryState};
 use crate::chain::NodeCapture;
 use crate::exchange::Gate;
@@ -90,6 +90,8 @@ impl DiscoverySubtask {
                     self.announce(&announced, &mut times).await?;
                     if complete {
                         self.outputs.control(Element::Watermark(Watermark::At(EventTime::MAX))).await?;
+                        // Else a time of the table would take its place while it waits: of consecutive watermarks the last one counts.
+                        self.outputs.control(Element::Watermark(Watermark::Idle)).await?;
                     }
                 }
                 Heard::Report(channel, report) => {
@@ -99,7 +101,6 @@ impl DiscoverySubtask {
                     }
                     if let (Element::Watermark(watermark), Some(table)) = (report, times.get_mut(&source))
                         && let Some(time) = table.update(subtask, watermark)
-                        && !complete
                     {
                         self.outputs.main[source].send(Element::Watermark(Watermark::At(time))).await?;
                     }
@@ -152,8 +153,7 @@ impl DiscoverySubtask {
             let tables = vec![(announcements::table(), self.state.capture()?)];
             let nodes = vec![NodeCapture { uid: self.uid.clone(), watermark: EventTime::MIN, tables }];
             let snapshot = SubtaskSnapshot { marker, nodes, prepared: None };
-            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
-            sent.map_err(|_| Interrupt::Disconnected)?;
+            hand_over(&self.snapshots, snapshot, &self.outputs.metrics).await?;
         }
         self.outputs.metrics.passed(marker);
         self.outputs.control(Element::Marker(marker)).await

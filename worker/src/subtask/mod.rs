@@ -23,10 +23,14 @@ pub use source::{Presence, SourceSubtask};
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use weir_core::{Epoch, Error, Marker};
 use weir_state::EpochContent;
 
 use crate::exchange::{Closed, SendError};
+use crate::metrics::SubtaskMetrics;
+use crate::snapshot::SubtaskSnapshot;
 
 /// How often operators learn that processing time goes on.
 const TICK: Duration = Duration::from_millis(100);
@@ -68,6 +72,22 @@ pub enum WorkerEvent {
     Failed(Error),
     /// The connection to a worker that has another part of the job broke. The subtasks of this part were stopped.
     PeerLost(Error),
+}
+
+/// Hands over what a subtask has captured. Where there is room that is done at once: to send may mean to let other tasks go first all the
+/// same, for as long as a batch takes each of them, and the subtask stands meanwhile.
+async fn hand_over(
+    snapshots: &mpsc::Sender<SubtaskSnapshot>,
+    snapshot: SubtaskSnapshot,
+    metrics: &SubtaskMetrics,
+) -> Result<(), Interrupt> {
+    match snapshots.try_send(snapshot) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(snapshot)) => {
+            metrics.backpressured(snapshots.send(snapshot)).await.map_err(|_| Interrupt::Disconnected)
+        }
+        Err(TrySendError::Closed(_)) => Err(Interrupt::Disconnected),
+    }
 }
 
 /// Why a subtask stops before its end.

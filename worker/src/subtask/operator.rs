@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use weir_core::bugs::{self, Bug};
 use weir_core::{Element, Error, InputWatermarks, Marker, Outstanding, Watermark};
 
-use super::{Interrupt, Outputs, TICK, TURNS};
+use super::{Interrupt, Outputs, TICK, TURNS, hand_over};
 use crate::chain::{Emission, OperatorChain};
 use crate::clock::Clock;
 use crate::exchange::Gate;
@@ -200,8 +200,7 @@ impl OperatorSubtask {
             let nodes = if marker.kind.keeps_state() { self.chain.capture(marker.epoch)? } else { Vec::new() };
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
-            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
-            sent.map_err(|_| Interrupt::Disconnected)?;
+            hand_over(&self.snapshots, snapshot, &self.outputs.metrics).await?;
             capturing.captured(&self.checkpoints);
         }
         self.outputs.passed(marker, &self.checkpoints).await?;

@@ -5,7 +5,8 @@
 //!
 //! A split is idle when the subtask has listened for long enough and heard nothing of it. What the subtask does with what it
 //! hears does not count: it may have to wait for others then, and no split has the chance to deliver anything. Nor does the time
-//! for which it does not ask its source for rows, because the table's limit is reached.
+//! for which it does not ask its source for rows, because the table's limit is reached; nor that for which a split is held, because
+//! it is ahead of the others.
 
 mod presence;
 mod rejected;
@@ -28,7 +29,7 @@ use weir_operators::{Scan, Scanned};
 pub use self::presence::Presence;
 use self::rejected::{rejected_rows, rows_without_time};
 use super::rate_limit::RateLimit;
-use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent};
+use super::{Interrupt, Outputs, TICK, TURNS, WorkerEvent, hand_over};
 use crate::announcements;
 use crate::chain::{Emission, NodeCapture, OperatorChain};
 use crate::clock::Clock;
@@ -198,6 +199,9 @@ impl SourceSubtask {
                         }
                         (event, _) => self.event(event, &mut reading, &mut emissions).await?,
                     }
+                    if self.frees_others(&reading) {
+                        self.report(&mut reading)?;
+                    }
                     if wake <= Instant::now() {
                         next_tick = self.wake(next_tick, &mut reading, &mut emissions).await?;
                     }
@@ -355,6 +359,9 @@ impl SourceSubtask {
             return Ok(());
         }
         let listened = self.listened;
+        if let Some(held) = self.watermarks.as_mut().and_then(|watermarks| watermarks.held(listened)) {
+            self.source.hold(&held);
+        }
         match self.watermarks.as_mut().and_then(|watermarks| watermarks.advance(listened)) {
             Some(news) => self.watermark(news, emissions).await,
             None => Ok(()),
@@ -374,9 +381,20 @@ impl SourceSubtask {
         self.outputs.deliver(emissions).await
     }
 
-    /// Tells the discovery how far this subtask is, if that is news. Once all splits are announced nobody waits for it.
+    /// Whether others, which are held, may go on because of how far this subtask has come.
+    fn frees_others(&self, reading: &Reading) -> bool {
+        let step = self.watermarks.as_ref().and_then(SplitWatermarks::step);
+        step.is_some_and(|step| {
+            let told = reading.last_report.as_ref().map_or(EventTime::MIN, |report| report.time);
+            self.emitted.0.saturating_sub(told.0) > step
+        })
+    }
+
+    /// Tells the discovery how far this subtask is, if that is news. Once all splits are announced nobody waits for it, but where they are
+    /// aligned.
     fn report(&mut self, reading: &mut Reading) -> Result<(), Interrupt> {
-        let Some(watermarks) = self.watermarks.as_ref().filter(|_| !reading.complete) else { return Ok(()) };
+        let is_wanted = |watermarks: &&SplitWatermarks| !reading.complete || watermarks.step().is_some();
+        let Some(watermarks) = self.watermarks.as_ref().filter(is_wanted) else { return Ok(()) };
         let report = LastReport { time: self.emitted, speaks: watermarks.speaks(self.listened) };
         let news = reading.last_report.as_ref().is_none_or(|last| (report.speaks || last.speaks) && report != *last);
         if news {
@@ -458,7 +476,8 @@ impl SourceSubtask {
         });
         let silent = if self.watermarks.is_some() { reading.numbers.len() - times().count() } else { 0 };
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        Splits { count: count(reading.numbers.len()), silent: count(silent), spread }
+        let held = self.watermarks.as_ref().map_or(0, SplitWatermarks::waiting);
+        Splits { count: count(reading.numbers.len()), silent: count(silent), held: count(held), spread }
     }
 
     async fn marker(&mut self, marker: Marker, emissions: &mut Vec<Emission>) -> Result<(), Interrupt> {
@@ -476,8 +495,7 @@ impl SourceSubtask {
             }
             let prepared = self.outputs.prepare(marker.epoch).await?;
             let snapshot = SubtaskSnapshot { marker, nodes, prepared };
-            let sent = self.outputs.metrics.backpressured(self.snapshots.send(snapshot)).await;
-            sent.map_err(|_| Interrupt::Disconnected)?;
+            hand_over(&self.snapshots, snapshot, &self.outputs.metrics).await?;
             capturing.captured(&self.checkpoints);
         }
         self.outputs.passed(marker, &self.checkpoints).await

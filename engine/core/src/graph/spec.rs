@@ -104,6 +104,9 @@ pub struct WatermarkSpec {
     pub time: Option<TimeColumn>,
     /// A split without a row for so many milliseconds counts as idle; `None`: never.
     pub idle_timeout_ms: Option<u64>,
+    /// A split that is further ahead of the slowest one by so many milliseconds of event time waits for it; `None`: none does.
+    #[serde(default)]
+    pub max_drift_ms: Option<u64>,
 }
 
 /// A time attribute, as its source makes it.

@@ -17,7 +17,8 @@ fn source(projection: Option<Vec<Expr>>, filter: Option<Expr>, watermark: Option
         projection: Some(vec![0, 1]),
         ..TableSpec::new("t", "test", BTreeMap::new(), schema("id BIGINT, at TIMESTAMP, unread STRING"))
     };
-    let watermark = watermark.map(|expression| WatermarkSpec { expression, time: None, idle_timeout_ms: None });
+    let watermark =
+        watermark.map(|expression| WatermarkSpec { expression, time: None, idle_timeout_ms: None, max_drift_ms: None });
     SourceSpec { table, projection, filter, watermark, rows_per_second: None }
 }
 

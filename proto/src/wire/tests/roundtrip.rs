@@ -75,15 +75,16 @@ prop_compose! {
 
 prop_compose! {
     fn activity()(
-        counts in prop::array::uniform3(any::<u32>()), n in prop::array::uniform3(any::<u64>()),
+        counts in prop::array::uniform4(any::<u32>()), n in prop::array::uniform3(any::<u64>()),
         times in option::of(prop::array::uniform3(any::<u64>())), of_some in prop::array::uniform3(option::of(any::<u64>())),
     ) -> Activity {
-        let [subtasks, splits, silent_splits] = counts;
+        let [subtasks, splits, silent_splits, held_splits] = counts;
         let ([most_rows_in, marker, queued_bytes], [lag_records, lag_ms, spread_ms]) = (n, of_some);
         let times = times.map(|[busy_ms, idle_ms, backpressured_ms]| Times { busy_ms, idle_ms, backpressured_ms });
         let marker = Epoch(marker);
         Activity {
-            subtasks, times, most_rows_in, marker, queued_bytes, lag_records, lag_ms, splits, silent_splits, spread_ms,
+            subtasks, times, most_rows_in, marker, queued_bytes, lag_records, lag_ms, splits, silent_splits,
+            held_splits, spread_ms,
         }
     }
 }

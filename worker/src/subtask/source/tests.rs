@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test ends what it spawns with its runtime")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arrow::array::TimestampMillisecondArray;
@@ -59,6 +59,11 @@ impl Source for Script {
             .collect()
     }
 
+    fn hold(&mut self, splits: &BTreeSet<Arc<str>>) {
+        let splits: Vec<&str> = splits.iter().map(|split| &**split).collect();
+        let _ = self.heard.send(format!("held: {}", splits.join(" ")));
+    }
+
     async fn completed(&mut self, epoch: Epoch) -> Result<()> {
         let _ = self.heard.send(format!("completed {epoch}"));
         Ok(())
@@ -80,7 +85,8 @@ fn schema() -> SchemaRef {
 
 fn spec() -> SourceSpec {
     let table = TableSpec::new("t", "script", BTreeMap::new(), schema());
-    let watermark = Some(WatermarkSpec { expression: Expr::Column(0), time: None, idle_timeout_ms: None });
+    let watermark =
+        Some(WatermarkSpec { expression: Expr::Column(0), time: None, idle_timeout_ms: None, max_drift_ms: None });
     SourceSpec { table, projection: None, filter: None, watermark, rows_per_second: None }
 }
 
@@ -174,6 +180,7 @@ struct Bench {
 struct Start {
     linger: Duration,
     idle_after: Option<Duration>,
+    max_drift: Option<Duration>,
     limit: Option<RateLimit>,
     restored: Vec<SplitState>,
     emitted: EventTime,
@@ -184,7 +191,15 @@ struct Start {
 impl Default for Start {
     fn default() -> Self {
         let (linger, idle_after) = (Duration::ZERO, Some(IDLE_AFTER));
-        Self { linger, idle_after, limit: None, restored: Vec::new(), emitted: EventTime::MIN, joined: None }
+        Self {
+            linger,
+            idle_after,
+            max_drift: None,
+            limit: None,
+            restored: Vec::new(),
+            emitted: EventTime::MIN,
+            joined: None,
+        }
     }
 }
 
@@ -225,7 +240,7 @@ impl Start {
             source: Box::new(Script { events: event_receiver, heard, open: Vec::new(), place: place.clone() }),
             scan: Scan::new(&spec(), schema(), &Functions::built_in()).unwrap(),
             limit: self.limit,
-            watermarks: Some(SplitWatermarks::new(self.emitted, self.idle_after)),
+            watermarks: Some(SplitWatermarks::new(self.emitted, self.idle_after).aligned(self.max_drift)),
             listened: Duration::ZERO,
             presence: Presence::default(),
             state: SourceState::restored(self.restored),
@@ -692,6 +707,56 @@ async fn after_a_restart_a_subtask_without_splits_goes_on_with_one_whose_splits_
     pass(TICK * 2).await;
     assert_eq!(reader.taken().await, ["at 5"]);
     assert_eq!(other.taken().await, ["at 5"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_waits_for_a_slower_one_of_the_same_subtask_also_when_all_are_known() {
+    let mut bench = Start { max_drift: Some(Duration::from_millis(10)), idle_after: None, ..Start::default() }.go();
+    bench.announce(&["a", "of the other", "b"]).await;
+    bench.tell(Element::Watermark(Watermark::At(EventTime::MAX))).await;
+    bench.tell(Element::Watermark(Watermark::Idle)).await;
+    bench.say(rows("a", 50, 0)).await;
+    bench.say(rows("b", 5, 0)).await;
+    assert_eq!(bench.heard(), ["a", "b", "held: a", "held: a b"]);
+    bench.taken().await;
+    assert_eq!(bench.reported().await, ["at 5"], "at once: others may wait for it");
+    let table = |time| Element::Watermark(Watermark::At(EventTime(time)));
+    bench.tell(table(5)).await;
+    assert_eq!(bench.heard(), ["held: a"]);
+    pass(TICK * 2).await;
+    bench.tell(table(40)).await;
+    assert_eq!(bench.heard(), ["held: "]);
+    bench.finish("b").await;
+    bench.finish("a").await;
+    pass(TICK * 2).await;
+    assert_eq!(bench.reported().await, ["at 50", "idle"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_split_waits_for_a_slower_one_of_another_subtask_until_that_has_come_nearer_or_is_idle() {
+    let start = |joined| Start { max_drift: Some(Duration::from_millis(10)), joined: Some(joined), ..Start::default() };
+    let (joined, _markers) = known_before(&["fast", "slow"], 2);
+    let mut benches: Vec<Bench> = joined.into_iter().map(|joined| start(joined).go()).collect();
+    settle().await;
+    benches[0].say(rows("fast", 50, 0)).await;
+    assert_eq!(benches[0].heard(), ["fast", "held: fast"], "nothing is known of the other");
+    for time in [5, 39] {
+        benches[1].say(rows("slow", time, 0)).await;
+        benches[1].taken().await;
+        assert_eq!(benches[0].heard(), [""; 0], "{time} is too far behind");
+    }
+    benches[1].say(rows("slow", 40, 0)).await;
+    benches[0].taken().await;
+    benches[1].taken().await;
+    pass(TICK * 2).await;
+    assert_eq!(benches[0].heard(), ["held: "]);
+    benches[0].say(rows("fast", 60, 0)).await;
+    benches[0].taken().await;
+    assert_eq!(benches[0].heard(), ["held: fast"]);
+    pass(IDLE_AFTER * 2).await;
+    benches[1].taken().await;
+    assert_eq!(benches[0].heard(), ["held: "], "the other is idle");
+    assert_eq!(benches[1].heard().last().unwrap(), "held: ", "the slowest waits at most for what it has said itself");
 }
 
 #[tokio::test(start_paused = true)]

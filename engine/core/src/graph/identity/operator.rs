@@ -225,7 +225,7 @@ impl Encode for TableSpec {
 
 impl Encode for WatermarkSpec {
     fn encode(&self, out: &mut Text) {
-        let WatermarkSpec { expression, time: _, idle_timeout_ms: _ } = self;
+        let WatermarkSpec { expression, time: _, idle_timeout_ms: _, max_drift_ms: _ } = self;
         out.record("watermark").field("expression", expression).end();
     }
 }

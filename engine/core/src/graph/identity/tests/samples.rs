@@ -47,7 +47,8 @@ pub fn table(name: &str) -> TableSpec {
 }
 
 pub fn source() -> SourceSpec {
-    let watermark = Some(WatermarkSpec { expression: column(1), time: None, idle_timeout_ms: Some(60_000) });
+    let watermark =
+        Some(WatermarkSpec { expression: column(1), time: None, idle_timeout_ms: Some(60_000), max_drift_ms: None });
     SourceSpec { table: table("bids"), projection: None, filter: None, watermark, rows_per_second: Some(1000) }
 }
 
