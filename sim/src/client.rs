@@ -152,7 +152,7 @@ fn reference(query: Query) -> JobRef {
 }
 
 fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
-    let planned = planned(query, cluster.shape.rows.naps);
+    let planned = planned(query, &cluster.shape.rows);
     let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     SubmitJob {
         namespace: "default".to_owned(),

@@ -1,6 +1,6 @@
 //! The connector `sim`: its sources make [`Rows`] at a virtual pace, its sinks write into the [`World`](crate::world::World).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +75,10 @@ impl Connector for Sim {
     /// Results may be taken back, but are not told apart by a key.
     fn takes(&self, _table: &TableSpec, stream: &ChangelogKind) -> bool {
         matches!(stream, ChangelogKind::Append | ChangelogKind::Retract)
+    }
+
+    fn holds_splits(&self) -> bool {
+        true
     }
 
     fn boundedness(&self, table: &TableSpec) -> Boundedness {
@@ -198,6 +202,7 @@ struct SimSource {
     columns: Vec<usize>,
     spec: TableSpec,
     splits: Vec<OpenSplit>,
+    held: BTreeSet<Arc<str>>,
     batch_rows: u64,
     began: Instant,
 }
@@ -213,6 +218,7 @@ impl SimSource {
             columns,
             spec: spec.clone(),
             splits: Vec::new(),
+            held: BTreeSet::new(),
             batch_rows: context.batch_rows as u64,
             began: cluster.trace.start(),
         }
@@ -251,8 +257,13 @@ impl Source for SimSource {
     async fn next(&mut self) -> Result<SourceEvent> {
         self.place.thawed().await;
         let due = |number, place| self.began + Duration::from_millis(self.rows.due_ms(self.table, number, place));
-        let behind = self.splits.iter().enumerate().min_by_key(|(_, split)| due(split.number, split.next));
-        let (index, _) = behind.ok_or_else(|| Error::internal("rows were asked for, and no split is open"))?;
+        if self.splits.is_empty() {
+            return Err(Error::internal("rows were asked for, and no split is open"));
+        }
+        let free = self.splits.iter().enumerate().filter(|(_, split)| !self.held.contains(&split.name));
+        let Some((index, _)) = free.min_by_key(|(_, split)| due(split.number, split.next)) else {
+            return std::future::pending().await;
+        };
         let OpenSplit { number, next, ref name } = self.splits[index];
         let name = name.clone();
         if next >= self.rows.per_split {
@@ -271,6 +282,10 @@ impl Source for SimSource {
         let records = self.batch(&rows)?;
         self.splits[index].next += rows.len() as u64;
         Ok(SourceEvent::Rows { split: name, records, rejected: Vec::new() })
+    }
+
+    fn hold(&mut self, splits: &BTreeSet<Arc<str>>) {
+        self.held.clone_from(splits);
     }
 
     fn positions(&self) -> Vec<SplitPosition> {

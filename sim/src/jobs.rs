@@ -8,14 +8,16 @@ use weir_sql::PlanOptions;
 
 use crate::connector::{Connectors, NAME};
 use crate::query::{JOINED_ABOVE, LEADERS, Query};
-use crate::rows::{IDLE_AFTER, SERIALS};
+use crate::rows::{IDLE_AFTER, MAX_DRIFT, Rows, SERIALS};
 
-/// A query's job. Its tables are growing ones if they take `naps`: those of one that is at an end are never idle.
-pub fn planned(query: Query, naps: bool) -> &'static Planned {
-    static PLANS: [OnceLock<Vec<Planned>>; 2] = [OnceLock::new(), OnceLock::new()];
-    let plans = PLANS[usize::from(naps)].get_or_init(|| {
-        let plan =
-            |query: Query| plan(query, naps).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()));
+/// A query's job over such rows. Its tables are growing ones if they take naps: those of one that is at an end are never idle.
+pub fn planned(query: Query, rows: &Rows) -> &'static Planned {
+    static PLANS: [OnceLock<Vec<Planned>>; 4] = [const { OnceLock::new() }; 4];
+    let &Rows { naps, aligned, .. } = rows;
+    let plans = PLANS[usize::from(naps) + 2 * usize::from(aligned)].get_or_init(|| {
+        let plan = |query: Query| {
+            plan(query, naps, aligned).unwrap_or_else(|error| panic!("{}: {}", query.name(), error.report()))
+        };
         Query::all().map(plan).collect()
     });
     let position = Query::all().position(|known| known == query);
@@ -33,8 +35,8 @@ pub struct Planned {
     pub fingerprint: String,
 }
 
-fn plan(query: Query, naps: bool) -> Result<Planned> {
-    let sql = sql(query, naps);
+fn plan(query: Query, naps: bool, aligned: bool) -> Result<Planned> {
+    let sql = sql(query, naps, aligned);
     let options = PlanOptions {
         source_idle_timeout: naps.then_some(IDLE_AFTER),
         late_table: None,
@@ -51,13 +53,15 @@ fn plan(query: Query, naps: bool) -> Result<Planned> {
     Ok(Planned { sql, fingerprint: graph.fingerprint(), graph: Arc::new(graph) })
 }
 
-fn sql(query: Query, naps: bool) -> String {
+fn sql(query: Query, naps: bool, aligned: bool) -> String {
     let grows = if naps { ", 'grows' = 'true'" } else { "" };
+    let drift = MAX_DRIFT.as_millis();
+    let waits = if aligned { format!(", 'scan.watermark.alignment.max-drift' = '{drift} ms'") } else { String::new() };
     let source = |number: u64| {
         let name = if number == 0 { "a" } else { "b" };
         format!(
             "CREATE TABLE {name} (k BIGINT, v BIGINT, serial BIGINT, ts TIMESTAMP(3), \
-             WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}'{grows});\n"
+             WATERMARK FOR ts AS ts - INTERVAL '0.2' SECOND) WITH ('connector' = '{NAME}', 'table' = '{number}'{grows}{waits});\n"
         )
     };
     let sink = |name: &str| {
@@ -184,8 +188,8 @@ mod tests {
     #[test]
     fn all_queries_can_be_planned() {
         for query in Query::all() {
-            for naps in [false, true] {
-                assert!(!planned(query, naps).fingerprint.is_empty());
+            for (naps, aligned) in [(false, false), (true, false), (false, true), (true, true)] {
+                assert!(!planned(query, &Rows { naps, aligned, ..Rows::default() }).fingerprint.is_empty());
             }
         }
     }

@@ -28,6 +28,8 @@ pub struct Rows {
     pub disorder_ms: u64,
     /// Splits take naps.
     pub naps: bool,
+    /// Splits wait for each other, see [`MAX_DRIFT`].
+    pub aligned: bool,
 }
 
 /// A row.
@@ -57,6 +59,8 @@ struct Nap {
 const BEGIN_MS: i64 = 1_767_225_600_000;
 /// Serials of a split.
 pub const SERIALS: i64 = 1_000_000;
+/// How far a split may be ahead of the others, in histories in which they are aligned.
+pub const MAX_DRIFT: Duration = Duration::from_millis(120);
 /// An input from which nothing comes for so long is idle, in histories with naps.
 pub const IDLE_AFTER: Duration = Duration::from_millis(400);
 /// Milliseconds that a nap takes at least, and at most.

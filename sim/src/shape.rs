@@ -177,6 +177,7 @@ impl Shape {
             step_ms: random.between(40, 160),
             disorder_ms: random.between(1, DELAY_MS),
             naps: false,
+            aligned: false,
         };
         let mut kinds = Fault::ALL.to_vec();
         let mut faults = Vec::new();
@@ -190,6 +191,7 @@ impl Shape {
         let mut markers = late.clone().fork();
         let mut memory = markers.clone().fork();
         let mut naps = memory.clone().fork();
+        let mut aligned = naps.clone().fork();
         if !calm && rare.below(4) == 0 {
             faults = rare.pick(&Fault::TOGETHER).map(|together| together.to_vec()).unwrap_or_default();
         }
@@ -241,6 +243,7 @@ impl Shape {
             let unrest = naps.milliseconds(600, duration);
             shape = Self { replace_pause: None, loses_logs: true, unrest, ..shape };
         }
+        shape.rows.aligned = aligned.chance(150);
         shape
     }
 

@@ -133,7 +133,17 @@ mod tests {
 
     fn rows() -> Rows {
         let (pace_ms, step_ms) = (10, 10);
-        Rows { seed: 7, splits: 3, per_split: 20, keys: 3, pace_ms, step_ms, disorder_ms: 1, naps: false }
+        Rows {
+            seed: 7,
+            splits: 3,
+            per_split: 20,
+            keys: 3,
+            pace_ms,
+            step_ms,
+            disorder_ms: 1,
+            naps: false,
+            aligned: false,
+        }
     }
 
     fn counted(rows: impl IntoIterator<Item = String>) -> Results {

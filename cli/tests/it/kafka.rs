@@ -148,6 +148,36 @@ fn a_partition_that_is_ahead_of_another_waits_where_they_are_aligned() {
 }
 
 #[test]
+fn how_partitions_are_aligned_is_explained_and_what_cannot_be_is_refused() {
+    let explain = |connector: &str, watermark: &str, drift: &str| {
+        let script = format!(
+            "CREATE TABLE t (ts TIMESTAMP(3){watermark}) WITH ({connector}, 'format' = 'json',
+               'scan.watermark.alignment.max-drift' = '{drift}');\nSELECT ts FROM t;"
+        );
+        weir(&["explain", path(&file(".sql", &script))])
+    };
+    let kafka = "'connector' = 'kafka', 'topic' = 't', 'properties.bootstrap.servers' = 'h:9092',
+                 'scan.startup.mode' = 'earliest-offset'";
+    let watermark = ", WATERMARK FOR ts AS ts";
+    let explained = explain(kafka, watermark, "5 min");
+    assert!(explained.out.contains("splits aligned within 5 min"), "{}", explained.out);
+    for (connector, watermark, drift, error) in [
+        (
+            "'connector' = 'filesystem', 'path' = '/t'",
+            watermark,
+            "5 min",
+            "connector `filesystem` does not read its splits side by side",
+        ),
+        (kafka, "", "5 min", "table `t` has no watermark that could be aligned"),
+        (kafka, watermark, "0 s", "expected a duration greater than zero"),
+        (kafka, watermark, "much", "expected a duration greater than zero"),
+    ] {
+        let refused = explain(connector, watermark, drift);
+        assert!(refused.err.contains(error), "{}", refused.err);
+    }
+}
+
+#[test]
 #[ignore = "wants a broker"]
 fn from_kafka_to_kafka_each_record_is_there_once_whatever_was_killed() {
     const PARTITIONS: i32 = 3;

@@ -128,6 +128,8 @@ bugs! {
     UnreadSplitIgnored = "unread-split-ignored",
     /// A table is where the first of its readers is.
     TableTimeOfFirst = "table-time-of-first",
+    /// A split that was held is not let go.
+    HeldForEver = "held-for-ever",
     /// A source goes on from the time of the first of its subtasks.
     RestoredTimeOfFirst = "restored-time-of-first",
     /// An input is idle as soon as it has nothing to say.

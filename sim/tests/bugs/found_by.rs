@@ -67,6 +67,7 @@ pub const FOUND_BY: &[(Bug, By)] = &[
         Check(checks::time::splits_are_idle_after_their_timeout_and_hold_time_until_they_are_read),
     ),
     (Bug::TableTimeOfFirst, Check(checks::time::a_table_is_where_its_slowest_reader_is)),
+    (Bug::HeldForEver, History(200)),
     (Bug::RestoredTimeOfFirst, History(9)),
     (Bug::IdleAtOnce, Check(checks::time::splits_are_idle_after_their_timeout_and_hold_time_until_they_are_read)),
     (Bug::IdleBetweenMarkers, Check(checks::time::inputs_fall_idle_and_wake_up_with_a_marker)),
