@@ -24,7 +24,11 @@ SERVICE = Path(__file__).parent.parent / "tests/services/kafka"
 COLUMNS = {"auction": "BIGINT", "bidder": "BIGINT", "price": "BIGINT", "channel": "STRING", "url": "STRING",
            "dateTime": "TIMESTAMP(3)", "extra": "STRING"}
 PARTITIONS = 4
-FORMATS = ["json", "avro"]
+FORMATS = ["json", "avro", "protobuf"]
+# Options of formats beside their names.
+OPTIONS = {"protobuf": {"protobuf__schema": """syntax = "proto3"; import "google/protobuf/timestamp.proto"; message Bid {
+    int64 auction = 1; int64 bidder = 2; int64 price = 3; string channel = 4; string url = 5;
+    google.protobuf.Timestamp dateTime = 6; string extra = 7; }"""}}
 READ = {"all": list(COLUMNS), "three": ["auction", "bidder", "price"]}
 
 
@@ -48,7 +52,8 @@ class Bench:
         return table(kind, COLUMNS, connector="kafka", topic=name, properties__bootstrap__servers=self.servers, **options)
 
     def input(self, form):
-        return self.topic(f"bids-{form}", "bid", format=form, scan__startup__mode="earliest-offset", scan__bounded__mode="latest-offset")
+        return self.topic(f"bids-{form}", "bid", format=form, scan__startup__mode="earliest-offset", scan__bounded__mode="latest-offset",
+                          **OPTIONS.get(form, {}))
 
     def run(self, script, parallelism, *settings):
         """Figures of one run, which has to read all bids."""
@@ -65,8 +70,8 @@ class Bench:
         # 46 of 50 events are bids.
         events = -(-bids * 50 // 46)
         source = table("source", COLUMNS, connector="nexmark", nexmark__table="bid", events__num=events)
-        sinks = "".join(self.topic(f"bids-{form}", form, format=form, sink__delivery_guarantee="at-least-once")
-                        + f"INSERT INTO {form} SELECT * FROM source;\n" for form in FORMATS)
+        sinks = "".join(self.topic(f"bids-{form}", f"to_{form}", format=form, sink__delivery_guarantee="at-least-once", **OPTIONS.get(form, {}))
+                        + f"INSERT INTO to_{form} SELECT * FROM source;\n" for form in FORMATS)
         return self.run(source + sinks, 1)["rows_in"]
 
     def read(self, form, columns):

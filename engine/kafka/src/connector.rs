@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use async_trait::async_trait;
+use weir_connectors::formats::PROTOBUF_DESCRIPTOR;
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{
     Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, SinkContext, Source, SourceContext,
@@ -41,9 +42,10 @@ pub(crate) const SETTINGS: &[&str] = &[
     "sink.*",
 ];
 
-/// Makes absolute what names files of the client.
+/// Makes absolute what names files of the client, or of a format.
 pub(crate) fn anchor(options: &mut BTreeMap<String, String>, directory: &Path) {
-    for name in client::files() {
+    let descriptors = ["", "value.", "key."].map(|place| format!("{place}{PROTOBUF_DESCRIPTOR}"));
+    for name in client::files().chain(descriptors) {
         if let Some(path) = options.get_mut(&name)
             && Path::new(path).is_relative()
         {

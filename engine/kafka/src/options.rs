@@ -1,9 +1,12 @@
 //! Options of a table over topics, and what they say when it is read. Their names are Flink's.
 
+mod formats;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arrow::datatypes::Field;
+use formats::{LENIENT, of_format, of_key_format, of_value_format};
 
 use weir_connectors::formats::message::MessageFormat;
 use weir_connectors::formats::{BadRecordPolicy, policy};
@@ -67,7 +70,10 @@ const TABLE: &[OptionInfo] = &[
         "scan.topic-partition-discovery.interval",
         "Look for new partitions and topics every so often. Default '5min'; '0' does so only when the job begins.",
     ),
-    option("format", "How values are written: 'json', 'csv', 'raw', 'avro', 'avro-confluent' or 'debezium-json'."),
+    option(
+        "format",
+        "How values are written: 'json', 'csv', 'raw', 'avro', 'avro-confluent', 'protobuf', 'protobuf-confluent' or 'debezium-json'.",
+    ),
     option("value.format", "The same as 'format'; its own options then begin with 'value.' too."),
     option("key.format", "How keys are written, if columns are read from them."),
     option("key.fields", "Columns that are in the key, with ';' between them."),
@@ -83,93 +89,6 @@ const TABLE: &[OptionInfo] = &[
          not bring it back. Default '1 d'; '0': for ever.",
     ),
     option("dead-letter.table", "The table that gets undecodable records under 'error-policy' = 'dead-letter'."),
-];
-
-/// Options of a format, by where it is used.
-macro_rules! format_options {
-    ($name:ident, $json:ident, $csv:ident, $registry:ident, $debezium:ident, $prefix:literal) => {
-        const $json: &[OptionInfo] = &[
-            option(
-                concat!($prefix, "json.ignore-parse-errors"),
-                "'true': a value that is not of its column's type is null, and a record that is no JSON is left out.",
-            ),
-            option(
-                concat!($prefix, "json.fail-on-missing-field"),
-                "Whether a record without one of the columns is undecodable; otherwise it is null. Default 'false'.",
-            ),
-        ];
-        const $csv: &[OptionInfo] = &[
-            option(
-                concat!($prefix, "csv.field-delimiter"),
-                "The character between fields. Default ','; '\\t' is a tab.",
-            ),
-            option(
-                concat!($prefix, "csv.quote-character"),
-                "The character around fields. Default '\"'; '' makes quotes ordinary characters.",
-            ),
-            option(
-                concat!($prefix, "csv.null-literal"),
-                "Unquoted text that stands for null. An empty field is null in any case, but for text.",
-            ),
-            option(
-                concat!($prefix, "csv.multiline"),
-                "Whether quoted fields may contain line breaks. Default 'false'.",
-            ),
-            option(
-                concat!($prefix, "csv.ignore-parse-errors"),
-                "'true': a field that is not of its column's type is null, and a record that is no CSV is left out.",
-            ),
-        ];
-        const $registry: &[OptionInfo] = &[
-            OptionInfo {
-                name: concat!($prefix, "avro-confluent.url"),
-                required: true,
-                doc: "Address of the schema registry, e.g. 'https://registry:8081'; several with ',' between them.",
-            },
-            option(
-                concat!($prefix, "avro-confluent.subject"),
-                "What the schema of written messages is registered under. Default '<topic>-value', or '<topic>-key'.",
-            ),
-            option(
-                concat!($prefix, "avro-confluent.basic-auth.user-info"),
-                "Who we are to the registry: a user and a password with ':' between them.",
-            ),
-            option(concat!($prefix, "avro-confluent.bearer-auth.token"), "The token that the registry wants to see."),
-        ];
-        const $debezium: &[OptionInfo] = &[
-            option(
-                concat!($prefix, "debezium-json.schema-include"),
-                "Whether messages have their schema beside them; unless set, each is read as it is.",
-            ),
-            option(
-                concat!($prefix, "debezium-json.ignore-parse-errors"),
-                "'true': a value that is not of its column's type is null, and a record that is none of Debezium's is left out.",
-            ),
-        ];
-        fn $name(format: &str) -> &'static [OptionInfo] {
-            match format.to_ascii_lowercase().as_str() {
-                "json" => $json,
-                "csv" => $csv,
-                "avro-confluent" => $registry,
-                "debezium-json" => $debezium,
-                _ => &[],
-            }
-        }
-    };
-}
-format_options!(of_format, JSON, CSV, REGISTRY, DEBEZIUM, "");
-format_options!(of_value_format, VALUE_JSON, VALUE_CSV, VALUE_REGISTRY, VALUE_DEBEZIUM, "value.");
-format_options!(of_key_format, KEY_JSON, KEY_CSV, KEY_REGISTRY, KEY_DEBEZIUM, "key.");
-
-const LENIENT: &[&str] = &[
-    "json.ignore-parse-errors",
-    "csv.ignore-parse-errors",
-    "debezium-json.ignore-parse-errors",
-    "value.debezium-json.ignore-parse-errors",
-    "value.json.ignore-parse-errors",
-    "value.csv.ignore-parse-errors",
-    "key.json.ignore-parse-errors",
-    "key.csv.ignore-parse-errors",
 ];
 
 /// All options of a table that has those that are given.
@@ -351,7 +270,7 @@ pub(crate) fn value_options<'a>(options: &Options<'a>) -> Result<Options<'a>> {
 }
 
 fn registry(format: &MessageFormat, options: &Options<'_>) -> Result<Option<RegistryOptions>> {
-    format.wants_schemas().then(|| RegistryOptions::read(options)).transpose()
+    format.wants_schemas().map(|kind| RegistryOptions::read(options, kind)).transpose()
 }
 
 /// The error about a format of keys that tells changes.

@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use weir_connectors::formats::registered::RegisteredSchema;
 use weir_core::{Error, Result};
 use weir_registry::Registry;
 
 use crate::options::SourceOptions;
 use crate::rows::WantedSchema;
 
+/// A schema that was asked for; `None`: there is none.
+type Answer = (WantedSchema, Option<Arc<RegisteredSchema>>);
+
 /// Where the schemas are, and what was asked. All state is here, so that whoever waits may give it up.
 pub(crate) struct Registries {
     key: Option<Arc<Registry>>,
     value: Option<Arc<Registry>>,
     /// One question at most: the records behind it have to wait.
-    asked: JoinSet<Result<(WantedSchema, Option<String>)>>,
+    asked: JoinSet<Result<Answer>>,
 }
 
 impl Registries {
@@ -56,7 +60,7 @@ impl Registries {
     ///
     /// # Errors
     /// That of the registry.
-    pub(crate) async fn answer(&mut self) -> Result<Option<(WantedSchema, Option<String>)>> {
+    pub(crate) async fn answer(&mut self) -> Result<Option<Answer>> {
         let Some(answer) = self.asked.join_next().await else { return Ok(None) };
         answer.map_err(|panic| Error::internal("asking a registry broke off").with_source(panic))?.map(Some)
     }

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter;
 use weir_connectors::formats::RAW_LIMIT;
 use weir_connectors::formats::message::{Change, MessageDecoder};
+use weir_connectors::formats::registered::RegisteredSchema;
 use weir_core::connector::Rejected;
 use weir_core::{Error, Result};
 
@@ -69,7 +70,7 @@ impl Rows {
     }
 
     /// Takes over what the registry has said about one.
-    pub(crate) fn add_schema(&mut self, wanted: WantedSchema, schema: Option<&str>) {
+    pub(crate) fn add_schema(&mut self, wanted: WantedSchema, schema: Option<&RegisteredSchema>) {
         let decoder = if wanted.of_key { &mut self.key } else { &mut self.value };
         match (decoder, schema) {
             (None, _) => {}

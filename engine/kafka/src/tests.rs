@@ -143,7 +143,11 @@ fn each_wrong_option_is_named_with_what_would_be_right() {
         (&[("format", "")], "table 't' has no option 'format'".into(), "add 'format' = '…' to its WITH (…)"),
         (
             &[("format", "jsn")],
-            of_t("format", "jsn", "not one of 'json', 'csv', 'raw', 'avro', 'avro-confluent', 'debezium-json'"),
+            of_t(
+                "format",
+                "jsn",
+                "not one of 'json', 'csv', 'raw', 'avro', 'avro-confluent', 'protobuf', 'protobuf-confluent', 'debezium-json'",
+            ),
             "did you mean 'json'?",
         ),
         (&[("value.format", "json")], of_t("value.format", "json", "given beside 'format', which says the same"), ""),

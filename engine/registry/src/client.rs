@@ -1,12 +1,13 @@
 //! Requests to a registry.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
+use weir_connectors::formats::registered::{RegisteredSchema, SchemaKind};
 use weir_core::{Error, Result};
 
 use crate::options::{Auth, RegistryOptions};
@@ -17,6 +18,8 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How many other schemas one may refer to, directly or by others.
+const REFERENCES: usize = 1000;
 const CONTENT: &str = "application/vnd.schemaregistry.v1+json";
 
 /// A registry.
@@ -24,8 +27,20 @@ const CONTENT: &str = "application/vnd.schemaregistry.v1+json";
 pub struct Registry {
     options: RegistryOptions,
     client: Client,
-    /// `None`: there is no schema of that number. It may come, so that is not kept.
-    schemas: Mutex<HashMap<u32, String>>,
+    /// Those that were found. One that is not there may come, so that is not kept.
+    schemas: Mutex<HashMap<u32, Arc<RegisteredSchema>>>,
+}
+
+/// A schema that another one refers to.
+struct Reference {
+    name: String,
+    subject: String,
+    version: i64,
+}
+
+enum Step {
+    Ask(Reference),
+    Add(String, String),
 }
 
 /// What a registry has answered.
@@ -55,11 +70,12 @@ impl Registry {
         Ok(Self { options, client, schemas: Mutex::default() })
     }
 
-    /// The schema of a number; `None` if there is none.
+    /// The schema of a number, with all that it refers to; `None` if there is none.
     ///
     /// # Errors
-    /// An environment error if the registry does not answer, a user error if it does not let us in, a data error if it is no schema of Avro.
-    pub async fn schema(&self, id: u32) -> Result<Option<String>> {
+    /// An environment error if the registry does not answer, a user error if it does not let us in, a data error if it is no schema of the
+    /// kind that is wanted.
+    pub async fn schema(&self, id: u32) -> Result<Option<Arc<RegisteredSchema>>> {
         if let Some(schema) = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(Some(schema.clone()));
         }
@@ -69,10 +85,62 @@ impl Registry {
             StatusCode::NOT_FOUND => return Ok(None),
             _ => return Err(self.refused(&format!("schema {id} cannot be read"), &answer)),
         }
-        let schema =
-            text_of(&answer.body).map_err(|what| Error::data(format!("schema {id} of {}: {what}", self.place())))?;
+        let wrong = |what| Error::data(format!("schema {id} of {}: {what}", self.place()));
+        let (text, references) = self.parts(&answer.body).map_err(wrong)?;
+        let references = self.referred(references).await.map_err(|error| error.context(format!("schema {id}")))?;
+        let schema = Arc::new(RegisteredSchema { text, references });
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(id, schema.clone());
         Ok(Some(schema))
+    }
+
+    /// The names and texts of schemas that are referred to, each behind those that it refers to itself.
+    async fn referred(&self, references: Vec<Reference>) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let mut seen = BTreeSet::new();
+        // What is still to be done, the next at the end: a schema to be asked for, or one whose own references stand before it by now.
+        let mut open: Vec<Step> = references.into_iter().rev().map(Step::Ask).collect();
+        while let Some(step) = open.pop() {
+            let reference = match step {
+                Step::Add(name, text) => {
+                    found.push((name, text));
+                    continue;
+                }
+                Step::Ask(reference) if seen.contains(&reference.name) => continue,
+                Step::Ask(reference) => reference,
+            };
+            seen.insert(reference.name.clone());
+            let Reference { name, subject, version } = reference;
+            let what = format!("version {version} of '{subject}', which is referred to as '{name}'");
+            if seen.len() > REFERENCES {
+                return Err(Error::data(format!("more than {REFERENCES} schemas are referred to")));
+            }
+            let answer = self.ask(Method::GET, &["subjects", &subject, "versions", &version.to_string()], None).await?;
+            if answer.status != StatusCode::OK {
+                return Err(self.refused(&format!("{what}, cannot be read"), &answer));
+            }
+            let wrong = |error| Error::data(format!("{what}, of {}: {error}", self.place()));
+            let (text, references) = self.parts(&answer.body).map_err(wrong)?;
+            open.push(Step::Add(name, text));
+            open.extend(references.into_iter().rev().map(Step::Ask));
+        }
+        Ok(found)
+    }
+
+    /// The text of a schema, and what it refers to.
+    fn parts(&self, body: &Value) -> Result<(String, Vec<Reference>), String> {
+        let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
+        if kind != self.options.kind.name() {
+            return Err(format!("it is of the kind {kind}, and not {}", self.options.kind.name()));
+        }
+        let text = body.get("schema").and_then(Value::as_str).ok_or("there is no text of it")?;
+        let references = body.get("references").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let reference = |reference: &Value| {
+            let text = |key: &str| reference.get(key).and_then(Value::as_str).map(str::to_owned);
+            let version = reference.get("version").and_then(Value::as_i64)?;
+            Some(Reference { name: text("name")?, subject: text("subject")?, version })
+        };
+        let references: Option<Vec<Reference>> = references.iter().map(reference).collect();
+        Ok((text.to_owned(), references.ok_or("a reference that says not to what")?))
     }
 
     /// The number of a schema that is registered under a subject, if it goes with those before.
@@ -81,7 +149,10 @@ impl Registry {
     /// A user error if it does not, or may not be registered; an environment error if the registry does not answer.
     pub async fn register(&self, subject: &str, schema: &str) -> Result<u32> {
         let what = format!("the schema of '{subject}' cannot be registered");
-        let body = json!({"schema": schema});
+        let body = match self.options.kind {
+            SchemaKind::Avro => json!({"schema": schema}),
+            kind => json!({"schema": schema, "schemaType": kind.name()}),
+        };
         let answer = self.ask(Method::POST, &["subjects", subject, "versions"], Some(&body)).await?;
         match answer.status {
             StatusCode::OK => {
@@ -110,8 +181,10 @@ impl Registry {
     fn refused(&self, what: &str, answer: &Answer) -> Error {
         let text = format!("{what}: {} answers {}", self.place(), answer.message());
         match answer.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::user(text)
-                .with_help("look at 'avro-confluent.basic-auth.user-info' or 'avro-confluent.bearer-auth.token'"),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::user(text).with_help(format!(
+                "look at '{0}.basic-auth.user-info' or '{0}.bearer-auth.token'",
+                self.options.kind.format()
+            )),
             status if status.is_client_error() => Error::user(text),
             _ => Error::environment(text),
         }
@@ -170,16 +243,4 @@ impl Registry {
         let body = response.bytes().await.map_err(failed)?;
         Ok(Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() })
     }
-}
-
-/// The text of a schema.
-fn text_of(body: &Value) -> Result<String, String> {
-    let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
-    if kind != "AVRO" {
-        return Err(format!("it is of the kind {kind}, and not of Avro"));
-    }
-    if body.get("references").and_then(Value::as_array).is_some_and(|references| !references.is_empty()) {
-        return Err("it refers to other schemas, which cannot be read".to_owned());
-    }
-    body.get("schema").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| "there is no text of it".to_owned())
 }

@@ -1,12 +1,8 @@
-//! Options of a registry. Their names are those of Flink's format `avro-confluent`.
+//! Options of a registry. Their names are those of Flink's format `avro-confluent`, with the format's name in front.
 
+use weir_connectors::formats::registered::SchemaKind;
 use weir_connectors::options::Options;
 use weir_core::Result;
-
-const URL: &str = "avro-confluent.url";
-const SUBJECT: &str = "avro-confluent.subject";
-const USER: &str = "avro-confluent.basic-auth.user-info";
-const TOKEN: &str = "avro-confluent.bearer-auth.token";
 
 /// Who we are to the registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +29,8 @@ impl std::fmt::Debug for Auth {
 /// How a registry is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryOptions {
+    /// What schemas it is asked for.
+    pub kind: SchemaKind,
     /// Addresses, of which one that answers is asked.
     pub urls: Vec<String>,
     /// Who we are.
@@ -42,25 +40,27 @@ pub struct RegistryOptions {
 }
 
 impl RegistryOptions {
-    /// The options of a table, or those of them that begin as `options` says.
+    /// The options of a table, or those of them that begin as `options` says, for a format with such schemas.
     ///
     /// # Errors
     /// A user error that names the wrong option.
-    pub fn read(options: &Options<'_>) -> Result<Self> {
-        let urls: Vec<String> = options.required(URL)?.split(',').map(|url| url.trim().to_owned()).collect();
+    pub fn read(options: &Options<'_>, kind: SchemaKind) -> Result<Self> {
+        let [url_option, subject, user, token] = ["url", "subject", "basic-auth.user-info", "bearer-auth.token"]
+            .map(|name| format!("{}.{name}", kind.format()));
+        let urls: Vec<String> = options.required(&url_option)?.split(',').map(|url| url.trim().to_owned()).collect();
         let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         if !urls.iter().all(is_url) {
-            return Err(options.error(URL, "not a list of addresses like 'https://registry:8081'"));
+            return Err(options.error(&url_option, "not a list of addresses like 'https://registry:8081'"));
         }
-        let auth = match (options.text(USER), options.text(TOKEN)) {
+        let auth = match (options.text(&user), options.text(&token)) {
             (None, None) => Auth::None,
-            (None, Some(token)) => Auth::Bearer(token.to_owned()),
-            (Some(_), Some(_)) => return Err(options.error(TOKEN, format!("given beside '{}'", options.name(USER)))),
-            (Some(user), None) => match user.split_once(':') {
-                Some((user, password)) => Auth::Basic(user.to_owned(), password.to_owned()),
-                None => return Err(options.error(USER, "not a user and a password with ':' between them")),
+            (None, Some(text)) => Auth::Bearer(text.to_owned()),
+            (Some(_), Some(_)) => return Err(options.error(&token, format!("given beside '{}'", options.name(&user)))),
+            (Some(both), None) => match both.split_once(':') {
+                Some((name, password)) => Auth::Basic(name.to_owned(), password.to_owned()),
+                None => return Err(options.error(&user, "not a user and a password with ':' between them")),
             },
         };
-        Ok(Self { urls, auth, subject: options.text(SUBJECT).map(str::to_owned) })
+        Ok(Self { kind, urls, auth, subject: options.text(&subject).map(str::to_owned) })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use weir_connectors::formats::registered::SchemaKind;
 use weir_core::ErrorKind;
 
 use crate::{Auth, Registry, RegistryOptions};
@@ -47,7 +48,7 @@ async fn played(answers: &'static [(u16, &'static str)]) -> Played {
 
 fn registry(urls: &[&str], auth: Auth) -> Registry {
     let urls = urls.iter().map(|url| (*url).to_owned()).collect();
-    Registry::new(RegistryOptions { urls, auth, subject: None }).unwrap()
+    Registry::new(RegistryOptions { kind: SchemaKind::Avro, urls, auth, subject: None }).unwrap()
 }
 
 const SCHEMA: &str = "{\"schema\":\"\\\"string\\\"\"}";
@@ -57,7 +58,7 @@ async fn a_schema_is_asked_for_once_and_again_if_there_is_no_answer() {
     let played = played(&[(503, "{}"), (0, ""), (429, "{}"), (200, SCHEMA)]).await;
     let client = registry(&[&played.url], Auth::Basic("ada".into(), "pw".into()));
     for _ in 0..3 {
-        assert_eq!(client.schema(7).await.unwrap().as_deref(), Some("\"string\""));
+        assert_eq!(client.schema(7).await.unwrap().unwrap().text, "\"string\"");
     }
     assert_eq!(played.asked.load(Ordering::SeqCst), 4);
     let heads = played.heads.lock().unwrap();
@@ -83,7 +84,7 @@ async fn there_is_an_end_to_tries_and_refusals_are_final() {
     assert_eq!(registry(&[&none.url], Auth::None).schema(1).await.unwrap(), None);
     for (body, why) in [
         ("{\"schema\":\"x\",\"schemaType\":\"PROTOBUF\"}", "of the kind PROTOBUF"),
-        ("{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}", "refers to other schemas"),
+        ("{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}", "a reference that says not to what"),
         ("<html>", "there is no text of it"),
     ] {
         let odd = played(Box::leak(Box::new([(200, body)]))).await;
@@ -119,7 +120,7 @@ async fn registry_is_real() {
     let second = client.register(&subject, &schema(&both)).await.unwrap();
     assert_ne!(first, second);
     let found = client.schema(second).await.unwrap().unwrap();
-    assert!(found.contains("\"b\""), "{found}");
+    assert!(found.text.contains("\"b\""), "{}", found.text);
     assert_eq!(client.schema(4_000_000).await.unwrap(), None);
     let text = schema("{\"name\":\"a\",\"type\":\"string\"}");
     let error = client.register(&subject, &text).await.unwrap_err();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, Int8Array, MapArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef, TimestampMillisecondType};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
-use weir_connectors::formats::avro::schema_of;
 use weir_connectors::formats::encode::message::{MessageEncoder, Messages};
 use weir_connectors::options::{Options, nearest};
 use weir_core::connector::METADATA_KEY;
@@ -35,27 +34,30 @@ impl Part {
     /// # Errors
     /// A user error that names the wrong option.
     fn registered(mut self, options: &Options<'_>, subject: String) -> Result<Self> {
-        if matches!(self.encoder, MessageEncoder::Avro(Some(_))) {
-            let registry = RegistryOptions::read(options)?;
+        if let Some(kind) = self.encoder.registers() {
+            let registry = RegistryOptions::read(options, kind)?;
             let subject = registry.subject.clone().unwrap_or(subject);
             self.registry = Some((registry, subject));
         }
         Ok(self)
     }
 
-    /// Registers its schema, so that messages can name it.
+    /// Registers its schema, so that messages can name it, and makes ready what else is needed to write them.
     async fn register(&mut self) -> Result<()> {
-        let Some((registry, subject)) = &self.registry else { return Ok(()) };
         let fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();
-        let id = Registry::new(registry.clone())?.register(subject, &schema_of(&fields)?).await?;
-        self.encoder = MessageEncoder::Avro(Some(id));
-        Ok(())
+        let id = match &self.registry {
+            None => None,
+            Some((registry, subject)) => {
+                let schema = self.encoder.schema(&fields)?;
+                Some(Registry::new(registry.clone())?.register(subject, &schema).await?)
+            }
+        };
+        self.encoder.prepare(id, &fields)
     }
 
     /// Whether a value may turn out to have no place in the format.
     fn may_refuse(&self) -> bool {
-        let is_time = |field: &FieldRef| field.data_type().to_string().contains("Time64");
-        matches!(self.encoder, MessageEncoder::Avro(_)) && self.schema.fields().iter().any(is_time)
+        self.encoder.may_refuse(&self.schema)
     }
 
     fn encode(&self, rows: &RecordBatch, weights: Option<&Int8Array>) -> Result<Messages> {

@@ -69,10 +69,19 @@ impl AvroSchema {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
-        // A primitive may stand there without quotes' JSON: registries have `"string"` and `{"type": "string"}`.
-        let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        Self::parse_with([], text)
+    }
+
+    /// Reads a schema that refers to types of others, each of which stands behind those that it refers to itself.
+    ///
+    /// # Errors
+    /// What is wrong with it, or with one of them.
+    pub fn parse_with<'a>(references: impl IntoIterator<Item = &'a str>, text: &str) -> Result<Self, SchemaError> {
         let mut parser = Parser { named: Vec::new(), names: HashMap::new() };
-        let root = parser.read(&value, "", 0)?;
+        for reference in references {
+            parser.text(reference).map_err(|error| format!("a schema that it refers to: {error}"))?;
+        }
+        let root = parser.text(text)?;
         Ok(Self { root, named: parser.named })
     }
 }
@@ -83,6 +92,12 @@ struct Parser {
 }
 
 impl Parser {
+    fn text(&mut self, text: &str) -> Result<Type, SchemaError> {
+        // A primitive may stand there without quotes' JSON: registries have `"string"` and `{"type": "string"}`.
+        let value: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        self.read(&value, "", 0)
+    }
+
     fn read(&mut self, value: &Value, namespace: &str, depth: usize) -> Result<Type, SchemaError> {
         if depth > DEPTH {
             return Err(format!("it has more than {DEPTH} types in each other"));

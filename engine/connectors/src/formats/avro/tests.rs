@@ -10,14 +10,15 @@ use proptest::prelude::*;
 use super::{AvroSchema, schema_of};
 use crate::formats::encode::message::MessageEncoder;
 use crate::formats::message::{MessageDecoder, MessageFormat};
+use crate::formats::registered::{RegisteredSchema, SchemaKind};
 
 fn fields(fields: &[(&str, DataType, bool)]) -> Vec<FieldRef> {
     fields.iter().map(|(name, of, nullable)| Arc::new(Field::new(*name, of.clone(), *nullable)) as FieldRef).collect()
 }
 
 fn decoder(writer: &str, fields: &[FieldRef]) -> Result<MessageDecoder, String> {
-    let mut decoder = MessageDecoder::new(&MessageFormat::avro(true), fields, fields.to_vec()).unwrap();
-    decoder.add_schema(7, writer)?;
+    let mut decoder = MessageDecoder::new(&MessageFormat::framed(SchemaKind::Avro), fields, fields.to_vec()).unwrap();
+    decoder.add_schema(7, &RegisteredSchema { text: writer.to_owned(), ..RegisteredSchema::default() })?;
     Ok(decoder)
 }
 
@@ -212,6 +213,34 @@ fn what_is_written_is_read_again() {
     for ((column, expected), field) in decoder.finish().unwrap().iter().zip(batch.columns()).zip(&fields) {
         assert_eq!(column, expected, "{}", field.name());
     }
+}
+
+#[test]
+fn a_schema_may_refer_to_types_of_others() {
+    let fields = fields(&[("id", DataType::Int64, false), ("colour", DataType::Utf8View, true)]);
+    let schema = RegisteredSchema {
+        text: r#"{"type":"record","name":"car","namespace":"shop","fields":[{"name":"id","type":"long"},
+            {"name":"owner","type":"people.person"},{"name":"colour","type":"colour"}]}"#
+            .to_owned(),
+        references: vec![
+            ("shop.colour".into(), r#"{"type":"enum","name":"colour","namespace":"shop","symbols":["RED","BLUE"]}"#.into()),
+            (
+                "people.person".into(),
+                r#"{"type":"record","name":"person","namespace":"people","fields":[{"name":"likes","type":"shop.colour"}]}"#
+                    .into(),
+            ),
+        ],
+    };
+    let format = MessageFormat::framed(SchemaKind::Avro);
+    let mut decoder = MessageDecoder::new(&format, &fields, fields.clone()).unwrap();
+    decoder.add_schema(7, &schema).unwrap();
+    decoder.push(Some(&framed(&[10, 0, 2]))).unwrap();
+    let columns = decoder.finish().unwrap();
+    assert_eq!(columns[0].as_primitive::<Int64Type>().value(0), 5);
+    assert_eq!(columns[1].as_string_view().value(0), "BLUE");
+    // Without them it says nothing.
+    let alone = RegisteredSchema { references: Vec::new(), ..schema };
+    assert_eq!(decoder.add_schema(8, &alone).unwrap_err(), "field 'owner': there is no type 'people.person'");
 }
 
 #[test]

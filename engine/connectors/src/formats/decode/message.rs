@@ -3,8 +3,6 @@
 //! Several decoders may take parts of one row each, such as a key and a value. So rows stay in step here, also where a part cannot be
 //! decoded: it leaves a filler behind, which the caller drops with the rest of its row.
 
-use std::collections::HashMap;
-
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use weir_core::{Error, Result};
@@ -13,10 +11,14 @@ use super::avro::{self, Root};
 use super::csv::{CsvDialect, CsvRecords, QuotedLines};
 pub use super::debezium::Change;
 use super::debezium::{Envelopes, payload};
+use super::framed::Framed;
 use super::json::JsonRecords;
 use super::options::csv_dialect;
+use super::protobuf::{self, Message, Reading};
 use super::{Column, sql_name, trim_line_break};
 use crate::formats::avro::{AvroSchema, schema_of};
+use crate::formats::protobuf::ProtobufOptions;
+use crate::formats::registered::{RegisteredSchema, SchemaKind};
 use crate::options::Options;
 
 /// How messages are written.
@@ -31,10 +33,12 @@ enum Kind {
     },
     Csv(CsvDialect),
     Raw,
-    /// By the schema that follows from the table; or, `framed`, by that whose number stands in front.
-    Avro {
-        framed: bool,
-    },
+    /// By the schema that follows from the table.
+    Avro,
+    /// By the message that options name.
+    Protobuf(Box<ProtobufOptions>),
+    /// By the schema of a registry whose number stands in front.
+    Framed(SchemaKind),
     /// Changes of a database's rows.
     Debezium {
         with_schema: Option<bool>,
@@ -43,8 +47,28 @@ enum Kind {
 }
 
 /// The names of formats, for those who write and read messages.
-pub(crate) const NAMES: &[(&str, usize)] =
-    &[("json", 0), ("csv", 1), ("raw", 2), ("avro", 3), ("avro-confluent", 4), ("debezium-json", 5)];
+pub(crate) const NAMES: &[(&str, Name)] = &[
+    ("json", Name::Json),
+    ("csv", Name::Csv),
+    ("raw", Name::Raw),
+    ("avro", Name::Avro),
+    ("avro-confluent", Name::Framed(SchemaKind::Avro)),
+    ("protobuf", Name::Protobuf),
+    ("protobuf-confluent", Name::Framed(SchemaKind::Protobuf)),
+    ("debezium-json", Name::Debezium),
+];
+
+/// A format, without what else is said of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Name {
+    Json,
+    Csv,
+    Raw,
+    Avro,
+    Protobuf,
+    Framed(SchemaKind),
+    Debezium,
+}
 
 /// The options of Debezium's JSON, which are those of `json` and more, with `debezium-` in front.
 pub(crate) fn of_debezium<'a>(options: &Options<'a>) -> Options<'a> {
@@ -56,14 +80,17 @@ pub(crate) fn of_debezium<'a>(options: &Options<'a>) -> Options<'a> {
 }
 
 impl MessageFormat {
-    /// Avro: by the schema that follows from the table, or, `framed`, by one of a registry, whose number stands in front of each datum.
-    pub fn avro(framed: bool) -> Self {
-        Self(Kind::Avro { framed })
+    /// By schemas of a registry, whose number stands in front of each message.
+    pub fn framed(kind: SchemaKind) -> Self {
+        Self(Kind::Framed(kind))
     }
 
-    /// Whether schemas have to be [added](MessageDecoder::add_schema).
-    pub fn wants_schemas(&self) -> bool {
-        matches!(self.0, Kind::Avro { framed: true })
+    /// The kind of schemas that have to be [added](MessageDecoder::add_schema), if any have.
+    pub fn wants_schemas(&self) -> Option<SchemaKind> {
+        match self.0 {
+            Kind::Framed(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// Whether messages say what became of rows: they are [changes](MessageDecoder::push_change).
@@ -78,21 +105,23 @@ impl MessageFormat {
     pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
         let Some(format) = options.choice("format", NAMES)? else { return Ok(None) };
         Ok(Some(Self(match format {
-            0 => Kind::Json {
+            Name::Json => Kind::Json {
                 fail_on_missing_field: options.boolean("json.fail-on-missing-field")?.unwrap_or(false),
                 lenient: options.boolean("json.ignore-parse-errors")?.unwrap_or(false),
             },
             // A message has no header, and wants no advice about one.
-            1 => Kind::Csv(CsvDialect { comments: false, header: true, ..csv_dialect(options)? }),
-            2 => Kind::Raw,
-            5 => {
+            Name::Csv => Kind::Csv(CsvDialect { comments: false, header: true, ..csv_dialect(options)? }),
+            Name::Raw => Kind::Raw,
+            Name::Debezium => {
                 let options = of_debezium(options);
                 Kind::Debezium {
                     with_schema: options.boolean("json.schema-include")?,
                     lenient: options.boolean("json.ignore-parse-errors")?.unwrap_or(false),
                 }
             }
-            format => Kind::Avro { framed: format == 4 },
+            Name::Avro => Kind::Avro,
+            Name::Protobuf => Kind::Protobuf(Box::new(ProtobufOptions::read(options)?)),
+            Name::Framed(kind) => Kind::Framed(kind),
         })))
     }
 
@@ -105,7 +134,7 @@ impl MessageFormat {
             let of_column = |error: Error| error.context(format!("column '{}'", field.name()));
             Column::new(field.data_type()).map_err(of_column)?;
             let is_readable = match &self.0 {
-                Kind::Json { .. } | Kind::Avro { .. } | Kind::Debezium { .. } => true,
+                Kind::Json { .. } | Kind::Avro | Kind::Protobuf(_) | Kind::Framed(_) | Kind::Debezium { .. } => true,
                 Kind::Csv(_) => !field.data_type().is_nested(),
                 Kind::Raw => matches!(field.data_type(), DataType::Utf8View | DataType::BinaryView),
             };
@@ -121,17 +150,22 @@ impl MessageFormat {
                 });
             }
         }
-        if let Kind::Avro { framed: false } = self.0 {
-            schema_of(fields)?;
+        match &self.0 {
+            Kind::Avro => drop(schema_of(fields)?),
+            Kind::Protobuf(options) => {
+                if let Some(message) = options.known()? {
+                    Message::new(&message, fields, of_options(options)).map_err(Error::user)?;
+                }
+            }
+            _ => {}
         }
         match (&self.0, fields) {
-            (Kind::Raw, []) | (Kind::Raw, [_]) => Ok(()),
-            (Kind::Json { .. } | Kind::Csv(_) | Kind::Avro { .. } | Kind::Debezium { .. }, _) => Ok(()),
             (Kind::Raw, [first, second, ..]) => Err(Error::user(format!(
                 "a message of the format 'raw' is one column, and there are '{}', '{}'",
                 first.name(),
                 second.name()
             ))),
+            _ => Ok(()),
         }
     }
 
@@ -140,8 +174,9 @@ impl MessageFormat {
             Kind::Json { .. } => "json",
             Kind::Csv(_) => "csv",
             Kind::Raw => "raw",
-            Kind::Avro { framed: false } => "avro",
-            Kind::Avro { framed: true } => "avro-confluent",
+            Kind::Avro => "avro",
+            Kind::Protobuf(_) => "protobuf",
+            Kind::Framed(kind) => kind.format(),
             Kind::Debezium { .. } => "debezium-json",
         }
     }
@@ -168,7 +203,8 @@ enum Reader {
     Raw,
     Avro(Box<Root>),
     Debezium(Envelopes),
-    Framed { declared: Vec<FieldRef>, schemas: HashMap<u32, Result<Root, String>> },
+    Protobuf(Box<Message>),
+    Framed(Framed),
 }
 
 impl MessageDecoder {
@@ -187,7 +223,7 @@ impl MessageDecoder {
                 Reader::Csv { records, dialect: dialect.clone() }
             }
             Kind::Raw => Reader::Raw,
-            Kind::Avro { framed: false } => {
+            Kind::Avro => {
                 let own =
                     AvroSchema::parse(&schema_of(declared)?).and_then(|schema| Root::new(schema, declared, &fields));
                 Reader::Avro(Box::new(own.map_err(Error::internal)?))
@@ -195,7 +231,14 @@ impl MessageDecoder {
             Kind::Debezium { with_schema, lenient } => {
                 Reader::Debezium(Envelopes::new(&fields, *with_schema, *lenient))
             }
-            Kind::Avro { framed: true } => Reader::Framed { declared: declared.to_vec(), schemas: HashMap::new() },
+            Kind::Protobuf(options) => {
+                let message = options.message()?;
+                // What is not read has to be there, too.
+                Message::new(&message, declared, of_options(options)).map_err(Error::user)?;
+                let own = Message::new(&message, &fields, of_options(options));
+                Reader::Protobuf(Box::new(own.map_err(Error::internal)?))
+            }
+            Kind::Framed(kind) => Reader::Framed(Framed::new(*kind, declared)),
         };
         let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
         Ok(Self { reader, fields, columns, rows: 0, may_have_schema: false })
@@ -220,32 +263,24 @@ impl MessageDecoder {
 
     /// The number of the schema that a message was written by, if that is not known yet: without it the message cannot be decoded.
     pub fn wants_schema(&self, message: Option<&[u8]>) -> Option<u32> {
-        let Reader::Framed { schemas, .. } = &self.reader else { return None };
-        let (id, _) = framed(message?)?;
-        (!schemas.contains_key(&id)).then_some(id)
+        let Reader::Framed(framed) = &self.reader else { return None };
+        framed.wants(message?)
     }
 
     /// Adds a schema, as a registry has it.
     ///
     /// # Errors
     /// Why rows cannot be read by it. That is wrong with each message, too, that was written by it.
-    pub fn add_schema(&mut self, id: u32, text: &str) -> Result<(), String> {
-        let read = |declared: &[FieldRef]| Root::new(AvroSchema::parse(text)?, declared, &self.fields);
-        let Reader::Framed { declared, .. } = &self.reader else { return Ok(()) };
-        self.set_schema(id, read(declared))
+    pub fn add_schema(&mut self, id: u32, schema: &RegisteredSchema) -> Result<(), String> {
+        let Reader::Framed(framed) = &mut self.reader else { return Ok(()) };
+        framed.add(id, schema, &self.fields)
     }
 
     /// Notes that there is no such schema.
     pub fn add_no_schema(&mut self, id: u32) {
-        // It is what is said of each message.
-        let _ = self.set_schema(id, Err(format!("its schema {id} is not in the registry")));
-    }
-
-    fn set_schema(&mut self, id: u32, root: Result<Root, String>) -> Result<(), String> {
-        let Reader::Framed { schemas, .. } = &mut self.reader else { return Ok(()) };
-        let result = root.as_ref().map(|_| ()).map_err(Clone::clone);
-        schemas.insert(id, root);
-        result
+        if let Reader::Framed(framed) = &mut self.reader {
+            framed.add_none(id);
+        }
     }
 
     /// Adds the row of a message; `None` is one without content.
@@ -309,13 +344,8 @@ impl MessageDecoder {
             }
             Reader::Avro(root) => avro::decode(root, bytes, columns),
             Reader::Debezium(_) => Err("it says what became of a row, and is none".to_owned()),
-            Reader::Framed { schemas, .. } => {
-                let (id, datum) =
-                    framed(bytes).ok_or_else(|| "it does not begin as the format 'avro-confluent' does".to_owned())?;
-                let root = schemas.get(&id).ok_or_else(|| format!("its schema {id} is not known"))?;
-                let root = root.as_ref().map_err(|error| format!("by its schema {id}, {error}"))?;
-                avro::decode(root, datum, columns)
-            }
+            Reader::Protobuf(message) => protobuf::decode(message, bytes, columns),
+            Reader::Framed(framed) => framed.decode(bytes, fields, columns),
             Reader::Raw => {
                 match columns.first_mut() {
                     Some(Column::Text(values)) => values.append_value(text(bytes)?),
@@ -346,11 +376,8 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|error| format!("invalid UTF-8 at its byte {}", error.valid_up_to() + 1))
 }
 
-/// The number of the schema, and the datum: a zero stands in front of both.
-fn framed(message: &[u8]) -> Option<(u32, &[u8])> {
-    let (frame, datum) = message.split_first_chunk::<5>()?;
-    let [0, id @ ..] = *frame else { return None };
-    Some((u32::from_be_bytes(id), datum))
+fn of_options(options: &ProtobufOptions) -> Reading {
+    Reading { defaults: options.reads_defaults, other_columns: false }
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ mod column;
 pub(crate) mod columnar;
 pub(crate) mod csv;
 mod debezium;
+mod framed;
 mod ipc;
 pub(crate) mod json;
 pub mod message;
 mod number;
 pub mod options;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -27,6 +29,9 @@ use column::Column;
 pub use column::sql_name;
 use csv::CsvRecords;
 use json::JsonRecords;
+#[cfg(test)]
+pub(crate) use protobuf::Cursor as ProtobufCursor;
+pub(crate) use protobuf::{Wire as ProtobufWire, wire_of as protobuf_wire_of};
 
 /// How the text of one record is read.
 pub(crate) enum RecordFormat {

@@ -70,6 +70,15 @@ fn push_long(out: &mut Vec<u8>, value: i64) {
     out.push(bits as u8);
 }
 
+/// As few bytes as keep the sign, of a number whose highest byte is the first.
+pub(super) fn shortest(bytes: &[u8; 16]) -> &[u8] {
+    let spare = (0..15).take_while(|place| {
+        let sign = if bytes[place + 1] & 0x80 == 0 { 0 } else { 0xff };
+        bytes[*place] == sign
+    });
+    &bytes[spare.count()..]
+}
+
 fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     push_long(out, bytes.len() as i64);
     out.extend_from_slice(bytes);
@@ -97,13 +106,7 @@ fn writer(array: &ArrayRef) -> Result<Write> {
         DataType::Float32 => of::<Float32Type>(array, |value, out| out.extend_from_slice(&value.to_le_bytes())),
         DataType::Float64 => of::<Float64Type>(array, |value, out| out.extend_from_slice(&value.to_le_bytes())),
         DataType::Decimal128(..) => of::<Decimal128Type>(array, |value, out| {
-            let bytes = value.to_be_bytes();
-            // As few bytes as keep the sign.
-            let spare = (0..15).take_while(|place| {
-                let sign = if bytes[place + 1] & 0x80 == 0 { 0 } else { 0xff };
-                bytes[*place] == sign
-            });
-            push_bytes(out, &bytes[spare.count()..]);
+            push_bytes(out, shortest(&value.to_be_bytes()));
         }),
         DataType::Utf8View => {
             let values = array.as_string_view().clone();

@@ -8,9 +8,12 @@ use weir_core::{Error, Result, TableSpec};
 
 use super::LineEncoder;
 use super::avro::Record;
+use super::protobuf::ProtobufEncoder;
 use crate::formats::avro::schema_of;
-use crate::formats::decode::message::{NAMES, of_debezium};
+use crate::formats::decode::message::{NAMES, Name, of_debezium};
 use crate::formats::decode::sql_name;
+use crate::formats::protobuf::{self, ProtobufOptions};
+use crate::formats::registered::SchemaKind;
 use crate::options::Options;
 
 /// How rows become messages.
@@ -24,6 +27,8 @@ pub enum MessageEncoder {
     Debezium(LineEncoder),
     /// Avro by the schema that follows from the table, with its number in front if it has one.
     Avro(Option<u32>),
+    /// Protobuf.
+    Protobuf(ProtobufEncoder),
 }
 
 /// The messages of some rows, one after the other.
@@ -48,11 +53,11 @@ impl MessageEncoder {
     pub fn read(options: &Options<'_>) -> Result<Option<Self>> {
         let Some(format) = options.choice("format", NAMES)? else { return Ok(None) };
         Ok(Some(match format {
-            0 => Self::Text(LineEncoder::json(*options)?),
-            1 => Self::Text(LineEncoder::csv(*options)?),
-            2 => Self::Raw,
+            Name::Json => Self::Text(LineEncoder::json(*options)?),
+            Name::Csv => Self::Text(LineEncoder::csv(*options)?),
+            Name::Raw => Self::Raw,
             // The options of JSON, with 'debezium-' in front.
-            5 => {
+            Name::Debezium => {
                 let of_json = of_debezium(options);
                 if of_json.boolean("json.schema-include")? == Some(true) {
                     return Err(
@@ -61,8 +66,11 @@ impl MessageEncoder {
                 }
                 Self::Debezium(LineEncoder::json(of_json)?)
             }
+            Name::Avro => Self::Avro(None),
+            Name::Protobuf => Self::Protobuf(ProtobufEncoder::named(ProtobufOptions::read(options)?)),
             // The number is known when the registry has been asked.
-            format => Self::Avro((format == 4).then_some(0)),
+            Name::Framed(SchemaKind::Avro) => Self::Avro(Some(0)),
+            Name::Framed(SchemaKind::Protobuf) => Self::Protobuf(ProtobufEncoder::of_table()),
         }))
     }
 
@@ -78,6 +86,9 @@ impl MessageEncoder {
                 let written = schema_of(&fields).map(drop);
                 written.map_err(|error| error.context(format!("table '{}' cannot be written as Avro", table.name)))
             }
+            Self::Protobuf(encoder) => encoder
+                .check(schema)
+                .map_err(|error| error.context(format!("table '{}' cannot be written as Protobuf", table.name))),
             Self::Raw => {
                 let [field] = schema.fields().as_ref() else {
                     let names: Vec<String> =
@@ -99,6 +110,49 @@ impl MessageEncoder {
                 ))
                 .with_help("'raw' writes STRING and BYTES: CAST the column, or use the format 'json'"))
             }
+        }
+    }
+
+    /// The kind of the schema that has to be registered before rows are written, if one has.
+    pub fn registers(&self) -> Option<SchemaKind> {
+        match self {
+            Self::Avro(Some(_)) => Some(SchemaKind::Avro),
+            Self::Protobuf(encoder) if encoder.is_of_table() => Some(SchemaKind::Protobuf),
+            _ => None,
+        }
+    }
+
+    /// The schema that follows from these columns.
+    ///
+    /// # Errors
+    /// A user error that names a column that it has no name or type for.
+    pub fn schema(&self, fields: &[FieldRef]) -> Result<String> {
+        match self {
+            Self::Protobuf(_) => protobuf::schema_of(fields),
+            _ => schema_of(fields),
+        }
+    }
+
+    /// Makes ready what has to be before the first row of these columns is written; `id` is the number of its schema, if that was
+    /// registered. Looks into a file, if the schema is in one.
+    ///
+    /// # Errors
+    /// A user error that names the option or column.
+    pub fn prepare(&mut self, id: Option<u32>, fields: &[FieldRef]) -> Result<()> {
+        match self {
+            Self::Avro(Some(number)) => *number = id.ok_or_else(|| Error::internal("a schema without a number"))?,
+            Self::Protobuf(encoder) => encoder.prepare(id, fields)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a value of these columns may turn out to have no place in a message.
+    pub fn may_refuse(&self, schema: &Schema) -> bool {
+        match self {
+            Self::Avro(_) => schema.fields().iter().any(|field| field.data_type().to_string().contains("Time64")),
+            Self::Protobuf(_) => true,
+            _ => false,
         }
     }
 
@@ -151,6 +205,13 @@ impl MessageEncoder {
                     record.append(row, bytes);
                     places.push(Some(start..bytes.len()));
                 }
+            }
+            Self::Protobuf(encoder) => {
+                let mut start = 0;
+                encoder.encode(rows, bytes, |out| {
+                    places.push(Some(start..out.len()));
+                    start = out.len();
+                })?;
             }
             Self::Raw => {
                 let column = rows.column(0);

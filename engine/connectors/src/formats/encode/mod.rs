@@ -9,6 +9,7 @@ pub(crate) mod cells;
 mod csv;
 mod json;
 pub mod message;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,6 +19,7 @@ use arrow::datatypes::Schema;
 use weir_core::connector::OptionInfo;
 use weir_core::{Error, Result, TableSpec};
 
+pub use protobuf::ProtobufEncoder;
 pub use text::{Style, Texts};
 
 use crate::formats::decode::sql_name;

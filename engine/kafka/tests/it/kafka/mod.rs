@@ -2,7 +2,6 @@
 //! `tests/services/kafka run cargo test --workspace --test it kafka -- --ignored` starts one.
 #![allow(clippy::unwrap_used)]
 
-mod avro;
 mod bounds;
 mod broker;
 mod changes;
@@ -11,6 +10,7 @@ mod conformance;
 mod content;
 mod job;
 mod refusals;
+mod registries;
 mod restarts;
 mod sink;
 mod successions;

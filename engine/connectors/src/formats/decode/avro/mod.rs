@@ -10,4 +10,4 @@ mod read;
 mod skip;
 
 pub(crate) use plan::Root;
-pub(super) use read::decode;
+pub(super) use read::{decode, whole};

@@ -172,7 +172,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 }
 
 /// A number of any length, two's complement, the highest byte first; `None` if it has more than 128 bits.
-fn whole(bytes: &[u8]) -> Option<i128> {
+pub(in crate::formats::decode) fn whole(bytes: &[u8]) -> Option<i128> {
     let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) { 0xff } else { 0 };
     let (spare, digits) = bytes.split_at(bytes.len().saturating_sub(16));
     let has_room = spare.iter().all(|byte| *byte == sign)

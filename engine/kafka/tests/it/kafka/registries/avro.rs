@@ -1,9 +1,5 @@
 //! Avro by the schemas of a real registry, read and written by fastavro on the other side.
-//! `tests/services/kafka run tests/services/registry run cargo test --workspace --test it kafka::avro:: -- --ignored`
-#![allow(clippy::disallowed_methods, reason = "the addresses of the services are in the environment")]
 
-use std::io::Write;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use arrow::array::*;
@@ -12,24 +8,10 @@ use rdkafka::message::Message;
 use serde_json::{Value, json};
 use weir_core::{Batch, ErrorKind};
 
-use super::cluster::{Record, Topic, unique};
-use super::job::{Job, columns};
-use super::sink;
-
-fn registry() -> String {
-    std::env::var("WEIR_TEST_REGISTRY").expect("see tests/services/registry")
-}
-
-/// What a program of fastavro's prints, as JSON.
-fn python(program: &str, input: &Value) -> Value {
-    let python = std::env::var("WEIR_TEST_PYTHON").expect("see tests/services/registry");
-    let mut child =
-        Command::new(python).args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use super::super::cluster::{Record, Topic, unique};
+use super::super::job::{Job, columns};
+use super::super::sink;
+use super::{bytes, hex, python, registry};
 
 /// Registers a schema, and writes records by it.
 const WRITE: &str = r#"
@@ -61,18 +43,14 @@ for message in map(bytes.fromhex, given["messages"]):
 json.dump(out, sys.stdout)
 "#;
 
-fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|place| u8::from_str_radix(&text[place..place + 2], 16).unwrap()).collect()
-}
-
 fn written(subject: &str, schema: &Value, records: &[&str]) -> Vec<Vec<u8>> {
     let given = json!({"registry": registry(), "subject": subject, "schema": schema, "records": records});
-    python(WRITE, &given).as_array().unwrap().iter().map(|message| hex(message.as_str().unwrap())).collect()
+    python(WRITE, &given).as_array().unwrap().iter().map(|message| bytes(message.as_str().unwrap())).collect()
 }
 
 fn read(messages: &[Vec<u8>]) -> Vec<String> {
-    let hex = |message: &Vec<u8>| message.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let given = json!({"registry": registry(), "messages": messages.iter().map(hex).collect::<Vec<_>>()});
+    let given =
+        json!({"registry": registry(), "messages": messages.iter().map(|message| hex(message)).collect::<Vec<_>>()});
     python(READ, &given).as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
