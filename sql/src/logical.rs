@@ -6,6 +6,7 @@ mod comparisons;
 mod cross_join;
 mod derived_order;
 mod duplicates;
+mod first_of_each;
 mod frame_bounds;
 mod group_by;
 mod group_id;

@@ -80,10 +80,21 @@ fn above_a_reference(expression: &Expr) -> Option<(String, String)> {
     if subquery.outer_ref_columns.is_empty() {
         return None;
     }
+    held_above(&subquery.subquery, exists).map(|what| {
+        (
+            format!("{what} over rows that a subquery picks by the query around it is not supported"),
+            "join the tables, and keep the first rows with `QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n`"
+                .to_owned(),
+        )
+    })
+}
+
+/// What stands over a reference to the query around a subquery and is of all rows. `exists`: only whether there are rows counts.
+pub(super) fn held_above(subquery: &LogicalPlan, exists: bool) -> Option<&'static str> {
     let refers = |plan: &LogicalPlan| plan.exists(|node| Ok(node.contains_outer_reference())).unwrap_or(true);
     let mut found = None;
     // The visitor itself has no errors.
-    let _ = subquery.subquery.apply(|node| {
+    let _ = subquery.apply(|node| {
         found = match node {
             LogicalPlan::Limit(limit) if refers(&limit.input) && !(exists && limit.skip.is_none()) => Some("a LIMIT"),
             LogicalPlan::Window(window) if refers(&window.input) => Some("a function with OVER"),
@@ -96,13 +107,7 @@ fn above_a_reference(expression: &Expr) -> Option<(String, String)> {
         };
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    found.map(|what| {
-        (
-            format!("{what} over rows that a subquery picks by the query around it is not supported"),
-            "join the tables, and keep the first rows with `QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) <= n`"
-                .to_owned(),
-        )
-    })
+    found
 }
 
 fn has_one_row(subquery: &Subquery) -> bool {

@@ -147,7 +147,8 @@ impl<'a> Tables<'a> {
             match plan {
                 Ok(plan) => {
                     let plan = super::as_of::resolved(plan, &self.source, &mut as_of)?;
-                    return super::set_operations::counted(super::lateral::unnests(plan)?);
+                    let plan = super::first_of_each::joined(super::lateral::unnests(plan)?)?;
+                    return super::set_operations::counted(plan);
                 }
                 Err(error) if capitals.correct(&mut query, &error) => {}
                 Err(error) => return Err(error),
