@@ -383,6 +383,59 @@ mod tests {
         );
     }
 
+    /// Results of few keys that change very often: two rows of a key are held at most, nothing is once they have come out, and what takes the place
+    /// of a row comes directly behind it, in one batch.
+    #[test]
+    fn of_a_key_two_rows_are_held_and_they_come_out_together() {
+        const KEYS: usize = 7;
+        let input = schema("k BIGINT, v STRING");
+        let spec = PacedRowsSpec { key: vec![0], every: 10_000 };
+        let mut operator = PacedRows::new(&spec, &input, (&input, &ChangelogKind::Retract)).unwrap();
+        let mut out = Collector::new(0);
+        let (mut current, mut shown) = (vec![None::<usize>; KEYS], vec![None::<usize>; KEYS]);
+        let mut next = 0;
+        for interval in 0..20_i64 {
+            let changes = 50 * interval as usize;
+            for change in 0..changes {
+                // Of a key several versions come in an interval, of some none, and a few go.
+                let key = (change * change + interval as usize) % (KEYS - interval as usize % 3);
+                let (mut lines, mut weights) = (Vec::new(), Vec::new());
+                if let Some(old) = current[key].take() {
+                    lines.push(format!("{key} | value {old:06}"));
+                    weights.push(-1);
+                }
+                if change % 11 > 0 {
+                    next += 1;
+                    current[key] = Some(next);
+                    lines.push(format!("{key} | value {next:06}"));
+                    weights.push(1);
+                }
+                let records = rows(&input, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+                operator.process(0, Batch::weighted(records, weights.into()).unwrap(), &mut out).unwrap();
+                operator.flush(&mut out).unwrap();
+                assert!(operator.held.len() <= 2 * KEYS, "{} rows are held", operator.held.len());
+                assert!(operator.state_bytes() <= 2 * KEYS * (64 + AROUND));
+            }
+            assert_eq!(out.take().len(), 0, "the interval goes on");
+            operator.watermark(EventTime(10_000 * (interval + 1)), &mut out).unwrap();
+            operator.flush(&mut out).unwrap();
+            assert_eq!(operator.state_bytes(), 0);
+            let mut expected = Vec::new();
+            for (key, (shown, current)) in shown.iter_mut().zip(&current).enumerate().filter(|(_, (a, b))| a != b) {
+                expected.extend(shown.map(|old| (-1, format!("{key} | value {old:06}"))));
+                expected.extend(current.map(|new| (1, format!("{key} | value {new:06}"))));
+                *shown = *current;
+            }
+            let mut found = Vec::new();
+            for (_, batch) in out.take() {
+                let weights = batch.weights().unwrap().values().to_vec();
+                found.extend(weights.into_iter().zip(text(batch.records())));
+                assert!(found.len() == expected.len(), "all changes are in one batch");
+            }
+            assert_eq!(found, expected);
+        }
+    }
+
     /// Keys stand elsewhere than in front, and there are more changes than a batch holds.
     #[test]
     fn what_takes_the_place_of_a_row_stands_beside_it() {
