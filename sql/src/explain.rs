@@ -61,7 +61,9 @@ pub(crate) fn growing(graph: &JobGraph, ends: &dyn Fn(&TableSpec) -> bool) -> Ve
     let warning = |node: &Node| {
         let (what, bound) = match &node.spec.operator {
             OperatorSpec::Join(spec)
-                if spec.on.is_empty() && node.spec.inputs.iter().all(|edge| grows(graph, edge.from, ends)) =>
+                if spec.on.is_empty()
+                    && node.spec.operator.broadcast_input().is_none()
+                    && node.spec.inputs.iter().all(|edge| grows(graph, edge.from, ends)) =>
             {
                 (
                     "all rows of both sides, and compares every row with every other in one subtask,",

@@ -85,6 +85,8 @@ pub(crate) struct Lowering<'a> {
     looked_up: bool,
     /// Relations with a hint `STATE_TTL`, and whether an operator obeys it.
     lives: Vec<(String, bool)>,
+    /// Relations that are to be in every subtask, and whether a join has them there.
+    broadcasts: Vec<(String, bool)>,
     /// Operators of plugins that are in the graph, by where they stand in the script.
     plugin_operators: BTreeMap<usize, NodeId>,
     /// Those whose inputs are announced.
@@ -115,6 +117,7 @@ impl<'a> Lowering<'a> {
             versions_expected: false,
             looked_up: false,
             lives: Vec::new(),
+            broadcasts: Vec::new(),
             plugin_operators: BTreeMap::new(),
             announced: BTreeSet::new(),
             emissions: Vec::new(),

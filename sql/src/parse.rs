@@ -59,7 +59,7 @@ pub(crate) use database::CATALOG;
 pub use database::DEFAULT_DATABASE;
 pub(crate) use emission::{EMISSION, EVERY, LATENESS, ON_UPDATE};
 pub use expression::parse_expression;
-pub(crate) use hints::{Hint, hints, with_options};
+pub(crate) use hints::{BROADCAST, Hint, hints, with_options};
 pub use segments::{Unit, units};
 pub use types::FlinkTypes;
 pub use weir_functions::sql_type_name;

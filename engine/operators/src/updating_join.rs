@@ -15,6 +15,9 @@
 //! A row that is taken back when it has been forgotten is passed over: what was shown of it stays.
 //!
 //! A row with a null in its key matches nothing, and is not kept: an outer or anti join shows it by itself.
+//!
+//! The rows of one side may be in every subtask, and those of the other, which are only added then and never forgotten, in any: each meets all that
+//! it can meet where it is. One subtask stores the former; the latter have no names in the state, and are loaded anywhere.
 
 mod changes;
 mod forgotten;
@@ -25,9 +28,10 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, BooleanArray, Int8Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{filter, not, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, UInt64Type};
+use weir_core::hash::hash_rows;
 use weir_core::{
-    Batch, Capture, CapturedRows, ChangelogKind, Collector, Distribution, EventTime, JoinSpec, OpenContext, Operator,
-    Result, TableSchema, state_column,
+    Batch, Capture, CapturedRows, ChangelogKind, Collector, Error, EventTime, HashRange, JoinSpec, OpenContext,
+    Operator, Result, TableSchema, state_column,
 };
 use weir_functions::Functions;
 
@@ -49,6 +53,7 @@ const MATCHES: u32 = 100_002;
 /// The regular join.
 pub(crate) struct UpdatingJoin {
     shape: JoinShape,
+    range: HashRange,
     /// Of both sides. Checkpointed.
     rows: [Rows; 2],
 }
@@ -67,7 +72,11 @@ impl UpdatingJoin {
         output: &SchemaRef,
         functions: &Functions,
     ) -> Result<Self> {
-        let shape = JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?;
+        let shape = JoinShape::new(spec.join_type, (&spec.on, spec.residual.as_ref()), inputs, output, functions)?
+            .spread(&spec.spread)?;
+        if shape.broadcast().is_some() && spec.time_to_live != (None, None) {
+            return Err(Error::internal("rows are to be forgotten of a join whose subtasks may not agree on the time"));
+        }
         let counts = shape.tracks(LEFT) || shape.tracks(RIGHT);
         let rows = |side: usize| {
             let length = if side == LEFT { spec.time_to_live.0 } else { spec.time_to_live.1 };
@@ -75,7 +84,12 @@ impl UpdatingJoin {
             let either = spec.time_to_live.0.is_some() || spec.time_to_live.1.is_some();
             Rows::new(inputs[side], TimeToLive::new(length), counts && either)
         };
-        Ok(Self { rows: [rows(LEFT), rows(RIGHT)], shape })
+        Ok(Self { rows: [rows(LEFT), rows(RIGHT)], shape, range: HashRange::ALL })
+    }
+
+    /// Whether rows of a side may be in any subtask, because those of the other are in all.
+    fn is_anywhere(&self, side: usize) -> bool {
+        self.shape.broadcast() == Some(1 - side)
     }
 
     /// Whether it matters of any row how many others match it.
@@ -284,14 +298,15 @@ impl Operator for UpdatingJoin {
             name: name.to_owned(),
             version: 1,
             schema: self.rows_schema(side),
-            key_columns: 1,
+            key_columns: if self.is_anywhere(side) { 0 } else { 1 },
             time_column: Some(self.shape.schema(side).fields().len() + 1),
-            distribution: Distribution::Keyed,
+            distribution: self.shape.distribution(side),
         };
         vec![table("left", LEFT), table("right", RIGHT)]
     }
 
     fn open(&mut self, context: &OpenContext) -> Result<()> {
+        self.range = context.range;
         self.rows.iter_mut().for_each(|rows| rows.life().open(context));
         Ok(())
     }
@@ -303,6 +318,12 @@ impl Operator for UpdatingJoin {
         let numbers = rows.column(0).as_primitive::<Int64Type>().values();
         let stamps = event_times(rows.column(width + 1))?;
         let counted = rows.column(width + 2).as_primitive::<Int64Type>();
+        // What rows are spread by in the state is another hash where they are found by none.
+        let keys = match self.shape.broadcast() {
+            Some(_) => Some(self.shape.keys(table, &records)?.hashes),
+            None => None,
+        };
+        let hashes = keys.as_ref().unwrap_or(hashes);
         let mut matches = Vec::new();
         if self.counts_matches() {
             matches.extend(counted.iter().map(|count| count.map_or(0, |count| count as u32)));
@@ -331,11 +352,14 @@ impl Operator for UpdatingJoin {
     }
 
     fn key_columns(&self, ordinal: usize) -> Option<&[usize]> {
-        Some(self.shape.key_columns(ordinal))
+        self.shape.spread_columns(ordinal)
     }
 
-    fn takes(&self, _: usize, stream: &ChangelogKind) -> bool {
-        !matches!(stream, ChangelogKind::Upsert(_))
+    fn takes(&self, ordinal: usize, stream: &ChangelogKind) -> bool {
+        match self.is_anywhere(ordinal) {
+            true => *stream == ChangelogKind::Append,
+            false => !matches!(stream, ChangelogKind::Upsert(_)),
+        }
     }
 
     fn process(&mut self, ordinal: usize, batch: Batch, out: &mut Collector) -> Result<()> {
@@ -363,7 +387,23 @@ impl Operator for UpdatingJoin {
         let mut captures = Vec::new();
         for side in [LEFT, RIGHT] {
             let (captured, schema) = (self.rows[side].capture(), self.rows_schema(side));
-            let rows: CapturedRows = Box::new(move || captured.rows(&schema));
+            if !self.shape.answers_for(side, self.range) {
+                captures.push(Capture::unchanged(None));
+                continue;
+            }
+            let columns = self.is_anywhere(side).then(|| 1..=self.shape.schema(side).fields().len());
+            let rows: CapturedRows = Box::new(move || {
+                let mut pieces = captured.rows(&schema)?;
+                // Rows that any subtask may have are spread by all that they are.
+                for piece in pieces.iter_mut().filter(|_| columns.is_some()) {
+                    let columns = columns.clone().into_iter().flatten();
+                    let columns: Vec<_> = columns.map(|column| piece.rows.column(column).clone()).collect();
+                    let mut hashes = Vec::new();
+                    hash_rows(&columns, piece.rows.num_rows(), &mut hashes)?;
+                    piece.hashes = hashes.into();
+                }
+                Ok(pieces)
+            });
             captures.push(Capture { rows, expired: self.rows[side].expired() });
         }
         Ok(captures)

@@ -3,12 +3,13 @@
 //! `STATE_TTL('a' = '1 d')` is about the relation of that name in the `FROM` of its `SELECT`: a mark is put on it here, and when it has been
 //! planned a node around it, from which lowering learns how long what is kept of its rows is to be kept. `EMIT` and `ALLOWED LATENESS`,
 //! which the parser makes a hint of, are about what is aggregated of the one relation in `FROM`, and take the same way. Options of a
-//! table that stand in its name go there with a name for the relation: that of the table.
+//! table that stand in its name go there with a name for the relation: that of the table. `BROADCAST(a)` goes with `STATE_TTL`.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion_common::{DFSchemaRef, Result, internal_err};
 use datafusion_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNodeCore};
@@ -21,7 +22,7 @@ use weir_core::Error;
 use super::shared_columns::Place;
 use crate::catalog::parse_duration;
 use crate::diagnostics::{Source, did_you_mean};
-use crate::parse::{EMISSION, EVERY, Hint, LATENESS, ON_UPDATE, hints, with_options};
+use crate::parse::{BROADCAST, EMISSION, EVERY, Hint, LATENESS, ON_UPDATE, hints, with_options};
 use crate::statement::Span;
 use crate::walk::{Change, Step, change};
 
@@ -43,6 +44,8 @@ pub(crate) struct Said {
     pub life: Option<u64>,
     /// When what is aggregated of it comes out.
     pub emission: Option<Emission>,
+    /// Whether a join is to have its rows in every subtask.
+    pub broadcast: bool,
     /// Whose columns they are, where a join goes by their names.
     pub place: Option<Place>,
 }
@@ -111,7 +114,7 @@ pub(super) fn unmarked(relation: &TableFactor) -> Option<(TableFactor, Said)> {
 
 /// The node around a planned relation, if there is something to be said of it.
 pub(super) fn node(input: LogicalPlan, said: Said, relation: &TableFactor) -> LogicalPlan {
-    if said.life.is_none() && said.emission.is_none() {
+    if (Said { place: None, ..said }) == Said::default() {
         return input;
     }
     let said = Said { place: None, ..said };
@@ -187,11 +190,14 @@ impl Obey<'_> {
                 continue;
             }
             for (name, length) in hint.pairs {
-                let duration = parse_duration(&length).ok_or_else(|| {
-                    self.source
-                        .error(span, format!("'{length}' is no length of time"))
-                        .with_help("write it like '30 min', '12 h', '1 d'; '0 s' keeps rows for ever")
-                })?;
+                let duration = match hint.name == BROADCAST {
+                    true => None,
+                    false => Some(parse_duration(&length).ok_or_else(|| {
+                        self.source
+                            .error(span, format!("'{length}' is no length of time"))
+                            .with_help("write it like '30 min', '12 h', '1 d'; '0 s' keeps rows for ever")
+                    })?),
+                };
                 let relations = select.from.iter_mut().flat_map(|tables| {
                     let joined = tables.joins.iter_mut().map(|join| &mut join.relation);
                     std::iter::once(&mut tables.relation).chain(joined)
@@ -202,8 +208,11 @@ impl Obey<'_> {
                     let Some(own) = name_of(relation) else { continue };
                     if own.eq_ignore_ascii_case(&name) {
                         found = true;
-                        let length = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-                        say(relation, |said| said.life = Some(length));
+                        let length = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                        say(relation, |said| match duration {
+                            Some(duration) => said.life = Some(length(duration)),
+                            None => said.broadcast = true,
+                        });
                     }
                     names.push(own);
                 }
@@ -211,7 +220,7 @@ impl Obey<'_> {
                     let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     return Err(self
                         .source
-                        .error(span, format!("STATE_TTL is about `{name}`, and this SELECT reads no such relation"))
+                        .error(span, format!("{} is about `{name}`, and this SELECT reads no such relation", hint.name))
                         .with_help(did_you_mean(&name, &names, "it reads")));
                 }
             }
@@ -255,7 +264,8 @@ fn say(relation: &mut TableFactor, change: impl Fn(&mut Said)) -> bool {
         None => ("-".to_owned(), 0, None),
     };
     let place = said.place.map_or_else(|| "-".to_owned(), |(select, relation)| format!("{select}:{relation}"));
-    let text = format!("{} {on_update} {lateness} {} {place}", number(said.life), number(every));
+    let broadcast = u8::from(said.broadcast);
+    let text = format!("{} {on_update} {lateness} {} {place} {broadcast}", number(said.life), number(every));
     *mark = Some(TableSampleKind::BeforeTableAlias(Box::new(TableSample {
         modifier: TableSampleModifier::TableSample,
         name: None,
@@ -283,6 +293,7 @@ fn read(mark: TableSampleKind) -> Option<Said> {
     let every = parts.next()?.parse().ok();
     let place = parts.next()?.split_once(':');
     let place = place.and_then(|(select, relation)| Some((select.parse().ok()?, relation.parse().ok()?)));
+    let broadcast = parts.next()? == "1";
     let emission = (on_update != "-").then_some(Emission { on_update: on_update == "1", lateness, every });
-    Some(Said { life, emission, place })
+    Some(Said { life, emission, broadcast, place })
 }

@@ -303,7 +303,13 @@ mod tests {
         use ChangelogKind::{Append, Retract};
         use JoinType::{Full, Inner, Left, LeftAnti, LeftSemi, Right, RightAnti, RightSemi};
         let made = |join_type, left: &ChangelogKind, right: &ChangelogKind| {
-            let spec = JoinSpec { join_type, on: vec![(0, 0)], residual: None, time_to_live: (None, None) };
+            let spec = JoinSpec {
+                join_type,
+                on: vec![(0, 0)],
+                residual: None,
+                time_to_live: (None, None),
+                spread: JoinSpread::Keys,
+            };
             made_of(&OperatorSpec::Join(spec), &[left.clone(), right.clone()])
         };
         for join_type in [Inner, LeftSemi, RightSemi] {

@@ -9,8 +9,8 @@ use arrow::datatypes::DataType;
 use datafusion_common::{DFSchema, NullEquality};
 use datafusion_expr::{Expr as LogicalExpr, Join, JoinType as LogicalJoinType};
 use weir_core::{
-    Error, Exchange, Expr, IntervalJoinSpec, JoinSpread, JoinType, Literal, LiteralValue, OperatorSpec, Result,
-    WindowJoinSpec,
+    Error, Exchange, Expr, IntervalJoinSpec, JoinSpread, JoinType, Literal, LiteralValue, NodeId, OperatorSpec,
+    Parallelism, Result, WindowJoinSpec,
 };
 
 pub(super) use self::input::{Input, residual};
@@ -212,8 +212,16 @@ impl Lowering<'_> {
             }
         }
         let (left_on, right_on): (Vec<usize>, Vec<usize>) = on.iter().copied().unzip();
-        let mut inputs = edges(&left.shaped.nodes, 0, Exchange::Hash(left_on));
-        inputs.extend(edges(&right.shaped.nodes, 1, Exchange::Hash(right_on)));
+        let exchange = |side: usize, on: Vec<usize>, nodes: &[NodeId]| match operator.broadcast_input() {
+            None => Exchange::Hash(on),
+            Some(small) if small == side => Exchange::Broadcast,
+            Some(_) if nodes.iter().all(|node| self.graph.node(*node).spec.parallelism == Parallelism::Job) => {
+                Exchange::Forward
+            }
+            Some(_) => Exchange::Rebalance,
+        };
+        let mut inputs = edges(&left.shaped.nodes, 0, exchange(0, left_on, &left.shaped.nodes));
+        inputs.extend(edges(&right.shaped.nodes, 1, exchange(1, right_on, &right.shaped.nodes)));
         let refuses_late_rows = !matches!(operator, OperatorSpec::Join(_));
         let node = add(&mut self.graph, name, operator, inputs, &columns)?;
         if refuses_late_rows {

@@ -21,6 +21,10 @@ impl Lowering<'_> {
             stream.life = Some(Life { length, hint: self.lives.len() });
             self.lives.push((hinted.name.clone(), false));
         }
+        if hinted.said.broadcast {
+            stream.broadcast = Some(self.broadcasts.len());
+            self.broadcasts.push((hinted.name.clone(), false));
+        }
         if let Some(emission) = hinted.said.emission {
             stream.emission = Some((emission, self.emissions.len()));
             self.emissions.push(false);
@@ -38,6 +42,11 @@ impl Lowering<'_> {
                 "EMIT and ALLOWED LATENESS say when the results of an aggregation come out, and this SELECT has none",
             )
             .with_help("write the clause behind the SELECT with the GROUP BY"));
+        }
+        if let Some((name, _)) = self.broadcasts.iter().find(|(_, is_obeyed)| !is_obeyed) {
+            return Err(Error::user(format!("BROADCAST of `{name}` has no effect here")).with_help(
+                "it is about a side of a regular join; joins of windows, of times and with versions are spread by their keys",
+            ));
         }
         match self.lives.iter().find(|(_, is_obeyed)| !is_obeyed) {
             None => Ok(()),

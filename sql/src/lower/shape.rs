@@ -143,6 +143,7 @@ pub(super) fn settle(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
         names: stream.names,
         types: stream.types,
         life: stream.life,
+        broadcast: stream.broadcast,
         emission: stream.emission,
         columns,
     })
@@ -267,9 +268,9 @@ fn nodes_of(
 /// # Errors
 /// See [`settle`].
 pub(super) fn materialise(graph: &mut JobGraph, stream: Stream) -> Result<Stream> {
-    let (life, emission) = (stream.life, stream.emission);
+    let (life, broadcast, emission) = (stream.life, stream.broadcast, stream.emission);
     let (nodes, columns) = exact(graph, stream)?;
-    Ok(Stream { life, emission, ..Stream::of_nodes(nodes, columns) })
+    Ok(Stream { life, broadcast, emission, ..Stream::of_nodes(nodes, columns) })
 }
 
 /// Puts a projection, given over the stream's output, behind it.

@@ -132,6 +132,8 @@ pub(super) struct Stream {
     pub types: Vec<DataType>,
     /// How long what is kept of it is to be kept, if a hint says so.
     pub life: Option<Life>,
+    /// The number of the hint that says that a join is to have its rows in every subtask.
+    pub broadcast: Option<usize>,
     /// When what is aggregated of it comes out, if a clause says so, and the number of the clause in its job.
     pub emission: Option<(Emission, usize)>,
 }
@@ -167,6 +169,7 @@ impl Stream {
             types: columns.iter().map(|column| column.data_type.clone()).collect(),
             columns,
             life: None,
+            broadcast: None,
             emission: None,
         }
     }

@@ -3,6 +3,7 @@
 //! | hint | where | what becomes of it |
 //! |---|---|---|
 //! | `STATE_TTL('a' = '1 d', …)` | behind SELECT | stays with the `SELECT`, for [`logical`](crate::logical) to give to its relations |
+//! | `BROADCAST(a, …)` | behind SELECT | the same |
 //! | `OPTIONS('k' = 'v', …)` | behind a table | goes into the name of the table, where the catalog [finds](with_options) it |
 //!
 //! All others are refused: a hint is obeyed, or it is an error.
@@ -19,10 +20,12 @@ use crate::statement::Span;
 
 /// The hint with how long state is kept.
 pub(crate) const STATE_TTL: &str = "STATE_TTL";
+/// The hint with relations that are to be in every subtask.
+pub(crate) const BROADCAST: &str = "BROADCAST";
 const OPTIONS: &str = "OPTIONS";
 
 /// Hints of Flink's that choose a way to run a join, or what a lookup does.
-const WAYS: [&str; 6] = ["BROADCAST", "SHUFFLE_HASH", "SHUFFLE_MERGE", "NEST_LOOP", "LOOKUP", "MULTI_JOIN"];
+const WAYS: [&str; 5] = ["SHUFFLE_HASH", "SHUFFLE_MERGE", "NEST_LOOP", "LOOKUP", "MULTI_JOIN"];
 
 /// Between the name of a table and its options, and between those: no one writes it.
 const SEPARATOR: char = '\u{1}';
@@ -116,6 +119,7 @@ fn check(source: &Source<'_>, span: Span, hint: &Hint, behind_select: bool, begi
     let refused = |what: String, help: &str| Err(source.error(span, what).with_help(help));
     let example = match name {
         STATE_TTL => "write it behind SELECT, as in `SELECT /*+ STATE_TTL('a' = '1 d', 'b' = '12 h') */ …`",
+        BROADCAST => "write it behind SELECT, as in `SELECT /*+ BROADCAST(small) */ … FROM large JOIN small ON …`",
         OPTIONS => {
             "write it behind the name of a table that is read, as in `FROM t /*+ OPTIONS('key' = 'value') */ AS a`"
         }
@@ -126,12 +130,19 @@ fn check(source: &Source<'_>, span: Span, hint: &Hint, behind_select: bool, begi
             );
         }
         _ => {
-            let help = did_you_mean(name, &[STATE_TTL, OPTIONS], "the hints are");
+            let help = did_you_mean(name, &[STATE_TTL, BROADCAST, OPTIONS], "the hints are");
             return Err(source.error(span, format!("there is no hint {name}")).with_help(help));
         }
     };
-    if (name == STATE_TTL) != behind_select || !(behind_select || begins_table) {
+    if (name != OPTIONS) != behind_select || !(behind_select || begins_table) {
         return refused(format!("{name} cannot stand here"), example);
+    }
+    if name == BROADCAST {
+        return match hint.pairs.is_empty() || hint.pairs.iter().any(|(key, value)| key.is_empty() || !value.is_empty())
+        {
+            true => refused(format!("{name} has names of relations"), example),
+            false => Ok(()),
+        };
     }
     if hint.pairs.is_empty() || hint.pairs.iter().any(|(key, value)| key.is_empty() || value.is_empty()) {
         return refused(format!("{name} has pairs of texts, each with a sign of equality between"), example);

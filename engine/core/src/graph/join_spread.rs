@@ -14,7 +14,7 @@ pub enum JoinSpread {
     /// Window joins only.
     SomeKeys(Vec<usize>),
     /// Those of this input, 0 or 1, are in every subtask; those of the other are in any. It must not matter to any row of this input
-    /// whether something matched it, and where a marker passes all subtasks have to stand at the same watermark.
+    /// whether something matched it, and where a marker passes all subtasks of a join by time have to stand at the same watermark.
     Broadcast(usize),
 }
 
@@ -36,6 +36,7 @@ impl OperatorSpec {
         let spread = match self {
             OperatorSpec::WindowJoin(spec) => &spec.spread,
             OperatorSpec::IntervalJoin(spec) => &spec.spread,
+            OperatorSpec::Join(spec) => &spec.spread,
             _ => return None,
         };
         match spread {

@@ -445,6 +445,9 @@ pub struct JoinSpec {
     /// A row of the left and of the right side is forgotten after so many milliseconds; `None`: none is.
     #[serde(default)]
     pub time_to_live: (Option<u64>, Option<u64>),
+    /// How rows find each other. Where those of one input are in every subtask, those of the other are only added, and none is forgotten.
+    #[serde(default)]
+    pub spread: JoinSpread,
 }
 
 /// Parameters of [`OperatorSpec::TemporalJoin`]: a left row meets, of the right rows with its key, the last one in time up to its own

@@ -154,7 +154,13 @@ fn an_operator_that_would_drop_weights_is_not_given_any() {
 
 #[test]
 fn a_join_takes_rows_back_and_does_not_replace_them() {
-    let spec = JoinSpec { join_type: JoinType::Inner, on: vec![(0, 0)], residual: None, time_to_live: (None, None) };
+    let spec = JoinSpec {
+        join_type: JoinType::Inner,
+        on: vec![(0, 0)],
+        residual: None,
+        time_to_live: (None, None),
+        spread: JoinSpread::Keys,
+    };
     let node = node(OperatorSpec::Join(spec), &schema("id BIGINT, at TIMESTAMP, id BIGINT, at TIMESTAMP"));
     let both = [ChangelogKind::Append, ChangelogKind::Retract];
     for (left, right) in both.iter().flat_map(|left| both.iter().map(move |right| (left, right))) {

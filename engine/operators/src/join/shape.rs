@@ -129,6 +129,11 @@ impl JoinShape {
         Ok(self)
     }
 
+    /// The side whose rows are in every subtask, if there is one.
+    pub(crate) fn broadcast(&self) -> Option<usize> {
+        self.broadcast
+    }
+
     pub(crate) fn key_columns(&self, side: usize) -> &[usize] {
         &self.keys[side]
     }

@@ -4,7 +4,7 @@ mod expiry;
 mod oracle;
 mod order;
 
-use weir_core::{BinaryOperator, ChangelogKind, Expr, JoinSpec, JoinType, NodeSpec, OperatorSpec};
+use weir_core::{BinaryOperator, ChangelogKind, Expr, JoinSpec, JoinSpread, JoinType, NodeSpec, OperatorSpec};
 
 use crate::testing::{check, node, schema};
 
@@ -21,7 +21,7 @@ fn join(join_type: JoinType, residual: Option<Expr>, changelog: ChangelogKind) -
         RightSemi | RightAnti => "k BIGINT, b BIGINT",
         _ => PAIRS,
     };
-    let spec = JoinSpec { join_type, on: vec![(0, 0)], residual, time_to_live: (None, None) };
+    let spec = JoinSpec { join_type, on: vec![(0, 0)], residual, time_to_live: (None, None), spread: JoinSpread::Keys };
     NodeSpec { changelog, ..node(OperatorSpec::Join(spec), &schema(output)) }
 }
 
@@ -33,8 +33,13 @@ fn less() -> Expr {
 
 #[test]
 fn without_a_key_every_row_meets_every_other() {
-    let spec =
-        JoinSpec { join_type: JoinType::Left, on: Vec::new(), residual: Some(less()), time_to_live: (None, None) };
+    let spec = JoinSpec {
+        join_type: JoinType::Left,
+        on: Vec::new(),
+        residual: Some(less()),
+        time_to_live: (None, None),
+        spread: JoinSpread::Keys,
+    };
     let node = NodeSpec { changelog: ChangelogKind::Retract, ..node(OperatorSpec::Join(spec), &schema(PAIRS)) };
     let script = "
         left> 1 | 10

@@ -196,7 +196,7 @@ fn queries() {
         ),
         ("SELECT /*+ STATE_TTL */ * FROM t", "STATE_TTL has pairs of texts, each with a sign of equality between"),
         ("SELECT /*+ (1) */ * FROM t", "line 1, column 8: this is no hint"),
-        ("SELECT /*+ BROADCAST(a) */ * FROM t", "line 1, column 8: the hint BROADCAST is not supported"),
+        ("SELECT /*+ SHUFFLE_HASH(a) */ * FROM t", "line 1, column 8: the hint SHUFFLE_HASH is not supported"),
         ("SELECT * FROM t /*+ STATE_TTL('a' = '1d') */", "line 1, column 17: STATE_TTL cannot stand here"),
         ("SELECT /*+ OPTIONS('k' = 'v') */ * FROM t", "line 1, column 8: OPTIONS cannot stand here"),
         ("SELECT a /*+ OPTIONS('k' = 'v') */ FROM t", "line 1, column 10: OPTIONS cannot stand here"),

@@ -99,9 +99,13 @@ impl Encode for OperatorSpec {
                 .option("residual", residual)
                 .unless("spread", spread, &JoinSpread::Keys)
                 .end(),
-            OperatorSpec::Join(JoinSpec { join_type, on, residual, time_to_live: _ }) => {
-                out.record(tag).field("type", join_type).list("on", on).option("residual", residual).end();
-            }
+            OperatorSpec::Join(JoinSpec { join_type, on, residual, time_to_live: _, spread }) => out
+                .record(tag)
+                .field("type", join_type)
+                .list("on", on)
+                .option("residual", residual)
+                .unless("spread", spread, &JoinSpread::Keys)
+                .end(),
             OperatorSpec::GroupAggregate(GroupAggregateSpec {
                 keys,
                 aggregates,

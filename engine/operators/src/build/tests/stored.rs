@@ -103,7 +103,13 @@ fn operators() -> Vec<(OperatorSpec, &'static str)> {
         (OperatorSpec::WindowJoin(in_windows), joined),
         (OperatorSpec::IntervalJoin(in_time), joined),
         (
-            OperatorSpec::Join(JoinSpec { join_type, on: on.clone(), residual: None, time_to_live: (None, None) }),
+            OperatorSpec::Join(JoinSpec {
+                join_type,
+                on: on.clone(),
+                residual: None,
+                time_to_live: (None, None),
+                spread: spread(),
+            }),
             joined,
         ),
         (OperatorSpec::TemporalJoin(TemporalJoinSpec { join_type, on, time: (2, 2), residual: None }), joined),

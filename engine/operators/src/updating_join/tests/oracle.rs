@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use arrow::array::Int8Array;
 use proptest::prelude::*;
-use weir_core::{Batch, ChangelogKind, JoinType};
+use weir_core::{Batch, ChangelogKind, JoinSpread, JoinType, OperatorSpec};
 
 use super::{inputs, join, less};
 use crate::testing::{Plan, Script, Step, rows, run};
@@ -121,10 +121,13 @@ fn script(join_type: JoinType, residual: bool, calls: &[Call], always: bool) -> 
 }
 
 /// The harness looks that no row is taken back that is not there; this, that what is there is the join.
-fn compare(join_type: JoinType, residual: bool, calls: &[Call], taken_back: bool) {
+fn compare(join_type: JoinType, residual: bool, calls: &[Call], taken_back: bool, spread: &JoinSpread) {
     let appends = matches!(join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi) && !taken_back;
     let changelog = if appends { ChangelogKind::Append } else { ChangelogKind::Retract };
-    let node = join(join_type, residual.then(less), changelog);
+    let mut node = join(join_type, residual.then(less), changelog);
+    if let OperatorSpec::Join(spec) = &mut node.operator {
+        spec.spread = spread.clone();
+    }
     for plan in Plan::ALL {
         let (script, expected) = script(join_type, residual, calls, plan == Plan::Alone);
         let found = run(&node, &inputs(), &script, plan).unwrap_or_else(|error| panic!("{plan:?}: {}", error.report()));
@@ -146,16 +149,36 @@ fn compare(join_type: JoinType, residual: bool, calls: &[Call], taken_back: bool
     }
 }
 
+/// Joins, each with a side whose rows need no partner to show.
+fn spreads() -> Vec<(JoinType, usize)> {
+    let both = ALL.iter().flat_map(|join_type| [(*join_type, 0), (*join_type, 1)]);
+    both.filter(|(join_type, side)| !join_type.tracks(*side)).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn rows_that_come_and_go(calls in calls(true), join_type in prop::sample::select(&ALL[..]), residual in any::<bool>()) {
-        compare(join_type, residual, &calls, true);
+        compare(join_type, residual, &calls, true, &JoinSpread::Keys);
     }
 
     #[test]
     fn rows_that_stay(calls in calls(false), join_type in prop::sample::select(&ALL[..]), residual in any::<bool>()) {
-        compare(join_type, residual, &calls, false);
+        compare(join_type, residual, &calls, false, &JoinSpread::Keys);
+    }
+
+    #[test]
+    fn rows_of_one_side_are_in_every_subtask(
+        calls in calls(true),
+        (join_type, small) in prop::sample::select(spreads()),
+        residual in any::<bool>(),
+    ) {
+        // Those of the other side stay.
+        let mut calls = calls;
+        for call in calls.iter_mut().filter(|call| call.side != small) {
+            call.acts.retain(|act| matches!(act, Act::Add(_)));
+        }
+        compare(join_type, residual, &calls, true, &JoinSpread::Broadcast(small));
     }
 }

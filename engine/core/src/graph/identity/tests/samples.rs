@@ -239,6 +239,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 on: vec![(0, 1)],
                 residual: Some(column(7)),
                 time_to_live: (Some(1000), None),
+                spread: JoinSpread::Keys,
             }),
         ),
         ("group aggregate", OperatorSpec::GroupAggregate(grouping(vec![0], false))),
@@ -336,6 +337,7 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
                 on: Vec::new(),
                 residual: None,
                 time_to_live: (None, None),
+                spread: JoinSpread::Keys,
             }),
         ),
         ("discover", OperatorSpec::Discover(DiscoverSpec { table: table("bids") })),
@@ -415,6 +417,13 @@ pub fn words() -> Vec<NodeSpec> {
         let window = Some(UpdatedWindow { end: 1, lateness, early });
         node(OperatorSpec::GroupAggregate(GroupAggregateSpec { window, ..grouping(vec![0, 1], false) }))
     }));
+    words.push(node(OperatorSpec::Join(JoinSpec {
+        join_type: JoinType::Left,
+        on: Vec::new(),
+        residual: None,
+        time_to_live: (None, None),
+        spread: JoinSpread::Broadcast(1),
+    })));
     let last_before = OverCall {
         function: OverFunction::LastBefore,
         frame: OverFrame::Range(None),
