@@ -46,6 +46,7 @@ Statements are carried out one by one: what one declares or sets, those behind i
 until its input ends, or until ^C; it keeps no state. `weir run` makes one job of a whole script, and can go on where it stopped.
 In a cluster CREATE and DROP change the catalog that all scripts of the namespace share, an INSERT is submitted as a job that goes on
 by itself, and SHOW JOBS, DESCRIBE JOB 'name', SHOW WATERMARKS FOR JOB 'name' and STOP JOB 'name' see to them. What -i declares is for this session alone.
+A result that is longer than the screen goes to the pager, `less` or what PAGER says; \\pset pager off has it printed.
 The keys are those of readline; the history is in ~/.local/state/weir/sql_history.";
 
 const RUN_AFTER_HELP: &str = "\

@@ -9,6 +9,7 @@ mod figures;
 mod listing;
 mod logging;
 mod new;
+mod pager;
 mod planning;
 mod plugin;
 mod result;

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
+use weir_core::connector::Boundedness;
 use weir_core::{ConnectorRegistry, Error, Result};
 use weir_sql::{Answer, Script};
 use weir_worker::RunningJobs;
 use weir_worker::secrets::Resolving;
 
 use crate::args::RunArguments;
+use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
 use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
@@ -101,8 +103,13 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
         screen.message(&format!("warning: {warning}\n"));
     }
     for answer in &planned.answers {
+        screen.begin_paging();
         match answer {
-            Answer::Text(text) => results.print_text(text)?,
+            Answer::Text(text) => {
+                results.print_text(text)?;
+                let screen = screen.clone();
+                blocking(move || Ok(screen.finish_paging())).await?.map_err(unwritten)?;
+            }
             Answer::Rows(rows) => {
                 let rows_of_answer = Results::new(screen.clone(), settings.output_on(screen), false);
                 rows_of_answer.show(vec![rows.clone()]).await?;
@@ -145,7 +152,18 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
         watched: run.watched.map(|running| (running, name.clone())),
     };
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
-    supervise(request, results, display, run.stats).await
+    // Rows of input that goes on are looked at while they come.
+    if planned.boundedness == Boundedness::Bounded {
+        screen.begin_paging();
+    }
+    let end = supervise(request, results, display, run.stats).await;
+    let screen = screen.clone();
+    blocking(move || Ok(screen.finish_paging())).await?.map_err(unwritten)?;
+    end
+}
+
+fn unwritten(error: std::io::Error) -> Error {
+    Error::environment("cannot write results to standard output").with_source(error)
 }
 
 /// Where bare `SELECT`s go, in the format that fits.

@@ -23,6 +23,7 @@ use crate::args::SqlArguments;
 use crate::blocking::blocking;
 use crate::clock::Stopwatch;
 use crate::exit::{self, Exit};
+use crate::pager;
 use crate::script;
 use crate::terminal::Screen;
 
@@ -45,6 +46,7 @@ Statements end with a semicolon and may take several lines. What is declared sta
 
   \\d [t]       tables and views; columns of t
   \\changes     shows each change of a result that changes, or the rows that there are again
+  \\pset pager [on|off]   results longer than the screen go to the pager: `less`, or what PAGER says
   \\timing      says how long each statement took, or no longer
   \\?           this help
   \\q           quits; so do quit, exit and ^D
@@ -75,7 +77,8 @@ async fn typed(mut session: Session, screen: &Arc<Screen>) -> Result<Exit> {
     screen.message("Weir SQL. Statements end with `;`, \\? helps, \\q quits.\n");
     session.is_live = true;
     let mut input = Input::new()?;
-    let mut timing = false;
+    let (mut timing, mut pages) = (false, true);
+    screen.use_pager(pager::wanted());
     loop {
         input.offer(session.words());
         let (same, line) = blocking(move || Ok(input.read())).await?;
@@ -96,6 +99,20 @@ async fn typed(mut session: Session, screen: &Arc<Screen>) -> Result<Exit> {
             "\\timing" => {
                 timing = !timing;
                 screen.message(if timing { "Timing is on.\n" } else { "Timing is off.\n" });
+                continue;
+            }
+            "\\pset pager" | "\\pset pager on" | "\\pset pager off" => {
+                pages = match line.trim().trim_end_matches(';').trim_end() {
+                    "\\pset pager on" => true,
+                    "\\pset pager off" => false,
+                    _ => !pages,
+                };
+                screen.use_pager(pager::wanted().filter(|_| pages));
+                screen.message(if pages {
+                    "Results that are longer than the screen go to the pager.\n"
+                } else {
+                    "Results are printed, however long they are.\n"
+                });
                 continue;
             }
             "\\changes" => {

@@ -1,11 +1,14 @@
 //! What goes to stdout and what to stderr, so that the two never mix on one terminal.
 //!
 //! Results own stdout. The status line lives on the last line of stderr, if that is a terminal: it is erased before
-//! anything else is printed to the same terminal, and drawn again behind it.
+//! anything else is printed to the same terminal, and drawn again behind it. A result that is longer than the terminal goes to a
+//! [pager](crate::pager), if one is wanted: while it has the terminal, messages wait, and there is no status line.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use crate::pager::Paging;
 
 const ERASE_LINE: &str = "\r\x1b[2K";
 
@@ -15,6 +18,7 @@ pub struct Screen {
     err: Mutex<Stderr>,
     layout: Layout,
     messages: AtomicU64,
+    paging: Mutex<Paging>,
 }
 
 /// What kind of files stdout and stderr are.
@@ -32,6 +36,8 @@ struct Stderr {
     writer: Box<dyn Write + Send>,
     /// The status line as it stands there; empty if none.
     status: String,
+    /// What is to be said when the terminal is free again; `None`: it is.
+    waiting: Option<String>,
 }
 
 impl Screen {
@@ -49,8 +55,8 @@ impl Screen {
 
     /// Any two writers.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, layout: Layout) -> Self {
-        let err = Mutex::new(Stderr { writer: err, status: String::new() });
-        Self { out: Mutex::new(out), err, layout, messages: AtomicU64::new(0) }
+        let err = Mutex::new(Stderr { writer: err, status: String::new(), waiting: None });
+        Self { out: Mutex::new(out), err, layout, messages: AtomicU64::new(0), paging: Mutex::default() }
     }
 
     /// What kind of files stdout and stderr are.
@@ -68,6 +74,68 @@ impl Screen {
     /// # Errors
     /// What writing to stdout gives; `BrokenPipe` if nobody reads any more.
     pub fn write_results(&self, bytes: &[u8]) -> io::Result<()> {
+        let rows = || self.results_size().map_or(24, |(_, rows)| rows);
+        let mut paging = lock(&self.paging);
+        if paging.is_off() {
+            drop(paging);
+            return self.write(bytes);
+        }
+        match paging.take(bytes, rows, &|| self.hush()) {
+            Ok(Some(bytes)) => {
+                drop(paging);
+                self.write(&bytes)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Results that are longer than the terminal go to this command from now on; `None`: they do not.
+    pub fn use_pager(&self, command: Option<String>) {
+        *lock(&self.paging) = Paging::new(command);
+    }
+
+    /// Begins a result that has an end.
+    pub fn begin_paging(&self) {
+        lock(&self.paging).begin();
+    }
+
+    /// Shows what is there of a result, if it has been held back for a while.
+    ///
+    /// # Errors
+    /// Those of [`write_results`](Self::write_results).
+    pub fn show_held(&self) -> io::Result<()> {
+        // A pager that waits for its reader has nothing to show.
+        let held = self.paging.try_lock().ok().and_then(|mut paging| paging.overdue());
+        held.map_or(Ok(()), |held| self.write(&held))
+    }
+
+    /// Ends the result: shows what is left, and waits until the pager has ended.
+    ///
+    /// # Errors
+    /// Those of [`write_results`](Self::write_results).
+    pub fn finish_paging(&self) -> io::Result<()> {
+        let rest = lock(&self.paging).finish();
+        let mut err = lock(&self.err);
+        if let Some(waiting) = err.waiting.take() {
+            let _ = err.writer.write_all(waiting.as_bytes());
+            err.draw();
+        }
+        drop(err);
+        rest.map_or(Ok(()), |rest| self.write(&rest))
+    }
+
+    /// Takes the status line away, and has messages wait.
+    fn hush(&self) {
+        let mut err = lock(&self.err);
+        if !err.status.is_empty() {
+            let _ = err.writer.write_all(ERASE_LINE.as_bytes()).and_then(|()| err.writer.flush());
+            err.status.clear();
+        }
+        err.waiting.get_or_insert_default();
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
         // Only where both are terminals can the two meet; a slow reader of a pipe must not stop the status line.
         let mut err = (self.layout.out_is_terminal && self.layout.err_is_terminal).then(|| lock(&self.err));
         if let Some(err) = err.as_mut().filter(|err| !err.status.is_empty()) {
@@ -89,6 +157,9 @@ impl Screen {
         }
         let width = terminal_size(io::stderr()).map_or(80, |(columns, _)| columns);
         let mut err = lock(&self.err);
+        if err.waiting.is_some() {
+            return;
+        }
         if !err.status.is_empty() {
             // A terminal that does not listen any more is no reason to stop a job.
             let _ = err.writer.write_all(ERASE_LINE.as_bytes());
@@ -107,6 +178,10 @@ impl Screen {
     pub fn message(&self, text: &str) {
         let mut err = lock(&self.err);
         self.messages.fetch_add(1, Ordering::AcqRel);
+        if let Some(waiting) = &mut err.waiting {
+            waiting.push_str(text);
+            return;
+        }
         let erase = if err.status.is_empty() { "" } else { ERASE_LINE };
         let _ = err.writer.write_all(format!("{erase}{text}").as_bytes());
         err.draw();
@@ -205,6 +280,47 @@ mod tests {
         screen.set_status("10 rows");
         screen.write_results(b"a row\n").unwrap();
         assert_eq!(text(&tape), "10 rowsa row\n");
+    }
+
+    #[test]
+    fn a_result_that_is_longer_than_the_terminal_goes_to_the_pager() {
+        let folder = tempfile::tempdir().unwrap();
+        let paged = folder.path().join("paged");
+        let (screen, tape) = screen(true, true);
+        screen.use_pager(Some(format!("cat > '{}'", paged.display())));
+        let line = |number: usize| format!("row {number}\n");
+        let lines = |count: usize| (0..count).map(line).collect::<String>();
+        // A short one is shown at its end.
+        screen.begin_paging();
+        screen.write_results(lines(9).as_bytes()).unwrap();
+        assert_eq!(text(&tape), "");
+        screen.finish_paging().unwrap();
+        assert_eq!(text(&tape), lines(9));
+        assert!(!paged.exists());
+        // What has no end is shown as it comes.
+        screen.write_results(lines(30).as_bytes()).unwrap();
+        screen.finish_paging().unwrap();
+        assert_eq!(text(&tape), format!("{}{}", lines(9), lines(30)));
+        // A long one has the terminal for itself.
+        tape.0.lock().unwrap().clear();
+        screen.set_status("30 rows");
+        screen.begin_paging();
+        (0..30).for_each(|number| screen.write_results(line(number).as_bytes()).unwrap());
+        screen.message("a warning\n");
+        screen.set_status("31 rows");
+        assert_eq!(text(&tape), "30 rows<erase>");
+        screen.finish_paging().unwrap();
+        assert_eq!(text(&tape), "30 rows<erase>a warning\n");
+        assert_eq!(std::fs::read_to_string(&paged).unwrap(), lines(30));
+        // One that nobody wants to see the end of says so.
+        screen.use_pager(Some("true".to_owned()));
+        screen.begin_paging();
+        let mut written = Ok(());
+        for number in 0..100_000 {
+            written = written.and_then(|()| screen.write_results(line(number).as_bytes()));
+        }
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        screen.finish_paging().unwrap();
     }
 
     #[test]

@@ -175,7 +175,9 @@ impl Results {
         // The runtime waits for nothing at its end, so that a reader who never comes back holds nobody up.
         #[expect(clippy::disallowed_methods, reason = "nobody waits for it: it prints what it can, and ends")]
         drop(tokio::task::spawn_blocking(move || match results.printer.try_lock() {
-            Ok(mut printer) => results.flush(printer.as_mut()),
+            Ok(mut printer) => {
+                results.flush(printer.as_mut()).and_then(|()| results.written(results.screen.show_held()))
+            }
             Err(_) => Ok(()),
         }));
     }
@@ -192,7 +194,8 @@ impl Results {
             if let Some(mut printer) = printer.take() {
                 printer.close(&mut text);
             }
-            results.write(&text)
+            results.write(&text)?;
+            results.written(results.screen.finish_paging())
         })
         .await
     }
@@ -233,7 +236,11 @@ impl Results {
         if text.is_empty() {
             return Ok(());
         }
-        self.screen.write_results(text.as_bytes()).map_err(|error| {
+        self.written(self.screen.write_results(text.as_bytes()))
+    }
+
+    fn written(&self, outcome: std::io::Result<()>) -> Result<()> {
+        outcome.map_err(|error| {
             self.broken.store(true, Ordering::Release);
             if error.kind() == std::io::ErrorKind::BrokenPipe {
                 self.reader_gone.store(true, Ordering::Release);
