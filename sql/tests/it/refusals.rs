@@ -109,8 +109,8 @@ fn subqueries_that_are_not_there_yet() {
             "LEFT JOIN (SELECT * FROM b WHERE",
         ),
         (
-            "SELECT b.auction, a.id FROM bid b LEFT JOIN LATERAL (SELECT id FROM auction a WHERE a.id = b.auction ORDER BY id LIMIT 1) a ON TRUE",
-            "a LATERAL subquery",
+            "SELECT b.auction, a.id FROM bid b LEFT JOIN LATERAL (SELECT id FROM auction a WHERE a.id > b.auction ORDER BY id LIMIT 1) a ON TRUE",
+            "a LIMIT over rows that a LATERAL subquery picks",
             "QUALIFY",
         ),
     ]);
