@@ -10,6 +10,7 @@ mod regular;
 mod tables;
 mod updating;
 mod values;
+mod versions;
 mod windows;
 
 use crate::random::Random;
@@ -77,6 +78,8 @@ pub enum Kind {
     Any,
     /// Without regard to windows and times: their results change as rows come.
     Updating,
+    /// Joins with the versions that a table has in time.
+    Versions,
 }
 
 /// The case of a seed.
@@ -89,6 +92,7 @@ pub fn case(seed: u64, kind: Kind, without: &[Topic]) -> Case {
     let query = match kind {
         Kind::Any => generator.query(),
         Kind::Updating => generator.updating_query(),
+        Kind::Versions => generator.version_query(),
     };
     Case { tables: generator.tables, query }
 }

@@ -42,6 +42,9 @@ struct Arguments {
     /// Joins, aggregations and first rows without regard to windows and times, over each other.
     #[arg(long)]
     updating: bool,
+    /// Joins with the versions that a table has in time.
+    #[arg(long, conflicts_with = "updating")]
+    versions: bool,
     /// Leaves something out of the queries, to look for other things.
     #[arg(long, value_delimiter = ',', value_parser = topic)]
     without: Vec<Topic>,
@@ -136,7 +139,11 @@ fn one(seed: u64, arguments: &Arguments, sums: &Mutex<Sums>) -> Result<()> {
         .enable_all()
         .build()
         .map_err(|error| Error::environment("cannot wait for jobs").with_source(error))?;
-    let kind = if arguments.updating { Kind::Updating } else { Kind::Any };
+    let kind = match (arguments.updating, arguments.versions) {
+        (true, _) => Kind::Updating,
+        (_, true) => Kind::Versions,
+        _ => Kind::Any,
+    };
     let case = case(seed, kind, &arguments.without);
     let mut random = Random::new(!seed);
     if arguments.seed.is_some() {

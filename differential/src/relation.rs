@@ -89,6 +89,17 @@ pub enum Matching {
     Join,
 }
 
+/// How a join with versions is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Versions {
+    /// `ASOF JOIN`: rows without a version stay.
+    AsOf,
+    /// `JOIN … FOR SYSTEM_TIME AS OF`, with a view of the newest row of each key.
+    Inner,
+    /// The same as a `LEFT JOIN`.
+    Left,
+}
+
 /// When results of an aggregation are shown. At the end of the input they are the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Emission {
@@ -193,6 +204,21 @@ pub enum Node {
         /// Columns.
         items: Vec<Item>,
     },
+    /// Each row beside the last version of its key up to its time.
+    Version {
+        /// Rows.
+        left: Box<Relation>,
+        /// Versions: a table, no two of which have a key and a time in common.
+        right: Box<Relation>,
+        /// Time attributes of both sides.
+        times: (String, String),
+        /// Key of both sides.
+        key: (String, String),
+        /// How it is written.
+        form: Versions,
+        /// Columns.
+        items: Vec<Item>,
+    },
     /// Rows with, or without, a partner.
     Match {
         /// Rows.
@@ -277,7 +303,9 @@ impl Relation {
             | Node::Unnest { input, .. }
             | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
-            Node::Join { left, right, .. } | Node::Common { left, right, .. } => vec![left, right],
+            Node::Join { left, right, .. } | Node::Version { left, right, .. } | Node::Common { left, right, .. } => {
+                vec![left, right]
+            }
             Node::Match { input, other, .. } => vec![input, other],
             Node::Union(inputs) => inputs.iter().collect(),
         }
@@ -293,7 +321,9 @@ impl Relation {
             | Node::Unnest { input, .. }
             | Node::Over { input, .. }
             | Node::Top { input, .. } => vec![input],
-            Node::Join { left, right, .. } | Node::Common { left, right, .. } => vec![left, right],
+            Node::Join { left, right, .. } | Node::Version { left, right, .. } | Node::Common { left, right, .. } => {
+                vec![left, right]
+            }
             Node::Match { input, other, .. } => vec![input, other],
             Node::Union(inputs) => inputs.iter_mut().collect(),
         }

@@ -29,6 +29,7 @@ fn queries_equal_their_evaluation() {
 fn judge_some() {
     judge_seeds(Kind::Any);
     judge_seeds(Kind::Updating);
+    judge_seeds(Kind::Versions);
 }
 
 fn judge_seeds(kind: Kind) {

@@ -28,6 +28,12 @@ impl Generator {
         if self.random.chance(8) { self.union_with_itself(query) } else { query }
     }
 
+    /// The query of a case about versions.
+    pub(super) fn version_query(&mut self) -> Relation {
+        let joined = self.version_join(1);
+        if self.random.chance(50) { self.select(joined, 60) } else { joined }
+    }
+
     /// Rows with a time attribute.
     pub(super) fn stream(&mut self, depth: usize) -> Relation {
         let table = self.random.below(self.tables.len());
@@ -56,7 +62,7 @@ impl Generator {
         }
     }
 
-    fn scan(&mut self, place: usize) -> Relation {
+    pub(super) fn scan(&mut self, place: usize) -> Relation {
         let table = &self.tables[place];
         Relation {
             node: Node::Table(place),

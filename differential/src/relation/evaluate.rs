@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Call, Function, Item, JoinKind, Node, Order, Relation};
+use super::{Call, Function, Item, JoinKind, Node, Order, Relation, Versions};
 use crate::expression::{Expression, Scope, Undefined, evaluate};
 use crate::table::Table;
 use crate::value::{Row, Value};
@@ -61,6 +61,26 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
             let pairs = join((left, &rows(left, tables)?), (right, &rows(right, tables)?), *kind, condition)?;
             select(pairs, &[left.names(), right.names()].concat(), items, None)
         }
+        Node::Version { left, right, times, key, form, items } => {
+            let (names, versions) = ([left.names(), right.names()].concat(), rows(right, tables)?);
+            let place =
+                |name: &String| names.iter().position(|known| known == name).expect("the generator has checked it");
+            let (time, since, own, other) = (place(&times.0), place(&times.1), place(&key.0), place(&key.1));
+            let mut result = Vec::new();
+            for row in rows(left, tables)? {
+                let pairs = versions.iter().map(|version| [&row[..], version].concat());
+                let of_its_key = pairs.filter(|pair| !matches!(pair[own], Value::Null) && pair[own].key() == pair[other].key());
+                let last = of_its_key
+                    .filter(|pair| instant(&pair[since]) <= instant(&pair[time]))
+                    .max_by_key(|pair| instant(&pair[since]));
+                match last {
+                    Some(pair) => result.push(pair),
+                    None if *form == Versions::Inner => {}
+                    None => result.push([&row[..], &vec![Value::Null; right.columns.len()]].concat()),
+                }
+            }
+            select(result, &names, items, None)
+        }
         Node::Match { input, other, negated, condition, items, .. } => {
             let (names, others) = ([input.names(), other.names()].concat(), rows(other, tables)?);
             let mut result = Vec::new();
@@ -91,6 +111,14 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
         }
         Node::Common { left, right, rows: which } => Ok(which.of(rows(left, tables)?, &rows(right, tables)?)),
         Node::Union(inputs) => Ok(inputs.iter().map(|input| rows(input, tables)).collect::<Result<Vec<_>>>()?.concat()),
+    }
+}
+
+/// A time; before all others if it is none.
+fn instant(value: &Value) -> Option<i128> {
+    match value {
+        Value::Timestamp(instant) => Some(*instant),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Emission, FirstRows, Item, JoinKind, Matching, Node, Order, Relation};
+use super::{Emission, FirstRows, Item, JoinKind, Matching, Node, Order, Relation, Versions};
 use crate::expression::{Expression, Operator, sql};
 use crate::table::Table;
 
@@ -119,6 +119,28 @@ impl Script<'_> {
                     JoinKind::Full => "FULL JOIN",
                 };
                 format!("SELECT {}\nFROM {left} {kind} {right}\nON {}", list(items), condition_text(condition))
+            }
+            Node::Version { left, right, times: (time, since), key: (own, key), form, items } => {
+                let (from, table) = (self.from(left), self.from(right));
+                let (items, on) = (list(items), format!("{own} = {key}"));
+                let kind = match form {
+                    Versions::AsOf => {
+                        return format!(
+                            "SELECT {items}\nFROM {from} ASOF JOIN {table} MATCH_CONDITION ({time} >= {since})\nON {on}"
+                        );
+                    }
+                    Versions::Inner => "JOIN",
+                    Versions::Left => "LEFT JOIN",
+                };
+                self.views += 1;
+                let name = format!("v{}", self.views);
+                let columns = right.names().join(", ");
+                let number = format!("ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {since} DESC) AS newest");
+                let _ = writeln!(
+                    self.text,
+                    "CREATE VIEW {name} AS\nSELECT {columns}\nFROM (SELECT *, {number} FROM {table})\nWHERE newest = 1;"
+                );
+                format!("SELECT {items}\nFROM {from} {kind} {name} FOR SYSTEM_TIME AS OF {from}.{time}\nON {on}")
             }
             Node::Match { input, other, negated, form, condition, items } => {
                 let (from, other) = (self.from(input), self.from(other));

@@ -104,6 +104,9 @@ pub fn uses(query: &Relation, name: &str) -> bool {
         Node::Join { condition, items, .. } | Node::Match { condition, items, .. } => {
             read(condition) || items.iter().any(item)
         }
+        Node::Version { times, key, items, .. } => {
+            [&times.0, &times.1, &key.0, &key.1].into_iter().any(|read| read == name) || items.iter().any(item)
+        }
         // Its columns are all that rows are compared by.
         Node::Common { left, right, .. } => {
             [left, right].into_iter().any(|side| side.columns.iter().any(|column| column.name == name))
@@ -226,10 +229,17 @@ fn smaller(relation: &Relation, query: &Relation, is_root: bool) -> Vec<Relation
                 add(node);
             }
         }
-        Node::Join { items, .. } | Node::Match { items, .. } | Node::Unnest { items, .. } => {
+        Node::Join { items, .. }
+        | Node::Version { items, .. }
+        | Node::Match { items, .. }
+        | Node::Unnest { items, .. } => {
             for place in (0..items.len()).filter(|place| items.len() > 1 && unused(&items[*place].name)) {
                 let mut node = relation.node.clone();
-                if let Node::Join { items, .. } | Node::Match { items, .. } | Node::Unnest { items, .. } = &mut node {
+                if let Node::Join { items, .. }
+                | Node::Version { items, .. }
+                | Node::Match { items, .. }
+                | Node::Unnest { items, .. } = &mut node
+                {
                     items.remove(place);
                 }
                 add(node);
@@ -307,9 +317,10 @@ pub fn refresh(relation: &mut Relation, tables: &[Table]) {
     };
     relation.columns = match &relation.node {
         Node::Table(table) => tables[*table].columns.clone(),
-        Node::Select { items, .. } | Node::Join { items, .. } | Node::Match { items, .. } => {
-            items.iter().map(of_item).collect()
-        }
+        Node::Select { items, .. }
+        | Node::Join { items, .. }
+        | Node::Version { items, .. }
+        | Node::Match { items, .. } => items.iter().map(of_item).collect(),
         Node::Window { input, .. } => {
             let added = ["window_start", "window_end", "window_time"].into_iter().filter_map(of);
             input.columns.iter().cloned().chain(added).collect()
