@@ -69,7 +69,8 @@ pub fn rows(relation: &Relation, tables: &[Table]) -> Result<Vec<Row>> {
             let mut result = Vec::new();
             for row in rows(left, tables)? {
                 let pairs = versions.iter().map(|version| [&row[..], version].concat());
-                let of_its_key = pairs.filter(|pair| !matches!(pair[own], Value::Null) && pair[own].key() == pair[other].key());
+                let of_its_key =
+                    pairs.filter(|pair| !matches!(pair[own], Value::Null) && pair[own].key() == pair[other].key());
                 let last = of_its_key
                     .filter(|pair| instant(&pair[since]) <= instant(&pair[time]))
                     .max_by_key(|pair| instant(&pair[since]));
