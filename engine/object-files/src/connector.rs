@@ -76,6 +76,10 @@ impl Connector for Files {
         self.local.succession(table)
     }
 
+    fn holds_splits(&self) -> bool {
+        self.local.holds_splits()
+    }
+
     fn default_schema(&self, options: &BTreeMap<String, String>) -> Result<Option<SchemaRef>> {
         self.local.default_schema(options)
     }

@@ -103,6 +103,10 @@ impl Connector for Resolved {
         self.connector.succession(table)
     }
 
+    fn holds_splits(&self) -> bool {
+        self.connector.holds_splits()
+    }
+
     fn metadata_columns(&self) -> Vec<Field> {
         self.connector.metadata_columns()
     }
