@@ -77,7 +77,9 @@ class Trace(threading.Thread):
     def __init__(self, point, *arguments, **streams):
         super().__init__(daemon=True)
         step, self.moment = point.split(" ")
-        self.target, self.written, self.is_hit = re.compile(f"/{FILES[step]}$"), set(), False
+        self.point, self.target = point, re.compile(f"/{FILES[step]}$")
+        # Where each file was written first, and where it is to be; and the one of them that the process was killed at.
+        self.written, self.hit = {}, None
         self.text, told = os.pipe()
         self.child = subprocess.Popen([*STRACE, f"--output=/dev/fd/{told}", *arguments], pass_fds=[told], **streams)
         os.close(told)
@@ -88,8 +90,8 @@ class Trace(threading.Thread):
         seen = ""
         while piece := os.read(self.text, 1 << 16):
             seen += piece.decode(errors="replace")
-            if (thread := self.reached(seen)) is not None:
-                self.is_hit = True
+            if (reached := self.reached(seen)) is not None:
+                thread, self.hit = reached
                 os.kill(thread, signal.SIGKILL)
                 break
             seen = seen[seen.rfind("\n") + 1:]
@@ -98,18 +100,26 @@ class Trace(threading.Thread):
             pass
 
     def reached(self, seen):
-        """A thread of the process that is at the point."""
+        """A thread of the process that is at the point, and the file."""
         for thread, source, target in LINK.findall(seen):
             if self.target.search(target):
-                self.written.add(source)
+                self.written[source] = Path(target)
                 if self.moment == "asked":
-                    return int(thread)
-        return next((int(thread) for thread, source in UNLINK.findall(seen) if source in self.written), None)
+                    return int(thread), Path(target)
+        at = ((int(thread), self.written[source]) for thread, source in UNLINK.findall(seen) if source in self.written)
+        return next(at, None)
 
     def wait(self):
         self.join(300)
         self.child.wait(timeout=10)
         os.close(self.text)
+
+    def check(self):
+        """Whether the process has died at the point, by what it has left: the file is there, or not yet."""
+        if self.hit is None:
+            raise SystemExit(f"it has ended without coming to '{self.point}'")
+        if self.hit.exists() != (self.moment == "done"):
+            raise SystemExit(f"the kill came {'too late for' if self.hit.exists() else 'before'} '{self.point}': {self.hit}")
 
 
 def exactly(connection, count):
@@ -226,12 +236,18 @@ def run_job(weir, script, folder, proxy, point):
             trace.wait()
             code = trace.child.returncode
         else:
+            trace = None
             child = subprocess.Popen(command, stdout=log, stderr=log)
             proxy.arm(point, child if point else None)
             code = child.wait(timeout=300)
+    was_hit = proxy.hit.is_set()
     proxy.arm(None, None)
     if code not in (0, -9):
         raise SystemExit(f"the job has failed with {code}:\n{(folder / 'job.log').read_text()[-2000:]}")
+    if code == -9 and trace:
+        trace.check()
+    elif code == -9 and not was_hit:
+        raise SystemExit(f"the job was killed by somebody else{f', before it came to {point!r}' if point else ''}")
     return code == 0
 
 
@@ -251,8 +267,7 @@ def kill_leaders(weir, folder, script, rounds):
             leader = cluster.coordinators[cluster.leader()]
             trace = Trace(point, f"--attach={leader.child.pid}")
             trace.wait()
-            if not trace.is_hit:
-                raise SystemExit(f"a coordinator has ended without coming to '{point}'")
+            trace.check()
             leader.kill()
             leader.start()
             kills[f"leader's {point}"] += 1
@@ -297,8 +312,7 @@ def main():
             if run_job(arguments.weir, script, folder, proxy, point):
                 raise SystemExit(f"the job has come to its end without coming to '{point}': give it more records")
             kills[point] += 1
-        if not run_job(arguments.weir, script, folder, proxy, None):
-            raise SystemExit("the job was killed by somebody else")
+        run_job(arguments.weir, script, folder, proxy, None)
         is_whole, doubled = judge("one process", kills, kafka.numbers("copies"))
         good = is_whole and bool(doubled) == arguments.at_least_once
         if not arguments.at_least_once:

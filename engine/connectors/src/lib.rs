@@ -17,5 +17,6 @@ mod numbered;
 pub mod options;
 pub mod print;
 mod registry;
+pub mod whole_table;
 
 pub use registry::{Registry, registry};

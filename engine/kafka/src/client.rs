@@ -82,7 +82,7 @@ const FILES: &[&str] =
     &["ssl.ca.location", "ssl.certificate.location", "ssl.key.location", "ssl.keystore.location", "ssl.crl.location"];
 
 /// How to reach a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClientOptions {
     table: String,
     /// As the user has given them.
@@ -92,9 +92,16 @@ pub(crate) struct ClientOptions {
     /// Whether the group is told of checkpoints.
     pub(crate) commits: bool,
     pub(crate) reset: Reset,
+    /// Whether the job has been let in before: if it is not any more, that may pass, as when a password has expired and its file gets another.
+    pub(crate) was_let_in: bool,
 }
 
 impl ClientOptions {
+    /// Whether the clients of both are the same.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        self.properties == other.properties
+    }
+
     /// # Errors
     /// A user error that names the wrong property.
     pub(crate) fn read(table: &TableSpec) -> Result<Self> {
@@ -121,6 +128,7 @@ impl ClientOptions {
             commits: options.boolean(COMMIT)?.unwrap_or(true) && group.is_some(),
             reset: options.choice(RESET, &resets)?.unwrap_or(Reset::Fail),
             group,
+            was_let_in: false,
         };
         read.consumer().create_native_config().map_err(|error| read.refused(error))?;
         Ok(read)
@@ -240,7 +248,7 @@ impl ClientOptions {
     /// # Errors
     /// A user error if properties do not go together.
     pub(crate) fn connect(&self, config: &ClientConfig) -> Result<Client> {
-        let events = Events::new(self.reads_committed());
+        let events = Events::new(self.reads_committed(), self.was_let_in);
         let consumer = config.create_with_context(events).map_err(|error| self.not_created(error))?;
         Ok(Client { consumer: Some(Arc::new(consumer)), servers: self.servers.clone() })
     }

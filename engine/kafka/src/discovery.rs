@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use weir_connectors::blocking::begin;
 use weir_core::connector::{DiscoveryContext, Split, SplitDiscovery};
-use weir_core::{Error, ErrorKind, Result, TableSpec};
+use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
 
 use crate::client::{AWAY, Client};
 use crate::errors::drain;
@@ -30,7 +30,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// If the options are wrong, or there is nothing to read.
 pub(crate) async fn open(table: &TableSpec, context: DiscoveryContext) -> Result<Box<dyn SplitDiscovery>> {
-    let options = Arc::new(SourceOptions::read(table)?);
+    let mut options = SourceOptions::read(table)?;
+    options.client.was_let_in = !context.known.is_empty() || context.attempt > Attempt(1);
+    let options = Arc::new(options);
     let mut known = BTreeSet::new();
     for split in &context.known {
         known.insert(split::parse(split)?.0);

@@ -20,7 +20,7 @@ pub(crate) fn request_failed(what: &str, error: KafkaError, client: &Client) -> 
 pub(crate) fn request_error(what: &str, error: KafkaError, events: &Events, servers: &str) -> Error {
     let (away, code) = (events.away(), error.rdkafka_error_code());
     match (away, code) {
-        (Some((_, Away::Refused(reason))), _) => refused(&reason, servers),
+        (Some((_, Away::Refused(reason))), _) => refused(&reason, servers, events.was_let_in()),
         (_, Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed)) => {
             Error::user(format!("{what}: these credentials may not use it")).with_source(error)
         }
@@ -44,7 +44,11 @@ pub(crate) fn request_error(what: &str, error: KafkaError, events: &Events, serv
     }
 }
 
-fn refused(reason: &str, servers: &str) -> Error {
+fn refused(reason: &str, servers: &str, was_let_in: bool) -> Error {
+    if was_let_in {
+        return Error::environment(format!("Kafka at {servers} does not let us in any more: {reason}"))
+            .with_help("look at 'properties.sasl.…' and 'properties.ssl.…': credentials may have expired");
+    }
     Error::user(format!("Kafka at {servers} does not let us in: {reason}")).with_help(
         "look at 'properties.security.protocol', 'properties.sasl.…' and 'properties.ssl.…'; a job whose properties are changed keeps its state",
     )
@@ -118,4 +122,5 @@ pub(crate) fn drain(client: &Client) {
     }
 }
 
-const EVENTS: usize = 256;
+/// More do not wait in a client that somebody polls now and then.
+pub(crate) const EVENTS: usize = 256;

@@ -1,6 +1,7 @@
 //! What librdkafka says beside records: errors, how far partitions go, lines for its log. It is heard by whoever polls the client.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::TopicPartitionList;
@@ -17,6 +18,8 @@ use crate::client::AWAY;
 #[derive(Debug)]
 pub(crate) struct Events {
     reads_committed: bool,
+    /// Whether the job has been let in before.
+    was_let_in: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -26,6 +29,8 @@ struct State {
     last: Option<(RDKafkaErrorCode, String)>,
     /// Why the cluster cannot be reached, and since when.
     away: Option<(Instant, Away)>,
+    /// Why the last connection has failed, which is only logged.
+    failed: Option<String>,
     partitions: HashMap<String, HashMap<i32, Seen>>,
 }
 
@@ -36,6 +41,16 @@ pub(crate) enum Away {
     Down(String),
     /// It does not let us in.
     Refused(String),
+}
+
+impl Away {
+    /// With a reason that says more.
+    fn because(self, failed: Option<String>) -> Self {
+        match (self, failed) {
+            (Self::Down(reason), Some(failed)) => Self::Down(format!("{reason}: {failed}")),
+            (away, _) => away,
+        }
+    }
 }
 
 /// What is known of a partition.
@@ -60,8 +75,8 @@ pub(crate) struct Progress {
 }
 
 impl Events {
-    pub(crate) fn new(reads_committed: bool) -> Self {
-        Self { reads_committed, state: Mutex::default() }
+    pub(crate) fn new(reads_committed: bool, was_let_in: bool) -> Self {
+        Self { reads_committed, was_let_in: AtomicBool::new(was_let_in), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -80,8 +95,14 @@ impl Events {
         self.state().away.clone()
     }
 
+    /// Whether the job has been let in before.
+    pub(crate) fn was_let_in(&self) -> bool {
+        self.was_let_in.load(Ordering::Relaxed)
+    }
+
     /// The cluster has answered.
     pub(crate) fn answered(&self) {
+        self.was_let_in.store(true, Ordering::Relaxed);
         self.state().away = None;
     }
 
@@ -102,6 +123,7 @@ impl Events {
         let is_up = statistics.brokers.values().any(|broker| broker.state == "UP");
         let mut state = self.state();
         if is_up {
+            self.was_let_in.store(true, Ordering::Relaxed);
             state.away = None;
         }
         for (topic, entry) in statistics.topics {
@@ -155,6 +177,11 @@ impl ClientContext for Events {
             }
             _ => tracing::debug!(facility, message, "Kafka"),
         }
+        if facility == "FAIL" {
+            // In front stands which thread says so.
+            let message = message.split_once("]: ").map_or(message, |(_, message)| message);
+            self.state().failed = Some(message.to_owned());
+        }
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -170,8 +197,15 @@ impl ClientContext for Events {
             return;
         }
         tracing::debug!(%error, reason, "Kafka");
+        // What is wrong with a certificate may come as a connection that fails.
+        let is_tls = reason.contains("SSL routines") || reason.contains("SSL handshake failed");
         let away = match code {
+            _ if is_tls => Some(Away::Refused(reason.to_owned())),
             RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
+                Some(Away::Down(reason.to_owned()))
+            }
+            // The connection broke while it was asked who we are.
+            RDKafkaErrorCode::Authentication if reason.contains("Broker transport failure") => {
                 Some(Away::Down(reason.to_owned()))
             }
             RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL => {
@@ -180,12 +214,13 @@ impl ClientContext for Events {
             _ => None,
         };
         let mut state = self.state();
+        let failed = state.failed.clone().filter(|_| code == RDKafkaErrorCode::AllBrokersDown);
         if let Some(away) = away {
             match &mut state.away {
                 // That all brokers are down says less than why one of them is.
                 Some((_, known)) if code != RDKafkaErrorCode::AllBrokersDown => *known = away,
                 Some(_) => {}
-                none => *none = Some((Instant::now(), away)),
+                none => *none = Some((Instant::now(), away.because(failed))),
             }
         }
         state.last = Some((code, reason.to_owned()));
@@ -217,7 +252,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_topic_that_is_made_again_is_not_the_one_that_was_read() {
-        let events = Events::new(true);
+        let events = Events::new(true, false);
         say(&events, "UP", false);
         assert!(!events.is_gone("t", 0));
         assert_eq!(events.progress("t", 0), Some(Progress { end: 8, fetched_to_end: 7 }));
@@ -229,7 +264,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_no_broker_has_told_of_is_not_gone() {
-        let events = Events::new(true);
+        let events = Events::new(true, false);
         say(&events, "CONNECT", true);
         tokio::time::advance(2 * AWAY).await;
         say(&events, "CONNECT", true);

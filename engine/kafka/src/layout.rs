@@ -142,6 +142,11 @@ impl Layout {
     /// What reads values, also if no column of theirs is read: those that cannot be decoded are no rows.
     pub(crate) fn value_decoder(&self) -> Result<Option<MessageDecoder>> {
         let decoder = self.value.as_ref().map(Part::decoder).transpose()?;
+        let decoder = match self.replacing {
+            // Kafka Connect writes them as it writes keys.
+            Some(Replacing::ByAbsence) => decoder.map(MessageDecoder::beside_schemas),
+            _ => decoder,
+        };
         Ok(decoder.map(|decoder| decoder.keyed_by(|name| self.primary_key.iter().any(|column| column == name))))
     }
 

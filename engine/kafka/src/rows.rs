@@ -97,6 +97,12 @@ impl Rows {
                 self.value.iter_mut().for_each(MessageDecoder::skip);
                 (Ok(()), &[true])
             }
+            (Some(Replacing::ByAbsence), Some(payload))
+                if self.value.as_ref().is_some_and(|decoder| decoder.is_nothing(payload)) =>
+            {
+                self.value.iter_mut().for_each(MessageDecoder::skip);
+                (Ok(()), &[true])
+            }
             (Some(Replacing::ByAbsence), payload) => {
                 (self.value.as_mut().map_or(Ok(()), |decoder| decoder.push(payload)), &[false])
             }

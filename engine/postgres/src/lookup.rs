@@ -1,6 +1,7 @@
-//! PostgreSQL as a table that rows are looked up in: one query for the keys of a batch that are not in the cache.
+//! PostgreSQL as a table that rows are looked up in: one query for the keys of a batch that are not in the cache, or one for the whole table.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -10,17 +11,18 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use tokio::time::{Instant, sleep_until};
-use tokio_postgres::Statement;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use tokio_postgres::{RowStream, Statement};
+use weir_connectors::whole_table::{WholeOptions, WholeTable};
 use weir_core::lookup::{Found, LookupContext, LookupTable};
 use weir_core::views;
 use weir_core::{Error, ErrorKind, Result, TableSpec};
 
 use crate::cache::Cache;
-use crate::client::{ANSWER, Session, within};
+use crate::client::{ANSWER, Session, patiently, within};
 use crate::decode;
 use crate::encode::{self, Values};
-use crate::options::{LookupOptions, quoted};
+use crate::options::{Kept, LookupOptions, quoted};
 use crate::relation::{PgColumn, Relation};
 use crate::types::PgType;
 
@@ -34,6 +36,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn open(table: &TableSpec, context: &LookupContext) -> Result<Box<dyn LookupTable>> {
     let options = LookupOptions::read(table)?;
     let schema = table.output_schema();
+    if let Kept::All(whole) = &options.kept {
+        return open_whole(table, *whole, options.clone(), context.batch_rows).await;
+    }
     let mut failures = 0;
     let (session, columns) = loop {
         let opened = async {
@@ -63,13 +68,101 @@ pub(crate) async fn open(table: &TableSpec, context: &LookupContext) -> Result<B
     Ok(Box::new(PgLookup {
         query: query(&options, &columns, &keys, &schema),
         converter: RowConverter::new(fields)?,
-        cache: options.cache.clone().map(Cache::new),
+        cache: match &options.kept {
+            Kept::Answers(cache) => Some(Cache::new(cache.clone())),
+            Kept::Nothing | Kept::All(_) => None,
+        },
         asking: Some((session, None)),
         options,
         schema,
         columns,
         keys,
     }))
+}
+
+/// Opens the table as one that is held as a whole.
+async fn open_whole(
+    table: &TableSpec,
+    whole: WholeOptions,
+    options: LookupOptions,
+    batch_rows: usize,
+) -> Result<Box<dyn LookupTable>> {
+    let (options, schema) = (Arc::new(options), table.output_schema());
+    // Whether it has changed cannot be seen from outside.
+    let load = move |before: Option<()>| {
+        let (options, schema) = (options.clone(), schema.clone());
+        let loading = async move {
+            let rows = load(&options, &schema, batch_rows, before.is_none()).await;
+            Ok(Some(((), rows.map_err(|error| error.context(format!("while reading all of {}", options.target)))?)))
+        };
+        Box::pin(loading) as _
+    };
+    Ok(Box::new(WholeTable::open(&table.name, whole, Box::new(load)).await?))
+}
+
+/// All rows of the table.
+async fn load(
+    options: &LookupOptions,
+    schema: &SchemaRef,
+    batch_rows: usize,
+    is_first: bool,
+) -> Result<Vec<RecordBatch>> {
+    let session = Session::open(&options.client).await?;
+    let relation = within(ANSWER, &session.place, Relation::find(&session, &options.target)).await?;
+    let relation = match relation {
+        Some(relation) => relation,
+        None if is_first => within(ANSWER, &session.place, Relation::require(&session, &options.target)).await?,
+        None => return Err(is_gone(options, &session)),
+    };
+    let columns = relation.read(schema)?;
+    let query = format!("SELECT {} FROM {} AS t", all(columns.len(), schema), options.target.sql());
+    let failed = |error| session.failed(&format!("cannot read {}", options.target), error);
+    let reading = async {
+        let rows = session.client.query_raw(&query, std::iter::empty::<&(dyn ToSql + Sync)>()).await.map_err(failed)?;
+        decoded(rows, options, (&columns, schema), batch_rows, &failed).await
+    };
+    patiently(&options.client, reading).await?
+}
+
+fn is_gone(options: &LookupOptions, session: &Session) -> Error {
+    Error::environment(format!("table {} is not in PostgreSQL at {} any more", options.target, session.place))
+}
+
+/// The rows of an answer, in batches of so many.
+async fn decoded(
+    rows: RowStream,
+    options: &LookupOptions,
+    (columns, schema): (&[PgColumn], &SchemaRef),
+    batch_rows: usize,
+    failed: &(dyn Fn(tokio_postgres::Error) -> Error + Sync),
+) -> Result<Vec<RecordBatch>> {
+    let mut rows = std::pin::pin!(rows);
+    let builders = columns.iter().zip(schema.fields());
+    let mut builders =
+        builders.map(|(column, field)| decode::builder(&column.pg, field.data_type())).collect::<Result<Vec<_>>>()?;
+    let (mut count, mut batches) = (0, Vec::new());
+    loop {
+        let row = rows.try_next().await.map_err(failed)?;
+        if row.is_none() || count == batch_rows {
+            let columns = builders.iter_mut().map(|builder| builder.finish()).collect::<Result<Vec<_>>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            batches.push(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?);
+            count = 0;
+        }
+        let Some(row) = row else { return Ok(batches) };
+        count += 1;
+        for (place, (builder, field)) in builders.iter_mut().zip(schema.fields()).enumerate() {
+            let wrong = |what: &str| {
+                let (table, column) = (&options.target, field.name());
+                Error::data(format!("column '{column}' of table {table} in the database has {what}"))
+            };
+            let Raw(value) = row.try_get::<_, Raw<Option<&[u8]>>>(place).map_err(failed)?;
+            if value.is_none() && !field.is_nullable() {
+                return Err(wrong("a null, and is declared NOT NULL"));
+            }
+            builder.append(value).map_err(|what| wrong(&what))?;
+        }
+    }
 }
 
 /// Waits for the next try, if there is to be one.
@@ -109,14 +202,20 @@ impl Key {
     }
 }
 
+/// So many columns, as they are read.
+fn all(columns: usize, schema: &SchemaRef) -> String {
+    let name = |column: usize| format!("t.{}", quoted(schema.field(column).name()));
+    match columns {
+        // A query without columns is one without rows in the protocol.
+        0 => "1".to_owned(),
+        count => (0..count).map(name).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn query(options: &LookupOptions, columns: &[PgColumn], keys: &[Key], schema: &SchemaRef) -> String {
     let name = |column: usize| format!("t.{}", quoted(schema.field(column).name()));
     let list = |names: Vec<String>| names.join(", ");
-    let all = match columns.len() {
-        // A query without columns is one without rows in the protocol.
-        0 => "1".to_owned(),
-        count => list((0..count).map(name).collect()),
-    };
+    let all = all(columns.len(), schema);
     let wanted = |(place, key): (usize, &Key)| format!("${}::{}[]", place + 1, key.pg.sql());
     let condition = match keys {
         [key] => format!("{} = ANY({})", name(key.column), wanted((0, key))),
@@ -247,12 +346,8 @@ impl PgLookup {
         if self.asking.as_ref().is_none_or(|(session, _)| session.is_closed()) {
             let session = Session::open(&self.options.client).await?;
             // It may have been changed meanwhile.
-            let relation = Relation::find(&session, &self.options.target).await?.ok_or_else(|| {
-                Error::environment(format!(
-                    "table {} is not in PostgreSQL at {} any more",
-                    self.options.target, session.place
-                ))
-            })?;
+            let relation = Relation::find(&session, &self.options.target).await?;
+            let relation = relation.ok_or_else(|| is_gone(&self.options, &session))?;
             self.columns = relation.read(&self.schema)?;
             self.asking = Some((session, None));
         }
@@ -265,29 +360,9 @@ impl PgLookup {
         };
         let parameters = arrays.iter().map(|array| array as &(dyn ToSql + Sync));
         let rows = session.client.query_raw(statement, parameters).await.map_err(failed)?;
-        let mut rows = std::pin::pin!(rows);
-        let builders = self.columns.iter().zip(self.schema.fields());
-        let mut builders = builders
-            .map(|(column, field)| decode::builder(&column.pg, field.data_type()))
-            .collect::<Result<Vec<_>>>()?;
-        let mut count = 0;
-        while let Some(row) = rows.try_next().await.map_err(failed)? {
-            count += 1;
-            for (place, (builder, field)) in builders.iter_mut().zip(self.schema.fields()).enumerate() {
-                let wrong = |what: &str| {
-                    let (table, column) = (&self.options.target, field.name());
-                    Error::data(format!("column '{column}' of table {table} in the database has {what}"))
-                };
-                let Raw(value) = row.try_get::<_, Raw<Option<&[u8]>>>(place).map_err(failed)?;
-                if value.is_none() && !field.is_nullable() {
-                    return Err(wrong("a null, and is declared NOT NULL"));
-                }
-                builder.append(value).map_err(|what| wrong(&what))?;
-            }
-        }
-        let columns = builders.iter_mut().map(|builder| builder.finish()).collect::<Result<Vec<_>>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        let of = (self.columns.as_slice(), &self.schema);
+        let mut batches = decoded(rows, &self.options, of, usize::MAX, &failed).await?;
+        batches.pop().ok_or_else(|| Error::internal("an answer without rows is a batch, too"))
     }
 
     /// Puts what was found for each key into the cache, and gives back all of it. Where the database compares otherwise, as without regard to
@@ -325,16 +400,16 @@ fn alone(rows: &RecordBatch, places: Vec<u32>) -> Result<RecordBatch> {
 /// Floating-point numbers that are equal have the same bits here.
 fn normalised(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
-        DataType::Float32 => std::sync::Arc::new(array.as_primitive::<Float32Type>().unary::<_, Float32Type>(
-            |value| {
-                if value.is_nan() { f32::NAN } else { value + 0.0 }
-            },
-        )),
-        DataType::Float64 => std::sync::Arc::new(array.as_primitive::<Float64Type>().unary::<_, Float64Type>(
-            |value| {
-                if value.is_nan() { f64::NAN } else { value + 0.0 }
-            },
-        )),
+        DataType::Float32 => Arc::new(
+            array
+                .as_primitive::<Float32Type>()
+                .unary::<_, Float32Type>(|value| if value.is_nan() { f32::NAN } else { value + 0.0 }),
+        ),
+        DataType::Float64 => Arc::new(
+            array
+                .as_primitive::<Float64Type>()
+                .unary::<_, Float64Type>(|value| if value.is_nan() { f64::NAN } else { value + 0.0 }),
+        ),
         _ => array.clone(),
     }
 }
@@ -342,8 +417,6 @@ fn normalised(array: &ArrayRef) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::Arc;
-
     use arrow::array::StringViewArray;
 
     use super::*;

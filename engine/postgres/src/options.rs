@@ -6,6 +6,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use weir_connectors::filesystem::sink::Existing;
 use weir_connectors::options::Options;
+use weir_connectors::whole_table::{RELOAD, RETRIES, WholeOptions};
 use weir_core::connector::OptionInfo;
 use weir_core::{Error, JobIdentity, OperatorUid, Result, TableSpec};
 
@@ -23,7 +24,6 @@ const CACHE_ROWS: &str = "lookup.partial-cache.max-rows";
 const AFTER_WRITE: &str = "lookup.partial-cache.expire-after-write";
 const AFTER_ACCESS: &str = "lookup.partial-cache.expire-after-access";
 const MISSING: &str = "lookup.partial-cache.cache-missing-key";
-const RETRIES: &str = "lookup.max-retries";
 const COMMITS: &str = "sink.commits-table";
 const EXISTING: &str = "sink.existing-results";
 
@@ -45,12 +45,13 @@ pub(crate) const OPTIONS: &[OptionInfo] = &[
     option(TIMEOUT, "How long connecting may take. Default '10s'."),
     option(
         CACHE,
-        "What is kept of looked-up rows. 'NONE' (default): the database is asked for the keys of each batch; 'PARTIAL': for those that are not in the cache.",
+        "What is kept of looked-up rows. 'NONE' (default): the database is asked for the keys of each batch; 'PARTIAL': for those that are not in the cache; 'FULL': the whole table is in memory.",
     ),
     option(CACHE_ROWS, "How many keys the cache has at most; those that were not used for longest go. Default 10000."),
     option(AFTER_WRITE, "How old an answer may become in the cache. Default: any age."),
     option(AFTER_ACCESS, "How long an answer stays in the cache that is not asked for. Default: any time."),
     option(MISSING, "Whether it is kept that a key has no rows. Default 'true'."),
+    option(RELOAD, "Of 'FULL', and required there: how often the table is read again, e.g. '10min'; '0s': never."),
     option(RETRIES, "How often a lookup is tried again when it fails. Default 3."),
     option(
         EXISTING,
@@ -246,13 +247,28 @@ pub(crate) struct CacheOptions {
     pub(crate) keeps_missing: bool,
 }
 
+/// What of a table is kept in memory.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    Nothing,
+    Answers(CacheOptions),
+    All(WholeOptions),
+}
+
 /// The options of a table that rows are looked up in, read.
 #[derive(Debug, Clone)]
 pub(crate) struct LookupOptions {
     pub(crate) client: ClientOptions,
     pub(crate) target: Name,
-    pub(crate) cache: Option<CacheOptions>,
+    pub(crate) kept: Kept,
     pub(crate) retries: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    None,
+    Partial,
+    Full,
 }
 
 impl LookupOptions {
@@ -260,7 +276,8 @@ impl LookupOptions {
     /// A user error that names the wrong option.
     pub(crate) fn read(table: &TableSpec) -> Result<Self> {
         let options = Options::of(table);
-        let is_kept = options.choice(CACHE, &[("NONE", false), ("PARTIAL", true)])?.unwrap_or(false);
+        let kinds = [("NONE", Kind::None), ("PARTIAL", Kind::Partial), ("FULL", Kind::Full)];
+        let kind = options.choice(CACHE, &kinds)?.unwrap_or(Kind::None);
         let millis = |name| -> Result<Option<i64>> {
             Ok(options.duration(name)?.map(|duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
         };
@@ -270,17 +287,34 @@ impl LookupOptions {
             after_access: millis(AFTER_ACCESS)?,
             keeps_missing: options.boolean(MISSING)?.unwrap_or(true),
         };
-        if !is_kept
+        if kind != Kind::Partial
             && let Some(name) =
                 [CACHE_ROWS, AFTER_WRITE, AFTER_ACCESS, MISSING].into_iter().find(|name| options.text(name).is_some())
         {
             return Err(options.error(name, format!("read only with '{CACHE}' = 'PARTIAL'")));
         }
+        let whole = WholeOptions::read(&options, Duration::ZERO)?;
+        match (kind, options.text(RELOAD)) {
+            (Kind::Full, None) => {
+                let error = options.required(RELOAD).err().unwrap_or_else(|| options.error(RELOAD, "missing"));
+                return Err(error.with_help(format!(
+                    "the whole table is read each time: '{RELOAD}' = '10min' is a beginning, and '0s' reads it once"
+                )));
+            }
+            (Kind::None | Kind::Partial, Some(_)) => {
+                return Err(options.error(RELOAD, format!("read only with '{CACHE}' = 'FULL'")));
+            }
+            _ => {}
+        }
         Ok(Self {
             client: ClientOptions::read(table)?,
             target: target(table)?,
-            cache: is_kept.then_some(cache),
-            retries: options.number(RETRIES, 0, 1_000_000)?.unwrap_or(3),
+            kept: match kind {
+                Kind::None => Kept::Nothing,
+                Kind::Partial => Kept::Answers(cache),
+                Kind::Full => Kept::All(whole),
+            },
+            retries: whole.retries,
         })
     }
 }

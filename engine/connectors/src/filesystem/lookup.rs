@@ -1,19 +1,12 @@
-//! Files as a table that rows are looked up in.
-//!
-//! The table is held as a whole. It is read when it is opened. From then on the files are listed every so often, and read
-//! again if they are others than before: beside the rows, which find what was there until all has been read. Nothing is done while no rows
-//! come; so the first ones, and those behind a pause, wait until the files have been looked at. What fails is tried again; the rows go on with
-//! what they have until it has failed too often.
+//! Files as a table that rows are looked up in, [held as a whole](crate::whole_table): every so often they are listed, and read again if they
+//! are others than before.
 
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use async_trait::async_trait;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 use weir_core::connector::{AssignedSplit, OptionInfo, Source, SourceContext, SourceEvent, Split};
-use weir_core::lookup::{Found, LookupContext, LookupTable};
-use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
+use weir_core::lookup::{LookupContext, LookupTable};
+use weir_core::{Attempt, Error, Result, TableSpec};
 
 use super::discovery::look;
 use super::known::Modified;
@@ -21,10 +14,9 @@ use super::options::{SourceOptions, option};
 use super::{joined, source};
 use crate::blocking::begin;
 use crate::options::Options;
+use crate::whole_table::{Loaded, RELOAD, RETRIES, WholeOptions, WholeTable};
 
 const CACHE: &str = "lookup.cache";
-const RELOAD: &str = "lookup.full-cache.periodic-reload.interval";
-const RETRIES: &str = "lookup.max-retries";
 
 /// Options of a table that rows are looked up in.
 pub(super) const OPTIONS: &[OptionInfo] = &[
@@ -42,23 +34,10 @@ pub(super) const OPTIONS: &[OptionInfo] = &[
 /// Those of the options that say nothing about which rows there are.
 pub(super) const SETTINGS: [&str; 3] = [CACHE, RELOAD, RETRIES];
 
-/// Between two tries.
-const PAUSE: Duration = Duration::from_secs(1);
-
-struct LookupOptions {
-    /// `None`: the files are read once.
-    reload: Option<Duration>,
-    retries: u32,
-}
-
-impl LookupOptions {
-    fn read(table: &TableSpec) -> Result<Self> {
-        let options = Options::of(table);
-        options.choice(CACHE, &[("full", ())])?;
-        let reload = options.duration(RELOAD)?.unwrap_or(Duration::from_secs(10));
-        let retries = options.number(RETRIES, 0, 1_000_000)?.unwrap_or(3);
-        Ok(Self { reload: (!reload.is_zero()).then_some(reload), retries })
-    }
+fn options(table: &TableSpec) -> Result<WholeOptions> {
+    let options = Options::of(table);
+    options.choice(CACHE, &[("full", ())])?;
+    WholeOptions::read(&options, Duration::from_secs(10))
 }
 
 /// Checks what a table needs beyond what a source does.
@@ -66,7 +45,7 @@ impl LookupOptions {
 /// # Errors
 /// A user error if rows cannot be looked up in it, or not so.
 pub(super) fn validate(table: &TableSpec) -> Result<()> {
-    LookupOptions::read(table)?;
+    options(table)?;
     for (name, why) in [
         ("source.monitor-interval", "it makes a stream of the files, which does not end"),
         ("source.max-file-age", "it is for files that are watched"),
@@ -93,117 +72,16 @@ pub(super) fn validate(table: &TableSpec) -> Result<()> {
 /// If the options are wrong, or the files cannot be read.
 pub(super) async fn open(table: &TableSpec, context: LookupContext) -> Result<Box<dyn LookupTable>> {
     validate(table)?;
-    let options = LookupOptions::read(table)?;
-    let mut failures = 0;
-    let Loaded { splits, rows } = loop {
-        match load(table.clone(), None, &context).await {
-            Err(error) if error.kind() != ErrorKind::User && failures < options.retries => {
-                failures += 1;
-                tracing::warn!(table = table.name, error = error.report(), "a table for lookups could not be read");
-                tokio::time::sleep_until(Instant::now() + PAUSE).await;
-            }
-            loaded => break loaded?.unwrap_or_default(),
-        }
+    let (name, options, table) = (&table.name, options(table)?, table.clone());
+    let load = move |before| {
+        let (table, context) = (table.clone(), context.clone());
+        Box::pin(async move { load(table, before, &context).await }) as _
     };
-    Ok(Box::new(FileLookup {
-        table: table.clone(),
-        context,
-        options,
-        splits,
-        rows: Some(rows),
-        asked: None,
-        looks_at: i64::MIN,
-        began: 0,
-        failures: 0,
-        loading: JoinSet::new(),
-    }))
-}
-
-struct FileLookup {
-    table: TableSpec,
-    context: LookupContext,
-    options: LookupOptions,
-    /// The files as they were read.
-    splits: Vec<Split>,
-    /// All rows, until they are asked for.
-    rows: Option<Vec<RecordBatch>>,
-    // In milliseconds since 1970.
-    /// When rows have come last.
-    asked: Option<i64>,
-    /// When the files are listed again.
-    looks_at: i64,
-    /// When they were listed last.
-    began: i64,
-    /// How often it has failed since it last went well.
-    failures: u32,
-    /// One task at most.
-    loading: JoinSet<Result<Option<Loaded>>>,
-}
-
-/// Files, and all their rows.
-#[derive(Default)]
-struct Loaded {
-    splits: Vec<Split>,
-    rows: Vec<RecordBatch>,
-}
-
-impl FileLookup {
-    /// Takes over what has been read.
-    fn loaded(&mut self, now: i64, loaded: Result<Option<Loaded>>) -> Result<()> {
-        self.looks_at = match loaded {
-            Ok(loaded) => {
-                self.failures = 0;
-                if let Some(Loaded { splits, rows }) = loaded {
-                    (self.splits, self.rows) = (splits, Some(rows));
-                }
-                later(self.began, self.options.reload.unwrap_or(PAUSE))
-            }
-            Err(error) if self.failures < self.options.retries => {
-                self.failures += 1;
-                tracing::warn!(table = self.table.name, error = error.report(), "rows are looked up in an old table");
-                later(now, PAUSE)
-            }
-            Err(error) => return Err(error.context(format!("while reading table '{}' again", self.table.name))),
-        };
-        Ok(())
-    }
-
-    fn found(&mut self, at_once: bool) -> Found {
-        self.rows.take().map_or(Found::AsBefore, |rows| Found::Table { rows, at_once })
-    }
-
-    /// Takes over what is being read, if anything is; `waits`: also if it has not been read yet.
-    async fn take_over(&mut self, now: i64, waits: bool) -> Result<()> {
-        let loaded = if waits { self.loading.join_next().await } else { self.loading.try_join_next() };
-        loaded.map_or(Ok(()), |loaded| self.loaded(now, joined(loaded)))
-    }
-}
-
-fn later(now: i64, pause: Duration) -> i64 {
-    now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
-}
-
-#[async_trait]
-impl LookupTable for FileLookup {
-    async fn look_up(&mut self, now: i64, _keys: Option<&RecordBatch>) -> Result<Found> {
-        let Some(reload) = self.options.reload else { return Ok(self.found(true)) };
-        // What was read while no rows came may be as old as the pause was long.
-        let waits = self.asked.replace(now).is_none_or(|asked| now >= later(asked, reload / 2));
-        self.take_over(now, waits).await?;
-        if now >= self.looks_at && self.loading.is_empty() {
-            self.began = now;
-            let (table, splits, context) = (self.table.clone(), self.splits.clone(), self.context.clone());
-            self.loading.spawn(async move { load(table, Some(splits), &context).await });
-            if waits {
-                self.take_over(now, true).await?;
-            }
-        }
-        Ok(self.found(waits))
-    }
+    Ok(Box::new(WholeTable::open(name, options, Box::new(load)).await?))
 }
 
 /// Reads all files, if they are others than `before`.
-async fn load(table: TableSpec, before: Option<Vec<Split>>, context: &LookupContext) -> Result<Option<Loaded>> {
+async fn load(table: TableSpec, before: Option<Vec<Split>>, context: &LookupContext) -> Loaded<Vec<Split>> {
     let options = SourceOptions::read(&table)?;
     let path = options.path.clone();
     let was_there = before.is_some() || context.attempt > Attempt(1);
@@ -216,7 +94,7 @@ async fn load(table: TableSpec, before: Option<Vec<Split>>, context: &LookupCont
     let mut reader = source::open(&table, &context)?;
     reader.assign(splits.iter().cloned().map(|split| AssignedSplit { split, position: None }).collect())?;
     let rows = rows_of(&mut *reader, splits.len()).await?;
-    Ok(Some(Loaded { splits, rows }))
+    Ok(Some((splits, rows)))
 }
 
 /// All rows of so many splits.

@@ -83,6 +83,25 @@ fn a_record_whose_key_has_no_value_for_a_column_of_the_primary_key_is_undecodabl
 }
 
 #[test]
+fn a_value_that_replaces_others_may_be_beside_its_schema() {
+    let (key, schema) = (r#"{"id":3}"#, r#"{"type":"struct","fields":[]}"#);
+    let beside = |payload: &str| format!(r#"{{"schema":{schema},"payload":{payload}}}"#);
+    let with = table("upsert-kafka", &["id", "name"], UPSERT);
+    let (rows, rejected) = read(
+        &with,
+        &[
+            (key, &beside(r#"{"id":3,"name":"a"}"#)),
+            (key, r#"{"name":"b"}"#),
+            (key, &beside(" null ")),
+            (key, &beside(r#"{"id":3,"name":null}"#)),
+            (key, ""),
+        ],
+    );
+    assert_eq!(rows, ["3 a", "3 b", "-3", "3 ", "-3"]);
+    assert!(rejected.is_empty(), "{rejected:?}");
+}
+
+#[test]
 fn a_change_without_a_value_for_a_column_of_the_primary_key_is_undecodable() {
     let table = table("kafka", &["id", "name"], DEBEZIUM);
     let values = [

@@ -35,7 +35,7 @@ mod writers;
 
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext};
-use weir_core::{Result, Sink, TableSpec};
+use weir_core::{Attempt, Result, Sink, TableSpec};
 
 pub(crate) use options::{OPTIONS, SinkOptions, format_options};
 pub(crate) use writers::Writers;
@@ -48,6 +48,7 @@ use options::Guarantee;
 /// If the options are wrong, or the topic or what says how far it was written is not there.
 pub(crate) async fn open(table: &TableSpec, context: SinkContext, writers: &Writers) -> Result<Box<dyn Sink>> {
     let mut options = SinkOptions::read(table)?;
+    options.client.was_let_in = context.attempt > Attempt(1);
     options.columns.register().await?;
     match options.guarantee {
         Guarantee::ExactlyOnce => staged::open(options, &context, writers).await,
@@ -65,6 +66,7 @@ pub(crate) async fn commit(table: &TableSpec, commit: Commit, writers: &Writers)
         return Ok(());
     }
     let mut options = SinkOptions::read(table)?;
+    options.client.was_let_in = true;
     options.columns.register().await?;
     staged::commit(options, commit, writers).await
 }

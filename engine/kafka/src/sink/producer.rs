@@ -16,7 +16,7 @@ use weir_core::{Error, Result};
 use super::columns::Records;
 use super::options::{SinkOptions, SinkPartitioner};
 use crate::client::{AWAY, ClientOptions, REQUEST};
-use crate::errors::request_error;
+use crate::errors::{EVENTS, request_error};
 use crate::events::Events;
 
 /// What is heard is asked for every so many records.
@@ -93,7 +93,7 @@ impl Producer {
     }
 
     fn connect(client: &ClientOptions, config: &ClientConfig) -> Result<Self> {
-        let deliveries = Deliveries { events: Events::new(false), failed: Mutex::default() };
+        let deliveries = Deliveries { events: Events::new(false, client.was_let_in), failed: Mutex::default() };
         let inner = config.create_with_context(deliveries).map_err(|error| client.not_created(error))?;
         Ok(Self { inner: Some(inner), servers: client.servers.clone(), round: None })
     }
@@ -104,7 +104,10 @@ impl Producer {
 
     /// A request has failed.
     pub(crate) fn failed(&self, what: &str, error: KafkaError) -> Error {
-        self.listen(Duration::ZERO);
+        // Each call takes one event, and why the cluster does not answer may be behind many.
+        for _ in 0..EVENTS {
+            self.listen(Duration::ZERO);
+        }
         request_error(what, error, &self.inner().context().events, &self.servers)
     }
 

@@ -26,7 +26,7 @@ impl Writers {
     /// The sink's producer, unless it is to be reached otherwise by now.
     pub(crate) fn take(&self, id: &str, options: &SinkOptions) -> Option<Writer> {
         let (_, mut writer) = self.waiting().remove(id)?;
-        let is_alike = writer.options.client == options.client && writer.options.commits == options.commits;
+        let is_alike = writer.options.client.is_alike(&options.client) && writer.options.commits == options.commits;
         writer.options = options.clone();
         is_alike.then_some(writer)
     }

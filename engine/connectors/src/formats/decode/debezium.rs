@@ -62,11 +62,22 @@ fn is_there(value: &str) -> Result<(), String> {
 
 /// What is beside its schema, where Kafka Connect writes one to each message; else the message itself.
 pub(super) fn payload(text: &str) -> &str {
-    let first = text.trim_start().strip_prefix('{').map(str::trim_start);
-    if !first.is_some_and(|first| first.starts_with("\"schema\"")) {
+    if !begins_with_schema(text) {
         return text;
     }
     Parts::of(text).ok().and_then(|parts| parts.payload).unwrap_or(text)
+}
+
+/// Whether there is nothing beside the schema: a `payload` that is null.
+pub(super) fn is_schema_of_nothing(text: &str) -> bool {
+    begins_with_schema(text)
+        && text.contains("\"payload\"")
+        && Parts::of(text).is_ok_and(|parts| parts.payload.is_none())
+}
+
+fn begins_with_schema(text: &str) -> bool {
+    let first = text.trim_start().strip_prefix('{').map(str::trim_start);
+    first.is_some_and(|first| first.starts_with("\"schema\""))
 }
 
 /// Reads envelopes.

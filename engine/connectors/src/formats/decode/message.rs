@@ -10,7 +10,7 @@ use weir_core::{Error, Result};
 use super::avro::{self, Root};
 use super::csv::{CsvDialect, CsvRecords, QuotedLines};
 pub use super::debezium::Change;
-use super::debezium::{Envelopes, payload};
+use super::debezium::{Envelopes, is_schema_of_nothing, payload};
 use super::framed::Framed;
 use super::json::JsonRecords;
 use super::options::csv_dialect;
@@ -259,6 +259,11 @@ impl MessageDecoder {
         let is_part = |field: &FieldRef| matches!(field.name().as_str(), "schema" | "payload");
         self.may_have_schema = matches!(self.reader, Reader::Json(_)) && !self.fields.iter().any(is_part);
         self
+    }
+
+    /// Whether a message that [may have its schema beside it](Self::beside_schemas) says that there is nothing: its payload is `null`.
+    pub fn is_nothing(&self, message: &[u8]) -> bool {
+        self.may_have_schema && text(message).is_ok_and(is_schema_of_nothing)
     }
 
     /// The number of the schema that a message was written by, if that is not known yet: without it the message cannot be decoded.

@@ -49,9 +49,18 @@ impl Job {
     }
 
     pub(super) async fn try_open(&self, process: &Kafka, epoch: u64) -> Result<Box<dyn Sink>> {
+        self.open_in(process, epoch, Attempt(1)).await
+    }
+
+    /// As in an attempt behind the first.
+    pub(super) async fn try_open_again(&self, process: &Kafka, epoch: u64) -> Result<Box<dyn Sink>> {
+        self.open_in(process, epoch, Attempt(2)).await
+    }
+
+    async fn open_in(&self, process: &Kafka, epoch: u64, attempt: Attempt) -> Result<Box<dyn Sink>> {
         process.validate(&self.table, Role::Sink)?;
         let (job, uid, epoch) = (self.identity, self.uid.clone(), Epoch(epoch));
-        process.open_sink(&self.table, SinkContext { job, uid, subtask: 0, attempt: Attempt(1), epoch }).await
+        process.open_sink(&self.table, SinkContext { job, uid, subtask: 0, attempt, epoch }).await
     }
 
     /// A process in which the job has begun behind an epoch.
@@ -72,7 +81,7 @@ impl Job {
         process.commit(&self.table, commit).await
     }
 
-    async fn try_commit(&self, process: &Kafka, epoch: u64, values: &[&str]) -> Result<()> {
+    pub(super) async fn try_commit(&self, process: &Kafka, epoch: u64, values: &[&str]) -> Result<()> {
         self.commit_staged(process, epoch, Box::new(vec![rows(values)].into_iter())).await
     }
 

@@ -91,6 +91,57 @@ async fn answers_are_used_again_as_the_options_say() {
     assert_eq!(found(&mut lookup, 1000, key(8.0)).await, ["8.0 | 3"]);
 }
 
+/// All rows, sorted; none if those from before still hold.
+async fn all(lookup: &mut Box<dyn LookupTable>, now: i64) -> Vec<String> {
+    let rows = match lookup.look_up(now, None).await.unwrap() {
+        Found::Table { rows, .. } => rows,
+        Found::AsBefore => return Vec::new(),
+        Found::OfKeys(_) => panic!("of keys"),
+    };
+    let line = |rows: &RecordBatch, row| {
+        let values = rows.columns().iter().map(|column| array_value_to_string(column, row).unwrap());
+        values.collect::<Vec<_>>().join(" | ")
+    };
+    let mut lines: Vec<String> =
+        rows.iter().flat_map(|rows| (0..rows.num_rows()).map(|row| line(rows, row)).collect::<Vec<_>>()).collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+#[ignore = "wants PostgreSQL"]
+async fn a_table_that_is_held_as_a_whole_is_read_again_as_the_options_say() {
+    let database = Database::with(
+        "CREATE TABLE t (k bigint, v text); INSERT INTO t SELECT n, 'v' || n FROM generate_series(1, 25) AS n",
+    )
+    .await;
+    let columns = [("k", DataType::Int64), ("v", DataType::Utf8View)];
+    let whole = |interval| [("lookup.cache", "FULL"), ("lookup.full-cache.periodic-reload.interval", interval)];
+    let mut table = database.table(&columns, &whole("10s"));
+    table.options.insert("lookup.max-retries".into(), "0".into());
+    let mut lookup = open(&table, &[Some(0)]).await;
+    let mut once = open(&database.table(&columns, &whole("0s")), &[Some(0)]).await;
+    assert!(!lookup.wants_keys());
+    let first = all(&mut lookup, 0).await;
+    assert_eq!((first.len(), first[0].as_str()), (25, "1 | v1"));
+    assert_eq!(all(&mut once, 0).await, first);
+    database.run("DELETE FROM t WHERE k > 1; UPDATE t SET v = 'new'").await;
+    for now in [2_000, 4_000, 8_000] {
+        assert_eq!(all(&mut lookup, now).await, [""; 0], "it is not old yet");
+    }
+    // Behind a pause of half the interval rows wait for it.
+    assert_eq!(all(&mut lookup, 14_000).await, ["1 | new"]);
+    assert_eq!(all(&mut once, 14_000).await, [""; 0]);
+    database.run("DROP TABLE t").await;
+    let report = lookup.look_up(30_000, None).await.unwrap_err().report();
+    assert!(report.contains("while reading table 't' again") && report.contains("any more"), "{report}");
+    let missing = Postgres.validate(&database.table(&columns, &whole("0s")[..1]), weir_core::connector::Role::Lookup);
+    assert!(missing.unwrap_err().report().contains("has no option 'lookup.full-cache.periodic-reload.interval'"));
+    let partial = [("lookup.cache", "PARTIAL"), ("lookup.full-cache.periodic-reload.interval", "1s")];
+    let refused = Postgres.validate(&database.table(&columns, &partial), weir_core::connector::Role::Lookup);
+    assert!(refused.unwrap_err().report().contains("read only with 'lookup.cache' = 'FULL'"));
+}
+
 #[tokio::test]
 #[ignore = "wants PostgreSQL"]
 async fn a_connection_that_is_cut_is_made_again_and_what_has_changed_is_noticed() {
