@@ -145,6 +145,13 @@ impl Chaos {
         state.fails(out)
     }
 
+    /// Whether what says how far a sink has written is lost here.
+    pub fn marker_is_lost(&self) -> bool {
+        let mut state = lock(&self.state);
+        let may_fail = state.failing > 0;
+        may_fail && state.random.chance(15)
+    }
+
     /// How long one side of a commit takes.
     pub fn commit_delay(&self) -> Duration {
         lock(&self.state).delay(10)

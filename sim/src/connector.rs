@@ -8,12 +8,14 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisec
 use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
+use weir_connectors::transactions::{self, Writers};
 use weir_core::connector::{
-    AssignedSplit, Boundedness, Commit, Connector, DiscoveryContext, OptionInfo, Role, Sink, SinkContext, Source,
-    SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
+    AssignedSplit, Boundedness, Commit, Connector, Discard, DiscoveryContext, OptionInfo, Role, Sink, SinkContext,
+    Source, SourceContext, SourceEvent, Split, SplitDiscovery, SplitPosition,
 };
 use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
+use crate::broker::SimTarget;
 use crate::cluster::Cluster;
 use crate::engine::Host;
 use crate::rows::{Row, Rows};
@@ -27,11 +29,19 @@ const TABLE: &str = "table";
 const GROWS: &str = "grows";
 
 /// The one connector that there is. Planning needs no cluster, running does.
-pub struct Connectors(pub Option<Host>);
+#[derive(Default)]
+pub struct Connectors(Arc<Sim>);
+
+impl Connectors {
+    /// Those of a process on this machine.
+    pub fn of(place: Host) -> Self {
+        Self(Arc::new(Sim { place: Some(place), writers: Writers::default() }))
+    }
+}
 
 impl ConnectorRegistry for Connectors {
     fn get(&self, name: &str) -> Option<Arc<dyn Connector>> {
-        (name == NAME).then(|| Arc::new(Sim(self.0.clone())) as Arc<dyn Connector>)
+        (name == NAME).then(|| self.0.clone() as Arc<dyn Connector>)
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -39,7 +49,11 @@ impl ConnectorRegistry for Connectors {
     }
 }
 
-struct Sim(Option<Host>);
+#[derive(Default)]
+struct Sim {
+    place: Option<Host>,
+    writers: Writers<SimTarget>,
+}
 
 impl Sim {
     fn cluster(&self) -> Result<&Arc<Cluster>> {
@@ -47,7 +61,7 @@ impl Sim {
     }
 
     fn place(&self) -> Result<&Host> {
-        self.0.as_ref().ok_or_else(|| Error::internal("a table was opened outside of a history"))
+        self.place.as_ref().ok_or_else(|| Error::internal("a table was opened outside of a history"))
     }
 }
 
@@ -96,6 +110,10 @@ impl Connector for Sim {
     async fn open_sink(&self, table: &TableSpec, context: SinkContext) -> Result<Box<dyn Sink>> {
         let place = self.place()?;
         let opening = place.cluster.world.open(&table.name, &context);
+        if context.subtask == 0 {
+            let target = SimTarget::new(place, &table.name, context.job);
+            transactions::establish(target, context.epoch, &self.writers).await?;
+        }
         Ok(Box::new(SimSink {
             place: place.clone(),
             table: table.name.clone(),
@@ -111,15 +129,23 @@ impl Connector for Sim {
         for committable in &commit.committables {
             self.make_visible(table, || cluster.world.commit(committable, commit.epoch)).await?;
         }
-        let mut rows = Vec::new();
+        let (mut staged, mut rows) = (Vec::new(), Vec::new());
         while let Some(batch) = commit.staged.next().await? {
             rows.extend(changes(&batch)?);
+            staged.push(batch);
         }
         if !rows.is_empty() {
-            self.make_visible(table, || cluster.world.commit_epoch(&table.name, commit.epoch, rows)).await?;
+            cluster.world.check_held(&table.name, commit.epoch, rows)?;
+            let target = SimTarget::new(self.place()?, &table.name, commit.job);
+            transactions::commit(target, commit.epoch, &mut staged.into_iter(), &self.writers).await?;
         }
         cluster.oracle.committed(&cluster.world, &table.name, commit.epoch);
         Ok(())
+    }
+
+    async fn discard(&self, table: &TableSpec, discard: Discard) -> Result<()> {
+        let target = SimTarget::new(self.place()?, &table.name, discard.job);
+        transactions::discard(target, discard.behind.is_none(), &self.writers).await
     }
 }
 
@@ -301,7 +327,7 @@ struct SimSink {
     context: SinkContext,
     opening: u64,
     rows: Vec<Change>,
-    /// Rows that wait in the checkpoint, in place of the world.
+    /// Rows that wait in the checkpoint, and go to the [broker](crate::broker).
     staged: Vec<Batch>,
 }
 
@@ -336,7 +362,7 @@ impl Sink for SimSink {
 }
 
 /// Rows as lines.
-fn changes(batch: &Batch) -> Result<Vec<Change>> {
+pub fn changes(batch: &Batch) -> Result<Vec<Change>> {
     let columns = batch.records().columns();
     let line = |row| columns.iter().map(|column| cell(column, row)).collect::<Result<Vec<_>>>();
     let weight = |row| batch.weights().map_or(1, |weights| i64::from(weights.value(row)));

@@ -48,7 +48,7 @@ fn plan(query: Query, naps: bool, aligned: bool) -> Result<Planned> {
         directory: None,
         functions: Functions::built_in(),
     };
-    let plan = weir_sql::plan(&weir_sql::parse(&sql)?, Arc::new(Connectors(None)), &options)?;
+    let plan = weir_sql::plan(&weir_sql::parse(&sql)?, Arc::new(Connectors::default()), &options)?;
     let graph = plan.graph.ok_or_else(|| Error::internal("a script without a query"))?;
     Ok(Planned { sql, fingerprint: graph.fingerprint(), graph: Arc::new(graph) })
 }

@@ -27,6 +27,7 @@
 #![expect(clippy::disallowed_methods, reason = "time is simulated here: a pause is a part of the history")]
 
 mod blocking;
+mod broker;
 mod chaos;
 mod client;
 mod cluster;

@@ -57,7 +57,7 @@ pub async fn run(
         seed: incarnation,
     };
     let place = Host { cluster: cluster.clone(), machine };
-    let connectors = Arc::new(Connectors(Some(place.clone())));
+    let connectors = Arc::new(Connectors::of(place.clone()));
     let blocking = Arc::new(SimBlocking(cluster.clone(), machine));
     let storages = Arc::new(Storages(cluster.clone()));
     let engine = JobEngine::new(JobEngineConfig {

@@ -1,7 +1,8 @@
 //! What is outside of the cluster and outlives all its processes: where sinks stage their results and make them visible.
 //!
 //! Staging and making visible are two steps, as with the filesystem sink: a committable names what was staged, and a commit
-//! makes it visible once, however often it comes. Or rows wait in the checkpoint, and come with their commit. The world refuses
+//! makes it visible once, however often it comes. Or rows wait in the checkpoint, and come with their commit through a
+//! [broker](crate::broker). The world refuses
 //! nothing that a careless outside would let pass.
 //!
 //! A user who has a job go on from another checkpoint than the newest takes away what that one does not know of.
@@ -12,6 +13,7 @@ use std::sync::Mutex;
 use weir_core::connector::SinkContext;
 use weir_core::{Attempt, Epoch, Error, Result};
 
+use crate::broker::Broker;
 use crate::lock::lock;
 
 /// A result, as text.
@@ -93,8 +95,8 @@ impl std::fmt::Display for Origin {
 struct State {
     staged: BTreeMap<Staged, Vec<Change>>,
     visible: BTreeSet<Staged>,
-    /// What was committed out of checkpoints.
-    committed: BTreeMap<(String, Epoch), Vec<Change>>,
+    /// What checkpoints that were committed have held.
+    held: BTreeMap<(String, Epoch), Vec<Change>>,
     results: BTreeMap<String, Results>,
     /// Rows of each table, and the checkpoint by which they became visible; also those that were taken away.
     shown: BTreeMap<String, Vec<(Epoch, Vec<Change>)>>,
@@ -121,6 +123,8 @@ fn apply(results: &mut Results, changes: &[Change]) {
 /// The outside.
 #[derive(Debug, Default)]
 pub struct World {
+    /// Where rows go that wait in their checkpoint.
+    pub broker: Broker,
     state: Mutex<State>,
 }
 
@@ -162,25 +166,26 @@ impl World {
         Ok(Some(Shown { origin: Origin::World(staged), rows }))
     }
 
-    /// Makes visible what a checkpoint holds for a table, unless it was committed before: a marker beside the rows says so, as in a
-    /// broker's transaction.
-    pub fn commit_epoch(&self, table: &str, epoch: Epoch, rows: Vec<Change>) -> Result<Option<Shown>> {
+    /// A checkpoint that is committed holds these rows for a table, whenever it is.
+    pub fn check_held(&self, table: &str, epoch: Epoch, rows: Vec<Change>) -> Result<()> {
         let mut state = lock(&self.state);
-        let key = (table.to_owned(), epoch);
-        match state.committed.get(&key) {
-            Some(before) if *before == rows => Ok(None),
-            Some(_) => Err(Error::data(format!("checkpoint {epoch} holds other rows of {table} than before"))),
-            None => {
-                state.committed.insert(key, rows.clone());
-                state.show(table, epoch, &rows);
-                Ok(Some(Shown { origin: Origin::Checkpoint(table.to_owned(), epoch), rows }))
-            }
+        let held = state.held.entry((table.to_owned(), epoch)).or_insert_with(|| rows.clone());
+        match *held == rows {
+            true => Ok(()),
+            false => Err(Error::data(format!("checkpoint {epoch} holds other rows of {table} than before"))),
         }
+    }
+
+    /// The broker makes rows of a checkpoint visible, which it does as often as it is asked to.
+    pub fn show_epoch(&self, table: &str, epoch: Epoch, rows: Vec<Change>) -> Shown {
+        lock(&self.state).show(table, epoch, &rows);
+        Shown { origin: Origin::Checkpoint(table.to_owned(), epoch), rows }
     }
 
     /// Leaves what became visible by these checkpoints, and nothing else. What was committed once does not become visible by a commit
     /// again.
     pub fn keep(&self, table: &str, line: &BTreeSet<Epoch>) {
+        self.broker.rewind(table, line);
         let mut state = lock(&self.state);
         let State { shown, results, .. } = &mut *state;
         let Some(results) = results.get_mut(table) else { return };

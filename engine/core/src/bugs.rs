@@ -123,6 +123,12 @@ bugs! {
     /// A reader does not say that it has taken a batch of another worker.
     CreditLost = "credit-lost",
 
+    // Sinks that are written by transactions.
+    /// A marker that is not there is taken for one that says that nothing was written.
+    MissingMarkerIsDue = "missing-marker-is-due",
+    /// A transaction whose end was not heard of is taken for one that was committed.
+    DoubtIsDone = "doubt-is-done",
+
     // Event time.
     /// A split that is waiting for its turn does not hold the watermark.
     UnreadSplitIgnored = "unread-split-ignored",

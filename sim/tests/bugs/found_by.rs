@@ -61,6 +61,8 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::NoAlignment, History(15)),
     (Bug::MarkerOvertakesRows, History(1)),
     (Bug::OwnerByRemainder, History(1)),
+    (Bug::MissingMarkerIsDue, History(2000)),
+    (Bug::DoubtIsDone, History(500)),
     (Bug::CreditLost, Check(checks::exchange::a_sender_hears_what_its_reader_has_taken)),
     (
         Bug::UnreadSplitIgnored,

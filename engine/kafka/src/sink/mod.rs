@@ -13,11 +13,13 @@
 //! 1. A commit is repeated until it is acknowledged, by any process. Whichever has done the first step last is the only one that can
 //!    finish the third, and it has seen all that the others have finished. That holds for commits that come late from a process that was
 //!    taken for dead, too.
-//! 2. What became of a transaction whose end was not heard of is never guessed: the first two steps find out (`transaction`).
+//! 2. What became of a transaction whose end was not heard of is never guessed: the first two steps find out.
 //! 3. The marker is never just missing: a job writes one before its first row, so one that is not there is lost, and that is an error.
-//! 4. A process that goes on committing keeps its producer and what the marker says (`writers`): while nobody else fences it, nobody else
+//! 4. A process that goes on committing keeps its producer and what the marker says: while nobody else fences it, nobody else
 //!    has written the marker, so the first two steps are done once.
 //! 5. One transactional id for the whole sink, whatever its parallelism: no rescaling leaves one behind with an open transaction.
+//!
+//! What decides is `weir_connectors::transactions`; Kafka's part in it is `transaction`, and the simulator runs it against a model of a broker.
 //!
 //! `docs/adr/0021-kafka-is-written-from-the-checkpoint.md` has the proof. At least once (`direct`), rows are sent as they come, and a
 //! marker passes when all that are before it have arrived.
@@ -31,16 +33,18 @@ mod size;
 mod staged;
 mod topics;
 mod transaction;
-mod writers;
 
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext};
 use weir_core::{Attempt, Result, Sink, TableSpec};
 
 pub(crate) use options::{OPTIONS, SinkOptions, format_options};
-pub(crate) use writers::Writers;
 
 use options::Guarantee;
+use transaction::KafkaTarget;
+
+/// The producers of a process between two commits.
+pub(crate) type Writers = weir_connectors::transactions::Writers<KafkaTarget>;
 
 /// Opens one subtask's part of the sink.
 ///

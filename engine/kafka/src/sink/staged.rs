@@ -2,16 +2,15 @@
 
 use async_trait::async_trait;
 use weir_connectors::blocking::blocking;
-use weir_connectors::marker::{Marker, RowCount, Verdict};
+use weir_connectors::marker::{Marker, RowCount};
+use weir_connectors::transactions;
 use weir_core::audit::{Audit, AuditedSink};
 use weir_core::connector::{Commit, Discard, SinkContext};
-use weir_core::{Batch, Epoch, Error, JobIdentity, Result, Sink};
+use weir_core::{Batch, Epoch, Result, Sink};
 
-use super::marker;
 use super::options::SinkOptions;
-use super::transaction::Writer;
-use super::writers::Writers;
-use super::{size, topics};
+use super::transaction::KafkaTarget;
+use super::{Writers, marker, size, topics};
 
 struct StagedSink {
     options: SinkOptions,
@@ -25,107 +24,22 @@ pub(super) async fn open(options: SinkOptions, context: &SinkContext, writers: &
     if context.subtask == 0 {
         topics::require(&options).await?;
         topics::ensure_commits(&options).await?;
-        let (job, behind) = (context.job, context.epoch);
-        let id = options.transactional_id(job, &context.uid);
-        // What a kept one knows may be old: meanwhile others may have written, and fenced it.
-        drop(writers.take(&id, &options));
-        let opened = options.clone();
-        let writer = blocking(move || established(Writer::open(opened, id, job)?, behind)).await?;
-        writers.keep(writer);
+        let target = KafkaTarget::new(options.clone(), context.job, &context.uid);
+        transactions::establish(target, context.epoch, writers).await?;
     }
     Ok(Box::new(StagedSink { options, rows: Vec::new(), count: 0 }))
 }
 
-/// What makes a producer of the sink ready, on a blocking thread.
-fn writer(
-    options: &SinkOptions,
-    id: String,
-    job: JobIdentity,
-    writers: &Writers,
-) -> impl FnOnce() -> Result<Writer> + Send + 'static {
-    let (kept, options) = (writers.take(&id, options), options.clone());
-    move || kept.map_or_else(|| Writer::open(options, id, job), Ok)
-}
-
-/// Of a sink that has a marker. A new one says that nothing is written by the sink so far: what is decided up to here and not written
-/// had a marker, which is lost then.
-fn established(writer: Writer, behind: Epoch) -> Result<Writer> {
-    match writer.marker {
-        None => {
-            writer.begin()?;
-            writer.finish(Some(Marker::BeganBehind(behind.0)))
-        }
-        Some(marker) if marker.epoch() > behind => Err(Error::user(format!(
-            "topic '{}' already has the rows of table '{}' up to epoch {}, and the job goes on behind epoch {behind}",
-            writer.options.topic,
-            writer.options.table,
-            marker.epoch()
-        ))
-        .with_help("a job that goes back to an older checkpoint would write rows twice: run it as a new job")),
-        Some(_) => Ok(writer),
-    }
-}
-
 /// Writes an epoch that has rows.
-pub(super) async fn commit(options: SinkOptions, commit: Commit, writers: &Writers) -> Result<()> {
-    let Commit { job, uid, epoch, mut staged, .. } = commit;
-    let id = options.transactional_id(job, &uid);
-    let open = writer(&options, id, job, writers);
-    let mut writer = blocking(open).await?;
-    match writer.verdict(epoch) {
-        Verdict::Unknown => return Err(marker::lost(&options, &writer.id, epoch)),
-        Verdict::Done => {
-            writers.keep(writer);
-            return Ok(());
-        }
-        Verdict::Due => {}
-    }
-    writer = working(writer, |writer| writer.begin()).await?;
-    loop {
-        let rows = match staged.next().await {
-            Ok(Some(rows)) => rows,
-            Ok(None) => break,
-            Err(error) => {
-                let abandoned = blocking(move || {
-                    writer.abandon();
-                    Ok(())
-                });
-                return abandoned.await.and(Err(error));
-            }
-        };
-        writer = working(writer, move |writer| writer.send(&rows)).await?;
-    }
-    let writer = blocking(move || writer.finish(Some(Marker::Committed(epoch.0)))).await?;
-    writers.keep(writer);
-    Ok(())
-}
-
-/// A step of a transaction, on a blocking thread. One that fails ends it.
-async fn working(mut writer: Writer, step: impl FnOnce(&mut Writer) -> Result<()> + Send + 'static) -> Result<Writer> {
-    blocking(move || match step(&mut writer) {
-        Ok(()) => Ok(writer),
-        Err(error) => {
-            writer.abandon();
-            Err(error)
-        }
-    })
-    .await
+pub(super) async fn commit(options: SinkOptions, mut commit: Commit, writers: &Writers) -> Result<()> {
+    let target = KafkaTarget::new(options, commit.job, &commit.uid);
+    transactions::commit(target, commit.epoch, &mut *commit.staged, writers).await
 }
 
 /// Ends a transaction that may be open. The marker of a job that was deleted goes.
 pub(super) async fn discard(options: SinkOptions, discard: &Discard, writers: &Writers) -> Result<()> {
-    let id = options.transactional_id(discard.job, &discard.uid);
-    drop(writers.take(&id, &options));
-    let (job, is_deleted) = (discard.job, discard.behind.is_none());
-    blocking(move || {
-        let writer = Writer::open(options, id, job)?;
-        if is_deleted && writer.marker.is_some() {
-            writer.begin()?;
-            writer.finish(None)?;
-        }
-        Ok(())
-    })
-    .await
+    let target = KafkaTarget::new(options, discard.job, &discard.uid);
+    transactions::discard(target, discard.behind.is_none(), writers).await
 }
 
 /// Reads the marker, and fences nobody: what was committed before is read, and of a commit that is under way, nothing or all.
