@@ -239,8 +239,12 @@ impl Target for SimTarget {
     }
 
     async fn send(&self, mut producer: Producer, rows: Batch) -> Result<Producer> {
+        let is_first = producer.rows.is_empty();
         producer.rows.extend(changes(&rows)?);
-        self.opened(&producer).await?;
+        // Further records go without waiting for an answer to the ones before.
+        if is_first {
+            self.opened(&producer).await?;
+        }
         Ok(producer)
     }
 
