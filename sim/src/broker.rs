@@ -17,29 +17,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 use weir_connectors::marker::Marker;
-use weir_connectors::transactions::Target;
-use weir_core::{Batch, Epoch, Error, JobIdentity, Result};
+use weir_core::{Epoch, Error, Result};
 
-use crate::connector::changes;
-use crate::engine::Host;
 use crate::lock::lock;
 use crate::world::Change;
 
 /// How long a transaction may be open.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long a producer waits for an answer.
-const PATIENCE: Duration = Duration::from_millis(400);
 
 /// What there is of all sinks, by their tables and the ids of their transactions.
 #[derive(Debug, Default)]
 pub struct Broker(Mutex<BTreeMap<(String, String), Sink>>);
 
+/// Rows of an epoch that have become visible.
+pub type Finished = (Epoch, Vec<Change>);
+
 /// What there is of a sink.
 #[derive(Debug, Default)]
-struct Sink {
+pub struct Sink {
     /// The number of the producer that has not been fenced.
     producer: u64,
     marker: Option<Marker>,
@@ -54,16 +51,16 @@ struct Sink {
     repair: Option<Instant>,
 }
 
+/// A transaction.
 #[derive(Debug, Clone)]
-struct Transaction {
-    began: Instant,
-    rows: Vec<Change>,
-    /// What is written with the rows, at its end.
-    marker: Option<Marker>,
+pub struct Transaction {
+    /// When it began.
+    pub began: Instant,
+    /// Its rows.
+    pub rows: Vec<Change>,
+    /// What is written with them, at its end.
+    pub marker: Option<Marker>,
 }
-
-/// Rows of an epoch that have become visible.
-struct Finished(Epoch, Vec<Change>);
 
 impl Sink {
     /// Lets happen what is due by now.
@@ -93,7 +90,7 @@ impl Sink {
         self.marker = transaction.marker;
         let Some(Marker::Committed(epoch)) = transaction.marker else { return None };
         self.seen = Some(Epoch(epoch));
-        Some(Finished(Epoch(epoch), transaction.rows))
+        Some((Epoch(epoch), transaction.rows))
     }
 
     fn expire(&mut self, now: Instant) {
@@ -102,8 +99,61 @@ impl Sink {
         }
     }
 
+    /// A new producer fences all others, and what they have open is undone.
+    pub fn fence(&mut self) -> u64 {
+        self.producer += 1;
+        self.open = None;
+        self.producer
+    }
+
+    /// When what was accepted is finished; `None`: nothing is under way.
+    pub fn ends(&self) -> Option<Instant> {
+        self.ending.as_ref().map(|(done, _)| *done)
+    }
+
+    /// The marker, which gets lost before it is read, in some histories.
+    pub fn marker(&mut self, is_lost: bool) -> Option<Marker> {
+        if is_lost && self.marker.take().is_some() {
+            self.repair = None;
+        }
+        self.marker
+    }
+
+    /// A user is told that the marker is lost, and writes one by then.
+    pub fn ask_user(&mut self, by: Instant) {
+        self.repair.get_or_insert(by);
+    }
+
+    /// The first record of a transaction.
+    ///
+    /// # Errors
+    /// If the producer has been fenced.
+    pub fn begin(&mut self, producer: u64, began: Instant) -> Result<()> {
+        self.check(producer)?;
+        self.open.get_or_insert(Transaction { began, rows: Vec::new(), marker: None });
+        Ok(())
+    }
+
+    /// What is open is undone.
+    ///
+    /// # Errors
+    /// If the producer has been fenced.
+    pub fn abort(&mut self, producer: u64) -> Result<()> {
+        self.check(producer)?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// The end of a transaction arrives at that time, whoever waits for it.
+    pub fn accept_late(&mut self, producer: u64, transaction: Transaction, arrives: Instant) {
+        self.late.push((arrives, producer, transaction));
+    }
+
     /// The end of a transaction.
-    fn accept(&mut self, producer: u64, transaction: Transaction, now: Instant) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the producer has been fenced, or the transaction has been open for too long.
+    pub fn accept(&mut self, producer: u64, transaction: Transaction, now: Instant) -> Result<()> {
         self.check(producer)?;
         if self.open.take().is_none() {
             return Err(Error::environment("there is no such transaction"));
@@ -123,12 +173,19 @@ impl Sink {
 }
 
 impl Broker {
+    /// Does something with a sink, for which all that is due has happened; and what has become visible by that.
+    pub fn at<T>(&self, table: &str, id: &str, step: impl FnOnce(&mut Sink, Instant) -> T) -> (Vec<Finished>, T) {
+        let now = Instant::now();
+        let mut sinks = lock(&self.0);
+        let sink = sinks.entry((table.to_owned(), id.to_owned())).or_default();
+        (sink.settle(now), step(sink, now))
+    }
+
     /// A user has a job go on from a checkpoint, takes away what later ones have written to a table, and says so here.
     pub fn rewind(&self, table: &str, line: &BTreeSet<Epoch>) {
         let mut sinks = lock(&self.0);
-        for ((_, _), sink) in sinks.iter_mut().filter(|((of, _), _)| of == table) {
-            sink.producer += 1;
-            sink.open = None;
+        for (_, sink) in sinks.iter_mut().filter(|((of, _), _)| of == table) {
+            sink.fence();
             sink.late.clear();
             if let Some((_, ending)) = sink.ending.take() {
                 sink.marker = ending.marker;
@@ -140,166 +197,5 @@ impl Broker {
                 sink.marker = Some(marker);
             }
         }
-    }
-}
-
-/// A sink's way to the broker.
-#[derive(Debug, Clone)]
-pub struct SimTarget {
-    place: Host,
-    table: String,
-    id: String,
-}
-
-/// A producer: the number that the broker knows it by, and what it has sent.
-pub struct Producer {
-    number: u64,
-    began: Option<Instant>,
-    rows: Vec<Change>,
-}
-
-impl SimTarget {
-    pub fn new(place: &Host, table: &str, job: JobIdentity) -> Self {
-        Self { place: place.clone(), table: table.to_owned(), id: format!("{job}-{table}") }
-    }
-
-    /// Does something at the broker, where all that is due has happened.
-    fn at_broker<T>(&self, step: impl FnOnce(&mut Sink, Instant) -> T) -> T {
-        let cluster = &self.place.cluster;
-        let now = Instant::now();
-        let (finished, done) = {
-            let mut sinks = lock(&cluster.world.broker.0);
-            let sink = sinks.entry((self.table.clone(), self.id.clone())).or_default();
-            (sink.settle(now), step(sink, now))
-        };
-        for Finished(epoch, rows) in finished {
-            let shown = cluster.world.show_epoch(&self.table, epoch, rows);
-            cluster.trace.say("out", format_args!("{} rows of {} are visible", shown.rows.len(), shown.origin));
-            cluster.oracle.shown(&cluster.world, &shown);
-        }
-        done
-    }
-
-    /// A request that arrives, or does not, and is answered, or is not.
-    async fn request<T>(&self, step: impl FnOnce(&mut Sink, Instant) -> Result<T> + Send) -> Result<T> {
-        let chaos = &self.place.cluster.chaos;
-        self.place.thawed().await;
-        let (there, back) = (chaos.commit_delay(), chaos.commit_delay());
-        sleep(there).await;
-        if chaos.commit_fails() {
-            return Err(self.unanswered());
-        }
-        let done = self.at_broker(step);
-        sleep(back).await;
-        if chaos.commit_fails() { Err(self.unanswered()) } else { done }
-    }
-
-    fn unanswered(&self) -> Error {
-        Error::environment(format!("table {}: the broker does not answer", self.table))
-    }
-}
-
-#[async_trait]
-impl Target for SimTarget {
-    type Producer = Producer;
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn shares_producers(&self, other: &Self) -> bool {
-        self.table == other.table
-    }
-
-    async fn open(&self) -> Result<(Producer, Option<Marker>)> {
-        let number = self.request(|sink, _| {
-            sink.producer += 1;
-            sink.open = None;
-            Ok(sink.producer)
-        });
-        let number = number.await?;
-        // What was accepted is finished first.
-        while let Some(done) = self.at_broker(|sink, _| sink.ending.as_ref().map(|(done, _)| *done)) {
-            sleep_until(done).await;
-        }
-        let loses = self.place.cluster.chaos.marker_is_lost();
-        let marker = self.request(|sink, _| {
-            if loses && sink.marker.take().is_some() {
-                sink.repair = None;
-            }
-            Ok(sink.marker)
-        });
-        Ok((Producer { number, began: None, rows: Vec::new() }, marker.await?))
-    }
-
-    async fn begin(&self, mut producer: Producer) -> Result<Producer> {
-        producer.began = Some(Instant::now());
-        producer.rows.clear();
-        Ok(producer)
-    }
-
-    async fn send(&self, mut producer: Producer, rows: Batch) -> Result<Producer> {
-        let is_first = producer.rows.is_empty();
-        producer.rows.extend(changes(&rows)?);
-        // Further records go without waiting for an answer to the ones before.
-        if is_first {
-            self.opened(&producer).await?;
-        }
-        Ok(producer)
-    }
-
-    async fn end(&self, producer: Producer, marker: Option<Marker>) -> Result<Producer> {
-        let chaos = &self.place.cluster.chaos;
-        self.opened(&producer).await?;
-        let Producer { number, began, rows } = producer;
-        let transaction = Transaction { began: began.unwrap_or_else(Instant::now), rows, marker };
-        if chaos.commit_fails() {
-            // On its way for longer than anybody waits for an answer.
-            let arrives = Instant::now() + chaos.commit_delay() * 60;
-            self.at_broker(|sink, _| sink.late.push((arrives, number, transaction)));
-            sleep(PATIENCE).await;
-            return Err(self.unanswered());
-        }
-        self.request(move |sink, now| sink.accept(number, transaction, now)).await?;
-        while let Some(done) = self.at_broker(|sink, _| sink.ending.as_ref().map(|(done, _)| *done)) {
-            sleep_until(done).await;
-        }
-        Ok(Producer { number, began: None, rows: Vec::new() })
-    }
-
-    async fn abandon(&self, producer: Producer) {
-        let number = producer.number;
-        // If it does not get there, the next producer or the timeout does the same.
-        let aborted = self.request(move |sink, _| {
-            sink.check(number)?;
-            sink.open = None;
-            Ok(())
-        });
-        let _ = aborted.await;
-    }
-
-    fn lost(&self, epoch: Epoch) -> Error {
-        let delay = self.place.cluster.chaos.commit_delay() * 20;
-        self.at_broker(|sink, now| {
-            sink.repair.get_or_insert(now + delay);
-        });
-        Error::data(format!("table {}: nobody knows whether epoch {epoch} was written", self.table))
-    }
-
-    fn ahead(&self, written: Epoch, behind: Epoch) -> Error {
-        Error::user(format!("table {} has epoch {written} already, and the job goes on behind {behind}", self.table))
-    }
-}
-
-impl SimTarget {
-    /// The broker knows of the transaction, from its first record.
-    async fn opened(&self, producer: &Producer) -> Result<()> {
-        let (number, began) = (producer.number, producer.began.unwrap_or_else(Instant::now));
-        self.request(move |sink, _| {
-            sink.check(number)?;
-            sink.open.get_or_insert(Transaction { began, rows: Vec::new(), marker: None });
-            Ok(())
-        })
-        .await
     }
 }

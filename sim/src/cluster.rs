@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use weir_worker::Clock;
 
+use crate::broker::Broker;
 use crate::chaos::Chaos;
 use crate::coordinators::Coordinators;
 use crate::expected;
@@ -37,6 +38,8 @@ pub struct Cluster {
     pub oracle: Arc<Oracle>,
     /// Where results go.
     pub world: World,
+    /// Where they come from that wait in their checkpoint.
+    pub broker: Broker,
     /// What goes wrong.
     pub chaos: Chaos,
     /// How machines reach each other.
@@ -58,6 +61,7 @@ impl Cluster {
             trace: Trace::new(print),
             oracle: Arc::new(Oracle::new(expected, shape.rows.clone())),
             world: World::default(),
+            broker: Broker::default(),
             chaos: Chaos::new(random.fork(), shape.failing),
             network: Network::new(random.fork(), shape.failing),
             objects: Objects::default(),

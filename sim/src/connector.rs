@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMillisecondArray};
-use arrow::datatypes::{DataType, Int64Type, TimestampMillisecondType};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMillisecondArray};
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, sleep_until};
 use weir_connectors::transactions::{self, Writers};
@@ -15,10 +14,10 @@ use weir_core::connector::{
 };
 use weir_core::{Batch, ChangelogKind, ConnectorRegistry, Epoch, Error, Result, TableSpec};
 
-use crate::broker::SimTarget;
 use crate::cluster::Cluster;
 use crate::engine::Host;
 use crate::rows::{Row, Rows};
+use crate::target::{SimTarget, changes};
 use crate::world::{Change, Shown, Staged};
 
 /// Its name in SQL.
@@ -358,25 +357,5 @@ impl Sink for SimSink {
         let SinkContext { subtask, attempt, .. } = self.context;
         let staged = Staged { table: self.table.clone(), epoch, attempt, subtask, opening: self.opening };
         Ok(Some(self.place.cluster.world.stage(staged, std::mem::take(&mut self.rows))))
-    }
-}
-
-/// Rows as lines.
-pub fn changes(batch: &Batch) -> Result<Vec<Change>> {
-    let columns = batch.records().columns();
-    let line = |row| columns.iter().map(|column| cell(column, row)).collect::<Result<Vec<_>>>();
-    let weight = |row| batch.weights().map_or(1, |weights| i64::from(weights.value(row)));
-    let change = |row| line(row).map(|cells| Change { row: cells.join("|"), weight: weight(row) });
-    (0..batch.num_rows()).map(change).collect()
-}
-
-fn cell(column: &ArrayRef, row: usize) -> Result<String> {
-    if column.is_null(row) {
-        return Ok("null".to_owned());
-    }
-    match column.data_type() {
-        DataType::Int64 => Ok(column.as_primitive::<Int64Type>().value(row).to_string()),
-        DataType::Timestamp(..) => Ok(column.as_primitive::<TimestampMillisecondType>().value(row).to_string()),
-        other => Err(Error::user(format!("a simulated sink does not know {other}"))),
     }
 }

@@ -150,8 +150,8 @@ impl Process {
             sleep(delay).await;
             self.disk.sync();
         }
-        let Cluster { oracle, world, objects, .. } = &*self.cluster;
-        oracle.stepped(&self.node, world, objects);
+        let Cluster { oracle, world, broker, objects, .. } = &*self.cluster;
+        oracle.stepped(&self.node, world, broker, objects);
         effects.into_iter().for_each(|effect| self.carry_out(effect));
         Ok(())
     }

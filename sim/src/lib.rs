@@ -58,6 +58,7 @@ mod rows;
 mod seeds;
 mod shape;
 mod storage;
+mod target;
 mod trace;
 mod updating;
 mod worker;

@@ -26,6 +26,7 @@ use weir_core::{Attempt, CoordinatorId, Epoch, JobId, WorkerId};
 use weir_proto::peer::Entry;
 use weir_state::layout;
 
+use crate::broker::Broker;
 use crate::known_job::{GoneBack, KnownJob};
 use crate::lock::lock;
 use crate::needed::Needed;
@@ -227,11 +228,14 @@ impl Oracle {
     }
 
     /// A coordinator has taken a step.
-    pub fn stepped(&self, node: &Node<impl LogStore>, world: &World, objects: &Objects) {
+    pub fn stepped(&self, node: &Node<impl LogStore>, world: &World, broker: &Broker, objects: &Objects) {
         let mut state = lock(&self.state);
         let found = state.look(node, objects);
         for (query, back) in found.as_ref().into_iter().flatten() {
-            query.sinks().iter().for_each(|sink| world.keep(sink, &back.line));
+            for sink in query.sinks() {
+                broker.rewind(sink, &back.line);
+                world.keep(sink, &back.line);
+            }
         }
         if let Err(what) = found {
             state.violation.get_or_insert(what);

@@ -13,7 +13,6 @@ use std::sync::Mutex;
 use weir_core::connector::SinkContext;
 use weir_core::{Attempt, Epoch, Error, Result};
 
-use crate::broker::Broker;
 use crate::lock::lock;
 
 /// A result, as text.
@@ -123,8 +122,6 @@ fn apply(results: &mut Results, changes: &[Change]) {
 /// The outside.
 #[derive(Debug, Default)]
 pub struct World {
-    /// Where rows go that wait in their checkpoint.
-    pub broker: Broker,
     state: Mutex<State>,
 }
 
@@ -185,7 +182,6 @@ impl World {
     /// Leaves what became visible by these checkpoints, and nothing else. What was committed once does not become visible by a commit
     /// again.
     pub fn keep(&self, table: &str, line: &BTreeSet<Epoch>) {
-        self.broker.rewind(table, line);
         let mut state = lock(&self.state);
         let State { shown, results, .. } = &mut *state;
         let Some(results) = results.get_mut(table) else { return };

@@ -216,7 +216,7 @@ fn a_split_that_brings_nothing_holds_time_back() {
     activity(&mut no_more[1], SOURCE).spread_ms = Some(600_000);
     assert_found(&no_more, "idle-split", Some("Source(in)"));
     // The others are held, and bring nothing either.
-    let stands = of(&mut no_more[0], SOURCE).clone();
+    let stands = *of(&mut no_more[0], SOURCE);
     *of(&mut no_more[1], SOURCE) = stands;
     activity(&mut no_more[1], SOURCE).held_splits = 1;
     assert_found(&no_more, "idle-split", Some("Source(in)"));
