@@ -64,10 +64,6 @@ impl Connector for Files {
         self.local.takes(table, stream)
     }
 
-    fn holds_splits(&self) -> bool {
-        self.local.holds_splits()
-    }
-
     fn changes_by_key(&self, table: &TableSpec) -> bool {
         self.local.changes_by_key(table)
     }

@@ -91,10 +91,6 @@ impl Connector for Resolved {
         self.connector.takes(table, stream)
     }
 
-    fn holds_splits(&self) -> bool {
-        self.connector.holds_splits()
-    }
-
     fn changes_by_key(&self, table: &TableSpec) -> bool {
         self.connector.changes_by_key(table)
     }
