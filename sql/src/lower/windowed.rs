@@ -31,7 +31,8 @@ pub(super) fn determines(part: WindowPart, kind: WindowKind) -> bool {
 /// The window that rows with equal `keys` share, if the keys say so.
 pub(super) fn window_of(keys: &[Expr], columns: &[StreamColumn]) -> Option<CarriedWindow> {
     keys.iter().find_map(|key| match key {
-        Expr::Column(column) => match columns[*column].role {
+        // Behind the columns is a number that is still to be computed: no window.
+        Expr::Column(column) => match columns.get(*column)?.role {
             Role::Window { part, kind, lineage, processing } if determines(part, kind) => {
                 Some(CarriedWindow { kind, lineage, processing })
             }

@@ -65,6 +65,11 @@ pub(super) enum Column {
     },
 }
 
+/// Whether parts were appended behind the last entry.
+fn has_open(offsets: &[i32], parts: usize) -> bool {
+    offsets.last().is_some_and(|last| usize::try_from(*last).is_ok_and(|last| last < parts))
+}
+
 impl Column {
     /// An empty column of this type.
     ///
@@ -171,13 +176,23 @@ impl Column {
         }
     }
 
-    /// Makes the column `rows` long, after a record that broke off.
+    /// Makes the column `rows` long, after a record that broke off. What a list or map that is part of another value was given before that is
+    /// its last entry, so that it is none of the next record's.
     pub(super) fn settle(&mut self, rows: usize) {
         match self {
-            Column::List { item, .. } => item.settle(0),
-            Column::Map { key, value, .. } => {
+            Column::List { item, offsets, .. } => {
+                item.settle(0);
+                if rows == 0 && has_open(offsets, item.len()) {
+                    self.close(true);
+                }
+            }
+            Column::Map { key, value, offsets, .. } => {
                 key.settle(0);
+                key.settle(value.len());
                 value.settle(key.len());
+                if rows == 0 && has_open(offsets, key.len()) {
+                    self.close(true);
+                }
             }
             Column::Row { children, valid, .. } => {
                 children.iter_mut().for_each(|child| child.settle(0));

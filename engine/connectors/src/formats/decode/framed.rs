@@ -79,8 +79,9 @@ impl Framed {
                 let (place, datum) = protobuf::place(datum)?;
                 let reading = Reading { defaults: false, other_columns: true };
                 if !messages.contains_key(&*place) {
-                    let planned = schema.message_at(&place).and_then(|of| Message::new(&of, fields, reading));
-                    messages.insert(place.to_vec(), planned);
+                    // What is not there is not kept: there is no end of it.
+                    let of = schema.message_at(&place).map_err(|error| by_schema(&error))?;
+                    messages.insert(place.to_vec(), Message::new(&of, fields, reading));
                 }
                 let planned = messages.get_mut(&*place).ok_or_else(|| "it has no message".to_owned())?;
                 protobuf::decode(planned.as_mut().map_err(|error| by_schema(error))?, datum, columns)

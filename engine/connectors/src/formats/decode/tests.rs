@@ -206,3 +206,38 @@ fn a_lenient_reader_takes_null_for_what_is_not_of_the_type() {
     let csv = CsvRecords::new(CsvDialect { lenient: true, ..dialect() }, &names, &fields).unwrap();
     assert_eq!(numbers(RecordFormat::Csv(csv), "1,a\nx,\n,b\n"), [Some(1), None, None]);
 }
+
+#[test]
+fn a_record_that_breaks_off_in_a_nested_value_leaves_nothing_to_the_next() {
+    let list = |item: DataType| DataType::List(Arc::new(Field::new("item", item, true)));
+    let row = |name: &str, part: DataType| DataType::Struct(vec![Field::new(name, part, true)].into());
+    let map = |value: DataType| {
+        let entries = DataType::Struct(
+            vec![Field::new("key", DataType::Utf8View, false), Field::new("value", value, true)].into(),
+        );
+        DataType::Map(Arc::new(Field::new("entries", entries, false)), false)
+    };
+    let cases = [
+        (list(list(DataType::Int64)), "[[1,\"x\"]]", "[[2]]", "[[2]]"),
+        (list(list(list(DataType::Int64))), "[[[0],[1,\"x\"]]]", "[[[2]]]", "[[[2]]]"),
+        (list(row("x", list(DataType::Int64))), "[{\"x\":[1,\"x\"]}]", "[{\"x\":[2]}]", "[{x: [2]}]"),
+        (row("x", list(DataType::Int64)), "{\"x\":[1,\"x\"]}", "{\"x\":[2]}", "{x: [2]}"),
+        (list(map(DataType::Int64)), "[{\"a\":1,\"b\":\"x\"}]", "[{\"c\":2}]", "[{c: 2}]"),
+        (map(list(DataType::Int64)), "{\"a\":[1],\"b\":[1,\"x\"]}", "{\"c\":[2]}", "{c: [2]}"),
+        (map(row("x", list(DataType::Int64))), "{\"b\":{\"x\":[1,\"x\"]}}", "{\"c\":{\"x\":[2]}}", "{c: {x: [2]}}"),
+    ];
+    for (data_type, bad, good, expected) in cases {
+        let fields: Vec<FieldRef> = vec![Arc::new(Field::new("v", data_type.clone(), true))];
+        let text = format!("{{\"v\":{good}}}\n{{\"v\":{bad}}}\n{{\"v\":{bad}}}\n{{\"v\":{good}}}\n");
+        let decoded = decode(RecordFormat::Json(JsonRecords::new(&fields, false, false)), fields, text.as_bytes());
+        assert_eq!(decoded.bad.len(), 2, "{data_type}");
+        let values = &decoded.columns[0];
+        let shown: Vec<String> =
+            (0..values.len()).map(|row| arrow::util::display::array_value_to_string(values, row).unwrap()).collect();
+        assert_eq!(
+            (shown.first().unwrap().as_str(), shown.last().unwrap().as_str()),
+            (expected, expected),
+            "{data_type}"
+        );
+    }
+}

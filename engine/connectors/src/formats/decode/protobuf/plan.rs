@@ -230,7 +230,7 @@ fn field(
                 Cardinality::Required => Absent::Required,
                 // What a message is that is not there, its default says for scalars alone.
                 _ if of.supports_presence() && (!reading.defaults || matches!(kind, Kind::Message(_))) => Absent::Null,
-                _ => Absent::Default(default(&of.default_value())?),
+                _ => Absent::Default(default(&of.kind(), &of.default_value())?),
             };
             Shape::One { read: value(&kind, wanted, reading, depth + 1)?, absent }
         }
@@ -246,7 +246,7 @@ fn map(entry: &MessageDescriptor, pair: &[FieldRef], reading: Reading, depth: us
         let read = value(&kind, &pair[column], reading, depth + 1)?;
         let absent = match &kind {
             Kind::Message(_) => Slot::Own(Vec::new()),
-            kind => default(&kind.default_value())?,
+            kind => default(kind, &kind.default_value())?,
         };
         Ok(Field {
             name: of.name().to_owned(),
@@ -309,17 +309,24 @@ fn wrapped(of: &MessageDescriptor, wanted: &Wanted, reading: Reading, depth: usi
         return None;
     }
     Some(value(&kind, wanted, reading, depth + 1).and_then(|read| {
-        Ok(Read::Wrapped { read: Box::new(read), wire: wire_of(&kind), default: default(&kind.default_value())? })
+        Ok(Read::Wrapped {
+            read: Box::new(read),
+            wire: wire_of(&kind),
+            default: default(&kind, &kind.default_value())?,
+        })
     }))
 }
 
-/// A value as it would stand in a message.
-fn default(value: &Value) -> Result<Slot, String> {
-    let zigzag_free = |value: i64| Slot::Number(value as u64);
+/// A value of that type as it would stand in a message.
+fn default(kind: &Kind, value: &Value) -> Result<Slot, String> {
+    let signed = |value: i64| match kind {
+        Kind::Sint32 | Kind::Sint64 => Slot::Number(((value << 1) ^ (value >> 63)) as u64),
+        _ => Slot::Number(value as u64),
+    };
     Ok(match value {
         Value::Bool(value) => Slot::Number((*value).into()),
-        Value::I32(value) | Value::EnumNumber(value) => zigzag_free((*value).into()),
-        Value::I64(value) => zigzag_free(*value),
+        Value::I32(value) | Value::EnumNumber(value) => signed((*value).into()),
+        Value::I64(value) => signed(*value),
         Value::U32(value) => Slot::Number((*value).into()),
         Value::U64(value) => Slot::Number(*value),
         Value::F32(value) => Slot::Number(value.to_bits().into()),

@@ -20,7 +20,7 @@ pub(super) fn value(array: &ArrayRef, of: &MessageDescriptor) -> Result<Option<W
             let values = array.as_primitive::<Decimal128Type>().clone();
             let factor = 10_i128.pow(u32::from((9 - scale).unsigned_abs()));
             Some(Box::new(move |row, out| {
-                let nanos = values.value(row) * factor;
+                let nanos = values.value(row).checked_mul(factor).ok_or("it is too long")?;
                 let (seconds, nanos) = (nanos / i128::from(A_SECOND), nanos % i128::from(A_SECOND));
                 // Some ten thousand years, as its definition says.
                 let seconds = i64::try_from(seconds).ok().filter(|seconds| seconds.abs() <= 315_576_000_000);

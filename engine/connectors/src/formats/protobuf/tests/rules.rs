@@ -172,6 +172,10 @@ fn absence_is_what_the_message_says_it_is() {
     assert_eq!(read(proto2, &[], Int32, &[&[16, 1], &[8, 3, 16, 1]]).unwrap(), ["", "3"]);
     let defaults = ("protobuf.read-default-values", "true");
     assert_eq!(read(proto2, &[defaults], Int32, &[&[16, 1, 27, 8, 1, 28]]).unwrap(), ["7"]);
+    for (of, value) in [("sint32", "5"), ("sint32", "-5"), ("sint64", "-5"), ("sfixed64", "-5"), ("int64", "-5")] {
+        let zigzag = format!(r#"syntax = "proto2"; message M {{ optional {of} v = 1 [default = {value}]; }}"#);
+        assert_eq!(read(&zigzag, &[defaults], Int64, &[&[]]).unwrap(), [value], "{of}");
+    }
     let required = fields(&[("r", Int32, true)]);
     let said = decoder(proto2, &[], &required).unwrap().push(Some(&[8, 1])).unwrap_err();
     assert_eq!(said, "field 'r': it is required, and has no value");
