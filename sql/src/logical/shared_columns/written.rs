@@ -24,7 +24,8 @@ pub(in crate::logical) fn write_out(
     statement: Span,
     (select, relations): (usize, Vec<DFSchemaRef>),
 ) -> Result<()> {
-    let mut written = WriteOut { source, statement, until: select, relations, order: None, error: None };
+    let mut written =
+        WriteOut { source, statement, until: select, relations, order: None, queries: Vec::new(), error: None };
     let _ = change(query, &mut written);
     written.error.map_or(Ok(()), Err)
 }
@@ -35,8 +36,11 @@ struct WriteOut<'a> {
     /// How many such `SELECT`s come before.
     until: usize,
     relations: Vec<DFSchemaRef>,
-    /// What an `ORDER BY` behind the `SELECT` reads: its rows, and names of the results.
-    order: Option<(Vec<Column>, Vec<String>)>,
+    /// What an `ORDER BY` behind the `SELECT` reads: its rows, and names of the results. It is that of the query whose body the `SELECT` is, at
+    /// this depth.
+    order: Option<(usize, Vec<Column>, Vec<String>)>,
+    /// The queries around, the innermost last: whether a `SELECT` is the body.
+    queries: Vec<bool>,
     error: Option<Error>,
 }
 
@@ -59,7 +63,10 @@ impl Change for WriteOut<'_> {
                     }
                     _ => None,
                 });
-                self.order = Some((columns, names.collect()));
+                let names = names.collect();
+                if self.queries.last() == Some(&true) {
+                    self.order = Some((self.queries.len(), columns, names));
+                }
                 Step::Continue(())
             }
             Err(error) => {
@@ -69,9 +76,18 @@ impl Change for WriteOut<'_> {
         }
     }
 
+    fn query_before_parts(&mut self, query: &mut Query) -> Step {
+        self.queries.push(matches!(*query.body, SetExpr::Select(_)));
+        Step::Continue(())
+    }
+
     fn query(&mut self, query: &mut Query) -> Step {
-        let Some((columns, results)) = self.order.take() else { return Step::Continue(()) };
-        if let (SetExpr::Select(_), Some(order)) = (&*query.body, &mut query.order_by)
+        let depth = self.queries.len();
+        self.queries.pop();
+        let Some((_, columns, results)) = self.order.take_if(|order| order.0 == depth) else {
+            return Step::Continue(());
+        };
+        if let Some(order) = &mut query.order_by
             && let OrderByKind::Expressions(keys) = &mut order.kind
         {
             // The name of a result goes before that of a column.
