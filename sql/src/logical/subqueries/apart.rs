@@ -2,7 +2,8 @@
 //!
 //! Such conditions become those of a join with the subquery, and DataFusion finds a column of it by its name alone, without that of its table.
 //! In `EXISTS (SELECT x AS k FROM a JOIN b ON … WHERE a.k = c.k AND b.k = c.m)` it would take `a.k`, `b.k` and the result `k` for one. Where
-//! a name is of several columns, those that are compared get others.
+//! a name is of several columns, those that are compared get others. Where such a condition is in a derived table `d`, DataFusion takes `d.k` for
+//! what is compared, whatever `d` has under that name: unless it is that very column, it gets another name there too, and `d` has it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,8 +14,13 @@ use datafusion_expr::expr::{Exists, InSubquery};
 use datafusion_expr::logical_plan::Subquery;
 use datafusion_expr::{Expr, Filter, LogicalPlan, Projection, ident};
 
-use super::Words;
+use weir_core::Error;
+
+use super::{Words, user};
 use crate::rewrite;
+
+/// What the other names begin with.
+const COMPARED: &str = "$compared";
 
 impl Words {
     /// The plan with such names in its subqueries.
@@ -55,18 +61,28 @@ impl Words {
         let is_shared = |column: &Column| {
             compared.union(&results).any(|other| other.name == column.name && other.relation != column.relation)
         };
-        let shared: BTreeSet<Column> = compared.iter().filter(|column| is_shared(column)).cloned().collect();
+        let mut shared: BTreeSet<Column> = compared.iter().filter(|column| is_shared(column)).cloned().collect();
+        hidden(&subquery.subquery, &mut Vec::new(), &mut shared)?;
         if shared.is_empty() {
             return Ok(subquery);
         }
         let plan = Arc::unwrap_or_clone(subquery.subquery);
-        let plan = plan.transform_up(|node| match node {
-            LogicalPlan::Filter(filter) if filter.predicate.contains_outer() => {
-                self.renamed(filter, &shared).map(Transformed::yes)
+        Ok(Subquery { subquery: Arc::new(self.rebuilt(plan, &shared, false)?), ..subquery })
+    }
+
+    /// The plan with these columns under other names in such conditions, and what is below a derived table's name with them in its results.
+    fn rebuilt(&self, plan: LogicalPlan, shared: &BTreeSet<Column>, is_below: bool) -> Result<LogicalPlan> {
+        let inside = is_below || matches!(plan, LogicalPlan::SubqueryAlias(_));
+        let plan = plan.map_children(|input| self.rebuilt(input, shared, inside).map(Transformed::yes)).data()?;
+        match plan {
+            LogicalPlan::Filter(filter) if filter.predicate.contains_outer() => self.renamed(filter, shared),
+            LogicalPlan::Projection(Projection { mut expr, input, .. }) if is_below => {
+                let compared = input.schema().columns().into_iter().filter(|column| column.name.starts_with(COMPARED));
+                expr.extend(compared.map(Expr::Column));
+                Ok(LogicalPlan::Projection(Projection::try_new(expr, input)?))
             }
-            other => other.recompute_schema().map(Transformed::yes),
-        });
-        Ok(Subquery { subquery: Arc::new(plan.data()?), ..subquery })
+            other => other.recompute_schema(),
+        }
     }
 
     /// The filter over rows that have these columns twice, with its condition about the second ones.
@@ -76,7 +92,7 @@ impl Words {
         for column in filter.predicate.column_refs() {
             if shared.contains(column) && !names.iter().any(|(known, _)| known == column) {
                 self.0.set(self.0.get() + 1);
-                let name = format!("$compared{}", self.0.get());
+                let name = format!("{COMPARED}{}", self.0.get());
                 columns.push(Expr::Column(column.clone()).alias(&name));
                 names.push((column.clone(), name));
             }
@@ -91,4 +107,64 @@ impl Words {
         let input = LogicalPlan::Projection(Projection::try_new(columns, filter.input)?);
         Ok(LogicalPlan::Filter(Filter::try_new(condition.data()?, Arc::new(input))?))
     }
+}
+
+/// Adds the compared columns that the names of derived tables around them hide, or have others under the names of.
+///
+/// # Errors
+/// A user error where another column would be taken for one, and it cannot get to the results.
+fn hidden<'a>(plan: &'a LogicalPlan, around: &mut Vec<&'a LogicalPlan>, shared: &mut BTreeSet<Column>) -> Result<()> {
+    if let LogicalPlan::Filter(filter) = plan
+        && filter.predicate.contains_outer()
+    {
+        for column in filter.predicate.column_refs() {
+            let (is_hidden, is_mistaken) = seen_from(column, around);
+            let outermost = around.iter().position(|node| matches!(node, LogicalPlan::SubqueryAlias(_)));
+            let within = outermost.map_or(&[][..], |place| &around[place..]);
+            let passes = within.iter().all(|node| {
+                use LogicalPlan::{Filter, Join, Projection, SubqueryAlias};
+                matches!(node, Projection(_) | SubqueryAlias(_) | Filter(_) | Join(_))
+            });
+            if is_mistaken && !passes {
+                let message = format!(
+                    "a derived table in a subquery compares `{column}` with the query around the subquery, and another column has that name"
+                );
+                let help = format!(
+                    "select `{column}` in the derived table under a name that no other column has, and compare that in the WHERE around it"
+                );
+                return Err(user(Error::user(message).with_help(help)));
+            }
+            if (is_hidden || is_mistaken) && passes {
+                shared.insert(column.clone());
+            }
+        }
+    }
+    around.push(plan);
+    for input in plan.inputs() {
+        hidden(input, around, shared)?;
+    }
+    around.pop();
+    Ok(())
+}
+
+/// Whether a derived table has not got a column that it reads, and whether another one would be taken for it, by the nodes around.
+fn seen_from(column: &Column, around: &[&LogicalPlan]) -> (bool, bool) {
+    let (mut is_hidden, mut is_mistaken) = (false, false);
+    let mut seen = column.clone();
+    let mut is_outside = false;
+    for node in around.iter().rev() {
+        let read = match node {
+            LogicalPlan::SubqueryAlias(alias) => alias.input.schema(),
+            node if is_outside => node.schema(),
+            _ => continue,
+        };
+        let named: Vec<Column> = read.columns().into_iter().filter(|other| other.name == column.name).collect();
+        is_mistaken |= named.iter().any(|other| *other != seen);
+        if let LogicalPlan::SubqueryAlias(alias) = node {
+            is_hidden |= named.is_empty();
+            seen.relation = Some(alias.alias.clone());
+            is_outside = true;
+        }
+    }
+    (is_hidden, is_mistaken)
 }
