@@ -43,6 +43,8 @@ pub struct Sink {
     /// The last epoch whose rows are visible: what a user sees who looks.
     seen: Option<Epoch>,
     open: Option<Transaction>,
+    /// Epochs that a user has taken away: a commit of one that comes late writes nothing.
+    taken: BTreeSet<Epoch>,
     /// When what was accepted is finished.
     ending: Option<(Instant, Transaction)>,
     /// Requests that are still under way: when they arrive, whose they are.
@@ -87,6 +89,9 @@ impl Sink {
 
     fn finish(&mut self, now: Instant) -> Option<Finished> {
         let (_, transaction) = self.ending.take_if(|(done, _)| *done <= now)?;
+        if matches!(transaction.marker, Some(Marker::Committed(epoch)) if self.taken.contains(&Epoch(epoch))) {
+            return None;
+        }
         self.marker = transaction.marker;
         let Some(Marker::Committed(epoch)) = transaction.marker else { return None };
         self.seen = Some(Epoch(epoch));
@@ -191,6 +196,8 @@ impl Broker {
                 sink.marker = ending.marker;
             }
             let last = |epoch: Epoch| line.range(..=epoch).next_back().copied();
+            let newest = sink.seen.max(sink.marker.map(Marker::epoch)).unwrap_or_default();
+            sink.taken.extend((0..=newest.0).map(Epoch).filter(|epoch| !line.contains(epoch)));
             sink.seen = sink.seen.and_then(last);
             if let Some(Marker::Committed(epoch)) = sink.marker {
                 let marker = last(Epoch(epoch)).map_or(Marker::BeganBehind(0), |epoch| Marker::Committed(epoch.0));

@@ -11,6 +11,7 @@ use weir_connectors::transactions::Target;
 use weir_core::{Batch, Epoch, Error, JobIdentity, Result};
 
 use crate::broker::{Sink, Transaction};
+use crate::cluster::Cluster;
 use crate::engine::Host;
 use crate::world::Change;
 
@@ -85,9 +86,12 @@ impl Target for SimTarget {
         let number = self.request(|sink, _| Ok(sink.fence())).await?;
         // What was accepted is finished first.
         self.ended().await;
-        let is_lost = self.place.cluster.chaos.marker_is_lost();
-        let marker = self.request(|sink, _| Ok(sink.marker(is_lost)));
-        Ok((Producer { number, began: None, rows: Vec::new() }, marker.await?))
+        let Cluster { chaos, trace, .. } = &*self.place.cluster;
+        let is_lost = chaos.marker_is_lost();
+        let marker = self.request(|sink, _| Ok(sink.marker(is_lost))).await?;
+        let lost = if is_lost { ", and is lost" } else { "" };
+        trace.say("out", format_args!("producer {number} of {}: the marker says {marker:?}{lost}", self.table));
+        Ok((Producer { number, began: None, rows: Vec::new() }, marker))
     }
 
     async fn begin(&self, mut producer: Producer) -> Result<Producer> {
