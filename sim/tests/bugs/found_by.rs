@@ -61,8 +61,8 @@ pub const FOUND_BY: &[(Bug, By)] = &[
     (Bug::NoAlignment, History(15)),
     (Bug::MarkerOvertakesRows, History(1)),
     (Bug::OwnerByRemainder, History(1)),
-    (Bug::MissingMarkerIsDue, History(986)),
-    (Bug::DoubtIsDone, History(136)),
+    (Bug::MissingMarkerIsDue, Check(checks::sinks::an_epoch_whose_marker_is_lost_is_not_written)),
+    (Bug::DoubtIsDone, Check(checks::sinks::an_end_that_was_not_heard_of_is_found_out)),
     (Bug::CreditLost, Check(checks::exchange::a_sender_hears_what_its_reader_has_taken)),
     (
         Bug::UnreadSplitIgnored,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use futures::FutureExt;
+use weir_connectors::marker::Marker;
+use weir_connectors::transactions;
 use weir_core::connector::{Boundedness, Commit, Connector, OptionInfo, Role};
-use weir_core::{Attempt, ConnectorRegistry, Epoch, Error, OperatorUid, Result, TableSpec};
+use weir_core::{Attempt, Batch, ConnectorRegistry, Epoch, Error, OperatorUid, Result, TableSpec};
 use weir_state::{Manifest, ManifestHeader, MemoryStorage, SinkCommittables, Storage};
 use weir_worker::{BlockingInline, Committer};
 
@@ -82,4 +84,70 @@ pub fn a_checkpoint_is_committed_when_all_sinks_have() {
         let committed = committer.commit(&storage, &checkpoint).now_or_never().unwrap();
         assert_eq!(committed.is_ok(), is_committed, "{away} is away");
     }
+}
+
+/// A system whose marker is gone, or that never answers the end of a transaction, and has undone it.
+#[derive(Debug, Clone, Copy)]
+struct Forgetful {
+    marker: Option<Marker>,
+}
+
+#[async_trait]
+impl transactions::Target for Forgetful {
+    type Producer = ();
+
+    fn id(&self) -> &str {
+        "sink"
+    }
+
+    fn shares_producers(&self, _other: &Self) -> bool {
+        true
+    }
+
+    async fn open(&self) -> Result<((), Option<Marker>)> {
+        Ok(((), self.marker))
+    }
+
+    async fn begin(&self, (): ()) -> Result<()> {
+        Ok(())
+    }
+
+    async fn send(&self, (): (), _rows: Batch) -> Result<()> {
+        Ok(())
+    }
+
+    async fn end(&self, (): (), _marker: Option<Marker>) -> Result<()> {
+        match self.marker {
+            None => Ok(()),
+            Some(_) => Err(Error::environment("no answer")),
+        }
+    }
+
+    async fn abandon(&self, (): ()) {}
+
+    fn lost(&self, epoch: Epoch) -> Error {
+        Error::data(format!("nobody knows of epoch {epoch}"))
+    }
+
+    fn ahead(&self, written: Epoch, _behind: Epoch) -> Error {
+        Error::user(format!("epoch {written} is there already"))
+    }
+}
+
+/// The epoch that is committed there, or why it is not.
+fn committed(marker: Option<Marker>) -> Result<()> {
+    let nothing: Vec<Batch> = Vec::new();
+    let writers = transactions::Writers::default();
+    transactions::commit(Forgetful { marker }, Epoch(7), &mut nothing.into_iter(), &writers).now_or_never().unwrap()
+}
+
+/// It may have been written.
+pub fn an_epoch_whose_marker_is_lost_is_not_written() {
+    assert!(committed(None).is_err());
+}
+
+/// The marker says that it has not been.
+pub fn an_end_that_was_not_heard_of_is_found_out() {
+    assert!(committed(Some(Marker::Committed(6))).is_err());
+    assert!(committed(Some(Marker::Committed(7))).is_ok());
 }
