@@ -147,7 +147,8 @@ impl<S: Clone + Send + 'static> LookupTable for WholeTable<S> {
     async fn look_up(&mut self, now: i64, _keys: Option<&RecordBatch>) -> Result<Found> {
         let Some(reload) = self.options.reload else { return Ok(self.found(true)) };
         // What was read while no rows came may be as old as the pause was long.
-        let waits = self.asked.replace(now).is_none_or(|asked| now >= later(asked, reload / 2));
+        let waits = self.asked.is_none_or(|asked| now >= later(asked, reload / 2));
+        let began = Instant::now();
         self.take_over(now, waits).await?;
         if now >= self.looks_at && self.loading.is_empty() {
             self.began = now;
@@ -157,6 +158,53 @@ impl<S: Clone + Send + 'static> LookupTable for WholeTable<S> {
                 self.take_over(now, true).await?;
             }
         }
+        // That rows have waited here is no pause of theirs: else a table that takes long to be read would be waited for again and again.
+        self.asked = Some(later(now, began.elapsed()));
         Ok(self.found(waits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use tokio::time::advance;
+
+    use super::*;
+
+    const READ: Duration = Duration::from_secs(12);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_that_takes_long_to_be_read_is_waited_for_after_a_pause_alone() {
+        let reads = Arc::new(AtomicUsize::new(0));
+        let load: Load<()> = Box::new({
+            let reads = reads.clone();
+            move |_| {
+                reads.fetch_add(1, Relaxed);
+                Box::pin(async {
+                    sleep_until(Instant::now() + READ).await;
+                    Ok(Some(((), Vec::new())))
+                })
+            }
+        });
+        let options = WholeOptions { reload: Some(Duration::from_secs(10)), retries: 0 };
+        let mut table = WholeTable::open("t", options, load).await.unwrap();
+        let begin = Instant::now();
+        let now = || i64::try_from(begin.elapsed().as_millis()).unwrap();
+        table.look_up(now(), None).await.unwrap();
+        assert_eq!(begin.elapsed(), READ, "nothing is known of what was before");
+        for second in 1..=60 {
+            let before = Instant::now();
+            table.look_up(now(), None).await.unwrap();
+            assert_eq!(before.elapsed(), Duration::ZERO, "rows that come all the time do not wait, {second}");
+            advance(Duration::from_secs(1)).await;
+        }
+        assert!(reads.load(Relaxed) >= 5, "it is read beside them, {reads:?}");
+        advance(Duration::from_secs(30)).await;
+        let before = Instant::now();
+        table.look_up(now(), None).await.unwrap();
+        assert!(before.elapsed() > Duration::ZERO, "what was read before a pause is old");
     }
 }

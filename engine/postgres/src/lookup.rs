@@ -16,7 +16,7 @@ use tokio_postgres::{RowStream, Statement};
 use weir_connectors::whole_table::{WholeOptions, WholeTable};
 use weir_core::lookup::{Found, LookupContext, LookupTable};
 use weir_core::views;
-use weir_core::{Error, ErrorKind, Result, TableSpec};
+use weir_core::{Attempt, Error, ErrorKind, Result, TableSpec};
 
 use crate::cache::Cache;
 use crate::client::{ANSWER, Session, patiently, within};
@@ -37,7 +37,7 @@ pub(crate) async fn open(table: &TableSpec, context: &LookupContext) -> Result<B
     let options = LookupOptions::read(table)?;
     let schema = table.output_schema();
     if let Kept::All(whole) = &options.kept {
-        return open_whole(table, *whole, options.clone(), context.batch_rows).await;
+        return open_whole(table, *whole, options.clone(), context).await;
     }
     let mut failures = 0;
     let (session, columns) = loop {
@@ -85,14 +85,15 @@ async fn open_whole(
     table: &TableSpec,
     whole: WholeOptions,
     options: LookupOptions,
-    batch_rows: usize,
+    context: &LookupContext,
 ) -> Result<Box<dyn LookupTable>> {
     let (options, schema) = (Arc::new(options), table.output_schema());
+    let (batch_rows, is_new) = (context.batch_rows, context.attempt <= Attempt(1));
     // Whether it has changed cannot be seen from outside.
     let load = move |before: Option<()>| {
         let (options, schema) = (options.clone(), schema.clone());
         let loading = async move {
-            let rows = load(&options, &schema, batch_rows, before.is_none()).await;
+            let rows = load(&options, &schema, batch_rows, is_new && before.is_none()).await;
             Ok(Some(((), rows.map_err(|error| error.context(format!("while reading all of {}", options.target)))?)))
         };
         Box::pin(loading) as _

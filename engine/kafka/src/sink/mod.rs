@@ -71,7 +71,6 @@ pub(crate) async fn commit(table: &TableSpec, commit: Commit, writers: &Writers)
     }
     let mut options = SinkOptions::read(table)?;
     options.client.was_let_in = true;
-    options.columns.register().await?;
     staged::commit(options, commit, writers).await
 }
 

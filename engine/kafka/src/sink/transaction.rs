@@ -1,6 +1,7 @@
 //! Kafka's transactions, for what decides about them ([`transactions`](weir_connectors::transactions)). Each step waits for the network, on a
 //! blocking thread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use weir_connectors::marker::Marker;
 use weir_connectors::transactions::Target;
 use weir_core::{Batch, Epoch, Error, JobIdentity, OperatorUid, Result};
 
+use super::columns::Columns;
 use super::marker::{self, Found};
 use super::options::SinkOptions;
 use super::producer::{PATIENCE, Producer};
@@ -30,6 +32,8 @@ pub(crate) struct Transacting {
     producer: Producer,
     /// Of the topic of the markers, where the sink's own is.
     partition: i32,
+    /// What encodes the rows of the transaction that was begun.
+    columns: Option<Arc<Columns>>,
 }
 
 impl KafkaTarget {
@@ -59,12 +63,16 @@ impl Target for KafkaTarget {
                 .init_transactions(PATIENCE)
                 .map_err(|error| producer.failed(&format!("transactional id '{id}' cannot be used"), error))?;
             let Found { partition, marker } = marker::read(&options, &id, job)?;
-            Ok((Transacting { producer, partition }, marker))
+            Ok((Transacting { producer, partition, columns: None }, marker))
         })
         .await
     }
 
-    async fn begin(&self, transacting: Transacting) -> Result<Transacting> {
+    async fn begin(&self, mut transacting: Transacting) -> Result<Transacting> {
+        // Not before: an epoch that is there already needs no schema.
+        let mut columns = self.options.columns.clone();
+        columns.register().await?;
+        transacting.columns = Some(Arc::new(columns));
         transacting
             .or_abandoned(|Transacting { producer, .. }| {
                 let begun = producer.inner().begin_transaction();
@@ -74,11 +82,11 @@ impl Target for KafkaTarget {
     }
 
     async fn send(&self, transacting: Transacting, rows: Batch) -> Result<Transacting> {
-        let options = self.options.clone();
+        let topic = self.options.topic.clone();
         transacting
-            .or_abandoned(move |Transacting { producer, .. }| {
-                let records = options.columns.encode(&rows)?;
-                producer.send(&options.topic, &records)
+            .or_abandoned(move |Transacting { producer, columns, .. }| {
+                let columns = columns.as_ref().ok_or_else(|| Error::internal("rows outside of a transaction"))?;
+                producer.send(&topic, &columns.encode(&rows)?)
             })
             .await
     }
@@ -86,7 +94,7 @@ impl Target for KafkaTarget {
     async fn end(&self, transacting: Transacting, marker: Option<Marker>) -> Result<Transacting> {
         let (id, topic) = (self.id.clone(), self.options.commits.clone());
         blocking(move || {
-            let Transacting { producer, partition } = &transacting;
+            let Transacting { producer, partition, .. } = &transacting;
             let value = marker.map(|marker| serde_json::to_vec(&marker)).transpose();
             let value = value.map_err(|error| Error::internal("a marker cannot be written").with_source(error))?;
             let mut record = BaseRecord::<[u8], [u8]>::to(&topic).key(id.as_bytes());
