@@ -8,13 +8,15 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaConfRes;
 use tokio::time::Instant;
 use weir_connectors::blocking::release;
 use weir_connectors::options::Options;
 use weir_core::{Error, Result, TableSpec};
 
-use crate::events::Events;
+use crate::errors::drain;
+use crate::events::{Away, Events};
 use crate::offsets::Reset;
 
 /// What stands before the names of a client's properties.
@@ -27,8 +29,15 @@ pub(crate) const RESET: &str = "auto.offset.reset";
 /// How long one request may take.
 pub(crate) const REQUEST: Duration = Duration::from_secs(10);
 
+/// How often whoever waits for an answer looks whether there will be none.
+const LOOKS: Duration = Duration::from_secs(1);
+
 /// How long a cluster may be away before that is an error.
 pub(crate) const AWAY: Duration = Duration::from_secs(30);
+
+/// What is said of connections, beside what says that an answer may come later.
+const CONNECTIONS: [RDKafkaErrorCode; 3] =
+    [RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Resolve, RDKafkaErrorCode::Authentication];
 
 /// What Weir reads itself.
 const OWN: &[&str] = &[COMMIT, RESET];
@@ -278,6 +287,32 @@ impl Client {
 
     pub(crate) fn consumer(&self) -> &Arc<BaseConsumer<Events>> {
         self.consumer.as_ref().expect("it is taken when it is dropped")
+    }
+
+    /// What there is: of one topic, or all. Whoever is not let in is told so soon. Waits for the network.
+    pub(crate) fn metadata(&self, topic: Option<&str>) -> KafkaResult<Metadata> {
+        let until = Instant::now() + REQUEST;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.consumer().fetch_metadata(topic, left.min(LOOKS)) {
+                Err(error) if left > LOOKS && is_passing(&error) => {}
+                answer => return answer,
+            }
+            drain(self);
+            // A connection that breaks while it is made may look like it, and the next one is let in.
+            if let Some((since, Away::Refused(_))) = self.events().away()
+                && since.elapsed() > LOOKS
+            {
+                return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Authentication));
+            }
+        }
+    }
+
+    /// Whether an error that it was told of just now is one of connections, which it opens again by itself.
+    pub(crate) fn may_return(&self, error: &KafkaError) -> bool {
+        let is_down = matches!(self.events().away(), Some((_, Away::Down(_))));
+        let code = error.rdkafka_error_code();
+        is_passing(error) || is_down && code.is_some_and(|code| CONNECTIONS.contains(&code))
     }
 }
 

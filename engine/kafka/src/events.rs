@@ -34,6 +34,9 @@ struct State {
     partitions: HashMap<String, HashMap<i32, Seen>>,
 }
 
+/// What is said of a login that has come to no end, which is no answer to it.
+const NO_ANSWERS: [&str; 2] = ["Broker transport failure", "Request not valid in current SASL state"];
+
 /// Why a cluster cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Away {
@@ -204,8 +207,8 @@ impl ClientContext for Events {
             RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
                 Some(Away::Down(reason.to_owned()))
             }
-            // The connection broke while it was asked who we are.
-            RDKafkaErrorCode::Authentication if reason.contains("Broker transport failure") => {
+            // The connection broke while it was asked who we are, or the broker has asked again before it may.
+            RDKafkaErrorCode::Authentication if NO_ANSWERS.iter().any(|none| reason.contains(none)) => {
                 Some(Away::Down(reason.to_owned()))
             }
             RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::SSL => {

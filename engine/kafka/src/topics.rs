@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use regex::Regex;
 use weir_connectors::options::Options;
 use weir_core::{Error, Result};
 
-use crate::client::{Client, REQUEST};
+use crate::client::Client;
 use crate::errors::request_failed;
 use crate::split::TopicPartition;
 
@@ -89,7 +88,7 @@ impl Topics {
 
     fn look(&self, client: &Client, topic: Option<&Arc<str>>, found: &mut Found) -> Result<()> {
         let failed = |error| request_failed("cannot find out which partitions there are", error, client);
-        let metadata = client.consumer().fetch_metadata(topic.map(|topic| &**topic), REQUEST).map_err(failed)?;
+        let metadata = client.metadata(topic.map(|topic| &**topic)).map_err(failed)?;
         for entry in metadata.topics() {
             let name: Arc<str> = entry.name().into();
             if let Self::Matching { regex, .. } = self

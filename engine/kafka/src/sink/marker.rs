@@ -47,7 +47,7 @@ pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<
     let all = options.client.connect(options.client.asking().set("isolation.level", "read_uncommitted"))?;
     let committed = options.client.connect(options.client.asking().set("isolation.level", "read_committed"))?;
     let partitions = patiently(Instant::now() + AWAY, || {
-        let metadata = all.consumer().fetch_metadata(Some(topic), REQUEST)?;
+        let metadata = all.metadata(Some(topic))?;
         metadata.topics().first().map_or(Ok(0), partitions_of)
     });
     let partitions = partitions.map_err(|error| {
@@ -120,6 +120,8 @@ fn last_in(topic: &str, partition: i32, id: &str, all: &Client, committed: &Clie
             }
             Some(Ok(_)) => {}
             Some(Err(KafkaError::PartitionEOF(_))) => return last.transpose(),
+            // A connection that breaks is opened again, as where brokers ask again who it is and do not wait for long.
+            Some(Err(error)) if committed.may_return(&error) && Instant::now() < until => {}
             Some(Err(error)) => return Err(failed(error)),
             None => return Err(Error::environment(format!("{} cannot be read: no answer comes", at()))),
         }

@@ -2,7 +2,6 @@
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use weir_connectors::blocking::{blocking, release};
 use weir_core::{Error, Result};
@@ -29,7 +28,7 @@ async fn is_there(options: &SinkOptions, topic: &str) -> Result<bool> {
     blocking(move || {
         let client = client.connect(&client.asking())?;
         let failed = |error| request_failed("cannot find out which topics there are", error, &client);
-        let metadata = client.consumer().fetch_metadata(Some(&topic), REQUEST).map_err(failed)?;
+        let metadata = client.metadata(Some(&topic)).map_err(failed)?;
         let error = metadata.topics().first().and_then(|topic| topic.error()).map(RDKafkaErrorCode::from);
         match error {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Ok(false),
