@@ -21,10 +21,10 @@ use super::expand::expand;
 use super::grouping::Grouping;
 use super::order::in_order;
 use super::shape::{Shaped, Wanted, add, edges, node, settle, shape_base};
-use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, timestamp};
+use super::stream::{Pending, PendingWindow, Role, Stream, StreamColumn, Typed, WindowPart, shifted, timestamp};
 use super::updated_windows::never_final;
 use super::window::WINDOW_COLUMNS;
-use super::windowed::{CarriedWindow, determines, end_of, start_of, window_of};
+use super::windowed::{CarriedWindow, determines, end_of, fixed_size, start_of, window_of};
 use super::{Lowering, Phases};
 
 /// How a key of the query comes out of the aggregation.
@@ -344,8 +344,15 @@ pub(super) fn windows(stream: &Stream, grouping: &Grouping) -> Result<Option<Win
         let names_a_part = keys.iter().any(|key| matches!(stream.role_of(key), Role::Window { .. }));
         return if names_a_part { Err(unnamed(&keys, stream)) } else { Ok(None) };
     };
-    let start = start_of(&window, &stream.columns)?;
     let end = end_of(&window, &stream.columns)?;
+    let names_start = keys.iter().any(
+        |key| matches!(stream.role_of(key), Role::Window { part: WindowPart::Start, lineage, .. } if lineage == window.lineage),
+    );
+    let start = match fixed_size(window.kind) {
+        // Windows that end together may have begun apart, and are one group unless the keys say otherwise.
+        None if !names_start => shifted(end.clone(), -1),
+        _ => start_of(&window, &stream.columns)?,
+    };
     Ok(Some(Windows::Attached { window, start, end }))
 }
 
