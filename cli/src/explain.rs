@@ -6,8 +6,8 @@ use weir_core::Result;
 
 use crate::args::ScriptArguments;
 use crate::result::{Output, ResultConnector, Results};
-use crate::script::{self, Job};
-use crate::settings::Settings;
+use crate::script::Job;
+use crate::settings::{Settings, apply_settings};
 use crate::terminal::Screen;
 use crate::{connectors, planning};
 
@@ -18,7 +18,7 @@ use crate::{connectors, planning};
 pub async fn explain(arguments: &ScriptArguments, screen: &Arc<Screen>) -> Result<String> {
     let mut layers = arguments.layers()?;
     let parsed = Job::read(arguments).await?.script("")?;
-    script::apply_settings(&parsed, &mut layers)?;
+    apply_settings(&parsed, &mut layers)?;
     let settings = Settings::resolve(&layers, 1);
     let results = Results::new(screen.clone(), Output::Table, false);
     let connectors = connectors::builtin().with(ResultConnector(results));

@@ -1,8 +1,8 @@
 //! The `weir` binary: reads the command line, runs what it asks for, and reports errors once, here.
 
 mod args;
+mod clock;
 mod cluster;
-mod connectors;
 mod exit;
 mod explain;
 mod figures;
@@ -10,14 +10,11 @@ mod listing;
 mod logging;
 mod new;
 mod pager;
-mod planning;
 mod plugin;
 mod result;
 mod run;
 mod script;
-mod secrets;
 mod server;
-mod settings;
 mod shell;
 mod signals;
 mod stats;
@@ -30,8 +27,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
-use weir_cli::{blocking, clock, job, leftovers, random};
 use weir_core::{Error, Result};
+use weir_embedded::{blocking, connectors, job, leftovers, planning, random, secrets, settings};
 
 use args::{Arguments, Command};
 use exit::Exit;

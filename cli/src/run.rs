@@ -22,13 +22,13 @@ use crate::args::RunArguments;
 use crate::blocking::blocking;
 use crate::clock::{Stopwatch, wall_millis};
 use crate::exit::Exit;
-use crate::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
+use crate::job::{self, JobEnd, Order, Progress, RunRequest};
 use crate::plugin::{PluginFile, functions_of};
-use crate::result::{ResultConnector, Results};
-use crate::script::{self, Job};
+use crate::result::{ResultConnector, Results, output_on};
+use crate::script::Job;
 use crate::server::check_reachability;
 use crate::server::http::HttpArguments;
-use crate::settings::{Layers, Settings};
+use crate::settings::{Layers, Settings, apply_settings};
 use crate::signals::{Interrupt, Signals};
 use crate::status::{self, Rates};
 use crate::terminal::Screen;
@@ -87,14 +87,11 @@ pub struct Run<'a> {
 /// Whatever is wrong with the script, the data or the surroundings.
 pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: &Arc<Screen>) -> Result<Exit> {
     let stopwatch = Stopwatch::start();
-    script::apply_settings(parsed, &mut layers)?;
+    apply_settings(parsed, &mut layers)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let settings = Settings::resolve(&layers, cores);
 
-    if settings.memory_budget.is_some() && settings.state_dir.is_none() {
-        return Err(Error::user("state.memory-budget limits memory, and there is no other place for state")
-            .with_help("name one with --state-dir, or leave the setting out"));
-    }
+    settings.check()?;
     let results = results(screen, &settings);
     let connectors: Arc<dyn ConnectorRegistry> =
         Arc::new(crate::connectors::builtin().with(ResultConnector(results.clone())));
@@ -111,7 +108,7 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
                 blocking(move || Ok(screen.finish_paging())).await?.map_err(unwritten)?;
             }
             Answer::Rows(rows) => {
-                let rows_of_answer = Results::new(screen.clone(), settings.output_on(screen), false);
+                let rows_of_answer = Results::new(screen.clone(), output_on(&settings, screen), false);
                 rows_of_answer.show(vec![rows.clone()]).await?;
                 rows_of_answer.finish().await?;
             }
@@ -134,23 +131,9 @@ pub async fn execute(parsed: &Script, mut layers: Layers, run: Run<'_>, screen: 
         results.show_what_is_left();
     }
     let name = settings.name.clone().unwrap_or_else(|| run.name.to_owned());
-    let request = RunRequest {
-        graph: Arc::new(graph),
-        connectors: Arc::new(Resolving::new(connectors, crate::secrets::of_process())),
-        functions,
-        parallelism: settings.parallelism,
-        compute_threads: settings.compute_threads,
-        batch_rows: settings.batch_rows,
-        checkpoint_interval: settings.checkpoint_interval,
-        checkpoint_timeout: settings.checkpoint_timeout,
-        tolerable_failures: u32::try_from(settings.tolerable_failures).unwrap_or(u32::MAX),
-        retained_checkpoints: settings.retained_checkpoints,
-        state_dir: settings.state_dir.clone(),
-        memory_budget: settings.memory_budget,
-        flush_interval: Some(job::FLUSH_INTERVAL),
-        clock: Arc::new(SystemClock),
-        watched: run.watched.map(|running| (running, name.clone())),
-    };
+    let connectors = Arc::new(Resolving::new(connectors, crate::secrets::of_process()));
+    let mut request = RunRequest::new(&settings, Arc::new(graph), connectors, functions);
+    request.watched = run.watched.map(|running| (running, name.clone()));
     let display = Display { screen: screen.clone(), name, quiet: settings.quiet, stopwatch };
     // Rows of input that goes on are looked at while they come.
     if planned.boundedness == Boundedness::Bounded {
@@ -169,7 +152,7 @@ fn unwritten(error: std::io::Error) -> Error {
 /// Where bare `SELECT`s go, in the format that fits.
 fn results(screen: &Arc<Screen>, settings: &Settings) -> Arc<Results> {
     let on_terminal = screen.layout().out_is_terminal;
-    let output = settings.output_on(screen);
+    let output = output_on(settings, screen);
     Results::new(screen.clone(), output, settings.state_dir.is_some() && !on_terminal)
 }
 

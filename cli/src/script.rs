@@ -1,16 +1,15 @@
-//! The script: where its text comes from, and what its `SET`s say.
+//! The script: where its text comes from.
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use weir_core::{Error, Result};
-use weir_sql::diagnostics::{behind_lines, error_at};
-use weir_sql::{Script, Statement};
+use weir_sql::Script;
+use weir_sql::diagnostics::behind_lines;
 
 use crate::args::ScriptArguments;
 use crate::plugin::{self, FunctionPlugins, PluginFile, PluginJob};
-use crate::settings::Layers;
 
 /// Scripts are written by people; what is larger is something else given by mistake.
 const LARGEST: u64 = 16 << 20;
@@ -163,24 +162,4 @@ fn unreadable(name: &str, error: std::io::Error) -> Error {
 fn job_name(arguments: &ScriptArguments) -> String {
     let stem = arguments.file.as_deref().and_then(Path::file_stem).and_then(|stem| stem.to_str());
     stem.filter(|stem| *stem != "-").unwrap_or("query").to_owned()
-}
-
-/// Takes the script's `SET`s and `RESET`s in, in their order.
-///
-/// # Errors
-/// If one sets what does not exist or cannot be, with its place.
-pub fn apply_settings(script: &Script, layers: &mut Layers) -> Result<()> {
-    for statement in &script.statements {
-        let (outcome, key, value) = match &statement.value {
-            Statement::Set { key, value } => (layers.set_in_script(&key.value, &value.value), key.span, value.span),
-            Statement::Reset { key: Some(key) } => (layers.reset_in_script(Some(&key.value)), key.span, key.span),
-            Statement::Reset { key: None } => (layers.reset_in_script(None), statement.span, statement.span),
-            _ => continue,
-        };
-        outcome.map_err(|problem| {
-            let span = if problem.in_value { value } else { key };
-            error_at(&script.text, span, problem.message).with_help(problem.help)
-        })?;
-    }
-    Ok(())
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use weir_cli::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use weir_core::connector::RESULT_CONNECTOR;
 use weir_core::{Error, ErrorKind, JobGraph, Result};
+use weir_embedded::job::{self, JobEnd, Order, Progress, RunRequest, SystemClock};
 use weir_functions::Functions;
 use weir_sql::PlanOptions;
 

@@ -22,9 +22,9 @@ use super::rows::Rows;
 use super::select::Select;
 use super::submission::{self, Sent};
 use crate::exit::Exit;
-use crate::result::{Output, ResultConnector, Results};
-use crate::script::{self, Job};
-use crate::settings::{Settings, registry};
+use crate::result::{Output, ResultConnector, Results, output_on};
+use crate::script::Job;
+use crate::settings::{Settings, apply_settings, registry};
 use crate::terminal::Screen;
 use crate::{leftovers, planning};
 
@@ -43,7 +43,7 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let mut job = Job::read(&arguments.script).await?;
     let before = arguments.beginning.as_deref().unwrap_or_default();
     let mut parsed = job.script(before)?;
-    script::apply_settings(&parsed, &mut layers)?;
+    apply_settings(&parsed, &mut layers)?;
     let mut settings = Settings::resolve(&layers, 1);
     let query = parsed.statements.iter().find(|statement| matches!(statement.value, Statement::Query(_)));
     let is_select = query.is_some();
@@ -190,7 +190,7 @@ async fn select(
 ) -> Result<Exit> {
     let answer = client.call(ClientRequest::DescribeCluster).await?;
     let cluster = expect_answer!(answer, ClientResponse::Cluster(cluster) => cluster)?;
-    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), settings.output_on(screen), false)).await?;
+    let mut rows = Rows::expect(&cluster, Results::new(screen.clone(), output_on(settings, screen), false)).await?;
     let planned = plan(parsed, settings, screen, rows.options());
     let about = |planned: Plan| Ok((planned.last_row, planned.has_changes, graph_of(planned)?));
     let graph = match planned.and_then(about) {

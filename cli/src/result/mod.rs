@@ -15,6 +15,7 @@ mod live;
 mod table;
 
 pub use json::json_lines;
+pub use weir_embedded::settings::Output;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,17 +28,12 @@ use weir_core::connector::{Boundedness, Commit, OptionInfo, RESULT_CONNECTOR, Ro
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
 
 use crate::blocking::blocking;
+use crate::settings::Settings;
 use crate::terminal::Screen;
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Aligned columns in boxes.
-    Table,
-    /// A JSON object a line.
-    Json,
-    /// Comma-separated values with a header.
-    Csv,
+/// How results are printed on this screen.
+pub fn output_on(settings: &Settings, screen: &Screen) -> Output {
+    settings.output.unwrap_or(if screen.layout().out_is_terminal { Output::Table } else { Output::Json })
 }
 
 /// The result of a job, on its way to stdout. A job has one at most: the planner sees to that.

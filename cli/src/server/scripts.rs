@@ -23,8 +23,7 @@ use crate::cluster::result_folder::ResultFolder;
 use crate::leftovers::earlier_results;
 use crate::planning::{explained, plan_elsewhere};
 use crate::result::json_lines;
-use crate::script::apply_settings;
-use crate::settings::{Layers, Origin, Settings, registry};
+use crate::settings::{Layers, Origin, Settings, apply_settings, registry};
 
 /// How often rows of a `SELECT` become visible unless the user says otherwise: somebody looks at them.
 const INTERACTIVE: Duration = Duration::from_secs(1);

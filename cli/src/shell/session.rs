@@ -14,10 +14,10 @@ use crate::args::SqlArguments;
 use crate::connectors;
 use crate::exit::Exit;
 use crate::plugin::FunctionPlugins;
-use crate::result::{ResultConnector, Results};
-use crate::settings::Settings;
+use crate::result::{ResultConnector, Results, output_on};
+use crate::settings::{Settings, apply_settings};
 use crate::terminal::Screen;
-use crate::{planning, run, script};
+use crate::{planning, run};
 
 /// A script that grows.
 pub(super) struct Session {
@@ -181,9 +181,9 @@ impl Session {
     /// If what is declared cannot be.
     fn check(&self, parsed: &Script) -> Result<()> {
         let mut layers = self.arguments.layers()?;
-        script::apply_settings(parsed, &mut layers)?;
+        apply_settings(parsed, &mut layers)?;
         let settings = Settings::resolve(&layers, 1);
-        let results = Results::new(self.screen.clone(), settings.output_on(&self.screen), false);
+        let results = Results::new(self.screen.clone(), output_on(&settings, &self.screen), false);
         let connectors = crate::connectors::builtin().with(ResultConnector(results));
         planning::plan(parsed, &settings, Arc::new(connectors)).map(drop)
     }

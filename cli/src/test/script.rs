@@ -19,8 +19,7 @@ use weir_sql::{
 
 use super::connector::{INLINE, Inline};
 use super::world::World;
-use crate::script::apply_settings;
-use crate::settings::{AggregatePhases, Layers, Settings, registry};
+use crate::settings::{AggregatePhases, Layers, Settings, apply_settings, registry};
 
 /// The table for late rows, which every job has that does not name one.
 const LATE: &str = "late rows";

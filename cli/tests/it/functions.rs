@@ -24,7 +24,7 @@ fn run(functions: &[&str], query: &str) -> Ran {
         r#"{"n":4,"s":"a text that is longer than others"}"#,
     ];
     std::fs::write(&file, rows.join("\n")).unwrap();
-    let plugin = weir_test_plugin::file();
+    let plugin = example("weir_test_plugin");
     let declared: String = functions.iter().map(|name| declared(name, &plugin)).collect();
     let table = format!(
         "CREATE TABLE t (n BIGINT, s STRING) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json');",
@@ -96,7 +96,7 @@ fn longest(query: &str, parallelism: &str) -> Ran {
            'connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'csv.null-literal' = '');",
         file.display()
     );
-    let script = format!("{}{table}\n{query}", declared("longest", &weir_test_plugin::file()));
+    let script = format!("{}{table}\n{query}", declared("longest", &example("weir_test_plugin")));
     weir(&["run", "-q", "-o", "csv", "--parallelism", parallelism, "-e", &script])
 }
 
@@ -191,7 +191,7 @@ fn what_an_aggregate_has_added_up_goes_on_at_another_parallelism() {
              CREATE TABLE counted WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'json') AS
                SELECT longest(word) AS word, COUNT(*) AS n FROM TUMBLE(TABLE words, DESCRIPTOR(ts), INTERVAL '1' MINUTE)
                GROUP BY window_start, window_end, SUBSTRING(word FROM 1 FOR 1);",
-            declared("longest", &weir_test_plugin::file()),
+            declared("longest", &example("weir_test_plugin")),
             path("in"),
             path("out"),
         );
@@ -223,7 +223,7 @@ fn what_an_aggregate_has_added_up_goes_on_at_another_parallelism() {
 
 #[test]
 fn the_shell_shows_and_drops_them() {
-    let plugin = weir_test_plugin::file();
+    let plugin = example("weir_test_plugin");
     let script = format!(
         "{}SHOW FUNCTIONS LIKE 'shou%';\nSELECT shout('a') AS s;\nSHOW CREATE FUNCTION shout;\nDROP FUNCTION shout;\n\
          SHOW FUNCTIONS LIKE 'shou%';\n",
@@ -258,7 +258,7 @@ pub fn next_version(of: &Path, folder: &Path) -> PathBuf {
 fn a_plugin_that_is_built_anew_is_another_one_and_what_was_declared_before_calls_the_first() {
     let words = Words::new();
     let plugin = words.path("built.so");
-    std::fs::copy(weir_test_plugin::file(), &plugin).unwrap();
+    std::fs::copy(example("weir_test_plugin"), &plugin).unwrap();
     let script = format!(
         "{}CREATE TABLE words (word STRING) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv', 'source.monitor-interval' = '50 ms');
          SELECT shout('ready') AS r;
@@ -308,7 +308,7 @@ fn a_job_goes_on_with_another_version_of_the_plugin() {
         command.args(["-D", "execution.checkpointing.interval=100ms"]).stderr(Stdio::piped());
         command
     };
-    let first = weir_test_plugin::file();
+    let first = example("weir_test_plugin");
     let next = next_version(&first, &words.path("."));
     let mut said = Vec::new();
     for (round, (plugin, parallelism)) in [(&first, "2"), (&next, "3"), (&next, "1")].into_iter().enumerate() {

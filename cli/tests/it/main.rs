@@ -9,6 +9,7 @@ mod cluster;
 mod collected;
 mod command_line;
 mod decimals;
+mod embedded;
 mod files;
 mod flights;
 mod flink;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::rust_jobs::example;
 use crate::weir::{Ran, command, file, path, weir};
 
 /// Words in CSV files, and where their counts go.
@@ -44,7 +45,7 @@ impl Words {
 
     fn command(&self, more: &[&str]) -> Command {
         let mut command = command(&["run"]);
-        command.arg(weir_test_plugin::file()).args(self.arguments()).args(more);
+        command.arg(example("weir_test_plugin")).args(self.arguments()).args(more);
         command
     }
 
@@ -173,7 +174,8 @@ fn arguments_are_the_plugins_own() {
 #[test]
 fn a_job_is_explained_without_running() {
     let words = Words::new();
-    let ran: Ran = command(&["explain"]).arg(weir_test_plugin::file()).args(words.arguments()).output().unwrap().into();
+    let ran: Ran =
+        command(&["explain"]).arg(example("weir_test_plugin")).args(words.arguments()).output().unwrap().into();
     let out = ran.code(0).out;
     assert!(out.contains("Plugin(counts)  [count of weir-test-plugin "), "{out}");
     assert!(out.contains("hash(word) ─ "), "{out}");

@@ -4,6 +4,7 @@ use super::plugins::artifacts;
 use super::processes::{Cluster, until};
 use crate::functions::{declared, next_version};
 use crate::plugins::Words;
+use crate::rust_jobs::example;
 
 /// The words that came out, each as often as it did.
 fn shouted(words: &Words) -> Vec<String> {
@@ -15,7 +16,7 @@ fn a_function_is_declared_once_and_called_on_all_workers_though_one_is_lost() {
     let mut cluster = Cluster::start(3, 1);
     cluster.start_worker("spare", 1);
     let words = Words::new();
-    let plugin = weir_test_plugin::file();
+    let plugin = example("weir_test_plugin");
     let sql = |cluster: &Cluster, text: &str| cluster.weir(&["sql", "--cluster", "-q", "-o", "csv", "-e", text]);
     let tables = format!(
         "CREATE TABLE words (word STRING, ts TIMESTAMP(3)) WITH ('connector' = 'filesystem', 'path' = '{}', 'format' = 'csv',
@@ -68,7 +69,7 @@ fn a_function_is_declared_once_and_called_on_all_workers_though_one_is_lost() {
 #[test]
 fn a_function_of_a_session_is_sent_with_its_jobs_and_leaves_nothing_behind() {
     let cluster = Cluster::start(1, 3);
-    let temporary = declared("shout", &weir_test_plugin::file()).replace("CREATE", "CREATE TEMPORARY");
+    let temporary = declared("shout", &example("weir_test_plugin")).replace("CREATE", "CREATE TEMPORARY");
     let script = format!(
         "{temporary}SHOW FUNCTIONS LIKE 'shout'; SELECT shout('a') AS s;
          CREATE TEMPORARY FUNCTION loud(s STRING) RETURN UPPER(shout(s)); SELECT loud('b') AS s;
@@ -91,7 +92,7 @@ fn a_function_that_fails_fails_its_own_job_with_the_reason() {
         "{}CREATE TABLE nowhere (s STRING) WITH ('connector' = 'blackhole');
          CREATE TABLE numbers (n BIGINT) WITH ('connector' = 'datagen');
          INSERT INTO nowhere SELECT fault(CASE WHEN n IS NULL THEN 'loop' ELSE 'panic' END) FROM numbers",
-        declared("fault", &weir_test_plugin::file())
+        declared("fault", &example("weir_test_plugin"))
     );
     cluster.weir(&["submit", "--name", "failing", "--detach", "-e", &script]).code(0);
     let report = until("the job has failed", || {

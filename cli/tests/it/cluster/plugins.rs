@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::processes::{Cluster, until};
 use crate::plugins::{Words, numbered};
+use crate::rust_jobs::example;
 
 /// The arguments of `weir submit` for the plugin's job.
 fn submit(file: &Path, words: &Words, more: &[&str]) -> Vec<String> {
@@ -40,7 +41,7 @@ fn a_plugin_is_uploaded_runs_on_three_workers_and_survives_the_loss_of_one() {
     cluster.start_worker("spare", 1);
     let words = Words::new();
     let mut said = vec!["a", "b", "a", "c", "a word that is longer than others"];
-    let file = weir_test_plugin::file();
+    let file = example("weir_test_plugin");
     words.say("first", &said);
     weir(&cluster, &submit(&file, &words, &["--arg", "watch=100 ms"])).code(0);
     words.wait_for(said.len());
@@ -83,7 +84,7 @@ fn a_plugin_that_fails_fails_its_own_job_with_the_reason() {
     let cluster = Cluster::start(1, 3);
     let words = Words::new();
     words.say("first", &["a"]);
-    let file = weir_test_plugin::file();
+    let file = example("weir_test_plugin");
     weir(&cluster, &submit(&file, &words, &["--arg", "fault=segfault", "--arg", "where=plan"]))
         .code(2)
         .says(&["crashed while it described its job: signal 11"]);

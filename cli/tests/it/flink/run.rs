@@ -8,10 +8,10 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
-use weir_cli::job::{self, JobEnd, Progress, RunRequest, SystemClock};
 use weir_connectors::Registry;
 use weir_core::connector::{Boundedness, OptionInfo, RESULT_CONNECTOR, Role, SinkContext};
 use weir_core::{Batch, Connector, Epoch, Error, Result, Sink, TableSpec};
+use weir_embedded::job::{self, JobEnd, Progress, RunRequest, SystemClock};
 use weir_functions::Functions;
 use weir_sql::PlanOptions;
 

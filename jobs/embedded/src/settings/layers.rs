@@ -24,6 +24,8 @@ pub enum Origin {
     Define,
     /// By a flag of its own.
     Flag(&'static str),
+    /// By the program that the engine is embedded in.
+    Program,
 }
 
 impl fmt::Display for Origin {
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
             Origin::File { path, line } => write!(f, "{}, line {line}", path.display()),
             Origin::Define => f.write_str("-D"),
             Origin::Flag(flag) => f.write_str(flag),
+            Origin::Program => f.write_str("the program"),
         }
     }
 }

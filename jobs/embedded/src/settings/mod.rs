@@ -10,16 +10,16 @@
 mod file;
 mod layers;
 pub mod registry;
+mod script;
 mod value;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use layers::{Layers, Origin};
+pub use script::apply_settings;
 use value::Value;
-
-use crate::result::Output;
-use crate::terminal::Screen;
+use weir_core::{Error, Result};
 
 /// The settings of one run, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,17 @@ pub struct Restart {
     pub maximum: Duration,
     /// Peace after which counting starts anew.
     pub stable: Duration,
+}
+
+/// How rows of a `SELECT` are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Aligned columns in boxes.
+    Table,
+    /// A JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
 }
 
 /// In how many steps aggregations run.
@@ -136,14 +147,21 @@ impl Settings {
         }
     }
 
+    /// Makes sure that they go together in a job that runs in this process.
+    ///
+    /// # Errors
+    /// A user error if they do not.
+    pub fn check(&self) -> Result<()> {
+        if self.memory_budget.is_some() && self.state_dir.is_none() {
+            return Err(Error::user("state.memory-budget limits memory, and there is no other place for state")
+                .with_help("name one with --state-dir, or leave the setting out"));
+        }
+        Ok(())
+    }
+
     /// How long state is kept that is not touched, in milliseconds.
     pub fn state_ttl_ms(&self) -> Option<u64> {
         self.state_ttl.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// How rows are printed on this screen.
-    pub fn output_on(&self, screen: &Screen) -> Output {
-        self.output.unwrap_or(if screen.layout().out_is_terminal { Output::Table } else { Output::Json })
     }
 }
 

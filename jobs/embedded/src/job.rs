@@ -1,4 +1,4 @@
-//! One job in one process: the seam between the command line and the engine. Its checkpoints are taken as in a cluster, by the
+//! One job in one process: the seam between whoever runs it and the engine. Its checkpoints are taken as in a cluster, by the
 //! same executor; what that asks for is done by this process.
 
 mod checkpoints;
@@ -22,6 +22,7 @@ pub use weir_worker::SystemClock;
 use self::checkpoints::CheckpointStore;
 use self::shell::{Checkpointing, Shell};
 use crate::leftovers;
+use crate::settings::Settings;
 
 /// What to run and how.
 pub struct RunRequest {
@@ -55,6 +56,34 @@ pub struct RunRequest {
     pub clock: Arc<dyn Clock>,
     /// Where it is found by who watches it, and its name there.
     pub watched: Option<(Arc<RunningJobs>, String)>,
+}
+
+impl RunRequest {
+    /// A job that is run as these settings say, on this machine's clock.
+    pub fn new(
+        settings: &Settings,
+        graph: Arc<JobGraph>,
+        connectors: Arc<dyn ConnectorRegistry>,
+        functions: Arc<Functions>,
+    ) -> Self {
+        Self {
+            graph,
+            connectors,
+            functions,
+            parallelism: settings.parallelism,
+            compute_threads: settings.compute_threads,
+            batch_rows: settings.batch_rows,
+            checkpoint_interval: settings.checkpoint_interval,
+            checkpoint_timeout: settings.checkpoint_timeout,
+            tolerable_failures: u32::try_from(settings.tolerable_failures).unwrap_or(u32::MAX),
+            retained_checkpoints: settings.retained_checkpoints,
+            state_dir: settings.state_dir.clone(),
+            memory_budget: settings.memory_budget,
+            flush_interval: Some(FLUSH_INTERVAL),
+            clock: Arc::new(SystemClock),
+            watched: None,
+        }
+    }
 }
 
 /// How far a job is.
