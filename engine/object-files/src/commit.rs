@@ -23,9 +23,17 @@ pub(crate) fn markers(sink: &SinkNames) -> String {
 
 /// Up to which epoch all files are there. Blocks.
 pub(crate) fn committed(storage: &dyn Storage, sink: &SinkNames) -> Result<Option<Epoch>> {
+    Ok(marked(storage, sink)?.last().copied())
+}
+
+/// Epochs that objects stand for, in their order. Blocks.
+fn marked(storage: &dyn Storage, sink: &SinkNames) -> Result<Vec<Epoch>> {
     let folder = markers(sink);
-    let epochs = storage.list(&folder)?;
-    Ok(epochs.iter().filter_map(|path| path.strip_prefix(&folder)?.parse().ok()).max().map(Epoch))
+    let paths = storage.list(&folder)?;
+    let mut epochs: Vec<Epoch> =
+        paths.iter().filter_map(|path| path.strip_prefix(&folder)?.parse().ok()).map(Epoch).collect();
+    epochs.sort();
+    Ok(epochs)
 }
 
 /// Which epochs are there: the object that says so is written behind their files. Blocks.
@@ -129,11 +137,13 @@ fn upload(storage: &dyn Storage, sink: &SinkNames, epoch: Epoch, mut steps: Rece
     if let Some((file, _)) = open.first_key_value() {
         return Err(Error::data(format!("what was staged of {} is not whole", storage.locate(file))));
     }
-    let folder = markers(sink);
-    let earlier = storage.list(&folder)?;
-    let marker = format!("{folder}{epoch}");
-    storage.put(&marker, b"")?;
-    earlier.iter().filter(|path| **path != marker).try_for_each(|path| storage.delete(path))
+    // Whoever has done this epoch meanwhile may have done later ones too, which are not to be forgotten.
+    let (marked, folder) = (marked(storage, sink)?, markers(sink));
+    if marked.last() >= Some(&epoch) {
+        return Ok(());
+    }
+    storage.put(&format!("{folder}{epoch}"), b"")?;
+    marked.iter().try_for_each(|earlier| storage.delete(&format!("{folder}{earlier}")))
 }
 
 fn failed(storage: &dyn Storage, path: &str, error: io::Error) -> Error {

@@ -197,6 +197,51 @@ impl StagedRows for Overtaken {
     }
 }
 
+/// Another process has committed the epoch and the next one while this one has only to say that it has.
+#[tokio::test]
+async fn one_that_is_late_does_not_take_back_what_others_have_said_since() {
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::default());
+    let mut sink = sink(&table(&[], &[]), 0);
+    let mut staged = Vec::new();
+    for number in [1, 2] {
+        sink.write(rows(&[("mon", number)])).await.unwrap();
+        sink.prepare(Epoch(4)).await.unwrap();
+        staged.push(sink.take_staged());
+    }
+    let next = staged.pop().unwrap();
+    let first = staged.pop().unwrap();
+    let late = Late { staged: first.clone().into_iter(), storage: storage.clone(), both: Some((first, next)) };
+    commit(storage.clone(), epoch(4, late)).await.unwrap();
+    let names = SinkNames::new(JobIdentity(0xfeed), &uid());
+    assert_eq!(committed(&*storage, &names).unwrap(), Some(Epoch(5)));
+    assert_eq!(visible(&*storage), pairs(&[("", "mon,1\n"), ("", "mon,2\n")]));
+}
+
+/// Behind the last piece, somebody else commits this epoch and the next one.
+struct Late {
+    staged: std::vec::IntoIter<Batch>,
+    storage: Arc<dyn Storage>,
+    both: Option<(Vec<Batch>, Vec<Batch>)>,
+}
+
+#[async_trait::async_trait]
+impl StagedRows for Late {
+    async fn next(&mut self) -> Result<Option<Batch>> {
+        let piece = Iterator::next(&mut self.staged);
+        if piece.is_none()
+            && let Some((first, next)) = self.both.take()
+        {
+            // By now the last file is there.
+            while self.storage.list("part-")?.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            commit(self.storage.clone(), epoch(4, first.into_iter())).await?;
+            commit(self.storage.clone(), epoch(5, next.into_iter())).await?;
+        }
+        Ok(piece)
+    }
+}
+
 #[test]
 fn a_job_that_goes_back_behind_what_is_there_is_refused() {
     let folder = SinkNames::new(JobIdentity(0xfeed), &uid());
