@@ -10,6 +10,7 @@ pub(crate) mod columnar;
 pub(crate) mod csv;
 mod debezium;
 mod framed;
+mod front;
 mod ipc;
 pub(crate) mod json;
 pub mod message;

@@ -1,27 +1,23 @@
 //! The bytes of a datum, read from the front. Nothing here trusts a length.
 
+use super::super::front;
+
 /// What is left of a datum.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
-
-const CUT_OFF: &str = "it is cut off";
 
 impl<'a> Cursor<'a> {
     /// # Errors
     /// If there are not as many.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
-        self.0 = rest;
-        Ok(bytes)
+        front::take(&mut self.0, length)
     }
 
     /// # Errors
     /// If there are not as many.
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(CUT_OFF)?;
-        self.0 = rest;
-        Ok(*bytes)
+        front::array(&mut self.0)
     }
 
     /// A number of variable length, zigzag.
@@ -30,30 +26,8 @@ impl<'a> Cursor<'a> {
     /// If it is cut off, or has more than 64 bits.
     #[inline]
     pub(super) fn long(&mut self) -> Result<i64, String> {
-        // Branches of unions, lengths and many a number have one byte.
-        match *self.0 {
-            [byte @ ..0x80, ref rest @ ..] => {
-                self.0 = rest;
-                Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1))
-            }
-            _ => self.longer(),
-        }
-    }
-
-    fn longer(&mut self) -> Result<i64, String> {
-        let mut value = 0_u64;
-        for (place, byte) in self.0.iter().enumerate().take(10) {
-            let part = u64::from(byte & 0x7f);
-            if place == 9 && part > 1 {
-                break;
-            }
-            value |= part << (7 * place);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
-                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
-            }
-        }
-        Err(if self.0.len() < 10 { CUT_OFF.to_owned() } else { "a number of more than 64 bits".to_owned() })
+        let value = front::varint(&mut self.0)?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// # Errors

@@ -1,5 +1,7 @@
 //! The bytes of a message, read from the front. Nothing here trusts a length.
 
+use super::super::front::{self, CUT_OFF};
+
 /// What is left of a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
@@ -16,7 +18,6 @@ pub(crate) enum Wire {
     Fixed32,
 }
 
-const CUT_OFF: &str = "it is cut off";
 /// Groups in groups; more have no meaning.
 const DEPTH: usize = 100;
 /// The greatest number of a field.
@@ -27,15 +28,7 @@ impl<'a> Cursor<'a> {
     /// If there are not as many.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
-        self.0 = rest;
-        Ok(bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(CUT_OFF)?;
-        self.0 = rest;
-        Ok(*bytes)
+        front::take(&mut self.0, length)
     }
 
     /// A number of variable length.
@@ -44,30 +37,7 @@ impl<'a> Cursor<'a> {
     /// If it is cut off, or has more than 64 bits.
     #[inline]
     pub(super) fn varint(&mut self) -> Result<u64, String> {
-        // Most tags and lengths have one byte.
-        match *self.0 {
-            [byte @ ..0x80, ref rest @ ..] => {
-                self.0 = rest;
-                Ok(byte.into())
-            }
-            _ => self.longer(),
-        }
-    }
-
-    fn longer(&mut self) -> Result<u64, String> {
-        let mut value = 0_u64;
-        for (place, byte) in self.0.iter().enumerate().take(10) {
-            let part = u64::from(byte & 0x7f);
-            if place == 9 && part > 1 {
-                break;
-            }
-            value |= part << (7 * place);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[place + 1..];
-                return Ok(value);
-            }
-        }
-        Err(if self.0.len() < 10 { CUT_OFF.to_owned() } else { "a number of more than 64 bits".to_owned() })
+        front::varint(&mut self.0)
     }
 
     /// The number of a field, and how its value is written.
@@ -100,8 +70,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn number(&mut self, wire: Wire) -> Result<u64, String> {
         match wire {
             Wire::Varint => self.varint(),
-            Wire::Fixed64 => self.array().map(u64::from_le_bytes),
-            Wire::Fixed32 => self.array().map(u32::from_le_bytes).map(u64::from),
+            Wire::Fixed64 => front::array(&mut self.0).map(u64::from_le_bytes),
+            Wire::Fixed32 => front::array(&mut self.0).map(u32::from_le_bytes).map(u64::from),
             Wire::Bytes | Wire::GroupStart | Wire::GroupEnd => Err("it is no number".to_owned()),
         }
     }

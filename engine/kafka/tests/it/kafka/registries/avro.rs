@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::*;
-use rdkafka::message::Message;
 use serde_json::{Value, json};
 use weir_core::{Batch, ErrorKind};
 
 use super::super::cluster::{Record, Topic, unique};
-use super::super::job::{Job, columns};
-use super::super::sink;
-use super::{bytes, hex, python, registry};
+use super::super::job::Job;
+use super::{assert_damaged, bytes, damaged, hex, python, registry, source, write};
 
 /// Registers a schema, and writes records by it.
 const WRITE: &str = r#"
@@ -89,8 +87,7 @@ async fn what_others_write_is_read_by_their_schemas() {
     ];
     // Several schemas in one topic, in turns.
     let (old, new) = (written(&subject, &first, &old), written(&format!("{subject}-2"), &second, &new));
-    let truncated = old[0][..old[0].len() - 1].to_vec();
-    let nowhere = [&[0, 0x7f, 0xff, 0xff, 0xff][..], &old[0][5..]].concat();
+    let [truncated, nowhere] = damaged(&old[0]);
     for message in [&old[0], &new[0], &truncated, &old[1], &nowhere, &new[1]] {
         topic.write_records(0, &[Record { value: Some(message), ..Record::default() }]);
     }
@@ -105,13 +102,7 @@ async fn what_others_write_is_read_by_their_schemas() {
         ("kind", DataType::Utf8View),
         ("lines", DataType::List(Arc::new(Field::new("item", line, true)))),
     ];
-    let with = [
-        ("format", "avro-confluent"),
-        ("avro-confluent.url", &*registry()),
-        ("error-policy", "skip"),
-        ("scan.bounded.mode", "latest-offset"),
-    ];
-    let table = columns(&topic, &fields, &with);
+    let table = source(&topic, "avro-confluent", &fields);
     let mut job = Job::begin(&table).await;
     assert_eq!(
         job.until_end().await,
@@ -123,9 +114,7 @@ async fn what_others_write_is_read_by_their_schemas() {
         ]
     );
     assert_eq!(job.rejected.len(), 2, "{:?}", job.rejected);
-    assert!(job.rejected[0].contains(" 2 ") && job.rejected[0].ends_with("it is cut off"), "{:?}", job.rejected);
-    let unknown = "its schema 2147483647 is not in the registry";
-    assert!(job.rejected[1].contains(" 4 ") && job.rejected[1].contains(unknown), "{:?}", job.rejected);
+    assert_damaged(&job.rejected, [2, 4]);
 
     // What is not read is not decoded; a job that goes on knows no schema at first.
     let mut projected = table.clone();
@@ -145,62 +134,20 @@ async fn what_others_write_is_read_by_their_schemas() {
 #[tokio::test]
 #[ignore = "wants a broker and a registry"]
 async fn what_is_written_others_read_and_a_schema_that_does_not_go_is_refused() {
-    let topic = Topic::new("avro-written", 1);
-    let pair = Fields::from(vec![Field::new("x", DataType::Int32, false), Field::new("y", DataType::Utf8View, true)]);
-    let fields = [
-        ("k", DataType::Utf8View),
-        ("flag", DataType::Boolean),
-        ("small", DataType::Int8),
-        ("big", DataType::Int64),
-        ("amount", DataType::Decimal128(20, 2)),
-        ("day", DataType::Date32),
-        ("clock", DataType::Time64(TimeUnit::Nanosecond)),
-        ("at", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
-        ("local", DataType::Timestamp(TimeUnit::Millisecond, None)),
-        ("row", DataType::Struct(pair.clone())),
+    let between: Vec<(&str, ArrayRef)> = vec![
+        ("flag", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        ("small", Arc::new(Int8Array::from(vec![Some(-128), None]))),
+        ("big", Arc::new(Int64Array::from(vec![Some(i64::MIN), None]))),
+        ("amount", Arc::new(Decimal128Array::from(vec![Some(-129), None]).with_precision_and_scale(20, 2).unwrap())),
+        ("day", Arc::new(Date32Array::from(vec![Some(20_000), None]))),
+        ("clock", Arc::new(Time64NanosecondArray::from(vec![Some(1_000), None]))),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![Some(1_600_000_000_000_001), None]).with_timezone("UTC"))),
+        ("local", Arc::new(TimestampMillisecondArray::from(vec![Some(1), None]))),
     ];
-    let url = registry();
-    let with = [
-        ("format", ""),
-        ("key.format", "avro-confluent"),
-        ("key.fields", "k"),
-        ("key.avro-confluent.url", &*url),
-        ("value.format", "avro-confluent"),
-        ("value.avro-confluent.url", &*url),
-        ("value.fields-include", "EXCEPT_KEY"),
-    ];
-    let mut job = sink::Job::new(&topic, &[]);
-    let commits = job.table.options["sink.commits-topic"].clone();
-    job.table = columns(&topic, &fields, &with);
-    job.table.options.insert("sink.commits-topic".into(), commits);
-    let row = StructArray::new(
-        pair,
-        vec![Arc::new(Int32Array::from(vec![7, 0])), Arc::new(StringViewArray::from(vec![None, Some("z")]))],
-        Some(vec![true, false].into()),
-    );
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringViewArray::from(vec![Some("one"), Some("two")])),
-        Arc::new(BooleanArray::from(vec![Some(true), None])),
-        Arc::new(Int8Array::from(vec![Some(-128), None])),
-        Arc::new(Int64Array::from(vec![Some(i64::MIN), None])),
-        Arc::new(Decimal128Array::from(vec![Some(-129), None]).with_precision_and_scale(20, 2).unwrap()),
-        Arc::new(Date32Array::from(vec![Some(20_000), None])),
-        Arc::new(Time64NanosecondArray::from(vec![Some(1_000), None])),
-        Arc::new(TimestampMicrosecondArray::from(vec![Some(1_600_000_000_000_001), None]).with_timezone("UTC")),
-        Arc::new(TimestampMillisecondArray::from(vec![Some(1), None])),
-        Arc::new(row),
-    ];
-    let batch = RecordBatch::try_new(job.table.schema.clone(), columns).unwrap();
-    let process = job.open(0).await;
-    let staged = || Box::new(vec![Batch::append(batch.clone())].into_iter());
-    job.commit_staged(&process, 1, staged()).await.unwrap();
-    let mut messages =
-        topic.committed_records(|_, message| (message.key().unwrap().to_vec(), message.payload().unwrap().to_vec()));
-    messages.sort_by_key(|(key, _)| key.clone());
-    let (keys, values): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-    assert_eq!(read(&keys), ["{'k': 'one'}", "{'k': 'two'}"]);
+    let written = write("avro-written", "avro-confluent", between).await;
+    assert_eq!(read(&written.keys), ["{'k': 'one'}", "{'k': 'two'}"]);
     assert_eq!(
-        read(&values),
+        read(&written.values),
         [
             "{'flag': True, 'small': -128, 'big': -9223372036854775808, 'amount': Decimal('-1.29'), 'day': datetime.date(2024, 10, 4), \
              'clock': datetime.time(0, 0, 0, 1), 'at': datetime.datetime(2020, 9, 13, 12, 26, 40, 1, tzinfo=datetime.timezone.utc), \
@@ -210,21 +157,15 @@ async fn what_is_written_others_read_and_a_schema_that_does_not_go_is_refused() 
     );
 
     // A value that Avro has no place for is found out before it is decided.
-    let mut sink = job.try_open(&process, 1).await.unwrap();
-    let mut odd = batch.columns().to_vec();
+    let mut sink = written.job.try_open(&written.process, 1).await.unwrap();
+    let mut odd = written.batch.columns().to_vec();
     odd[6] = Arc::new(Time64NanosecondArray::from(vec![Some(1), None]));
-    let odd = Batch::append(RecordBatch::try_new(batch.schema(), odd).unwrap());
+    let odd = Batch::append(RecordBatch::try_new(written.batch.schema(), odd).unwrap());
     assert!(sink.write(odd).await.unwrap_err().report().contains("more than six digits of a second"));
 
     let compatibility = "import json, sys, urllib.request\ngiven = json.load(sys.stdin)\n\
         request = urllib.request.Request(given + '/config', b'{\"compatibility\": \"BACKWARD\"}', {'Content-Type': 'application/json'}, method='PUT')\n\
         json.dump(json.load(urllib.request.urlopen(request)), sys.stdout)";
-    python(compatibility, &json!(url));
-    let mut changed: Vec<Field> = job.table.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
-    changed[3] = Field::new("big", DataType::Boolean, true);
-    job.table.schema = Arc::new(Schema::new(changed));
-    let error = job.try_open(&process, 1).await.err().unwrap();
-    assert_eq!(error.kind(), ErrorKind::User);
-    let says = format!("the schema of '{}-value' cannot be registered: it does not go with the one", topic.name);
-    assert!(error.report().contains(&says), "{}", error.report());
+    python(compatibility, &json!(registry()));
+    written.assert_refuses(DataType::Boolean).await;
 }
