@@ -69,14 +69,14 @@ class Process:
 
 
 class Cluster:
-    """Coordinators and workers, in a folder of their own."""
+    """Coordinators and workers, in a folder of their own. Checkpoints are there too, or in `storage`."""
 
-    def __init__(self, weir, folder, namespaces):
+    def __init__(self, weir, folder, namespaces, storage=None, port=17420):
         self.weir, self.folder, self.namespaces = weir, folder, namespaces
         host = (lambda i: f"10.231.0.{i}") if namespaces else (lambda i: "127.0.0.1")
         if namespaces:
             self.cable()
-        ports = {i: 17420 + i for i in range(1, COORDINATORS + 1)}
+        ports = {i: port + i for i in range(1, COORDINATORS + 1)}
         addresses = {i: f"{host(i)}:{port}" for i, port in ports.items()}
         members = ",".join(f"{i}={address}" for i, address in addresses.items())
         self.addresses = ",".join(addresses.values())
@@ -84,7 +84,7 @@ class Cluster:
         self.coordinators, self.workers = {}, {}
         for i, address in addresses.items():
             command = [weir, "coordinator", "--id", str(i), "--listen", address, "--members", members, *insecure,
-                       "--data-dir", str(folder), "--storage", f"file://{folder}/checkpoints"]
+                       "--data-dir", str(folder), "--storage", storage or f"file://{folder}/checkpoints"]
             self.coordinators[i] = Process(f"coordinator-{i}", command, folder / f"coordinator-{i}.log", self.space(i))
         for i in range(1, WORKERS + 1):
             command = [weir, "worker", "--name", f"w{i}", "--coordinators", self.addresses, "--slots", "2", *insecure,
