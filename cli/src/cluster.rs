@@ -17,6 +17,7 @@ mod init_security;
 mod jobs;
 mod live;
 mod members;
+mod moved_state;
 mod namespaces;
 pub mod request;
 pub mod result_folder;

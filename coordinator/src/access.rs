@@ -24,7 +24,7 @@ use weir_proto::client::{
     Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, Grant, Identity, JobRef, Role,
 };
 
-use crate::cluster::ClusterState;
+use crate::cluster::{ClusterState, plugins_of};
 
 /// Who asks, and what it was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,7 @@ fn needed(state: &ClusterState, request: &ClientRequest) -> Result<Vec<(Verb, Re
         }
         R::ListJobs { namespace: Some(namespace), .. } | R::ShowCatalog { namespace } => within(Verb::See, namespace),
         R::DescribeJob { job, .. } | R::ListCheckpoints { job } | R::AuditSinks { job } => of(Verb::See, job),
+        R::RestartJob { job, adopted: Some(_), .. } => of(Verb::Change, job),
         R::StopJob { job, .. }
         | R::CancelJob { job }
         | R::RestartJob { job, .. }
@@ -216,7 +217,7 @@ fn catalog<'a>(state: &'a ClusterState, namespace: &str) -> &'a [String] {
 
 /// The files of plugins that statements name.
 fn hashes(statements: &[String]) -> BTreeSet<ArtifactHash> {
-    statements.iter().flat_map(|statement| ArtifactHash::all_in(statement)).collect()
+    statements.iter().flat_map(|statement| plugins_of(statement)).collect()
 }
 
 /// Where somebody has to be an admin to see to a token with these grants.

@@ -26,6 +26,7 @@ mod worker;
 pub use apply::Applied;
 pub use checkpoint::Checkpoint;
 pub use command::Command;
+pub(crate) use command::plugins_of;
 pub use job::{Desired, Execution, Job, JobFailure, JobSettings, JobSpec, JobStatus, RestartPolicy};
 pub use namespace::{Catalog, DEFAULT_NAMESPACE, Namespace, Quota};
 pub use queries::Usage;

@@ -229,6 +229,8 @@ impl<S: LogStore> Node<S> {
                 self.promote_learners();
                 self.ask_whether_removed(effects);
                 self.tell_of_majority(now);
+                let overdue = self.requests.held.overdue(now.elapsed).into_iter();
+                effects.extend(overdue.map(|request| Effect::Reply(request, Err(storage_hangs()))));
                 self.lead(now, leader::Event::Tick, effects)?;
             }
             Event::Peer(from, message) => {
@@ -439,7 +441,7 @@ impl<S: LogStore> Node<S> {
                     let answer = requests::answer(&outcome);
                     match self.leader.as_ref().map(|leader| leader.collections(&command)).unwrap_or_default() {
                         behind if behind.is_empty() => effects.push(Effect::Reply(request, answer)),
-                        behind => self.requests.held.hold(behind, request, answer),
+                        behind => self.requests.held.hold(now.elapsed, behind, request, answer),
                     }
                 }
                 if let Some(mut leader) = self.leader.take() {
@@ -598,6 +600,15 @@ fn decode(payload: &[u8]) -> Result<(u64, Command)> {
 
 fn addresses(membership: &Membership) -> Vec<String> {
     membership.members().map(|(_, member)| member.address.clone()).collect()
+}
+
+/// What was asked for is in the log. Files may yet be deleted that it needs, which whoever asks again puts there again.
+fn storage_hangs() -> ClientError {
+    ClientError::new(
+        ClientErrorKind::Unknown,
+        "the checkpoint storage does not answer: files of plugins cannot be looked after",
+    )
+    .with_help("send the request again when the storage is well")
 }
 
 fn unavailable() -> ClientError {

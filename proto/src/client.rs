@@ -13,7 +13,7 @@ pub mod results;
 use std::fmt;
 use std::sync::Arc;
 
-use weir_core::{CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, JobGraph, JobId, WorkerId};
 
 pub use access::{Caller, Grant, Identity, NewToken, Role, Token, TokenInfo};
 pub use audit::{EpochAudit, SinkAudit, SinksAudit, found, verdict};
@@ -83,6 +83,8 @@ pub enum ClientRequest {
         job: JobRef,
         /// The checkpoint to start from; `None`: the newest.
         from: Option<Epoch>,
+        /// One of a job elsewhere, whose files have been put into the job's storage: for a job that has none of its own.
+        adopted: Option<AdoptedCheckpoint>,
     },
     /// Give a job another parallelism.
     RescaleJob {
@@ -339,6 +341,21 @@ pub struct SubmitJob {
     pub parallelism: u32,
     /// How it is run.
     pub settings: JobSettingsInfo,
+    /// Whether it is there and stopped until it is [given the state](AdoptedCheckpoint) of another job.
+    pub awaits_state: bool,
+}
+
+/// A checkpoint of a job elsewhere, to go on from. All that it has written is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdoptedCheckpoint {
+    /// The epoch that it closed.
+    pub epoch: Epoch,
+    /// The attempt that made it.
+    pub attempt: Attempt,
+    /// Bytes of state that it holds.
+    pub state_bytes: u64,
+    /// The job's parallelism then.
+    pub parallelism: u32,
 }
 
 /// An answer.

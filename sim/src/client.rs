@@ -56,7 +56,7 @@ impl Client {
                     self.insist(&ClientRequest::StopJob { job: job.clone(), drain: false }).await;
                     let wait = self.random.milliseconds(0, 800);
                     sleep(wait).await;
-                    self.ask(&ClientRequest::RestartJob { job, from: None }).await;
+                    self.ask(&ClientRequest::RestartJob { job, from: None, adopted: None }).await;
                 }
                 3 | 4 => {
                     let parallelism = u32::try_from(self.random.between(1, 4)).unwrap_or(1);
@@ -88,7 +88,7 @@ impl Client {
             kept.iter().filter(|kept| kept.committed && !kept.finished).map(|kept| kept.epoch).collect();
         let Some(epoch) = self.random.pick(&possible).copied() else { return };
         self.cluster.oracle.may_go_back(query.name(), epoch);
-        self.ask(&ClientRequest::RestartJob { job, from: Some(epoch) }).await;
+        self.ask(&ClientRequest::RestartJob { job, from: Some(epoch), adopted: None }).await;
     }
 
     /// Sees to it that every job is wanted to run, and every worker to work.
@@ -102,7 +102,7 @@ impl Client {
             if let Some(Ok(ClientResponse::Job(detail))) = self.insist(&describe).await
                 && detail.summary.desired != "running"
             {
-                self.ask(&ClientRequest::RestartJob { job, from: None }).await;
+                self.ask(&ClientRequest::RestartJob { job, from: None, adopted: None }).await;
             }
         }
     }
@@ -161,6 +161,7 @@ fn submission(cluster: &Cluster, query: Query, parallelism: u32) -> SubmitJob {
         fingerprint: planned.fingerprint.clone(),
         sql: planned.sql.clone(),
         parallelism,
+        awaits_state: false,
         settings: JobSettingsInfo {
             batch_rows: cluster.shape.batch_rows,
             memory_budget: cluster.shape.memory_budget,

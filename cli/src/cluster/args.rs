@@ -106,6 +106,11 @@ pub struct SubmitArguments {
     #[arg(skip)]
     pub is_live: bool,
 
+    /// Start the job with the state that `weir run`, or an application that embeds the engine, has kept of it in this folder. The
+    /// folder is of no use to them from then on.
+    #[arg(long, value_name = "DIR")]
+    pub move_state: Option<PathBuf>,
+
     /// ^C stops the job with a savepoint instead of leaving it running.
     #[arg(long, conflicts_with = "detach")]
     pub stop_on_interrupt: bool,

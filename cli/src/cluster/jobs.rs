@@ -79,7 +79,7 @@ pub async fn execute(command: JobsCommand, mut client: Client, screen: &Arc<Scre
                 screen.message(&warning);
             }
             let before = before.summary.attempt;
-            client.call(ClientRequest::RestartJob { job: job.reference(), from }).await?;
+            client.call(ClientRequest::RestartJob { job: job.reference(), from, adopted: None }).await?;
             wait(client, screen, &job, (!detach).then_some(Goal::Running { after: before })).await
         }
         JobsCommand::Rescale { job, parallelism, wait: waits, detach } => {

@@ -31,6 +31,7 @@ pub fn request(namespace: &str, sql: String, settings: &Settings, name: String, 
         sql,
         parallelism: narrow(settings.parallelism),
         settings: job_settings(settings),
+        awaits_state: false,
     }
 }
 

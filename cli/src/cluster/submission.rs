@@ -25,6 +25,8 @@ pub enum Sent {
     Known,
     /// It was there with other settings, and has these from now on.
     Updated,
+    /// It is a new one, with the state of a job that ran elsewhere.
+    Moved,
 }
 
 /// As in "query: is submitted as job 3".
@@ -34,6 +36,7 @@ impl fmt::Display for Sent {
             Sent::New => "is submitted as",
             Sent::Known => "was submitted before, as",
             Sent::Updated => "goes on with these settings, as",
+            Sent::Moved => "goes on with its state, as",
         })
     }
 }
@@ -54,7 +57,7 @@ pub async fn send(client: &mut Client, job: SubmitJob) -> Result<(JobId, Sent)> 
     let answer = client.call(ClientRequest::DescribeJob { job: JobRef::Id(job), graph: false }).await?;
     let there = expect_answer!(answer, ClientResponse::Job(there) => *there)?;
     if there.summary.has_ended() {
-        client.call(ClientRequest::RestartJob { job: JobRef::Id(job), from: None }).await?;
+        client.call(ClientRequest::RestartJob { job: JobRef::Id(job), from: None, adopted: None }).await?;
     }
     Ok((job, Sent::Updated))
 }

@@ -17,6 +17,7 @@ use super::catalog;
 use super::client::{Client, expect_answer};
 use super::follow::{Follow, OnInterrupt};
 use super::goal::Goal;
+use super::moved_state::StateToMove;
 use super::request::{check_name, graph_of, is_number, request};
 use super::rows::Rows;
 use super::select::Select;
@@ -85,6 +86,13 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     if settings.state_dir.is_some() {
         screen.message("warning: execution.checkpointing.dir is for `weir run`: a cluster has its own storage\n");
     }
+    if is_select && let Some(folder) = &arguments.move_state {
+        return Err(Error::user(format!(
+            "--move-state {}: rows of a SELECT are printed from their beginning",
+            folder.display()
+        ))
+        .with_help("write them into a table with INSERT INTO"));
+    }
     if is_select {
         return select(arguments, screen, (&parsed, &job), &settings, &mut client).await;
     }
@@ -92,12 +100,23 @@ pub async fn submit(arguments: &SubmitArguments, screen: &Arc<Screen>) -> Result
     let default_name = || settings.name.clone().unwrap_or_else(|| name_of_job(&job, arguments));
     let name = arguments.name.clone().unwrap_or_else(default_name);
     let graph = graph_of(planned)?;
-    let earlier = earlier_results(&graph, &mut client, arguments, &name).await?;
+    let moved = match &arguments.move_state {
+        None => None,
+        Some(folder) => Some(StateToMove::open(folder, &graph).await?),
+    };
+    // What is moved has written the earlier results itself.
+    let earlier = match moved {
+        None => earlier_results(&graph, &mut client, arguments, &name).await?,
+        Some(_) => Vec::new(),
+    };
     let mut request = request(&arguments.namespace, job.text()?, &settings, name.clone(), graph);
-    if !layers.is_given(registry::PARALLELISM) {
+    if moved.is_none() && !layers.is_given(registry::PARALLELISM) {
         submission::keep_parallelism(&mut client, &mut request).await?;
     }
-    let send = async |client: &mut Client| submission::send(client, request).await;
+    let send = async |client: &mut Client| match moved {
+        None => submission::send(client, request).await,
+        Some(state) => state.send(client, request).await,
+    };
     let (job, sent) = artifacts::with_files(&files, &mut client, send).await?;
     for warning in earlier.iter().filter(|_| sent == Sent::New) {
         screen.message(&format!("warning: {warning}\n"));

@@ -78,6 +78,7 @@ impl Remote {
             detach: !is_select,
             beginning: Some(before.to_owned()),
             is_live,
+            move_state: None,
             stop_on_interrupt: false,
             output: self.arguments.output,
             quiet: self.arguments.quiet,

@@ -31,7 +31,7 @@ fn put(folder: &Path, table: &str, name: &str, lines: &[String]) {
 const PRODUCTS: [&str; 3] = ["boat", "desk", "lamp"];
 
 /// Orders of a round, with their numbers, and deliveries of as many pieces.
-fn feed(folder: &Path, round: i64) {
+pub fn feed(folder: &Path, round: i64) {
     let orders: Vec<String> = (0..ORDERS)
         .map(|order| {
             let product = PRODUCTS[order as usize % PRODUCTS.len()];
@@ -44,11 +44,11 @@ fn feed(folder: &Path, round: i64) {
 }
 
 /// Orders of a round: of each product twenty, for fifty pieces.
-const ORDERS: i64 = 60;
+pub const ORDERS: i64 = 60;
 const DELIVERED: i64 = 50;
 
 /// Returns when so many orders are shipped.
-fn until_shipped(folder: &TempDir, orders: usize) {
+pub fn until_shipped(folder: &TempDir, orders: usize) {
     let start = Instant::now();
     while rows(folder, "shipments", &["order"]).len() < orders {
         assert!(start.elapsed() < PATIENCE, "{} of {orders} are shipped", rows(folder, "shipments", &["order"]).len());
@@ -57,7 +57,7 @@ fn until_shipped(folder: &TempDir, orders: usize) {
 }
 
 /// Every order of so many rounds is shipped once, and every change of a level was told once.
-fn check(folder: &TempDir, rounds: i64) {
+pub fn check(folder: &TempDir, rounds: i64) {
     let mut shipped: Vec<i64> = rows(folder, "shipments", &["order"]).iter().map(|id| id.parse().unwrap()).collect();
     shipped.sort_unstable();
     assert_eq!(shipped, (0..rounds * ORDERS).collect::<Vec<_>>());
@@ -76,7 +76,7 @@ fn check(folder: &TempDir, rounds: i64) {
     }
 }
 
-fn application(folder: &Path, parallelism: usize) -> RunningJob {
+pub fn application(folder: &Path, parallelism: usize) -> RunningJob {
     Embedded::new()
         .state_dir(folder.join("state"))
         .parallelism(parallelism)

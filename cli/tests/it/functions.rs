@@ -146,6 +146,12 @@ fn aggregates_of_plugins_are_those_of_windows_and_groups() {
             rows("SELECT longest(s) AS s FROM (SELECT k, CAST(COUNT(*) AS STRING) || ' rows' AS s FROM t GROUP BY k)"),
             ["4 rows"]
         );
+        assert_eq!(
+            rows(
+                "SELECT DISTINCT t.k, u.s FROM t JOIN (SELECT k, longest(s) AS s FROM t GROUP BY k) AS u ON u.k = t.k"
+            ),
+            ["a,LONG", "b,c"]
+        );
         assert_eq!(rows("SELECT longest(s) FILTER (WHERE CHAR_LENGTH(s) < 4) AS s FROM t"), ["ccc"]);
     }
 }
@@ -162,6 +168,10 @@ fn aggregates_of_plugins_are_refused_where_they_cannot_be() {
         (
             "SELECT longest(s) OVER (PARTITION BY k ORDER BY ts) AS s FROM t",
             "`longest(…) OVER (…)` is not supported: the function is of a plugin",
+        ),
+        (
+            "SELECT k, (SELECT longest(s) FROM t AS u WHERE u.k = t.k AND u.s <> t.s) AS s FROM t",
+            "of a subquery that refers to the query around it is not supported: the function is of a plugin",
         ),
         (
             "CREATE FUNCTION f(x STRING) RETURN longest(x); SELECT f(s) AS s FROM t",

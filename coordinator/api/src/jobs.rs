@@ -115,7 +115,7 @@ async fn go_on(api: &Api, job: JobId) -> Result<(), Problem> {
     let request = ClientRequest::DescribeJob { job: JobRef::Id(job), graph: false };
     let there = answer!(api.ask(request).await?, ClientResponse::Job(there) => *there)?;
     if there.summary.has_ended() {
-        api.tell(ClientRequest::RestartJob { job: JobRef::Id(job), from: None }).await?;
+        api.tell(ClientRequest::RestartJob { job: JobRef::Id(job), from: None, adopted: None }).await?;
     }
     Ok(())
 }
@@ -193,7 +193,7 @@ pub(crate) async fn restart(
     Names(name): Names<JobName>,
     Body(restart): Body<Restart>,
 ) -> Result<StatusCode, Problem> {
-    api.tell(ClientRequest::RestartJob { job: name.reference(), from: restart.from }).await
+    api.tell(ClientRequest::RestartJob { job: name.reference(), from: restart.from, adopted: None }).await
 }
 
 /// How large a job shall be.

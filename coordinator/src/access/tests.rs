@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema};
 use weir_core::plugin::{Artifact, FunctionKind, FunctionSignature, PluginFunction};
-use weir_core::{CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
-use weir_proto::client::{JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
+use weir_core::{Attempt, CalcSpec, CoordinatorId, Epoch, Expr, JobGraph, NodeSpec, WorkerId};
+use weir_proto::client::{AdoptedCheckpoint, JobSettingsInfo, NewToken, QuotaInfo, SubmitJob};
 
 use super::*;
 use crate::cluster::{Applied, Command, Quota, Token};
@@ -52,6 +52,7 @@ fn submit(namespace: &str) -> ClientRequest {
         fingerprint: "f".into(),
         sql: String::new(),
         parallelism: 1,
+        awaits_state: false,
         settings: JobSettingsInfo {
             batch_rows: 1,
             memory_budget: None,
@@ -77,6 +78,10 @@ fn new_token(grants: &[&str], plugins: bool) -> ClientRequest {
     })
 }
 
+fn adopted() -> AdoptedCheckpoint {
+    AdoptedCheckpoint { epoch: Epoch(1), attempt: Attempt(1), state_bytes: 0, parallelism: 1 }
+}
+
 /// All requests about the namespace `a` or the cluster, and who may ask them: a letter for each of viewer, developer, operator and
 /// admin of `a`, then the same of all namespaces.
 fn table() -> Vec<(ClientRequest, &'static str)> {
@@ -92,7 +97,8 @@ fn table() -> Vec<(ClientRequest, &'static str)> {
         (R::DescribeJob { job: job(), graph: true }, see),
         (R::StopJob { job: job(), drain: false }, run),
         (R::CancelJob { job: job() }, run),
-        (R::RestartJob { job: job(), from: None }, run),
+        (R::RestartJob { job: job(), from: None, adopted: None }, run),
+        (R::RestartJob { job: job(), from: None, adopted: Some(adopted()) }, change),
         (R::RescaleJob { job: job(), parallelism: 2 }, run),
         (R::DeleteJob { job: job(), discard_results: false }, change),
         (R::TakeSavepoint { job: job() }, run),
@@ -155,7 +161,14 @@ fn a_job_of_others_is_not_told_from_one_that_is_not_there() {
     let ClientRequest::SubmitJob(SubmitJob { graph, .. }) = submit("a") else { unreachable!() };
     let settings = crate::cluster::tests::spec("f", 1).settings;
     let spec = Arc::new(crate::cluster::JobSpec { graph, fingerprint: "f".into(), sql: String::new(), settings });
-    let command = Command::SubmitJob { namespace: "a".into(), name: "j".into(), spec, parallelism: 1, at: 0 };
+    let command = Command::SubmitJob {
+        namespace: "a".into(),
+        name: "j".into(),
+        spec,
+        parallelism: 1,
+        awaits_state: false,
+        at: 0,
+    };
     let by = Command::By { actor: "ci".into(), command: Box::new(command) };
     assert_eq!(state.apply(by), Ok(Applied::Submitted { job: JobId(1), already_there: false }));
     let stop = |id| ClientRequest::StopJob { job: JobRef::Id(JobId(id)), drain: false };
@@ -275,6 +288,23 @@ pub(crate) fn graph_calling(hash: &str) -> JobGraph {
     graph.add(NodeSpec::new("Calc", calc, Vec::new(), Arc::new(Schema::empty())));
     graph.bind_functions([&function]);
     graph
+}
+
+#[test]
+fn what_looks_like_a_hash_and_declares_no_function_brings_no_code() {
+    let (state, hash) = (state(), "ab".repeat(32));
+    let principal = Principal { name: Some("p".into()), grants: vec![grant("developer@a")], plugins: false };
+    let ask = |statement: String| {
+        let statements = vec![statement];
+        check(&state, &principal, &ClientRequest::ReplaceCatalog { namespace: "a".into(), version: 0, statements })
+            .is_ok()
+    };
+    assert!(ask(format!("CREATE VIEW v AS SELECT * FROM blocks WHERE hash = '{hash}'")));
+    assert!(ask(format!("CREATE TABLE t (k INT) WITH ('connector' = 'kafka', 'topic' = '{hash}')")));
+    // Whatever stands between the words.
+    assert!(!ask(format!(
+        "-- {hash}\ncreate /* a */ function f() RETURNS INT AS 'f' using\nartifact/**/'maths 1 {hash}'"
+    )));
 }
 
 #[test]

@@ -75,9 +75,10 @@ impl ClusterState {
                 self.lose_worker(&worker, incarnation, &reason, at)
             }
             Command::DrainWorker { worker, draining } => self.drain_worker(worker, draining),
-            Command::SubmitJob { namespace, name, spec, parallelism, at } => {
-                self.submit_job(namespace, name, spec, parallelism, at)
+            Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, at } => {
+                self.submit_job(namespace, name, (spec, parallelism), awaits_state, at)
             }
+            Command::AdoptState { job, checkpoint, at } => self.adopt_state(job, checkpoint, at),
             Command::UpdateJob { job, spec, parallelism, at: _ } => self.update_job(job, spec, parallelism),
             Command::StartAttempt { job, attempt, execution, as_before, at } => {
                 self.start_attempt(job, attempt, execution, as_before, at)

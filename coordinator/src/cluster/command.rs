@@ -63,6 +63,18 @@ pub enum Command {
         spec: Arc<JobSpec>,
         /// How many slots it shall have.
         parallelism: u32,
+        /// Whether it is there and stopped, until it is given the state of another job.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        awaits_state: bool,
+        /// The leader's clock.
+        at: i64,
+    },
+    /// A job that has never run is given the state of a job elsewhere, and starts from there.
+    AdoptState {
+        /// Which job.
+        job: JobId,
+        /// That state. Its files are in the storage of the job, and all that it has written is committed.
+        checkpoint: Checkpoint,
         /// The leader's clock.
         at: i64,
     },
@@ -270,6 +282,11 @@ impl Command {
         }
     }
 
+    /// Whether it is of no use without the other, to earlier versions: a job that waits for state, and that state.
+    pub(super) fn is_about_adopted_state(&self) -> bool {
+        matches!(self.deed(), Command::SubmitJob { awaits_state: true, .. } | Command::AdoptState { .. })
+    }
+
     /// Whether a copy of the state should have it soon, for the case that all coordinators are lost: what a person wanted, which
     /// nothing else tells, and which attempts there were, which tells what of the checkpoint storage counts. Checkpoints are
     /// found in the storage, and workers come anew.
@@ -277,6 +294,7 @@ impl Command {
         match self {
             Command::Found { .. }
             | Command::SubmitJob { .. }
+            | Command::AdoptState { .. }
             | Command::UpdateJob { .. }
             | Command::StartAttempt { .. }
             | Command::EndAttempt { .. }
@@ -307,5 +325,14 @@ impl Command {
 
 /// Whether statements of a catalog keep files of plugins.
 pub(super) fn names_plugins(statements: &[String]) -> bool {
-    statements.iter().any(|statement| ArtifactHash::all_in(statement).next().is_some())
+    statements.iter().any(|statement| plugins_of(statement).next().is_some())
+}
+
+/// The files of plugins that a statement of a catalog keeps. Only `CREATE FUNCTION … USING ARTIFACT` keeps one: what looks like a hash elsewhere, such as a
+/// checksum among the options of a table, is none. Coordinators do not read SQL, so more may be found here than there are, and never fewer.
+pub(crate) fn plugins_of(statement: &str) -> impl Iterator<Item = ArtifactHash> {
+    let has =
+        |word: &str| statement.as_bytes().windows(word.len()).any(|here| here.eq_ignore_ascii_case(word.as_bytes()));
+    let declares = has("FUNCTION") && has("ARTIFACT");
+    ArtifactHash::all_in(statement).filter(move |_| declares)
 }

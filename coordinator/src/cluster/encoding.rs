@@ -12,7 +12,7 @@ use super::{ClusterState, Command, Job};
 
 /// The newest version of commands. A command has the oldest one that has it, so that coordinators of earlier versions read all but
 /// what is new to them, and say of that what it is.
-const COMMAND_FORMAT: u8 = 6;
+const COMMAND_FORMAT: u8 = 7;
 const STATE: Seal = Seal { magic: "weir-cluster", format: 1 };
 /// Of a state in which a job waits for an [`update`](super::Job::update): an earlier version would pass over it, and go on with another
 /// state than the coordinators beside it.
@@ -29,6 +29,8 @@ impl Command {
     /// As it stands in the log.
     pub fn to_bytes(&self) -> Vec<u8> {
         let (format, body) = match self {
+            // Earlier versions would start a job at the beginning of its input, and do not know what is adopted.
+            command if command.is_about_adopted_state() => (7, json::encode_deep(self)),
             // Earlier versions would leave the functions out.
             _ if self.calls_plugins() => (6, json::encode_deep(self)),
             // There is a dataflow in it.

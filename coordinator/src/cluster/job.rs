@@ -115,6 +115,11 @@ impl Job {
         self.restore_point().is_some_and(|checkpoint| checkpoint.finished)
     }
 
+    /// Whether it has never run, nor is about to, and has no state: it may be given that of another job.
+    pub fn awaits_state(&self) -> bool {
+        self.status == JobStatus::Stopped && self.attempt == Attempt::default() && self.checkpoints.is_empty()
+    }
+
     /// What the next attempt runs.
     pub fn wanted(&self) -> &Arc<JobSpec> {
         self.update.as_ref().unwrap_or(&self.spec)

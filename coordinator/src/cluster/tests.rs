@@ -119,7 +119,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         }
         CompleteCheckpoint { job, .. } | CommitCheckpoint { job, .. } | ForgetCheckpoint { job, .. } => Some(*job),
         EndAttempt { job, .. } | StopJob { job, .. } | CancelJob { job, .. } | RestartJob { job, .. } => Some(*job),
-        RescaleJob { job, .. } | UpdateJob { job, .. } | DeleteJob { job, .. } => Some(*job),
+        RescaleJob { job, .. } | UpdateJob { job, .. } | DeleteJob { job, .. } | AdoptState { job, .. } => Some(*job),
         Found { .. } | RegisterWorker { .. } | LoseWorker { .. } | DrainWorker { .. } | SubmitJob { .. } => None,
         SetNamespace { .. } | DropNamespace { .. } | ReplaceCatalog { .. } => None,
         CreateToken { .. } | RevokeToken { .. } => None,
@@ -165,6 +165,12 @@ fn command_of(state: &ClusterState, words: &[&str], at: i64) -> Command {
             name: word(1).into(),
             spec: Arc::new(spec(option(words, "definition").unwrap_or("a"), number(words, "retained").unwrap_or(2))),
             parallelism: word(2).parse().unwrap(),
+            awaits_state: words.contains(&"awaiting"),
+            at,
+        },
+        "adopt" => Command::AdoptState {
+            job: job(),
+            checkpoint: Checkpoint { committed: true, ..checkpoint(epoch(word(2)), attempt()) },
             at,
         },
         "update" => Command::UpdateJob {

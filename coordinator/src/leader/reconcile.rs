@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use weir_core::plugin::ArtifactHash;
 use weir_core::{Attempt, Error, JobGraph, JobId, PlacedWorker, Placement};
 use weir_proto::client::artifacts;
 use weir_proto::control::StoragePlace;
@@ -11,7 +10,7 @@ use super::attempt::LiveAttempt;
 use super::duties::JobDuties;
 use super::{Context, Leader, Operation, Proposal, StorageOperation};
 use crate::checkpoints::{AttemptConfig, Event};
-use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal};
+use crate::cluster::{Applied, ClusterState, Command, Execution, Job, JobStatus, Refusal, plugins_of};
 use crate::scheduler::{self, Candidate, Problem, Shortfall};
 
 impl Leader {
@@ -79,7 +78,7 @@ impl Leader {
         let specs = context.state.jobs.values().flat_map(|job| [Some(&job.spec), job.update.as_ref()]);
         let needed = specs.flatten().flat_map(|spec| spec.graph.artifacts()).map(|artifact| artifact.hash.clone());
         let catalogs = context.state.namespaces.values().flat_map(|namespace| &namespace.catalog.statements);
-        let needed = needed.chain(catalogs.flat_map(|statement| ArtifactHash::all_in(statement))).collect();
+        let needed = needed.chain(catalogs.flat_map(|statement| plugins_of(statement))).collect();
         let place = StoragePlace { url: artifacts::folder(&context.state.storage, &context.state.cluster) };
         self.store(context, Operation::Collection, StorageOperation::Collect { place, needed });
     }
@@ -322,6 +321,7 @@ fn job_of(command: &Command) -> Option<JobId> {
         | Command::EndAttempt { job, .. }
         | Command::StopJob { job, .. }
         | Command::CancelJob { job, .. }
+        | Command::AdoptState { job, .. }
         | Command::RestartJob { job, .. }
         | Command::RescaleJob { job, .. }
         | Command::UpdateJob { job, .. }

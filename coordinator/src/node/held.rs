@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use weir_proto::client::{ClientError, ClientResponse};
 
@@ -14,27 +15,45 @@ use crate::leader::OperationId;
 
 type Answer = Result<ClientResponse, ClientError>;
 
-/// Answers, and what each waits for.
+/// How long an answer is held back. A storage that takes longer may not come back for hours, and a client that is told nothing cannot tell that from a
+/// coordinator that is gone.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Answers, what each waits for, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<(BTreeSet<OperationId>, RequestId, Answer)>);
+pub(super) struct Held(Vec<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    behind: BTreeSet<OperationId>,
+    request: RequestId,
+    answer: Answer,
+    since: Duration,
+}
 
 impl Held {
-    /// Holds an answer back until storage has done these.
-    pub(super) fn hold(&mut self, behind: BTreeSet<OperationId>, request: RequestId, answer: Answer) {
-        self.0.push((behind, request, answer));
+    /// Holds an answer back until storage has done these. It is `now`.
+    pub(super) fn hold(&mut self, now: Duration, behind: BTreeSet<OperationId>, request: RequestId, answer: Answer) {
+        self.0.push(Waiting { behind, request, answer, since: now });
     }
 
     /// The answers that waited for nothing but this.
     pub(super) fn done(&mut self, operation: OperationId) -> Vec<(RequestId, Answer)> {
-        self.0.iter_mut().for_each(|(behind, ..)| {
-            behind.remove(&operation);
+        self.0.iter_mut().for_each(|waiting| {
+            waiting.behind.remove(&operation);
         });
-        let answers = self.0.extract_if(.., |(behind, ..)| behind.is_empty());
-        answers.map(|(_, request, answer)| (request, answer)).collect()
+        let answers = self.0.extract_if(.., |waiting| waiting.behind.is_empty());
+        answers.map(|Waiting { request, answer, .. }| (request, answer)).collect()
+    }
+
+    /// Those who have waited for too long. What they wanted is done, and may lack its files: whoever asks again waits for the same.
+    pub(super) fn overdue(&mut self, now: Duration) -> Vec<RequestId> {
+        let overdue = self.0.extract_if(.., |waiting| now.saturating_sub(waiting.since) >= PATIENCE);
+        overdue.map(|waiting| waiting.request).collect()
     }
 
     /// Those who wait.
     pub(super) fn take(&mut self) -> Vec<RequestId> {
-        std::mem::take(&mut self.0).into_iter().map(|(_, request, _)| request).collect()
+        std::mem::take(&mut self.0).into_iter().map(|waiting| waiting.request).collect()
     }
 }

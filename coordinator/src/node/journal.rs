@@ -72,6 +72,7 @@ pub(super) fn job_of(command: &Command) -> Option<JobId> {
         | Command::EndAttempt { job, .. }
         | Command::StopJob { job, .. }
         | Command::CancelJob { job, .. }
+        | Command::AdoptState { job, .. }
         | Command::RestartJob { job, .. } => Some(*job),
         _ => None,
     }

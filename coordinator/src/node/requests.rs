@@ -5,13 +5,16 @@ use std::sync::Arc;
 use weir_core::bugs::{self, Bug};
 use weir_core::{Error, JobId};
 use weir_proto::client::{
-    Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo, QuotaInfo, SubmitJob,
+    AdoptedCheckpoint, Caller, ClientError, ClientErrorKind, ClientRequest, ClientResponse, JobRef, JobSettingsInfo,
+    QuotaInfo, SubmitJob,
 };
+use weir_state::layout;
 
 use super::{Effect, Node, RequestId, unavailable, view};
 use crate::access;
 use crate::cluster::{
-    Applied, ClusterState, Command, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind, RestartPolicy,
+    Applied, Checkpoint, ClusterState, Command, Job, JobSettings, JobSpec, JobStatus, Quota, Refusal, RefusalKind,
+    RestartPolicy,
 };
 use crate::leader::{Context, Now};
 use crate::raft::{LogId, LogStore, Member, MembershipChange, Refused};
@@ -70,7 +73,12 @@ impl<S: LogStore> Node<S> {
             ClientRequest::SubmitJob(submit) => submission(&self.state, submit, at),
             ClientRequest::StopJob { job, drain } => Command::StopJob { job: self.find(&job)?, drain, at },
             ClientRequest::CancelJob { job } => Command::CancelJob { job: self.find(&job)?, at },
-            ClientRequest::RestartJob { job, from } => Command::RestartJob { job: self.find(&job)?, from, at },
+            ClientRequest::RestartJob { job, adopted: Some(checkpoint), .. } => {
+                Command::AdoptState { job: self.find(&job)?, checkpoint: adopted(checkpoint, at), at }
+            }
+            ClientRequest::RestartJob { job, from, adopted: None } => {
+                Command::RestartJob { job: self.find(&job)?, from, at }
+            }
             ClientRequest::RescaleJob { job, parallelism } => {
                 Command::RescaleJob { job: self.find(&job)?, parallelism, at }
             }
@@ -242,12 +250,32 @@ pub(super) fn answer(outcome: &Result<Applied, Refusal>) -> Result<ClientRespons
 
 /// A new job; or one that is there and is to be run another way.
 fn submission(state: &ClusterState, submit: SubmitJob, at: i64) -> Command {
-    let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings } = submit;
+    let SubmitJob { namespace, name, graph, fingerprint, sql, parallelism, settings, awaits_state } = submit;
     let spec = Arc::new(JobSpec { graph, fingerprint, sql, settings: settings_of(&settings) });
     let there = state.job_by_name(&namespace, &name);
-    match there.filter(|(_, there)| there.status != JobStatus::Finished && there.is_updated_by(&spec, parallelism)) {
+    let is_updated =
+        |there: &Job| !awaits_state && there.status != JobStatus::Finished && there.is_updated_by(&spec, parallelism);
+    match there.filter(|(_, there)| is_updated(there)) {
         Some((job, _)) => Command::UpdateJob { job, spec, parallelism, at },
-        None => Command::SubmitJob { namespace, name, spec, parallelism, at },
+        None => Command::SubmitJob { namespace, name, spec, parallelism, awaits_state, at },
+    }
+}
+
+/// A checkpoint that a client says to have put into the storage of a job. If it is not there, no attempt opens it.
+fn adopted(checkpoint: AdoptedCheckpoint, at: i64) -> Checkpoint {
+    let AdoptedCheckpoint { epoch, attempt, state_bytes, parallelism } = checkpoint;
+    Checkpoint {
+        epoch,
+        attempt,
+        manifest: layout::manifest_of_term(epoch, attempt, 0),
+        state_bytes,
+        written_bytes: state_bytes,
+        completed_at: at,
+        duration_ms: 0,
+        savepoint: true,
+        finished: false,
+        parallelism,
+        committed: true,
     }
 }
 

@@ -208,6 +208,7 @@ impl Cluster {
             sql: "SELECT 1".into(),
             parallelism,
             settings,
+            awaits_state: false,
         }))
     }
 
@@ -501,7 +502,7 @@ fn a_stop_takes_a_savepoint_and_the_job_can_be_resumed_from_it() {
     assert!(cluster.job().checkpoints[0].savepoint);
     assert_eq!(cluster.heard(b).last().unwrap(), "cancel 1", "the attempt is over and can be forgotten");
     cluster.heard(a);
-    cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None }).unwrap();
+    cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None, adopted: None }).unwrap();
     assert_eq!(cluster.heard(a), ["deploy 2 from 1"]);
 }
 

@@ -71,7 +71,14 @@ fn commands() -> Vec<Command> {
     vec![
         Command::Found { cluster: "fox-00000001".into(), storage: "file:///old".into() },
         Command::RegisterWorker { worker, incarnation, address: "a:1".into(), slots: 1, version: String::new(), at },
-        Command::SubmitJob { namespace: "default".into(), name: "j".into(), spec: Arc::new(spec), parallelism: 1, at },
+        Command::SubmitJob {
+            namespace: "default".into(),
+            name: "j".into(),
+            spec: Arc::new(spec),
+            parallelism: 1,
+            awaits_state: false,
+            at,
+        },
         Command::StartAttempt { job, attempt, execution, as_before: false, at },
         Command::AttemptRunning { job, attempt, at },
     ]

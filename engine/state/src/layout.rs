@@ -9,6 +9,7 @@
 //!   checkpoints/<epoch>.json                the manifest, of a job that runs in one process
 //!   checkpoints/<epoch>-<attempt>-<term>.json   the manifest, of a job that runs in a cluster
 //!   commits/<epoch>                         that all sinks have committed it
+//!   moved                                   that the job goes on elsewhere, and where, of a job that ran in one process
 //! ```
 
 use weir_core::{Attempt, Epoch, JobIdentity};
@@ -23,6 +24,9 @@ pub const COMMITS: &str = "commits/";
 pub const IDENTITIES: &str = "identity/";
 /// Beginning of all attempts' paths.
 pub const ATTEMPTS: &str = "attempts/";
+
+/// Path of the note that the job goes on elsewhere.
+pub const MOVED: &str = "moved";
 
 /// Prefix for [`encode`](crate::encode) and [`compaction::merge`](crate::compaction::merge). `epoch` is that of the
 /// manifest that will name the files; until a manifest with this epoch or a later one is written, retention leaves them

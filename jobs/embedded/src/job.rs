@@ -19,6 +19,8 @@ use weir_worker::{BlockingThreads, Clock, Committer, Deployment, ExchangeLimits,
 
 pub use weir_worker::SystemClock;
 
+pub use self::checkpoints::moved_away;
+
 use self::checkpoints::CheckpointStore;
 use self::shell::{Checkpointing, Shell};
 use crate::leftovers;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use prost::Message;
-use weir_core::{CoordinatorId, Epoch, Error, Result, WorkerId};
+use weir_core::{Attempt, CoordinatorId, Epoch, Error, Result, WorkerId};
 
 use super::client_info::{grants_of, to_grants};
 use super::{job_id, named, required};
-use crate::client::{ClientRequest, JobRef, NewToken, SubmitJob};
+use crate::client::{AdoptedCheckpoint, ClientRequest, JobRef, NewToken, SubmitJob};
 use crate::generated::client::v1 as wire;
 use crate::json;
 
@@ -46,9 +46,16 @@ impl From<&ClientRequest> for AnyRequest {
                 AnyRequest::StopJob(wire::StopJobRequest { job: reference(job), drain: *drain })
             }
             ClientRequest::CancelJob { job } => AnyRequest::CancelJob(wire::CancelJobRequest { job: reference(job) }),
-            ClientRequest::RestartJob { job, from } => {
-                AnyRequest::RestartJob(wire::RestartJobRequest { job: reference(job), from: from.map(|epoch| epoch.0) })
-            }
+            ClientRequest::RestartJob { job, from, adopted } => AnyRequest::RestartJob(wire::RestartJobRequest {
+                job: reference(job),
+                from: from.map(|epoch| epoch.0),
+                adopted: adopted.map(|checkpoint| wire::AdoptedCheckpoint {
+                    epoch: checkpoint.epoch.0,
+                    attempt: checkpoint.attempt.0,
+                    state_bytes: checkpoint.state_bytes,
+                    parallelism: checkpoint.parallelism,
+                }),
+            }),
             ClientRequest::RescaleJob { job, parallelism } => {
                 AnyRequest::RescaleJob(wire::RescaleJobRequest { job: reference(job), parallelism: *parallelism })
             }
@@ -135,6 +142,12 @@ impl TryFrom<AnyRequest> for ClientRequest {
             AnyRequest::RestartJob(restart) => ClientRequest::RestartJob {
                 job: job_ref(restart.job, "RestartJobRequest.job")?,
                 from: restart.from.map(Epoch),
+                adopted: restart.adopted.map(|checkpoint| AdoptedCheckpoint {
+                    epoch: Epoch(checkpoint.epoch),
+                    attempt: Attempt(checkpoint.attempt),
+                    state_bytes: checkpoint.state_bytes,
+                    parallelism: checkpoint.parallelism,
+                }),
             },
             AnyRequest::RescaleJob(rescale) => ClientRequest::RescaleJob {
                 job: job_ref(rescale.job, "RescaleJobRequest.job")?,
@@ -245,6 +258,7 @@ impl From<&SubmitJob> for wire::SubmitJobRequest {
             sql: job.sql.clone(),
             parallelism: job.parallelism,
             settings: Some((&job.settings).into()),
+            awaits_state: job.awaits_state,
         }
     }
 }
@@ -261,6 +275,7 @@ impl TryFrom<wire::SubmitJobRequest> for SubmitJob {
             sql: job.sql,
             parallelism: parallelism(job.parallelism, "SubmitJobRequest.parallelism")?,
             settings: required(job.settings, "SubmitJobRequest.settings")?.into(),
+            awaits_state: job.awaits_state,
         })
     }
 }

@@ -67,6 +67,7 @@ impl Words {
                 has_subquery |= matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_));
                 if let Expr::ScalarSubquery(subquery) = part {
                     check_one_row(subquery)?;
+                    check_over_no_rows(subquery)?;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -323,6 +324,38 @@ fn check_one_row(subquery: &Subquery) -> Result<()> {
         Error::user("a subquery for a value may have several rows")
             .with_help("make one row of them with an aggregate, as in `(SELECT MAX(x) FROM t)`, or with `LIMIT 1`"),
     ))
+}
+
+/// Refuses a subquery that refers to the query around it and has the value of a plugin's aggregate. It is joined to that query, and where it has no rows the value
+/// would be null: what the aggregate makes of no rows only the plugin knows.
+fn check_over_no_rows(subquery: &Subquery) -> Result<()> {
+    let correlated = !subquery.outer_ref_columns.is_empty();
+    let mut of_plugin = None;
+    subquery.subquery.apply(|node| {
+        if let LogicalPlan::Aggregate(aggregate) = node
+            && correlated
+            && aggregate.group_expr.is_empty()
+        {
+            for call in &aggregate.aggr_expr {
+                call.apply(|part| {
+                    if let Expr::AggregateFunction(call) = part
+                        && Functions::is_of_plugin(&call.func)
+                    {
+                        of_plugin = Some(call.func.name().to_owned());
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })?;
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let Some(name) = of_plugin else { return Ok(()) };
+    let message = format!(
+        "`{name}(…)` of a subquery that refers to the query around it is not supported: the function is of a plugin"
+    );
+    Err(user(Error::user(message).with_help(
+        "join the subquery, grouped by what it compares: LEFT JOIN has null where there are no rows, and JOIN leaves the row out",
+    )))
 }
 
 /// Whether a query has one row at most, whatever the data.

@@ -17,6 +17,7 @@ mod lifecycle;
 mod local;
 mod members;
 mod monitoring;
+mod moved_state;
 mod nexmark;
 mod plugins;
 pub mod processes;

@@ -6,15 +6,18 @@ use weir_core::{Attempt, Epoch, JobId};
 
 use super::workers::MAX_SLOTS;
 use super::{Applied, check_name};
-use crate::cluster::{ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
+use crate::cluster::{Checkpoint, ClusterState, Desired, Job, JobDifference, JobSpec, JobStatus, Refusal};
+
+/// Numbers of attempts and epochs that come from elsewhere leave room for all that follow.
+const MOST_ADOPTED: u64 = 1 << 48;
 
 impl ClusterState {
     pub(super) fn submit_job(
         &mut self,
         namespace: String,
         name: String,
-        spec: Arc<JobSpec>,
-        parallelism: u32,
+        (spec, parallelism): (Arc<JobSpec>, u32),
+        awaits_state: bool,
         at: i64,
     ) -> Result<Applied, Refusal> {
         check_name("job", &name)?;
@@ -23,6 +26,10 @@ impl ClusterState {
             return Err(Refusal::NoSuchNamespace(namespace));
         }
         if let Some((job, there)) = self.job_by_name(&namespace, &name) {
+            // Somebody has begun to give it its state, and does so once more.
+            if awaits_state && there.awaits_state() && difference(there, &spec, parallelism).is_none() {
+                return Ok(Applied::Submitted { job, already_there: true });
+            }
             if !there.status.is_active() {
                 return Err(Refusal::NameOfEndedJob { namespace, name, job, status: there.status });
             }
@@ -31,14 +38,18 @@ impl ClusterState {
                 Some(difference) => Err(Refusal::NameTaken { namespace, name, job, difference }),
             };
         }
+        let (desired, status) = match awaits_state {
+            true => (Desired::Stopped, JobStatus::Stopped),
+            false => (Desired::Running, JobStatus::Scheduling),
+        };
         let job = Job {
             namespace,
             name,
             spec,
             update: None,
             parallelism,
-            desired: Desired::Running,
-            status: JobStatus::Scheduling,
+            desired,
+            status,
             attempt: Attempt::default(),
             execution: None,
             last_epoch: Epoch::default(),
@@ -138,6 +149,27 @@ impl ClusterState {
             if job.status != JobStatus::Scheduling {
                 job.enter(id, JobStatus::Scheduling, at)?;
             }
+            Ok(Applied::Changed)
+        })
+    }
+
+    /// Its checkpoint is the first that the job has; attempts and epochs count on from there.
+    pub(super) fn adopt_state(&mut self, id: JobId, checkpoint: Checkpoint, at: i64) -> Result<Applied, Refusal> {
+        if checkpoint.epoch.0 > MOST_ADOPTED || checkpoint.attempt.0 > MOST_ADOPTED {
+            return Err(Refusal::BadValue("no job has had so many attempts or checkpoints"));
+        }
+        if checkpoint.epoch.0 == 0 || checkpoint.attempt.0 == 0 || !checkpoint.committed || checkpoint.finished {
+            return Err(Refusal::BadValue("a job goes on from a checkpoint that is committed, and has not ended"));
+        }
+        self.change(id, |state, job| {
+            if !job.awaits_state() {
+                return Err(Refusal::NotNow { job: id, status: job.status, cannot: "be given the state of another" });
+            }
+            (job.attempt, job.last_epoch) = (checkpoint.attempt, checkpoint.epoch);
+            job.checkpoints = vec![checkpoint];
+            state.admit(Some(id), job)?;
+            job.desired = Desired::Running;
+            job.enter(id, JobStatus::Scheduling, at)?;
             Ok(Applied::Changed)
         })
     }

@@ -84,6 +84,7 @@ fn action(command: &Command) -> Option<(Option<JobId>, &'static str, i64)> {
     match command {
         Command::SubmitJob { at, .. } => Some((None, "submit", *at)),
         Command::UpdateJob { job, at, .. } => Some((Some(*job), "update", *at)),
+        Command::AdoptState { job, at, .. } => Some((Some(*job), "adopt", *at)),
         Command::StopJob { job, drain: false, at } => Some((Some(*job), "stop", *at)),
         Command::StopJob { job, drain: true, at } => Some((Some(*job), "drain", *at)),
         Command::CancelJob { job, at } => Some((Some(*job), "cancel", *at)),

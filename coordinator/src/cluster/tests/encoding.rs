@@ -37,6 +37,7 @@ fn commands() -> Vec<(Command, &'static str)> {
                 name: "orders".into(),
                 spec: Arc::new(spec("a", 2)),
                 parallelism: 2,
+                awaits_state: false,
                 at,
             },
             concat!(
@@ -44,6 +45,14 @@ fn commands() -> Vec<(Command, &'static str)> {
                 r#""sql":"INSERT INTO sink SELECT * FROM source","settings":{"batch_rows":8192,"checkpoint_interval_ms":10000,"#,
                 r#""checkpoint_timeout_ms":60000,"tolerable_failures":3,"retained_checkpoints":2,"restart":{"attempts":3,"#,
                 r#""initial_delay_ms":100,"maximum_delay_ms":300,"stable_ms":60000}}},"parallelism":2,"at":1700000000000}}"#,
+            ),
+        ),
+        (
+            Command::AdoptState { job, checkpoint: Checkpoint { committed: true, ..checkpoint(epoch, attempt) }, at },
+            concat!(
+                r#"{"AdoptState":{"job":7,"checkpoint":{"epoch":5,"attempt":2,"manifest":"manifest/5","state_bytes":100,"#,
+                r#""written_bytes":10,"completed_at":0,"duration_ms":5,"savepoint":false,"finished":false,"parallelism":2,"#,
+                r#""committed":true},"at":1700000000000}}"#,
             ),
         ),
         (
@@ -140,6 +149,7 @@ fn commands_are_written_as_they_always_were() {
     for (command, golden) in commands() {
         let bytes = command.to_bytes();
         let since = match command {
+            Command::AdoptState { .. } => 7,
             Command::UpdateJob { .. } => 2,
             Command::StartAttempt { as_before: true, .. } => 3,
             Command::ReplaceCatalog { .. } => 4,
@@ -152,6 +162,29 @@ fn commands_are_written_as_they_always_were() {
     }
 }
 
+/// Coordinators of earlier versions would start the job at the beginning of its input.
+#[test]
+fn what_is_given_the_state_of_another_job_is_read_by_no_earlier_version() {
+    let submit = |awaits_state| Command::SubmitJob {
+        namespace: "default".into(),
+        name: "moved".into(),
+        spec: Arc::new(spec("a", 2)),
+        parallelism: 1,
+        awaits_state,
+        at: 1,
+    };
+    assert_eq!(submit(false).to_bytes()[0], 1);
+    let adopt = Command::AdoptState { job: JobId(1), checkpoint: checkpoint(Epoch(5), Attempt(3)), at: 1 };
+    for command in [submit(true), adopt] {
+        let by = Command::By { actor: "ci".into(), command: Box::new(command.clone()) };
+        for command in [command, by] {
+            let bytes = command.to_bytes();
+            assert_eq!(bytes[0], 7, "{command:?}");
+            assert_eq!(Command::from_bytes(&bytes).unwrap(), command);
+        }
+    }
+}
+
 /// Coordinators of earlier versions would leave the functions out, and delete files that they do not know to be needed.
 #[test]
 fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
@@ -161,6 +194,7 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
         name: "calling".into(),
         spec: Arc::new(calling()),
         parallelism: 1,
+        awaits_state: false,
         at: 1,
     };
     let declared = Command::ReplaceCatalog {
@@ -196,6 +230,7 @@ fn what_calls_functions_of_plugins_is_read_by_no_earlier_version() {
         name: "plain".into(),
         spec: Arc::new(spec("b", 2)),
         parallelism: 1,
+        awaits_state: false,
         at: 1,
     };
     let mut state = with(&[&plain]);
@@ -216,10 +251,10 @@ fn every_command_has_its_golden_bytes() {
 #[test]
 fn a_command_of_a_later_version_is_named_and_not_guessed() {
     let mut bytes = Command::DeleteJob { job: JobId(1), discard: false }.to_bytes();
-    bytes[0] = 7;
+    bytes[0] = 8;
     let error = Command::from_bytes(&bytes).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
-    assert_eq!(error.to_string(), "a command of the log has format 7, which this version of Weir cannot read");
+    assert_eq!(error.to_string(), "a command of the log has format 8, which this version of Weir cannot read");
     for damaged in [&b""[..], b"\x00{}", b"\x01{}", b"\x01{\"Dele"] {
         assert_eq!(Command::from_bytes(damaged).unwrap_err().kind(), ErrorKind::Data);
     }
@@ -317,7 +352,14 @@ fn a_dataflow_with_a_long_condition_can_be_read_back() {
     let calc = OperatorSpec::Calc(CalcSpec { predicate: Some(deep), projection: Vec::new() });
     graph.add(NodeSpec::new("Calc", calc, Vec::new(), Arc::new(arrow_schema::Schema::empty())));
     let spec = Arc::new(JobSpec { graph: Arc::new(graph), ..spec("a", 2) });
-    let command = Command::SubmitJob { namespace: "default".into(), name: "deep".into(), spec, parallelism: 2, at: 1 };
+    let command = Command::SubmitJob {
+        namespace: "default".into(),
+        name: "deep".into(),
+        spec,
+        parallelism: 2,
+        awaits_state: false,
+        at: 1,
+    };
     let bytes = command.to_bytes();
     assert_eq!(Command::from_bytes(&bytes).unwrap().to_bytes(), bytes);
     let mut state = ClusterState::default();

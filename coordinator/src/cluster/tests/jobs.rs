@@ -38,6 +38,26 @@ fn the_same_submission_twice_is_one_job() {
 }
 
 #[test]
+fn a_job_is_given_the_state_of_another_before_it_ever_runs() {
+    run("worker a 2
+        submit orders 2 awaiting            | job 1
+        submit orders 2 awaiting            | job 1, already there
+        submit orders 1 awaiting            | refused: job 1 in namespace default has the name orders already, and is stopped
+        submit orders 2                     | refused: job 1 in namespace default has the name orders already, and is stopped
+        adopt 1 0 attempt=3                 | refused: a job goes on from a checkpoint that is committed, and has not ended
+        adopt 1 281474976710657 attempt=3   | refused: no job has had so many attempts or checkpoints
+        adopt 2 7 attempt=3                 | refused: there is no job 2
+        adopt 1 7 attempt=3                 | scheduling 3: 7
+        adopt 1 7 attempt=3                 | refused: job 1 cannot be given the state of another: it is scheduling
+        start 1 a,a                         | deploying 4: 7
+        running 1
+        complete 1 8                        | running 4: 7 8?
+        commit 1 8                          | running 4: 7 8
+        submit plain 1                      | job 2
+        adopt 2 7 attempt=3                 | refused: job 2 cannot be given the state of another: it is scheduling");
+}
+
+#[test]
 fn other_settings_count_from_the_next_attempt_on() {
     let state = run("worker a 4
         submit orders 1
@@ -79,7 +99,7 @@ fn a_job_keeps_the_name_that_its_checkpoints_know_it_by() {
     assert_eq!(state.jobs[&JobId(1)].spec.fingerprint, known);
     let (namespace, name) = (DEFAULT_NAMESPACE.to_owned(), "orders".to_owned());
     let spec = Arc::new(spec("another name for it", 1));
-    let again = Command::SubmitJob { namespace, name, spec, parallelism: 1, at: 0 };
+    let again = Command::SubmitJob { namespace, name, spec, parallelism: 1, awaits_state: false, at: 0 };
     assert_eq!(state.apply(again).unwrap(), Applied::Submitted { job: JobId(1), already_there: true });
 }
 
@@ -91,6 +111,7 @@ fn names_have_bounds() {
         name: name.into(),
         spec: Arc::new(spec("a", 1)),
         parallelism: 1,
+        awaits_state: false,
         at: 0,
     };
     assert_eq!(state.apply(submit("")).unwrap_err().kind(), RefusalKind::Invalid);

@@ -54,6 +54,7 @@ pub(super) fn command(state: &ClusterState, choice: Choice, at: i64) -> Command 
             name: ["orders", "clicks", "bids"][nth(3)].into(),
             spec: Arc::new(spec(if how % 5 == 0 { "b" } else { "a" }, u32::from(how % 3))),
             parallelism: u32::from(how % 4) + u32::from(!wrong),
+            awaits_state: how % 7 == 0,
             at,
         },
         18..20 => Command::UpdateJob {

@@ -13,6 +13,7 @@ fn named(cluster: &mut Cluster, name: &str, graph: JobGraph) -> ClientRequest {
         sql: "SELECT 1".into(),
         parallelism: 1,
         settings,
+        awaits_state: false,
     })
 }
 
@@ -45,6 +46,27 @@ fn a_job_whose_file_is_about_to_be_deleted_is_answered_when_it_is() {
     let third = named(&mut cluster, "third", graph_calling(&"cd".repeat(32)));
     cluster.ask(third).unwrap();
     assert_eq!(files.list("").unwrap(), [hash]);
+}
+
+#[test]
+fn whoever_waits_for_a_storage_that_hangs_is_told_so_and_may_ask_again() {
+    let mut cluster = Cluster::new();
+    let hash = "ab".repeat(32);
+    cluster.storage_hangs = true;
+    let first = named(&mut cluster, "first", graph_calling(&hash));
+    cluster.ask(first).unwrap();
+    let second = named(&mut cluster, "second", graph_calling(&hash));
+    cluster.step(Event::Client(RequestId(1000), Caller::trusted(), second.clone()));
+    cluster.pass(Duration::from_secs(19));
+    assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
+    cluster.pass(Duration::from_secs(2));
+    let told = cluster.answers.pop().unwrap().unwrap_err();
+    assert!(told.message.contains("the checkpoint storage"), "{told:?}");
+    // Who asks again waits for the same, and no longer than it takes.
+    cluster.step(Event::Client(RequestId(1001), Caller::trusted(), second));
+    assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
+    cluster.storage_goes_on();
+    assert!(matches!(cluster.answers.pop(), Some(Ok(ClientResponse::Submitted { already_there: true, .. }))));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn a_job_that_is_stopped_and_restarted_goes_on_with_its_slots_under_any_leader()
             cluster = cluster.restart();
             (a, b) = (cluster.connect(5, "a", 1, vec![]), cluster.connect(6, "b", 1, vec![]));
         }
-        cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None }).unwrap();
+        cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None, adopted: None }).unwrap();
         assert_eq!(slots(&cluster), 2);
         run_attempt(&mut cluster, &[a, b]);
         assert!(waiting_for(&mut cluster).unwrap().contains("needs 9 slots"), "it is still wished for");
@@ -111,7 +111,9 @@ fn an_attempt_as_before_is_ended_for_more_slots_only_when_they_are_there() {
                     (a, b) = (cluster.connect(5, "a", 1, vec![]), cluster.connect(6, "b", 1, vec![]));
                 }
                 cluster.said.clear();
-                cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None }).unwrap();
+                cluster
+                    .ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None, adopted: None })
+                    .unwrap();
             }
         }
         // The first of two new processes has room for both slots.
@@ -168,7 +170,7 @@ fn a_rescale_while_the_job_starts_is_done_once_the_attempt_runs_under_any_leader
             cluster = cluster.restart();
             (a, b) = (cluster.connect(5, "a", 1, vec![]), cluster.connect(6, "b", 1, vec![]));
         }
-        cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None }).unwrap();
+        cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None, adopted: None }).unwrap();
         cluster.ask(rescale(4)).unwrap();
         cluster.heard(a);
         run_attempt(&mut cluster, &[a, b]);

@@ -72,6 +72,6 @@ fn a_job_that_has_failed_can_be_given_other_settings_and_goes_on_with_them() {
     assert!(same.help.unwrap().contains("`weir jobs restart 1` has it go on as it was"));
     assert_eq!(submitted(cluster.submit_with(graph("skip"), 1, 1000)), (true, true));
     assert_eq!(cluster.job().status.to_string(), "failed", "whoever wants it to go on says so");
-    cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None }).unwrap();
+    cluster.ask(ClientRequest::RestartJob { job: JobRef::Id(JobId(1)), from: None, adopted: None }).unwrap();
     assert_eq!(deployed(&mut cluster, a), [(2, "skip".to_owned())]);
 }

@@ -61,6 +61,7 @@ impl CheckpointStore {
         blocking(move || {
             let storage = LocalStorage::open(&dir)?;
             let lock = Arc::new(storage.lock()?);
+            moved_away(&storage, &dir)?;
             let checkpoints = Checkpoints::new(Arc::new(storage));
             let latest = checkpoints.latest()?;
             if let Some(manifest) = &latest {
@@ -225,6 +226,22 @@ impl CheckpointStore {
             None => Ok(Vec::new()),
         }))
     }
+}
+
+/// Makes sure that the state in a folder has not moved into a cluster, where the job goes on. Under the folder's lock.
+///
+/// # Errors
+/// A user error if it has.
+pub fn moved_away(storage: &dyn Storage, folder: &Path) -> Result<()> {
+    if !storage.list(layout::MOVED)?.iter().any(|path| path == layout::MOVED) {
+        return Ok(());
+    }
+    let note = storage.get(layout::MOVED)?;
+    let place = String::from_utf8_lossy(&note).trim().to_owned();
+    Err(Error::user(format!("the state in {} has moved: it is that of {place}", folder.display())).with_help(format!(
+        "what follows is written there; if that job was never started, remove {}",
+        folder.join(layout::MOVED).display()
+    )))
 }
 
 /// What is known of a checkpoint of an earlier run.

@@ -177,7 +177,7 @@ proptest! {
     ) {
         let quota = QuotaInfo { slots: limits.0, jobs: limits.1, state_bytes: limits.2 };
         let requests = [
-            ("restart_job", ClientRequest::RestartJob { job, from: from.map(Epoch) }),
+            ("restart_job", ClientRequest::RestartJob { job, from: from.map(Epoch), adopted: None }),
             ("set_namespace", ClientRequest::SetNamespace { namespace: "n".into(), quota }),
         ];
         for (rpc, request) in requests {

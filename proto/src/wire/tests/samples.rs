@@ -14,10 +14,10 @@ use weir_core::{
 use weir_state::{EpochContent, MergedRuns, Run, SinkCommittables};
 
 use crate::client::{
-    CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest, ClientResponse,
-    ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail, JobFailureInfo, JobRef, JobSettingsInfo,
-    JobSummary, NamespaceInfo, NewToken, QuotaInfo, Role, SinkAudit, SinksAudit, SubmitJob, TokenInfo, VertexInfo,
-    WorkerInfo, WorkerJob, found, verdict,
+    AdoptedCheckpoint, CatalogInfo, CheckpointInfo, CheckpointProgress, ClientError, ClientErrorKind, ClientRequest,
+    ClientResponse, ClusterInfo, CoordinatorInfo, EpochAudit, Grant, JobAction, JobDetail, JobFailureInfo, JobRef,
+    JobSettingsInfo, JobSummary, NamespaceInfo, NewToken, QuotaInfo, Role, SinkAudit, SinksAudit, SubmitJob, TokenInfo,
+    VertexInfo, WorkerInfo, WorkerJob, found, verdict,
 };
 use crate::control::{
     AttemptFigures, AttemptPhase, AttemptStatus, AuditFindings, AuditOrder, CheckpointRef, Deploy, Failure, Figures,
@@ -59,6 +59,10 @@ fn settings() -> JobSettingsInfo {
     }
 }
 
+fn adopted() -> AdoptedCheckpoint {
+    AdoptedCheckpoint { epoch: Epoch(9), attempt: Attempt(4), state_bytes: 1 << 33, parallelism: 3 }
+}
+
 fn by_name() -> JobRef {
     JobRef::Name { namespace: "default".into(), name: "delays".into() }
 }
@@ -79,18 +83,22 @@ pub(super) fn requests() -> Vec<(&'static str, &'static str, ClientRequest)> {
         sql: "INSERT INTO out SELECT …".into(),
         parallelism: 4,
         settings: settings(),
+        awaits_state: false,
     };
+    let awaiting = SubmitJob { awaits_state: true, ..submit.clone() };
     let quota = QuotaInfo { slots: Some(0), jobs: Some(3), state_bytes: Some(1 << 40) };
     vec![
         ("submit_job", "submit_job", R::SubmitJob(submit)),
+        ("submit_job-awaiting", "submit_job", R::SubmitJob(awaiting)),
         ("list_jobs", "list_jobs", R::ListJobs { namespace: Some("default".into()), all: true }),
         ("list_jobs-everywhere", "list_jobs", R::ListJobs { namespace: None, all: false }),
         ("describe_job", "describe_job", R::DescribeJob { job: by_name(), graph: false }),
         ("describe_job-graph", "describe_job", R::DescribeJob { job: by_name(), graph: true }),
         ("stop_job", "stop_job", R::StopJob { job: id(), drain: true }),
         ("cancel_job", "cancel_job", R::CancelJob { job: id() }),
-        ("restart_job", "restart_job", R::RestartJob { job: id(), from: Some(Epoch(9)) }),
-        ("restart_job-newest", "restart_job", R::RestartJob { job: id(), from: None }),
+        ("restart_job", "restart_job", R::RestartJob { job: id(), from: Some(Epoch(9)), adopted: None }),
+        ("restart_job-newest", "restart_job", R::RestartJob { job: id(), from: None, adopted: None }),
+        ("restart_job-adopted", "restart_job", R::RestartJob { job: id(), from: None, adopted: Some(adopted()) }),
         ("rescale_job", "rescale_job", R::RescaleJob { job: id(), parallelism: 8 }),
         ("delete_job", "delete_job", R::DeleteJob { job: id(), discard_results: false }),
         ("delete_job-discard", "delete_job", R::DeleteJob { job: id(), discard_results: true }),

@@ -49,6 +49,7 @@ impl Job {
             sql: String::new(),
             parallelism: 1,
             settings,
+            awaits_state: false,
         }));
         job.start(1);
         job
@@ -195,7 +196,7 @@ pub fn a_job_that_goes_back_goes_on_from_that_checkpoint() {
     job.checkpoint(1);
     job.ask(ClientRequest::TakeSavepoint { job: JobRef::Id(JOB) });
     job.checkpoint(2);
-    job.ask(ClientRequest::RestartJob { job: JobRef::Id(JOB), from: Some(Epoch(1)) });
+    job.ask(ClientRequest::RestartJob { job: JobRef::Id(JOB), from: Some(Epoch(1)), adopted: None });
     job.start(2);
     job.checkpoint(3);
     let manifest = job.newest();

@@ -10,7 +10,7 @@ use super::{CALL, Coordinator, SOON};
 use crate::server::Message;
 
 fn restart() -> ClientRequest {
-    ClientRequest::RestartJob { job: JobRef::Id(JobId(7)), from: Some(Epoch(3)) }
+    ClientRequest::RestartJob { job: JobRef::Id(JobId(7)), from: Some(Epoch(3)), adopted: None }
 }
 
 fn submitted() -> ClientResponse {
