@@ -110,6 +110,8 @@ pub enum Emission {
     OnUpdate,
     /// `EMIT EVERY` so many milliseconds.
     Every(u32),
+    /// `ALLOWED LATENESS` of so many milliseconds: when a window closes, and taken back if a row comes late.
+    Late(u32),
 }
 
 /// How first rows are asked for.

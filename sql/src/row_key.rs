@@ -54,6 +54,7 @@ pub(crate) fn key_of(graph: &JobGraph, node: NodeId) -> Option<Vec<usize>> {
     let spec = &graph.node(node).spec;
     match &spec.operator {
         OperatorSpec::GroupAggregate(aggregate) => Some((0..aggregate.keys.len()).collect()),
+        OperatorSpec::UpdatingSessions(sessions) => Some(sessions.output_key()),
         OperatorSpec::TopN(top) if top.ranking == Ranking::RowNumber && (top.with_rank || top.limit == 1) => {
             let rank = top.with_rank.then(|| spec.schema.fields().len() - 1);
             Some(top.partition.iter().copied().chain(rank).collect())

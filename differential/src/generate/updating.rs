@@ -54,12 +54,20 @@ impl Generator {
         Relation { times, window: None, unique, ..result }
     }
 
-    /// Groups of windows that are shown before those close.
+    /// Groups of windows, or of sessions, that are shown before those close, or that rows may be late for.
     fn shown_early(&mut self, depth: usize) -> Relation {
-        let window = self.window();
-        let mut groups = self.aggregate(&window, depth.min(1));
+        let mut groups = if self.random.chance(35) {
+            self.sessions(depth.min(1))
+        } else {
+            let window = self.window();
+            self.aggregate(&window, depth.min(1))
+        };
         if let Node::Aggregate { shown, .. } = &mut groups.node {
-            *shown = if self.random.chance(30) { self.paced() } else { Emission::OnUpdate };
+            *shown = match self.random.below(10) {
+                0..=2 => self.paced(),
+                3 => Emission::Late(*self.random.pick(&[1, 1000, 60_000])),
+                _ => Emission::OnUpdate,
+            };
         }
         let shown = self.select(groups, 20);
         Relation { times: Vec::new(), window: None, unique: None, ..shown }

@@ -51,6 +51,9 @@ impl Script<'_> {
                     Emission::Plain => String::new(),
                     Emission::OnUpdate => "\nEMIT ON UPDATE".to_owned(),
                     Emission::Every(millis) => format!("\nEMIT EVERY INTERVAL '0.{millis:03}' SECOND"),
+                    Emission::Late(millis) => {
+                        format!("\nALLOWED LATENESS INTERVAL '{}.{:03}' SECOND", millis / 1000, millis % 1000)
+                    }
                 };
                 let results: Vec<String> =
                     calls.iter().map(|call| format!("{} AS {}", call.sql(), call.name)).collect();

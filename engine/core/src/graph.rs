@@ -33,8 +33,8 @@ pub use self::place::OperatorPlace;
 pub use self::spec::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, GroupAggregateSpec, IntervalJoinSpec, JoinSpec, JoinType,
     LookupJoinSpec, NullTimes, OperatorSpec, PacedRowsSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpsertRowsSpec, WatermarkSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingSessionsSpec, UpsertRowsSpec,
+    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 pub use self::updating_over::{FramedCall, FramedFunction, OverBound, OverRows, UpdatingOverSpec};
 use crate::connector::rejected_schema;
@@ -228,6 +228,7 @@ impl OperatorSpec {
             | OperatorSpec::Sink(_) => false,
             OperatorSpec::Plugin(spec) => spec.emits_at_markers,
             OperatorSpec::GroupAggregate(_)
+            | OperatorSpec::UpdatingSessions(_)
             | OperatorSpec::TopN(_)
             | OperatorSpec::UpdatingOver(_)
             | OperatorSpec::UpsertRows(_)

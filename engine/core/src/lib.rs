@@ -43,8 +43,9 @@ pub use graph::{
     FramedFunction, GroupAggregateSpec, InputStream, IntervalJoinSpec, JobGraph, JoinSpec, JoinSpread, JoinType,
     LookupJoinSpec, Node, NodeSpec, NullTimes, OperatorPlace, OperatorSpec, OutputPort, OverBound, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, PacedRowsSpec, Parallelism, Ranking, SinkSpec, SortKey, SortedRowsSpec,
-    SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec,
-    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    SourceSpec, TemporalJoinSpec, TimeColumn, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec,
+    UpdatingSessionsSpec, UpsertRowsSpec, WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec,
+    WindowSource, WindowTopNSpec,
 };
 pub use hash::HashRange;
 pub use ids::{Attempt, CoordinatorId, Epoch, Incarnation, JobId, JobIdentity, NodeId, OperatorUid, WorkerId};

@@ -81,6 +81,9 @@ pub(crate) fn bare(node: &NodeSpec, input_schemas: &[SchemaRef], functions: &Fun
         OperatorSpec::GroupAggregate(spec) => {
             aggregate::of_groups(spec, input(0)?, &node.schema, &node.name, functions)?
         }
+        OperatorSpec::UpdatingSessions(spec) => {
+            aggregate::of_sessions(spec, input(0)?, &node.schema, &node.name, functions)?
+        }
         OperatorSpec::TopN(spec) => top_n::create(spec, input(0)?, &node.schema)?,
         OperatorSpec::TemporalJoin(spec) => {
             Box::new(TemporalJoin::new(spec, [input(0)?, input(1)?], &node.schema, &node.name, functions)?)

@@ -3,7 +3,7 @@
 use arrow::datatypes::SchemaRef;
 use weir_core::{
     AggregateCall, CalcSpec, Expr, GroupAggregateSpec, JobGraph, JoinType, LookupJoinSpec, Node, OperatorSpec, Ranking,
-    SortKey, SourceSpec, UpdatedWindow, WindowAggregateSpec, WindowKind, WindowSource,
+    SortKey, SourceSpec, WindowAggregateSpec, WindowKind, WindowSource,
 };
 
 use super::expression::{length, sql};
@@ -114,7 +114,10 @@ pub(super) fn parameters(graph: &JobGraph, node: &Node) -> String {
                 (false, true) => format!("each {} once", all(&spec.keys)),
                 (false, false) => format!("by {}: {}", all(&spec.keys), calls.join(", ")),
             };
-            text + &spec.window.as_ref().map_or_else(String::new, updated_text)
+            text + &spec.window.as_ref().map_or_else(String::new, |window| shown_text(window.early, window.lateness))
+        }
+        OperatorSpec::UpdatingSessions(spec) => {
+            aggregate_text(&spec.final_sessions(), &input) + &shown_text(spec.early, spec.lateness)
         }
         OperatorSpec::TopN(spec) if spec.deletions.is_some() => {
             format!("the newest record of each {} by {}", all(&spec.partition), order_text(&spec.order, &name))
@@ -338,9 +341,9 @@ fn length_of(milliseconds: u64) -> String {
 }
 
 /// When the results of a window are shown.
-fn updated_text(window: &UpdatedWindow) -> String {
-    let shown = if window.early { "shown as they change" } else { "shown when the window closes" };
-    match window.lateness {
+fn shown_text(early: bool, lateness: u64) -> String {
+    let shown = if early { "shown as they change" } else { "shown when the window closes" };
+    match lateness {
         0 => format!(", {shown}"),
         late => format!(", {shown}, rows up to {} late", length_of(late)),
     }
@@ -384,6 +387,10 @@ pub(super) fn state(operator: &OperatorSpec) -> Option<String> {
         OperatorSpec::GroupAggregate(GroupAggregateSpec { window: Some(window), .. }) => Some(match window.lateness {
             0 => "groups, until the watermark passes the end of their window".to_owned(),
             late => format!("groups, until the watermark is {} past the end of their window", length_of(late)),
+        }),
+        OperatorSpec::UpdatingSessions(spec) => Some(match spec.lateness {
+            0 => "sessions of each key, until the watermark passes their end".to_owned(),
+            late => format!("sessions of each key, until the watermark is {} past their end", length_of(late)),
         }),
         OperatorSpec::GroupAggregate(spec) if spec.time_to_live.is_some() => {
             Some(format!("groups, each {} behind its last row", kept_for(spec.time_to_live)))

@@ -32,6 +32,7 @@ pub(super) fn bound(operator: &OperatorSpec) -> Option<&'static str> {
     match operator {
         OperatorSpec::Discover(_) | OperatorSpec::Source(_) => Some("the number of splits"),
         OperatorSpec::WindowAggregate(_)
+        | OperatorSpec::UpdatingSessions(_)
         | OperatorSpec::WindowTopN(_)
         | OperatorSpec::WindowJoin(_)
         | OperatorSpec::IntervalJoin(_)
@@ -127,6 +128,11 @@ pub(super) fn size(graph: &JobGraph, node: &Node) -> Option<Size> {
         OperatorSpec::GroupAggregate(spec) if !spec.keys.is_empty() => {
             let keys: u64 = spec.keys.iter().map(|key| value(input.field(*key).data_type())).sum();
             (keys + entry(12) + 16 + spec.aggregates.iter().map(state).sum::<u64>(), "groups")
+        }
+        OperatorSpec::UpdatingSessions(spec) => {
+            let keys: u64 = spec.keys.iter().map(|key| value(input.field(*key).data_type())).sum();
+            // A session with its place in time, and the key's last one.
+            (keys + entry(12) + 40 + 16 + 6 + spec.aggregates.iter().map(state).sum::<u64>(), "sessions")
         }
         OperatorSpec::WindowAggregate(spec) => {
             let keys: u64 = spec.keys.iter().map(|key| value(input.field(*key).data_type())).sum();

@@ -8,7 +8,8 @@
 //! | the same, but with expressions over window columns and others mixed | an operator that assigns them, then as below |
 //! | rows that carry their window (aggregated, joined or limited before) | an aggregation by the columns at hand, in two phases if it can |
 //!
-//! One whose results are shown while they change is lowered as one [without a window](super::group_aggregate).
+//! One whose results are shown while they change is lowered as one [without a window](super::group_aggregate), unless it is of sessions:
+//! those it finds itself, whenever they are shown.
 
 use arrow::datatypes::DataType;
 use datafusion_expr::Aggregate;
@@ -49,8 +50,12 @@ impl Lowering<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate) -> Result<Stream> {
         let mut stream = self.relation(&aggregate.input)?;
         let emission = self.emission_of(&mut stream);
-        if let Some(emission) = emission.filter(|emission| emission.on_update || emission.lateness > 0) {
-            return self.updated_aggregate(aggregate, stream, emission);
+        let updated = emission.filter(|emission| emission.on_update || emission.lateness > 0);
+        if let Some(emission) = updated {
+            emission.check(&stream)?;
+            if !stream.finds_sessions() {
+                return self.updated_aggregate(aggregate, stream, emission);
+            }
         }
         let schema = aggregate.input.schema();
         let stream = if self.assigns_itself(aggregate, &stream)? { stream } else { settle(&mut self.graph, stream)? };
@@ -116,8 +121,13 @@ impl Lowering<'_> {
             Windows::Assign(window) => (window.kind, window.processing),
             Windows::Attached { window, .. } => (window.kind, window.processing),
         };
-        let aggregated = self.add_aggregation(spec, &shaped, kind, processing)?;
-        self.arrange(aggregate, aggregated, &places, keys, &grouping, &after, &stream)
+        let Some(emission) = updated else {
+            let aggregated = self.add_aggregation(spec, &shaped, kind, processing)?;
+            return self.arrange(aggregate, aggregated, &places, keys, &grouping, &after, &stream);
+        };
+        let sessions = self.updating_sessions(spec, &shaped, emission)?;
+        let sessions = self.arrange(aggregate, sessions, &places, keys, &grouping, &after, &stream)?;
+        self.in_intervals(sessions, emission)
     }
 
     /// Whether the aggregation can assign the windows that are pending in its input. It cannot if something is

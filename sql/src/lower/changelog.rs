@@ -75,6 +75,8 @@ fn made_of(operator: &OperatorSpec, inputs: &[ChangelogKind]) -> Option<Changelo
             kind => Some(kind.clone()).filter(|kind| kind.is_append() || lookup.retracts),
         },
         OperatorSpec::Join(JoinSpec { join_type, .. }) => joined(*join_type, inputs),
+        // A row may make a session longer that is shown, and one of several.
+        OperatorSpec::UpdatingSessions(_) => only_appended().map(|_| ChangelogKind::Retract),
         OperatorSpec::GroupAggregate(spec) => match inputs.first()? {
             ChangelogKind::Upsert(_) => None,
             // A group that is there stays as it is.

@@ -4,9 +4,15 @@
 //! They are aggregations by the window's columns as by any others, but for what bounds them: a window is forgotten when the watermark
 //! has passed its end, and the lateness that is allowed behind it. What comes out is a changelog, whose columns are no windows: any
 //! later row may still be taken back.
+//!
+//! Rows are given their windows in front of them, but for sessions: a row may make one of two, and have others that are shown taken back. Their
+//! aggregation finds them.
 
 use datafusion_expr::Aggregate;
-use weir_core::{Error, Exchange, Expr, OperatorSpec, PacedRowsSpec, Result, WindowKind};
+use weir_core::{
+    Error, Exchange, Expr, OperatorSpec, PacedRowsSpec, Result, UpdatingSessionsSpec, WindowAggregateSpec, WindowKind,
+    WindowSource,
+};
 
 use super::Lowering;
 use super::aggregate::{Windows, key_places, windows};
@@ -15,7 +21,8 @@ use super::changelog;
 use super::grouping::Grouping;
 use super::life::behind_clocks;
 use super::shape::{Shaped, add, edges, settle};
-use super::stream::{Base, Pending, Stream};
+use super::stream::{Base, Pending, PendingWindow, Role, Stream, StreamColumn, timestamp};
+use super::window::WINDOW_COLUMNS;
 use crate::logical::Emission;
 use crate::row_key::key_of;
 
@@ -45,6 +52,40 @@ impl Lowering<'_> {
         emission: Emission,
     ) -> Result<Stream> {
         let changes = self.changes_of_aggregate(aggregate, stream, emission)?;
+        self.in_intervals(changes, emission)
+    }
+
+    /// An aggregation of sessions whose results are shown while they change. Its output has the layout that [`UpdatingSessionsSpec`]
+    /// describes.
+    pub(super) fn updating_sessions(
+        &mut self,
+        spec: WindowAggregateSpec,
+        shaped: &Shaped,
+        emission: Emission,
+    ) -> Result<Stream> {
+        let WindowSource::Assign { window: WindowKind::Session { gap }, time } = spec.window else {
+            return Err(Error::internal("windows that are no sessions are to be found like them"));
+        };
+        let key = |key: &usize| StreamColumn { role: Role::Plain, ..shaped.columns[*key].clone() };
+        let mut columns: Vec<StreamColumn> = spec.keys.iter().map(key).collect();
+        columns.extend(spec.aggregates.iter().map(|call| StreamColumn::plain(&call.name, call.data_type.clone())));
+        columns.extend(WINDOW_COLUMNS.map(|name| StreamColumn::plain(name, timestamp())));
+        let inputs = edges(&shaped.nodes, 0, Exchange::Hash(spec.keys.clone()));
+        let operator = OperatorSpec::UpdatingSessions(UpdatingSessionsSpec {
+            keys: spec.keys,
+            aggregates: spec.aggregates,
+            time,
+            gap,
+            lateness: emission.lateness,
+            early: emission.on_update,
+        });
+        let node = add(&mut self.graph, "UpdatingSessions", operator, inputs, &columns)?;
+        self.windowed.push(node);
+        Ok(Stream::of_nodes(vec![node], columns))
+    }
+
+    /// The changes of an aggregation, as often as they are to be shown.
+    pub(super) fn in_intervals(&mut self, changes: Stream, emission: Emission) -> Result<Stream> {
         match emission.every {
             Some(every) => self.paced(changes, every),
             None => Ok(changes),
@@ -76,18 +117,6 @@ impl Lowering<'_> {
         windows(&stream, &Grouping::of(aggregate, schema, &stream)?)?;
         let is_made_here = matches!(stream.pending, Pending::Window(_));
         if let Pending::Window(window) = &mut stream.pending {
-            if matches!(window.kind, WindowKind::Session { .. }) {
-                return Err(Error::user(
-                    "results of a SESSION cannot be shown before it is over: a row may make one session of two",
-                )
-                .with_help("leave EMIT and ALLOWED LATENESS out, or use TUMBLE, HOP or CUMULATE"));
-            }
-            if window.processing && emission.lateness > 0 {
-                return Err(Error::user(
-                    "ALLOWED LATENESS has no meaning for windows of processing time, where no row is late",
-                )
-                .with_help("leave it out"));
-            }
             window.lateness = emission.lateness;
         }
         let stream = settle(&mut self.graph, stream)?;
@@ -108,7 +137,7 @@ impl Lowering<'_> {
             return Err(Error::user(
                 "ALLOWED LATENESS has to stand where rows are given their windows, and the rows of this aggregation have theirs already",
             )
-            .with_help("aggregate the rows of TUMBLE, HOP or CUMULATE directly: `FROM TUMBLE(…) GROUP BY … ALLOWED LATENESS …`"));
+            .with_help("aggregate the rows of TUMBLE, HOP, CUMULATE or SESSION directly: `FROM TUMBLE(…) GROUP BY … ALLOWED LATENESS …`"));
         }
         key_places(&stream, &grouping, &windows)?;
         let Windows::Attached { end, .. } = windows else {
@@ -120,6 +149,27 @@ impl Lowering<'_> {
             return Err(Error::internal("rows that may be taken back have a window"));
         }
         self.group_aggregate(aggregate, stream, &grouping, calls, Some(Updated { end, emission }))
+    }
+}
+
+impl Emission {
+    /// # Errors
+    /// A user error if the windows that rows are given are such that nothing is late.
+    pub(super) fn check(&self, stream: &Stream) -> Result<()> {
+        match &stream.pending {
+            Pending::Window(window) if window.processing && self.lateness > 0 => {
+                Err(Error::user("ALLOWED LATENESS has no meaning for windows of processing time, where no row is late")
+                    .with_help("leave it out"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Stream {
+    /// Whether the aggregation that reads it finds sessions.
+    pub(super) fn finds_sessions(&self) -> bool {
+        matches!(&self.pending, Pending::Window(PendingWindow { kind: WindowKind::Session { .. }, .. }))
     }
 }
 

@@ -74,6 +74,11 @@ fn estimates_are_near_what_operators_say() {
         ("SELECT bidder, channel, SUM(price), COUNT(*) FROM bid GROUP BY bidder, channel", "group-aggregate"),
         ("SELECT bidder, channel, MAX(price), AVG(price) FROM bid GROUP BY bidder, channel", "group-aggregate"),
         (
+            "SELECT bidder, channel, SUM(price), COUNT(*) FROM SESSION(TABLE bid PARTITION BY bidder, channel, DESCRIPTOR(dateTime), INTERVAL '1' HOUR)
+             GROUP BY bidder, channel, window_end EMIT ON UPDATE",
+            "updating-sessions",
+        ),
+        (
             "SELECT bidder, price, channel, SUM(price) OVER (PARTITION BY bidder ORDER BY price DESC) FROM bid",
             "updating-over",
         ),

@@ -38,6 +38,60 @@ fn rows_may_be_late() {
     );
 }
 
+const SESSION: &str = "FROM SESSION(TABLE bid PARTITION BY bidder, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)";
+
+/// Sessions are found by the aggregation, which takes back what it has shown of those that grow.
+#[test]
+fn sessions_are_shown_as_they_change() {
+    check(
+        &format!(
+            "SELECT bidder, window_start, window_time, COUNT(*) AS n {SESSION} GROUP BY bidder, window_start, window_end, window_time
+             HAVING COUNT(*) > 1 EMIT ON UPDATE ALLOWED LATENESS INTERVAL '1' HOUR"
+        ),
+        "
+└─ rebalance ─ ChangelogRows  [each change as a row]
+   └─ Calc (retract)  [bidder, window_start, window_time, count(*) AS n where count(*) > 1]
+      └─ UpdatingSessions (retract)  [SESSION with gap 10 s of dateTime, by bidder: count(*), shown as they change, rows up to 1 h late]
+         └─ hash(bidder) ─ Source(bid)  [bidder, dateTime]
+",
+    );
+    let text = dataflow(&format!(
+        "SELECT bidder, COUNT(*) AS n {SESSION} GROUP BY bidder, window_end EMIT EVERY INTERVAL '1' MINUTE"
+    ));
+    assert!(text.contains("PacedRows (retract)  [changes, every 1 min]"), "{text}");
+    assert!(text.contains("hash(bidder, window_end) ─ Clock"), "{text}");
+    let query = |clause: &str| {
+        dataflow(&format!("SELECT window_end, COUNT(*) AS n {SESSION} GROUP BY window_end, bidder {clause}"))
+    };
+    assert_eq!(query(""), query("EMIT FINAL"));
+    assert_eq!(query("EMIT CHANGES"), query("EMIT ON UPDATE"));
+    let grouped = dataflow(
+        "SELECT SESSION_START(dateTime, INTERVAL '10' SECOND) AS s, COUNT(*) AS n FROM bid
+         GROUP BY SESSION(dateTime, INTERVAL '10' SECOND), bidder ALLOWED LATENESS INTERVAL '1' MINUTE",
+    );
+    assert!(grouped.contains("by bidder: count(*), shown when the window closes, rows up to 1 min late"), "{grouped}");
+}
+
+/// A key has one session at most that ends at a time, which a table with such a key can hold.
+#[test]
+fn sessions_are_told_apart_by_their_end() {
+    let into = |key: &str| {
+        dataflow(&format!(
+            "CREATE TABLE sessions (bidder BIGINT, s TIMESTAMP(3), e TIMESTAMP(3), n BIGINT, PRIMARY KEY ({key}) NOT ENFORCED)
+               WITH ('connector' = 'keyed');
+             CREATE VIEW bids AS SELECT COALESCE(bidder, 0) AS bidder, dateTime FROM bid;
+             INSERT INTO sessions SELECT bidder, window_start, window_end, COUNT(*)
+             FROM SESSION(TABLE bids PARTITION BY bidder, DESCRIPTOR(dateTime), INTERVAL '10' SECOND)
+             GROUP BY bidder, window_start, window_end EMIT ON UPDATE"
+        ))
+    };
+    for key in ["bidder, e", "bidder, s, e"] {
+        assert!(into(key).contains("UpsertRows") && !into(key).contains("TopN"), "{}", into(key));
+    }
+    // A row that is not late may open a session where another has been forgotten.
+    assert!(into("bidder, s").contains("TopN"), "{}", into("bidder, s"));
+}
+
 /// Rows stay by the key of the aggregation, and are exchanged all the same: so all subtasks that hold changes hear one time.
 #[test]
 fn changes_are_held_behind_an_exchange() {
@@ -122,8 +176,13 @@ fn what_has_no_meaning_is_refused() {
         ("SELECT bidder, COUNT(*) FROM bid GROUP BY bidder EMIT ON WINDOW CLOSE", "never final"),
         ("SELECT bidder, COUNT(*) FROM bid GROUP BY bidder ALLOWED LATENESS INTERVAL '1' HOUR", "and this aggregation has none"),
         (
-            "SELECT COUNT(*) FROM SESSION(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR) GROUP BY window_start, window_end EMIT CHANGES",
-            "results of a SESSION cannot be shown before it is over",
+            "SELECT price, COUNT(*) FROM SESSION(TABLE bid, DESCRIPTOR(dateTime), INTERVAL '1' HOUR) GROUP BY price, window_end EMIT CHANGES",
+            "by just the keys that it is partitioned by",
+        ),
+        (
+            "SELECT COUNT(*) FROM SESSION(TABLE bid, DESCRIPTOR(proc), INTERVAL '1' HOUR) GROUP BY window_end
+             ALLOWED LATENESS INTERVAL '1' HOUR",
+            "where no row is late",
         ),
         (
             "SELECT COUNT(*) FROM TUMBLE(TABLE bid, DESCRIPTOR(proc), INTERVAL '1' HOUR) GROUP BY window_start, window_end

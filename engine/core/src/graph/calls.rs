@@ -36,6 +36,7 @@ impl OperatorSpec {
         match self {
             OperatorSpec::PartialAggregate(spec) | OperatorSpec::WindowAggregate(spec) => &spec.aggregates,
             OperatorSpec::GroupAggregate(spec) => &spec.aggregates,
+            OperatorSpec::UpdatingSessions(spec) => &spec.aggregates,
             _ => &[],
         }
     }
@@ -64,6 +65,7 @@ impl OperatorSpec {
             | OperatorSpec::WindowAggregate(_)
             | OperatorSpec::WindowTopN(_)
             | OperatorSpec::GroupAggregate(_)
+            | OperatorSpec::UpdatingSessions(_)
             | OperatorSpec::TopN(_)
             | OperatorSpec::Over(_)
             | OperatorSpec::UpdatingOver(_)

@@ -73,6 +73,7 @@ fn step(operator: &OperatorSpec) -> Option<String> {
         | OperatorSpec::IntervalJoin(_)
         | OperatorSpec::Join(_)
         | OperatorSpec::GroupAggregate(_)
+        | OperatorSpec::UpdatingSessions(_)
         | OperatorSpec::TopN(_)
         | OperatorSpec::Over(_)
         | OperatorSpec::UpdatingOver(_)

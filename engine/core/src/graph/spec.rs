@@ -44,6 +44,9 @@ pub enum OperatorSpec {
     Join(JoinSpec),
     /// Aggregates rows per key, without windows: where a marker passes, results that have changed take the place of those before.
     GroupAggregate(GroupAggregateSpec),
+    /// Aggregates rows per key and session, and shows sessions that still change: where a marker passes, those that have grown or were
+    /// joined take the place of what they were.
+    UpdatingSessions(UpdatingSessionsSpec),
     /// First rows of each partition in a given order, of all that have come: where a marker passes, rows that are no longer among
     /// them are taken back, and those that now are added.
     TopN(TopNSpec),
@@ -261,6 +264,44 @@ pub struct UpdatedWindow {
     pub lateness: u64,
     /// Whether results are shown before the watermark passes the end.
     pub early: bool,
+}
+
+/// Parameters of [`OperatorSpec::UpdatingSessions`]. The output is `keys…, aggregates…, window_start, window_end, window_time`, one row for
+/// each session that is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpdatingSessionsSpec {
+    /// Key columns. None: the sessions of all rows together.
+    pub keys: Vec<usize>,
+    /// What is computed.
+    pub aggregates: Vec<AggregateCall>,
+    /// The time attribute, `TIMESTAMP(3)`. Rows with a null time are in no session.
+    pub time: usize,
+    /// Greatest distance between neighbouring rows of a session, in milliseconds. It ends so long behind its last row.
+    pub gap: i64,
+    /// So many milliseconds behind its end a session still takes rows. Then it is forgotten, and its last result stays.
+    pub lateness: u64,
+    /// Whether sessions are shown before the watermark passes their end.
+    pub early: bool,
+}
+
+impl UpdatingSessionsSpec {
+    /// The aggregation of the same sessions that shows each once, when it is over.
+    pub fn final_sessions(&self) -> WindowAggregateSpec {
+        WindowAggregateSpec {
+            window: WindowSource::Assign { window: WindowKind::Session { gap: self.gap }, time: self.time },
+            keys: self.keys.clone(),
+            aggregates: self.aggregates.clone(),
+            partial_input: false,
+            spread: None,
+        }
+    }
+
+    /// Columns of the output by which its rows are told apart: a key has one session at most that ends at a time, also among those
+    /// that are forgotten. Two may begin together: a row that is not late may open one where another has been forgotten.
+    pub fn output_key(&self) -> Vec<usize> {
+        let keys = self.keys.len();
+        (0..keys).chain([keys + self.aggregates.len() + 1]).collect()
+    }
 }
 
 /// Parameters of [`OperatorSpec::TopN`]. The output is as for [`WindowTopNSpec`], and so are ties.

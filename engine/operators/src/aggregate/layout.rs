@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
-use weir_core::{Error, GroupAggregateSpec, Result, WindowAggregateSpec, WindowSource, state_column};
+use weir_core::{
+    Error, GroupAggregateSpec, Result, UpdatingSessionsSpec, WindowAggregateSpec, WindowSource, state_column,
+};
 use weir_functions::Functions;
 
 use super::accumulator::{self, Accumulator};
@@ -97,10 +99,21 @@ impl Layout {
                 calls.map(|call| accumulator::retractable(call, input, functions, forgets)).collect::<Result<_>>()?
             }
             false => {
-                accumulator::of_calls(&spec.aggregates, input, |call| accumulator::repeatable(call, input, functions))?
+                let one = |call: &_| accumulator::repeatable(call, input, None, functions);
+                accumulator::of_calls(&spec.aggregates, input, one)?
             }
         };
         Self::of(spec.keys.clone(), prototypes, input, spec.retracts)
+    }
+
+    /// As [`new`](Self::new), for sessions that are shown before they are final.
+    pub(crate) fn of_updating_sessions(
+        spec: &UpdatingSessionsSpec,
+        input: &SchemaRef,
+        functions: &Functions,
+    ) -> Result<Self> {
+        let one = |call: &_| accumulator::repeatable(call, input, Some(spec.time), functions);
+        Self::of(spec.keys.clone(), accumulator::of_calls(&spec.aggregates, input, one)?, input, false)
     }
 
     /// The layout for rows of which it is counted how many there are of each.

@@ -23,17 +23,22 @@ mod probe;
 mod session_aggregate;
 mod session_table;
 mod session_timers;
+mod sessions;
+mod shown_sessions;
 mod small_panes;
 mod spare_tables;
 mod split;
 #[cfg(test)]
 mod tests;
+mod updating_sessions;
 mod window_aggregate;
 mod window_results;
 mod windows;
 
 use arrow::datatypes::SchemaRef;
-use weir_core::{GroupAggregateSpec, Operator, Result, SortKey, WindowAggregateSpec, WindowKind, WindowSource};
+use weir_core::{
+    GroupAggregateSpec, Operator, Result, SortKey, UpdatingSessionsSpec, WindowAggregateSpec, WindowKind, WindowSource,
+};
 use weir_functions::Functions;
 
 pub(crate) use crate::chunked::Picked;
@@ -46,6 +51,7 @@ use group_aggregate::GroupAggregate;
 pub(crate) use key_table::{KeyLayout, KeyTable};
 use partial::PartialAggregate;
 use session_aggregate::SessionAggregate;
+use updating_sessions::UpdatingSessions;
 use window_aggregate::WindowAggregate;
 
 /// The first phase of an aggregation over rows of `input`; `output` is the declared schema of partial results.
@@ -92,6 +98,21 @@ pub fn of_groups(
     functions: &Functions,
 ) -> Result<Box<dyn Operator>> {
     Ok(Box::new(GroupAggregate::new(spec, input, output, operator_name, functions)?))
+}
+
+/// An aggregation of sessions that are shown while they change, over rows of `input`; `output` is the declared schema of results and
+/// `operator_name` is what late rows are filed under.
+///
+/// # Errors
+/// A user error if functions do not fit their arguments or columns cannot be grouped by.
+pub fn of_sessions(
+    spec: &UpdatingSessionsSpec,
+    input: &SchemaRef,
+    output: &SchemaRef,
+    operator_name: &str,
+    functions: &Functions,
+) -> Result<Box<dyn Operator>> {
+    Ok(Box::new(UpdatingSessions::new(spec, input, output, operator_name, functions)?))
 }
 
 /// What keeps the rows of a changelog until it ends, and emits them in this order, if it is not empty.

@@ -3,7 +3,8 @@
 //! A key mostly has one open session, and rows mostly extend it: that costs a look at the key's latest session. The open sessions of
 //! a key (there are several if the watermark lags, or rows come out of order) are linked, in the order of time. Sessions are numbered in
 //! the order in which they open; the numbers of closed ones are not used again, but once they are the majority the
-//! whole table is packed, and keys without a session go with them. It is packed, too, when keys are evicted.
+//! whole table is packed, and keys without a session go with them. It is packed, too, when keys are evicted; where
+//! [what is shown](super::shown_sessions) of sessions has to follow them, that waits for the marker.
 
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ use super::accumulator::{Accumulator, Rows};
 use super::key_table::KeyTable;
 use super::layout::Layout;
 use super::session_timers::Timers;
+use super::shown_sessions::ShownSessions;
 use crate::chunked::{Chunked, Picked};
 
 /// No session.
@@ -32,11 +34,11 @@ pub(crate) struct Session {
     pub(crate) last: i64,
     /// The start under which the last capture stored it, or [`NEVER`].
     stored: i64,
-    key: u32,
+    pub(super) key: u32,
     /// The open sessions of the key before and behind this one.
     older: u32,
     newer: u32,
-    open: bool,
+    pub(super) open: bool,
 }
 
 /// A stored session that is gone without having ended: it was joined to another, or starts earlier now.
@@ -62,6 +64,10 @@ pub(crate) struct SessionTable {
     timers: Timers,
     gone: Vec<Gone>,
     closed: usize,
+    /// Sessions were evicted, and the table has not been packed since.
+    has_room: bool,
+    /// What is shown of them, if they are shown while they change.
+    pub(super) shown: Option<ShownSessions>,
     scratch: Scratch,
 }
 
@@ -83,13 +89,34 @@ impl SessionTable {
             timers: Timers::new(gap),
             gone: Vec::new(),
             closed: 0,
+            has_room: false,
+            shown: None,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Sessions are shown while they change: from their first row on if `early`, else from their end. Called while there are none.
+    pub(crate) fn show(&mut self, early: bool) {
+        self.shown = Some(ShownSessions::new(early, self.gap, i64::MIN));
     }
 
     /// When a session ends: at its last row and the gap.
     pub(crate) fn end(&self, session: &Session) -> i64 {
         session.last + self.gap
+    }
+
+    /// Starts and ends of sessions.
+    pub(crate) fn bounds_of(&self, ids: &[u32]) -> Vec<(i64, i64)> {
+        let bounds = |id: &u32| {
+            let session = self.sessions.get(*id);
+            (session.start, self.end(session))
+        };
+        ids.iter().map(bounds).collect()
+    }
+
+    /// Results of a piece of the picked sessions.
+    pub(crate) fn results(&mut self, picked: &Picked, piece: Range<usize>) -> Result<Vec<ArrayRef>> {
+        results(&mut self.accumulators, picked, piece)
     }
 
     /// Takes rows in and returns those that are too late: they join no session, and the one that they would open has
@@ -115,6 +142,9 @@ impl SessionTable {
                 let session = self.sessions.get_mut(latest);
                 // Behind its start it can touch no older one.
                 if *time >= session.start && *time <= session.last + self.gap {
+                    if let Some(shown) = &mut self.shown {
+                        shown.touch(latest, session);
+                    }
                     session.last = session.last.max(*time);
                     self.dirty[latest as usize] = 1;
                     rows.sessions.push(latest);
@@ -127,9 +157,17 @@ impl SessionTable {
                     late.push(row as u32);
                     rows.sessions.push(NONE);
                 }
-                [] => rows.sessions.push(self.add(*key, *time, *time, NEVER)),
-                [session] => rows.sessions.push(self.extend(*session, *time, *time)),
+                [] => {
+                    let session = self.add(*key, *time, *time, NEVER);
+                    self.touch(&[session]);
+                    rows.sessions.push(session);
+                }
+                [session] => {
+                    self.touch(&touching);
+                    rows.sessions.push(self.extend(*session, *time, *time));
+                }
                 [session, ..] => {
+                    self.touch(&touching);
                     // The rows so far have to be in before sessions are put together.
                     self.accumulate(&rows.sessions[taken..], taken..row, &take, &slice)?;
                     taken = row;
@@ -151,6 +189,9 @@ impl SessionTable {
         take: &impl Fn(&[u32]) -> Result<Vec<ArrayRef>>,
         slice: &impl Fn(Range<usize>) -> Vec<ArrayRef>,
     ) -> Result<()> {
+        if let Some(shown) = &mut self.shown {
+            shown.put_aside(&mut self.accumulators)?;
+        }
         let groups = self.sessions.len();
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.grow(groups))?;
         if !sessions.contains(&NONE) {
@@ -163,6 +204,13 @@ impl SessionTable {
         let columns = take(&picked)?;
         let rows = Rows { columns: &columns, len: sessions.len() };
         self.accumulators.iter_mut().try_for_each(|accumulator| accumulator.update(&sessions, rows))
+    }
+
+    /// These sessions are about to change.
+    fn touch(&mut self, ids: &[u32]) {
+        if let Some(shown) = &mut self.shown {
+            ids.iter().for_each(|id| shown.touch(*id, self.sessions.get(*id)));
+        }
     }
 
     /// Open sessions of `key` within the gap of `time`, in the order in which they start.
@@ -187,6 +235,9 @@ impl SessionTable {
         let id = self.sessions.len() as u32;
         self.sessions.push(Session { start, last, stored, key, older: NONE, newer: NONE, open: true });
         self.dirty.push(1);
+        if let Some(shown) = &mut self.shown {
+            shown.add();
+        }
         self.timers.add(last + self.gap, id);
         let (mut newer, mut older) = (NONE, self.latest[key as usize]);
         while older != NONE && self.sessions.get(older).start > start {
@@ -227,6 +278,9 @@ impl SessionTable {
                 accumulator.merge(&ids[..1], &states)?;
             }
             self.extend(ids[0], session.start, session.last);
+            if let Some(shown) = &mut self.shown {
+                shown.join(*id, ids[0]);
+            }
             if session.stored != NEVER {
                 self.gone.push(Gone { key: session.key, start: session.stored, end: self.end(&session) });
             }
@@ -261,6 +315,9 @@ impl SessionTable {
         for ((key, start), end) in slots.iter().zip(starts).zip(ends) {
             let id = self.add(*key, *start, end - self.gap, *start);
             self.dirty[id as usize] = 0;
+            if let Some(shown) = &mut self.shown {
+                shown.load(id, *end);
+            }
             ids.push(id);
         }
         let groups = self.sessions.len();
@@ -337,21 +394,24 @@ impl SessionTable {
             first_end = first_end.min(self.end(&session));
             self.shut(id);
         }
-        if first_end < i64::MAX {
+        self.has_room |= first_end < i64::MAX;
+        if self.has_room && self.shown.as_ref().is_none_or(|shown| !shown.is_owing()) {
             self.pack(layout)?;
         }
         Ok(first_end)
     }
 
-    /// Packs the table if most sessions in it are closed.
+    /// Packs the table if most sessions in it are closed. Nothing may be owed of what is shown.
     pub(crate) fn pack_if_mostly_closed(&mut self, layout: &Layout) -> Result<()> {
         let open = self.sessions.len() - self.closed;
-        if self.closed < FEW || self.closed < open { Ok(()) } else { self.pack(layout) }
+        let is_full = self.closed < FEW || self.closed < open;
+        if is_full && !self.has_room { Ok(()) } else { self.pack(layout) }
     }
 
     fn pack(&mut self, layout: &Layout) -> Result<()> {
         let ids: Vec<u32> = (0..self.sessions.len() as u32).filter(|id| self.sessions.get(*id).open).collect();
         let mut packed = SessionTable::new(layout, self.gap);
+        packed.shown = self.shown.as_ref().map(|shown| shown.without_sessions(self.gap));
         // Keys of sessions that are gone go last: they are still to be told.
         let gone_keys = Picked::Slots(self.gone.iter().map(|gone| gone.key).collect());
         let mut slots = Vec::new();
@@ -365,6 +425,9 @@ impl SessionTable {
                 let session = self.sessions.get(*id);
                 let new_id = packed.add(*key, session.start, session.last, session.stored);
                 packed.dirty[new_id as usize] = self.dirty[*id as usize];
+                if let Some((packed, shown)) = packed.shown.as_mut().zip(self.shown.as_ref()) {
+                    packed.pack(new_id, session.last + self.gap, shown, *id);
+                }
                 new_ids.push(new_id);
             }
             for (accumulator, old) in packed.accumulators.iter_mut().zip(&mut self.accumulators) {
@@ -385,11 +448,26 @@ impl SessionTable {
     /// Bytes held, roughly.
     pub(crate) fn bytes(&self) -> usize {
         let states: usize = self.accumulators.iter().map(|accumulator| accumulator.bytes()).sum();
+        let shown = self.shown.as_ref().map_or(0, ShownSessions::bytes);
         self.keys.bytes()
             + self.sessions.bytes()
             + states
+            + shown
             + self.dirty.len()
             + self.latest.len() * 4
             + self.timers.len() * size_of::<(i64, u32)>()
     }
+}
+
+/// Results of a piece of the picked sessions, of all these accumulators.
+pub(super) fn results(
+    accumulators: &mut [Box<dyn Accumulator>],
+    picked: &Picked,
+    piece: Range<usize>,
+) -> Result<Vec<ArrayRef>> {
+    let mut columns = Vec::new();
+    for accumulator in accumulators {
+        accumulator.all_results(picked, piece.clone(), &mut columns)?;
+    }
+    Ok(columns)
 }

@@ -10,6 +10,7 @@ mod oracle;
 mod row;
 mod scripts;
 mod updated_windows;
+mod updating_sessions;
 mod zeros;
 
 use proptest::prelude::*;

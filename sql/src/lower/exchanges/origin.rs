@@ -16,6 +16,7 @@ impl Origin {
         match &graph.node(self.node).spec.operator {
             OperatorSpec::WindowAggregate(spec) => spec.keys.len(),
             OperatorSpec::GroupAggregate(spec) => spec.keys.len(),
+            OperatorSpec::UpdatingSessions(spec) => spec.keys.len(),
             _ => 0,
         }
     }
@@ -39,7 +40,7 @@ pub(super) fn origin(graph: &JobGraph, edge: &Edge) -> Option<Origin> {
             return None;
         }
         let read: Vec<Option<usize>> = match &spec.operator {
-            OperatorSpec::WindowAggregate(_) | OperatorSpec::GroupAggregate(_) => {
+            OperatorSpec::WindowAggregate(_) | OperatorSpec::GroupAggregate(_) | OperatorSpec::UpdatingSessions(_) => {
                 return Some(Origin { node, columns });
             }
             OperatorSpec::Calc(calc) => calc.projection.iter().map(column).collect(),

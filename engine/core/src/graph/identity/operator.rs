@@ -4,8 +4,8 @@ use super::super::{
     CalcSpec, ChangelogRowsSpec, DiscoverSpec, ExpandSpec, FramedCall, FramedFunction, GroupAggregateSpec,
     IntervalJoinSpec, JoinSpec, JoinSpread, JoinType, LookupJoinSpec, OperatorSpec, OverBound, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, PacedRowsSpec, Ranking, SinkSpec, SortKey, SortedRowsSpec, SourceSpec,
-    TemporalJoinSpec, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpsertRowsSpec, WatermarkSpec,
-    WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
+    TemporalJoinSpec, TopNSpec, UnnestSpec, UpdatedWindow, UpdatingOverSpec, UpdatingSessionsSpec, UpsertRowsSpec,
+    WatermarkSpec, WindowAggregateSpec, WindowAssignSpec, WindowJoinSpec, WindowSource, WindowTopNSpec,
 };
 use super::text::{Encode, Text};
 use crate::{TableSpec, WindowKind};
@@ -29,6 +29,7 @@ impl OperatorSpec {
             OperatorSpec::IntervalJoin(_) => "interval-join",
             OperatorSpec::Join(_) => "join",
             OperatorSpec::GroupAggregate(_) => "group-aggregate",
+            OperatorSpec::UpdatingSessions(_) => "updating-sessions",
             OperatorSpec::TopN(_) => "top-n",
             OperatorSpec::Over(_) => "over",
             OperatorSpec::UpdatingOver(_) => "updating-over",
@@ -119,6 +120,16 @@ impl Encode for OperatorSpec {
                 .flag("retracts", *retracts)
                 .option("window", window)
                 .end(),
+            OperatorSpec::UpdatingSessions(UpdatingSessionsSpec { keys, aggregates, time, gap, lateness, early }) => {
+                out.record(tag)
+                    .list("keys", keys)
+                    .list("aggregates", aggregates)
+                    .field("time", time)
+                    .field("gap", gap)
+                    .unless("lateness", lateness, &0)
+                    .flag("early", *early)
+                    .end()
+            }
             OperatorSpec::TopN(TopNSpec {
                 partition,
                 order,

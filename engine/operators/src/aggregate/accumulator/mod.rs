@@ -364,7 +364,12 @@ fn own(call: &AggregateCall, time: Option<usize>) -> Option<Box<dyn Accumulator>
 
 /// As [`create`], of an aggregate whose results are shown before they are final: they have to be the same whenever they are computed
 /// again, behind a checkpoint too. Where a state that was stored gives another last digit or another order, the values are kept.
-pub(crate) fn repeatable(call: &AggregateCall, input: &Schema, functions: &Functions) -> Result<Box<dyn Accumulator>> {
+pub(crate) fn repeatable(
+    call: &AggregateCall,
+    input: &Schema,
+    time: Option<usize>,
+    functions: &Functions,
+) -> Result<Box<dyn Accumulator>> {
     let survives = match &call.function {
         AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => true,
         AggregateFunction::Sum if call.distinct => distinct_sum::is_exact(call),
@@ -381,7 +386,7 @@ pub(crate) fn repeatable(call: &AggregateCall, input: &Schema, functions: &Funct
                 || (in_order.contains(&name.as_str()) && !call.distinct && call.order_by.is_empty())
         }
     };
-    if survives { create(call, input, None, functions) } else { kept::create(call, input, functions, false) }
+    if survives { create(call, input, time, functions) } else { kept::create(call, input, functions, false) }
 }
 
 /// As [`create`], of an aggregate whose rows may be taken back. `forgets`: also such that are not known any more. The order of arrival orders rows for `FIRST_VALUE` and `LAST_VALUE`.

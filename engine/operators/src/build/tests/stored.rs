@@ -6,6 +6,7 @@ use arrow::datatypes::FieldRef;
 use weir_core::{
     ErrorKind, EventTime, FramedCall, FramedFunction, GroupAggregateSpec, HashRange, OpenContext, OverCall, OverFrame,
     OverFunction, OverRows, OverSpec, Ranking, SortKey, TemporalJoinSpec, TopNSpec, UpdatingOverSpec,
+    UpdatingSessionsSpec,
 };
 
 use super::*;
@@ -67,6 +68,8 @@ fn operators() -> Vec<(OperatorSpec, &'static str)> {
     };
     let group =
         GroupAggregateSpec { keys: vec![0], aggregates: vec![sum()], retracts: true, time_to_live: None, window: None };
+    let sessions =
+        UpdatingSessionsSpec { keys: vec![0], aggregates: vec![sum()], time: 2, gap: 5, lateness: 1, early: true };
     let last_of_window = WindowTopNSpec {
         window_end: 2,
         partition: vec![0],
@@ -94,6 +97,7 @@ fn operators() -> Vec<(OperatorSpec, &'static str)> {
     vec![
         (in_window(WindowKind::Tumble { size: 1000, offset: 0 }), windowed),
         (in_window(WindowKind::Session { gap: 5 }), windowed),
+        (OperatorSpec::UpdatingSessions(sessions), windowed),
         (OperatorSpec::GroupAggregate(group), "id BIGINT, n BIGINT"),
         (ranked(true), NULLABLE),
         (ranked(false), NULLABLE),

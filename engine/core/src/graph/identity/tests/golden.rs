@@ -67,8 +67,9 @@ fn every_variant_is_there() {
         OperatorSpec::Plugin(_) => 24,
         OperatorSpec::UpsertRows(_) => 25,
         OperatorSpec::PacedRows(_) => 26,
+        OperatorSpec::UpdatingSessions(_) => 27,
     };
-    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 27), [] as [usize; 0]);
+    assert_eq!(missing(operators().iter().map(|(_, node)| operator(node)), 28), [] as [usize; 0]);
     let expression = |expression: &Expr| match expression {
         Expr::Column(_) => 0,
         Expr::Literal(_) => 1,

@@ -344,8 +344,13 @@ pub fn operators() -> Vec<(&'static str, NodeSpec)> {
         ("sink", OperatorSpec::Sink(SinkSpec { table: table("totals") })),
         ("plugin", OperatorSpec::Plugin(plugin(None))),
         ("plugin known as another", OperatorSpec::Plugin(plugin(Some("totals".into())))),
+        ("updating sessions", OperatorSpec::UpdatingSessions(updating_sessions(0, true))),
     ];
     operators.into_iter().map(|(name, operator)| (name, node(operator))).collect()
+}
+
+fn updating_sessions(lateness: u64, early: bool) -> UpdatingSessionsSpec {
+    UpdatingSessionsSpec { keys: vec![0], aggregates: vec![aggregate()], time: 2, gap: 7, lateness, early }
 }
 
 /// Every shape of windows, every join, every function: one word each, in an operator.
@@ -448,6 +453,8 @@ pub fn words() -> Vec<NodeSpec> {
         retracts: false,
         time_to_live: None,
     })));
+    let sessions = [(500, false), (500, true)];
+    words.extend(sessions.map(|(late, early)| node(OperatorSpec::UpdatingSessions(updating_sessions(late, early)))));
     words
 }
 
