@@ -33,7 +33,8 @@ class Kafka:
 
     def writer(self, topic, log):
         """A process that writes the lines that it is given: a key, a tab, a value."""
-        return subprocess.Popen([SERVICE, "write", topic], env=self.environment, text=True, stdin=subprocess.PIPE, stdout=log, stderr=log)
+        return subprocess.Popen([SERVICE, "write", topic], env=self.environment, text=True, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                                start_new_session=True)
 
     def records(self, topic):
         """Keys and values of all committed records."""

@@ -37,6 +37,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -424,7 +425,8 @@ def main():
         if cluster:
             cluster.end()
         if producer and producer.child.poll() is None:
-            producer.child.kill()
+            # With what the script has started: it would write to the next broker on this port.
+            os.killpg(producer.child.pid, signal.SIGKILL)
         kafka.kill()
         if reader:
             reader.finish()
