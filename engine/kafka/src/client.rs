@@ -291,12 +291,16 @@ impl Client {
 
     /// What there is: of one topic, or all. Whoever is not let in is told so soon. Waits for the network.
     pub(crate) fn metadata(&self, topic: Option<&str>) -> KafkaResult<Metadata> {
-        let until = Instant::now() + REQUEST;
+        let (until, mut patience) = (Instant::now() + REQUEST, LOOKS);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match self.consumer().fetch_metadata(topic, left.min(LOOKS)) {
-                Err(error) if left > LOOKS && is_passing(&error) => {}
-                answer => return answer,
+            let answer = self.consumer().fetch_metadata(topic, left.min(patience));
+            match answer.as_ref().map_err(KafkaError::rdkafka_error_code) {
+                // No broker was there to be asked.
+                Err(Some(RDKafkaErrorCode::BrokerTransportFailure)) if left > patience => {}
+                // One was asked. It may take all the time that there is, and would answer what was asked before first.
+                Err(Some(RDKafkaErrorCode::OperationTimedOut)) if left > patience => patience = REQUEST,
+                _ => return answer,
             }
             drain(self);
             // A connection that breaks while it is made may look like it, and the next one is let in.

@@ -200,8 +200,8 @@ impl ClientContext for Events {
             return;
         }
         tracing::debug!(%error, reason, "Kafka");
-        // What is wrong with a certificate may come as a connection that fails.
-        let is_tls = reason.contains("SSL routines") || reason.contains("SSL handshake failed");
+        // What is wrong with a certificate may come as a connection that fails. But one that is closed meanwhile says nothing of it.
+        let is_tls = reason.contains("SSL routines");
         let away = match code {
             _ if is_tls => Some(Away::Refused(reason.to_owned())),
             RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
@@ -221,7 +221,12 @@ impl ClientContext for Events {
         if let Some(away) = away {
             match &mut state.away {
                 // That all brokers are down says less than why one of them is.
-                Some((_, known)) if code != RDKafkaErrorCode::AllBrokersDown => *known = away,
+                Some((since, known)) if code != RDKafkaErrorCode::AllBrokersDown => {
+                    if matches!((&*known, &away), (Away::Down(_), Away::Refused(_))) {
+                        *since = Instant::now();
+                    }
+                    *known = away;
+                }
                 Some(_) => {}
                 none => *none = Some((Instant::now(), away.because(failed))),
             }

@@ -59,10 +59,6 @@ impl Connector for UpsertKafka {
         if stream.is_append() { Ok(()) } else { SinkOptions::check_changes(table) }
     }
 
-    fn holds_splits(&self) -> bool {
-        true
-    }
-
     fn succession(&self, table: &TableSpec) -> Option<Succession> {
         SourceOptions::read(table).ok().and_then(|options| options.succession(table))
     }

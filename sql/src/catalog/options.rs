@@ -110,7 +110,7 @@ fn drift(
                 option.key.span,
                 format!("connector `{name}` does not read its splits side by side, and none is ahead"),
             )
-            .with_help("leave the option out; `kafka` and `upsert-kafka` have it"));
+            .with_help("leave the option out; `kafka` has it"));
     }
     if table.watermark.is_none() {
         return Err(source

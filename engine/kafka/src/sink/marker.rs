@@ -10,6 +10,7 @@
 //! A compacted topic keeps the last record of each key for ever, and so a marker that is not there has been lost: the topic was deleted,
 //! or its records were. That is never taken for "not committed".
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
@@ -44,8 +45,8 @@ fn home(job: JobIdentity, partitions: i32) -> i32 {
 pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<Found> {
     let topic = &options.commits;
     // The end of a partition is what all see; up to where transactions are finished is what the other one sees.
-    let all = options.client.connect(options.client.asking().set("isolation.level", "read_uncommitted"))?;
-    let committed = options.client.connect(options.client.asking().set("isolation.level", "read_committed"))?;
+    let all = options.client.connect(&asking(options, "read_uncommitted"))?;
+    let committed = options.client.connect(&asking(options, "read_committed"))?;
     let partitions = patiently(Instant::now() + AWAY, || {
         let metadata = all.metadata(Some(topic))?;
         metadata.topics().first().map_or(Ok(0), partitions_of)
@@ -55,16 +56,22 @@ pub(crate) fn read(options: &SinkOptions, id: &str, job: JobIdentity) -> Result<
     })?;
     let partitions = i32::try_from(partitions).unwrap_or_default();
     let home = home(job, partitions);
-    // If partitions were added, it may be in another one.
-    let others = (0..partitions).filter(|partition| *partition != home);
-    let mut found = Found { partition: home, marker: None };
-    for partition in (partitions > 0).then_some(home).into_iter().chain(others) {
-        found.marker = last_in(topic, partition, id, &all, &committed)?;
-        if found.marker.is_some() {
-            break;
+    let marker_in = |partition| last_in(topic, partition, id, &all, &committed);
+    let mut marker = if partitions > 0 { marker_in(home)? } else { None };
+    if marker.is_none() {
+        // Partitions may have been added, also more than once: in each of those that were its home is what was written then.
+        for partition in (0..partitions).filter(|partition| *partition != home) {
+            marker = marker.into_iter().chain(marker_in(partition)?).max_by_key(|marker| marker.epoch());
         }
     }
-    Ok(found)
+    Ok(Found { partition: home, marker })
+}
+
+/// Who reads markers: of the leaders, as a replica nearer by may be behind them, and nothing in its way is passed over.
+fn asking(options: &SinkOptions, isolation: &str) -> ClientConfig {
+    let mut config = options.client.asking();
+    config.set("isolation.level", isolation).set("client.rack", "").set("auto.offset.reset", "error");
+    config
 }
 
 /// How many partitions a topic has; none if there is no such topic. A broker that may not tell, or cannot yet, has not said that.

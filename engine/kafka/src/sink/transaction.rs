@@ -1,7 +1,6 @@
 //! Kafka's transactions, for what decides about them ([`transactions`](weir_connectors::transactions)). Each step waits for the network, on a
 //! blocking thread.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,10 +32,17 @@ pub(crate) struct Transacting {
     /// Of the topic of the markers, where the sink's own is.
     partition: i32,
     /// What encodes the rows of the transaction that was begun.
-    columns: Option<Arc<Columns>>,
+    columns: Option<Columns>,
 }
 
 impl KafkaTarget {
+    /// What encodes rows, by the schema that the registry or the file has now.
+    async fn registered(&self) -> Result<Columns> {
+        let mut columns = self.options.columns.clone();
+        columns.register().await?;
+        Ok(columns)
+    }
+
     pub(crate) fn new(options: SinkOptions, job: JobIdentity, uid: &OperatorUid) -> Self {
         Self { id: options.transactional_id(job, uid), options, job }
     }
@@ -69,10 +75,7 @@ impl Target for KafkaTarget {
     }
 
     async fn begin(&self, mut transacting: Transacting) -> Result<Transacting> {
-        // Not before: an epoch that is there already needs no schema.
-        let mut columns = self.options.columns.clone();
-        columns.register().await?;
-        transacting.columns = Some(Arc::new(columns));
+        transacting.columns = None;
         transacting
             .or_abandoned(|Transacting { producer, .. }| {
                 let begun = producer.inner().begin_transaction();
@@ -81,11 +84,16 @@ impl Target for KafkaTarget {
             .await
     }
 
-    async fn send(&self, transacting: Transacting, rows: Batch) -> Result<Transacting> {
+    async fn send(&self, mut transacting: Transacting, rows: Batch) -> Result<Transacting> {
+        // Not before there are rows: an epoch that is there already, and a marker alone, need no schema.
+        let columns = match transacting.columns.take() {
+            Some(columns) => Ok(columns),
+            None => self.registered().await,
+        };
         let topic = self.options.topic.clone();
         transacting
-            .or_abandoned(move |Transacting { producer, columns, .. }| {
-                let columns = columns.as_ref().ok_or_else(|| Error::internal("rows outside of a transaction"))?;
+            .or_abandoned(move |Transacting { producer, columns: kept, .. }| {
+                let columns = kept.insert(columns?);
                 producer.send(&topic, &columns.encode(&rows)?)
             })
             .await

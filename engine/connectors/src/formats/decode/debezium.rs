@@ -70,9 +70,7 @@ pub(super) fn payload(text: &str) -> &str {
 
 /// Whether there is nothing beside the schema: a `payload` that is null.
 pub(super) fn is_schema_of_nothing(text: &str) -> bool {
-    begins_with_schema(text)
-        && text.contains("\"payload\"")
-        && Parts::of(text).is_ok_and(|parts| parts.payload.is_none())
+    begins_with_schema(text) && Parts::of(text).is_ok_and(|parts| parts.has_payload && parts.payload.is_none())
 }
 
 fn begins_with_schema(text: &str) -> bool {
@@ -97,6 +95,8 @@ struct Parts<'a> {
     after: Option<&'a str>,
     schema: Option<&'a str>,
     payload: Option<&'a str>,
+    /// It may be null.
+    has_payload: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -105,6 +105,7 @@ impl<'a> Parts<'a> {
         let start = scan::skip_blank(text.as_bytes(), 0);
         let fault = |fault: scan::Fault| format!("invalid JSON at its byte {}: {}", fault.at + 1, fault.what);
         let end = scan::members(text, start, 0, |name, begin, end| {
+            parts.has_payload |= name == "payload";
             let part = match name {
                 "op" => &mut parts.op,
                 "before" => &mut parts.before,

@@ -195,6 +195,8 @@ pub struct MessageDecoder {
     rows: usize,
     /// A message may be within an envelope, beside its schema.
     may_have_schema: bool,
+    /// The table has columns that are called as the parts of such an envelope, whether they are read or not.
+    has_parts: bool,
 }
 
 enum Reader {
@@ -241,7 +243,8 @@ impl MessageDecoder {
             Kind::Framed(kind) => Reader::Framed(Framed::new(*kind, declared)),
         };
         let columns = fields.iter().map(|field| Column::new(field.data_type())).collect::<Result<_>>()?;
-        Ok(Self { reader, fields, columns, rows: 0, may_have_schema: false })
+        let has_parts = declared.iter().any(|field| matches!(field.name().as_str(), "schema" | "payload"));
+        Ok(Self { reader, fields, columns, rows: 0, may_have_schema: false, has_parts })
     }
 
     /// Fields that tell rows apart, which is what deletions are read by.
@@ -256,8 +259,7 @@ impl MessageDecoder {
     /// Messages of JSON may be within an envelope, beside their schema: `{"schema":…,"payload":…}`, as Kafka Connect writes them.
     #[must_use]
     pub fn beside_schemas(mut self) -> Self {
-        let is_part = |field: &FieldRef| matches!(field.name().as_str(), "schema" | "payload");
-        self.may_have_schema = matches!(self.reader, Reader::Json(_)) && !self.fields.iter().any(is_part);
+        self.may_have_schema = matches!(self.reader, Reader::Json(_)) && !self.has_parts;
         self
     }
 
@@ -442,10 +444,24 @@ mod tests {
             json.push(Some(message)).unwrap();
         }
         assert_eq!(json.push(Some(br#"{"schema":{},"payload":null}"#)).unwrap_err(), "there is no field 'a'");
+        // There is nothing where the payload is null, and not where something in it is called so.
+        let is_nothing = |text: &str| json.is_nothing(text.as_bytes());
+        assert!(is_nothing(r#"{"schema":{},"payload":null}"#) && is_nothing(r#"{"schema":{}, "payload" : null }"#));
+        assert!(!is_nothing(r#"{"schema":"v2","id":7,"event":{"payload":{"x":1}}}"#));
+        assert!(!is_nothing(r#"{"schema":"\"payload\"","id":7}"#) && !is_nothing(r#"{"schema":1,"payload":{}}"#));
         assert_eq!(columns(&mut json)[0], "PrimitiveArray<Int64>\n[ 1, 2, 3, 0,\n]");
         let mut json = decoder(&[("format", "json")], &[("schema", DataType::Int64, false)]).beside_schemas();
         json.push(Some(br#"{"schema":1,"payload":{"schema":2}}"#)).unwrap();
         assert_eq!(columns(&mut json)[0], "PrimitiveArray<Int64>\n[ 1,\n]");
+        // Also of columns that are not read.
+        let declared: Vec<FieldRef> =
+            ["schema", "a"].map(|name| Field::new(name, DataType::Int64, true).into()).to_vec();
+        let json = BTreeMap::from([("format".to_owned(), "json".to_owned())]);
+        let format = MessageFormat::read(&Options::new("t", &json)).unwrap().unwrap();
+        let mut json = MessageDecoder::new(&format, &declared, declared[1..].to_vec()).unwrap().beside_schemas();
+        assert!(!json.is_nothing(br#"{"schema":1,"payload":null,"a":5}"#));
+        json.push(Some(br#"{"schema":1,"payload":{"a":6},"a":5}"#)).unwrap();
+        assert_eq!(columns(&mut json)[0], "PrimitiveArray<Int64>\n[ 5,\n]");
         let mut bare = decoder(&[("format", "json")], &[("a", DataType::Int64, false)]);
         assert!(bare.push(Some(messages[1])).is_err());
     }

@@ -30,6 +30,37 @@ impl FileResolver for Texts {
     }
 }
 
+/// What stands in braces in each other at most. Values of options are read by recursion, and a text comes from whoever may register schemas.
+const DEPTH: usize = 200;
+
+/// Files that are read by no more recursion than there is a stack for.
+struct Shallow<F>(F);
+
+impl<F: FileResolver> FileResolver for Shallow<F> {
+    fn open_file(&self, name: &str) -> Result<File, protox::Error> {
+        let file = self.0.open_file(name)?;
+        match file.source().is_some_and(|text| depth(text) > DEPTH) {
+            true => Err(protox::Error::new(format!("'{name}' has more than {DEPTH} braces in each other"))),
+            false => Ok(file),
+        }
+    }
+}
+
+/// How many braces stand in each other; those in texts and comments count, too.
+fn depth(text: &str) -> usize {
+    let mut deepest = 0;
+    text.bytes().fold(0_usize, |depth, byte| {
+        let depth = match byte {
+            b'{' | b'<' | b'[' => depth.saturating_add(1),
+            b'}' | b'>' | b']' => depth.saturating_sub(1),
+            _ => depth,
+        };
+        deepest = deepest.max(depth);
+        depth
+    });
+    deepest
+}
+
 /// The name of a file that has none.
 const OWN: &str = "weir-schema.proto";
 
@@ -117,7 +148,7 @@ impl ProtobufSchema {
 
 fn compile(files: impl FileResolver + 'static, name: &str) -> Result<ProtobufSchema, String> {
     let mut all = ChainFileResolver::new();
-    all.add(files);
+    all.add(Shallow(files));
     all.add(GoogleFileResolver::new());
     let mut compiler = Compiler::with_file_resolver(all);
     // Only this form says where in which file.

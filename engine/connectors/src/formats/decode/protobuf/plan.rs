@@ -206,6 +206,11 @@ fn message(of: &MessageDescriptor, wanted: &[FieldRef], reading: Reading, depth:
     Ok(Message { fields, steps: Steps::new(steps), slots, oneofs, missing })
 }
 
+/// Whether it is a member of a oneof that has others.
+fn is_of_many(of: &FieldDescriptor) -> bool {
+    of.containing_oneof().is_some_and(|oneof| oneof.fields().len() > 1)
+}
+
 fn field(
     of: &FieldDescriptor,
     column: usize,
@@ -229,7 +234,12 @@ fn field(
             let absent = match of.cardinality() {
                 Cardinality::Required => Absent::Required,
                 // What a message is that is not there, its default says for scalars alone.
-                _ if of.supports_presence() && (!reading.defaults || matches!(kind, Kind::Message(_))) => Absent::Null,
+                // Nor which of a oneof it is: no two of them may be there.
+                _ if of.supports_presence()
+                    && (!reading.defaults || matches!(kind, Kind::Message(_)) || is_of_many(of)) =>
+                {
+                    Absent::Null
+                }
                 _ => Absent::Default(default(&of.kind(), &of.default_value())?),
             };
             Shape::One { read: value(&kind, wanted, reading, depth + 1)?, absent }

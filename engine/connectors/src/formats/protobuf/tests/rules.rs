@@ -176,6 +176,10 @@ fn absence_is_what_the_message_says_it_is() {
         let zigzag = format!(r#"syntax = "proto2"; message M {{ optional {of} v = 1 [default = {value}]; }}"#);
         assert_eq!(read(&zigzag, &[defaults], Int64, &[&[]]).unwrap(), [value], "{of}");
     }
+    // Of a oneof only what is there, or it could not be written again; one by itself says only whether it is there.
+    let oneof = proto3("oneof o { int32 v = 1; int32 w = 2; }");
+    assert_eq!(read(&oneof, &[M, defaults], Int32, &[&[], &[8, 3], &[16, 4]]).unwrap(), ["", "3", ""]);
+    assert_eq!(read(&proto3("optional int32 v = 1;"), &[M, defaults], Int32, &[&[]]).unwrap(), ["0"]);
     let required = fields(&[("r", Int32, true)]);
     let said = decoder(proto2, &[], &required).unwrap().push(Some(&[8, 1])).unwrap_err();
     assert_eq!(said, "field 'r': it is required, and has no value");
@@ -186,6 +190,21 @@ fn absence_is_what_the_message_says_it_is() {
     ok("int32 v = 1;", Int32, &[], "0");
     ok("repeated int32 v = 1;", list(Int32), &[], "[]");
     ok("I v = 1;", row(&[("a", Int32, true)]), &[], "");
+}
+
+#[test]
+fn braces_in_each_other_end_somewhere() {
+    let options = |braces: usize| {
+        format!(
+            "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; message M {{ optional M m = 1; optional int32 v = 2; }} \
+             extend google.protobuf.FileOptions {{ optional M o = 50000; }} option (o) = {{ {}v: 1{} }};",
+            "m { ".repeat(braces),
+            " }".repeat(braces)
+        )
+    };
+    assert_eq!(read(&options(150), &[M], Int32, &[]).unwrap(), Vec::<String>::new());
+    let said = read(&options(100_000), &[M], Int32, &[]).unwrap_err();
+    assert!(said.contains("has more than 200 braces in each other"), "{said}");
 }
 
 #[test]
