@@ -1,9 +1,9 @@
 //! Schemas: `.proto` files and what a compiler has made of them. Reading and resolving is protox's.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use protox::Compiler;
-use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use protox::prost_reflect::{DescriptorPool, FileDescriptor, MessageDescriptor};
 
 use super::known;
@@ -24,24 +24,33 @@ impl FileResolver for Texts {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
         let given = self.0.iter().find(|(given, _)| given == name).map(|(_, text)| text.as_str());
         match given.or_else(|| known::file(name)) {
-            Some(text) => File::from_source(name, text),
+            Some(text) => parsed(name, text),
             None => Err(protox::Error::file_not_found(name)),
         }
     }
 }
 
 /// What stands in braces in each other at most. Values of options are read by recursion, and a text comes from whoever may register schemas.
-const DEPTH: usize = 200;
+const DEPTH: usize = 50;
 
-/// Files that are read by no more recursion than there is a stack for.
-struct Shallow<F>(F);
+/// The file of a text.
+fn parsed(name: &str, text: &str) -> Result<File, protox::Error> {
+    match depth(text) > DEPTH {
+        true => Err(protox::Error::new(format!("'{name}' has more than {DEPTH} braces in each other"))),
+        false => File::from_source(name, text),
+    }
+}
 
-impl<F: FileResolver> FileResolver for Shallow<F> {
+/// Files in a folder and below it.
+struct Folder(PathBuf);
+
+impl FileResolver for Folder {
     fn open_file(&self, name: &str) -> Result<File, protox::Error> {
-        let file = self.0.open_file(name)?;
-        match file.source().is_some_and(|text| depth(text) > DEPTH) {
-            true => Err(protox::Error::new(format!("'{name}' has more than {DEPTH} braces in each other"))),
-            false => Ok(file),
+        let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        match std::fs::read_to_string(self.0.join(name)) {
+            _ if !is_below => Err(protox::Error::file_not_found(name)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(protox::Error::file_not_found(name)),
+            read => parsed(name, &read.map_err(protox::Error::new)?),
         }
     }
 }
@@ -85,7 +94,7 @@ impl ProtobufSchema {
             let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| at(&"no name of a file"))?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let mut files = ChainFileResolver::new();
-            files.add(IncludeFileResolver::new(folder.to_owned()));
+            files.add(Folder(folder.to_owned()));
             files.add(Texts(Vec::new()));
             return compile(files, name).map_err(|error| at(&error));
         }
@@ -148,7 +157,7 @@ impl ProtobufSchema {
 
 fn compile(files: impl FileResolver + 'static, name: &str) -> Result<ProtobufSchema, String> {
     let mut all = ChainFileResolver::new();
-    all.add(Shallow(files));
+    all.add(files);
     all.add(GoogleFileResolver::new());
     let mut compiler = Compiler::with_file_resolver(all);
     // Only this form says where in which file.

@@ -202,9 +202,9 @@ fn braces_in_each_other_end_somewhere() {
             " }".repeat(braces)
         )
     };
-    assert_eq!(read(&options(150), &[M], Int32, &[]).unwrap(), Vec::<String>::new());
+    assert_eq!(read(&options(40), &[M], Int32, &[]).unwrap(), Vec::<String>::new());
     let said = read(&options(100_000), &[M], Int32, &[]).unwrap_err();
-    assert!(said.contains("has more than 200 braces in each other"), "{said}");
+    assert!(said.contains("has more than 50 braces in each other"), "{said}");
 }
 
 #[test]
