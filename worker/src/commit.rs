@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use futures::future::join_all;
 use weir_core::bugs::{self, Bug};
 use weir_core::connector::{Commit, StagedRows};
 use weir_core::{Batch, ConnectorRegistry, Error, Result};
@@ -22,34 +23,44 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Commits what a checkpoint holds of each sink. Staged rows are read from `storage`, a run at a time.
+    /// Commits what a checkpoint holds of each sink, all at once: one may have to wait until another has ended what a process that died has
+    /// left open, as those do that keep their markers in one place. Staged rows are read from `storage`, a run of each sink at a time.
     ///
     /// # Errors
     /// If a sink could not finish; all of it can be tried again.
     pub async fn commit(&self, storage: &Arc<dyn Storage>, checkpoint: &Manifest) -> Result<()> {
-        let Manifest { identity: job, epoch, committables: sinks, .. } = checkpoint;
-        let (job, epoch) = (*job, *epoch);
+        let sinks = &checkpoint.committables;
+        let committed = join_all(sinks.iter().map(|sink| self.commit_sink(storage, checkpoint, sink.clone()))).await;
         let last = sinks.len().saturating_sub(1);
-        for (place, SinkCommittables { uid, table, committables, staged }) in sinks.iter().cloned().enumerate() {
-            let connector = self.connectors.get(&table.connector).ok_or_else(|| {
-                Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
-            })?;
-            let staged = StoredRows {
-                storage: storage.clone(),
-                blocking: self.blocking.clone(),
-                schema: connector.staged_schema(&table),
-                runs: staged.into(),
-                read: VecDeque::new(),
-            };
-            let commit = Commit { job, uid, epoch, committables, staged: Box::new(staged) };
-            let committed = connector.commit(&table, commit).await;
+        for (place, committed) in committed.into_iter().enumerate() {
             if bugs::is_on(Bug::FirstSinkForgotten) && place < last {
                 continue;
             }
-            committed
-                .map_err(|error| error.context(format!("epoch {epoch} of {} could not be committed", table.name)))?;
+            committed?;
         }
         Ok(())
+    }
+
+    async fn commit_sink(
+        &self,
+        storage: &Arc<dyn Storage>,
+        checkpoint: &Manifest,
+        SinkCommittables { uid, table, committables, staged }: SinkCommittables,
+    ) -> Result<()> {
+        let (job, epoch) = (checkpoint.identity, checkpoint.epoch);
+        let connector = self.connectors.get(&table.connector).ok_or_else(|| {
+            Error::user(format!("table {} has the connector '{}', which is not here", table.name, table.connector))
+        })?;
+        let staged = StoredRows {
+            storage: storage.clone(),
+            blocking: self.blocking.clone(),
+            schema: connector.staged_schema(&table),
+            runs: staged.into(),
+            read: VecDeque::new(),
+        };
+        let commit = Commit { job, uid, epoch, committables, staged: Box::new(staged) };
+        let committed = connector.commit(&table, commit).await;
+        committed.map_err(|error| error.context(format!("epoch {epoch} of {} could not be committed", table.name)))
     }
 }
 
@@ -75,3 +86,6 @@ impl StagedRows for StoredRows {
         Ok(self.read.pop_front())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use weir_core::audit::{Audit, AuditedSink, PreparedEpoch};
@@ -49,18 +49,20 @@ impl Errands {
         Committer { connectors, blocking }.commit(&storage, &manifest).await
     }
 
-    /// Removes what a job has left in the tables that it wrote.
+    /// Removes what a job has left in the tables that it wrote, from all at once: as with [commits](Committer::commit), one may have to wait
+    /// until another has ended what was left open.
     ///
     /// # Errors
     /// If something could not be removed.
     pub async fn discard(self, leftovers: Arc<Leftovers>) -> Result<()> {
         let Leftovers { identity: job, behind, sinks } = &*leftovers;
-        for (uid, table) in sinks {
+        let connectors = &self.connectors;
+        let discards = sinks.iter().map(|(uid, table)| async move {
             // What another version of Weir has written is left to one that knows it.
-            let Some(connector) = self.connectors.get(&table.connector) else { continue };
-            connector.discard(table, Discard { job: *job, uid: uid.clone(), behind: *behind }).await?;
-        }
-        Ok(())
+            let Some(connector) = connectors.get(&table.connector) else { return Ok(()) };
+            connector.discard(table, Discard { job: *job, uid: uid.clone(), behind: *behind }).await
+        });
+        join_all(discards).await.into_iter().collect()
     }
 
     /// Asks the systems that a job writes, a few at once. One that does not answer keeps the others from nothing.

@@ -1,4 +1,4 @@
-//! Audits, of connectors that answer, do not answer, are not here, and have secrets in their options.
+//! Audits, of connectors that answer, do not answer, are not here, and have secrets in their options; and what jobs leave.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use weir_state::{ManifestHeader, MemoryStorage};
 
 use super::*;
 use crate::blocking::BlockingInline;
+use crate::commit::tests as commits;
 use crate::secrets::{Resolving, Secrets};
 
 /// A storage by whatever URL.
@@ -172,4 +173,15 @@ async fn what_was_prepared_for_an_earlier_table_is_looked_for_there() {
     // Of one that is not here any more nothing is said rather than something wrong.
     let failed = audit(&[now], &[table("other", "old")]).await.sinks.remove(0).unwrap_err();
     assert!(failed.report.contains("which is not here"), "{failed:?}");
+}
+
+/// Each ends what another one has to wait for.
+#[tokio::test(start_paused = true)]
+async fn what_all_sinks_have_left_is_removed_at_once() {
+    let Committer { connectors, blocking } = commits::committer(2);
+    let errands = Errands { storages: Arc::new(Same(Arc::new(MemoryStorage::default()))), connectors, blocking };
+    let sinks = vec![commits::table("one"), commits::table("two")];
+    let leftovers = Leftovers { identity: JobIdentity::default(), behind: Some((Attempt(1), Epoch(1))), sinks };
+    let removed = tokio::time::timeout(PATIENCE, errands.discard(Arc::new(leftovers))).await;
+    removed.expect("they wait for each other").unwrap();
 }

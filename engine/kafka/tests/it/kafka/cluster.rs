@@ -203,7 +203,12 @@ pub struct OpenTransaction(BaseProducer);
 
 impl OpenTransaction {
     pub fn begin(topic: &Topic, partition: i32, values: &[&str]) -> Self {
-        let producer: BaseProducer = config().set("transactional.id", unique("transaction")).create().unwrap();
+        Self::begin_as(&unique("transaction"), topic, partition, values)
+    }
+
+    /// As somebody who is known by a transactional id.
+    pub fn begin_as(id: &str, topic: &Topic, partition: i32, values: &[&str]) -> Self {
+        let producer: BaseProducer = config().set("transactional.id", id).create().unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin_transaction().unwrap();
         // With keys, for compacted topics.

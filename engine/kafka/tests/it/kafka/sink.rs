@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use async_trait::async_trait;
+use futures::future::join;
 use rdkafka::Timestamp;
 use rdkafka::message::{Headers, Message};
 use tokio::sync::oneshot;
@@ -46,6 +47,12 @@ impl Job {
             uid: OperatorUid("sink-1".into()),
             commits: Topic { name: commits.clone() },
         }
+    }
+
+    /// Another sink of the same job.
+    fn beside(&self, uid: &str) -> Self {
+        let commits = Topic { name: self.commits.name.clone() };
+        Self { table: self.table.clone(), identity: self.identity, uid: OperatorUid(uid.into()), commits }
     }
 
     pub(super) async fn try_open(&self, process: &Kafka, epoch: u64) -> Result<Box<dyn Sink>> {
@@ -241,6 +248,29 @@ async fn a_marker_behind_the_open_transaction_of_another_job_is_waited_for() {
     open.abort();
     timeout(PATIENCE, again).await.unwrap().unwrap();
     assert_eq!(topic.committed_values(), ["a"]);
+}
+
+/// A process died in the transaction of the second sink.
+#[tokio::test]
+#[ignore = "wants a broker"]
+async fn sinks_of_one_job_that_are_committed_at_once_end_what_the_others_wait_for() {
+    let topic = Topic::new("at-once", 1);
+    let first = Job::alone(&topic);
+    let second = first.beside("sink-2");
+    let process = first.open(0).await;
+    second.try_open(&process, 0).await.unwrap();
+    let partition = i32::try_from(first.identity.0 % 16).unwrap();
+    let id = format!("weir-{}-{}", first.identity, second.uid.0);
+    let _open = OpenTransaction::begin_as(&id, &first.commits, partition, &["{\"committed\":1}"]);
+    let next = Kafka::default();
+    let alone = timeout(Duration::from_secs(2), first.try_commit(&next, 1, &["a"])).await;
+    assert!(alone.is_err(), "it has not waited: {alone:?}");
+    let at_once = join(first.try_commit(&next, 1, &["a"]), second.try_commit(&next, 1, &["b"]));
+    let (one, other) = timeout(PATIENCE, at_once).await.expect("they wait for each other");
+    one.and(other).unwrap();
+    let mut values = topic.committed_values();
+    values.sort();
+    assert_eq!(values, ["a", "b"]);
 }
 
 #[tokio::test]
