@@ -11,7 +11,7 @@
 //! `a.k` is what it is in `a`.
 //!
 //! Which columns there are is known once the relations of a `FROM` have been planned, and what the query says of them has to be written out before
-//! the rest is. So such relations are [marked](marked), the query is planned until all those of one `SELECT` have been [seen](Seen), and is
+//! the rest is. So such relations are [marked], the query is planned until all those of one `SELECT` have been [seen](Seen), and is
 //! planned again with that `SELECT` [written out](write_out).
 
 mod written;
