@@ -48,8 +48,8 @@ fn a_job_whose_file_is_about_to_be_deleted_is_answered_when_it_is() {
     assert_eq!(files.list("").unwrap(), [hash]);
 }
 
-#[test]
-fn whoever_waits_for_a_storage_that_hangs_is_told_so_and_may_ask_again() {
+/// Request 1000 waits for a storage that does not answer; and what it asked for.
+fn waiting_for_storage() -> (Cluster, ClientRequest) {
     let mut cluster = Cluster::new();
     let hash = "ab".repeat(32);
     cluster.storage_hangs = true;
@@ -57,6 +57,12 @@ fn whoever_waits_for_a_storage_that_hangs_is_told_so_and_may_ask_again() {
     cluster.ask(first).unwrap();
     let second = named(&mut cluster, "second", graph_calling(&hash));
     cluster.step(Event::Client(RequestId(1000), Caller::trusted(), second.clone()));
+    (cluster, second)
+}
+
+#[test]
+fn whoever_waits_for_a_storage_that_hangs_is_told_so_and_may_ask_again() {
+    let (mut cluster, second) = waiting_for_storage();
     cluster.pass(Duration::from_secs(19));
     assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
     cluster.pass(Duration::from_secs(2));
@@ -71,13 +77,7 @@ fn whoever_waits_for_a_storage_that_hangs_is_told_so_and_may_ask_again() {
 
 #[test]
 fn whoever_waits_for_files_to_be_deleted_is_told_when_another_leads() {
-    let mut cluster = Cluster::new();
-    let hash = "ab".repeat(32);
-    cluster.storage_hangs = true;
-    let first = named(&mut cluster, "first", graph_calling(&hash));
-    cluster.ask(first).unwrap();
-    let second = named(&mut cluster, "second", graph_calling(&hash));
-    cluster.step(Event::Client(RequestId(1000), Caller::trusted(), second));
+    let (mut cluster, _) = waiting_for_storage();
     assert!(cluster.answers.is_empty(), "{:?}", cluster.answers);
     let mut effects = Vec::new();
     let leader = cluster.node.leader.take().unwrap();
