@@ -28,7 +28,7 @@ impl Blocking for SimBlocking {
             });
         }
         let (sender, done) = oneshot::channel();
-        self.0.outlive(async move {
+        self.0.outlive(self.1, async move {
             sleep(before).await;
             work();
             sleep(after).await;

@@ -47,7 +47,7 @@ pub struct Cluster {
     /// Where checkpoints are.
     pub objects: Objects,
     /// What was sent to the storage and arrives there, whatever becomes of its sender.
-    afterlife: Mutex<JoinSet<()>>,
+    afterlife: Mutex<BTreeMap<Machine, JoinSet<()>>>,
 }
 
 impl Cluster {
@@ -70,11 +70,18 @@ impl Cluster {
         }
     }
 
-    /// Runs `task` to its end, whatever becomes of who wants it.
-    pub fn outlive(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = lock(&self.afterlife);
+    /// Runs `task` to its end, whatever becomes of the machine that wants it.
+    pub fn outlive(&self, machine: Machine, task: impl Future<Output = ()> + Send + 'static) {
+        let mut all = lock(&self.afterlife);
+        let tasks = all.entry(machine).or_default();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+    }
+
+    /// Waits for what a machine that is no more has sent.
+    pub async fn outlived(&self, machine: Machine) {
+        let tasks = lock(&self.afterlife).remove(&machine).unwrap_or_default();
+        tasks.join_all().await;
     }
 
     /// What a machine's clock shows, in milliseconds since 1970.

@@ -33,13 +33,17 @@ pub async fn lose_logs(cluster: &Arc<Cluster>, machines: &Arc<Machines>, random:
         return Ok(());
     }
     cluster.trace.say("sim", "all logs of coordinators are lost");
-    for number in cluster.coordinators.all() {
-        machines.throw_away(number);
+    let lost = cluster.coordinators.all();
+    for number in &lost {
+        machines.throw_away(*number);
     }
     cluster.oracle.logs_lost();
-    // What they have sent to the storage has arrived there by then.
     let wait = random.milliseconds(100, 1500);
     sleep(wait).await;
+    // As the manual says: what they have sent to the storage has arrived there by then.
+    for number in lost {
+        cluster.outlived(Machine::Coordinator(number)).await;
+    }
     let found = found()?;
     for job in &found.recovered.jobs {
         cluster.trace.say("sim", format_args!("recovered: {job:?}"));
