@@ -10,8 +10,8 @@ use weir_registry::Registry;
 use crate::options::SourceOptions;
 use crate::rows::WantedSchema;
 
-/// A schema that was asked for; `None`: there is none.
-type Answer = (WantedSchema, Option<Arc<RegisteredSchema>>);
+/// A schema that was asked for; or why no record can be read by it.
+type Answer = (WantedSchema, Result<Arc<RegisteredSchema>, String>);
 
 /// Where the schemas are, and what was asked. All state is here, so that whoever waits may give it up.
 pub(crate) struct Registries {

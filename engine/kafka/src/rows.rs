@@ -70,12 +70,12 @@ impl Rows {
     }
 
     /// Takes over what the registry has said about one.
-    pub(crate) fn add_schema(&mut self, wanted: WantedSchema, schema: Option<&RegisteredSchema>) {
+    pub(crate) fn add_schema(&mut self, wanted: WantedSchema, schema: Result<&RegisteredSchema, &String>) {
         let decoder = if wanted.of_key { &mut self.key } else { &mut self.value };
         match (decoder, schema) {
             (None, _) => {}
-            (Some(decoder), None) => decoder.add_no_schema(wanted.id),
-            (Some(decoder), Some(schema)) => {
+            (Some(decoder), Err(why)) => decoder.add_no_schema(wanted.id, why),
+            (Some(decoder), Ok(schema)) => {
                 // Each record that was written by it is undecodable, and says why.
                 let _ = decoder.add_schema(wanted.id, schema);
             }

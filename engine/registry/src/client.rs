@@ -70,31 +70,41 @@ impl Registry {
         Ok(Self { options, client, schemas: Mutex::default() })
     }
 
-    /// The schema of a number, with all that it refers to; `None` if there is none.
+    /// The schema of a number, with all that it refers to; or why nothing that names this number can be read: there is no such schema,
+    /// none of this kind, or what it refers to is gone.
     ///
     /// # Errors
-    /// An environment error if the registry does not answer, a user error if it does not let us in, a data error if it is no schema of the
-    /// kind that is wanted.
-    pub async fn schema(&self, id: u32) -> Result<Option<Arc<RegisteredSchema>>> {
+    /// An environment error if the registry does not answer, a user error if it does not let us in.
+    pub async fn schema(&self, id: u32) -> Result<Result<Arc<RegisteredSchema>, String>> {
         if let Some(schema) = self.schemas.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(Some(schema.clone()));
+            return Ok(Ok(schema.clone()));
         }
         let answer = self.ask(Method::GET, &["schemas", "ids", &id.to_string()], None).await?;
         match answer.status {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::NOT_FOUND => return Ok(Err(format!("its schema {id} is not in the registry"))),
             _ => return Err(self.refused(&format!("schema {id} cannot be read"), &answer)),
         }
-        let wrong = |what| Error::data(format!("schema {id} of {}: {what}", self.place()));
-        let (text, references) = self.parts(&answer.body).map_err(wrong)?;
-        let references = self.referred(references).await.map_err(|error| error.context(format!("schema {id}")))?;
+        let what = format!("schema {id}");
+        let wrong = |why| format!("its {what} is of no use: {why}");
+        let (text, references) = match self.parts(&answer.body, &what)? {
+            Ok(parts) => parts,
+            Err(why) => return Ok(Err(wrong(why))),
+        };
+        let references = match self.referred(references).await.map_err(|error| error.context(what.clone()))? {
+            Ok(references) => references,
+            Err(why) => return Ok(Err(wrong(why))),
+        };
         let schema = Arc::new(RegisteredSchema { text, references });
         self.schemas.lock().unwrap_or_else(PoisonError::into_inner).insert(id, schema.clone());
-        Ok(Some(schema))
+        Ok(Ok(schema))
     }
 
-    /// The names and texts of schemas that are referred to, each behind those that it refers to itself.
-    async fn referred(&self, references: Vec<Reference>) -> Result<Vec<(String, String)>> {
+    /// The names and texts of schemas that are referred to, each behind those that it refers to itself; or what is wrong with them.
+    ///
+    /// # Errors
+    /// As of [`schema`](Self::schema).
+    async fn referred(&self, references: Vec<Reference>) -> Result<Result<Vec<(String, String)>, String>> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
         // What is still to be done, the next at the end: a schema to be asked for, or one whose own references stand before it by now.
@@ -112,27 +122,35 @@ impl Registry {
             let Reference { name, subject, version } = reference;
             let what = format!("version {version} of '{subject}', which is referred to as '{name}'");
             if seen.len() > REFERENCES {
-                return Err(Error::data(format!("more than {REFERENCES} schemas are referred to")));
+                return Ok(Err(format!("more than {REFERENCES} schemas are referred to")));
             }
             let answer = self.ask(Method::GET, &["subjects", &subject, "versions", &version.to_string()], None).await?;
-            if answer.status != StatusCode::OK {
-                return Err(self.refused(&format!("{what}, cannot be read"), &answer));
+            match answer.status {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND => return Ok(Err(format!("{what}, is not in the registry"))),
+                _ => return Err(self.refused(&format!("{what}, cannot be read"), &answer)),
             }
-            let wrong = |error| Error::data(format!("{what}, of {}: {error}", self.place()));
-            let (text, references) = self.parts(&answer.body).map_err(wrong)?;
+            let (text, references) = match self.parts(&answer.body, &what)? {
+                Ok(parts) => parts,
+                Err(why) => return Ok(Err(format!("{what}: {why}"))),
+            };
             open.push(Step::Add(name, text));
             open.extend(references.into_iter().rev().map(Step::Ask));
         }
-        Ok(found)
+        Ok(Ok(found))
     }
 
-    /// The text of a schema, and what it refers to.
-    fn parts(&self, body: &Value) -> Result<(String, Vec<Reference>), String> {
+    /// The text of a schema, and what it refers to; or that it is of another kind.
+    ///
+    /// # Errors
+    /// An environment error if this is no answer of a registry, but of something that stands in front of it.
+    fn parts(&self, body: &Value, what: &str) -> Result<Result<(String, Vec<Reference>), String>> {
+        let odd = |why: &str| Error::environment(format!("{} answers oddly about {what}: {why}", self.place()));
         let kind = body.get("schemaType").and_then(Value::as_str).unwrap_or("AVRO");
         if kind != self.options.kind.name() {
-            return Err(format!("it is of the kind {kind}, and not {}", self.options.kind.name()));
+            return Ok(Err(format!("it is of the kind {kind}, and not {}", self.options.kind.name())));
         }
-        let text = body.get("schema").and_then(Value::as_str).ok_or("there is no text of it")?;
+        let text = body.get("schema").and_then(Value::as_str).ok_or_else(|| odd("there is no text of it"))?;
         let references = body.get("references").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let reference = |reference: &Value| {
             let text = |key: &str| reference.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -140,7 +158,7 @@ impl Registry {
             Some(Reference { name: text("name")?, subject: text("subject")?, version })
         };
         let references: Option<Vec<Reference>> = references.iter().map(reference).collect();
-        Ok((text.to_owned(), references.ok_or("a reference that says not to what")?))
+        Ok(Ok((text.to_owned(), references.ok_or_else(|| odd("a reference that says not to what"))?)))
     }
 
     /// The number of a schema that is registered under a subject, if it goes with those before.

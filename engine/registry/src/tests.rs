@@ -74,23 +74,46 @@ async fn there_is_an_end_to_tries_and_refusals_are_final() {
     assert!(error.report().contains("does not answer\n  because: 500"), "{}", error.report());
     // One of several is enough.
     let other = played(&[(200, SCHEMA)]).await;
-    assert!(registry(&[&gone.url, &other.url], Auth::None).schema(1).await.unwrap().is_some());
+    assert!(registry(&[&gone.url, &other.url], Auth::None).schema(1).await.unwrap().is_ok());
     let stranger = played(&[(401, "{\"message\":\"who are you\"}")]).await;
     let error = registry(&[&stranger.url], Auth::Bearer("token".into())).schema(1).await.unwrap_err();
     assert_eq!((error.kind(), stranger.asked.load(Ordering::SeqCst)), (ErrorKind::User, 1));
     assert!(error.report().contains("who are you") && error.report().contains("bearer-auth"), "{}", error.report());
     assert!(stranger.heads.lock().unwrap()[0].to_lowercase().contains("authorization: bearer token"));
-    let none = played(&[(404, "{}")]).await;
-    assert_eq!(registry(&[&none.url], Auth::None).schema(1).await.unwrap(), None);
-    for (body, why) in [
-        ("{\"schema\":\"x\",\"schemaType\":\"PROTOBUF\"}", "of the kind PROTOBUF"),
-        ("{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}", "a reference that says not to what"),
-        ("<html>", "there is no text of it"),
-    ] {
-        let odd = played(Box::leak(Box::new([(200, body)]))).await;
-        let error = registry(&[&odd.url], Auth::None).schema(1).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Data);
-        assert!(error.report().contains(why), "{}", error.report());
+}
+
+/// What is wrong with each record that was written by a schema is no error of the registry, nor of the table.
+#[tokio::test]
+async fn a_schema_that_is_of_no_use_is_what_is_wrong_with_records() {
+    async fn said(answers: &'static [(u16, &'static str)]) -> String {
+        let played = played(answers).await;
+        registry(&[&played.url], Auth::None).schema(1).await.unwrap().unwrap_err()
+    }
+    const REFERS: &str =
+        "{\"schema\":\"x\",\"references\":[{\"name\":\"a\",\"subject\":\"s\",\"version\":2}]}";
+    assert_eq!(said(&[(404, "{}")]).await, "its schema 1 is not in the registry");
+    let wrong = "its schema 1 is of no use: ";
+    assert_eq!(
+        said(&[(200, "{\"schema\":\"x\",\"schemaType\":\"PROTOBUF\"}")]).await,
+        format!("{wrong}it is of the kind PROTOBUF, and not AVRO")
+    );
+    let reference = "version 2 of 's', which is referred to as 'a'";
+    assert_eq!(said(&[(200, REFERS), (404, "{}")]).await, format!("{wrong}{reference}, is not in the registry"));
+    assert_eq!(
+        said(&[(200, REFERS), (200, "{\"schema\":\"x\",\"schemaType\":\"JSON\"}")]).await,
+        format!("{wrong}{reference}: it is of the kind JSON, and not AVRO")
+    );
+    // Who may not read what is referred to reads nothing, and records are not left out because of what stands in front of a registry.
+    async fn fails(answers: &'static [(u16, &'static str)]) -> (ErrorKind, String) {
+        let played = played(answers).await;
+        let error = registry(&[&played.url], Auth::None).schema(1).await.unwrap_err();
+        (error.kind(), error.report())
+    }
+    let (kind, report) = fails(&[(200, REFERS), (403, "{}")]).await;
+    assert!(kind == ErrorKind::User && report.contains(&format!("{reference}, cannot be read")), "{report}");
+    for body in ["<html>", "{\"schema\":\"x\",\"references\":[{\"name\":\"a\"}]}"] {
+        let (kind, report) = fails(Box::leak(Box::new([(200, body)]))).await;
+        assert!(kind == ErrorKind::Environment && report.contains("answers oddly about schema 1"), "{report}");
     }
 }
 
@@ -121,7 +144,7 @@ async fn registry_is_real() {
     assert_ne!(first, second);
     let found = client.schema(second).await.unwrap().unwrap();
     assert!(found.text.contains("\"b\""), "{}", found.text);
-    assert_eq!(client.schema(4_000_000).await.unwrap(), None);
+    assert_eq!(client.schema(4_000_000).await.unwrap().unwrap_err(), "its schema 4000000 is not in the registry");
     let text = schema("{\"name\":\"a\",\"type\":\"string\"}");
     let error = client.register(&subject, &text).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User, "{}", error.report());

@@ -49,19 +49,14 @@ impl Framed {
             SchemaKind::Protobuf => ProtobufSchema::of_text(&schema.text, &schema.references)
                 .map(|schema| Writer::Protobuf(schema, BTreeMap::new())),
         };
-        self.set(id, writer)
-    }
-
-    /// Notes that there is no such schema.
-    pub(super) fn add_none(&mut self, id: u32) {
-        // It is what is said of each message.
-        let _ = self.set(id, Err(format!("its schema {id} is not in the registry")));
-    }
-
-    fn set(&mut self, id: u32, writer: Result<Writer, String>) -> Result<(), String> {
         let result = writer.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.schemas.insert(id, writer);
+        self.schemas.insert(id, writer.map_err(|error| by_schema(id, &error)));
         result
+    }
+
+    /// Notes that there is no such schema that is of use.
+    pub(super) fn add_none(&mut self, id: u32, why: &str) {
+        self.schemas.insert(id, Err(why.to_owned()));
     }
 
     /// Adds the row of a message.
@@ -72,22 +67,26 @@ impl Framed {
         let begins = || format!("it does not begin as the format '{}' does", self.kind.format());
         let (id, datum) = framed(message).ok_or_else(begins)?;
         let writer = self.schemas.get_mut(&id).ok_or_else(|| format!("its schema {id} is not known"))?;
-        let by_schema = |error: &String| format!("by its schema {id}, {error}");
-        match writer.as_mut().map_err(|error| by_schema(error))? {
+        match writer.as_mut().map_err(|error| error.clone())? {
             Writer::Avro(root) => avro::decode(root, datum, columns),
             Writer::Protobuf(schema, messages) => {
                 let (place, datum) = protobuf::place(datum)?;
                 let reading = Reading { defaults: false, other_columns: true };
                 if !messages.contains_key(&*place) {
                     // What is not there is not kept: there is no end of it.
-                    let of = schema.message_at(&place).map_err(|error| by_schema(&error))?;
+                    let of = schema.message_at(&place).map_err(|error| by_schema(id, &error))?;
                     messages.insert(place.to_vec(), Message::new(&of, fields, reading));
                 }
                 let planned = messages.get_mut(&*place).ok_or_else(|| "it has no message".to_owned())?;
-                protobuf::decode(planned.as_mut().map_err(|error| by_schema(error))?, datum, columns)
+                protobuf::decode(planned.as_mut().map_err(|error| by_schema(id, error))?, datum, columns)
             }
         }
     }
+}
+
+/// What is wrong with a message because of the schema that it was written by.
+fn by_schema(id: u32, error: &str) -> String {
+    format!("by its schema {id}, {error}")
 }
 
 /// The number of the schema, and what stands behind both.

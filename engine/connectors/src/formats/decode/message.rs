@@ -283,10 +283,10 @@ impl MessageDecoder {
         framed.add(id, schema, &self.fields)
     }
 
-    /// Notes that there is no such schema.
-    pub fn add_no_schema(&mut self, id: u32) {
+    /// Notes that there is no such schema, or none that is of use, and what is therefore wrong with each message that names it.
+    pub fn add_no_schema(&mut self, id: u32, why: &str) {
         if let Reader::Framed(framed) = &mut self.reader {
-            framed.add_none(id);
+            framed.add_none(id, why);
         }
     }
 
