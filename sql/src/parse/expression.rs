@@ -21,6 +21,8 @@
 //! | `(a, b) = (1, 2)` | see [`super::rows`] |
 //! | `f(x).a`, `x[1].a` | fields by a text that is their name |
 //! | `x SIMILAR TO p` | see [`super::similar`] |
+//! | `x = ANY (SELECT …)`, `x <> ALL (SELECT …)` | `x IN (SELECT …)`, `x NOT IN (SELECT …)` |
+//! | `EXISTS (SELECT … ORDER BY y)`, `x IN (SELECT … ORDER BY y)` | the same without an order, which chooses no rows |
 //! | `1e3` | `CAST('1e3' AS DOUBLE)` |
 //! | `UPPER(x)` | `upper(x)`: DataFusion knows some functions by their lower case |
 
@@ -28,7 +30,7 @@ use datafusion_sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion_sql::sqlparser::ast::{
     AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, ExactNumberInfo, Expr,
     Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, ObjectNamePart, Spanned, TypedString, Value, ValueWithSpan,
+    ObjectName, ObjectNamePart, Query, Spanned, TypedString, Value, ValueWithSpan,
 };
 use datafusion_sql::sqlparser::parser::Parser;
 use datafusion_sql::sqlparser::tokenizer::{Span as ParserSpan, Token, TokenWithSpan};
@@ -142,6 +144,17 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
                 *expression = comparison;
             }
         }
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
+            if let Expr::Subquery(subquery) = &mut **right {
+                *expression = in_subquery(left, subquery, false);
+            }
+        }
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => {
+            if let Expr::Subquery(subquery) = &mut **right {
+                *expression = in_subquery(left, subquery, true);
+            }
+        }
+        Expr::Exists { subquery, .. } | Expr::InSubquery { subquery, .. } => without_order(subquery),
         Expr::CompoundFieldAccess { root, access_chain } => name_fields(root, access_chain),
         Expr::SimilarTo { negated, expr, pattern, escape_char } => {
             *expression = similar::rewritten(source, expr, pattern, escape_char.as_ref(), *negated)?;
@@ -157,6 +170,18 @@ fn rewrite(source: &Source<'_>, expression: &mut Expr) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+fn in_subquery(value: &Expr, subquery: &mut Box<Query>, negated: bool) -> Expr {
+    without_order(subquery);
+    Expr::InSubquery { expr: Box::new(value.clone()), subquery: subquery.clone(), negated }
+}
+
+/// Of rows of which only is asked whether there are any, or one of a value, the order is of no matter.
+fn without_order(query: &mut Query) {
+    if query.limit_clause.is_none() && query.fetch.is_none() {
+        query.order_by = None;
+    }
 }
 
 /// Behind names, which may be those of a table and its column, what follows a point is a field.

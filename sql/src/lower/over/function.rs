@@ -237,7 +237,7 @@ fn as_type_of(value: &Typed, default: Typed, name: &str) -> Result<Typed> {
     }
     let are_numbers = value.data_type.is_numeric() && default.data_type.is_numeric();
     let has_room = || compared_type(&value.data_type, &default.data_type).as_ref() == Some(&value.data_type);
-    let fits = default.data_type == DataType::Null || (are_numbers && has_room());
+    let fits = default.data_type == DataType::Null || (are_numbers && (has_room() || is_whole_and_fits(&default, value)));
     if !fits {
         let (value, default) = (sql_type_name(&value.data_type), sql_type_name(&default.data_type));
         return Err(Error::user(format!("the default of {name} is {default}, and its value {value}"))
@@ -248,6 +248,20 @@ fn as_type_of(value: &Typed, default: Typed, name: &str) -> Result<Typed> {
         expression: Expr::Cast { operand: Box::new(default.expression), data_type: data_type.clone(), safe: false },
         data_type,
     })
+}
+
+/// Whether a number that is written out, as `0` is, is one of the value's type too.
+fn is_whole_and_fits(number: &Typed, value: &Typed) -> bool {
+    let Expr::Literal(Literal { value: LiteralValue::Int(number), .. }) = number.expression else { return false };
+    match value.data_type {
+        DataType::Int8 => i8::try_from(number).is_ok(),
+        DataType::Int16 => i16::try_from(number).is_ok(),
+        DataType::Decimal128(precision, scale) => {
+            let digits = number.unsigned_abs().checked_ilog10().map_or(0, |digits| digits + 1);
+            i64::from(digits) <= i64::from(precision) - i64::from(scale)
+        }
+        _ => false,
+    }
 }
 
 /// `NTILE` and `NTH_VALUE`: a number from 1.
